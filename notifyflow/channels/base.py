@@ -1,0 +1,173 @@
+"""What a channel is: it renders a letter, hands it to a provider, and reads what the provider says back.
+
+A channel knows no rows and no broker. It is built once a process from the settings and used by many threads.
+A third party's channel subclasses ``Channel`` and is registered under the entry point group ``notifyflow.channels``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from notifyflow.core.content import Content
+from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.errors import Fault, RejectedCallback
+from notifyflow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a provider can do for us, as it is configured here.
+
+    Attributes:
+        has_receipts: Whether it reports later what became of an attempt, and a way back is configured.
+        can_be_asked: Whether an attempt in doubt can be asked after.
+        can_acknowledge: Whether the recipient can acknowledge on the channel itself.
+    """
+
+    has_receipts: bool = False
+    can_be_asked: bool = False
+    can_acknowledge: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One message to one address, ready to be rendered and sent.
+
+    Attributes:
+        attempt_id: Ours; goes out with the message wherever the provider lets it.
+        address: The recipient's, as ``check_address`` normalised it.
+        content: What is said.
+        valid_for_s: How long the provider may hold it, in seconds (validity period); None where it does not matter.
+    """
+
+    attempt_id: str
+    address: str
+    content: Content
+    valid_for_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The provider took it.
+
+    Attributes:
+        provider_ref: Its id of the message; empty where it gives none.
+        evidence: What its answer proves.
+    """
+
+    provider_ref: str = ""
+    evidence: Evidence = Evidence.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """An attempt in doubt, to be asked after.
+
+    Attributes:
+        letter: What was sent, if it was.
+        started_at: When the attempt began.
+    """
+
+    letter: Letter
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """A provider's request, exactly as it came in.
+
+    Attributes:
+        path: Path and query below our public URL, beginning with ``/``.
+        headers: Names in lower case.
+        body: The raw bytes.
+        attempt_id: Our attempt, as the path names it.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What is answered to a provider's callback after its receipts are committed.
+
+    Attributes:
+        receipts: What it said; may be empty.
+        content_type: Of the answer.
+        body: Of the answer (TwiML for a gathered key).
+    """
+
+    receipts: tuple[Receipt, ...]
+    content_type: str = "text/plain; charset=utf-8"
+    body: str = ""
+
+
+class Provider(ABC):
+    """Who carries a channel's letters: one configured account at SMTP, SES, Slack, Teams, SNS, Twilio."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What it can do as it is configured."""
+
+    @abstractmethod
+    def send(self, letter: Letter) -> Accepted:
+        """Render and hand over one letter, within 3 s to connect and 10 s to answer.
+
+        Raises:
+            TemporaryProviderError: When it says no for now, or there was no connection.
+            PermanentProviderError: When it will never carry this to this address.
+            RefusedUsError: When it refuses us.
+            UnknownOutcomeError: When the request left and no definite answer came.
+        """
+
+    def ask(self, question: Question) -> Word | None:
+        """Ask what became of an attempt in doubt; None where it cannot say."""
+        del question
+        return None
+
+    def read_callback(self, callback: Callback) -> Reply:
+        """Verify a callback on its raw body, then read it.
+
+        Raises:
+            RejectedCallback: When it is not this provider's, or cannot be parsed.
+        """
+        raise RejectedCallback(self.name, f"{self.name} calls nobody back (attempt {callback.attempt_id})")
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class Channel(ABC):
+    """One way to reach a person; every provider in ``providers`` can carry it, in the order of preference."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: Settings) -> "Channel":
+        """Build it; what is missing or wrong stands in ``faults``, it does not raise."""
+
+    @property
+    @abstractmethod
+    def providers(self) -> Sequence[Provider]:
+        """Those that are configured, the preferred one first; empty where none is."""
+
+    @property
+    @abstractmethod
+    def faults(self) -> Sequence[Fault]:
+        """What is missing or wrong in the settings; a channel that nobody configured has one that says so."""
+
+    @abstractmethod
+    def check_address(self, address: str) -> str:
+        """Judge an address and normalise it.
+
+        Raises:
+            ValueError: With what is wrong as a sentence ("is not a mail address: …"), without the address itself.
+        """

@@ -1,0 +1,217 @@
+"""What the machines decide on: the rows as values, without anything personal.
+
+The ledger reads these and writes them back; the core makes new ones out of old ones with ``dataclasses.replace``.
+Tiers are numbered from 1. Instants are aware and in UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyflow.core.model import (
+    AttemptState,
+    Ended,
+    EscalationState,
+    Evidence,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Severity,
+    Word,
+)
+from notifyflow.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFacts:
+    """One call to a provider for one notification.
+
+    Attributes:
+        id: Ours; it travels in callback URLs, tags and metadata.
+        notification_id: Whose call it is.
+        number: 1, 2, …, in the order of the claims.
+        provider: Who carries it.
+        state: RUNNING, RECORDED or NOT_SENT.
+        token: The lease's token; only its holder may record.
+        started_at: When it was claimed.
+        lease_until: From when on the sweeper takes it back.
+        ended_at: When it was recorded, put in doubt or released.
+        word: The strongest word heard, None while there is none.
+        evidence: Who vouches for it.
+        is_doubted: Whether a doubt was ever recorded.
+        is_our_fault: Whether the provider refused *us*.
+        code: The provider's code or status.
+        reason: What that means, from our tables.
+        provider_ref: The provider's id of the message.
+        retry_after_s: What the provider asked to wait.
+        receipt_due_at: From when on a receipt that decides is overdue; None where none is awaited.
+    """
+
+    id: str
+    notification_id: str
+    number: int
+    provider: str
+    token: str
+    started_at: datetime
+    lease_until: datetime
+    state: AttemptState = AttemptState.RUNNING
+    ended_at: datetime | None = None
+    word: Word | None = None
+    evidence: Evidence | None = None
+    is_doubted: bool = False
+    is_our_fault: bool = False
+    code: str = ""
+    reason: str = ""
+    provider_ref: str = ""
+    retry_after_s: float | None = None
+    receipt_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationFacts:
+    """One escalation over one channel.
+
+    Attributes:
+        id: Opaque.
+        incident_id: Its incident.
+        escalation_id: Its escalation.
+        channel: The channel's registered name.
+        kind: Page or news.
+        tier: The tier it belongs to, from 1; None for news.
+        state: Where it stands.
+        version: Counts its writes; the guard of every update.
+        severity: The round's; decides order and queue.
+        max_attempts: From the policy's schedule; 1 for news.
+        created_at: When it was queued.
+        due_at: When it may be sent; None unless QUEUED.
+        rung_at: When the bell was last rung for it; every new ``due_at`` clears it.
+        held_since: Since when it has been held back (Retry-After, a limit, a circuit); None when it is not.
+        ended: Why we ended it ourselves.
+        is_stopped: Whether its incident was acknowledged or resolved, or its round replaced: what would be QUEUED is CANCELLED.
+        reason: Why it is FAILED, in few words; nothing personal.
+        attempts: All of them, by number; those NOT_SENT count for nothing.
+    """
+
+    id: str
+    incident_id: str
+    escalation_id: str
+    channel: str
+    severity: Severity
+    max_attempts: int
+    created_at: datetime
+    kind: Kind = Kind.PAGE
+    tier: int | None = 1
+    state: NotificationState = NotificationState.QUEUED
+    version: int = 1
+    due_at: datetime | None = None
+    rung_at: datetime | None = None
+    held_since: datetime | None = None
+    ended: Ended | None = None
+    is_stopped: bool = False
+    reason: str = ""
+    attempts: tuple[AttemptFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationFacts:
+    """One incident to one recipient in one round.
+
+    Attributes:
+        id: Opaque.
+        incident_id: Its incident.
+        recipient_id: Who is paged.
+        round: From 1, per incident and recipient.
+        state: Where it stands.
+        version: Counts its writes.
+        tier: The tier in force, from 1; 0 before the first is opened.
+        severity: The round's.
+        policy: The snapshot.
+        started_at: When the round started.
+        look_at: When a decision is due by time alone; None where no timer runs.
+        critical_at: When it became a critical failure; set once.
+        is_current: False once a newer round has taken its place or the incident was resolved: whatever comes then is late.
+        reason: Why it is EXHAUSTED at birth.
+    """
+
+    id: str
+    incident_id: str
+    recipient_id: str
+    round: int
+    severity: Severity
+    policy: Policy
+    started_at: datetime
+    state: EscalationState = EscalationState.ACTIVE
+    version: int = 1
+    tier: int = 0
+    look_at: datetime | None = None
+    critical_at: datetime | None = None
+    is_current: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentFacts:
+    """What happened, and how far it is taken care of.
+
+    Attributes:
+        id: Opaque.
+        key: The dedup key.
+        state: Where it stands.
+        version: Counts its writes.
+        severity: The highest given so far.
+        policy: The policy that new rounds use.
+        is_operations: Whether it is an operations incident, whose own failures alert nobody.
+        opened_at: When it was first notified.
+        last_seen_at: When its key last came.
+        times_seen: How often it came.
+        round_at: When the next round of the policy's ``repeat`` (or the end after the last one) is due; None without.
+        rounds: How many rounds the incident has had by time (1 after birth); the policy's ``repeat`` counts these.
+        acknowledged_at: When it was taken; None while OPEN.
+        acknowledged_by: By whom.
+        acknowledged_via: ``link``, ``key``, ``cli``, ``library``, ….
+        resolved_at: When it ended.
+        resolved_by: By whom.
+    """
+
+    id: str
+    key: str
+    severity: Severity
+    policy: Policy
+    opened_at: datetime
+    last_seen_at: datetime
+    state: IncidentState = IncidentState.OPEN
+    version: int = 1
+    is_operations: bool = False
+    times_seen: int = 1
+    round_at: datetime | None = None
+    rounds: int = 1
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    acknowledged_via: str = ""
+    resolved_at: datetime | None = None
+    resolved_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One line of the transition log.
+
+    Attributes:
+        machine: ``notification``, ``escalation`` or ``incident``.
+        row_id: The row that moved.
+        version: The row's version after the move; a row's lines sort by it.
+        event: The machine's event.
+        source: The state before; empty at birth.
+        target: The state after; the same for a reflexive move.
+        at: When.
+        detail: Ids and codes worth reading (tier, provider, reason, attempt, by, via); nothing personal.
+    """
+
+    machine: str
+    row_id: str
+    version: int
+    event: str
+    source: str
+    target: str
+    at: datetime
+    detail: Mapping[str, str]

@@ -1,0 +1,240 @@
+"""The values that everybody speaks in: what users say, the states, and what a provider's word weighs.
+
+What the machines decide on stands in ``facts``; what a policy is made of in ``policy``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from notifyflow.errors import Fault
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Severity(StrEnum):
+    """How bad it is; the order of the members is the order of urgency."""
+
+    CRITICAL = "CRITICAL"
+    ERROR = "ERROR"
+    WARNING = "WARNING"
+    INFO = "INFO"
+
+    @property
+    def rank(self) -> int:
+        """Urgency as a number for sorting: 0 is the most urgent."""
+        return list(Severity).index(self)
+
+    def is_above(self, other: "Severity") -> bool:
+        """Tell whether this is more urgent than ``other``."""
+        return self.rank < other.rank
+
+
+class NotificationState(StrEnum):
+    """Where a notification stands."""
+
+    QUEUED = "QUEUED"
+    SENDING = "SENDING"
+    SENT = "SENT"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class EscalationState(StrEnum):
+    """Where an escalation stands."""
+
+    ACTIVE = "ACTIVE"
+    REACHED = "REACHED"
+    EXHAUSTED = "EXHAUSTED"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    CANCELLED = "CANCELLED"
+
+
+class IncidentState(StrEnum):
+    """Where an incident stands."""
+
+    OPEN = "OPEN"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    RESOLVED = "RESOLVED"
+
+
+class Kind(StrEnum):
+    """What a notification is for: a page escalates, news never does."""
+
+    PAGE = "page"
+    NEWS = "news"
+
+
+class Word(StrEnum):
+    """What was heard about one attempt; within one attempt the strongest word counts."""
+
+    IN_DOUBT = "in_doubt"
+    ACCEPTED = "accepted"
+    TEMPORARY = "temporary"
+    DELIVERED = "delivered"
+    PERMANENT = "permanent"
+
+    @property
+    def strength(self) -> int:
+        """How much it weighs against another word about the same attempt: 1 is the weakest."""
+        return list(Word).index(self) + 1
+
+
+class Evidence(StrEnum):
+    """Who vouches for what was heard, weakest first."""
+
+    ACCEPTED = "accepted"
+    CARRIER = "carrier"
+    DEVICE = "device"
+    HUMAN = "human"
+
+
+class AttemptState(StrEnum):
+    """Where an attempt stands: its call is running, was recorded (also as a doubt), or was never made."""
+
+    RUNNING = "RUNNING"
+    RECORDED = "RECORDED"
+    NOT_SENT = "NOT_SENT"
+
+
+class Ended(StrEnum):
+    """Why we ended a notification ourselves, without a provider's word."""
+
+    EXPIRED = "expired"
+    BEYOND_WINDOW = "beyond_retry_window"
+    NO_PROVIDER = "no_provider"
+    CAPPED = "capped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """What happened, as a caller says it.
+
+    Attributes:
+        key: The dedup key; it names one unresolved incident. 1 to 255 characters.
+        title: One line; 1 to 1,000 characters.
+        body: More lines, plain text; up to 65,536 characters.
+        severity: How bad it is.
+        source: What reported it.
+        url: Where to look, http or https.
+        labels: Free facts, name to value.
+        occurred_at: When it happened (aware); None means when we heard of it.
+    """
+
+    key: str
+    title: str
+    body: str = ""
+    severity: Severity = Severity.ERROR
+    source: str = ""
+    url: str | None = None
+    labels: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """A person, with at most one address a channel; any text is taken here and judged by ``notify()``.
+
+    Attributes:
+        id: Who it is; opaque to us, stands in logs.
+        name: How messages speak of them; the id where empty.
+        email: A mail address.
+        phone: A number in international form; gives ``sms`` and ``voice``.
+        slack: An incoming webhook's URL, or a channel or user id for the bot.
+        teams: A Workflows URL.
+        push: An SNS platform endpoint's ARN.
+        addresses: Addresses of further channels, channel to address; it wins over the fields above.
+        timezone: IANA name; UTC where None.
+    """
+
+    id: str
+    name: str = ""
+    email: str | None = None
+    phone: str | None = None
+    slack: str | None = None
+    teams: str | None = None
+    push: str | None = None
+    addresses: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    timezone: str | None = None
+
+    @property
+    def ways(self) -> Mapping[str, str]:
+        """Every way to reach them: channel to address."""
+        given = {
+            "email": self.email,
+            "slack": self.slack,
+            "teams": self.teams,
+            "push": self.push,
+            "sms": self.phone,
+            "voice": self.phone,
+            **self.addresses,
+        }
+        return {channel: address for channel, address in given.items() if address is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A recipient as an incident keeps them: judged, with normalised addresses. Personal data.
+
+    Attributes:
+        recipient_id: Who it is.
+        name: How messages speak of them; never empty.
+        addresses: Channel to normalised address; may be empty (EXHAUSTED at birth).
+        timezone: IANA name.
+    """
+
+    recipient_id: str
+    name: str
+    addresses: Mapping[str, str]
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified:
+    """What ``notify()`` did.
+
+    Attributes:
+        incident_id: The incident that the key names now.
+        is_new: Whether this call opened it.
+        added: Recipients who got an escalation by this call, in the order given.
+        repeated: Recipients who had one already.
+        faults: What was wrong with single recipients; the others are paged all the same.
+    """
+
+    incident_id: str
+    is_new: bool
+    added: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a provider says later about one attempt.
+
+    Attributes:
+        provider: Who says it.
+        event_id: What makes the event unique at that provider; a repetition has the same.
+        word: What it means for the attempt; None where it is only noted.
+        attempt_id: Our attempt, where the callback carried it.
+        provider_ref: The provider's id of the message, where it gave one.
+        evidence: Who vouches for it.
+        code: The provider's code or status.
+        reason: What that means, from our table; nothing personal.
+        is_acknowledgement: Whether a human took the incident with it (key 1).
+        is_heard: Whether a human pressed a key.
+    """
+
+    provider: str
+    event_id: str
+    word: Word | None
+    attempt_id: str | None = None
+    provider_ref: str | None = None
+    evidence: Evidence | None = None
+    code: str = ""
+    reason: str = ""
+    is_acknowledgement: bool = False
+    is_heard: bool = False

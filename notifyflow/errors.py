@@ -1,0 +1,247 @@
+"""The errors that notifyflow raises, as one tree.
+
+This module imports nothing, so that every other one may import it. An error carries its facts as attributes; its text is made
+of them and never holds an address, a token or a message.
+"""
+
+
+class NotifyflowError(Exception):
+    """Raised when notifyflow cannot do what it was asked; the root of all its errors."""
+
+
+class Fault:
+    """One thing that is wrong with what somebody gave us: where it stands, what is wrong, what to do.
+
+    Attributes:
+        where: The field, as a path: ``recipients[2].phone``.
+        what: What is wrong with it, as a sentence without its full stop.
+        remedy: What to do about it, as a sentence without its full stop.
+    """
+
+    __slots__ = ("remedy", "what", "where")
+
+    def __init__(self, where: str, what: str, remedy: str) -> None:
+        self.where = where
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}. {self.remedy}."
+
+    def __repr__(self) -> str:
+        return f"Fault(where={self.where!r}, what={self.what!r}, remedy={self.remedy!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Fault):
+            return NotImplemented
+        return (self.where, self.what, self.remedy) == (other.where, other.what, other.remedy)
+
+    def __hash__(self) -> int:
+        return hash((self.where, self.what, self.remedy))
+
+
+class InvalidInput(NotifyflowError):
+    """Raised when what was given is of bad form; nothing was stored.
+
+    Attributes:
+        faults: Everything that is wrong, in the order of the input; never empty.
+    """
+
+    def __init__(self, faults: "tuple[Fault, ...]") -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class InvalidIncident(InvalidInput):
+    """Raised when an incident, its recipients or an incident file cannot be accepted."""
+
+
+class InvalidPolicy(InvalidInput):
+    """Raised when a policy contradicts itself or uses words that policies do not have."""
+
+
+class InvalidSettings(InvalidInput):
+    """Raised when the settings do not allow a start."""
+
+
+class InvalidTemplate(InvalidInput):
+    """Raised when a message template cannot be read, parsed or rendered."""
+
+
+class NotFound(NotifyflowError):
+    """Raised when no incident has the key.
+
+    Attributes:
+        key: The key that was asked for.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"no incident has the key {key!r}. Look at the key again: notifyflow keeps it as it was given.")
+        self.key = key
+
+
+class RecipientNotFound(NotifyflowError):
+    """Raised when the incident has no such recipient.
+
+    Attributes:
+        key: The incident's key.
+        recipient_id: The recipient that was asked for.
+    """
+
+    def __init__(self, key: str, recipient_id: str) -> None:
+        super().__init__(f"the incident {key!r} has no recipient {recipient_id!r}. `notifyflow status {key}` lists those it has.")
+        self.key = key
+        self.recipient_id = recipient_id
+
+
+class IncidentResolved(NotifyflowError):
+    """Raised when somebody is to be paged again for an incident that is resolved.
+
+    Attributes:
+        key: The incident's key.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the incident {key!r} is resolved and pages nobody. Notify again under its key to open a new one.")
+        self.key = key
+
+
+class IllegalMove(NotifyflowError):
+    """Raised when a state machine is asked for a move that its table does not have; a bug of ours.
+
+    Attributes:
+        machine: ``notification``, ``escalation`` or ``incident``.
+        state: The state it was in.
+        event: The event that has no place there.
+    """
+
+    def __init__(self, machine: str, state: str, event: str) -> None:
+        super().__init__(f"the {machine} machine has no move for {event!r} in {state}. This is a bug in notifyflow; please report it.")
+        self.machine = machine
+        self.state = state
+        self.event = event
+
+
+class StorageError(NotifyflowError):
+    """Raised when the database cannot be used as it should."""
+
+
+class StorageUnavailable(StorageError):
+    """Raised when the database does not answer in time; what was asked for may be asked for again.
+
+    Attributes:
+        waited_s: How long it was tried, in seconds.
+    """
+
+    def __init__(self, waited_s: float, reason: str = "") -> None:
+        because = f" ({reason})" if reason else ""
+        super().__init__(f"the database did not answer within {waited_s:g} s{because}. Look at NOTIFYFLOW_DATABASE_URL and the server.")
+        self.waited_s = waited_s
+
+
+class SchemaMismatch(StorageError):
+    """Raised when the database's schema is too old or too new for this code; it was not touched.
+
+    Attributes:
+        found: The schema version the database has; 0 where it has none.
+        wanted: The schema version this code was written for.
+        oldest: The oldest schema version whose code may still use this database.
+    """
+
+    def __init__(self, found: int, wanted: int, oldest: int, remedy: str) -> None:
+        super().__init__(f"the database has schema {found}, this notifyflow wants {wanted}. {remedy}")
+        self.found = found
+        self.wanted = wanted
+        self.oldest = oldest
+
+
+class StaleRow(StorageError):
+    """Raised when a guarded update matched no row: somebody else moved it first; the use case is repeated.
+
+    Attributes:
+        table: The row's table.
+        row_id: The row's id.
+    """
+
+    def __init__(self, table: str, row_id: str) -> None:
+        super().__init__(f"{table} {row_id} was moved by somebody else")
+        self.table = table
+        self.row_id = row_id
+
+
+class Fenced(NotifyflowError):
+    """Raised when an attempt is recorded by somebody who no longer holds its lease.
+
+    Attributes:
+        attempt_id: The attempt.
+    """
+
+    def __init__(self, attempt_id: str) -> None:
+        super().__init__(f"the lease of attempt {attempt_id} was taken back; what became of it stands recorded as a doubt")
+        self.attempt_id = attempt_id
+
+
+class BrokerUnavailable(NotifyflowError):
+    """Raised when the broker cannot be rung; what was stored is stored, and the sweeper rings later."""
+
+
+class ProviderError(NotifyflowError):
+    """Raised when a provider did not accept an attempt.
+
+    Attributes:
+        code: The provider's own code or HTTP status, as text; empty where it gave none.
+        reason: What it means, from our table; holds nothing personal.
+    """
+
+    def __init__(self, reason: str, *, code: str = "") -> None:
+        super().__init__(f"{reason} ({code})" if code else reason)
+        self.code = code
+        self.reason = reason
+
+
+class TemporaryProviderError(ProviderError):
+    """Raised when the provider said no for now, or could not be reached at all.
+
+    Attributes:
+        retry_after_s: When it asks to be tried again, in seconds; None where it did not say.
+    """
+
+    def __init__(self, reason: str, *, code: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(reason, code=code)
+        self.retry_after_s = retry_after_s
+
+
+class PermanentProviderError(ProviderError):
+    """Raised when the provider will never carry this to this address."""
+
+
+class RefusedUsError(ProviderError):
+    """Raised when the provider refuses *us*: credentials, billing, an unknown sender."""
+
+
+class UnknownOutcomeError(ProviderError):
+    """Raised when nobody can say whether the provider accepted: the request left, no answer came back."""
+
+
+class RejectedCallback(NotifyflowError):
+    """Raised when a request that claims to come from a provider does not carry that provider's signature.
+
+    Attributes:
+        provider: Whom it claims to come from.
+    """
+
+    def __init__(self, provider: str, reason: str) -> None:
+        super().__init__(f"a callback in the name of {provider} was rejected: {reason}")
+        self.provider = provider
+
+
+class InvalidLink(NotifyflowError):
+    """Raised when an acknowledgement link was not signed by us, was changed, or has expired.
+
+    Attributes:
+        is_expired: Whether it was ours, and is too old.
+    """
+
+    def __init__(self, *, is_expired: bool) -> None:
+        super().__init__("the link has expired" if is_expired else "the link is not one of ours")
+        self.is_expired = is_expired
