@@ -1,0 +1,173 @@
+"""What the use cases are given, and what they give back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from notifyflow.core.content import Content
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.model import Contact, Notified, Severity
+from notifyflow.core.ports import Clock, Ids
+from notifyflow.storage.ledger import Due, Ledger
+
+T = TypeVar("T")
+
+
+class Transactions(Protocol):
+    """The door to the database."""
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        """Run a use case in one transaction, and again from its start when it lost a race.
+
+        Raises:
+            StorageUnavailable: When the database does not answer in time.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What every use case needs; built once by whoever composes NotifyFlow.
+
+    Attributes:
+        transactions: The store.
+        clock: The one owner of time.
+        ids: The one owner of randomness.
+        channels: The names of all registered channels.
+        check_address: (channel, address) → the address normalised; ValueError with what is wrong as a sentence.
+        operations: Who is told of critical failures, judged already; empty where nobody is configured.
+        public_url: Where the web service is reached; None means messages carry no link.
+        secret_keys: The first signs links; empty means messages carry no link.
+        notice: A mark that every message shows.
+        lease: How long a claimed row belongs to its claimer.
+    """
+
+    transactions: Transactions
+    clock: Clock
+    ids: Ids
+    channels: frozenset[str]
+    check_address: Callable[[str, str], str]
+    operations: tuple[Contact, ...] = ()
+    public_url: str | None = None
+    secret_keys: tuple[str, ...] = ()
+    notice: str = ""
+    lease: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequences:
+    """What a transaction led to.
+
+    Attributes:
+        due: Notifications that may be sent now; whoever called rings for them.
+        failed: Notifications that became FAILED; whoever called logs each at WARNING.
+        critical: Escalations that became critical failures; whoever called logs each at ERROR.
+    """
+
+    due: tuple[Due, ...] = ()
+    failed: tuple[NotificationFacts, ...] = ()
+    critical: tuple[EscalationFacts, ...] = ()
+
+    def __add__(self, other: "Consequences") -> "Consequences":
+        return Consequences(due=self.due + other.due, failed=self.failed + other.failed, critical=self.critical + other.critical)
+
+
+NOTHING = Consequences()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """An incident is stored, and will be delivered.
+
+    Attributes:
+        notified: What the caller of ``notify()`` is told.
+        consequences: What became due by it.
+    """
+
+    notified: Notified
+    consequences: Consequences = NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """One attempt that its claimer may make now; its row is committed.
+
+    Attributes:
+        attempt_id: The attempt; it goes out with the message.
+        token: The lease's; ``record`` and ``release`` ask for it.
+        incident_id: For logs.
+        notification_id: For logs.
+        channel: Which channel carries it.
+        provider: Which of its providers.
+        severity: The round's.
+        address: Where to; personal.
+        content: What is said; personal.
+        valid_for_s: How long the provider may hold it.
+        lease_until: The claimer must have recorded or released it by then.
+    """
+
+    attempt_id: str
+    token: str
+    incident_id: str
+    notification_id: str
+    channel: str
+    provider: str
+    severity: Severity
+    address: str
+    content: Content
+    valid_for_s: int
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a claim brought.
+
+    Attributes:
+        claimed: Attempts to make, the most urgent first.
+        consequences: Of the rows that could not be sent any more.
+    """
+
+    claimed: tuple[Claimed, ...] = ()
+    consequences: Consequences = NOTHING
+
+
+class Fate(StrEnum):
+    """What became of a receipt."""
+
+    MATCHED = "matched"
+    REPEATED = "repeated"
+    WAITING = "waiting"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A receipt is in the inbox, and its move is made.
+
+    Attributes:
+        fate: What became of it.
+        incident_id: Its incident; None unless matched.
+        consequences: What its move led to.
+    """
+
+    fate: Fate
+    incident_id: str | None = None
+    consequences: Consequences = NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Somebody acknowledged or resolved.
+
+    Attributes:
+        incident_id: Which incident.
+        is_late: Whether it was so already, and nothing changed.
+        consequences: News that became due.
+    """
+
+    incident_id: str
+    is_late: bool = False
+    consequences: Consequences = NOTHING
