@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from notifyflow.core.model import Kind, Severity
+from notifyflow.core import text
+from notifyflow.core.model import Contact, Incident, Kind, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,7 @@ class Content:
         link: The signed link to acknowledge; None without a public URL or secret key.
         labels: Free facts.
         notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
+        news: What became of the incident ("Ada took it", "resolved"); empty in a page.
     """
 
     kind: Kind
@@ -41,3 +45,57 @@ class Content:
     link: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     notice: str = ""
+    news: str = ""
+
+
+def compose(
+    incident: Incident,
+    contact: Contact,
+    *,
+    severity: Severity,
+    now: datetime,
+    round_started_at: datetime,
+    delayed_after: timedelta,
+    link: str | None,
+    kind: Kind = Kind.PAGE,
+    notice: str = "",
+    news: str = "",
+) -> Content:
+    """Say to one recipient what happened.
+
+    Args:
+        incident: As it was admitted; where it does not say when it happened, the round's start is taken.
+        contact: Who is told.
+        severity: The round's.
+        now: When the message leaves.
+        round_started_at: When the round started.
+        delayed_after: From the policy; a page that leaves later than this after its round started says so.
+        link: The signed link to acknowledge; left out of news.
+        kind: Page or news.
+        notice: A mark to show in every message.
+        news: What became of the incident; for news only.
+
+    Returns:
+        Clean words, ready to be set.
+    """
+    occurred_at = incident.occurred_at or round_started_at
+    local = occurred_at.astimezone(ZoneInfo(contact.timezone))
+    held_up = now - round_started_at
+    is_page = kind is Kind.PAGE
+    return Content(
+        kind=kind,
+        severity=severity,
+        title=text.one_line(incident.title),
+        body=text.paragraphs(incident.body),
+        key=text.one_line(incident.key),
+        recipient_name=text.one_line(contact.name),
+        occurred=text.instant(local),
+        occurred_utc=text.instant(occurred_at.astimezone(UTC)) if local.utcoffset() else "",
+        delayed=f"delayed {text.duration(held_up)}" if is_page and held_up > delayed_after else "",
+        source=text.one_line(incident.source),
+        url=incident.url,
+        link=link if is_page else None,
+        labels={text.one_line(name): text.one_line(value) for name, value in incident.labels.items()},
+        notice=text.one_line(notice),
+        news="" if is_page else text.one_line(news),
+    )

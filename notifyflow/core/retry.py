@@ -1,0 +1,37 @@
+"""When a temporary failure is tried again."""
+
+from datetime import datetime, timedelta
+
+from notifyflow.core.policy import Schedule
+
+
+def next_due(
+    schedule: Schedule,
+    *,
+    attempts: int,
+    first_started_at: datetime,
+    now: datetime,
+    fraction: float,
+    retry_after_s: float | None,
+) -> datetime | None:
+    """Find the instant of the next attempt.
+
+    Only a provider's ``Retry-After`` can end a row early: hours in which no worker of ours ran are not held against it.
+
+    Args:
+        schedule: The notification's.
+        attempts: Those that were made and count, from 1; fewer than ``schedule.attempts``.
+        first_started_at: When the first of them began; the window runs from there.
+        now: The time of the decision.
+        fraction: From [0, 1); where in the jitter's range the wait lies.
+        retry_after_s: What the provider asked to wait, in seconds; None where it did not say.
+
+    Returns:
+        The instant, never sooner than the provider asked; None when the provider asks for one beyond the window.
+    """
+    wait = schedule.delays[attempts - 1] * (1 + schedule.jitter * (2 * fraction - 1))
+    if retry_after_s is not None and retry_after_s > wait.total_seconds():
+        if (now - first_started_at).total_seconds() + retry_after_s > schedule.window.total_seconds():
+            return None
+        wait = timedelta(seconds=retry_after_s)
+    return now + wait
