@@ -68,6 +68,31 @@ class AttemptFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one call to a provider.
+
+    Attributes:
+        word: ACCEPTED, TEMPORARY, PERMANENT, or IN_DOUBT where no definite answer came.
+        code: The provider's code or HTTP status.
+        reason: What that means, from our tables; nothing personal.
+        provider_ref: The provider's id of the message.
+        evidence: Who vouches for an acceptance; None where nothing was accepted.
+        retry_after_s: What the provider asked to wait.
+        is_our_fault: Whether the provider refused *us*.
+        receipt_due_at: From when on a receipt is overdue; None keeps what the attempt was claimed with.
+    """
+
+    word: Word
+    code: str = ""
+    reason: str = ""
+    provider_ref: str = ""
+    evidence: Evidence | None = None
+    retry_after_s: float | None = None
+    is_our_fault: bool = False
+    receipt_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationFacts:
     """One escalation over one channel.
 
@@ -87,6 +112,7 @@ class NotificationFacts:
         rung_at: When the bell was last rung for it; every new ``due_at`` clears it.
         held_since: Since when it has been held back (Retry-After, a limit, a circuit); None when it is not.
         ended: Why we ended it ourselves.
+        ended_at: When we did.
         is_stopped: Whether its incident was acknowledged or resolved, or its round replaced: what would be QUEUED is CANCELLED.
         reason: Why it is FAILED, in few words; nothing personal.
         attempts: All of them, by number; those NOT_SENT count for nothing.
@@ -107,6 +133,7 @@ class NotificationFacts:
     rung_at: datetime | None = None
     held_since: datetime | None = None
     ended: Ended | None = None
+    ended_at: datetime | None = None
     is_stopped: bool = False
     reason: str = ""
     attempts: tuple[AttemptFacts, ...] = ()
