@@ -1,0 +1,233 @@
+"""Judges what callers give: an incident is taken or refused whole, a bad recipient never silences a good one."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from difflib import get_close_matches
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from notifyflow.core import text
+from notifyflow.core.model import Contact, Incident, Recipient, Severity
+from notifyflow.errors import Fault, InvalidIncident
+
+MAX_KEY = 255
+MAX_TITLE = 1_000
+MAX_BODY = 65_536
+MAX_URL = 2_000
+MAX_LABELS = 50
+MAX_LABEL_NAME = 100
+MAX_LABEL_VALUE = 1_000
+
+CheckAddress = Callable[[str, str], str]
+"""Takes a channel and an address and returns the address normalised; raises ``ValueError`` with what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """What may be stored.
+
+    Attributes:
+        incident: Clean: nothing in it that a database or a channel cannot carry.
+        contacts: The recipients in the order given; one that nothing can reach has no addresses.
+        faults: What is wrong with single recipients.
+    """
+
+    incident: Incident
+    contacts: tuple[Contact, ...]
+    faults: tuple[Fault, ...]
+
+
+def admit(
+    incident: Incident,
+    recipients: Sequence[Recipient],
+    check: CheckAddress,
+    channels: Collection[str],
+    *,
+    is_strict: bool = False,
+) -> Admitted:
+    """Judge what ``notify()`` was given.
+
+    Args:
+        incident: As the caller says it.
+        recipients: Whom to reach.
+        check: Judges and normalises one address of one channel.
+        channels: The names of the channels there are.
+        is_strict: Whether a fault of one recipient refuses the whole.
+
+    Returns:
+        What may be stored, with what is wrong with single recipients.
+
+    Raises:
+        InvalidIncident: With every fault, when the incident is of bad form, when nothing can reach any recipient, or when
+            ``is_strict`` and a recipient has a fault.
+    """
+    refusals = list(judge_incident(incident))
+    contacts, faults = admit_recipients(recipients, check, channels)
+    if not any(contact.addresses for contact in contacts):
+        what = "none of them has an address that anything can reach" if recipients else "there are none"
+        refusals.append(Fault("recipients", what, f"Give at least one a good address for {_either(channels)}"))
+    if refusals or (is_strict and faults):
+        raise InvalidIncident((*refusals, *faults))
+    return Admitted(incident=_clean(incident), contacts=contacts, faults=faults)
+
+
+def judge_incident(incident: Incident) -> tuple[Fault, ...]:
+    """Find everything that is wrong with an incident's form."""
+    return tuple(_incident_faults(incident))
+
+
+def admit_recipients(
+    recipients: Sequence[Recipient], check: CheckAddress, channels: Collection[str]
+) -> tuple[tuple[Contact, ...], tuple[Fault, ...]]:
+    """Make contacts of recipients, leaving out what cannot be used.
+
+    Args:
+        recipients: Whom to reach; of one given twice the first counts.
+        check: Judges and normalises one address of one channel.
+        channels: The names of the channels there are.
+
+    Returns:
+        The contacts in the order given, and what is wrong with single recipients.
+    """
+    contacts: dict[str, Contact] = {}
+    faults: list[Fault] = []
+    for index, recipient in enumerate(recipients):
+        where = f"recipients[{index}]"
+        wrong = _id_fault(f"{where}.id", recipient.id)
+        if wrong:
+            faults.append(wrong)
+        elif recipient.id in contacts:
+            faults.append(
+                Fault(
+                    f"{where}.id",
+                    f"{text.quoted(recipient.id)} was given before",
+                    "Give each recipient once; the first one counts",
+                )
+            )
+        else:
+            contacts[recipient.id] = _contact(where, recipient, check, channels, faults)
+    return tuple(contacts.values()), tuple(dict.fromkeys(faults))
+
+
+def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Collection[str], faults: list[Fault]) -> Contact:
+    addresses: dict[str, str] = {}
+    for channel, address in recipient.ways.items():
+        field = _address_field(where, recipient, channel)
+        if channel not in channels:
+            faults.append(unknown(field, "channel", channel, channels))
+            continue
+        try:
+            addresses[channel] = check(channel, address)
+        except ValueError as wrong:
+            faults.append(
+                Fault(field, f"{text.masked(address)} {wrong}", f"Correct the address; {recipient.id} is not told this way")
+            )
+    return Contact(
+        recipient_id=recipient.id,
+        name=text.one_line(recipient.name) or recipient.id,
+        addresses=addresses,
+        timezone=_timezone(f"{where}.timezone", recipient.timezone, faults),
+    )
+
+
+def _address_field(where: str, recipient: Recipient, channel: str) -> str:
+    if channel in recipient.addresses:
+        return f"{where}.addresses.{channel}"
+    return f"{where}.{'phone' if channel in ('sms', 'voice') else channel}"
+
+
+def _timezone(where: str, name: str | None, faults: list[Fault]) -> str:
+    if name is None:
+        return "UTC"
+    try:
+        return ZoneInfo(name).key
+    except (KeyError, ValueError, OSError):
+        remedy = "Use an IANA name such as Europe/Berlin; times are shown in UTC"
+        faults.append(Fault(where, f"{text.quoted(name)} is no time zone", remedy))
+        return "UTC"
+
+
+def unknown(where: str, kind: str, given: object, known: Collection[str]) -> Fault:
+    """Say that a name is none of those there are, and which one it may have been meant to be."""
+    near = get_close_matches(str(given), known, n=1)
+    remedy = f"Did you mean {near[0]}" if near else f"Use {_either(known)}"
+    return Fault(where, f"{text.quoted(given)} is no {kind}", remedy)
+
+
+def _either(names: Collection[str]) -> str:
+    return f"one of {', '.join(names)}" if len(names) > 1 else ", ".join(names)
+
+
+def _id_fault(where: str, given: str) -> Fault | None:
+    """Judge what names a row for ever: nothing is changed in it, so nothing odd may stand in it."""
+    if not given.strip():
+        return Fault(where, "it is empty", "Give it a name of its own")
+    if len(given) > MAX_KEY:
+        return Fault(where, f"it has {len(given):,} characters, {MAX_KEY} are allowed", "Shorten it")
+    if given != text.one_line(given):
+        return Fault(where, f"{text.quoted(given)} has control characters or blanks that do not show", "Leave them out")
+    return None
+
+
+def _incident_faults(incident: Incident) -> Iterator[Fault]:
+    wrong = _id_fault("key", incident.key)
+    if wrong:
+        yield wrong
+    if not text.one_line(incident.title):
+        yield Fault("title", "it is empty", "Say in one line what happened")
+    yield from _length("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")
+    yield from _length("body", incident.body, MAX_BODY, "Shorten it, and put the rest where url points")
+    yield from _length("source", incident.source, MAX_KEY, "Shorten it")
+    if incident.severity not in list(Severity):
+        yield unknown("severity", "severity", incident.severity, list(Severity))
+    if incident.url is not None:
+        yield from _url(incident.url)
+    yield from _labels(incident.labels)
+    yield from _occurred(incident.occurred_at)
+
+
+def _length(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
+    if len(given) > limit:
+        yield Fault(where, f"it has {len(given):,} characters, {limit:,} are allowed", remedy)
+
+
+def _url(given: str) -> Iterator[Fault]:
+    yield from _length("url", given, MAX_URL, "Shorten it")
+    try:
+        parts = urlsplit(given)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and given.isprintable() and " " not in given
+    except ValueError:
+        is_good = False
+    if not is_good:
+        yield Fault(
+            "url", f"{text.quoted(given)} is no web address", "Give one that begins with https:// or http://, or leave it out"
+        )
+
+
+def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
+    if len(labels) > MAX_LABELS:
+        yield Fault("labels", f"there are {len(labels):,}, {MAX_LABELS} are allowed", "Leave out those that help nobody at night")
+    for name, value in labels.items():
+        where = f"labels.{text.cut(text.one_line(name), MAX_LABEL_NAME)}"
+        if not text.one_line(name):
+            yield Fault("labels", "one has an empty name", "Give it a name or leave it out")
+        yield from _length(where, name, MAX_LABEL_NAME, "Shorten the name")
+        yield from _length(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
+
+
+def _occurred(at: datetime | None) -> Iterator[Fault]:
+    if at is not None and at.utcoffset() is None:
+        yield Fault("occurred_at", f"{at.isoformat()} has no time zone", "Say which one, as in 2026-11-25T03:14:00+01:00")
+
+
+def _clean(incident: Incident) -> Incident:
+    """Replace what no database and no channel can carry, so that an odd byte in an alert silences nobody."""
+    return replace(
+        incident,
+        title=text.one_line(incident.title),
+        body=text.paragraphs(incident.body),
+        severity=Severity(incident.severity),
+        source=text.one_line(incident.source),
+        labels={text.one_line(name): text.one_line(value) for name, value in incident.labels.items()},
+    )
