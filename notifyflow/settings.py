@@ -1,46 +1,262 @@
-"""Settings: the only reader of the environment."""
+"""Settings: the only reader of the environment.
 
+It judges the form of what is set, all of it at once. Whether a provider's settings suffice is its channel's affair: a
+provider that is missing must not stop the others.
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from notifyflow.errors import Fault, InvalidSettings
+
+PREFIX = "NOTIFYFLOW_"
+_VARIABLES = "variables"
+_FAULTS = "faults"
+_SHORTEST_KEY = 16
+
+
+def _split(value: object) -> object:
+    """Read a list from JSON or from comma-separated text."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            raise ValueError("begins like a JSON list and is none") from None
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _be_url(*schemes: str) -> BeforeValidator:
+    """Make the check that a text is a URL of one of the schemes, with a host where the scheme wants one."""
+    wanted = ", ".join(f"{scheme}://" for scheme in schemes)
+
+    def check(value: object) -> object:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        try:
+            parts = urlsplit(text)
+            parts.port  # noqa: B018 - raises where it is no number
+        except ValueError:
+            raise ValueError("is not a URL") from None
+        if parts.scheme not in schemes:
+            raise ValueError(f"does not begin with {wanted}")
+        if parts.scheme not in ("sqlite", "memory") and not parts.hostname:
+            raise ValueError("names no host")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _be_file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("is not a file")
+    return path
+
+
+def _be_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError("is not a folder")
+    return path
+
+
+def _be_long(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < _SHORTEST_KEY:
+        raise ValueError(f"is shorter than {_SHORTEST_KEY} characters")
+    return key
+
+
+def _be_endpoint(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("is not host:port")
+    return text
+
+
+WebUrl = Annotated[str, _be_url("http", "https")]
+File = Annotated[Path, AfterValidator(_be_file)]
+Folder = Annotated[Path, AfterValidator(_be_folder)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
+Keys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_be_long)], ...], BeforeValidator(_split)]
+Endpoints = Annotated[tuple[Annotated[str, AfterValidator(_be_endpoint)], ...], BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """Everything that can be set; each field is ``NOTIFYFLOW_<NAME>``, secrets also ``NOTIFYFLOW_<NAME>_FILE``."""
+    """Everything that can be set; each field is ``NOTIFYFLOW_<NAME>``, secrets also ``NOTIFYFLOW_<NAME>_FILE``.
 
-    model_config = SettingsConfigDict(env_prefix="NOTIFYFLOW_", frozen=True, extra="ignore")
+    Raises:
+        InvalidSettings: When anything is wrong, with all that is.
+    """
 
-    database_url: SecretStr = SecretStr("sqlite:///notifyflow.db")
-    broker_url: SecretStr = SecretStr("memory://")
-    public_url: str | None = None
-    secret_key: tuple[SecretStr, ...] = ()
-    policies: Path | None = None
-    templates: Path | None = None
-    ops_recipients: str | None = None
-    https_proxy: SecretStr | None = None
-    ca_bundle: Path | None = None
-    trusted_endpoints: tuple[str, ...] = ()
-    notice: str = ""
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    smtp_url: SecretStr | None = None
-    mail_from: str | None = None
-    aws_region: str | None = None
-    aws_access_key_id: SecretStr | None = None
-    aws_secret_access_key: SecretStr | None = None
-    aws_endpoint_url: str | None = None
-    ses_from: str | None = None
-    ses_configuration_set: str | None = None
-    sns_is_configured: bool = False
-    twilio_account_sid: str | None = None
-    twilio_auth_token: tuple[SecretStr, ...] = ()
-    twilio_sms_from: str | None = None
-    twilio_voice_from: str | None = None
-    twilio_base_url: str = "https://api.twilio.com"
-    slack_bot_token: SecretStr | None = None
-    slack_base_url: str = "https://slack.com/api/"
+    database_url: Annotated[SecretStr, _be_url("sqlite", "postgresql")] = Field(
+        SecretStr("sqlite:///notifyflow.db"), description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+    )
+    broker_url: Annotated[SecretStr, _be_url("memory", "redis", "rediss")] = Field(
+        SecretStr("memory://"), description="memory:// (this process delivers), redis://HOST:PORT/NUMBER or rediss://…"
+    )
+    public_url: WebUrl | None = Field(None, description="the http(s) URL at which the world reaches the web service")
+    secret_key: Keys = Field(
+        (), description=f"one or more texts of {_SHORTEST_KEY} characters or more; the first signs links, all are accepted"
+    )
+    policies: File | None = Field(None, description="a TOML file of named policies")
+    templates: Folder | None = Field(None, description="a folder with message templates of your own")
+    ops_recipients: str | None = Field(None, description="a JSON list of recipients, or a file that holds one")
+    https_proxy: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
+        None, description="the http(s) URL of the proxy through which providers are reached"
+    )
+    ca_bundle: File | None = Field(None, description="a PEM file of the authorities to trust instead of the usual ones")
+    trusted_endpoints: Endpoints = Field((), description="host:port of endpoints that may be http, private or on other hosts")
+    notice: str = Field("", description="a few words that every message shows")
 
-    lease_s: float = 60.0
-    connect_timeout_s: float = 3.0
-    read_timeout_s: float = 10.0
-    concurrent_sends: int = 10
+    smtp_url: SecretStr | None = Field(None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")
+    mail_from: str | None = Field(None, description="the sender of mail over SMTP")
+    aws_region: str | None = Field(None, description="the AWS region of SES and SNS")
+    aws_access_key_id: SecretStr | None = Field(None, description="an AWS access key; the usual AWS chain where it is left out")
+    aws_secret_access_key: SecretStr | None = Field(None, description="the secret of that access key")
+    aws_endpoint_url: WebUrl | None = Field(None, description="another base URL of SES and SNS")
+    ses_from: str | None = Field(None, description="the sender of mail over SES")
+    ses_configuration_set: str | None = Field(None, description="the SES configuration set that publishes events")
+    sns_is_configured: bool = Field(default=False, description="true where push over SNS is to be used")
+    twilio_account_sid: str | None = Field(None, description="the account SID, AC…")
+    twilio_auth_token: Secrets = Field((), description="one or two auth tokens; the first is used, all verify callbacks")
+    twilio_sms_from: str | None = Field(None, description="a number, or a messaging service MG…, that texts come from")
+    twilio_voice_from: str | None = Field(None, description="a number that calls come from")
+    twilio_base_url: WebUrl = Field("https://api.twilio.com", description="another base URL of Twilio")
+    slack_bot_token: SecretStr | None = Field(None, description="a bot token, xoxb-…")
+    slack_base_url: WebUrl = Field("https://slack.com/api/", description="another base URL of Slack's Web API")
+
+    lease_s: Seconds = Field(60.0, description="seconds for which a notification belongs to the worker that claimed it")
+    connect_timeout_s: Seconds = Field(3.0, description="seconds in which a provider must be connected")
+    read_timeout_s: Seconds = Field(10.0, description="seconds in which a provider must answer")
+    drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(10.0, description="seconds that leaving waits for what is due")
+    concurrent_sends: Annotated[int, Field(ge=1, le=1000)] = Field(10, description="sends at a time in one process, 1 to 1000")
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str]) -> Self:
+        """Read ``NOTIFYFLOW_*`` from a mapping instead of the environment.
+
+        Raises:
+            InvalidSettings: When anything is wrong, with all that is.
+        """
+        given: dict[str, Any] = {_VARIABLES: variables}
+        return cls(**given)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Tell whether each process delivers for itself, with no broker to share."""
+        return self.broker_url.get_secret_value().startswith("memory:")
+
+    @property
+    def send_budget_s(self) -> float:
+        """Tell how long one send may take at most, in seconds."""
+        return self.connect_timeout_s + self.read_timeout_s
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the variables; no dotenv file, no folder of secrets."""
+        del env_settings, dotenv_settings, file_secret_settings
+        assert isinstance(init_settings, InitSettingsSource)  # noqa: S101 - pydantic-settings says so
+        variables = init_settings.init_kwargs.pop(_VARIABLES, os.environ)  # noqa: TID251 - the one place
+        return init_settings, _Variables(settings_cls, variables)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _judge(cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
+        faults: list[Fault] = values.pop(_FAULTS, [])
+        try:
+            settings = handler(values)
+        except ValidationError as error:
+            faults += [_fault(detail) for detail in error.errors(include_url=False)]
+        else:
+            faults += _contradictions(settings)
+        if faults:
+            raise InvalidSettings(tuple(faults)) from None
+        return settings
+
+
+class _Variables(PydanticBaseSettingsSource):
+    """Finds the fields among ``NOTIFYFLOW_*``, the secret ones also in files, and notes the names that nobody knows."""
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
+        super().__init__(settings_cls)
+        self._variables = variables
+        self._faults: list[Fault] = []
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        """Look for one field, an empty text being no value."""
+        name = PREFIX + field_name.upper()
+        text = self._variables.get(name) or None
+        if _is_secret(field) and (path := self._variables.get(name + "_FILE")):
+            if text is not None:
+                self._faults.append(Fault(name, f"is set, and {name}_FILE is too", "Leave one of them out"))
+            return self._read(name + "_FILE", path), field_name, False
+        return text, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        self._look_for_strangers()
+        return {_FAULTS: self._faults, **{name: text for name, text in found.items() if text is not None}}
+
+    def _read(self, name: str, path: str) -> str | None:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self._faults.append(Fault(name, f"{path!r} cannot be read ({type(error).__name__})", "Name a text file we may read"))
+            return None
+
+    def _look_for_strangers(self) -> None:
+        fields = self.settings_cls.model_fields.items()
+        known = {name.upper() for name, _ in fields} | {name.upper() + "_FILE" for name, field in fields if _is_secret(field)}
+        for name in sorted(self._variables):
+            if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
+                near = difflib.get_close_matches(name.removeprefix(PREFIX), sorted(known), n=1)
+                remedy = f"Perhaps {PREFIX}{near[0]} is meant" if near else "Leave it out: nothing reads it"
+                self._faults.append(Fault(name, "is not a setting", remedy))
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return "SecretStr" in str(field.annotation)
+
+
+def _fault(detail: ErrorDetails) -> Fault:
+    """Make a fault of what pydantic found, with the value unless it is a secret."""
+    name = str(detail["loc"][0])
+    field = Settings.model_fields[name]
+    what = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else f"is refused: {detail['msg'].lower()}"
+    shown = "the value" if _is_secret(field) else repr(detail["input"])[:100]
+    return Fault(PREFIX + name.upper(), f"{shown} {what}", f"Give {field.description}")
+
+
+def _contradictions(settings: Settings) -> list[Fault]:
+    """Find what is right alone and wrong together."""
+    if settings.lease_s < 2 * settings.send_budget_s:
+        what = f"{settings.lease_s:g} s is less than twice the {settings.send_budget_s:g} s that a send may take"
+        return [Fault(PREFIX + "LEASE_S", what, "Raise it, or lower CONNECT_TIMEOUT_S and READ_TIMEOUT_S")]
+    return []
