@@ -1,0 +1,64 @@
+"""What the documentation shows is true: its Python runs, its commands exist, its links lead somewhere."""
+
+import os
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from notifyflow.cli import app as command_line
+from notifyflow.sandbox.system import Sandbox
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    found = re.findall(rf"^\.\. code-block:: {language}\n\n((?:(?:   .*)?\n)+)", page.read_text() + "\n", re.MULTILINE)
+    return [textwrap.dedent(block) for block in found]
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
+def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("NOTIFYFLOW_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    with Sandbox() as sandbox:
+        for name, value in sandbox.settings().items():
+            monkeypatch.setenv(name, value)
+        namespace: dict[str, object] = {"__name__": "documentation"}
+        for number, block in enumerate(blocks(page, "python"), start=1):
+            exec(compile(block, f"{name_of(page)}#{number}", "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "shell")], ids=name_of)
+def test_every_command_of_a_page_exists(page: Path) -> None:
+    tree = get_command(command_line)
+    for line in "\n".join(blocks(page, "shell")).splitlines():
+        words = line.replace("$ ", "").split()
+        if words[:1] == ["notifyflow"]:
+            command = tree
+            for word in words[1:]:
+                commands = getattr(command, "commands", None)
+                if commands is None:
+                    break
+                if word.startswith("-"):
+                    continue
+                assert word in commands, line
+                command = commands[word]
+            options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
+        elif words and words[0].startswith("scripts/"):
+            assert os.access(ROOT / words[0], os.X_OK), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    for target in re.findall(r"`[^`<]+ <((?!https?://)[^>`]+)>`_", page.read_text()):
+        assert (page.parent / target).exists(), target
