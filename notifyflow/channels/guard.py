@@ -1,0 +1,132 @@
+"""Outgoing URLs that users gave: which may be asked, and at which address.
+
+The rules: https on port 443, a host that the channel knows, and an address on the public internet, resolved once and connected to as
+it was resolved (so that a second answer of the DNS cannot lead elsewhere). ``trusted_endpoints`` (``host:port``) are exempt; nothing
+else weakens the rules.
+"""
+
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
+
+from notifyflow.errors import PermanentProviderError, TemporaryProviderError
+
+_LIMIT = 2048
+_PORTS = {"https": 443, "http": 80}
+# Python calls some of these global: they lead into IPv4 by translation, or to no single host.
+_NOT_PUBLIC = tuple(
+    ip_network(network)
+    for network in (
+        "192.88.99.0/24",  # 6to4 relays, RFC 7526
+        "64:ff9b::/96",  # NAT64, RFC 6052
+        "64:ff9b:1::/48",  # local NAT64, RFC 8215
+        "2001::/32",  # Teredo, RFC 4380
+        "2002::/16",  # 6to4, RFC 3056
+        "fec0::/10",  # site-local, RFC 3879
+    )
+)
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Tell whether an address is a host on the public internet, and only that."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return is_public(address.ipv4_mapped)
+    if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
+        return False
+    return not any(address in network for network in _NOT_PUBLIC if network.version == address.version)
+
+
+class Guard:
+    """Judges URLs for one channel."""
+
+    def __init__(self, *, hosts: Iterable[str] = (), trusted_endpoints: Iterable[str] = ()) -> None:
+        """Take the rules.
+
+        Args:
+            hosts: The hosts that the channel knows; one that begins with a dot stands for all below it; empty admits every host.
+            trusted_endpoints: ``host:port`` that are exempt.
+        """
+        self._hosts = tuple(hosts)
+        self._trusted = frozenset(endpoint.lower() for endpoint in trusted_endpoints)
+
+    def is_trusted(self, url: str) -> bool:
+        """Tell whether a URL's endpoint is exempt from the rules."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or _PORTS.get(parts.scheme, 0)
+        except ValueError:
+            return False
+        return f"{parts.hostname}:{port}" in self._trusted
+
+    def check(self, url: str) -> None:
+        """Judge a URL by its text alone; nothing is resolved.
+
+        Raises:
+            ValueError: With what is wrong as a sentence, without the URL.
+        """
+        if len(url) > _LIMIT or not url.isascii() or not url.isprintable() or any(sign in url for sign in " \\"):
+            raise ValueError(f"is not a URL: it holds signs that URLs do not have, or more than {_LIMIT} of them")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ValueError("is not a URL") from None
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ValueError("is not an https URL")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("holds a user name or password")
+        if not self.is_trusted(url):
+            self._check_public(parts, port)
+
+    def _check_public(self, parts: SplitResult, port: int | None) -> None:
+        host = str(parts.hostname)
+        if parts.scheme != "https":
+            raise ValueError("is not an https URL")
+        if port not in (None, 443):
+            raise ValueError("names another port than 443")
+        if self._hosts and not any(host.endswith(known) if known.startswith(".") else host == known for known in self._hosts):
+            raise ValueError(f"leads to a host that is none of {', '.join(self._hosts)}")
+
+    def resolve(self, host: str, port: int) -> str:
+        """Resolve a host to the one address that may be connected to.
+
+        Raises:
+            TemporaryProviderError: When the DNS has no answer now.
+            PermanentProviderError: When any address of the host is not a public one.
+        """
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise TemporaryProviderError("the host's name could not be resolved", code="dns") from error
+        addresses = [str(answer[4][0]) for answer in found]
+        if not all(is_public(ip_address(address.partition("%")[0])) for address in addresses):
+            raise PermanentProviderError("the host's address is not on the public internet", code="private_address")
+        return addresses[0]
+
+
+class PinnedAdapter(HTTPAdapter):
+    """Connects to the address that the guard resolved, while TLS and the Host header still speak of the host."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        super().__init__(max_retries=0)
+
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: bool | str, cert: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Put the resolved address in the place of the host (requests' documented hook)."""
+        target, tls = super().build_connection_pool_key_attributes(request, verify, cert)
+        if self._guard.is_trusted(str(request.url)):
+            return target, tls
+        host = target["host"]
+        target["host"] = self._guard.resolve(host, target["port"] or 443)
+        return target, {**tls, "server_hostname": host, "assert_hostname": host}
+
+    def add_headers(self, request: PreparedRequest, **kwargs: Any) -> None:
+        """Name the host that was asked for (requests' documented hook)."""
+        request.headers["Host"] = urlsplit(str(request.url)).netloc

@@ -1,0 +1,246 @@
+"""HTTP out, hardened: time-outs, no redirects, no environment, capped reads, and every failure told apart.
+
+Whatever an answer says is definite; no connection is definite; everything else is unknown.
+"""
+
+import json as jsonlib
+import re
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from requests import exceptions
+from requests.adapters import HTTPAdapter
+from urllib3 import exceptions as urllib3_exceptions
+
+from notifyflow.channels.guard import Guard, PinnedAdapter
+from notifyflow.channels.tables import Row, Table, Verdict, table
+from notifyflow.errors import PermanentProviderError, ProviderError, TemporaryProviderError, UnknownOutcomeError
+from notifyflow.settings import Settings
+
+_LIMIT_BYTES = 65_536
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_RFC = "RFC 9110, HTTP Semantics, §15"
+
+STATUSES = table(
+    Row("3xx", Verdict.OURS, "answered with a redirect, which is never followed", _RFC),
+    Row("400", Verdict.PERMANENT, "did not understand the request", _RFC),
+    Row("401", Verdict.OURS, "does not accept our credentials", _RFC),
+    Row("402", Verdict.OURS, "wants to be paid first", _RFC),
+    Row("403", Verdict.OURS, "forbids us this", _RFC),
+    Row("404", Verdict.PERMANENT, "does not know the address", _RFC),
+    Row("407", Verdict.OURS, "the proxy does not accept our credentials", _RFC),
+    Row("408", Verdict.TEMPORARY, "did not get the whole request in time", _RFC),
+    Row("409", Verdict.TEMPORARY, "is busy with something that contradicts the request", _RFC),
+    Row("410", Verdict.PERMANENT, "says that the address is gone for good", _RFC),
+    Row("413", Verdict.PERMANENT, "finds the message too large", _RFC),
+    Row("421", Verdict.TEMPORARY, "was reached over a connection that it does not serve", _RFC),
+    Row("425", Verdict.TEMPORARY, "wants the request again, later", "RFC 8470, Using Early Data in HTTP, §5.2"),
+    Row("429", Verdict.TEMPORARY, "asks for fewer requests", "RFC 6585, Additional HTTP Status Codes, §4"),
+    Row("4xx", Verdict.PERMANENT, "refused the request", _RFC),
+    Row("500", Verdict.TEMPORARY, "failed on its own side", _RFC),
+    Row("502", Verdict.UNKNOWN, "a gateway lost the answer", _RFC),
+    Row("503", Verdict.TEMPORARY, "is not available now", _RFC),
+    Row("504", Verdict.UNKNOWN, "a gateway waited for the answer in vain", _RFC),
+    Row("5xx", Verdict.TEMPORARY, "failed on its own side", _RFC),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back over HTTP.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Names as ``requests`` gives them, found in any case.
+        body: At most 64 KiB of it; less where the connection broke.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Tell whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        """The body as text, whatever it is."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The body as a JSON object; empty where it is none."""
+        try:
+            value = jsonlib.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """When to ask again, in seconds; a date counts from the answer's own (RFC 9110 §10.2.3)."""
+        return retry_after_s(self.headers)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After: seconds, or a date beside the answer's own Date, so that nobody's clock matters; None where it says nothing."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        until, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("Date", ""))
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def refusal(status: int, codes: Table, *, code: object = "", retry_after_s: float | None = None) -> ProviderError:
+    """Say what an answer means that is no acceptance.
+
+    Args:
+        status: The HTTP status.
+        codes: The provider's own table; it may also hold statuses, which then win over the general ones.
+        code: The provider's code, where it gave one.
+        retry_after_s: When it asks to be tried again.
+
+    Returns:
+        The error to raise.
+    """
+    told = str(code) if _CODE.fullmatch(str(code)) else ""
+    exact = codes.get(told) or codes.get(str(status)) or STATUSES.get(str(status))
+    row = exact or STATUSES.get(f"{status // 100}xx") or _NO_ANSWER
+    return row.error(code=told or str(status), retry_after_s=retry_after_s)
+
+
+_NO_ANSWER = Row("", Verdict.UNKNOWN, "answered in a way that HTTP does not have", _RFC)
+
+
+class Http:
+    """Posts for one provider; any number of threads may use it."""
+
+    def __init__(self, settings: Settings, *, guard: Guard | None = None) -> None:
+        """Take the time-outs, the proxy and the CA bundle from the settings.
+
+        Args:
+            settings: The settings.
+            guard: For URLs that users gave; None where the operator configured them. Behind a proxy it is the proxy that resolves
+                hosts, and only the guard's other rules hold.
+        """
+        self._timeout = (settings.connect_timeout_s, settings.read_timeout_s)
+        self._proxy = settings.https_proxy.get_secret_value() if settings.https_proxy else None
+        self._verify: bool | str = str(settings.ca_bundle) if settings.ca_bundle else True
+        self._guard = guard
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._sessions: list[requests.Session] = []
+
+    def post(
+        self,
+        url: str,
+        *,
+        json: object = None,
+        form: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+    ) -> Answer:
+        """Post once, and read at most 64 KiB of the answer.
+
+        Raises:
+            TemporaryProviderError: When there was no connection.
+            PermanentProviderError: When the guard refuses the URL.
+            UnknownOutcomeError: When the request may have left, and no status came back.
+        """
+        if self._guard is not None:
+            self._check(self._guard, url)
+        sent = {"Accept-Encoding": "identity", **(headers or {})}
+        body: Any = form
+        if json is not None:
+            sent["Content-Type"] = "application/json; charset=utf-8"
+            body = jsonlib.dumps(json, ensure_ascii=False).encode("utf-8", "replace")
+        try:
+            response = self._session().post(
+                url, data=body, headers=sent, auth=auth, timeout=self._timeout, allow_redirects=False, stream=True
+            )
+        except exceptions.RequestException as error:
+            raise _failure(error) from error
+        with response:
+            return Answer(status=response.status_code, headers=response.headers, body=self._read(response))
+
+    def close(self) -> None:
+        """Close the sessions of all threads."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+            self._local = threading.local()
+
+    @staticmethod
+    def _check(guard: Guard, url: str) -> None:
+        try:
+            guard.check(url)
+        except ValueError as error:
+            raise PermanentProviderError(f"the address {error}", code="address") from error
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = False
+            session.verify = self._verify
+            pinned = self._guard is not None and self._proxy is None
+            session.mount("https://", PinnedAdapter(self._guard) if self._guard and pinned else HTTPAdapter(max_retries=0))
+            if self._proxy:
+                session.proxies = {"https": self._proxy}
+            self._local.session = session
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _read(self, response: requests.Response) -> bytes:
+        body = bytearray()
+        until = time.monotonic() + self._timeout[1]
+        try:
+            for chunk in response.iter_content(8192):
+                body += chunk
+                if len(body) >= _LIMIT_BYTES or time.monotonic() > until:
+                    break
+        except exceptions.RequestException:
+            pass  # the status is here, and it is definite; what is left of the body says so little that nothing is made of it
+        return bytes(body[:_LIMIT_BYTES])
+
+
+def _failure(error: exceptions.RequestException) -> ProviderError:
+    if isinstance(error, exceptions.InvalidURL | exceptions.InvalidSchema | exceptions.MissingSchema | exceptions.InvalidHeader):
+        return PermanentProviderError("the address is not one that can be asked", code="address")
+    if _never_left(error):
+        return TemporaryProviderError("could not be reached", code="no_connection")
+    if isinstance(error, exceptions.Timeout):
+        return UnknownOutcomeError("did not answer in time", code="timeout")
+    return UnknownOutcomeError("the connection broke before an answer came", code="connection_lost")
+
+
+def _never_left(error: BaseException) -> bool:
+    """Tell whether the connection itself failed, so that the request cannot have left (urllib3, ``urllib3.exceptions``)."""
+    cause: BaseException | None = error
+    for _ in range(8):
+        if isinstance(
+            cause,
+            urllib3_exceptions.NewConnectionError
+            | urllib3_exceptions.ConnectTimeoutError
+            | urllib3_exceptions.ProxyError
+            | ssl.SSLCertVerificationError,
+        ):
+            return True
+        if cause is None:
+            return False
+        inner = getattr(cause, "reason", None) or next((part for part in cause.args if isinstance(part, BaseException)), None)
+        cause = inner if isinstance(inner, BaseException) else cause.__cause__
+    return False

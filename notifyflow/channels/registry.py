@@ -1,0 +1,68 @@
+"""Which channels there are: the entry points of the group ``notifyflow.channels``, ours and everybody's."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+import structlog
+
+from notifyflow.channels.base import Channel, Provider
+from notifyflow.errors import Fault
+from notifyflow.settings import Settings
+
+GROUP = "notifyflow.channels"
+_log = structlog.get_logger(__name__)
+
+
+def load(settings: Settings) -> Mapping[str, Channel]:
+    """Build every installed channel.
+
+    A channel that cannot be loaded or built does not stop the others: it stands there without providers, with a fault that says why,
+    and what needs it FAILS at the claim. Where two packages register one name, another package's wins over ours.
+
+    Args:
+        settings: What the channels are built from.
+
+    Returns:
+        Channel name to channel, by name.
+    """
+    chosen: dict[str, EntryPoint] = {}
+    for point in sorted(entry_points(group=GROUP), key=_is_foreign):
+        chosen[point.name] = point
+    return {name: _build(chosen[name], settings) for name in sorted(chosen)}
+
+
+def _is_foreign(point: EntryPoint) -> bool:
+    return not point.value.startswith("notifyflow.")
+
+
+def _build(point: EntryPoint, settings: Settings) -> Channel:
+    try:
+        kind = point.load()
+        if not (isinstance(kind, type) and issubclass(kind, Channel)):
+            raise TypeError("the entry point does not name a subclass of notifyflow.channels.base.Channel")
+        return kind.from_settings(settings)
+    except Exception as error:  # noqa: BLE001 - a plug-in's fault, whatever it is, may not silence the other channels
+        _log.error("channel_not_loaded", channel=point.name, error=type(error).__name__)
+        return _Missing(point.name, type(error).__name__)
+
+
+class _Missing(Channel):
+    """Stands for a channel that could not be loaded."""
+
+    def __init__(self, name: str, error: str) -> None:
+        self.faults = (
+            Fault(
+                f"channels.{name}", f"the channel could not be loaded ({error})", "Repair or remove the package that registers it"
+            ),
+        )
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "_Missing":
+        raise NotImplementedError
+
+    @property
+    def providers(self) -> Sequence[Provider]:
+        return ()
+
+    def check_address(self, address: str) -> str:
+        return address

@@ -1,0 +1,62 @@
+"""What a provider's refusals mean, as data: one line a row, with its meaning and where it is documented.
+
+The tables themselves stand beside their channels (``http``, ``smtp_codes``, ``aws_codes``, ``twilio_codes``, ``slack_codes``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
+
+
+class Verdict(StrEnum):
+    """What a refusal says about trying again."""
+
+    TEMPORARY = "temporary"
+    PERMANENT = "permanent"
+    OURS = "fault of ours"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One code of one provider.
+
+    Attributes:
+        code: As the provider gives it, as text.
+        verdict: What it says about trying again.
+        meaning: In words; nothing personal.
+        source: Where that is documented: title or page.
+    """
+
+    code: str
+    verdict: Verdict
+    meaning: str
+    source: str
+
+    def error(self, *, code: str = "", retry_after_s: float | None = None) -> ProviderError:
+        """Make the error to raise; ``code`` replaces the row's own where the row stands for many."""
+        code = code or self.code
+        match self.verdict:
+            case Verdict.TEMPORARY:
+                return TemporaryProviderError(self.meaning, code=code, retry_after_s=retry_after_s)
+            case Verdict.PERMANENT:
+                return PermanentProviderError(self.meaning, code=code)
+            case Verdict.OURS:
+                return RefusedUsError(self.meaning, code=code)
+            case Verdict.UNKNOWN:
+                return UnknownOutcomeError(self.meaning, code=code)
+        assert_never(self.verdict)
+
+
+Table = Mapping[str, Row]
+
+
+def table(*rows: Row) -> Table:
+    """Index rows by their code; a code given twice is a mistake of ours."""
+    indexed = {row.code: row for row in rows}
+    if len(indexed) != len(rows):
+        raise ValueError("a code stands twice in a table")
+    return indexed
