@@ -1,0 +1,103 @@
+"""The magic link: looking at it shows the incident and changes nothing; the clicked button takes it.
+
+Mail scanners open every link, and some run what they find: therefore a GET never acts, and no page submits itself.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from notifyflow.core.content import compose
+from notifyflow.core.model import Contact, EscalationState, IncidentState, Kind
+from notifyflow.core.policy import Acknowledgement
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.web import pages
+from notifyflow.web.services import Services
+
+_VIA = {"link": "with the link", "key": "by phone", "cli": "on the command line"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the page says instead of its button."""
+
+    headline: str
+    detail: str
+
+
+def router(services: Services) -> APIRouter:
+    """Build the routes of ``/a/{token}``."""
+    routes = APIRouter()
+
+    @routes.api_route("/a/{token}", methods=["GET", "HEAD"])
+    def show(token: str) -> Response:
+        claim = services.check_link(token)
+        status = services.status(claim.incident_id)
+        if status is None:
+            raise HTTPException(404, "This incident is no longer kept.")
+        return HTMLResponse(_page(status, claim.recipient_id))
+
+    @routes.post("/a/{token}")
+    def acknowledge(token: str, request: Request) -> Response:
+        claim = services.check_link(token)
+        services.acknowledge(claim.incident_id, claim.recipient_id)
+        return RedirectResponse(request.url.path.rsplit("/", 1)[-1], 303)  # relative: a proxy's prefix stays
+
+    return routes
+
+
+def _page(status: IncidentStatus, recipient_id: str) -> str:
+    mine = _newest_round(status, recipient_id)
+    content = compose(
+        status.content,
+        mine.contact,
+        severity=status.facts.severity,
+        now=mine.facts.started_at,
+        round_started_at=mine.facts.started_at,
+        delayed_after=mine.facts.policy.delayed_after,
+        link=None,
+        kind=Kind.PAGE,
+    )
+    values = {
+        "content": content,
+        "outcome": _outcome(status, mine),
+        "is_each": mine.facts.policy.acknowledgement is Acknowledgement.EACH,
+    }
+    return pages.render("incident.html", values)
+
+
+def _newest_round(status: IncidentStatus, recipient_id: str) -> EscalationStatus:
+    rounds = [each for each in status.escalations if each.facts.recipient_id == recipient_id]
+    if not rounds:
+        raise HTTPException(404, "You are no longer among those who are paged for this incident.")
+    return max(rounds, key=lambda each: each.facts.round)
+
+
+def _outcome(status: IncidentStatus, mine: EscalationStatus) -> Outcome | None:
+    facts, contact = status.facts, mine.contact
+    if facts.state is IncidentState.RESOLVED:
+        by = f" by {_name(status, facts.resolved_by)}" if facts.resolved_by else ""
+        return Outcome(
+            headline="It is over.", detail=f"Resolved{by}{_at(facts.resolved_at, contact)}. There is nothing left to do."
+        )
+    if facts.state is IncidentState.ACKNOWLEDGED:
+        is_mine = facts.acknowledged_by == contact.recipient_id
+        who = "You have it." if is_mine else f"{_name(status, facts.acknowledged_by)} has it."
+        how = _VIA.get(facts.acknowledged_via, "")
+        taken = " ".join(filter(None, ("Taken", how))) + _at(facts.acknowledged_at, contact)
+        return Outcome(headline=who, detail=f"{taken}. Nobody is paged for it any more.")
+    if mine.facts.state is EscalationState.ACKNOWLEDGED:
+        return Outcome(headline="Noted, thank you.", detail="You are not paged about it again; others still are.")
+    return None
+
+
+def _name(status: IncidentStatus, who: str) -> str:
+    names = {each.contact.recipient_id: each.contact.name for each in status.escalations}
+    return names.get(who) or who or "Somebody"
+
+
+def _at(at: datetime | None, contact: Contact) -> str:
+    return "" if at is None else f" on {at.astimezone(ZoneInfo(contact.timezone)):%a %d %b, %H:%M %Z}"

@@ -1,0 +1,98 @@
+"""The web application: its routes, what each error is answered with, and the edge that every answer passes."""
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from notifyflow.errors import InvalidLink, RejectedCallback, StorageError
+from notifyflow.web import acknowledge, callbacks, pages
+from notifyflow.web.services import Services
+
+_log = structlog.get_logger("notifyflow.web")
+
+
+def build(services: Services) -> FastAPI:
+    """Build the application.
+
+    Args:
+        services: What it calls; it opens and closes nothing of them.
+    """
+    application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None)
+    application.include_router(callbacks.router(services))
+    application.include_router(acknowledge.router(services))
+
+    @application.get("/livez")
+    def live() -> Response:
+        return PlainTextResponse("ok\n")
+
+    application.add_exception_handler(RejectedCallback, _answer_rejected)
+    application.add_exception_handler(InvalidLink, _answer_invalid_link)
+    application.add_exception_handler(StorageError, _answer_unavailable)
+    application.add_exception_handler(HTTPException, _answer_refused)
+    application.add_middleware(Edge)
+    return application
+
+
+class Edge:
+    """Sets the headers of every answer, and catches what nobody else did, so that these answers carry them too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_begun = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal is_begun
+            if message["type"] == "http.response.start":
+                is_begun = True
+                MutableHeaders(scope=message).update(pages.HEADERS)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            _log.exception("web.request_failed", error=type(error).__name__)
+            if is_begun:
+                raise
+            body = pages.refusal("Something went wrong here.", "It was noted. Please try again in a moment.")
+            await HTMLResponse(body, 500)(scope, receive, send_with_headers)
+
+
+def _answer_rejected(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RejectedCallback)  # noqa: S101 - the handler's registration says so
+    _log.warning("web.callback_rejected", provider=error.provider)
+    return PlainTextResponse("The signature does not fit.\n", 403)
+
+
+def _answer_invalid_link(_request: Request, error: Exception) -> Response:
+    if isinstance(error, InvalidLink) and error.is_expired:
+        headline, code = "This link has expired.", 410
+    else:
+        headline, code = "This link is not one of ours.", 404
+    detail = (
+        "Use the button of the newest message you got. If there is none, ask your team, or acknowledge with `notifyflow ack KEY`."
+    )
+    return HTMLResponse(pages.refusal(headline, detail), code)
+
+
+def _answer_unavailable(_request: Request, error: Exception) -> Response:
+    _log.warning("web.storage_unavailable", error=type(error).__name__)
+    page = pages.refusal("Nothing was changed.", "The database is not to be reached just now. Please try again in a moment.")
+    return HTMLResponse(page, 503, {"Retry-After": "5"})
+
+
+def _answer_refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the handler's registration says so
+    headline = "There is no such page." if error.status_code == 404 else "This cannot be done here."
+    return HTMLResponse(pages.refusal(headline, error.detail), error.status_code, error.headers)

@@ -1,0 +1,47 @@
+"""The pages as text: templates in, HTML out; decides nothing and knows no request.
+
+A page is one file: its style stands inside, and the policy below lets in that style and nothing else, so that it opens at once
+on a phone with a bad line, and a hostile title stays text.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+_templates = Environment(
+    loader=PackageLoader("notifyflow.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+_style = _templates.get_template("page.css").render()
+_style_hash = base64.b64encode(hashlib.sha256(_style.encode()).digest()).decode()
+_templates.globals["style"] = Markup(_style)  # noqa: S704 - our own file, without any value in it
+
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_style_hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+"""What every answer carries: nothing is loaded, kept, framed, indexed, or told to the site that a link leads to."""
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """Render one page.
+
+    Args:
+        template: The file's name in ``templates/``.
+        values: What it shows; escaped by the template.
+    """
+    return _templates.get_template(template).render(values)
+
+
+def refusal(headline: str, detail: str) -> str:
+    """Render the page that says why something was not done, and what to do instead."""
+    return render("refusal.html", {"headline": headline, "detail": detail})

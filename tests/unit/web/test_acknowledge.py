@@ -1,0 +1,105 @@
+from dataclasses import replace
+
+import pytest
+
+from notifyflow.core.model import EscalationState
+from notifyflow.core.policy import Acknowledgement
+from notifyflow.errors import StorageUnavailable
+from tests.stories import INCIDENT, INCIDENT_ID, OPEN, RESOLVED, TAKEN
+from tests.unit.web.conftest import Client, House, link
+
+
+def test_looking_shows_the_incident_and_takes_nothing(client: Client, house: House):
+    for _ in range(3):
+        page = client.get(link())
+    assert page.status_code == 200
+    for said in ("CRITICAL", "orders db is down", "Writes fail.", "grafana", "orders", "03:14 CET", "02:14 UTC", "I take it"):
+        assert said in page.text
+    assert house.taken == []
+
+
+def test_a_mail_scanner_that_only_asks_for_the_head_takes_nothing(client: Client, house: House):
+    assert client.request("HEAD", link()).status_code == 200
+    assert house.taken == []
+
+
+def test_the_clicked_button_takes_it_and_leads_back_to_the_page(client: Client, house: House):
+    answer = client.post(link())
+    assert answer.status_code == 303
+    assert house.taken == [(INCIDENT_ID, "ada")]
+    page = client.get("/a/" + answer.headers["location"])
+    assert "You have it." in page.text
+    assert "<button" not in page.text
+
+
+def test_clicking_twice_is_as_good_as_once(client: Client):
+    assert [client.post(link()).status_code for _ in range(2)] == [303, 303]
+
+
+def test_the_others_see_who_has_it(client: Client, house: House):
+    house.incidents[INCIDENT_ID] = TAKEN
+    page = client.get(link("ben"))
+    assert "Ada has it." in page.text
+    assert "Taken with the link on Wed 25 Nov, 03:14 CET" in page.text
+
+
+def test_a_resolved_incident_says_that_it_is_over(client: Client, house: House):
+    house.incidents[INCIDENT_ID] = RESOLVED
+    assert "It is over." in client.get(link()).text
+
+
+def test_an_announcement_is_read_and_not_taken(client: Client, house: House):
+    mine, other = OPEN.escalations
+    policy = replace(mine.facts.policy, acknowledgement=Acknowledgement.EACH)
+    unread = replace(mine, facts=replace(mine.facts, policy=policy))
+    house.incidents[INCIDENT_ID] = replace(OPEN, escalations=(unread, other))
+    assert "I have read it" in client.get(link()).text
+    read = replace(unread, facts=replace(unread.facts, state=EscalationState.ACKNOWLEDGED))
+    house.incidents[INCIDENT_ID] = replace(OPEN, escalations=(read, other))
+    page = client.get(link())
+    assert "Noted, thank you." in page.text
+    assert "<button" not in page.text
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_expired_link_says_what_to_do_instead(client: Client, house: House, method: str):
+    page = client.request(method, link(days=-1))
+    assert page.status_code == 410
+    assert "This link has expired." in page.text
+    assert "newest message" in page.text
+    assert house.taken == []
+
+
+@pytest.mark.parametrize("token", ["nonsense", "a" * 500, "%00", "AAAA%C3%A4"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_link_that_we_never_signed_is_refused(client: Client, house: House, method: str, token: str):
+    page = client.request(method, f"/a/{token}")
+    assert page.status_code == 404
+    assert "not one of ours" in page.text
+    assert house.taken == []
+
+
+def test_a_link_to_what_is_no_longer_kept_says_so(client: Client):
+    page = client.get(link(incident_id="f" * 32))
+    assert page.status_code == 404
+    assert "no longer kept" in page.text
+    assert client.get(link("eve")).status_code == 404
+
+
+def test_without_a_database_nothing_is_claimed_to_have_happened(client: Client, house: House):
+    house.trouble = StorageUnavailable(5)
+    for answer in (client.get(link()), client.post(link())):
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+        assert "Nothing was changed." in answer.text
+
+
+def test_hostile_words_stay_words(client: Client, house: House):
+    hostile = replace(
+        INCIDENT, title='</title><script>alert("x")</script>', body="<img src=x onerror=alert(1)>", labels={"<b>": "</dd>"}
+    )
+    house.incidents[INCIDENT_ID] = replace(OPEN, content=hostile)
+    page = client.get(link()).text
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "<b>" not in page

@@ -1,0 +1,44 @@
+import re
+from base64 import b64encode
+from hashlib import sha256
+
+import pytest
+
+from tests.unit.web.conftest import Client, House, link
+
+EVERY_KIND_OF_ANSWER = {
+    "a page": ("GET", link(), 200),
+    "a redirect": ("POST", link(), 303),
+    "a refusal": ("GET", "/a/nonsense", 404),
+    "no such page": ("GET", "/nothing/here", 404),
+    "no such method": ("PUT", link(), 405),
+    "a rejected callback": ("POST", "/callbacks/pigeon/post/a1", 403),
+    "a sign of life": ("GET", "/livez", 200),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "code"), EVERY_KIND_OF_ANSWER.values(), ids=EVERY_KIND_OF_ANSWER)
+def test_every_answer_is_kept_nowhere_framed_nowhere_and_tells_nobody(client: Client, method: str, path: str, code: int):
+    answer = client.request(method, path)
+    assert answer.status_code == code
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_page_loads_nothing_and_its_policy_lets_in_its_own_style_only(client: Client):
+    page = client.get(link())
+    (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    assert f"style-src 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in page.headers["content-security-policy"]
+    assert not re.search(r"\ssrc=|<link|<script|url\(|@import|\son\w+=|\sstyle=", page.text)
+
+
+def test_a_bug_is_answered_with_a_page_and_the_usual_headers(client: Client, house: House):
+    house.trouble = ZeroDivisionError("a secret")
+    answer = client.get(link())
+    assert answer.status_code == 500
+    assert "Something went wrong here." in answer.text
+    assert "secret" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"

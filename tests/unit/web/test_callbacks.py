@@ -1,0 +1,50 @@
+import pytest
+
+from notifyflow.errors import StorageUnavailable
+from notifyflow.web.callbacks import BODY_LIMIT_BYTES
+from tests.unit.web.conftest import Client, House
+
+SIGNED = {"x-signature": "coo"}
+
+
+def test_a_signed_callback_is_committed_with_its_raw_body_and_answered_as_the_provider_wishes(client: Client, house: House):
+    answer = client.post("/callbacks/pigeon/post/a1?x=%20y", content=b"landed", headers=SIGNED)
+    assert (answer.status_code, answer.text) == (200, "<coo/>")
+    assert answer.headers["content-type"] == "application/xml"
+    ((receipt, raw),) = house.received
+    assert (receipt.attempt_id, receipt.event_id, raw) == ("a1", "landed", "landed")
+    assert receipt.reason == "/callbacks/pigeon/post/a1?x=%20y"
+
+
+def test_a_gathered_key_comes_in_under_a_path_of_its_own(client: Client, house: House):
+    assert client.post("/callbacks/pigeon/post/a1/key", content=b"1", headers=SIGNED).status_code == 200
+    assert house.received[0][0].reason == "/callbacks/pigeon/post/a1/key"
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-signature": ""}, {"x-signature": "moo"}])
+def test_without_the_right_signature_nothing_is_kept(client: Client, house: House, headers: dict[str, str]):
+    assert client.post("/callbacks/pigeon/post/a1", content=b"landed", headers=headers).status_code == 403
+    assert house.received == []
+
+
+@pytest.mark.parametrize("path", ["/callbacks/owl/post/a1", "/callbacks/pigeon/sea/a1"])
+def test_a_provider_that_is_not_configured_here_has_no_way_in(client: Client, path: str):
+    assert client.post(path, headers=SIGNED).status_code == 404
+
+
+def test_what_cannot_be_committed_is_not_answered_with_2xx(client: Client, house: House):
+    house.trouble = StorageUnavailable(5)
+    answer = client.post("/callbacks/pigeon/post/a1", content=b"landed", headers=SIGNED)
+    assert answer.status_code == 503
+    assert house.received == []
+
+
+def test_a_body_larger_than_any_provider_sends_is_refused(client: Client, house: House):
+    fits = client.post("/callbacks/pigeon/post/a1", content=b"x" * BODY_LIMIT_BYTES, headers=SIGNED)
+    larger = client.post("/callbacks/pigeon/post/a1", content=b"x" * (BODY_LIMIT_BYTES + 1), headers=SIGNED)
+    assert (fits.status_code, larger.status_code) == (200, 413)
+    assert len(house.received) == 1
+
+
+def test_a_callback_is_posted_and_nothing_else(client: Client):
+    assert client.get("/callbacks/pigeon/post/a1").status_code == 405
