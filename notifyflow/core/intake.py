@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from difflib import get_close_matches
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import text
+from notifyflow.core.forms import either, unknown
 from notifyflow.core.model import Contact, Incident, Recipient, Severity
 from notifyflow.errors import Fault, InvalidIncident
 
@@ -66,7 +66,7 @@ def admit(
     contacts, faults = admit_recipients(recipients, check, channels)
     if not any(contact.addresses for contact in contacts):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
-        refusals.append(Fault("recipients", what, f"Give at least one a good address for {_either(channels)}"))
+        refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(channels)}"))
     if refusals or (is_strict and faults):
         raise InvalidIncident((*refusals, *faults))
     return Admitted(incident=_clean(incident), contacts=contacts, faults=faults)
@@ -146,17 +146,6 @@ def _timezone(where: str, name: str | None, faults: list[Fault]) -> str:
         remedy = "Use an IANA name such as Europe/Berlin; times are shown in UTC"
         faults.append(Fault(where, f"{text.quoted(name)} is no time zone", remedy))
         return "UTC"
-
-
-def unknown(where: str, kind: str, given: object, known: Collection[str]) -> Fault:
-    """Say that a name is none of those there are, and which one it may have been meant to be."""
-    near = get_close_matches(str(given), known, n=1)
-    remedy = f"Did you mean {near[0]}" if near else f"Use {_either(known)}"
-    return Fault(where, f"{text.quoted(given)} is no {kind}", remedy)
-
-
-def _either(names: Collection[str]) -> str:
-    return f"one of {', '.join(names)}" if len(names) > 1 else ", ".join(names)
 
 
 def _id_fault(where: str, given: str) -> Fault | None:

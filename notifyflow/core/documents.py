@@ -1,0 +1,239 @@
+"""Policies and incidents as documents: TOML and JSON in, values out, and a policy back into JSON.
+
+What is wrong with a policy is judged here too, so that one written in Python and one written in TOML are refused alike.
+"""
+
+import json
+import tomllib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from functools import lru_cache, partial
+from typing import Any
+
+from notifyflow.core import text
+from notifyflow.core.forms import (
+    DURATION,
+    FLAG,
+    INSTANT,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Codec,
+    Node,
+    Refused,
+    choice,
+    listed,
+    mapped,
+    record,
+    unknown,
+)
+from notifyflow.core.intake import judge_incident
+from notifyflow.core.judgement import judge
+from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.policy import (
+    Acknowledgement,
+    Failed,
+    Policy,
+    Repeat,
+    Retries,
+    Rule,
+    Schedule,
+    Tier,
+    Unacknowledged,
+)
+from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
+
+_RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
+    "failed": (WHOLE, lambda at_least: Failed(at_least=at_least)),
+    "unacknowledged_after": (DURATION, lambda after: Unacknowledged(after=after)),
+}
+
+
+def _read_rule(node: Node) -> Rule:
+    given = node.fields()
+    for name in given:
+        if name not in _RULES:
+            node.faults.append(unknown(node.where, "rule", name, list(_RULES)))
+            raise Refused
+    if len(given) != 1:
+        raise node.refuse(f"{text.quoted(dict(given))} is not one rule", "Put each rule in braces of its own")
+    ((name, value),) = given.items()
+    codec, make = _RULES[name]
+    return make(codec.read(node.field(name, value)))
+
+
+def _write_rule(rule: Rule) -> dict[str, object]:
+    match rule:
+        case Failed(at_least=at_least):
+            return {"failed": at_least}
+        case Unacknowledged(after=after):
+            return {"unacknowledged_after": DURATION.write(after)}
+
+
+_SEVERITIES = listed(choice("severity", Severity))
+_SCHEDULE = record(Schedule, {"delays": listed(DURATION), "jitter": NUMBER, "window": DURATION}, stand_ins={"delays": ()})
+_RETRIES = record(Retries, {"normal": _SCHEDULE, "critical": _SCHEDULE, "by_channel": mapped(_SCHEDULE)}, stand_ins={})
+_TIER = record(
+    Tier,
+    {"name": TEXT, "channels": listed(TEXT), "rules": listed(Codec(_read_rule, _write_rule)), "shut_for": _SEVERITIES},
+    stand_ins={"name": "", "channels": ()},
+)
+_REPEAT = record(
+    Repeat,
+    {"every": DURATION, "rounds": WHOLE, "never_for": _SEVERITIES},
+    stand_ins={"every": timedelta(0), "rounds": 0},
+)
+_FIELDS: Mapping[str, Codec[Any]] = {
+    "tiers": listed(_TIER),
+    "retries": _RETRIES,
+    "is_suspicion_on": FLAG,
+    "suspected_after_attempts": WHOLE,
+    "held_back_for": DURATION,
+    "acknowledgement": choice("acknowledgement", Acknowledgement),
+    "repeat": _REPEAT,
+    "delayed_after": DURATION,
+    "fresh_for": DURATION,
+    "fresh_for_critical": DURATION,
+    "escalate_within": DURATION,
+    "overdue_after": mapped(DURATION),
+    "unconfirmed_after": DURATION,
+    "critical_channels": listed(TEXT),
+}
+
+
+def _policy(name: str) -> Codec[Policy]:
+    return record(partial(Policy, name=name), _FIELDS, stand_ins={"tiers": ()})
+
+
+def read_policies(document: str, channels: Collection[str] | None = None) -> dict[str, Policy]:
+    """Read a TOML file of policies: one table each, named by its header.
+
+    Args:
+        document: The file's text.
+        channels: The names of the channels there are; None where they are not known yet.
+
+    Returns:
+        The policies by name.
+
+    Raises:
+        InvalidPolicy: With everything that is wrong.
+    """
+    try:
+        tables = tomllib.loads(document)
+    except (ValueError, RecursionError) as wrong:
+        raise InvalidPolicy((_unreadable("TOML", wrong),)) from None
+    return _policies(tables, lambda policy: judge(policy, channels))
+
+
+def dump_policy(policy: Policy) -> str:
+    """Write a policy as JSON, with every value spelt out, so that later defaults do not change it."""
+    return json.dumps({policy.name: _policy(policy.name).write(policy)}, separators=(",", ":"))
+
+
+@lru_cache(maxsize=128)
+def load_policy(document: str) -> Policy:
+    """Read what ``dump_policy`` wrote; the same policy again, exactly.
+
+    Raises:
+        InvalidPolicy: When it is not what ``dump_policy`` wrote.
+    """
+    (policy,) = _policies(json.loads(document), lambda _: ()).values()
+    return policy
+
+
+def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault, ...]]) -> dict[str, Policy]:
+    faults: list[Fault] = []
+    policies: dict[str, Policy] = {}
+    for name, table in tables.items():
+        with suppress(Refused):
+            policies[name] = _policy(name).read(Node(name, table, faults))
+    _add_new(faults, (fault for policy in policies.values() for fault in find(policy)))
+    if faults:
+        raise InvalidPolicy(tuple(faults))
+    return policies
+
+
+def _add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
+    """Add what is wrong with values, unless it only follows from what could not be read."""
+    refused = [fault.where for fault in faults]
+    faults += [
+        fault for fault in found if not any(place.startswith(fault.where) or fault.where.startswith(place) for place in refused)
+    ]
+
+
+def _unreadable(language: str, wrong: Exception) -> Fault:
+    reason = str(wrong).rstrip(".") if isinstance(wrong, ValueError) else "it is nested too deeply"
+    return Fault("document", f"it is no {language}: {reason}", f"Correct the {language} there")
+
+
+_INCIDENT: Mapping[str, Codec[Any]] = {
+    "key": TEXT,
+    "title": TEXT,
+    "body": TEXT,
+    "severity": choice("severity", Severity),
+    "source": TEXT,
+    "url": TEXT,
+    "labels": mapped(TEXT),
+    "occurred_at": INSTANT,
+}
+_RECIPIENT = record(
+    Recipient,
+    {
+        "id": TEXT,
+        "name": TEXT,
+        "email": TEXT,
+        "phone": TEXT,
+        "slack": TEXT,
+        "teams": TEXT,
+        "push": TEXT,
+        "addresses": mapped(TEXT),
+        "timezone": TEXT,
+    },
+    stand_ins={"id": ""},
+)
+_RECIPIENTS = listed(_RECIPIENT)
+
+
+def _incident(*, recipients: tuple[Recipient, ...] = (), **incident: Any) -> tuple[Incident, list[Recipient]]:
+    return Incident(**incident), list(recipients)
+
+
+_INCIDENT_FILE = record(_incident, {**_INCIDENT, "recipients": _RECIPIENTS}, stand_ins={"key": "", "title": ""})
+
+
+def read_incident(document: str) -> tuple[Incident, list[Recipient]]:
+    """Read an incident file: JSON, the incident's fields, and its ``recipients`` where they stand in the same file.
+
+    Raises:
+        InvalidIncident: With everything that is wrong with its form; addresses are judged by ``intake``.
+    """
+    faults: list[Fault] = []
+    with suppress(Refused):
+        incident, recipients = _INCIDENT_FILE.read(Node("", _json(document), faults))
+        _add_new(faults, judge_incident(incident))
+    if faults:
+        raise InvalidIncident(tuple(faults))
+    return incident, recipients
+
+
+def read_recipients(document: str) -> list[Recipient]:
+    """Read a file of recipients: JSON, a list.
+
+    Raises:
+        InvalidIncident: With everything that is wrong with its form.
+    """
+    faults: list[Fault] = []
+    recipients: tuple[Recipient, ...] = ()
+    with suppress(Refused):
+        recipients = _RECIPIENTS.read(Node("recipients", _json(document), faults))
+    if faults:
+        raise InvalidIncident(tuple(faults))
+    return list(recipients)
+
+
+def _json(document: str) -> object:
+    try:
+        return json.loads(document)
+    except (ValueError, RecursionError) as wrong:
+        raise InvalidIncident((_unreadable("JSON", wrong),)) from None
