@@ -68,6 +68,10 @@ class InvalidTemplate(InvalidInput):
     """Raised when a message template cannot be read, parsed or rendered."""
 
 
+class InvalidScript(InvalidInput):
+    """Raised when a sandbox script uses words that the script language does not have."""
+
+
 class NotFound(NotifyflowError):
     """Raised when no incident has the key.
 
@@ -183,6 +187,18 @@ class Fenced(NotifyflowError):
 
 class BrokerUnavailable(NotifyflowError):
     """Raised when the broker cannot be rung; what was stored is stored, and the sweeper rings later."""
+
+
+class ProgramMissing(NotifyflowError):
+    """Raised when a program that is needed is not installed.
+
+    Attributes:
+        program: Its name.
+    """
+
+    def __init__(self, program: str, remedy: str) -> None:
+        super().__init__(f"the program {program!r} is not installed. {remedy}.")
+        self.program = program
 
 
 class ProviderError(NotifyflowError):
