@@ -1,14 +1,40 @@
-"""The notification's life: what each event makes of the row and its attempts. Pure; the row's state is a function of its attempts."""
+"""The notification's life: what each event makes of the row and of its attempts; pure.
 
-from dataclasses import dataclass
+The row's state is a function of its attempts and of what became of it (``state_of``). The machine sees to it that only moves
+which the table has are made, and its callbacks fill in what a move brings with it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
+from transitions import EventData
+
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
-from notifyflow.core.model import Ended, Receipt
+from notifyflow.core.machines import MACHINES
+from notifyflow.core.model import AttemptState, Ended, Evidence, NotificationState, Receipt, Word
 from notifyflow.core.policy import Schedule
+from notifyflow.core.retry import next_due
+from notifyflow.errors import IllegalMove
 
 Stop = Literal["acknowledged", "resolved", "replaced"]
+
+_MACHINE = MACHINES["notification"]
+
+_RECORDED = {
+    Word.ACCEPTED: "accepted",
+    Word.TEMPORARY: "refused",
+    Word.PERMANENT: "refused_for_good",
+    Word.IN_DOUBT: "doubted",
+}
+_HEARD = {
+    Word.ACCEPTED: "acceptance_heard",
+    Word.TEMPORARY: "failure_heard",
+    Word.DELIVERED: "delivery_heard",
+    Word.PERMANENT: "bounce_heard",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,40 +52,211 @@ class Moved:
     has_moved: bool
 
 
+def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
+    """List the attempts that count: an attempt that was not sent is no attempt."""
+    return tuple(attempt for attempt in row.attempts if attempt.state is not AttemptState.NOT_SENT)
+
+
+def state_of(row: NotificationFacts) -> NotificationState:
+    """Name the state that the attempts, and what became of the row, amount to; CANCELLED rows stay as they are."""
+    attempts = counted(row)
+    if any(attempt.word is Word.DELIVERED for attempt in attempts):
+        return NotificationState.DELIVERED
+    if any(attempt.state is AttemptState.RUNNING for attempt in attempts):
+        return NotificationState.SENDING
+    latest = attempts[-1].word if attempts else None
+    if latest is Word.ACCEPTED:
+        return NotificationState.SENT
+    if latest is Word.PERMANENT or row.ended or len(attempts) >= row.max_attempts:
+        return NotificationState.FAILED
+    return NotificationState.CANCELLED if row.is_stopped else NotificationState.QUEUED
+
+
 def claim(row: NotificationFacts, attempt: AttemptFacts, *, now: datetime) -> Moved:
     """Begin an attempt; the caller made it with its lease, its token and (where a receipt is awaited) ``receipt_due_at``."""
-    raise NotImplementedError
+    moved = _fire(row, replace(row, attempts=(*row.attempts, attempt)), "claimed", now=now)
+    return moved if moved.has_moved else replace(moved, after=row)
 
 
 def record(
     row: NotificationFacts, attempt_id: str, outcome: Outcome, *, schedule: Schedule, now: datetime, fraction: float
 ) -> Moved:
-    """Record what came of the running attempt."""
-    raise NotImplementedError
+    """Record what came of the running attempt.
+
+    Raises:
+        IllegalMove: When the attempt is not running; whoever holds an old token is to be fenced off before.
+    """
+    event = _RECORDED[outcome.word]
+    attempt = _running(row, attempt_id, event)
+    is_contradicted = outcome.word is not Word.ACCEPTED and attempt.evidence is not None
+    attempt = replace(
+        _heard(attempt, outcome.word, code=outcome.code, reason=outcome.reason),
+        state=AttemptState.RECORDED,
+        ended_at=now,
+        evidence=_stronger(attempt.evidence, outcome.evidence or Evidence.ACCEPTED)
+        if outcome.word is Word.ACCEPTED
+        else attempt.evidence,
+        is_doubted=outcome.word is Word.IN_DOUBT or is_contradicted,
+        is_our_fault=outcome.is_our_fault,
+        provider_ref=outcome.provider_ref or attempt.provider_ref,
+        retry_after_s=outcome.retry_after_s,
+        receipt_due_at=outcome.receipt_due_at or attempt.receipt_due_at,
+    )
+    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction))
 
 
 def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
-    """Give the running attempt back unsent: it counts for nothing, and the row is due at once."""
-    raise NotImplementedError
+    """Give the running attempt back unsent: it counts for nothing, and the row is due at once.
+
+    Where the provider has spoken about it already, it was sent after all: it is put in doubt.
+
+    Raises:
+        IllegalMove: When the attempt is not running.
+    """
+    attempt = _running(row, attempt_id, "released")
+    if attempt.word is not None:
+        return _doubt(row, attempt, "doubted", now=now)
+    return _fire(row, _with(row, replace(attempt, state=AttemptState.NOT_SENT, ended_at=now)), "released", now=now)
 
 
-def lose(row: NotificationFacts, attempt_id: str, *, schedule: Schedule, now: datetime, fraction: float) -> Moved:
-    """Put the running attempt in doubt, since its lease has expired; the row is due at once."""
-    raise NotImplementedError
+def lose(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
+    """Put the running attempt in doubt, since its lease has expired; the row is due at once.
+
+    Raises:
+        IllegalMove: When the attempt is not running.
+    """
+    return _doubt(row, _running(row, attempt_id, "lease_expired"), "lease_expired", now=now)
 
 
 def receive(
     row: NotificationFacts, attempt_id: str, receipt: Receipt, *, schedule: Schedule, now: datetime, fraction: float
 ) -> Moved:
-    """Hear a provider's word about one attempt."""
-    raise NotImplementedError
+    """Hear a provider's word about one attempt, whatever has been heard before; a CANCELLED row keeps it on the attempt."""
+    attempt = _find(row, attempt_id)
+    was_unheard = attempt.state is AttemptState.RECORDED and attempt.evidence is None
+    attempt = replace(
+        _heard(attempt, receipt.word, code=receipt.code, reason=receipt.reason),
+        evidence=_stronger(attempt.evidence, receipt.evidence or Evidence.CARRIER),
+        is_doubted=attempt.is_doubted or was_unheard,
+        provider_ref=attempt.provider_ref or receipt.provider_ref or "",
+    )
+    event = _HEARD.get(receipt.word, "noted") if receipt.word else "noted"
+    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction))
 
 
 def end(row: NotificationFacts, why: Ended, *, reason: str, now: datetime) -> Moved:
-    """End a queued row ourselves."""
-    raise NotImplementedError
+    """End a queued row ourselves; late where it is at rest."""
+    moved = _fire(row, replace(row, ended=why, ended_at=now, reason=reason), why.value, now=now)
+    return moved if moved.has_moved else replace(moved, after=row)
 
 
 def stop(row: NotificationFacts, event: Stop, *, now: datetime) -> Moved:
     """Let no further attempt begin: what is queued, or would be, is CANCELLED."""
-    raise NotImplementedError
+    return _fire(row, replace(row, is_stopped=True), event, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    """Finds the instant of the next attempt by the policy's schedule."""
+
+    schedule: Schedule
+    now: datetime
+    fraction: float
+
+    def __call__(self, row: NotificationFacts) -> datetime | None:
+        attempts = counted(row)
+        return next_due(
+            self.schedule,
+            attempts=len(attempts),
+            first_started_at=attempts[0].started_at,
+            now=self.now,
+            fraction=self.fraction,
+            retry_after_s=attempts[-1].retry_after_s,
+        )
+
+
+class _Subject:
+    """What the machine moves: the row as the event has left it, not yet in its new state."""
+
+    def __init__(
+        self, row: NotificationFacts, state: NotificationState, now: datetime, due: Callable[..., datetime | None]
+    ) -> None:
+        self.state = str(state)
+        self.row = row
+        self._now = now
+        self._due = due
+
+    @cached_property
+    def target(self) -> NotificationState:
+        target = state_of(self.row)
+        if target is not NotificationState.QUEUED or self.state == target:
+            return target
+        due_at = self._due(self.row)
+        if due_at is None:
+            self.row = replace(self.row, ended=Ended.BEYOND_WINDOW, ended_at=self._now)
+            return NotificationState.FAILED
+        attempts = counted(self.row)
+        is_held = bool(attempts) and attempts[-1].retry_after_s is not None
+        self.row = replace(self.row, due_at=due_at, rung_at=None, held_since=self._now if is_held else None)
+        return target
+
+    def heads_for(self, data: EventData) -> bool:
+        return data.transition is not None and data.transition.dest == self.target
+
+    def arrive(self, data: EventData) -> None:
+        del data
+        self.row = replace(self.row, state=self.target)
+        if self.target is not NotificationState.QUEUED:
+            self.row = replace(self.row, due_at=None, rung_at=None, held_since=None)
+        self.row = replace(self.row, reason=self._reason() if self.target is NotificationState.FAILED else "")
+
+    def _reason(self) -> str:
+        if self.row.ended:
+            return self.row.reason or self.row.ended.value
+        latest = counted(self.row)[-1]
+        return latest.reason or latest.code or "the attempts are used up"
+
+
+def _fire(
+    before: NotificationFacts,
+    row: NotificationFacts,
+    event: str,
+    *,
+    now: datetime,
+    due: Callable[[NotificationFacts], datetime | None] | None = None,
+) -> Moved:
+    subject = _Subject(row, before.state, now, due or (lambda _: now))
+    _MACHINE.fire(event, subject)
+    return Moved(after=subject.row, event=event, has_moved=subject.row.state is not before.state)
+
+
+def _find(row: NotificationFacts, attempt_id: str) -> AttemptFacts:
+    return next(attempt for attempt in row.attempts if attempt.id == attempt_id)
+
+
+def _running(row: NotificationFacts, attempt_id: str, event: str) -> AttemptFacts:
+    attempt = _find(row, attempt_id)
+    if attempt.state is not AttemptState.RUNNING:
+        raise IllegalMove(_MACHINE.table.name, row.state, event)
+    return attempt
+
+
+def _with(row: NotificationFacts, changed: AttemptFacts) -> NotificationFacts:
+    return replace(row, attempts=tuple(changed if attempt.id == changed.id else attempt for attempt in row.attempts))
+
+
+def _doubt(row: NotificationFacts, attempt: AttemptFacts, event: str, *, now: datetime) -> Moved:
+    doubted = replace(_heard(attempt, Word.IN_DOUBT), state=AttemptState.RECORDED, ended_at=now, is_doubted=True)
+    return _fire(row, _with(row, doubted), event, now=now)
+
+
+def _heard(attempt: AttemptFacts, word: Word | None, *, code: str = "", reason: str = "") -> AttemptFacts:
+    """Let the strongest word count, with the code and the reason that came with it."""
+    if word is None or (attempt.word is not None and attempt.word.strength >= word.strength):
+        return attempt
+    return replace(attempt, word=word, code=code, reason=reason)
+
+
+def _stronger(one: Evidence | None, other: Evidence) -> Evidence:
+    order = list(Evidence)
+    return other if one is None or order.index(other) > order.index(one) else one

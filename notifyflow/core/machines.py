@@ -1,0 +1,310 @@
+"""The three state machines: their tables as data, and the shared ``transitions`` machines that are built from them.
+
+The tables are the only source: the code fires them, the diagrams draw them, the checker replays logs through them. A cell
+(state × event) *moves*, is *late* (nothing happens) or is *illegal* (a bug of ours, raised). What a move decides and does stands
+in the guards and effects that the table names; they are methods of the subject, a small mutable object of the firing module.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from transitions import Machine as Engine
+
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState
+from notifyflow.errors import IllegalMove
+
+
+class Cell(StrEnum):
+    """What an event means in a state."""
+
+    MOVES = "moves"
+    LATE = "late"
+    ILLEGAL = "illegal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One row of a table: an event, and what it does in each state.
+
+    Attributes:
+        name: Past tense.
+        meaning: What has happened, as a sentence without its full stop.
+        moves: From each state where it has a place, the states it may lead to; more than one means that the guard decides.
+        late: The states in which it comes too late and changes nothing; in all others it is illegal.
+        guard: The subject's method that decides whether a move is taken; empty where it always is.
+        then: The subject's method that is called after the move and appends its effects.
+    """
+
+    name: str
+    meaning: str
+    moves: Mapping[str, tuple[str, ...]]
+    late: tuple[str, ...] = ()
+    guard: str = ""
+    then: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One machine as data.
+
+    Attributes:
+        name: ``notification``, ``escalation`` or ``incident``.
+        states: Each state with its meaning, in reading order.
+        births: The states in which a row may be born.
+        ends: The states that no event leaves.
+        events: All events, in reading order.
+    """
+
+    name: str
+    states: Mapping[str, str]
+    births: tuple[str, ...]
+    ends: tuple[str, ...]
+    events: tuple[Event, ...]
+
+    def event(self, name: str) -> Event:
+        """Find an event by its name; KeyError where the table has none of that name."""
+        return {event.name: event for event in self.events}[name]
+
+    def cell(self, state: str, event: str) -> Cell:
+        """Tell what an event means in a state."""
+        row = self.event(event)
+        if state in row.moves:
+            return Cell.MOVES
+        return Cell.LATE if state in row.late else Cell.ILLEGAL
+
+    def targets(self, state: str, event: str) -> tuple[str, ...]:
+        """List the states that an event may lead to; empty unless the cell moves."""
+        return self.event(event).moves.get(state, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A table that can be fired; built once, shared by all subjects, and it keeps none of them.
+
+    A subject has a ``state`` and the methods that the table names; each gets the ``transitions.EventData``.
+    """
+
+    table: Table
+    _engine: Engine = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        engine = Engine(
+            model=None,
+            states=[str(state) for state in self.table.states],
+            initial=None,
+            auto_transitions=False,
+            queued=False,
+            send_event=True,
+        )
+        for event in self.table.events:
+            for source, targets in event.moves.items():
+                for target in targets:
+                    engine.add_transition(event.name, source, target, conditions=event.guard or None, after=event.then)
+        object.__setattr__(self, "_engine", engine)
+
+    def fire(self, event: str, subject: Any) -> bool:
+        """Fire an event that has to go somewhere.
+
+        Returns:
+            True when the subject took a move (also one that stays), False when the event is late.
+
+        Raises:
+            IllegalMove: When the table has no such move, or none that leads where the guard wants to go.
+        """
+        if self.table.cell(subject.state, event) is Cell.LATE:
+            return False
+        if not self.offer(event, subject):
+            raise IllegalMove(self.table.name, subject.state, event)
+        return True
+
+    def offer(self, event: str, subject: Any) -> bool:
+        """Fire an event that its guard may refuse; True when the subject took the move."""
+        return bool(self.table.cell(subject.state, event) is Cell.MOVES and self._engine.events[event].trigger(subject))
+
+
+N = NotificationState
+_AT_REST = (N.SENT, N.DELIVERED, N.FAILED, N.CANCELLED)
+_DECIDED = {"guard": "heads_for", "then": "arrive"}
+
+
+def _recorded(name: str, meaning: str, *from_sending: str, from_delivered: tuple[str, ...] = (N.DELIVERED,)) -> Event:
+    moves: dict[str, tuple[str, ...]] = {N.SENDING: from_sending, N.DELIVERED: from_delivered}
+    return Event(name=name, meaning=meaning, moves=moves, late=(N.CANCELLED,), **_DECIDED)
+
+
+def _ended(name: str, meaning: str) -> Event:
+    return Event(name=name, meaning=meaning, moves={N.QUEUED: (N.FAILED,)}, late=_AT_REST, **_DECIDED)
+
+
+def _stopped(name: str, meaning: str) -> Event:
+    moves: dict[str, tuple[str, ...]] = {state: (state,) for state in (N.SENDING, N.SENT, N.DELIVERED, N.FAILED)}
+    return Event(name=name, meaning=meaning, moves={N.QUEUED: (N.CANCELLED,), **moves}, late=(N.CANCELLED,), **_DECIDED)
+
+
+def _heard(name: str, meaning: str, leads_to: Mapping[str, tuple[str, ...]]) -> Event:
+    """Hear a receipt: every state but CANCELLED may stay as it is."""
+    moves: dict[str, tuple[str, ...]] = {state: (*leads_to.get(state, ()), state) for state in N if state is not N.CANCELLED}
+    return Event(name=name, meaning=meaning, moves=moves, late=(N.CANCELLED,), **_DECIDED)
+
+
+NOTIFICATION = Table(
+    name="notification",
+    states={
+        N.QUEUED: "Waits for a worker, at once or until its next attempt is due",
+        N.SENDING: "A worker holds it under a lease and calls the provider",
+        N.SENT: "The provider has accepted it; nobody has confirmed that it arrived",
+        N.DELIVERED: "The provider says that it arrived, or a key was pressed on the call",
+        N.FAILED: "This way has failed for now; a late receipt may still put it right",
+        N.CANCELLED: "Not sent any more, because somebody took the incident, it was resolved, or a newer round pages",
+    },
+    births=(N.QUEUED,),
+    ends=(N.CANCELLED,),
+    events=(
+        Event(
+            name="claimed",
+            meaning="A worker took it, with a lease and a token, and begins an attempt",
+            moves={N.QUEUED: (N.SENDING,)},
+            late=_AT_REST,
+            **_DECIDED,
+        ),
+        _recorded("accepted", "The provider took the attempt", N.SENT, N.QUEUED, N.FAILED, N.CANCELLED),
+        _recorded("refused", "The provider said no for now, or refused us", N.QUEUED, N.FAILED, N.CANCELLED),
+        _recorded("refused_for_good", "The provider will never carry this", N.FAILED, from_delivered=(N.DELIVERED, N.FAILED)),
+        _recorded("doubted", "No definite answer came: the attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
+        _recorded("lease_expired", "The worker vanished: its attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
+        _recorded("released", "The worker gave it back unsent", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
+        _heard("noted", "The provider said something that decides nothing", {}),
+        _heard("acceptance_heard", "The provider says that it took an attempt", {N.QUEUED: (N.SENT,), N.FAILED: (N.SENT,)}),
+        _heard("failure_heard", "The provider says that an attempt failed for now", {N.SENT: (N.QUEUED, N.FAILED, N.CANCELLED)}),
+        _heard(
+            "delivery_heard",
+            "The provider says that an attempt arrived",
+            dict.fromkeys((N.QUEUED, N.SENDING, N.SENT, N.FAILED), (N.DELIVERED,)),
+        ),
+        _heard(
+            "bounce_heard",
+            "The provider says that an attempt will never arrive",
+            {N.QUEUED: (N.FAILED,), N.SENT: (N.FAILED,), N.DELIVERED: (N.FAILED, N.SENDING, N.SENT, N.QUEUED, N.CANCELLED)},
+        ),
+        _ended("expired", "Its round started too long ago to page anybody now"),
+        _ended("beyond_retry_window", "The next attempt would come too late"),
+        _ended("no_provider", "Nobody is configured who could carry it"),
+        _ended("capped", "A cap on what may be sent was reached"),
+        _stopped("acknowledged", "Somebody took the incident"),
+        _stopped("resolved", "The incident is over"),
+        _stopped("replaced", "A newer round pages the recipient"),
+    ),
+)
+
+E = EscalationState
+_LIVE: tuple[str, ...] = (E.ACTIVE, E.REACHED, E.EXHAUSTED)
+_CLOSED = (E.ACKNOWLEDGED, E.CANCELLED)
+
+
+def _decision(name: str, meaning: str) -> Event:
+    """Decide: every move among the three live states is legal, and which one is taken is named by the facts."""
+    return Event(name=name, meaning=meaning, moves=dict.fromkeys(_LIVE, _LIVE), late=_CLOSED, guard="heads_for", then="arrive")
+
+
+def _closing(name: str, meaning: str) -> Event:
+    moves = {E.ACTIVE: (E.CANCELLED,), E.REACHED: (E.REACHED,), E.EXHAUSTED: (E.EXHAUSTED,)}
+    return Event(name=name, meaning=meaning, moves=moves, late=_CLOSED, then="stop_pages")
+
+
+ESCALATION = Table(
+    name="escalation",
+    states={
+        E.ACTIVE: "Something is queued, sending or awaiting a receipt, or the timer of a tier that may still open is running",
+        E.REACHED: "At least one page is SENT or DELIVERED, and nothing more happens by itself",
+        E.EXHAUSTED: "Every way has failed, and nothing more happens by itself",
+        E.ACKNOWLEDGED: "Its recipient, or somebody for all, took the incident",
+        E.CANCELLED: "The incident was resolved, or a newer round took its place, while it was ACTIVE",
+    },
+    births=(E.ACTIVE, E.EXHAUSTED),
+    ends=_CLOSED,
+    events=(
+        Event(
+            name="tier_opened",
+            meaning="A rule of the next tier is met, or the tier in force has no address",
+            moves=dict.fromkeys(_LIVE, (E.ACTIVE,)),
+            late=_CLOSED,
+            guard="is_rule_met",
+            then="open_tier",
+        ),
+        _decision("recorded", "An attempt was recorded, lost or given back, or a page was ended"),
+        _decision("received", "A receipt moved one of its pages"),
+        _decision("looked_at", "The time has come that was noted as the next one to decide at"),
+        _decision("address_added", "The recipient can be reached in another way"),
+        _decision("rounds_over", "The policy's last round has passed, and nobody has acknowledged"),
+        Event(
+            name="acknowledged",
+            meaning="Its recipient, or somebody for all, took the incident",
+            moves=dict.fromkeys(_LIVE, (E.ACKNOWLEDGED,)),
+            late=_CLOSED,
+            then="stop_pages",
+        ),
+        _closing("resolved", "The incident is over"),
+        _closing("replaced", "A newer round pages the recipient"),
+    ),
+)
+
+I = IncidentState  # noqa: E741 - the tables are read by their first letters
+
+INCIDENT = Table(
+    name="incident",
+    states={
+        I.OPEN: "Nobody has taken it: its recipients are paged",
+        I.ACKNOWLEDGED: "Somebody has taken it: nobody is paged",
+        I.RESOLVED: "It is over; the same key opens a new one",
+    },
+    births=(I.OPEN,),
+    ends=(I.RESOLVED,),
+    events=(
+        Event(
+            name="repeated",
+            meaning="The same key came again, no more urgent than before",
+            moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.ACKNOWLEDGED,)},
+            late=(I.RESOLVED,),
+            then="count",
+        ),
+        Event(
+            name="severity_raised",
+            meaning="The same key came again with a higher severity: a new round for everybody",
+            moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
+            late=(I.RESOLVED,),
+            then="raise_severity",
+        ),
+        Event(
+            name="paged_again",
+            meaning="An operator, or the count of failures of an operations incident, asks for a new round",
+            moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
+            then="page",
+        ),
+        Event(
+            name="round_due",
+            meaning="The policy's time for a new round has come, or the last one has passed",
+            moves={I.OPEN: (I.OPEN,)},
+            late=(I.ACKNOWLEDGED, I.RESOLVED),
+            then="pass_round",
+        ),
+        Event(
+            name="acknowledged",
+            meaning="A human took it, for all or only for themselves",
+            moves={I.OPEN: (I.ACKNOWLEDGED, I.OPEN)},
+            late=(I.ACKNOWLEDGED, I.RESOLVED),
+            guard="heads_for",
+            then="take",
+        ),
+        Event(
+            name="resolved",
+            meaning="It is over",
+            moves={I.OPEN: (I.RESOLVED,), I.ACKNOWLEDGED: (I.RESOLVED,)},
+            late=(I.RESOLVED,),
+            then="finish",
+        ),
+    ),
+)
+
+MACHINES: Mapping[str, Machine] = {table.name: Machine(table) for table in (NOTIFICATION, ESCALATION, INCIDENT)}
