@@ -1,0 +1,5 @@
+"""The command line: reads what is typed, calls the application, shows what comes of it."""
+
+from notifyflow.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,129 @@
+"""The commands about incidents, and the one place where errors become words and exit codes."""
+
+import getpass
+import sys
+from typing import Annotated
+
+import typer
+
+from notifyflow.cli import documents, files, screen, serve, upkeep
+from notifyflow.cli.exits import Exit, code_of
+from notifyflow.cli.picture import picture
+from notifyflow.cli.progress import watch
+from notifyflow.core.model import EscalationState
+from notifyflow.core.views import IncidentStatus
+from notifyflow.errors import NotFound, NotifyflowError
+
+app = typer.Typer(
+    help="Durable incident notification: every recipient is told, or operations knows why not.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+serve.register(app)
+upkeep.register(app)
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key.", show_default=False)]
+By = Annotated[str | None, typer.Option("--by", help="Who does it; your login where it is not said.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def main() -> None:
+    """Run the command line; what notifyflow refuses is shown without a traceback."""
+    try:
+        app()
+    except NotifyflowError as error:
+        screen.show_error(error)
+        sys.exit(code_of(error))
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from notifyflow import __version__
+
+        typer.echo(f"notifyflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def send(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="The incident as JSON; - is standard input.", show_default=False)],
+    recipients: Annotated[str | None, typer.Option(help="A second file, with (more) recipients.", show_default=False)] = None,
+    policy: Annotated[str, typer.Option(help="How to page: default, insistent, or one of your own.")] = "default",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the whole when one recipient is faulty.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Watch until it is settled; memory:// always does.")] = False,
+    timeout_s: Annotated[float | None, typer.Option("--timeout", min=0, help="Stop watching after so many seconds.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver an incident file, with live progress per recipient and channel."""
+    incident, people = files.read(file, recipients)
+    from notifyflow.app import NotifyFlow
+
+    with NotifyFlow.from_env() as flow:
+        notified = flow.notify(incident, people, policy=policy, strict=strict)
+        screen.show_faults(notified.faults, style="yellow")
+        status = None
+        if wait or flow.is_embedded:
+            console = screen.err if as_json else screen.out
+            status = watch(
+                console,
+                lambda: flow.status(incident.key),
+                lambda step_s: flow.wait(incident.key, timeout_s=step_s),
+                timeout_s=timeout_s,
+            )
+    if as_json:
+        screen.print_json(documents.notified(notified) | ({} if status is None else {"status": documents.status(status)}))
+    elif status is None:
+        screen.out.print(
+            f"Accepted: {len(notified.added)} paged, {len(notified.repeated)} already known. Look with `notifyflow status`."
+        )
+    if status is not None and not _is_told(status):
+        raise typer.Exit(Exit.UNTOLD)
+
+
+def _is_told(status: IncidentStatus) -> bool:
+    told = (EscalationState.REACHED, EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
+    return all(each.facts.state in told for each in status.escalations if each.facts.is_current)
+
+
+@app.command()
+def status(key: Key, as_json: AsJson = False) -> None:
+    """Show what happened to an incident: every recipient, channel and attempt."""
+    from notifyflow.app import NotifyFlow
+
+    with NotifyFlow.from_env() as flow:
+        found = flow.status(key)
+    if found is None:
+        raise NotFound(key)
+    if as_json:
+        screen.print_json(documents.status(found))
+    else:
+        screen.out.print(picture(found))
+
+
+@app.command()
+def ack(key: Key, by: By = None, as_json: AsJson = False) -> None:
+    """Take an incident: what is still queued for it is cancelled."""
+    from notifyflow.app import NotifyFlow
+
+    with NotifyFlow.from_env() as flow:
+        flow.acknowledge(key, by=by or getpass.getuser(), via="cli")
+    status(key, as_json=as_json)
+
+
+@app.command()
+def resolve(key: Key, by: By = None, as_json: AsJson = False) -> None:
+    """End an incident; the same key opens a new one."""
+    from notifyflow.app import NotifyFlow
+
+    with NotifyFlow.from_env() as flow:
+        flow.resolve(key, by=by or getpass.getuser(), via="cli")
+    status(key, as_json=as_json)

@@ -1,0 +1,148 @@
+"""How an incident looks on a terminal: one block a recipient, one line a channel; shows values and decides nothing."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from notifyflow.cli.screen import plain
+from notifyflow.core.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.model import (
+    AttemptState,
+    EscalationState,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Severity,
+    Word,
+)
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+
+SEVERITY = {
+    Severity.CRITICAL: "bold red",
+    Severity.ERROR: "bold dark_orange",
+    Severity.WARNING: "bold yellow",
+    Severity.INFO: "bold blue",
+}
+_INCIDENT = {IncidentState.OPEN: "bold red", IncidentState.ACKNOWLEDGED: "bold green", IncidentState.RESOLVED: "bold cyan"}
+_ESCALATION = {
+    EscalationState.ACTIVE: ("◐", "yellow"),
+    EscalationState.REACHED: ("●", "green"),
+    EscalationState.EXHAUSTED: ("✘", "bold red"),
+    EscalationState.ACKNOWLEDGED: ("✔", "bold green"),
+    EscalationState.CANCELLED: ("○", "dim"),
+}
+_NOTIFICATION = {
+    NotificationState.QUEUED: ("·", "yellow"),
+    NotificationState.SENDING: ("→", "bold yellow"),
+    NotificationState.SENT: ("✔", "green"),
+    NotificationState.DELIVERED: ("✔", "bold green"),
+    NotificationState.FAILED: ("✘", "red"),
+    NotificationState.CANCELLED: ("○", "dim"),
+}
+
+
+def picture(status: IncidentStatus) -> RenderableType:
+    """Draw an incident with all that became of it."""
+    facts = status.facts
+    title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold"), " ")
+    return Panel(
+        Group(_head(status), *(_recipient(each) for each in status.escalations)),
+        title=title,
+        title_align="left",
+        subtitle=Text(f" {facts.state} ", style=_INCIDENT[facts.state]),
+        subtitle_align="right",
+        box=box.ROUNDED,
+        border_style=SEVERITY[facts.severity].removeprefix("bold "),
+        padding=(0, 2),
+    )
+
+
+def _head(status: IncidentStatus) -> Text:
+    facts = status.facts
+    said = [plain(facts.key), f"policy {facts.policy.name}", f"opened {clock_time(facts.opened_at)}"]
+    if facts.times_seen > 1:
+        said.append(f"seen {facts.times_seen} times")
+    if facts.acknowledged_at is not None:
+        said.append(f"taken by {plain(facts.acknowledged_by)} at {clock_time(facts.acknowledged_at)}")
+    if facts.resolved_at is not None:
+        said.append(f"resolved by {plain(facts.resolved_by)} at {clock_time(facts.resolved_at)}")
+    if status.operations_key is not None:
+        said.append(f"operations alerted ({plain(status.operations_key)})")
+    return Text(" · ".join(said), style="dim")
+
+
+def _recipient(escalation: EscalationStatus) -> RenderableType:
+    facts = escalation.facts
+    mark, style = _ESCALATION[facts.state]
+    said = [facts.state.lower()]
+    if facts.state is EscalationState.ACTIVE and facts.tier:
+        said.append(f"tier {facts.policy.tiers[facts.tier - 1].name}")
+    if facts.round > 1:
+        said.append(f"round {facts.round}")
+    if facts.critical_at is not None:
+        said.append("critical failure")
+    if facts.reason:
+        said.append(plain(facts.reason))
+    head = Text.assemble("\n", (f"{mark} ", style), (plain(escalation.contact.name), "bold"), "  ", (" · ".join(said), style))
+    return Group(head, _lines(escalation.notifications))
+
+
+def _lines(notifications: Iterable[NotificationFacts]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=2)
+    for width in (9, 13, 9):
+        table.add_column(min_width=width, no_wrap=True)
+    table.add_column(overflow="fold")
+    for each in notifications:
+        mark, style = _NOTIFICATION[each.state]
+        channel = each.channel if each.kind is Kind.PAGE else f"{each.channel} (news)"
+        said = Text(explain(each), style="dim")
+        table.add_row("", channel, Text(f"{mark} {each.state}", style=style), _last_moment(each), said)
+    return table
+
+
+def explain(notification: NotificationFacts) -> str:
+    """Say in few words how a notification came to stand where it stands."""
+    counted = [each for each in notification.attempts if each.state is not AttemptState.NOT_SENT]
+    if not counted:
+        return plain(notification.reason)
+    last = counted[-1]
+    said = [last.provider]
+    if len(counted) > 1 or last.word not in (Word.ACCEPTED, Word.DELIVERED):
+        said.append(f"attempt {len(counted)} of {notification.max_attempts}")
+    said.append(_word(last))
+    if notification.state is NotificationState.QUEUED and notification.due_at is not None:
+        said.append(f"again at {clock_time(notification.due_at)}")
+    return ", ".join(plain(each) for each in said if each)
+
+
+def _word(attempt: AttemptFacts) -> str:
+    because = f"{attempt.reason} ({attempt.code})" if attempt.reason and attempt.code else attempt.reason or attempt.code
+    match attempt.word:
+        case None:
+            return "under way"
+        case Word.ACCEPTED:
+            return "accepted" if attempt.receipt_due_at is None else "accepted, receipt awaited"
+        case Word.DELIVERED:
+            return f"confirmed by {attempt.evidence}" if attempt.evidence else "confirmed"
+        case Word.IN_DOUBT:
+            return f"in doubt: {because}" if because else "in doubt"
+        case Word.TEMPORARY | Word.PERMANENT:
+            return because or attempt.word
+
+
+def _last_moment(notification: NotificationFacts) -> str:
+    moments = [notification.created_at]
+    for attempt in notification.attempts:
+        moments.append(attempt.ended_at or attempt.started_at)
+    return clock_time(max(moments))
+
+
+def clock_time(at: datetime) -> str:
+    """Tell an instant as a clock on the reader's wall shows it."""
+    return f"{at.astimezone():%H:%M:%S}"

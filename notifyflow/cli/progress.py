@@ -1,0 +1,70 @@
+"""Watches an incident until it is settled: a live picture on a terminal, a line a move where nobody looks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from notifyflow.cli.picture import clock_time, picture
+from notifyflow.cli.screen import plain
+from notifyflow.core.views import IncidentStatus
+
+_LOOK_EVERY_S = 0.2
+
+
+def watch(
+    console: Console, look: Callable[[], IncidentStatus], wait: Callable[[float], bool], *, timeout_s: float | None
+) -> IncidentStatus:
+    """Show an incident until it is settled, or the time is over.
+
+    Args:
+        console: Where to.
+        look: Reads the incident.
+        wait: Waits up to so many seconds for it to settle; tells whether it has.
+        timeout_s: How long to watch at most; None for as long as it takes.
+    """
+    showing = _drawing if console.is_terminal else _telling
+    left_s = float("inf") if timeout_s is None else timeout_s
+    is_over = False
+    with showing(console) as show:
+        while True:
+            status = look()
+            show(status)
+            if is_over:
+                return status
+            step_s = min(_LOOK_EVERY_S, left_s)
+            left_s -= step_s
+            is_over = wait(step_s) or left_s <= 0
+
+
+@contextmanager
+def _drawing(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda status: live.update(picture(status), refresh=True)
+
+
+@contextmanager
+def _telling(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
+    told: set[tuple[str, int]] = set()
+
+    def tell(status: IncidentStatus) -> None:
+        for line, mark in _lines(status):
+            if mark not in told:
+                told.add(mark)
+                console.print(line, soft_wrap=True)
+
+    yield tell
+
+
+def _lines(status: IncidentStatus) -> Iterator[tuple[Text, tuple[str, int]]]:
+    whose: dict[str, str] = {status.facts.id: "incident"}
+    for escalation in status.escalations:
+        name = plain(escalation.contact.name)
+        whose[escalation.facts.id] = f"{name}: escalation"
+        whose |= {each.id: f"{name}: {each.channel}" for each in escalation.notifications}
+    for move in status.transitions:
+        if move.source != move.target:
+            text = f"{clock_time(move.at)} {whose.get(move.row_id, move.machine)} {move.event} → {move.target}"
+            yield Text(text), (move.row_id, move.version)

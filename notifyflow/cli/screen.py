@@ -1,0 +1,41 @@
+"""The two consoles, and how faults and errors look on them; what users gave us is shown as text, never obeyed."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from notifyflow.errors import Fault, InvalidInput, NotifyflowError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def plain(text: str) -> str:
+    """Make text harmless for a terminal: what cannot be printed (escape sequences, bells) becomes a visible mark."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+def show_error(error: NotifyflowError) -> None:
+    """Say on standard error what went wrong: a line an error, or a block a fault."""
+    if isinstance(error, InvalidInput):
+        count = len(error.faults)
+        err.print(Text(f"Nothing was done: {count} {'fault' if count == 1 else 'faults'}.", style="bold red"))
+        show_faults(error.faults, style="red")
+        return
+    for line in str(error).splitlines():
+        err.print(Text.assemble(("✘ ", "bold red"), plain(line)))
+
+
+def show_faults(faults: Iterable[Fault], *, style: str) -> None:
+    """List faults on standard error: where, what, and what to do."""
+    for fault in faults:
+        err.print(Text.assemble(("✘ ", style), (plain(fault.where), "bold"), f": {plain(fault.what)}."), soft_wrap=True)
+        err.print(Text(f"  {plain(fault.remedy)}.", style="dim"), soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output, for machines: unwrapped and unstyled."""
+    out.file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

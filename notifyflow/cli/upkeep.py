@@ -1,0 +1,89 @@
+"""The commands for whoever runs it: diagrams, schema migrations, and what is wrong with the settings."""
+
+import shutil
+import subprocess
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from notifyflow.cli import screen
+from notifyflow.errors import ProgramMissing
+
+
+class Format(StrEnum):
+    """How a diagram is written."""
+
+    MERMAID = "mermaid"
+    DOT = "dot"
+    SVG = "svg"
+    RST = "rst"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(diagram)
+    db = typer.Typer(help="Look after the database.", no_args_is_help=True)
+    db.command("upgrade")(db_upgrade)
+    app.add_typer(db, name="db")
+    config = typer.Typer(help="Look after the settings.", no_args_is_help=True)
+    config.command("check")(config_check)
+    app.add_typer(config, name="config")
+
+
+def diagram(
+    format_: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.MERMAID,
+) -> None:
+    """Draw the state machines as they run."""
+    from notifyflow.core import diagram as drawn
+
+    match format_:
+        case Format.MERMAID:
+            text = drawn.mermaid()
+        case Format.DOT:
+            text = drawn.dot()
+        case Format.RST:
+            text = drawn.rst()
+        case Format.SVG:
+            text = _svg(drawn.dot())
+    typer.echo(text, nl=not text.endswith("\n"))
+
+
+def _svg(dot: str) -> str:
+    program = shutil.which("dot")
+    if program is None:
+        raise ProgramMissing("dot", "Install Graphviz (Debian: apt install graphviz), or use --format dot")
+    drawn = subprocess.run([program, "-Tsvg"], input=dot, capture_output=True, text=True, check=True)  # noqa: S603 - no shell, our own text
+    return drawn.stdout
+
+
+def db_upgrade() -> None:
+    """Bring the database's schema to this version."""
+    from notifyflow.settings import Settings
+    from notifyflow.storage.store import Store
+
+    store = Store(Settings().database_url.get_secret_value())
+    try:
+        version = store.upgrade()
+    finally:
+        store.close()
+    screen.out.print(f"The database has schema {version}.")
+
+
+def config_check() -> None:
+    """Say everything that is wrong with the settings, at once."""
+    from notifyflow.channels.registry import load
+    from notifyflow.settings import Settings
+
+    settings = Settings()
+    channels = load(settings)
+    for name, channel in channels.items():
+        providers = ", ".join(provider.name for provider in channel.providers)
+        line = (
+            Text.assemble(("✔ ", "green"), (name, "bold"), f": {providers}")
+            if providers
+            else Text(f"· {name}: no provider", "dim")
+        )
+        screen.out.print(line)
+        screen.show_faults(channel.faults, style="yellow")

@@ -1,0 +1,103 @@
+import io
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from notifyflow.cli.picture import explain, picture
+from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Word
+from notifyflow.core.views import IncidentStatus
+from tests.stories import AT, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
+
+
+def drawn(status: IncidentStatus) -> str:
+    console = Console(file=io.StringIO(), width=140, force_terminal=False)
+    console.print(picture(status))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_an_incident_shows_every_recipient_channel_and_why():
+    text = drawn(OPEN)
+    for said in (
+        "CRITICAL",
+        "orders db is down",
+        "OPEN",
+        "db-1",
+        "Ada",
+        "reached",
+        "email",
+        "SENT",
+        "Ben",
+        "active · tier primary",
+    ):
+        assert said in text
+    assert "slack, attempt 1 of 5, no such channel (404)" in text
+
+
+def test_who_took_it_and_who_ended_it_is_said():
+    assert "taken by ada at" in drawn(TAKEN)
+    assert "resolved by ben at" in drawn(RESOLVED)
+
+
+def test_a_critical_failure_a_second_round_and_a_reason_are_said():
+    (ada, _) = OPEN.escalations
+    lost = replace(
+        ada, facts=replace(ada.facts, state=EscalationState.EXHAUSTED, round=2, critical_at=AT, reason="no usable address")
+    )
+    text = drawn(replace(OPEN, escalations=(lost,), operations_key="operations-1", facts=replace(OPEN.facts, times_seen=3)))
+    assert "exhausted · round 2 · critical failure · no usable address" in text
+    assert "seen 3 times" in text
+    assert "operations alerted (operations-1)" in text
+
+
+@pytest.mark.parametrize("state", NotificationState)
+def test_every_state_of_a_notification_can_be_drawn(state: NotificationState):
+    assert state in drawn(replace(OPEN, escalations=(escalation("ada", notification("sms", state)),)))
+
+
+@pytest.mark.parametrize("state", EscalationState)
+def test_every_state_of_an_escalation_can_be_drawn(state: EscalationState):
+    assert state.lower() in drawn(replace(OPEN, escalations=(escalation("ada", state=state),)))
+
+
+@pytest.mark.parametrize("state", IncidentState)
+def test_every_state_of_an_incident_can_be_drawn(state: IncidentState):
+    assert state in drawn(replace(OPEN, facts=replace(OPEN.facts, state=state)))
+
+
+@pytest.mark.parametrize(
+    ("word", "reason", "code", "said"),
+    [
+        (None, "", "", "under way"),
+        (Word.ACCEPTED, "", "", "slack, accepted"),
+        (Word.DELIVERED, "", "", "slack, confirmed"),
+        (Word.IN_DOUBT, "", "", "in doubt"),
+        (Word.IN_DOUBT, "no answer", "", "in doubt: no answer"),
+        (Word.TEMPORARY, "busy", "503", "busy (503)"),
+        (Word.PERMANENT, "", "404", "404"),
+        (Word.PERMANENT, "", "", "permanent"),
+    ],
+)
+def test_what_was_heard_is_said_in_few_words(word: Word | None, reason: str, code: str, said: str):
+    assert explain(notification("slack", NotificationState.SENT, attempt(1, word, reason, code))).endswith(said)
+
+
+def test_a_retry_says_when():
+    waiting = replace(
+        notification("slack", NotificationState.QUEUED, attempt(1, Word.TEMPORARY, "busy")), due_at=AT + timedelta(minutes=1)
+    )
+    assert ", again at " in explain(waiting)
+
+
+def test_news_is_marked_as_news():
+    news = replace(notification("slack", NotificationState.SENT), kind=Kind.NEWS, tier=None)
+    assert "slack (news)" in drawn(replace(OPEN, escalations=(escalation("ada", news),)))
+
+
+def test_escape_sequences_reach_no_terminal():
+    text = drawn(replace(OPEN, content=replace(INCIDENT, title="down\x1b]0;pwned\x07\x1b[2J [bold]x[/bold]")))
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "[bold]x[/bold]" in text

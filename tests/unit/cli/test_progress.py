@@ -1,0 +1,44 @@
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from notifyflow.cli.progress import watch
+from notifyflow.core.facts import Transition
+from notifyflow.core.views import IncidentStatus
+from tests.stories import AT, INCIDENT_ID, OPEN, TAKEN
+
+
+def moved(row_id: str, version: int, target: str) -> Transition:
+    return Transition(machine="m", row_id=row_id, version=version, event="did", source="BEFORE", target=target, at=AT, detail={})
+
+
+BEGUN = replace(OPEN, transitions=(moved("n-email", 1, "SENDING"),))
+ENDED = replace(
+    TAKEN, transitions=(*BEGUN.transitions, moved("n-email", 2, "SENT"), moved("e-ada", 2, "REACHED"), moved(INCIDENT_ID, 2, "TAKEN"))
+)
+
+
+def watched(*looks: IncidentStatus, timeout_s: float | None = None, is_terminal: bool = False) -> tuple[IncidentStatus, str]:
+    left = list(looks)
+    console = Console(file=io.StringIO(), width=120, force_terminal=is_terminal)
+    last = watch(console, lambda: left.pop(0), lambda _: len(left) == 1, timeout_s=timeout_s)
+    assert isinstance(console.file, io.StringIO)
+    return last, console.file.getvalue()
+
+
+def test_where_nobody_looks_each_move_is_a_line_said_once():
+    last, text = watched(BEGUN, BEGUN, ENDED)
+    assert last is ENDED
+    told = [line.split(" ", 1)[1] for line in text.splitlines()]
+    assert told == ["Ada: email did → SENDING", "Ada: email did → SENT", "Ada: escalation did → REACHED", "incident did → TAKEN"]
+
+
+def test_on_a_terminal_the_last_picture_stays():
+    _, text = watched(BEGUN, ENDED, is_terminal=True)
+    assert "taken by ada" in text
+
+
+def test_it_stops_watching_when_the_time_is_over():
+    last, _ = watched(BEGUN, ENDED, ENDED, ENDED, timeout_s=0)
+    assert last is ENDED
