@@ -1,0 +1,231 @@
+"""What differs between SQLite and PostgreSQL: connecting, beginning, telling the time, and what an error means.
+
+Nothing here knows a table.
+"""
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any
+from urllib.parse import unquote
+
+import peewee
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from notifyflow.errors import Fault, InvalidSettings
+from notifyflow.storage.fields import read_instant
+
+
+class Trouble(Enum):
+    """What a database error means for the one who asked."""
+
+    COLLIDED = "another transaction was in the way; nothing was stored, repeat"
+    GONE = "the database does not answer; connect anew"
+    REFUSED = "the statement is wrong; repeating does not help"
+
+
+class Dialect(ABC):
+    """One kind of database, at one place."""
+
+    is_embedded: bool
+    types: Mapping[str, str]
+
+    @abstractmethod
+    def connect(self, *, timeout_s: float) -> peewee.Database:
+        """Open one connection; it belongs to whoever asked, one thread at a time."""
+
+    @abstractmethod
+    def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
+        """Begin a transaction: a write that is serialised by locks, or a read of one consistent state."""
+
+    @abstractmethod
+    def is_idle(self, db: peewee.Database) -> bool:
+        """Tell whether the connection lives and holds no transaction."""
+
+    @abstractmethod
+    def judge(self, error: peewee.PeeweeException) -> Trouble:
+        """Tell what an error means."""
+
+    @abstractmethod
+    def describe(self, error: peewee.PeeweeException) -> str:
+        """Name an error by its code and the constraint it ran into; the message itself may hold what is personal."""
+
+    @abstractmethod
+    def now(self, db: peewee.Database) -> datetime:
+        """Tell the database's time."""
+
+    @abstractmethod
+    def has_table(self, db: peewee.Database, name: str) -> bool:
+        """Tell whether there is such a table."""
+
+    @abstractmethod
+    def lock_schema(self, db: peewee.Database) -> None:
+        """Keep all others from migrating until the transaction ends, however long that takes."""
+
+    def prepare(self, db: peewee.Database) -> None:  # noqa: B027 (most have nothing to prepare)
+        """Do to a database, outside any transaction, what must be done once before it is first used."""
+
+
+class Sqlite(Dialect):
+    """A file. WAL, so that readers and the one writer do not wait for each other; FULL, so that a commit survives power loss."""
+
+    is_embedded = True
+    types: Mapping[str, str] = {"instant": "TEXT", "serial": "INTEGER"}
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def connect(self, *, timeout_s: float) -> peewee.Database:
+        """Open the file; it is made where it does not exist."""
+        db = peewee.SqliteDatabase(
+            self._path,
+            thread_safe=False,
+            autoconnect=False,
+            timeout=timeout_s,
+            check_same_thread=False,
+            pragmas={"synchronous": "FULL", "foreign_keys": "ON"},
+        )
+        db.connect()
+        return db
+
+    def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
+        """Begin; a write takes the only write lock at once, since one taken later fails at once when somebody else has it."""
+        db.execute_sql(f"PRAGMA busy_timeout = {max(1, int(timeout_s * 1000))}")
+        db.execute_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+    def is_idle(self, db: peewee.Database) -> bool:
+        """Tell whether no transaction is open; a file does not go away."""
+        return not db.connection().in_transaction
+
+    def judge(self, error: peewee.PeeweeException) -> Trouble:
+        """Tell what an error means by SQLite's result code, whose low byte is the kind (SQLite: Result and Error Codes)."""
+        code = getattr(_cause(error), "sqlite_errorcode", None)
+        match code and code & 0xFF:
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return Trouble.COLLIDED
+            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_FULL:
+                return Trouble.GONE
+            case _ if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+                return Trouble.COLLIDED
+            case _:
+                return Trouble.REFUSED
+
+    def describe(self, error: peewee.PeeweeException) -> str:
+        """Name an error; SQLite's messages hold names of tables and columns, never values."""
+        cause = _cause(error)
+        return f"{getattr(cause, 'sqlite_errorname', type(cause).__name__)}: {cause}"
+
+    def now(self, db: peewee.Database) -> datetime:
+        """Tell the machine's time, as SQLite sees it."""
+        return read_instant(db.execute_sql("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')").fetchone()[0] + "+00:00")
+
+    def has_table(self, db: peewee.Database, name: str) -> bool:
+        """Look into the file's own list of tables."""
+        return db.execute_sql("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchone() is not None
+
+    def lock_schema(self, db: peewee.Database) -> None:
+        """Nothing to do: whoever writes is alone."""
+
+    def prepare(self, db: peewee.Database) -> None:
+        """Turn WAL on; it stays on with the file."""
+        db.execute_sql("PRAGMA journal_mode = WAL")
+
+
+class _PostgresDatabase(peewee.PostgresqlDatabase):
+    field_types = peewee.PostgresqlDatabase.field_types | {"INSTANT": "TIMESTAMPTZ"}
+
+
+class Postgres(Dialect):
+    """A PostgreSQL server."""
+
+    is_embedded = False
+    types: Mapping[str, str] = {"instant": "TIMESTAMPTZ", "serial": "BIGINT GENERATED ALWAYS AS IDENTITY"}
+
+    _COLLISIONS = frozenset({"40001", "40P01", "55P03", "23505"})  # serialization, deadlock, lock timeout, unique
+    _SCHEMA_LOCK = 0x6E6F7469  # "noti"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def connect(self, *, timeout_s: float) -> peewee.Database:
+        """Connect; a server that stops answering is noticed by unacknowledged packets (libpq: tcp_user_timeout)."""
+        db = _PostgresDatabase(
+            self._url,
+            thread_safe=False,
+            autoconnect=False,
+            prefer_psycopg3=True,
+            connect_timeout=max(2, int(timeout_s)),  # libpq takes no less than 2
+            tcp_user_timeout=5000,
+            keepalives_idle=30,
+            keepalives_interval=5,
+            keepalives_count=3,
+            application_name="notifyflow",
+        )
+        db.connect()
+        db.execute_sql("SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'")
+        return db
+
+    def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
+        """Begin; a read sees one consistent state over all its queries."""
+        db.execute_sql("BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def is_idle(self, db: peewee.Database) -> bool:
+        """Ask the driver; no round trip."""
+        return bool(db.connection().info.transaction_status == TransactionStatus.IDLE)
+
+    def judge(self, error: peewee.PeeweeException) -> Trouble:
+        """Tell what an error means by its SQLSTATE (PostgreSQL: Appendix A, Error Codes); a lost connection has none."""
+        cause = _cause(error)
+        state = getattr(cause, "sqlstate", None)
+        if state in self._COLLISIONS:
+            return Trouble.COLLIDED
+        is_lost = state is None and isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+        if is_lost or (state or "").startswith(("08", "53", "57", "58")):
+            return Trouble.GONE
+        return Trouble.REFUSED
+
+    def describe(self, error: peewee.PeeweeException) -> str:
+        """Name an error; the server's details hold whole rows and are left out."""
+        cause = _cause(error)
+        if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:  # the client's own words: hosts and ports
+            return str(cause).partition("\n")[0]
+        parts = (type(cause).__name__, cause.sqlstate, cause.diag.table_name, cause.diag.column_name, cause.diag.constraint_name)
+        return " ".join(part for part in parts if part)
+
+    def now(self, db: peewee.Database) -> datetime:
+        """Tell the server's time."""
+        return read_instant(db.execute_sql("SELECT clock_timestamp()").fetchone()[0])
+
+    def has_table(self, db: peewee.Database, name: str) -> bool:
+        """Look along the search path."""
+        return db.execute_sql("SELECT to_regclass(%s)", (name,)).fetchone()[0] is not None
+
+    def lock_schema(self, db: peewee.Database) -> None:
+        """Take an advisory lock that ends with the transaction."""
+        db.execute_sql("SET LOCAL statement_timeout = 0")
+        db.execute_sql("SELECT pg_advisory_xact_lock(%s)", (self._SCHEMA_LOCK,))
+
+
+def dialect_for(url: str) -> Dialect:
+    """Find the dialect of a database URL.
+
+    Raises:
+        InvalidSettings: When it is neither ``sqlite:///path`` nor ``postgresql://…``; the URL itself is not repeated.
+    """
+    scheme, _, rest = url.partition("://")
+    match scheme:
+        case "sqlite" if rest.startswith("/") and rest[1:] not in ("", ":memory:"):
+            return Sqlite(unquote(rest[1:]))
+        case "postgresql" | "postgres":
+            return Postgres("postgresql://" + rest)
+        case _:
+            what = f"is not a database notifyflow knows ({scheme})" if rest else "is not a URL"
+            remedy = "Give sqlite:///path/to/file (three slashes and a relative path, or four) or postgresql://user@host/database"
+            raise InvalidSettings((Fault("NOTIFYFLOW_DATABASE_URL", what, remedy),))
+
+
+def _cause(error: peewee.PeeweeException) -> Any:
+    return error.args[0] if error.args and isinstance(error.args[0], Exception) else error

@@ -1,0 +1,86 @@
+"""Writes about escalations, notifications and attempts."""
+
+from collections.abc import Mapping, Sequence
+
+from peewee import Expression, fn
+
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
+from notifyflow.errors import StorageError
+from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
+from notifyflow.storage.moves import Moves
+from notifyflow.storage.rows import batches, row_of, select
+
+_ROWS_A_STATEMENT = 500
+
+
+class Escalations(Moves):
+    """Escalations and what belongs to them."""
+
+    def lock_escalations(self, incident_id: str) -> tuple[EscalationFacts, ...]:
+        """Lock and read the current escalations of an incident, by id."""
+        return self._lock_escalations(EscalationRow.incident_id == incident_id, EscalationRow.is_current)
+
+    def lock_escalation(self, escalation_id: str) -> EscalationFacts:
+        """Lock and read an escalation that is known to exist.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        found = self._lock_escalations(EscalationRow.id == escalation_id)
+        if not found:
+            raise StorageError(f"no escalation has the id {escalation_id}")
+        return found[0]
+
+    def last_round(self, incident_id: str, recipient_id: str) -> int:
+        """Tell the number of a recipient's newest round; 0 where there was none."""
+        rounds = EscalationRow.select(fn.MAX(EscalationRow.round)).where(
+            EscalationRow.incident_id == incident_id, EscalationRow.recipient_id == recipient_id
+        )
+        return int(self._scalar(rounds) or 0)
+
+    def add_escalation(self, facts: EscalationFacts, *, event: str, detail: Mapping[str, str]) -> None:
+        """Store a new escalation and log its birth."""
+        self._insert(EscalationRow, [row_of(facts)])
+        self._log([facts], event=event, at=facts.started_at, detail=detail)
+
+    def lock_notifications(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
+        """Lock and read all notifications of some escalations with their attempts, by id."""
+        return self._lock_notifications(NotificationRow.escalation_id.in_(escalation_ids)) if escalation_ids else ()
+
+    def lock_notification(self, notification_id: str) -> NotificationFacts:
+        """Lock and read a notification that is known to exist, with its attempts.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        found = self._lock_notifications(NotificationRow.id == notification_id)
+        if not found:
+            raise StorageError(f"no notification has the id {notification_id}")
+        return found[0]
+
+    def add_notifications(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
+        """Store new notifications and log their births.
+
+        Returns:
+            Those that were stored; what the escalation has on that tier and channel already is left out.
+        """
+        added: set[str] = set()
+        for batch in batches(facts, _ROWS_A_STATEMENT):
+            query = (
+                NotificationRow.insert_many([row_of(each) for each in batch]).on_conflict_ignore().returning(NotificationRow.id)
+            )
+            added.update(row["id"] for row in self._rows(query))
+        stored = tuple(each for each in facts if each.id in added)
+        for created_at in dict.fromkeys(each.created_at for each in stored):
+            self._log([each for each in stored if each.created_at == created_at], event=event, at=created_at)
+        return stored
+
+    def add_attempt(self, facts: AttemptFacts) -> None:
+        """Store a new attempt, before its provider is called."""
+        self._insert(AttemptRow, [row_of(facts)])
+
+    def _lock_escalations(self, *where: Expression) -> tuple[EscalationFacts, ...]:
+        return tuple(self._escalations(self._locked(select(EscalationFacts, *where).order_by(EscalationRow.id))))
+
+    def _lock_notifications(self, *where: Expression) -> tuple[NotificationFacts, ...]:
+        return self._notifications(self._locked(select(NotificationFacts, *where).order_by(NotificationRow.id)))

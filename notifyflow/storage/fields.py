@@ -1,0 +1,111 @@
+"""How values stand in columns: the same on SQLite and PostgreSQL, exact, and read back as they were written.
+
+Nothing here knows a table.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from peewee import Field
+
+from notifyflow.core.documents import dump_policy, load_policy
+from notifyflow.core.policy import Policy
+
+
+class InstantField(Field):
+    """An aware instant, exact to the microsecond: ``timestamptz`` on PostgreSQL, UTC text of fixed width on SQLite.
+
+    Both take the same text. Text of fixed width sorts as the instants do, which Peewee's own ``DateTimeField`` does not
+    promise; on PostgreSQL that one loses the zone.
+    """
+
+    field_type = "INSTANT"
+
+    def db_value(self, value: datetime | None) -> str | None:
+        """Write an instant as UTC text; a naive one is a bug and raises ``ValueError``."""
+        return None if value is None else instant_text(value)
+
+    def python_value(self, value: datetime | str | None) -> datetime | None:
+        """Read what either database gives."""
+        return None if value is None else read_instant(value)
+
+
+class EnumField(Field):
+    """A member of a ``StrEnum``, as its text."""
+
+    field_type = "TEXT"
+
+    def __init__(self, enum: type[StrEnum], **options: Any) -> None:
+        super().__init__(**options)
+        self.enum = enum
+
+    def db_value(self, value: StrEnum | None) -> str | None:
+        """Write the member's text."""
+        return None if value is None else self.enum(value).value
+
+    def python_value(self, value: str | None) -> StrEnum | None:
+        """Read the member."""
+        return None if value is None else self.enum(value)
+
+
+class DocumentField(Field):
+    """A value that is stored as one JSON text, in the order it was given."""
+
+    field_type = "TEXT"
+
+    def __init__(self, dump: Callable[[Any], str], load: Callable[[str], Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.dump = dump
+        self.load = load
+
+    def db_value(self, value: Any) -> str | None:
+        """Write the value as JSON."""
+        return None if value is None else self.dump(value)
+
+    def python_value(self, value: str | None) -> Any:
+        """Read the value from its JSON."""
+        return None if value is None else self.load(value)
+
+
+class TextsField(DocumentField):
+    """A mapping of text to text."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_dump_texts, _load_texts, **options)
+
+
+class PolicyField(DocumentField):
+    """A policy's snapshot; equal texts are read once, for thousands of rows carry the same."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(dump_policy, _load_policy, **options)
+
+
+def instant_text(instant: datetime) -> str:
+    """Write an aware instant as UTC text of fixed width: ``2026-11-25 03:00:00.000000+00:00``."""
+    if instant.tzinfo is None:
+        raise ValueError("an instant without a zone cannot be stored")
+    return instant.astimezone(UTC).isoformat(" ", "microseconds")
+
+
+def read_instant(value: datetime | str) -> datetime:
+    """Read an instant as a database gives it, in UTC."""
+    instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return instant.astimezone(UTC)
+
+
+def _dump_texts(texts: Mapping[str, str]) -> str:
+    return json.dumps(dict(texts), ensure_ascii=False, separators=(",", ":"))
+
+
+def _load_texts(text: str) -> dict[str, str]:
+    return {str(name): str(value) for name, value in json.loads(text).items()}
+
+
+@lru_cache(maxsize=64)
+def _load_policy(text: str) -> Policy:
+    return load_policy(text)

@@ -1,0 +1,58 @@
+"""What providers say: the inbox, in which every event stands once, and how it was settled."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from peewee import SQL, Expression
+
+from notifyflow.core.model import Receipt
+from notifyflow.storage.models import ReceiptRow
+from notifyflow.storage.moves import Moves
+
+_COLUMNS = tuple(Receipt.__dataclass_fields__)
+_IS_WAITING = ReceiptRow.standing == SQL("'waiting'")
+
+
+class Standing(StrEnum):
+    """How far a receipt is settled."""
+
+    WAITING = "waiting"
+    MATCHED = "matched"
+    FOREIGN = "foreign"
+
+
+class Inbox(Moves):
+    """Receipts."""
+
+    def add_receipt(self, receipt: Receipt, *, raw: str, at: datetime) -> bool:
+        """Keep a receipt, as one that waits to be settled.
+
+        Args:
+            receipt: What it says.
+            raw: The body it came in, as it came; personal.
+            at: When it came.
+
+        Returns:
+            Whether it is new: False where the provider's event stands here already.
+        """
+        values = {name: getattr(receipt, name) for name in _COLUMNS}
+        return self._insert_once(ReceiptRow, values | {"raw": raw, "received_at": at, "standing": Standing.WAITING})
+
+    def settle_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> None:
+        """Note whose attempt a receipt was about; None: nobody's, it is foreign."""
+        standing = Standing.FOREIGN if attempt_id is None else Standing.MATCHED
+        is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
+        ReceiptRow.update(standing=standing, matched_attempt_id=attempt_id).where(is_it).execute(self._db)
+
+    def waiting_receipts(self, provider: str, provider_ref: str) -> tuple[Receipt, ...]:
+        """Read what a provider has said about a message of its own id before we knew that id, in the order it came."""
+        return self._receipts(ReceiptRow.provider == provider, ReceiptRow.provider_ref == provider_ref, limit=100)
+
+    def stale_receipts(self, *, before: datetime, limit: int) -> tuple[Receipt, ...]:
+        """Read what came before then and still waits, in the order it came."""
+        return self._receipts(ReceiptRow.received_at < before, limit=limit)
+
+    def _receipts(self, *where: Expression, limit: int) -> tuple[Receipt, ...]:
+        columns = (getattr(ReceiptRow, name) for name in _COLUMNS)
+        query = ReceiptRow.select(*columns).where(_IS_WAITING, *where).order_by(ReceiptRow.received_at).limit(limit)
+        return tuple(Receipt(**row) for row in self._rows(query))

@@ -1,0 +1,76 @@
+"""Writes about incidents and what was said of whom."""
+
+from collections.abc import Mapping
+
+from peewee import Expression, fn
+
+from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.model import Contact, Incident, IncidentState
+from notifyflow.errors import StorageError
+from notifyflow.storage.models import ContactRow, IncidentRow
+from notifyflow.storage.moves import Moves
+from notifyflow.storage.rows import row_of, said, select
+
+
+class Incidents(Moves):
+    """Incidents, their content and their contacts."""
+
+    def lock_unresolved(self, key: str) -> IncidentFacts | None:
+        """Lock and read the one incident that the key names while it is not resolved."""
+        return self._lock_one(IncidentRow.key == key, IncidentRow.state != IncidentState.RESOLVED)
+
+    def lock_newest(self, key: str) -> IncidentFacts | None:
+        """Lock and read the newest incident of a key, resolved or not."""
+        return self._lock_one(IncidentRow.key == key)
+
+    def lock_incident(self, incident_id: str) -> IncidentFacts:
+        """Lock and read an incident that is known to exist.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        incident = self._lock_one(IncidentRow.id == incident_id)
+        if incident is None:
+            raise StorageError(f"no incident has the id {incident_id}")
+        return incident
+
+    def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
+        """Store a new incident and log its birth.
+
+        Where another transaction has just stored the same key, the whole use case is repeated, and finds that one.
+        """
+        self._insert(IncidentRow, [row_of(facts) | said(content)])
+        self._log([facts], event="opened", at=facts.opened_at)
+
+    def content(self, incident_id: str) -> Incident:
+        """Read what was said last.
+
+        Raises:
+            StorageError: When there is no such incident.
+        """
+        content = self._content(incident_id)
+        if content is None:
+            raise StorageError(f"no incident has the id {incident_id}")
+        return content
+
+    def set_content(self, incident_id: str, content: Incident) -> None:
+        """Keep what was said last, in the place of what was said before."""
+        IncidentRow.update(said(content)).where(IncidentRow.id == incident_id).execute(self._db)
+
+    def contacts(self, incident_id: str) -> Mapping[str, Contact]:
+        """Read the contacts by recipient, in the order they were added."""
+        return self._contacts(incident_id)
+
+    def put_contact(self, incident_id: str, contact: Contact) -> None:
+        """Keep a contact; a known recipient keeps the place in the order."""
+        row = {"name": contact.name, "addresses": contact.addresses, "timezone": contact.timezone}
+        known = (ContactRow.incident_id == incident_id) & (ContactRow.recipient_id == contact.recipient_id)
+        if ContactRow.update(row).where(known).execute(self._db) == 0:
+            count = self._scalar(ContactRow.select(fn.COUNT(1)).where(ContactRow.incident_id == incident_id))
+            self._insert(
+                ContactRow, [row | {"incident_id": incident_id, "recipient_id": contact.recipient_id, "position": count + 1}]
+            )
+
+    def _lock_one(self, *where: Expression) -> IncidentFacts | None:
+        query = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
+        return next(iter(self._incidents(self._locked(query))), None)

@@ -1,0 +1,228 @@
+"""The tables, as Peewee sees them: columns are named as the fields of the facts they keep, so that rows and facts map by name.
+
+The models are bound to no database; every query says where it runs. Tables are made by the migrations, not from here, and a
+test holds the two together. What is personal stands in columns of its own and is marked so.
+"""
+
+from peewee import BigIntegerField, BooleanField, FloatField, IntegerField, Model, TextField
+
+from notifyflow.core.model import (
+    AttemptState,
+    Ended,
+    EscalationState,
+    Evidence,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Severity,
+    Word,
+)
+from notifyflow.storage.fields import EnumField, InstantField, PolicyField, TextsField
+
+
+class IncidentRow(Model):
+    """One incident: its facts, and what was said last (personal)."""
+
+    id = TextField(primary_key=True)
+    key = TextField()
+    state = EnumField(IncidentState)
+    version = IntegerField()
+    severity = EnumField(Severity)
+    policy = PolicyField()
+    is_operations = BooleanField()
+    opened_at = InstantField()
+    last_seen_at = InstantField()
+    times_seen = IntegerField()
+    round_at = InstantField(null=True)
+    rounds = IntegerField()
+    acknowledged_at = InstantField(null=True)
+    acknowledged_by = TextField()
+    acknowledged_via = TextField()
+    resolved_at = InstantField(null=True)
+    resolved_by = TextField()
+    said_title = TextField()
+    said_body = TextField()
+    said_severity = EnumField(Severity)
+    said_source = TextField()
+    said_url = TextField(null=True)
+    said_labels = TextsField()
+    said_occurred_at = InstantField(null=True)
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_incident"
+
+
+class ContactRow(Model):
+    """One recipient of one incident (personal: name, addresses)."""
+
+    incident_id = TextField()
+    recipient_id = TextField()
+    position = IntegerField()
+    name = TextField()
+    addresses = TextsField()
+    timezone = TextField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_contact"
+        primary_key = False
+
+
+class EscalationRow(Model):
+    """One incident to one recipient in one round."""
+
+    id = TextField(primary_key=True)
+    incident_id = TextField()
+    recipient_id = TextField()
+    round = IntegerField()
+    state = EnumField(EscalationState)
+    version = IntegerField()
+    tier = IntegerField()
+    severity = EnumField(Severity)
+    policy = PolicyField()
+    started_at = InstantField()
+    look_at = InstantField(null=True)
+    critical_at = InstantField(null=True)
+    is_current = BooleanField()
+    reason = TextField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_escalation"
+
+
+class NotificationRow(Model):
+    """One escalation over one channel."""
+
+    id = TextField(primary_key=True)
+    incident_id = TextField()
+    escalation_id = TextField()
+    channel = TextField()
+    kind = EnumField(Kind)
+    tier = IntegerField(null=True)
+    state = EnumField(NotificationState)
+    version = IntegerField()
+    severity = EnumField(Severity)
+    max_attempts = IntegerField()
+    created_at = InstantField()
+    due_at = InstantField(null=True)
+    rung_at = InstantField(null=True)
+    held_since = InstantField(null=True)
+    ended = EnumField(Ended, null=True)
+    ended_at = InstantField(null=True)
+    is_stopped = BooleanField()
+    reason = TextField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_notification"
+
+
+class AttemptRow(Model):
+    """One call to a provider."""
+
+    id = TextField(primary_key=True)
+    notification_id = TextField()
+    number = IntegerField()
+    provider = TextField()
+    token = TextField()
+    state = EnumField(AttemptState)
+    started_at = InstantField()
+    lease_until = InstantField()
+    ended_at = InstantField(null=True)
+    word = EnumField(Word, null=True)
+    evidence = EnumField(Evidence, null=True)
+    is_doubted = BooleanField()
+    is_our_fault = BooleanField()
+    code = TextField()
+    reason = TextField()
+    provider_ref = TextField()
+    retry_after_s = FloatField(null=True)
+    receipt_due_at = InstantField(null=True)
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_attempt"
+
+
+class TransitionRow(Model):
+    """One line of the transition log; the database numbers them."""
+
+    id = BigIntegerField()
+    incident_id = TextField()
+    machine = TextField()
+    row_id = TextField()
+    version = IntegerField()
+    event = TextField()
+    source = TextField()
+    target = TextField()
+    at = InstantField()
+    detail = TextsField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_transition"
+        primary_key = False
+
+
+class ReceiptRow(Model):
+    """One event of a provider, in the inbox (personal: raw)."""
+
+    provider = TextField()
+    event_id = TextField()
+    word = EnumField(Word, null=True)
+    attempt_id = TextField(null=True)
+    provider_ref = TextField(null=True)
+    evidence = EnumField(Evidence, null=True)
+    code = TextField()
+    reason = TextField()
+    is_acknowledgement = BooleanField()
+    is_heard = BooleanField()
+    received_at = InstantField()
+    standing = TextField()
+    matched_attempt_id = TextField(null=True)
+    raw = TextField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_receipt"
+        primary_key = False
+
+
+class CriticalRow(Model):
+    """The link from a critical failure to its operations incident, once an escalation."""
+
+    escalation_id = TextField(primary_key=True)
+    operations_incident_id = TextField()
+    reason = TextField()
+    at = InstantField()
+    is_counted = BooleanField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_critical"
+
+
+class NoticeRow(Model):
+    """What else operations is told: once a day per reason and provider."""
+
+    reason = TextField()
+    provider = TextField()
+    day = TextField()
+    at = InstantField()
+    is_counted = BooleanField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_notice"
+        primary_key = False

@@ -1,0 +1,92 @@
+"""All reads that decide nothing: what is shown to people. Each sees one consistent state and asks a fixed number of queries."""
+
+from collections import defaultdict
+
+from peewee import SQL, Expression, fn
+
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
+from notifyflow.core.model import EscalationState
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
+from notifyflow.storage.rows import Rows, select
+
+_IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
+
+
+class Reads(Rows):
+    """Questions about what is stored."""
+
+    def status(self, key: str) -> IncidentStatus | None:
+        """Show the newest incident of a key with all that became of it; None where no incident has the key."""
+        incident = self._newest(IncidentRow.key == key)
+        return None if incident is None else self._status(incident)
+
+    def status_of(self, incident_id: str) -> IncidentStatus | None:
+        """Show one incident with all that became of it; None where there is none."""
+        incident = self._newest(IncidentRow.id == incident_id)
+        return None if incident is None else self._status(incident)
+
+    def incidents(self, limit: int) -> tuple[IncidentFacts, ...]:
+        """List incidents, the last seen first."""
+        query = select(IncidentFacts).order_by(IncidentRow.last_seen_at.desc(), IncidentRow.id.desc()).limit(limit)
+        return tuple(self._incidents(query))
+
+    def is_settled(self, key: str) -> bool | None:
+        """Tell whether every escalation of the key's newest incident is settled; None where no incident has the key."""
+        incident = self._newest(IncidentRow.key == key)
+        return None if incident is None else self._count(EscalationRow.incident_id == incident.id) == 0
+
+    def unfinished_count(self) -> int:
+        """Count the escalations, of all incidents, that are not settled."""
+        return self._count()
+
+    def _count(self, *where: Expression) -> int:
+        return int(self._scalar(EscalationRow.select(fn.COUNT(1)).where(_IS_ACTIVE, *where)))
+
+    def _newest(self, *where: Expression) -> IncidentFacts | None:
+        query = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
+        return next(iter(self._incidents(query)), None)
+
+    def _status(self, incident: IncidentFacts) -> IncidentStatus:
+        content = self._content(incident.id)
+        assert content is not None  # noqa: S101 (the same row, in one consistent state)
+        return IncidentStatus(
+            facts=incident,
+            content=content,
+            escalations=self._escalation_statuses(incident.id),
+            transitions=self._transitions(incident.id),
+            operations_key=self._operations_key(incident.id),
+        )
+
+    def _escalation_statuses(self, incident_id: str) -> tuple[EscalationStatus, ...]:
+        contacts = self._contacts(incident_id)
+        places = {recipient_id: place for place, recipient_id in enumerate(contacts)}
+        escalations = self._escalations(select(EscalationFacts, EscalationRow.incident_id == incident_id))
+        is_news = NotificationRow.tier.is_null()
+        query = select(NotificationFacts, NotificationRow.incident_id == incident_id)
+        notifications: dict[str, list[NotificationFacts]] = defaultdict(list)
+        for each in self._notifications(
+            query.order_by(is_news, NotificationRow.tier, NotificationRow.channel, NotificationRow.id)
+        ):
+            notifications[each.escalation_id].append(each)
+        return tuple(
+            EscalationStatus(facts=each, contact=contacts[each.recipient_id], notifications=tuple(notifications[each.id]))
+            for each in sorted(escalations, key=lambda each: (places[each.recipient_id], each.round))
+        )
+
+    def _transitions(self, incident_id: str) -> tuple[Transition, ...]:
+        columns = (getattr(TransitionRow, name) for name in Transition.__dataclass_fields__)
+        query = TransitionRow.select(*columns).where(TransitionRow.incident_id == incident_id).order_by(TransitionRow.id)
+        return tuple(Transition(**row) for row in self._rows(query))
+
+    def _operations_key(self, incident_id: str) -> str | None:
+        query = (
+            CriticalRow.select(IncidentRow.key)
+            .join(IncidentRow, on=(IncidentRow.id == CriticalRow.operations_incident_id))
+            .switch(CriticalRow)
+            .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
+            .where(EscalationRow.incident_id == incident_id)
+            .order_by(CriticalRow.at.desc())
+        )
+        row = self._first(query)
+        return None if row is None else str(row["key"])

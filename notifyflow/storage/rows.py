@@ -1,0 +1,110 @@
+"""Facts into rows and back: columns are named as the fields of the facts, so one mapping by name serves all.
+
+What every writing and reading class shares; it holds one connection for the length of one transaction.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from peewee import Database, Expression, Model, Query, Select
+
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.model import Contact, Incident
+from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
+
+F = TypeVar("F")
+
+MODELS: Mapping[type, type[Model]] = {
+    IncidentFacts: IncidentRow,
+    EscalationFacts: EscalationRow,
+    NotificationFacts: NotificationRow,
+    AttemptFacts: AttemptRow,
+}
+MACHINES: Mapping[type, str] = {IncidentFacts: "incident", EscalationFacts: "escalation", NotificationFacts: "notification"}
+
+_COLUMNS: Mapping[type, tuple[str, ...]] = {
+    facts: tuple(field.name for field in fields(facts) if field.name != "attempts") for facts in MODELS
+}
+_SAID = ("title", "body", "severity", "source", "url", "labels", "occurred_at")
+
+
+class Rows:
+    """The transaction's connection, and how facts are read through it."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def _rows(self, query: Query) -> list[dict[str, Any]]:
+        return list(query.dicts().execute(self._db))
+
+    def _first(self, query: Select) -> dict[str, Any] | None:
+        rows = self._rows(query.limit(1))
+        return rows[0] if rows else None
+
+    def _scalar(self, query: Select) -> Any:
+        return query.scalar(self._db)
+
+    def _incidents(self, query: Select) -> list[IncidentFacts]:
+        return [IncidentFacts(**row) for row in self._rows(query)]
+
+    def _escalations(self, query: Select) -> list[EscalationFacts]:
+        return [EscalationFacts(**row) for row in self._rows(query)]
+
+    def _notifications(self, query: Select) -> tuple[NotificationFacts, ...]:
+        """Read notifications with their attempts: two queries, however many there are."""
+        return self._with_attempts(self._rows(query))
+
+    def _with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> tuple[NotificationFacts, ...]:
+        attempts = self._attempts([row["id"] for row in rows])
+        return tuple(NotificationFacts(**row, attempts=tuple(attempts[row["id"]])) for row in rows)
+
+    def _attempts(self, notification_ids: Sequence[str]) -> Mapping[str, list[AttemptFacts]]:
+        found: dict[str, list[AttemptFacts]] = defaultdict(list)
+        if notification_ids:
+            query = select(AttemptFacts).where(AttemptRow.notification_id.in_(notification_ids)).order_by(AttemptRow.number)
+            for row in self._rows(query):
+                found[row["notification_id"]].append(AttemptFacts(**row))
+        return found
+
+    def _contacts(self, incident_id: str) -> dict[str, Contact]:
+        query = (
+            ContactRow.select(ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
+            .where(ContactRow.incident_id == incident_id)
+            .order_by(ContactRow.position)
+        )
+        return {row["recipient_id"]: Contact(**row) for row in self._rows(query)}
+
+    def _content(self, incident_id: str) -> Incident | None:
+        columns = [getattr(IncidentRow, f"said_{name}").alias(name) for name in _SAID]
+        row = self._first(IncidentRow.select(IncidentRow.key, *columns).where(IncidentRow.id == incident_id))
+        return None if row is None else Incident(**row)
+
+
+def select(facts: type, *where: Expression) -> Select:
+    """Select the columns that make up facts."""
+    model = MODELS[facts]
+    query = model.select(*(getattr(model, name) for name in _COLUMNS[facts]))
+    return query.where(*where) if where else query
+
+
+def row_of(facts: Any) -> dict[str, Any]:
+    """Name every column of some facts with its value."""
+    return {name: getattr(facts, name) for name in _COLUMNS[type(facts)]}
+
+
+def changes(before: Any, after: Any) -> dict[str, Any]:
+    """Name the columns in which two facts of one row differ, with their new values."""
+    old = row_of(before)
+    return {name: value for name, value in row_of(after).items() if value != old[name]}
+
+
+def said(content: Incident) -> dict[str, Any]:
+    """Name the columns that hold what was said."""
+    return {f"said_{name}": getattr(content, name) for name in _SAID}
+
+
+def batches(rows: Sequence[F], size: int) -> Iterable[Sequence[F]]:
+    """Cut a long list into pieces that one statement can carry."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))

@@ -1,0 +1,187 @@
+"""The way into the database: one transaction a use case, repeated until it went through or the time is over.
+
+Nothing here knows a table. A provider must never be called from inside a use case, since a use case may run more than once.
+"""
+
+import os
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from datetime import datetime
+from typing import TypeVar
+
+from peewee import Database, PeeweeException
+
+from notifyflow.errors import StaleRow, StorageError, StorageUnavailable
+from notifyflow.storage import migrations
+from notifyflow.storage.dialects import Trouble, dialect_for
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.pool import Deadline, Pool, Turn
+from notifyflow.storage.reads import Reads
+
+T = TypeVar("T")
+
+_TIMEOUT_S = 5.0
+_UPGRADE_TIMEOUT_S = 600.0
+_FIRST_PAUSE_S = 0.002
+_LONGEST_PAUSE_S = 0.25
+
+
+class Store:
+    """One database. Threads may share a store; a forked child uses it with connections of its own."""
+
+    def __init__(self, database_url: str, *, pool_size: int = 10) -> None:
+        """Look at the URL; nothing is opened yet.
+
+        Args:
+            database_url: ``sqlite:///path`` or ``postgresql://…``.
+            pool_size: How many connections a process opens at most.
+
+        Raises:
+            InvalidSettings: When the URL names no database notifyflow knows.
+        """
+        self._dialect = dialect_for(database_url)
+        self._pool_size = pool_size
+        self._inherited: list[Pool] = []
+        self._open()
+        _STORES.add(self)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file of this machine (SQLite)."""
+        return self._dialect.is_embedded
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = _TIMEOUT_S) -> T:
+        """Run a use case in one transaction; run it again, whole, when somebody else was in the way.
+
+        Args:
+            use_case: Gets the transaction's ledger; everything it raises rolls back. It may run more than once.
+            timeout_s: How long it is tried.
+
+        Returns:
+            What the use case returned, once it is committed.
+
+        Raises:
+            StorageUnavailable: When the time is over. If the connection broke during the commit, that is said, and nobody
+                knows whether it was stored; it is not repeated.
+            StorageError: When the database refuses a statement: a bug, or tables that are not ours.
+        """
+        return self._repeat(lambda db: use_case(Ledger(db)), Deadline(timeout_s), is_write=True)
+
+    def read(self, query: Callable[[Reads], T]) -> T:
+        """Read one consistent state; the query may run more than once.
+
+        Raises:
+            StorageUnavailable: When the database does not answer within 5 s.
+            StorageError: When the database refuses a statement.
+        """
+        return self._repeat(lambda db: query(Reads(db)), Deadline(_TIMEOUT_S), is_write=False)
+
+    def now(self) -> datetime:
+        """Tell the database's time.
+
+        Raises:
+            StorageUnavailable: When the database does not answer within 5 s.
+        """
+        return self._repeat(self._dialect.now, Deadline(_TIMEOUT_S), is_write=False)
+
+    def check_schema(self) -> None:
+        """Judge whether this code may use the database; touch nothing.
+
+        Raises:
+            SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.
+            StorageUnavailable: When the database does not answer within 5 s.
+        """
+        self._repeat(lambda db: migrations.check(db, self._dialect), Deadline(_TIMEOUT_S), is_write=False)
+
+    def upgrade(self) -> int:
+        """Bring the tables to this code's schema, in one transaction and under a lock; safe to call from many at once.
+
+        Returns:
+            How many versions were applied; 0 when there was nothing to do.
+
+        Raises:
+            SchemaMismatch: When this code is too old for the database; it was not touched.
+            StorageUnavailable: When the database does not answer.
+        """
+        deadline = Deadline(_UPGRADE_TIMEOUT_S)
+        found = self._repeat(lambda db: migrations.judge(db, self._dialect), deadline, is_write=False)
+        if found == migrations.WANTED:
+            return 0
+        self._repeat(self._dialect.prepare, deadline, is_write=None)
+        return self._repeat(lambda db: migrations.upgrade(db, self._dialect), deadline, is_write=True)
+
+    def close(self) -> None:
+        """Close the connections; the store is not used afterwards."""
+        _STORES.discard(self)
+        self._pool.close()
+
+    def _open(self) -> None:
+        self._pool = Pool(self._dialect, self._pool_size)
+        self._turn = Turn()
+
+    def _leave_to_parent(self) -> None:
+        """Begin anew in a forked child; what the parent opened is kept, unused and unclosed, since closing it would end it for both."""
+        self._inherited.append(self._pool)
+        self._open()
+
+    def _repeat(self, work: Callable[[Database], T], deadline: Deadline, *, is_write: bool | None) -> T:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return self._transact(work, deadline, is_write=is_write)
+            except StaleRow as error:
+                reason = str(error)
+            except PeeweeException as error:
+                reason = self._dialect.describe(error)
+                trouble = self._dialect.judge(error)
+                if trouble is Trouble.REFUSED:
+                    raise StorageError(f"the database refused a statement: {reason}") from None
+                if trouble is Trouble.GONE:
+                    self._pool.drop_idle()
+            if deadline.left_s <= pause_s:
+                raise StorageUnavailable(deadline.waited_s, reason)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _transact(self, work: Callable[[Database], T], deadline: Deadline, *, is_write: bool | None) -> T:
+        is_queued = is_write and self.is_embedded
+        with self._turn.taken(deadline) if is_queued else nullcontext(), self._pool.connection(deadline) as db:
+            if is_write is None:
+                return work(db)
+            self._dialect.begin(db, is_write=is_write, timeout_s=deadline.left_s)
+            try:
+                result = work(db)
+            except BaseException:
+                _roll_back(db)
+                raise
+            self._commit(db, deadline, is_write=is_write)
+            return result
+
+    def _commit(self, db: Database, deadline: Deadline, *, is_write: bool) -> None:
+        try:
+            db.commit()
+        except PeeweeException as error:
+            _roll_back(db)
+            if is_write and self._dialect.judge(error) is Trouble.GONE:
+                raise StorageUnavailable(
+                    deadline.waited_s, "the connection broke during the commit, which may have been done"
+                ) from None
+            raise
+
+
+def _roll_back(db: Database) -> None:
+    with suppress(PeeweeException):  # the connection is dead then, the pool sees it, and the server has rolled back
+        db.rollback()
+
+
+_STORES: "weakref.WeakSet[Store]" = weakref.WeakSet()
+
+
+def _begin_anew_in_child() -> None:
+    for store in list(_STORES):
+        store._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_begin_anew_in_child)

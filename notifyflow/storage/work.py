@@ -1,0 +1,161 @@
+"""Finding work: what may be sent, what is to be rung for, what time alone has made due.
+
+Each search walks an index of the rows that are still to be worked on, so that it costs the same however many are done. A
+partial index is found only where the query repeats its condition literally, not as a parameter: hence the SQL below.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import SQL, Expression, Field, fn
+
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import IncidentState, Severity
+from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow
+from notifyflow.storage.moves import Moves
+from notifyflow.storage.rows import select
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """Where an attempt lives: the ids to lock, in the order of the locks."""
+
+    incident_id: str
+    escalation_id: str
+    notification_id: str
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A notification that may be sent now: what a ring says."""
+
+    notification_id: str
+    channel: str
+    severity: Severity
+
+
+_QUEUED = NotificationRow.state == SQL("'QUEUED'")
+_RUNNING = AttemptRow.state == SQL("'RUNNING'")
+_IS_CALM = NotificationRow.severity != SQL("'CRITICAL'")  # false sorts before true: the urgent ones come first
+
+
+class Work(Moves):
+    """Searches of the claim and of the sweeper; what they hand out is locked where it says so."""
+
+    def take_due(self, channel: str, ids: Sequence[str], *, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
+        """Lock and read notifications of a channel that may be sent now, passing over those somebody else has locked.
+
+        Args:
+            channel: The channel's name.
+            ids: Those asked for; a wish: the urgent ones go first, and what is not due is left out.
+            now: What is due by then may be sent.
+            limit: How many at most.
+
+        Returns:
+            CRITICAL first, then those asked for, then by ``due_at``; with their attempts.
+        """
+        is_due = _QUEUED & (NotificationRow.channel == channel) & (NotificationRow.due_at <= now)
+        is_urgent, is_calm = _IS_CALM == SQL("FALSE"), _IS_CALM == SQL("TRUE")
+        rows: list[dict[str, Any]] = []
+        for wish in (is_urgent, is_calm & NotificationRow.id.in_(ids), is_calm):
+            if len(rows) < limit:
+                is_new = NotificationRow.id.not_in([row["id"] for row in rows])
+                query = select(NotificationFacts, is_due, wish, is_new).order_by(NotificationRow.due_at).limit(limit - len(rows))
+                rows += self._rows(self._locked(query, skips_locked=True))
+        return self._with_attempts(rows)
+
+    def ring_due(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
+        """Mark notifications that are due as rung for, so that nobody else rings for them meanwhile.
+
+        Args:
+            now: What is due by then.
+            again_after: One that is still due so long after its last ring is rung for again.
+            limit: How many at most.
+
+        Returns:
+            CRITICAL first.
+        """
+        never = _QUEUED & NotificationRow.rung_at.is_null() & (NotificationRow.due_at <= now)
+        again = _QUEUED & NotificationRow.rung_at.is_null(is_null=False) & (NotificationRow.rung_at <= now - again_after)
+        ids = self._unlocked_ids(never, NotificationRow.due_at, limit)
+        ids += self._unlocked_ids(again, NotificationRow.rung_at, limit - len(ids))
+        if not ids:
+            return ()
+        columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
+        ring = NotificationRow.update(rung_at=now).where(NotificationRow.id.in_(ids), _QUEUED).returning(*columns)
+        return tuple(sorted((Due(**row) for row in self._rows(ring)), key=lambda due: due.severity is not Severity.CRITICAL))
+
+    def expired_leases(self, *, now: datetime, limit: int) -> tuple[Home, ...]:
+        """Find running attempts whose lease is over, the oldest first; not locked."""
+        return self._homes(_RUNNING & (AttemptRow.lease_until <= now), order=AttemptRow.lease_until, limit=limit)
+
+    def escalations_to_look_at(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
+        """Find current escalations whose ``look_at`` has come, as (incident id, escalation id), the oldest first; not locked."""
+        query = (
+            EscalationRow.select(EscalationRow.incident_id, EscalationRow.id)
+            .where(EscalationRow.look_at <= now, EscalationRow.is_current)
+            .order_by(EscalationRow.look_at)
+            .limit(limit)
+        )
+        return tuple((row["incident_id"], row["id"]) for row in self._rows(query))
+
+    def rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
+        """Find incidents, not resolved, whose ``round_at`` has come, the oldest first; not locked."""
+        query = (
+            IncidentRow.select(IncidentRow.id)
+            .where(IncidentRow.round_at <= now, IncidentRow.state != IncidentState.RESOLVED)
+            .order_by(IncidentRow.round_at)
+            .limit(limit)
+        )
+        return tuple(row["id"] for row in self._rows(query))
+
+    def next_wake_at(self) -> datetime | None:
+        """Tell when there is work for the sweeper next, which may be in the past; None while nothing waits for time.
+
+        What was rung for already does not count: whoever was rung takes it, and if nobody does, a later sweep sees it.
+        """
+        earliest = (
+            NotificationRow.select(fn.MIN(NotificationRow.due_at)).where(_QUEUED, NotificationRow.rung_at.is_null()),
+            AttemptRow.select(fn.MIN(AttemptRow.lease_until)).where(_RUNNING),
+            EscalationRow.select(fn.MIN(EscalationRow.look_at)).where(
+                EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current
+            ),
+            IncidentRow.select(fn.MIN(IncidentRow.round_at)).where(
+                IncidentRow.round_at.is_null(is_null=False), IncidentRow.state != IncidentState.RESOLVED
+            ),
+        )
+        instants = [instant for query in earliest if (instant := self._scalar(query)) is not None]
+        return min(instants, default=None)
+
+    def home(self, attempt_id: str) -> Home | None:
+        """Find where an attempt lives; not locked."""
+        return next(iter(self._homes(AttemptRow.id == attempt_id, limit=1)), None)
+
+    def home_by_reference(self, provider: str, provider_ref: str) -> Home | None:
+        """Find where the attempt lives that a provider knows by an id of its own; not locked."""
+        is_it = (
+            (AttemptRow.provider == provider) & (AttemptRow.provider_ref == provider_ref) & (AttemptRow.provider_ref != SQL("''"))
+        )
+        return next(iter(self._homes(is_it, limit=1)), None)
+
+    def _unlocked_ids(self, is_wanted: Expression, order: Field, limit: int) -> list[str]:
+        query = NotificationRow.select(NotificationRow.id).where(is_wanted).order_by(_IS_CALM, order).limit(limit)
+        return [row["id"] for row in self._rows(self._locked(query, skips_locked=True))]
+
+    def _homes(self, is_wanted: Expression, *, limit: int, order: Field = AttemptRow.started_at) -> tuple[Home, ...]:
+        query = (
+            AttemptRow.select(
+                NotificationRow.incident_id,
+                NotificationRow.escalation_id,
+                AttemptRow.notification_id,
+                AttemptRow.id.alias("attempt_id"),
+            )
+            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+            .where(is_wanted)
+            .order_by(order)
+            .limit(limit)
+        )
+        return tuple(Home(**row) for row in self._rows(query))
