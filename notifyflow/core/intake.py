@@ -12,12 +12,25 @@ from notifyflow.core.model import Contact, Incident, Recipient, Severity
 from notifyflow.errors import Fault, InvalidIncident
 
 MAX_KEY = 255
+MAX_NAME = 255
 MAX_TITLE = 1_000
 MAX_BODY = 65_536
 MAX_URL = 2_000
 MAX_LABELS = 50
 MAX_LABEL_NAME = 100
 MAX_LABEL_VALUE = 1_000
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998  # every zone can show them
+
+_MAY_BE_NONE = frozenset(("url", "occurred_at", "email", "phone", "slack", "teams", "push", "timezone"))
+_INCIDENT_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("key", "title", "body", "severity", "source", "url"), str),
+    "labels": Mapping,
+    "occurred_at": datetime,
+}
+_RECIPIENT_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("id", "name", "email", "phone", "slack", "teams", "push", "timezone"), str),
+    "addresses": Mapping,
+}
 
 CheckAddress = Callable[[str, str], str]
 """Takes a channel and an address and returns the address normalised; raises ``ValueError`` with what is wrong with it."""
@@ -74,7 +87,7 @@ def admit(
 
 def judge_incident(incident: Incident) -> tuple[Fault, ...]:
     """Find everything that is wrong with an incident's form."""
-    return tuple(_incident_faults(incident))
+    return tuple(_type_faults("", incident, _INCIDENT_TYPES)) or tuple(_incident_faults(incident))
 
 
 def admit_recipients(
@@ -94,9 +107,9 @@ def admit_recipients(
     faults: list[Fault] = []
     for index, recipient in enumerate(recipients):
         where = f"recipients[{index}]"
-        wrong = _id_fault(f"{where}.id", recipient.id)
+        wrong = tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)) or tuple(_id_faults(f"{where}.id", recipient.id))
         if wrong:
-            faults.append(wrong)
+            faults += wrong
         elif recipient.id in contacts:
             faults.append(
                 Fault(
@@ -123,9 +136,11 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Co
             faults.append(
                 Fault(field, f"{text.masked(address)} {wrong}", f"Correct the address; {recipient.id} is not told this way")
             )
+    if not recipient.ways:
+        faults.append(Fault(where, f"{recipient.id} has no address", f"Give one for {either(channels)}"))
     return Contact(
         recipient_id=recipient.id,
-        name=text.one_line(recipient.name) or recipient.id,
+        name=text.cut(text.one_line(recipient.name), MAX_NAME) or recipient.id,
         addresses=addresses,
         timezone=_timezone(f"{where}.timezone", recipient.timezone, faults),
     )
@@ -148,21 +163,31 @@ def _timezone(where: str, name: str | None, faults: list[Fault]) -> str:
         return "UTC"
 
 
-def _id_fault(where: str, given: str) -> Fault | None:
+def _type_faults(where: str, given: Incident | Recipient, types: Mapping[str, type]) -> Iterator[Fault]:
+    """Find what a caller without a type checker mixed up; nothing else can be judged before it is mended."""
+    for field, expected in types.items():
+        value = getattr(given, field)
+        if not isinstance(value, expected) and not (value is None and field in _MAY_BE_NONE):
+            yield Fault(
+                f"{where}{field}", f"it is {type(value).__name__}, not {expected.__name__}", "Give it as the reference says"
+            )
+        elif isinstance(value, Mapping):
+            for name, item in value.items():
+                if not isinstance(name, str) or not isinstance(item, str):
+                    yield Fault(f"{where}{field}", f"{text.quoted(name)} is not text with text", "Put both in quotes")
+
+
+def _id_faults(where: str, given: str) -> Iterator[Fault]:
     """Judge what names a row for ever: nothing is changed in it, so nothing odd may stand in it."""
     if not given.strip():
-        return Fault(where, "it is empty", "Give it a name of its own")
-    if len(given) > MAX_KEY:
-        return Fault(where, f"it has {len(given):,} characters, {MAX_KEY} are allowed", "Shorten it")
-    if given != text.one_line(given):
-        return Fault(where, f"{text.quoted(given)} has control characters or blanks that do not show", "Leave them out")
-    return None
+        yield Fault(where, "it is empty", "Give it a name of its own")
+    elif given != text.one_line(given):
+        yield Fault(where, f"{text.quoted(given)} has control characters or blanks that do not show", "Leave them out")
+    yield from _length(where, given, MAX_KEY, "Shorten it")
 
 
 def _incident_faults(incident: Incident) -> Iterator[Fault]:
-    wrong = _id_fault("key", incident.key)
-    if wrong:
-        yield wrong
+    yield from _id_faults("key", incident.key)
     if not text.one_line(incident.title):
         yield Fault("title", "it is empty", "Say in one line what happened")
     yield from _length("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")
@@ -206,8 +231,12 @@ def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
 
 
 def _occurred(at: datetime | None) -> Iterator[Fault]:
-    if at is not None and at.utcoffset() is None:
+    if at is None:
+        return
+    if at.utcoffset() is None:
         yield Fault("occurred_at", f"{at.isoformat()} has no time zone", "Say which one, as in 2026-11-25T03:14:00+01:00")
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        yield Fault("occurred_at", f"{at.isoformat()} is no time of an incident", "Say when it happened, or leave it out")
 
 
 def _clean(incident: Incident) -> Incident:

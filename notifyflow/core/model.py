@@ -118,9 +118,9 @@ class Incident:
         title: One line; 1 to 1,000 characters.
         body: More lines, plain text; up to 65,536 characters.
         severity: How bad it is.
-        source: What reported it.
-        url: Where to look, http or https.
-        labels: Free facts, name to value.
+        source: What reported it; up to 255 characters.
+        url: Where to look, http or https; up to 2,000 characters.
+        labels: Free facts, name to value; up to 50, with names up to 100 and values up to 1,000 characters.
         occurred_at: When it happened (aware); None means when we heard of it.
     """
 

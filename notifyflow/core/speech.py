@@ -5,18 +5,12 @@ import unicodedata
 from collections.abc import Callable
 
 from notifyflow.core.content import Content
-from notifyflow.core.text import cut
+from notifyflow.core.text import DAYS, MONTHS, cut
 
 MAX_TITLE = 300
 
-_DAYS = {
-    **{"Mon": "Monday", "Tue": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday", "Fri": "Friday", "Sat": "Saturday"},
-    **{"Sun": "Sunday"},
-}
-_MONTHS = {
-    **{"Jan": "January", "Feb": "February", "Mar": "March", "Apr": "April", "May": "May", "Jun": "June", "Jul": "July"},
-    **{"Aug": "August", "Sep": "September", "Oct": "October", "Nov": "November", "Dec": "December"},
-}
+_DAYS = {day[:3]: day for day in DAYS}
+_MONTHS = {month[:3]: month for month in MONTHS}
 _UNITS = {"h": "hour", "m": "minute", "s": "second"}
 _SYMBOLS = {
     "%": " percent ",

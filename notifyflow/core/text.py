@@ -3,8 +3,12 @@
 import re
 from datetime import datetime, timedelta
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# In English whatever the process's locale; the first three letters are the usual abbreviation.
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 
 # What XML 1.0 forbids (section 2.2, production Char); a lone surrogate is no UTF-8 and NUL is no PostgreSQL text either.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -46,7 +50,7 @@ def cut(text: str, limit: int) -> str:
 
 def masked(text: str) -> str:
     """Show enough of something personal to find it again, and no more: its beginning and its length."""
-    return f"'{text[: min(3, len(text) // 3)]}…' ({len(text)} characters)"
+    return f"{text[: min(3, len(text) // 3)] + '…'!r} ({len(text)} characters)"
 
 
 def quoted(value: object) -> str:
@@ -67,4 +71,4 @@ def instant(at: datetime) -> str:
     """Say when something was, in the zone that ``at`` carries: ``Wed 25 Nov 2026, 03:14 CET``."""
     zone = at.tzname() or ""
     named = zone if zone[:1].isalpha() else f"UTC{zone}"
-    return f"{_DAYS[at.weekday()]} {at.day} {_MONTHS[at.month - 1]} {at.year}, {at:%H:%M} {named}"
+    return f"{DAYS[at.weekday()][:3]} {at.day} {MONTHS[at.month - 1][:3]} {at.year}, {at:%H:%M} {named}"
