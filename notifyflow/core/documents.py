@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from notifyflow.core import text
@@ -131,7 +131,6 @@ def dump_policy(policy: Policy) -> str:
     return json.dumps({policy.name: _policy(policy.name).write(policy)}, separators=(",", ":"))
 
 
-@lru_cache(maxsize=128)
 def load_policy(document: str) -> Policy:
     """Read what ``dump_policy`` wrote; the same policy again, exactly.
 

@@ -185,7 +185,7 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
     """Read a table of known fields into a value that has them as attributes.
 
     Args:
-        make: Takes the fields as keywords; what is not given has its default.
+        make: Takes the fields as keywords; what is not given, or null, has its default.
         fields: Each field with its codec, in the order they are written.
         stand_ins: The fields that must be given, each with what takes its place when it is missing or refused, so that the
             rest can still be judged.
@@ -195,7 +195,7 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
     """
 
     def read(node: Node) -> T:
-        given = node.fields()
+        given = {name: value for name, value in node.fields().items() if value is not None}
         values = dict(stand_ins)
         for name in given:
             if name not in fields:
