@@ -1,0 +1,83 @@
+"""What integration tests share: fresh databases of both kinds, made from templates.
+
+A test that takes ``database_url`` or ``store`` runs twice, over SQLite and over PostgreSQL.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from notifyflow.storage.store import Store
+from tests.servers.postgres import Postgres, postgres
+
+DATABASES = ("sqlite", "postgres")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """One PostgreSQL a test process; not to be stopped by a test."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres_server: Postgres) -> str:
+    name = postgres_server.create_database()
+    _upgrade(postgres_server.url(name))
+    return name
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "notifyflow.db"
+    _upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres, _postgres_template: str) -> Iterator[str]:
+    """A fresh PostgreSQL database with our tables."""
+    name = postgres_server.create_database(_postgres_template)
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, _sqlite_template: Path) -> str:
+    """A fresh SQLite file with our tables."""
+    return f"sqlite:///{shutil.copy(_sqlite_template, tmp_path / 'notifyflow.db')}"
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database with our tables, one of each kind in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=DATABASES)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database without tables, one of each kind in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres_server")
+    name = server.create_database()
+    yield server.url(name)
+    server.drop_database(name)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store on a fresh database with our tables, one of each kind in turn."""
+    opened = Store(database_url)
+    yield opened
+    opened.close()
+
+
+def _upgrade(url: str) -> None:
+    store = Store(url)
+    store.upgrade()
+    store.close()

