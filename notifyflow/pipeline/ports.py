@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from notifyflow.core.content import Content
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import Contact, Notified, Severity
+from notifyflow.core.policy import DEFAULT, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.storage.ledger import Due, Ledger
 
@@ -38,6 +39,7 @@ class Tools:
         channels: The names of all registered channels.
         check_address: (channel, address) → the address normalised; ValueError with what is wrong as a sentence.
         operations: Who is told of critical failures, judged already; empty where nobody is configured.
+        operations_policy: How they are told.
         public_url: Where the web service is reached; None means messages carry no link.
         secret_keys: The first signs links; empty means messages carry no link.
         notice: A mark that every message shows.
@@ -50,6 +52,7 @@ class Tools:
     channels: frozenset[str]
     check_address: Callable[[str, str], str]
     operations: tuple[Contact, ...] = ()
+    operations_policy: Policy = DEFAULT
     public_url: str | None = None
     secret_keys: tuple[str, ...] = ()
     notice: str = ""

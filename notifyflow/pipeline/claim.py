@@ -1,0 +1,135 @@
+"""Hands out work: a lease, a token, and the attempt's row, committed before anybody calls a provider."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from notifyflow.core import lifecycle, links
+from notifyflow.core.content import Content, compose
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
+from notifyflow.core.lifecycle import Moved
+from notifyflow.core.model import Contact, Ended, Kind, NotificationState
+from notifyflow.core.policy import Schedule
+from notifyflow.pipeline import decisions, news, use_case
+from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Tools
+from notifyflow.pipeline.transaction import Transaction
+
+_LINK_GOOD_FOR = timedelta(days=7)
+_OVERDUE_AFTER = timedelta(minutes=5)
+_REASONS = {
+    Ended.EXPIRED: "its round started too long ago",
+    Ended.NO_PROVIDER: "no provider is configured for {channel}",
+}
+
+
+def claim(tools: Tools, channel: str, wish: Sequence[str], *, limit: int, providers: Sequence[str], has_receipts: bool) -> Claims:
+    """Claim what is due of a channel: CRITICAL first, then what is wished for, then what has waited longest.
+
+    Args:
+        tools: What every use case needs.
+        channel: The channel's registered name.
+        wish: The notifications a bell rang for.
+        limit: How many at most.
+        providers: Who can carry it, the preferred one first; where it is empty, what is due ends as FAILED.
+        has_receipts: Whether the preferred provider reports back.
+
+    Returns:
+        The attempts to make, and what followed from rows that can be sent no more.
+    """
+
+    def body(tx: Transaction) -> tuple[list[Claimed], list[tuple[NotificationFacts, Ended]]]:
+        claimed: list[Claimed] = []
+        hopeless: list[tuple[NotificationFacts, Ended]] = []
+        for row in tx.ledger.take_due(channel, wish, now=tx.now, limit=limit):
+            escalation = tx.ledger.escalation(row.escalation_id)
+            if is_expired(tx, row, escalation):
+                hopeless.append((row, Ended.EXPIRED))
+            elif not providers:
+                hopeless.append((row, Ended.NO_PROVIDER))
+            else:
+                claimed.append(_begin(tx, row, escalation, providers[0], has_receipts=has_receipts))
+        return claimed, hopeless
+
+    (claimed, hopeless), consequences = use_case.run(tools, body)
+    for row, why in hopeless:
+        consequences += _end(tools, row, why)
+    return Claims(claimed=tuple(claimed), consequences=consequences)
+
+
+def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
+    """Tell whether a notification is too old to be worth sending; news counts from when it was queued."""
+    began_at = escalation.started_at if row.kind is Kind.PAGE else row.created_at
+    return tx.now - began_at >= escalation.policy.freshness(row.severity)
+
+
+def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
+    """End a queued notification that can be sent no more."""
+    return lifecycle.end(row, why, reason=_REASONS[why].format(channel=row.channel), now=tx.now)
+
+
+def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str, *, has_receipts: bool) -> Claimed:
+    policy = escalation.policy
+    contact = tx.ledger.contact(row.incident_id, escalation.recipient_id)
+    attempt = AttemptFacts(
+        id=tx.tools.ids.new(),
+        notification_id=row.id,
+        number=len(row.attempts) + 1,
+        provider=provider,
+        token=tx.tools.ids.new(),
+        started_at=tx.now,
+        lease_until=tx.now + tx.tools.lease,
+        receipt_due_at=tx.now + policy.overdue_after.get(row.channel, _OVERDUE_AFTER) if has_receipts else None,
+    )
+    tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider)
+    return Claimed(
+        attempt_id=attempt.id,
+        token=attempt.token,
+        incident_id=row.incident_id,
+        notification_id=row.id,
+        channel=row.channel,
+        provider=provider,
+        severity=row.severity,
+        address=contact.addresses[row.channel],
+        content=_content(tx, row, escalation, contact),
+        valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
+        lease_until=attempt.lease_until,
+    )
+
+
+def _content(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact) -> Content:
+    return compose(
+        tx.ledger.content(row.incident_id),
+        contact,
+        severity=escalation.severity,
+        now=tx.now,
+        round_started_at=escalation.started_at,
+        delayed_after=escalation.policy.delayed_after,
+        link=_link(tx, row, contact),
+        kind=row.kind,
+        notice=tx.tools.notice,
+        news=_news(tx, row) if row.kind is Kind.NEWS else "",
+    )
+
+
+def _news(tx: Transaction, row: NotificationFacts) -> str:
+    incident = tx.ledger.incident(row.incident_id)
+    return news.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
+
+
+def _link(tx: Transaction, row: NotificationFacts, contact: Contact) -> str | None:
+    if tx.tools.public_url is None or not tx.tools.secret_keys:
+        return None
+    token = links.sign(tx.tools.secret_keys, row.incident_id, contact.recipient_id, tx.now + _LINK_GOOD_FOR)
+    return f"{tx.tools.public_url.rstrip('/')}/a/{token}"
+
+
+def _end(tools: Tools, row: NotificationFacts, why: Ended) -> Consequences:
+    """End a row that the claim has left untouched, since the escalation's lock comes before the notification's."""
+
+    def body(tx: Transaction) -> None:
+        def happens(current: NotificationFacts, schedule: Schedule) -> Moved | None:
+            del schedule
+            return end(tx, current, why) if current.state is NotificationState.QUEUED else None
+
+        decisions.change(tx, row.escalation_id, row.id, happens, cause="recorded", detail={"reason": why.value})
+
+    return use_case.run(tools, body)[1]

@@ -1,0 +1,149 @@
+"""Writes what core decided about an escalation; whoever calls holds the escalation's lock until the transaction ends."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Literal, assert_never
+
+from notifyflow.core import escalation as escalations
+from notifyflow.core import lifecycle
+from notifyflow.core.escalation import AlertOperations, Case, Cause, Decided, Effect, OpenTier, StopPages
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.lifecycle import Moved
+from notifyflow.core.model import Contact, EscalationState, Kind
+from notifyflow.core.policy import Schedule
+from notifyflow.pipeline.transaction import Transaction
+
+Happens = Callable[[NotificationFacts, Schedule], Moved | None]
+"""What happens to one notification: (the row under its lock, its retry schedule) → what becomes of it; None for nothing."""
+
+
+def change(
+    tx: Transaction, escalation_id: str, notification_id: str, happens: Happens, *, cause: Cause, detail: Mapping[str, str]
+) -> NotificationFacts:
+    """Move one notification and decide its escalation, all under the escalation's lock.
+
+    Args:
+        tx: The transaction.
+        escalation_id: The escalation.
+        notification_id: The notification; one of the escalation's.
+        happens: What happens to it.
+        cause: Why a decision is due.
+        detail: What its line in the log says beside the move.
+
+    Returns:
+        The notification as it was before.
+    """
+    escalation = tx.ledger.lock_escalation(escalation_id)
+    rows = tx.ledger.lock_notifications([escalation_id])
+    before = next(row for row in rows if row.id == notification_id)
+    moved = happens(before, escalation.policy.retries.schedule(before.channel, escalation.severity))
+    if moved is not None:
+        after = tx.write(before, moved, **detail)
+        if before.kind is Kind.PAGE:
+            decide(tx, escalation, tuple(after if row.id == after.id else row for row in rows), cause=cause)
+    return before
+
+
+def decide(tx: Transaction, escalation: EscalationFacts, rows: tuple[NotificationFacts, ...], *, cause: Cause) -> None:
+    """Decide an escalation on its notifications as they are after the event; the incident is read after the lock."""
+    case = Case(
+        escalation=escalation,
+        incident=tx.ledger.incident(escalation.incident_id),
+        notifications=rows,
+        addresses=frozenset(tx.ledger.contact(escalation.incident_id, escalation.recipient_id).addresses),
+    )
+    write(tx, case, escalations.decide(case, event=cause, now=tx.now))
+
+
+def lock_cases(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None) -> tuple[Case, ...]:
+    """Lock an incident's current escalations, and their notifications.
+
+    Args:
+        tx: The transaction; it holds the incident's lock.
+        incident: As it is now.
+        only: Recipients; None means all.
+    """
+    locked = [each for each in tx.ledger.lock_escalations(incident.id) if only is None or each.recipient_id in only]
+    rows = tx.ledger.lock_notifications([each.id for each in locked])
+    contacts = tx.ledger.contacts(incident.id)
+    return tuple(
+        Case(
+            escalation=each,
+            incident=incident,
+            notifications=tuple(row for row in rows if row.escalation_id == each.id),
+            addresses=frozenset(contacts[each.recipient_id].addresses),
+        )
+        for each in locked
+    )
+
+
+def start(tx: Transaction, incident: IncidentFacts, contact: Contact) -> EscalationFacts:
+    """Start a recipient's next round."""
+    new = EscalationFacts(
+        id=tx.tools.ids.new(),
+        incident_id=incident.id,
+        recipient_id=contact.recipient_id,
+        round=tx.ledger.last_round(incident.id, contact.recipient_id) + 1,
+        severity=incident.severity,
+        policy=incident.policy,
+        started_at=tx.now,
+    )
+    case = Case(escalation=new, incident=incident, notifications=(), addresses=frozenset(contact.addresses))
+    decided = escalations.born(case, now=tx.now)
+    state = EscalationState(decided.steps[0].source) if decided.steps else decided.after.state
+    at_birth = replace(decided.after, state=state)
+    tx.ledger.add_escalation(at_birth, event="started", detail={"round": str(new.round), "recipient": new.recipient_id})
+    return write(tx, replace(case, escalation=at_birth), decided)
+
+
+def close(tx: Transaction, case: Case, *, event: Literal["resolved", "replaced"]) -> None:
+    """End an escalation for good, and withdraw its news."""
+    write(tx, case, escalations.close(case, event=event, now=tx.now))
+    withdraw_news(tx, case, event=event)
+
+
+def withdraw_news(tx: Transaction, case: Case, *, event: Literal["resolved", "replaced"]) -> None:
+    """Cancel news that has not left, since it is no longer true."""
+    for row in case.notifications:
+        if row.kind is Kind.NEWS:
+            tx.write(row, lifecycle.stop(row, event, now=tx.now))
+
+
+def write(tx: Transaction, case: Case, decided: Decided) -> EscalationFacts:
+    """Write a decision: its lines, then its effects."""
+    stored = case.escalation
+    for step in decided.steps:
+        target = replace(decided.after, state=EscalationState(step.target))
+        stored = tx.ledger.move(stored, target, event=step.event, at=tx.now, detail=step.detail)
+    if not decided.steps and decided.after != stored:
+        stored = tx.ledger.save(stored, decided.after)
+    for effect in decided.effects:
+        _take_effect(tx, case, stored, effect)
+    return stored
+
+
+def _take_effect(tx: Transaction, case: Case, escalation: EscalationFacts, effect: Effect) -> None:
+    match effect:
+        case OpenTier():
+            tx.queue([_page(tx, escalation, effect.number, channel) for channel in effect.channels], event="queued")
+        case StopPages():
+            for row in case.notifications:
+                if row.kind is Kind.PAGE:
+                    tx.write(row, lifecycle.stop(row, effect.event, now=tx.now))
+        case AlertOperations():
+            tx.alerts.append((escalation, effect))
+        case _:
+            assert_never(effect)
+
+
+def _page(tx: Transaction, escalation: EscalationFacts, tier: int, channel: str) -> NotificationFacts:
+    return NotificationFacts(
+        id=tx.tools.ids.new(),
+        incident_id=escalation.incident_id,
+        escalation_id=escalation.id,
+        channel=channel,
+        severity=escalation.severity,
+        max_attempts=escalation.policy.retries.schedule(channel, escalation.severity).attempts,
+        created_at=tx.now,
+        tier=tier,
+    )

@@ -1,0 +1,106 @@
+"""Takes an incident: stores it with its escalations and their first pages, or hears its key again."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from notifyflow.core import incident as incidents
+from notifyflow.core import intake
+from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.intake import Admitted
+from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Notified, Recipient
+from notifyflow.core.policy import Policy
+from notifyflow.errors import Fault, InvalidIncident
+from notifyflow.pipeline import decisions, operations, rounds, use_case
+from notifyflow.pipeline.ports import Accepted, Tools
+from notifyflow.pipeline.transaction import Transaction
+
+
+def notify(
+    tools: Tools, incident: Incident, recipients: Sequence[Recipient], *, policy: Policy, strict: bool = False
+) -> Accepted:
+    """Take an incident, whole, or refuse it.
+
+    Args:
+        tools: What every use case needs.
+        incident: What happened.
+        recipients: Who has to be told.
+        policy: How, where the key is new; an incident keeps the policy it was opened with.
+        strict: Whether a fault of one recipient refuses the whole.
+
+    Returns:
+        What was stored, and what is due.
+
+    Raises:
+        InvalidIncident: When it is of bad form, or nobody in it can be reached.
+        StorageUnavailable: When the database does not answer in time.
+    """
+    admitted = intake.admit(incident, recipients, tools.check_address, tools.channels, is_strict=strict)
+    if admitted.incident.key == operations.KEY:
+        raise InvalidIncident((Fault("incident.key", "belongs to notifyflow's own incidents", "Choose another key"),))
+
+    def body(tx: Transaction) -> Notified:
+        facts = tx.ledger.lock_unresolved(admitted.incident.key)
+        return _open(tx, admitted, policy) if facts is None else _repeat(tx, facts, admitted)
+
+    notified, consequences = use_case.run(tools, body)
+    return Accepted(notified=notified, consequences=consequences)
+
+
+def _open(tx: Transaction, admitted: Admitted, policy: Policy) -> Notified:
+    incident = incidents.open_(admitted.incident, incident_id=tx.tools.ids.new(), policy=policy, now=tx.now)
+    tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
+    for contact in admitted.contacts:
+        tx.ledger.put_contact(incident.id, contact)
+        decisions.start(tx, incident, contact)
+    added = tuple(contact.recipient_id for contact in admitted.contacts)
+    return Notified(incident_id=incident.id, is_new=True, added=added, faults=admitted.faults)
+
+
+def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted) -> Notified:
+    turned = incidents.repeat(facts, admitted.incident, now=tx.now)
+    incident = tx.turn(facts, turned)
+    said = tx.ledger.content(incident.id)
+    amended = incidents.amend(said, admitted.incident)
+    if amended != said:
+        tx.ledger.set_content(incident.id, amended)
+    paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
+    moved = _keep_contacts(tx, incident, admitted.contacts)
+    given = [contact.recipient_id for contact in admitted.contacts]
+    if turned.needs_round:
+        rounds.start(tx, incident)
+    else:
+        _follow_addresses(tx, incident, moved & paged)
+        if incident.state is IncidentState.OPEN:
+            rounds.start(tx, incident, set(given) - paged)
+    is_paging = incident.state is IncidentState.OPEN
+    return Notified(
+        incident_id=incident.id,
+        is_new=False,
+        added=tuple(each for each in given if is_paging and each not in paged),
+        repeated=tuple(each for each in given if each in paged),
+        faults=admitted.faults,
+    )
+
+
+def _keep_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> frozenset[str]:
+    """Keep what is known of recipients now, and tell whose addresses are others than before."""
+    known = tx.ledger.contacts(incident.id)
+    moved = set()
+    for contact in contacts:
+        before = known.get(contact.recipient_id, contact)
+        after = replace(contact, addresses={**before.addresses, **contact.addresses})
+        if after != known.get(contact.recipient_id):
+            tx.ledger.put_contact(incident.id, after)
+        if after.addresses != before.addresses:
+            moved.add(contact.recipient_id)
+    return frozenset(moved)
+
+
+def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset[str]) -> None:
+    """Let another address be used by the tiers that are open, or by a new round where every way had failed."""
+    is_open = incident.state is IncidentState.OPEN
+    for case in decisions.lock_cases(tx, incident, moved) if moved else ():
+        if is_open and case.escalation.state is EscalationState.EXHAUSTED:
+            rounds.start(tx, incident, {case.escalation.recipient_id})
+        else:
+            decisions.decide(tx, case.escalation, case.notifications, cause="address_added")

@@ -1,0 +1,42 @@
+"""Pages one recipient once more: a new round, also after an acknowledgement."""
+
+from notifyflow.core import incident as incidents
+from notifyflow.errors import NotFound, RecipientNotFound
+from notifyflow.pipeline import decisions, rounds, use_case
+from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.transaction import Transaction
+
+
+def page_again(tools: Tools, key: str, recipient_id: str, *, by: str, via: str) -> Consequences:
+    """Start a new round for one recipient of the newest incident of a key.
+
+    Args:
+        tools: What every use case needs.
+        key: The incident's.
+        recipient_id: Who is to be paged.
+        by: Who asks for it.
+        via: How: ``cli``, ``library``, ….
+
+    Returns:
+        What became due.
+
+    Raises:
+        NotFound: When no incident has the key.
+        IncidentResolved: When it is resolved.
+        RecipientNotFound: When it has no such recipient.
+    """
+
+    def body(tx: Transaction) -> None:
+        incident = tx.ledger.lock_newest(key)
+        if incident is None:
+            raise NotFound(key)
+        turned = incidents.page_again(incident, now=tx.now)
+        if recipient_id not in tx.ledger.contacts(incident.id):
+            raise RecipientNotFound(key, recipient_id)
+        incident = tx.turn(incident, turned, by=by, via=via, recipient=recipient_id)
+        for case in decisions.lock_cases(tx, incident):
+            decisions.withdraw_news(tx, case, event="replaced")
+        rounds.start(tx, incident, {recipient_id})
+
+    _, consequences = use_case.run(tools, body)
+    return consequences

@@ -1,0 +1,61 @@
+"""Hears what a provider says later: the inbox first, then the move, then the acknowledgement of a key."""
+
+from notifyflow.core import lifecycle
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.lifecycle import Moved
+from notifyflow.core.model import Receipt
+from notifyflow.core.policy import Schedule
+from notifyflow.pipeline import acknowledge, decisions, use_case
+from notifyflow.pipeline.ports import Fate, Received, Tools
+from notifyflow.pipeline.transaction import Transaction
+from notifyflow.storage.ledger import Home
+
+
+def receive(tools: Tools, receipt: Receipt, *, raw: str) -> Received:
+    """Take one receipt of a callback whose signature was checked.
+
+    Args:
+        tools: What every use case needs.
+        receipt: What the provider says.
+        raw: The body it was read from; personal.
+
+    Returns:
+        What became of it: matched, repeated, waiting for its send to be recorded, or foreign.
+    """
+
+    def body(tx: Transaction) -> tuple[Fate, str | None]:
+        if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
+            return Fate.REPEATED, None
+        home = _home(tx, receipt)
+        if home is not None:
+            match(tx, home, receipt)
+            return Fate.MATCHED, home.incident_id
+        if receipt.attempt_id is None:
+            return Fate.WAITING, None
+        tx.ledger.settle_receipt(receipt, attempt_id=None)
+        return Fate.FOREIGN, None
+
+    (fate, incident_id), consequences = use_case.run(tools, body)
+    return Received(fate=fate, incident_id=incident_id, consequences=consequences)
+
+
+def match(tx: Transaction, home: Home, receipt: Receipt) -> None:
+    """Let a receipt of the inbox do its work; the incident is locked first where somebody takes it."""
+    incident = tx.ledger.lock_incident(home.incident_id) if receipt.is_acknowledgement else None
+
+    def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
+        fraction = tx.tools.ids.fraction()
+        return lifecycle.receive(row, home.attempt_id, receipt, schedule=schedule, now=tx.now, fraction=fraction)
+
+    detail = {"attempt": home.attempt_id, "code": receipt.code, "reason": receipt.reason}
+    decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="received", detail=detail)
+    tx.ledger.settle_receipt(receipt, attempt_id=home.attempt_id)
+    if incident is not None:
+        recipient_id = tx.ledger.escalation(home.escalation_id).recipient_id
+        acknowledge.take(tx, incident, by=recipient_id, via="key")
+
+
+def _home(tx: Transaction, receipt: Receipt) -> Home | None:
+    if receipt.attempt_id is not None:
+        return tx.ledger.home(receipt.attempt_id)
+    return tx.ledger.home_by_reference(receipt.provider, receipt.provider_ref) if receipt.provider_ref else None

@@ -1,0 +1,88 @@
+"""Writes what came of an attempt, and what is decided on it, for whoever still holds its lease."""
+
+from dataclasses import replace
+
+from notifyflow.core import lifecycle
+from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
+from notifyflow.core.lifecycle import Moved
+from notifyflow.core.model import AttemptState
+from notifyflow.core.policy import Schedule
+from notifyflow.errors import Fenced
+from notifyflow.pipeline import decisions, receive, use_case
+from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.transaction import Transaction
+from notifyflow.storage.ledger import Home
+
+
+def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome) -> Consequences:
+    """Record what came of a call.
+
+    Args:
+        tools: What every use case needs.
+        attempt_id: The attempt, as claimed.
+        token: Its lease's token.
+        outcome: What the provider said, or that nobody knows.
+
+    Returns:
+        What followed: tiers that opened, failures.
+
+    Raises:
+        Fenced: When the lease was taken back; the attempt stands as a doubt.
+    """
+
+    def body(tx: Transaction) -> None:
+        home = _home(tx, attempt_id)
+
+        def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
+            attempt = _leased(row, attempt_id, token)
+            awaited = attempt.receipt_due_at and tx.now + (attempt.receipt_due_at - attempt.started_at)
+            heard = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited)
+            return lifecycle.record(row, attempt_id, heard, schedule=schedule, now=tx.now, fraction=tx.tools.ids.fraction())
+
+        detail = {"attempt": attempt_id, "word": outcome.word.value, "code": outcome.code, "reason": outcome.reason}
+        before = decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
+        provider = _attempt(before, attempt_id).provider
+        if outcome.is_our_fault and not tx.ledger.incident(home.incident_id).is_operations:
+            tx.notices.append((outcome.reason, provider))
+        if outcome.provider_ref:
+            for receipt in tx.ledger.waiting_receipts(provider, outcome.provider_ref):
+                receive.match(tx, home, receipt)
+
+    return use_case.run(tools, body)[1]
+
+
+def release(tools: Tools, attempt_id: str, token: str) -> Consequences:
+    """Give an attempt back whose call was not made; it counts for nothing and its row is due at once.
+
+    Raises:
+        Fenced: When the lease was taken back.
+    """
+
+    def body(tx: Transaction) -> None:
+        def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
+            del schedule
+            _leased(row, attempt_id, token)
+            return lifecycle.release(row, attempt_id, now=tx.now)
+
+        home, detail = _home(tx, attempt_id), {"attempt": attempt_id}
+        decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
+
+    return use_case.run(tools, body)[1]
+
+
+def _home(tx: Transaction, attempt_id: str) -> Home:
+    home = tx.ledger.home(attempt_id)
+    if home is None:
+        raise Fenced(attempt_id)
+    return home
+
+
+def _leased(row: NotificationFacts, attempt_id: str, token: str) -> AttemptFacts:
+    attempt = _attempt(row, attempt_id)
+    if attempt.token != token or attempt.state is not AttemptState.RUNNING:
+        raise Fenced(attempt_id)
+    return attempt
+
+
+def _attempt(row: NotificationFacts, attempt_id: str) -> AttemptFacts:
+    return next(attempt for attempt in row.attempts if attempt.id == attempt_id)

@@ -1,0 +1,41 @@
+"""Ends an incident: what is queued for it is cancelled, and everybody who was paged is told."""
+
+from notifyflow.core import incident as incidents
+from notifyflow.core.model import IncidentState
+from notifyflow.errors import NotFound
+from notifyflow.pipeline import decisions, news, use_case
+from notifyflow.pipeline.ports import Taken, Tools
+from notifyflow.pipeline.transaction import Transaction
+
+
+def resolve(tools: Tools, key: str, *, by: str, via: str) -> Taken:
+    """End the newest incident of a key.
+
+    Args:
+        tools: What every use case needs.
+        key: The incident's.
+        by: Who ends it; a recipient's id, or any other text.
+        via: How: ``cli``, ``library``, ….
+
+    Returns:
+        Which incident, and whether it had ended already.
+
+    Raises:
+        NotFound: When no incident has the key.
+    """
+
+    def body(tx: Transaction) -> tuple[str, bool]:
+        incident = tx.ledger.lock_newest(key)
+        if incident is None:
+            raise NotFound(key)
+        if incident.state is IncidentState.RESOLVED:
+            return incident.id, True
+        cases = decisions.lock_cases(tx, incident)
+        tx.turn(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
+        for case in cases:
+            decisions.close(tx, case, event="resolved")
+        news.tell(tx, [case for case in cases if case.escalation.recipient_id != by])
+        return incident.id, False
+
+    (incident_id, is_late), consequences = use_case.run(tools, body)
+    return Taken(incident_id=incident_id, is_late=is_late, consequences=consequences)

@@ -1,0 +1,96 @@
+"""Does what time alone brings about: expired leases, escalations to look at, rounds, and bells nobody heard."""
+
+from datetime import datetime, timedelta
+
+from notifyflow.core import lifecycle
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.lifecycle import Moved
+from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
+from notifyflow.core.policy import Schedule
+from notifyflow.pipeline import claim, decisions, operations, rounds, use_case
+from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from notifyflow.pipeline.transaction import Transaction
+from notifyflow.storage.ledger import Home
+
+_RING_AGAIN_AFTER = timedelta(seconds=30)
+_DISOWN_AFTER = timedelta(hours=1)
+
+
+def sweep(tools: Tools, *, limit: int = 200) -> Consequences:
+    """Do everything whose time has come, each in a transaction of its own.
+
+    Args:
+        tools: What every use case needs.
+        limit: How many of each kind are taken at most; the rest is left to the next sweep.
+
+    Returns:
+        What followed, and every row that is due and that nobody was rung for.
+    """
+    transactions = tools.transactions
+    total = NOTHING
+    for home in transactions.run(lambda ledger: ledger.expired_leases(now=tools.clock.now(), limit=limit)):
+        total += _take_back(tools, home)
+    for _, escalation_id in transactions.run(lambda ledger: ledger.escalations_to_look_at(now=tools.clock.now(), limit=limit)):
+        total += _look_at(tools, escalation_id)
+    for incident_id in transactions.run(lambda ledger: ledger.rounds_due(now=tools.clock.now(), limit=limit)):
+        total += _start_round(tools, incident_id)
+    return total + _ring(tools, limit)
+
+
+def next_wake_at(tools: Tools) -> datetime | None:
+    """Tell when the next sweep will have something to do; None when nothing waits for time."""
+    return tools.transactions.run(lambda ledger: ledger.next_wake_at())
+
+
+def _take_back(tools: Tools, home: Home) -> Consequences:
+    def body(tx: Transaction) -> None:
+        def happens(row: NotificationFacts, schedule: Schedule) -> Moved | None:
+            del schedule
+            attempt = next(each for each in row.attempts if each.id == home.attempt_id)
+            is_lost = attempt.state is AttemptState.RUNNING and attempt.lease_until <= tx.now
+            return lifecycle.lose(row, attempt.id, now=tx.now) if is_lost else None
+
+        detail = {"attempt": home.attempt_id}
+        decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
+
+    return use_case.run(tools, body)[1]
+
+
+def _look_at(tools: Tools, escalation_id: str) -> Consequences:
+    def body(tx: Transaction) -> None:
+        escalation = tx.ledger.lock_escalation(escalation_id)
+        if escalation.look_at is None or escalation.look_at > tx.now:
+            return
+        rows = tuple(_expired(tx, row, escalation) for row in tx.ledger.lock_notifications([escalation_id]))
+        decisions.decide(tx, escalation, rows, cause="looked_at")
+
+    return use_case.run(tools, body)[1]
+
+
+def _expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> NotificationFacts:
+    if row.state is not NotificationState.QUEUED or not claim.is_expired(tx, row, escalation):
+        return row
+    return tx.write(row, claim.end(tx, row, Ended.EXPIRED))
+
+
+def _start_round(tools: Tools, incident_id: str) -> Consequences:
+    def body(tx: Transaction) -> None:
+        incident = tx.ledger.lock_incident(incident_id)
+        is_due = incident.round_at is not None and incident.round_at <= tx.now
+        if not is_due or incident.state is IncidentState.RESOLVED:
+            return
+        if incident.is_operations:
+            operations.start_round(tx, incident)
+        else:
+            rounds.pass_time(tx, incident)
+
+    return use_case.run(tools, body)[1]
+
+
+def _ring(tools: Tools, limit: int) -> Consequences:
+    def body(tx: Transaction) -> Consequences:
+        for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
+            tx.ledger.settle_receipt(receipt, attempt_id=None)
+        return Consequences(due=tx.ledger.ring_due(now=tx.now, again_after=_RING_AGAIN_AFTER, limit=limit))
+
+    return use_case.run(tools, body)[0]
