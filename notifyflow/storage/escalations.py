@@ -18,7 +18,7 @@ class Escalations(Moves):
 
     def lock_escalations(self, incident_id: str) -> tuple[EscalationFacts, ...]:
         """Lock and read the current escalations of an incident, by id."""
-        return self._lock_escalations(EscalationRow.incident_id == incident_id, EscalationRow.is_current)
+        return self._lock_escalations((EscalationRow.incident_id == incident_id) & EscalationRow.is_current)
 
     def lock_escalation(self, escalation_id: str) -> EscalationFacts:
         """Lock and read an escalation that is known to exist.
@@ -27,6 +27,17 @@ class Escalations(Moves):
             StorageError: When it does not.
         """
         found = self._lock_escalations(EscalationRow.id == escalation_id)
+        if not found:
+            raise StorageError(f"no escalation has the id {escalation_id}")
+        return found[0]
+
+    def escalation(self, escalation_id: str) -> EscalationFacts:
+        """Read an escalation that is known to exist, without its lock.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        found = self._escalations(select(EscalationFacts, EscalationRow.id == escalation_id))
         if not found:
             raise StorageError(f"no escalation has the id {escalation_id}")
         return found[0]

@@ -34,6 +34,17 @@ class Incidents(Moves):
             raise StorageError(f"no incident has the id {incident_id}")
         return incident
 
+    def incident(self, incident_id: str) -> IncidentFacts:
+        """Read an incident that is known to exist, without its lock.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        found = self._incidents(select(IncidentFacts, IncidentRow.id == incident_id))
+        if not found:
+            raise StorageError(f"no incident has the id {incident_id}")
+        return found[0]
+
     def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its birth.
 
@@ -60,6 +71,17 @@ class Incidents(Moves):
     def contacts(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the contacts by recipient, in the order they were added."""
         return self._contacts(incident_id)
+
+    def contact(self, incident_id: str, recipient_id: str) -> Contact:
+        """Read one contact that is known to exist.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        found = self._contacts(incident_id, recipient_id)
+        if recipient_id not in found:
+            raise StorageError(f"incident {incident_id} has no recipient {recipient_id}")
+        return found[recipient_id]
 
     def put_contact(self, incident_id: str, contact: Contact) -> None:
         """Keep a contact; a known recipient keeps the place in the order."""

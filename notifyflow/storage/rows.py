@@ -68,12 +68,14 @@ class Rows:
                 found[row["notification_id"]].append(AttemptFacts(**row))
         return found
 
-    def _contacts(self, incident_id: str) -> dict[str, Contact]:
+    def _contacts(self, incident_id: str, recipient_id: str | None = None) -> dict[str, Contact]:
         query = (
             ContactRow.select(ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
             .where(ContactRow.incident_id == incident_id)
             .order_by(ContactRow.position)
         )
+        if recipient_id is not None:
+            query = query.where(ContactRow.recipient_id == recipient_id)
         return {row["recipient_id"]: Contact(**row) for row in self._rows(query)}
 
     def _content(self, incident_id: str) -> Incident | None:
