@@ -1,32 +1,26 @@
-"""The escalation's decisions: which tiers open, how its state is named, and who has to be told. Pure."""
+"""The escalation's decisions: which tiers open, how its state is named, and who has to be told; pure.
+
+A decision fires the machine on a small subject. The machine's guards ask the rules, and its callbacks append the steps for the
+log and the effects that the ledger writes in the same transaction.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core import rules
+from notifyflow.core.facts import EscalationFacts
+from notifyflow.core.lifecycle import Stop
+from notifyflow.core.machines import MACHINES, Cell, Move
+from notifyflow.core.model import EscalationState, Severity
+from notifyflow.core.rules import Case as Case
+
+_MACHINE = MACHINES["escalation"]
 
 Cause = Literal["recorded", "received", "looked_at", "address_added", "rounds_over"]
 """Why a decision is due: an attempt was recorded (also lost, released or ended); a receipt came; ``look_at`` is reached;
 the recipient has another address; the policy's last round has passed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """All that a decision looks at.
-
-    Attributes:
-        escalation: As it was read under its lock.
-        incident: Its incident.
-        notifications: All of the escalation's, as they are *after* the event (news is not looked at).
-        addresses: The channels on which the recipient can be reached.
-    """
-
-    escalation: EscalationFacts
-    incident: IncidentFacts
-    notifications: tuple[NotificationFacts, ...]
-    addresses: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +58,7 @@ class AlertOperations:
 class StopPages:
     """Effect: ``lifecycle.stop(row, event)`` for each page of the escalation."""
 
-    event: Literal["acknowledged", "resolved", "replaced"]
+    event: Stop
 
 
 Effect = OpenTier | AlertOperations | StopPages
@@ -86,23 +80,132 @@ class Decided:
 
 
 def born(case: Case, *, now: datetime) -> Decided:
-    """Decide an escalation's first tiers; ``case.escalation`` is new (tier 0) and has no notifications.
+    """Decide a new escalation's first tiers and state; its birth is the only line of the log.
 
-    ``after`` is what is to be added; its birth is the line, so a step stands only for tiers beyond the first move.
+    Args:
+        case: ``escalation`` is new (ACTIVE, tier 0); there are no notifications.
+        now: The time of the decision.
     """
-    raise NotImplementedError
+    subject = _Subject(case, now)
+    subject.decide("looked_at")
+    escalation = subject.case.escalation
+    is_unreachable = escalation.state is EscalationState.EXHAUSTED
+    after = replace(escalation, reason="no address in any tier that may open") if is_unreachable else escalation
+    return Decided(after=after, effects=tuple(subject.effects))
 
 
 def decide(case: Case, *, event: Cause, now: datetime) -> Decided:
     """Open what is to be opened, name the state, alert operations; late (nothing changes) where the escalation is closed."""
-    raise NotImplementedError
+    if not _is_live(case.escalation):
+        return Decided(after=case.escalation)
+    subject = _Subject(case, now)
+    subject.decide(event)
+    return subject.decided()
 
 
 def acknowledge(case: Case, *, now: datetime) -> Decided:
     """End it, since its recipient or the whole incident has acknowledged."""
-    raise NotImplementedError
+    if not _is_live(case.escalation):
+        return Decided(after=case.escalation)
+    subject = _Subject(case, now)
+    _MACHINE.fire("acknowledged", subject)
+    return subject.decided()
 
 
 def close(case: Case, *, event: Literal["resolved", "replaced"], now: datetime) -> Decided:
     """End it, since the incident is resolved or a newer round takes its place; ``after.is_current`` is False."""
-    raise NotImplementedError
+    subject = _Subject(replace(case, escalation=replace(case.escalation, is_current=False)), now)
+    _MACHINE.fire(event, subject)
+    return subject.decided()
+
+
+def _is_live(escalation: EscalationFacts) -> bool:
+    return escalation.is_current and _MACHINE.table.cell(escalation.state, "looked_at") is Cell.MOVES
+
+
+class _Subject:
+    """What the machine moves: a case, with what was decided about it so far."""
+
+    def __init__(self, case: Case, now: datetime) -> None:
+        self.state = str(case.escalation.state)
+        self.case = case
+        self.steps: list[Step] = []
+        self.effects: list[Effect] = []
+        self._now = now
+        self._reason_to_open: str | None = None
+
+    def decide(self, event: Cause) -> None:
+        """Open tiers first, then name the state."""
+        if event == "address_added" and rules.may_page(self.case, self._now):
+            self.effects += [OpenTier(number=number, channels=channels) for number, channels in rules.lacking(self.case)]
+        while _MACHINE.offer("tier_opened", self):
+            continue
+        _MACHINE.fire(event, self)
+
+    def decided(self) -> Decided:
+        return Decided(after=self.case.escalation, steps=tuple(self.steps), effects=tuple(self.effects))
+
+    # -- guards
+
+    def is_rule_met(self, move: Move) -> bool:
+        del move
+        self._reason_to_open = rules.reason_to_open(self.case, self._now)
+        return self._reason_to_open is not None
+
+    def heads_for(self, move: Move) -> bool:
+        return move.target == rules.name_state(self.case, self._now, is_opening=self._is_opening)
+
+    # -- callbacks
+
+    def open_tier(self, move: Move) -> None:
+        escalation = self.case.escalation
+        number = escalation.tier + 1
+        channels = rules.ways(self.case, escalation.policy.tiers[escalation.tier])
+        self._become(move, tier=number, detail={"tier": str(number), "why": str(self._reason_to_open)})
+        if channels:
+            self.effects.append(OpenTier(number=number, channels=channels))
+
+    def arrive(self, move: Move) -> None:
+        self._become(move)
+        look_at = rules.look_at(self.case, self._now, is_opening=self._is_opening)
+        self._change(replace(self.case.escalation, look_at=look_at))
+        reason = self._critical_reason(is_over=move.event == "rounds_over")
+        if reason:
+            self._alert(reason)
+
+    def stop_pages(self, move: Move) -> None:
+        self._become(move)
+        self._change(replace(self.case.escalation, look_at=None))
+        self.effects.append(StopPages(event=cast(Stop, move.event)))
+
+    # -- what they share
+
+    @property
+    def _is_opening(self) -> bool:
+        return any(isinstance(effect, OpenTier) for effect in self.effects)
+
+    def _critical_reason(self, *, is_over: bool) -> str:
+        escalation = self.case.escalation
+        if escalation.critical_at is not None or escalation.severity is Severity.INFO:
+            return ""
+        if is_over:
+            return "unanswered"
+        if escalation.state is EscalationState.EXHAUSTED:
+            return "exhausted" if self.case.pages else "unreachable"
+        return "critical_channels_failed" if rules.have_critical_channels_failed(self.case) else ""
+
+    def _alert(self, reason: str) -> None:
+        self._change(replace(self.case.escalation, critical_at=self._now))
+        if not self.case.incident.is_operations:
+            is_paging = reason in ("unanswered", "unreachable") or rules.is_failure_young(self.case, self._now)
+            self.effects.append(AlertOperations(reason=reason, is_paging=is_paging))
+
+    def _become(self, move: Move, *, detail: Mapping[str, str] | None = None, tier: int | None = None) -> None:
+        """Follow the machine into the move's target; a line of the log tells what is more than staying."""
+        escalation = self.case.escalation
+        self._change(replace(escalation, state=EscalationState(move.target), tier=escalation.tier if tier is None else tier))
+        if detail or move.source != move.target:
+            self.steps.append(Step(event=move.event, source=move.source, target=move.target, detail=detail or {}))
+
+    def _change(self, escalation: EscalationFacts) -> None:
+        self.case = replace(self.case, escalation=escalation)

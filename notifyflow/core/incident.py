@@ -1,11 +1,15 @@
-"""The incident's life: what a repeated key, an acknowledgement, a resolve and the timer of rounds make of it. Pure."""
+"""The incident's life: what a repeated key, an acknowledgement, a resolve and the timer of rounds make of it; pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Incident
+from notifyflow.core.machines import MACHINES, Move
+from notifyflow.core.model import Incident, IncidentState, Severity
 from notifyflow.core.policy import Policy
+from notifyflow.errors import IncidentResolved
+
+_MACHINE = MACHINES["incident"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,10 +19,11 @@ class Turned:
     Attributes:
         after: The incident now.
         event: The machine's event, for the transition log.
-        has_moved: Whether a line of the log is due (the state is another one, or a round starts); if not, save ``after`` where it changed.
-        needs_round: Whether a new round starts: for every recipient at ``severity_raised``, for those who have not acknowledged at
-            ``round_due``, for the one named at ``paged_again``.
-        is_over: Whether the policy's last round has passed: ``escalation.decide(…, event="rounds_over")`` for each current escalation.
+        has_moved: Whether a line of the log is due: the state is another one, a round starts, or the last has passed; if not,
+            ``after`` is to be saved where it changed.
+        needs_round: Whether a new round starts: for every recipient at ``severity_raised``, for those who have not acknowledged
+            at ``round_due``, for whoever is named at ``paged_again``.
+        is_over: Whether the policy's last round has passed: each current escalation is then decided with ``rounds_over``.
     """
 
     after: IncidentFacts
@@ -30,38 +35,155 @@ class Turned:
 
 def open_(incident: Incident, *, incident_id: str, policy: Policy, now: datetime, is_operations: bool = False) -> IncidentFacts:
     """Make the facts of a new incident."""
-    raise NotImplementedError
+    return IncidentFacts(
+        id=incident_id,
+        key=incident.key,
+        severity=incident.severity,
+        policy=policy,
+        opened_at=now,
+        last_seen_at=now,
+        is_operations=is_operations,
+        round_at=_next_round_at(policy, incident.severity, now),
+    )
 
 
 def repeat(facts: IncidentFacts, incoming: Incident, *, now: datetime) -> Turned:
     """Hear the same key again: ``repeated``, or ``severity_raised`` with a new round by the new severity."""
-    raise NotImplementedError
+    is_raised = incoming.severity.is_above(facts.severity)
+    return _fire(facts, "severity_raised" if is_raised else "repeated", now, severity=incoming.severity)
 
 
 def amend(stored: Incident, incoming: Incident) -> Incident:
-    """Merge what is said now into what was said: the newest words, the highest severity, the first time."""
-    raise NotImplementedError
+    """Merge what is said now into what was said: the newest words, the highest severity, the time when it first happened."""
+    severity = incoming.severity if incoming.severity.is_above(stored.severity) else stored.severity
+    return replace(incoming, severity=severity, occurred_at=stored.occurred_at or incoming.occurred_at)
 
 
 def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> Turned:
-    """Take it; late unless OPEN. ``is_last``: with ``each``, whether now all have, or ``by`` is no recipient; True with ``any``."""
-    raise NotImplementedError
+    """Take it; late unless it is OPEN.
+
+    Args:
+        facts: The incident.
+        by: Who takes it.
+        via: ``link``, ``key``, ``cli``, ``library``, ….
+        is_last: Whether it is taken for all: always with ``any``; with ``each`` when all have, or ``by`` is no recipient.
+        now: The time.
+    """
+    return _fire(facts, "acknowledged", now, by=by, via=via, is_last=is_last)
 
 
 def resolve(facts: IncidentFacts, *, by: str, now: datetime) -> Turned:
     """End it; late when it is."""
-    raise NotImplementedError
+    return _fire(facts, "resolved", now, by=by)
 
 
 def page_again(facts: IncidentFacts, *, now: datetime) -> Turned:
-    """Open it for a new round of one recipient (operations: of all of its recipients).
+    """Open it for a new round: of one recipient, or of all whom an operations incident has.
 
     Raises:
         IncidentResolved: When it is resolved.
     """
-    raise NotImplementedError
+    if facts.state is IncidentState.RESOLVED:
+        raise IncidentResolved(facts.key)
+    return _fire(facts, "paged_again", now)
 
 
 def round_due(facts: IncidentFacts, *, now: datetime) -> Turned:
-    """Hear the timer of rounds: a new round, or the end after the last; late unless OPEN."""
-    raise NotImplementedError
+    """Hear the timer of rounds: a new round, or the end after the last; late unless OPEN, or where no timer runs."""
+    if facts.round_at is None or now < facts.round_at:
+        return Turned(after=facts, event="round_due", has_moved=False)
+    return _fire(facts, "round_due", now)
+
+
+def _next_round_at(policy: Policy, severity: Severity, now: datetime) -> datetime | None:
+    if policy.repeat is None or severity in policy.repeat.never_for:
+        return None
+    return now + policy.repeat.every
+
+
+def _fire(
+    facts: IncidentFacts,
+    event: str,
+    now: datetime,
+    *,
+    severity: Severity = Severity.INFO,
+    by: str = "",
+    via: str = "",
+    is_last: bool = True,
+) -> Turned:
+    subject = _Subject(facts, now=now, severity=severity, by=by, via=via, is_last=is_last)
+    _MACHINE.fire(event, subject)
+    after = replace(subject.facts, state=IncidentState(subject.state))
+    has_moved = after.state is not facts.state or subject.needs_round or subject.is_over
+    return Turned(after=after, event=event, has_moved=has_moved, needs_round=subject.needs_round, is_over=subject.is_over)
+
+
+class _Subject:
+    """What the machine moves: an incident, with what came of the event."""
+
+    def __init__(self, facts: IncidentFacts, *, now: datetime, severity: Severity, by: str, via: str, is_last: bool) -> None:
+        self.state = str(facts.state)
+        self.facts = facts
+        self.needs_round = False
+        self.is_over = False
+        self._now = now
+        self._severity = severity
+        self._by = by
+        self._via = via
+        self._is_last = is_last
+
+    def heads_for(self, move: Move) -> bool:
+        return move.target == (IncidentState.ACKNOWLEDGED if self._is_last else IncidentState.OPEN)
+
+    def count(self, move: Move) -> None:
+        del move
+        self.facts = replace(self.facts, last_seen_at=self._now, times_seen=self.facts.times_seen + 1)
+
+    def raise_severity(self, move: Move) -> None:
+        self.count(move)
+        self.facts = replace(self.facts, severity=self._severity)
+        self._restart()
+
+    def page(self, move: Move) -> None:
+        if move.source == IncidentState.OPEN and not self.facts.is_operations:
+            self.needs_round = True  # of one recipient: the timer of the others runs on
+        else:
+            self._restart()
+
+    def pass_round(self, move: Move) -> None:
+        del move
+        repeat = self.facts.policy.repeat
+        if repeat is not None and self.facts.rounds < repeat.rounds:
+            self.needs_round = True
+            self.facts = replace(self.facts, rounds=self.facts.rounds + 1, round_at=self._now + repeat.every)
+        else:
+            self.is_over = True
+            self.facts = replace(self.facts, round_at=None)
+
+    def take(self, move: Move) -> None:
+        if move.target == IncidentState.ACKNOWLEDGED:
+            keeps_timer = self.facts.is_operations  # what failed meanwhile is paged by a round, acknowledged or not
+            self.facts = replace(
+                self.facts,
+                round_at=self.facts.round_at if keeps_timer else None,
+                acknowledged_at=self._now,
+                acknowledged_by=self._by,
+                acknowledged_via=self._via,
+            )
+
+    def finish(self, move: Move) -> None:
+        del move
+        self.facts = replace(self.facts, round_at=None, resolved_at=self._now, resolved_by=self._by)
+
+    def _restart(self) -> None:
+        """Start a round for which the count of rounds begins anew, as if nobody had taken the incident."""
+        self.needs_round = True
+        facts = self.facts
+        self.facts = replace(
+            facts,
+            rounds=1,
+            round_at=_next_round_at(facts.policy, facts.severity, self._now),
+            acknowledged_at=None,
+            acknowledged_by="",
+            acknowledged_via="",
+        )

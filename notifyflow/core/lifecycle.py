@@ -10,10 +10,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from transitions import EventData
-
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
-from notifyflow.core.machines import MACHINES
+from notifyflow.core.machines import MACHINES, Move
 from notifyflow.core.model import AttemptState, Ended, Evidence, NotificationState, Receipt, Word
 from notifyflow.core.policy import Schedule
 from notifyflow.core.retry import next_due
@@ -200,11 +198,11 @@ class _Subject:
         self.row = replace(self.row, due_at=due_at, rung_at=None, held_since=self._now if is_held else None)
         return target
 
-    def heads_for(self, data: EventData) -> bool:
-        return data.transition is not None and data.transition.dest == self.target
+    def heads_for(self, move: Move) -> bool:
+        return move.target == self.target
 
-    def arrive(self, data: EventData) -> None:
-        del data
+    def arrive(self, move: Move) -> None:
+        del move
         self.row = replace(self.row, state=self.target)
         if self.target is not NotificationState.QUEUED:
             self.row = replace(self.row, due_at=None, rung_at=None, held_since=None)

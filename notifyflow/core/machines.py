@@ -8,8 +8,10 @@ in the guards and effects that the table names; they are methods of the subject,
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
+from transitions import EventData
 from transitions import Machine as Engine
 
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState
@@ -79,11 +81,24 @@ class Table:
         return self.event(event).moves.get(state, ())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One arrow of a diagram, as guards and callbacks are told of it."""
+
+    event: str
+    source: str
+    target: str
+
+
+def _call(name: str, move: Move, data: EventData) -> Any:
+    return getattr(data.model, name)(move)
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A table that can be fired; built once, shared by all subjects, and it keeps none of them.
 
-    A subject has a ``state`` and the methods that the table names; each gets the ``transitions.EventData``.
+    A subject has a ``state`` and the methods that the table names as guards and effects; each gets the ``Move``.
     """
 
     table: Table
@@ -101,7 +116,11 @@ class Machine:
         for event in self.table.events:
             for source, targets in event.moves.items():
                 for target in targets:
-                    engine.add_transition(event.name, source, target, conditions=event.guard or None, after=event.then)
+                    move = Move(event=event.name, source=str(source), target=str(target))
+                    guard = partial(_call, event.guard, move) if event.guard else None
+                    engine.add_transition(
+                        move.event, move.source, move.target, conditions=guard, after=partial(_call, event.then, move)
+                    )
         object.__setattr__(self, "_engine", engine)
 
     def fire(self, event: str, subject: Any) -> bool:
@@ -200,6 +219,8 @@ NOTIFICATION = Table(
 
 E = EscalationState
 _LIVE: tuple[str, ...] = (E.ACTIVE, E.REACHED, E.EXHAUSTED)
+_ACTIVE: tuple[str, ...] = (E.ACTIVE,)
+_TAKEN: tuple[str, ...] = (E.ACKNOWLEDGED,)
 _CLOSED = (E.ACKNOWLEDGED, E.CANCELLED)
 
 
@@ -209,7 +230,7 @@ def _decision(name: str, meaning: str) -> Event:
 
 
 def _closing(name: str, meaning: str) -> Event:
-    moves = {E.ACTIVE: (E.CANCELLED,), E.REACHED: (E.REACHED,), E.EXHAUSTED: (E.EXHAUSTED,)}
+    moves: dict[str, tuple[str, ...]] = {E.ACTIVE: (E.CANCELLED,), E.REACHED: (E.REACHED,), E.EXHAUSTED: (E.EXHAUSTED,)}
     return Event(name=name, meaning=meaning, moves=moves, late=_CLOSED, then="stop_pages")
 
 
@@ -228,7 +249,7 @@ ESCALATION = Table(
         Event(
             name="tier_opened",
             meaning="A rule of the next tier is met, or the tier in force has no address",
-            moves=dict.fromkeys(_LIVE, (E.ACTIVE,)),
+            moves=dict.fromkeys(_LIVE, _ACTIVE),
             late=_CLOSED,
             guard="is_rule_met",
             then="open_tier",
@@ -241,7 +262,7 @@ ESCALATION = Table(
         Event(
             name="acknowledged",
             meaning="Its recipient, or somebody for all, took the incident",
-            moves=dict.fromkeys(_LIVE, (E.ACKNOWLEDGED,)),
+            moves=dict.fromkeys(_LIVE, _TAKEN),
             late=_CLOSED,
             then="stop_pages",
         ),

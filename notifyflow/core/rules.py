@@ -1,0 +1,215 @@
+"""The rules of escalation as predicates: what has failed, what is suspected, what is still awaited, and until when.
+
+They only answer; what follows from the answers is decided by ``escalation``'s machine.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.lifecycle import counted
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
+
+_IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
+_REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
+_FAILING = (Word.IN_DOUBT, Word.TEMPORARY, Word.PERMANENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """All that a decision looks at.
+
+    Attributes:
+        escalation: As it was read under its lock.
+        incident: Its incident.
+        notifications: All of the escalation's, as they are *after* the event (news is not looked at).
+        addresses: The channels on which the recipient can be reached.
+    """
+
+    escalation: EscalationFacts
+    incident: IncidentFacts
+    notifications: tuple[NotificationFacts, ...]
+    addresses: frozenset[str]
+
+    @property
+    def pages(self) -> tuple[NotificationFacts, ...]:
+        """Its notifications without the news."""
+        return tuple(row for row in self.notifications if row.kind is Kind.PAGE)
+
+
+def ways(case: Case, tier: Tier) -> tuple[str, ...]:
+    """List the tier's channels on which the recipient can be reached."""
+    return tuple(channel for channel in tier.channels if channel in case.addresses)
+
+
+def lacking(case: Case) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """List, for each tier that is open, the channels which have an address and no page yet."""
+    for number, tier in enumerate(case.escalation.policy.tiers[: case.escalation.tier], start=1):
+        paged = {row.channel for row in case.pages if row.tier == number}
+        channels = tuple(channel for channel in ways(case, tier) if channel not in paged)
+        if channels:
+            yield number, channels
+
+
+def next_tier(case: Case) -> Tier | None:
+    """Find the tier after the one in force; None when neither it nor what it would be passed on to leads to an address."""
+    escalation = case.escalation
+    ahead = list(takewhile(lambda tier: escalation.severity not in tier.shut_for, escalation.policy.tiers[escalation.tier :]))
+    return ahead[0] if any(ways(case, tier) for tier in ahead) else None
+
+
+def expires_at(escalation: EscalationFacts) -> datetime:
+    """Tell from when on the round's pages are not sent any more, and no tier is opened."""
+    return escalation.started_at + escalation.policy.freshness(escalation.severity)
+
+
+def may_page(case: Case, now: datetime) -> bool:
+    """Tell whether pages may be added at all: the incident is OPEN and the round is fresh."""
+    return case.incident.state is IncidentState.OPEN and now < expires_at(case.escalation)
+
+
+def reason_to_open(case: Case, now: datetime) -> str | None:
+    """Tell why the next tier opens now: ``no_address``, ``failed`` or ``unacknowledged``; None when it does not."""
+    tier = next_tier(case)
+    if tier is None or not may_page(case, now):
+        return None
+    if not _has_a_way(case):
+        return "no_address"
+    return next((_NAMES[type(rule)] for rule in tier.rules if is_met(case, rule, now)), None)
+
+
+def is_met(case: Case, rule: Rule, now: datetime) -> bool:
+    """Tell whether a rule of the next tier is met."""
+    if isinstance(rule, Unacknowledged):
+        return now >= case.escalation.started_at + rule.after
+    policy = case.escalation.policy
+    rows = [row for row in case.pages if row.tier == case.escalation.tier]
+    failing = [row for row in rows if row.state is NotificationState.FAILED or is_suspected(row, policy, now)]
+    return len(failing) >= min(rule.at_least, len(rows)) and any(is_young(row, policy, now) for row in failing)
+
+
+def is_young(row: NotificationFacts, policy: Policy, now: datetime) -> bool:
+    """Tell whether a failure still opens tiers: its attempt began, or we ended the row, less than ``escalate_within`` ago."""
+    attempts = counted(row)
+    began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
+    return now - began_at < policy.escalate_within
+
+
+def is_failure_young(case: Case, now: datetime) -> bool:
+    """Tell whether a failure of the round is young enough to open a tier, if there were one."""
+    failed = (row for row in case.pages if row.state is NotificationState.FAILED)
+    return now < expires_at(case.escalation) and any(is_young(row, case.escalation.policy, now) for row in failed)
+
+
+def is_suspected(row: NotificationFacts, policy: Policy, now: datetime) -> bool:
+    """Tell whether a page counts as failed while it may still arrive."""
+    if not policy.is_suspicion_on:
+        return False
+    is_critical = row.severity is Severity.CRITICAL
+    if row.state is NotificationState.SENT:
+        return is_critical and is_overdue(row, now)
+    if row.state not in _IN_HAND:
+        return False
+    if any(attempt.is_our_fault for attempt in counted(row)):
+        return True
+    failures = sum(attempt.word in _FAILING for attempt in counted(row))
+    held_until = _held_until(row, policy)
+    return (is_critical and failures >= policy.suspected_after_attempts) or (held_until is not None and now >= held_until)
+
+
+def is_overdue(row: NotificationFacts, now: datetime) -> bool:
+    """Tell whether the receipt that would decide about a SENT row is overdue."""
+    due_at = _receipt_due_at(row)
+    return due_at is not None and now >= due_at
+
+
+def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime) -> bool:
+    """Tell whether a SENT row has waited so long for its receipt that it holds up nothing any more."""
+    return _receipt_due_at(row) is not None and now >= _unconfirmed_at(row, policy)
+
+
+def is_pending(row: NotificationFacts, policy: Policy, now: datetime) -> bool:
+    """Tell whether something is still to come of a page: a send, a record, or a receipt that is awaited."""
+    return row.state in _IN_HAND or (_receipt_due_at(row) is not None and now < _unconfirmed_at(row, policy))
+
+
+def name_state(case: Case, now: datetime, *, is_opening: bool) -> EscalationState:
+    """Name the state of a live escalation, after its tiers were opened.
+
+    Args:
+        case: As it is now.
+        now: The time of the decision.
+        is_opening: Whether this decision queues pages which are not among the case's notifications yet.
+    """
+    policy = case.escalation.policy
+    is_timer_running = any(at > now for at in _tier_timers(case))
+    if is_opening or is_timer_running or any(is_pending(row, policy, now) for row in case.pages):
+        return EscalationState.ACTIVE
+    if any(row.state in _REACHING for row in case.pages):
+        return EscalationState.REACHED
+    return EscalationState.EXHAUSTED
+
+
+def look_at(case: Case, now: datetime, *, is_opening: bool) -> datetime | None:
+    """Find the earliest instant at which time alone may change the decision, or a queued page expires; None without."""
+    policy = case.escalation.policy
+    timers = [at for at in _tier_timers(case) if at > now]
+    for row in case.pages:
+        timers += [at for at in _row_timers(row, policy) if at > now]
+    if is_opening or any(row.state is NotificationState.QUEUED for row in case.pages):
+        timers.append(expires_at(case.escalation))
+    return min(timers, default=None)
+
+
+def have_critical_channels_failed(case: Case) -> bool:
+    """Tell whether the policy's critical channels are all FAILED (a suspicion is not enough), and no key was pressed."""
+    failed = {row.channel for row in case.pages if row.state is NotificationState.FAILED}
+    is_heard = any(attempt.evidence is Evidence.HUMAN for row in case.pages for attempt in row.attempts)
+    critical = case.escalation.policy.critical_channels
+    return bool(critical) and failed.issuperset(critical) and not is_heard
+
+
+_NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledged"}
+
+
+def _has_a_way(case: Case) -> bool:
+    """Tell whether the tier in force pages, or may page, on any channel; before the first tier there is none."""
+    number = case.escalation.tier
+    tiers = case.escalation.policy.tiers[:number]
+    return any(row.tier == number for row in case.pages) or bool(tiers and ways(case, tiers[-1]))
+
+
+def _receipt_due_at(row: NotificationFacts) -> datetime | None:
+    return counted(row)[-1].receipt_due_at if row.state is NotificationState.SENT else None
+
+
+def _unconfirmed_at(row: NotificationFacts, policy: Policy) -> datetime:
+    return counted(row)[-1].started_at + policy.unconfirmed_after
+
+
+def _held_until(row: NotificationFacts, policy: Policy) -> datetime | None:
+    """Tell from when on a row that is held back is suspected."""
+    if row.held_since is None:
+        return None
+    is_critical = row.severity is Severity.CRITICAL
+    return row.held_since + (policy.held_back_for if is_critical else policy.retries.schedule(row.channel, row.severity).window)
+
+
+def _tier_timers(case: Case) -> Iterator[datetime]:
+    """List the instants at which time opens the next tier, as far as it may open then."""
+    tier = next_tier(case)
+    if tier is not None:
+        opens_at = (case.escalation.started_at + rule.after for rule in tier.rules if isinstance(rule, Unacknowledged))
+        yield from (at for at in opens_at if may_page(case, at))
+
+
+def _row_timers(row: NotificationFacts, policy: Policy) -> Iterator[datetime]:
+    receipt_due_at = _receipt_due_at(row)
+    if receipt_due_at is not None:
+        yield from (receipt_due_at, _unconfirmed_at(row, policy))
+    held_until = _held_until(row, policy)
+    if held_until is not None:
+        yield held_until
