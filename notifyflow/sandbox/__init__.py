@@ -1,0 +1,1 @@
+"""Stand-ins for the providers on loopback: real servers, scripted faults, an inbox page; nothing leaves the machine."""

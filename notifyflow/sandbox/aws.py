@@ -1,0 +1,176 @@
+"""Amazon: SES v2 SendEmail (raw and simple) and SNS Publish to a platform endpoint.
+
+Sources: Amazon SES API v2 reference, "SendEmail"; Amazon SNS API reference, "Publish", "Common Errors"; botocore's service models
+for the protocols (SES v2: rest-json, SNS: query) and the status of each error.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+from notifyflow.sandbox import mail
+from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
+from notifyflow.sandbox.http import Answer, Request, as_json, read_object
+from notifyflow.sandbox.inbox import Mail, Message, Push
+from notifyflow.sandbox.script import Kind, Reaction, short_name
+
+_MAILS = "/v2/email/outbound-emails"
+# Everything else is a 400; the exceptions of SES end in "Exception", those of SNS do not.
+_STATUSES = {
+    "AccessDeniedException": 403,
+    "AuthorizationError": 403,
+    "InternalError": 500,
+    "InternalFailure": 500,
+    "InternalServiceErrorException": 500,
+    "InvalidClientTokenId": 403,
+    "InvalidSecurity": 403,
+    "NotFound": 404,
+    "NotFoundException": 404,
+    "OptInRequired": 403,
+    "ServiceUnavailable": 503,
+    "SignatureDoesNotMatch": 403,
+    "Throttled": 429,
+    "TooManyRequestsException": 429,
+    "UnrecognizedClientException": 403,
+}
+_CODES = {401: "InvalidClientTokenId", 403: "SignatureDoesNotMatch", 429: "Throttled", 503: "ServiceUnavailable"}
+_PLATFORMS = ("APNS", "APNS_SANDBOX", "GCM", "ADM", "default")
+
+
+class AmazonDesk(Desk):
+    """Takes mails at SES and push messages at SNS."""
+
+    name = "aws"
+
+    def __init__(self, access_key_id: str) -> None:
+        self._key = f"Credential={access_key_id}/"
+
+    def read(self, request: Request) -> Arrival | Answer:
+        """Read a request to either service; only the key's id is looked at, the signature is not."""
+        is_mail = request.path == _MAILS
+        if self._key not in request.headers.get("authorization", ""):
+            return _no(
+                403, "UnrecognizedClientException" if is_mail else "InvalidClientTokenId", "The key is unknown.", is_mail=is_mail
+            )
+        found = _read_mail(request) if is_mail else _read_push(request)
+        return found or _no(
+            400, "BadRequestException" if is_mail else "InvalidParameter", "The request is not understood.", is_mail=is_mail
+        )
+
+    def accept(self, arrival: Arrival) -> Answer:
+        """Answer with the message's id."""
+        reference = arrival.message.reference
+        if arrival.message.channel == "email":
+            return as_json(200, {"MessageId": reference})
+        return _xml(
+            200,
+            f'<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult><MessageId>{reference}</MessageId>'
+            f"</PublishResult><ResponseMetadata><RequestId>{new_reference()}</RequestId></ResponseMetadata></PublishResponse>",
+        )
+
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+        """Refuse with an exception of that service."""
+        is_mail = arrival.message.channel == "email"
+        if reaction.kind is Kind.STATUS:
+            status = int(reaction.code)
+            code = _CODES.get(status, "InternalFailure" if status >= 500 else "InvalidParameter")
+        else:
+            status, code = _STATUSES.get(reaction.code, 400), reaction.code
+        return _no(status, code, "Refused by the script.", is_mail=is_mail, **retry_header(reaction))
+
+
+def _no(status: int, code: str, message: str, *, is_mail: bool, **headers: str) -> Answer:
+    if is_mail:
+        return as_json(status, {"message": message}, **{"x-amzn-ErrorType": code, **headers})
+    fault = "Sender" if status < 500 else "Receiver"
+    error = f"<Error><Type>{fault}</Type><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+    return _xml(status, f"<ErrorResponse>{error}<RequestId>{new_reference()}</RequestId></ErrorResponse>", **headers)
+
+
+def _xml(status: int, body: str, **headers: str) -> Answer:
+    return Answer(status=status, content_type="text/xml", body=body, headers=headers)
+
+
+def _read_mail(request: Request) -> Arrival | None:
+    wish: Mapping[str, Any] = read_object(request.body) or {}
+    match wish:
+        case {"Destination": {"ToAddresses": [str(to)]}, "Content": dict(content)}:
+            tags = {tag["Name"]: tag["Value"] for tag in wish.get("EmailTags") or ()}
+            read = _read_content(content, str(wish.get("FromEmailAddress", "")))
+        case _:
+            return None
+    if read is None:
+        return None
+    letter, from_header = read
+    attempt_id = tags.get("attempt_id") or tags.get("attempt") or from_header
+    message = Message(channel="email", provider="ses", to=to, attempt_id=attempt_id, reference=new_reference(), content=letter)
+    return Arrival(message=message)
+
+
+def _read_content(content: Mapping[str, Any], sender: str) -> tuple[Mail, str] | None:
+    match content:
+        case {"Raw": {"Data": str(data)}}:
+            try:
+                parsed = mail.parse(base64.b64decode(data, validate=True))
+            except binascii.Error:
+                return None
+            return mail.read(parsed), mail.attempt_id(parsed)
+        case {"Simple": {"Subject": {"Data": str(subject)}, "Body": dict(body)}}:
+            text, html = (str(body.get(part, {}).get("Data", "")) for part in ("Text", "Html"))
+            return Mail(sender=sender, subject=subject, text=text, html=html), ""
+    return None
+
+
+def _read_push(request: Request) -> Arrival | None:
+    form = request.form()
+    arrival = Arrival(message=Message(channel="push", provider="sns", to="", content=Push(title="", text="")), form=form)
+    to = arrival.given("TargetArn") or arrival.given("TopicArn") or arrival.given("PhoneNumber")
+    if arrival.given("Action") != "Publish" or not to or not arrival.given("Message"):
+        return None
+    is_json = arrival.given("MessageStructure") == "json"
+    push, attempt_id = (
+        read_push(arrival.given("Message"))
+        if is_json
+        else (Push(title=arrival.given("Subject"), text=arrival.given("Message")), "")
+    )
+    message = Message(
+        channel="push",
+        provider="sns",
+        to=short_name(to),
+        attempt_id=attempt_id or _attributes(form).get("attempt_id", ""),
+        reference=new_reference(),
+        content=push,
+    )
+    return Arrival(message=message, form=form)
+
+
+def _attributes(form: Mapping[str, tuple[str, ...]]) -> Mapping[str, str]:
+    """Read the message's attributes (``MessageAttributes.entry.1.Name`` and ``….Value.StringValue``)."""
+    names = {
+        name: values[-1]
+        for name, values in form.items()
+        if name.startswith("MessageAttributes.entry.") and name.endswith(".Name")
+    }
+    return {value: form.get(name.removesuffix("Name") + "Value.StringValue", ("",))[-1] for name, value in names.items()}
+
+
+def read_push(message: str) -> tuple[Push, str]:
+    """Read a message of one text a platform as the phone shows it, and our attempt in it.
+
+    Source: Amazon SNS developer guide, "Publishing Amazon SNS notifications with platform-specific payloads".
+    """
+    platforms = read_object(message) or {}
+    text = next((str(platforms[name]) for name in _PLATFORMS if name in platforms), "")
+    payload: dict[str, Any] = read_object(text) or {}
+    match payload:
+        case {"aps": {"alert": {"title": str(title), "body": str(body)}}}:
+            own: Mapping[str, Any] = payload
+        case {"notification": {"title": str(title), "body": str(body)}} | {
+            "fcmV1Message": {"message": {"notification": {"title": str(title), "body": str(body)}}}
+        }:
+            own = payload.get("data") or payload.get("fcmV1Message", {}).get("message", {}).get("data") or {}
+        case _:
+            title, body, own = "", text, {}
+    return Push(title=title, text=body, url=str(own.get("url") or own.get("link") or "")), str(own.get("attempt_id", ""))

@@ -1,0 +1,105 @@
+"""Calls back as Twilio does: signed, with the retries that the URL's fragment asks for.
+
+Sources: Twilio docs, "Webhooks (HTTP callbacks): Connection Overrides" (``#rc=5&rp=all``, at most 15 s altogether) and
+"Webhooks Security" (X-Twilio-Signature, over the URL as it is requested and the form). The fragment is neither sent nor signed.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urldefrag, urlencode, urlsplit
+
+from twilio.request_validator import RequestValidator
+
+_FIRST_PAUSE_S = 0.2
+_TOTAL_S = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Where to call back, and how hard to try.
+
+    Attributes:
+        url: Without its fragment.
+        retries: How often to try again.
+        policies: On what: ``ct`` (no connection), ``rt`` (no answer), ``4xx``, ``5xx``, ``all``.
+    """
+
+    url: str
+    retries: int
+    policies: frozenset[str]
+
+    def wants_retry(self, status: int | None) -> bool:
+        """Tell whether what came back is to be tried again; None where nothing did."""
+        if status is None:
+            return bool(self.policies & {"all", "ct", "rt"})
+        return status >= 400 and bool(self.policies & {"all", f"{status // 100}xx"})
+
+
+def read_wish(url: str) -> Wish:
+    """Read the connection overrides from a URL's fragment; one retry, and only where there was no connection, without any."""
+    plain, fragment = urldefrag(url)
+    overrides = {name: values[-1] for name, values in parse_qs(fragment).items()}
+    count = overrides.get("rc", "1")
+    retries = min(int(count), 5) if count.isdecimal() else 1
+    return Wish(url=plain, retries=retries, policies=frozenset(overrides.get("rp", "ct").split(",")))
+
+
+class Courier:
+    """Posts signed forms, on the sandbox's own event loop."""
+
+    def __init__(self, auth_token: str) -> None:
+        self._validator = RequestValidator(auth_token)
+
+    async def post(self, url: str, form: Mapping[str, str]) -> str | None:
+        """Call back until it is taken or no more retries are wanted.
+
+        Args:
+            url: As it was given to us, fragment and all.
+            form: What is said.
+
+        Returns:
+            The body of a 2xx answer; None where there is none.
+        """
+        wish = read_wish(url)
+        headers = {"X-Twilio-Signature": self._validator.compute_signature(wish.url, dict(form))}
+        try:
+            async with asyncio.timeout(_TOTAL_S):
+                for number in range(wish.retries + 1):
+                    status, body = await _post(wish.url, urlencode(form), headers)
+                    if status is not None and 200 <= status < 300:
+                        return body
+                    if not wish.wants_retry(status):
+                        return None
+                    await asyncio.sleep(_FIRST_PAUSE_S * 2**number)
+        except TimeoutError:
+            pass
+        return None
+
+
+async def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
+    """Post once in HTTP/1.0, where an answer ends with its connection; no status where there was no answer."""
+    parts = urlsplit(url)
+    is_tls = parts.scheme == "https"
+    lines = [
+        f"POST {parts.path or '/'}{'?' + parts.query if parts.query else ''} HTTP/1.0",
+        f"Host: {parts.netloc}",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    try:
+        reader, writer = await asyncio.open_connection(
+            parts.hostname, parts.port or (443 if is_tls else 80), ssl=ssl.create_default_context() if is_tls else None
+        )
+    except OSError:
+        return None, ""
+    try:
+        writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+        head, _, said = (await reader.read(-1)).partition(b"\r\n\r\n")
+        return int(head.split(b" ", 2)[1]), said.decode("utf-8", "replace")
+    except (OSError, ValueError, IndexError):
+        return None, ""
+    finally:
+        writer.close()

@@ -1,0 +1,60 @@
+"""What every stand-in has in common: it reads a request as a message, and answers as its provider would."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from notifyflow.sandbox.http import Answer, Request
+from notifyflow.sandbox.inbox import Message
+from notifyflow.sandbox.script import Reaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A request that its provider would have understood.
+
+    Attributes:
+        message: What it brings.
+        form: Its fields, for what follows later.
+    """
+
+    message: Message
+    form: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def given(self, name: str, otherwise: str = "") -> str:
+        """Give a field's last value."""
+        return self.form.get(name, (otherwise,))[-1]
+
+
+class Desk(ABC):
+    """One provider over HTTP."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def read(self, request: Request) -> Arrival | Answer:
+        """Read a request; an answer where the provider itself would refuse it, or where nothing is to be delivered."""
+
+    @abstractmethod
+    def accept(self, arrival: Arrival) -> Answer:
+        """Say that a message is taken."""
+
+    @abstractmethod
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+        """Say no, with an HTTP status or the provider's own code."""
+
+    async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
+        """Do what happens after a message was taken: receipts, calls."""
+        del arrival, reaction
+
+
+def new_reference(prefix: str = "") -> str:
+    """Make an id as providers do: 32 hex digits, never the same again, also after a restart."""
+    return prefix + os.urandom(16).hex()
+
+
+def retry_header(reaction: Reaction) -> Mapping[str, str]:
+    """Give the Retry-After header, where the script wants one."""
+    return {} if reaction.retry_after_s is None else {"Retry-After": str(reaction.retry_after_s)}

@@ -1,0 +1,112 @@
+"""HTTP as the stand-ins speak it: one request a connection, on the sandbox's own event loop.
+
+Written out rather than left to a web framework, since a stand-in must also be able to hang, to cut, and to answer nonsense.
+"""
+
+import asyncio
+import http.client
+import io
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
+
+_LIMIT_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request, read to its end; header names in lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    def form(self) -> Mapping[str, tuple[str, ...]]:
+        """Read the body as a form; a field may be given several times."""
+        fields = parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
+        return {name: tuple(values) for name, values in fields.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A response."""
+
+    status: int = 200
+    content_type: str = "text/plain; charset=utf-8"
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Silence(Enum):
+    """No response: wait until the client leaves, or cut the connection."""
+
+    HANG = "hang"
+    CUT = "cut"
+
+
+Handler = Callable[[Request], Awaitable[Answer | Silence]]
+
+
+def as_json(status: int, value: object, **headers: str) -> Answer:
+    """Answer with JSON."""
+    return Answer(status=status, content_type="application/json", body=json.dumps(value), headers=headers)
+
+
+def read_object(text: bytes | str) -> dict[str, object] | None:
+    """Read a JSON object; None where it is none."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+async def serve(handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read one request, have it handled, answer, and close."""
+    try:
+        request = await _read(reader)
+        answer = await handler(request) if request else Answer(status=400, body="not a request that this server reads")
+        match answer:
+            case Answer():
+                writer.write(_write(answer))
+                await writer.drain()
+            case Silence.HANG:
+                await reader.read()
+            case Silence.CUT:
+                writer.transport.abort()
+    except (ConnectionError, asyncio.IncompleteReadError):
+        pass  # the client has left, and nobody is there to be told
+    finally:
+        writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> Request | None:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        first, _, rest = head.partition(b"\r\n")
+        method, target, _ = first.decode("ascii").split(" ")
+        headers = {name.lower(): value for name, value in http.client.parse_headers(io.BytesIO(rest)).items()}
+        length = int(headers.get("content-length", "0"))
+    except (ValueError, asyncio.LimitOverrunError, http.client.HTTPException):
+        return None
+    if length > _LIMIT_BYTES or "transfer-encoding" in headers:
+        return None
+    url = urlsplit(target)
+    query = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+    return Request(method=method, path=url.path, query=query, headers=headers, body=await reader.readexactly(length))
+
+
+def _write(answer: Answer) -> bytes:
+    body = answer.body.encode()
+    try:
+        phrase = HTTPStatus(answer.status).phrase
+    except ValueError:
+        phrase = "Unassigned"
+    headers = {"Content-Type": answer.content_type, "Content-Length": str(len(body)), "Connection": "close", **answer.headers}
+    lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + body

@@ -1,0 +1,208 @@
+"""What arrived, as frozen values: every message that a stand-in was given, taken or not, and what its reader did with it."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A mail as its reader's program takes it apart."""
+
+    sender: str
+    subject: str
+    text: str
+    html: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text message as the phone shows it."""
+
+    sender: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One part of a card.
+
+    Attributes:
+        kind: ``heading``, ``text``, ``note``, ``fact``, ``button`` or ``divider``.
+        text: What it says; of a fact its value.
+        title: Of a fact.
+        url: Where a button leads.
+    """
+
+    kind: str
+    text: str = ""
+    title: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A post in Slack or Teams: what the notification says, and the parts of the post."""
+
+    summary: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def text(self) -> str:
+        """Everything it says, line by line."""
+        lines = (" ".join(filter(None, (piece.title, piece.text, piece.url))) for piece in self.pieces)
+        return "\n".join((self.summary, *lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """A push message as the lock screen shows it."""
+
+    title: str
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A phone call: what was said, line by line, and what was pressed."""
+
+    sender: str
+    said: tuple[str, ...] = ()
+    key: str = ""
+
+    @property
+    def text(self) -> str:
+        """Everything that was said."""
+        return "\n".join(self.said)
+
+
+Content = Mail | Text | Card | Push | Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message that a stand-in was given.
+
+    Attributes:
+        number: From 1, in the order of arrival.
+        after_s: When it arrived, in seconds since the sandbox started.
+        channel: How it came.
+        provider: Which stand-in was given it.
+        to: The address; of a webhook or an endpoint its short name.
+        attempt_id: Ours, where the message carries it.
+        reference: The stand-in's id of it.
+        answer: What the script said to do.
+        is_accepted: Whether it was taken, and reached its reader.
+        status: What became of it, in the provider's words: ``sent``, ``delivered``, ``no-answer``, ….
+        content: What it says.
+    """
+
+    number: int = 0
+    after_s: float = 0.0
+    channel: str
+    provider: str
+    to: str
+    attempt_id: str = ""
+    reference: str = ""
+    answer: str = ""
+    is_accepted: bool = False
+    status: str = ""
+    content: Content
+
+    @property
+    def text(self) -> str:
+        """Everything it says to its reader, without form."""
+        content = self.content
+        return "\n".join((content.subject, content.text)) if isinstance(content, Mail) else content.text
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Every URL in it, in order, each once."""
+        url = (self.content.url,) if isinstance(self.content, Push) else ()
+        return tuple(dict.fromkeys((*filter(None, url), *(found.rstrip(".,;)|>") for found in _URL.findall(self.text)))))
+
+
+_URL = re.compile(r"https?://[^\s<>\"|]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many messages a stand-in was given, and how many of them it took."""
+
+    seen: int = 0
+    accepted: int = 0
+
+
+class Inbox:
+    """All messages since the sandbox started; filled by its servers, read by anybody."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._messages: dict[int, Message] = {}
+        self._started_at = time.monotonic()
+
+    def add(self, message: Message) -> Message:
+        """Number a message and keep it."""
+        with self._changed:
+            number = len(self._messages) + 1
+            kept = replace(message, number=number, after_s=round(time.monotonic() - self._started_at, 3))
+            self._messages[number] = kept
+            self._changed.notify_all()
+        return kept
+
+    def update(self, number: int, change: Callable[[Message], Message]) -> Message:
+        """Replace a message by what became of it."""
+        with self._changed:
+            changed = self._messages[number] = change(self._messages[number])
+            self._changed.notify_all()
+        return changed
+
+    def messages(
+        self, *, channel: str = "", to: str = "", attempt_id: str = "", is_accepted: bool | None = None
+    ) -> tuple[Message, ...]:
+        """List what the stand-ins were given, oldest first.
+
+        Args:
+            channel: Only this one.
+            to: Only to this address.
+            attempt_id: Only of this attempt of ours.
+            is_accepted: Only those that were taken, or only the others.
+        """
+        with self._changed:
+            everything = tuple(self._messages.values())
+        return tuple(
+            message
+            for message in everything
+            if channel in {"", message.channel}
+            and to in {"", message.to}
+            and attempt_id in {"", message.attempt_id}
+            and is_accepted in {None, message.is_accepted}
+        )
+
+    def counts(self) -> Mapping[str, Count]:
+        """Count what each channel's stand-in was given and took."""
+        counts: dict[str, Count] = {}
+        for message in self.messages():
+            count = counts.get(message.channel, Count())
+            counts[message.channel] = Count(seen=count.seen + 1, accepted=count.accepted + message.is_accepted)
+        return counts
+
+    def wait_for(self, predicate: Callable[[Message], bool], timeout_s: float = 30.0) -> Message:
+        """Wait until a message is as wanted, and give the first that is.
+
+        Raises:
+            TimeoutError: When none is in time; it says what is there.
+        """
+
+        def found() -> Message | None:
+            return next((message for message in self._messages.values() if predicate(message)), None)
+
+        with self._changed:
+            message = self._changed.wait_for(found, timeout_s)
+        if message is None:
+            seen = ", ".join(f"{there.channel} to {there.to} ({there.answer}, {there.status})" for there in self.messages())
+            raise TimeoutError(f"no such message within {timeout_s:g} s; there are: {seen or 'none'}")
+        return message

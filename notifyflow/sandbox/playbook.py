@@ -1,0 +1,51 @@
+"""Who has been asked how often, and so what comes next: the state of the running script."""
+
+import threading
+
+from notifyflow.sandbox.script import ALL, CHANNELS, OK, Kind, Reaction, Rule, is_for, read_script
+
+
+class Playbook:
+    """The rules in force, with a count of the requests each has answered; used by several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rules: dict[tuple[str, str], Rule] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def take(self, script: str) -> None:
+        """Put a script in force; a line begins anew for its target, and one about ``all`` ends every earlier line it covers.
+
+        Raises:
+            InvalidScript: When it cannot be read; the rules in force stay.
+        """
+        rules = read_script(script)
+        with self._lock:
+            for rule in rules:
+                if rule.channel == ALL:
+                    self._rules = {key: old for key, old in self._rules.items() if rule.address and key[1] != rule.address}
+                self._rules[rule.channel, rule.address] = rule
+                self._counts[rule.channel, rule.address] = 0
+
+    def play(self, channel: str, to: str) -> Reaction:
+        """Give the reaction to the next request; a line for the address goes before one for the channel, that before ``all``."""
+        with self._lock:
+            rule = self._find(channel, to)
+            if rule is None:
+                return OK
+            number = self._counts[rule.channel, rule.address]
+            self._counts[rule.channel, rule.address] = number + 1
+            return rule.reaction(number)
+
+    def refusing(self) -> frozenset[str]:
+        """Name the channels whose next connection is to be refused."""
+        with self._lock:
+            return frozenset(name for name in CHANNELS if self._is_refusing(self._find(name, "")))
+
+    def _is_refusing(self, rule: Rule | None) -> bool:
+        return rule is not None and rule.reaction(self._counts[rule.channel, rule.address]).kind is Kind.REFUSE
+
+    def _find(self, channel: str, to: str) -> Rule | None:
+        rules = [rule for rule in self._rules.values() if rule.channel in {channel, ALL}]
+        fitting = [rule for rule in rules if not rule.address or is_for(rule.address, to)]
+        return max(fitting, key=lambda rule: (bool(rule.address), rule.channel != ALL), default=None)

@@ -1,0 +1,278 @@
+"""The script language: what a stand-in does with the requests it gets, as text such as ``slack: 500 twice, then ok``.
+
+Pure: text in, values out; who has been asked how often stands in ``playbook``. The language is described in
+``docs/how-to/try-a-policy-in-the-sandbox.rst``.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from notifyflow.errors import Fault, InvalidScript
+
+ALL = "all"
+CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
+_TARGETS: Mapping[str, str] = {ALL: ALL, "call": "voice", **{name: name for name in CHANNELS}}
+
+
+class Kind(StrEnum):
+    """What sort of thing a stand-in does with one request."""
+
+    OK = "ok"
+    STATUS = "status"
+    CODE = "code"
+    HANG = "hang"
+    CUT = "cut"
+    GARBAGE = "garbage"
+    REFUSE = "refuse"
+    RECEIPT = "receipt"
+    CALLEE = "callee"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaction:
+    """What a stand-in does with one request.
+
+    Attributes:
+        kind: What sort of thing.
+        words: As the script says it.
+        code: The HTTP or SMTP status, the provider's own code, what the receipt says, or what the callee does.
+        detail: The error code of a receipt, or the key that the callee presses.
+        is_accepted: Whether the message is taken and reaches its reader.
+        delay_s: How long the answer takes, in seconds.
+        retry_after_s: What ``Retry-After`` says, in seconds; None without.
+    """
+
+    kind: Kind
+    words: str = "ok"
+    code: str = ""
+    detail: str = ""
+    is_accepted: bool = False
+    delay_s: float = 0.0
+    retry_after_s: int | None = None
+
+
+OK = Reaction(kind=Kind.OK, is_accepted=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One reaction, and for how many requests; None: for all that follow."""
+
+    reaction: Reaction
+    times: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One line of a script.
+
+    Attributes:
+        channel: Whom it is for, or ``all``.
+        address: The one address it is for; empty for every address.
+        steps: In order; never empty.
+    """
+
+    channel: str
+    address: str
+    steps: tuple[Step, ...]
+
+    def reaction(self, number: int) -> Reaction:
+        """Give the reaction to the request of this number, counted from 0; after the last step all is well."""
+        for step in self.steps:
+            if step.times is None or number < step.times:
+                return step.reaction
+            number -= step.times
+        return OK
+
+
+def short_name(address: str) -> str:
+    """Shorten a webhook URL or an endpoint ARN to the name at its end; anything else stays as it is."""
+    path = address.casefold().partition("?")[0].rstrip("/")
+    _, is_workflow, workflow = path.partition("/workflows/")
+    return workflow.partition("/")[0] if is_workflow else path.rpartition("/")[2]
+
+
+def is_for(address: str, to: str) -> bool:
+    """Tell whether a script's address means this one: the same, its short name, or what stands before its ``@``."""
+    wanted, given = short_name(address), short_name(to)
+    return wanted in {given, given.partition("@")[0]}
+
+
+def read_script(text: str) -> tuple[Rule, ...]:
+    """Read a script: lines of ``WHO [to ADDRESS]: STEP[, then STEP …]``, parted by line ends or semicolons.
+
+    Raises:
+        InvalidScript: With everything that is wrong.
+    """
+    rules: list[Rule] = []
+    faults: list[Fault] = []
+    for number, line in enumerate(re.split(r"[\n;]", text), start=1):
+        said = line.strip()
+        if not said or said.startswith("#"):
+            continue
+        try:
+            rules.append(_read_line(said))
+        except _Unclear as unclear:
+            faults.append(Fault(f"line {number}", unclear.what, unclear.remedy))
+    if faults:
+        raise InvalidScript(tuple(faults))
+    return tuple(rules)
+
+
+class _Unclear(Exception):
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+
+_STATUS = r"(?P<status>[45]\d\d)"
+_ACCEPT = r"accept-then (?P<after>hang|cut|garbage|[45]\d\d)"
+_UNDELIVERED = r"(?P<status>undelivered|failed)(?: (?P<code>\d{5}))?"
+_LINE = re.compile(r"(?P<who>\w+)(?:\s+to\s+(?P<address>\S+?)\s*:\s+|\s*:\s*)(?P<steps>\S.*)")
+_COUNT = re.compile(r"(?P<words>.+?)(?:\s+(?P<count>once|twice|(?P<number>[1-9]\d{0,5})\s+times))?")
+
+
+def _read_line(line: str) -> Rule:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise _Unclear(f"{line!r} is not a line of a script", "Write WHO: STEP, then STEP, as in 'slack: 500 twice, then ok'")
+    channel = _TARGETS.get(match["who"].casefold())
+    if channel is None:
+        raise _Unclear(f"{match['who']!r} is nobody here", f"Write one of {', '.join(_TARGETS)}")
+    address = match["address"] or ""
+    texts = re.split(r"\s*,?\s+then\s+", re.sub(r"\baccept\s*,?\s+then\s+", "accept-then ", match["steps"]))
+    steps = tuple(
+        _read_step(text, channel=channel, address=address, is_last=number == len(texts))
+        for number, text in enumerate(texts, start=1)
+    )
+    return Rule(channel=channel, address=address, steps=steps)
+
+
+def _read_step(text: str, *, channel: str, address: str, is_last: bool) -> Step:
+    match = _COUNT.fullmatch(text.strip().rstrip(",").strip())
+    if match is None:
+        raise _Unclear("a step is missing", "Write something between 'then' and 'then'")
+    reaction = _read_reaction(" ".join(match["words"].split()), channel)
+    times = None if is_last else 1
+    if match["count"]:
+        times = int(match["number"] or {"once": 1, "twice": 2}[match["count"]])
+    if reaction.kind is Kind.REFUSE and (address or times is not None):
+        raise _Unclear(
+            "a refused connection cannot be told an address or a number of times, since nobody is there to look or to count",
+            "Let 'refuse' be the last step, without either, and end it with another script; or use a status such as 503",
+        )
+    return Step(reaction=reaction, times=times)
+
+
+def _read_reaction(words: str, channel: str) -> Reaction:
+    known = [phrase for phrase in PHRASES if channel in phrase.channels]
+    for phrase in known:
+        match = phrase.pattern.fullmatch(words)
+        if match is not None:
+            return phrase.make(match)
+    raise _Unclear(f"{channel} cannot do {words!r}", f"Use one of: {'; '.join(phrase.example for phrase in known)}")
+
+
+def _simple(kind: Kind) -> Callable[[re.Match[str]], Reaction]:
+    return lambda match: Reaction(kind=kind, words=match[0], is_accepted=kind is Kind.OK)
+
+
+def _slow(match: re.Match[str]) -> Reaction:
+    return Reaction(kind=Kind.OK, words=match[0], is_accepted=True, delay_s=_seconds(match["delay"], match["unit"]))
+
+
+def _status(match: re.Match[str]) -> Reaction:
+    retry = match.groupdict().get("retry")
+    return Reaction(kind=Kind.STATUS, words=match[0], code=match["status"], retry_after_s=None if retry is None else int(retry))
+
+
+def _accepted(match: re.Match[str]) -> Reaction:
+    after = match["after"]
+    kind = Kind.STATUS if after.isdigit() else Kind(after)
+    return Reaction(kind=kind, words=f"accept, then {after}", code=after if kind is Kind.STATUS else "", is_accepted=True)
+
+
+def _code(match: re.Match[str]) -> Reaction:
+    return Reaction(kind=Kind.CODE, words=match[0], code=match[0])
+
+
+def _receipt(match: re.Match[str]) -> Reaction:
+    found = match.groupdict()
+    code = found.get("code") or ""
+    status = found.get("status") or ("failed" if code in _NEVER_SENT else "undelivered")
+    return Reaction(kind=Kind.RECEIPT, words=match[0], code=status, detail=code, is_accepted=True)
+
+
+def _no_receipt(match: re.Match[str]) -> Reaction:
+    return Reaction(kind=Kind.RECEIPT, words=match[0], is_accepted=True)
+
+
+def _callee(does: str) -> Callable[[re.Match[str]], Reaction]:
+    return lambda match: Reaction(
+        kind=Kind.CALLEE, words=match[0], code=does, detail=match.groupdict().get("key") or "", is_accepted=True
+    )
+
+
+def _seconds(number: str, unit: str) -> float:
+    return float(number) / (1000 if unit == "ms" else 1)
+
+
+# With these no carrier was reached; the other 30xxx come back as "undelivered" (Twilio docs, "Error and Warning Dictionary").
+_NEVER_SENT = frozenset({"30001", "30002"})
+
+_SMS, _VOICE = frozenset({"sms"}), frozenset({"voice"})
+_TWILIO, _AMAZON, _SLACK = _SMS | _VOICE, frozenset({"email", "push"}), frozenset({"slack"})
+_ANY = frozenset(CHANNELS) | {ALL}
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One thing a script can say: an example of it, what it means, for whom it is, and how it is read."""
+
+    example: str
+    meaning: str
+    channels: frozenset[str]
+    pattern: re.Pattern[str]
+    make: Callable[[re.Match[str]], Reaction]
+
+
+def _phrase(
+    example: str, meaning: str, channels: frozenset[str], pattern: str, make: Callable[[re.Match[str]], Reaction]
+) -> Phrase:
+    return Phrase(example, meaning, channels, re.compile(pattern), make)
+
+
+PHRASES: tuple[Phrase, ...] = (
+    _phrase("ok", "taken and delivered; a call is heard and a key (2) is pressed", _ANY, r"ok", _simple(Kind.OK)),
+    _phrase(
+        "slow 3 s", "ok, after that long (also 500 ms)", _ANY, r"slow (?P<delay>\d{1,4}(?:\.\d{1,3})?) ?(?P<unit>ms|s)", _slow
+    ),
+    _phrase("500", "answered with this status, 400 to 599 (mail: this SMTP reply)", _ANY, _STATUS, _status),
+    _phrase(
+        "429 retry after 30 s",
+        "the same, with a Retry-After header",
+        _ANY,
+        _STATUS + r" retry after (?P<retry>\d{1,6}) ?s",
+        _status,
+    ),
+    _phrase("hang", "never answered, and not taken", _ANY, r"hang", _simple(Kind.HANG)),
+    _phrase("cut", "the connection is cut without an answer, and nothing is taken", _ANY, r"cut", _simple(Kind.CUT)),
+    _phrase("garbage", "answered with nonsense, and not taken", _ANY, r"garbage", _simple(Kind.GARBAGE)),
+    _phrase("accept, then hang", "taken, but never answered (also cut, garbage, 500)", _ANY, _ACCEPT, _accepted),
+    _phrase("refuse", "nobody listens: the connection is refused, until the next script", _ANY, r"refuse", _simple(Kind.REFUSE)),
+    _phrase("21610", "refused with this Twilio error code", _TWILIO, r"(?!30)[1-9]\d{4}", _code),
+    _phrase("30006", "taken, then reported undelivered with this carrier code", _SMS, r"(?P<code>30\d{3})", _receipt),
+    _phrase("undelivered", "taken, then reported undelivered (also failed; also with a code)", _SMS, _UNDELIVERED, _receipt),
+    _phrase("no receipt", "taken, and never heard of again", _SMS, r"no receipt", _no_receipt),
+    _phrase("nobody answers", "it rings, and nobody picks up", _VOICE, r"nobody answers", _callee("no-answer")),
+    _phrase("busy", "the line is busy", _VOICE, r"busy", _callee("busy")),
+    _phrase("failed", "the call cannot be connected", _VOICE, r"failed", _callee("failed")),
+    _phrase("machine", "a voicemail picks up and records", _VOICE, r"machine", _callee("machine")),
+    _phrase("hangs up", "somebody picks up and hangs up before pressing a key", _VOICE, r"hangs up", _callee("hangs-up")),
+    _phrase("key 1", "somebody listens and presses this key", _VOICE, r"key (?P<key>[0-9*#])", _callee("key")),
+    _phrase("MessageRejected", "refused with this Amazon error code", _AMAZON, r"[A-Z][A-Za-z]+", _code),
+    _phrase("channel_not_found", "refused with this Slack error", _SLACK, r"[a-z]+(?:_[a-z]+)+|ratelimited", _code),
+)

@@ -1,0 +1,142 @@
+"""Slack: incoming webhooks and chat.postMessage.
+
+Sources: Slack docs, "Sending messages using incoming webhooks", "chat.postMessage", "Rate limits",
+"Changes to errors for incoming webhooks" (2016-05-17).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
+from notifyflow.sandbox.http import Answer, Request, as_json, read_object
+from notifyflow.sandbox.inbox import Card, Message, Piece
+from notifyflow.sandbox.script import Kind, Reaction
+
+HOOKS = "/services/T00000000/B00000000/"
+_API = "/api/"
+# What a webhook answers with which status; everything else is a 400.
+_HOOK_STATUSES = {
+    "action_prohibited": 403,
+    "channel_not_found": 404,
+    "no_service": 404,
+    "no_team": 404,
+    "channel_is_archived": 410,
+    "rollup_error": 500,
+    "ratelimited": 429,
+}
+
+
+class SlackDesk(Desk):
+    """Takes what incoming webhooks and the bot's chat.postMessage bring."""
+
+    name = "slack"
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def read(self, request: Request) -> Arrival | Answer:
+        """Read a post; a webhook's name is the last part of its path, a bot's address the ``channel``."""
+        if request.method == "POST" and request.path.startswith(HOOKS):
+            return _read_hook(request)
+        if request.method == "POST" and request.path == f"{_API}chat.postMessage":
+            return self._read_api(request)
+        return Answer(status=404, body="no_service") if not request.path.startswith(_API) else _no("unknown_method")
+
+    def _read_api(self, request: Request) -> Arrival | Answer:
+        if request.headers.get("authorization") != f"Bearer {self._token}":
+            return _no("invalid_auth" if "authorization" in request.headers else "not_authed")
+        post = read_object(request.body) if "json" in request.headers.get("content-type", "") else _from_form(request)
+        if post is None:
+            return _no("invalid_json")
+        to = str(post.get("channel", ""))
+        if not to:
+            return _no("channel_not_found")
+        return _arrival(post, to) or _no("no_text")
+
+    def accept(self, arrival: Arrival) -> Answer:
+        """Answer ``ok``, as text to a webhook, as JSON with the message's ``ts`` to the bot."""
+        if not arrival.form:
+            return Answer(body="ok")
+        return as_json(200, {"ok": True, "channel": arrival.message.to, "ts": arrival.message.reference, "message": {}})
+
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+        """Refuse with Slack's word; its Web API does so with 200, but for rate limits."""
+        is_hook = not arrival.form
+        if reaction.kind is Kind.STATUS:
+            word, status = ("ratelimited" if reaction.code == "429" else "internal_error"), int(reaction.code)
+        else:
+            word, status = reaction.code, _HOOK_STATUSES.get(reaction.code, 400)
+        if is_hook:
+            return Answer(status=status, body=word, headers=retry_header(reaction))
+        status = status if reaction.kind is Kind.STATUS or word == "ratelimited" else 200
+        return as_json(status, {"ok": False, "error": word}, **retry_header(reaction))
+
+
+def _no(word: str) -> Answer:
+    return as_json(200, {"ok": False, "error": word})
+
+
+def _read_hook(request: Request) -> Arrival | Answer:
+    form = request.form() if "form" in request.headers.get("content-type", "") else {}
+    post = read_object(form["payload"][-1] if "payload" in form else request.body)
+    if post is None:
+        return Answer(status=400, body="invalid_payload")
+    arrival = _arrival(post, request.path.removeprefix(HOOKS))
+    return Arrival(message=arrival.message) if arrival else Answer(status=400, body="no_text")
+
+
+def _from_form(request: Request) -> dict[str, object]:
+    post: dict[str, object] = {name: values[-1] for name, values in request.form().items()}
+    blocks = post.get("blocks")
+    return post | {"blocks": json.loads(blocks)} if isinstance(blocks, str) else post
+
+
+def _arrival(post: Mapping[str, object], to: str) -> Arrival | None:
+    blocks = post.get("blocks")
+    pieces = tuple(read_blocks(blocks)) if isinstance(blocks, list) else ()
+    summary = str(post.get("text", ""))
+    if not summary and not pieces:
+        return None
+    metadata = post.get("metadata")
+    payload = metadata.get("event_payload", {}) if isinstance(metadata, dict) else {}
+    card = Card(summary=summary, pieces=pieces or (Piece(kind="text", text=summary),))
+    message = Message(
+        channel="slack",
+        provider="slack",
+        to=to,
+        attempt_id=str(payload.get("attempt_id", "")),
+        reference=f"{int(new_reference(), 16) % 10**10:010d}.{int(new_reference(), 16) % 10**6:06d}",
+        content=card,
+    )
+    return Arrival(message=message, form={"channel": (to,)})
+
+
+def read_blocks(blocks: list[Any]) -> Iterator[Piece]:
+    """Read Block Kit as its reader sees it (Slack docs, "Reference: blocks")."""
+    for block in blocks:
+        match block:
+            case {"type": "header", "text": {"text": str(text)}}:
+                yield Piece(kind="heading", text=text)
+            case {"type": "divider"}:
+                yield Piece(kind="divider")
+            case {"type": "section"}:
+                yield from _read_section(block)
+            case {"type": "context", "elements": list(elements)}:
+                yield Piece(kind="note", text=" · ".join(str(element.get("text", "")) for element in elements))
+            case {"type": "actions", "elements": list(elements)}:
+                yield from (_read_button(element) for element in elements)
+
+
+def _read_section(block: Mapping[str, Any]) -> Iterator[Piece]:
+    if "text" in block:
+        yield Piece(kind="text", text=block["text"]["text"])
+    for fact in block.get("fields", ()):
+        title, _, value = fact["text"].partition("\n")
+        yield Piece(kind="fact", title=title.strip("*:"), text=value)
+    if "accessory" in block:
+        yield _read_button(block["accessory"])
+
+
+def _read_button(element: Mapping[str, Any]) -> Piece:
+    return Piece(kind="button", text=element.get("text", {}).get("text", ""), url=element.get("url", ""))

@@ -1,0 +1,291 @@
+"""The sandbox: every provider on loopback, a script that tells them what to do, and an inbox of what arrived.
+
+All servers run on one event loop in one thread of their own. Each provider has a door (a port); ``refuse`` shuts it.
+"""
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import quote
+
+from notifyflow.sandbox import page
+from notifyflow.sandbox.aws import AmazonDesk
+from notifyflow.sandbox.desk import Desk
+from notifyflow.sandbox.http import Answer, Handler, Request, Silence, as_json, serve
+from notifyflow.sandbox.inbox import Inbox
+from notifyflow.sandbox.playbook import Playbook
+from notifyflow.sandbox.script import Kind, Reaction
+from notifyflow.sandbox.slack import HOOKS, SlackDesk
+from notifyflow.sandbox.smtp import MailServer
+from notifyflow.sandbox.teams import TeamsDesk, workflow_path
+from notifyflow.sandbox.twilio import TwilioDesk
+
+# Known to everybody, and of no use anywhere else.
+ACCOUNT_SID = "AC" + "5a" * 16
+AUTH_TOKEN = "sandbox-auth-token"  # noqa: S105
+SECRET_KEY = "sandbox-secret-key-that-everybody-knows"  # noqa: S105
+BOT_TOKEN = "xoxb-sandbox"  # noqa: S105
+ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIASANDBOX000000000", "sandbox-secret-access-key"
+REGION = "eu-central-1"
+SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
+MAIL_FROM = "notifyflow@sandbox.example"
+
+# The doors in the order of their ports, and which channels come through each.
+_DOORS = ("page", "smtp", "twilio", "slack", "teams", "aws")
+_DOORS_OF: Mapping[str, tuple[str, ...]] = {
+    "slack": ("slack",),
+    "teams": ("teams",),
+    "push": ("aws",),
+    "sms": ("twilio",),
+    "voice": ("twilio",),
+}
+
+
+def _http(handler: Handler) -> Callable[[], asyncio.BaseProtocol]:
+    """Make the protocol of an HTTP connection."""
+
+    def protocol() -> asyncio.BaseProtocol:
+        reader = asyncio.StreamReader()
+        return asyncio.StreamReaderProtocol(reader, partial(serve, handler))
+
+    return protocol
+
+
+class _Door:
+    """One port, which can be shut and opened again."""
+
+    def __init__(self, host: str, port: int, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        self._host = host
+        self.port = port
+        self._protocol = protocol
+        self._server: asyncio.Server | None = None
+
+    async def set_open(self, *, is_open: bool) -> None:
+        """Listen, at the same port as ever, or refuse connections."""
+        if is_open and self._server is None:
+            self._server = await asyncio.get_running_loop().create_server(self._protocol, self._host, self.port, backlog=256)
+            self.port = self._server.sockets[0].getsockname()[1]
+        elif not is_open and self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+class _Running:
+    """The thread with the event loop, from its first moment to its last."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="notifyflow-sandbox", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[None, None, None]) -> None:
+        """Have something done on the loop, and wait until it is."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def end(self) -> None:
+        """Stop the loop and join its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.get_loop().run_forever()
+
+
+class Sandbox:
+    """Stand-ins for all providers, as a context manager.
+
+    Example::
+
+        with Sandbox() as sandbox:
+            sandbox.script("slack: 500 twice, then ok")
+            with NotifyFlow(Settings.from_variables(sandbox.settings())) as flow:
+                ...
+            sandbox.inbox.wait_for(lambda message: message.channel == "slack" and message.is_accepted)
+
+    Attributes:
+        inbox: Everything that arrived.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        receipts_after_s: float = 0.2,
+        mail_over: Literal["smtp", "ses"] = "smtp",
+        login: tuple[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Say how; nothing is opened yet.
+
+        Args:
+            host: Where to listen.
+            port: Of the inbox page, with the providers at the ports that follow; 0 takes free ones.
+            receipts_after_s: How long Twilio takes from one status to the next, in seconds.
+            mail_over: What carries mail, as ``settings`` says it.
+            login: User and password that the mail server asks for; none lets everybody in.
+            tls: The mail server's certificate; it asks for STARTTLS then.
+        """
+        self.inbox = Inbox()
+        self._host = host
+        self._mail_over = mail_over
+        self._login = login
+        self._playbook = Playbook()
+        twilio = TwilioDesk(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, inbox=self.inbox, receipts_after_s=receipts_after_s)
+        desks: tuple[Desk, ...] = (twilio, SlackDesk(BOT_TOKEN), TeamsDesk(), AmazonDesk(ACCESS_KEY_ID))
+        mail_server = MailServer(self.inbox, self._play, login=login, tls=tls)
+        protocols = {desk.name: _http(partial(self._attend, desk)) for desk in desks}
+        protocols |= {"page": _http(self._show), "smtp": mail_server.protocol}
+        self._doors = {name: _Door(host, port and port + number, protocols[name]) for number, name in enumerate(_DOORS)}
+        self._running: _Running | None = None
+        self._following: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Open all doors.
+
+        Raises:
+            OSError: When a port cannot be had.
+        """
+        if self._running is None:
+            self._running = _Running()
+            try:
+                self._running.call(self._settle_doors())
+            except OSError:
+                self.stop()
+                raise
+
+    def stop(self) -> None:
+        """Shut all doors, drop what is connected, and end what was still to be called back; the inbox stays."""
+        if self._running is not None:
+            self._running.call(self._shut_doors())
+            self._running.end()
+            self._running = None
+
+    def script(self, text: str) -> None:
+        """Put a script in force; see ``docs/how-to/try-a-policy-in-the-sandbox.rst``.
+
+        Raises:
+            InvalidScript: When it cannot be read; nothing changes then.
+        """
+        self._playbook.take(text)
+        if self._running is not None:
+            self._running.call(self._settle_doors())
+
+    @property
+    def url(self) -> str:
+        """Where the inbox page is."""
+        return self._url("page")
+
+    def slack_url(self, name: str) -> str:
+        """Make the incoming webhook of a person or a channel."""
+        return self._url("slack") + HOOKS + name
+
+    def teams_url(self, name: str) -> str:
+        """Make the Workflows URL of a person or a channel."""
+        return self._url("teams") + workflow_path(name)
+
+    def push_arn(self, name: str) -> str:
+        """Make the SNS endpoint of a person's phone."""
+        return f"arn:aws:sns:{REGION}:000000000000:endpoint/GCM/sandbox/{name}"
+
+    def settings(self) -> dict[str, str]:
+        """Give every ``NOTIFYFLOW_*`` setting that leads notifyflow here; public URL and database are the caller's affair."""
+        login = f"{quote(self._login[0], safe='')}:{quote(self._login[1], safe='')}@" if self._login else ""
+        mail = {
+            "smtp": {"SMTP_URL": f"smtp://{login}{self._endpoint('smtp')}", "MAIL_FROM": MAIL_FROM},
+            "ses": {"SES_FROM": MAIL_FROM},
+        }[self._mail_over]
+        settings = {
+            "TRUSTED_ENDPOINTS": ",".join(self._endpoint(name) for name in self._doors),
+            "SECRET_KEY": SECRET_KEY,
+            "NOTICE": "sandbox",
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_ENDPOINT_URL": self._url("aws"),
+            "SNS_IS_CONFIGURED": "true",
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_SMS_FROM": SMS_FROM,
+            "TWILIO_VOICE_FROM": VOICE_FROM,
+            "TWILIO_BASE_URL": self._url("twilio"),
+            "SLACK_BOT_TOKEN": BOT_TOKEN,
+            "SLACK_BASE_URL": self._url("slack") + "/api/",
+            **mail,
+        }
+        return {f"NOTIFYFLOW_{name}": value for name, value in settings.items()}
+
+    def _endpoint(self, door: str) -> str:
+        return f"{self._host}:{self._doors[door].port}"
+
+    def _url(self, door: str) -> str:
+        return f"http://{self._endpoint(door)}"
+
+    def _play(self, channel: str, to: str) -> Reaction:
+        reaction = self._playbook.play(channel, to)
+        self._spawn(self._settle_doors())
+        return reaction
+
+    async def _settle_doors(self) -> None:
+        """Shut the doors of the channels that refuse connections, and open the others."""
+        shut = {door for channel in self._playbook.refusing() for door in self._doors_of(channel)}
+        for name, door in self._doors.items():
+            await door.set_open(is_open=name not in shut)
+
+    async def _shut_doors(self) -> None:
+        for door in self._doors.values():
+            await door.set_open(is_open=False)
+
+    def _doors_of(self, channel: str) -> tuple[str, ...]:
+        return _DOORS_OF.get(channel, ("smtp" if self._mail_over == "smtp" else "aws",))
+
+    async def _attend(self, desk: Desk, request: Request) -> Answer | Silence:
+        """Let a desk read a request, keep what it brings, and answer as the script says."""
+        arrival = desk.read(request)
+        if isinstance(arrival, Answer):
+            return arrival
+        reaction = self._play(arrival.message.channel, arrival.message.to)
+        status = ("queued" if desk.name == "twilio" else "sent") if reaction.is_accepted else "refused"
+        message = replace(arrival.message, answer=reaction.words, is_accepted=reaction.is_accepted, status=status)
+        arrival = replace(arrival, message=self.inbox.add(message))
+        if reaction.is_accepted:
+            self._spawn(desk.follow(arrival, reaction))
+        await asyncio.sleep(reaction.delay_s)
+        match reaction.kind:
+            case Kind.HANG | Kind.CUT:
+                return Silence(reaction.kind.value)
+            case Kind.GARBAGE:
+                return Answer(content_type="text/html", body="<<< garbage >>>")
+            case Kind.STATUS | Kind.CODE:
+                return desk.refuse(arrival, reaction)
+        return desk.accept(arrival)
+
+    async def _show(self, request: Request) -> Answer:
+        """Show the inbox."""
+        if request.method != "GET":
+            return Answer(status=405, body="Only GET is answered here.", headers={"Allow": "GET"})
+        match request.path:
+            case "/":
+                return Answer(content_type="text/html; charset=utf-8", body=page.render(self.inbox), headers=page.HEADERS)
+            case "/inbox.json":
+                return as_json(200, page.as_values(self.inbox))
+        return Answer(status=404, body="There is only / and /inbox.json.")
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Do something beside the answer; kept until it is done, since the loop itself holds tasks only weakly."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
