@@ -93,12 +93,12 @@ class Sqlite(Dialect):
 
     def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
         """Begin; a write takes the only write lock at once, since one taken later fails at once when somebody else has it."""
-        db.execute_sql(f"PRAGMA busy_timeout = {max(1, int(timeout_s * 1000))}")
-        db.execute_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+        execute(db, f"PRAGMA busy_timeout = {max(1, int(timeout_s * 1000))}")
+        execute(db, "BEGIN IMMEDIATE" if is_write else "BEGIN")
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Tell whether no transaction is open; a file does not go away."""
-        return not db.connection().in_transaction
+        return not _driver(db).in_transaction
 
     def judge(self, error: peewee.PeeweeException) -> Trouble:
         """Tell what an error means by SQLite's result code, whose low byte is the kind (SQLite: Result and Error Codes)."""
@@ -120,18 +120,18 @@ class Sqlite(Dialect):
 
     def now(self, db: peewee.Database) -> datetime:
         """Tell the machine's time, as SQLite sees it."""
-        return read_instant(db.execute_sql("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')").fetchone()[0] + "+00:00")
+        return read_instant(execute(db, "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')").fetchone()[0] + "+00:00")
 
     def has_table(self, db: peewee.Database, name: str) -> bool:
         """Look into the file's own list of tables."""
-        return db.execute_sql("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchone() is not None
+        return execute(db, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", name).fetchone() is not None
 
     def lock_schema(self, db: peewee.Database) -> None:
         """Nothing to do: whoever writes is alone."""
 
     def prepare(self, db: peewee.Database) -> None:
         """Turn WAL on; it stays on with the file."""
-        db.execute_sql("PRAGMA journal_mode = WAL")
+        execute(db, "PRAGMA journal_mode = WAL")
 
 
 class _PostgresDatabase(peewee.PostgresqlDatabase):
@@ -165,16 +165,16 @@ class Postgres(Dialect):
             application_name="notifyflow",
         )
         db.connect()
-        db.execute_sql("SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'")
+        execute(db, "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'")
         return db
 
     def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
         """Begin; a read sees one consistent state over all its queries."""
-        db.execute_sql("BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        execute(db, "BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Ask the driver; no round trip."""
-        return bool(db.connection().info.transaction_status == TransactionStatus.IDLE)
+        return bool(_driver(db).info.transaction_status == TransactionStatus.IDLE)
 
     def judge(self, error: peewee.PeeweeException) -> Trouble:
         """Tell what an error means by its SQLSTATE (PostgreSQL: Appendix A, Error Codes); a lost connection has none."""
@@ -197,16 +197,16 @@ class Postgres(Dialect):
 
     def now(self, db: peewee.Database) -> datetime:
         """Tell the server's time."""
-        return read_instant(db.execute_sql("SELECT clock_timestamp()").fetchone()[0])
+        return read_instant(execute(db, "SELECT clock_timestamp()").fetchone()[0])
 
     def has_table(self, db: peewee.Database, name: str) -> bool:
         """Look along the search path."""
-        return db.execute_sql("SELECT to_regclass(%s)", (name,)).fetchone()[0] is not None
+        return execute(db, "SELECT to_regclass(%s)", name).fetchone()[0] is not None
 
     def lock_schema(self, db: peewee.Database) -> None:
         """Take an advisory lock that ends with the transaction."""
-        db.execute_sql("SET LOCAL statement_timeout = 0")
-        db.execute_sql("SELECT pg_advisory_xact_lock(%s)", (self._SCHEMA_LOCK,))
+        execute(db, "SET LOCAL statement_timeout = 0")
+        execute(db, "SELECT pg_advisory_xact_lock(%s)", self._SCHEMA_LOCK)
 
 
 def dialect_for(url: str) -> Dialect:
@@ -225,6 +225,15 @@ def dialect_for(url: str) -> Dialect:
             what = f"is not a database notifyflow knows ({scheme})" if rest else "is not a URL"
             remedy = "Give sqlite:///path/to/file (three slashes and a relative path, or four) or postgresql://user@host/database"
             raise InvalidSettings((Fault("NOTIFYFLOW_DATABASE_URL", what, remedy),))
+
+
+def execute(db: peewee.Database, statement: str, *values: Any) -> Any:
+    """Run one statement in the database's own SQL."""
+    return db.execute_sql(statement, values)  # type: ignore[no-untyped-call]
+
+
+def _driver(db: peewee.Database) -> Any:
+    return db.connection()  # type: ignore[no-untyped-call]
 
 
 def _cause(error: peewee.PeeweeException) -> Any:

@@ -5,12 +5,9 @@ from collections.abc import Mapping, Sequence
 from peewee import Expression, fn
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
-from notifyflow.errors import StorageError
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import batches, row_of, select
-
-_ROWS_A_STATEMENT = 500
+from notifyflow.storage.rows import batches, first, row_of, select, the
 
 
 class Escalations(Moves):
@@ -26,10 +23,16 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        found = self._lock_escalations(EscalationRow.id == escalation_id)
-        if not found:
-            raise StorageError(f"no escalation has the id {escalation_id}")
-        return found[0]
+        return the(first(self._lock_escalations(EscalationRow.id == escalation_id)), "escalation", escalation_id)
+
+    def escalation(self, escalation_id: str) -> EscalationFacts:
+        """Read an escalation that is known to exist; not locked.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        found = self._escalations(select(EscalationFacts, EscalationRow.id == escalation_id))
+        return the(first(found), "escalation", escalation_id)
 
     def escalation(self, escalation_id: str) -> EscalationFacts:
         """Read an escalation that is known to exist, without its lock.
@@ -64,10 +67,7 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        found = self._lock_notifications(NotificationRow.id == notification_id)
-        if not found:
-            raise StorageError(f"no notification has the id {notification_id}")
-        return found[0]
+        return the(first(self._lock_notifications(NotificationRow.id == notification_id)), "notification", notification_id)
 
     def add_notifications(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
         """Store new notifications and log their births.
@@ -76,7 +76,7 @@ class Escalations(Moves):
             Those that were stored; what the escalation has on that tier and channel already is left out.
         """
         added: set[str] = set()
-        for batch in batches(facts, _ROWS_A_STATEMENT):
+        for batch in batches(facts):
             query = (
                 NotificationRow.insert_many([row_of(each) for each in batch]).on_conflict_ignore().returning(NotificationRow.id)
             )

@@ -36,7 +36,7 @@ class Inbox(Moves):
             Whether it is new: False where the provider's event stands here already.
         """
         values = {name: getattr(receipt, name) for name in _COLUMNS}
-        return self._insert_once(ReceiptRow, values | {"raw": raw, "received_at": at, "standing": Standing.WAITING})
+        return self._insert_once(ReceiptRow, values | {"body": raw, "received_at": at, "standing": Standing.WAITING})
 
     def settle_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> None:
         """Note whose attempt a receipt was about; None: nobody's, it is foreign."""

@@ -6,10 +6,9 @@ from peewee import Expression, fn
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident, IncidentState
-from notifyflow.errors import StorageError
 from notifyflow.storage.models import ContactRow, IncidentRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import row_of, said, select
+from notifyflow.storage.rows import first, row_of, said, select, the
 
 
 class Incidents(Moves):
@@ -29,10 +28,7 @@ class Incidents(Moves):
         Raises:
             StorageError: When it does not.
         """
-        incident = self._lock_one(IncidentRow.id == incident_id)
-        if incident is None:
-            raise StorageError(f"no incident has the id {incident_id}")
-        return incident
+        return the(self._lock_one(IncidentRow.id == incident_id), "incident", incident_id)
 
     def incident(self, incident_id: str) -> IncidentFacts:
         """Read an incident that is known to exist, without its lock.
@@ -44,6 +40,15 @@ class Incidents(Moves):
         if not found:
             raise StorageError(f"no incident has the id {incident_id}")
         return found[0]
+
+    def incident(self, incident_id: str) -> IncidentFacts:
+        """Read an incident that is known to exist; not locked.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        found = self._incidents(select(IncidentFacts, IncidentRow.id == incident_id))
+        return the(first(found), "incident", incident_id)
 
     def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its birth.
@@ -59,10 +64,7 @@ class Incidents(Moves):
         Raises:
             StorageError: When there is no such incident.
         """
-        content = self._content(incident_id)
-        if content is None:
-            raise StorageError(f"no incident has the id {incident_id}")
-        return content
+        return the(self._content(incident_id), "incident", incident_id)
 
     def set_content(self, incident_id: str, content: Incident) -> None:
         """Keep what was said last, in the place of what was said before."""
@@ -70,7 +72,16 @@ class Incidents(Moves):
 
     def contacts(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the contacts by recipient, in the order they were added."""
-        return self._contacts(incident_id)
+        return {contact.recipient_id: contact for contact in self._contacts(ContactRow.incident_id == incident_id)}
+
+    def contact(self, incident_id: str, recipient_id: str) -> Contact:
+        """Read the contact of a recipient whom the incident is known to have.
+
+        Raises:
+            StorageError: When it has no such recipient.
+        """
+        found = self._contacts((ContactRow.incident_id == incident_id) & (ContactRow.recipient_id == recipient_id))
+        return the(first(found), "contact of incident", incident_id)
 
     def contact(self, incident_id: str, recipient_id: str) -> Contact:
         """Read one contact that is known to exist.
@@ -95,4 +106,4 @@ class Incidents(Moves):
 
     def _lock_one(self, *where: Expression) -> IncidentFacts | None:
         query = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
-        return next(iter(self._incidents(self._locked(query))), None)
+        return first(self._incidents(self._locked(query)))

@@ -173,7 +173,7 @@ class TransitionRow(Model):
 
 
 class ReceiptRow(Model):
-    """One event of a provider, in the inbox (personal: raw)."""
+    """One event of a provider, in the inbox (personal: body)."""
 
     provider = TextField()
     event_id = TextField()
@@ -188,7 +188,7 @@ class ReceiptRow(Model):
     received_at = InstantField()
     standing = TextField()
     matched_attempt_id = TextField(null=True)
-    raw = TextField()
+    body = TextField()
 
     class Meta:
         """Where it stands."""

@@ -18,8 +18,8 @@ from notifyflow.storage.rows import MACHINES, MODELS, Rows, batches, changes
 
 M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts)
 
+_ROW_LOCK: Any = "FOR NO KEY UPDATE"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-_ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 variables
 
 
 class Moves(Rows):
@@ -53,7 +53,7 @@ class Moves(Rows):
         Raises:
             StaleRow: When somebody else moved the row first.
         """
-        model = MODELS[type(before)]
+        model: Any = MODELS[type(before)]
         changed = changes(before, after)
         if "due_at" in changed and "rung_at" not in changed:
             changed["rung_at"] = None
@@ -105,7 +105,7 @@ class Moves(Rows):
         self._insert(TransitionRow, lines)
 
     def _insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-        for batch in batches(rows, _ROWS_A_STATEMENT):
+        for batch in batches(rows):
             model.insert_many(batch).execute(self._db)
 
     def _insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
@@ -117,4 +117,4 @@ class Moves(Rows):
 
         ``FOR NO KEY UPDATE``, since the stronger lock would also stop those who only insert a row that refers to the locked one.
         """
-        return query.for_update("FOR NO KEY UPDATE", skip_locked=skips_locked) if self._db.for_update else query
+        return query if not self._db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)

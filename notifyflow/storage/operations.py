@@ -18,7 +18,7 @@ class Operations(Incidents):
 
     def lock_operations(self) -> IncidentFacts | None:
         """Lock and read the operations incident that is not resolved; there is at most one."""
-        return self._lock_one(IncidentRow.is_operations, IncidentRow.state != SQL("'RESOLVED'"))
+        return self._lock_one(IncidentRow.is_operations & (IncidentRow.state != SQL("'RESOLVED'")))
 
     def link_critical(self, escalation_id: str, operations_incident_id: str, *, reason: str, at: datetime) -> bool:
         """Link a critical failure to its operations incident, once an escalation.

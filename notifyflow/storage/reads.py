@@ -5,10 +5,9 @@ from collections import defaultdict
 from peewee import SQL, Expression, fn
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
-from notifyflow.core.model import EscalationState
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
-from notifyflow.storage.rows import Rows, select
+from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
+from notifyflow.storage.rows import Rows, first, select, the
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 
@@ -45,21 +44,19 @@ class Reads(Rows):
 
     def _newest(self, *where: Expression) -> IncidentFacts | None:
         query = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
-        return next(iter(self._incidents(query)), None)
+        return first(self._incidents(query))
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
-        content = self._content(incident.id)
-        assert content is not None  # noqa: S101 (the same row, in one consistent state)
         return IncidentStatus(
             facts=incident,
-            content=content,
+            content=the(self._content(incident.id), "incident", incident.id),
             escalations=self._escalation_statuses(incident.id),
             transitions=self._transitions(incident.id),
             operations_key=self._operations_key(incident.id),
         )
 
     def _escalation_statuses(self, incident_id: str) -> tuple[EscalationStatus, ...]:
-        contacts = self._contacts(incident_id)
+        contacts = {contact.recipient_id: contact for contact in self._contacts(ContactRow.incident_id == incident_id)}
         places = {recipient_id: place for place, recipient_id in enumerate(contacts)}
         escalations = self._escalations(select(EscalationFacts, EscalationRow.incident_id == incident_id))
         is_news = NotificationRow.tier.is_null()

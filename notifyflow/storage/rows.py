@@ -12,6 +12,7 @@ from peewee import Database, Expression, Model, Query, Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Contact, Incident
+from notifyflow.errors import StorageError
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
 
 F = TypeVar("F")
@@ -27,6 +28,7 @@ MACHINES: Mapping[type, str] = {IncidentFacts: "incident", EscalationFacts: "esc
 _COLUMNS: Mapping[type, tuple[str, ...]] = {
     facts: tuple(field.name for field in fields(facts) if field.name != "attempts") for facts in MODELS
 }
+_ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 variables and PostgreSQL's 65,535
 _SAID = ("title", "body", "severity", "source", "url", "labels", "occurred_at")
 
 
@@ -68,15 +70,9 @@ class Rows:
                 found[row["notification_id"]].append(AttemptFacts(**row))
         return found
 
-    def _contacts(self, incident_id: str, recipient_id: str | None = None) -> dict[str, Contact]:
-        query = (
-            ContactRow.select(ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
-            .where(ContactRow.incident_id == incident_id)
-            .order_by(ContactRow.position)
-        )
-        if recipient_id is not None:
-            query = query.where(ContactRow.recipient_id == recipient_id)
-        return {row["recipient_id"]: Contact(**row) for row in self._rows(query)}
+    def _contacts(self, where: Expression) -> list[Contact]:
+        columns = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
+        return [Contact(**row) for row in self._rows(ContactRow.select(*columns).where(where).order_by(ContactRow.position))]
 
     def _content(self, incident_id: str) -> Incident | None:
         columns = [getattr(IncidentRow, f"said_{name}").alias(name) for name in _SAID]
@@ -107,6 +103,22 @@ def said(content: Incident) -> dict[str, Any]:
     return {f"said_{name}": getattr(content, name) for name in _SAID}
 
 
-def batches(rows: Sequence[F], size: int) -> Iterable[Sequence[F]]:
+def batches(rows: Sequence[F]) -> Iterable[Sequence[F]]:
     """Cut a long list into pieces that one statement can carry."""
-    return (rows[start : start + size] for start in range(0, len(rows), size))
+    return (rows[start : start + _ROWS_A_STATEMENT] for start in range(0, len(rows), _ROWS_A_STATEMENT))
+
+
+def first(found: Sequence[F]) -> F | None:
+    """Take the first, where there is one."""
+    return found[0] if found else None
+
+
+def the(found: F | None, what: str, row_id: str) -> F:
+    """Insist on a row that is known to exist.
+
+    Raises:
+        StorageError: When it does not.
+    """
+    if found is None:
+        raise StorageError(f"there is no {what} {row_id}")
+    return found

@@ -122,7 +122,7 @@ class Store:
         self._turn = Turn()
 
     def _leave_to_parent(self) -> None:
-        """Begin anew in a forked child; what the parent opened is kept, unused and unclosed, since closing it would end it for both."""
+        """Begin anew in a forked child; what the parent opened is kept, unused: closing it would end it for the parent too."""
         self._inherited.append(self._pool)
         self._open()
 

@@ -15,7 +15,7 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IncidentState, Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import select
+from notifyflow.storage.rows import first, select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,9 @@ class Due:
 
 _QUEUED = NotificationRow.state == SQL("'QUEUED'")
 _RUNNING = AttemptRow.state == SQL("'RUNNING'")
-_IS_CALM = NotificationRow.severity != SQL("'CRITICAL'")  # false sorts before true: the urgent ones come first
+_calm = NotificationRow.severity != SQL("'CRITICAL'")  # an expression of the indexes; false sorts first
+_IS_URGENT = _calm == SQL("FALSE")
+_IS_CALM = _calm == SQL("TRUE")
 
 
 class Work(Moves):
@@ -58,9 +60,8 @@ class Work(Moves):
             CRITICAL first, then those asked for, then by ``due_at``; with their attempts.
         """
         is_due = _QUEUED & (NotificationRow.channel == channel) & (NotificationRow.due_at <= now)
-        is_urgent, is_calm = _IS_CALM == SQL("FALSE"), _IS_CALM == SQL("TRUE")
         rows: list[dict[str, Any]] = []
-        for wish in (is_urgent, is_calm & NotificationRow.id.in_(ids), is_calm):
+        for wish in (_IS_URGENT, _IS_CALM & NotificationRow.id.in_(ids), _IS_CALM):
             if len(rows) < limit:
                 is_new = NotificationRow.id.not_in([row["id"] for row in rows])
                 query = select(NotificationFacts, is_due, wish, is_new).order_by(NotificationRow.due_at).limit(limit - len(rows))
@@ -87,6 +88,10 @@ class Work(Moves):
         columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
         ring = NotificationRow.update(rung_at=now).where(NotificationRow.id.in_(ids), _QUEUED).returning(*columns)
         return tuple(sorted((Due(**row) for row in self._rows(ring)), key=lambda due: due.severity is not Severity.CRITICAL))
+
+    def unring(self, ids: Sequence[str]) -> None:
+        """Take back that somebody was rung for these: nobody was, so that the next sweep rings."""
+        NotificationRow.update(rung_at=None).where(NotificationRow.id.in_(ids), _QUEUED).execute(self._db)
 
     def expired_leases(self, *, now: datetime, limit: int) -> tuple[Home, ...]:
         """Find running attempts whose lease is over, the oldest first; not locked."""
@@ -132,17 +137,17 @@ class Work(Moves):
 
     def home(self, attempt_id: str) -> Home | None:
         """Find where an attempt lives; not locked."""
-        return next(iter(self._homes(AttemptRow.id == attempt_id, limit=1)), None)
+        return first(self._homes(AttemptRow.id == attempt_id, limit=1))
 
     def home_by_reference(self, provider: str, provider_ref: str) -> Home | None:
         """Find where the attempt lives that a provider knows by an id of its own; not locked."""
         is_it = (
             (AttemptRow.provider == provider) & (AttemptRow.provider_ref == provider_ref) & (AttemptRow.provider_ref != SQL("''"))
         )
-        return next(iter(self._homes(is_it, limit=1)), None)
+        return first(self._homes(is_it, limit=1))
 
     def _unlocked_ids(self, is_wanted: Expression, order: Field, limit: int) -> list[str]:
-        query = NotificationRow.select(NotificationRow.id).where(is_wanted).order_by(_IS_CALM, order).limit(limit)
+        query = NotificationRow.select(NotificationRow.id).where(is_wanted).order_by(_calm, order).limit(limit)
         return [row["id"] for row in self._rows(self._locked(query, skips_locked=True))]
 
     def _homes(self, is_wanted: Expression, *, limit: int, order: Field = AttemptRow.started_at) -> tuple[Home, ...]:

@@ -1,1 +1,1 @@
-"""Real servers for tests, on loopback and free ports, in folders of their own; each is a context manager that stops what it started."""
+"""Real servers for tests, on loopback, free ports and in folders of their own; context managers that stop what they started."""

@@ -8,7 +8,7 @@ from types import ModuleType
 from peewee import Database
 
 from notifyflow.errors import SchemaMismatch
-from notifyflow.storage.dialects import Dialect
+from notifyflow.storage.dialects import Dialect, execute
 from notifyflow.storage.migrations import v0001_initial
 
 MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial,)
@@ -31,7 +31,7 @@ def upgrade(db: Database, dialect: Dialect) -> int:
     missing = MIGRATIONS[judge(db, dialect) :]
     for migration in missing:
         for statement in migration.STATEMENTS:
-            db.execute_sql(statement.format(**dialect.types))
+            execute(db, statement.format(**dialect.types))
     if missing:
         _write_version(db, dialect, missing[-1])
     return len(missing)
@@ -45,7 +45,7 @@ def judge(db: Database, dialect: Dialect) -> int:
     """
     if not dialect.has_table(db, "notifyflow_schema"):
         return 0
-    found, oldest = db.execute_sql("SELECT version, oldest FROM notifyflow_schema").fetchone()
+    found, oldest = execute(db, "SELECT version, oldest FROM notifyflow_schema").fetchone()
     if oldest > WANTED:
         raise SchemaMismatch(found, WANTED, oldest, _TOO_OLD)
     return int(found)
@@ -64,6 +64,6 @@ def check(db: Database, dialect: Dialect) -> None:
 
 def _write_version(db: Database, dialect: Dialect, migration: ModuleType) -> None:
     if not dialect.has_table(db, "notifyflow_schema"):
-        db.execute_sql("CREATE TABLE notifyflow_schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)")
-        db.execute_sql("INSERT INTO notifyflow_schema (version, oldest) VALUES (0, 0)")
-    db.execute_sql(f"UPDATE notifyflow_schema SET version = {int(migration.VERSION)}, oldest = {int(migration.OLDEST)}")  # noqa: S608 (two integers of ours)
+        execute(db, "CREATE TABLE notifyflow_schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)")
+        execute(db, "INSERT INTO notifyflow_schema (version, oldest) VALUES (0, 0)")
+    execute(db, f"UPDATE notifyflow_schema SET version = {int(migration.VERSION)}, oldest = {int(migration.OLDEST)}")  # noqa: S608 (two integers of ours)

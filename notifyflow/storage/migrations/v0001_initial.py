@@ -38,7 +38,10 @@ STATEMENTS = (
     """,
     # one unresolved incident a key, one open operations incident
     "CREATE UNIQUE INDEX notifyflow_incident_key ON notifyflow_incident (key) WHERE state <> 'RESOLVED'",
-    "CREATE UNIQUE INDEX notifyflow_incident_operations ON notifyflow_incident (is_operations) WHERE is_operations AND state <> 'RESOLVED'",
+    """
+    CREATE UNIQUE INDEX notifyflow_incident_operations ON notifyflow_incident (is_operations)
+        WHERE is_operations AND state <> 'RESOLVED'
+    """,
     "CREATE INDEX notifyflow_incident_newest ON notifyflow_incident (key, opened_at, id)",
     "CREATE INDEX notifyflow_incident_seen ON notifyflow_incident (last_seen_at, id)",
     "CREATE INDEX notifyflow_incident_round ON notifyflow_incident (round_at) WHERE round_at IS NOT NULL",
@@ -99,10 +102,19 @@ STATEMENTS = (
     )
     """,
     # claiming: the urgent ones of a channel first, then by the time they became due
-    "CREATE INDEX notifyflow_notification_claim ON notifyflow_notification (channel, (severity <> 'CRITICAL'), due_at) WHERE state = 'QUEUED'",
+    """
+    CREATE INDEX notifyflow_notification_claim ON notifyflow_notification (channel, (severity <> 'CRITICAL'), due_at)
+        WHERE state = 'QUEUED'
+    """,
     # sweeping: those never rung for, and those rung for long ago
-    "CREATE INDEX notifyflow_notification_unrung ON notifyflow_notification ((severity <> 'CRITICAL'), due_at) WHERE state = 'QUEUED' AND rung_at IS NULL",
-    "CREATE INDEX notifyflow_notification_rung ON notifyflow_notification ((severity <> 'CRITICAL'), rung_at) WHERE state = 'QUEUED' AND rung_at IS NOT NULL",
+    """
+    CREATE INDEX notifyflow_notification_unrung ON notifyflow_notification ((severity <> 'CRITICAL'), due_at)
+        WHERE state = 'QUEUED' AND rung_at IS NULL
+    """,
+    """
+    CREATE INDEX notifyflow_notification_rung ON notifyflow_notification ((severity <> 'CRITICAL'), rung_at)
+        WHERE state = 'QUEUED' AND rung_at IS NOT NULL
+    """,
     """
     CREATE TABLE notifyflow_attempt (
         id TEXT NOT NULL PRIMARY KEY,
@@ -161,7 +173,7 @@ STATEMENTS = (
         received_at {instant} NOT NULL,
         standing TEXT NOT NULL,
         matched_attempt_id TEXT REFERENCES notifyflow_attempt (id),
-        raw TEXT NOT NULL,
+        body TEXT NOT NULL,
         PRIMARY KEY (provider, event_id)
     )
     """,
