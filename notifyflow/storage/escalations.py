@@ -34,17 +34,6 @@ class Escalations(Moves):
         found = self._escalations(select(EscalationFacts, EscalationRow.id == escalation_id))
         return the(first(found), "escalation", escalation_id)
 
-    def escalation(self, escalation_id: str) -> EscalationFacts:
-        """Read an escalation that is known to exist, without its lock.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        found = self._escalations(select(EscalationFacts, EscalationRow.id == escalation_id))
-        if not found:
-            raise StorageError(f"no escalation has the id {escalation_id}")
-        return found[0]
-
     def last_round(self, incident_id: str, recipient_id: str) -> int:
         """Tell the number of a recipient's newest round; 0 where there was none."""
         rounds = EscalationRow.select(fn.MAX(EscalationRow.round)).where(

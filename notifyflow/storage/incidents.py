@@ -31,17 +31,6 @@ class Incidents(Moves):
         return the(self._lock_one(IncidentRow.id == incident_id), "incident", incident_id)
 
     def incident(self, incident_id: str) -> IncidentFacts:
-        """Read an incident that is known to exist, without its lock.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        found = self._incidents(select(IncidentFacts, IncidentRow.id == incident_id))
-        if not found:
-            raise StorageError(f"no incident has the id {incident_id}")
-        return found[0]
-
-    def incident(self, incident_id: str) -> IncidentFacts:
         """Read an incident that is known to exist; not locked.
 
         Raises:
@@ -82,17 +71,6 @@ class Incidents(Moves):
         """
         found = self._contacts((ContactRow.incident_id == incident_id) & (ContactRow.recipient_id == recipient_id))
         return the(first(found), "contact of incident", incident_id)
-
-    def contact(self, incident_id: str, recipient_id: str) -> Contact:
-        """Read one contact that is known to exist.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        found = self._contacts(incident_id, recipient_id)
-        if recipient_id not in found:
-            raise StorageError(f"incident {incident_id} has no recipient {recipient_id}")
-        return found[recipient_id]
 
     def put_contact(self, incident_id: str, contact: Contact) -> None:
         """Keep a contact; a known recipient keeps the place in the order."""
