@@ -201,6 +201,18 @@ class ProgramMissing(NotifyflowError):
         self.program = program
 
 
+class PortTaken(NotifyflowError):
+    """Raised when a server cannot listen where it was told to.
+
+    Attributes:
+        port: The port.
+    """
+
+    def __init__(self, port: int, reason: str) -> None:
+        super().__init__(f"nothing can listen on port {port}: {reason}. Use another with --port; 0 takes a free one.")
+        self.port = port
+
+
 class ProviderError(NotifyflowError):
     """Raised when a provider did not accept an attempt.
 
