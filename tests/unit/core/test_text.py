@@ -1,0 +1,88 @@
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyflow.core import text
+from tests import strategies
+
+
+@given(strategies.any_text)
+def test_clean_text_can_stand_in_xml_utf_8_and_a_database(given_text: str) -> None:
+    cleaned = text.clean(given_text)
+    element = ET.Element("say")
+    element.text = cleaned
+    assert ET.fromstring(ET.tostring(element, encoding="utf-8")).text == (cleaned or None)
+    assert "\0" not in cleaned
+    assert text.clean(cleaned) == cleaned
+
+
+@given(strategies.any_text)
+def test_one_line_is_one_line(given_text: str) -> None:
+    line = text.one_line(given_text)
+    assert len(line.splitlines()) <= 1
+    assert line == line.strip()
+    assert "  " not in line
+
+
+def test_line_ends_and_blanks_are_tidied() -> None:
+    assert text.one_line(" disk\r\n full\x00\tnow ") == "disk full� now"
+    assert text.paragraphs("\n\na \r\nb\x0bc\n\n  d\n\n") == "a\nb\nc\n\n  d"
+
+
+@given(strategies.any_text, st.integers(1, 50))
+def test_cut_text_is_short_enough_and_ends_with_a_whole_word_or_none_fits(given_text: str, limit: int) -> None:
+    short = text.cut(given_text, limit)
+    assert len(short) <= limit
+    assert short == given_text or short.endswith("…")
+    assert given_text.startswith(short.removesuffix("…"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "short"),
+    [(12, "the db fails"), (11, "the db…"), (7, "the db…"), (6, "the…"), (3, "th…"), (1, "…")],
+)
+def test_words_are_kept_whole(limit: int, short: str) -> None:
+    assert text.cut("the db fails", limit) == short
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 m"),
+        (7 * 60 + 59, "7 m"),
+        (3_600, "1 h 00 m"),
+        (7_380, "2 h 03 m"),
+        (180_000, "50 h 00 m"),
+    ],
+)
+def test_a_duration_is_said_in_whole_minutes(seconds: float, said: str) -> None:
+    assert text.duration(timedelta(seconds=seconds)) == said
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("UTC", "Wed 25 Nov 2026, 02:14 UTC"),
+        ("Europe/Berlin", "Wed 25 Nov 2026, 03:14 CET"),
+        ("America/Sao_Paulo", "Tue 24 Nov 2026, 23:14 UTC-03"),
+    ],
+)
+def test_an_instant_is_said_with_its_zone(zone: str, said: str) -> None:
+    assert text.instant(datetime(2026, 11, 25, 2, 14, tzinfo=UTC).astimezone(ZoneInfo(zone))) == said
+
+
+def test_something_personal_is_shown_by_its_beginning_and_length() -> None:
+    assert text.masked("+15550001234") == "'+15…' (12 characters)"
+    assert text.masked("12") == "'…' (2 characters)"
+    assert text.masked("\x1b[31mred") == "'\\x1b[…' (8 characters)"
+
+
+def test_a_long_value_is_quoted_in_part() -> None:
+    assert text.quoted(5) == "5"
+    assert len(text.quoted("x" * 1_000_000)) == 80
