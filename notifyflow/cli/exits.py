@@ -8,6 +8,7 @@ from notifyflow.errors import (
     InvalidInput,
     NotFound,
     NotifyflowError,
+    PortTaken,
     ProgramMissing,
     RecipientNotFound,
     StorageError,
@@ -29,7 +30,7 @@ class Exit(IntEnum):
     OK = 0, "It was done."
     UNTOLD = 1, "It was tried, and somebody was not reached, or something was not as it was told."
     BAD_INPUT = 2, "What was given cannot be accepted; nothing was stored."
-    UNAVAILABLE = 3, "The database, the broker or a tool that is needed is not there; try again when it is."
+    UNAVAILABLE = 3, "The database, the broker, a port or a program that is needed cannot be had; try again when it can."
     INTERRUPTED = 130, "It was interrupted by Ctrl-C; what was accepted stays accepted."
 
 
@@ -38,7 +39,7 @@ def code_of(error: NotifyflowError) -> Exit:
     match error:
         case InvalidInput() | NotFound() | RecipientNotFound() | IncidentResolved():
             return Exit.BAD_INPUT
-        case StorageError() | BrokerUnavailable() | ProgramMissing():
+        case StorageError() | BrokerUnavailable() | ProgramMissing() | PortTaken():
             return Exit.UNAVAILABLE
         case _:
             return Exit.UNTOLD

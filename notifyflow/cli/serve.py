@@ -1,21 +1,27 @@
-"""The commands that stay: the web service, the whole in one process, and the stand-ins for the providers."""
+"""The commands that stay: everything in one process, the web service alone, the stand-ins for the providers; and the demo."""
 
-from typing import Annotated
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from notifyflow.cli import screen
+from notifyflow.errors import PortTaken
 
+if TYPE_CHECKING:
+    from notifyflow.app import NotifyFlow
+
+T = TypeVar("T")
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(demo)
-    app.command()(up)
-    app.command()(web)
-    app.command()(sandbox)
+    for command in (demo, up, web, sandbox):
+        app.command()(command)
 
 
 def demo() -> None:
@@ -26,29 +32,55 @@ def demo() -> None:
 
 
 def up(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run everything in one process: web, delivery and sweeper."""
-    from notifyflow.app import NotifyFlow
-
-    with NotifyFlow.from_env() as flow:
-        flow.start()
-        _serve(flow.asgi(), host, port)
+    """Run everything in one process: web service, delivery and sweeper."""
+    _serve(host, port, lambda flow: flow.start())
 
 
 def web(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run the web service only: callbacks and acknowledgement links; workers deliver."""
+    """Run the web service alone: callbacks and acknowledgement links; workers deliver."""
+    _serve(host, port, lambda flow: None)
+
+
+def _serve(host: str, port: int, begin: Callable[["NotifyFlow"], None]) -> None:
     from notifyflow.app import NotifyFlow
+    from notifyflow.cli import serving
 
-    with NotifyFlow.from_env() as flow:
-        _serve(flow.asgi(), host, port)
-
-
-def _serve(application: object, host: str, port: int) -> None:
-    import uvicorn
-
-    # No access log: the paths of magic links are secrets.
-    uvicorn.run(application, host=host, port=port, access_log=False, server_header=False, log_level="warning")  # type: ignore[arg-type]
+    with NotifyFlow.from_env() as flow, _taking(port, lambda: serving.listen(host, port)) as listening:
+        screen.show_faults(flow.warnings, style="yellow")
+        begin(flow)
+        screen.out.print(f"Listening on {serving.url_of(listening)}")
+        serving.serve(flow.asgi(), listening)
 
 
-def sandbox() -> None:
-    """Run local stand-ins for Twilio, Slack, Teams, SES, SNS and SMTP, with an inbox page and scripted faults."""
-    raise NotImplementedError
+def sandbox(
+    script: Annotated[list[str] | None, typer.Option(help="What they do: 'slack: 500 twice, then ok'; may be repeated.")] = None,
+    host: Host = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65530, help="Of the inbox page; the stand-ins follow. 0 takes free ones.")
+    ] = 8025,
+) -> None:
+    """Run stand-ins for Twilio, Slack, Teams, SES, SNS and SMTP, with scripted faults and an inbox page."""
+    from notifyflow.sandbox.system import Sandbox
+
+    stand_ins = Sandbox(host=host, port=port)
+    stand_ins.script("\n".join(script or ()))
+    _taking(port, stand_ins.start)
+    is_over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: is_over.set())
+    try:
+        for name, value in stand_ins.settings().items():
+            screen.out.print(f"export {name}={value}", soft_wrap=True, markup=False)
+        screen.out.print(f"# The inbox is at {stand_ins.url}. Addresses for a recipient named ada:", soft_wrap=True)
+        screen.out.print(f"#   slack {stand_ins.slack_url('ada')}\n#   teams {stand_ins.teams_url('ada')}", soft_wrap=True)
+        screen.out.print(f"#   push  {stand_ins.push_arn('ada')}", soft_wrap=True)
+        is_over.wait()
+    finally:
+        stand_ins.stop()
+
+
+def _taking(port: int, take: Callable[[], T]) -> T:
+    try:
+        return take()
+    except OSError as error:
+        raise PortTaken(port, error.strerror or str(error)) from None

@@ -17,6 +17,7 @@ ENDINGS = [
     (errors.SchemaMismatch(1, 2, 1, "Upgrade"), Exit.UNAVAILABLE),
     (errors.BrokerUnavailable(), Exit.UNAVAILABLE),
     (errors.ProgramMissing("dot", "Install it"), Exit.UNAVAILABLE),
+    (errors.PortTaken(80, "Permission denied"), Exit.UNAVAILABLE),
     (errors.IllegalMove("incident", "OPEN", "x"), Exit.UNTOLD),
 ]
 

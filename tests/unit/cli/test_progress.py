@@ -15,7 +15,8 @@ def moved(row_id: str, version: int, target: str) -> Transition:
 
 BEGUN = replace(OPEN, transitions=(moved("n-email", 1, "SENDING"),))
 ENDED = replace(
-    TAKEN, transitions=(*BEGUN.transitions, moved("n-email", 2, "SENT"), moved("e-ada", 2, "REACHED"), moved(INCIDENT_ID, 2, "TAKEN"))
+    TAKEN,
+    transitions=(*BEGUN.transitions, moved("n-email", 2, "SENT"), moved("e-ada", 2, "REACHED"), moved(INCIDENT_ID, 2, "TAKEN")),
 )
 
 

@@ -1,0 +1,239 @@
+"""What the demo claims to have happened, and how each sentence is checked: against the rows, the log and the stand-ins' inbox."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from notifyflow.core.facts import NotificationFacts, Transition
+from notifyflow.core.machines import MACHINES
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Word
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.sandbox.inbox import Call, Message
+from notifyflow.sandbox.script import is_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """Everything there is to be seen when the play is over.
+
+    Attributes:
+        status: The incident, read from the database.
+        operations: The operations incident; None where there is none.
+        inbox: What the stand-ins were given, taken or not.
+        linked_page: What the link in Ada's mail shows, as HTML.
+    """
+
+    status: IncidentStatus
+    operations: IncidentStatus | None
+    inbox: Sequence[Message]
+    linked_page: str
+
+    def escalation(self, who: str) -> EscalationStatus:
+        """Find what became of one recipient."""
+        return next(each for each in self.status.escalations if each.facts.recipient_id == who)
+
+    def pages(self, who: str) -> dict[str, NotificationFacts]:
+        """Find one recipient's pages by channel."""
+        return {each.channel: each for each in self.escalation(who).notifications if each.kind is Kind.PAGE}
+
+    def states(self, who: str) -> dict[str, NotificationState]:
+        """Find where one recipient's pages stand, by channel."""
+        return {channel: page.state for channel, page in self.pages(who).items()}
+
+    def codes(self, who: str, channel: str) -> list[str]:
+        """List what the provider answered to each attempt of one page."""
+        return [attempt.code for attempt in self.pages(who)[channel].attempts]
+
+    def messages(self, who: str, channel: str) -> list[Message]:
+        """List what the stand-in of a channel was given for one recipient."""
+        address = self.escalation(who).contact.addresses.get(channel, "")
+        return [each for each in self.inbox if each.channel == channel and is_for(address, each.to)]
+
+    def log(self, row_id: str) -> list[Transition]:
+        """Give the log of one row, in order."""
+        return sorted((move for move in self.status.transitions if move.row_id == row_id), key=lambda move: move.version)
+
+    def opened_after_failures(self, who: str, tier: int) -> list[int]:
+        """Tell for each opening of a tier how many pages of the tier before it had FAILED by then."""
+        before = [page for page in self.pages(who).values() if page.tier == tier - 1]
+        failed_at = [move.at for page in before for move in self.log(page.id) if move.target == NotificationState.FAILED]
+        openings = [move for move in self.log(self.escalation(who).facts.id) if move.event == "tier_opened"]
+        return [sum(at <= move.at for at in failed_at) for move in openings if move.detail.get("tier") == str(tier)]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One sentence, and how it is checked."""
+
+    sentence: str
+    is_true: Callable[[Witness], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is told about one recipient."""
+
+    who: str
+    told: str
+    claims: tuple[Claim, ...]
+
+
+S = NotificationState
+
+
+def _arrived_once(witness: Witness, who: str, channels: Sequence[str]) -> bool:
+    title = witness.status.content.title
+    for channel in channels:
+        (attempt,) = witness.pages(who)[channel].attempts
+        taken = [each for each in witness.messages(who, channel) if each.is_accepted and each.attempt_id == attempt.id]
+        if len(taken) != 1 or title not in taken[0].text:
+            return False
+    return True
+
+
+def _was_told_the_news(witness: Witness, who: str, channel: str) -> bool:
+    news = [each for each in witness.escalation(who).notifications if each.kind is Kind.NEWS and each.channel == channel]
+    return [each.state for each in news] == [S.SENT] and any(
+        "Chloe took it" in each.text for each in witness.messages(who, channel)
+    )
+
+
+def _heard_on_the_phone(witness: Witness) -> bool:
+    calls = [each.content for each in witness.messages("chloe", "voice") if isinstance(each.content, Call)]
+    return len(calls) > 1 and [call.key for call in calls] == [""] * (len(calls) - 1) + ["1"]
+
+
+def _was_pressed_by_a_human(witness: Witness) -> bool:
+    last = witness.pages("chloe")["voice"].attempts[-1]
+    return (last.word, last.evidence) == (Word.DELIVERED, Evidence.HUMAN)
+
+
+def _was_taken_by_chloe(witness: Witness) -> bool:
+    facts = witness.status.facts
+    return (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "chloe", "key")
+
+
+def _operations_were_told(witness: Witness) -> bool:
+    if witness.operations is None or witness.status.operations_key != witness.operations.facts.key:
+        return False
+    mails = [each for each in witness.inbox if each.channel == "email" and each.to == "operations@example.com"]
+    return len(mails) == 1 and mails[0].is_accepted and "dan" in mails[0].text
+
+
+def _is_critical_alone(witness: Witness) -> bool:
+    return [each.facts.recipient_id for each in witness.status.escalations if each.facts.critical_at is not None] == ["dan"]
+
+
+def _rows(status: IncidentStatus) -> Iterator[tuple[str, str, str]]:
+    yield "incident", status.facts.id, status.facts.state
+    for escalation in status.escalations:
+        yield "escalation", escalation.facts.id, escalation.facts.state
+        for each in escalation.notifications:
+            yield "notification", each.id, each.state
+
+
+def _log_replays(witness: Witness) -> bool:
+    for machine, row_id, state in _rows(witness.status):
+        table, moves = MACHINES[machine].table, witness.log(row_id)
+        if not moves or moves[0].target not in table.births or moves[-1].target != state:
+            return False
+        if any(
+            this.source != last.target or this.target not in table.targets(this.source, this.event)
+            for last, this in pairwise(moves)
+        ):
+            return False
+    return True
+
+
+def _nothing_was_taken_twice(witness: Witness) -> bool:
+    taken = [each.attempt_id for each in witness.inbox if each.is_accepted]
+    return all(taken) and len(taken) == len(set(taken))
+
+
+SCENES = (
+    Scene(
+        "ada",
+        "is reached at once, on every primary channel.",
+        (
+            Claim("Mail, Slack and Teams took the page", lambda w: set(w.states("ada").values()) == {S.SENT}),
+            Claim(
+                "each at its first attempt, and it arrived once", lambda w: _arrived_once(w, "ada", ("email", "slack", "teams"))
+            ),
+            Claim("nobody texted or rang her", lambda w: not w.messages("ada", "sms") and not w.messages("ada", "voice")),
+            Claim("her mail said later that Chloe took it", lambda w: _was_told_the_news(w, "ada", "email")),
+            Claim(
+                "the link in her mail shows who has it, and has no button any more",
+                lambda w: "Chloe has it." in w.linked_page and "<button" not in w.linked_page,
+            ),
+        ),
+    ),
+    Scene(
+        "ben",
+        "loses both primary channels to broken providers, and gets a text.",
+        (
+            Claim("Slack answered 500 three times: FAILED", lambda w: w.codes("ben", "slack") == ["500"] * 3),
+            Claim("Teams answered 503 three times: FAILED", lambda w: w.codes("ben", "teams") == ["503"] * 3),
+            Claim(
+                "the second failure opened the SMS tier, once and not before", lambda w: w.opened_after_failures("ben", 2) == [2]
+            ),
+            Claim("the text arrived once", lambda w: _arrived_once(w, "ben", ("sms",))),
+            Claim(
+                "Twilio's signed receipt made it DELIVERED",
+                lambda w: (
+                    [move.event for move in w.log(w.pages("ben")["sms"].id)][-1] == "delivery_heard"
+                    and w.states("ben") == {"slack": S.FAILED, "teams": S.FAILED, "sms": S.DELIVERED}
+                ),
+            ),
+        ),
+    ),
+    Scene(
+        "chloe",
+        "has unsubscribed from texts; her phone rings until she takes it.",
+        (
+            Claim(
+                "mail and Slack refused her address for good, at the first attempt",
+                lambda w: all(len(w.codes("chloe", each)) == 1 for each in ("email", "slack")),
+            ),
+            Claim("the text was refused for good (21610) and not tried again", lambda w: w.codes("chloe", "sms") == ["21610"]),
+            Claim("that failure opened the voice tier, once", lambda w: w.opened_after_failures("chloe", 3) == [1]),
+            Claim("nobody answered at first; then she pressed 1", _heard_on_the_phone),
+            Claim("only the key made the call DELIVERED", _was_pressed_by_a_human),
+            Claim("the incident is hers: ACKNOWLEDGED by chloe, by key", _was_taken_by_chloe),
+        ),
+    ),
+    Scene(
+        "dan",
+        "cannot be reached in any way, and operations is told.",
+        (
+            Claim(
+                "mail, Teams, text and call all FAILED",
+                lambda w: w.states("dan") == dict.fromkeys(("email", "teams", "sms", "voice"), S.FAILED),
+            ),
+            Claim(
+                "the text was accepted, and a later receipt (30006) took that back", lambda w: w.codes("dan", "sms") == ["30006"]
+            ),
+            Claim("his escalation was EXHAUSTED", lambda w: _was_in(w, "dan", EscalationState.EXHAUSTED)),
+            Claim("it is the one critical failure", _is_critical_alone),
+            Claim("operations got one mail that names him", _operations_were_told),
+        ),
+    ),
+    Scene(
+        "eve",
+        "is still waiting for a busy Slack when Chloe takes it.",
+        (
+            Claim("Slack asked for a minute, once (429)", lambda w: w.codes("eve", "slack") == ["429"]),
+            Claim("the acknowledgement cancelled what was queued", lambda w: w.states("eve") == {"slack": S.CANCELLED}),
+        ),
+    ),
+)
+"""The five stories."""
+
+WHOLE = (
+    Claim("every row's log, replayed through its machine, ends in the row's state", _log_replays),
+    Claim("no page was taken twice by any provider", _nothing_was_taken_twice),
+)
+"""What holds for all of them."""
+
+
+def _was_in(witness: Witness, who: str, state: EscalationState) -> bool:
+    return any(move.target == state for move in witness.log(witness.escalation(who).facts.id))

@@ -1,0 +1,80 @@
+"""Tells the story: live while it happens on a terminal, then scene by scene, with a mark beside each checked sentence."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.text import Text
+
+from notifyflow.cli.demo import claims, stage
+from notifyflow.cli.demo.claims import Claim, Witness
+from notifyflow.cli.demo.timeline import timeline
+from notifyflow.cli.exits import Exit
+from notifyflow.cli.picture import picture
+from notifyflow.core.views import IncidentStatus
+
+_INTRODUCTION = """\
+One incident, five people, and providers that misbehave. Everything here is real but the providers: rows in SQLite,
+worker threads, HTTP, SMTP, signed callbacks. The policy is `default` with delays of seconds instead of minutes.
+"""
+
+
+def run(console: Console) -> Exit:
+    """Play, tell and check.
+
+    Returns:
+        OK only if every sentence is true.
+    """
+    began = time.monotonic()
+    console.print(Rule(Text("notifyflow demo", "bold")))
+    console.print(_INTRODUCTION, style="dim")
+    with stage.stage() as on, _showing(console) as show:
+        witness = stage.play(on, show)
+    told = [_tell_scene(console, scene, witness) for scene in claims.SCENES]
+    console.print(Rule(Text("and for all of them", "bold"), align="left", style="dim"))
+    told.append(_check(console, claims.WHOLE, witness))
+    true, all_ = sum(true for true, _ in told), sum(count for _, count in told)
+    took = f"{time.monotonic() - began:.1f} s"
+    if true < all_:
+        console.print(Text(f"\n✘ {all_ - true} of {all_} sentences are not true. ({took})", "bold red"))
+        return Exit.UNTOLD
+    console.print(
+        Text(f"\n✔ {true} sentences, each checked against the rows, the log and the inbox: all true. ({took})", "bold green")
+    )
+    return Exit.OK
+
+
+@contextmanager
+def _showing(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda status: live.update(picture(status), refresh=True)
+
+
+def _tell_scene(console: Console, scene: claims.Scene, witness: Witness) -> tuple[int, int]:
+    escalation = witness.escalation(scene.who)
+    console.print(Rule(Text(f"{escalation.contact.name} {scene.told}", "bold"), align="left", style="dim"))
+    console.print(Group(Padding(timeline(witness.status, escalation), (0, 0, 1, 2))))
+    return _check(console, scene.claims, witness)
+
+
+def _check(console: Console, sentences: Iterable[Claim], witness: Witness) -> tuple[int, int]:
+    """Check and tell some sentences; how many are true, and how many there are."""
+    verdicts = [(claim, _is_true(claim, witness)) for claim in sentences]
+    for claim, is_true in verdicts:
+        console.print(Text.assemble(("  ✔ ", "bold green") if is_true else ("  ✘ ", "bold red"), claim.sentence))
+    console.print()
+    return sum(is_true for _, is_true in verdicts), len(verdicts)
+
+
+def _is_true(claim: Claim, witness: Witness) -> bool:
+    try:
+        return claim.is_true(witness)
+    except (LookupError, ValueError):  # what the sentence speaks of is not even there
+        return False

@@ -1,0 +1,73 @@
+"""What happened to one recipient, moment by moment, as the transition log has it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from notifyflow.cli.screen import plain
+from notifyflow.core.facts import NotificationFacts, Transition
+from notifyflow.core.model import Kind
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+
+_GOOD, _BAD, _WAITING, _QUIET = "green", "red", "yellow", "dim"
+_STYLES = {
+    "SENT": _GOOD,
+    "DELIVERED": f"bold {_GOOD}",
+    "REACHED": f"bold {_GOOD}",
+    "ACKNOWLEDGED": f"bold {_GOOD}",
+    "FAILED": _BAD,
+    "EXHAUSTED": f"bold {_BAD}",
+    "QUEUED": _WAITING,
+    "ACTIVE": _WAITING,
+    "CANCELLED": _QUIET,
+}
+_SILENT = frozenset({"claimed", "queued", "started"})
+
+
+def timeline(status: IncidentStatus, escalation: EscalationStatus) -> Table:
+    """Draw what happened to one recipient: when, over which channel, what, and where that led."""
+    rows = {each.id: each for each in escalation.notifications}
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", style=_QUIET, no_wrap=True)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    table.add_column(no_wrap=True)
+    for move in _moves(status, escalation):
+        row = rows.get(move.row_id)
+        style = _STYLES.get(move.target, "")
+        table.add_row(
+            _after(escalation.facts.started_at, move.at), _where(row), _what(move, escalation), Text(move.target, style)
+        )
+    return table
+
+
+def _moves(status: IncidentStatus, escalation: EscalationStatus) -> Iterator[Transition]:
+    mine = {escalation.facts.id, *(each.id for each in escalation.notifications)}
+    for move in status.transitions:
+        is_told = move.source != move.target or move.event == "tier_opened"
+        if move.row_id in mine and is_told and move.event not in _SILENT:
+            yield move
+
+
+def _after(start: datetime, at: datetime) -> str:
+    return f"+{(at - start).total_seconds():.2f} s"
+
+
+def _where(row: NotificationFacts | None) -> str:
+    if row is None:
+        return ""
+    return row.channel if row.kind is Kind.PAGE else f"{row.channel} (news)"
+
+
+def _what(move: Transition, escalation: EscalationStatus) -> Text:
+    said = move.event.replace("_", " ")
+    if move.event == "tier_opened" and move.detail.get("tier", "").isdigit():
+        said = f"tier opened: {escalation.facts.policy.tiers[int(move.detail['tier']) - 1].name}"
+    reason, code = move.detail.get("reason", ""), move.detail.get("code", "")
+    if reason:
+        said += f": {reason}"
+    if code and code not in said:
+        said += f" ({code})"
+    return Text(plain(said))
