@@ -109,47 +109,56 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: Annotated[SecretStr, _be_url("sqlite", "postgresql")] = Field(
-        SecretStr("sqlite:///notifyflow.db"), description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+        default=SecretStr("sqlite:///notifyflow.db"), description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
     )
     broker_url: Annotated[SecretStr, _be_url("memory", "redis", "rediss")] = Field(
-        SecretStr("memory://"), description="memory:// (this process delivers), redis://HOST:PORT/NUMBER or rediss://…"
+        default=SecretStr("memory://"), description="memory:// (this process delivers), redis://HOST:PORT/NUMBER or rediss://…"
     )
-    public_url: WebUrl | None = Field(None, description="the http(s) URL at which the world reaches the web service")
+    public_url: WebUrl | None = Field(default=None, description="the http(s) URL at which the world reaches the web service")
     secret_key: Keys = Field(
-        (), description=f"one or more texts of {_SHORTEST_KEY} characters or more; the first signs links, all are accepted"
+        default=(),
+        description=f"one or more texts of {_SHORTEST_KEY} characters or more; the first signs links, all are accepted",
     )
-    policies: File | None = Field(None, description="a TOML file of named policies")
-    templates: Folder | None = Field(None, description="a folder with message templates of your own")
-    ops_recipients: str | None = Field(None, description="a JSON list of recipients, or a file that holds one")
+    policies: File | None = Field(default=None, description="a TOML file of named policies")
+    templates: Folder | None = Field(default=None, description="a folder with message templates of your own")
+    ops_recipients: str | None = Field(default=None, description="a JSON list of recipients, or a file that holds one")
     https_proxy: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
-        None, description="the http(s) URL of the proxy through which providers are reached"
+        default=None, description="the http(s) URL of the proxy through which providers are reached"
     )
-    ca_bundle: File | None = Field(None, description="a PEM file of the authorities to trust instead of the usual ones")
-    trusted_endpoints: Endpoints = Field((), description="host:port of endpoints that may be http, private or on other hosts")
-    notice: str = Field("", description="a few words that every message shows")
+    ca_bundle: File | None = Field(default=None, description="a PEM file of the authorities to trust instead of the usual ones")
+    trusted_endpoints: Endpoints = Field(
+        default=(), description="host:port of endpoints that may be http, private or on other hosts"
+    )
+    notice: str = Field(default="", description="a few words that every message shows")
 
-    smtp_url: SecretStr | None = Field(None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")
-    mail_from: str | None = Field(None, description="the sender of mail over SMTP")
-    aws_region: str | None = Field(None, description="the AWS region of SES and SNS")
-    aws_access_key_id: SecretStr | None = Field(None, description="an AWS access key; the usual AWS chain where it is left out")
-    aws_secret_access_key: SecretStr | None = Field(None, description="the secret of that access key")
-    aws_endpoint_url: WebUrl | None = Field(None, description="another base URL of SES and SNS")
-    ses_from: str | None = Field(None, description="the sender of mail over SES")
-    ses_configuration_set: str | None = Field(None, description="the SES configuration set that publishes events")
+    smtp_url: SecretStr | None = Field(default=None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")
+    mail_from: str | None = Field(default=None, description="the sender of mail over SMTP")
+    aws_region: str | None = Field(default=None, description="the AWS region of SES and SNS")
+    aws_access_key_id: SecretStr | None = Field(
+        default=None, description="an AWS access key; the usual AWS chain where it is left out"
+    )
+    aws_secret_access_key: SecretStr | None = Field(default=None, description="the secret of that access key")
+    aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of SES and SNS")
+    ses_from: str | None = Field(default=None, description="the sender of mail over SES")
+    ses_configuration_set: str | None = Field(default=None, description="the SES configuration set that publishes events")
     sns_is_configured: bool = Field(default=False, description="true where push over SNS is to be used")
-    twilio_account_sid: str | None = Field(None, description="the account SID, AC…")
-    twilio_auth_token: Secrets = Field((), description="one or two auth tokens; the first is used, all verify callbacks")
-    twilio_sms_from: str | None = Field(None, description="a number, or a messaging service MG…, that texts come from")
-    twilio_voice_from: str | None = Field(None, description="a number that calls come from")
-    twilio_base_url: WebUrl = Field("https://api.twilio.com", description="another base URL of Twilio")
-    slack_bot_token: SecretStr | None = Field(None, description="a bot token, xoxb-…")
-    slack_base_url: WebUrl = Field("https://slack.com/api/", description="another base URL of Slack's Web API")
+    twilio_account_sid: str | None = Field(default=None, description="the account SID, AC…")
+    twilio_auth_token: Secrets = Field(default=(), description="one or two auth tokens; the first is used, all verify callbacks")
+    twilio_sms_from: str | None = Field(default=None, description="a number, or a messaging service MG…, that texts come from")
+    twilio_voice_from: str | None = Field(default=None, description="a number that calls come from")
+    twilio_base_url: WebUrl = Field(default="https://api.twilio.com", description="another base URL of Twilio")
+    slack_bot_token: SecretStr | None = Field(default=None, description="a bot token, xoxb-…")
+    slack_base_url: WebUrl = Field(default="https://slack.com/api/", description="another base URL of Slack's Web API")
 
-    lease_s: Seconds = Field(60.0, description="seconds for which a notification belongs to the worker that claimed it")
-    connect_timeout_s: Seconds = Field(3.0, description="seconds in which a provider must be connected")
-    read_timeout_s: Seconds = Field(10.0, description="seconds in which a provider must answer")
-    drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(10.0, description="seconds that leaving waits for what is due")
-    concurrent_sends: Annotated[int, Field(ge=1, le=1000)] = Field(10, description="sends at a time in one process, 1 to 1000")
+    lease_s: Seconds = Field(default=60.0, description="seconds for which a notification belongs to the worker that claimed it")
+    connect_timeout_s: Seconds = Field(default=3.0, description="seconds in which a provider must be connected")
+    read_timeout_s: Seconds = Field(default=10.0, description="seconds in which a provider must answer")
+    drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=10.0, description="seconds that leaving waits for what is due"
+    )
+    concurrent_sends: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10, description="sends at a time in one process, 1 to 1000"
+    )
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Self:

@@ -1,6 +1,7 @@
 """All reads that decide nothing: what is shown to people. Each sees one consistent state and asks a fixed number of queries."""
 
 from collections import defaultdict
+from datetime import datetime
 
 from peewee import SQL, Expression, fn
 
@@ -38,6 +39,13 @@ class Reads(Rows):
     def unfinished_count(self) -> int:
         """Count the escalations, of all incidents, that are not settled."""
         return self._count()
+
+    def pending_count(self, *, due_by: datetime | None = None) -> int:
+        """Count the notifications that are being sent or queued; of the queued ones those due by then, where it is said."""
+        is_queued = NotificationRow.state == SQL("'QUEUED'")
+        is_due = is_queued if due_by is None else is_queued & (NotificationRow.due_at <= due_by)
+        is_sending = NotificationRow.state == SQL("'SENDING'")
+        return int(self._scalar(NotificationRow.select(fn.COUNT(1)).where(is_due | is_sending)))
 
     def _count(self, *where: Expression) -> int:
         return int(self._scalar(EscalationRow.select(fn.COUNT(1)).where(_IS_ACTIVE, *where)))

@@ -1,0 +1,66 @@
+"""What the settings point at: named policies, operations recipients; and what is worth a warning before a start."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from notifyflow.channels.base import Channel
+from notifyflow.core import intake
+from notifyflow.core.documents import read_policies, read_recipients
+from notifyflow.core.model import Contact, Recipient
+from notifyflow.core.policy import SHIPPED, Policy
+from notifyflow.errors import Fault, InvalidInput, InvalidSettings
+from notifyflow.settings import Settings
+
+
+def read(
+    settings: Settings, channels: Mapping[str, Channel]
+) -> tuple[Mapping[str, Policy], tuple[Contact, ...], tuple[Fault, ...]]:
+    """Read what the settings point at, and find what is missing there and stops nothing.
+
+    Returns:
+        The policies by name, the operations recipients that can be reached, and the warnings.
+
+    Raises:
+        InvalidSettings: When the policies or the operations recipients cannot be read, with all that is wrong.
+    """
+    faults: list[Fault] = []
+    policies: Mapping[str, Policy] = {}
+    recipients: Sequence[Recipient] = ()
+    try:
+        if settings.policies:
+            policies = read_policies(_text_of("NOTIFYFLOW_POLICIES", str(settings.policies)), channels)
+    except InvalidInput as error:
+        faults += error.faults
+    try:
+        given = (settings.ops_recipients or "").strip()
+        if given:
+            recipients = read_recipients(given if given[0] in "[{" else _text_of("NOTIFYFLOW_OPS_RECIPIENTS", given))
+    except InvalidInput as error:
+        faults += [Fault(f"NOTIFYFLOW_OPS_RECIPIENTS {fault.where}", fault.what, fault.remedy) for fault in error.faults]
+    if faults:
+        raise InvalidSettings(tuple(faults))
+    contacts, unusable = intake.admit_recipients(
+        recipients, lambda channel, address: channels[channel].check_address(address), channels
+    )
+    operations = tuple(contact for contact in contacts if contact.addresses)
+    return {**SHIPPED, **policies}, operations, (*_warnings(settings, channels, operations), *unusable)
+
+
+def _text_of(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings((Fault(name, f"{path!r} cannot be read ({type(error).__name__})", "Name a text file"),)) from None
+
+
+def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: Sequence[Contact]) -> list[Fault]:
+    faults = [fault for channel in channels.values() for fault in channel.faults]
+    if not operations:
+        what = "names nobody who can be told when a recipient cannot be reached"
+        faults.append(Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, "Give the operations team's addresses"))
+    if settings.trusted_endpoints:
+        what = f"exempts {', '.join(settings.trusted_endpoints)} from the rules for outgoing requests"
+        faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Leave it out in production"))
+    if not (settings.public_url and settings.secret_key):
+        faults.append(Fault("NOTIFYFLOW_PUBLIC_URL", "or NOTIFYFLOW_SECRET_KEY is not set: messages carry no link", "Set both"))
+    return faults

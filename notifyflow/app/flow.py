@@ -1,0 +1,378 @@
+"""NotifyFlow: where everything is put together, and what users call.
+
+It passes on what each use case led to, and decides nothing itself.
+"""
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import structlog
+
+from notifyflow.app.configuration import read
+from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.channels.base import Channel
+from notifyflow.channels.registry import load
+from notifyflow.core import links
+from notifyflow.core.judgement import judge
+from notifyflow.core.model import Incident, Notified, Receipt, Recipient
+from notifyflow.core.policy import Policy
+from notifyflow.core.ports import Bell, Clock, Ids
+from notifyflow.core.views import IncidentStatus
+from notifyflow.engine.broker import BrokerBell, DoorbellBroker, make_broker
+from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
+from notifyflow.engine.reporter import Reporter
+from notifyflow.errors import Fault, InvalidPolicy, NotFound, StorageUnavailable
+from notifyflow.pipeline.acknowledge import acknowledge, acknowledge_incident
+from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.page_again import page_again
+from notifyflow.pipeline.ports import Consequences, Received, Tools
+from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.resolve import resolve
+from notifyflow.settings import Settings
+from notifyflow.storage.store import Store
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_log = structlog.get_logger("notifyflow.app")
+
+_LOOK_EVERY_S = 0.05
+_SPARE_CONNECTIONS = 4
+
+
+class NotifyFlow:
+    """Takes incidents and does not let go until everybody is told; threads may share it, also across a fork.
+
+    It opens nothing before it is used. On ``memory://`` the first ``notify()`` starts to deliver, inside this process.
+
+    Args:
+        settings: What is set.
+        clock: The one owner of time; the system's, kept to the database's, where None.
+        ids: The one owner of randomness.
+        store: The database.
+        bell: Rings for what is due; with one of your own nothing is delivered from here.
+        channels: Name to channel; those that are installed where None.
+
+    Attributes:
+        warnings: What is missing or wrong and stops nothing: providers, operations recipients, trusted endpoints.
+
+    Raises:
+        InvalidSettings: When the settings, the policies or the operations recipients do not allow a start.
+    """
+
+    _lock: threading.RLock
+    _engine: EmbeddedEngine | None
+    _reporter: Reporter | None
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        store: Store | None = None,
+        bell: Bell | None = None,
+        channels: Mapping[str, Channel] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._store = store or Store(
+            settings.database_url.get_secret_value(), pool_size=settings.concurrent_sends + _SPARE_CONNECTIONS
+        )
+        self._given_channels = channels
+        self._channels = load(settings) if channels is None else channels
+        self._policies, operations, self.warnings = read(settings, self._channels)
+        clock = clock or DatabaseClock(self._store)
+        self._tools = Tools(
+            transactions=self._store,
+            clock=clock,
+            ids=ids or RandomIds(clock),
+            channels=frozenset(self._channels),
+            check_address=lambda channel, address: self._channels[channel].check_address(address),
+            operations=operations,
+            public_url=settings.public_url,
+            secret_keys=tuple(key.get_secret_value() for key in settings.secret_key),
+            notice=settings.notice,
+            lease=timedelta(seconds=settings.lease_s),
+        )
+        self._bell = bell
+        self._is_prepared = False
+        self._begin()
+        _FLOWS.add(self)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Put it together from ``NOTIFYFLOW_*``."""
+        return cls(Settings())
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this process delivers by itself."""
+        return self._bell is None and self._settings.is_embedded
+
+    def notify(
+        self, incident: Incident, recipients: Sequence[Recipient], *, policy: str | Policy = "default", strict: bool = False
+    ) -> Notified:
+        """Take an incident; when this returns, it is stored and will be delivered, whatever happens to this process.
+
+        Args:
+            incident: What happened.
+            recipients: Who has to be told.
+            policy: How, by name or as a value.
+            strict: Whether a fault of one recipient refuses the whole.
+
+        Returns:
+            What it led to, with the faults of single recipients.
+
+        Raises:
+            InvalidIncident: When it is of bad form, or nobody in it can be reached; nothing is stored.
+            InvalidPolicy: When there is no such policy, or it contradicts itself.
+            StorageUnavailable: When the database does not answer within 5 s.
+        """
+        accepted = notify(self._ready(), incident, recipients, policy=self._find_policy(policy), strict=strict)
+        if self.is_embedded:
+            self.start()
+        self._report(accepted.consequences)
+        return accepted.notified
+
+    def wait(self, key: str, *, timeout_s: float | None = None) -> bool:
+        """Wait until nothing more happens by itself for the newest incident of a key.
+
+        Args:
+            key: The incident's.
+            timeout_s: How long to wait at most; None for as long as it takes.
+
+        Returns:
+            Whether it is settled.
+
+        Raises:
+            NotFound: When no incident has the key.
+        """
+        if self.is_embedded:
+            self.start()
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._is_settled(key):
+            left_s = _LOOK_EVERY_S if until is None else until - time.monotonic()
+            if left_s <= 0:
+                return False
+            time.sleep(min(left_s, _LOOK_EVERY_S))
+        return True
+
+    def status(self, key: str) -> IncidentStatus | None:
+        """Tell all that became of the newest incident of a key; None where no incident has it."""
+        self._ready()
+        return self._store.read(lambda reads: reads.status(key))
+
+    def acknowledge(self, key: str, *, by: str, via: str = "library") -> bool:
+        """Take an incident: what is still queued for it is cancelled.
+
+        Args:
+            key: The incident's.
+            by: Who takes it: a recipient's id, or any other name.
+            via: On which way.
+
+        Returns:
+            Whether that changed anything; False when it was taken already.
+
+        Raises:
+            NotFound: When no incident has the key.
+        """
+        taken = acknowledge(self._ready(), key, by=by, via=via)
+        self._report(taken.consequences)
+        return not taken.is_late
+
+    def resolve(self, key: str, *, by: str, via: str = "library") -> bool:
+        """End an incident; the same key opens a new one.
+
+        Returns:
+            Whether that changed anything; False when it was resolved already.
+
+        Raises:
+            NotFound: When no incident has the key.
+        """
+        taken = resolve(self._ready(), key, by=by, via=via)
+        self._report(taken.consequences)
+        return not taken.is_late
+
+    def page_again(self, key: str, recipient_id: str, *, by: str, via: str = "library") -> None:
+        """Start a new round for one recipient, also after an acknowledgement.
+
+        Raises:
+            NotFound: When no incident has the key.
+            RecipientNotFound: When it has no such recipient.
+            IncidentResolved: When it is resolved.
+        """
+        self._report(page_again(self._ready(), key, recipient_id, by=by, via=via))
+
+    def asgi(self) -> "FastAPI":
+        """Make the web application: callbacks, acknowledgement links."""
+        from notifyflow.web.application import build
+        from notifyflow.web.services import Services
+
+        tools = self._ready()
+        services = Services(
+            channels=self._channels,
+            receive=self._receive,
+            check_link=lambda token: links.check(tools.secret_keys, token, tools.clock.now()),
+            status=lambda incident_id: self._store.read(lambda reads: reads.status_of(incident_id)),
+            acknowledge=self._acknowledge_by_link,
+        )
+        return build(services)
+
+    def start(self) -> None:
+        """Start to deliver inside this process, once; what an earlier process left is taken up."""
+        tools = self._ready()
+        with self._lock:
+            if self._engine is not None:
+                return
+            self._say_warnings()
+            self._engine = EmbeddedEngine(
+                tools,
+                self._channels,
+                send_budget=timedelta(seconds=self._settings.send_budget_s),
+                places=self._settings.concurrent_sends,
+            )
+            self._engine.start()
+            atexit.register(self.close)
+
+    def make_worker(self) -> DoorbellBroker:
+        """Make the broker that ``dramatiq notifyflow.worker`` runs, with the actors and the sweeper on it.
+
+        Raises:
+            InvalidSettings: On ``memory://``, whose rings no other process hears.
+            SchemaMismatch: When the database is not of this version.
+        """
+        broker = make_broker(self._settings.broker_url.get_secret_value())
+        tools = self._ready()
+        self._say_warnings()
+        engine = EngineMiddleware(
+            broker,
+            tools,
+            self._channels,
+            send_budget=timedelta(seconds=self._settings.send_budget_s),
+            places=self._settings.concurrent_sends,
+        )
+        broker.add_middleware(engine)
+        return broker
+
+    def close(self) -> None:
+        """Leave: give what is due up to ``drain_s``, record what runs, say what is left for the next start."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            atexit.unregister(self.close)
+            self._drain()
+            engine.stop()
+            self._say_what_is_left()
+        if self._given_channels is None:
+            for channel in self._channels.values():
+                for provider in channel.providers:
+                    provider.close()
+        self._store.close()
+        _FLOWS.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None, /) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        """Begin in a process: anew in a forked child, since threads, locks and connections stay with the parent."""
+        self._lock = threading.RLock()
+        self._engine = None
+        self._reporter = None
+
+    def _begin_anew(self) -> None:
+        self._begin()
+        if self._given_channels is None:
+            self._channels = load(self._settings)
+
+    def _ready(self) -> Tools:
+        """Make sure that the database has our schema: an embedded file is upgraded, a server's is judged."""
+        with self._lock:
+            if not self._is_prepared:
+                if self._store.is_embedded:
+                    self._store.upgrade()
+                else:
+                    self._store.check_schema()
+                self._is_prepared = True
+        return self._tools
+
+    def _find_policy(self, policy: str | Policy) -> Policy:
+        if isinstance(policy, Policy):
+            faults = judge(policy, self._channels)
+        elif policy in self._policies:
+            return self._policies[policy]
+        else:
+            faults = (Fault("policy", f"{policy!r} is not known", f"Choose one of {', '.join(self._policies)}"),)
+        if faults:
+            raise InvalidPolicy(faults)
+        assert isinstance(policy, Policy)  # noqa: S101 - a name was returned or refused above
+        return policy
+
+    def _is_settled(self, key: str) -> bool:
+        self._ready()
+        is_settled = self._store.read(lambda reads: reads.is_settled(key))
+        if is_settled is None:
+            raise NotFound(key)
+        return is_settled
+
+    def _report(self, consequences: Consequences) -> None:
+        """Log and ring; where nobody listens yet, start to."""
+        if self.is_embedded and consequences.due:
+            self.start()
+        with self._lock:
+            reporter = self._engine.reporter if self._engine else self._reporter
+            if reporter is None:
+                bell = self._bell or BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
+                reporter = self._reporter = Reporter(bell, self._store)
+        reporter.report(consequences)
+
+    def _receive(self, receipt: Receipt, raw: str) -> Received:
+        received = receive(self._ready(), receipt, raw=raw)
+        _log.info("app.receipt_received", provider=receipt.provider, attempt_id=receipt.attempt_id, fate=received.fate.value)
+        self._report(received.consequences)
+        return received
+
+    def _acknowledge_by_link(self, incident_id: str, recipient_id: str) -> None:
+        self._report(acknowledge_incident(self._ready(), incident_id, by=recipient_id, via="link").consequences)
+
+    def _drain(self) -> None:
+        until = time.monotonic() + self._settings.drain_s
+        horizon = self._tools.clock.now() + timedelta(seconds=self._settings.drain_s)
+        try:
+            while time.monotonic() < until and self._store.read(lambda reads: reads.pending_count(due_by=horizon)):
+                time.sleep(_LOOK_EVERY_S)
+        except StorageUnavailable:
+            return
+
+    def _say_what_is_left(self) -> None:
+        try:
+            left = self._store.read(lambda reads: reads.pending_count())
+        except StorageUnavailable:
+            return
+        if left:
+            _log.warning("app.left_for_next_start", notifications=left)
+
+    def _say_warnings(self) -> None:
+        for fault in self.warnings:
+            _log.warning("app.setting_unusable", where=fault.where, what=fault.what, remedy=fault.remedy)
+
+
+_FLOWS: "weakref.WeakSet[NotifyFlow]" = weakref.WeakSet()
+
+
+def _begin_anew_in_child() -> None:
+    for flow in list(_FLOWS):
+        flow._begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_in_child)

@@ -1,0 +1,186 @@
+"""Answers one ring: claim, send, record, over the ports; knows no broker.
+
+No provider is called inside a transaction: a claim commits the attempts, then they are made one by one, then each outcome is
+recorded. Whatever goes wrong between stays a row whose lease runs out.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import structlog
+
+from notifyflow.channels.base import Accepted, Channel, Letter, Provider
+from notifyflow.core.facts import Outcome
+from notifyflow.core.model import Word
+from notifyflow.engine.reporter import Reporter, place
+from notifyflow.errors import (
+    Fenced,
+    NotifyflowError,
+    PermanentProviderError,
+    ProviderError,
+    RefusedUsError,
+    StorageUnavailable,
+    TemporaryProviderError,
+    UnknownOutcomeError,
+)
+from notifyflow.pipeline.claim import claim
+from notifyflow.pipeline.ports import Claimed, Claims, Tools
+from notifyflow.pipeline.record import record, release
+
+_log = structlog.get_logger("notifyflow.engine")
+
+_TURN = timedelta(seconds=5)
+_MOST_AT_ONCE = 20
+_NEWEST_WEIGHS = 0.3
+
+
+class Deliverer:
+    """Makes the attempts of one process; used by many threads.
+
+    Args:
+        tools: What the use cases need.
+        channels: Name to channel.
+        reporter: Passes on what each transaction led to.
+        send_budget: How long one send may take at most; a lease that would not outlive it is given back.
+        places: How many sends there are at a time.
+    """
+
+    def __init__(
+        self, tools: Tools, channels: Mapping[str, Channel], reporter: Reporter, *, send_budget: timedelta, places: int
+    ) -> None:
+        self._tools = tools
+        self._channels = channels
+        self._reporter = reporter
+        self._send_budget = send_budget
+        self._places = threading.BoundedSemaphore(places)
+        self._is_stopping = threading.Event()
+        self._latencies: dict[str, timedelta] = {}
+
+    def stop(self) -> None:
+        """Begin no further send: what runs is recorded, what was claimed and not sent is released."""
+        self._is_stopping.set()
+
+    def deliver(self, channel: str, notification_ids: Sequence[str]) -> None:
+        """Make up to as many attempts on a channel as notifications were rung for, the most urgent that are due first.
+
+        Raises:
+            StorageUnavailable: When the database is away; what was claimed is recorded all the same, or put in doubt.
+        """
+        left = len(notification_ids)
+        while left > 0 and not self._is_stopping.is_set():
+            claims = self._claim(channel, notification_ids, limit=min(left, self._fitting(channel)))
+            for claimed in claims.claimed:
+                self._attempt(claimed)
+            taken = len(claims.claimed) + len(claims.consequences.failed)
+            if not taken:
+                return
+            left -= taken
+
+    def _claim(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> Claims:
+        providers = self._providers(channel)
+        claims = claim(
+            self._tools,
+            channel,
+            notification_ids,
+            limit=limit,
+            providers=[provider.name for provider in providers],
+            has_receipts=bool(providers) and providers[0].capabilities.has_receipts,
+        )
+        self._reporter.report(claims.consequences)
+        return claims
+
+    def _providers(self, channel: str) -> Sequence[Provider]:
+        return self._channels[channel].providers if channel in self._channels else ()
+
+    def _fitting(self, channel: str) -> int:
+        """Tell how many sends fit into half a lease, and into one turn of a thread; one while the latency is unknown."""
+        latency = self._latencies.get(channel)
+        if latency is None:
+            return 1
+        return max(1, min(_MOST_AT_ONCE, min(self._tools.lease / 2, _TURN) // max(latency, timedelta(milliseconds=1))))
+
+    def _attempt(self, claimed: Claimed) -> None:
+        with self._places:
+            if self._is_stopping.is_set() or claimed.lease_until - self._tools.clock.now() < self._send_budget:
+                self._release(claimed)
+                return
+            started_at = self._tools.clock.now()
+            outcome = self._send(claimed)
+            took = self._tools.clock.now() - started_at
+        before = self._latencies.get(claimed.channel, took)
+        self._latencies[claimed.channel] = before + _NEWEST_WEIGHS * (took - before)
+        self._record(claimed, outcome, took)
+
+    def _send(self, claimed: Claimed) -> Outcome:
+        letter = Letter(
+            attempt_id=claimed.attempt_id, address=claimed.address, content=claimed.content, valid_for_s=claimed.valid_for_s
+        )
+        try:
+            provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)
+            return _outcome(provider.send(letter))
+        except NotifyflowError as error:
+            return _outcome(error)
+        except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and may have sent before it did
+            _log.error("engine.channel_broke", **_ids(claimed), error=type(error).__name__, place=place(error))
+            return Outcome(word=Word.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
+
+    def _record(self, claimed: Claimed, outcome: Outcome, took: timedelta) -> None:
+        """Record an outcome, as often as it takes while the lease lasts."""
+        while True:
+            try:
+                consequences = record(self._tools, claimed.attempt_id, claimed.token, outcome)
+            except Fenced:
+                _log.warning("engine.attempt_fenced", **_ids(claimed), word=outcome.word.value)
+                return
+            except StorageUnavailable:
+                if self._tools.clock.now() < claimed.lease_until:
+                    continue
+                _log.error("engine.attempt_unrecorded", **_ids(claimed), word=outcome.word.value)
+                return
+            _log.info(
+                "engine.attempt_recorded",
+                **_ids(claimed),
+                word=outcome.word.value,
+                code=outcome.code,
+                reason=outcome.reason,
+                took_s=round(took.total_seconds(), 3),
+            )
+            self._reporter.report(consequences)
+            return
+
+    def _release(self, claimed: Claimed) -> None:
+        try:
+            consequences = release(self._tools, claimed.attempt_id, claimed.token)
+        except (Fenced, StorageUnavailable) as error:
+            _log.warning("engine.release_failed", **_ids(claimed), error=type(error).__name__)
+            return
+        _log.info("engine.attempt_released", **_ids(claimed))
+        self._reporter.report(consequences)
+
+
+def _ids(claimed: Claimed) -> dict[str, str]:
+    return {
+        "attempt_id": claimed.attempt_id,
+        "notification_id": claimed.notification_id,
+        "incident_id": claimed.incident_id,
+        "channel": claimed.channel,
+        "provider": claimed.provider,
+    }
+
+
+def _outcome(answer: Accepted | NotifyflowError) -> Outcome:
+    """Put what a provider answered, or how it failed, into the machines' words."""
+    match answer:
+        case Accepted():
+            return Outcome(word=Word.ACCEPTED, provider_ref=answer.provider_ref, evidence=answer.evidence)
+        case TemporaryProviderError():
+            return Outcome(word=Word.TEMPORARY, code=answer.code, reason=answer.reason, retry_after_s=answer.retry_after_s)
+        case PermanentProviderError():
+            return Outcome(word=Word.PERMANENT, code=answer.code, reason=answer.reason)
+        case RefusedUsError():
+            return Outcome(word=Word.TEMPORARY, code=answer.code, reason=answer.reason, is_our_fault=True)
+        case UnknownOutcomeError() | ProviderError():
+            return Outcome(word=Word.IN_DOUBT, code=answer.code, reason=answer.reason)
+        case _:
+            return Outcome(word=Word.TEMPORARY, reason=f"could not be rendered: {type(answer).__name__}", is_our_fault=True)

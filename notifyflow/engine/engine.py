@@ -1,0 +1,91 @@
+"""Puts the moving parts of one process together over a broker: its actors, its deliverer, its sweeper."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from dramatiq import Broker, Middleware, Worker
+
+from notifyflow.channels.base import Channel
+from notifyflow.engine.actors import declare_actors
+from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
+from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.reporter import Reporter, rings
+from notifyflow.engine.sweeper import Sweeper
+from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.sweep import next_wake_at, sweep
+
+_POLL_MS = 200
+
+
+class Engine:
+    """Answers the rings of a broker and watches the clock, in one process, from ``start`` to ``stop``.
+
+    Args:
+        broker: Whose rings it answers; the actors are declared on it here.
+        tools: What the use cases need.
+        channels: Name to channel.
+        send_budget: How long one send may take at most.
+        places: How many sends there are at a time.
+    """
+
+    def __init__(
+        self, broker: Broker, tools: Tools, channels: Mapping[str, Channel], *, send_budget: timedelta, places: int
+    ) -> None:
+        self.reporter = Reporter(BrokerBell(broker), tools.transactions)
+        self._tools = tools
+        self._deliverer = Deliverer(tools, channels, self.reporter, send_budget=send_budget, places=places)
+        self._sweeper = Sweeper(tools.clock, self._sweep, lambda: next_wake_at(tools))
+        declare_actors(broker, channels, self._deliverer.deliver)
+
+    def start(self) -> None:
+        """Begin to sweep; the broker's worker threads are started by whoever owns them."""
+        self._sweeper.start()
+
+    def stop(self) -> None:
+        """Begin nothing new: what runs is recorded, what was claimed and not sent is released."""
+        self._deliverer.stop()
+        self._sweeper.stop()
+
+    def _sweep(self) -> None:
+        """Sweep and ring; what cannot be rung, since the broker is away, is delivered from here."""
+        for channel, _, some in rings(self.reporter.report(sweep(self._tools))):
+            self._deliverer.deliver(channel, [each.notification_id for each in some])
+
+
+class EmbeddedEngine:
+    """An engine with a broker and worker threads of its own, all inside this process."""
+
+    def __init__(self, tools: Tools, channels: Mapping[str, Channel], *, send_budget: timedelta, places: int) -> None:
+        broker = EmbeddedBroker(middleware=[])
+        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places)
+        self._worker = Worker(broker, worker_threads=places, worker_timeout=_POLL_MS)
+        self.reporter = self._engine.reporter
+
+    def start(self) -> None:
+        """Start the threads; what an earlier process left is taken up by the first sweep."""
+        self._worker.start()
+        self._engine.start()
+
+    def stop(self) -> None:
+        """Wait for the sends that run, and end the threads."""
+        self._engine.stop()
+        self._worker.stop()
+
+
+class EngineMiddleware(Middleware):
+    """Runs an engine for as long as dramatiq runs its worker in this process."""
+
+    def __init__(
+        self, broker: Broker, tools: Tools, channels: Mapping[str, Channel], *, send_budget: timedelta, places: int
+    ) -> None:
+        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places)
+
+    def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        """Start with the worker."""
+        del broker, worker
+        self._engine.start()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Stop before the worker waits for its threads, so that they give back what they have not sent."""
+        del broker, worker
+        self._engine.stop()

@@ -1,0 +1,91 @@
+"""Passes on what a transaction led to: log lines for what failed, then rings for what became due."""
+
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import groupby, islice
+
+import structlog
+
+from notifyflow.core.model import Severity
+from notifyflow.core.ports import Bell
+from notifyflow.errors import BrokerUnavailable, StorageUnavailable
+from notifyflow.pipeline.ports import Consequences, Transactions
+from notifyflow.storage.ledger import Due
+
+_log = structlog.get_logger("notifyflow.engine")
+
+RING_SIZE = 8
+"""How many notifications one ring names at most: small enough that a crowd is shared, and no thread is held for long."""
+
+
+class Reporter:
+    """Reports consequences after their commit; never raises: what it cannot ring is left to the sweepers."""
+
+    def __init__(self, bell: Bell, transactions: Transactions) -> None:
+        self._bell = bell
+        self._transactions = transactions
+
+    def report(self, consequences: Consequences) -> tuple[Due, ...]:
+        """Log what failed and ring for what is due.
+
+        Returns:
+            What could not be rung, since the broker is away; empty as a rule. Its rows are no longer marked as rung, so that
+            the next sweep of any process finds them.
+        """
+        for row in consequences.failed:
+            _log.warning(
+                "engine.notification_failed",
+                notification_id=row.id,
+                escalation_id=row.escalation_id,
+                incident_id=row.incident_id,
+                channel=row.channel,
+                provider=row.attempts[-1].provider if row.attempts else "",
+                reason=row.reason,
+                attempts=len(row.attempts),
+            )
+        for escalation in consequences.critical:
+            _log.error(
+                "engine.critical_failure",
+                escalation_id=escalation.id,
+                incident_id=escalation.incident_id,
+                recipient_id=escalation.recipient_id,
+                severity=escalation.severity.value,
+            )
+        return self._ring(consequences.due)
+
+    def _ring(self, due: tuple[Due, ...]) -> tuple[Due, ...]:
+        waiting = list(rings(due))
+        try:
+            while waiting:
+                channel, severity, some = waiting[0]
+                self._bell.ring(channel, severity, [each.notification_id for each in some])
+                del waiting[0]
+        except BrokerUnavailable as error:
+            unrung = tuple(each for _, _, some in waiting for each in some)
+            _log.warning("engine.ring_failed", notifications=len(unrung), error=type(error.__cause__ or error).__name__)
+            self._unring(unrung)
+            return unrung
+        return ()
+
+    def _unring(self, unrung: tuple[Due, ...]) -> None:
+        """Take the marks back; where even that fails, the sweeper rings again after its usual wait."""
+        with suppress(StorageUnavailable):
+            self._transactions.run(lambda ledger: ledger.unring([each.notification_id for each in unrung]))
+
+
+def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, tuple[Due, ...]]]:
+    """Gather what is due into rings: the urgent before the others, one channel each, ``RING_SIZE`` at most."""
+
+    def line(each: Due) -> tuple[bool, str]:
+        return each.severity is not Severity.CRITICAL, each.channel
+
+    for (is_patient, channel), same in groupby(sorted(due, key=line), key=line):
+        while some := tuple(islice(same, RING_SIZE)):
+            yield channel, some[0].severity if is_patient else Severity.CRITICAL, some
+
+
+def place(error: BaseException) -> str:
+    """Tell where an error was raised, for a log line: its text and its traceback may hold what is personal."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

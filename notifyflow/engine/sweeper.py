@@ -1,0 +1,66 @@
+"""The sweeper's loop: one thread a process that looks at what time alone brings about. No one is elected, all may sweep."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from notifyflow.core.ports import Clock
+from notifyflow.engine.reporter import place
+from notifyflow.errors import StorageUnavailable
+
+_log = structlog.get_logger("notifyflow.engine")
+
+_SHORTEST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+
+
+class Sweeper:
+    """Sweeps when something is due, at the latest after a second, until it is stopped.
+
+    Args:
+        clock: The one owner of time.
+        sweep: Sweeps once.
+        next_wake_at: Tells when there will be something to do; None when nothing waits for time.
+    """
+
+    def __init__(self, clock: Clock, sweep: Callable[[], None], next_wake_at: Callable[[], datetime | None]) -> None:
+        self._clock = clock
+        self._sweep = sweep
+        self._next_wake_at = next_wake_at
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notifyflow-sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Sweep now, and from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let a running sweep end, and begin no other."""
+        self._is_stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause_s = 0.0
+        while not self._is_stopping.wait(pause_s):
+            pause_s = self._turn()
+
+    def _turn(self) -> float:
+        """Sweep once; nothing ends the loop but ``stop``.
+
+        Returns:
+            How long to pause, in seconds.
+        """
+        try:
+            self._sweep()
+            wake_at = self._next_wake_at()
+        except StorageUnavailable as error:
+            _log.warning("engine.storage_unavailable", waited_s=error.waited_s)
+            return _LONGEST_PAUSE_S
+        except Exception as error:  # noqa: BLE001 - the edge of the thread
+            _log.error("engine.sweep_broke", error=type(error).__name__, place=place(error))
+            return _LONGEST_PAUSE_S
+        if wake_at is None:
+            return _LONGEST_PAUSE_S
+        return min(max((wake_at - self._clock.now()).total_seconds(), _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)

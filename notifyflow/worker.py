@@ -1,0 +1,37 @@
+"""What ``dramatiq notifyflow.worker`` loads: the broker with its actors, and a sweeper beside them.
+
+Importing this *is* starting a worker: it reads the environment, and ends the process with a message where it may not start.
+"""
+
+import sys
+
+import dramatiq
+import structlog
+
+from notifyflow.app import NotifyFlow
+from notifyflow.errors import NotifyflowError
+
+
+def _set_up_logging() -> None:
+    """Send our lines where dramatiq has its own lines go: through standard logging, as logfmt."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["event"], bool_as_flag=False),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _start() -> None:
+    _set_up_logging()
+    try:
+        dramatiq.set_broker(NotifyFlow.from_env().make_worker())
+    except NotifyflowError as error:
+        sys.exit(f"notifyflow.worker cannot start.\n{error}")
+
+
+_start()
