@@ -108,9 +108,7 @@ class Sqlite(Dialect):
                 return Trouble.COLLIDED
             case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_FULL:
                 return Trouble.GONE
-            case _ if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
-                return Trouble.COLLIDED
-            case _:
+            case _:  # a broken constraint too: whoever writes is alone, so that it was no race
                 return Trouble.REFUSED
 
     def describe(self, error: peewee.PeeweeException) -> str:
@@ -145,6 +143,7 @@ class Postgres(Dialect):
     types: Mapping[str, str] = {"instant": "TIMESTAMPTZ", "serial": "BIGINT GENERATED ALWAYS AS IDENTITY"}
 
     _COLLISIONS = frozenset({"40001", "40P01", "55P03", "23505"})  # serialization, deadlock, lock timeout, unique
+    _AWAY = ("08", "25", "53", "57", "58")  # connection, ended or read-only transaction, resources, shutdown or time-out, system
     _SCHEMA_LOCK = 0x6E6F7469  # "noti"
 
     def __init__(self, url: str) -> None:
@@ -183,7 +182,7 @@ class Postgres(Dialect):
         if state in self._COLLISIONS:
             return Trouble.COLLIDED
         is_lost = state is None and isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
-        if is_lost or (state or "").startswith(("08", "53", "57", "58")):
+        if is_lost or (state or "").startswith(self._AWAY):
             return Trouble.GONE
         return Trouble.REFUSED
 

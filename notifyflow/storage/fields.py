@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from peewee import Field
+from peewee import Field, TextField
 
 from notifyflow.core.documents import dump_policy, load_policy
 from notifyflow.core.policy import Policy
@@ -32,6 +32,14 @@ class InstantField(Field):
     def python_value(self, value: datetime | str | None) -> datetime | None:
         """Read what either database gives."""
         return None if value is None else read_instant(value)
+
+
+class PlainTextField(TextField):
+    """Any text; what no database can keep, NUL and lone surrogates, is replaced."""
+
+    def db_value(self, value: str | None) -> str | None:
+        """Write the text."""
+        return None if value is None else storable(value)
 
 
 class EnumField(Field):
@@ -85,6 +93,11 @@ class PolicyField(DocumentField):
         super().__init__(dump_policy, _load_policy, **options)
 
 
+def storable(text: str) -> str:
+    """Replace what PostgreSQL (NUL) or UTF-8 (lone surrogates) cannot hold; what a provider sends must not stop its receipt."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
 def instant_text(instant: datetime) -> str:
     """Write an aware instant as UTC text of fixed width: ``2026-11-25 03:00:00.000000+00:00``."""
     if instant.tzinfo is None:
@@ -99,7 +112,7 @@ def read_instant(value: datetime | str) -> datetime:
 
 
 def _dump_texts(texts: Mapping[str, str]) -> str:
-    return json.dumps(dict(texts), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(dict(texts), separators=(",", ":"))
 
 
 def _load_texts(text: str) -> dict[str, str]:

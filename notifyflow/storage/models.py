@@ -4,7 +4,7 @@ The models are bound to no database; every query says where it runs. Tables are 
 test holds the two together. What is personal stands in columns of its own and is marked so.
 """
 
-from peewee import BigIntegerField, BooleanField, FloatField, IntegerField, Model, TextField
+from peewee import BigIntegerField, BooleanField, FloatField, IntegerField, Model
 
 from notifyflow.core.model import (
     AttemptState,
@@ -17,14 +17,14 @@ from notifyflow.core.model import (
     Severity,
     Word,
 )
-from notifyflow.storage.fields import EnumField, InstantField, PolicyField, TextsField
+from notifyflow.storage.fields import EnumField, InstantField, PlainTextField, PolicyField, TextsField
 
 
 class IncidentRow(Model):
     """One incident: its facts, and what was said last (personal)."""
 
-    id = TextField(primary_key=True)
-    key = TextField()
+    id = PlainTextField(primary_key=True)
+    key = PlainTextField()
     state = EnumField(IncidentState)
     version = IntegerField()
     severity = EnumField(Severity)
@@ -36,15 +36,15 @@ class IncidentRow(Model):
     round_at = InstantField(null=True)
     rounds = IntegerField()
     acknowledged_at = InstantField(null=True)
-    acknowledged_by = TextField()
-    acknowledged_via = TextField()
+    acknowledged_by = PlainTextField()
+    acknowledged_via = PlainTextField()
     resolved_at = InstantField(null=True)
-    resolved_by = TextField()
-    said_title = TextField()
-    said_body = TextField()
+    resolved_by = PlainTextField()
+    said_title = PlainTextField()
+    said_body = PlainTextField()
     said_severity = EnumField(Severity)
-    said_source = TextField()
-    said_url = TextField(null=True)
+    said_source = PlainTextField()
+    said_url = PlainTextField(null=True)
     said_labels = TextsField()
     said_occurred_at = InstantField(null=True)
 
@@ -57,12 +57,12 @@ class IncidentRow(Model):
 class ContactRow(Model):
     """One recipient of one incident (personal: name, addresses)."""
 
-    incident_id = TextField()
-    recipient_id = TextField()
+    incident_id = PlainTextField()
+    recipient_id = PlainTextField()
     position = IntegerField()
-    name = TextField()
+    name = PlainTextField()
     addresses = TextsField()
-    timezone = TextField()
+    timezone = PlainTextField()
 
     class Meta:
         """Where it stands."""
@@ -74,9 +74,9 @@ class ContactRow(Model):
 class EscalationRow(Model):
     """One incident to one recipient in one round."""
 
-    id = TextField(primary_key=True)
-    incident_id = TextField()
-    recipient_id = TextField()
+    id = PlainTextField(primary_key=True)
+    incident_id = PlainTextField()
+    recipient_id = PlainTextField()
     round = IntegerField()
     state = EnumField(EscalationState)
     version = IntegerField()
@@ -87,7 +87,7 @@ class EscalationRow(Model):
     look_at = InstantField(null=True)
     critical_at = InstantField(null=True)
     is_current = BooleanField()
-    reason = TextField()
+    reason = PlainTextField()
 
     class Meta:
         """Where it stands."""
@@ -98,10 +98,10 @@ class EscalationRow(Model):
 class NotificationRow(Model):
     """One escalation over one channel."""
 
-    id = TextField(primary_key=True)
-    incident_id = TextField()
-    escalation_id = TextField()
-    channel = TextField()
+    id = PlainTextField(primary_key=True)
+    incident_id = PlainTextField()
+    escalation_id = PlainTextField()
+    channel = PlainTextField()
     kind = EnumField(Kind)
     tier = IntegerField(null=True)
     state = EnumField(NotificationState)
@@ -115,7 +115,7 @@ class NotificationRow(Model):
     ended = EnumField(Ended, null=True)
     ended_at = InstantField(null=True)
     is_stopped = BooleanField()
-    reason = TextField()
+    reason = PlainTextField()
 
     class Meta:
         """Where it stands."""
@@ -126,11 +126,11 @@ class NotificationRow(Model):
 class AttemptRow(Model):
     """One call to a provider."""
 
-    id = TextField(primary_key=True)
-    notification_id = TextField()
+    id = PlainTextField(primary_key=True)
+    notification_id = PlainTextField()
     number = IntegerField()
-    provider = TextField()
-    token = TextField()
+    provider = PlainTextField()
+    token = PlainTextField()
     state = EnumField(AttemptState)
     started_at = InstantField()
     lease_until = InstantField()
@@ -139,9 +139,9 @@ class AttemptRow(Model):
     evidence = EnumField(Evidence, null=True)
     is_doubted = BooleanField()
     is_our_fault = BooleanField()
-    code = TextField()
-    reason = TextField()
-    provider_ref = TextField()
+    code = PlainTextField()
+    reason = PlainTextField()
+    provider_ref = PlainTextField()
     retry_after_s = FloatField(null=True)
     receipt_due_at = InstantField(null=True)
 
@@ -155,13 +155,13 @@ class TransitionRow(Model):
     """One line of the transition log; the database numbers them."""
 
     id = BigIntegerField()
-    incident_id = TextField()
-    machine = TextField()
-    row_id = TextField()
+    incident_id = PlainTextField()
+    machine = PlainTextField()
+    row_id = PlainTextField()
     version = IntegerField()
-    event = TextField()
-    source = TextField()
-    target = TextField()
+    event = PlainTextField()
+    source = PlainTextField()
+    target = PlainTextField()
     at = InstantField()
     detail = TextsField()
 
@@ -175,20 +175,20 @@ class TransitionRow(Model):
 class ReceiptRow(Model):
     """One event of a provider, in the inbox (personal: body)."""
 
-    provider = TextField()
-    event_id = TextField()
+    provider = PlainTextField()
+    event_id = PlainTextField()
     word = EnumField(Word, null=True)
-    attempt_id = TextField(null=True)
-    provider_ref = TextField(null=True)
+    attempt_id = PlainTextField(null=True)
+    provider_ref = PlainTextField(null=True)
     evidence = EnumField(Evidence, null=True)
-    code = TextField()
-    reason = TextField()
+    code = PlainTextField()
+    reason = PlainTextField()
     is_acknowledgement = BooleanField()
     is_heard = BooleanField()
     received_at = InstantField()
-    standing = TextField()
-    matched_attempt_id = TextField(null=True)
-    body = TextField()
+    standing = PlainTextField()
+    matched_attempt_id = PlainTextField(null=True)
+    body = PlainTextField()
 
     class Meta:
         """Where it stands."""
@@ -200,9 +200,9 @@ class ReceiptRow(Model):
 class CriticalRow(Model):
     """The link from a critical failure to its operations incident, once an escalation."""
 
-    escalation_id = TextField(primary_key=True)
-    operations_incident_id = TextField()
-    reason = TextField()
+    escalation_id = PlainTextField(primary_key=True)
+    operations_incident_id = PlainTextField()
+    reason = PlainTextField()
     at = InstantField()
     is_counted = BooleanField()
 
@@ -215,9 +215,9 @@ class CriticalRow(Model):
 class NoticeRow(Model):
     """What else operations is told: once a day per reason and provider."""
 
-    reason = TextField()
-    provider = TextField()
-    day = TextField()
+    reason = PlainTextField()
+    provider = PlainTextField()
+    day = PlainTextField()
     at = InstantField()
     is_counted = BooleanField()
 

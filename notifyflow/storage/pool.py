@@ -38,8 +38,7 @@ class Turn:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._waiting: deque[threading.Event] = deque()
-        self._is_taken = False
+        self._line: deque[threading.Event] = deque()  # the first has the turn
 
     @contextmanager
     def taken(self, deadline: Deadline) -> Iterator[None]:
@@ -48,32 +47,19 @@ class Turn:
         Raises:
             StorageUnavailable: When it did not come before the deadline.
         """
-        self._take(deadline)
+        mine = threading.Event()
+        with self._guard:
+            self._line.append(mine)
+            self._line[0].set()
         try:
+            if not mine.wait(deadline.left_s):
+                raise StorageUnavailable(deadline.waited_s, "other threads kept it busy")
             yield
         finally:
-            self._hand_on()
-
-    def _take(self, deadline: Deadline) -> None:
-        with self._guard:
-            if not self._is_taken:
-                self._is_taken = True
-                return
-            mine = threading.Event()
-            self._waiting.append(mine)
-        if mine.wait(deadline.left_s):
-            return
-        with self._guard:
-            if not mine.is_set():
-                self._waiting.remove(mine)
-                raise StorageUnavailable(deadline.waited_s, "other threads kept it busy")
-
-    def _hand_on(self) -> None:
-        with self._guard:
-            if self._waiting:
-                self._waiting.popleft().set()
-            else:
-                self._is_taken = False
+            with self._guard:
+                self._line.remove(mine)
+                if self._line:
+                    self._line[0].set()
 
 
 class Pool:

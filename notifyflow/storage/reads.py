@@ -2,12 +2,21 @@
 
 from collections import defaultdict
 from datetime import datetime
+from datetime import datetime
 
 from peewee import SQL, Expression, fn
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
+from notifyflow.storage.models import (
+    AttemptRow,
+    ContactRow,
+    CriticalRow,
+    EscalationRow,
+    IncidentRow,
+    NotificationRow,
+    TransitionRow,
+)
 from notifyflow.storage.rows import Rows, first, select, the
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
@@ -21,7 +30,7 @@ class Reads(Rows):
         incident = self._newest(IncidentRow.key == key)
         return None if incident is None else self._status(incident)
 
-    def status_of(self, incident_id: str) -> IncidentStatus | None:
+    def status_by_id(self, incident_id: str) -> IncidentStatus | None:
         """Show one incident with all that became of it; None where there is none."""
         incident = self._newest(IncidentRow.id == incident_id)
         return None if incident is None else self._status(incident)
@@ -34,21 +43,18 @@ class Reads(Rows):
     def is_settled(self, key: str) -> bool | None:
         """Tell whether every escalation of the key's newest incident is settled; None where no incident has the key."""
         incident = self._newest(IncidentRow.key == key)
-        return None if incident is None else self._count(EscalationRow.incident_id == incident.id) == 0
+        if incident is None:
+            return None
+        active = EscalationRow.select(fn.COUNT(1)).where(EscalationRow.incident_id == incident.id, _IS_ACTIVE)
+        return int(self._scalar(active)) == 0
 
-    def unfinished_count(self) -> int:
-        """Count the escalations, of all incidents, that are not settled."""
-        return self._count()
-
-    def pending_count(self, *, due_by: datetime | None = None) -> int:
-        """Count the notifications that are being sent or queued; of the queued ones those due by then, where it is said."""
-        is_queued = NotificationRow.state == SQL("'QUEUED'")
-        is_due = is_queued if due_by is None else is_queued & (NotificationRow.due_at <= due_by)
-        is_sending = NotificationRow.state == SQL("'SENDING'")
-        return int(self._scalar(NotificationRow.select(fn.COUNT(1)).where(is_due | is_sending)))
-
-    def _count(self, *where: Expression) -> int:
-        return int(self._scalar(EscalationRow.select(fn.COUNT(1)).where(_IS_ACTIVE, *where)))
+    def unfinished_count(self, *, due_by: datetime | None = None) -> int:
+        """Count the notifications, of all incidents, that are being sent or queued; with ``due_by``, those due by then."""
+        queued = NotificationRow.select(fn.COUNT(1)).where(NotificationRow.state == SQL("'QUEUED'"))
+        if due_by is not None:
+            queued = queued.where(NotificationRow.due_at <= due_by)
+        sending = AttemptRow.select(fn.COUNT(1)).where(AttemptRow.state == SQL("'RUNNING'"))
+        return int(self._scalar(queued)) + int(self._scalar(sending))
 
     def _newest(self, *where: Expression) -> IncidentFacts | None:
         query = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)

@@ -101,6 +101,7 @@ STATEMENTS = (
         CHECK ((state = 'QUEUED') = (due_at IS NOT NULL))
     )
     """,
+    "CREATE INDEX notifyflow_notification_incident ON notifyflow_notification (incident_id)",
     # claiming: the urgent ones of a channel first, then by the time they became due
     """
     CREATE INDEX notifyflow_notification_claim ON notifyflow_notification (channel, (severity <> 'CRITICAL'), due_at)
