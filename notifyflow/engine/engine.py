@@ -12,7 +12,7 @@ from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.ports import Tools
-from notifyflow.pipeline.sweep import next_wake_at, sweep
+from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 
 _POLL_MS = 200
 
@@ -26,13 +26,22 @@ class Engine:
         channels: Name to channel.
         send_budget: How long one send may take at most.
         places: How many sends there are at a time.
+        is_alone: Whether rings end with the process: what was rung for before it began is then rung for again at once.
     """
 
     def __init__(
-        self, broker: Broker, tools: Tools, channels: Mapping[str, Channel], *, send_budget: timedelta, places: int
+        self,
+        broker: Broker,
+        tools: Tools,
+        channels: Mapping[str, Channel],
+        *,
+        send_budget: timedelta,
+        places: int,
+        is_alone: bool = False,
     ) -> None:
         self.reporter = Reporter(BrokerBell(broker), tools.transactions)
         self._tools = tools
+        self._heard_since = tools.clock.now() if is_alone else None
         self._deliverer = Deliverer(tools, channels, self.reporter, send_budget=send_budget, places=places)
         self._sweeper = Sweeper(tools.clock, self._sweep, lambda: next_wake_at(tools))
         declare_actors(broker, channels, self._deliverer.deliver)
@@ -48,8 +57,14 @@ class Engine:
 
     def _sweep(self) -> None:
         """Sweep and ring; what cannot be rung, since the broker is away, is delivered from here."""
-        for channel, _, some in rings(self.reporter.report(sweep(self._tools))):
+        swept = sweep(self._tools, ring_again_after=self._patience())
+        for channel, _, some in rings(self.reporter.report(swept)):
             self._deliverer.deliver(channel, [each.notification_id for each in some])
+
+    def _patience(self) -> timedelta:
+        if self._heard_since is None:
+            return RING_AGAIN_AFTER
+        return min(RING_AGAIN_AFTER, self._tools.clock.now() - self._heard_since)
 
 
 class EmbeddedEngine:
@@ -57,7 +72,7 @@ class EmbeddedEngine:
 
     def __init__(self, tools: Tools, channels: Mapping[str, Channel], *, send_budget: timedelta, places: int) -> None:
         broker = EmbeddedBroker(middleware=[])
-        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places)
+        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places, is_alone=True)
         self._worker = Worker(broker, worker_threads=places, worker_timeout=_POLL_MS)
         self.reporter = self._engine.reporter
 

@@ -12,16 +12,17 @@ from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
 
-_RING_AGAIN_AFTER = timedelta(seconds=30)
+RING_AGAIN_AFTER = timedelta(seconds=30)
 _DISOWN_AFTER = timedelta(hours=1)
 
 
-def sweep(tools: Tools, *, limit: int = 200) -> Consequences:
+def sweep(tools: Tools, *, limit: int = 200, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Consequences:
     """Do everything whose time has come, each in a transaction of its own.
 
     Args:
         tools: What every use case needs.
         limit: How many of each kind are taken at most; the rest is left to the next sweep.
+        ring_again_after: How long a bell is given to be answered.
 
     Returns:
         What followed, and every row that is due and that nobody was rung for.
@@ -34,7 +35,7 @@ def sweep(tools: Tools, *, limit: int = 200) -> Consequences:
         total += _look_at(tools, escalation_id)
     for incident_id in transactions.run(lambda ledger: ledger.rounds_due(now=tools.clock.now(), limit=limit)):
         total += _start_round(tools, incident_id)
-    return total + _ring(tools, limit)
+    return total + _ring(tools, limit, ring_again_after)
 
 
 def next_wake_at(tools: Tools) -> datetime | None:
@@ -87,10 +88,10 @@ def _start_round(tools: Tools, incident_id: str) -> Consequences:
     return use_case.run(tools, body)[1]
 
 
-def _ring(tools: Tools, limit: int) -> Consequences:
+def _ring(tools: Tools, limit: int, again_after: timedelta) -> Consequences:
     def body(tx: Transaction) -> Consequences:
         for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
             tx.ledger.settle_receipt(receipt, attempt_id=None)
-        return Consequences(due=tx.ledger.ring_due(now=tx.now, again_after=_RING_AGAIN_AFTER, limit=limit))
+        return Consequences(due=tx.ledger.ring_due(now=tx.now, again_after=again_after, limit=limit))
 
     return use_case.run(tools, body)[0]
