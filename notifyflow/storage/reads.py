@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from datetime import datetime
-from datetime import datetime
 
 from peewee import SQL, Expression, fn
 
