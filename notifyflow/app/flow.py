@@ -220,7 +220,7 @@ class NotifyFlow:
             channels=self._channels,
             receive=self._receive,
             check_link=lambda token: links.check(tools.secret_keys, token, tools.clock.now()),
-            status=lambda incident_id: self._store.read(lambda reads: reads.status_of(incident_id)),
+            status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
             acknowledge=self._acknowledge_by_link,
         )
         return build(services)
@@ -348,14 +348,14 @@ class NotifyFlow:
         until = time.monotonic() + self._settings.drain_s
         horizon = self._tools.clock.now() + timedelta(seconds=self._settings.drain_s)
         try:
-            while time.monotonic() < until and self._store.read(lambda reads: reads.pending_count(due_by=horizon)):
+            while time.monotonic() < until and self._store.read(lambda reads: reads.unfinished_count(due_by=horizon)):
                 time.sleep(_LOOK_EVERY_S)
         except StorageUnavailable:
             return
 
     def _say_what_is_left(self) -> None:
         try:
-            left = self._store.read(lambda reads: reads.pending_count())
+            left = self._store.read(lambda reads: reads.unfinished_count())
         except StorageUnavailable:
             return
         if left:
