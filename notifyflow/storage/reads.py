@@ -47,7 +47,7 @@ class Reads(Rows):
         active = EscalationRow.select(fn.COUNT(1)).where(EscalationRow.incident_id == incident.id, _IS_ACTIVE)
         return int(self._scalar(active)) == 0
 
-    def unfinished_count(self, *, due_by: datetime | None = None) -> int:
+    def pending_count(self, *, due_by: datetime | None = None) -> int:
         """Count the notifications, of all incidents, that are being sent or queued; with ``due_by``, those due by then."""
         queued = NotificationRow.select(fn.COUNT(1)).where(NotificationRow.state == SQL("'QUEUED'"))
         if due_by is not None:
