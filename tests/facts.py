@@ -1,0 +1,156 @@
+"""Facts with all that a test does not care for filled in, and a row that lives through a story."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from notifyflow.core import lifecycle
+from notifyflow.core.escalation import Case
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
+from notifyflow.core.lifecycle import Moved, Stop
+from notifyflow.core.model import AttemptState, Ended, NotificationState, Receipt, Severity, Word
+from notifyflow.core.policy import DEFAULT, Policy, Schedule
+
+NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def minutes(number: float) -> timedelta:
+    return timedelta(minutes=number)
+
+
+def attempt(number: int = 1, word: Word | None = None, **given: Any) -> AttemptFacts:
+    """Make an attempt: running without a word, recorded with one."""
+    facts: dict[str, Any] = {
+        "id": f"a{number}",
+        "notification_id": "n",
+        "number": number,
+        "provider": "p",
+        "token": f"t{number}",
+        "started_at": NOW,
+        "lease_until": NOW + LEASE,
+        "state": AttemptState.RUNNING if word is None else AttemptState.RECORDED,
+        "word": word,
+    }
+    return AttemptFacts(**(facts | given))
+
+
+def page(
+    channel: str = "email", state: NotificationState = NotificationState.QUEUED, *attempts: AttemptFacts, **given: Any
+) -> NotificationFacts:
+    """Make a page; one that is FAILED, SENT or DELIVERED has the attempt that made it so, unless attempts are given."""
+    word = {
+        NotificationState.FAILED: Word.PERMANENT,
+        NotificationState.SENT: Word.ACCEPTED,
+        NotificationState.DELIVERED: Word.DELIVERED,
+    }.get(state)
+    facts: dict[str, Any] = {
+        "id": f"n-{channel}",
+        "incident_id": "i",
+        "escalation_id": "e",
+        "channel": channel,
+        "severity": Severity.ERROR,
+        "max_attempts": 5,
+        "created_at": NOW,
+        "state": state,
+        "attempts": attempts or ((attempt(1, word),) if word else ()),
+    }
+    return NotificationFacts(**(facts | given))
+
+
+def escalation(**given: Any) -> EscalationFacts:
+    facts: dict[str, Any] = {
+        "id": "e",
+        "incident_id": "i",
+        "recipient_id": "ada",
+        "round": 1,
+        "severity": Severity.ERROR,
+        "policy": DEFAULT,
+        "started_at": NOW,
+        "tier": 1,
+    }
+    return EscalationFacts(**(facts | given))
+
+
+def incident(**given: Any) -> IncidentFacts:
+    facts: dict[str, Any] = {
+        "id": "i",
+        "key": "db-1",
+        "severity": Severity.ERROR,
+        "policy": DEFAULT,
+        "opened_at": NOW,
+        "last_seen_at": NOW,
+    }
+    return IncidentFacts(**(facts | given))
+
+
+def case(
+    *pages: NotificationFacts, addresses: str = "email slack sms voice", about: IncidentFacts | None = None, **given: Any
+) -> Case:
+    """Make a case of pages; what is given beside them belongs to the escalation, whose severity the pages take on."""
+    facts = escalation(**given)
+    rows = tuple(replace(row, severity=facts.severity) for row in pages)
+    return Case(escalation=facts, incident=about or incident(), notifications=rows, addresses=frozenset(addresses.split()))
+
+
+class Row:
+    """A notification that lives through a story, each of whose events comes a second after the one before."""
+
+    def __init__(self, *, policy: Policy = DEFAULT, max_attempts: int | None = None, **given: Any) -> None:
+        self.schedule: Schedule = policy.retries.normal
+        self.facts = page(**({"max_attempts": max_attempts or self.schedule.attempts, "due_at": NOW} | given))
+        self.now = NOW
+        self.log: list[Moved] = []
+
+    @property
+    def state(self) -> NotificationState:
+        return self.facts.state
+
+    def _follow(self, moved: Moved) -> "Row":
+        self.log.append(moved)
+        self.facts = moved.after
+        return self
+
+    def _pass(self) -> datetime:
+        self.now += seconds(1)
+        return self.now
+
+    def claim(self, **given: Any) -> "Row":
+        now = self._pass()
+        number = len(self.facts.attempts) + 1
+        new = attempt(number, **({"started_at": now, "lease_until": now + LEASE} | given))
+        return self._follow(lifecycle.claim(self.facts, new, now=now))
+
+    def record(self, word: Word, **given: Any) -> "Row":
+        outcome = Outcome(word=word, **given)
+        number = len(self.facts.attempts)
+        return self._follow(
+            lifecycle.record(self.facts, f"a{number}", outcome, schedule=self.schedule, now=self._pass(), fraction=0.5)
+        )
+
+    def release(self) -> "Row":
+        return self._follow(lifecycle.release(self.facts, f"a{len(self.facts.attempts)}", now=self._pass()))
+
+    def lose(self) -> "Row":
+        return self._follow(lifecycle.lose(self.facts, f"a{len(self.facts.attempts)}", now=self._pass()))
+
+    def hear(self, word: Word | None, number: int | None = None, **given: Any) -> "Row":
+        attempt_id = f"a{number or len(self.facts.attempts)}"
+        receipt = Receipt(provider="p", event_id="e", word=word, attempt_id=attempt_id, **given)
+        return self._follow(
+            lifecycle.receive(self.facts, attempt_id, receipt, schedule=self.schedule, now=self._pass(), fraction=0.5)
+        )
+
+    def end(self, why: Ended, reason: str = "") -> "Row":
+        return self._follow(lifecycle.end(self.facts, why, reason=reason, now=self._pass()))
+
+    def stop(self, event: Stop = "acknowledged") -> "Row":
+        return self._follow(lifecycle.stop(self.facts, event, now=self._pass()))
+
+    def sent(self, word: Word = Word.ACCEPTED, **given: Any) -> "Row":
+        """Claim and record in one breath."""
+        return self.claim().record(word, **given)
