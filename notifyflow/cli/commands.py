@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from notifyflow.cli import documents, files, screen, serve, upkeep
+from notifyflow.cli import documents, files, log, screen, serve, upkeep
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import watch
@@ -31,6 +31,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines."
 
 def main() -> None:
     """Run the command line; what notifyflow refuses is shown without a traceback."""
+    log.to_stderr()
     try:
         app()
     except NotifyflowError as error:

@@ -1,5 +1,6 @@
 """The commands that stay: everything in one process, the web service alone, the stand-ins for the providers; and the demo."""
 
+import logging
 import signal
 import threading
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from notifyflow.cli import screen
+from notifyflow.cli import log, screen
 from notifyflow.errors import PortTaken
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _serve(host: str, port: int, begin: Callable[["NotifyFlow"], None]) -> None:
     from notifyflow.cli import serving
 
     with NotifyFlow.from_env() as flow, _taking(port, lambda: serving.listen(host, port)) as listening:
-        screen.show_faults(flow.warnings, style="yellow")
+        log.to_stderr(logging.INFO)
         begin(flow)
         screen.out.print(f"Listening on {serving.url_of(listening)}")
         serving.serve(flow.asgi(), listening)

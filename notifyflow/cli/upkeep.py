@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from notifyflow.cli import screen
+from notifyflow.cli import documents, screen
 from notifyflow.errors import ProgramMissing
 
 
@@ -71,19 +71,22 @@ def db_upgrade() -> None:
     screen.out.print(f"The database has schema {version}.")
 
 
-def config_check() -> None:
-    """Say everything that is wrong with the settings, at once."""
+def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False) -> None:
+    """Say everything that is wrong with the settings, at once; exit 0 if they allow a start."""
+    from notifyflow.app import NotifyFlow
     from notifyflow.channels.registry import load
     from notifyflow.settings import Settings
 
     settings = Settings()
     channels = load(settings)
-    for name, channel in channels.items():
-        providers = ", ".join(provider.name for provider in channel.providers)
-        line = (
-            Text.assemble(("✔ ", "green"), (name, "bold"), f": {providers}")
-            if providers
-            else Text(f"· {name}: no provider", "dim")
-        )
+    with NotifyFlow(settings, channels=channels) as flow:
+        warnings = flow.warnings
+    carriers = {name: [provider.name for provider in channel.providers] for name, channel in channels.items()}
+    if as_json:
+        screen.print_json({"channels": carriers, "warnings": [documents.fault(each) for each in warnings]})
+        return
+    for name, providers in carriers.items():
+        line = Text.assemble(("✔ ", "green"), (name, "bold"), f" over {', '.join(providers)}") if providers else f"· {name}: nobody carries it"
         screen.out.print(line)
-        screen.show_faults(channel.faults, style="yellow")
+    screen.show_faults(warnings, style="yellow")
+    screen.out.print(Text("The settings allow a start.", "bold green"))

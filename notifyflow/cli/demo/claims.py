@@ -1,5 +1,6 @@
 """What the demo claims to have happened, and how each sentence is checked: against the rows, the log and the stand-ins' inbox."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,12 +22,14 @@ class Witness:
         operations: The operations incident; None where there is none.
         inbox: What the stand-ins were given, taken or not.
         linked_page: What the link in Ada's mail shows, as HTML.
+        log: Every log line, as JSON.
     """
 
     status: IncidentStatus
     operations: IncidentStatus | None
     inbox: Sequence[Message]
     linked_page: str
+    log: str
 
     def escalation(self, who: str) -> EscalationStatus:
         """Find what became of one recipient."""
@@ -49,15 +52,15 @@ class Witness:
         address = self.escalation(who).contact.addresses.get(channel, "")
         return [each for each in self.inbox if each.channel == channel and is_for(address, each.to)]
 
-    def log(self, row_id: str) -> list[Transition]:
+    def moves(self, row_id: str) -> list[Transition]:
         """Give the log of one row, in order."""
         return sorted((move for move in self.status.transitions if move.row_id == row_id), key=lambda move: move.version)
 
     def opened_after_failures(self, who: str, tier: int) -> list[int]:
         """Tell for each opening of a tier how many pages of the tier before it had FAILED by then."""
         before = [page for page in self.pages(who).values() if page.tier == tier - 1]
-        failed_at = [move.at for page in before for move in self.log(page.id) if move.target == NotificationState.FAILED]
-        openings = [move for move in self.log(self.escalation(who).facts.id) if move.event == "tier_opened"]
+        failed_at = [move.at for page in before for move in self.moves(page.id) if move.target == NotificationState.FAILED]
+        openings = [move for move in self.moves(self.escalation(who).facts.id) if move.event == "tier_opened"]
         return [sum(at <= move.at for at in failed_at) for move in openings if move.detail.get("tier") == str(tier)]
 
 
@@ -134,7 +137,7 @@ def _rows(status: IncidentStatus) -> Iterator[tuple[str, str, str]]:
 
 def _log_replays(witness: Witness) -> bool:
     for machine, row_id, state in _rows(witness.status):
-        table, moves = MACHINES[machine].table, witness.log(row_id)
+        table, moves = MACHINES[machine].table, witness.moves(row_id)
         if not moves or moves[0].target not in table.births or moves[-1].target != state:
             return False
         if any(
@@ -148,6 +151,17 @@ def _log_replays(witness: Witness) -> bool:
 def _nothing_was_taken_twice(witness: Witness) -> bool:
     taken = [each.attempt_id for each in witness.inbox if each.is_accepted]
     return all(taken) and len(taken) == len(set(taken))
+
+
+def _log_alerts_of_dan_alone(witness: Witness) -> bool:
+    lines = [json.loads(line) for line in witness.log.splitlines()]
+    return [line["recipient_id"] for line in lines if line["level"] == "error"] == ["dan"]
+
+
+def _log_holds_nothing_personal(witness: Witness) -> bool:
+    people = [each.contact for each in witness.status.escalations]
+    private = {witness.status.content.title, *(address for each in people for address in each.addresses.values())}
+    return witness.log != "" and not any(each in witness.log for each in private) and "/a/" not in witness.log
 
 
 SCENES = (
@@ -180,7 +194,7 @@ SCENES = (
             Claim(
                 "Twilio's signed receipt made it DELIVERED",
                 lambda w: (
-                    [move.event for move in w.log(w.pages("ben")["sms"].id)][-1] == "delivery_heard"
+                    [move.event for move in w.moves(w.pages("ben")["sms"].id)][-1] == "delivery_heard"
                     and w.states("ben") == {"slack": S.FAILED, "teams": S.FAILED, "sms": S.DELIVERED}
                 ),
             ),
@@ -215,6 +229,7 @@ SCENES = (
             Claim("his escalation was EXHAUSTED", lambda w: _was_in(w, "dan", EscalationState.EXHAUSTED)),
             Claim("it is the one critical failure", _is_critical_alone),
             Claim("operations got one mail that names him", _operations_were_told),
+            Claim("and the log one ERROR line", _log_alerts_of_dan_alone),
         ),
     ),
     Scene(
@@ -231,9 +246,10 @@ SCENES = (
 WHOLE = (
     Claim("every row's log, replayed through its machine, ends in the row's state", _log_replays),
     Claim("no page was taken twice by any provider", _nothing_was_taken_twice),
+    Claim("the log holds ids only: no address, no title, no link", _log_holds_nothing_personal),
 )
 """What holds for all of them."""
 
 
 def _was_in(witness: Witness, who: str, state: EscalationState) -> bool:
-    return any(move.target == state for move in witness.log(witness.escalation(who).facts.id))
+    return any(move.target == state for move in witness.moves(witness.escalation(who).facts.id))

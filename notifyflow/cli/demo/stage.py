@@ -5,12 +5,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from notifyflow.app import NotifyFlow
-from notifyflow.cli import serving
+from notifyflow.cli import log, serving
 from notifyflow.cli.demo import story
 from notifyflow.cli.demo.claims import Witness
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState
@@ -29,6 +30,7 @@ class Stage:
 
     flow: NotifyFlow
     sandbox: Sandbox
+    log: StringIO
 
 
 @contextmanager
@@ -41,8 +43,10 @@ def stage() -> Iterator[Stage]:
             "NOTIFYFLOW_PUBLIC_URL": serving.url_of(web),
             "NOTIFYFLOW_OPS_RECIPIENTS": '[{"id": "operations", "email": "operations@example.com"}]',
         }
+        lines = StringIO()
+        log.to_file(lines)
         with NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
-            yield Stage(flow, sandbox)
+            yield Stage(flow, sandbox, lines)
 
 
 def play(on: Stage, show: Callable[[IncidentStatus], None]) -> Witness:
@@ -97,4 +101,4 @@ def _witness(on: Stage, status: IncidentStatus) -> Witness:
         with urllib.request.urlopen(links[0], timeout=5) as answer:  # noqa: S310 - our own link, on loopback
             page = answer.read().decode()
     operations = None if status.operations_key is None else on.flow.status(status.operations_key)
-    return Witness(status=status, operations=operations, inbox=inbox, linked_page=page)
+    return Witness(status=status, operations=operations, inbox=inbox, linked_page=page, log=on.log.getvalue())

@@ -1,0 +1,131 @@
+"""A real browser, driven over the pipe that Chromium offers for it (Chrome DevTools Protocol, `--remote-debugging-pipe`)."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+class Browser:
+    """One page of a headless Chromium."""
+
+    def __init__(self, commands: BinaryIO, answers: BinaryIO) -> None:
+        self._commands = commands
+        self._answers = answers
+        self._number = 0
+        self._events: list[str] = []
+        self._session: str | None = None
+        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.ask("Page.enable")
+
+    def open(self, url: str) -> None:
+        """Go to a page, and wait until it is there."""
+        self._events.clear()
+        self.ask("Page.navigate", url=url)
+        self._until("Page.loadEventFired")
+
+    def click(self, selector: str) -> None:
+        """Move the mouse to the middle of an element and press its button; wait for the page that follows."""
+        box = self.evaluate(
+            f"(() => {{ const box = document.querySelector({selector!r}).getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2] })()"
+        )
+        self._events.clear()
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+        self._until("Page.loadEventFired")
+
+    def evaluate(self, expression: str) -> Any:
+        """Evaluate an expression in the page."""
+        return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    @property
+    def text(self) -> str:
+        """What the page says."""
+        return str(self.evaluate("document.body.innerText"))
+
+    @property
+    def requests(self) -> list[str]:
+        """What the page has loaded beside itself."""
+        return list(self.evaluate("performance.getEntriesByType('resource').map(each => each.name)"))
+
+    def look_like(self, width: int, height: int, *, scheme: str) -> None:
+        """Be a screen of this size, dark or light."""
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=True)
+        self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send a command, and give its result."""
+        self._number += 1
+        command = {"id": self._number, "method": method, "params": params}
+        if self._session is not None:
+            command["sessionId"] = self._session
+        self._commands.write(json.dumps(command).encode() + b"\0")
+        self._commands.flush()
+        while True:
+            answer = self._next()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer["error"]
+                return dict(answer["result"])
+
+    def _until(self, event: str) -> None:
+        while event not in self._events:
+            self._next()
+
+    def _next(self) -> dict[str, Any]:
+        said = bytearray()
+        while (byte := self._answers.read(1)) != b"\0":
+            assert byte, "the browser is gone"
+            said += byte
+        message = dict(json.loads(said))
+        if "method" in message:
+            self._events.append(message["method"])
+        return message
+
+
+@contextmanager
+def browser(folder: Path) -> Iterator[Browser]:
+    """Start a browser, and stop it.
+
+    Args:
+        folder: Where it may keep its things.
+    """
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    assert program is not None, "Chromium is needed (Debian: apt install chromium)"
+    to_read, commands = os.pipe()
+    answers, to_write = os.pipe()
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        f"--user-data-dir={folder}",
+    ]
+    process = subprocess.Popen(
+        [
+            "bash",
+            "-c",
+            f'exec "$@" 3<&{to_read} 4>&{to_write}',
+            "bash",
+            program,
+            "--remote-debugging-pipe",
+            *options,
+            "about:blank",
+        ],
+        pass_fds=(to_read, to_write),
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(to_read)
+    os.close(to_write)
+    with process, os.fdopen(commands, "wb") as writing, os.fdopen(answers, "rb") as reading:
+        try:
+            page = Browser(writing, reading)
+            yield page
+        finally:
+            process.terminate()
