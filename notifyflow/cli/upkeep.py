@@ -86,7 +86,11 @@ def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
         screen.print_json({"channels": carriers, "warnings": [documents.fault(each) for each in warnings]})
         return
     for name, providers in carriers.items():
-        line = Text.assemble(("✔ ", "green"), (name, "bold"), f" over {', '.join(providers)}") if providers else f"· {name}: nobody carries it"
+        line = (
+            Text.assemble(("✔ ", "green"), (name, "bold"), f" over {', '.join(providers)}")
+            if providers
+            else f"· {name}: nobody carries it"
+        )
         screen.out.print(line)
     screen.show_faults(warnings, style="yellow")
     screen.out.print(Text("The settings allow a start.", "bold green"))

@@ -1,0 +1,43 @@
+"""The reference leaves out no command, no option and no exit code."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from notifyflow.cli.commands import app
+from notifyflow.cli.exits import Exit
+
+REFERENCE = (Path(__file__).parents[3] / "docs/reference/cli.rst").read_text(encoding="utf-8")
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    def walk(command, path: str) -> Iterator[tuple[str, list[str]]]:
+        below = getattr(command, "commands", None)
+        if below is None:
+            yield path, [name for each in command.params for name in each.opts if name.startswith("--")]
+            return
+        for name, each in below.items():
+            yield from walk(each, f"{path} {name}")
+
+    yield from walk(typer.main.get_command(app), "notifyflow")
+
+
+@pytest.mark.parametrize(("name", "options"), list(commands()))
+def test_a_command_has_its_section_and_every_option_its_line(name: str, options: list[str]):
+    heading = f"\n{name}\n{'~' * len(name)}\n"
+    assert heading in REFERENCE
+    section = REFERENCE.split(heading)[1].split("\n~~~")[0]
+    assert [each for each in options if f"``{each}" not in section and each != "--help"] == []
+
+
+@pytest.mark.parametrize("code", Exit)
+def test_an_exit_code_has_its_row(code: Exit):
+    assert f"   * - {code}\n     - {code.meaning}\n" in REFERENCE
+
+
+def test_the_commands_are_these():
+    names = "send status ack resolve demo up web sandbox diagram|db upgrade|config check"
+    expected = {*names.split("|")[0].split(), *names.split("|")[1:]}
+    assert {name.removeprefix("notifyflow ") for name, _ in commands()} == expected
