@@ -1,0 +1,119 @@
+"""What the machines should come to, said a second time and as plainly as possible, for the property tests to compare with."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from notifyflow.core.escalation import Case
+from notifyflow.core.model import Severity, Word
+from notifyflow.core.policy import Unacknowledged
+
+STRENGTH = ["in_doubt", "accepted", "temporary", "delivered", "permanent"]
+
+
+@dataclass
+class ReferenceRow:
+    """A notification as a heap of words."""
+
+    max_attempts: int
+    calls: list[set[str]] = field(default_factory=list)
+    unsent: set[int] = field(default_factory=set)
+    running: int | None = None
+    is_ended: bool = False
+    is_stopped: bool = False
+    is_cancelled: bool = False
+
+    def claim(self) -> None:
+        self.calls.append(set())
+        self.running = len(self.calls) - 1
+
+    def record(self, word: str) -> None:
+        self.calls[-1].add(word)
+        self.running = None
+
+    def release(self) -> None:
+        """Forget the call, unless the provider has spoken about it."""
+        if self.calls[-1]:
+            self.record("in_doubt")
+        else:
+            self.unsent.add(len(self.calls) - 1)
+            self.running = None
+
+    def settle(self) -> str:
+        """Name the state; what is cancelled stays so."""
+        state = self._state()
+        self.is_cancelled = state == "CANCELLED"
+        return state
+
+    def _state(self) -> str:
+        if self.is_cancelled:
+            return "CANCELLED"
+        calls = [(number, words) for number, words in enumerate(self.calls) if number not in self.unsent]
+        strongest = [max(words, key=STRENGTH.index, default="") for _, words in calls]
+        if "delivered" in strongest:
+            return "DELIVERED"
+        if self.running is not None:
+            return "SENDING"
+        if strongest and strongest[-1] == "accepted":
+            return "SENT"
+        if strongest and strongest[-1] == "permanent":
+            return "FAILED"
+        if self.is_ended or len(calls) >= self.max_attempts:
+            return "FAILED"
+        return "CANCELLED" if self.is_stopped else "QUEUED"
+
+
+def opens(case: Case, now: datetime) -> bool:
+    """Tell whether the next tier has to be opened now, by the letter of the rules."""
+    escalation, policy = case.escalation, case.escalation.policy
+    is_critical = escalation.severity is Severity.CRITICAL
+    fresh_for = policy.fresh_for_critical if is_critical else policy.fresh_for
+    if case.incident.state != "OPEN" or now - escalation.started_at >= fresh_for:
+        return False
+    if not _leads_somewhere(case):
+        return False
+    rows = [row for row in case.notifications if row.kind == "page" and row.tier == escalation.tier]
+    if not rows and not (escalation.tier and case.addresses.intersection(policy.tiers[escalation.tier - 1].channels)):
+        return True
+    failing = [row for row in rows if row.state == "FAILED" or _is_suspected(case, row, now)]
+    young = [row for row in failing if now - _began(row, now) < policy.escalate_within]
+    for rule in policy.tiers[escalation.tier].rules:
+        if isinstance(rule, Unacknowledged):
+            if now - escalation.started_at >= rule.after:
+                return True
+        elif young and (len(failing) >= rule.at_least or len(failing) == len(rows)):
+            return True
+    return False
+
+
+def _leads_somewhere(case: Case) -> bool:
+    for tier in case.escalation.policy.tiers[case.escalation.tier :]:
+        if case.escalation.severity in tier.shut_for:
+            return False
+        if case.addresses.intersection(tier.channels):
+            return True
+    return False
+
+
+def _began(row, now: datetime) -> datetime:  # type: ignore[no-untyped-def]
+    if row.ended_at is not None:
+        return row.ended_at
+    calls = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"]
+    return calls[-1].started_at if calls else now
+
+
+def _is_suspected(case: Case, row, now: datetime) -> bool:  # type: ignore[no-untyped-def]
+    policy, is_critical = case.escalation.policy, case.escalation.severity is Severity.CRITICAL
+    calls = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"]
+    if not policy.is_suspicion_on:
+        return False
+    if row.state == "SENT":
+        return is_critical and calls[-1].receipt_due_at is not None and now >= calls[-1].receipt_due_at
+    if row.state not in ("QUEUED", "SENDING"):
+        return False
+    failures = [call for call in calls if call.word in (Word.IN_DOUBT, Word.TEMPORARY, Word.PERMANENT)]
+    patience = policy.held_back_for if is_critical else policy.retries.schedule(row.channel, row.severity).window
+    return (
+        any(call.is_our_fault for call in calls)
+        or (is_critical and len(failures) >= policy.suspected_after_attempts)
+        or (row.held_since is not None and now - row.held_since >= patience)
+    )

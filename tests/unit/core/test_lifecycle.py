@@ -1,0 +1,400 @@
+"""What each event makes of a notification: the table of moves by example, then any sequence by Hypothesis."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyflow.core import lifecycle
+from notifyflow.core.lifecycle import counted, state_of
+from notifyflow.core.machines import NOTIFICATION
+from notifyflow.core.model import AttemptState, Ended, Evidence, NotificationState, Word
+from notifyflow.errors import IllegalMove
+from tests.facts import LEASE, NOW, Row, attempt, minutes, page, seconds
+from tests.reference import STRENGTH, ReferenceRow
+
+QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, NotificationState.SENT
+DELIVERED, FAILED, CANCELLED = NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED
+A, D, T, P, DOUBT = Word.ACCEPTED, Word.DELIVERED, Word.TEMPORARY, Word.PERMANENT, Word.IN_DOUBT
+
+STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
+    # QUEUED
+    "a claimed row is sending": (lambda: Row().claim(), SENDING),
+    "a delivery of an earlier attempt reaches a queued row": (lambda: Row().sent(DOUBT).hear(D), DELIVERED),
+    "a bounce of the latest attempt fails a queued row": (lambda: Row().sent(DOUBT).hear(P), FAILED),
+    "a bounce of an older attempt leaves a queued row": (lambda: Row().sent(T).sent(T).hear(P, 1), QUEUED),
+    "an acceptance answers a doubt": (lambda: Row().sent(DOUBT).hear(A), SENT),
+    "an acceptance is weaker than a refusal": (lambda: Row().sent(T).hear(A), QUEUED),
+    "a temporary failure leaves a queued row": (lambda: Row().sent(DOUBT).hear(T), QUEUED),
+    "a note leaves a queued row": (lambda: Row().sent(DOUBT).hear(None), QUEUED),
+    # SENDING
+    "accepted is sent": (lambda: Row().sent(), SENT),
+    "accepted after a failure was heard is tried again": (lambda: Row().claim().hear(T).record(A), QUEUED),
+    "accepted after a failure was heard fails on the last": (lambda: Row(max_attempts=1).claim().hear(T).record(A), FAILED),
+    "accepted after a bounce was heard fails": (lambda: Row().claim().hear(P).record(A), FAILED),
+    "refused is tried again": (lambda: Row().sent(T), QUEUED),
+    "refused on the last fails": (lambda: Row(max_attempts=2).sent(T).sent(T), FAILED),
+    "in doubt is tried again": (lambda: Row().sent(DOUBT), QUEUED),
+    "in doubt on the last fails": (lambda: Row(max_attempts=1).sent(DOUBT), FAILED),
+    "a doubt whose acceptance is in is sent": (lambda: Row().claim().hear(A).record(DOUBT), SENT),
+    "refused for good fails": (lambda: Row().sent(P), FAILED),
+    "accepted after a failure and an acknowledgement is cancelled": (lambda: Row().claim().hear(T).stop().record(A), CANCELLED),
+    "a lost lease whose acceptance is in is sent": (lambda: Row().claim().hear(A).lose(), SENT),
+    "a lost lease is tried again": (lambda: Row().claim().lose(), QUEUED),
+    "a lost lease on the last fails": (lambda: Row(max_attempts=1).claim().lose(), FAILED),
+    "released is queued": (lambda: Row().claim().release(), QUEUED),
+    "released after a failure is queued": (lambda: Row().sent(T).claim().release(), QUEUED),
+    "released after a bounce of the attempt before is failed": (lambda: Row().sent(DOUBT).claim().hear(P, 1).release(), FAILED),
+    "released after an acceptance of the attempt before is sent": (lambda: Row().sent(DOUBT).claim().hear(A, 1).release(), SENT),
+    "released after a word of its own was sent after all": (lambda: Row(max_attempts=1).claim().hear(T).release(), FAILED),
+    "refused after an acknowledgement is cancelled": (lambda: Row().claim().stop().record(T), CANCELLED),
+    "in doubt after a resolve is cancelled": (lambda: Row().claim().stop("resolved").record(DOUBT), CANCELLED),
+    "a lost lease after a replacement is cancelled": (lambda: Row().claim().stop("replaced").lose(), CANCELLED),
+    "released after an acknowledgement is cancelled": (lambda: Row().claim().stop().release(), CANCELLED),
+    "accepted after an acknowledgement is sent": (lambda: Row().claim().stop().record(A), SENT),
+    "refused for good after an acknowledgement fails": (lambda: Row().claim().stop().record(P), FAILED),
+    "a delivery reaches a sending row": (lambda: Row().claim().hear(D), DELIVERED),
+    "a delivery of an older attempt reaches a sending row": (lambda: Row().sent(T).claim().hear(D, 1), DELIVERED),
+    "any weaker word leaves a sending row": (lambda: Row().claim().hear(A).hear(T).hear(None), SENDING),
+    "a bounce leaves a sending row": (lambda: Row().claim().hear(P), SENDING),
+    # SENT
+    "a delivery reaches a sent row": (lambda: Row().sent().hear(D), DELIVERED),
+    "a bounce fails a sent row": (lambda: Row().sent().hear(P), FAILED),
+    "a failure of a sent row is tried again": (lambda: Row().sent().hear(T), QUEUED),
+    "a failure of a sent row fails it on the last": (lambda: Row(max_attempts=1).sent().hear(T), FAILED),
+    "a failure of a sent row after an acknowledgement cancels it": (lambda: Row().sent().stop().hear(T), CANCELLED),
+    "a word about an older attempt leaves a sent row": (lambda: Row().sent(T).sent().hear(P, 1), SENT),
+    "an acknowledgement leaves a sent row": (lambda: Row().sent().stop(), SENT),
+    # DELIVERED
+    "a bounce takes a delivery back": (lambda: Row().sent().hear(D).hear(P), FAILED),
+    "a bounce of a delivered attempt leaves a running one": (lambda: Row().sent(T).claim().hear(D, 1).hear(P, 1), SENDING),
+    "a bounce of a delivered attempt leaves a sent one": (lambda: Row().sent(T).claim().hear(D, 1).record(A).hear(P, 1), SENT),
+    "a bounce of a delivered attempt leaves a refused one": (
+        lambda: Row().sent(T).claim().hear(D, 1).record(T).hear(P, 1),
+        QUEUED,
+    ),
+    "a bounce of a delivered attempt after an acknowledgement": (
+        lambda: Row().sent(T).claim().hear(D, 1).record(T).stop().hear(P, 1),
+        CANCELLED,
+    ),
+    "a bounce of one of two delivered attempts": (
+        lambda: Row().sent(T).claim().hear(D, 1).record(A).hear(D).hear(P, 1),
+        DELIVERED,
+    ),
+    "delivered while it runs, then recorded": (lambda: Row().claim().hear(D).record(A), DELIVERED),
+    "delivered while it runs, then lost": (lambda: Row().claim().hear(D).lose(), DELIVERED),
+    "delivered before, then released": (lambda: Row().sent(T).claim().hear(D, 1).release(), DELIVERED),
+    "delivered while it runs, then given back": (lambda: Row().claim().hear(D).release(), DELIVERED),
+    "delivered while it runs, then refused for good": (lambda: Row().claim().hear(D).record(P), FAILED),
+    "another attempt is refused for good": (lambda: Row().sent(T).claim().hear(D, 1).record(P), DELIVERED),
+    "a weaker word leaves a delivered row": (lambda: Row().sent().hear(D).hear(T).hear(A).hear(None).stop(), DELIVERED),
+    # FAILED
+    "a late delivery puts a failed row right": (lambda: Row(max_attempts=1).sent(T).hear(D), DELIVERED),
+    "a delivery after a bounce does not": (lambda: Row().sent(P).hear(D), FAILED),
+    "an acceptance answers the last doubt": (lambda: Row(max_attempts=1).sent(DOUBT).hear(A), SENT),
+    "an acceptance of an older attempt does not": (lambda: Row(max_attempts=2).sent(DOUBT).sent(T).hear(A, 1), FAILED),
+    "an acknowledgement leaves a failed row": (lambda: Row().sent(P).stop().hear(T), FAILED),
+    # ended by us
+    "an expired row fails": (lambda: Row().end(Ended.EXPIRED), FAILED),
+    "a row beyond its window fails": (lambda: Row().sent(T, retry_after_s=3600.0), FAILED),
+    "a row without a provider fails": (lambda: Row().end(Ended.NO_PROVIDER), FAILED),
+    "a capped row fails": (lambda: Row().end(Ended.CAPPED), FAILED),
+    "a row whose window was found over fails": (lambda: Row().end(Ended.BEYOND_WINDOW), FAILED),
+    "receipts move an ended row": (lambda: Row().sent(DOUBT).end(Ended.EXPIRED).hear(D), DELIVERED),
+    "an ended row is not queued again": (lambda: Row().sent(DOUBT).end(Ended.EXPIRED).hear(A).hear(T), FAILED),
+    # CANCELLED
+    "an acknowledgement cancels a queued row": (lambda: Row().stop(), CANCELLED),
+    "a resolve cancels a queued row": (lambda: Row().stop("resolved"), CANCELLED),
+    "a newer round cancels a queued row": (lambda: Row().stop("replaced"), CANCELLED),
+    "a cancelled row never moves": (
+        lambda: Row().sent(T).stop().hear(D).hear(P).hear(None).stop().end(Ended.CAPPED).claim(),
+        CANCELLED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_story_ends_in_its_state_and_its_log_replays(name: str) -> None:
+    tell, state = STORIES[name]
+    row = tell()
+    assert row.state is state
+    assert_replays(row)
+
+
+def assert_replays(row: Row) -> None:
+    state: str = QUEUED
+    for moved in row.log:
+        if moved.has_moved:
+            assert moved.after.state in NOTIFICATION.targets(state, moved.event)
+        else:
+            assert moved.after.state == state
+        state = moved.after.state
+
+
+def test_the_stories_take_every_arrow_that_is_in_the_table() -> None:
+    taken = set()
+    for tell, _ in STORIES.values():
+        state: str = QUEUED
+        for moved in tell().log:
+            taken.add((moved.event, state, str(moved.after.state)))
+            state = moved.after.state
+    arrows = {
+        (event.name, str(source), str(target))
+        for event in NOTIFICATION.events
+        for source, targets in event.moves.items()
+        for target in targets
+        if source != target
+    }
+    assert arrows <= taken
+
+
+# -- what a move brings with it
+
+
+def test_a_refused_row_is_due_by_its_schedule_and_may_be_rung_again() -> None:
+    row = Row(rung_at=NOW).sent(T)
+    assert (row.facts.due_at, row.facts.rung_at, row.facts.held_since) == (row.now + seconds(30), None, None)
+
+
+def test_a_lost_or_released_row_is_due_at_once() -> None:
+    assert (row := Row().claim().lose()).facts.due_at == row.now
+    assert (row := Row().claim().release()).facts.due_at == row.now
+
+
+def test_a_word_that_leaves_a_row_queued_does_not_put_it_off() -> None:
+    row = Row().sent(DOUBT)
+    due_at = row.facts.due_at
+    assert row.hear(T).facts.due_at == due_at
+
+
+def test_a_row_that_is_not_queued_is_not_due() -> None:
+    assert Row().claim().facts.due_at is None
+    assert Row().sent().facts.due_at is None
+    assert Row().stop().facts.due_at is None
+
+
+def test_retry_after_is_honoured_and_holds_the_row_back() -> None:
+    row = Row().sent(T, retry_after_s=300.0)
+    assert row.facts.due_at == row.now + minutes(5)
+    assert row.facts.held_since == row.now
+    assert row.claim().facts.held_since is None
+
+
+def test_retry_after_beyond_the_window_ends_the_row_and_says_so() -> None:
+    row = Row().sent(T, retry_after_s=601.0, code="429")
+    assert (row.state, row.facts.ended, row.facts.ended_at) == (FAILED, Ended.BEYOND_WINDOW, row.now)
+    assert row.facts.reason == "beyond_retry_window"
+
+
+def test_a_failed_row_says_why_and_forgets_it_when_it_is_put_right() -> None:
+    assert Row().sent(P, code="21610", reason="opted out").facts.reason == "opted out"
+    assert Row().sent(P, code="21610").facts.reason == "21610"
+    assert Row(max_attempts=1).sent(DOUBT).facts.reason == "the attempts are used up"
+    assert Row().end(Ended.NO_PROVIDER, "sms has no provider").facts.reason == "sms has no provider"
+    assert Row(max_attempts=1).sent(T, reason="busy").hear(D).facts.reason == ""
+
+
+def test_a_late_claim_or_end_leaves_no_trace() -> None:
+    row = Row().stop()
+    before = row.facts
+    assert row.claim().facts == before
+    assert row.end(Ended.EXPIRED).facts == before
+    assert not row.log[-1].has_moved
+
+
+def test_a_cancelled_row_keeps_its_receipts_on_the_attempt() -> None:
+    row = Row().sent(T).stop().hear(D, evidence=Evidence.DEVICE)
+    assert row.state is CANCELLED
+    assert (row.facts.attempts[0].word, row.facts.attempts[0].evidence) == (D, Evidence.DEVICE)
+
+
+# -- what is kept on the attempt
+
+
+def test_an_outcome_is_kept_on_its_attempt() -> None:
+    row = (
+        Row()
+        .claim(receipt_due_at=NOW)
+        .record(A, code="201", reason="queued", provider_ref="SM1", receipt_due_at=NOW + minutes(1))
+    )
+    kept = row.facts.attempts[0]
+    assert (kept.word, kept.code, kept.reason, kept.provider_ref) == (A, "201", "queued", "SM1")
+    assert (kept.evidence, kept.state, kept.ended_at) == (Evidence.ACCEPTED, AttemptState.RECORDED, row.now)
+    assert kept.receipt_due_at == NOW + minutes(1)
+    assert Row().claim(receipt_due_at=NOW).record(A).facts.attempts[0].receipt_due_at == NOW
+
+
+def test_the_strongest_word_keeps_its_code_and_the_strongest_evidence_counts() -> None:
+    row = Row().sent(provider_ref="SM1").hear(D, code="delivered", evidence=Evidence.DEVICE)
+    kept = row.hear(A, code="sent", provider_ref="SM2").facts.attempts[0]
+    assert (kept.word, kept.code, kept.evidence, kept.provider_ref) == (D, "delivered", Evidence.DEVICE, "SM1")
+    heard = row.hear(None, is_heard=True, evidence=Evidence.HUMAN).facts.attempts[0]
+    assert (heard.word, heard.evidence) == (D, Evidence.HUMAN)
+
+
+def test_a_receipt_names_the_message_before_the_answer_does() -> None:
+    row = Row().claim().hear(A, provider_ref="SM1").record(DOUBT)
+    assert row.facts.attempts[0].provider_ref == "SM1"
+
+
+def test_a_refusal_that_is_contradicted_is_a_doubt() -> None:
+    assert Row().sent(T).hear(A).facts.attempts[0].is_doubted
+    assert Row().claim().hear(A).record(T).facts.attempts[0].is_doubted
+    assert Row().claim().hear(None).record(P).facts.attempts[0].is_doubted
+
+
+def test_an_answer_that_is_followed_by_its_receipts_is_no_doubt() -> None:
+    assert not Row().sent(T).facts.attempts[0].is_doubted
+    assert not Row().sent().hear(T).hear(A).facts.attempts[0].is_doubted
+    assert not Row().claim().hear(A).record(A).facts.attempts[0].is_doubted
+
+
+def test_every_recorded_doubt_is_marked() -> None:
+    for row in (Row().sent(DOUBT), Row().claim().lose(), Row().claim().hear(A).release(), Row().claim().hear(A).record(DOUBT)):
+        assert row.facts.attempts[0].is_doubted
+
+
+def test_a_refusal_of_us_is_kept() -> None:
+    assert Row().sent(T, is_our_fault=True).facts.attempts[0].is_our_fault
+
+
+def test_what_was_not_sent_counts_for_nothing() -> None:
+    row = Row(max_attempts=1).claim().release()
+    assert counted(row.facts) == ()
+    assert row.hear(D, 1).state is QUEUED
+    assert row.sent().state is SENT
+
+
+# -- what would be a bug
+
+
+@pytest.mark.parametrize("late", [Row.lose, Row.release, lambda row: row.record(A)], ids=["lose", "release", "record"])
+def test_an_attempt_is_recorded_once(late: Callable[[Row], Row]) -> None:
+    with pytest.raises(IllegalMove):
+        late(Row().sent(T))
+
+
+def test_a_row_is_claimed_once() -> None:
+    with pytest.raises(IllegalMove):
+        Row().claim().claim()
+
+
+def test_a_row_that_is_being_sent_is_not_ended() -> None:
+    with pytest.raises(IllegalMove):
+        Row().claim().end(Ended.EXPIRED)
+
+
+def test_an_attempt_that_runs_under_a_cancelled_row_is_recorded_all_the_same() -> None:
+    row = replace(page(state=CANCELLED), attempts=(attempt(),), is_stopped=True)
+    moved = lifecycle.lose(row, "a1", now=NOW + LEASE)
+    assert (moved.has_moved, moved.after.state) == (False, CANCELLED)
+    assert moved.after.attempts[0].state is AttemptState.RECORDED
+
+
+# -- any sequence of events, any order of receipts
+
+words = st.sampled_from(Word)
+outcomes = st.sampled_from([A, T, P, DOUBT])
+receipts = st.tuples(st.integers(0, 4), words)
+events = st.lists(
+    st.one_of(
+        st.just(("claim",)),
+        st.just(("release",)),
+        st.just(("lose",)),
+        st.tuples(st.just("record"), outcomes),
+        st.tuples(st.just("hear"), receipts),
+        st.tuples(st.just("end"), st.sampled_from(Ended)),
+        st.tuples(st.just("stop"), st.sampled_from(["acknowledged", "resolved", "replaced"])),
+    ),
+    max_size=25,
+)
+
+
+def has_a_place(row: Row, event: tuple) -> bool:  # type: ignore[type-arg]
+    attempts = row.facts.attempts
+    match event[0]:
+        case "claim" | "end":
+            return row.state is QUEUED
+        case "release" | "lose" | "record":
+            return bool(attempts) and attempts[-1].state is AttemptState.RUNNING
+        case "hear":
+            return event[1][0] < len(attempts)
+        case _:
+            return True
+
+
+def follow(row: Row, reference: ReferenceRow, event: tuple) -> None:  # type: ignore[type-arg]
+    """Let both live through one event."""
+    match event:
+        case ("claim",):
+            row.claim()
+            reference.claim()
+        case ("release",):
+            row.release()
+            reference.release()
+        case ("lose",):
+            row.lose()
+            reference.record("in_doubt")
+        case ("record", word):
+            row.record(word)
+            reference.record(word.value)
+        case ("hear", (number, word)):
+            row.hear(word, number + 1)
+            reference.calls[number].add(word.value)
+        case ("end", why):
+            row.end(why)
+            reference.is_ended = True
+        case ("stop", why):
+            row.stop(why)
+            reference.is_stopped = True
+
+
+@given(events, st.integers(1, 4))
+def test_any_sequence_of_events_comes_to_what_the_reference_says(story: list[tuple], max_attempts: int) -> None:  # type: ignore[type-arg]
+    row, reference = Row(max_attempts=max_attempts), ReferenceRow(max_attempts)
+    for event in story:
+        if not has_a_place(row, event):
+            continue
+        was_cancelled = row.state is CANCELLED
+        follow(row, reference, event)
+        assert row.state == reference.settle()
+        assert not was_cancelled or row.state is CANCELLED
+        assert len(counted(row.facts)) <= max_attempts
+        assert sum(each.state is AttemptState.RUNNING for each in row.facts.attempts) <= 1
+        assert (row.facts.due_at is not None) is (row.state is QUEUED)
+        assert bool(row.facts.reason) is (row.state is FAILED)
+        assert row.state is CANCELLED or state_of(row.facts) is row.state
+    assert_replays(row)
+
+
+@given(st.data())
+def test_receipts_commute_and_may_be_repeated(data: st.DataObject) -> None:
+    max_attempts = data.draw(st.integers(1, 4))
+    row = Row(max_attempts=max_attempts)
+    for outcome in data.draw(st.lists(st.sampled_from([T, DOUBT, A, P]), max_size=max_attempts)):
+        if row.state is QUEUED:
+            row.sent(outcome)
+    if row.state is QUEUED and data.draw(st.booleans()):
+        row.claim()
+    if not row.facts.attempts:
+        return
+    heard = data.draw(st.lists(st.tuples(st.integers(1, len(row.facts.attempts)), words), max_size=8))
+    again = data.draw(st.lists(st.sampled_from(heard), max_size=4)) if heard else []
+    one, other = replay(row, heard), replay(row, data.draw(st.permutations(heard + again)))
+    assert one.state is other.state
+    assert [each.word for each in one.facts.attempts] == [each.word for each in other.facts.attempts]
+    assert [each.is_doubted for each in one.facts.attempts] == [each.is_doubted for each in other.facts.attempts]
+
+
+def replay(row: Row, heard: list[tuple[int, Word]]) -> Row:
+    copy = Row(max_attempts=row.facts.max_attempts)
+    copy.facts, copy.now = row.facts, row.now
+    for number, word in heard:
+        copy.hear(word, number)
+    return copy
+
+
+def test_the_reference_knows_the_words_of_the_model() -> None:
+    assert [word.value for word in sorted(Word, key=lambda word: word.strength)] == STRENGTH
