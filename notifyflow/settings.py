@@ -266,6 +266,6 @@ def _fault(detail: ErrorDetails) -> Fault:
 def _contradictions(settings: Settings) -> list[Fault]:
     """Find what is right alone and wrong together."""
     if settings.lease_s < 2 * settings.send_budget_s:
-        what = f"{settings.lease_s:g} s is less than twice the {settings.send_budget_s:g} s that a send may take"
+        what = f"{settings.lease_s:g} s is less than {2 * settings.send_budget_s:g} s, twice what a send may take"
         return [Fault(PREFIX + "LEASE_S", what, "Raise it, or lower CONNECT_TIMEOUT_S and READ_TIMEOUT_S")]
     return []

@@ -362,8 +362,8 @@ class NotifyFlow:
             _log.warning("app.left_for_next_start", notifications=left)
 
     def _say_warnings(self) -> None:
-        for fault in self.warnings:
-            _log.warning("app.setting_unusable", where=fault.where, what=fault.what, remedy=fault.remedy)
+        if self.warnings:
+            _log.warning("app.settings_incomplete", faults=[str(fault) for fault in self.warnings])
 
 
 _FLOWS: "weakref.WeakSet[NotifyFlow]" = weakref.WeakSet()

@@ -1,0 +1,62 @@
+"""What importing notifyflow does: next to nothing."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import notifyflow
+
+HEAVY = ("twilio", "boto3", "botocore", "fastapi", "starlette", "slack_sdk", "dramatiq", "redis", "peewee", "psycopg", "requests")
+LOOK = """
+import json, os, sys
+class Env(dict):
+    def __getitem__(self, name): read.append(name); return super().__getitem__(name)
+    def get(self, name, default=None): read.append(name); return super().get(name, default)
+read, events = [], []
+os.environ = Env(os.environ)
+sys.addaudithook(lambda event, args: events.append(event) if event.startswith(("socket.", "sqlite3.", "subprocess.")) else None)
+{statement}
+print(json.dumps(dict(modules=sorted(sys.modules), read=read, events=events)))
+"""
+
+
+def look(statement: str) -> dict[str, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK.replace("{statement}", statement)], capture_output=True, text=True, check=True
+    )
+    answer: dict[str, list[str]] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("statement", ["import notifyflow", "from notifyflow import Incident, Recipient, Severity"])
+def test_importing_loads_nothing_heavy_opens_nothing_and_reads_no_environment(statement: str) -> None:
+    seen = look(statement)
+    assert not [name for name in HEAVY if name in seen["modules"]]
+    assert [name for name in seen["read"] if name.startswith("NOTIFYFLOW_")] == []
+    assert seen["events"] == []
+
+
+def test_importing_what_everybody_uses_loads_no_web_framework_and_no_sdk() -> None:
+    seen = look("from notifyflow import NotifyFlow")
+    assert not [name for name in ("twilio", "boto3", "fastapi", "slack_sdk") if name in seen["modules"]]
+    assert [name for name in seen["read"] if name.startswith("NOTIFYFLOW_")] == []
+    assert [event for event in seen["events"] if event.startswith(("sqlite3.", "subprocess."))] == []
+
+
+def test_importing_takes_well_under_half_a_second_of_processor_time() -> None:
+    code = "import time; before = time.process_time(); import notifyflow; print(time.process_time() - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.5
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    for name in notifyflow.__all__:
+        assert getattr(notifyflow, name) is not None
+        assert name in dir(notifyflow)
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="NotifyFlows"):
+        _ = notifyflow.NotifyFlows

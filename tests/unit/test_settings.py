@@ -1,0 +1,126 @@
+"""What the settings take, what they refuse, and how they say it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from notifyflow.errors import Fault, InvalidSettings
+from notifyflow.settings import Settings
+
+KEY = "a secret of 16 or more"
+
+
+def faults_of(**variables: str) -> dict[str, Fault]:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in variables.items()})
+    return {fault.where.removeprefix("NOTIFYFLOW_"): fault for fault in refused.value.faults}
+
+
+def test_with_nothing_set_it_runs_on_one_file_inside_one_process() -> None:
+    settings = Settings.from_variables({})
+    assert settings.database_url.get_secret_value() == "sqlite:///notifyflow.db"
+    assert settings.is_embedded
+
+
+def test_the_environment_is_read_when_nothing_else_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFYFLOW_NOTICE", "drill")
+    assert Settings().notice == "drill"
+    assert Settings(notice="given").notice == "given"
+    assert Settings.from_variables({}).notice == ""
+
+
+@pytest.mark.parametrize("text", [f"{KEY},{KEY} 2", f" {KEY} , {KEY} 2 ,", f'["{KEY}", "{KEY} 2"]'])
+def test_a_list_is_read_from_commas_or_from_json(text: str) -> None:
+    settings = Settings.from_variables({"NOTIFYFLOW_SECRET_KEY": text})
+    assert [key.get_secret_value() for key in settings.secret_key] == [KEY, f"{KEY} 2"]
+
+
+def test_a_list_that_begins_like_json_and_is_none_is_refused() -> None:
+    assert "JSON" in faults_of(TRUSTED_ENDPOINTS='["a:1"')["TRUSTED_ENDPOINTS"].what
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("xoxb-1\n")
+    settings = Settings.from_variables({"NOTIFYFLOW_SLACK_BOT_TOKEN_FILE": str(path)})
+    assert settings.slack_bot_token == SecretStr("xoxb-1")
+
+
+def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(KEY)
+    assert "SECRET_KEY_FILE" in faults_of(SECRET_KEY=KEY, SECRET_KEY_FILE=str(path))["SECRET_KEY"].what
+
+
+def test_a_secrets_file_that_cannot_be_read_is_said_with_its_path() -> None:
+    assert "'/no/such/file'" in faults_of(SLACK_BOT_TOKEN_FILE="/no/such/file")["SLACK_BOT_TOKEN_FILE"].what
+
+
+def test_only_secrets_may_stand_in_files() -> None:
+    assert faults_of(NOTICE_FILE="/etc/hostname")["NOTICE_FILE"].what == "is not a setting"
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    faults = faults_of(
+        DATABASE_URL="mysql://host/db",
+        BROKER_URL="amqp://host",
+        PUBLIC_URL="ftp://host",
+        LEASE_S="long",
+        POLICIES="/no/such/file",
+        TEMPLATES="/no/such/folder",
+        TRUSTED_ENDPOINTS="localhost",
+        SECRET_KEY="short",
+        CONCURRENT_SENDS="0",
+        DATABSE_URL="sqlite:///x.db",
+    )
+    assert len(faults) == 10
+    for name, fault in faults.items():
+        assert str(fault).startswith(f"NOTIFYFLOW_{name}: ")
+        assert fault.what
+        assert fault.remedy
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("DATABSE_URL", "DATABASE_URL"), ("SECRET_KEYS", "SECRET_KEY"), ("SMTP", "SMTP_URL")]
+)
+def test_a_name_that_nobody_knows_is_refused_with_the_nearest_one(given: str, meant: str) -> None:
+    assert faults_of(**{given: "x"})[given].remedy == f"Perhaps NOTIFYFLOW_{meant} is meant"
+
+
+def test_a_name_like_no_other_is_refused_without_a_guess() -> None:
+    assert "Perhaps" not in faults_of(XYZZY="x")["XYZZY"].remedy
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "BROKER_URL", "SECRET_KEY", "HTTPS_PROXY"])
+def test_the_value_of_a_secret_is_never_said(name: str) -> None:
+    assert "hunter2" not in str(faults_of(**{name: "x:hunter2"})[name])
+
+
+def test_the_value_of_what_is_no_secret_is_said() -> None:
+    assert "'ftp://host'" in faults_of(PUBLIC_URL="ftp://host")["PUBLIC_URL"].what
+
+
+@pytest.mark.parametrize("url", ["http://", "http://host:port", "https:///path", "//host", "http://[::1"])
+def test_a_url_without_a_host_or_scheme_or_with_a_bad_port_is_refused(url: str) -> None:
+    assert "PUBLIC_URL" in faults_of(PUBLIC_URL=url)
+
+
+def test_a_lease_that_two_sends_would_outlive_is_refused() -> None:
+    assert "26 s" in faults_of(LEASE_S="20")["LEASE_S"].what
+    assert Settings.from_variables(
+        {"NOTIFYFLOW_LEASE_S": "2", "NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.5", "NOTIFYFLOW_READ_TIMEOUT_S": "0.5"}
+    )
+
+
+def test_no_secret_stands_in_what_is_printed() -> None:
+    shown = repr(Settings(database_url=SecretStr("postgresql://u:hunter2@host/db"), secret_key=(SecretStr(KEY),)))
+    assert "hunter2" not in shown
+    assert KEY not in shown
+
+
+def test_the_reference_shows_every_setting_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.rst").read_text()
+    shown = re.findall(r"^``NOTIFYFLOW_([A-Z_]+)``", page, flags=re.MULTILINE)
+    assert sorted(shown) == sorted(name.upper() for name in Settings.model_fields)
