@@ -112,3 +112,24 @@ contents = st.builds(
     notice=st.just("") | any_text,
     news=st.just("Ada took it"),
 )
+
+
+# -- sandbox: scripts ---------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def script_lines(draw: st.DrawFn) -> tuple[str, list[tuple[str, int]], str]:
+    """Make a script's line; with it the counted steps it has, and what is said of all that follow."""
+    from notifyflow.sandbox.script import PHRASES
+
+    channel = draw(st.sampled_from(CHANNELS))
+    phrases = st.sampled_from([phrase.example for phrase in PHRASES if channel in phrase.channels and phrase.example != "refuse"])
+    counted = draw(st.lists(st.tuples(phrases, st.integers(1, 4)), max_size=4))
+    last = draw(phrases)
+    written = [draw(st.sampled_from(_counts(times))).format(phrase).strip() for phrase, times in counted]
+    comma = draw(st.sampled_from((", then ", " then ", " ,  then  ")))
+    return f"{channel}: {comma.join([*written, last])}", counted, last
+
+
+def _counts(times: int) -> tuple[str, ...]:
+    return {1: ("{}", "{} once", "{} 1 times"), 2: ("{} twice", "{}  2 times")}.get(times, (f"{{}} {times} times",))

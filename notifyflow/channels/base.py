@@ -145,24 +145,24 @@ class Provider(ABC):
 
 
 class Channel(ABC):
-    """One way to reach a person; every provider in ``providers`` can carry it, in the order of preference."""
+    """One way to reach a person.
+
+    Attributes:
+        name: As recipients and policies call it, and as it is registered.
+        providers: Those that are configured, the preferred one first; each can carry every letter; empty where none is.
+        faults: What is missing or wrong in the settings; a channel that nobody configured has one that says so.
+    """
 
     name: ClassVar[str]
+
+    def __init__(self, providers: Sequence[Provider] = (), faults: Sequence[Fault] = ()) -> None:
+        self.providers = tuple(providers)
+        self.faults = tuple(faults)
 
     @classmethod
     @abstractmethod
     def from_settings(cls, settings: Settings) -> "Channel":
         """Build it; what is missing or wrong stands in ``faults``, it does not raise."""
-
-    @property
-    @abstractmethod
-    def providers(self) -> Sequence[Provider]:
-        """Those that are configured, the preferred one first; empty where none is."""
-
-    @property
-    @abstractmethod
-    def faults(self) -> Sequence[Fault]:
-        """What is missing or wrong in the settings; a channel that nobody configured has one that says so."""
 
     @abstractmethod
     def check_address(self, address: str) -> str:
@@ -171,3 +171,8 @@ class Channel(ABC):
         Raises:
             ValueError: With what is wrong as a sentence ("is not a mail address: …"), without the address itself.
         """
+
+    def close(self) -> None:
+        """Let go of connections; a closed channel may be used again."""
+        for provider in self.providers:
+            provider.close()

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 
-from notifyflow.errors import PermanentProviderError, TemporaryProviderError
+from notifyflow.errors import Fault, PermanentProviderError, TemporaryProviderError
 
 _LIMIT = 2048
 _PORTS = {"https": 443, "http": 80}
@@ -107,6 +107,21 @@ class Guard:
         if not all(is_public(ip_address(address.partition("%")[0])) for address in addresses):
             raise PermanentProviderError("the host's address is not on the public internet", code="private_address")
         return addresses[0]
+
+
+def endpoint_faults(name: str, url: str | None, trusted_endpoints: Iterable[str]) -> tuple[Fault, ...]:
+    """Judge a provider's base URL that the operator set: https, unless its endpoint is trusted.
+
+    Args:
+        name: The setting, without its prefix.
+        url: Its value; None is no fault.
+        trusted_endpoints: ``host:port`` that are exempt.
+    """
+    if url is None or url.startswith("https://") or Guard(trusted_endpoints=trusted_endpoints).is_trusted(url):
+        return ()
+    return (
+        Fault(f"NOTIFYFLOW_{name}", "is not an https URL", "Give one, or name its host:port in NOTIFYFLOW_TRUSTED_ENDPOINTS"),
+    )
 
 
 class PinnedAdapter(HTTPAdapter):

@@ -1,11 +1,11 @@
 """Which channels there are: the entry points of the group ``notifyflow.channels``, ours and everybody's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 import structlog
 
-from notifyflow.channels.base import Channel, Provider
+from notifyflow.channels.base import Channel
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
@@ -43,26 +43,19 @@ def _build(point: EntryPoint, settings: Settings) -> Channel:
         return kind.from_settings(settings)
     except Exception as error:  # noqa: BLE001 - a plug-in's fault, whatever it is, may not silence the other channels
         _log.error("channel_not_loaded", channel=point.name, error=type(error).__name__)
-        return _Missing(point.name, type(error).__name__)
+        what = f"could not be loaded ({type(error).__name__}: {error})"
+        return _Missing(
+            faults=(Fault(f"channels.{point.name}", what, f"Repair or remove the package that registers {point.value}"),)
+        )
 
 
 class _Missing(Channel):
-    """Stands for a channel that could not be loaded."""
-
-    def __init__(self, name: str, error: str) -> None:
-        self.faults = (
-            Fault(
-                f"channels.{name}", f"the channel could not be loaded ({error})", "Repair or remove the package that registers it"
-            ),
-        )
+    """Stands for a channel that could not be loaded: it takes every address, and has nobody to carry anything."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "_Missing":
-        raise NotImplementedError
-
-    @property
-    def providers(self) -> Sequence[Provider]:
-        return ()
+        del settings
+        return cls()
 
     def check_address(self, address: str) -> str:
         return address

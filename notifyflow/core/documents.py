@@ -57,18 +57,16 @@ def _read_rule(node: Node) -> Rule:
             node.faults.append(unknown(node.where, "rule", name, list(_RULES)))
             raise Refused
     if len(given) != 1:
-        raise node.refuse(f"{text.quoted(dict(given))} is not one rule", "Put each rule in braces of its own")
+        raise node.refuse(f"{text.quoted(dict(given))} is not one rule", "Put each in its own braces")
     ((name, value),) = given.items()
     codec, make = _RULES[name]
     return make(codec.read(node.field(name, value)))
 
 
 def _write_rule(rule: Rule) -> dict[str, object]:
-    match rule:
-        case Failed(at_least=at_least):
-            return {"failed": at_least}
-        case Unacknowledged(after=after):
-            return {"unacknowledged_after": DURATION.write(after)}
+    if isinstance(rule, Failed):
+        return {"failed": rule.at_least}
+    return {"unacknowledged_after": DURATION.write(rule.after)}
 
 
 _SEVERITIES = listed(choice("severity", Severity))

@@ -6,7 +6,7 @@ from itertools import chain
 
 from notifyflow.core import text
 from notifyflow.core.forms import unknown
-from notifyflow.core.policy import Failed, Policy, Repeat, Rule, Schedule, Tier, Unacknowledged
+from notifyflow.core.policy import Failed, Policy, Repeat, Rule, Schedule, Tier
 from notifyflow.errors import Fault
 
 MAX_NAME = 100
@@ -73,11 +73,10 @@ def _later(path: str, tier: Tier) -> Iterator[Fault]:
 
 
 def _rule(path: str, rule: Rule) -> Iterator[Fault]:
-    match rule:
-        case Failed(at_least=at_least):
-            yield from _between(f"{path}.failed", at_least, 1, MAX_ATTEMPTS)
-        case Unacknowledged(after=after):
-            yield from _span(f"{path}.unacknowledged_after", after)
+    if isinstance(rule, Failed):
+        yield from _between(f"{path}.failed", rule.at_least, 1, MAX_ATTEMPTS)
+    else:
+        yield from _span(f"{path}.unacknowledged_after", rule.after)
 
 
 def _schedules(where: str, policy: Policy) -> Iterator[Fault]:

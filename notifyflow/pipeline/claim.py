@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from notifyflow.core import lifecycle, links
+from notifyflow.core import lifecycle, links, rules
 from notifyflow.core.content import Content, compose
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
@@ -57,8 +57,9 @@ def claim(tools: Tools, channel: str, wish: Sequence[str], *, limit: int, provid
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
     """Tell whether a notification is too old to be worth sending; news counts from when it was queued."""
-    began_at = escalation.started_at if row.kind is Kind.PAGE else row.created_at
-    return tx.now - began_at >= escalation.policy.freshness(row.severity)
+    if row.kind is Kind.PAGE:
+        return tx.now >= rules.expires_at(escalation)
+    return tx.now >= row.created_at + escalation.policy.fresh_for
 
 
 def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:

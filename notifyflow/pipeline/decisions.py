@@ -90,10 +90,9 @@ def start(tx: Transaction, incident: IncidentFacts, contact: Contact) -> Escalat
     )
     case = Case(escalation=new, incident=incident, notifications=(), addresses=frozenset(contact.addresses))
     decided = escalations.born(case, now=tx.now)
-    state = EscalationState(decided.steps[0].source) if decided.steps else decided.after.state
-    at_birth = replace(decided.after, state=state)
-    tx.ledger.add_escalation(at_birth, event="started", detail={"round": str(new.round), "recipient": new.recipient_id})
-    return write(tx, replace(case, escalation=at_birth), decided)
+    detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}
+    tx.ledger.add_escalation(decided.after, event="started", detail=detail)
+    return write(tx, replace(case, escalation=decided.after), decided)
 
 
 def close(tx: Transaction, case: Case, *, event: Literal["resolved", "replaced"]) -> None:

@@ -42,7 +42,8 @@ def settle(tx: Transaction) -> None:
 
 def start_round(tx: Transaction, incident: IncidentFacts) -> None:
     """Page operations of everything that was counted in, acknowledged meanwhile or not."""
-    incident = tx.turn(incident, incidents.page_again(incident, now=tx.now))
+    turned = incidents.page_again(incident, now=tx.now)
+    incident = tx.turn(incident, replace(turned, after=replace(turned.after, round_at=None)))
     for contact in tx.tools.operations:
         tx.ledger.put_contact(incident.id, contact)
     rounds.start(tx, incident)

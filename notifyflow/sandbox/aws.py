@@ -104,7 +104,7 @@ def _read_mail(request: Request) -> Arrival | None:
     if read is None:
         return None
     letter, from_header = read
-    attempt_id = tags.get("attempt_id") or tags.get("attempt") or from_header
+    attempt_id = tags.get("notifyflow_attempt") or from_header
     message = Message(channel="email", provider="ses", to=to, attempt_id=attempt_id, reference=new_reference(), content=letter)
     return Arrival(message=message)
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+URL = re.compile(r"https?://[^\s<>\"|]*[^\s<>\"|.,;:!?)]")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
@@ -122,10 +124,7 @@ class Message:
     def links(self) -> tuple[str, ...]:
         """Every URL in it, in order, each once."""
         url = (self.content.url,) if isinstance(self.content, Push) else ()
-        return tuple(dict.fromkeys((*filter(None, url), *(found.rstrip(".,;)|>") for found in _URL.findall(self.text)))))
-
-
-_URL = re.compile(r"https?://[^\s<>\"|]+")
+        return tuple(dict.fromkeys((*filter(None, url), *URL.findall(self.text))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

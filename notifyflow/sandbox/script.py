@@ -132,7 +132,7 @@ _STATUS = r"(?P<status>[45]\d\d)"
 _ACCEPT = r"accept-then (?P<after>hang|cut|garbage|[45]\d\d)"
 _UNDELIVERED = r"(?P<status>undelivered|failed)(?: (?P<code>\d{5}))?"
 _LINE = re.compile(r"(?P<who>\w+)(?:\s+to\s+(?P<address>\S+?)\s*:\s+|\s*:\s*)(?P<steps>\S.*)")
-_COUNT = re.compile(r"(?P<words>.+?)(?:\s+(?P<count>once|twice|(?P<number>[1-9]\d{0,5})\s+times))?")
+_COUNT = re.compile(r"(?P<words>.+?)(?:\s+(?P<count>once|twice|(?P<number>[1-9][0-9]{0,5})\s+times))?")
 
 
 def _read_line(line: str) -> Rule:
@@ -242,7 +242,7 @@ class Phrase:
 def _phrase(
     example: str, meaning: str, channels: frozenset[str], pattern: str, make: Callable[[re.Match[str]], Reaction]
 ) -> Phrase:
-    return Phrase(example, meaning, channels, re.compile(pattern), make)
+    return Phrase(example, meaning, channels, re.compile(pattern, re.ASCII), make)
 
 
 PHRASES: tuple[Phrase, ...] = (

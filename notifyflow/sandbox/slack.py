@@ -4,7 +4,9 @@ Sources: Slack docs, "Sending messages using incoming webhooks", "chat.postMessa
 "Changes to errors for incoming webhooks" (2016-05-17).
 """
 
+import html
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -123,19 +125,25 @@ def read_blocks(blocks: list[Any]) -> Iterator[Piece]:
             case {"type": "section"}:
                 yield from _read_section(block)
             case {"type": "context", "elements": list(elements)}:
-                yield Piece(kind="note", text=" · ".join(str(element.get("text", "")) for element in elements))
+                yield Piece(kind="note", text=" · ".join(read_mrkdwn(str(element.get("text", ""))) for element in elements))
             case {"type": "actions", "elements": list(elements)}:
                 yield from (_read_button(element) for element in elements)
 
 
 def _read_section(block: Mapping[str, Any]) -> Iterator[Piece]:
     if "text" in block:
-        yield Piece(kind="text", text=block["text"]["text"])
+        yield Piece(kind="text", text=read_mrkdwn(block["text"]["text"]))
     for fact in block.get("fields", ()):
-        title, _, value = fact["text"].partition("\n")
+        title, _, value = read_mrkdwn(fact["text"]).partition("\n")
         yield Piece(kind="fact", title=title.strip("*:"), text=value)
     if "accessory" in block:
         yield _read_button(block["accessory"])
+
+
+def read_mrkdwn(text: str) -> str:
+    """Read Slack's markup: links as their label and URL, entities as what they stand for; ``*bold*`` stays."""
+    labelled = re.sub(r"<(https?://[^|>]+)\|([^>]+)>", r"\2 \1", text)
+    return html.unescape(re.sub(r"<(https?://[^>]+)>", r"\1", labelled))
 
 
 def _read_button(element: Mapping[str, Any]) -> Piece:

@@ -96,7 +96,7 @@ class TwilioDesk(Desk):
 
     def accept(self, arrival: Arrival) -> Answer:
         """Answer 201 with the new resource, queued."""
-        return as_json(201, self._describe(replace(arrival.message, status="queued")))
+        return as_json(201, self._describe(replace(arrival.message, status=_initial_status(arrival))))
 
     def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
         """Refuse with Twilio's code, and the status that comes with it."""
@@ -135,7 +135,9 @@ class TwilioDesk(Desk):
         if reaction.kind is Kind.RECEIPT and not reaction.code:
             return
         last = reaction.code if reaction.kind is Kind.RECEIPT else "delivered"
-        for status in ("queued", "sent", last) if last != "failed" else ("queued", last):
+        on_the_way = () if last == "failed" else ("sent",)
+        queued = ("queued",) if _initial_status(arrival) == "accepted" else ()
+        for status in (*queued, *on_the_way, last):
             await asyncio.sleep(self._pause_s)
             error = {"ErrorCode": reaction.detail} if reaction.detail and status == last else {}
             await self._say(arrival, {"MessageStatus": status, "SmsStatus": status, **error}, status)
@@ -188,6 +190,11 @@ class TwilioDesk(Desk):
         if arrival.given("StatusCallback"):
             sids = {"MessageSid": arrival.message.reference, "SmsSid": arrival.message.reference}
             await self._courier.post(arrival.given("StatusCallback"), {**sids, **self._parties(arrival), **form})
+
+
+def _initial_status(arrival: Arrival) -> str:
+    """Name the status that the answer itself tells, and for which nobody is called back."""
+    return "accepted" if arrival.given("MessagingServiceSid") else "queued"
 
 
 def _last_part(url: str) -> str:

@@ -1,0 +1,116 @@
+"""AWS over boto3: one client a service, without boto3's own retries, and its errors told apart.
+
+boto3 is imported when the first letter is sent: it takes long, and who does not use AWS never pays for it.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from notifyflow.channels.http import refusal, retry_after_s
+from notifyflow.channels.tables import Table
+from notifyflow.errors import (
+    PermanentProviderError,
+    ProviderError,
+    RefusedUsError,
+    TemporaryProviderError,
+    UnknownOutcomeError,
+)
+from notifyflow.settings import Settings
+
+
+class AwsClient:
+    """Calls one service; any number of threads may use it (clients are thread-safe, sessions are not)."""
+
+    def __init__(self, service: str, settings: Settings, codes: Table) -> None:
+        """Take the service's name as boto3 knows it, and the table of its refusals."""
+        self._service = service
+        self._settings = settings
+        self._codes = codes
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    def call(self, operation: str, **arguments: object) -> Mapping[str, Any]:
+        """Call an operation once.
+
+        Raises:
+            ProviderError: What came of it instead, told apart.
+        """
+        from botocore import exceptions
+
+        try:
+            answer: Mapping[str, Any] = getattr(self._connected(), operation)(**arguments)
+        except exceptions.ClientError as error:
+            raise self._refusal(error.response) from error
+        except exceptions.BotoCoreError as error:
+            raise _failure(error) from error
+        return answer
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = _connect(self._service, self._settings)
+            return self._client
+
+    def _refusal(self, response: Mapping[str, Any]) -> ProviderError:
+        about = response.get("ResponseMetadata", {})
+        code = response.get("Error", {}).get("Code", "")
+        headers = about.get("HTTPHeaders", {})
+        retry_after = retry_after_s({"Retry-After": headers.get("retry-after", ""), "Date": headers.get("date", "")})
+        return refusal(about.get("HTTPStatusCode", 0), self._codes, code=code, retry_after_s=retry_after)
+
+
+def _connect(service: str, settings: Settings) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    session: Any = boto3.session.Session(
+        aws_access_key_id=key.get_secret_value() if key else None,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        region_name=settings.aws_region,
+    )
+    return session.client(
+        service,
+        endpoint_url=settings.aws_endpoint_url,
+        verify=str(settings.ca_bundle) if settings.ca_bundle else None,
+        config=Config(
+            connect_timeout=settings.connect_timeout_s,
+            read_timeout=settings.read_timeout_s,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            max_pool_connections=settings.concurrent_sends,
+            # an empty mapping, not None: None would let the environment choose
+            proxies={"https": settings.https_proxy.get_secret_value()} if settings.https_proxy else {},
+        ),
+    )
+
+
+def _failure(error: Exception) -> ProviderError:
+    """Say what botocore's own errors mean (``botocore.exceptions``)."""
+    from botocore import exceptions
+
+    never_left = (
+        exceptions.EndpointConnectionError
+        | exceptions.ConnectTimeoutError
+        | exceptions.ProxyConnectionError
+        | exceptions.SSLError
+    )
+    no_key = exceptions.NoCredentialsError | exceptions.PartialCredentialsError | exceptions.CredentialRetrievalError
+    match error:
+        case _ if isinstance(error, never_left):
+            return TemporaryProviderError("could not be reached", code="no_connection")
+        case _ if isinstance(error, no_key | exceptions.NoRegionError | exceptions.TokenRetrievalError):
+            return RefusedUsError("there are no AWS credentials", code="no_credentials")
+        case exceptions.ParamValidationError():
+            return PermanentProviderError("the address is not one that AWS takes", code="address")
+        case exceptions.ReadTimeoutError():
+            return UnknownOutcomeError("did not answer in time", code="timeout")
+        case _:
+            return UnknownOutcomeError("no answer came that can be understood", code="connection_lost")

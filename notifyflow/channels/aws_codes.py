@@ -1,0 +1,63 @@
+"""What SES v2 and SNS say when they refuse (the operations' errors in botocore's service models, and the common errors of AWS)."""
+
+from notifyflow.channels.tables import Row, Table, Verdict, table
+
+_SES = "SES API v2 Reference, SendEmail, Errors"
+_SNS = "SNS API Reference, Publish, Errors"
+_COMMON = "AWS APIs, Common Errors"
+
+_COMMON_ROWS = (
+    Row("AccessDenied", Verdict.OURS, "our key may not do this", _COMMON),
+    Row("AccessDeniedException", Verdict.OURS, "our key may not do this", _COMMON),
+    Row("ExpiredToken", Verdict.OURS, "our session token has expired", _COMMON),
+    Row("ExpiredTokenException", Verdict.OURS, "our session token has expired", _COMMON),
+    Row("IncompleteSignature", Verdict.OURS, "our signature is incomplete", _COMMON),
+    Row("InternalFailure", Verdict.TEMPORARY, "AWS failed on its own side", _COMMON),
+    Row("InvalidClientTokenId", Verdict.OURS, "our key does not exist", _COMMON),
+    Row("InvalidSignatureException", Verdict.OURS, "our signature is wrong: the secret key, or the clock", _COMMON),
+    Row("MissingAuthenticationToken", Verdict.OURS, "our request carries no key", _COMMON),
+    Row("OptInRequired", Verdict.OURS, "our account is not signed up for the service", _COMMON),
+    Row("RequestExpired", Verdict.OURS, "our clock is wrong", _COMMON),
+    Row("ServiceUnavailable", Verdict.TEMPORARY, "AWS is not available now", _COMMON),
+    Row("SignatureDoesNotMatch", Verdict.OURS, "our signature is wrong: the secret key, or the clock", _COMMON),
+    Row("Throttling", Verdict.TEMPORARY, "AWS asks for fewer requests", _COMMON),
+    Row("ThrottlingException", Verdict.TEMPORARY, "AWS asks for fewer requests", _COMMON),
+    Row("UnrecognizedClientException", Verdict.OURS, "our key does not exist", _COMMON),
+)
+
+SES: Table = table(
+    *_COMMON_ROWS,
+    Row("AccountSuspendedException", Verdict.OURS, "our account may not send mail any more", _SES),
+    Row("BadRequestException", Verdict.PERMANENT, "the address or the message is not valid", _SES),
+    Row("LimitExceededException", Verdict.OURS, "our account has reached a limit", _SES),
+    Row("MailFromDomainNotVerifiedException", Verdict.OURS, "our sender's domain is not verified", _SES),
+    Row("MessageRejected", Verdict.OURS, "the message was refused: its content, or an address not verified (sandbox)", _SES),
+    Row("NotFoundException", Verdict.OURS, "our configuration set does not exist", _SES),
+    Row("SendingPausedException", Verdict.OURS, "our account's sending is paused", _SES),
+    Row("TooManyRequestsException", Verdict.TEMPORARY, "SES asks for fewer requests", _SES),
+    Row("404", Verdict.OURS, "our endpoint is not that of SES", _SES),
+)
+
+SNS: Table = table(
+    *_COMMON_ROWS,
+    Row("AuthorizationError", Verdict.OURS, "our key may not publish there", _SNS),
+    Row(
+        "EndpointDisabled",
+        Verdict.PERMANENT,
+        "the device's endpoint is disabled: the app is gone, or its token has changed",
+        _SNS,
+    ),
+    Row("InternalError", Verdict.TEMPORARY, "SNS failed on its own side", _SNS),
+    Row("InvalidParameter", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
+    Row("InvalidSecurity", Verdict.OURS, "our signature is wrong", _SNS),
+    Row("KMSAccessDenied", Verdict.OURS, "our key may not use the encryption key", _SNS),
+    Row("KMSDisabled", Verdict.OURS, "the encryption key is disabled", _SNS),
+    Row("KMSInvalidState", Verdict.OURS, "the encryption key cannot be used as it is", _SNS),
+    Row("KMSNotFound", Verdict.OURS, "the encryption key does not exist", _SNS),
+    Row("KMSOptInRequired", Verdict.OURS, "our account is not signed up for KMS", _SNS),
+    Row("KMSThrottling", Verdict.TEMPORARY, "KMS asks for fewer requests", _SNS),
+    Row("NotFound", Verdict.PERMANENT, "the device's endpoint does not exist", _SNS),
+    Row("ParameterValueInvalid", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
+    Row("PlatformApplicationDisabled", Verdict.OURS, "our platform application is disabled: its credentials have expired", _SNS),
+    Row("ValidationException", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
+)

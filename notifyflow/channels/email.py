@@ -1,0 +1,65 @@
+"""The email channel: over SMTP, over SES, or over both (SMTP is preferred)."""
+
+from notifyflow.channels.base import Channel, Provider
+from notifyflow.channels.guard import endpoint_faults
+from notifyflow.channels.mail import MailWriter, check_mail_address, parse_sender
+from notifyflow.channels.ses import Ses
+from notifyflow.channels.smtp import Smtp, SmtpServer
+from notifyflow.channels.templating import Templates
+from notifyflow.errors import Fault, InvalidSettings
+from notifyflow.settings import Settings
+
+
+class EmailChannel(Channel):
+    """Mail in text and HTML, with a link to acknowledge."""
+
+    name = "email"
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "EmailChannel":
+        """Build it; see ``Channel.from_settings``."""
+        templates = Templates(settings.templates)
+        faults = list(templates.faults("email"))
+        providers: list[Provider] = []
+        for is_wanted, build in ((settings.smtp_url is not None, _smtp), (settings.ses_from is not None, _ses)):
+            try:
+                if is_wanted:
+                    providers.append(build(settings, templates))
+            except InvalidSettings as error:
+                faults += error.faults
+        if not providers and not faults:
+            faults.append(Fault("NOTIFYFLOW_SMTP_URL", "is not set, and no SES_FROM either", "Set one of them to send mail"))
+        return cls(providers, faults)
+
+    def check_address(self, address: str) -> str:
+        """Judge a mail address; see ``Channel.check_address``."""
+        return check_mail_address(address)
+
+
+def _smtp(settings: Settings, templates: Templates) -> Provider:
+    faults: list[Fault] = []
+    url = settings.smtp_url.get_secret_value() if settings.smtp_url else ""
+    try:
+        server = SmtpServer.parse(url, trusted_endpoints=settings.trusted_endpoints)
+    except ValueError as error:
+        faults.append(Fault("NOTIFYFLOW_SMTP_URL", f"the value {error}", "Give smtp://USER:PASSWORD@HOST:PORT or smtps://…"))
+    try:
+        sender = parse_sender(settings.mail_from or "")
+    except ValueError as error:
+        faults.append(Fault("NOTIFYFLOW_MAIL_FROM", f"the value {error}", "Give the address that mail comes from"))
+    if faults:
+        raise InvalidSettings(tuple(faults))
+    return Smtp(settings, server, MailWriter(templates, sender))
+
+
+def _ses(settings: Settings, templates: Templates) -> Provider:
+    faults = list(endpoint_faults("AWS_ENDPOINT_URL", settings.aws_endpoint_url, settings.trusted_endpoints))
+    if not settings.aws_region:
+        faults.append(Fault("NOTIFYFLOW_AWS_REGION", "is not set, and SES needs one", "Give the region, such as eu-central-1"))
+    try:
+        sender = parse_sender(settings.ses_from or "")
+    except ValueError as error:
+        faults.append(Fault("NOTIFYFLOW_SES_FROM", f"the value {error}", "Give an address that SES has verified"))
+    if faults:
+        raise InvalidSettings(tuple(faults))
+    return Ses(settings, MailWriter(templates, sender))

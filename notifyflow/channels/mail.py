@@ -1,0 +1,63 @@
+"""The mail itself: one message in text and HTML, whoever carries it."""
+
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, parseaddr
+
+from email_validator import EmailNotValidError, validate_email
+
+from notifyflow.channels.base import Letter
+from notifyflow.channels.templating import Templates
+from notifyflow.core.text import cut, one_line
+
+_SUBJECT_LIMIT = 200
+
+
+def check_mail_address(address: str) -> str:
+    """Judge a mail address and normalise it to ASCII; its domain is not asked.
+
+    Raises:
+        ValueError: With what is wrong as a sentence, without the address.
+    """
+    try:
+        found = validate_email(address.strip(), check_deliverability=False, globally_deliverable=False, allow_smtputf8=False)
+    except EmailNotValidError as error:
+        raise ValueError(f"is not a mail address: {error}") from error
+    if "." not in found.domain and found.domain != "localhost":
+        raise ValueError("is not a mail address: its domain has no dot")
+    return str(found.ascii_email)
+
+
+def parse_sender(text: str) -> Address:
+    """Read a sender: an address, or a name and an address in angle brackets.
+
+    Raises:
+        ValueError: With what is wrong as a sentence.
+    """
+    name, address = parseaddr(text)
+    return Address(display_name=one_line(name), addr_spec=check_mail_address(address))
+
+
+class MailWriter:
+    """Writes the messages of one sender."""
+
+    def __init__(self, templates: Templates, sender: Address) -> None:
+        """Take the templates, and whom the mail comes from."""
+        self._templates = templates
+        self.sender = sender
+
+    def write(self, letter: Letter) -> bytes:
+        """Write one message as it goes over the wire: ASCII, its lines ended by CR LF."""
+        content = letter.content
+        message = EmailMessage(policy=SMTP)
+        message["Subject"] = cut(one_line(self._templates.render("email/subject.txt.jinja", content)), _SUBJECT_LIMIT)
+        message["From"] = self.sender
+        message["To"] = Address(addr_spec=letter.address)
+        message["Date"] = formatdate()  # of this call: it says when the message left, and nothing is decided by it
+        message["Message-ID"] = f"<{letter.attempt_id}@{self.sender.domain}>"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: keeps vacation replies away
+        message["X-Notifyflow-Attempt"] = letter.attempt_id
+        message.set_content(self._templates.render("email/body.txt.jinja", content), cte="quoted-printable")
+        message.add_alternative(self._templates.render("email/body.html.jinja", content), subtype="html", cte="quoted-printable")
+        return message.as_bytes()

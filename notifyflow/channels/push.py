@@ -1,0 +1,111 @@
+"""The push channel, over SNS platform endpoints (SNS Developer Guide, "Publishing with platform-specific payloads").
+
+SNS says that it took the message, not that the device has it: what it took stays SENT.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from notifyflow.channels.aws import AwsClient
+from notifyflow.channels.aws_codes import SNS
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.guard import endpoint_faults
+from notifyflow.channels.templating import Templates
+from notifyflow.core.text import cut
+from notifyflow.errors import Fault, UnknownOutcomeError
+from notifyflow.settings import Settings
+
+_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:endpoint/[A-Z_]+/[\w.-]{1,256}/[0-9A-Za-z-]{1,64}")
+_TITLE_LIMIT = 150
+_TEXT_LIMIT = 600
+_URL_LIMIT = 1000
+_APPLE = ("APNS", "APNS_SANDBOX")
+
+
+class Sns(Provider):
+    """Publishes to devices."""
+
+    name = "sns"
+
+    def __init__(self, settings: Settings, templates: Templates) -> None:
+        """Take the account and the templates."""
+        self._templates = templates
+        self._client = AwsClient("sns", settings, SNS)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It reports nothing that we read, and cannot be asked."""
+        return Capabilities()
+
+    def send(self, letter: Letter) -> Accepted:
+        """Publish to one endpoint; see ``Provider.send``."""
+        answer = self._client.call(
+            "publish",
+            TargetArn=letter.address,
+            MessageStructure="json",
+            Message=self._message(letter),
+            MessageAttributes=_attributes(letter.valid_for_s),
+        )
+        if not answer.get("MessageId"):
+            raise UnknownOutcomeError("SNS answered without an id of the message", code="garbage")
+        return Accepted(provider_ref=str(answer["MessageId"]))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def _message(self, letter: Letter) -> str:
+        """Make the message: one payload a platform, each JSON within JSON, each below the 4 KB that APNs and FCM allow."""
+        title = cut(self._templates.render("push/title.txt.jinja", letter.content), _TITLE_LIMIT)
+        text = cut(self._templates.render("push/text.txt.jinja", letter.content), _TEXT_LIMIT)
+        links = {"link": letter.content.link, "url": letter.content.url}
+        data = {"attempt": letter.attempt_id} | {name: url for name, url in links.items() if url and len(url) <= _URL_LIMIT}
+        apple = {"aps": {"alert": {"title": title, "body": text}, "sound": "default"}, **data}
+        google = {
+            "fcmV1Message": {
+                "message": {"notification": {"title": title, "body": text}, "data": data, "android": {"priority": "high"}}
+            }
+        }
+        payloads: dict[str, Mapping[str, Any]] = {"GCM": google, **dict.fromkeys(_APPLE, apple)}
+        return _json({"default": title, **{platform: _json(payload) for platform, payload in payloads.items()}})
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _attributes(valid_for_s: int | None) -> dict[str, dict[str, str]]:
+    """Say how long the push services may hold it (SNS Developer Guide, "Using the Amazon SNS time to live message attribute")."""
+    if valid_for_s is None:
+        return {}
+    platforms = ("GCM", *_APPLE)
+    return {f"AWS.SNS.MOBILE.{name}.TTL": {"DataType": "Number", "StringValue": str(max(0, valid_for_s))} for name in platforms}
+
+
+class PushChannel(Channel):
+    """Push messages to a device."""
+
+    name = "push"
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "PushChannel":
+        """Build it; see ``Channel.from_settings``."""
+        templates = Templates(settings.templates)
+        faults = _faults(settings)
+        return cls(() if faults else (Sns(settings, templates),), (*faults, *templates.faults("push")))
+
+    def check_address(self, address: str) -> str:
+        """Judge the ARN of a platform endpoint; see ``Channel.check_address``."""
+        if not _ARN.fullmatch(address.strip()):
+            raise ValueError("is not the ARN of an SNS platform endpoint (arn:aws:sns:…:endpoint/…)")
+        return address.strip()
+
+
+def _faults(settings: Settings) -> tuple[Fault, ...]:
+    if not settings.sns_is_configured:
+        return (Fault("NOTIFYFLOW_SNS_IS_CONFIGURED", "is not true", "Set it to true, and AWS_REGION, to push over SNS"),)
+    if not settings.aws_region:
+        return (Fault("NOTIFYFLOW_AWS_REGION", "is not set, and SNS needs one", "Give the region, such as eu-central-1"),)
+    return endpoint_faults("AWS_ENDPOINT_URL", settings.aws_endpoint_url, settings.trusted_endpoints)

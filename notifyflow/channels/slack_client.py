@@ -1,0 +1,43 @@
+"""Slack's SDK over our own HTTP; only the bot imports this, when it sends its first letter."""
+
+from typing import Any
+
+from slack_sdk import WebClient
+from slack_sdk.web import SlackResponse
+
+from notifyflow.channels.http import Http, refusal
+from notifyflow.channels.slack_codes import SLACK
+from notifyflow.errors import UnknownOutcomeError
+
+
+class OurWebClient(WebClient):
+    """Calls the Web API with our time-outs, proxy and CA bundle, and judges the answers.
+
+    The SDK's own transport follows redirects with the token in hand, repeats by itself and reads without end.
+    """
+
+    def __init__(self, http: Http, token: str, base_url: str) -> None:
+        """Take what posts, and for whom."""
+        super().__init__(token=token, base_url=base_url)
+        self._http = http
+
+    def api_call(self, api_method: str, *, json: dict[str, Any] | None = None, **unused: Any) -> SlackResponse:
+        """Call a method that takes JSON; see ``Http.post`` for what is raised besides a refusal."""
+        del unused
+        url = self.base_url + api_method
+        answer = self._http.post(url, json=json, headers={"Authorization": f"Bearer {self.token}"})
+        fields = answer.fields
+        if not answer.is_success or fields.get("ok") is False:
+            status = 400 if answer.is_success else answer.status
+            raise refusal(status, SLACK, code=fields.get("error", ""), retry_after_s=answer.retry_after_s)
+        if fields.get("ok") is not True:
+            raise UnknownOutcomeError("Slack answered with something else than its API does", code="garbage")
+        return SlackResponse(
+            client=self,
+            http_verb="POST",
+            api_url=url,
+            req_args={},
+            data=dict(fields),
+            headers=dict(answer.headers),
+            status_code=answer.status,
+        )

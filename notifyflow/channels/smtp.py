@@ -1,0 +1,197 @@
+"""Mail over SMTP. What is said before the message's last line is definite; from there on, silence is unknown.
+
+SMTP has no receipts: an accepted mail stays SENT.
+"""
+
+import contextlib
+import re
+import smtplib
+import socket
+import ssl
+import time
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from notifyflow.channels.base import Accepted, Capabilities, Letter, Provider
+from notifyflow.channels.mail import MailWriter
+from notifyflow.channels.smtp_codes import SMTP
+from notifyflow.channels.tables import Row, Verdict
+from notifyflow.errors import ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
+from notifyflow.settings import Settings
+
+_PORTS = {"smtp": 587, "smtps": 465}
+_ENHANCED = re.compile(rb"\s*([245]\.\d{1,3}\.\d{1,3})\b")
+_FAREWELL_S = 1.0
+
+
+class _Stage(Enum):
+    """How far the conversation has come: what a refusal is about, and what silence means, depends on it."""
+
+    INTRODUCTION = auto()  # until the recipient is named, every refusal is about us
+    RECIPIENT = auto()
+    MESSAGE = auto()  # silence leaves open whether the server has it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpServer:
+    """Where mail is handed in.
+
+    Attributes:
+        host: Its name.
+        port: Its port.
+        is_tls: Whether TLS begins with the connection (``smtps``); otherwise STARTTLS follows where the server offers it.
+        user: The user to authenticate as; empty without.
+        password: Their password.
+        is_trusted: Whether ``trusted_endpoints`` names it: then a password may travel without TLS.
+    """
+
+    host: str
+    port: int
+    is_tls: bool
+    user: str = ""
+    password: str = field(default="", repr=False)
+    is_trusted: bool = False
+
+    @classmethod
+    def parse(cls, url: str, *, trusted_endpoints: tuple[str, ...] = ()) -> "SmtpServer":
+        """Read ``smtp://user:password@host:port`` or ``smtps://…``; what is special in user and password is percent-encoded.
+
+        Raises:
+            ValueError: With what is wrong as a sentence, without the URL.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port or _PORTS[parts.scheme]
+        except (ValueError, KeyError):
+            raise ValueError("is not an smtp:// or smtps:// URL") from None
+        if not parts.hostname:
+            raise ValueError("names no host")
+        return cls(
+            host=parts.hostname,
+            port=port,
+            is_tls=parts.scheme == "smtps",
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            is_trusted=f"{parts.hostname}:{port}" in trusted_endpoints,
+        )
+
+
+class Smtp(Provider):
+    """Hands each mail in over a connection of its own."""
+
+    name = "smtp"
+
+    def __init__(self, settings: Settings, server: SmtpServer, writer: MailWriter) -> None:
+        """Take the server, and who writes the mail."""
+        self._server = server
+        self._writer = writer
+        self._connect_s = settings.connect_timeout_s
+        self._total_s = settings.connect_timeout_s + settings.read_timeout_s
+        self._ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It reports nothing, and cannot be asked."""
+        return Capabilities()
+
+    def send(self, letter: Letter) -> Accepted:
+        """Hand one mail in; see ``Provider.send``."""
+        message = self._writer.write(letter)
+        stage = _Stage.INTRODUCTION
+        try:
+            with contextlib.closing(self._connect()) as session:
+                self._introduce(session)
+                _expect(session.mail(self._writer.sender.addr_spec), 250)
+                stage = _Stage.RECIPIENT
+                _expect(session.rcpt(letter.address), 250, 251)
+                stage = _Stage.MESSAGE
+                _expect(session.data(message), 250)
+                with contextlib.suppress(OSError):
+                    session.until = time.monotonic() + _FAREWELL_S
+                    session.quit()
+        except smtplib.SMTPResponseException as error:
+            raise _refusal(error, stage) from error
+        except OSError as error:
+            raise _failure(error, stage) from error
+        return Accepted(provider_ref=f"{letter.attempt_id}@{self._writer.sender.domain}")
+
+    def _connect(self) -> "_Session":
+        until = time.monotonic() + self._total_s
+        server = self._server
+        if server.is_tls:
+            return _TlsSession(server.host, server.port, timeout=self._connect_s, until=until, context=self._context())
+        return _Session(server.host, server.port, timeout=self._connect_s, until=until)
+
+    def _introduce(self, session: "_Session") -> None:
+        server = self._server
+        is_encrypted = server.is_tls
+        session.ehlo_or_helo_if_needed()
+        if not is_encrypted and session.has_extn("starttls"):
+            _expect(session.starttls(context=self._context()), 220)
+            session.ehlo_or_helo_if_needed()
+            is_encrypted = True
+        if not server.user:
+            return
+        if not (is_encrypted or server.is_trusted):
+            raise smtplib.SMTPNotSupportedError("the server offers no STARTTLS, and a password does not travel without")
+        session.login(server.user, server.password)
+
+    def _context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self._ca_bundle)
+
+
+class _Session(smtplib.SMTP):
+    """An SMTP session that ends in time, however its replies are spread."""
+
+    sock: socket.socket | None
+
+    def __init__(self, host: str, port: int, *, timeout: float, until: float, **options: Any) -> None:
+        self.until = until
+        super().__init__(host, port, local_hostname=socket.gethostname(), timeout=timeout, **options)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Wait for a reply for what is left of the time."""
+        left_s = self.until - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the SMTP session took too long")
+        if self.sock is not None:
+            self.sock.settimeout(left_s)
+        return super().getreply()
+
+
+class _TlsSession(_Session, smtplib.SMTP_SSL):
+    """The same over TLS from its beginning."""
+
+
+def _expect(reply: tuple[int, bytes], *codes: int) -> None:
+    if reply[0] not in codes:
+        raise smtplib.SMTPResponseException(*reply)
+
+
+def _refusal(error: smtplib.SMTPResponseException, stage: _Stage) -> ProviderError:
+    """Say what a reply means that is no consent."""
+    code, text = error.smtp_code, error.smtp_error
+    enhanced = _ENHANCED.match(text if isinstance(text, bytes) else text.encode())
+    found = enhanced and enhanced[1].decode()
+    row = (found and SMTP.get(found)) or SMTP.get(str(code)) or SMTP.get(f"{code // 100}xx") or _gibberish(stage)
+    if row.verdict is Verdict.PERMANENT and stage is _Stage.INTRODUCTION:
+        return RefusedUsError("the server refuses us before it was told whom the mail is for", code=found or str(code))
+    return row.error(code=f"{code} {found}" if found else str(code))
+
+
+def _gibberish(stage: _Stage) -> Row:
+    verdict = Verdict.UNKNOWN if stage is _Stage.MESSAGE else Verdict.TEMPORARY
+    return Row("", verdict, "the server answered in a way that SMTP does not have", "RFC 5321 §4.2")
+
+
+def _failure(error: OSError, stage: _Stage) -> ProviderError:
+    """Say what it means that the conversation broke off."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return RefusedUsError("the server's certificate is not one that we trust", code="tls")
+    if isinstance(error, smtplib.SMTPException) and not isinstance(error, smtplib.SMTPServerDisconnected):
+        return RefusedUsError("the server does not offer what our settings need (STARTTLS, AUTH)", code="not_supported")
+    if stage is _Stage.MESSAGE:
+        return UnknownOutcomeError("the server fell silent after it was given the message", code="connection_lost")
+    return TemporaryProviderError("the server could not be reached", code="no_connection")

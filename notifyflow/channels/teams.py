@@ -1,0 +1,111 @@
+"""The teams channel: an adaptive card to a Workflows URL ("When a Teams webhook request is received").
+
+The URL is a secret. An answer of 202 says that the workflow was started, not that the card was posted, so what it took stays SENT
+(learn.microsoft.com, "Create incoming webhooks with Workflows for Microsoft Teams"). Office 365 connectors are retired, and not
+spoken.
+"""
+
+from typing import Any
+
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.guard import Guard
+from notifyflow.channels.http import Http, refusal
+from notifyflow.channels.tables import Row, Table, Verdict, table
+from notifyflow.channels.templating import Templates
+from notifyflow.core.content import Content
+from notifyflow.core.model import Severity
+from notifyflow.core.text import cut
+from notifyflow.settings import Settings
+
+_SOURCE = "learn.microsoft.com, Azure Logic Apps and Power Automate, HTTP request trigger"
+_HOSTS = (".logic.azure.com", ".api.powerplatform.com", ".logic.azure.us", ".api.powerplatform.us")
+_LINES = 40
+_LINE_LIMIT = 1000
+_TITLE_LIMIT = 400
+_URL_LIMIT = 2048
+_COLOURS = {Severity.CRITICAL: "Attention", Severity.ERROR: "Attention", Severity.WARNING: "Warning", Severity.INFO: "Accent"}
+
+# The URL is the recipient's own, with its key in it: what refuses it there does not touch anybody else.
+TEAMS: Table = table(
+    Row("3xx", Verdict.PERMANENT, "the workflow's URL answers with a redirect, which is never followed", _SOURCE),
+    Row("400", Verdict.PERMANENT, "the workflow does not exist, is disabled, or does not take the card", _SOURCE),
+    Row("401", Verdict.PERMANENT, "the URL's signature is not, or no longer, valid", _SOURCE),
+    Row("403", Verdict.PERMANENT, "the workflow may not be started from outside", _SOURCE),
+    Row("404", Verdict.PERMANENT, "the workflow does not exist", _SOURCE),
+)
+
+
+class Teams(Provider):
+    """Starts workflows."""
+
+    name = "teams"
+
+    def __init__(self, settings: Settings, templates: Templates, guard: Guard) -> None:
+        """Take the templates, and what judges the URLs."""
+        self._templates = templates
+        self._http = Http(settings, guard=guard)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It reports nothing, and cannot be asked."""
+        return Capabilities()
+
+    def send(self, letter: Letter) -> Accepted:
+        """Post one card; see ``Provider.send``."""
+        card = {
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "contentUrl": None,
+            "content": self._card(letter.content),
+        }
+        answer = self._http.post(letter.address, json={"type": "message", "attachments": [card]})
+        if not answer.is_success:
+            raise refusal(answer.status, TEAMS, retry_after_s=answer.retry_after_s)
+        return Accepted(provider_ref=answer.headers.get("x-ms-workflow-run-id", ""))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def _card(self, content: Content) -> dict[str, Any]:
+        """Make the card, of at most 28 KB; text stands in text runs, where Teams reads no Markdown and no mention."""
+        title = cut(self._templates.render("teams/title.txt.jinja", content), _TITLE_LIMIT)
+        lines = self._templates.render("teams/text.txt.jinja", content).splitlines()
+        body = [_line(title, size="Large", weight="Bolder", color=_COLOURS[content.severity])]
+        body += [_line(cut(line, _LINE_LIMIT)) for line in lines[:_LINES] if line.strip()]
+        links = (("Acknowledge", content.link), ("Look at it", content.url))
+        actions = [
+            {"type": "Action.OpenUrl", "title": words, "url": url} for words, url in links if url and len(url) <= _URL_LIMIT
+        ]
+        return {
+            "type": "AdaptiveCard",
+            "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+            "version": "1.4",
+            "body": body,
+            "actions": actions,
+        }
+
+
+def _line(text: str, **look: str) -> dict[str, Any]:
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **look}]}
+
+
+class TeamsChannel(Channel):
+    """Cards in Teams."""
+
+    name = "teams"
+
+    def __init__(self, settings: Settings) -> None:
+        """Build it: a workflow's URL needs no settings."""
+        templates = Templates(settings.templates)
+        self._guard = Guard(hosts=_HOSTS, trusted_endpoints=settings.trusted_endpoints)
+        super().__init__((Teams(settings, templates, self._guard),), templates.faults("teams"))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "TeamsChannel":
+        """Build it; see ``Channel.from_settings``."""
+        return cls(settings)
+
+    def check_address(self, address: str) -> str:
+        """Judge a workflow's URL; see ``Channel.check_address``."""
+        self._guard.check(address.strip())
+        return address.strip()

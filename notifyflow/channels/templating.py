@@ -1,0 +1,132 @@
+"""How messages look: Jinja2 templates, shipped as package data, each of which a folder of the operator's may replace.
+
+A template sees the fields of ``core.content.Content`` by their names, and what its channel adds. The ending of its name says how
+values are set: ``.html.jinja`` and ``.xml.jinja`` escape markup, ``.mrkdwn.jinja`` escapes what Slack would read as more than text,
+``.txt.jinja`` sets them as they are.
+
+A page at night is worth more than its looks: where a replaced template fails, the shipped one is used, and it is logged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import structlog
+from jinja2 import BaseLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError, Undefined
+
+from notifyflow.core import text
+from notifyflow.core.content import Content
+from notifyflow.core.model import Kind, Severity
+from notifyflow.errors import Fault
+
+_MARKUP = (".html.jinja", ".xml.jinja")
+_MRKDWN = ".mrkdwn.jinja"
+_log = structlog.get_logger(__name__)
+
+SAMPLE = Content(
+    kind=Kind.PAGE,
+    severity=Severity.CRITICAL,
+    title="orders db is down",
+    key="db-1",
+    recipient_name="Ada",
+    occurred="Wed 25 Nov 2026, 03:14 CET",
+    occurred_utc="Wed 25 Nov 2026, 02:14 UTC",
+    body="No answer for 30 s.",
+    url="https://example.com/db-1",
+    link="https://example.com/a/token",
+    labels={"team": "orders"},
+)
+
+
+def escape_mrkdwn(value: str) -> str:
+    """Escape text for Slack: these three signs and no others (docs.slack.dev, "Formatting message text", "Escaping text")."""
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class Templates:
+    """The templates, the operator's before ours."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Take the folder of the operator's own templates; it is laid out as ours is: ``email/subject.txt.jinja``."""
+        self._shipped = _Set(PackageLoader("notifyflow.channels"))
+        self._own = _Set(FileSystemLoader(folder)) if folder else None
+
+    def render(self, name: str, content: Content | None, **more: object) -> str:
+        """Render a template.
+
+        Args:
+            name: Its path below the folder, with its ending.
+            content: What is said; None for a template that says nothing of an incident.
+            more: What the channel adds.
+
+        Returns:
+            The text, without blanks around it.
+        """
+        values = _values(content, more)
+        if self._own and name in self._own:
+            try:
+                return self._own.render(name, values)
+            except Exception as error:  # noqa: BLE001 - whatever somebody's template does, the page goes out
+                _log.error("template_failed", template=name, error=type(error).__name__)
+        return self._shipped.render(name, values)
+
+    def faults(self, channel: str, **more: object) -> tuple[Fault, ...]:
+        """Try the operator's own templates of one channel on a sample.
+
+        Args:
+            channel: The folder below the templates' folder.
+            more: What the channel adds when it renders.
+        """
+        values = _values(SAMPLE, more)
+        own = self._own
+        names = [name for name in own.names if name.startswith(f"{channel}/")] if own else []
+        return tuple(fault for name in names if own and (fault := _fault(own, name, values, name in self._shipped)))
+
+
+def _values(content: Content | None, more: Mapping[str, object]) -> Mapping[str, object]:
+    return {**({field.name: getattr(content, field.name) for field in fields(content)} if content else {}), **more}
+
+
+class _Set:
+    """The templates of one place, in the three ways of setting values."""
+
+    def __init__(self, loader: BaseLoader) -> None:
+        def environment(**options: Any) -> Environment:
+            made = Environment(  # noqa: S701 - what is no markup is not escaped as markup
+                loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False, **options
+            )
+            made.filters["cut"] = text.cut
+            return made
+
+        self._plain = environment(autoescape=False)
+        self._markup = environment(autoescape=True)
+        self._mrkdwn = environment(autoescape=False, finalize=_escape)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    @property
+    def names(self) -> list[str]:
+        return self._plain.list_templates(extensions=["jinja"])
+
+    def render(self, name: str, values: Mapping[str, object]) -> str:
+        chosen = self._markup if name.endswith(_MARKUP) else self._mrkdwn if name.endswith(_MRKDWN) else self._plain
+        return chosen.get_template(name).render(values).strip()
+
+
+def _escape(value: object) -> object:
+    return value if isinstance(value, Undefined) else escape_mrkdwn(str(value))
+
+
+def _fault(own: _Set, name: str, values: Mapping[str, object], is_known: bool) -> Fault | None:
+    where = f"NOTIFYFLOW_TEMPLATES/{name}"
+    if not is_known:
+        return Fault(where, "replaces no template of ours", "Look at its name; docs/reference/channels.rst lists the templates")
+    try:
+        own.render(name, values)
+    except TemplateError as error:
+        return Fault(where, f"fails: {error}", "Mend the template; until then the shipped one is used")
+    except Exception as error:  # noqa: BLE001 - a template may do anything
+        return Fault(where, f"fails with {type(error).__name__}", "Mend the template; until then the shipped one is used")
+    return None

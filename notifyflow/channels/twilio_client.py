@@ -1,0 +1,66 @@
+"""Twilio's SDK over our own HTTP. Imported only with the first letter that a Twilio provider sends: the SDK loads slowly."""
+
+import logging
+from typing import Any
+
+from twilio.http import HttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from notifyflow.channels.http import Http, refusal
+from notifyflow.channels.twilio_codes import TWILIO
+from notifyflow.errors import UnknownOutcomeError
+from notifyflow.settings import Settings
+
+_silent = logging.getLogger(
+    "notifyflow.channels.twilio"
+)  # the SDK writes numbers and texts into its log; this one gets none of it
+
+
+class OurHttpClient(HttpClient):  # type: ignore[misc] - the SDK is not typed
+    """Sends the SDK's requests with our time-outs, proxy and CA bundle, without redirects or repeats, and judges the answers.
+
+    It raises our errors itself: the SDK's exception does not keep the headers, and Retry-After is one.
+    """
+
+    def __init__(self, http: Http) -> None:
+        """Take what posts."""
+        super().__init__(_silent, False)
+        self._http = http
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        params: dict[str, object] | None = None,
+        data: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        """Post once (a letter is always a POST); see ``Http.post`` for what is raised besides a refusal."""
+        del method, params, timeout, allow_redirects
+        answer = self._http.post(uri, form=data, headers=headers, auth=auth)
+        if not answer.is_success:
+            raise refusal(answer.status, TWILIO, code=answer.fields.get("code", ""), retry_after_s=answer.retry_after_s)
+        if not isinstance(answer.fields.get("sid"), str):
+            raise UnknownOutcomeError("Twilio answered without an id", code="garbage")
+        return Response(answer.status, answer.text, dict(answer.headers))
+
+
+def connect(settings: Settings, http: Http) -> Any:
+    """Make the SDK's client for the account and base URL of the settings; nothing is sent.
+
+    Returns:
+        A ``twilio.rest.Client``.
+    """
+    token = settings.twilio_auth_token[0].get_secret_value()
+    client = Client(
+        settings.twilio_account_sid,
+        token,
+        http_client=OurHttpClient(http),
+        environment={"TWILIO_EDGE": ""},  # an empty mapping would make the SDK read the environment
+    )
+    client.api.base_url = settings.twilio_base_url.rstrip("/")
+    return client

@@ -1,0 +1,126 @@
+"""What Twilio's error codes and statuses mean (twilio.com/docs, "Error and Warning Dictionary", one page a code).
+
+Twilio adds and splits codes now and then (changelog of 10 July 2024, "Updates to the error code dictionary to clarify number
+validation errors"); one that is not listed is judged by the HTTP status, or, in a receipt, counts as temporary.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from notifyflow.channels.tables import Row, Table, Verdict, table
+from notifyflow.core.model import Evidence, Word
+
+_API = "Twilio Error Dictionary"
+_MESSAGE = "Twilio Messages resource, Message Status values"
+_CALL = "Twilio Calls resource, Call Status values"
+
+TWILIO: Table = table(
+    Row("10001", Verdict.OURS, "our account is not active", _API),
+    Row("10002", Verdict.OURS, "our trial account does not have the feature", _API),
+    Row("10004", Verdict.TEMPORARY, "too many calls at a time", _API),
+    Row("20003", Verdict.OURS, "our credentials are not accepted", _API),
+    Row("20005", Verdict.OURS, "our account is not active", _API),
+    Row("20006", Verdict.OURS, "we may not use the resource", _API),
+    Row("20404", Verdict.OURS, "the resource does not exist: account SID or sender", _API),
+    Row("20429", Verdict.TEMPORARY, "Twilio asks for fewer requests", _API),
+    Row("20500", Verdict.TEMPORARY, "Twilio failed on its own side", _API),
+    Row("20503", Verdict.TEMPORARY, "Twilio is not available now", _API),
+    Row("21201", Verdict.PERMANENT, "no number to call was given", _API),
+    Row("21203", Verdict.PERMANENT, "calls to the number are not allowed", _API),
+    Row("21205", Verdict.OURS, "our URL is not valid", _API),
+    Row("21210", Verdict.OURS, "our sender is not verified", _API),
+    Row("21211", Verdict.PERMANENT, "the number is not valid", _API),
+    Row("21212", Verdict.OURS, "our sender is not valid", _API),
+    Row("21214", Verdict.PERMANENT, "the number cannot be reached", _API),
+    Row("21215", Verdict.OURS, "our account may not call that country", _API),
+    Row("21216", Verdict.OURS, "our account may not call the number", _API),
+    Row("21217", Verdict.PERMANENT, "the number does not look valid", _API),
+    Row("21219", Verdict.OURS, "a trial account calls verified numbers only", _API),
+    Row("21223", Verdict.PERMANENT, "the number does not look valid", _API),
+    Row("21264", Verdict.OURS, "our sender cannot be used", _API),
+    Row("21265", Verdict.PERMANENT, "the number is a short code", _API),
+    Row("21266", Verdict.PERMANENT, "the number is our own", _API),
+    Row("21267", Verdict.OURS, "a trial account has no alphanumeric sender", _API),
+    Row("21268", Verdict.PERMANENT, "the number is a premium number", _API),
+    Row("21408", Verdict.OURS, "our account may not send to that region", _API),
+    Row("21601", Verdict.OURS, "our sender cannot send texts", _API),
+    Row("21602", Verdict.PERMANENT, "the text is empty", _API),
+    Row("21603", Verdict.OURS, "no sender was given", _API),
+    Row("21604", Verdict.PERMANENT, "no number was given", _API),
+    Row("21606", Verdict.OURS, "our sender cannot send texts", _API),
+    Row("21608", Verdict.OURS, "a trial account writes to verified numbers only", _API),
+    Row("21609", Verdict.OURS, "our callback URL is not valid", _API),
+    Row("21610", Verdict.PERMANENT, "the recipient has opted out (STOP)", _API),
+    Row("21611", Verdict.TEMPORARY, "our sender's queue is full", _API),
+    Row("21612", Verdict.OURS, "our sender cannot reach that number's network", _API),
+    Row("21614", Verdict.PERMANENT, "the number cannot receive texts", _API),
+    Row("21617", Verdict.PERMANENT, "the text is too long", _API),
+    Row("21635", Verdict.PERMANENT, "the number is a landline", _API),
+    Row("21659", Verdict.OURS, "our sender is not a Twilio number", _API),
+    Row("21660", Verdict.OURS, "our sender belongs to another account", _API),
+    Row("21661", Verdict.OURS, "our sender cannot send texts", _API),
+    Row("21703", Verdict.OURS, "our messaging service has no sender", _API),
+    Row("21704", Verdict.OURS, "our messaging service has no sender", _API),
+    Row("21705", Verdict.OURS, "our messaging service is not valid", _API),
+    Row("30001", Verdict.TEMPORARY, "the queue overflowed", _API),
+    Row("30002", Verdict.OURS, "our account is suspended", _API),
+    Row("30003", Verdict.TEMPORARY, "the phone cannot be reached: off, or without signal", _API),
+    Row("30004", Verdict.PERMANENT, "the number or its carrier blocks us", _API),
+    Row("30005", Verdict.PERMANENT, "the number is unknown, or not in service any more", _API),
+    Row("30006", Verdict.PERMANENT, "the number is a landline, or its carrier cannot be reached", _API),
+    Row("30007", Verdict.OURS, "the text was filtered as spam", _API),
+    Row("30008", Verdict.TEMPORARY, "the carrier gave no reason", _API),
+    Row("30010", Verdict.OURS, "the text costs more than our maximum", _API),
+    Row("30022", Verdict.TEMPORARY, "our rate at the US carriers is used up", _API),
+    Row("30023", Verdict.TEMPORARY, "our daily messages at a US carrier are used up", _API),
+    Row("30032", Verdict.OURS, "our toll-free number is not verified", _API),
+    Row("30034", Verdict.OURS, "our number is not registered for US texts (A2P 10DLC)", _API),
+    Row("30036", Verdict.TEMPORARY, "the validity period passed before the text left", _API),
+    Row("30038", Verdict.OURS, "the text looks like a one-time password", _API),
+    Row("30410", Verdict.TEMPORARY, "the carrier did not answer in time", _API),
+    Row("30450", Verdict.OURS, "the carrier blocks texts that look like fraud", _API),
+    Row("30500", Verdict.TEMPORARY, "the carrier failed on its own side", _API),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One status that a callback reports.
+
+    Attributes:
+        word: What it means for the attempt; None where the error code decides.
+        evidence: Who vouches for it.
+        meaning: In words.
+        source: Where it is documented.
+    """
+
+    word: Word | None
+    evidence: Evidence | None
+    meaning: str
+    source: str
+
+
+MESSAGE_STATUSES: Mapping[str, Status] = {
+    "accepted": Status(Word.ACCEPTED, Evidence.ACCEPTED, "Twilio has it, and chooses a sender", _MESSAGE),
+    "scheduled": Status(Word.ACCEPTED, Evidence.ACCEPTED, "Twilio has it, for later", _MESSAGE),
+    "queued": Status(Word.ACCEPTED, Evidence.ACCEPTED, "it waits for its turn", _MESSAGE),
+    "sending": Status(Word.ACCEPTED, Evidence.ACCEPTED, "it is being given to the carrier", _MESSAGE),
+    "sent": Status(Word.ACCEPTED, Evidence.CARRIER, "the carrier has it", _MESSAGE),
+    "delivered": Status(Word.DELIVERED, Evidence.CARRIER, "the carrier says that the phone has it", _MESSAGE),
+    "read": Status(Word.DELIVERED, Evidence.HUMAN, "the recipient has opened it", _MESSAGE),
+    "undelivered": Status(None, Evidence.CARRIER, "the carrier could not deliver it", _MESSAGE),
+    "failed": Status(None, Evidence.CARRIER, "it could not be sent", _MESSAGE),
+    "canceled": Status(Word.TEMPORARY, Evidence.ACCEPTED, "it was cancelled at Twilio", _MESSAGE),
+}
+
+CALL_STATUSES: Mapping[str, Status] = {
+    "queued": Status(Word.ACCEPTED, Evidence.ACCEPTED, "Twilio has it", _CALL),
+    "initiated": Status(Word.ACCEPTED, Evidence.ACCEPTED, "the number is being dialled", _CALL),
+    "ringing": Status(Word.ACCEPTED, Evidence.CARRIER, "the phone rings", _CALL),
+    "in-progress": Status(Word.ACCEPTED, Evidence.CARRIER, "somebody, or a machine, has answered", _CALL),
+    "completed": Status(Word.TEMPORARY, Evidence.CARRIER, "it was answered, and no key was pressed: perhaps by a machine", _CALL),
+    "busy": Status(Word.TEMPORARY, Evidence.CARRIER, "the line was busy", _CALL),
+    "no-answer": Status(Word.TEMPORARY, Evidence.CARRIER, "nobody answered", _CALL),
+    "failed": Status(Word.TEMPORARY, Evidence.CARRIER, "the carriers could not connect it", _CALL),
+    "canceled": Status(Word.TEMPORARY, Evidence.ACCEPTED, "it was cancelled at Twilio", _CALL),
+}

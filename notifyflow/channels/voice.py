@@ -1,0 +1,95 @@
+"""The voice channel, over Twilio: the incident is said twice, and a key is gathered.
+
+A call counts as delivered only when somebody presses a key: 1 takes the incident, any other says that it was heard. A call that
+was answered and hung up, or answered by a machine, has reached nobody.
+"""
+
+from urllib.parse import urlsplit
+
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Reply
+from notifyflow.channels.phone import check_phone_number
+from notifyflow.channels.templating import Templates
+from notifyflow.channels.twilio import TwilioProvider, account_faults
+from notifyflow.channels.twilio_codes import CALL_STATUSES
+from notifyflow.core.content import Content
+from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.core.speech import sentences
+from notifyflow.core.text import cut
+from notifyflow.errors import RejectedCallback
+from notifyflow.settings import Settings
+
+# Twilio Calls resource, Twiml: 4,000 characters at most; markup and its escapes take their part
+_SPEECH_LIMIT = 1000
+_RING_S = 30  # a mailbox takes most calls after about that long, and a mailbox wakes nobody
+_EVENTS = ["initiated", "ringing", "answered", "completed"]
+_KEY = "/key"
+_ACKNOWLEDGE = "1"
+
+
+class TwilioVoice(TwilioProvider):
+    """Makes calls."""
+
+    _path = "/callbacks/twilio/voice"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Where there is a public URL the call itself takes a key."""
+        has_way_back = self._public_url is not None
+        return Capabilities(has_receipts=has_way_back, can_acknowledge=has_way_back)
+
+    def send(self, letter: Letter) -> Accepted:
+        """Start one call; see ``Provider.send``."""
+        status_url = self._way_back(letter.attempt_id)
+        way_back = {"status_callback": status_url, "status_callback_event": _EVENTS} if status_url else {}
+        twiml = self._twiml(letter.content, self._way_back(letter.attempt_id, _KEY))
+        call = self._connected().calls.create(to=letter.address, from_=self._sender, twiml=twiml, timeout=_RING_S, **way_back)
+        return Accepted(provider_ref=call.sid)
+
+    def read_callback(self, callback: Callback) -> Reply:
+        """Read a call's status or its key; see ``Provider.read_callback``."""
+        form = self._verify(callback)
+        sid = form.get("CallSid", "")
+        if not sid:
+            raise RejectedCallback(self.name, "it tells no call")
+        if urlsplit(callback.path).path.endswith(_KEY):
+            return self._read_key(callback, sid, form.get("Digits", ""))
+        return Reply(receipts=(self._receipt(callback, sid, form.get("CallStatus", ""), CALL_STATUSES),))
+
+    def _twiml(self, content: Content, action_url: str | None) -> str:
+        speech = cut(" ".join(sentences(content)), _SPEECH_LIMIT)
+        return self._templates.render("voice/call.xml.jinja", content, speech=speech, action_url=action_url)
+
+    def _read_key(self, callback: Callback, sid: str, digits: str) -> Reply:
+        is_acknowledgement = digits == _ACKNOWLEDGE
+        answer = self._templates.render("voice/key.xml.jinja", None, is_acknowledgement=is_acknowledgement)
+        receipt = Receipt(
+            provider=self.name,
+            event_id=f"{sid}:key:{digits}",
+            word=Word.DELIVERED,
+            attempt_id=callback.attempt_id,
+            provider_ref=sid,
+            evidence=Evidence.HUMAN,
+            code=f"key {digits}",
+            reason="somebody pressed a key",
+            is_acknowledgement=is_acknowledgement,
+            is_heard=True,
+        )
+        return Reply(receipts=(receipt,) if digits else (), content_type="text/xml; charset=utf-8", body=answer)
+
+
+class VoiceChannel(Channel):
+    """Calls to a phone."""
+
+    name = "voice"
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "VoiceChannel":
+        """Build it; see ``Channel.from_settings``."""
+        templates = Templates(settings.templates)
+        faults = account_faults(settings, "TWILIO_VOICE_FROM", settings.twilio_voice_from)
+        providers = () if faults else (TwilioVoice(settings, templates, str(settings.twilio_voice_from)),)
+        return cls(providers, (*faults, *templates.faults("voice", speech="", action_url=None, is_acknowledgement=True)))
+
+    def check_address(self, address: str) -> str:
+        """Judge a phone number; see ``Channel.check_address``."""
+        return check_phone_number(address)

@@ -1,0 +1,225 @@
+"""Readable incidents and recipients, and a story that plays workers and providers over the pipeline by a hand-moved clock."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
+from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Severity, Word
+from notifyflow.core.policy import DEFAULT, Policy
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.claim import claim
+from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.page_again import page_again
+from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Received, Taken, Tools
+from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.record import record, release
+from notifyflow.pipeline.resolve import resolve
+from notifyflow.pipeline.sweep import next_wake_at, sweep
+from notifyflow.storage.store import Store
+
+START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
+REPORTING = frozenset({"sms", "voice"})
+KEY = "db-1"
+BAD = "bad"
+"""An address that no channel takes."""
+
+ACCEPTED = Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED)
+BUSY = Outcome(word=Word.TEMPORARY, code="503", reason="the provider is busy")
+REFUSED = Outcome(word=Word.PERMANENT, code="404", reason="there is no such address")
+REFUSED_US = Outcome(word=Word.TEMPORARY, code="401", reason="the provider refuses our credentials", is_our_fault=True)
+UNKNOWN = Outcome(word=Word.IN_DOUBT, code="timeout", reason="no answer came")
+
+
+class HandClock:
+    """Time that passes when it is told to."""
+
+    def __init__(self, at: datetime = START) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+    def pass_time(self, span: timedelta) -> None:
+        self.at += span
+
+
+class CountingIds:
+    """Ids in the order they were asked for, and waits in the middle of their jitter."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def new(self) -> str:
+        return f"{next(self._numbers):032x}"
+
+    def fraction(self) -> float:
+        return 0.5
+
+
+def an_incident(
+    key: str = KEY, *, severity: Severity = Severity.ERROR, title: str = "orders db is down", body: str = ""
+) -> Incident:
+    return Incident(key=key, title=title, severity=severity, body=body)
+
+
+def a_recipient(who: str, *channels: str, **addresses: str) -> Recipient:
+    """Make somebody who can be reached on some channels, at addresses made up or given."""
+    return Recipient(id=who, name=who.title(), addresses={channel: f"{who}@{channel}" for channel in channels} | addresses)
+
+
+def a_contact(who: str, *channels: str) -> Contact:
+    return Contact(recipient_id=who, name=who.title(), addresses=a_recipient(who, *channels).addresses)
+
+
+def check_address(channel: str, address: str) -> str:
+    if address == BAD:
+        raise ValueError(f"is no address of {channel}")
+    return address
+
+
+class Story:
+    """Workers, providers and the sweeper, played over the pipeline.
+
+    Attributes:
+        clock: Moved by hand.
+        answers: What the providers of a channel say next; the last answer is given again and again, ACCEPTED where there is none.
+        seen: Every attempt that a provider saw, in order.
+        outcome: All that the transactions led to.
+    """
+
+    def __init__(self, store: Store, *, operations: Sequence[Contact] = (), public_url: str | None = None) -> None:
+        self.store = store
+        self.clock = HandClock()
+        self.tools = Tools(
+            transactions=store,
+            clock=self.clock,
+            ids=CountingIds(),
+            channels=frozenset(CHANNELS),
+            check_address=check_address,
+            operations=tuple(operations),
+            public_url=public_url,
+            secret_keys=("a key that nobody knows",) if public_url else (),
+        )
+        self.answers: dict[str, list[Outcome]] = defaultdict(list)
+        self.seen: list[Claimed] = []
+        self.outcome = NOTHING
+        self._events = count(1)
+
+    # -- what people do
+
+    def notify(
+        self, incident: Incident | None = None, *recipients: Recipient, policy: Policy = DEFAULT, strict: bool = False
+    ) -> Notified:
+        accepted = notify(self.tools, incident or an_incident(), recipients, policy=policy, strict=strict)
+        self._note(accepted.consequences)
+        return accepted.notified
+
+    def acknowledge(self, by: str = "ada", key: str = KEY) -> Taken:
+        taken = acknowledge(self.tools, key, by=by, via="library")
+        self._note(taken.consequences)
+        return taken
+
+    def resolve(self, by: str = "ada", key: str = KEY) -> Taken:
+        taken = resolve(self.tools, key, by=by, via="library")
+        self._note(taken.consequences)
+        return taken
+
+    def page_again(self, who: str, key: str = KEY) -> Consequences:
+        return self._note(page_again(self.tools, key, who, by="ops", via="library"))
+
+    # -- what providers do
+
+    def answer(self, channel: str, *outcomes: Outcome) -> None:
+        """Let the providers of a channel say these in turn from now on, and the last one ever after."""
+        self.answers[channel] = list(outcomes)
+
+    def say(self, attempt_id: str, word: Word | None, *, event_id: str = "", key: str = "") -> Received:
+        """Send a receipt; a key is one that was pressed on a call."""
+        receipt = Receipt(
+            provider="twilio",
+            event_id=event_id or f"event-{next(self._events)}",
+            word=word,
+            attempt_id=attempt_id,
+            evidence=Evidence.HUMAN if key else Evidence.CARRIER,
+            is_heard=bool(key),
+            is_acknowledgement=key == "1",
+        )
+        received = receive(self.tools, receipt, raw="raw")
+        self._note(received.consequences)
+        return received
+
+    # -- what workers do
+
+    def claim(self, channel: str, *wish: str, limit: int = 100, providers: Sequence[str] | None = None) -> tuple[Claimed, ...]:
+        claims: Claims = claim(
+            self.tools,
+            channel,
+            wish,
+            limit=limit,
+            providers=[f"the {channel} provider"] if providers is None else providers,
+            has_receipts=channel in REPORTING,
+        )
+        self._note(claims.consequences)
+        return claims.claimed
+
+    def record(self, claimed: Claimed, outcome: Outcome = ACCEPTED) -> Consequences:
+        return self._note(record(self.tools, claimed.attempt_id, claimed.token, outcome))
+
+    def release(self, claimed: Claimed) -> Consequences:
+        return self._note(release(self.tools, claimed.attempt_id, claimed.token))
+
+    def deliver(self) -> None:
+        """Claim, send and record whatever is due, until nothing is."""
+        while claimed := [each for channel in CHANNELS for each in self.claim(channel)]:
+            for each in claimed:
+                self.seen.append(each)
+                self.record(each, self._next_answer(each.channel))
+
+    def sweep(self) -> Consequences:
+        return self._note(sweep(self.tools))
+
+    def pass_time(self, **span: float) -> None:
+        """Let time pass (``minutes=5``); sweepers and workers do in between what is due, when it is due."""
+        until = self.clock.at + timedelta(**span)
+        while (wake_at := next_wake_at(self.tools)) is not None and wake_at <= until:
+            self.clock.at = max(self.clock.at, wake_at)
+            self.sweep()
+            self.deliver()
+        self.clock.at = until
+
+    # -- what is seen
+
+    def status(self, key: str = KEY) -> IncidentStatus:
+        status = self.store.read(lambda reads: reads.status(key))
+        assert status is not None
+        return status
+
+    def escalations(self, who: str = "ada", key: str = KEY) -> list[EscalationStatus]:
+        return [each for each in self.status(key).escalations if each.facts.recipient_id == who]
+
+    def escalation(self, who: str = "ada", key: str = KEY) -> EscalationFacts:
+        return self.escalations(who, key)[-1].facts
+
+    def pages(self, who: str = "ada", key: str = KEY) -> dict[str, NotificationFacts]:
+        """Show the pages of somebody's newest round by channel."""
+        return {row.channel: row for row in self.escalations(who, key)[-1].notifications if row.kind is Kind.PAGE}
+
+    def news(self, who: str, key: str = KEY) -> list[NotificationFacts]:
+        return [row for each in self.escalations(who, key) for row in each.notifications if row.kind is Kind.NEWS]
+
+    def told(self, channel: str) -> list[Claimed]:
+        return [each for each in self.seen if each.channel == channel]
+
+    def _next_answer(self, channel: str) -> Outcome:
+        answers = self.answers[channel]
+        if not answers:
+            return ACCEPTED
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def _note(self, consequences: Consequences) -> Consequences:
+        self.outcome += consequences
+        return consequences

@@ -1,0 +1,124 @@
+"""What providers say later: once, in any order, and before the send is recorded too."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Receipt, Severity, Word
+from notifyflow.pipeline.ports import Fate
+from notifyflow.pipeline.receive import receive
+from tests.builders import ACCEPTED, REFUSED, UNKNOWN, Story, a_recipient, an_incident
+
+
+def _texted(story: Story) -> str:
+    """Bring a text message to SENT; give its attempt."""
+    story.answer("email", REFUSED)
+    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "sms", "voice"))
+    story.deliver()
+    return story.told("sms")[0].attempt_id
+
+
+def test_a_receipt_counts_once(story: Story) -> None:
+    attempt_id = _texted(story)
+    assert story.say(attempt_id, Word.DELIVERED, event_id="1").fate is Fate.MATCHED
+    version = story.pages()["sms"].version
+    assert story.say(attempt_id, Word.DELIVERED, event_id="1").fate is Fate.REPEATED
+    assert story.pages()["sms"].version == version
+    assert story.pages()["sms"].state is NotificationState.DELIVERED
+    assert story.escalation().state is EscalationState.REACHED
+
+
+def test_the_strongest_word_counts_in_whatever_order_words_come(story: Story) -> None:
+    attempt_id = _texted(story)
+    story.say(attempt_id, Word.DELIVERED)
+    story.say(attempt_id, Word.ACCEPTED)
+    story.say(attempt_id, Word.TEMPORARY)
+    assert story.pages()["sms"].state is NotificationState.DELIVERED
+
+
+def test_a_bounce_opens_the_next_tier(story: Story) -> None:
+    attempt_id = _texted(story)
+    story.say(attempt_id, Word.PERMANENT)
+    assert story.pages()["sms"].state is NotificationState.FAILED
+    assert story.pages()["voice"].state is NotificationState.QUEUED
+
+
+def test_a_bounce_that_comes_days_later_wakes_nobody(story: Story) -> None:
+    attempt_id = _texted(story)
+    story.say(attempt_id, Word.DELIVERED)
+    story.clock.pass_time(timedelta(days=2))
+    story.say(attempt_id, Word.PERMANENT)
+    assert "voice" not in story.pages()
+    assert story.escalation().state is EscalationState.EXHAUSTED
+    assert story.escalation().critical_at is not None
+
+
+def test_a_late_delivery_puts_a_failure_right(story: Story) -> None:
+    for channel in ("email", "voice"):
+        story.answer(channel, REFUSED)
+    story.answer("sms", UNKNOWN)
+    story.notify(None, a_recipient("ada", "email", "sms", "voice"))
+    story.deliver()
+    story.pass_time(hours=1)
+    assert story.escalation().state is EscalationState.EXHAUSTED
+    story.say(story.told("sms")[0].attempt_id, Word.DELIVERED)
+    assert story.pages()["sms"].state is NotificationState.DELIVERED
+    assert story.escalation().state is EscalationState.REACHED
+
+
+def test_a_receipt_may_come_before_its_send_is_recorded(story: Story) -> None:
+    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "sms"))
+    (claimed,) = story.claim("sms")
+    assert story.say(claimed.attempt_id, Word.PERMANENT).fate is Fate.MATCHED
+    assert story.pages()["sms"].state is NotificationState.SENDING
+    story.record(claimed, ACCEPTED)
+    assert story.pages()["sms"].state is NotificationState.FAILED
+
+
+def test_a_receipt_of_an_attempt_that_is_not_ours_is_foreign(story: Story) -> None:
+    assert story.say("f" * 32, Word.DELIVERED).fate is Fate.FOREIGN
+
+
+def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email"))
+    (claimed,) = story.claim("email", providers=["ses"])
+    receipt = Receipt(provider="ses", event_id="1", word=Word.PERMANENT, provider_ref="m-1", reason="no such mailbox")
+    assert receive(story.tools, receipt, raw="raw").fate is Fate.WAITING
+    story.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
+    email = story.pages()["email"]
+    assert (email.state, email.reason) == (NotificationState.FAILED, "no such mailbox")
+    later = Receipt(provider="ses", event_id="2", word=None, provider_ref="m-1")
+    assert receive(story.tools, later, raw="raw").fate is Fate.MATCHED
+
+
+def test_what_nobody_claims_within_an_hour_ends_as_foreign(story: Story) -> None:
+    receipt = Receipt(provider="ses", event_id="1", word=Word.DELIVERED, provider_ref="m-1")
+    receive(story.tools, receipt, raw="raw")
+    story.sweep()
+    assert story.store.run(lambda ledger: ledger.waiting_receipts("ses", "m-1")) == (receipt,)
+    story.clock.pass_time(timedelta(hours=1, seconds=1))
+    story.sweep()
+    assert story.store.run(lambda ledger: ledger.waiting_receipts("ses", "m-1")) == ()
+
+
+def test_any_key_means_heard_and_one_takes_the_incident(story: Story) -> None:
+    story.answer("sms", REFUSED)
+    _texted(story)
+    attempt_id = story.told("voice")[0].attempt_id
+    story.say(attempt_id, Word.DELIVERED, key="7")
+    assert story.pages()["voice"].state is NotificationState.DELIVERED
+    assert story.status().facts.state is IncidentState.OPEN
+    story.say(attempt_id, Word.DELIVERED, key="1")
+    facts = story.status().facts
+    assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ada", "key")
+    assert story.escalation().state is EscalationState.ACKNOWLEDGED
+
+
+def test_an_overdue_receipt_is_suspected_when_critical_and_opens_the_next_tier(story: Story) -> None:
+    _texted(story)
+    story.pass_time(seconds=59)
+    assert "voice" not in story.pages()
+    story.pass_time(seconds=2)
+    assert story.pages()["voice"].state is NotificationState.SENT
+    assert story.pages()["sms"].state is NotificationState.SENT
+    story.pass_time(minutes=32)
+    assert story.escalation().state is EscalationState.REACHED

@@ -1,0 +1,19 @@
+"""Both databases at once, for tests that draw many examples on one pair of them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from notifyflow.core.model import Incident
+from notifyflow.storage.store import Store
+from tests.facts import incident
+
+
+@pytest.fixture
+def sqlite_and_postgres(sqlite_url: str, postgres_url: str) -> Iterator[tuple[Store, Store]]:
+    stores = Store(sqlite_url), Store(postgres_url)
+    for store in stores:
+        store.run(lambda ledger: ledger.add_incident(incident(), Incident(key="db-1", title="t")))
+    yield stores
+    for store in stores:
+        store.close()

@@ -1,0 +1,51 @@
+"""Stored incidents to begin with."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from notifyflow.core.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.model import Contact, Incident, NotificationState, Severity
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.facts import NOW, attempt, escalation, incident, page
+
+LATER = NOW + timedelta(minutes=1)
+
+
+def a_page(
+    number: int = 1, channel: str = "email", *, urgent: bool = False, due_at: datetime | None = NOW, **given: Any
+) -> NotificationFacts:
+    """Make a queued page with a tier of its own, so that a channel can have many."""
+    severity = Severity.CRITICAL if urgent else Severity.ERROR
+    return page(channel, **({"id": f"n{number}", "tier": number, "severity": severity, "due_at": due_at} | given))
+
+
+def begin(store: Store, *pages: NotificationFacts, number: int = 1) -> None:
+    """Store an incident with one recipient, one escalation and some pages."""
+    incident_id, escalation_id = ("i", "e") if number == 1 else (f"i{number}", f"e{number}")
+
+    def use_case(ledger: Ledger) -> None:
+        key = f"db-{number}"
+        ledger.add_incident(incident(id=incident_id, key=key), Incident(key=key, title="orders db is down"))
+        ledger.put_contact(incident_id, Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@example.com"}))
+        ledger.add_escalation(escalation(id=escalation_id, incident_id=incident_id), event="born", detail={"tier": "1"})
+        ledger.add_notifications(
+            [replace(each, incident_id=incident_id, escalation_id=escalation_id) for each in pages], event="queued"
+        )
+
+    store.run(use_case)
+
+
+def claim(ledger: Ledger, row: NotificationFacts, **given: Any) -> AttemptFacts:
+    """Begin an attempt for a page."""
+    number = len(row.attempts) + 1
+    begun = attempt(number, **({"id": f"{row.id}-a{number}", "notification_id": row.id} | given))
+    ledger.add_attempt(begun)
+    ledger.move(row, replace(row, state=NotificationState.SENDING, due_at=None), event="claimed", at=NOW)
+    return begun
+
+
+def ids(rows: Sequence[NotificationFacts]) -> list[str]:
+    return [row.id for row in rows]

@@ -1,0 +1,180 @@
+"""What is stored is what is read: every field, to the microsecond, in any script."""
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.model import (
+    AttemptState,
+    Contact,
+    Ended,
+    EscalationState,
+    Evidence,
+    Incident,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Severity,
+    Word,
+)
+from notifyflow.core.policy import INSISTENT
+from notifyflow.errors import StorageError
+from notifyflow.storage.store import Store
+from tests.facts import NOW, attempt, escalation, incident, page
+from tests.integration.storage.samples import begin
+
+INSTANT = NOW + timedelta(microseconds=1)
+
+FULL_INCIDENT = incident(
+    state=IncidentState.RESOLVED,
+    version=7,
+    severity=Severity.CRITICAL,
+    policy=INSISTENT,
+    is_operations=True,
+    times_seen=3,
+    last_seen_at=INSTANT,
+    round_at=INSTANT + timedelta(days=1),
+    rounds=2,
+    acknowledged_at=INSTANT,
+    acknowledged_by="ada",
+    acknowledged_via="link",
+    resolved_at=INSTANT,
+    resolved_by="grace",
+)
+FULL_ESCALATION = escalation(
+    state=EscalationState.EXHAUSTED,
+    version=4,
+    tier=3,
+    policy=INSISTENT,
+    look_at=INSTANT,
+    critical_at=INSTANT,
+    is_current=False,
+    reason="no_address",
+)
+FULL_PAGE = page(
+    "sms",
+    NotificationState.FAILED,
+    kind=Kind.NEWS,
+    tier=None,
+    version=9,
+    rung_at=INSTANT,
+    held_since=INSTANT,
+    ended=Ended.CAPPED,
+    ended_at=INSTANT,
+    is_stopped=True,
+    reason="capped",
+)
+FULL_ATTEMPT = attempt(
+    1,
+    notification_id=FULL_PAGE.id,
+    state=AttemptState.RECORDED,
+    ended_at=INSTANT,
+    word=Word.TEMPORARY,
+    evidence=Evidence.CARRIER,
+    is_doubted=True,
+    is_our_fault=True,
+    code="30003",
+    reason="the phone is off",
+    provider_ref="SM1",
+    retry_after_s=1.5,
+    receipt_due_at=INSTANT,
+)
+
+
+def test_every_field_of_an_incident_comes_back(store: Store) -> None:
+    store.run(lambda ledger: ledger.add_incident(FULL_INCIDENT, Incident(key="db-1", title="t")))
+    assert store.run(lambda ledger: ledger.incident("i")) == FULL_INCIDENT
+
+
+def test_every_field_of_an_escalation_comes_back(store: Store) -> None:
+    begin(store)
+    stored = replace(FULL_ESCALATION, id="e2", round=2)
+    store.run(lambda ledger: ledger.add_escalation(stored, event="born", detail={}))
+    assert store.run(lambda ledger: ledger.lock_escalation("e2")) == stored
+
+
+def test_every_field_of_a_notification_and_its_attempts_comes_back(store: Store) -> None:
+    stored = replace(FULL_PAGE, attempts=(FULL_ATTEMPT,))
+    begin(store, stored)
+    store.run(lambda ledger: ledger.add_attempt(FULL_ATTEMPT))
+    assert store.run(lambda ledger: ledger.lock_notification(stored.id)) == stored
+
+
+def test_content_and_contacts_come_back_in_order(store: Store) -> None:
+    content = Incident(
+        key="db-1",
+        title="注文 DB が停止 🔥",
+        body="line 1\nline 2",
+        severity=Severity.WARNING,
+        source="prometheus",
+        url="https://example.com/1",
+        labels={"z": "last name first", "a": "ÿ"},
+        occurred_at=INSTANT,
+    )
+    people = [
+        Contact(recipient_id=each, name=each, addresses={"sms": "+1", "email": each}, timezone="Asia/Tokyo") for each in "cab"
+    ]
+    store.run(lambda ledger: ledger.add_incident(incident(), Incident(key="db-1", title="before")))
+    store.run(lambda ledger: ledger.set_content("i", content))
+    for person in people:
+        store.run(lambda ledger, person=person: ledger.put_contact("i", person))
+    moved = replace(people[1], addresses={"email": "new"})
+    store.run(lambda ledger: ledger.put_contact("i", moved))
+
+    read = store.run(lambda ledger: ledger.content("i"))
+    assert read == content
+    assert list(read.labels) == ["z", "a"]
+    assert list(store.run(lambda ledger: ledger.contacts("i")).values()) == [people[0], moved, people[2]]
+    assert store.run(lambda ledger: ledger.contact("i", "a")) == moved
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    instant=st.datetimes(
+        min_value=datetime(1970, 1, 2),  # noqa: DTZ001 (Hypothesis adds the zone)
+        max_value=datetime(2200, 1, 1),  # noqa: DTZ001
+        timezones=st.sampled_from([UTC, timezone(timedelta(hours=14)), timezone(-timedelta(hours=9, minutes=30))]),
+    ),
+    text=st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+)
+def test_any_instant_and_any_text_come_back(sqlite_and_postgres: tuple[Store, Store], instant: datetime, text: str) -> None:
+    for store in sqlite_and_postgres:
+        before = store.run(lambda ledger: ledger.lock_incident("i"))
+        after = replace(before, last_seen_at=instant, resolved_by=text)
+        stored = store.run(lambda ledger, before=before, after=after: ledger.save(before, after))
+        assert store.run(lambda ledger: ledger.lock_incident("i")) == stored
+        assert stored.last_seen_at == instant
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+def test_what_no_database_can_keep_is_replaced(store: Store, text: str) -> None:
+    store.run(lambda ledger: ledger.add_incident(incident(key=text), Incident(key=text, title=text, labels={text: text})))
+    found = store.run(lambda ledger: ledger.lock_newest(text))
+    assert found is not None
+    assert found.key in ("a\N{REPLACEMENT CHARACTER}b", "a?b")
+    assert store.run(lambda ledger: ledger.content("i")).labels == {text: text}
+
+
+def test_an_instant_without_a_zone_is_refused(store: Store) -> None:
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001 (that is the point)
+    with pytest.raises(ValueError, match="without a zone"):
+        store.run(lambda ledger: ledger.add_incident(incident(last_seen_at=naive), Incident(key="db-1", title="t")))
+
+
+@pytest.mark.parametrize("kind", ["incident", "escalation", "notification"])
+def test_a_row_that_is_not_there_is_an_error_with_its_id(store: Store, kind: str) -> None:
+    with pytest.raises(StorageError, match=f"no {kind} nowhere"):
+        store.run(lambda ledger: getattr(ledger, f"lock_{kind}")("nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("full", "facts"), [(FULL_INCIDENT, IncidentFacts), (FULL_ESCALATION, EscalationFacts), (FULL_PAGE, NotificationFacts)]
+)
+def test_these_tests_leave_no_field_at_its_default(full: object, facts: type) -> None:
+    excused = {"attempts", "due_at"}
+    untouched = {field.name for field in fields(facts) if getattr(full, field.name) == field.default} - excused
+    assert untouched == set()

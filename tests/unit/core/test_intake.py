@@ -1,0 +1,172 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from notifyflow.core.intake import Admitted, admit, judge_incident
+from notifyflow.core.model import Contact, Incident, Recipient, Severity
+from notifyflow.errors import Fault, InvalidIncident
+from tests import strategies
+
+INCIDENT = Incident(key="db-1", title="orders db is down", severity=Severity.CRITICAL)
+ADA = Recipient(id="ada", name="Ada", email="ada@example.com", phone="+15550001234", timezone="Europe/Berlin")
+CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
+
+
+def check(channel: str, address: str) -> str:
+    if "bad" in address:
+        raise ValueError(f"is no address for {'a phone' if channel in ('sms', 'voice') else channel}")
+    return address.lower()
+
+
+def admitted(*recipients: Recipient, incident: Incident = INCIDENT, is_strict: bool = False) -> Admitted:
+    return admit(incident, recipients, check, CHANNELS, is_strict=is_strict)
+
+
+def refusal(*recipients: Recipient, incident: Incident = INCIDENT, is_strict: bool = False) -> list[str]:
+    with pytest.raises(InvalidIncident) as refused:
+        admitted(*recipients, incident=incident, is_strict=is_strict)
+    assert str(refused.value) == "\n".join(map(str, refused.value.faults))
+    return [fault.where for fault in refused.value.faults]
+
+
+def test_a_recipient_becomes_a_contact_with_normalised_addresses() -> None:
+    result = admitted(replace(ADA, email="Ada@Example.com", addresses={"slack": "C1"}), Recipient(id="bob", push="arn"))
+    assert result.faults == ()
+    assert result.contacts == (
+        Contact(
+            recipient_id="ada",
+            name="Ada",
+            addresses={"email": "ada@example.com", "sms": "+15550001234", "voice": "+15550001234", "slack": "c1"},
+            timezone="Europe/Berlin",
+        ),
+        Contact(recipient_id="bob", name="bob", addresses={"push": "arn"}, timezone="UTC"),
+    )
+
+
+def test_bad_recipients_do_not_silence_good_ones() -> None:
+    result = admitted(
+        replace(ADA, phone="bad number"),
+        Recipient(id="bob", email="bad", addresses={"pager": "5", "slak": "C1"}, timezone="Berlin"),
+        replace(ADA, name="another Ada"),
+        Recipient(id=" ", email="a@example.com"),
+        Recipient(id="cy"),
+    )
+    assert [contact.recipient_id for contact in result.contacts] == ["ada", "bob", "cy"]
+    assert result.contacts[0].name == "Ada"
+    assert result.contacts[0].addresses == {"email": "ada@example.com"}
+    assert result.contacts[1].addresses == result.contacts[2].addresses == {}
+    assert result.contacts[1].timezone == "UTC"
+    assert [str(fault) for fault in result.faults] == [
+        "recipients[0].phone: 'bad…' (10 characters) is no address for a phone. Correct the address; ada is not told this way.",
+        "recipients[1].email: 'b…' (3 characters) is no address for email. Correct the address; bob is not told this way.",
+        "recipients[1].addresses.pager: 'pager' is no channel. Use one of email, slack, teams, push, sms, voice.",
+        "recipients[1].addresses.slak: 'slak' is no channel. Use slack, if that was meant.",
+        "recipients[1].timezone: 'Berlin' is no time zone. Use an IANA name such as Europe/Berlin; times are shown in UTC.",
+        "recipients[2].id: 'ada' was given before. Give each recipient once; the first one counts.",
+        "recipients[3].id: it is empty. Give it a name of its own.",
+        "recipients[4]: cy has no address. Give one for one of email, slack, teams, push, sms, voice.",
+    ]
+
+
+def test_strictness_refuses_the_whole_for_one_fault() -> None:
+    assert refusal(ADA, Recipient(id="bob", email="bad"), is_strict=True) == ["recipients[1].email"]
+    assert admitted(ADA, is_strict=True).faults == ()
+
+
+def test_nobody_whom_anything_can_reach_is_refused() -> None:
+    assert refusal() == ["recipients"]
+    assert refusal(Recipient(id="bob", email="bad")) == ["recipients", "recipients[0].email"]
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    incident = Incident(
+        key="\t",
+        title=" \n ",
+        body="x" * 1_000_000,
+        severity="critical",  # type: ignore[arg-type]
+        source="s" * 256,
+        url="ftp://example.com",
+        labels={"": "", "n" * 101: "v" * 1_001, **{str(number): "" for number in range(50)}},
+        occurred_at=datetime(1, 1, 1),  # noqa: DTZ001 - what is to be refused
+    )
+    faults = judge_incident(incident)
+    assert [fault.where for fault in faults] == [
+        "key",
+        "title",
+        "body",
+        "source",
+        "severity",
+        "url",
+        "labels",
+        "labels",
+        f"labels.{'n' * 99}…",
+        f"labels.{'n' * 99}…",
+        "occurred_at",
+        "occurred_at",
+    ]
+    assert faults[2] == Fault(
+        "body", "it has 1,000,000 characters, 65,536 are allowed", "Shorten it, and put the rest where url points"
+    )
+    assert str(faults[4]) == "severity: 'critical' is no severity. Use CRITICAL, if that was meant."
+    assert refusal(Recipient(id="bob", email="bad"), incident=incident)[-2:] == ["recipients", "recipients[0].email"]
+
+
+@pytest.mark.parametrize("key", ["db\n1", " db-1", "db\x00", "db\ud800", "k" * 256])
+def test_a_key_that_would_not_be_found_again_is_refused(key: str) -> None:
+    assert [fault.where for fault in judge_incident(replace(INCIDENT, key=key))] == ["key"]
+
+
+@pytest.mark.parametrize(
+    "url", ["", "example.com", "https://", "https://[::1", "javascript:alert(1)", "https://a b", "http://a/\n"]
+)
+def test_what_is_no_web_address_is_refused(url: str) -> None:
+    assert [fault.where for fault in judge_incident(replace(INCIDENT, url=url))] == ["url"]
+
+
+def test_a_web_address_that_is_too_long_is_refused() -> None:
+    assert [fault.where for fault in judge_incident(replace(INCIDENT, url="https://example.com/" + "x" * 2_000))] == ["url"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "what"),
+    [
+        ("title", None, "it is NoneType, not str"),
+        ("body", b"raw", "it is bytes, not str"),
+        ("severity", 1, "it is int, not str"),
+        ("url", 5, "it is int, not str"),
+        ("occurred_at", "now", "it is str, not datetime"),
+        ("labels", ["a"], "it is list, not Mapping"),
+        ("labels", {"retries": 3}, "'retries' is not text with text"),
+    ],
+)
+def test_a_value_of_another_type_is_a_fault_and_no_crash(field: str, value: Any, what: str) -> None:
+    wrong: Any = {field: value}
+    assert [(fault.where, fault.what) for fault in judge_incident(replace(INCIDENT, **wrong))] == [(field, what)]
+
+
+def test_a_recipient_of_another_type_silences_nobody() -> None:
+    wrong: Any = 15550001234
+    result = admitted(ADA, replace(ADA, id="bob", phone=wrong))
+    assert [(fault.where, fault.what) for fault in result.faults] == [("recipients[1].phone", "it is int, not str")]
+    assert [contact.recipient_id for contact in result.contacts] == ["ada"]
+
+
+@given(strategies.incidents)
+def test_an_odd_byte_in_an_alert_silences_nobody(incident: Incident) -> None:
+    stored = admitted(ADA, incident=incident).incident
+    texts = (stored.key, stored.title, stored.body, stored.source, *stored.labels, *stored.labels.values())
+    assert all("\0" not in text and text.encode() is not None for text in texts)
+    assert stored.title
+    assert (stored.key, stored.severity, stored.url, stored.occurred_at) == (
+        incident.key,
+        incident.severity,
+        incident.url,
+        incident.occurred_at,
+    )
+
+
+def test_an_instant_may_be_in_any_zone() -> None:
+    assert judge_incident(replace(INCIDENT, occurred_at=datetime(2026, 11, 25, 3, 14, tzinfo=UTC))) == ()

@@ -1,0 +1,78 @@
+from datetime import UTC, datetime, timedelta
+
+from notifyflow.core.facts import EscalationFacts, IncidentFacts
+from notifyflow.core.model import Contact, EscalationState, Incident, Recipient, Severity, Word
+from notifyflow.core.policy import CRITICAL_SCHEDULE, DEFAULT, NORMAL_SCHEDULE, VOICE_SCHEDULE, Schedule
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+
+NOW = datetime(2026, 11, 25, 2, 14, tzinfo=UTC)
+
+
+def test_severities_are_ordered_by_urgency() -> None:
+    assert sorted(Severity, key=lambda severity: severity.rank) == [
+        Severity.CRITICAL,
+        Severity.ERROR,
+        Severity.WARNING,
+        Severity.INFO,
+    ]
+    assert Severity.CRITICAL.is_above(Severity.ERROR)
+    assert not Severity.ERROR.is_above(Severity.ERROR)
+
+
+def test_words_weigh_as_the_rules_of_delivery_say() -> None:
+    assert sorted(Word, key=lambda word: word.strength) == [
+        Word.IN_DOUBT,
+        Word.ACCEPTED,
+        Word.TEMPORARY,
+        Word.DELIVERED,
+        Word.PERMANENT,
+    ]
+
+
+def test_a_phone_gives_sms_and_voice_and_an_explicit_address_wins() -> None:
+    ada = Recipient(id="ada", email="a@example.com", phone="+1555", addresses={"voice": "+1666", "pager": "42"})
+    assert ada.ways == {"email": "a@example.com", "sms": "+1555", "voice": "+1666", "pager": "42"}
+    assert Recipient(id="bob").ways == {}
+
+
+def test_a_schedule_is_found_by_channel_first_and_severity_then() -> None:
+    assert DEFAULT.retries.schedule("voice", Severity.CRITICAL) is VOICE_SCHEDULE
+    assert DEFAULT.retries.schedule("sms", Severity.CRITICAL) is CRITICAL_SCHEDULE
+    assert DEFAULT.retries.schedule("sms", Severity.INFO) is NORMAL_SCHEDULE
+
+
+def test_there_is_one_attempt_more_than_there_are_delays() -> None:
+    assert (NORMAL_SCHEDULE.attempts, CRITICAL_SCHEDULE.attempts, VOICE_SCHEDULE.attempts) == (5, 5, 3)
+    assert Schedule(delays=()).attempts == 1
+
+
+def test_a_critical_page_stays_fresh_for_longer() -> None:
+    assert DEFAULT.freshness(Severity.CRITICAL) == timedelta(hours=72)
+    assert DEFAULT.freshness(Severity.ERROR) == timedelta(hours=24)
+
+
+def test_an_incident_is_settled_when_every_escalation_is() -> None:
+    def status(*states: EscalationState) -> IncidentStatus:
+        escalations = [
+            EscalationFacts(
+                id=state,
+                incident_id="i",
+                recipient_id="ada",
+                round=1,
+                severity=Severity.ERROR,
+                policy=DEFAULT,
+                started_at=NOW,
+                state=state,
+            )
+            for state in states
+        ]
+        contact = Contact(recipient_id="ada", name="Ada", addresses={})
+        return IncidentStatus(
+            facts=IncidentFacts(id="i", key="db-1", severity=Severity.ERROR, policy=DEFAULT, opened_at=NOW, last_seen_at=NOW),
+            content=Incident(key="db-1", title="down"),
+            escalations=tuple(EscalationStatus(facts=facts, contact=contact, notifications=()) for facts in escalations),
+            transitions=(),
+        )
+
+    assert status(EscalationState.REACHED, EscalationState.CANCELLED).is_settled
+    assert not status(EscalationState.REACHED, EscalationState.ACTIVE).is_settled

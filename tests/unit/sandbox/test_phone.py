@@ -1,0 +1,100 @@
+"""A call is carried out as its TwiML says, for somebody who does what the script says."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twilio.twiml.voice_response import Gather, VoiceResponse
+
+from notifyflow.sandbox.phone import BROKEN, Callee, read_twiml
+
+QUESTION = (
+    "<Response><Say>Database down.</Say><Gather numDigits='1' action='/key'><Say loop='2'>Press\n one.</Say></Gather>"
+    "<Say>Nobody pressed.</Say></Response>"
+)
+
+
+def call(callee: Callee, document: str, answers: Mapping[str, str | None] | None = None) -> list[tuple[str, dict[str, str]]]:
+    asked: list[tuple[str, dict[str, str]]] = []
+
+    async def fetch(url: str, form: Mapping[str, str]) -> str | None:
+        asked.append((url, dict(form)))
+        return (answers or {}).get(url)
+
+    asyncio.run(callee.listen(document, "https://example.com/calls", fetch))
+    return asked
+
+
+def test_a_key_is_posted_and_the_answer_is_heard_instead_of_the_rest() -> None:
+    callee = Callee(key="1")
+    asked = call(callee, QUESTION, {"https://example.com/key": "<Response><Say>Thank you.</Say></Response>"})
+    assert asked == [("https://example.com/key", {"Digits": "1"})]
+    assert callee.heard.said == ("Database down.", "Press one.", "Press one.", "Thank you.")
+    assert callee.heard.key == "1"
+
+
+def test_who_presses_nothing_hears_the_rest() -> None:
+    callee = Callee()
+    assert call(callee, QUESTION) == []
+    assert callee.heard.said[-1] == "Nobody pressed."
+    assert callee.heard.key == ""
+
+
+def test_who_hangs_up_hears_no_more() -> None:
+    callee = Callee(hangs_up=True)
+    assert call(callee, QUESTION) == []
+    assert callee.heard.said == ("Database down.", "Press one.", "Press one.")
+
+
+def test_a_question_that_wants_to_know_also_posts_that_nothing_was_pressed() -> None:
+    callee = Callee()
+    asked = call(callee, "<Response><Gather action='https://example.com/key' actionOnEmptyResult='true'/></Response>")
+    assert asked == [("https://example.com/key", {"Digits": ""})]
+
+
+def test_a_question_that_is_asked_again_gets_no_second_key() -> None:
+    callee = Callee(key="1")
+    again = "<Response><Gather action='/key'><Say>Again.</Say></Gather></Response>"
+    assert len(call(callee, QUESTION, {"https://example.com/key": again})) == 1
+    assert callee.heard.said[-1] == "Again."
+
+
+def test_a_redirect_is_followed_and_a_hangup_ends() -> None:
+    callee = Callee()
+    asked = call(
+        callee,
+        "<Response><Redirect>next</Redirect><Say>Never.</Say></Response>",
+        {"https://example.com/next": "<Response><Play>tone.wav</Play><Hangup/><Say>Never.</Say></Response>"},
+    )
+    assert [url for url, _ in asked] == ["https://example.com/next"]
+    assert callee.heard.said == ("(plays tone.wav)",)
+
+
+def test_a_loop_of_redirects_ends() -> None:
+    again = "<Response><Redirect>https://example.com/a</Redirect></Response>"
+    assert len(call(Callee(), again, {"https://example.com/a": again})) == 100
+
+
+@pytest.mark.parametrize("answer", [None, "", "<html/>", "<Response>"])
+def test_an_answer_that_is_no_twiml_ends_the_call_with_an_apology(answer: str | None) -> None:
+    callee = Callee(key="1")
+    call(callee, QUESTION, {"https://example.com/key": answer})
+    assert callee.heard.said[-1] == BROKEN
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc")), max_size=80))
+def test_whatever_the_sdk_writes_is_heard_as_it_was_said(text: str) -> None:
+    response = VoiceResponse()
+    gather = Gather(action="/key")
+    gather.say(text)
+    response.append(gather)
+    verbs = read_twiml(str(response))
+    assert verbs is not None
+    assert list(verbs[0].heard()) == [" ".join(text.split())]
+
+
+@given(st.text())
+def test_any_text_is_twiml_or_is_not(text: str) -> None:
+    assert read_twiml(text) is None or text.strip().startswith("<")
