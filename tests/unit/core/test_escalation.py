@@ -1,0 +1,424 @@
+"""When tiers open, how the escalation's state is named, who is told, and when to look again."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from notifyflow.core import escalation as escalations
+from notifyflow.core import rules
+from notifyflow.core.escalation import AlertOperations, Case, Decided, OpenTier, Step, StopPages
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import Ended, EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
+from tests.facts import NOW, attempt, case, escalation, incident, minutes, page, seconds
+
+QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, NotificationState.SENT
+DELIVERED, FAILED = NotificationState.DELIVERED, NotificationState.FAILED
+ACTIVE, REACHED, EXHAUSTED = EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED
+CRITICAL, INFO = Severity.CRITICAL, Severity.INFO
+HOUR = timedelta(hours=1)
+
+
+def decide(of: Case, *, event: escalations.Cause = "recorded", now: datetime = NOW) -> Decided:
+    return escalations.decide(of, event=event, now=now)
+
+
+def opened(decided: Decided) -> list[tuple[int, tuple[str, ...]]]:
+    return [(effect.number, effect.channels) for effect in decided.effects if isinstance(effect, OpenTier)]
+
+
+def alerts(decided: Decided) -> list[AlertOperations]:
+    return [effect for effect in decided.effects if isinstance(effect, AlertOperations)]
+
+
+def failed(channel: str, **given: object) -> NotificationFacts:
+    return page(channel, FAILED, **given)
+
+
+# -- birth
+
+
+def born(addresses: str, **given: object) -> Decided:
+    return escalations.born(case(addresses=addresses, tier=0, **given), now=NOW)
+
+
+def test_an_escalation_is_born_with_its_first_tier() -> None:
+    decided = born("email slack sms voice")
+    assert opened(decided) == [(1, ("email", "slack"))]
+    assert (decided.after.state, decided.after.tier, decided.steps) == (ACTIVE, 1, ())
+    assert decided.after.look_at == NOW + timedelta(hours=24)
+
+
+def test_tiers_without_an_address_are_passed_at_birth() -> None:
+    assert (opened(born("sms")), born("sms").after.tier) == ([(2, ("sms",))], 2)
+    assert (opened(born("voice")), born("voice").after.tier) == ([(3, ("voice",))], 3)
+
+
+def test_nobody_reachable_is_exhausted_at_birth_and_a_critical_failure() -> None:
+    decided = born("pigeon")
+    assert (decided.after.state, decided.after.tier, decided.after.look_at) == (EXHAUSTED, 0, None)
+    assert decided.after.critical_at == NOW
+    assert decided.after.reason
+    assert decided.effects == (AlertOperations(reason="unreachable", is_paging=True),)
+
+
+def test_info_with_a_phone_only_is_exhausted_at_birth_and_alerts_nobody() -> None:
+    decided = born("sms voice", severity=INFO)
+    assert (decided.after.state, decided.effects, decided.after.critical_at) == (EXHAUSTED, (), None)
+
+
+# -- failures open tiers
+
+
+def test_one_of_two_primaries_opens_nothing() -> None:
+    decided = decide(case(failed("email"), page("slack", SENT)))
+    assert (opened(decided), decided.after.state) == ([], REACHED)
+
+
+def test_two_failed_primaries_open_sms_and_the_machine_says_why() -> None:
+    decided = decide(case(failed("email"), failed("slack"), page("teams", SENT)))
+    assert opened(decided) == [(2, ("sms",))]
+    assert decided.steps == (Step(event="tier_opened", source="ACTIVE", target="ACTIVE", detail={"tier": "2", "why": "failed"}),)
+    assert (decided.after.tier, decided.after.state) == (2, ACTIVE)
+
+
+def test_the_only_primary_is_enough_when_there_is_no_other() -> None:
+    assert opened(decide(case(failed("email"), addresses="email sms"))) == [(2, ("sms",))]
+
+
+def test_a_failed_sms_opens_the_call() -> None:
+    of = case(failed("email"), failed("slack"), failed("sms", tier=2), tier=2)
+    assert opened(decide(of)) == [(3, ("voice",))]
+
+
+def test_a_tier_without_an_address_is_passed_at_once() -> None:
+    decided = decide(case(failed("email"), failed("slack"), addresses="email slack voice"))
+    assert opened(decided) == [(3, ("voice",))]
+    assert [step.detail for step in decided.steps] == [{"tier": "2", "why": "failed"}, {"tier": "3", "why": "no_address"}]
+
+
+def test_a_tier_that_just_opened_has_not_failed() -> None:
+    assert decide(case(failed("email"), failed("slack"))).after.tier == 2
+
+
+def test_a_tier_whose_address_came_later_is_not_passed() -> None:
+    assert opened(decide(case(failed("email"), tier=2, addresses="email sms voice"))) == []
+
+
+def test_info_never_leaves_the_primary_tier() -> None:
+    decided = decide(case(failed("email"), failed("slack"), severity=INFO))
+    assert (decided.after.state, decided.effects, decided.after.critical_at) == (EXHAUSTED, (), None)
+
+
+def test_a_shut_tier_is_not_skipped() -> None:
+    shut = Tier(name="b", channels=("sms",), rules=(Failed(at_least=1),), shut_for=(Severity.ERROR,))
+    after = Tier(name="c", channels=("voice",), rules=(Failed(at_least=1),))
+    policy = replace(DEFAULT, tiers=(DEFAULT.tiers[0], shut, after))
+    assert decide(case(failed("email"), policy=policy)).after.state is EXHAUSTED
+
+
+def test_news_counts_for_nothing() -> None:
+    news = replace(failed("slack"), kind=Kind.NEWS, tier=None)
+    assert opened(decide(case(failed("email"), page("teams", SENT), news))) == []
+    assert decide(case(page("email", SENT), replace(page("slack"), kind=Kind.NEWS, tier=None))).after.state is REACHED
+
+
+def test_a_failure_opens_a_tier_only_while_the_incident_is_open() -> None:
+    taken = incident(state=IncidentState.ACKNOWLEDGED)
+    assert opened(decide(case(failed("email"), failed("slack"), about=taken))) == []
+
+
+def test_an_old_failure_wakes_nobody() -> None:
+    of = case(failed("email"), failed("slack"))
+    assert opened(decide(of, now=NOW + HOUR - seconds(1))) == [(2, ("sms",))]
+    late = decide(of, now=NOW + HOUR)
+    assert (opened(late), late.after.state) == ([], EXHAUSTED)
+    assert alerts(late) == [AlertOperations(reason="exhausted", is_paging=False)]
+
+
+def test_a_page_that_was_held_up_still_escalates_with_those_that_failed_before() -> None:
+    held_up = failed("slack", attempts=(attempt(1, Word.PERMANENT, started_at=NOW + 3 * HOUR),))
+    assert opened(decide(case(failed("email"), held_up), now=NOW + 3 * HOUR)) == [(2, ("sms",))]
+
+
+def test_a_row_that_we_ended_is_as_young_as_its_end() -> None:
+    ended = page(state=FAILED, attempts=(), ended=Ended.NO_PROVIDER, ended_at=NOW + 3 * HOUR)
+    of = case(replace(ended, attempts=()), addresses="email sms")
+    assert opened(decide(of, now=NOW + 3 * HOUR)) == [(2, ("sms",))]
+    assert opened(decide(of, now=NOW + 4 * HOUR)) == []
+
+
+def test_an_expired_round_opens_no_tier() -> None:
+    at = NOW + timedelta(hours=24)
+    expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "slack")]
+    decided = decide(case(*expired), event="looked_at", now=at)
+    assert (opened(decided), decided.after.state) == ([], EXHAUSTED)
+    assert alerts(decided) == [AlertOperations(reason="exhausted", is_paging=False)]
+
+
+# -- suspicion
+
+
+def refused(number: int, **given: object) -> tuple[object, ...]:
+    return tuple(attempt(each, Word.TEMPORARY, **given) for each in range(1, number + 1))
+
+
+SUSPECTS = {
+    "its 2nd attempt failed": page("email", QUEUED, *refused(2)),
+    "its 3rd attempt is running": page("email", SENDING, *refused(2), attempt(3)),
+    "its receipt is overdue": page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW)),
+    "it refused us": page("email", QUEUED, *refused(1, is_our_fault=True)),
+    "it has been held back for 30 s": page("email", QUEUED, held_since=NOW - seconds(30)),
+}
+UNSUSPECTED = {
+    "its 1st attempt failed": page("email", QUEUED, *refused(1)),
+    "one of its two attempts was accepted": page("email", QUEUED, attempt(1, Word.ACCEPTED), attempt(2, Word.TEMPORARY)),
+    "its receipt is not yet overdue": page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + seconds(1))),
+    "no receipt is awaited": page("email", SENT),
+    "it arrived": page("email", DELIVERED),
+    "it has been held back for 29 s": page("email", QUEUED, held_since=NOW - seconds(29)),
+    "it waits": page("email", QUEUED),
+}
+
+
+@pytest.mark.parametrize("why", SUSPECTS)
+def test_a_suspected_page_counts_as_failed_when_critical(why: str) -> None:
+    assert opened(decide(case(SUSPECTS[why], severity=CRITICAL, addresses="email sms"))) == [(2, ("sms",))]
+
+
+@pytest.mark.parametrize("why", UNSUSPECTED)
+def test_a_page_without_suspicion_does_not(why: str) -> None:
+    assert opened(decide(case(UNSUSPECTED[why], severity=CRITICAL, addresses="email sms"))) == []
+
+
+@pytest.mark.parametrize("why", SUSPECTS)
+def test_suspicion_can_be_switched_off(why: str) -> None:
+    policy = replace(DEFAULT, is_suspicion_on=False)
+    assert opened(decide(case(SUSPECTS[why], severity=CRITICAL, policy=policy, addresses="email sms"))) == []
+
+
+@pytest.mark.parametrize("why", SUSPECTS)
+def test_what_is_not_critical_is_suspected_for_a_fault_of_ours_only(why: str) -> None:
+    expected = [(2, ("sms",))] if why == "it refused us" else []
+    assert opened(decide(case(SUSPECTS[why], addresses="email sms"))) == expected
+
+
+def test_what_is_not_critical_is_suspected_after_being_held_back_for_its_whole_window() -> None:
+    held = case(page("email", held_since=NOW), addresses="email sms")
+    assert decide(held).after.look_at == NOW + minutes(10)
+    assert opened(decide(held, event="looked_at", now=NOW + minutes(10) - seconds(1))) == []
+    assert opened(decide(held, event="looked_at", now=NOW + minutes(10))) == [(2, ("sms",))]
+
+
+# -- timers
+
+
+def test_nobody_acknowledging_opens_the_tiers_of_insistent_by_time_whatever_was_delivered() -> None:
+    of = case(page("email", DELIVERED), policy=INSISTENT)
+    first = decide(of)
+    assert (first.after.state, first.after.look_at, opened(first)) == (ACTIVE, NOW + minutes(5), [])
+    assert opened(decide(of, event="looked_at", now=NOW + minutes(5) - seconds(1))) == []
+    at_five = decide(of, event="looked_at", now=NOW + minutes(5))
+    assert opened(at_five) == [(2, ("sms",))]
+    assert at_five.after.look_at == NOW + minutes(10)
+    assert at_five.steps[0].detail["why"] == "unacknowledged"
+    assert opened(decide(of, event="looked_at", now=NOW + minutes(10))) == [(2, ("sms",)), (3, ("voice",))]
+
+
+def test_a_timer_that_leads_to_no_address_is_not_waited_for() -> None:
+    decided = decide(case(page("email", DELIVERED), policy=INSISTENT, addresses="email"))
+    assert (decided.after.state, decided.after.look_at) == (REACHED, None)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"severity": INFO}, {"about": incident(state=IncidentState.ACKNOWLEDGED)}],
+    ids=["shut by severity", "incident not open"],
+)
+def test_a_tier_that_is_kept_shut_is_no_reason_to_wait(given: dict[str, object]) -> None:
+    decided = decide(case(page("email", DELIVERED), policy=INSISTENT, **given))
+    assert (decided.after.state, decided.after.look_at) == (REACHED, None)
+
+
+def test_a_timer_beyond_freshness_is_no_reason_to_wait() -> None:
+    decided = decide(case(page("email", DELIVERED), policy=replace(INSISTENT, fresh_for=minutes(5))))
+    assert (decided.after.state, decided.after.look_at) == (REACHED, None)
+
+
+# -- the state's name
+
+
+@pytest.mark.parametrize(
+    ("pages", "state"),
+    [
+        ((page("email", QUEUED),), ACTIVE),
+        ((page("email", SENDING, attempt()),), ACTIVE),
+        ((page("email", SENT), page("slack", QUEUED)), ACTIVE),
+        ((page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + seconds(60))),), ACTIVE),
+        ((page("email", SENT),), REACHED),
+        ((page("email", DELIVERED), failed("slack")), REACHED),
+        ((failed("email"), failed("slack")), EXHAUSTED),
+    ],
+)
+def test_a_state_is_named_after_its_pages(pages: tuple[NotificationFacts, ...], state: EscalationState) -> None:
+    assert decide(case(*pages, addresses="email slack")).after.state is state
+
+
+def test_a_receipt_is_awaited_for_thirty_minutes() -> None:
+    of = case(page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5))), addresses="email")
+    assert decide(of).after.look_at == NOW + minutes(5)
+    waiting = decide(of, event="looked_at", now=NOW + minutes(5))
+    assert (waiting.after.state, waiting.after.look_at) == (ACTIVE, NOW + minutes(30))
+    assert not rules.is_unconfirmed(of.pages[0], DEFAULT, NOW + minutes(29))
+    assert rules.is_unconfirmed(of.pages[0], DEFAULT, NOW + minutes(30))
+    assert not rules.is_unconfirmed(page("slack", SENT), DEFAULT, NOW + minutes(30))
+    unconfirmed = decide(of, event="looked_at", now=NOW + minutes(30))
+    assert (unconfirmed.after.state, unconfirmed.after.look_at) == (REACHED, None)
+
+
+def test_a_move_without_an_opening_is_one_step() -> None:
+    decided = decide(case(failed("email"), state=REACHED, addresses="email"), event="received")
+    assert decided.steps == (Step(event="received", source="REACHED", target="EXHAUSTED", detail={}),)
+
+
+def test_a_decision_that_changes_nothing_has_no_step() -> None:
+    decided = decide(case(page("email", SENT), state=REACHED, addresses="email"))
+    assert (decided.steps, decided.effects) == ((), ())
+
+
+@pytest.mark.parametrize("source", [ACTIVE, REACHED, EXHAUSTED])
+@pytest.mark.parametrize(
+    ("pages", "target"), [((page(),), ACTIVE), ((page("email", SENT),), REACHED), ((failed("email"),), EXHAUSTED)]
+)
+@pytest.mark.parametrize("event", ["recorded", "received", "looked_at", "address_added"])
+def test_every_move_among_the_three_live_states_is_legal(
+    source: EscalationState, pages: tuple[NotificationFacts, ...], target: EscalationState, event: escalations.Cause
+) -> None:
+    assert decide(case(*pages, state=source, addresses="email"), event=event).after.state is target
+
+
+def test_a_bounce_may_open_a_tier_of_one_who_was_reached() -> None:
+    decided = decide(case(failed("email"), state=REACHED, addresses="email sms"), event="received")
+    assert [(step.source, step.target) for step in decided.steps] == [("REACHED", "ACTIVE")]
+
+
+def test_a_queued_page_is_looked_at_when_its_round_expires() -> None:
+    assert decide(case(page())).after.look_at == NOW + timedelta(hours=24)
+    assert decide(case(page(), severity=CRITICAL)).after.look_at == NOW + timedelta(hours=72)
+    overdue = decide(case(page()), now=NOW + timedelta(hours=25))
+    assert overdue.after.look_at == NOW + timedelta(hours=24)
+
+
+# -- another address
+
+
+def test_another_address_gets_the_row_that_its_opened_tier_lacks() -> None:
+    decided = decide(case(page("email", SENT), state=REACHED, addresses="email slack sms"), event="address_added")
+    assert (opened(decided), decided.after.state) == ([(1, ("slack",))], ACTIVE)
+    assert decide(case(page("email", SENT), state=REACHED, addresses="email slack")).effects == ()
+
+
+def test_another_address_of_a_tier_that_is_not_open_waits_for_it() -> None:
+    assert decide(case(page("email", SENT), addresses="email sms"), event="address_added").effects == ()
+
+
+def test_another_address_comes_too_late_for_a_stale_round() -> None:
+    of = case(page("email", SENT), addresses="email slack")
+    assert decide(of, event="address_added", now=NOW + timedelta(hours=24)).effects == ()
+
+
+# -- critical failures
+
+
+def test_email_and_sms_failed_is_a_critical_failure_once() -> None:
+    of = case(failed("email"), failed("slack"), failed("sms", tier=2), page("voice", QUEUED, tier=3), tier=3)
+    decided = decide(of)
+    assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=True)]
+    assert decided.after.critical_at == NOW
+    again = decide(replace(of, escalation=decided.after), now=NOW + seconds(1))
+    assert (alerts(again), again.after.critical_at) == ([], NOW)
+
+
+def test_a_suspicion_is_not_enough_for_a_critical_failure() -> None:
+    suspected = page("email", QUEUED, *refused(2))
+    assert alerts(decide(case(suspected, failed("sms", tier=2), page("voice", SENT, tier=3), tier=3, severity=CRITICAL))) == []
+
+
+def test_a_pressed_key_is_no_critical_failure() -> None:
+    heard = page("voice", DELIVERED, attempt(1, Word.DELIVERED, evidence=Evidence.HUMAN), tier=3)
+    assert alerts(decide(case(failed("email"), failed("sms", tier=2), heard, tier=3))) == []
+
+
+def test_a_policy_without_critical_channels_knows_exhaustion_only() -> None:
+    policy = replace(DEFAULT, critical_channels=())
+    assert alerts(decide(case(failed("email"), failed("sms", tier=2), page("voice", SENT, tier=3), tier=3, policy=policy))) == []
+    assert [each.reason for each in alerts(decide(case(failed("email"), addresses="email", policy=policy)))] == ["exhausted"]
+
+
+def test_an_operations_incident_never_alerts_itself() -> None:
+    decided = decide(case(failed("email"), addresses="email", about=incident(is_operations=True)))
+    assert (decided.after.state, decided.after.critical_at, decided.effects) == (EXHAUSTED, NOW, ())
+
+
+@pytest.mark.parametrize("state", [ACTIVE, REACHED, EXHAUSTED])
+def test_whoever_lets_the_last_round_pass_is_a_critical_failure_reached_or_not(state: EscalationState) -> None:
+    decided = decide(case(page("email", DELIVERED), state=state, addresses="email"), event="rounds_over", now=NOW + minutes(45))
+    assert alerts(decided) == [AlertOperations(reason="unanswered", is_paging=True)]
+    assert decided.after.critical_at == NOW + minutes(45)
+
+
+def test_info_is_never_a_critical_failure() -> None:
+    assert decide(case(page("email", SENT), severity=INFO), event="rounds_over").effects == ()
+
+
+# -- the end
+
+
+@pytest.mark.parametrize("state", [ACTIVE, REACHED, EXHAUSTED])
+def test_an_acknowledgement_ends_it_and_stops_its_pages(state: EscalationState) -> None:
+    decided = escalations.acknowledge(case(page(), state=state, look_at=NOW), now=NOW)
+    assert (decided.after.state, decided.after.look_at) == (EscalationState.ACKNOWLEDGED, None)
+    assert decided.effects == (StopPages(event="acknowledged"),)
+    assert [(step.event, step.source) for step in decided.steps] == [("acknowledged", state)]
+
+
+@pytest.mark.parametrize("event", ["resolved", "replaced"])
+@pytest.mark.parametrize(("state", "ends"), [(ACTIVE, EscalationState.CANCELLED), (REACHED, REACHED), (EXHAUSTED, EXHAUSTED)])
+def test_a_close_cancels_what_is_active_and_leaves_the_rest_as_it_ended(
+    state: EscalationState, ends: EscalationState, event: str
+) -> None:
+    decided = escalations.close(case(page(), state=state, look_at=NOW), event=event, now=NOW)
+    assert (decided.after.state, decided.after.is_current, decided.after.look_at) == (ends, False, None)
+    assert decided.effects == (StopPages(event=event),)
+    assert len(decided.steps) == (state is not ends)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"state": EscalationState.ACKNOWLEDGED}, {"state": EscalationState.CANCELLED}, {"state": REACHED, "is_current": False}],
+    ids=["acknowledged", "cancelled", "closed"],
+)
+def test_whatever_comes_after_the_end_is_late(given: dict[str, object]) -> None:
+    of = case(failed("email"), failed("slack"), **given)
+    for event in ("recorded", "received", "looked_at", "address_added", "rounds_over"):
+        assert decide(of, event=event) == Decided(after=of.escalation)
+    assert escalations.acknowledge(of, now=NOW) == Decided(after=of.escalation)
+
+
+def test_an_acknowledged_escalation_can_be_closed_by_a_newer_round() -> None:
+    of = case(state=EscalationState.ACKNOWLEDGED)
+    decided = escalations.close(of, event="replaced", now=NOW)
+    assert decided == Decided(after=replace(of.escalation, is_current=False))
+
+
+def test_a_policy_of_ones_own_is_followed() -> None:
+    tiers = (
+        Tier(name="first", channels=("pager",)),
+        Tier(name="then", channels=("sms", "email"), rules=(Unacknowledged(after=minutes(2)), Failed(at_least=1))),
+    )
+    policy = Policy(name="own", tiers=tiers)
+    facts = escalation(policy=policy)
+    of = Case(escalation=facts, incident=incident(), notifications=(page("pager", SENT),), addresses=frozenset({"pager", "sms"}))
+    assert decide(of).after.look_at == NOW + minutes(2)
+    assert opened(decide(of, event="looked_at", now=NOW + minutes(2))) == [(2, ("sms",))]
