@@ -90,7 +90,7 @@ def test_without_a_provider_what_is_due_fails_so_that_its_tier_moves_on(story: S
         "slack": Ended.NO_PROVIDER,
         "sms": None,
     }
-    assert [row.reason for row in story.outcome.failed][0] == "no provider is configured for email"
+    assert story.outcome.failed[0].reason == "no provider is configured for email"
     assert story.pages()["sms"].state is NotificationState.QUEUED
 
 
