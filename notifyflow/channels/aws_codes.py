@@ -1,4 +1,4 @@
-"""What SES v2 and SNS say when they refuse (the operations' errors in botocore's service models, and the common errors of AWS)."""
+"""What SES v2 and SNS say when they refuse: the operations' errors in botocore's service models, and the common ones of AWS."""
 
 from notifyflow.channels.tables import Row, Table, Verdict, table
 

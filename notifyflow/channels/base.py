@@ -140,7 +140,7 @@ class Provider(ABC):
         """
         raise RejectedCallback(self.name, f"{self.name} calls nobody back (attempt {callback.attempt_id})")
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
         """Let go of connections."""
 
 

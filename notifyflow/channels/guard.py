@@ -1,8 +1,8 @@
 """Outgoing URLs that users gave: which may be asked, and at which address.
 
-The rules: https on port 443, a host that the channel knows, and an address on the public internet, resolved once and connected to as
-it was resolved (so that a second answer of the DNS cannot lead elsewhere). ``trusted_endpoints`` (``host:port``) are exempt; nothing
-else weakens the rules.
+The rules: https on port 443, a host that the channel knows, and an address on the public internet, resolved once and connected to
+as it was resolved, so that a second answer of the DNS cannot lead elsewhere. ``trusted_endpoints`` (``host:port``) are exempt;
+nothing else weakens the rules.
 """
 
 import socket
@@ -131,9 +131,7 @@ class PinnedAdapter(HTTPAdapter):
         self._guard = guard
         super().__init__(max_retries=0)
 
-    def build_connection_pool_key_attributes(
-        self, request: PreparedRequest, verify: bool | str, cert: Any = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: bool | str | None, cert: Any = None) -> Any:
         """Put the resolved address in the place of the host (requests' documented hook)."""
         target, tls = super().build_connection_pool_key_attributes(request, verify, cert)
         if self._guard.is_trusted(str(request.url)):

@@ -91,7 +91,7 @@ class Answer:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After: seconds, or a date beside the answer's own Date, so that nobody's clock matters; None where it says nothing."""
+    """Read Retry-After: seconds, or a date beside the answer's own Date, so that nobody's clock matters; None where it is unread."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])

@@ -16,8 +16,8 @@ _log = structlog.get_logger(__name__)
 def load(settings: Settings) -> Mapping[str, Channel]:
     """Build every installed channel.
 
-    A channel that cannot be loaded or built does not stop the others: it stands there without providers, with a fault that says why,
-    and what needs it FAILS at the claim. Where two packages register one name, another package's wins over ours.
+    A channel that cannot be loaded or built does not stop the others: it stands there without providers, with a fault that says
+    why, and what needs it FAILS at the claim. Where two packages register one name, another package's wins over ours.
 
     Args:
         settings: What the channels are built from.

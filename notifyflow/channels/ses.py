@@ -1,6 +1,6 @@
 """Mail over SES v2 (SES API v2 Reference, SendEmail): the message as it is written, with our attempt in a tag.
 
-Its events (delivery, bounce, complaint) come over SNS or EventBridge; no way back for them is built yet, so mail over SES stays SENT.
+Its events (delivery, bounce, complaint) come over SNS or EventBridge, for which there is no way in: mail over SES stays SENT.
 """
 
 from notifyflow.channels.aws import AwsClient

@@ -83,8 +83,8 @@ class Slack(Provider):
     def _message(self, content: Content) -> dict[str, Any]:
         """Make the message: text in sections, and a button for each link.
 
-        Whatever it is made of, ``<!channel>`` and its like stay text: the templates escape values, and ``verbatim`` keeps Slack from
-        making links of names (docs.slack.dev, "Formatting message text").
+        Whatever it is made of, ``<!channel>`` and its like stay text: the templates escape values, and ``verbatim`` keeps Slack
+        from making links of names (docs.slack.dev, "Formatting message text").
         """
         text = self._templates.render("slack/text.mrkdwn.jinja", content)
         blocks: list[dict[str, Any]] = [
@@ -98,7 +98,7 @@ class Slack(Provider):
 
 
 def split(text: str, *, limit: int = _TEXT_LIMIT) -> Iterator[str]:
-    """Split escaped text into at most five parts of at most ``limit`` characters, at line ends where it can; no escape is torn."""
+    """Split escaped text into at most five parts of ``limit`` characters or less, at line ends if possible; no escape is torn."""
     rest = text.strip()
     for _ in range(_SECTIONS):
         if not rest:

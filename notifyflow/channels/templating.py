@@ -1,8 +1,8 @@
 """How messages look: Jinja2 templates, shipped as package data, each of which a folder of the operator's may replace.
 
 A template sees the fields of ``core.content.Content`` by their names, and what its channel adds. The ending of its name says how
-values are set: ``.html.jinja`` and ``.xml.jinja`` escape markup, ``.mrkdwn.jinja`` escapes what Slack would read as more than text,
-``.txt.jinja`` sets them as they are.
+values are set: ``.html.jinja`` and ``.xml.jinja`` escape markup, ``.mrkdwn.jinja`` escapes what Slack would read as more than
+text, ``.txt.jinja`` sets them as they are.
 
 A page at night is worth more than its looks: where a replaced template fails, the shipped one is used, and it is logged.
 """

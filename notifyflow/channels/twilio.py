@@ -16,8 +16,8 @@ from notifyflow.core.model import Receipt, Word
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
-# Retry a callback up to five times, whatever went wrong; the default is once, and on connection failures only (Twilio docs, "Webhooks
-# (HTTP callbacks): Connection Overrides"). The fragment is no part of the request, nor of what is signed.
+# Retry a callback up to five times, whatever went wrong; the default is once, and on connection failures only (Twilio docs,
+# "Webhooks (HTTP callbacks): Connection Overrides"). The fragment is no part of the request, nor of what is signed.
 _INSIST = "#rc=5&rp=all"
 
 

@@ -17,7 +17,7 @@ _silent = logging.getLogger(
 )  # the SDK writes numbers and texts into its log; this one gets none of it
 
 
-class OurHttpClient(HttpClient):  # type: ignore[misc] - the SDK is not typed
+class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
     """Sends the SDK's requests with our time-outs, proxy and CA bundle, without redirects or repeats, and judges the answers.
 
     It raises our errors itself: the SDK's exception does not keep the headers, and Retry-After is one.
