@@ -18,7 +18,7 @@ rows are marked as rung already), and logs each of ``failed`` at WARNING and eac
     → ``Taken``; raises NotFound.
 ``page_again.page_again(tools, key, recipient_id, *, by, via)``
     → ``Consequences``; raises NotFound, RecipientNotFound, IncidentResolved.
-``operations.tell(tools, reason, provider)``
+``tell.tell(tools, reason, provider)``
     → ``Consequences``; what else operations should know, counted once a day per reason and provider.
 ``sweep.sweep(tools, *, limit=200)``
     → ``Consequences``; a row of transactions: takes expired leases back, looks at escalations, starts rounds, and marks as rung

@@ -1,0 +1,100 @@
+"""What time brings about: timers of tiers, rounds, bells nobody heard."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
+from notifyflow.core.policy import INSISTENT, Acknowledgement
+from notifyflow.pipeline.sweep import next_wake_at
+from tests.builders import REFUSED_US, START, Story, a_recipient, an_incident
+
+ADA = a_recipient("ada", "email", "sms", "voice")
+
+
+def test_insistence_opens_tier_after_tier_while_nobody_acknowledges(story: Story) -> None:
+    story.notify(None, ADA, policy=INSISTENT)
+    story.deliver()
+    assert story.escalation().state is EscalationState.ACTIVE
+    story.pass_time(minutes=5)
+    assert set(story.pages()) == {"email", "sms"}
+    story.pass_time(minutes=5)
+    assert set(story.pages()) == {"email", "sms", "voice"}
+
+
+def test_three_rounds_then_whoever_has_not_acknowledged_is_a_critical_failure(story: Story) -> None:
+    story.notify(None, ADA, policy=INSISTENT)
+    story.deliver()
+    story.pass_time(minutes=44)
+    assert [each.facts.started_at - START for each in story.escalations()] == [timedelta(minutes=15 * n) for n in range(3)]
+    assert story.outcome.critical == ()
+    story.pass_time(minutes=2)
+    assert len(story.escalations()) == 3
+    (critical,) = story.outcome.critical
+    assert (critical.id, critical.critical_at) == (story.escalation().id, START + timedelta(minutes=45))
+    story.pass_time(hours=2)
+    assert len(story.escalations()) == 3
+    assert story.status().facts.state is IncidentState.OPEN
+
+
+def test_an_acknowledgement_ends_the_rounds(story: Story) -> None:
+    story.notify(None, ADA, policy=INSISTENT)
+    story.deliver()
+    story.pass_time(minutes=16)
+    story.acknowledge()
+    story.pass_time(hours=2)
+    assert len(story.escalations()) == 2
+    assert story.outcome.critical == ()
+
+
+def test_with_each_rounds_page_only_those_who_have_not_acknowledged(story: Story) -> None:
+    story.notify(None, ADA, a_recipient("ben", "email"), policy=replace(INSISTENT, acknowledgement=Acknowledgement.EACH))
+    story.deliver()
+    story.acknowledge(by="ben")
+    story.pass_time(minutes=46)
+    assert (len(story.escalations("ada")), len(story.escalations("ben"))) == (3, 1)
+    assert [each.recipient_id for each in story.outcome.critical] == ["ada"]
+
+
+def test_info_is_paged_once(story: Story) -> None:
+    story.notify(an_incident(severity=Severity.INFO), ADA, policy=INSISTENT)
+    story.deliver()
+    story.pass_time(hours=2)
+    assert (len(story.escalations()), story.outcome.critical) == (1, ())
+
+
+def test_a_bell_that_nobody_heard_is_rung_again_after_half_a_minute(story: Story) -> None:
+    story.notify(None, ADA)
+    assert story.sweep().due == ()
+    story.clock.pass_time(timedelta(seconds=30))
+    assert [due.channel for due in story.sweep().due] == ["email"]
+    assert story.sweep().due == ()
+
+
+def test_a_retry_is_rung_for_when_it_is_due(story: Story) -> None:
+    story.answer("email", REFUSED_US)
+    story.notify(None, ADA)
+    story.deliver()
+    assert story.sweep().due == ()
+    retry_at = START + timedelta(seconds=30)
+    wake_at = next_wake_at(story.tools)
+    assert wake_at is not None
+    assert wake_at <= retry_at
+    story.clock.at = retry_at
+    assert "email" in {due.channel for due in story.sweep().due}
+
+
+def test_what_is_held_back_by_its_provider_is_suspected_and_passed_over(story: Story) -> None:
+    story.answer("email", replace(REFUSED_US, is_our_fault=False, retry_after_s=300.0))
+    story.notify(an_incident(severity=Severity.CRITICAL), ADA)
+    story.deliver()
+    story.pass_time(seconds=29)
+    assert set(story.pages()) == {"email"}
+    story.pass_time(seconds=2)
+    assert set(story.pages()) == {"email", "sms"}
+    assert story.pages()["email"].state is NotificationState.QUEUED
+
+
+def test_nothing_waits_for_time_once_all_is_settled(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email"))
+    story.deliver()
+    assert next_wake_at(story.tools) is None

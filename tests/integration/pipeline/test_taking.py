@@ -1,0 +1,159 @@
+"""Acknowledging, resolving, paging again, and the news of it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Severity
+from notifyflow.core.policy import DEFAULT, Acknowledgement
+from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
+from notifyflow.pipeline.acknowledge import acknowledge_incident
+from tests.builders import BUSY, KEY, REFUSED, UNKNOWN, Story, a_recipient, an_incident
+
+ADA = a_recipient("ada", "email")
+BEN = a_recipient("ben", "email", "slack", "sms")
+EACH = replace(DEFAULT, acknowledgement=Acknowledgement.EACH)
+
+
+def test_an_acknowledgement_cancels_what_is_queued_for_everybody(story: Story) -> None:
+    story.notify(None, ADA, BEN)
+    taken = story.acknowledge(by="ada")
+    assert not taken.is_late
+    facts = story.status().facts
+    assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ada", "library")
+    for who in ("ada", "ben"):
+        assert story.escalation(who).state is EscalationState.ACKNOWLEDGED
+        assert {row.state for row in story.pages(who).values()} == {NotificationState.CANCELLED}
+    story.deliver()
+    assert story.seen == []
+
+
+def test_what_is_being_sent_is_recorded_and_tried_no_more(story: Story) -> None:
+    story.notify(None, ADA)
+    (claimed,) = story.claim("email")
+    story.acknowledge()
+    story.record(claimed, BUSY)
+    assert story.pages()["email"].state is NotificationState.CANCELLED
+
+
+def test_acknowledging_twice_is_late(story: Story) -> None:
+    story.notify(None, ADA)
+    story.acknowledge(by="ada")
+    assert story.acknowledge(by="ben").is_late
+    assert story.status().facts.acknowledged_by == "ada"
+
+
+def test_a_link_names_the_incident_itself(story: Story) -> None:
+    incident_id = story.notify(None, ADA).incident_id
+    story.resolve()
+    newer = story.notify(None, ADA).incident_id
+    assert acknowledge_incident(story.tools, incident_id, by="ada", via="link").is_late
+    assert not acknowledge_incident(story.tools, newer, by="ada", via="link").is_late
+
+
+def test_with_each_an_acknowledgement_ends_ones_own_escalation_only(story: Story) -> None:
+    story.notify(None, ADA, BEN, policy=EACH)
+    story.acknowledge(by="ada")
+    assert story.acknowledge(by="ada").is_late
+    assert story.status().facts.state is IncidentState.OPEN
+    assert story.escalation("ben").state is EscalationState.ACTIVE
+    story.acknowledge(by="ben")
+    assert story.status().facts.state is IncidentState.ACKNOWLEDGED
+
+
+def test_with_each_somebody_who_is_no_recipient_takes_it_for_all(story: Story) -> None:
+    story.notify(None, ADA, BEN, policy=EACH)
+    story.acknowledge(by="the duty officer")
+    assert story.status().facts.state is IncidentState.ACKNOWLEDGED
+    assert story.escalation("ben").state is EscalationState.ACKNOWLEDGED
+
+
+def test_the_others_are_told_who_took_it_over_chat_and_mail_already_used(story: Story) -> None:
+    story.answer("email", REFUSED)
+    story.answer("slack", UNKNOWN)
+    story.notify(an_incident(severity=Severity.CRITICAL), ADA, BEN, a_recipient("cy", "teams"))
+    story.deliver()
+    story.acknowledge(by="ada")
+    assert [row.channel for row in story.news("ben")] == ["slack"]  # in doubt: it may have been read
+    assert (story.news("ada"), [row.channel for row in story.news("cy")]) == ([], ["teams"])
+    (news,) = story.claim("teams")
+    assert (news.content.kind, news.content.news, news.content.severity) == (Kind.NEWS, "Ada took it", Severity.CRITICAL)
+
+
+def test_news_is_one_attempt_and_never_escalates(story: Story) -> None:
+    story.notify(None, ADA, BEN)
+    story.deliver()
+    story.answer("slack", BUSY)
+    story.acknowledge(by="ada")
+    story.deliver()
+    story.pass_time(hours=1)
+    states = {row.channel: (row.state, len(row.attempts)) for row in story.news("ben")}
+    assert states == {"email": (NotificationState.SENT, 1), "slack": (NotificationState.FAILED, 1)}
+    assert "sms" not in story.pages("ben")
+    assert story.escalation("ben").state is EscalationState.ACKNOWLEDGED
+
+
+def test_a_resolve_cancels_what_is_queued_and_tells_whoever_was_paged(story: Story) -> None:
+    story.notify(None, ADA, BEN)
+    for claimed in story.claim("slack"):
+        story.record(claimed)
+    story.resolve(by="ada")
+    assert story.resolve(by="ada").is_late
+    facts = story.status().facts
+    assert (facts.state, facts.resolved_by) == (IncidentState.RESOLVED, "ada")
+    assert story.escalation("ben").state is EscalationState.CANCELLED
+    assert {row.channel: row.state for row in story.pages("ben").values()} == {
+        "email": NotificationState.CANCELLED,
+        "slack": NotificationState.SENT,
+    }
+    (news,) = story.claim("slack")
+    assert (news.content.news, story.claim("email")) == ("resolved", ())
+
+
+def test_news_that_is_no_longer_true_is_withdrawn(story: Story) -> None:
+    story.notify(None, ADA, BEN)
+    story.deliver()
+    story.acknowledge(by="ada")
+    story.resolve(by="ada")
+    assert sorted(row.state for row in story.news("ben")) == ["CANCELLED", "CANCELLED", "QUEUED", "QUEUED"]
+
+
+def test_paging_again_is_a_new_round_for_one_and_withdraws_the_news(story: Story) -> None:
+    story.notify(None, ADA, BEN)
+    story.deliver()
+    story.acknowledge(by="ada")
+    due = story.page_again("ada").due
+    assert [each.channel for each in due] == ["email"]
+    assert story.status().facts.state is IncidentState.OPEN
+    assert (story.escalation("ada").round, story.escalation("ada").state) == (2, EscalationState.ACTIVE)
+    assert (story.escalation("ben").round, story.escalation("ben").state) == (1, EscalationState.ACKNOWLEDGED)
+    assert {row.state for row in story.news("ben")} == {NotificationState.CANCELLED}
+
+
+def test_what_cannot_be_found_or_done_is_said(story: Story) -> None:
+    for do in (story.acknowledge, story.resolve):
+        with pytest.raises(NotFound):
+            do(key="nothing")
+    with pytest.raises(NotFound):
+        story.page_again("ada", key="nothing")
+    story.notify(None, ADA)
+    with pytest.raises(RecipientNotFound):
+        story.page_again("ben")
+    story.resolve()
+    with pytest.raises(IncidentResolved):
+        story.page_again("ada")
+    assert story.acknowledge(key=KEY).is_late
+
+
+def test_late_events_of_a_round_that_was_replaced_change_nothing(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email", "sms"))
+    (claimed,) = story.claim("email")
+    story.page_again("ada")
+    story.record(claimed, REFUSED)
+    before, _ = story.escalations()
+    assert before.facts.state is EscalationState.CANCELLED
+    assert {row.channel for row in before.notifications} == {"email"}
+    story.clock.pass_time(timedelta(days=4))
+    story.sweep()
+    assert story.escalations()[0].facts == before.facts
