@@ -1,0 +1,58 @@
+"""The reference of policies and incident files is true and complete."""
+
+import json
+import re
+import textwrap
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from notifyflow.core.documents import read_incident, read_policies, read_recipients
+from notifyflow.core.intake import admit, admit_recipients
+from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.policy import SHIPPED, Policy, Repeat, Retries, Schedule, Tier
+from tests import strategies
+
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+POLICIES = (REFERENCE / "policies.rst").read_text()
+INCIDENT_FILES = (REFERENCE / "incident-files.rst").read_text()
+
+
+def blocks(page: str, language: str) -> list[str]:
+    found = re.findall(rf"^\.\. code-block:: {language}\n\n((?:(?:   .*)?\n)+)", page, re.MULTILINE)
+    return [textwrap.dedent(block) for block in found]
+
+
+@pytest.mark.parametrize("block", blocks(POLICIES, "toml"))
+def test_every_policy_of_the_page_is_accepted(block: str) -> None:
+    for name, policy in read_policies(block, strategies.CHANNELS).items():
+        if name in SHIPPED:
+            assert policy == SHIPPED[name]
+        if name == "explicit":
+            assert policy.retries == Retries()
+
+
+def test_the_shipped_policies_are_written_out() -> None:
+    written = {name for block in blocks(POLICIES, "toml") for name in read_policies(block)}
+    assert written.issuperset(SHIPPED)
+
+
+@pytest.mark.parametrize("kind", [Policy, Tier, Retries, Schedule, Repeat])
+def test_every_key_of_a_policy_is_explained(kind: type[Policy]) -> None:
+    for field in fields(kind):
+        assert f"``{field.name}``" in POLICIES, field.name
+
+
+@pytest.mark.parametrize("kind", [Incident, Recipient])
+def test_every_field_of_an_incident_file_is_explained(kind: type[Incident]) -> None:
+    for field in fields(kind):
+        assert f"* - ``{field.name}``" in INCIDENT_FILES, field.name
+
+
+def test_the_files_of_the_page_are_accepted() -> None:
+    whole, recipients = blocks(INCIDENT_FILES, "json")
+    incident, inside = read_incident(whole)
+    assert admit(incident, inside, lambda _, address: address, strategies.CHANNELS).faults == ()
+    assert set(json.loads(whole)) == {field.name for field in fields(Incident)} | {"recipients"}
+    assert admit_recipients(read_recipients(recipients), lambda _, address: address, strategies.CHANNELS)[1] == ()
