@@ -1,11 +1,26 @@
 """What Hypothesis makes: strategies for the values of the core, by the module that has them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
 from notifyflow.core.content import compose
-from notifyflow.core.model import Contact, Incident, Kind, Severity
+from notifyflow.core.escalation import Case
+from notifyflow.core.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.lifecycle import state_of
+from notifyflow.core.model import (
+    AttemptState,
+    Contact,
+    Ended,
+    EscalationState,
+    Incident,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Severity,
+    Word,
+)
 from notifyflow.core.policy import (
     Acknowledgement,
     Failed,
@@ -17,6 +32,7 @@ from notifyflow.core.policy import (
     Unacknowledged,
 )
 from notifyflow.core.text import one_line
+from tests.facts import NOW, attempt, escalation, incident, page
 
 # -- words: policies, incidents, contents -------------------------------------------------------------------------------------
 
@@ -133,3 +149,84 @@ def script_lines(draw: st.DrawFn) -> tuple[str, list[tuple[str, int]], str]:
 
 def _counts(times: int) -> tuple[str, ...]:
     return {1: ("{}", "{} once", "{} 1 times"), 2: ("{} twice", "{}  2 times")}.get(times, (f"{{}} {times} times",))
+
+
+# -- machines: rows, cases, and the instants at which something may change ----------------------------------------------------
+
+_AGES = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=5)) | st.timedeltas(timedelta(0), timedelta(minutes=40))
+_EDGES = (timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1))
+
+
+@st.composite
+def attempts(draw: st.DrawFn, number: int, *, may_run: bool) -> AttemptFacts:
+    """Make an attempt that was recorded, given back, or (if it is the latest) is running."""
+    state = draw(st.sampled_from(AttemptState if may_run else (AttemptState.RECORDED, AttemptState.NOT_SENT)))
+    word = draw(st.sampled_from(Word)) if state is AttemptState.RECORDED else None
+    return attempt(
+        number,
+        word,
+        state=state,
+        started_at=NOW + draw(_AGES),
+        is_our_fault=word is Word.TEMPORARY and draw(st.booleans()),
+        receipt_due_at=draw(st.none() | _AGES.map(lambda age: NOW + age)),
+    )
+
+
+@st.composite
+def pages(draw: st.DrawFn, channel: str, tier: int, policy: Policy, severity: Severity) -> NotificationFacts:
+    """Make a page of an escalation that was not stopped, in the state that its attempts amount to."""
+    number = draw(st.integers(0, 3))
+    made = tuple(draw(attempts(each, may_run=each == number)) for each in range(1, number + 1))
+    ended = draw(st.none() | st.sampled_from(Ended)) if all(each.state is not AttemptState.RUNNING for each in made) else None
+    row = page(
+        channel,
+        id=f"n-{tier}-{channel}",
+        tier=tier,
+        severity=severity,
+        max_attempts=policy.retries.schedule(channel, severity).attempts,
+        attempts=made,
+        ended=ended,
+        ended_at=ended and NOW + draw(_AGES),
+        held_since=draw(st.none() | _AGES.map(lambda age: NOW + age)),
+    )
+    state = state_of(row)
+    return replace(row, state=state, held_since=row.held_since if state is NotificationState.QUEUED else None)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Make any live case of any policy: some tiers open, their pages in any state."""
+    policy = draw(policies())
+    severity = draw(severities)
+    tier = draw(st.integers(0, len(policy.tiers)))
+    addresses = frozenset(draw(st.sets(st.sampled_from(CHANNELS))))
+    rows = [
+        draw(pages(channel, number, policy, severity))
+        for number, opened in enumerate(policy.tiers[:tier], start=1)
+        for channel in opened.channels
+        if channel in addresses and draw(st.integers(0, 9))
+    ]
+    facts = escalation(
+        policy=policy,
+        severity=severity,
+        tier=tier,
+        state=draw(st.sampled_from((EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED))),
+    )
+    state = draw(st.sampled_from((IncidentState.OPEN, IncidentState.OPEN, IncidentState.ACKNOWLEDGED)))
+    return Case(escalation=facts, incident=incident(state=state), notifications=tuple(rows), addresses=addresses)
+
+
+@st.composite
+def moments(draw: st.DrawFn, case: Case) -> datetime:
+    """Make an instant at which to decide: often the very edge of one of the policy's or the rows' times."""
+    policy = case.escalation.policy
+    edges = [NOW + policy.fresh_for, NOW + policy.fresh_for_critical]
+    edges += [NOW + rule.after for tier in policy.tiers for rule in tier.rules if isinstance(rule, Unacknowledged)]
+    for row in case.notifications:
+        edges += [row.ended_at + policy.escalate_within] if row.ended_at else []
+        edges += [row.held_since + policy.held_back_for] if row.held_since else []
+        for each in row.attempts:
+            edges += [each.started_at + policy.escalate_within, each.started_at + policy.unconfirmed_after]
+            edges += [each.receipt_due_at] if each.receipt_due_at else []
+    at_an_edge = st.sampled_from(edges).flatmap(lambda edge: st.sampled_from([edge + away for away in _EDGES]))
+    return draw(st.one_of(at_an_edge, _AGES.map(lambda age: NOW + age)))

@@ -1,0 +1,148 @@
+"""Escalation fires exactly when the rule says, for every policy; and between two looks nothing changes by itself."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from notifyflow.core import escalation as escalations
+from notifyflow.core.escalation import Case, Decided, OpenTier
+from notifyflow.core.machines import ESCALATION
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
+from tests.facts import page
+from tests.reference import opens
+from tests.strategies import cases, moments
+
+CAUSES = st.sampled_from(["recorded", "received", "looked_at", "address_added", "rounds_over"])
+A_MOMENT = timedelta(microseconds=1)
+
+
+def after(case: Case, decided: Decided, now: datetime) -> Case:
+    """Write a decision as the ledger would: new pages are queued, due at once."""
+    facts = decided.after
+    new = tuple(
+        page(
+            channel,
+            id=f"n-{effect.number}-{channel}",
+            tier=effect.number,
+            severity=facts.severity,
+            created_at=now,
+            max_attempts=facts.policy.retries.schedule(channel, facts.severity).attempts,
+        )
+        for effect in decided.effects
+        if isinstance(effect, OpenTier)
+        for channel in effect.channels
+    )
+    return replace(case, escalation=facts, notifications=case.notifications + new)
+
+
+@given(st.data(), CAUSES)
+def test_tiers_open_exactly_while_the_reference_says_so(data: st.DataObject, cause: escalations.Cause) -> None:
+    case = data.draw(cases())
+    now = data.draw(moments(case))
+    decided = escalations.decide(case, event=cause, now=now)
+    expected = 0
+    walked = case
+    while opens(walked, now):
+        expected += 1
+        walked = replace(walked, escalation=replace(walked.escalation, tier=walked.escalation.tier + 1))
+    steps = [step for step in decided.steps if step.event == "tier_opened"]
+    assert len(steps) == expected
+    assert decided.after.tier == case.escalation.tier + expected
+    numbers = [effect.number for effect in decided.effects if isinstance(effect, OpenTier)]
+    assert len(set(numbers)) == len(numbers)
+    for effect in decided.effects:
+        if isinstance(effect, OpenTier):
+            tier = case.escalation.policy.tiers[effect.number - 1]
+            assert effect.channels
+            assert case.addresses.intersection(tier.channels).issuperset(effect.channels)
+            if effect.number > case.escalation.tier:
+                assert case.escalation.severity not in tier.shut_for
+
+
+@given(st.data(), CAUSES)
+def test_a_decision_is_sound(data: st.DataObject, cause: escalations.Cause) -> None:
+    case = data.draw(cases())
+    now = data.draw(moments(case))
+    decided = escalations.decide(case, event=cause, now=now)
+    assert_steps_replay(case, decided)
+    assert_active_only_while_something_is_to_come(case, decided)
+    assert_critical_failures_are_marked(case, decided, cause)
+    again = escalations.decide(after(case, decided, now), event=cause, now=now)
+    assert again == Decided(after=decided.after)
+
+
+def assert_steps_replay(case: Case, decided: Decided) -> None:
+    state: str = case.escalation.state
+    for step in decided.steps:
+        assert step.source == state
+        assert step.target in ESCALATION.targets(step.source, step.event)
+        state = step.target
+    assert state == decided.after.state
+
+
+def assert_active_only_while_something_is_to_come(case: Case, decided: Decided) -> None:
+    is_in_hand = any(row.state in (NotificationState.QUEUED, NotificationState.SENDING) for row in case.pages)
+    is_opening = any(isinstance(effect, OpenTier) for effect in decided.effects)
+    if decided.after.state is EscalationState.ACTIVE:
+        assert is_in_hand or is_opening or decided.after.look_at is not None
+    else:
+        assert not is_in_hand
+        assert not is_opening
+    if is_opening or any(row.state is NotificationState.QUEUED for row in case.pages):
+        assert decided.after.look_at is not None
+
+
+def assert_critical_failures_are_marked(case: Case, decided: Decided, cause: escalations.Cause) -> None:
+    alerts = [effect for effect in decided.effects if isinstance(effect, escalations.AlertOperations)]
+    is_info = case.escalation.severity is Severity.INFO
+    assert len(alerts) == (decided.after.critical_at is not None)
+    if cause == "rounds_over" or decided.after.state is EscalationState.EXHAUSTED:
+        assert bool(alerts) is not is_info
+    assert not (is_info and alerts)
+
+
+@given(st.data())
+def test_until_look_at_time_alone_changes_nothing(data: st.DataObject) -> None:
+    case = data.draw(cases())
+    now = data.draw(moments(case))
+    decided = escalations.decide(case, event="recorded", now=now)
+    later = after(case, decided, now)
+    look_at = decided.after.look_at
+    assume(look_at is None or look_at > now)
+    between = [
+        at for at in (data.draw(moments(later)), (look_at or now) - A_MOMENT) if now <= at and (not look_at or at < look_at)
+    ]
+    for at in between:
+        assert escalations.decide(later, event="looked_at", now=at) == Decided(after=decided.after)
+
+
+@settings(max_examples=30)
+@given(st.data(), st.sampled_from(["resolved", "replaced"]))
+def test_after_the_end_nothing_opens(data: st.DataObject, event: str) -> None:
+    case = data.draw(cases())
+    now = data.draw(moments(case))
+    for ended in (escalations.acknowledge(case, now=now), escalations.close(case, event=event, now=now)):
+        assert ended.after.look_at is None
+        late = escalations.decide(replace(case, escalation=ended.after), event="recorded", now=now)
+        assert late == Decided(after=ended.after)
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_a_birth_opens_the_first_tier_that_has_an_address_or_is_exhausted(data: st.DataObject) -> None:
+    case = data.draw(cases())
+    new = replace(case, notifications=(), escalation=replace(case.escalation, tier=0, state=EscalationState.ACTIVE))
+    new = replace(new, incident=replace(new.incident, state=IncidentState.OPEN))
+    decided = escalations.born(new, now=new.escalation.started_at)
+    opened = [effect.number for effect in decided.effects if isinstance(effect, OpenTier)]
+    reachable = []
+    for number, tier in enumerate(new.escalation.policy.tiers, start=1):
+        if new.escalation.severity in tier.shut_for:
+            break
+        if new.addresses.intersection(tier.channels):
+            reachable.append(number)
+    assert opened == reachable[:1]
+    assert decided.after.state is (EscalationState.ACTIVE if reachable else EscalationState.EXHAUSTED)
+    assert decided.steps == ()

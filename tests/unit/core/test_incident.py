@@ -1,0 +1,192 @@
+"""What the same key, an acknowledgement, a resolve and the timer of rounds make of an incident."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyflow.core import incident as incidents
+from notifyflow.core.incident import Turned
+from notifyflow.core.machines import INCIDENT
+from notifyflow.core.model import Incident, IncidentState, Severity
+from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.errors import IncidentResolved
+from tests.facts import NOW, incident, minutes
+
+OPEN, ACKNOWLEDGED, RESOLVED = IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.RESOLVED
+LATER = NOW + timedelta(hours=1)
+
+
+def said(severity: Severity = Severity.ERROR, **given: object) -> Incident:
+    return Incident(**({"key": "db-1", "title": "down", "severity": severity} | given))
+
+
+def taken(**given: object) -> Turned:
+    return incidents.acknowledge(incident(**given), by="ada", via="link", is_last=True, now=LATER)
+
+
+def test_a_new_incident_is_open_and_its_rounds_run_by_its_policy() -> None:
+    facts = incidents.open_(said(), incident_id="i", policy=INSISTENT, now=NOW)
+    assert (facts.id, facts.key, facts.state, facts.severity, facts.rounds) == ("i", "db-1", OPEN, Severity.ERROR, 1)
+    assert facts.round_at == NOW + minutes(15)
+    assert incidents.open_(said(), incident_id="i", policy=DEFAULT, now=NOW, is_operations=True).is_operations
+    assert incidents.open_(said(), incident_id="i", policy=DEFAULT, now=NOW).round_at is None
+    assert incidents.open_(said(Severity.INFO), incident_id="i", policy=INSISTENT, now=NOW).round_at is None
+
+
+@pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
+@pytest.mark.parametrize("severity", [Severity.ERROR, Severity.INFO])
+def test_the_same_key_is_counted_and_nobody_is_told_again(state: IncidentState, severity: Severity) -> None:
+    turned = incidents.repeat(incident(state=state), said(severity), now=LATER)
+    assert turned == Turned(after=incident(state=state, times_seen=2, last_seen_at=LATER), event="repeated", has_moved=False)
+
+
+@pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
+def test_a_higher_severity_opens_it_for_a_new_round(state: IncidentState) -> None:
+    facts = incident(state=state, policy=INSISTENT, rounds=3, acknowledged_at=NOW, acknowledged_by="ada", acknowledged_via="key")
+    turned = incidents.repeat(facts, said(Severity.CRITICAL), now=LATER)
+    assert (turned.event, turned.needs_round, turned.has_moved) == ("severity_raised", True, True)
+    assert turned.after == incident(
+        severity=Severity.CRITICAL,
+        policy=INSISTENT,
+        times_seen=2,
+        last_seen_at=LATER,
+        round_at=LATER + minutes(15),
+    )
+
+
+def test_the_newest_words_count_with_the_highest_severity_and_the_first_time() -> None:
+    stored = said(Severity.ERROR, body="old", occurred_at=NOW)
+    assert incidents.amend(stored, said(Severity.INFO, title="still down", occurred_at=LATER)) == said(
+        Severity.ERROR, title="still down", occurred_at=NOW
+    )
+    assert incidents.amend(said(), said(Severity.CRITICAL, occurred_at=LATER)) == said(Severity.CRITICAL, occurred_at=LATER)
+
+
+def test_an_acknowledgement_takes_it() -> None:
+    turned = taken(policy=INSISTENT, round_at=LATER)
+    assert turned.has_moved
+    assert not turned.needs_round
+    assert turned.after == incident(
+        state=ACKNOWLEDGED, policy=INSISTENT, acknowledged_at=LATER, acknowledged_by="ada", acknowledged_via="link"
+    )
+
+
+def test_one_of_several_who_have_to_acknowledge_leaves_it_open() -> None:
+    facts = incident(round_at=LATER)
+    turned = incidents.acknowledge(facts, by="ada", via="key", is_last=False, now=NOW)
+    assert turned == Turned(after=facts, event="acknowledged", has_moved=False)
+
+
+def test_an_acknowledged_operations_incident_keeps_its_timer() -> None:
+    assert taken(is_operations=True, round_at=LATER).after.round_at == LATER
+
+
+@pytest.mark.parametrize("state", [ACKNOWLEDGED, RESOLVED])
+def test_taking_it_twice_is_late(state: IncidentState) -> None:
+    facts = incident(state=state, acknowledged_by="ben")
+    assert incidents.acknowledge(facts, by="ada", via="link", is_last=True, now=NOW) == Turned(
+        after=facts, event="acknowledged", has_moved=False
+    )
+
+
+@pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
+def test_a_resolve_ends_it(state: IncidentState) -> None:
+    turned = incidents.resolve(incident(state=state, round_at=LATER), by="ben", now=LATER)
+    assert turned.has_moved
+    assert turned.after == incident(state=RESOLVED, resolved_at=LATER, resolved_by="ben")
+
+
+def test_resolving_twice_is_late() -> None:
+    facts = incident(state=RESOLVED, resolved_by="ben")
+    assert incidents.resolve(facts, by="ada", now=LATER) == Turned(after=facts, event="resolved", has_moved=False)
+
+
+def test_what_is_resolved_is_not_repeated() -> None:
+    facts = incident(state=RESOLVED)
+    assert incidents.repeat(facts, said(), now=LATER).after == facts
+
+
+def test_page_again_of_an_open_incident_lets_the_timer_run_on() -> None:
+    facts = incident(policy=INSISTENT, rounds=2, round_at=LATER)
+    assert incidents.page_again(facts, now=NOW) == Turned(after=facts, event="paged_again", has_moved=True, needs_round=True)
+
+
+def test_page_again_opens_what_was_taken_and_its_rounds_begin_anew() -> None:
+    turned = incidents.page_again(taken(policy=INSISTENT, rounds=3).after, now=LATER)
+    assert turned.after == incident(policy=INSISTENT, round_at=LATER + minutes(15))
+    assert (turned.has_moved, turned.needs_round) == (True, True)
+
+
+@pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
+def test_a_round_of_operations_uses_up_its_timer(state: IncidentState) -> None:
+    turned = incidents.page_again(incident(is_operations=True, state=state, round_at=NOW), now=NOW)
+    assert (turned.after, turned.needs_round) == (incident(is_operations=True), True)
+
+
+def test_page_again_after_resolve_is_refused() -> None:
+    with pytest.raises(IncidentResolved):
+        incidents.page_again(incident(state=RESOLVED), now=NOW)
+
+
+def test_rounds_follow_one_another_until_the_last_has_passed() -> None:
+    facts = incidents.open_(said(), incident_id="i", policy=INSISTENT, now=NOW)
+    for number in (2, 3):
+        now = NOW + minutes(15 * (number - 1))
+        turned = incidents.round_due(facts, now=now)
+        assert (turned.needs_round, turned.is_over, turned.has_moved) == (True, False, True)
+        facts = turned.after
+        assert (facts.rounds, facts.round_at, facts.state) == (number, now + minutes(15), OPEN)
+    turned = incidents.round_due(facts, now=NOW + minutes(45))
+    assert (turned.needs_round, turned.is_over, turned.has_moved) == (False, True, True)
+    assert turned.after == replace(facts, round_at=None)
+
+
+@pytest.mark.parametrize("given", [{}, {"round_at": LATER}, {"round_at": NOW, "state": ACKNOWLEDGED}])
+def test_a_round_is_not_due_without_its_time(given: dict[str, object]) -> None:
+    facts = incident(policy=INSISTENT, **given)
+    assert incidents.round_due(facts, now=NOW) == Turned(after=facts, event="round_due", has_moved=False)
+
+
+def test_a_timer_that_no_policy_explains_ends_by_itself() -> None:
+    assert incidents.round_due(incident(round_at=NOW), now=NOW).after == incident()
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("repeat"), st.sampled_from(Severity)),
+        st.tuples(st.just("acknowledge"), st.booleans()),
+        st.tuples(st.sampled_from(["resolve", "page_again", "round_due"]), st.none()),
+    ),
+    max_size=20,
+)
+
+
+@given(EVENTS, st.sampled_from([DEFAULT, INSISTENT]))
+def test_any_sequence_of_events_replays_through_the_table(story: list[tuple], policy: object) -> None:  # type: ignore[type-arg]
+    facts, now = incidents.open_(said(Severity.WARNING), incident_id="i", policy=policy, now=NOW), NOW
+    for event, value in story:
+        now += minutes(7)
+        before = facts
+        match event:
+            case "repeat":
+                turned = incidents.repeat(facts, said(value), now=now)
+            case "acknowledge":
+                turned = incidents.acknowledge(facts, by="ada", via="key", is_last=value, now=now)
+            case "page_again" if facts.state is RESOLVED:
+                continue
+            case "resolve":
+                turned = incidents.resolve(facts, by="ada", now=now)
+            case _:
+                turned = getattr(incidents, event)(facts, now=now)
+        facts = turned.after
+        assert facts.state == before.state or facts.state in INCIDENT.targets(before.state, turned.event)
+        assert not turned.needs_round or facts.state is OPEN
+        assert (facts.acknowledged_at is not None) >= (facts.state is ACKNOWLEDGED)
+        assert facts.round_at is None or facts.state is OPEN
+        assert not facts.severity.is_above(Severity.CRITICAL)
+        assert before.severity.rank >= facts.severity.rank
+        assert facts.rounds <= 3
+        assert before.state is not RESOLVED or facts == before
