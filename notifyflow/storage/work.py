@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import SQL, Expression, Field, fn
+from peewee import SQL, Case, Expression, Field, fn
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IncidentState, Severity
@@ -39,9 +39,9 @@ class Due:
 
 _QUEUED = NotificationRow.state == SQL("'QUEUED'")
 _RUNNING = AttemptRow.state == SQL("'RUNNING'")
-_calm = NotificationRow.severity != SQL("'CRITICAL'")  # an expression of the indexes; false sorts first
-_IS_URGENT = _calm == SQL("FALSE")
-_IS_CALM = _calm == SQL("TRUE")
+_urgency = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))], SQL("1"))  # as the indexes have it
+_IS_URGENT = _urgency == SQL("0")
+_IS_CALM = _urgency == SQL("1")
 
 
 class Work(Moves):
@@ -81,17 +81,15 @@ class Work(Moves):
         """
         never = _QUEUED & NotificationRow.rung_at.is_null() & (NotificationRow.due_at <= now)
         again = _QUEUED & NotificationRow.rung_at.is_null(is_null=False) & (NotificationRow.rung_at <= now - again_after)
-        ids = self._unlocked_ids(never, NotificationRow.due_at, limit)
-        ids += self._unlocked_ids(again, NotificationRow.rung_at, limit - len(ids))
-        if not ids:
-            return ()
-        columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
-        ring = NotificationRow.update(rung_at=now).where(NotificationRow.id.in_(ids), _QUEUED).returning(*columns)
-        return tuple(sorted((Due(**row) for row in self._rows(ring)), key=lambda due: due.severity is not Severity.CRITICAL))
+        found = self._to_ring(never, NotificationRow.due_at, limit) + self._to_ring(again, NotificationRow.rung_at, limit)
+        rung = sorted(found, key=lambda due: due.severity is not Severity.CRITICAL)[:limit]
+        if rung:
+            self._mark_rung([due.notification_id for due in rung], now)
+        return tuple(rung)
 
     def unring(self, ids: Sequence[str]) -> None:
         """Take back that somebody was rung for these: nobody was, so that the next sweep rings."""
-        NotificationRow.update(rung_at=None).where(NotificationRow.id.in_(ids), _QUEUED).execute(self._db)
+        self._mark_rung(ids, None)
 
     def expired_leases(self, *, now: datetime, limit: int) -> tuple[Home, ...]:
         """Find running attempts whose lease is over, the oldest first; not locked."""
@@ -146,9 +144,13 @@ class Work(Moves):
         )
         return first(self._homes(is_it, limit=1))
 
-    def _unlocked_ids(self, is_wanted: Expression, order: Field, limit: int) -> list[str]:
-        query = NotificationRow.select(NotificationRow.id).where(is_wanted).order_by(_calm, order).limit(limit)
-        return [row["id"] for row in self._rows(self._locked(query, skips_locked=True))]
+    def _mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
+        NotificationRow.update(rung_at=at).where(NotificationRow.id.in_(ids), _QUEUED).execute(self._db)
+
+    def _to_ring(self, is_wanted: Expression, order: Field, limit: int) -> list[Due]:
+        columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
+        query = NotificationRow.select(*columns).where(is_wanted).order_by(_urgency, order).limit(limit)
+        return [Due(**row) for row in self._rows(self._locked(query, skips_locked=True))]
 
     def _homes(self, is_wanted: Expression, *, limit: int, order: Field = AttemptRow.started_at) -> tuple[Home, ...]:
         query = (

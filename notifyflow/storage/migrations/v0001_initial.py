@@ -104,16 +104,19 @@ STATEMENTS = (
     "CREATE INDEX notifyflow_notification_incident ON notifyflow_notification (incident_id)",
     # claiming: the urgent ones of a channel first, then by the time they became due
     """
-    CREATE INDEX notifyflow_notification_claim ON notifyflow_notification (channel, (severity <> 'CRITICAL'), due_at)
+    CREATE INDEX notifyflow_notification_claim
+        ON notifyflow_notification (channel, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at)
         WHERE state = 'QUEUED'
     """,
     # sweeping: those never rung for, and those rung for long ago
     """
-    CREATE INDEX notifyflow_notification_unrung ON notifyflow_notification ((severity <> 'CRITICAL'), due_at)
+    CREATE INDEX notifyflow_notification_unrung
+        ON notifyflow_notification ((CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at)
         WHERE state = 'QUEUED' AND rung_at IS NULL
     """,
     """
-    CREATE INDEX notifyflow_notification_rung ON notifyflow_notification ((severity <> 'CRITICAL'), rung_at)
+    CREATE INDEX notifyflow_notification_rung
+        ON notifyflow_notification ((CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), rung_at)
         WHERE state = 'QUEUED' AND rung_at IS NOT NULL
     """,
     """
@@ -189,7 +192,7 @@ STATEMENTS = (
         is_counted BOOLEAN NOT NULL
     )
     """,
-    "CREATE INDEX notifyflow_critical_uncounted ON notifyflow_critical (operations_incident_id) WHERE NOT is_counted",
+    "CREATE INDEX notifyflow_critical_uncounted ON notifyflow_critical (operations_incident_id) WHERE is_counted = FALSE",
     """
     CREATE TABLE notifyflow_notice (
         reason TEXT NOT NULL,
@@ -200,5 +203,5 @@ STATEMENTS = (
         PRIMARY KEY (reason, provider, day)
     )
     """,
-    "CREATE INDEX notifyflow_notice_uncounted ON notifyflow_notice (at) WHERE NOT is_counted",
+    "CREATE INDEX notifyflow_notice_uncounted ON notifyflow_notice (at) WHERE is_counted = FALSE",
 )

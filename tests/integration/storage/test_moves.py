@@ -1,0 +1,193 @@
+"""Every move is a compare-and-set with its line in the log."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.core.facts import NotificationFacts, Transition
+from notifyflow.core.model import AttemptState, EscalationState, Incident, IncidentState, NotificationState, Word
+from notifyflow.errors import StaleRow, StorageError
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.facts import NOW, attempt, incident
+from tests.integration.storage.samples import LATER, a_page, begin, claim, ids
+
+
+def _log(store: Store) -> tuple[Transition, ...]:
+    status = store.read(lambda reads: reads.status("db-1"))
+    assert status is not None
+    return status.transitions
+
+
+def test_a_move_writes_what_changed_and_its_line(store: Store) -> None:
+    begin(store)
+    before = store.run(lambda ledger: ledger.lock_incident("i"))
+    after = replace(before, state=IncidentState.ACKNOWLEDGED, acknowledged_at=LATER, acknowledged_by="ada")
+    moved = store.run(lambda ledger: ledger.move(before, after, event="acknowledged", at=LATER, detail={"by": "ada"}))
+    assert moved == replace(after, version=2)
+    assert store.run(lambda ledger: ledger.incident("i")) == moved
+    assert _log(store)[-1] == Transition(
+        machine="incident",
+        row_id="i",
+        version=2,
+        event="acknowledged",
+        source="OPEN",
+        target="ACKNOWLEDGED",
+        at=LATER,
+        detail={"by": "ada"},
+    )
+
+
+def test_births_are_lines_without_a_source(store: Store) -> None:
+    begin(store, a_page(1), a_page(2))
+    assert [(line.machine, line.row_id, line.version, line.source, line.target) for line in _log(store)] == [
+        ("incident", "i", 1, "", "OPEN"),
+        ("escalation", "e", 1, "", "ACTIVE"),
+        ("notification", "n1", 1, "", "QUEUED"),
+        ("notification", "n2", 1, "", "QUEUED"),
+    ]
+
+
+def test_a_reflexive_move_has_a_line_too(store: Store) -> None:
+    begin(store)
+
+    def open_tier(ledger: Ledger) -> None:
+        before = ledger.lock_escalation("e")
+        ledger.move(before, replace(before, tier=2), event="tier_opened", at=LATER, detail={"tier": "2"})
+
+    store.run(open_tier)
+    line = _log(store)[-1]
+    assert (line.source, line.target, line.version) == (EscalationState.ACTIVE, EscalationState.ACTIVE, 2)
+
+
+def test_a_save_counts_the_version_and_writes_no_line(store: Store) -> None:
+    begin(store)
+    lines = _log(store)
+    before = store.run(lambda ledger: ledger.lock_escalation("e"))
+    saved = store.run(lambda ledger: ledger.save(before, replace(before, look_at=LATER)))
+    assert saved == store.run(lambda ledger: ledger.lock_escalation("e")) == replace(before, look_at=LATER, version=2)
+    assert _log(store) == lines
+
+
+@pytest.mark.parametrize("change", [{"version": 2}, {"state": NotificationState.SENT, "due_at": None}])
+def test_a_row_that_somebody_else_moved_is_stale(store: Store, change: dict[str, object]) -> None:
+    begin(store, a_page())
+
+    def use_case(ledger: Ledger) -> None:
+        read = ledger.lock_notification("n1")
+        other = replace(read, **change)  # type: ignore[arg-type]
+        with pytest.raises(StaleRow) as caught:
+            ledger.move(other, replace(other, reason="x"), event="recorded", at=NOW)
+        assert (caught.value.table, caught.value.row_id) == ("notification", "n1")
+
+    store.run(use_case)
+    assert len(_log(store)) == 3
+
+
+def test_what_others_wrote_into_untouched_columns_stays(store: Store) -> None:
+    begin(store, a_page())
+
+    def use_case(ledger: Ledger) -> NotificationFacts:
+        before = ledger.lock_notification("n1")
+        ledger.ring_due(now=NOW, again_after=timedelta(0), limit=1)
+        return ledger.save(before, replace(before, held_since=NOW))
+
+    store.run(use_case)
+    assert store.run(lambda ledger: ledger.lock_notification("n1")).rung_at == NOW
+
+
+def test_a_new_due_time_clears_the_mark_of_the_bell(store: Store) -> None:
+    begin(store, a_page(rung_at=NOW), a_page(2, rung_at=NOW))
+
+    def use_case(ledger: Ledger) -> tuple[NotificationFacts, NotificationFacts]:
+        first, second = ledger.lock_notifications(["e"])
+        return (
+            ledger.save(first, replace(first, due_at=LATER)),
+            ledger.save(second, replace(second, due_at=LATER, rung_at=LATER)),
+        )
+
+    stored = store.run(use_case)
+    assert [each.rung_at for each in stored] == [None, LATER]
+    assert store.run(lambda ledger: ledger.lock_notifications(["e"])) == stored
+
+
+def test_an_attempt_is_saved_once_by_the_holder_of_its_token(store: Store) -> None:
+    begin(store, a_page())
+
+    def use_case(ledger: Ledger) -> None:
+        begun = claim(ledger, ledger.lock_notification("n1"))
+        recorded = replace(begun, state=AttemptState.RECORDED, word=Word.ACCEPTED, provider_ref="SM1")
+        with pytest.raises(StaleRow):
+            ledger.save_attempt(replace(begun, token="another"), recorded)
+        ledger.save_attempt(begun, begun)
+        ledger.save_attempt(begun, recorded)
+        with pytest.raises(StaleRow):
+            ledger.save_attempt(begun, recorded)
+        ledger.save_attempt(recorded, replace(recorded, word=Word.DELIVERED))
+
+    store.run(use_case)
+    assert store.run(lambda ledger: ledger.lock_notification("n1")).attempts[0].word is Word.DELIVERED
+
+
+def test_a_tier_has_a_channel_once(store: Store) -> None:
+    begin(store, a_page(1))
+    again = a_page(9, tier=1)
+    stored = store.run(lambda ledger: ledger.add_notifications([again, a_page(2)], event="queued"))
+    assert ids(stored) == ["n2"]
+    assert ids(store.run(lambda ledger: ledger.lock_notifications(["e"]))) == ["n1", "n2"]
+    assert [line.row_id for line in _log(store)] == ["i", "e", "n1", "n2"]
+
+
+def test_many_notifications_are_stored_at_once(store: Store) -> None:
+    begin(store, *(a_page(number) for number in range(1, 1202)))
+    assert len(store.run(lambda ledger: ledger.lock_notifications(["e"]))) == 1201
+
+
+def test_no_escalations_have_no_notifications(store: Store) -> None:
+    assert store.run(lambda ledger: ledger.lock_notifications([])) == ()
+
+
+def test_rounds_are_numbered_per_recipient(store: Store) -> None:
+    begin(store)
+    assert store.run(lambda ledger: (ledger.last_round("i", "ada"), ledger.last_round("i", "grace"))) == (1, 0)
+
+
+def test_only_current_escalations_are_locked(store: Store) -> None:
+    begin(store)
+
+    def replace_round(ledger: Ledger) -> None:
+        (old,) = ledger.lock_escalations("i")
+        ledger.save(old, replace(old, is_current=False))
+        ledger.add_escalation(replace(old, id="e2", round=2), event="born", detail={})
+
+    store.run(replace_round)
+    assert [each.id for each in store.run(lambda ledger: ledger.lock_escalations("i"))] == ["e2"]
+
+
+def test_a_key_names_one_unresolved_incident_and_the_newest(store: Store) -> None:
+    begin(store)
+
+    def resolve_and_open_another(ledger: Ledger) -> None:
+        old = ledger.lock_unresolved("db-1")
+        assert old is not None
+        ledger.move(old, replace(old, state=IncidentState.RESOLVED), event="resolved", at=NOW)
+        assert ledger.lock_unresolved("db-1") is None
+        newest = ledger.lock_newest("db-1")
+        assert newest is not None
+        assert newest.id == "i"
+        ledger.add_incident(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again"))
+
+    store.run(resolve_and_open_another)
+    unresolved, newest = store.run(lambda ledger: (ledger.lock_unresolved("db-1"), ledger.lock_newest("db-1")))
+    assert unresolved == newest
+    assert newest is not None
+    assert newest.id == "i2"
+    assert store.run(lambda ledger: ledger.lock_newest("unknown")) is None
+
+
+def test_a_notification_has_one_running_attempt_at_most(store: Store) -> None:
+    begin(store, a_page())
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
+    with pytest.raises(StorageError, match="notifyflow_attempt"):
+        store.run(lambda ledger: ledger.add_attempt(attempt(2, notification_id="n1")), timeout_s=0.1)

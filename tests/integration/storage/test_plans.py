@@ -1,0 +1,100 @@
+"""Claiming, sweeping and looking up walk an index: the databases themselves say so, for the very statements that run."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import peewee
+import pytest
+from peewee import Database
+
+from notifyflow.storage.dialects import dialect_for, execute
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.reads import Reads
+from notifyflow.storage.store import Store
+from tests.facts import NOW
+from tests.integration.storage.samples import a_page, begin, claim
+
+SECOND = timedelta(seconds=1)
+INDEXED: dict[str, Callable[[Ledger], object]] = {
+    "take_due": lambda ledger: ledger.take_due("email", ["n1"], now=NOW, limit=10),
+    "ring_due": lambda ledger: ledger.ring_due(now=NOW, again_after=SECOND, limit=10),
+    "expired_leases": lambda ledger: ledger.expired_leases(now=NOW, limit=10),
+    "escalations_to_look_at": lambda ledger: ledger.escalations_to_look_at(now=NOW, limit=10),
+    "rounds_due": lambda ledger: ledger.rounds_due(now=NOW, limit=10),
+    "next_wake_at": lambda ledger: ledger.next_wake_at(),
+    "home": lambda ledger: ledger.home("a"),
+    "home_by_reference": lambda ledger: ledger.home_by_reference("p", "r"),
+    "lock_unresolved": lambda ledger: ledger.lock_unresolved("k"),
+    "lock_newest": lambda ledger: ledger.lock_newest("k"),
+    "lock_escalations": lambda ledger: ledger.lock_escalations("i"),
+    "lock_notifications": lambda ledger: ledger.lock_notifications(["e", "f"]),
+    "last_round": lambda ledger: ledger.last_round("i", "ada"),
+    "waiting_receipts": lambda ledger: ledger.waiting_receipts("p", "r"),
+    "stale_receipts": lambda ledger: ledger.stale_receipts(before=NOW, limit=10),
+    "lock_operations": lambda ledger: ledger.lock_operations(),
+    "count_uncounted": lambda ledger: ledger.count_uncounted("i"),
+}
+INDEXED_READS: dict[str, Callable[[Reads], object]] = {
+    "status": lambda reads: reads.status("db-1"),
+    "is_settled": lambda reads: reads.is_settled("db-1"),
+    "pending_count": lambda reads: reads.pending_count(due_by=NOW),
+    "incidents": lambda reads: reads.incidents(10),
+}
+
+
+class _Explained:
+    """A connection that explains every query before it runs it."""
+
+    def __init__(self, db: Database) -> None:
+        self.plans: list[str] = []
+        self._db = db
+        self._run = db.execute_sql
+        db.execute_sql = self._explain  # type: ignore[method-assign]
+
+    def _explain(self, sql: str, params: Any = None) -> Any:
+        if sql.startswith("SELECT"):
+            word = "EXPLAIN QUERY PLAN " if isinstance(self._db, peewee.SqliteDatabase) else "EXPLAIN "
+            self.plans.append(sql + "\n" + "\n".join(str(row[-1]) for row in self._run(word + sql, params).fetchall()))
+        return self._run(sql, params)
+
+
+@pytest.fixture
+def explained(store: Store, database_url: str) -> Iterator[_Explained]:
+    begin(store, *(a_page(number) for number in range(1, 4)))
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
+    db = dialect_for(database_url).connect(timeout_s=5)
+    if not store.is_embedded:
+        execute(db, "SET enable_seqscan = off")  # tables of three rows are read faster whole
+    yield _Explained(db)
+    db.close()
+
+
+def _assert_indexed(explained: _Explained) -> None:
+    assert explained.plans
+    for plan in explained.plans:
+        assert "SCAN notifyflow" not in plan.replace("SCAN notifyflow_incident AS t1 USING INDEX", ""), plan
+        assert "SCAN t" not in plan or "USING" in plan, plan
+        assert "Seq Scan" not in plan, plan
+
+
+@pytest.mark.parametrize("search", INDEXED)
+def test_the_ledger_searches_by_an_index(explained: _Explained, search: str) -> None:
+    INDEXED[search](Ledger(explained._db))
+    _assert_indexed(explained)
+
+
+@pytest.mark.parametrize("read", INDEXED_READS)
+def test_reads_search_by_an_index(explained: _Explained, read: str) -> None:
+    INDEXED_READS[read](Reads(explained._db))
+    _assert_indexed(explained)
+
+
+@pytest.mark.parametrize("search", ["take_due", "ring_due"])
+def test_the_most_urgent_are_found_without_sorting_the_backlog(explained: _Explained, search: str) -> None:
+    INDEXED[search](Ledger(explained._db))
+    by_index = [plan for plan in explained.plans if "notifyflow_attempt" not in plan and '"id" IN' not in plan]
+    assert by_index
+    for plan in by_index:
+        assert "TEMP B-TREE" not in plan, plan
+        assert "Sort" not in plan, plan

@@ -1,0 +1,211 @@
+"""Work is found in the right order, once, by whoever looks first."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from threading import Barrier
+
+import pytest
+
+from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Severity
+from notifyflow.storage.ledger import Due, Home, Ledger
+from notifyflow.storage.store import Store
+from tests.facts import LEASE, NOW
+from tests.integration.storage.samples import LATER, a_page, begin, claim, ids
+
+SECOND = timedelta(seconds=1)
+AGAIN_AFTER = timedelta(seconds=30)
+
+
+def _take(store: Store, *wish: str, limit: int = 10, now: datetime = NOW) -> list[str]:
+    return ids(store.run(lambda ledger: ledger.take_due("email", wish, now=now, limit=limit)))
+
+
+def _ring(store: Store, *, limit: int = 10, now: datetime = NOW) -> list[str]:
+    return [
+        due.notification_id for due in store.run(lambda ledger: ledger.ring_due(now=now, again_after=AGAIN_AFTER, limit=limit))
+    ]
+
+
+def test_a_claim_takes_urgent_ones_first_then_those_asked_for_then_the_oldest(store: Store) -> None:
+    begin(
+        store,
+        a_page(1, due_at=NOW - 3 * SECOND),
+        a_page(2, due_at=NOW - 9 * SECOND),
+        a_page(3, due_at=NOW - 1 * SECOND),
+        a_page(4, due_at=NOW - 2 * SECOND, urgent=True),
+        a_page(5, due_at=NOW - 5 * SECOND, urgent=True),
+        a_page(6, due_at=NOW + SECOND),
+        a_page(7, "sms"),
+    )
+    assert _take(store, "n3", "n4", "n6", "n7", "unknown") == ["n5", "n4", "n3", "n2", "n1"]
+    assert _take(store, "n3", limit=3) == ["n5", "n4", "n3"]
+    assert _take(store, limit=1) == ["n5"]
+    assert _take(store, now=NOW - 10 * SECOND) == []
+
+
+def test_a_claim_brings_the_attempts(store: Store) -> None:
+    begin(store, a_page())
+
+    def release(ledger: Ledger) -> None:
+        begun = claim(ledger, ledger.lock_notification("n1"))
+        ledger.save_attempt(begun, replace(begun, state=AttemptState.NOT_SENT))
+        row = ledger.lock_notification("n1")
+        ledger.move(row, replace(row, state=NotificationState.QUEUED, due_at=NOW), event="released", at=NOW)
+
+    store.run(release)
+    (taken,) = store.run(lambda ledger: ledger.take_due("email", (), now=NOW, limit=1))
+    assert [each.id for each in taken.attempts] == ["n1-a1"]
+
+
+def test_workers_that_claim_at_once_share_the_work_without_a_gap(store: Store) -> None:
+    workers, each = 6, 5
+    begin(store, *(a_page(number) for number in range(1, workers * each + 1)))
+    start = Barrier(workers)
+
+    def work(_: int) -> list[str]:
+        start.wait()
+
+        def use_case(ledger: Ledger) -> list[str]:
+            rows = ledger.take_due("email", ("n1",), now=NOW, limit=each)
+            for row in rows:
+                claim(ledger, row)
+            return ids(rows)
+
+        return store.run(use_case, timeout_s=30)
+
+    with ThreadPoolExecutor(workers) as pool:
+        taken = [taken for batch in pool.map(work, range(workers)) for taken in batch]
+    assert sorted(taken) == sorted(f"n{number}" for number in range(1, workers * each + 1))
+
+
+def test_what_is_due_is_rung_for_once_urgent_ones_first(store: Store) -> None:
+    begin(store, a_page(1), a_page(2, urgent=True), a_page(3, due_at=LATER), a_page(4, rung_at=NOW - SECOND))
+    assert _ring(store) == ["n2", "n1"]
+    assert _ring(store) == []
+    assert _ring(store, now=LATER) == ["n2", "n3", "n4", "n1"]
+
+
+def test_what_stays_due_is_rung_for_again(store: Store) -> None:
+    begin(store, a_page(1), a_page(2))
+    assert sorted(_ring(store)) == ["n1", "n2"]
+    assert _ring(store, now=NOW + AGAIN_AFTER - SECOND) == []
+    assert sorted(_ring(store, now=NOW + AGAIN_AFTER)) == ["n1", "n2"]
+
+
+def test_a_ring_says_channel_and_severity(store: Store) -> None:
+    begin(store, a_page(1, urgent=True))
+    (due,) = store.run(lambda ledger: ledger.ring_due(now=NOW, again_after=AGAIN_AFTER, limit=10))
+    assert due == Due(notification_id="n1", channel="email", severity=Severity.CRITICAL)
+
+
+def test_rings_are_limited_with_the_urgent_ones_in_front(store: Store) -> None:
+    begin(store, a_page(1, due_at=NOW - SECOND), a_page(2), a_page(3, urgent=True))
+    assert _ring(store, limit=2) == ["n3", "n1"]
+    assert _ring(store, limit=2) == ["n2"]
+
+
+def test_an_urgent_one_is_rung_for_again_before_others_for_the_first_time(store: Store) -> None:
+    begin(store, a_page(1, urgent=True, rung_at=NOW - AGAIN_AFTER), a_page(2))
+    assert _ring(store, limit=1) == ["n1"]
+
+
+def test_a_ring_that_nobody_heard_is_taken_back(store: Store) -> None:
+    begin(store, a_page(1), a_page(2))
+    _ring(store)
+    store.run(lambda ledger: ledger.unring(["n2"]))
+    assert _ring(store) == ["n2"]
+
+
+def test_sweepers_that_ring_at_once_ring_once(store: Store) -> None:
+    begin(store, *(a_page(number) for number in range(1, 41)))
+    start = Barrier(4)
+
+    def sweep(_: int) -> list[str]:
+        start.wait()
+        return _ring(store, limit=40)
+
+    with ThreadPoolExecutor(4) as pool:
+        rung = [each for batch in pool.map(sweep, range(4)) for each in batch]
+    assert len(rung) == len(set(rung))
+    assert set(rung) | set(_ring(store, limit=40)) == {f"n{number}" for number in range(1, 41)}
+
+
+def test_leases_that_are_over_are_found(store: Store) -> None:
+    begin(store, a_page(1), a_page(2))
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), lease_until=NOW + 2 * LEASE))
+    home = Home(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1")
+    assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE, limit=10)) == (home,)
+    assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE - SECOND, limit=10)) == ()
+    assert len(store.run(lambda ledger: ledger.expired_leases(now=NOW + 2 * LEASE, limit=10))) == 2
+    assert len(store.run(lambda ledger: ledger.expired_leases(now=NOW + 2 * LEASE, limit=1))) == 1
+
+
+def test_escalations_are_looked_at_when_their_time_has_come(store: Store) -> None:
+    for number, (look_at, is_current) in enumerate(((LATER, True), (NOW, True), (None, True), (NOW, False)), start=1):
+        begin(store, number=number)
+
+        def look(ledger: Ledger, number: int = number, look_at: datetime | None = look_at, is_current: bool = is_current) -> None:
+            before = ledger.lock_escalation("e" if number == 1 else f"e{number}")
+            ledger.save(before, replace(before, look_at=look_at, is_current=is_current))
+
+        store.run(look)
+    assert store.run(lambda ledger: ledger.escalations_to_look_at(now=NOW, limit=10)) == (("i2", "e2"),)
+    assert store.run(lambda ledger: ledger.escalations_to_look_at(now=LATER, limit=10)) == (("i2", "e2"), ("i", "e"))
+    assert store.run(lambda ledger: ledger.escalations_to_look_at(now=LATER, limit=1)) == (("i2", "e2"),)
+
+
+def test_rounds_are_due_while_the_incident_is_not_resolved(store: Store) -> None:
+    for number, state in enumerate((IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.RESOLVED), start=1):
+        begin(store, number=number)
+
+        def set_round(ledger: Ledger, number: int = number, state: IncidentState = state) -> None:
+            before = ledger.lock_incident("i" if number == 1 else f"i{number}")
+            ledger.save(before, replace(before, state=state, round_at=NOW + number * SECOND))
+
+        store.run(set_round)
+    assert store.run(lambda ledger: ledger.rounds_due(now=LATER, limit=10)) == ("i", "i2")
+    assert store.run(lambda ledger: ledger.rounds_due(now=NOW + SECOND, limit=10)) == ("i",)
+
+
+def test_the_sweeper_wakes_for_the_earliest_of_all_timers(store: Store) -> None:
+    def wake() -> datetime | None:
+        return store.run(lambda ledger: ledger.next_wake_at())
+
+    assert wake() is None
+    begin(store, a_page(1, due_at=NOW + 9 * SECOND), a_page(2, due_at=NOW, rung_at=NOW))
+    assert wake() == NOW + 9 * SECOND
+
+    def set_round(ledger: Ledger) -> None:
+        before = ledger.lock_incident("i")
+        ledger.save(before, replace(before, round_at=NOW + 8 * SECOND))
+
+    store.run(set_round)
+    assert wake() == NOW + 8 * SECOND
+
+    def set_look(ledger: Ledger) -> None:
+        before = ledger.lock_escalation("e")
+        ledger.save(before, replace(before, look_at=NOW + 7 * SECOND))
+
+    store.run(set_look)
+    assert wake() == NOW + 7 * SECOND
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), lease_until=NOW + 6 * SECOND))
+    assert wake() == NOW + 6 * SECOND
+
+
+def test_an_attempt_is_found_by_our_id_and_by_the_providers(store: Store) -> None:
+    begin(store, a_page())
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider="twilio", provider_ref="SM1"))
+    home = Home(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1")
+    assert store.run(lambda ledger: ledger.home("n1-a1")) == home
+    assert store.run(lambda ledger: ledger.home_by_reference("twilio", "SM1")) == home
+    assert store.run(lambda ledger: ledger.home("unknown")) is None
+
+
+@pytest.mark.parametrize(("provider", "reference"), [("twilio", ""), ("twilio", "SM2"), ("ses", "SM1")])
+def test_another_providers_id_finds_nothing(store: Store, provider: str, reference: str) -> None:
+    begin(store, a_page(1), a_page(2))
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider="twilio", provider_ref="SM1"))
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), provider="twilio"))
+    assert store.run(lambda ledger: ledger.home_by_reference(provider, reference)) is None
