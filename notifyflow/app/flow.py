@@ -348,14 +348,14 @@ class NotifyFlow:
         until = time.monotonic() + self._settings.drain_s
         horizon = self._tools.clock.now() + timedelta(seconds=self._settings.drain_s)
         try:
-            while time.monotonic() < until and self._store.read(lambda reads: reads.unfinished_count(due_by=horizon)):
+            while time.monotonic() < until and self._store.read(lambda reads: reads.pending_count(due_by=horizon)):
                 time.sleep(_LOOK_EVERY_S)
         except StorageUnavailable:
             return
 
     def _say_what_is_left(self) -> None:
         try:
-            left = self._store.read(lambda reads: reads.unfinished_count())
+            left = self._store.read(lambda reads: reads.pending_count())
         except StorageUnavailable:
             return
         if left:
