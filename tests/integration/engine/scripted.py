@@ -1,0 +1,55 @@
+"""A channel of a third party that does what a test tells it to; its provider keeps what it was handed."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.settings import Settings
+
+
+class ScriptedProvider(Provider):
+    """Answers each letter with the next of its script, and accepts when that is over."""
+
+    name = "scripted"
+
+    def __init__(self, script: Iterable[Exception | Callable[[Letter], None]] = ()) -> None:
+        self.script = deque(script)
+        self.letters: list[Letter] = []
+        self._lock = threading.Lock()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    def send(self, letter: Letter) -> Accepted:
+        with self._lock:
+            self.letters.append(letter)
+            step = self.script.popleft() if self.script else None
+        if isinstance(step, Exception):
+            raise step
+        if step is not None:
+            step(letter)
+        return Accepted(provider_ref=letter.attempt_id)
+
+
+class ScriptedChannel(Channel):
+    """Carries anything to any address that is not empty."""
+
+    name = "email"
+    faults = ()
+
+    def __init__(self, *providers: ScriptedProvider) -> None:
+        self.providers = providers
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "ScriptedChannel":
+        raise NotImplementedError
+
+    def check_address(self, address: str) -> str:
+        return address
+
+
+def channels(provider: ScriptedProvider) -> dict[str, Channel]:
+    """Make the six channels; email has the provider, the others have none."""
+    return {name: ScriptedChannel() for name in ("slack", "teams", "push", "sms", "voice")} | {"email": ScriptedChannel(provider)}

@@ -1,0 +1,296 @@
+"""One ring answered: claim, send, record, over a real database and a channel that does as it is told."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+import pytest
+from structlog.testing import capture_logs
+
+from notifyflow.core.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.model import AttemptState, NotificationState, Severity, Word
+from notifyflow.core.policy import DEFAULT
+from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.reporter import Reporter
+from notifyflow.errors import (
+    BrokerUnavailable,
+    InvalidTemplate,
+    PermanentProviderError,
+    RefusedUsError,
+    StorageUnavailable,
+    TemporaryProviderError,
+    UnknownOutcomeError,
+)
+from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.sweep import sweep
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.builders import CountingIds, HandClock, a_recipient, an_incident
+from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
+
+T = TypeVar("T")
+LEASE = timedelta(seconds=60)
+SEND_BUDGET = timedelta(seconds=13)
+
+
+class NotedBell:
+    """Notes what is rung for; or is away."""
+
+    def __init__(self) -> None:
+        self.rung: list[tuple[str, Severity, tuple[str, ...]]] = []
+        self.is_away = False
+
+    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+        if self.is_away:
+            raise BrokerUnavailable
+        self.rung.append((channel, severity, tuple(notification_ids)))
+
+
+class FlakyStore:
+    """A store that is away for as many transactions as it is told."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.failures = 0
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        if self.failures > 0:
+            self.failures -= 1
+            raise StorageUnavailable(timeout_s)
+        return self.store.run(use_case, timeout_s=timeout_s)
+
+
+class Scene:
+    """A deliverer over a store, with one channel, email."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.flaky = FlakyStore(store)
+        self.clock = HandClock()
+        self.provider = ScriptedProvider()
+        self.bell = NotedBell()
+        self.tools = Tools(
+            transactions=self.flaky,
+            clock=self.clock,
+            ids=CountingIds(),
+            channels=frozenset({"email", "slack"}),
+            check_address=lambda _channel, address: address,
+            lease=LEASE,
+        )
+        channels = {"email": ScriptedChannel(self.provider), "slack": ScriptedChannel()}
+        reporter = Reporter(self.bell, self.flaky)
+        self.deliverer = Deliverer(self.tools, channels, reporter, send_budget=SEND_BUDGET, places=10)
+
+    def notify(self, *who: str, key: str = "db-1", channel: str = "email", severity: Severity = Severity.ERROR) -> list[str]:
+        people = [a_recipient(each, channel) for each in who]
+        accepted = notify(self.tools, an_incident(key, severity=severity), people, policy=DEFAULT)
+        return [due.notification_id for due in accepted.consequences.due]
+
+    def rows(self, key: str = "db-1") -> tuple[NotificationFacts, ...]:
+        status = self.store.read(lambda reads: reads.status(key))
+        assert status is not None
+        return tuple(row for escalation in status.escalations for row in escalation.notifications)
+
+    def attempt(self) -> AttemptFacts:
+        (row,) = self.rows()
+        return row.attempts[-1]
+
+    def states(self, key: str = "db-1") -> list[NotificationState]:
+        return [row.state for row in self.rows(key)]
+
+
+@pytest.fixture
+def scene(store: Store) -> Scene:
+    return Scene(store)
+
+
+def test_what_was_rung_for_is_sent_and_recorded(scene: Scene) -> None:
+    scene.deliverer.deliver("email", scene.notify("ada"))
+    (letter,) = scene.provider.letters
+    assert letter.address == "ada@email"
+    assert letter.content.title == "orders db is down"
+    assert scene.states() == [NotificationState.SENT]
+    assert scene.attempt().id == letter.attempt_id
+    assert scene.attempt().provider_ref == letter.attempt_id
+
+
+@pytest.mark.parametrize(
+    ("raised", "word", "state"),
+    [
+        (TemporaryProviderError("busy", code="503", retry_after_s=7), Word.TEMPORARY, NotificationState.QUEUED),
+        (PermanentProviderError("no such address", code="404"), Word.PERMANENT, NotificationState.FAILED),
+        (RefusedUsError("bad credentials", code="401"), Word.TEMPORARY, NotificationState.QUEUED),
+        (UnknownOutcomeError("no answer"), Word.IN_DOUBT, NotificationState.QUEUED),
+        (InvalidTemplate(()), Word.TEMPORARY, NotificationState.QUEUED),
+        (ZeroDivisionError("a plug-in's bug about ada@email"), Word.IN_DOUBT, NotificationState.QUEUED),
+    ],
+)
+def test_each_way_to_fail_is_recorded_as_what_it_means(
+    scene: Scene, raised: Exception, word: Word, state: NotificationState
+) -> None:
+    scene.provider.script.append(raised)
+    with capture_logs() as lines:
+        scene.deliverer.deliver("email", scene.notify("ada"))
+    assert scene.attempt().word is word
+    assert scene.states() == [state]
+    assert scene.attempt().is_our_fault == isinstance(raised, RefusedUsError | InvalidTemplate)
+    assert scene.attempt().retry_after_s == getattr(raised, "retry_after_s", None)
+    assert scene.attempt().is_doubted == (word is Word.IN_DOUBT)
+    assert "ada@email" not in str(lines)
+
+
+def test_the_attempt_is_committed_before_the_provider_is_called(scene: Scene) -> None:
+    seen: list[AttemptFacts] = []
+    scene.provider.script.append(lambda _letter: seen.append(scene.attempt()))
+    scene.deliverer.deliver("email", scene.notify("ada"))
+    (attempt,) = seen
+    assert attempt.state is AttemptState.RUNNING
+    assert attempt.id == scene.provider.letters[0].attempt_id
+
+
+def test_one_ring_makes_as_many_attempts_as_it_named_and_the_critical_ones_first(scene: Scene) -> None:
+    ids = scene.notify("ada", "bob", "cyd", key="calm")
+    scene.notify("eve", key="urgent", severity=Severity.CRITICAL)
+    scene.deliverer.deliver("email", ids)
+    assert len(scene.provider.letters) == 3
+    assert scene.states("urgent") == [NotificationState.SENT]
+    assert sorted(scene.states("calm")) == ["QUEUED", "SENT", "SENT"]
+
+
+def test_one_is_claimed_while_the_latency_is_unknown_and_as_many_as_fit_afterwards(scene: Scene) -> None:
+    running: list[int] = []
+
+    def send(_letter: object) -> None:
+        running.append(sum(state is NotificationState.SENDING for state in scene.states()))
+        scene.clock.pass_time(timedelta(seconds=1))
+
+    scene.provider.script.extend([send] * 8)
+    scene.deliverer.deliver("email", scene.notify("a", "b", "c", "d", "e", "f", "g", "h"))
+    assert running == [1, 5, 4, 3, 2, 1, 2, 1]
+
+
+def test_a_lease_that_would_not_outlive_the_send_is_given_back(scene: Scene) -> None:
+    def dawdle(_letter: object) -> None:
+        scene.clock.pass_time(LEASE - SEND_BUDGET + timedelta(seconds=1))
+
+    scene.deliverer.deliver("email", scene.notify("ada", key="before"))
+    scene.provider.script.append(dawdle)
+    ids = scene.notify("bob", "cyd")
+    scene.deliverer.deliver("email", ids)
+    by_state = {row.state: row for row in scene.rows()}
+    assert by_state.keys() == {NotificationState.SENT, NotificationState.QUEUED}
+    released = by_state[NotificationState.QUEUED]
+    assert [attempt.state for attempt in released.attempts] == [AttemptState.NOT_SENT]
+    assert len(scene.provider.letters) == 2
+    assert scene.bell.rung == [("email", Severity.ERROR, (released.id,))]
+
+
+def test_after_stop_what_runs_is_recorded_and_what_is_claimed_is_released(scene: Scene) -> None:
+    scene.deliverer.deliver("email", scene.notify("ada", key="before"))
+    scene.provider.script.append(lambda _letter: scene.deliverer.stop())
+    scene.deliverer.deliver("email", scene.notify("bob", "cyd", "dan"))
+    assert sorted(scene.states()) == ["QUEUED", "QUEUED", "SENT"]
+    assert {attempt.state for row in scene.rows() for attempt in row.attempts} == {AttemptState.RECORDED, AttemptState.NOT_SENT}
+    assert all(row.due_at == scene.clock.now() for row in scene.rows() if row.state is NotificationState.QUEUED)
+    scene.deliverer.deliver("email", scene.notify("eve", key="after"))
+    assert scene.states("after") == [NotificationState.QUEUED]
+
+
+def test_who_lost_the_lease_records_nothing(scene: Scene) -> None:
+    def oversleep(_letter: object) -> None:
+        scene.clock.pass_time(LEASE + timedelta(seconds=1))
+        sweep(scene.tools)
+
+    scene.provider.script.append(oversleep)
+    with capture_logs() as lines:
+        scene.deliverer.deliver("email", scene.notify("ada")[:1])
+    assert "engine.attempt_fenced" in [line["event"] for line in lines]
+    assert scene.attempt().is_doubted
+
+
+def test_recording_is_tried_again_while_the_lease_lasts(scene: Scene) -> None:
+    def fail_three(_letter: object) -> None:
+        scene.flaky.failures = 3
+
+    scene.provider.script.append(fail_three)
+    scene.deliverer.deliver("email", scene.notify("ada"))
+    assert scene.states() == [NotificationState.SENT]
+
+
+def test_what_cannot_be_recorded_within_its_lease_is_left_to_the_sweeper(scene: Scene) -> None:
+    def end_lease(_letter: object) -> None:
+        scene.flaky.failures = 1
+        scene.clock.pass_time(LEASE + timedelta(seconds=1))
+
+    scene.provider.script.append(end_lease)
+    with capture_logs() as lines:
+        scene.deliverer.deliver("email", scene.notify("ada"))
+    assert "engine.attempt_unrecorded" in [line["event"] for line in lines]
+    assert scene.states() == [NotificationState.SENDING]
+    sweep(scene.tools)
+    assert scene.states() == [NotificationState.QUEUED]
+    assert scene.attempt().is_doubted
+
+
+def test_what_cannot_be_released_is_left_to_the_sweeper(scene: Scene) -> None:
+    scene.deliverer.deliver("email", scene.notify("ada", key="before"))
+
+    def stop(_letter: object) -> None:
+        scene.deliverer.stop()
+
+    scene.provider.script.append(stop)
+    scene.notify("bob", "cyd")
+    original = scene.flaky.run
+
+    with capture_logs() as lines:
+        calls = 0
+
+        def run(use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+            nonlocal calls
+            calls += 1
+            if calls == 3:  # claim, record, release
+                raise StorageUnavailable(timeout_s)
+            return original(use_case, timeout_s=timeout_s)
+
+        scene.flaky.run = run  # type: ignore[method-assign]
+        scene.deliverer.deliver("email", ["x", "y"])
+    assert "engine.release_failed" in [line["event"] for line in lines]
+    assert sorted(scene.states()) == ["SENDING", "SENT"]
+
+
+@pytest.mark.parametrize("channel", ["slack", "fax"])
+def test_what_nobody_can_carry_fails_at_the_claim_all_that_was_rung_for(scene: Scene, channel: str) -> None:
+    ids = scene.notify("ada", "bob", "cyd", channel="slack")
+    scene.deliverer.deliver("slack", ids)
+    assert scene.states() == [NotificationState.FAILED] * 3
+    scene.deliverer.deliver(channel, ids)
+
+
+def test_a_bell_that_is_away_leaves_the_rows_to_the_next_sweep(scene: Scene) -> None:
+    scene.bell.is_away = True
+    reporter = Reporter(scene.bell, scene.flaky)
+    accepted = notify(scene.tools, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
+    assert sweep(scene.tools).due == ()
+    assert reporter.report(accepted.consequences) == accepted.consequences.due
+    assert [due.notification_id for due in sweep(scene.tools).due] == [row.id for row in scene.rows()]
+
+
+def test_a_bell_and_a_database_that_are_both_away_raise_nothing(scene: Scene) -> None:
+    accepted = notify(scene.tools, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
+    scene.bell.is_away = True
+    scene.flaky.failures = 1
+    assert Reporter(scene.bell, scene.flaky).report(accepted.consequences) == accepted.consequences.due
+
+
+def test_rings_are_shared_out_and_the_urgent_ones_go_first(scene: Scene) -> None:
+    people = [a_recipient(f"p{number}", "email", "slack") for number in range(9)]
+    calm = notify(scene.tools, an_incident("calm"), people, policy=DEFAULT).consequences
+    urgent = notify(scene.tools, an_incident("urgent", severity=Severity.CRITICAL), people, policy=DEFAULT).consequences
+    Reporter(scene.bell, scene.flaky).report(calm + urgent)
+    assert [(channel, severity, len(ids)) for channel, severity, ids in scene.bell.rung] == [
+        (channel, severity, count)
+        for severity in (Severity.CRITICAL, Severity.ERROR)
+        for channel in ("email", "slack")
+        for count in (8, 1)
+    ]

@@ -1,0 +1,254 @@
+"""Everything inside one process, on memory://."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState
+from notifyflow.core.policy import DEFAULT, Policy, Retries, Schedule, Tier
+from notifyflow.errors import InvalidPolicy, NotFound, PermanentProviderError, TemporaryProviderError
+from tests.integration.engine.scripted import ScriptedProvider, channels
+
+DEADLINE_S = 30
+INCIDENT = Incident(key="db-1", title="orders db is down")
+ADA = Recipient(id="ada", email="ada@example.com")
+
+
+@pytest.fixture
+def provider() -> ScriptedProvider:
+    return ScriptedProvider()
+
+
+@pytest.fixture
+def open_flow(sqlite_url: str, provider: ScriptedProvider) -> Iterator[Callable[..., NotifyFlow]]:
+    flows: list[NotifyFlow] = []
+
+    def open_(**settings: float) -> NotifyFlow:
+        everything = {"database_url": SecretStr(sqlite_url), "drain_s": DEADLINE_S, **settings}
+        flow = NotifyFlow(Settings(**everything), channels=channels(provider))  # type: ignore[arg-type]
+        flows.append(flow)
+        return flow
+
+    yield open_
+    for flow in flows:
+        flow.close()
+
+
+def states(flow: NotifyFlow, key: str = "db-1") -> list[NotificationState]:
+    status = flow.status(key)
+    assert status is not None
+    return [row.state for escalation in status.escalations for row in escalation.notifications]
+
+
+def test_a_notification_is_delivered_without_any_server(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+    flow = open_flow()
+    notified = flow.notify(INCIDENT, [ADA])
+    assert notified.is_new
+    assert flow.wait("db-1", timeout_s=DEADLINE_S)
+    assert [letter.address for letter in provider.letters] == ["ada@example.com"]
+    assert states(flow) == [NotificationState.SENT]
+
+
+def test_leaving_gives_what_is_due_time_to_leave(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+    with open_flow() as flow:
+        flow.notify(INCIDENT, [Recipient(id=f"p{number}", email=f"p{number}@example.com") for number in range(30)])
+    assert len(provider.letters) == 30
+
+
+def test_leaving_does_not_wait_for_a_retry_that_is_far_off_but_says_that_it_is_left(
+    open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider
+) -> None:
+    provider.script.extend([TemporaryProviderError("busy")] * 5)
+    flow = open_flow(drain_s=0.5)
+    flow.notify(INCIDENT, [ADA])
+    with capture_logs() as lines:
+        flow.close()
+    assert {"event": "app.left_for_next_start", "notifications": 1, "log_level": "warning"} in lines
+
+
+def test_the_next_start_takes_up_what_the_last_one_left(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+    left = threading.Event()
+    provider.script.append(lambda _letter: left.wait(DEADLINE_S) and None)
+    first = open_flow(drain_s=0, concurrent_sends=1)
+    first.notify(INCIDENT, [ADA, Recipient(id="bob", email="bob@example.com")])
+    closing = threading.Thread(target=first.close)
+    closing.start()
+    left.set()
+    closing.join()
+    second = open_flow()
+    assert second.wait("db-1", timeout_s=DEADLINE_S)
+    assert sorted(letter.address for letter in provider.letters) == ["ada@example.com", "bob@example.com"]
+
+
+def test_what_was_rung_for_in_a_process_that_is_gone_is_rung_for_at_once(
+    open_flow: Callable[..., NotifyFlow], sqlite_url: str, provider: ScriptedProvider
+) -> None:
+    class Deaf:
+        def ring(self, *_: object) -> None: ...
+
+    with NotifyFlow(Settings(database_url=SecretStr(sqlite_url)), channels=channels(provider), bell=Deaf()) as gone:
+        assert not gone.is_embedded
+        gone.notify(INCIDENT, [ADA])
+    assert open_flow().wait("db-1", timeout_s=20)  # a ring is repeated after 30 s only
+
+
+def test_two_flows_share_a_file_and_none_sends_twice(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+    flows = [open_flow(), open_flow()]
+    for number, flow in enumerate(flows * 10):
+        flow.notify(Incident(key=f"k{number}", title="t"), [ADA])
+    for number in range(20):
+        assert flows[number % 2].wait(f"k{number}", timeout_s=DEADLINE_S)
+    assert len(provider.letters) == 20
+
+
+def test_a_retry_comes_when_it_is_due(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+    soon = Schedule(delays=DEFAULT.retries.critical.delays[:1], jitter=0)
+    policy = Policy(name="soon", tiers=(Tier(name="primary", channels=("email",)),), retries=Retries(normal=soon))
+    provider.script.append(TemporaryProviderError("busy"))
+    flow = open_flow()
+    flow.notify(INCIDENT, [ADA], policy=policy)
+    assert flow.wait("db-1", timeout_s=DEADLINE_S)
+    assert len(provider.letters) == 2
+
+
+def test_an_acknowledgement_takes_the_incident_once(open_flow: Callable[..., NotifyFlow]) -> None:
+    flow = open_flow()
+    flow.notify(INCIDENT, [ADA, Recipient(id="bob", email="bob@example.com")])
+    assert flow.acknowledge("db-1", by="ada")
+    assert not flow.acknowledge("db-1", by="bob")
+    status = flow.status("db-1")
+    assert status is not None
+    assert status.facts.state is IncidentState.ACKNOWLEDGED
+    assert {each.facts.state for each in status.escalations} == {EscalationState.ACKNOWLEDGED}
+
+
+def test_resolving_ends_it_and_paging_again_starts_a_round(
+    open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider
+) -> None:
+    flow = open_flow()
+    flow.notify(INCIDENT, [ADA])
+    assert flow.wait("db-1", timeout_s=DEADLINE_S)
+    flow.page_again("db-1", "ada", by="ops")
+    assert flow.wait("db-1", timeout_s=DEADLINE_S)
+    assert [letter.content.title for letter in provider.letters] == ["orders db is down"] * 2
+    assert flow.resolve("db-1", by="ops")
+    assert not flow.resolve("db-1", by="ops")
+
+
+def test_a_critical_failure_is_logged_with_ids_only(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+    provider.script.append(PermanentProviderError("no such address", code="404"))
+    flow = open_flow()
+    with capture_logs() as lines:
+        flow.notify(INCIDENT, [ADA])
+        assert flow.wait("db-1", timeout_s=DEADLINE_S)
+        flow.close()
+    events = {line["event"]: line for line in lines}
+    assert events["engine.notification_failed"]["log_level"] == "warning"
+    assert events["engine.critical_failure"]["log_level"] == "error"
+    assert "ada@example.com" not in str(lines)
+    assert "orders db" not in str(lines)
+
+
+def test_waiting_for_what_is_not_there_says_so(open_flow: Callable[..., NotifyFlow]) -> None:
+    flow = open_flow()
+    assert flow.status("nothing") is None
+    with pytest.raises(NotFound):
+        flow.wait("nothing")
+
+
+def test_waiting_ends_when_its_time_is_over(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+    provider.script.append(TemporaryProviderError("busy"))
+    flow = open_flow(drain_s=0)
+    flow.notify(INCIDENT, [ADA])
+    assert not flow.wait("db-1", timeout_s=0.2)
+
+
+def test_a_policy_that_is_unknown_or_contradicts_itself_is_refused(open_flow: Callable[..., NotifyFlow]) -> None:
+    flow = open_flow()
+    with pytest.raises(InvalidPolicy, match="Choose one of default, insistent"):
+        flow.notify(INCIDENT, [ADA], policy="defualt")
+    with pytest.raises(InvalidPolicy):
+        flow.notify(INCIDENT, [ADA], policy=Policy(name="empty", tiers=()))
+    assert flow.status("db-1") is None
+
+
+def test_many_threads_may_share_a_flow(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+    flow = open_flow()
+
+    def notify(number: int) -> None:
+        flow.notify(Incident(key=f"k{number}", title="t"), [ADA])
+        assert flow.wait(f"k{number}", timeout_s=DEADLINE_S)
+
+    threads = [threading.Thread(target=notify, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert len(provider.letters) == 12
+
+
+def test_a_closed_flow_leaves_no_thread(open_flow: Callable[..., NotifyFlow]) -> None:
+    before = set(threading.enumerate())
+    flow = open_flow()
+    flow.notify(INCIDENT, [ADA])
+    flow.close()
+    assert set(threading.enumerate()) <= before
+
+
+FORK = """
+import os, sys
+from pydantic import SecretStr
+from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from tests.integration.engine.scripted import ScriptedProvider, channels
+
+provider = ScriptedProvider()
+flow = NotifyFlow(Settings(database_url=SecretStr(sys.argv[1])), channels=channels(provider))
+flow.notify(Incident(key="parent", title="t"), [Recipient(id="ada", email="ada@example.com")])
+assert flow.wait("parent", timeout_s=30)
+child = os.fork()
+key = "parent 2" if child else "child"
+flow.notify(Incident(key=key, title="t"), [Recipient(id="ada", email="ada@example.com")])
+assert flow.wait(key, timeout_s=30)
+flow.close()
+if not child:
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_forked_child_starts_an_engine_of_its_own(sqlite_url: str) -> None:
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, sqlite_url],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_script_that_never_closes_still_gives_what_is_due_its_time(sqlite_url: str) -> None:
+    script = FORK.split("assert flow.wait")[0] + "import atexit\natexit.register(lambda: None)\n"
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", script, sqlite_url],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    assert done.returncode == 0, done.stderr
+    with NotifyFlow(Settings(database_url=SecretStr(sqlite_url)), channels={}) as flow:
+        assert states(flow, "parent") == [NotificationState.SENT]
