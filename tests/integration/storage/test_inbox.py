@@ -1,0 +1,77 @@
+"""A provider's event stands once in the inbox, and waits there until it is settled."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.facts import NOW
+from tests.integration.storage.samples import LATER, a_page, begin, claim
+
+RECEIPT = Receipt(
+    provider="twilio",
+    event_id="SM1:delivered",
+    word=Word.DELIVERED,
+    attempt_id="n1-a1",
+    provider_ref="SM1",
+    evidence=Evidence.DEVICE,
+    code="0",
+    reason="delivered",
+    is_acknowledgement=True,
+    is_heard=True,
+)
+NOTED = Receipt(provider="twilio", event_id="SM1:queued", word=None, provider_ref="SM1")
+
+
+def _add(store: Store, receipt: Receipt) -> bool:
+    return store.run(lambda ledger: ledger.add_receipt(receipt, raw="SmsStatus=delivered", at=NOW))
+
+
+def _stale(store: Store) -> tuple[Receipt, ...]:
+    return store.run(lambda ledger: ledger.stale_receipts(before=LATER, limit=10))
+
+
+def test_an_event_is_new_once(store: Store) -> None:
+    assert _add(store, RECEIPT)
+    assert not _add(store, replace(RECEIPT, code="7"))
+    assert _add(store, replace(RECEIPT, provider="ses"))
+    assert _add(store, replace(RECEIPT, event_id="SM1:failed"))
+
+
+def test_a_receipt_comes_back_whole(store: Store) -> None:
+    _add(store, RECEIPT)
+    _add(store, NOTED)
+    assert set(_stale(store)) == {RECEIPT, NOTED}
+
+
+def test_what_waits_for_a_providers_id_is_found_by_it(store: Store) -> None:
+    _add(store, NOTED)
+    _add(store, replace(NOTED, provider="ses"))
+    _add(store, replace(NOTED, event_id="SM2", provider_ref="SM2"))
+    assert store.run(lambda ledger: ledger.waiting_receipts("twilio", "SM1")) == (NOTED,)
+
+
+def test_a_settled_receipt_waits_no_more(store: Store) -> None:
+    begin(store, a_page())
+    _add(store, RECEIPT)
+    _add(store, NOTED)
+
+    def settle(ledger: Ledger) -> None:
+        claim(ledger, ledger.lock_notification("n1"))
+        ledger.settle_receipt(RECEIPT, attempt_id="n1-a1")
+
+    store.run(settle)
+    assert _stale(store) == (NOTED,)
+    store.run(lambda ledger: ledger.settle_receipt(NOTED, attempt_id=None))
+    assert _stale(store) == ()
+    assert not _add(store, NOTED)
+
+
+def test_only_old_receipts_are_stale_the_oldest_first(store: Store) -> None:
+    for minutes in (2, 0, 1):
+        receipt = replace(NOTED, event_id=str(minutes))
+        at = NOW + timedelta(minutes=minutes)
+        store.run(lambda ledger, receipt=receipt, at=at: ledger.add_receipt(receipt, raw="", at=at))
+    stale = store.run(lambda ledger: ledger.stale_receipts(before=NOW + timedelta(minutes=2), limit=10))
+    assert [receipt.event_id for receipt in stale] == ["0", "1"]

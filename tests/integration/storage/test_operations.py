@@ -1,0 +1,68 @@
+"""One operations incident is open at most; each critical failure is linked once, each notice kept once a day."""
+
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.core.model import Incident
+from notifyflow.errors import StorageError
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.facts import NOW, incident
+from tests.integration.storage.samples import begin
+
+OPERATIONS = incident(id="ops", key="operations", is_operations=True)
+
+
+def _open(ledger: Ledger) -> None:
+    ledger.add_incident(OPERATIONS, Incident(key="operations", title="notifyflow could not reach somebody"))
+
+
+def test_the_open_operations_incident_is_found(store: Store) -> None:
+    begin(store)
+    assert store.run(lambda ledger: ledger.lock_operations()) is None
+    store.run(_open)
+    assert store.run(lambda ledger: ledger.lock_operations()) == OPERATIONS
+
+
+def test_a_second_one_cannot_be_opened(store: Store) -> None:
+    store.run(_open)
+    second = incident(id="ops2", key="operations2", is_operations=True)
+    with pytest.raises(StorageError):
+        store.run(lambda ledger: ledger.add_incident(second, Incident(key="operations2", title="t")), timeout_s=0.1)
+
+
+def test_a_critical_failure_is_linked_once(store: Store) -> None:
+    begin(store)
+    store.run(_open)
+    assert store.run(lambda ledger: ledger.link_critical("e", "ops", reason="exhausted", at=NOW))
+    assert not store.run(lambda ledger: ledger.link_critical("e", "ops", reason="exhausted", at=NOW))
+    status = store.read(lambda reads: reads.status("db-1"))
+    assert status is not None
+    assert status.operations_key == "operations"
+
+
+def test_a_notice_is_new_once_a_day_for_each_reason_and_provider(store: Store) -> None:
+    def add(reason: str, provider: str, hours: int) -> bool:
+        return store.run(lambda ledger: ledger.add_notice(reason, provider, at=NOW + timedelta(hours=hours)))
+
+    assert add("refused_us", "twilio", 0)
+    assert not add("refused_us", "twilio", 20)
+    assert add("refused_us", "ses", 0)
+    assert add("capped", "twilio", 0)
+    assert add("refused_us", "twilio", 21)
+
+
+def test_what_was_not_told_yet_is_counted_until_a_round_tells_it(store: Store) -> None:
+    begin(store)
+    begin(store, number=2)
+    store.run(_open)
+    count = lambda: store.run(lambda ledger: ledger.count_uncounted("ops"))  # noqa: E731 (asked four times)
+    assert count() == 0
+    store.run(lambda ledger: ledger.link_critical("e", "ops", reason="exhausted", at=NOW))
+    store.run(lambda ledger: ledger.add_notice("capped", "twilio", at=NOW))
+    assert count() == 2
+    store.run(lambda ledger: ledger.mark_counted("ops"))
+    assert count() == 0
+    store.run(lambda ledger: ledger.link_critical("e2", "ops", reason="exhausted", at=NOW))
+    assert count() == 1

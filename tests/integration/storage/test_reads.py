@@ -1,0 +1,126 @@
+"""What people are shown is one consistent state, in order, read by as many queries as there are tables."""
+
+from dataclasses import replace
+
+import pytest
+
+from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
+from notifyflow.storage.dialects import dialect_for
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.reads import Reads
+from notifyflow.storage.store import Store
+from tests.facts import NOW, attempt, escalation, incident, page
+from tests.integration.storage.samples import LATER, a_page, begin, claim
+
+
+def _crowd(ledger: Ledger, people: int, pages: int) -> None:
+    """Store an incident with so many recipients, two rounds each, and so many pages with two attempts a round."""
+    ledger.add_incident(incident(), Incident(key="db-1", title="t"))
+    for person in range(people):
+        name = f"p{person}"
+        ledger.put_contact("i", Contact(recipient_id=name, name=name, addresses={}))
+        for number in (1, 2):
+            facts = escalation(id=f"{name}-{number}", recipient_id=name, round=number)
+            ledger.add_escalation(facts, event="born", detail={})
+            rows = [
+                page(f"c{each}", NotificationState.SENT, id=f"{facts.id}-{each}", escalation_id=facts.id) for each in range(pages)
+            ]
+            ledger.add_notifications(rows, event="queued")
+            for row in rows:
+                for call in (1, 2):
+                    ledger.add_attempt(attempt(call, row.attempts[0].word, id=f"{row.id}-{call}", notification_id=row.id))
+
+
+def test_an_unknown_key_has_no_status(store: Store) -> None:
+    assert store.read(lambda reads: (reads.status("db-1"), reads.status_by_id("i"), reads.is_settled("db-1"))) == (
+        None,
+        None,
+        None,
+    )
+
+
+def test_a_status_is_whole_and_in_order(store: Store) -> None:
+    store.run(lambda ledger: _crowd(ledger, 2, 2))
+    news = page("c0", id="news", escalation_id="p1-2", kind=Kind.NEWS, tier=None, due_at=NOW)
+    store.run(lambda ledger: ledger.add_notifications([news, a_page(3, "a", escalation_id="p1-2")], event="queued"))
+    status = store.read(lambda reads: reads.status("db-1"))
+    assert status is not None
+    assert status == store.read(lambda reads: reads.status_by_id("i"))
+    assert [each.facts.id for each in status.escalations] == ["p0-1", "p0-2", "p1-1", "p1-2"]
+    assert [each.contact.recipient_id for each in status.escalations] == ["p0", "p0", "p1", "p1"]
+    assert [each.id for each in status.escalations[-1].notifications] == ["p1-2-0", "p1-2-1", "n3", "news"]
+    assert [each.number for each in status.escalations[0].notifications[0].attempts] == [1, 2]
+    assert status.content == Incident(key="db-1", title="t")
+    assert status.operations_key is None
+    assert len(status.transitions) == 1 + 4 + 8 + 2
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_a_status_asks_as_many_queries_however_much_there_is(store: Store, database_url: str, size: int) -> None:
+    store.run(lambda ledger: _crowd(ledger, size, size))
+    db = dialect_for(database_url).connect(timeout_s=5)
+    asked: list[str] = []
+    db.query_hooks.append(lambda event: asked.append(event.sql))
+    status = Reads(db).status("db-1")
+    db.close()
+    assert status is not None
+    assert len(status.escalations) == 2 * size
+    assert len(asked) == 8
+
+
+def test_incidents_are_listed_by_when_they_were_last_seen(store: Store) -> None:
+    begin(store)
+    begin(store, number=2)
+
+    def see_again(ledger: Ledger) -> None:
+        before = ledger.lock_incident("i")
+        ledger.save(before, replace(before, last_seen_at=LATER))
+
+    store.run(see_again)
+    assert [each.id for each in store.read(lambda reads: reads.incidents(10))] == ["i", "i2"]
+    assert [each.id for each in store.read(lambda reads: reads.incidents(1))] == ["i"]
+
+
+def test_an_incident_is_settled_when_no_escalation_is_active(store: Store) -> None:
+    begin(store)
+    assert store.read(lambda reads: reads.is_settled("db-1")) is False
+
+    def settle(ledger: Ledger) -> None:
+        before = ledger.lock_escalation("e")
+        ledger.move(before, replace(before, state=EscalationState.REACHED), event="settled", at=NOW)
+
+    store.run(settle)
+    assert store.read(lambda reads: reads.is_settled("db-1")) is True
+
+
+def test_a_status_shows_the_newest_incident_of_a_key(store: Store) -> None:
+    begin(store)
+
+    def reopen(ledger: Ledger) -> None:
+        old = ledger.lock_incident("i")
+        ledger.move(old, replace(old, state=IncidentState.RESOLVED), event="resolved", at=NOW)
+        ledger.add_incident(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again"))
+
+    store.run(reopen)
+    status = store.read(lambda reads: reads.status("db-1"))
+    assert status is not None
+    assert (status.facts.id, status.content.title) == ("i2", "again")
+
+
+def test_what_is_queued_or_sending_is_pending(store: Store) -> None:
+    begin(store, a_page(1), a_page(2, due_at=LATER), a_page(3), a_page(4, state=NotificationState.SENT, due_at=None))
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n3")))
+    assert store.read(lambda reads: reads.pending_count()) == 3
+    assert store.read(lambda reads: reads.pending_count(due_by=NOW)) == 2
+
+
+def test_a_read_sees_one_state_whatever_is_written_meanwhile(store: Store) -> None:
+    begin(store)
+
+    def look_twice(reads: Reads) -> tuple[int, int]:
+        before = len(reads.incidents(10))
+        begin(store, number=2)
+        return before, len(reads.incidents(10))
+
+    assert store.read(look_twice) == (1, 1)
+    assert len(store.read(lambda reads: reads.incidents(10))) == 2
