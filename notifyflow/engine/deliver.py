@@ -67,15 +67,19 @@ class Deliverer:
         Raises:
             StorageUnavailable: When the database is away; what was claimed is recorded all the same, or put in doubt.
         """
-        left = len(notification_ids)
+        wanted = set(notification_ids)
+        left = len(wanted)
         while left > 0 and not self._is_stopping.is_set():
             claims = self._claim(channel, notification_ids, limit=min(left, self._fitting(channel)))
             for claimed in claims.claimed:
                 self._attempt(claimed)
-            taken = len(claims.claimed) + len(claims.consequences.failed)
+            taken = {each.notification_id for each in claims.claimed} | {each.id for each in claims.consequences.failed}
             if not taken:
                 return
-            left -= taken
+            wanted -= taken
+            left -= len(taken)
+        if wanted:  # others went first: these have still to be rung for, and nobody else knows
+            self._tools.transactions.run(lambda ledger: ledger.unring(list(wanted)))
 
     def _claim(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> Claims:
         providers = self._providers(channel)
