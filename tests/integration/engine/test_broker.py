@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -143,11 +144,25 @@ def test_while_redis_takes_nothing_a_worker_delivers_from_its_sweeper(
     assert len(provider.letters) == 1
 
 
-def test_what_redis_forgets_is_rung_for_again(flow: NotifyFlow, fresh: Redis, provider: ScriptedProvider) -> None:
-    notify(flow, "db-1")
-    fresh.tell("FLUSHALL")
-    with working(flow):
-        assert flow.wait("db-1", timeout_s=DEADLINE_S)
+class LaterClock:
+    """The system's time, and as much later as a test says."""
+
+    def __init__(self) -> None:
+        self.later = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.later
+
+
+def test_what_redis_forgets_is_rung_for_again(fresh: Redis, sqlite_url: str, provider: ScriptedProvider) -> None:
+    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(fresh.url))
+    clock = LaterClock()
+    with NotifyFlow(settings, channels=channels(provider), clock=clock) as flow:
+        notify(flow, "db-1")
+        fresh.tell("FLUSHALL")
+        clock.later = timedelta(seconds=30)
+        with working(flow):
+            assert flow.wait("db-1", timeout_s=DEADLINE_S)
     assert len(provider.letters) == 1
 
 
