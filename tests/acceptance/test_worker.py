@@ -1,0 +1,189 @@
+"""The real worker: ``dramatiq notifyflow.worker`` on a real PostgreSQL and a real Redis, against the sandbox."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import AttemptState, NotificationState
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.storage.store import Store
+from tests.servers.postgres import Postgres, postgres
+from tests.servers.redis import Redis, redis_server
+
+DRAMATIQ = Path(sys.executable).with_name("dramatiq")
+DEADLINE_S = 120
+
+
+@pytest.fixture(scope="module")
+def postgres_server() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Redis]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def variables(postgres_server: Postgres, redis: Redis, sandbox: Sandbox) -> Iterator[Mapping[str, str]]:
+    redis.tell("FLUSHALL")
+    name = postgres_server.create_database()
+    url = postgres_server.url(name)
+    store = Store(url)
+    store.upgrade()
+    store.close()
+    yield {**sandbox.settings(), "NOTIFYFLOW_DATABASE_URL": url, "NOTIFYFLOW_BROKER_URL": redis.url}
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def flow(variables: Mapping[str, str]) -> Iterator[NotifyFlow]:
+    with NotifyFlow(Settings.from_variables(variables)) as opened:
+        yield opened
+
+
+def start(variables: Mapping[str, str], folder: Path, *options: str) -> "subprocess.Popen[bytes]":
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFYFLOW_")}
+    with (folder / "worker.log").open("ab") as log:
+        return subprocess.Popen(
+            [DRAMATIQ, "notifyflow.worker", *options], env={**kept, **variables}, cwd=folder, stdout=log, stderr=log
+        )
+
+
+@contextmanager
+def worker(variables: Mapping[str, str], folder: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run workers, and end them in good order."""
+    process = start(variables, folder, *options)
+    try:
+        yield process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0, (folder / "worker.log").read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.1)
+
+
+def people(sandbox: Sandbox, first: int, count: int) -> list[Recipient]:
+    names = [f"p{number}" for number in range(first, first + count)]
+    return [Recipient(id=name, slack=sandbox.slack_url(name), teams=sandbox.teams_url(name)) for name in names]
+
+
+def notify(flow: NotifyFlow, sandbox: Sandbox, key: str, first: int, count: int) -> None:
+    notified = flow.notify(Incident(key=key, title="orders db is down"), people(sandbox, first, count))
+    assert len(notified.added) == count
+    assert not notified.faults
+
+
+def rows_of(flow: NotifyFlow, *keys: str) -> dict[tuple[str, str], NotificationFacts]:
+    rows = {}
+    for key in keys:
+        status = flow.status(key)
+        assert status is not None
+        for escalation in status.escalations:
+            rows |= {(row.channel, escalation.contact.recipient_id): row for row in escalation.notifications}
+    return rows
+
+
+def assert_that_nothing_was_lost_or_doubled(rows: Mapping[tuple[str, str], NotificationFacts], sandbox: Sandbox) -> None:
+    seen = Counter((message.channel, message.to) for message in sandbox.inbox.messages() if message.is_accepted)
+    assert seen.keys() == rows.keys()
+    for place, row in rows.items():
+        assert row.state is NotificationState.SENT
+        assert 1 <= seen[place] <= 1 + sum(attempt.is_doubted for attempt in row.attempts)
+
+
+def test_a_thousand_notifications_outlive_two_floods_of_redis(
+    flow: NotifyFlow, sandbox: Sandbox, redis: Redis, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    keys = [f"before-{number}" for number in range(5)] + [f"after-{number}" for number in range(5)]
+    for number, key in enumerate(keys[:5]):
+        notify(flow, sandbox, key, 50 * number, 50)
+    redis.tell("FLUSHALL")  # every ring of the first half is lost
+    with worker(variables, tmp_path, "--processes", "2", "--threads", "4"):
+        for number, key in enumerate(keys[5:], start=5):
+            notify(flow, sandbox, key, 50 * number, 50)
+        until(lambda: len(sandbox.inbox.messages()) >= 100)
+        redis.tell("FLUSHALL")  # and some of the second
+        for key in keys:
+            assert flow.wait(key, timeout_s=DEADLINE_S)
+    rows = rows_of(flow, *keys)
+    assert len(rows) == 1000
+    assert_that_nothing_was_lost_or_doubled(rows, sandbox)
+
+
+def test_a_worker_that_is_told_to_end_records_what_runs_and_gives_back_the_rest(
+    flow: NotifyFlow, sandbox: Sandbox, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    sandbox.script("slack: slow 1 s; teams: slow 1 s")
+    notify(flow, sandbox, "db-1", 0, 20)
+    with worker(variables, tmp_path, "--processes", "1", "--threads", "4"):
+        until(lambda: len(sandbox.inbox.messages()) >= 3)
+    rows = rows_of(flow, "db-1")
+    assert {attempt.state for row in rows.values() for attempt in row.attempts} <= {AttemptState.RECORDED, AttemptState.NOT_SENT}
+    assert {row.state for row in rows.values()} == {NotificationState.SENT, NotificationState.QUEUED}
+    sandbox.script("all: ok")
+    with worker(variables, tmp_path, "--processes", "1", "--threads", "4"):
+        assert flow.wait("db-1", timeout_s=DEADLINE_S)
+    rows = rows_of(flow, "db-1")
+    assert not any(attempt.is_doubted for row in rows.values() for attempt in row.attempts)
+    assert_that_nothing_was_lost_or_doubled(rows, sandbox)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("BROKER_URL", "memory://", "no other process hears"),
+        ("BROKER_URL", "amqp://localhost", "NOTIFYFLOW_BROKER_URL"),
+        ("DATABASE_URL", "mysql://localhost/db", "NOTIFYFLOW_DATABASE_URL"),
+    ],
+)
+def test_a_worker_that_cannot_start_says_why_and_ends(name: str, value: str, said: str, tmp_path: Path) -> None:
+    given = {"NOTIFYFLOW_BROKER_URL": "redis://127.0.0.1:1", f"NOTIFYFLOW_{name}": value}
+    process = start(given, tmp_path, "--processes", "1")
+    try:
+        assert process.wait(DEADLINE_S) != 0
+    finally:
+        process.kill()
+        process.wait()
+    log = (tmp_path / "worker.log").read_text()
+    assert said in log
+    assert "Traceback" not in log
+
+
+def test_a_worker_refuses_a_database_without_its_tables(
+    postgres_server: Postgres, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    name = postgres_server.create_database()
+    process = start({**variables, "NOTIFYFLOW_DATABASE_URL": postgres_server.url(name)}, tmp_path, "--processes", "1")
+    try:
+        assert process.wait(DEADLINE_S) != 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "notifyflow db upgrade" in (tmp_path / "worker.log").read_text()
+    postgres_server.drop_database(name)
