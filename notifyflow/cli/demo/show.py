@@ -17,10 +17,10 @@ from notifyflow.cli.exits import Exit
 from notifyflow.cli.picture import picture
 from notifyflow.core.views import IncidentStatus
 
-_INTRODUCTION = """\
-One incident, five people, and providers that misbehave. Everything here is real but the providers: rows in SQLite,
-worker threads, HTTP, SMTP, signed callbacks. The policy is `default` with delays of seconds instead of minutes.
-"""
+_INTRODUCTION = (
+    "One incident, five people, and providers that misbehave. Everything here is real but the providers: rows in SQLite, worker "
+    "threads, HTTP, SMTP, signed callbacks. The policy is `default`, with delays of seconds instead of minutes.\n"
+)
 
 
 def run(console: Console) -> Exit:

@@ -27,10 +27,10 @@ POLICY = Policy(
 """The tiers and rules of ``default`` with delays that nobody has to wait for; no suspicion, so that each step has one cause."""
 
 SCRIPT = """
-slack to ben: 500
+email to ben: 451
 teams to ben: 503
 slack to chloe: channel_not_found
-email to chloe: 550
+teams to chloe: 400
 sms to +15005550013: 21610
 voice to +15005550013: nobody answers
 email to dan: 550
@@ -56,8 +56,10 @@ def people(sandbox: Sandbox) -> tuple[Recipient, ...]:
             phone="+15005550011",
             timezone="Europe/Berlin",
         ),
-        Recipient(id="ben", name="Ben", slack=sandbox.slack_url("ben"), teams=sandbox.teams_url("ben"), phone="+15005550012"),
-        Recipient(id="chloe", name="Chloe", email="chloe@example.com", slack=sandbox.slack_url("chloe"), phone="+15005550013"),
+        Recipient(id="ben", name="Ben", email="ben@example.com", teams=sandbox.teams_url("ben"), phone="+15005550012"),
+        Recipient(
+            id="chloe", name="Chloe", slack=sandbox.slack_url("chloe"), teams=sandbox.teams_url("chloe"), phone="+15005550013"
+        ),
         Recipient(id="dan", name="Dan", email="dan@example.com", teams=sandbox.teams_url("dan"), phone="+15005550014"),
         Recipient(id="eve", name="Eve", slack=sandbox.slack_url("eve")),
     )

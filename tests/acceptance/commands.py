@@ -1,0 +1,86 @@
+"""Runs the real command in a process of its own, with nothing of this process's environment but what is given."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(sys.executable).with_name("notifyflow")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """What it printed with ``--json``."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A folder in which commands are run.
+
+    Attributes:
+        folder: The working folder, with the default database.
+        variables: The NOTIFYFLOW_* settings.
+    """
+
+    folder: Path
+    variables: Mapping[str, str]
+
+    def run(self, *arguments: str, given: str | bytes = b"", **variables: str) -> Ended:
+        """Run a command to its end."""
+        done = subprocess.run(
+            [PROGRAM, *arguments],
+            cwd=self.folder,
+            env=self._environment(variables),
+            input=given.encode() if isinstance(given, str) else given,
+            capture_output=True,
+            timeout=60,
+        )
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    @contextmanager
+    def running(self, *arguments: str, until: str, **variables: str) -> Iterator[list[str]]:
+        """Run a command that stays; wait until it says something, and end it with SIGINT, upon which it has to end with 0."""
+        process = subprocess.Popen(
+            [PROGRAM, *arguments], cwd=self.folder, env=self._environment(variables), stdout=subprocess.PIPE, text=True
+        )
+        with process:
+            assert process.stdout is not None
+            said: list[str] = []
+            try:
+                for line in process.stdout:
+                    said.append(line.rstrip("\n"))
+                    if re.search(until, line):
+                        break
+                else:
+                    raise AssertionError(f"it ended with {process.wait()} and said {said}")
+                yield said
+                process.send_signal(signal.SIGINT)
+                assert process.wait(30) == 0
+            finally:
+                process.kill()
+
+    def write(self, name: str, content: object) -> str:
+        """Write a file into the folder: bytes and text as they are, anything else as JSON."""
+        raw = content if isinstance(content, bytes) else (content if isinstance(content, str) else json.dumps(content)).encode()
+        (self.folder / name).write_bytes(raw)
+        return name
+
+    def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START", "COVERAGE_FILE") if name in os.environ}
+        return {**kept, "HOME": str(self.folder), "COLUMNS": "160", **self.variables, **variables}

@@ -1,0 +1,247 @@
+import json
+import sqlite3
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from notifyflow.sandbox.system import Sandbox
+from tests.acceptance.commands import CommandLine, Ended
+
+ADA = {"id": "ada", "email": "ada@example.com", "phone": "+15005550011"}
+INCIDENT = {"key": "db-1", "title": "orders db is down", "severity": "CRITICAL", "recipients": [ADA]}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as opened:
+        yield opened
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path, {})
+
+
+@pytest.fixture
+def sandboxed(tmp_path: Path, sandbox: Sandbox) -> CommandLine:
+    operations = '[{"id": "operations", "email": "operations@example.com"}]'
+    return CommandLine(tmp_path, sandbox.settings() | {"NOTIFYFLOW_OPS_RECIPIENTS": operations})
+
+
+def incidents_in(folder: Path) -> int:
+    if not (folder / "notifyflow.db").exists():
+        return 0
+    with sqlite3.connect(folder / "notifyflow.db") as database:
+        count = database.execute("SELECT count(*) FROM incident").fetchone()[0]
+    database.close()
+    return int(count)
+
+
+def fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return bytes(answer.read())
+
+
+def assert_refused(ended: Ended, *said: str) -> None:
+    assert ended.code == 2, ended
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    for words in said:
+        assert words in ended.err
+
+
+def without(name: str) -> dict[str, object]:
+    return {field: value for field, value in INCIDENT.items() if field != name}
+
+
+BAD_INCIDENTS = {
+    "no title": (without("title"), ["title"]),
+    "an unknown severity": (INCIDENT | {"severity": "URGENT"}, ["severity", "URGENT", "CRITICAL"]),
+    "an unknown field": (INCIDENT | {"titel": "x"}, ["titel", "title"]),
+    "an unknown channel, and nothing else": (
+        INCIDENT | {"recipients": [{"id": "ada", "addresses": {"pigeon": "x"}}]},
+        ["recipients[0]", "pigeon"],
+    ),
+    "a phone number that is none, and nothing else": (
+        INCIDENT | {"recipients": [{"id": "ada", "phone": "12"}]},
+        ["recipients[0]", "phone"],
+    ),
+    "nobody": (INCIDENT | {"recipients": []}, ["recipients"]),
+    "nobody whom anything can reach": (INCIDENT | {"recipients": [{"id": "ada"}]}, ["recipients"]),
+    "a body of 1 MB": (INCIDENT | {"body": "x" * 1_000_000}, ["body", "65"]),
+    "many faults, all of them said": (
+        {"severity": "URGENT", "url": "ftp://x", "colour": "red"},
+        ["title", "severity", "colour", "key"],
+    ),
+    "no JSON": ("{", ["JSON"]),
+    "no text": (b"\xff\xfe\x00", ["UTF-8"]),
+}
+
+
+@pytest.mark.parametrize(("incident", "said"), BAD_INCIDENTS.values(), ids=BAD_INCIDENTS)
+def test_a_bad_incident_is_refused_and_nothing_is_written(line: CommandLine, incident: object, said: list[str]):
+    assert_refused(line.run("send", line.write("incident.json", incident)), *said)
+    assert incidents_in(line.folder) == 0
+
+
+def test_a_file_that_cannot_be_read_is_refused(line: CommandLine):
+    assert_refused(line.run("send", "nowhere.json"), "nowhere.json", "cannot be read")
+
+
+BAD_SETTINGS = {
+    "a broker of no known kind": ({"NOTIFYFLOW_BROKER_URL": "pigeon://loft"}, ["NOTIFYFLOW_BROKER_URL"]),
+    "two at once": (
+        {"NOTIFYFLOW_DATABASE_URL": "mysql://x", "NOTIFYFLOW_READ_TIMEOUT_S": "soon"},
+        ["NOTIFYFLOW_DATABASE_URL", "NOTIFYFLOW_READ_TIMEOUT_S"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("variables", "said"), BAD_SETTINGS.values(), ids=BAD_SETTINGS)
+@pytest.mark.parametrize("command", [("send", "-"), ("config", "check")], ids=["send", "config check"])
+def test_wrong_settings_are_said_all_at_once(
+    line: CommandLine, command: tuple[str, ...], variables: dict[str, str], said: list[str]
+):
+    given = '{"key": "k", "title": "t", "recipients": [{"id": "ada", "email": "ada@example.com"}]}'
+    assert_refused(line.run(*command, given=given, **variables), *said)
+
+
+def test_an_unknown_policy_rule_is_refused(line: CommandLine):
+    tiers = '[{name = "first", channels = ["email"]}, {name = "second", channels = ["sms"], rules = [{moon = "full"}]}]'
+    policies = f"[night]\ntiers = {tiers}\n"
+    file = line.write("policies.toml", policies)
+    ended = line.run("send", line.write("incident.json", INCIDENT), NOTIFYFLOW_POLICIES=file)
+    assert_refused(ended, "moon")
+    assert incidents_in(line.folder) == 0
+
+
+def test_an_unknown_policy_is_refused(line: CommandLine):
+    assert_refused(line.run("send", line.write("incident.json", INCIDENT), "--policy", "nightly"), "nightly", "insistent")
+    assert incidents_in(line.folder) == 0
+
+
+@pytest.mark.parametrize("command", ["status", "ack", "resolve"])
+def test_a_key_that_no_incident_has_is_refused(line: CommandLine, command: str):
+    assert_refused(line.run(command, "db-1"), "db-1")
+
+
+def test_a_database_that_is_away_ends_with_3(line: CommandLine):
+    ended = line.run(
+        "status", "db-1", NOTIFYFLOW_DATABASE_URL="postgresql://127.0.0.1:1/none", NOTIFYFLOW_BROKER_URL="redis://127.0.0.1:1"
+    )
+    assert ended.code == 3, ended
+    assert "NOTIFYFLOW_DATABASE_URL" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_an_incident_is_sent_watched_shown_taken_and_ended(sandboxed: CommandLine, sandbox: Sandbox):
+    sent = sandboxed.run("send", "-", given=json.dumps(INCIDENT))
+    assert sent.code == 0, sent
+    assert "ada: email accepted → SENT" in sent.out
+    assert [message.to for message in sandbox.inbox.messages(is_accepted=True)] == ["ada@example.com"]
+
+    shown = sandboxed.run("status", "db-1")
+    assert shown.code == 0
+    for said in ("CRITICAL", "orders db is down", "OPEN", "reached", "email", "SENT"):
+        assert said in shown.out
+
+    taken = sandboxed.run("ack", "db-1", "--by", "ada", "--json").document
+    assert (taken["state"], taken["acknowledged_by"], taken["acknowledged_via"]) == ("ACKNOWLEDGED", "ada", "cli")
+    ended = sandboxed.run("resolve", "db-1", "--by", "ben")
+    assert "resolved by ben" in ended.out
+
+
+def test_a_faulty_recipient_is_a_warning_while_the_others_are_paged(sandboxed: CommandLine):
+    both = sandboxed.write(
+        "incident.json", INCIDENT | {"recipients": [ADA, ADA, {"id": "ben", "phone": "12", "email": "ben@example.com"}]}
+    )
+    refused = sandboxed.run("send", both, "--strict")
+    assert_refused(refused, "recipients[1]", "recipients[2]")
+    assert incidents_in(sandboxed.folder) == 0
+
+    sent = sandboxed.run("send", both, "--json")
+    assert sent.code == 0, sent
+    assert "recipients[2].phone" in sent.err
+    document = sent.document
+    assert document["added"] == ["ada", "ben"]
+    assert {fault["where"] for fault in document["faults"]} >= {"recipients[2].phone"}
+    assert document["status"]["is_settled"] is True
+
+
+def test_whom_nothing_reaches_ends_with_1(sandboxed: CommandLine, sandbox: Sandbox):
+    sandbox.script("email to ada: 550")
+    lost = sandboxed.write("incident.json", INCIDENT | {"recipients": [{"id": "ada", "email": "ada@example.com"}]})
+    sent = sandboxed.run("send", lost)
+    assert sent.code == 1, sent
+    assert "ada: escalation recorded → EXHAUSTED" in sent.out
+    assert "engine.critical_failure" in sent.err
+    assert "example.com" not in sent.err
+
+
+@pytest.mark.parametrize("command", ["up", "web"])
+def test_a_server_lives_until_it_is_interrupted(line: CommandLine, command: str):
+    with line.running(command, "--port", "0", until="Listening on") as said:
+        url = said[-1].removeprefix("Listening on ")
+        assert fetched(f"{url}/livez") == b"ok\n"
+
+
+def test_a_port_that_cannot_be_had_ends_with_3(line: CommandLine, sandbox: Sandbox):
+    ended = line.run("web", "--port", sandbox.url.rpartition(":")[2])
+    assert ended.code == 3, ended
+    assert "--port" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_the_sandbox_prints_the_settings_that_lead_to_it(line: CommandLine):
+    with line.running("sandbox", "--port", "0", "--script", "email: 550", until="push ") as said:
+        variables = dict(each.removeprefix("export ").split("=", 1) for each in said if each.startswith("export "))
+        sent = line.run(
+            "send",
+            "-",
+            given='{"key":"k","title":"t","severity":"INFO","recipients":[{"id":"a","email":"a@example.com"}]}',
+            **variables,
+        )
+        assert sent.code == 1, sent
+        url = next(each for each in said if "The inbox is at" in each).split("is at ")[1].split()[0].rstrip(".")
+        assert b"a@example.com" in fetched(f"{url}/inbox.json")
+
+
+def test_a_script_that_makes_no_sense_is_refused(line: CommandLine):
+    assert_refused(line.run("sandbox", "--port", "0", "--script", "sms: sing"), "sing")
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"), [("mermaid", "stateDiagram"), ("dot", "digraph"), ("rst", "QUEUED"), ("svg", "<svg")]
+)
+def test_the_machines_are_drawn(line: CommandLine, name: str, begins: str):
+    drawn = line.run("diagram", "--format", name)
+    assert drawn.code == 0, drawn
+    assert begins in drawn.out
+
+
+def test_without_graphviz_a_picture_says_what_to_install(line: CommandLine):
+    ended = line.run("diagram", "--format", "svg", PATH=str(line.folder))
+    assert ended.code == 3, ended
+    assert "graphviz" in ended.err
+
+
+def test_the_database_is_upgraded(line: CommandLine):
+    for _ in range(2):
+        assert line.run("db", "upgrade").code == 0
+    assert incidents_in(line.folder) == 0
+
+
+def test_what_is_wrong_but_stops_nothing_is_a_warning(sandboxed: CommandLine):
+    checked = sandboxed.run("config", "check", "--json")
+    assert checked.code == 0, checked
+    assert checked.document["channels"]["sms"] == ["twilio"]
+    assert any(each["where"] == "NOTIFYFLOW_TRUSTED_ENDPOINTS" for each in checked.document["warnings"])
+    assert "The settings allow a start." in sandboxed.run("config", "check").out
+
+
+def test_help_and_version_are_there(line: CommandLine):
+    assert "send" in line.run("--help").out
+    assert line.run("--version").out.startswith("notifyflow 0.")
+    assert line.run("send").code == 2

@@ -1,0 +1,17 @@
+import time
+from pathlib import Path
+
+from tests.acceptance.commands import CommandLine
+
+
+def test_the_demo_tells_the_truth_and_ends_by_itself(tmp_path: Path):
+    began = time.monotonic()
+    ended = CommandLine(tmp_path, {}).run("demo")
+    assert ended.code == 0, ended
+    for who in ("Ada", "Ben", "Chloe", "Dan", "Eve"):
+        assert who in ended.out
+    assert "✘ " not in ended.out.replace("✘ FAILED", "")
+    assert "all true" in ended.out
+    assert ended.err == ""
+    assert list(tmp_path.iterdir()) == []
+    assert time.monotonic() - began < 60

@@ -1,0 +1,110 @@
+"""Two machines record the failure of two primaries of one escalation at the same moment: SMS is opened exactly once."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from multiprocessing.synchronize import Barrier
+from typing import TypeVar
+
+import pytest
+
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.pipeline.ports import Claimed
+from notifyflow.pipeline.record import record
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.builders import REFUSED, CountingIds, Story, a_recipient, an_incident
+from tests.servers.postgres import Postgres, postgres
+
+T = TypeVar("T")
+
+RACES = 60
+DEADLINE_S = 60
+
+
+class UnlockedLedger(Ledger):
+    """Reads the escalation without its lock; both recorders read their sibling's row before either has committed."""
+
+    readers: Barrier
+
+    def lock_escalation(self, escalation_id: str) -> EscalationFacts:
+        return self.escalation(escalation_id)
+
+    def notifications(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
+        rows = super().notifications(escalation_id)
+        self.readers.wait(DEADLINE_S)
+        return rows
+
+
+class UnlockedStore:
+    """Runs use cases over unlocked ledgers."""
+
+    def __init__(self, store: Store, readers: Barrier) -> None:
+        self._store = store
+        self._ledger = type("UnlockedLedger", (UnlockedLedger,), {"readers": readers})
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        return self._store.run(lambda ledger: use_case(self._ledger(ledger._db)), timeout_s=timeout_s)
+
+
+def record_failures(url: str, first_id: int, claimed: Sequence[Claimed], starters: Barrier, readers: Barrier | None) -> None:
+    """Record one failure after the other, each at the moment at which the other process records its own."""
+    with closing(Store(url)) as store:
+        tools = replace(Story(store).tools, ids=CountingIds(first_id))
+        if readers is not None:
+            tools = replace(tools, transactions=UnlockedStore(store, readers))
+        for each in claimed:
+            starters.wait(DEADLINE_S)
+            record(tools, each.attempt_id, each.token, REFUSED)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: Postgres) -> str:
+    return server.url(server.create_database())
+
+
+def race(url: str, *, races: int, is_locked: bool) -> list[int]:
+    """Let two processes fail e-mail and Slack of the same recipients; count the text messages that each race queued."""
+    with closing(Store(url)) as store:
+        store.upgrade()
+        return _race(Story(store), url, races=races, is_locked=is_locked)
+
+
+def _race(story: Story, url: str, *, races: int, is_locked: bool) -> list[int]:
+    for number in range(races):
+        story.notify(an_incident(f"db-{number}"), a_recipient("ada", "email", "slack", "teams", "sms"))
+    context = multiprocessing.get_context("spawn")
+    starters = context.Barrier(2)
+    readers = None if is_locked else context.Barrier(2)
+    processes = [
+        context.Process(
+            target=record_failures, args=(url, 10**6 * (2 + number), story.claim(channel), starters, readers), daemon=True
+        )
+        for number, channel in enumerate(("email", "slack"))
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(DEADLINE_S * 2)
+    assert [process.exitcode for process in processes] == [0, 0]
+    for process in processes:
+        process.close()
+    return [
+        sum(row.channel == "sms" for each in story.escalations(key=f"db-{number}") for row in each.notifications)
+        for number in range(races)
+    ]
+
+
+def test_two_failures_at_the_same_moment_open_sms_exactly_once(url: str) -> None:
+    assert race(url, is_locked=True, races=RACES) == [1] * RACES
+
+
+def test_without_the_escalations_lock_each_sees_only_its_own_failure(url: str) -> None:
+    assert race(url, is_locked=False, races=3) == [0, 0, 0]
