@@ -125,52 +125,33 @@ def _read_content(content: Mapping[str, Any], sender: str) -> tuple[Mail, str] |
 
 def _read_push(request: Request) -> Arrival | None:
     form = request.form()
-    arrival = Arrival(message=Message(channel="push", provider="sns", to="", content=Push(title="", text="")), form=form)
-    to = arrival.given("TargetArn") or arrival.given("TopicArn") or arrival.given("PhoneNumber")
-    if arrival.given("Action") != "Publish" or not to or not arrival.given("Message"):
+    to, text = form.last("TargetArn") or form.last("TopicArn") or form.last("PhoneNumber"), form.last("Message")
+    if form.last("Action") != "Publish" or not to or not text:
         return None
-    is_json = arrival.given("MessageStructure") == "json"
-    push, attempt_id = (
-        read_push(arrival.given("Message"))
-        if is_json
-        else (Push(title=arrival.given("Subject"), text=arrival.given("Message")), "")
-    )
+    push, attempt_id = Push(title=form.last("Subject"), text=text), ""
+    if form.last("MessageStructure") == "json":
+        push, attempt_id = read_push(text)
     message = Message(
-        channel="push",
-        provider="sns",
-        to=short_name(to),
-        attempt_id=attempt_id or _attributes(form).get("attempt_id", ""),
-        reference=new_reference(),
-        content=push,
+        channel="push", provider="sns", to=short_name(to), attempt_id=attempt_id, reference=new_reference(), content=push
     )
-    return Arrival(message=message, form=form)
-
-
-def _attributes(form: Mapping[str, tuple[str, ...]]) -> Mapping[str, str]:
-    """Read the message's attributes (``MessageAttributes.entry.1.Name`` and ``….Value.StringValue``)."""
-    names = {
-        name: values[-1]
-        for name, values in form.items()
-        if name.startswith("MessageAttributes.entry.") and name.endswith(".Name")
-    }
-    return {value: form.get(name.removesuffix("Name") + "Value.StringValue", ("",))[-1] for name, value in names.items()}
+    return Arrival(message=message)
 
 
 def read_push(message: str) -> tuple[Push, str]:
-    """Read a message of one text a platform as the phone shows it, and our attempt in it.
+    """Read a message of one text a platform as the phone shows it, and our attempt in its data.
 
     Source: Amazon SNS developer guide, "Publishing Amazon SNS notifications with platform-specific payloads".
     """
     platforms = read_object(message) or {}
     text = next((str(platforms[name]) for name in _PLATFORMS if name in platforms), "")
-    payload: dict[str, Any] = read_object(text) or {}
+    payload: Mapping[str, Any] = read_object(text) or {}
+    data: Mapping[str, Any] = {}
     match payload:
         case {"aps": {"alert": {"title": str(title), "body": str(body)}}}:
-            own: Mapping[str, Any] = payload
-        case {"notification": {"title": str(title), "body": str(body)}} | {
-            "fcmV1Message": {"message": {"notification": {"title": str(title), "body": str(body)}}}
-        }:
-            own = payload.get("data") or payload.get("fcmV1Message", {}).get("message", {}).get("data") or {}
+            data = payload
+        case {"fcmV1Message": {"message": {"notification": {"title": str(title), "body": str(body)}}}}:
+            data = payload["fcmV1Message"]["message"].get("data", {})
         case _:
-            title, body, own = "", text, {}
-    return Push(title=title, text=body, url=str(own.get("url") or own.get("link") or "")), str(own.get("attempt_id", ""))
+            title, body = "", text
+    urls = tuple(str(data[name]) for name in ("link", "url") if name in data)
+    return Push(title=title, text=body, urls=urls), str(data.get("attempt", ""))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from notifyflow.sandbox.http import Answer, Request
+from notifyflow.sandbox.http import Answer, Form, Request
 from notifyflow.sandbox.inbox import Message
 from notifyflow.sandbox.script import Reaction
 
@@ -21,11 +21,7 @@ class Arrival:
     """
 
     message: Message
-    form: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def given(self, name: str, otherwise: str = "") -> str:
-        """Give a field's last value."""
-        return self.form.get(name, (otherwise,))[-1]
+    form: Form = field(default_factory=Form)
 
 
 class Desk(ABC):

@@ -11,9 +11,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 _LIMIT_BYTES = 16 * 2**20
+
+
+class Form(dict[str, list[str]]):
+    """A form's fields; each may be given several times."""
+
+    def last(self, name: str) -> str:
+        """Give a field's last value, or an empty one."""
+        return self.get(name, [""])[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +35,9 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
 
-    def form(self) -> Mapping[str, tuple[str, ...]]:
-        """Read the body as a form; a field may be given several times."""
-        fields = parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
-        return {name: tuple(values) for name, values in fields.items()}
+    def form(self) -> Form:
+        """Read the body as a form."""
+        return Form(parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +65,7 @@ def as_json(status: int, value: object, **headers: str) -> Answer:
     return Answer(status=status, content_type="application/json", body=json.dumps(value), headers=headers)
 
 
-def read_object(text: bytes | str) -> dict[str, object] | None:
+def read_object(text: bytes | str) -> dict[str, Any] | None:
     """Read a JSON object; None where it is none."""
     try:
         value = json.loads(text)

@@ -64,7 +64,7 @@ class Push:
 
     title: str
     text: str
-    url: str = ""
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +123,8 @@ class Message:
     @property
     def links(self) -> tuple[str, ...]:
         """Every URL in it, in order, each once."""
-        url = (self.content.url,) if isinstance(self.content, Push) else ()
-        return tuple(dict.fromkeys((*filter(None, url), *URL.findall(self.text))))
+        beside = self.content.urls if isinstance(self.content, Push) else ()
+        return tuple(dict.fromkeys((*beside, *URL.findall(self.text))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

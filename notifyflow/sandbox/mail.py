@@ -29,4 +29,4 @@ def attempt_id(message: EmailMessage) -> str:
 
 def _body(message: EmailMessage, kind: str) -> str:
     part = message.get_body((kind,))
-    return str(part.get_content()) if isinstance(part, EmailMessage) else ""
+    return "\n".join(str(part.get_content()).splitlines()) if isinstance(part, EmailMessage) else ""

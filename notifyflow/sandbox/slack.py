@@ -54,22 +54,21 @@ class SlackDesk(Desk):
         to = str(post.get("channel", ""))
         if not to:
             return _no("channel_not_found")
-        return _arrival(post, to) or _no("no_text")
+        return _arrival(post, to, _new_ts()) or _no("no_text")
 
     def accept(self, arrival: Arrival) -> Answer:
         """Answer ``ok``, as text to a webhook, as JSON with the message's ``ts`` to the bot."""
-        if not arrival.form:
+        if _is_hook(arrival):
             return Answer(body="ok")
         return as_json(200, {"ok": True, "channel": arrival.message.to, "ts": arrival.message.reference, "message": {}})
 
     def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
         """Refuse with Slack's word; its Web API does so with 200, but for rate limits."""
-        is_hook = not arrival.form
         if reaction.kind is Kind.STATUS:
             word, status = ("ratelimited" if reaction.code == "429" else "internal_error"), int(reaction.code)
         else:
             word, status = reaction.code, _HOOK_STATUSES.get(reaction.code, 400)
-        if is_hook:
+        if _is_hook(arrival):
             return Answer(status=status, body=word, headers=retry_header(reaction))
         status = status if reaction.kind is Kind.STATUS or word == "ratelimited" else 200
         return as_json(status, {"ok": False, "error": word}, **retry_header(reaction))
@@ -84,8 +83,12 @@ def _read_hook(request: Request) -> Arrival | Answer:
     post = read_object(form["payload"][-1] if "payload" in form else request.body)
     if post is None:
         return Answer(status=400, body="invalid_payload")
-    arrival = _arrival(post, request.path.removeprefix(HOOKS))
-    return Arrival(message=arrival.message) if arrival else Answer(status=400, body="no_text")
+    return _arrival(post, request.path.removeprefix(HOOKS)) or Answer(status=400, body="no_text")
+
+
+def _is_hook(arrival: Arrival) -> bool:
+    """Tell whether it came through a webhook, which gives no ``ts`` away."""
+    return not arrival.message.reference
 
 
 def _from_form(request: Request) -> dict[str, object]:
@@ -94,7 +97,12 @@ def _from_form(request: Request) -> dict[str, object]:
     return post | {"blocks": json.loads(blocks)} if isinstance(blocks, str) else post
 
 
-def _arrival(post: Mapping[str, object], to: str) -> Arrival | None:
+def _new_ts() -> str:
+    number = int(new_reference(), 16)
+    return f"{number % 10**10:010d}.{number // 10**10 % 10**6:06d}"
+
+
+def _arrival(post: Mapping[str, object], to: str, ts: str = "") -> Arrival | None:
     blocks = post.get("blocks")
     pieces = tuple(read_blocks(blocks)) if isinstance(blocks, list) else ()
     summary = str(post.get("text", ""))
@@ -107,11 +115,11 @@ def _arrival(post: Mapping[str, object], to: str) -> Arrival | None:
         channel="slack",
         provider="slack",
         to=to,
-        attempt_id=str(payload.get("attempt_id", "")),
-        reference=f"{int(new_reference(), 16) % 10**10:010d}.{int(new_reference(), 16) % 10**6:06d}",
+        attempt_id=str(payload.get("attempt", "")),
+        reference=ts,
         content=card,
     )
-    return Arrival(message=message, form={"channel": (to,)})
+    return Arrival(message=message)
 
 
 def read_blocks(blocks: list[Any]) -> Iterator[Piece]:

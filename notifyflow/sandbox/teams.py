@@ -39,12 +39,10 @@ class TeamsDesk(Desk):
                 content = Card(summary=str(card.get("fallbackText", "")), pieces=tuple(read_card(card)))
             case _:
                 return _no(400, "TriggerInputSchemaMismatch", "The input body does not match the trigger's schema.")
-        attempt_id = str(card.get("id", "")) or request.headers.get("x-notifyflow-attempt", "")
         message = Message(
             channel="teams",
             provider="teams",
             to=short_name(request.path),
-            attempt_id=attempt_id,
             reference=new_reference(),
             content=content,
         )
@@ -82,6 +80,9 @@ def _read_element(element: Mapping[str, Any]) -> Iterator[Piece]:
     match element:
         case {"type": "TextBlock", "text": str(text)}:
             yield Piece(kind=_kind_of(element), text=text)
+        case {"type": "RichTextBlock", "inlines": [first, *_] as inlines}:
+            runs = [inline if isinstance(inline, str) else str(inline.get("text", "")) for inline in inlines]
+            yield Piece(kind=_kind_of(first if isinstance(first, dict) else {}), text="".join(runs))
         case {"type": "FactSet", "facts": list(facts)}:
             yield from (Piece(kind="fact", title=fact.get("title", ""), text=fact.get("value", "")) for fact in facts)
         case {"type": "ActionSet", "actions": list(actions)}:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from notifyflow.sandbox.courier import Courier
 from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
-from notifyflow.sandbox.http import Answer, Request, as_json
+from notifyflow.sandbox.http import Answer, Form, Request, as_json
 from notifyflow.sandbox.inbox import Call, Inbox, Message, Text
 from notifyflow.sandbox.phone import Callee
 from notifyflow.sandbox.script import Kind, Reaction
@@ -66,33 +66,25 @@ class TwilioDesk(Desk):
         return self._inbox.messages(channel="sms" if kind == "Messages" else "voice", is_accepted=True)
 
     def _read_text(self, request: Request) -> Arrival | Answer:
-        message = Message(
-            channel="sms", provider="twilio", to="", reference=new_reference("SM"), content=Text(sender="", text="")
-        )
-        arrival = Arrival(message=message, form=request.form())
-        to, text = arrival.given("To"), arrival.given("Body")
-        sender = arrival.given("From") or arrival.given("MessagingServiceSid")
-        if not to:
+        form = request.form()
+        sender = form.last("From") or form.last("MessagingServiceSid")
+        if not form.last("To"):
             return _no(400, 21604, "A 'To' phone number is required.")
         if not sender:
             return _no(400, 21603, "A 'From' phone number is required.")
-        if not text:
+        if not form.last("Body"):
             return _no(400, 21602, "Message body is required.")
-        attempt_id = _last_part(arrival.given("StatusCallback"))
-        return replace(arrival, message=replace(message, to=to, attempt_id=attempt_id, content=Text(sender=sender, text=text)))
+        return _arrival(form, "sms", new_reference("SM"), Text(sender=sender, text=form.last("Body")))
 
     def _read_call(self, request: Request) -> Arrival | Answer:
-        message = Message(channel="voice", provider="twilio", to="", reference=new_reference("CA"), content=Call(sender=""))
-        arrival = Arrival(message=message, form=request.form())
-        if not arrival.given("To"):
+        form = request.form()
+        if not form.last("To"):
             return _no(400, 21201, "No 'To' number is specified")
-        if not arrival.given("From"):
+        if not form.last("From"):
             return _no(400, 21213, "'From' phone number is required")
-        if not arrival.given("Twiml") and not arrival.given("Url"):
+        if not form.last("Twiml") and not form.last("Url"):
             return _no(400, 21205, "Url parameter is required.")
-        attempt_id = _last_part(arrival.given("StatusCallback"))
-        call = replace(message, to=arrival.given("To"), attempt_id=attempt_id, content=Call(sender=arrival.given("From")))
-        return replace(arrival, message=call)
+        return _arrival(form, "voice", new_reference("CA"), Call(sender=form.last("From")))
 
     def accept(self, arrival: Arrival) -> Answer:
         """Answer 201 with the new resource, queued."""
@@ -153,7 +145,7 @@ class TwilioDesk(Desk):
                 await self._say_call(arrival, does)
             case _:
                 answered_by = "machine_start" if does == "machine" else "human"
-                extra = {"AnsweredBy": answered_by} if arrival.given("MachineDetection") else {}
+                extra = {"AnsweredBy": answered_by} if arrival.form.last("MachineDetection") else {}
                 await self._say_call(arrival, "in-progress", extra)
                 key = (reaction.detail or HEARD_KEY) if does == "key" else ""
                 await self._talk(arrival, Callee(key=key, hangs_up=does == "hangs-up"), extra)
@@ -164,41 +156,46 @@ class TwilioDesk(Desk):
             self._note(arrival, callee)
             return await self._courier.post(url, {**self._call_form(arrival, "in-progress"), **extra, **form})
 
-        document, url = arrival.given("Twiml"), arrival.given("Url")
+        document, url = arrival.form.last("Twiml"), arrival.form.last("Url")
         await callee.listen(document or await fetch(url, {}) or "", url, fetch)
         self._note(arrival, callee)
 
     def _note(self, arrival: Arrival, callee: Callee) -> None:
-        call = Call(sender=arrival.given("From"), said=callee.heard.said, key=callee.heard.key)
+        call = Call(sender=arrival.form.last("From"), said=callee.heard.said, key=callee.heard.key)
         self._inbox.update(arrival.message.number, lambda message: replace(message, content=call))
 
     def _call_form(self, arrival: Arrival, status: str) -> dict[str, str]:
         return {"CallSid": arrival.message.reference, "CallStatus": status, "Direction": "outbound-api", **self._parties(arrival)}
 
     def _parties(self, arrival: Arrival) -> dict[str, str]:
-        return {"AccountSid": self._account, "ApiVersion": _VERSION, "To": arrival.message.to, "From": arrival.given("From")}
+        return {"AccountSid": self._account, "ApiVersion": _VERSION, "To": arrival.message.to, "From": arrival.form.last("From")}
 
     async def _say_call(self, arrival: Arrival, status: str, extra: Mapping[str, str] | None = None) -> None:
         event = _CALL_EVENTS.get(status, "completed")
-        wanted = {name for given in arrival.form.get("StatusCallbackEvent", ("completed",)) for name in given.split()}
+        wanted = {name for given in arrival.form.get("StatusCallbackEvent", ["completed"]) for name in given.split()}
         self._inbox.update(arrival.message.number, lambda message: replace(message, status=status))
-        if event in wanted and arrival.given("StatusCallback"):
-            await self._courier.post(arrival.given("StatusCallback"), {**self._call_form(arrival, status), **(extra or {})})
+        if event in wanted and arrival.form.last("StatusCallback"):
+            await self._courier.post(arrival.form.last("StatusCallback"), {**self._call_form(arrival, status), **(extra or {})})
 
     async def _say(self, arrival: Arrival, form: Mapping[str, str], status: str) -> None:
         self._inbox.update(arrival.message.number, lambda message: replace(message, status=status))
-        if arrival.given("StatusCallback"):
+        if arrival.form.last("StatusCallback"):
             sids = {"MessageSid": arrival.message.reference, "SmsSid": arrival.message.reference}
-            await self._courier.post(arrival.given("StatusCallback"), {**sids, **self._parties(arrival), **form})
+            await self._courier.post(arrival.form.last("StatusCallback"), {**sids, **self._parties(arrival), **form})
 
 
 def _initial_status(arrival: Arrival) -> str:
     """Name the status that the answer itself tells, and for which nobody is called back."""
-    return "accepted" if arrival.given("MessagingServiceSid") else "queued"
+    return "accepted" if arrival.form.last("MessagingServiceSid") else "queued"
 
 
-def _last_part(url: str) -> str:
-    return urlsplit(url).path.rpartition("/")[2]
+def _arrival(form: Form, channel: str, sid: str, content: Text | Call) -> Arrival:
+    """Make the arrival; our attempt is the last part of the path at which it is reported on."""
+    attempt_id = urlsplit(form.last("StatusCallback")).path.rpartition("/")[2]
+    message = Message(
+        channel=channel, provider="twilio", to=form.last("To"), attempt_id=attempt_id, reference=sid, content=content
+    )
+    return Arrival(message=message, form=form)
 
 
 def _no(status: int, code: int, message: str, **headers: str) -> Answer:

@@ -52,6 +52,7 @@ def test_an_adaptive_card_becomes_pieces() -> None:
         "type": "AdaptiveCard",
         "body": [
             {"type": "TextBlock", "size": "Large", "text": "orders db is down"},
+            {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": "*as "}, "is*"]},
             {"type": "Container", "items": [{"type": "TextBlock", "text": "Since 03:14"}]},
             {
                 "type": "ColumnSet",
@@ -65,6 +66,7 @@ def test_an_adaptive_card_becomes_pieces() -> None:
     }
     assert list(read_card(card)) == [
         Piece(kind="heading", text="orders db is down"),
+        Piece(kind="text", text="*as is*"),
         Piece(kind="text", text="Since 03:14"),
         Piece(kind="note", text="sandbox"),
         Piece(kind="fact", title="Severity", text="CRITICAL"),
@@ -74,22 +76,20 @@ def test_an_adaptive_card_becomes_pieces() -> None:
 
 
 NOTIFICATION = {"title": "orders db is down", "body": "Since 03:14"}
-DATA = {"url": "https://example.com/a/t", "attempt_id": "a1"}
+DATA = {"attempt": "a1", "url": "https://example.com/db", "link": "https://example.com/a/t"}
 
 
 @pytest.mark.parametrize(
     "message",
     [
         {"GCM": json.dumps({"fcmV1Message": {"message": {"notification": NOTIFICATION, "data": DATA}}}), "default": "x"},
-        {"GCM": json.dumps({"notification": NOTIFICATION, "data": DATA}), "default": "x"},
         {"APNS": json.dumps({"aps": {"alert": NOTIFICATION}, **DATA}), "GCM": "{}", "default": "x"},
     ],
 )
 def test_a_push_is_read_from_the_platforms_own_payload(message: dict[str, str]) -> None:
-    assert read_push(json.dumps(message)) == (
-        Push(title="orders db is down", text="Since 03:14", url="https://example.com/a/t"),
-        "a1",
-    )
+    push, attempt_id = read_push(json.dumps(message))
+    assert attempt_id == "a1"
+    assert push == Push(title="orders db is down", text="Since 03:14", urls=("https://example.com/a/t", "https://example.com/db"))
 
 
 def test_a_push_without_a_payload_is_its_text() -> None:
@@ -103,7 +103,7 @@ def test_a_mail_is_taken_apart_and_its_attempt_found() -> None:
     message.add_alternative("<p>html</p>", subtype="html")
     parsed = mail.parse(message.as_bytes())
     assert mail.attempt_id(parsed) == "a1"
-    assert mail.read(parsed) == Mail(sender="Nöt <n@example.com>", subject="Überlast", text="text\n", html="<p>html</p>\n")
+    assert mail.read(parsed) == Mail(sender="Nöt <n@example.com>", subject="Überlast", text="text", html="<p>html</p>")
 
 
 @pytest.mark.parametrize(

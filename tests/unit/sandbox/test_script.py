@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.errors import InvalidScript
+from notifyflow.errors import Fault, InvalidScript
 from notifyflow.sandbox.script import CHANNELS, PHRASES, Kind, Phrase, Reaction, Rule, is_for, read_script, short_name
 from tests.strategies import script_lines
 
@@ -166,12 +166,14 @@ def test_a_line_reacts_to_each_request_as_it_counts_them(line: tuple[str, list[t
 
 @given(st.one_of(st.text(), st.text(alphabet="slackmeto:,; then5042\n").map("slack: ".__add__)))
 def test_any_text_is_read_or_refused_with_faults(text: str) -> None:
+    rules: tuple[Rule, ...] = ()
+    faults: tuple[Fault, ...] = ()
     try:
         rules = read_script(text)
     except InvalidScript as refused:
-        assert all(fault.where and fault.what and fault.remedy for fault in refused.faults)
-    else:
-        assert all(rule.channel in {"all", *CHANNELS} and rule.steps for rule in rules)
+        faults = refused.faults
+    assert all(fault.where and fault.what and fault.remedy for fault in faults)
+    assert all(rule.channel in {"all", *CHANNELS} and rule.steps for rule in rules)
 
 
 @given(st.text())
