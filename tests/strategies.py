@@ -18,6 +18,7 @@ from notifyflow.core.model import (
     IncidentState,
     Kind,
     NotificationState,
+    Recipient,
     Severity,
     Word,
 )
@@ -114,6 +115,15 @@ contacts = st.builds(
     name=names,
     addresses=st.just({"email": "ada@example.com"}),
     timezone=zones,
+)
+recipients = st.builds(
+    Recipient,
+    id=names | any_text,
+    name=any_text,
+    email=st.none() | any_text,
+    phone=st.none() | st.just("+15550001234") | st.just("bad number"),
+    addresses=st.dictionaries(st.sampled_from((*CHANNELS, "pager")), any_text, max_size=2),
+    timezone=st.none() | zones | any_text,
 )
 contents = st.builds(
     compose,
