@@ -1,8 +1,10 @@
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from notifyflow.core.documents import dump_policy, load_policy, read_incident, read_policies, read_recipients
 from notifyflow.core.model import Incident, Recipient, Severity
@@ -184,6 +186,51 @@ def test_a_snapshot_of_another_make_is_refused() -> None:
         load_policy('{"default": {}}')
     with pytest.raises(InvalidPolicy, match="tires"):
         load_policy(dump_policy(DEFAULT).replace('"tiers"', '"tires"'))
+
+
+WORDS = (
+    *(
+        "tiers",
+        "name",
+        "channels",
+        "rules",
+        "failed",
+        "unacknowledged_after",
+        "shut_for",
+        "retries",
+        "normal",
+        "delays",
+        "window",
+    ),
+    *("jitter", "repeat", "every", "rounds", "acknowledgement", "overdue_after", "is_suspicion_on", "fresh_for", "key", "title"),
+    *("severity", "labels", "occurred_at", "recipients", "id", "url", "addresses", "other"),
+)
+VALUES = ("5m", "CRITICAL", "any", "email", "2026-11-25T03:14:00+01:00", "0s", "\x00", "https://[")
+documents = st.recursive(
+    st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(VALUES),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+def toml(value: object) -> str:
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{name} = {toml(inner)}" for name, inner in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(toml, value)) + "]"
+        case _:
+            return json.dumps(value)
+
+
+@given(documents)
+def test_whatever_is_written_is_read_or_refused(document: object) -> None:
+    with suppress(InvalidPolicy):
+        read_policies(f"night = {toml(document)}", strategies.CHANNELS)
+    with suppress(InvalidIncident):
+        read_incident(json.dumps(document))
+    with suppress(InvalidIncident):
+        read_recipients(json.dumps(document))
 
 
 INCIDENT_FILE = """

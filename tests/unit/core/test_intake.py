@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from notifyflow.core.intake import Admitted, admit, judge_incident
+from notifyflow.core.intake import Admitted, admit, admit_recipients, judge_incident
 from notifyflow.core.model import Contact, Incident, Recipient, Severity
+from notifyflow.core.text import one_line
 from notifyflow.errors import Fault, InvalidIncident
 from tests import strategies
 
@@ -166,6 +168,16 @@ def test_an_odd_byte_in_an_alert_silences_nobody(incident: Incident) -> None:
         incident.url,
         incident.occurred_at,
     )
+
+
+@given(st.lists(strategies.recipients, max_size=4))
+def test_whatever_recipients_are_given_each_is_kept_or_has_a_fault(recipients: list[Recipient]) -> None:
+    contacts, faults = admit_recipients(recipients, check, CHANNELS)
+    assert all(one_line(text) == text for contact in contacts for text in (contact.recipient_id, contact.name, contact.timezone))
+    for index, recipient in enumerate(recipients):
+        kept = {contact.recipient_id: contact for contact in contacts}.get(recipient.id)
+        is_whole = kept is not None and set(kept.addresses) == set(recipient.ways) != set()
+        assert is_whole or any(fault.where.startswith(f"recipients[{index}]") for fault in faults)
 
 
 def test_an_instant_may_be_in_any_zone() -> None:
