@@ -37,6 +37,7 @@ class Event:
         late: The states in which it comes too late and changes nothing; in all others it is illegal.
         guard: The subject's method that decides whether a move is taken; empty where it always is.
         then: The subject's method that is called after the move and appends its effects.
+        is_loop_drawn: Whether a diagram shows the moves that stay; the tables in the docs name them all.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Event:
     late: tuple[str, ...] = ()
     guard: str = ""
     then: str
+    is_loop_drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,27 +147,33 @@ class Machine:
 
 N = NotificationState
 _AT_REST = (N.SENT, N.DELIVERED, N.FAILED, N.CANCELLED)
-_DECIDED = {"guard": "heads_for", "then": "arrive"}
 
 
 def _recorded(name: str, meaning: str, *from_sending: str, from_delivered: tuple[str, ...] = (N.DELIVERED,)) -> Event:
     moves: dict[str, tuple[str, ...]] = {N.SENDING: from_sending, N.DELIVERED: from_delivered}
-    return Event(name=name, meaning=meaning, moves=moves, late=(N.CANCELLED,), **_DECIDED)
+    return Event(name=name, meaning=meaning, moves=moves, late=(N.CANCELLED,), guard="heads_for", then="arrive")
 
 
 def _ended(name: str, meaning: str) -> Event:
-    return Event(name=name, meaning=meaning, moves={N.QUEUED: (N.FAILED,)}, late=_AT_REST, **_DECIDED)
+    return Event(name=name, meaning=meaning, moves={N.QUEUED: (N.FAILED,)}, late=_AT_REST, guard="heads_for", then="arrive")
 
 
 def _stopped(name: str, meaning: str) -> Event:
     moves: dict[str, tuple[str, ...]] = {state: (state,) for state in (N.SENDING, N.SENT, N.DELIVERED, N.FAILED)}
-    return Event(name=name, meaning=meaning, moves={N.QUEUED: (N.CANCELLED,), **moves}, late=(N.CANCELLED,), **_DECIDED)
+    return Event(
+        name=name,
+        meaning=meaning,
+        moves={N.QUEUED: (N.CANCELLED,), **moves},
+        late=(N.CANCELLED,),
+        guard="heads_for",
+        then="arrive",
+    )
 
 
 def _heard(name: str, meaning: str, leads_to: Mapping[str, tuple[str, ...]]) -> Event:
     """Hear a receipt: every state but CANCELLED may stay as it is."""
     moves: dict[str, tuple[str, ...]] = {state: (*leads_to.get(state, ()), state) for state in N if state is not N.CANCELLED}
-    return Event(name=name, meaning=meaning, moves=moves, late=(N.CANCELLED,), **_DECIDED)
+    return Event(name=name, meaning=meaning, moves=moves, late=(N.CANCELLED,), guard="heads_for", then="arrive")
 
 
 NOTIFICATION = Table(
@@ -186,7 +194,8 @@ NOTIFICATION = Table(
             meaning="A worker took it, with a lease and a token, and begins an attempt",
             moves={N.QUEUED: (N.SENDING,)},
             late=_AT_REST,
-            **_DECIDED,
+            guard="heads_for",
+            then="arrive",
         ),
         _recorded("accepted", "The provider took the attempt", N.SENT, N.QUEUED, N.FAILED, N.CANCELLED),
         _recorded("refused", "The provider said no for now, or refused us", N.QUEUED, N.FAILED, N.CANCELLED),
@@ -253,6 +262,7 @@ ESCALATION = Table(
             late=_CLOSED,
             guard="is_rule_met",
             then="open_tier",
+            is_loop_drawn=True,
         ),
         _decision("recorded", "An attempt was recorded, lost or given back, or a page was ended"),
         _decision("received", "A receipt moved one of its pages"),
@@ -289,6 +299,7 @@ INCIDENT = Table(
             moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.ACKNOWLEDGED,)},
             late=(I.RESOLVED,),
             then="count",
+            is_loop_drawn=True,
         ),
         Event(
             name="severity_raised",
@@ -296,12 +307,14 @@ INCIDENT = Table(
             moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
             late=(I.RESOLVED,),
             then="raise_severity",
+            is_loop_drawn=True,
         ),
         Event(
             name="paged_again",
             meaning="An operator, or the count of failures of an operations incident, asks for a new round",
             moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
             then="page",
+            is_loop_drawn=True,
         ),
         Event(
             name="round_due",
@@ -309,6 +322,7 @@ INCIDENT = Table(
             moves={I.OPEN: (I.OPEN,)},
             late=(I.ACKNOWLEDGED, I.RESOLVED),
             then="pass_round",
+            is_loop_drawn=True,
         ),
         Event(
             name="acknowledged",

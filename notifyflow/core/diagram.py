@@ -1,0 +1,213 @@
+"""Draws the machines from their tables, as Mermaid and Graphviz text, and spells them out as reST tables; pure text."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, Table
+from notifyflow.core.model import EscalationState
+from notifyflow.core.policy import DEFAULT, Failed, Policy, Rule
+
+_TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrow:
+    """A line from one state to another, with everything that leads along it."""
+
+    source: str
+    target: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """What is drawn: named states, in reading order, and the arrows between them.
+
+    Attributes:
+        name: An identifier.
+        title: What a reader calls it.
+        states: Identifier to what stands in the box.
+        births: Where the arrows from the start lead.
+        ends: The states that nothing leaves.
+        arrows: At most one for each pair of states.
+    """
+
+    name: str
+    title: str
+    states: dict[str, str]
+    births: tuple[str, ...]
+    ends: tuple[str, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def draw(table: Table) -> Drawing:
+    """Draw one machine; what stays in its state is drawn only where the table asks for it."""
+    return Drawing(
+        name=table.name,
+        title=table.name.capitalize(),
+        states={str(state): str(state) for state in table.states},
+        births=table.births,
+        ends=table.ends,
+        arrows=_merge(
+            (str(source), str(target), event.name)
+            for event in table.events
+            for source, targets in event.moves.items()
+            for target in targets
+            if source != target or event.is_loop_drawn
+        ),
+    )
+
+
+def unroll(policy: Policy) -> Drawing:
+    """Draw the escalation under one policy: ACTIVE is unrolled into the policy's tiers, with the ways out of each."""
+    active = str(EscalationState.ACTIVE)
+    numbers = {f"{active}_{number}": tier for number, tier in enumerate(policy.tiers, start=1)}
+    steps = list(numbers)
+    machine = draw(ESCALATION)
+    opened = [
+        (source, target, label)
+        for source, target in pairwise(steps)
+        for label in _conditions(numbers[target].rules, tuple(numbers[target].shut_for))
+    ]
+    ways_out = [
+        (step, arrow.target, label)
+        for step in steps
+        for arrow in machine.arrows
+        if arrow.source == active != arrow.target
+        for label in _ways_out(arrow)
+    ]
+    others = {state: text for state, text in machine.states.items() if state != active}
+    return Drawing(
+        name=_id(f"policy {policy.name}"),
+        title=f"Escalation under the policy {policy.name}",
+        states={step: f"{active} {number}: {', '.join(tier.channels)}" for number, (step, tier) in enumerate(numbers.items(), 1)}
+        | others,
+        births=(steps[0],),
+        ends=machine.ends,
+        arrows=_merge(opened + ways_out),
+    )
+
+
+def drawings() -> tuple[Drawing, ...]:
+    """Draw everything: the three machines, and the escalation under the policy ``default``."""
+    return (*map(draw, _TABLES), unroll(DEFAULT))
+
+
+def mermaid(drawn: Sequence[Drawing] | None = None) -> str:
+    """Write drawings as one Mermaid state diagram; several stand in it side by side, everything where none are given."""
+    drawn = drawings() if drawn is None else drawn
+    lines = ["stateDiagram-v2"]
+    for drawing in drawn:
+        if len(drawn) == 1:
+            lines += _mermaid(drawing, "")
+        else:
+            inner = (f"    {line}" for line in _mermaid(drawing, f"{drawing.name}_"))
+            lines += [f"    state {_quoted(drawing.title)} as {drawing.name} {{", *inner, "    }"]
+    return "\n".join(lines) + "\n"
+
+
+def dot(drawn: Sequence[Drawing] | None = None) -> str:
+    """Write drawings as one Graphviz graph; everything where none are given."""
+    drawn = drawings() if drawn is None else drawn
+    lines = [
+        "digraph notifyflow {",
+        '    graph [rankdir=TB, fontname="Helvetica", nodesep=0.6, ranksep=0.7];',
+        '    node [shape=box, style=rounded, fontname="Helvetica"];',
+        '    edge [fontname="Helvetica", fontsize=10];',
+    ]
+    for drawing in drawn:
+        lines += [f"    subgraph cluster_{drawing.name} {{", f"        label={_quoted(drawing.title)};", *_dot(drawing), "    }"]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def rst(tables: Iterable[Table] = _TABLES) -> str:
+    """Spell machines out as reST tables: every state and every event with its meaning and all its moves."""
+    return "\n".join(line for table in tables for line in _rst(table)) + "\n"
+
+
+def _merge(moves: Iterable[tuple[str, str, str]]) -> tuple[Arrow, ...]:
+    """Lay all that leads from one state to another along one arrow."""
+    labels: dict[tuple[str, str], list[str]] = {}
+    for source, target, label in moves:
+        labels.setdefault((source, target), []).append(label)
+    return tuple(Arrow(source=source, target=target, labels=tuple(each)) for (source, target), each in labels.items())
+
+
+def _ways_out(arrow: Arrow) -> tuple[str, ...]:
+    """Say the many decisions that name a state as what they find."""
+    is_decision = arrow.target in (EscalationState.REACHED, EscalationState.EXHAUSTED)
+    return ("nothing pending",) if is_decision else arrow.labels
+
+
+def _conditions(rules: Sequence[Rule], shut_for: Sequence[str]) -> Iterator[str]:
+    for rule in rules:
+        yield f"{rule.at_least} failed" if isinstance(rule, Failed) else f"unacknowledged after {_span(rule.after)}"
+    if shut_for:
+        yield f"never for {', '.join(shut_for)}"
+
+
+def _span(span: timedelta) -> str:
+    minutes, seconds = divmod(span.total_seconds(), 60)
+    return f"{minutes:g} min" if not seconds else f"{span.total_seconds():g} s"
+
+
+def _id(name: str) -> str:
+    return "".join(char if char.isalnum() and char.isascii() else "_" for char in name)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', "'") + '"'
+
+
+def _mermaid(drawing: Drawing, prefix: str) -> Iterator[str]:
+    for state, text in drawing.states.items():
+        yield f"    state {_quoted(text)} as {prefix}{state}"
+    for state in drawing.births:
+        yield f"    [*] --> {prefix}{state}"
+    for arrow in drawing.arrows:
+        yield f"    {prefix}{arrow.source} --> {prefix}{arrow.target}: {'<br/>'.join(arrow.labels)}"
+    for state in drawing.ends:
+        yield f"    {prefix}{state} --> [*]"
+
+
+def _dot(drawing: Drawing) -> Iterator[str]:
+    prefix = drawing.name
+    yield f'        {prefix} [shape=point, width=0.15, label=""];'
+    for state, text in drawing.states.items():
+        border = ", peripheries=2" if state in drawing.ends else ""
+        yield f"        {prefix}_{state} [label={_quoted(text)}{border}];"
+    for state in drawing.births:
+        yield f"        {prefix} -> {prefix}_{state};"
+    for arrow in drawing.arrows:
+        label = _quoted("\\n".join(arrow.labels))
+        yield f"        {prefix}_{arrow.source} -> {prefix}_{arrow.target} [label={label}];"
+
+
+def _rst(table: Table) -> Iterator[str]:
+    yield from _list_table(
+        f"States of the {table.name} machine",
+        ("State", "Meaning"),
+        ((f"``{state}``", f"{meaning}.") for state, meaning in table.states.items()),
+    )
+    yield from _list_table(
+        f"Events of the {table.name} machine",
+        ("Event", "Meaning", "Moves", "Late in"),
+        (
+            (f"``{event.name}``", f"{event.meaning}.", _moves(event.moves), ", ".join(event.late) or "never")
+            for event in table.events
+        ),
+    )
+
+
+def _moves(moves: Mapping[str, tuple[str, ...]]) -> str:
+    return "; ".join(f"{source} → {' or '.join(targets)}" for source, targets in moves.items())
+
+
+def _list_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield from (f".. list-table:: {title}", "   :header-rows: 1", "")
+    for row in (head, *rows):
+        for number, text in enumerate(row):
+            yield f"   {'* -' if number == 0 else '  -'} {text}"
+    yield ""

@@ -1,0 +1,112 @@
+"""The diagrams show the machines as they run, and those in the docs are not stale; run as a module, it draws them anew."""
+
+import re
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from notifyflow.core import diagram
+from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, Table
+from notifyflow.core.model import Severity
+from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
+from tests.strategies import policies
+
+FOLDER = Path(__file__).parents[3] / "docs" / "diagrams"
+TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
+
+
+def files() -> dict[str, str]:
+    """Make the text of every file in docs/diagrams that is drawn from here."""
+    drawings = (*diagram.drawings(), diagram.unroll(INSISTENT))
+    texts = {f"{drawing.name}.mmd": diagram.mermaid([drawing]) for drawing in drawings}
+    texts |= {f"{drawing.name}.dot": diagram.dot([drawing]) for drawing in drawings}
+    return texts | {f"{table.name}.rst": diagram.rst([table]) for table in TABLES}
+
+
+@pytest.mark.parametrize("name", files())
+def test_a_diagram_in_the_docs_is_not_stale(name: str) -> None:
+    assert (FOLDER / name).read_text(encoding="utf-8") == files()[name], f"{name} is stale: run scripts/diagrams"
+
+
+def test_the_picture_in_the_readme_says_what_the_machine_does() -> None:
+    picture = (FOLDER / "notification.svg").read_text(encoding="utf-8")
+    drawing = diagram.draw(NOTIFICATION)
+    labels = [label for arrow in drawing.arrows for label in arrow.labels]
+    written = re.findall(r"<text[^>]*>([^<]*)</text>", picture)
+    assert sorted(written) == sorted([drawing.title, *drawing.states.values(), *labels]), "run scripts/diagrams"
+
+
+def test_nothing_else_is_in_the_folder() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == {*files(), "notification.svg"}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_move_to_another_state_is_an_arrow_and_no_other_is(table: Table) -> None:
+    drawn = {(arrow.source, arrow.target, label) for arrow in diagram.draw(table).arrows for label in arrow.labels}
+    moves = {(source, target, event.name) for event in table.events for source, to in event.moves.items() for target in to}
+    assert {each for each in moves if each[0] != each[1]} <= drawn <= moves
+
+
+def test_opening_a_tier_is_seen_as_a_loop() -> None:
+    assert "    ACTIVE --> ACTIVE: tier_opened\n" in diagram.mermaid([diagram.draw(ESCALATION)])
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_the_texts_name_every_state_and_event(table: Table) -> None:
+    drawing = diagram.draw(table)
+    for text in (diagram.mermaid([drawing]), diagram.dot([drawing]), diagram.rst([table])):
+        assert all(state in text for state in table.states)
+    assert all(event.name in diagram.rst([table]) and event.meaning in diagram.rst([table]) for event in table.events)
+
+
+def test_everything_is_drawn_side_by_side_where_nothing_is_asked_for() -> None:
+    for drawing in diagram.drawings():
+        assert f'state "{drawing.title}" as {drawing.name} {{' in diagram.mermaid()
+        assert f"subgraph cluster_{drawing.name} {{" in diagram.dot()
+    assert diagram.mermaid().count("stateDiagram-v2") == 1
+    assert diagram.dot().count("digraph") == 1
+    assert all(f"States of the {table.name} machine" in diagram.rst() for table in TABLES)
+
+
+def test_a_policy_is_unrolled_tier_by_tier() -> None:
+    text = diagram.mermaid([diagram.unroll(INSISTENT)])
+    assert 'state "ACTIVE 1: email, slack, teams, push" as ACTIVE_1' in text
+    assert "ACTIVE_1 --> ACTIVE_2: 2 failed<br/>unacknowledged after 5 min<br/>never for INFO\n" in text
+    assert "ACTIVE_3 --> REACHED: nothing pending\n" in text
+    assert "[*] --> ACTIVE_1\n" in text
+
+
+def test_a_span_is_told_in_minutes_or_seconds() -> None:
+    tiers = (
+        Tier(name="a", channels=("email",)),
+        Tier(name="b", channels=("sms",), rules=(Unacknowledged(after=timedelta(seconds=90)),)),
+    )
+    assert "unacknowledged after 90 s\n" in diagram.mermaid([diagram.unroll(Policy(name="quick", tiers=tiers))])
+
+
+def test_names_cannot_break_out_of_their_box() -> None:
+    tier = Tier(name="b", channels=('say "hi"',), rules=(Failed(at_least=1),), shut_for=(Severity.INFO,))
+    text = diagram.dot([diagram.unroll(replace(DEFAULT, name='my "own" one', tiers=(DEFAULT.tiers[0], tier)))])
+    assert "cluster_policy_my__own__one" in text
+    assert "say 'hi'" in text
+
+
+@given(policies())
+def test_any_policy_can_be_drawn(policy: Policy) -> None:
+    drawing = diagram.unroll(policy)
+    states = set(drawing.states)
+    assert len([state for state in states if state.startswith("ACTIVE_")]) == len(policy.tiers)
+    assert all({arrow.source, arrow.target} <= states for arrow in drawing.arrows)
+    assert re.fullmatch(r"\w+", drawing.name, re.ASCII)
+    assert diagram.dot([drawing]).count('"') % 2 == 0
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in files().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        sys.stdout.write(f"docs/diagrams/{name}\n")
