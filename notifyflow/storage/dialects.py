@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from math import ceil
 from typing import Any
 from urllib.parse import unquote
 
@@ -156,7 +157,7 @@ class Postgres(Dialect):
             thread_safe=False,
             autoconnect=False,
             prefer_psycopg3=True,
-            connect_timeout=max(2, int(timeout_s)),  # libpq takes no less than 2
+            connect_timeout=max(2, ceil(timeout_s)),  # libpq takes no less than 2
             tcp_user_timeout=5000,
             keepalives_idle=30,
             keepalives_interval=5,
@@ -164,7 +165,11 @@ class Postgres(Dialect):
             application_name="notifyflow",
         )
         db.connect()
-        execute(db, "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'")
+        try:
+            execute(db, "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
@@ -199,8 +204,9 @@ class Postgres(Dialect):
         return read_instant(execute(db, "SELECT clock_timestamp()").fetchone()[0])
 
     def has_table(self, db: peewee.Database, name: str) -> bool:
-        """Look along the search path."""
-        return execute(db, "SELECT to_regclass(%s)", name).fetchone()[0] is not None
+        """Look along the search path; not by ``to_regclass``, which remembers a "no" while it waits for the schema's lock."""
+        query = "SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = %s AND schemaname = ANY (current_schemas(false))"
+        return execute(db, query, name).fetchone() is not None
 
     def lock_schema(self, db: peewee.Database) -> None:
         """Take an advisory lock that ends with the transaction."""
@@ -236,4 +242,4 @@ def _driver(db: peewee.Database) -> Any:
 
 
 def _cause(error: peewee.PeeweeException) -> Any:
-    return error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    return getattr(error, "orig", None) or error

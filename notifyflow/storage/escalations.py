@@ -46,6 +46,11 @@ class Escalations(Moves):
         self._insert(EscalationRow, [row_of(facts)])
         self._log([facts], event=event, at=facts.started_at, detail=detail)
 
+    def notifications(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
+        """Read all notifications of an escalation with their attempts, by id, without their locks."""
+        query = select(NotificationFacts, NotificationRow.escalation_id == escalation_id)
+        return self._notifications(query.order_by(NotificationRow.id))
+
     def lock_notifications(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
         """Lock and read all notifications of some escalations with their attempts, by id."""
         return self._lock_notifications(NotificationRow.escalation_id.in_(escalation_ids)) if escalation_ids else ()

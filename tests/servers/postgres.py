@@ -58,6 +58,9 @@ class Postgres:
         (self._data / "postgresql.auto.conf").write_text("".join(f"{name} = '{value}'\n" for name, value in _SETTINGS.items()))
 
     def start(self) -> None:
+        """Start it unless it runs, and wait until it answers."""
+        if self._process is not None:
+            return
         log = (self._folder / "log").open("ab")
         with log:
             command = [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), "-k", self._folder]

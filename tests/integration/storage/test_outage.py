@@ -1,0 +1,189 @@
+"""PostgreSQL goes away and comes back, ends connections, and finds deadlocks: nothing is lost, nothing done twice."""
+
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from psycopg import sql
+
+from notifyflow.core.model import Incident
+from notifyflow.errors import StorageUnavailable
+from notifyflow.storage.dialects import execute
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.facts import incident
+from tests.integration.storage import forking
+from tests.integration.storage.samples import begin
+from tests.servers.postgres import Postgres, postgres
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """A server that tests may stop; it runs again when a test begins."""
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def store(server: Postgres) -> Iterator[Store]:
+    server.start()
+    opened = Store(server.url(server.create_database()))
+    opened.upgrade()
+    begin(opened)
+    yield opened
+    opened.close()
+
+
+def _seen(store: Store) -> int:
+    return store.read(lambda reads: reads.incidents(1)[0].times_seen)
+
+
+def _end_connections(server: Postgres) -> None:
+    others = sql.SQL("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'notifyflow'")
+    server.execute(others)
+
+
+def test_a_server_that_is_down_is_unavailable_and_used_again_once_it_is_up(server: Postgres, store: Store) -> None:
+    server.stop()
+    for ask in (lambda: store.run(forking.count, timeout_s=0.2), lambda: Store(server.url()).run(forking.count, timeout_s=0.2)):
+        with pytest.raises(StorageUnavailable, match="connection"):
+            ask()
+    server.start()
+    store.run(forking.count)
+    assert _seen(store) == 2
+
+
+def test_a_use_case_waits_for_a_server_that_is_coming_up(server: Postgres, store: Store) -> None:
+    server.stop()
+    with ThreadPoolExecutor(1) as pool:
+        counted = pool.submit(store.run, forking.count, timeout_s=60)
+        server.start()
+        counted.result(60)
+    assert _seen(store) == 2
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_every_idle_connection_recovers_from_a_restart(server: Postgres, store: Store, how: signal.Signals) -> None:
+    together = threading.Barrier(4)
+
+    def hold_one(ledger: Ledger) -> None:
+        together.wait(30)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: store.run(hold_one), range(4)))
+    server.stop(how)
+    server.start()
+    store.run(forking.count)
+    assert _seen(store) == 2
+
+
+def test_a_use_case_whose_connection_broke_runs_again_on_another(server: Postgres, store: Store) -> None:
+    runs = 0
+
+    def use_case(ledger: Ledger) -> None:
+        nonlocal runs
+        runs += 1
+        forking.count(ledger)
+        if runs == 1:
+            _end_connections(server)
+            forking.count(ledger)
+
+    store.run(use_case, timeout_s=60)
+    assert (runs, _seen(store)) == (2, 2)
+
+
+def test_a_commit_whose_outcome_is_unknown_is_said_and_not_repeated(server: Postgres, store: Store) -> None:
+    runs = 0
+
+    def use_case(ledger: Ledger) -> None:
+        nonlocal runs
+        runs += 1
+        forking.count(ledger)
+        _end_connections(server)
+
+    with pytest.raises(StorageUnavailable, match="may have been done"):
+        store.run(use_case, timeout_s=60)
+    assert runs == 1
+    store.run(forking.count)
+
+
+def test_a_deadlock_repeats_the_use_case_that_lost(store: Store) -> None:
+    begin(store, number=2)
+    both_hold_one = threading.Barrier(2)
+    runs = 0
+
+    def use_case(first: str, second: str) -> None:
+        tries = 0
+
+        def body(ledger: Ledger) -> None:
+            nonlocal runs, tries
+            runs, tries = runs + 1, tries + 1
+            before = ledger.lock_incident(first)
+            if tries == 1:
+                both_hold_one.wait(30)
+            ledger.lock_incident(second)
+            ledger.save(before, replace(before, times_seen=before.times_seen + 1))
+
+        store.run(body, timeout_s=60)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in (pool.submit(use_case, "i", "i2"), pool.submit(use_case, "i2", "i")):
+            done.result(60)
+    assert runs == 3
+    assert [each.times_seen for each in store.read(lambda reads: reads.incidents(10))] == [2, 2]
+
+
+def test_two_that_open_one_key_at_once_open_one_incident(store: Store) -> None:
+    nobody_sees_it = threading.Barrier(2)
+
+    def notify(incident_id: str) -> bool:
+        tries = 0
+
+        def body(ledger: Ledger) -> bool:
+            nonlocal tries
+            tries += 1
+            known = ledger.lock_unresolved("db-9")
+            if tries == 1:
+                nobody_sees_it.wait(30)
+            if known is not None:
+                ledger.save(known, replace(known, times_seen=known.times_seen + 1))
+                return False
+            ledger.add_incident(incident(id=incident_id, key="db-9"), Incident(key="db-9", title="t"))
+            return True
+
+        return store.run(body, timeout_s=60)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(notify, ("x", "y"))) == [False, True]
+    status = store.read(lambda reads: reads.status("db-9"))
+    assert status is not None
+    assert status.facts.times_seen == 2
+
+
+def test_whoever_refers_to_a_locked_row_does_not_wait_for_it(store: Store) -> None:
+    def body(ledger: Ledger) -> None:
+        ledger.lock_incident("i")
+        store.run(lambda other: other.link_critical("e", "i", reason="exhausted", at=incident().opened_at), timeout_s=2)
+
+    store.run(body)
+
+
+def test_a_statement_that_takes_too_long_is_unavailable(store: Store) -> None:
+    def body(ledger: Ledger) -> None:
+        execute(ledger._db, "SET LOCAL statement_timeout = 10")
+        execute(ledger._db, "SELECT pg_sleep(60)")
+
+    with pytest.raises(StorageUnavailable, match="QueryCanceled"):
+        store.run(body, timeout_s=0.05)
+
+
+def test_a_server_that_accepts_and_says_nothing_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = Store(f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/x")
+        with pytest.raises(StorageUnavailable, match="timeout"):
+            store.run(forking.count, timeout_s=0.1)
+        store.close()

@@ -1,0 +1,129 @@
+"""The schema is brought up under a lock, all or nothing, and refused untouched by code that is too old for it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
+
+import peewee
+import pytest
+
+from notifyflow.errors import SchemaMismatch, StorageError
+from notifyflow.storage import models
+from notifyflow.storage.dialects import dialect_for, execute
+from notifyflow.storage.migrations import WANTED
+from notifyflow.storage.store import Store
+from tests.facts import NOW, escalation
+from tests.integration.storage.samples import begin
+
+MODELS = [model for model in vars(models).values() if isinstance(model, type) and model.__module__ == models.__name__]
+
+
+@pytest.fixture
+def empty(empty_database_url: str) -> Iterator[Store]:
+    opened = Store(empty_database_url)
+    yield opened
+    opened.close()
+
+
+def _run_sql(url: str, *statements: str) -> list[tuple[object, ...]]:
+    db = dialect_for(url).connect(timeout_s=5)
+    try:
+        cursor = [execute(db, statement) for statement in statements][-1]
+        return list(cursor.fetchall()) if cursor.description else []
+    finally:
+        db.close()
+
+
+def _dump(url: str) -> object:
+    """Everything that could have been touched."""
+    if url.startswith("sqlite"):
+        return Path(url.removeprefix("sqlite:///")).read_bytes()
+    return _run_sql(url, "SELECT relname, relfilenode::int FROM pg_class WHERE starts_with(relname, 'notifyflow') ORDER BY 1")
+
+
+def test_an_empty_database_is_refused_until_it_is_upgraded(empty: Store) -> None:
+    with pytest.raises(SchemaMismatch, match="notifyflow db upgrade") as caught:
+        empty.check_schema()
+    assert (caught.value.found, caught.value.wanted) == (0, WANTED)
+    assert empty.upgrade() == WANTED
+    empty.check_schema()
+    assert empty.upgrade() == 0
+    begin(empty)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_tables_have_the_columns_of_the_models(database_url: str, model: type[peewee.Model]) -> None:
+    db = dialect_for(database_url).connect(timeout_s=5)
+    columns = {column.name: column.null for column in db.get_columns(model._meta.table_name)}
+    db.close()
+    if model is models.TransitionRow:
+        columns["id"] = False  # SQLite lets its own numbers be NULL in the declaration
+    assert columns == {field.column_name: field.null for field in model._meta.sorted_fields}
+
+
+def test_many_that_upgrade_at_once_upgrade_once(empty_database_url: str) -> None:
+    start = Barrier(4)
+
+    def upgrade(_: int) -> int:
+        store = Store(empty_database_url)
+        start.wait()
+        applied = store.upgrade()
+        store.check_schema()
+        store.close()
+        return applied
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(upgrade, range(4))) == [0, 0, 0, WANTED]
+
+
+def test_an_upgrade_that_fails_leaves_nothing_behind(empty: Store, empty_database_url: str) -> None:
+    _run_sql(empty_database_url, "CREATE TABLE notifyflow_notice (of TEXT)".replace("of", "theirs"))
+    with pytest.raises(StorageError, match="refused a statement"):
+        empty.upgrade()
+    _run_sql(empty_database_url, "DROP TABLE notifyflow_notice")
+    assert empty.upgrade() == WANTED
+
+
+def test_code_that_is_too_old_refuses_the_database_and_does_not_touch_it(store: Store, database_url: str) -> None:
+    _run_sql(database_url, f"UPDATE notifyflow_schema SET version = {WANTED + 2}, oldest = {WANTED + 1}")
+    before = _dump(database_url)
+    for refused in (store.check_schema, store.upgrade):
+        with pytest.raises(SchemaMismatch, match="Install the notifyflow that upgraded it") as caught:
+            refused()
+        assert (caught.value.found, caught.value.wanted, caught.value.oldest) == (WANTED + 2, WANTED, WANTED + 1)
+    assert _dump(database_url) == before
+
+
+def test_code_that_is_old_enough_uses_a_newer_database(store: Store, database_url: str) -> None:
+    _run_sql(database_url, f"UPDATE notifyflow_schema SET version = {WANTED + 1}, oldest = {WANTED}")
+    store.check_schema()
+    assert store.upgrade() == 0
+    begin(store)
+
+
+def test_a_row_needs_the_row_it_belongs_to(store: Store) -> None:
+    begin(store)
+    orphan = replace(escalation(id="e2", recipient_id="grace"), incident_id="nowhere")
+    with pytest.raises(StorageError, match="refused a statement"):
+        store.run(lambda ledger: ledger.add_escalation(orphan, event="born", detail={}))
+
+
+def test_a_queued_row_without_a_due_time_is_refused_since_nobody_would_find_it(store: Store, database_url: str) -> None:
+    begin(store)
+    statement = f"""
+        INSERT INTO notifyflow_notification (id, incident_id, escalation_id, channel, kind, state, version, severity,
+            max_attempts, created_at, is_stopped, reason)
+        VALUES ('n', 'i', 'e', 'sms', 'page', 'QUEUED', 1, 'INFO', 1, '{NOW}', FALSE, '')
+    """
+    with pytest.raises(peewee.IntegrityError, match=r"(?i)check"):
+        _run_sql(database_url, statement)
+
+
+def test_an_embedded_file_survives_power_loss_and_lets_readers_read(sqlite_url: str) -> None:
+    store = Store(sqlite_url)
+    asked = ("journal_mode", "synchronous", "foreign_keys")
+    found = store.read(lambda reads: [execute(reads._db, f"PRAGMA {name}").fetchone()[0] for name in asked])
+    store.close()
+    assert found == ["wal", 2, 1]
