@@ -50,8 +50,8 @@ class HandClock:
 class CountingIds:
     """Ids in the order they were asked for, and waits in the middle of their jitter."""
 
-    def __init__(self) -> None:
-        self._numbers = count(1)
+    def __init__(self, first: int = 1) -> None:
+        self._numbers = count(first)
 
     def new(self) -> str:
         return f"{next(self._numbers):032x}"

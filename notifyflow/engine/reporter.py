@@ -52,6 +52,8 @@ class Reporter:
                 recipient_id=escalation.recipient_id,
                 severity=escalation.severity.value,
             )
+        for error in consequences.broken:
+            _log.error("engine.row_broken", error=type(error).__name__, place=place(error))
         return self._ring(consequences.due)
 
     def _ring(self, due: tuple[Due, ...]) -> tuple[Due, ...]:

@@ -22,6 +22,8 @@ def change(
 ) -> NotificationFacts:
     """Move one notification and decide its escalation, all under the escalation's lock.
 
+    The others are read without their locks, so that nobody who claims one of them meanwhile passes it over.
+
     Args:
         tx: The transaction.
         escalation_id: The escalation.
@@ -34,22 +36,21 @@ def change(
         The notification as it was before.
     """
     escalation = tx.ledger.lock_escalation(escalation_id)
-    rows = tx.ledger.lock_notifications([escalation_id])
-    before = next(row for row in rows if row.id == notification_id)
+    before = tx.ledger.lock_notification(notification_id)
     moved = happens(before, escalation.policy.retries.schedule(before.channel, escalation.severity))
     if moved is not None:
-        after = tx.write(before, moved, **detail)
+        tx.write(before, moved, **detail)
         if before.kind is Kind.PAGE:
-            decide(tx, escalation, tuple(after if row.id == after.id else row for row in rows), cause=cause)
+            decide(tx, escalation, cause=cause)
     return before
 
 
-def decide(tx: Transaction, escalation: EscalationFacts, rows: tuple[NotificationFacts, ...], *, cause: Cause) -> None:
-    """Decide an escalation on its notifications as they are after the event; the incident is read after the lock."""
+def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> None:
+    """Decide a locked escalation on what stands written now; its incident and notifications are read after its lock."""
     case = Case(
         escalation=escalation,
         incident=tx.ledger.incident(escalation.incident_id),
-        notifications=rows,
+        notifications=tx.ledger.notifications(escalation.id),
         addresses=frozenset(tx.ledger.contact(escalation.incident_id, escalation.recipient_id).addresses),
     )
     write(tx, case, escalations.decide(case, event=cause, now=tx.now))
@@ -92,6 +93,8 @@ def start(tx: Transaction, incident: IncidentFacts, contact: Contact) -> Escalat
     decided = escalations.born(case, now=tx.now)
     detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}
     tx.ledger.add_escalation(decided.after, event="started", detail=detail)
+    if decided.after.critical_at is not None:
+        tx.critical.append(decided.after)
     return write(tx, replace(case, escalation=decided.after), decided)
 
 
@@ -116,6 +119,8 @@ def write(tx: Transaction, case: Case, decided: Decided) -> EscalationFacts:
         stored = tx.ledger.move(stored, target, event=step.event, at=tx.now, detail=step.detail)
     if not decided.steps and decided.after != stored:
         stored = tx.ledger.save(stored, decided.after)
+    if stored.critical_at != case.escalation.critical_at:
+        tx.critical.append(stored)
     for effect in decided.effects:
         _take_effect(tx, case, stored, effect)
     return stored

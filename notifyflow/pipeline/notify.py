@@ -66,20 +66,14 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted) -> Notifi
     paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
     moved = _keep_contacts(tx, incident, admitted.contacts)
     given = [contact.recipient_id for contact in admitted.contacts]
+    added = tuple(each for each in given if each not in paged) if incident.state is IncidentState.OPEN else ()
     if turned.needs_round:
         rounds.start(tx, incident)
     else:
         _follow_addresses(tx, incident, moved & paged)
-        if incident.state is IncidentState.OPEN:
-            rounds.start(tx, incident, set(given) - paged)
-    is_paging = incident.state is IncidentState.OPEN
-    return Notified(
-        incident_id=incident.id,
-        is_new=False,
-        added=tuple(each for each in given if is_paging and each not in paged),
-        repeated=tuple(each for each in given if each in paged),
-        faults=admitted.faults,
-    )
+        rounds.start(tx, incident, added)
+    repeated = tuple(each for each in given if each in paged)
+    return Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
 
 
 def _keep_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> frozenset[str]:
@@ -103,4 +97,4 @@ def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset
         if is_open and case.escalation.state is EscalationState.EXHAUSTED:
             rounds.start(tx, incident, {case.escalation.recipient_id})
         else:
-            decisions.decide(tx, case.escalation, case.notifications, cause="address_added")
+            decisions.decide(tx, case.escalation, cause="address_added")

@@ -67,14 +67,21 @@ class Consequences:
         due: Notifications that may be sent now; whoever called rings for them.
         failed: Notifications that became FAILED; whoever called logs each at WARNING.
         critical: Escalations that became critical failures; whoever called logs each at ERROR.
+        broken: What a sweep stumbled over, each a bug of ours or a damaged row; whoever called logs each at ERROR.
     """
 
     due: tuple[Due, ...] = ()
     failed: tuple[NotificationFacts, ...] = ()
     critical: tuple[EscalationFacts, ...] = ()
+    broken: tuple[Exception, ...] = ()
 
     def __add__(self, other: "Consequences") -> "Consequences":
-        return Consequences(due=self.due + other.due, failed=self.failed + other.failed, critical=self.critical + other.critical)
+        return Consequences(
+            due=self.due + other.due,
+            failed=self.failed + other.failed,
+            critical=self.critical + other.critical,
+            broken=self.broken + other.broken,
+        )
 
 
 NOTHING = Consequences()

@@ -17,6 +17,8 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
         incident: As it is now.
         only: Recipients; None means everybody the incident has.
     """
+    if only is not None and not only:
+        return
     for case in decisions.lock_cases(tx, incident, only):
         decisions.close(tx, case, event="replaced")
     for contact in tx.ledger.contacts(incident.id).values():
@@ -33,4 +35,4 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
         start(tx, incident, {each.escalation.recipient_id for each in left})
     elif turned.is_over:
         for case in left:
-            decisions.decide(tx, case.escalation, case.notifications, cause="rounds_over")
+            decisions.decide(tx, case.escalation, cause="rounds_over")

@@ -1,14 +1,17 @@
 """Does what time alone brings about: expired leases, escalations to look at, rounds, and bells nobody heard."""
 
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from notifyflow.core import lifecycle
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.core.policy import Schedule
+from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import claim, decisions, operations, rounds, use_case
-from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
 
@@ -26,21 +29,34 @@ def sweep(tools: Tools, *, limit: int = 200, ring_again_after: timedelta = RING_
 
     Returns:
         What followed, and every row that is due and that nobody was rung for.
+
+    Raises:
+        StorageUnavailable: When the database does not answer in time.
     """
-    transactions = tools.transactions
-    total = NOTHING
-    for home in transactions.run(lambda ledger: ledger.expired_leases(now=tools.clock.now(), limit=limit)):
-        total += _take_back(tools, home)
-    for _, escalation_id in transactions.run(lambda ledger: ledger.escalations_to_look_at(now=tools.clock.now(), limit=limit)):
-        total += _look_at(tools, escalation_id)
-    for incident_id in transactions.run(lambda ledger: ledger.rounds_due(now=tools.clock.now(), limit=limit)):
-        total += _start_round(tools, incident_id)
-    return total + _ring(tools, limit, ring_again_after)
+    total = _ring(tools, limit, ring_again_after)
+    for job in _jobs(tools, limit):
+        try:
+            total += job()
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a damaged row, whatever it raises, may not keep all others waiting
+            total += Consequences(broken=(error,))
+    return total
 
 
 def next_wake_at(tools: Tools) -> datetime | None:
     """Tell when the next sweep will have something to do; None when nothing waits for time."""
     return tools.transactions.run(lambda ledger: ledger.next_wake_at())
+
+
+def _jobs(tools: Tools, limit: int) -> Iterator[Callable[[], Consequences]]:
+    now, run = tools.clock.now(), tools.transactions.run
+    for home in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
+        yield partial(_take_back, tools, home)
+    for _, escalation_id in run(lambda ledger: ledger.escalations_to_look_at(now=now, limit=limit)):
+        yield partial(_look_at, tools, escalation_id)
+    for incident_id in run(lambda ledger: ledger.rounds_due(now=now, limit=limit)):
+        yield partial(_start_round, tools, incident_id)
 
 
 def _take_back(tools: Tools, home: Home) -> Consequences:
@@ -62,16 +78,18 @@ def _look_at(tools: Tools, escalation_id: str) -> Consequences:
         escalation = tx.ledger.lock_escalation(escalation_id)
         if escalation.look_at is None or escalation.look_at > tx.now:
             return
-        rows = tuple(_expired(tx, row, escalation) for row in tx.ledger.lock_notifications([escalation_id]))
-        decisions.decide(tx, escalation, rows, cause="looked_at")
+        for row in tx.ledger.notifications(escalation_id):
+            if claim.is_expired(tx, row, escalation):
+                _expire(tx, row.id)
+        decisions.decide(tx, escalation, cause="looked_at")
 
     return use_case.run(tools, body)[1]
 
 
-def _expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> NotificationFacts:
-    if row.state is not NotificationState.QUEUED or not claim.is_expired(tx, row, escalation):
-        return row
-    return tx.write(row, claim.end(tx, row, Ended.EXPIRED))
+def _expire(tx: Transaction, notification_id: str) -> None:
+    row = tx.ledger.lock_notification(notification_id)
+    if row.state is NotificationState.QUEUED:
+        tx.write(row, claim.end(tx, row, Ended.EXPIRED))
 
 
 def _start_round(tools: Tools, incident_id: str) -> Consequences:

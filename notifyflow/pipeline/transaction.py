@@ -19,7 +19,8 @@ class Transaction:
         ledger: The open transaction's.
         tools: What the use case was given.
         now: The instant at which all of it happens.
-        alerts: Critical failures that operations has still to be told of, at the end of the transaction.
+        critical: Escalations that became critical failures.
+        alerts: Those that operations has still to be told of, at the end of the transaction.
         notices: What else operations has to be told: (reason, provider).
     """
 
@@ -27,6 +28,7 @@ class Transaction:
         self.ledger = ledger
         self.tools = tools
         self.now = tools.clock.now()
+        self.critical: list[EscalationFacts] = []
         self.alerts: list[tuple[EscalationFacts, AlertOperations]] = []
         self.notices: list[tuple[str, str]] = []
         self._due: list[Due] = []
@@ -35,8 +37,7 @@ class Transaction:
     @property
     def consequences(self) -> Consequences:
         """What it has led to so far."""
-        critical = tuple(escalation for escalation, _ in self.alerts)
-        return Consequences(due=tuple(self._due), failed=tuple(self._failed), critical=critical)
+        return Consequences(due=tuple(self._due), failed=tuple(self._failed), critical=tuple(self.critical))
 
     def turn(self, before: IncidentFacts, turned: Turned, **detail: str) -> IncidentFacts:
         """Write what became of an incident."""

@@ -93,7 +93,7 @@ def test_what_goes_wrong_while_carrying_it_is_never_alerted_itself(story: Story)
     story.pass_time(hours=1)
     escalation = story.escalation("ops", OPS)
     assert (escalation.state, _rounds(story)) == (EscalationState.EXHAUSTED, 1)
-    assert [each.recipient_id for each in story.outcome.critical] == ["ada"]
+    assert [each.recipient_id for each in story.outcome.critical] == ["ada", "ops"]
     assert story.status(OPS).operations_key is None
 
 

@@ -3,9 +3,12 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from peewee import SQL
+
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from notifyflow.core.policy import INSISTENT, Acknowledgement
 from notifyflow.pipeline.sweep import next_wake_at
+from notifyflow.storage.models import EscalationRow
 from tests.builders import REFUSED_US, START, Story, a_recipient, an_incident
 
 ADA = a_recipient("ada", "email", "sms", "voice")
@@ -98,3 +101,14 @@ def test_nothing_waits_for_time_once_all_is_settled(story: Story) -> None:
     story.notify(None, a_recipient("ada", "email"))
     story.deliver()
     assert next_wake_at(story.tools) is None
+
+
+def test_a_damaged_row_keeps_no_other_waiting(story: Story) -> None:
+    for key in ("damaged", "sound"):
+        story.notify(an_incident(key), ADA, policy=INSISTENT)
+    damaged = EscalationRow.id == story.escalation(key="damaged").id
+    story.deliver()
+    story.store.run(lambda ledger: EscalationRow.update(policy=SQL("'{}'")).where(damaged).execute(ledger._db))
+    story.clock.pass_time(timedelta(minutes=5))
+    assert len(story.sweep().broken) == 1
+    assert set(story.pages(key="sound")) == {"email", "sms"}
