@@ -29,6 +29,7 @@ class AwsClient:
         self._codes = codes
         self._lock = threading.Lock()
         self._client: Any = None
+        self._seen = threading.local()
 
     def call(self, operation: str, **arguments: object) -> Mapping[str, Any]:
         """Call an operation once.
@@ -37,6 +38,7 @@ class AwsClient:
             ProviderError: What came of it instead, told apart.
         """
         from botocore import exceptions
+        from botocore.parsers import ResponseParserError
 
         try:
             answer: Mapping[str, Any] = getattr(self._connected(), operation)(**arguments)
@@ -44,6 +46,8 @@ class AwsClient:
             raise self._refusal(error.response) from error
         except exceptions.BotoCoreError as error:
             raise _failure(error) from error
+        except (ResponseParserError, AttributeError) as error:  # the latter where JSON is not of the shape that botocore expects
+            raise self._unread() from error
         return answer
 
     def close(self) -> None:
@@ -51,13 +55,23 @@ class AwsClient:
         with self._lock:
             if self._client is not None:
                 self._client.close()
-                self._client = None
 
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None:
                 self._client = _connect(self._service, self._settings)
+                self._client.meta.events.register("before-parse", self._note_status)
             return self._client
+
+    def _note_status(self, response_dict: Mapping[str, Any], **_: object) -> None:
+        self._seen.status = response_dict["status_code"]
+
+    def _unread(self) -> ProviderError:
+        """Judge an answer that botocore could not read: its error does not keep the status, which is definite."""
+        status: int = self._seen.status
+        if 200 <= status < 300:
+            return UnknownOutcomeError("an answer came that cannot be understood", code="garbage")
+        return refusal(status, self._codes)
 
     def _refusal(self, response: Mapping[str, Any]) -> ProviderError:
         about = response.get("ResponseMetadata", {})
@@ -113,4 +127,4 @@ def _failure(error: Exception) -> ProviderError:
         case exceptions.ReadTimeoutError():
             return UnknownOutcomeError("did not answer in time", code="timeout")
         case _:
-            return UnknownOutcomeError("no answer came that can be understood", code="connection_lost")
+            return UnknownOutcomeError("the connection broke before an answer came", code="connection_lost")

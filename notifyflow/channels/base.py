@@ -154,10 +154,13 @@ class Channel(ABC):
     """
 
     name: ClassVar[str]
+    providers: Sequence[Provider] = ()
+    faults: Sequence[Fault] = ()
 
     def __init__(self, providers: Sequence[Provider] = (), faults: Sequence[Fault] = ()) -> None:
-        self.providers = tuple(providers)
-        self.faults = tuple(faults)
+        """Take what was built, and what was found wrong; what is left out is as the class has it."""
+        self.providers = tuple(providers) or self.providers
+        self.faults = tuple(faults) or self.faults
 
     @classmethod
     @abstractmethod

@@ -131,7 +131,7 @@ class PinnedAdapter(HTTPAdapter):
         self._guard = guard
         super().__init__(max_retries=0)
 
-    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: bool | str | None, cert: Any = None) -> Any:
+    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         """Put the resolved address in the place of the host (requests' documented hook)."""
         target, tls = super().build_connection_pool_key_attributes(request, verify, cert)
         if self._guard.is_trusted(str(request.url)):

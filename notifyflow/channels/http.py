@@ -91,7 +91,7 @@ class Answer:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After: seconds, or a date beside the answer's own Date, so that nobody's clock matters; None where it is unread."""
+    """Read Retry-After: seconds, or a date beside the answer's own Date, so that no clock matters; None where it is neither."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -115,8 +115,8 @@ def refusal(status: int, codes: Table, *, code: object = "", retry_after_s: floa
         The error to raise.
     """
     told = str(code) if _CODE.fullmatch(str(code)) else ""
-    exact = codes.get(told) or codes.get(str(status)) or STATUSES.get(str(status))
-    row = exact or STATUSES.get(f"{status // 100}xx") or _NO_ANSWER
+    keys = (told, str(status), f"{status // 100}xx")
+    row = next((known[key] for known in (codes, STATUSES) for key in keys if key in known), _NO_ANSWER)
     return row.error(code=told or str(status), retry_after_s=retry_after_s)
 
 

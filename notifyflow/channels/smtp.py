@@ -158,7 +158,10 @@ class _Session(smtplib.SMTP):
             raise TimeoutError("the SMTP session took too long")
         if self.sock is not None:
             self.sock.settimeout(left_s)
-        return super().getreply()
+        try:
+            return super().getreply()
+        except smtplib.SMTPResponseException:  # smtplib's own word for a line without an end, not the server's
+            return -1, b""
 
 
 class _TlsSession(_Session, smtplib.SMTP_SSL):

@@ -1,0 +1,152 @@
+"""Each provider beside the scripted server, behind one face: how it is built, and how the real thing would answer it."""
+
+import contextlib
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from notifyflow.channels.aws_codes import SES, SNS
+from notifyflow.channels.base import Channel, Letter, Provider
+from notifyflow.channels.email import EmailChannel
+from notifyflow.channels.push import PushChannel
+from notifyflow.channels.slack import SlackChannel
+from notifyflow.channels.slack_codes import SLACK, WEBHOOK
+from notifyflow.channels.sms import SmsChannel
+from notifyflow.channels.tables import Table
+from notifyflow.channels.teams import TEAMS, TeamsChannel
+from notifyflow.channels.templating import SAMPLE
+from notifyflow.channels.twilio_codes import TWILIO
+from notifyflow.channels.voice import VoiceChannel
+from notifyflow.settings import Settings
+from tests.integration.channels.scripted import HttpServer
+
+ARN = "arn:aws:sns:eu-central-1:123456789012:endpoint/GCM/app/5e3e9847-3183-3f18-a7e8-671c3a57d4b3"
+ATTEMPT = "0195e1f0a0b07c3e8f0a1b2c3d4e5f60"
+AWS = {
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "SES_FROM": "notifyflow <pager@example.com>",
+    "SNS_IS_CONFIGURED": "true",
+}
+TWILIO_ACCOUNT = {
+    "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000000",
+    "TWILIO_AUTH_TOKEN": "token",
+    "TWILIO_SMS_FROM": "+15005550006",
+    "TWILIO_VOICE_FROM": "+15005550006",
+}
+Reply = tuple[int, bytes, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One provider over HTTP.
+
+    Attributes:
+        name: Of the case.
+        channel: What builds it.
+        table: Its codes.
+        values: Its settings, without prefix.
+        base: The setting that holds its base URL; empty where the address is the URL.
+        address: Of the recipient; where it begins with a slash, below the server.
+        real: The host that it reaches with its own settings.
+        accepted: What the real thing says when it accepts.
+        refused: What the real thing says with a status and a code.
+        needs_body: Whether an acceptance is known by its body.
+        is_recipients: Whether the endpoint is the recipient's own, so that what refuses there is no fault of ours.
+    """
+
+    name: str
+    channel: type[Channel]
+    table: Table
+    values: Mapping[str, str]
+    base: str
+    address: str
+    real: str
+    accepted: Reply
+    refused: Callable[[int, str], Reply]
+    needs_body: bool = True
+    is_recipients: bool = False
+
+    @contextlib.contextmanager
+    def provider(self, server: HttpServer | int, **more: str) -> Iterator[tuple[Provider, Letter]]:
+        """Build the provider against a server, or a port on which nobody listens."""
+        port = server if isinstance(server, int) else server.port
+        values = {"TRUSTED_ENDPOINTS": f"127.0.0.1:{port}", **self.values, **more}
+        if self.base:
+            values.setdefault(self.base, f"http://127.0.0.1:{port}")
+        channel = _build(self.channel, tuple(values.items()))
+        address = f"http://127.0.0.1:{port}{self.address}" if self.address.startswith("/") else self.address
+        try:
+            yield channel.providers[0], letter(channel.check_address(address))
+        finally:
+            channel.close()
+
+
+@functools.cache  # boto3 needs a while to read its models
+def _build(kind: type[Channel], values: tuple[tuple[str, str], ...]) -> Channel:
+    channel = kind.from_settings(Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in values}))
+    assert not channel.faults
+    return channel
+
+
+def letter(address: str, **more: Any) -> Letter:
+    return Letter(attempt_id=ATTEMPT, address=address, content=SAMPLE, **more)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _rest_json(status: int, code: str) -> Reply:
+    return status, _json({"message": "no"}), {"Content-Type": "application/json", "x-amzn-ErrorType": code or "Unlisted"}
+
+
+def _query(status: int, code: str) -> Reply:
+    error = f"<Error><Type>Sender</Type><Code>{code or 'Unlisted'}</Code><Message>no</Message></Error>"
+    return status, f"<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>".encode(), {"Content-Type": "text/xml"}
+
+
+def _twilio(status: int, code: str) -> Reply:
+    return status, _json({"code": int(code or 0), "message": "no", "status": status}), {"Content-Type": "application/json"}
+
+
+def _bot(status: int, code: str) -> Reply:
+    return (200 if code else status), _json({"ok": False, "error": code}), {"Content-Type": "application/json"}
+
+
+def _text(status: int, code: str) -> Reply:
+    return status, code.encode(), {"Content-Type": "text/html"}
+
+
+_PUBLISHED = b"<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>"
+BENCHES = (
+    Bench("ses", EmailChannel, SES, AWS, "AWS_ENDPOINT_URL", "ada@example.com", "email.eu-central-1.amazonaws.com:443",
+          (200, _json({"MessageId": "m-1"}), {}), _rest_json),
+    Bench("sns", PushChannel, SNS, AWS, "AWS_ENDPOINT_URL", ARN, "sns.eu-central-1.amazonaws.com:443",
+          (200, _PUBLISHED, {"Content-Type": "text/xml"}), _query),
+    Bench("twilio sms", SmsChannel, TWILIO, TWILIO_ACCOUNT, "TWILIO_BASE_URL", "+4915112345678", "api.twilio.com:443",
+          (201, _json({"sid": "m-1", "status": "queued"}), {}), _twilio),
+    Bench("twilio voice", VoiceChannel, TWILIO, TWILIO_ACCOUNT, "TWILIO_BASE_URL", "+4915112345678", "api.twilio.com:443",
+          (201, _json({"sid": "m-1", "status": "queued"}), {}), _twilio),
+    Bench("slack bot", SlackChannel, SLACK, {"SLACK_BOT_TOKEN": "xoxb-token"}, "SLACK_BASE_URL", "C0123456789", "slack.com:443",
+          (200, _json({"ok": True, "channel": "C0123456789", "ts": "1.2"}), {}), _bot),
+    Bench("slack webhook", SlackChannel, WEBHOOK, {}, "", "/services/T0/B0/key", "hooks.slack.com:443",
+          (200, b"ok", {}), _text, is_recipients=True),
+    Bench("teams", TeamsChannel, TEAMS, {}, "", "/workflows/1/triggers/manual?sig=key", "prod-1.westeurope.logic.azure.com:443",
+          (202, b"", {}), _text, needs_body=False, is_recipients=True),
+)  # fmt: skip
+_STATUS = re.compile(r"\d(\d\d|xx)")
+
+
+def row_cases() -> list[tuple[Bench, str, int, str]]:
+    """Every row of every table: bench, row's code, the status and the code that the provider answers."""
+    cases = []
+    for bench in BENCHES:
+        for code in bench.table:
+            is_status = _STATUS.fullmatch(code)
+            cases.append((bench, code, int(code.replace("xx", "02")) if is_status else 400, "" if is_status else code))
+    return cases

@@ -1,0 +1,161 @@
+"""One contract for every provider over HTTP: what it makes of each answer, and of none."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from notifyflow.channels.base import Accepted
+from notifyflow.channels.tables import Verdict
+from notifyflow.errors import (
+    PermanentProviderError,
+    ProviderError,
+    RefusedUsError,
+    TemporaryProviderError,
+    UnknownOutcomeError,
+)
+from tests.integration.channels.benches import BENCHES, Bench, row_cases
+from tests.integration.channels.scripted import CUT, HANG, HttpServer, free_port, http_server
+
+ERRORS = {
+    Verdict.TEMPORARY: TemporaryProviderError,
+    Verdict.PERMANENT: PermanentProviderError,
+    Verdict.OURS: RefusedUsError,
+    Verdict.UNKNOWN: UnknownOutcomeError,
+}
+every_provider = pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: bench.name)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HttpServer]:
+    with http_server() as script:
+        yield script
+
+
+def send(bench: Bench, server: HttpServer | int, **more: str) -> Accepted:
+    with bench.provider(server, **more) as (provider, letter):
+        return provider.send(letter)
+
+
+def refused(bench: Bench, server: HttpServer | int, **more: str) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        send(bench, server, **more)
+    return caught.value
+
+
+@every_provider
+def test_an_acceptance_is_one_request_and_keeps_the_providers_id(bench: Bench, server: HttpServer) -> None:
+    server.answer(*bench.accepted)
+    accepted = send(bench, server)
+    assert len(server.heard) == 1
+    assert accepted.provider_ref in ("m-1", "C0123456789:1.2", "")
+
+
+@every_provider
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, PermanentProviderError),
+        (401, RefusedUsError),
+        (403, RefusedUsError),
+        (402, RefusedUsError),
+        (408, TemporaryProviderError),
+        (418, PermanentProviderError),
+        (429, TemporaryProviderError),
+        (500, TemporaryProviderError),
+        (502, UnknownOutcomeError),
+        (503, TemporaryProviderError),
+        (504, UnknownOutcomeError),
+        (599, TemporaryProviderError),
+    ],
+)
+def test_a_status_without_a_known_code_decides(
+    bench: Bench, server: HttpServer, status: int, expected: type[ProviderError]
+) -> None:
+    if bench.is_recipients and status in (401, 403):
+        expected = PermanentProviderError
+    server.answer(*bench.refused(status, ""))
+    assert type(refused(bench, server)) is expected
+    assert len(server.heard) == 1
+
+
+@every_provider
+@pytest.mark.parametrize(("status", "code"), [(429, "429"), (503, "503")])
+def test_retry_after_is_kept(bench: Bench, server: HttpServer, status: int, code: str) -> None:
+    answered, body, headers = bench.refused(status, "")
+    server.answer(answered, body, {**headers, "Retry-After": "7"})
+    error = refused(bench, server)
+    assert isinstance(error, TemporaryProviderError)
+    assert error.retry_after_s == 7
+
+
+@every_provider
+def test_a_redirect_is_not_followed(bench: Bench, server: HttpServer) -> None:
+    server.answer(302, b"", {"Location": f"{server.url}/elsewhere"})
+    error = refused(bench, server)
+    assert isinstance(error, PermanentProviderError if bench.is_recipients else RefusedUsError)
+    assert len(server.heard) == 1
+
+
+@every_provider
+def test_no_connection_is_a_definite_no(bench: Bench) -> None:
+    error = refused(bench, free_port())
+    assert isinstance(error, TemporaryProviderError)
+    assert error.code == "no_connection"
+
+
+@every_provider
+def test_a_connection_that_is_cut_after_the_request_leaves_it_unknown(bench: Bench, server: HttpServer) -> None:
+    server.answer(0, act=CUT)
+    assert isinstance(refused(bench, server), UnknownOutcomeError)
+    assert len(server.heard) == 1
+
+
+@every_provider
+def test_a_provider_that_hangs_leaves_it_unknown(bench: Bench, server: HttpServer) -> None:
+    server.answer(0, act=HANG)
+    assert isinstance(refused(bench, server, READ_TIMEOUT_S="1"), UnknownOutcomeError)
+    assert len(server.heard) == 1
+
+
+@every_provider
+@pytest.mark.parametrize("body", [b"\x00<html>garbage", b"[]", b"x" * 3_000_000], ids=["garbage", "wrong shape", "huge"])
+def test_an_acceptance_that_cannot_be_understood_is_unknown(bench: Bench, server: HttpServer, body: bytes) -> None:
+    server.answer(bench.accepted[0], body)
+    if bench.needs_body:
+        assert isinstance(refused(bench, server), UnknownOutcomeError)
+    else:
+        assert isinstance(send(bench, server), Accepted)
+
+
+@every_provider
+def test_a_refusal_with_a_huge_body_is_judged_by_its_status(bench: Bench, server: HttpServer) -> None:
+    server.answer(503, b"x" * 3_000_000)
+    assert isinstance(refused(bench, server), TemporaryProviderError)
+
+
+@every_provider
+def test_the_proxy_is_used_and_the_environment_is_not(bench: Bench, server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
+    server.answer(407)
+    more = {"HTTPS_PROXY": server.url, **({bench.base: _https(bench)} if bench.base else {})}
+    with bench.provider(server, **more) as (provider, letter):
+        address = f"https://{bench.real.removesuffix(':443')}{bench.address}" if not bench.base else letter.address
+        with pytest.raises(TemporaryProviderError):
+            provider.send(type(letter)(attempt_id=letter.attempt_id, address=address, content=letter.content))
+    assert [(said.method, said.path) for said in server.heard] == [("CONNECT", bench.real)]
+
+
+def _https(bench: Bench) -> str:
+    return f"https://{bench.real.removesuffix(':443')}" + ("/api/" if bench.name == "slack bot" else "")
+
+
+@pytest.mark.parametrize(("bench", "row", "status", "code"), row_cases(), ids=lambda value: getattr(value, "name", str(value)))
+def test_every_documented_code_means_what_the_table_says(
+    bench: Bench, row: str, status: int, code: str, server: HttpServer
+) -> None:
+    server.answer(*bench.refused(status, code))
+    error = refused(bench, server)
+    expected = bench.table[row]
+    assert type(error) is ERRORS[expected.verdict]
+    assert error.reason == expected.meaning
+    assert error.code == (code or str(status)) or (not code and error.code == "Unlisted")
