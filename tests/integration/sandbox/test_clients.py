@@ -284,7 +284,7 @@ def test_a_webhook_answers_with_slacks_words(sandbox: Sandbox) -> None:
     assert [(answer.status_code, answer.body) for answer in answers] == [
         (410, "channel_is_archived"),
         (403, "action_prohibited"),
-        (500, "internal_error"),
+        (500, "rollup_error"),
     ]
     assert WebhookClient(sandbox.slack_url("ada"), retry_handlers=[]).send(text="").body == "no_text"
 

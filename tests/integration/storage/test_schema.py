@@ -86,21 +86,23 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty: Store, empty_databas
     assert empty.upgrade() == WANTED
 
 
-def test_code_that_is_too_old_refuses_the_database_and_does_not_touch_it(store: Store, database_url: str) -> None:
-    _run_sql(database_url, f"UPDATE notifyflow_schema SET version = {WANTED + 2}, oldest = {WANTED + 1}")
-    before = _dump(database_url)
-    for refused in (store.check_schema, store.upgrade):
+def test_code_that_is_too_old_refuses_the_database_and_does_not_touch_it(empty: Store, empty_database_url: str) -> None:
+    empty.upgrade()
+    _run_sql(empty_database_url, f"UPDATE notifyflow_schema SET version = {WANTED + 2}, oldest = {WANTED + 1}")
+    before = _dump(empty_database_url)
+    for refused in (empty.check_schema, empty.upgrade):
         with pytest.raises(SchemaMismatch, match="Install the notifyflow that upgraded it") as caught:
             refused()
         assert (caught.value.found, caught.value.wanted, caught.value.oldest) == (WANTED + 2, WANTED, WANTED + 1)
-    assert _dump(database_url) == before
+    assert _dump(empty_database_url) == before
 
 
-def test_code_that_is_old_enough_uses_a_newer_database(store: Store, database_url: str) -> None:
-    _run_sql(database_url, f"UPDATE notifyflow_schema SET version = {WANTED + 1}, oldest = {WANTED}")
-    store.check_schema()
-    assert store.upgrade() == 0
-    begin(store)
+def test_code_that_is_old_enough_uses_a_newer_database(empty: Store, empty_database_url: str) -> None:
+    empty.upgrade()
+    _run_sql(empty_database_url, f"UPDATE notifyflow_schema SET version = {WANTED + 1}, oldest = {WANTED}")
+    empty.check_schema()
+    assert empty.upgrade() == 0
+    begin(empty)
 
 
 def test_a_row_needs_the_row_it_belongs_to(store: Store) -> None:
