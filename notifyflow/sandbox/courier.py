@@ -78,6 +78,31 @@ class Courier:
         return None
 
 
+class Reports:
+    """Callbacks about one message: each after the one before it, while what they report goes on."""
+
+    def __init__(self, courier: Courier, url: str) -> None:
+        """Take where to report; an empty URL wants no reports."""
+        self._courier = courier
+        self._url = url
+        self._last: asyncio.Task[None] | None = None
+
+    def add(self, form: Mapping[str, str]) -> None:
+        """Report one thing, in its turn."""
+        if self._url:
+            self._last = asyncio.get_running_loop().create_task(self._post(self._last, form))
+
+    async def finish(self) -> None:
+        """Wait until everything is reported."""
+        if self._last is not None:
+            await self._last
+
+    async def _post(self, before: asyncio.Task[None] | None, form: Mapping[str, str]) -> None:
+        if before is not None:
+            await before
+        await self._courier.post(self._url, form)
+
+
 async def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
     """Post once in HTTP/1.0, where an answer ends with its connection; no status where there was no answer."""
     parts = urlsplit(url)

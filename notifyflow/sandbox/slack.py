@@ -28,6 +28,15 @@ _HOOK_STATUSES = {
     "ratelimited": 429,
 }
 
+_API_WORDS = {"401": "invalid_auth", "403": "access_denied", "429": "ratelimited", "500": "internal_error"}
+_HOOK_WORDS = {
+    "403": "action_prohibited",
+    "404": "no_service",
+    "410": "channel_is_archived",
+    "429": "ratelimited",
+    "500": "rollup_error",
+}
+
 
 class SlackDesk(Desk):
     """Takes what incoming webhooks and the bot's chat.postMessage bring."""
@@ -65,7 +74,11 @@ class SlackDesk(Desk):
     def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
         """Refuse with Slack's word; its Web API does so with 200, but for rate limits."""
         if reaction.kind is Kind.STATUS:
-            word, status = ("ratelimited" if reaction.code == "429" else "internal_error"), int(reaction.code)
+            words = _HOOK_WORDS if _is_hook(arrival) else _API_WORDS
+            word, status = (
+                words.get(reaction.code, "invalid_payload" if reaction.code < "500" else "service_unavailable"),
+                int(reaction.code),
+            )
         else:
             word, status = reaction.code, _HOOK_STATUSES.get(reaction.code, 400)
         if _is_hook(arrival):

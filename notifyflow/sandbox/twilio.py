@@ -11,7 +11,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from urllib.parse import urlsplit
 
-from notifyflow.sandbox.courier import Courier
+from notifyflow.sandbox.courier import Courier, Reports
 from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
 from notifyflow.sandbox.http import Answer, Form, Request, as_json
 from notifyflow.sandbox.inbox import Call, Inbox, Message, Text
@@ -25,6 +25,7 @@ _STATUSES = {"20003": 401, "20404": 404, "20429": 429, "20500": 500, "20503": 50
 _CODES = {401: 20003, 403: 20403, 404: 20404, 429: 20429, 503: 20503}
 # The event under which a call's status is reported; every final one is "completed" (Call resource, StatusCallbackEvent).
 _CALL_EVENTS = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"}
+_UNANSWERED = frozenset({"no-answer", "busy", "failed"})
 
 
 class TwilioDesk(Desk):
@@ -118,70 +119,84 @@ class TwilioDesk(Desk):
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
         """Carry a message to its end, calling back at each status."""
-        if arrival.message.channel == "sms":
-            await self._carry_text(arrival, reaction)
-        else:
-            await self._carry_call(arrival, reaction)
+        story = _Story(arrival, inbox=self._inbox, courier=self._courier, account_sid=self._account, pause_s=self._pause_s)
+        await (story.carry_text(reaction) if arrival.message.channel == "sms" else story.carry_call(reaction))
+        await story.reports.finish()
 
-    async def _carry_text(self, arrival: Arrival, reaction: Reaction) -> None:
+
+class _Story:
+    """What becomes of one text or call, and what is said about it."""
+
+    def __init__(self, arrival: Arrival, *, inbox: Inbox, courier: Courier, account_sid: str, pause_s: float) -> None:
+        self._arrival = arrival
+        self._number = arrival.message.number
+        self._form = arrival.form
+        self._inbox = inbox
+        self._courier = courier
+        self._pause_s = pause_s
+        self._parties = {
+            "AccountSid": account_sid,
+            "ApiVersion": _VERSION,
+            "To": arrival.message.to,
+            "From": arrival.form.last("From"),
+        }
+        self.reports = Reports(courier, arrival.form.last("StatusCallback"))
+
+    async def carry_text(self, reaction: Reaction) -> None:
+        """Send a text, or not, and tell."""
         if reaction.kind is Kind.RECEIPT and not reaction.code:
             return
         last = reaction.code if reaction.kind is Kind.RECEIPT else "delivered"
-        on_the_way = () if last == "failed" else ("sent",)
-        queued = ("queued",) if _initial_status(arrival) == "accepted" else ()
-        for status in (*queued, *on_the_way, last):
+        queued = ("queued",) if _initial_status(self._arrival) == "accepted" else ()
+        sent = () if last == "failed" else ("sent",)
+        sids = dict.fromkeys(("MessageSid", "SmsSid"), self._arrival.message.reference)
+        for status in (*queued, *sent, last):
             await asyncio.sleep(self._pause_s)
+            self._become(status)
             error = {"ErrorCode": reaction.detail} if reaction.detail and status == last else {}
-            await self._say(arrival, {"MessageStatus": status, "SmsStatus": status, **error}, status)
+            self.reports.add({**sids, **self._parties, **dict.fromkeys(("MessageStatus", "SmsStatus"), status), **error})
 
-    async def _carry_call(self, arrival: Arrival, reaction: Reaction) -> None:
+    async def carry_call(self, reaction: Reaction) -> None:
+        """Ring, and have whoever answers listen."""
         does = reaction.code if reaction.kind is Kind.CALLEE else "key"
-        await self._say_call(arrival, "initiated")
+        self._tell_call("initiated")
         await asyncio.sleep(self._pause_s)
-        await self._say_call(arrival, "ringing")
+        self._tell_call("ringing")
         await asyncio.sleep(self._pause_s)
-        match does:
-            case "no-answer" | "busy" | "failed":
-                await self._say_call(arrival, does)
-            case _:
-                answered_by = "machine_start" if does == "machine" else "human"
-                extra = {"AnsweredBy": answered_by} if arrival.form.last("MachineDetection") else {}
-                await self._say_call(arrival, "in-progress", extra)
-                key = (reaction.detail or HEARD_KEY) if does == "key" else ""
-                await self._talk(arrival, Callee(key=key, hangs_up=does == "hangs-up"), extra)
-                await self._say_call(arrival, "completed", {"CallDuration": "7", **extra})
+        if does in _UNANSWERED:
+            self._tell_call(does)
+            return
+        by = {"AnsweredBy": "machine_start" if does == "machine" else "human"} if self._form.last("MachineDetection") else {}
+        self._tell_call("in-progress", by)
+        key = (reaction.detail or HEARD_KEY) if does == "key" else ""
+        await self._talk(Callee(key=key, hangs_up=does == "hangs-up"), by)
+        self._tell_call("completed", {"CallDuration": "7", **by})
 
-    async def _talk(self, arrival: Arrival, callee: Callee, extra: Mapping[str, str]) -> None:
+    async def _talk(self, callee: Callee, by: Mapping[str, str]) -> None:
         async def fetch(url: str, form: Mapping[str, str]) -> str | None:
-            self._note(arrival, callee)
-            return await self._courier.post(url, {**self._call_form(arrival, "in-progress"), **extra, **form})
+            self._note(callee)
+            return await self._courier.post(url, {**self._call_form("in-progress"), **by, **form})
 
-        document, url = arrival.form.last("Twiml"), arrival.form.last("Url")
+        document, url = self._form.last("Twiml"), self._form.last("Url")
         await callee.listen(document or await fetch(url, {}) or "", url, fetch)
-        self._note(arrival, callee)
+        self._note(callee)
 
-    def _note(self, arrival: Arrival, callee: Callee) -> None:
-        call = Call(sender=arrival.form.last("From"), said=callee.heard.said, key=callee.heard.key)
-        self._inbox.update(arrival.message.number, lambda message: replace(message, content=call))
+    def _note(self, callee: Callee) -> None:
+        call = Call(sender=self._form.last("From"), said=callee.heard.said, key=callee.heard.key)
+        self._inbox.update(self._number, lambda message: replace(message, content=call))
 
-    def _call_form(self, arrival: Arrival, status: str) -> dict[str, str]:
-        return {"CallSid": arrival.message.reference, "CallStatus": status, "Direction": "outbound-api", **self._parties(arrival)}
+    def _become(self, status: str) -> None:
+        self._inbox.update(self._number, lambda message: replace(message, status=status))
 
-    def _parties(self, arrival: Arrival) -> dict[str, str]:
-        return {"AccountSid": self._account, "ApiVersion": _VERSION, "To": arrival.message.to, "From": arrival.form.last("From")}
+    def _call_form(self, status: str) -> dict[str, str]:
+        sid = self._arrival.message.reference
+        return {"CallSid": sid, "CallStatus": status, "Direction": "outbound-api", **self._parties}
 
-    async def _say_call(self, arrival: Arrival, status: str, extra: Mapping[str, str] | None = None) -> None:
-        event = _CALL_EVENTS.get(status, "completed")
-        wanted = {name for given in arrival.form.get("StatusCallbackEvent", ["completed"]) for name in given.split()}
-        self._inbox.update(arrival.message.number, lambda message: replace(message, status=status))
-        if event in wanted and arrival.form.last("StatusCallback"):
-            await self._courier.post(arrival.form.last("StatusCallback"), {**self._call_form(arrival, status), **(extra or {})})
-
-    async def _say(self, arrival: Arrival, form: Mapping[str, str], status: str) -> None:
-        self._inbox.update(arrival.message.number, lambda message: replace(message, status=status))
-        if arrival.form.last("StatusCallback"):
-            sids = {"MessageSid": arrival.message.reference, "SmsSid": arrival.message.reference}
-            await self._courier.post(arrival.form.last("StatusCallback"), {**sids, **self._parties(arrival), **form})
+    def _tell_call(self, status: str, by: Mapping[str, str] | None = None) -> None:
+        self._become(status)
+        wanted = {name for given in self._form.get("StatusCallbackEvent", ["completed"]) for name in given.split()}
+        if _CALL_EVENTS.get(status, "completed") in wanted:
+            self.reports.add({**self._call_form(status), **(by or {})})
 
 
 def _initial_status(arrival: Arrival) -> str:
