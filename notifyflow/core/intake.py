@@ -133,9 +133,8 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Co
         try:
             addresses[channel] = check(channel, address)
         except ValueError as wrong:
-            faults.append(
-                Fault(field, f"{text.masked(address)} {wrong}", f"Correct the address; {recipient.id} is not told this way")
-            )
+            what = f"{text.masked(address)} {str(wrong).rstrip('.')}" if address.strip() else "it is empty"
+            faults.append(Fault(field, what, f"Correct the address; {recipient.id} is not told this way"))
     if not recipient.ways:
         faults.append(Fault(where, f"{recipient.id} has no address", f"Give one for {either(channels)}"))
     return Contact(

@@ -73,6 +73,17 @@ def test_bad_recipients_do_not_silence_good_ones() -> None:
     ]
 
 
+def test_an_address_that_is_empty_is_called_so() -> None:
+    def refuse(channel: str, address: str) -> str:
+        raise ValueError(f"is no {channel} address, said in a sentence with its full stop.")
+
+    _, faults = admit_recipients([Recipient(id="ada", email=" ", slack="general")], refuse, CHANNELS)
+    assert [fault.what for fault in faults] == [
+        "it is empty",
+        "'ge…' (7 characters) is no slack address, said in a sentence with its full stop",
+    ]
+
+
 def test_strictness_refuses_the_whole_for_one_fault() -> None:
     assert refusal(ADA, Recipient(id="bob", email="bad"), is_strict=True) == ["recipients[1].email"]
     assert admitted(ADA, is_strict=True).faults == ()
