@@ -28,13 +28,13 @@ def read(
     recipients: Sequence[Recipient] = ()
     try:
         if settings.policies:
-            policies = read_policies(_text_of("NOTIFYFLOW_POLICIES", str(settings.policies)), channels)
+            policies = read_policies(_text_of(str(settings.policies)), channels)
     except InvalidInput as error:
-        faults += error.faults
+        faults += [Fault(f"NOTIFYFLOW_POLICIES {fault.where}", fault.what, fault.remedy) for fault in error.faults]
     try:
         given = (settings.ops_recipients or "").strip()
         if given:
-            recipients = read_recipients(given if given[0] in "[{" else _text_of("NOTIFYFLOW_OPS_RECIPIENTS", given))
+            recipients = read_recipients(given if given[0] in "[{" else _text_of(given))
     except InvalidInput as error:
         faults += [Fault(f"NOTIFYFLOW_OPS_RECIPIENTS {fault.where}", fault.what, fault.remedy) for fault in error.faults]
     if faults:
@@ -46,11 +46,11 @@ def read(
     return {**SHIPPED, **policies}, operations, (*_warnings(settings, channels, operations), *unusable)
 
 
-def _text_of(name: str, path: str) -> str:
+def _text_of(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings((Fault(name, f"{path!r} cannot be read ({type(error).__name__})", "Name a text file"),)) from None
+        raise InvalidSettings((Fault(path, f"it cannot be read ({type(error).__name__})", "Name a text file"),)) from None
 
 
 def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: Sequence[Contact]) -> list[Fault]:
