@@ -113,7 +113,7 @@ def _number(node: Node) -> float:
 
 
 _MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?([dhms])", re.ASCII)
+_DURATION = re.compile(r"(\d{1,8}(?:\.\d{1,6})?) ?([dhms])", re.ASCII)
 
 
 def _duration(node: Node) -> timedelta:

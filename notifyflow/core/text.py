@@ -1,6 +1,7 @@
 """Text for people: cleaned, cut to whole words, durations and instants in words."""
 
 import re
+import reprlib
 from datetime import datetime, timedelta
 
 # In English whatever the process's locale; the first three letters are the usual abbreviation.
@@ -14,6 +15,10 @@ MONTHS = (
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _BLANKS = re.compile(r"\s+")
+
+_QUOTED = 80
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _QUOTED
 
 
 def clean(text: str) -> str:
@@ -55,7 +60,7 @@ def masked(text: str) -> str:
 
 def quoted(value: object) -> str:
     """Show a value that somebody gave, cut to a readable length."""
-    return cut(repr(value), 80)
+    return cut(_BRIEF.repr(value), _QUOTED)
 
 
 def duration(span: timedelta) -> str:

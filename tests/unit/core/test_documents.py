@@ -163,6 +163,15 @@ def test_what_is_no_toml_is_refused_in_one_sentence(document: str) -> None:
     assert fault.startswith("document: it is no TOML: ")
 
 
+@pytest.mark.parametrize(
+    "written", ["", "5", "s", "-5s", "+5s", "5 weeks", "5mm", "1e3s", "٥s", "5s ", "1.s", "100000000d", "99999999999.9d"]
+)
+def test_what_is_no_duration_is_refused(written: str) -> None:
+    assert policy_faults(f'[a]\nfresh_for = "{written}"\ntiers = [{{ name = "a", channels = ["sms"] }}]')[0].startswith(
+        "a.fresh_for: "
+    )
+
+
 @pytest.mark.parametrize("policy", SHIPPED.values(), ids=SHIPPED)
 def test_a_snapshot_spells_out_every_value(policy: Policy) -> None:
     written = json.loads(dump_policy(policy))[policy.name]

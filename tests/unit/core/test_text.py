@@ -83,6 +83,12 @@ def test_something_personal_is_shown_by_its_beginning_and_length() -> None:
     assert text.masked("\x1b[31mred") == "'\\x1b[…' (8 characters)"
 
 
-def test_a_long_value_is_quoted_in_part() -> None:
+def test_a_long_or_deep_value_is_quoted_in_part() -> None:
+    deep: object = None
+    for _ in range(5_000):
+        deep = [deep]
     assert text.quoted(5) == "5"
+    assert text.quoted("severe") == "'severe'"
     assert len(text.quoted("x" * 1_000_000)) == 80
+    assert len(text.quoted(deep)) <= 80
+    assert len(text.quoted({str(number): deep for number in range(5_000)})) <= 80
