@@ -19,6 +19,8 @@ from psycopg.pq import TransactionStatus
 from notifyflow.errors import Fault, InvalidSettings
 from notifyflow.storage.fields import read_instant
 
+_PATIENCE_S = 1.0  # beyond the deadline, so that a server that works says itself what it was that took so long
+
 
 class Trouble(Enum):
     """What a database error means for the one who asked."""
@@ -133,8 +135,19 @@ class Sqlite(Dialect):
         execute(db, "PRAGMA journal_mode = WAL")
 
 
+class _Patient(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that does not wait for ever: a server that hangs keeps its connections open and says nothing."""
+
+    patience_s = 5.0
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for an answer; raises an ``OperationalError`` without a SQLSTATE when the patience is over."""
+        return super().wait(gen, interval, self.patience_s if timeout is None else timeout)
+
+
 class _PostgresDatabase(peewee.PostgresqlDatabase):
-    field_types = peewee.PostgresqlDatabase.field_types | {"INSTANT": "TIMESTAMPTZ"}
+    def _connect(self) -> _Patient:
+        return _Patient.connect(self.database, autocommit=True, **self.connect_params)
 
 
 class Postgres(Dialect):
@@ -174,6 +187,7 @@ class Postgres(Dialect):
 
     def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
         """Begin; a read sees one consistent state over all its queries."""
+        _driver(db).patience_s = timeout_s + _PATIENCE_S
         execute(db, "BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def is_idle(self, db: peewee.Database) -> bool:

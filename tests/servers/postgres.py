@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -77,6 +78,20 @@ class Postgres:
             self._process.send_signal(how)
             self._process.wait(_DEADLINE_S)
             self._process = None
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Freeze it: connections stay open, new ones are accepted by the kernel, and nothing is answered."""
+        assert self._process is not None
+        postmaster = psutil.Process(self._process.pid)
+        frozen = [postmaster, *postmaster.children(recursive=True)]
+        try:
+            for process in frozen:
+                process.suspend()
+            yield
+        finally:
+            for process in frozen:
+                process.resume()
 
     def create_database(self) -> str:
         """Make a new database and return its name."""

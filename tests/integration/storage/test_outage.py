@@ -181,6 +181,13 @@ def test_a_statement_that_takes_too_long_is_unavailable(store: Store) -> None:
         store.run(body, timeout_s=0.05)
 
 
+def test_a_server_that_hangs_is_unavailable_and_used_again_once_it_answers(server: Postgres, store: Store) -> None:
+    with server.hanging(), pytest.raises(StorageUnavailable, match="timeout"):
+        store.run(forking.count, timeout_s=0.1)
+    store.run(forking.count, timeout_s=60)
+    assert _seen(store) == 2
+
+
 def test_a_server_that_accepts_and_says_nothing_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = Store(f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/x")
