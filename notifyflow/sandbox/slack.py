@@ -5,7 +5,6 @@ Sources: Slack docs, "Sending messages using incoming webhooks", "chat.postMessa
 """
 
 import html
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -57,7 +56,7 @@ class SlackDesk(Desk):
     def _read_api(self, request: Request) -> Arrival | Answer:
         if request.headers.get("authorization") != f"Bearer {self._token}":
             return _no("invalid_auth" if "authorization" in request.headers else "not_authed")
-        post = read_object(request.body) if "json" in request.headers.get("content-type", "") else _from_form(request)
+        post = read_object(request.body)
         if post is None:
             return _no("invalid_json")
         to = str(post.get("channel", ""))
@@ -92,8 +91,7 @@ def _no(word: str) -> Answer:
 
 
 def _read_hook(request: Request) -> Arrival | Answer:
-    form = request.form() if "form" in request.headers.get("content-type", "") else {}
-    post = read_object(form["payload"][-1] if "payload" in form else request.body)
+    post = read_object(request.body)
     if post is None:
         return Answer(status=400, body="invalid_payload")
     return _arrival(post, request.path.removeprefix(HOOKS)) or Answer(status=400, body="no_text")
@@ -102,12 +100,6 @@ def _read_hook(request: Request) -> Arrival | Answer:
 def _is_hook(arrival: Arrival) -> bool:
     """Tell whether it came through a webhook, which gives no ``ts`` away."""
     return not arrival.message.reference
-
-
-def _from_form(request: Request) -> dict[str, object]:
-    post: dict[str, object] = {name: values[-1] for name, values in request.form().items()}
-    blocks = post.get("blocks")
-    return post | {"blocks": json.loads(blocks)} if isinstance(blocks, str) else post
 
 
 def _new_ts() -> str:
