@@ -21,11 +21,9 @@ def check_mail_address(address: str) -> str:
         ValueError: With what is wrong as a sentence, without the address.
     """
     try:
-        found = validate_email(address.strip(), check_deliverability=False, globally_deliverable=False, allow_smtputf8=False)
+        found = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as error:
         raise ValueError(f"is not a mail address: {error}") from error
-    if "." not in found.domain and found.domain != "localhost":
-        raise ValueError("is not a mail address: its domain has no dot")
     return str(found.ascii_email)
 
 

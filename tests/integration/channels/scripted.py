@@ -73,7 +73,7 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
             with contextlib.suppress(OSError):
                 self.wfile.write(script.body)
 
-        do_POST = do_GET = do_CONNECT = handle_any
+        do_POST = do_CONNECT = handle_any  # noqa: N815 - http.server's names
 
         def log_message(self, *arguments: Any) -> None:
             pass
@@ -123,55 +123,78 @@ def smtp_server(tls: ssl.SSLContext | None = None, *, from_start: bool = False) 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with contextlib.suppress(OSError, EOFError):
-                self._talk(tls.wrap_socket(self.request, server_side=True) if tls and from_start else self.request)
-
-        def _talk(self, connection: socket.socket) -> None:
-            encrypted = from_start
-            lines = connection.makefile("rb")
-            self._reply(connection, "BANNER")
-            while line := lines.readline():
-                verb = line.split()[0].decode().upper()
-                script.heard.append(line.decode().strip())
-                self._reply(connection, verb)
-                if verb == "QUIT":
-                    break
-                if verb == "STARTTLS" and tls:
-                    lines.close()
-                    connection = tls.wrap_socket(connection, server_side=True)
-                    lines, encrypted = connection.makefile("rb"), True
-                if verb == "DATA" and not script.replies.get("DATA", "3").startswith(("4", "5")):
-                    script.messages.append(_message(lines))
-                    script.was_encrypted.append(encrypted)
-                    self._reply(connection, "END")
-            lines.close()
-            connection.close()
-
-        def _reply(self, connection: socket.socket, verb: str) -> None:
-            reply = script.replies.get(verb) or _CONSENT.get(verb, "250 ok")
-            if reply == HANG:
-                script.released.wait(60)
-            if reply in (CUT, HANG):
-                raise EOFError
-            if verb == "EHLO" and verb not in script.replies:
-                reply = "\r\n".join([*(f"250-{extension}" for extension in ("scripted", *script.extensions)), "250 HELP"])
-            connection.sendall(reply.encode() + b"\r\n")
+                _Talk(script, self.request, tls, from_start).run()
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = False
-
-        def handle_error(self, *arguments: Any) -> None:
-            pass
 
     server = Server(("127.0.0.1", 0), Handler)
     script.port = server.server_address[1]
     yield from _serve(server, script)
 
 
-def _message(lines: Any) -> bytes:
-    message = b""
-    while (line := lines.readline()) not in (b".\r\n", b""):
-        message += line
-    return message
+class _Talk:
+    """One SMTP conversation."""
+
+    def __init__(self, script: SmtpScript, connection: socket.socket, tls: ssl.SSLContext | None, from_start: bool) -> None:
+        self.script = script
+        self.tls = tls
+        self.is_encrypted = False
+        self.connection = connection
+        if from_start:
+            self.encrypt()
+
+    def encrypt(self) -> None:
+        if self.tls:
+            self.connection = self.tls.wrap_socket(self.connection, server_side=True)
+            self.is_encrypted = True
+
+    def run(self) -> None:
+        try:
+            self.reply("BANNER")
+            verb = ""
+            while verb != "QUIT":
+                verb = self.command()
+        finally:
+            self.connection.close()
+
+    def command(self) -> str:
+        line = self.line()
+        verb = line.split()[0].decode().upper()
+        self.script.heard.append(line.decode().strip())
+        self.reply(verb)
+        if verb == "STARTTLS":
+            self.encrypt()
+        if verb == "DATA" and not self.script.replies.get("DATA", "3").startswith(("4", "5")):
+            self.read_message()
+        return verb
+
+    def read_message(self) -> None:
+        message = b""
+        while (line := self.line()) != b".\r\n":
+            message += line
+        self.script.messages.append(message)
+        self.script.was_encrypted.append(self.is_encrypted)
+        self.reply("END")
+
+    def line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            got = self.connection.recv(1)
+            if not got:
+                raise EOFError
+            line += got
+        return line
+
+    def reply(self, verb: str) -> None:
+        reply = self.script.replies.get(verb) or _CONSENT.get(verb, "250 ok")
+        if reply == HANG:
+            self.script.released.wait(60)
+        if reply in (CUT, HANG):
+            raise EOFError
+        if verb == "EHLO" and verb not in self.script.replies:
+            reply = "\r\n".join([*(f"250-{extension}" for extension in ("scripted", *self.script.extensions)), "250 HELP"])
+        self.connection.sendall(reply.encode() + b"\r\n")
 
 
 def _serve(server: socketserver.TCPServer, script: Any) -> Iterator[Any]:

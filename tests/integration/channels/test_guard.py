@@ -1,0 +1,66 @@
+"""A user's URL is connected to where the guard resolved it, while TLS still asks for the host."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+import requests
+
+from notifyflow.channels.guard import Guard, PinnedAdapter
+from notifyflow.channels.http import Http
+from notifyflow.errors import PermanentProviderError, TemporaryProviderError
+from notifyflow.settings import Settings
+from tests.integration.channels.scripted import http_server
+
+
+class Loopback(Guard):
+    """Resolves every host to this machine."""
+
+    def resolve(self, host: str, port: int) -> str:
+        return "127.0.0.1"
+
+
+def ask(url: str, authority: Path) -> int:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("https://", PinnedAdapter(Loopback()))
+        return session.post(url, verify=str(authority), timeout=10).status_code
+
+
+def test_the_resolved_address_is_connected_to_and_the_hosts_name_is_verified(
+    certificate: ssl.SSLContext, authority: Path
+) -> None:
+    with http_server(certificate) as server:
+        assert ask(f"https://hooks.slack.com:{server.port}/services/1", authority) == 200
+        (said,) = server.heard
+        assert said.headers["Host"] == f"hooks.slack.com:{server.port}"
+        with pytest.raises(requests.exceptions.SSLError):
+            ask(f"https://other.slack.com:{server.port}/services/1", authority)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.slack.com/services/1",
+        "https://hooks.slack.com:8443/services/1",
+        "https://hooks.slack.com.example.com/services/1",
+        "https://user@hooks.slack.com/services/1",
+        "https://169.254.169.254/latest/meta-data",
+        "file:///etc/passwd",
+    ],
+)
+def test_a_url_that_breaks_the_rules_is_not_asked(url: str) -> None:
+    http = Http(Settings.from_variables({}), guard=Guard(hosts=["hooks.slack.com"]))
+    with pytest.raises(PermanentProviderError):
+        http.post(url, json={})
+
+
+def test_a_host_that_leads_inside_is_not_asked() -> None:
+    http = Http(Settings.from_variables({}), guard=Guard())
+    with pytest.raises(PermanentProviderError, match="public internet"):
+        http.post("https://localhost/services/1", json={})
+
+
+def test_a_host_that_cannot_be_resolved_is_asked_again_later() -> None:
+    with pytest.raises(TemporaryProviderError):
+        Guard().resolve("nobody.invalid", 443)

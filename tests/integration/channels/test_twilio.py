@@ -1,0 +1,188 @@
+"""What Twilio is given, what it says back, and whom we believe."""
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlencode
+from xml.etree import ElementTree
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from notifyflow.channels.base import Callback, Channel, Letter
+from notifyflow.channels.sms import SmsChannel
+from notifyflow.channels.tables import Verdict
+from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
+from notifyflow.channels.voice import VoiceChannel
+from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.errors import RejectedCallback
+from notifyflow.settings import Settings
+from tests.integration.channels.benches import ATTEMPT, TWILIO_ACCOUNT, letter
+from tests.integration.channels.scripted import HttpServer, http_server
+
+PUBLIC = "https://page.example.com/notify"
+SMS_PATH = f"/callbacks/twilio/sms/{ATTEMPT}"
+VOICE_PATH = f"/callbacks/twilio/voice/{ATTEMPT}"
+TOKENS = "first-token,second-token"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HttpServer]:
+    with http_server() as script:
+        script.answer(201, b'{"sid": "m-1"}')
+        yield script
+
+
+def build(kind: type[Channel], port: int = 9, **more: str) -> Channel:
+    values = {
+        **TWILIO_ACCOUNT,
+        "TWILIO_BASE_URL": f"http://127.0.0.1:{port}",
+        "TRUSTED_ENDPOINTS": f"127.0.0.1:{port}",
+        "PUBLIC_URL": PUBLIC,
+        "TWILIO_AUTH_TOKEN": TOKENS,
+        **more,
+    }
+    return kind.from_settings(Settings.from_variables({f"NOTIFYFLOW_{name}": text for name, text in values.items() if text}))
+
+
+def given(server: HttpServer, kind: type[Channel], message: Letter, **more: str) -> dict[str, list[str]]:
+    server.heard.clear()
+    channel = build(kind, server.port, **more)
+    channel.providers[0].send(message)
+    channel.close()
+    (said,) = server.heard
+    return parse_qs(said.body.decode())
+
+
+def signed(path: str, *, token: str = "first-token", base: str = PUBLIC, **form: str) -> Callback:
+    signature = RequestValidator(token).compute_signature(base + path, form)
+    headers = {"x-twilio-signature": signature, "content-type": "application/x-www-form-urlencoded"}
+    return Callback(path=path, headers=headers, body=urlencode(form).encode(), attempt_id=ATTEMPT)
+
+
+def heard(kind: type[Channel], callback: Callback) -> Receipt:
+    (receipt,) = build(kind).providers[0].read_callback(callback).receipts
+    return receipt
+
+
+def test_a_text_carries_its_way_back_and_its_validity(server: HttpServer) -> None:
+    form = given(server, SmsChannel, letter("+4915112345678", valid_for_s=600))
+    assert form["To"] == ["+4915112345678"]
+    assert form["From"] == ["+15005550006"]
+    assert form["StatusCallback"] == [f"{PUBLIC}{SMS_PATH}#rc=5&rp=all"]
+    assert form["ValidityPeriod"] == ["600"]
+    assert form["Body"][0].endswith("\nhttps://example.com/a/token")
+
+
+@pytest.mark.parametrize(("valid_for_s", "period"), [(0, "1"), (90_000, "36000")])
+def test_a_validity_keeps_within_what_twilio_takes(server: HttpServer, valid_for_s: int, period: str) -> None:
+    assert given(server, SmsChannel, letter("+4915112345678", valid_for_s=valid_for_s))["ValidityPeriod"] == [period]
+
+
+def test_a_messaging_service_chooses_the_number(server: HttpServer) -> None:
+    form = given(server, SmsChannel, letter("+4915112345678"), TWILIO_SMS_FROM="MG0123")
+    assert form["MessagingServiceSid"] == ["MG0123"]
+    assert "From" not in form
+    assert "ValidityPeriod" not in form
+
+
+def test_a_call_says_it_twice_and_gathers_one_key(server: HttpServer) -> None:
+    form = given(server, VoiceChannel, letter("+4915112345678"))
+    assert form["StatusCallback"] == [f"{PUBLIC}{VOICE_PATH}#rc=5&rp=all"]
+    assert form["StatusCallbackEvent"] == ["initiated", "ringing", "answered", "completed"]
+    gather = ElementTree.fromstring(form["Twiml"][0].encode()).find("Gather")
+    assert gather is not None
+    assert gather.attrib["action"] == f"{PUBLIC}{VOICE_PATH}/key#rc=5&rp=all"
+    assert gather.attrib["numDigits"] == "1"
+    say = gather.find("Say")
+    assert say is not None
+    assert say.attrib["loop"] == "2"
+    assert "orders db is down" in str(say.text)
+
+
+@pytest.mark.parametrize("kind", [SmsChannel, VoiceChannel])
+def test_without_a_public_url_there_are_no_receipts(server: HttpServer, kind: type[Channel]) -> None:
+    form = given(server, kind, letter("+4915112345678"), PUBLIC_URL="")
+    assert "StatusCallback" not in form
+    assert "Gather" not in form.get("Twiml", [""])[0]
+    provider = build(kind, PUBLIC_URL="").providers[0]
+    assert not provider.capabilities.has_receipts
+    assert build(kind).providers[0].capabilities.has_receipts
+    with pytest.raises(RejectedCallback):
+        provider.read_callback(signed(SMS_PATH, MessageSid="SM1", MessageStatus="sent"))
+
+
+@pytest.mark.parametrize("status", sorted(MESSAGE_STATUSES))
+def test_every_documented_status_of_a_message_has_its_word(status: str) -> None:
+    receipt = heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus=status, SmsSid="SM1"))
+    expected = MESSAGE_STATUSES[status]
+    assert receipt.word is (expected.word or Word.TEMPORARY)
+    assert receipt.evidence is expected.evidence
+    assert (receipt.event_id, receipt.provider_ref, receipt.attempt_id) == (f"SM1:{status}", "SM1", ATTEMPT)
+    assert receipt.code == status
+
+
+@pytest.mark.parametrize("code", sorted(TWILIO))
+def test_the_error_code_decides_what_an_undelivered_message_means(code: str) -> None:
+    callback = signed(SMS_PATH, MessageSid="SM1", MessageStatus="undelivered", ErrorCode=code)
+    receipt = heard(SmsChannel, callback)
+    assert receipt.word is (Word.PERMANENT if TWILIO[code].verdict is Verdict.PERMANENT else Word.TEMPORARY)
+    assert (receipt.code, receipt.reason) == (code, TWILIO[code].meaning)
+
+
+@pytest.mark.parametrize("status", sorted(CALL_STATUSES))
+def test_every_documented_status_of_a_call_has_its_word(status: str) -> None:
+    receipt = heard(VoiceChannel, signed(VOICE_PATH, CallSid="CA1", CallStatus=status))
+    assert receipt.word is CALL_STATUSES[status].word
+    assert receipt.word is not Word.DELIVERED
+    assert receipt.event_id == f"CA1:{status}"
+    assert not receipt.is_heard
+
+
+def test_a_status_that_nobody_knows_is_only_noted() -> None:
+    assert heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="dreaming")).word is None
+
+
+@pytest.mark.parametrize(("digit", "is_acknowledgement"), [("1", True), ("2", False), ("#", False)])
+def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) -> None:
+    callback = signed(f"{VOICE_PATH}/key", CallSid="CA1", CallStatus="in-progress", Digits=digit)
+    reply = build(VoiceChannel).providers[0].read_callback(callback)
+    (receipt,) = reply.receipts
+    assert (receipt.word, receipt.evidence) == (Word.DELIVERED, Evidence.HUMAN)
+    assert receipt.is_heard
+    assert receipt.is_acknowledgement is is_acknowledgement
+    assert reply.content_type.startswith("text/xml")
+    assert ElementTree.fromstring(reply.body.encode()).find("Say") is not None
+
+
+def test_both_tokens_verify() -> None:
+    callback = signed(SMS_PATH, token="second-token", MessageSid="SM1", MessageStatus="sent")
+    assert heard(SmsChannel, callback).word is Word.ACCEPTED
+
+
+GOOD = signed(SMS_PATH, MessageSid="SM1", MessageStatus="delivered")
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        signed(SMS_PATH, token="stranger", MessageSid="SM1", MessageStatus="delivered"),
+        signed(SMS_PATH, base="https://other.example.com", MessageSid="SM1", MessageStatus="delivered"),
+        Callback(path=GOOD.path, headers={}, body=GOOD.body, attempt_id=ATTEMPT),
+        Callback(path=GOOD.path, headers={"x-twilio-signature": "ünïcode"}, body=GOOD.body, attempt_id=ATTEMPT),
+        Callback(path=GOOD.path, headers=GOOD.headers, body=GOOD.body.replace(b"SM1", b"SM2"), attempt_id=ATTEMPT),
+        Callback(path=GOOD.path.replace("sms/0", "sms/1"), headers=GOOD.headers, body=GOOD.body, attempt_id=ATTEMPT),
+        Callback(path=GOOD.path, headers=GOOD.headers, body=b"{}", attempt_id=ATTEMPT),
+        Callback(path=GOOD.path, headers=GOOD.headers, body=b"\xff\xfe=1", attempt_id=ATTEMPT),
+        Callback(path=GOOD.path, headers=GOOD.headers, body=b"a=1&" * 500, attempt_id=ATTEMPT),
+        signed(SMS_PATH, MessageSid="SM1"),
+        signed(SMS_PATH),
+    ],
+    ids=["token", "url", "unsigned", "not ascii", "body", "attempt", "json", "bytes", "many", "no status", "empty"],
+)
+def test_what_twilio_did_not_say_is_rejected(callback: Callback) -> None:
+    with pytest.raises(RejectedCallback):
+        build(SmsChannel).providers[0].read_callback(callback)
+
+
+def test_a_call_that_is_not_named_is_rejected() -> None:
+    with pytest.raises(RejectedCallback):
+        build(VoiceChannel).providers[0].read_callback(signed(VOICE_PATH, CallStatus="busy"))

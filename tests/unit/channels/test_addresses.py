@@ -1,0 +1,94 @@
+"""Which addresses each channel takes, and how it normalises them."""
+
+import pytest
+
+from notifyflow.channels.base import Channel
+from notifyflow.channels.email import EmailChannel
+from notifyflow.channels.push import PushChannel
+from notifyflow.channels.slack import SlackChannel
+from notifyflow.channels.sms import SmsChannel
+from notifyflow.channels.teams import TeamsChannel
+from notifyflow.channels.voice import VoiceChannel
+from notifyflow.settings import Settings
+
+ARN = "arn:aws:sns:eu-central-1:123456789012:endpoint/APNS/app/5e3e9847-3183-3f18-a7e8-671c3a57d4b3"
+BOT = {"NOTIFYFLOW_SLACK_BOT_TOKEN": "xoxb-1"}
+
+
+def check(kind: type[Channel], address: str, variables: dict[str, str] | None = None) -> str:
+    return kind.from_settings(Settings.from_variables(variables or {})).check_address(address)
+
+
+@pytest.mark.parametrize(
+    ("kind", "address", "expected"),
+    [
+        (EmailChannel, " ada@EXAMPLE.com ", "ada@example.com"),
+        (EmailChannel, "ada@bücher.example.com", "ada@xn--bcher-kva.example.com"),
+        (SmsChannel, "+49 (151) 1234-5678", "+4915112345678"),
+        (SmsChannel, "+15005550006", "+15005550006"),
+        (VoiceChannel, "+1 500 555 0006", "+15005550006"),
+        (SlackChannel, "https://hooks.slack.com/services/T0/B0/x", "https://hooks.slack.com/services/T0/B0/x"),
+        (TeamsChannel, "https://a.logic.azure.com:443/workflows/1", "https://a.logic.azure.com:443/workflows/1"),
+        (TeamsChannel, "https://d.1.environment.api.powerplatform.com/x", "https://d.1.environment.api.powerplatform.com/x"),
+        (PushChannel, f" {ARN} ", ARN),
+    ],
+)
+def test_good_addresses_are_normalised(kind: type[Channel], address: str, expected: str) -> None:
+    assert check(kind, address) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [
+        (EmailChannel, "ada"),
+        (EmailChannel, "ada@example"),
+        (EmailChannel, "ada@example.com\nBcc: eve@example.com"),
+        (EmailChannel, "Ada <ada@example.com>"),
+        (EmailChannel, "ädä@example.com"),
+        (SmsChannel, "0151 12345678"),
+        (SmsChannel, "+49 1"),
+        (VoiceChannel, "call me"),
+        (VoiceChannel, "+" + "1" * 40),
+        (SlackChannel, "#general"),
+        (SlackChannel, "C0123456789"),
+        (SlackChannel, "https://example.com/services/T0/B0/x"),
+        (TeamsChannel, "https://example.webhook.office.com/webhookb2/1"),
+        (PushChannel, "arn:aws:sns:eu-central-1:123456789012:topic"),
+    ],
+)
+def test_bad_addresses_are_refused_and_not_shown(kind: type[Channel], address: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        check(kind, address)
+    assert address not in str(caught.value)
+
+
+def test_an_id_at_slack_needs_a_bot() -> None:
+    assert check(SlackChannel, "U0123456789", BOT) == "U0123456789"
+
+
+@pytest.mark.parametrize(
+    ("kind", "variables", "where"),
+    [
+        (EmailChannel, {"SMTP_URL": "http://x", "MAIL_FROM": "a@example.com"}, ["SMTP_URL"]),
+        (EmailChannel, {"SMTP_URL": "smtp://", "MAIL_FROM": "nobody"}, ["SMTP_URL", "MAIL_FROM"]),
+        (EmailChannel, {"SES_FROM": "nobody"}, ["AWS_REGION", "SES_FROM"]),
+        (PushChannel, {"SNS_IS_CONFIGURED": "true"}, ["AWS_REGION"]),
+        (SmsChannel, {"TWILIO_ACCOUNT_SID": "X1"}, ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_SMS_FROM"]),
+        (VoiceChannel, {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}, ["TWILIO_VOICE_FROM"]),
+        (SlackChannel, {"SLACK_BASE_URL": "http://slack.example.com/"}, ["SLACK_BASE_URL"]),
+    ],
+)
+def test_all_that_is_wrong_with_the_settings_is_said(kind: type[Channel], variables: dict[str, str], where: list[str]) -> None:
+    channel = kind.from_settings(Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in variables.items()}))
+    assert [fault.where for fault in channel.faults] == [f"NOTIFYFLOW_{name}" for name in where]
+
+
+def test_mail_goes_over_smtp_first() -> None:
+    variables = {
+        "NOTIFYFLOW_SMTP_URL": "smtps://mail.example.com",
+        "NOTIFYFLOW_MAIL_FROM": "a@example.com",
+        "NOTIFYFLOW_SES_FROM": "a@example.com",
+        "NOTIFYFLOW_AWS_REGION": "eu-central-1",
+    }
+    channel = EmailChannel.from_settings(Settings.from_variables(variables))
+    assert [provider.name for provider in channel.providers] == ["smtp", "ses"]
