@@ -63,6 +63,17 @@ def test_the_tables_have_the_columns_of_the_models(database_url: str, model: typ
     assert columns == {field.column_name: field.null for field in model._meta.sorted_fields}
 
 
+def test_the_reference_names_every_table_column_and_index(sqlite_url: str) -> None:
+    reference = (Path(__file__).parents[3] / "docs" / "reference" / "database.rst").read_text()
+    db = dialect_for(sqlite_url).connect(timeout_s=5)
+    tables = [table for table in db.get_tables() if table.startswith("notifyflow_")]
+    names = {*tables, *(column.name for table in tables for column in db.get_columns(table))}
+    names |= {index.name for table in tables for index in db.get_indexes(table) if index.name.startswith("notifyflow_")}
+    db.close()
+    assert len(tables) == len(MODELS) + 1
+    assert {name for name in names if f"``{name}``" not in reference} == set()
+
+
 def test_many_that_upgrade_at_once_upgrade_once(empty_database_url: str) -> None:
     start = Barrier(4)
 
