@@ -32,7 +32,7 @@ from notifyflow.errors import Fault, InvalidPolicy, NotFound, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge, acknowledge_incident
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import Consequences, Received, Tools
+from notifyflow.pipeline.ports import NOTHING, Consequences, Received, Tools
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.settings import Settings
@@ -326,7 +326,9 @@ class NotifyFlow:
 
     def _report(self, consequences: Consequences) -> None:
         """Log and ring; where nobody listens yet, start to."""
-        if self.is_embedded and consequences.due:
+        if consequences == NOTHING:
+            return
+        if self.is_embedded:
             self.start()
         with self._lock:
             reporter = self._engine.reporter if self._engine else self._reporter
