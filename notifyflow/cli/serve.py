@@ -1,8 +1,6 @@
 """The commands that stay: everything in one process, the web service alone, the stand-ins for the providers; and the demo."""
 
 import logging
-import signal
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -49,8 +47,9 @@ def _serve(host: str, port: int, begin: Callable[["NotifyFlow"], None]) -> None:
     with NotifyFlow.from_env() as flow, _taking(port, lambda: serving.listen(host, port)) as listening:
         log.to_stderr(logging.INFO)
         begin(flow)
-        screen.out.print(f"Listening on {serving.url_of(listening)}")
-        serving.serve(flow.asgi(), listening)
+        with serving.served(flow.asgi(), listening):
+            screen.out.print(f"Listening on {serving.url_of(listening)}")
+            serving.wait_for_signal()
 
 
 def sandbox(
@@ -61,21 +60,19 @@ def sandbox(
     ] = 8025,
 ) -> None:
     """Run stand-ins for Twilio, Slack, Teams, SES, SNS and SMTP, with scripted faults and an inbox page."""
+    from notifyflow.cli import serving
     from notifyflow.sandbox.system import Sandbox
 
     stand_ins = Sandbox(host=host, port=port)
     stand_ins.script("\n".join(script or ()))
     _taking(port, stand_ins.start)
-    is_over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: is_over.set())
     try:
         for name, value in stand_ins.settings().items():
             screen.out.print(f"export {name}={value}", soft_wrap=True, markup=False)
         screen.out.print(f"# The inbox is at {stand_ins.url}. Addresses for a recipient named ada:", soft_wrap=True)
         screen.out.print(f"#   slack {stand_ins.slack_url('ada')}\n#   teams {stand_ins.teams_url('ada')}", soft_wrap=True)
         screen.out.print(f"#   push  {stand_ins.push_arn('ada')}", soft_wrap=True)
-        is_over.wait()
+        serving.wait_for_signal()
     finally:
         stand_ins.stop()
 

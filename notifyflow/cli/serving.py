@@ -1,5 +1,6 @@
-"""Serves an ASGI application on a socket: in this thread until it is told to stop, or beside it for a while."""
+"""Serves an ASGI application on a socket, from a thread beside this one."""
 
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -24,15 +25,19 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(application: FastAPI, listening: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    _server(application).run(sockets=[listening])
+def wait_for_signal() -> None:
+    """Wait until SIGINT or SIGTERM; unlike uvicorn, which raises them again, this lets what is open be left in order."""
+    is_over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: is_over.set())
+    is_over.wait()
 
 
 @contextmanager
 def served(application: FastAPI, listening: socket.socket) -> Iterator[None]:
     """Serve from a thread of its own, until the block is left."""
-    server = _server(application)
+    # No access log: the path of a magic link is a secret.
+    server = uvicorn.Server(uvicorn.Config(application, access_log=False, server_header=False, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="notifyflow-web", daemon=True)
     thread.start()
     try:
@@ -40,8 +45,3 @@ def served(application: FastAPI, listening: socket.socket) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join()
-
-
-def _server(application: FastAPI) -> uvicorn.Server:
-    # No access log: the path of a magic link is a secret.
-    return uvicorn.Server(uvicorn.Config(application, access_log=False, server_header=False, log_level="warning"))

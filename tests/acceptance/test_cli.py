@@ -34,7 +34,7 @@ def incidents_in(folder: Path) -> int:
     if not (folder / "notifyflow.db").exists():
         return 0
     with sqlite3.connect(folder / "notifyflow.db") as database:
-        count = database.execute("SELECT count(*) FROM incident").fetchone()[0]
+        count = database.execute("SELECT count(*) FROM notifyflow_incident").fetchone()[0]
     database.close()
     return int(count)
 
