@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from threading import Lock
 
 from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Severity, Word
@@ -108,6 +109,7 @@ class Story:
         self.seen: list[Claimed] = []
         self.outcome = NOTHING
         self._events = count(1)
+        self._note_lock = Lock()
 
     # -- what people do
 
@@ -221,5 +223,6 @@ class Story:
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def _note(self, consequences: Consequences) -> Consequences:
-        self.outcome += consequences
+        with self._note_lock:
+            self.outcome += consequences
         return consequences

@@ -1,6 +1,7 @@
 """Hands out work: a lease, a token, and the attempt's row, committed before anybody calls a provider."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from notifyflow.core import lifecycle, links, rules
@@ -9,6 +10,7 @@ from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFac
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import Contact, Ended, Kind, NotificationState
 from notifyflow.core.policy import Schedule
+from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import decisions, news, use_case
 from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -50,8 +52,9 @@ def claim(tools: Tools, channel: str, wish: Sequence[str], *, limit: int, provid
         return claimed, hopeless
 
     (claimed, hopeless), consequences = use_case.run(tools, body)
-    for row, why in hopeless:
-        consequences += _end(tools, row, why)
+    with suppress(StorageUnavailable):  # what is claimed is sent all the same, and the rest is still due
+        for row, why in hopeless:
+            consequences += _end(tools, row, why)
     return Claims(claimed=tuple(claimed), consequences=consequences)
 
 

@@ -29,13 +29,11 @@ def settle(tx: Transaction) -> None:
     if not tx.alerts and not notices:
         return
     incident = tx.ledger.lock_operations() or _open(tx)
+    lines = [f"{provider}: {reason}" for reason, provider in notices]
     for escalation, alert in tx.alerts:
         tx.ledger.link_critical(escalation.id, incident.id, reason=alert.reason, at=tx.now)
-    _say(
-        tx,
-        incident,
-        [_line(tx, escalation, alert.reason) for escalation, alert in tx.alerts] + [_notice(*each) for each in notices],
-    )
+        lines.append(_line(tx, escalation, alert.reason))
+    _say(tx, incident, lines)
     if notices or any(alert.is_paging for _, alert in tx.alerts):
         _page_or_wait(tx, incident)
 
@@ -81,7 +79,3 @@ def _line(tx: Transaction, escalation: EscalationFacts, reason: str) -> str:
         key=tx.ledger.incident(escalation.incident_id).key,
         channels=" and ".join(escalation.policy.critical_channels),
     )
-
-
-def _notice(reason: str, provider: str) -> str:
-    return f"{provider}: {reason}"

@@ -43,7 +43,7 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome) -> Conse
         before = decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
         provider = _attempt(before, attempt_id).provider
         if outcome.is_our_fault and not tx.ledger.incident(home.incident_id).is_operations:
-            tx.notices.append((outcome.reason, provider))
+            tx.notices.append((outcome.reason or outcome.code, provider))
         if outcome.provider_ref:
             for receipt in tx.ledger.waiting_receipts(provider, outcome.provider_ref):
                 receive.match(tx, home, receipt)

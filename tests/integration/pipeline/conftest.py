@@ -1,8 +1,11 @@
-"""What the pipeline's tests share: a story on a fresh database of each kind."""
+"""What the pipeline's tests share: a story on a fresh database of each kind, whose end is checked against the invariants."""
+
+from collections.abc import Iterator
 
 import pytest
 
 from notifyflow.storage.store import Store
+from tests import invariants
 from tests.builders import Story
 
 
@@ -10,3 +13,13 @@ from tests.builders import Story
 def story(store: Store) -> Story:
     """Workers and providers on a fresh database; nobody is configured for operations."""
     return Story(store)
+
+
+@pytest.fixture(autouse=True)
+def _hold_invariants(store: Store) -> Iterator[None]:
+    """Check whatever a test has stored."""
+    yield
+    for key in {facts.key for facts in store.read(lambda reads: reads.incidents(1000))}:
+        status = store.read(lambda reads, key=key: reads.status(key))
+        assert status is not None
+        invariants.check(status)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from peewee import SQL
 
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
-from notifyflow.core.policy import INSISTENT, Acknowledgement
+from notifyflow.core.policy import INSISTENT, Acknowledgement, Policy
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.models import EscalationRow
 from tests.builders import REFUSED_US, START, Story, a_recipient, an_incident
@@ -106,9 +106,17 @@ def test_nothing_waits_for_time_once_all_is_settled(story: Story) -> None:
 def test_a_damaged_row_keeps_no_other_waiting(story: Story) -> None:
     for key in ("damaged", "sound"):
         story.notify(an_incident(key), ADA, policy=INSISTENT)
-    damaged = EscalationRow.id == story.escalation(key="damaged").id
     story.deliver()
-    story.store.run(lambda ledger: EscalationRow.update(policy=SQL("'{}'")).where(damaged).execute(ledger._db))
+    damaged = story.escalation(key="damaged").id
+    _keep_policy(story, damaged, SQL("'{}'"))
     story.clock.pass_time(timedelta(minutes=5))
     assert len(story.sweep().broken) == 1
     assert set(story.pages(key="sound")) == {"email", "sms"}
+    _keep_policy(story, damaged, INSISTENT)
+    assert story.sweep().broken == ()
+    assert set(story.pages(key="damaged")) == {"email", "sms"}
+
+
+def _keep_policy(story: Story, escalation_id: str, policy: Policy | SQL) -> None:
+    update = EscalationRow.update(policy=policy).where(EscalationRow.id == escalation_id)
+    story.store.run(lambda ledger: update.execute(ledger._db))

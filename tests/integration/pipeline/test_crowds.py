@@ -1,0 +1,62 @@
+"""Many threads at once: nothing is done twice, nothing is lost, and nobody waits for ever."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState
+from tests.builders import REFUSED, Story, a_recipient, an_incident
+
+THREADS = 6
+
+
+def _at_once(*doings: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(max_workers=len(doings)) as pool:
+        for future in [pool.submit(doing) for doing in doings]:
+            future.result(timeout=60)
+
+
+def test_one_key_from_many_callers_is_one_incident_that_pages_once(story: Story) -> None:
+    _at_once(*[lambda: story.notify(None, a_recipient("ada", "email"))] * THREADS)
+    assert len(story.store.read(lambda reads: reads.incidents(100))) == 1
+    assert story.status().facts.times_seen == THREADS
+    assert len(story.escalations()) == 1
+    assert [due.channel for due in story.outcome.due] == ["email"]
+
+
+def test_a_row_is_claimed_by_one_of_many_workers(story: Story) -> None:
+    for number in range(30):
+        story.notify(an_incident(f"db-{number}"), a_recipient("ada", "email"))
+    claimed: list[str] = []
+
+    def work() -> None:
+        while batch := story.claim("email", limit=3):
+            claimed.extend(each.notification_id for each in batch)
+
+    _at_once(*[work] * THREADS)
+    assert len(claimed) == 30
+    assert set(Counter(claimed).values()) == {1}
+
+
+def test_failures_of_all_primaries_at_once_open_sms_once(story: Story) -> None:
+    channels = ("email", "slack", "teams", "push")
+    for number in range(5):
+        story.notify(an_incident(f"db-{number}"), a_recipient("ada", *channels, "sms"))
+        claimed = [each for channel in channels for each in story.claim(channel)]
+        _at_once(*[lambda each=each: story.record(each, REFUSED) for each in claimed])
+        assert story.pages(key=f"db-{number}")["sms"].state is NotificationState.QUEUED
+
+
+def test_whoever_takes_it_while_it_escalates_stops_all_of_it(story: Story) -> None:
+    for number in range(5):
+        key = f"db-{number}"
+        story.notify(an_incident(key), *[a_recipient(who, "email", "sms") for who in ("ada", "ben", "cy")])
+        failing = [lambda each=each: story.record(each, REFUSED) for each in story.claim("email")]
+        _at_once(*failing, lambda key=key: story.acknowledge(key=key))
+        assert story.status(key).facts.state is IncidentState.ACKNOWLEDGED
+        for who in ("ada", "ben", "cy"):
+            assert story.escalation(who, key).state is EscalationState.ACKNOWLEDGED
+            assert {row.state for row in story.pages(who, key).values()} <= {
+                NotificationState.FAILED,
+                NotificationState.CANCELLED,
+            }

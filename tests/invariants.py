@@ -1,0 +1,43 @@
+"""What always holds (DESIGN's invariants), read from what is stored."""
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+from notifyflow.core.lifecycle import counted
+from notifyflow.core.machines import MACHINES
+from notifyflow.core.model import Kind
+from notifyflow.core.views import IncidentStatus
+
+
+def check(status: IncidentStatus) -> None:
+    """Check one incident, whole."""
+    _check_log(status)
+    for escalation in status.escalations:
+        pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
+        opened = Counter((row.tier, row.channel) for row in pages)
+        assert set(opened.values()) <= {1}, "a tier was opened twice"
+        assert all(row.tier is not None and row.tier <= escalation.facts.tier for row in pages)
+        for row in escalation.notifications:
+            assert len(counted(row)) <= row.max_attempts
+    current = Counter(each.facts.recipient_id for each in status.escalations if each.facts.is_current)
+    assert set(current.values()) <= {1}, "two rounds of one recipient are current"
+
+
+def _check_log(status: IncidentStatus) -> None:
+    """Replay the log of every row through its table."""
+    lines = defaultdict(list)
+    for line in status.transitions:
+        lines[line.machine, line.row_id].append(line)
+    states = {("incident", status.facts.id): status.facts.state.value}
+    states |= {("escalation", each.facts.id): each.facts.state.value for each in status.escalations}
+    states |= {("notification", row.id): row.state.value for each in status.escalations for row in each.notifications}
+    assert lines.keys() == states.keys()
+    for (machine, row_id), log in lines.items():
+        table = MACHINES[machine].table
+        birth = log[0]
+        assert birth.source == ""
+        assert birth.target in table.births
+        for before, line in pairwise(log):
+            assert (line.source, line.version > before.version) == (before.target, True)
+            assert line.target in table.targets(line.source, line.event), f"{machine}: {line.source} {line.event} {line.target}"
+        assert log[-1].target == states[machine, row_id]
