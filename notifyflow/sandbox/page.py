@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from notifyflow.sandbox.inbox import URL, Inbox, Piece
 
 HEADERS: Mapping[str, str] = {"Cache-Control": "no-store"}
+_SHOWN = 100
 _BOLD = re.compile(r"(?<![\w*])(\*{1,2})(?=\S)([^*\n]+?)(?<=\S)\1(?![\w*])")
 
 
@@ -21,8 +22,10 @@ def as_values(inbox: Inbox) -> list[dict[str, object]]:
 
 
 def render(inbox: Inbox) -> str:
-    """Render the page, newest message first."""
-    return _template().render(messages=inbox.messages()[::-1], counts=inbox.counts())
+    """Render the page, newest message first; those beyond the newest hundred are left to ``/inbox.json``."""
+    messages = inbox.messages()
+    shown = messages[: -_SHOWN - 1 : -1]
+    return _template().render(messages=shown, counts=inbox.counts(), left_out=len(messages) - len(shown))
 
 
 def mark_up(text: str) -> Markup:

@@ -125,7 +125,7 @@ class Sandbox:
         """Say how; nothing is opened yet.
 
         Args:
-            host: Where to listen.
+            host: The IPv4 address to listen on.
             port: Of the inbox page, with the providers at the ports that follow; 0 takes free ones.
             receipts_after_s: How long Twilio takes from one status to the next, in seconds.
             mail_over: What carries mail, as ``settings`` says it.
@@ -144,6 +144,7 @@ class Sandbox:
         protocols |= {"page": _http(self._show), "smtp": mail_server.protocol}
         self._doors = {name: _Door(host, port and port + number, protocols[name]) for number, name in enumerate(_DOORS)}
         self._running: _Running | None = None
+        self._moving = asyncio.Lock()
         self._following: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
@@ -160,6 +161,7 @@ class Sandbox:
             OSError: When a port cannot be had.
         """
         if self._running is None:
+            self._moving = asyncio.Lock()
             self._running = _Running()
             try:
                 self._running.call(self._settle_doors())
@@ -240,10 +242,11 @@ class Sandbox:
         return reaction
 
     async def _settle_doors(self) -> None:
-        """Shut the doors of the channels that refuse connections, and open the others."""
-        shut = {door for channel in self._playbook.refusing() for door in self._doors_of(channel)}
-        for name, door in self._doors.items():
-            await door.set_open(is_open=name not in shut)
+        """Shut the doors of the channels that refuse connections, and open the others; one after the other, as opening takes time."""
+        async with self._moving:
+            shut = {door for channel in self._playbook.refusing() for door in self._doors_of(channel)}
+            for name, door in self._doors.items():
+                await door.set_open(is_open=name not in shut)
 
     async def _shut_doors(self) -> None:
         for door in self._doors.values():

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from notifyflow.sandbox.inbox import Message, Text
 from notifyflow.sandbox.system import Sandbox
 
 
@@ -76,6 +77,16 @@ def test_the_page_shows_what_arrived_and_escapes_it(sandbox: Sandbox) -> None:
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "&lt;b&gt;down&lt;/b&gt;" in page.text
     assert 'href="https://example.com/a/t"' in page.text
+
+
+def test_the_page_leaves_what_is_old_to_the_json(sandbox: Sandbox) -> None:
+    for number in range(102):
+        content = Text(sender="+1", text=f"text {number}")
+        sandbox.inbox.add(Message(channel="sms", provider="twilio", to="+1", is_accepted=True, content=content))
+    page = requests.get(sandbox.url, timeout=10).text
+    assert page.count("<article") == 100
+    assert page.index("text 101<") < page.index("text 2<")
+    assert "2 older messages" in page
 
 
 def test_the_inbox_can_be_read_as_json(sandbox: Sandbox) -> None:
