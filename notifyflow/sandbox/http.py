@@ -102,7 +102,7 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
         length = int(headers.get("content-length", "0"))
     except (ValueError, asyncio.LimitOverrunError, http.client.HTTPException):
         return None
-    if length > _LIMIT_BYTES or "transfer-encoding" in headers:
+    if not 0 <= length <= _LIMIT_BYTES or "transfer-encoding" in headers:
         return None
     url = urlsplit(target)
     query = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
@@ -110,7 +110,7 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
 
 
 def _write(answer: Answer) -> bytes:
-    body = answer.body.encode()
+    body = answer.body.encode("utf-8", "replace")
     try:
         phrase = HTTPStatus(answer.status).phrase
     except ValueError:

@@ -242,7 +242,7 @@ class Sandbox:
         return reaction
 
     async def _settle_doors(self) -> None:
-        """Shut the doors of the channels that refuse connections, and open the others; one after the other, as opening takes time."""
+        """Shut the doors of the channels that refuse connections, and open the others; only one task at a time may do so."""
         async with self._moving:
             shut = {door for channel in self._playbook.refusing() for door in self._doors_of(channel)}
             for name, door in self._doors.items():

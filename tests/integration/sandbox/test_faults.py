@@ -131,6 +131,7 @@ def test_waiting_for_what_does_not_come_says_what_is_there(sandbox: Sandbox) -> 
     [
         b"nonsense\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )

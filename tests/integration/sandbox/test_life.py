@@ -72,7 +72,7 @@ def test_mail_goes_over_ses_where_that_is_wished() -> None:
 
 def test_the_page_shows_what_arrived_and_escapes_it(sandbox: Sandbox) -> None:
     assert "Nothing has arrived yet" in requests.get(sandbox.url, timeout=10).text
-    requests.post(sandbox.slack_url("ada"), json={"text": "<b>down</b> https://example.com/a/t."}, timeout=10)
+    requests.post(sandbox.slack_url("ada"), json={"text": "<b>down</b> \ud800 https://example.com/a/t."}, timeout=10)
     page = requests.get(sandbox.url, timeout=10)
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "&lt;b&gt;down&lt;/b&gt;" in page.text
