@@ -49,7 +49,7 @@ _NOTIFICATION = {
 def picture(status: IncidentStatus) -> RenderableType:
     """Draw an incident with all that became of it."""
     facts = status.facts
-    title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold"), " ")
+    title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold default"), " ")
     return Panel(
         Group(_head(status), *(_recipient(each) for each in status.escalations)),
         title=title,
@@ -95,7 +95,7 @@ def _recipient(escalation: EscalationStatus) -> RenderableType:
 def _lines(notifications: Iterable[NotificationFacts]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(width=2)
-    for width in (9, 13, 9):
+    for width in (12, 11, 8):
         table.add_column(min_width=width, no_wrap=True)
     table.add_column(overflow="fold")
     for each in notifications:

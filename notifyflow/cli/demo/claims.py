@@ -74,10 +74,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is told about one recipient."""
+    """What is told about one recipient.
+
+    Attributes:
+        who: Their id.
+        told: The rest of a sentence that begins with their name.
+        quoted: The channel whose last message is shown; empty for none.
+        claims: What is checked.
+    """
 
     who: str
     told: str
+    quoted: str
     claims: tuple[Claim, ...]
 
 
@@ -179,6 +187,7 @@ SCENES = (
     Scene(
         "ada",
         "is reached at once, on every primary channel.",
+        "",
         (
             Claim("mail, Slack and Teams took the page", lambda w: set(w.states("ada").values()) == {S.SENT}),
             Claim("each at its first attempt, and it arrived once", lambda w: _arrived_once(w, "ada", "email", "slack", "teams")),
@@ -193,6 +202,7 @@ SCENES = (
     Scene(
         "ben",
         "loses both primary channels to broken providers, and gets a text.",
+        "sms",
         (
             Claim("the mail server answered 451 three times", lambda w: _answers(w, "ben", "email") == ["451"] * 3),
             Claim("Teams answered 503 three times", lambda w: _answers(w, "ben", "teams") == ["503"] * 3),
@@ -212,6 +222,7 @@ SCENES = (
     Scene(
         "chloe",
         "has unsubscribed from texts; her phone rings until she takes it.",
+        "voice",
         (
             Claim(
                 "Slack and Teams refused her address for good, at the first attempt",
@@ -229,6 +240,7 @@ SCENES = (
     Scene(
         "dan",
         "cannot be reached in any way, and operations is told.",
+        "",
         (
             Claim(
                 "mail, Teams, text and call all FAILED",
@@ -246,6 +258,7 @@ SCENES = (
     Scene(
         "eve",
         "is still waiting for a busy Slack when Chloe takes it.",
+        "",
         (
             Claim("Slack asked for a minute, once (429)", lambda w: _answers(w, "eve", "slack") == ["429 retry after 60 s"]),
             Claim("the acknowledgement cancelled what was queued", lambda w: w.states("eve") == {"slack": S.CANCELLED}),

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.padding import Padding
+from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from notifyflow.cli.demo.claims import Claim, Witness
 from notifyflow.cli.demo.timeline import timeline
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.picture import picture
+from notifyflow.cli.screen import plain
 from notifyflow.core.views import IncidentStatus
 
 _INTRODUCTION = (
@@ -60,7 +62,15 @@ def _showing(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
 def _tell_scene(console: Console, scene: claims.Scene, witness: Witness) -> tuple[int, int]:
     escalation = witness.escalation(scene.who)
     console.print(Rule(Text(f"{escalation.contact.name} {scene.told}", "bold"), align="left", style="dim"))
-    console.print(Group(Padding(timeline(witness.status, escalation), (0, 0, 1, 2))))
+    console.print(Padding(timeline(witness.status, escalation), (0, 0, 1, 2)))
+    if scene.quoted and (messages := witness.messages(scene.who, scene.quoted)):
+        said = Text("\n".join(plain(line) for line in messages[-1].text.splitlines()), "italic")
+        console.print(
+            Padding(
+                Panel(said, title=f"what arrived over {scene.quoted}", title_align="left", style="dim", expand=False),
+                (0, 0, 1, 2),
+            )
+        )
     return _check(console, scene.claims, witness)
 
 

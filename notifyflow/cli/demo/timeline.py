@@ -27,19 +27,18 @@ _SILENT = frozenset({"claimed", "queued", "started"})
 
 
 def timeline(status: IncidentStatus, escalation: EscalationStatus) -> Table:
-    """Draw what happened to one recipient: when, over which channel, what, and where that led."""
+    """Draw what happened to one recipient: when, over which channel, where that led, and what it was."""
     rows = {each.id: each for each in escalation.notifications}
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style=_QUIET, no_wrap=True)
-    table.add_column(style="bold", no_wrap=True)
+    table.add_column(min_width=12, no_wrap=True)
+    table.add_column(min_width=12, no_wrap=True)
     table.add_column()
-    table.add_column(no_wrap=True)
     for move in _moves(status, escalation):
         row = rows.get(move.row_id)
         style = _STYLES.get(move.target, "")
-        table.add_row(
-            _after(escalation.facts.started_at, move.at), _where(row), _what(move, escalation), Text(move.target, style)
-        )
+        when = _after(escalation.facts.started_at, move.at)
+        table.add_row(when, _where(row), Text(move.target, style), _what(move, escalation))
     return table
 
 
@@ -55,10 +54,10 @@ def _after(start: datetime, at: datetime) -> str:
     return f"+{(at - start).total_seconds():.2f} s"
 
 
-def _where(row: NotificationFacts | None) -> str:
+def _where(row: NotificationFacts | None) -> Text:
     if row is None:
-        return ""
-    return row.channel if row.kind is Kind.PAGE else f"{row.channel} (news)"
+        return Text("escalation", _QUIET)
+    return Text(row.channel if row.kind is Kind.PAGE else f"{row.channel} (news)", "bold")
 
 
 def _what(move: Transition, escalation: EscalationStatus) -> Text:
