@@ -20,6 +20,8 @@ from notifyflow.errors import Fault
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
+_LONGEST_NAME = 100
+
 
 class Refused(Exception):
     """Raised when a value cannot be read; its fault stands recorded."""
@@ -76,11 +78,11 @@ class Codec(Generic[T]):
 
 def unknown(where: str, kind: str, given: object, known: Collection[str]) -> Fault:
     """Say that a name is none of those there are, and which one it may have been meant to be."""
-    near = get_close_matches(str(given).casefold(), [name.casefold() for name in known], n=1)
+    spelt = given[:_LONGEST_NAME].casefold() if isinstance(given, str) else ""
+    near = get_close_matches(spelt, [name.casefold() for name in known], n=1)
     meant = [name for name in known if name.casefold() in near]
-    return Fault(
-        where, f"{text.quoted(given)} is no {kind}", f"Use {meant[0]}, if that was meant" if meant else f"Use {either(known)}"
-    )
+    remedy = f"Use {meant[0]}, if that was meant" if meant else f"Use {either(known)}"
+    return Fault(where, f"{text.quoted(given)} is no {kind}", remedy)
 
 
 def either(names: Collection[str]) -> str:

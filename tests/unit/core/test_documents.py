@@ -341,6 +341,10 @@ def test_every_fault_of_an_incident_file_is_listed() -> None:
         ("", "document: it is no JSON: Expecting value: line 1 column 1 (char 0). Correct the JSON there."),
         ("[" * 100_000, "document: it is no JSON: it is nested too deeply. Correct the JSON there."),
         ('{"key": ' + "1" * 5_000 + "}", "document: it is no JSON: Exceeds the limit"),
+        (
+            '{"key": "a", "title": "b", "severity": ' + "[" * 900 + "]" * 900 + "}",
+            "severity: [[[[[[[...]]]]]]] is no severity. Use one of CRITICAL,",
+        ),
         ("[]", "document: [] is no table. Give fields and their values."),
         ("null", "document: None is no table. Give fields and their values."),
         ('{"key": "a", "title": "b", "recipients": {}}', "recipients: {} is no list. Put it in [ ]."),
