@@ -1,7 +1,7 @@
 """Policies and incidents as documents: TOML and JSON in, values out, and a policy back into JSON.
 
-It says which fields there are. Whether the values make sense is judged by ``judgement`` and ``intake``, so that what is written in
-a file and what is made in Python are refused alike.
+It says which fields there are. Whether the values make sense is judged by ``judgement`` and ``intake``, so that what is
+written in a file and what is made in Python are refused alike.
 """
 
 import json
