@@ -120,7 +120,9 @@ class IllegalMove(NotifyflowError):
     """
 
     def __init__(self, machine: str, state: str, event: str) -> None:
-        super().__init__(f"the {machine} machine has no move for {event!r} in {state}. This is a bug in notifyflow; please report it.")
+        super().__init__(
+            f"the {machine} machine has no move for {event!r} in {state}. This is a bug in notifyflow; please report it."
+        )
         self.machine = machine
         self.state = state
         self.event = event
@@ -139,7 +141,9 @@ class StorageUnavailable(StorageError):
 
     def __init__(self, waited_s: float, reason: str = "") -> None:
         because = f" ({reason})" if reason else ""
-        super().__init__(f"the database did not answer within {waited_s:g} s{because}. Look at NOTIFYFLOW_DATABASE_URL and the server.")
+        super().__init__(
+            f"the database did not answer within {waited_s:g} s{because}. Look at NOTIFYFLOW_DATABASE_URL and the server."
+        )
         self.waited_s = waited_s
 
 

@@ -135,7 +135,8 @@ class Policy:
         retries: When temporary failures are tried again.
         is_suspicion_on: Whether a suspected notification counts as failed when a tier's rule is looked at.
         suspected_after_attempts: With CRITICAL, a row is suspected once so many attempts have failed.
-        held_back_for: A CRITICAL row held back (limit, Retry-After, circuit) for longer is suspected; others after their retry window.
+        held_back_for: A CRITICAL row held back (limit, Retry-After, circuit) for longer is suspected; others after their retry
+            window.
         acknowledgement: Whose acknowledgement ends what.
         repeat: Further rounds; None for one round only.
         delayed_after: A page that leaves later than this after its round started says so.
