@@ -85,7 +85,8 @@ class NotifyFlow:
         self._store = store or Store(
             settings.database_url.get_secret_value(), pool_size=settings.concurrent_sends + _SPARE_CONNECTIONS
         )
-        self._given_channels = channels
+        self._is_store_given = store is not None
+        self._are_channels_given = channels is not None
         self._channels = load(settings) if channels is None else channels
         self._policies, operations, self.warnings = read(settings, self._channels)
         clock = clock or DatabaseClock(self._store)
@@ -270,11 +271,12 @@ class NotifyFlow:
             self._drain()
             engine.stop()
             self._say_what_is_left()
-        if self._given_channels is None:
+        if not self._are_channels_given:
             for channel in self._channels.values():
                 for provider in channel.providers:
                     provider.close()
-        self._store.close()
+        if not self._is_store_given:
+            self._store.close()
         _FLOWS.discard(self)
 
     def __enter__(self) -> Self:
@@ -291,7 +293,7 @@ class NotifyFlow:
 
     def _begin_anew(self) -> None:
         self._begin()
-        if self._given_channels is None:
+        if not self._are_channels_given:
             self._channels = load(self._settings)
 
     def _ready(self) -> Tools:
@@ -306,15 +308,13 @@ class NotifyFlow:
         return self._tools
 
     def _find_policy(self, policy: str | Policy) -> Policy:
-        if isinstance(policy, Policy):
-            faults = judge(policy, self._channels)
-        elif policy in self._policies:
+        if isinstance(policy, str):
+            if policy not in self._policies:
+                known = ", ".join(self._policies)
+                raise InvalidPolicy((Fault("policy", f"{policy!r} is not known", f"Choose one of {known}"),))
             return self._policies[policy]
-        else:
-            faults = (Fault("policy", f"{policy!r} is not known", f"Choose one of {', '.join(self._policies)}"),)
-        if faults:
+        if faults := judge(policy, self._channels):
             raise InvalidPolicy(faults)
-        assert isinstance(policy, Policy)  # noqa: S101 - a name was returned or refused above
         return policy
 
     def _is_settled(self, key: str) -> bool:
@@ -365,7 +365,7 @@ class NotifyFlow:
 
     def _say_warnings(self) -> None:
         if self.warnings:
-            _log.warning("app.settings_incomplete", faults=[str(fault) for fault in self.warnings])
+            _log.warning("app.settings_incomplete", where=[fault.where for fault in self.warnings], see="notifyflow config check")
 
 
 _FLOWS: "weakref.WeakSet[NotifyFlow]" = weakref.WeakSet()
