@@ -21,8 +21,8 @@ class Deadline:
 
     @property
     def waited_s(self) -> float:
-        """How long it has been running, in seconds."""
-        return time.monotonic() - self._started
+        """How long it has been running, in tenths of a second."""
+        return round(time.monotonic() - self._started, 1)
 
     @property
     def left_s(self) -> float:

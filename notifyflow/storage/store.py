@@ -105,10 +105,10 @@ class Store:
             SchemaMismatch: When this code is too old for the database; it was not touched.
             StorageUnavailable: When the database does not answer.
         """
-        deadline = Deadline(_UPGRADE_TIMEOUT_S)
-        found = self._repeat(lambda db: migrations.judge(db, self._dialect), deadline, is_write=False)
-        if found == migrations.WANTED:
+        found = self._repeat(lambda db: migrations.judge(db, self._dialect), Deadline(_TIMEOUT_S), is_write=False)
+        if found >= migrations.WANTED:
             return 0
+        deadline = Deadline(_UPGRADE_TIMEOUT_S)
         self._repeat(self._dialect.prepare, deadline, is_write=None)
         return self._repeat(lambda db: migrations.upgrade(db, self._dialect), deadline, is_write=True)
 

@@ -165,10 +165,16 @@ def test_an_instant_without_a_zone_is_refused(store: Store) -> None:
         store.run(lambda ledger: ledger.add_incident(incident(last_seen_at=naive), Incident(key="db-1", title="t")))
 
 
-@pytest.mark.parametrize("kind", ["incident", "escalation", "notification"])
-def test_a_row_that_is_not_there_is_an_error_with_its_id(store: Store, kind: str) -> None:
-    with pytest.raises(StorageError, match=f"no {kind} nowhere"):
-        store.run(lambda ledger: getattr(ledger, f"lock_{kind}")("nowhere"))
+@pytest.mark.parametrize("read", ["lock_incident", "incident", "lock_escalation", "escalation", "lock_notification", "content"])
+def test_a_row_that_is_not_there_is_an_error_with_its_id(store: Store, read: str) -> None:
+    with pytest.raises(StorageError, match="nowhere"):
+        store.run(lambda ledger: getattr(ledger, read)("nowhere"))
+
+
+def test_a_read_without_a_lock_reads_the_same(store: Store) -> None:
+    begin(store)
+    assert store.run(lambda ledger: ledger.incident("i")) == store.run(lambda ledger: ledger.lock_incident("i"))
+    assert store.run(lambda ledger: ledger.escalation("e")) == store.run(lambda ledger: ledger.lock_escalation("e"))
 
 
 @pytest.mark.parametrize(
