@@ -3,9 +3,13 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState
-from tests.builders import REFUSED, Story, a_recipient, an_incident
+from notifyflow.core.policy import INSISTENT
+from notifyflow.pipeline import operations
+from notifyflow.storage.store import Store
+from tests.builders import REFUSED, Story, a_contact, a_recipient, an_incident
 
 THREADS = 6
 
@@ -60,3 +64,24 @@ def test_whoever_takes_it_while_it_escalates_stops_all_of_it(story: Story) -> No
                 NotificationState.FAILED,
                 NotificationState.CANCELLED,
             }
+
+
+def test_critical_failures_at_once_are_linked_to_one_operations_incident(store: Store) -> None:
+    story = Story(store, operations=[a_contact("ops", "slack")])
+    keys = [f"db-{number}" for number in range(THREADS)]
+    for key in keys:
+        story.notify(an_incident(key), a_recipient("ada", "email"))
+    _at_once(*[lambda each=each: story.record(each, REFUSED) for each in story.claim("email")])
+    assert {story.status(key).operations_key for key in keys} == {operations.KEY}
+    assert len(story.escalations("ops", operations.KEY)) == 1
+    assert len(story.status(operations.KEY).content.body.splitlines()) == THREADS
+    assert sum(facts.is_operations for facts in store.read(lambda reads: reads.incidents(100))) == 1
+
+
+def test_sweepers_of_many_processes_do_each_thing_once(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email", "sms", "voice"), policy=INSISTENT)
+    story.deliver()
+    story.clock.pass_time(timedelta(minutes=15))
+    _at_once(*[story.sweep] * THREADS)
+    assert [each.facts.round for each in story.escalations()] == [1, 2]
+    assert story.status().facts.rounds == 2

@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from notifyflow.core import links
 from notifyflow.core.model import AttemptState, Ended, EscalationState, NotificationState, Severity, Word
 from notifyflow.errors import Fenced
+from notifyflow.pipeline.record import record
+from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, REFUSED, UNKNOWN, Story, a_recipient, an_incident
 
 
@@ -41,6 +44,21 @@ def test_only_the_holder_of_the_token_may_record(story: Story) -> None:
     with pytest.raises(Fenced):
         story.record(claimed, REFUSED)
     assert story.pages()["email"].state is NotificationState.SENT
+
+
+def test_an_attempt_that_is_not_ours_cannot_be_recorded(story: Story) -> None:
+    with pytest.raises(Fenced):
+        record(story.tools, "f" * 32, "token", ACCEPTED)
+
+
+def test_a_page_carries_its_recipients_link_where_there_is_a_way_back(store: Store) -> None:
+    story = Story(store, public_url="https://pages.example/")
+    incident_id = story.notify(None, a_recipient("ada", "email")).incident_id
+    (claimed,) = story.claim("email")
+    assert claimed.content.link is not None
+    address, _, token = claimed.content.link.rpartition("/")
+    claim = links.check(story.tools.secret_keys, token, story.clock.at)
+    assert (address, claim.incident_id, claim.recipient_id) == ("https://pages.example/a", incident_id, "ada")
 
 
 def test_an_expired_lease_is_taken_back_as_a_doubt_and_its_worker_is_fenced_off(story: Story) -> None:
