@@ -1,5 +1,5 @@
 """The command line: reads what is typed, calls the application, shows what comes of it."""
 
-from notifyflow.cli.commands import main
+from notifyflow.cli.commands import app, main
 
-__all__ = ["main"]
+__all__ = ["app", "main"]

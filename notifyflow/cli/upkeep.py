@@ -9,7 +9,8 @@ import typer
 from rich.text import Text
 
 from notifyflow.cli import documents, screen
-from notifyflow.errors import ProgramMissing
+from notifyflow.core.policy import Policy
+from notifyflow.errors import Fault, InvalidPolicy, ProgramMissing
 
 
 class Format(StrEnum):
@@ -34,20 +35,36 @@ def register(app: typer.Typer) -> None:
 
 def diagram(
     format_: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.MERMAID,
+    policy: Annotated[
+        str | None, typer.Option(help="Draw the escalation alone, as this policy unrolls it.", show_default=False)
+    ] = None,
 ) -> None:
     """Draw the state machines as they run."""
     from notifyflow.core import diagram as drawn
 
+    drawings = None if policy is None else [drawn.unroll(_policy(policy))]
     match format_:
         case Format.MERMAID:
-            text = drawn.mermaid()
+            text = drawn.mermaid(drawings)
         case Format.DOT:
-            text = drawn.dot()
+            text = drawn.dot(drawings)
         case Format.RST:
             text = drawn.rst()
         case Format.SVG:
-            text = _svg(drawn.dot())
+            text = _svg(drawn.dot(drawings))
     typer.echo(text, nl=not text.endswith("\n"))
+
+
+def _policy(name: str) -> Policy:
+    from notifyflow.app import configuration
+    from notifyflow.channels.registry import load
+    from notifyflow.settings import Settings
+
+    settings = Settings()
+    policies, *_ = configuration.read(settings, load(settings))
+    if name not in policies:
+        raise InvalidPolicy((Fault("policy", f"{name!r} is not known", f"Choose one of {', '.join(policies)}"),))
+    return policies[name]
 
 
 def _svg(dot: str) -> str:

@@ -221,6 +221,13 @@ def test_the_machines_are_drawn(line: CommandLine, name: str, begins: str):
     assert begins in drawn.out
 
 
+def test_a_policy_is_unrolled(line: CommandLine):
+    drawn = line.run("diagram", "--policy", "insistent")
+    assert drawn.code == 0, drawn
+    assert "unacknowledged after 5 min" in drawn.out
+    assert_refused(line.run("diagram", "--policy", "nightly"), "nightly", "insistent")
+
+
 def test_without_graphviz_a_picture_says_what_to_install(line: CommandLine):
     ended = line.run("diagram", "--format", "svg", PATH=str(line.folder))
     assert ended.code == 3, ended

@@ -1,0 +1,74 @@
+"""The tutorial is true: its commands are run in its order, and do what it says."""
+
+import json
+import re
+import socket
+import urllib.request
+from pathlib import Path
+
+from tests.acceptance.commands import CommandLine
+
+TUTORIAL = (Path(__file__).parents[2] / "docs/tutorial/first-incident.rst").read_text(encoding="utf-8")
+
+
+def commands() -> list[list[str]]:
+    """Every `notifyflow …` line of the tutorial, as words."""
+    lines = re.findall(r"^   notifyflow (.+)$", TUTORIAL, re.MULTILINE)
+    return [[word.strip("'") for word in re.findall(r"'[^']*'|\S+", line)] for line in lines]
+
+
+def incident() -> object:
+    (block,) = re.findall(r"^\.\. code-block:: json\n\n((?:   .*\n)+)", TUTORIAL, re.MULTILINE)
+    return json.loads(block)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def exported(said: list[str]) -> dict[str, str]:
+    return dict(each.removeprefix("export ").split("=", 1) for each in said if each.startswith("export "))
+
+
+def test_the_tutorial_does_what_it_says(tmp_path: Path):
+    names = ["demo", "sandbox", "config check", "up", "send", "status", "resolve", "sandbox", "send", "ack"]
+    said = commands()
+    assert [" ".join(words) if words[0] == "config" else words[0] for words in said] == names
+    _, sandbox, check, up, send, status, resolve, failing, again, ack = said
+    port = free_port()
+    operations = re.findall(r"NOTIFYFLOW_OPS_RECIPIENTS='(.+)'", TUTORIAL)[0]
+    shared = {"NOTIFYFLOW_PUBLIC_URL": f"http://127.0.0.1:{port}", "NOTIFYFLOW_OPS_RECIPIENTS": operations}
+    CommandLine(tmp_path, {}).write("incident.json", incident())
+
+    with CommandLine(tmp_path, {}).running(*sandbox, "--port", "0", until="push ") as printed:
+        line = CommandLine(tmp_path, shared | exported(printed))
+        checked = line.run(*check)
+        assert checked.code == 0, checked
+        assert "NOTIFYFLOW_TRUSTED_ENDPOINTS" in checked.err
+        with line.running(*up, "--port", str(port), until="Listening on"):
+            sent = line.run(*send)
+            assert sent.code == 0, sent
+            assert "Ada: email accepted → SENT" in sent.out
+            assert "→ REACHED" in sent.out
+            assert "sms" not in sent.out
+            (inbox,) = re.findall(r"The inbox is at (\S+)\.", "\n".join(printed))
+            with urllib.request.urlopen(inbox, timeout=30) as page:
+                (link,) = set(re.findall(rf"http://127\.0\.0\.1:{port}/a/[\w-]+", page.read().decode()))
+            with urllib.request.urlopen(link, data=b"", timeout=30) as page:
+                assert "You have it." in page.read().decode()
+            shown = line.run(*status)
+            assert "ACKNOWLEDGED" in shown.out
+            assert "taken by ada" in shown.out
+            assert line.run(*resolve).code == 0
+
+    with CommandLine(tmp_path, {}).running(*failing, "--port", "0", until="push ") as printed:
+        line = CommandLine(tmp_path, shared | exported(printed))
+        with line.running(*up, "--port", str(port), until="Listening on"):
+            sent = line.run(*again)
+            assert sent.code == 0, sent
+            assert "Ada: email refused_for_good → FAILED" in sent.out
+            assert "Ada: sms accepted → SENT" in sent.out
+            taken = line.run(*ack)
+            assert "taken by ada" in taken.out
