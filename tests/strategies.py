@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from notifyflow.core.content import compose
+from notifyflow.core.content import Content, compose
 from notifyflow.core.escalation import Case
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.lifecycle import state_of
@@ -138,6 +138,44 @@ contents = st.builds(
     notice=st.just("") | any_text,
     news=st.just("Ada took it"),
 )
+
+
+# -- channels: contents that test every limit ---------------------------------------------------------------------------------
+
+_MARKUP = st.sampled_from(
+    ("<!channel>", "</p><script>", "]]>", "&amp;", "{{ title }}", "'\"", "\r\nBcc: eve@example.com", "😀", "<at>all</at>")
+)
+_long_text = st.builds(
+    lambda text, mark, times: (text + mark) * times, any_text, _MARKUP | st.just(""), st.sampled_from((1, 1, 40, 400))
+)
+
+
+def hostile_contents() -> st.SearchStrategy[Content]:
+    """Contents as long as they may be, with whatever markup, controls and lone surrogates an incident can hold."""
+    hostile = st.builds(
+        Incident,
+        key=_long_text.filter(one_line).map(lambda text: text[:255]),
+        title=_long_text.filter(one_line).map(lambda text: text[:1000]),
+        body=_long_text.map(lambda text: text[:65_536]),
+        severity=severities,
+        source=_long_text.map(lambda text: text[:255]),
+        url=st.none() | st.just("https://example.com/db?a=1&b=<2>") | st.just("https://example.com/" + "x" * 2000),
+        labels=st.dictionaries(_long_text.map(lambda text: text[:100]), _long_text.map(lambda text: text[:1000]), max_size=12),
+        occurred_at=st.none() | instants,
+    )
+    return st.builds(
+        compose,
+        hostile.filter(lambda made: one_line(made.key) and one_line(made.title)),
+        contacts,
+        severity=severities,
+        now=instants,
+        round_started_at=instants,
+        delayed_after=spans,
+        link=st.none() | st.just("https://notify.example.com/a/" + "x" * 54),
+        kind=st.sampled_from(Kind),
+        notice=st.just("") | any_text,
+        news=st.just("Ada took it"),
+    )
 
 
 # -- sandbox: scripts ---------------------------------------------------------------------------------------------------------

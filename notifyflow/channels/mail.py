@@ -3,7 +3,7 @@
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import formatdate, parseaddr
+from email.utils import formatdate
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -33,8 +33,8 @@ def parse_sender(text: str) -> Address:
     Raises:
         ValueError: With what is wrong as a sentence.
     """
-    name, address = parseaddr(text)
-    return Address(display_name=one_line(name), addr_spec=check_mail_address(address))
+    name, _, address = text.strip().removesuffix(">").rpartition("<")
+    return Address(display_name=one_line(name).strip('" '), addr_spec=check_mail_address(address))
 
 
 class MailWriter:

@@ -19,8 +19,8 @@ from notifyflow.settings import Settings
 
 _ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:endpoint/[A-Z_]+/[\w.-]{1,256}/[0-9A-Za-z-]{1,64}")
 _TITLE_LIMIT = 150
-_TEXT_LIMIT = 600
-_URL_LIMIT = 1000
+_TEXT_LIMIT = 400
+_URL_LIMIT = 600
 _APPLE = ("APNS", "APNS_SANDBOX")
 
 
@@ -45,7 +45,7 @@ class Sns(Provider):
             "publish",
             TargetArn=letter.address,
             MessageStructure="json",
-            Message=self._message(letter),
+            Message=self.message(letter),
             MessageAttributes=_attributes(letter.valid_for_s),
         )
         if not answer.get("MessageId"):
@@ -56,7 +56,7 @@ class Sns(Provider):
         """Let go of the connections."""
         self._client.close()
 
-    def _message(self, letter: Letter) -> str:
+    def message(self, letter: Letter) -> str:
         """Make the message: one payload a platform, each JSON within JSON, each below the 4 KB that APNs and FCM allow."""
         title = cut(self._templates.render("push/title.txt.jinja", letter.content), _TITLE_LIMIT)
         text = cut(self._templates.render("push/text.txt.jinja", letter.content), _TEXT_LIMIT)

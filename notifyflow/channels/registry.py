@@ -42,7 +42,7 @@ def _build(point: EntryPoint, settings: Settings) -> Channel:
             raise TypeError("the entry point does not name a subclass of notifyflow.channels.base.Channel")
         return kind.from_settings(settings)
     except Exception as error:  # noqa: BLE001 - a plug-in's fault, whatever it is, may not silence the other channels
-        _log.error("channel_not_loaded", channel=point.name, error=type(error).__name__)
+        _log.error("channels.channel_not_loaded", channel=point.name, error=type(error).__name__)
         what = f"could not be loaded ({type(error).__name__}: {error})"
         return _Missing(
             faults=(Fault(f"channels.{point.name}", what, f"Repair or remove the package that registers {point.value}"),)

@@ -49,7 +49,7 @@ class Slack(Provider):
 
     def send(self, letter: Letter) -> Accepted:
         """Post one message; see ``Provider.send``."""
-        message = self._message(letter.content)
+        message = self.message(letter.content)
         return self._post_as_bot(letter, message) if _ID.fullmatch(letter.address) else self._post_to_webhook(letter, message)
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Slack(Provider):
                 self._bot = OurWebClient(self._api, token, self._base_url)
             return self._bot
 
-    def _message(self, content: Content) -> dict[str, Any]:
+    def message(self, content: Content) -> dict[str, Any]:
         """Make the message: text in sections, and a button for each link.
 
         Whatever it is made of, ``<!channel>`` and its like stay text: the templates escape values, and ``verbatim`` keeps Slack
@@ -100,23 +100,25 @@ class Slack(Provider):
 def split(text: str, *, limit: int = _TEXT_LIMIT) -> Iterator[str]:
     """Split escaped text into at most five parts of ``limit`` characters or less, at line ends if possible; no escape is torn."""
     rest = text.strip()
-    for _ in range(_SECTIONS):
-        if not rest:
+    for left in reversed(range(_SECTIONS)):
+        if len(rest) <= limit:
+            yield from filter(None, (rest,))
             return
-        room = len(_within(rest, limit))
-        if room < len(rest) and (line_end := rest.rfind("\n", 1, room + 1)) > 0:
+        room = _within(rest, limit - 1)
+        if (line_end := rest.rfind("\n", 1, room + 1)) > 0:
             room = line_end
-        yield rest[:room].rstrip() or "…"
+        yield rest[:room].rstrip() + ("" if left else "…")
         rest = rest[room:].strip()
 
 
-def _within(text: str, limit: int) -> str:
+def _within(text: str, limit: int) -> int:
+    """Tell how many characters keep within the limit and tear no escape."""
     kept = 0
     for atom in _ATOM.finditer(text, 0, limit + 5):
         if atom.end() > limit:
             break
         kept = atom.end()
-    return text[:kept]
+    return kept
 
 
 def _buttons(content: Content) -> Iterator[dict[str, Any]]:

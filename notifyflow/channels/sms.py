@@ -5,6 +5,7 @@ from notifyflow.channels.phone import check_phone_number
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, account_faults
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
+from notifyflow.core.content import Content
 from notifyflow.core.segments import fit
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
@@ -21,13 +22,17 @@ class TwilioSms(TwilioProvider):
 
     def send(self, letter: Letter) -> Accepted:
         """Hand one text over; see ``Provider.send``."""
-        content = letter.content
-        text = fit(self._templates.render("sms/text.txt.jinja", content), content.link, segments=_SEGMENTS)
         sender = "messaging_service_sid" if self._sender.startswith("MG") else "from_"
         optional = {"status_callback": self._way_back(letter.attempt_id), "validity_period": _validity(letter.valid_for_s)}
         given = {name: value for name, value in optional.items() if value is not None}
-        message = self._connected().messages.create(to=letter.address, body=text, **{sender: self._sender}, **given)
+        message = self._connected().messages.create(
+            to=letter.address, body=self.text(letter.content), **{sender: self._sender}, **given
+        )
         return Accepted(provider_ref=message.sid)
+
+    def text(self, content: Content) -> str:
+        """Write the text: two segments at most, the link whole at its end."""
+        return fit(self._templates.render("sms/text.txt.jinja", content), content.link, segments=_SEGMENTS)
 
     def read_callback(self, callback: Callback) -> Reply:
         """Read a message's status; see ``Provider.read_callback``."""

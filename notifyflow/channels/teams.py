@@ -5,6 +5,8 @@ The URL is a secret. An answer of 202 says that the workflow was started, not th
 spoken.
 """
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
@@ -19,8 +21,7 @@ from notifyflow.settings import Settings
 
 _SOURCE = "learn.microsoft.com, Azure Logic Apps and Power Automate, HTTP request trigger"
 _HOSTS = (".logic.azure.com", ".api.powerplatform.com", ".logic.azure.us", ".api.powerplatform.us")
-_LINES = 40
-_LINE_LIMIT = 1000
+_TEXT_BYTES = 20_000
 _TITLE_LIMIT = 400
 _URL_LIMIT = 2048
 _COLOURS = {Severity.CRITICAL: "Attention", Severity.ERROR: "Attention", Severity.WARNING: "Warning", Severity.INFO: "Accent"}
@@ -55,7 +56,7 @@ class Teams(Provider):
         card = {
             "contentType": "application/vnd.microsoft.card.adaptive",
             "contentUrl": None,
-            "content": self._card(letter.content),
+            "content": self.card(letter.content),
         }
         answer = self._http.post(letter.address, json={"type": "message", "attachments": [card]})
         if not answer.is_success:
@@ -66,12 +67,11 @@ class Teams(Provider):
         """Let go of the connections."""
         self._http.close()
 
-    def _card(self, content: Content) -> dict[str, Any]:
+    def card(self, content: Content) -> dict[str, Any]:
         """Make the card, of at most 28 KB; text stands in text runs, where Teams reads no Markdown and no mention."""
         title = cut(self._templates.render("teams/title.txt.jinja", content), _TITLE_LIMIT)
-        lines = self._templates.render("teams/text.txt.jinja", content).splitlines()
-        body = [_line(title, size="Large", weight="Bolder", color=_COLOURS[content.severity])]
-        body += [_line(cut(line, _LINE_LIMIT)) for line in lines[:_LINES] if line.strip()]
+        text = self._templates.render("teams/text.txt.jinja", content)
+        body = [_line(title, size="Large", weight="Bolder", color=_COLOURS[content.severity]), *map(_line, _lines(text))]
         links = (("Acknowledge", content.link), ("Look at it", content.url))
         actions = [
             {"type": "Action.OpenUrl", "title": words, "url": url} for words, url in links if url and len(url) <= _URL_LIMIT
@@ -83,6 +83,17 @@ class Teams(Provider):
             "body": body,
             "actions": actions,
         }
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Give the lines that are not empty, until the room in the card is used up."""
+    room = _TEXT_BYTES
+    for line in filter(str.strip, text.splitlines()):
+        room -= len(json.dumps(_line(line), ensure_ascii=False).encode("utf-8", "replace"))
+        if room < 0:
+            yield "…"
+            return
+        yield line
 
 
 def _line(text: str, **look: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Templates:
             try:
                 return self._own.render(name, values)
             except Exception as error:  # noqa: BLE001 - whatever somebody's template does, the page goes out
-                _log.error("template_failed", template=name, error=type(error).__name__)
+                _log.error("channels.template_failed", template=name, error=type(error).__name__)
         return self._shipped.render(name, values)
 
     def faults(self, channel: str, **more: object) -> tuple[Fault, ...]:

@@ -41,7 +41,7 @@ class TwilioVoice(TwilioProvider):
         """Start one call; see ``Provider.send``."""
         status_url = self._way_back(letter.attempt_id)
         way_back = {"status_callback": status_url, "status_callback_event": _EVENTS} if status_url else {}
-        twiml = self._twiml(letter.content, self._way_back(letter.attempt_id, _KEY))
+        twiml = self.twiml(letter.content, self._way_back(letter.attempt_id, _KEY))
         call = self._connected().calls.create(to=letter.address, from_=self._sender, twiml=twiml, timeout=_RING_S, **way_back)
         return Accepted(provider_ref=call.sid)
 
@@ -55,7 +55,8 @@ class TwilioVoice(TwilioProvider):
             return self._read_key(callback, sid, form.get("Digits", ""))
         return Reply(receipts=(self._receipt(callback, sid, form.get("CallStatus", ""), CALL_STATUSES),))
 
-    def _twiml(self, content: Content, action_url: str | None) -> str:
+    def twiml(self, content: Content, action_url: str | None) -> str:
+        """Write what the call does: it says the incident twice, and gathers a key where there is a URL to tell it to."""
         speech = cut(" ".join(sentences(content)), _SPEECH_LIMIT)
         return self._templates.render("voice/call.xml.jinja", content, speech=speech, action_url=action_url)
 

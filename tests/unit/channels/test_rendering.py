@@ -1,0 +1,193 @@
+"""Whatever an incident says, each channel's message keeps to its format and limits."""
+
+import email
+import email.policy
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+
+from notifyflow.channels.base import Letter
+from notifyflow.channels.guard import Guard
+from notifyflow.channels.mail import MailWriter, parse_sender
+from notifyflow.channels.push import Sns
+from notifyflow.channels.slack import Slack, split
+from notifyflow.channels.sms import TwilioSms
+from notifyflow.channels.teams import Teams
+from notifyflow.channels.templating import SAMPLE, Templates, escape_mrkdwn
+from notifyflow.channels.voice import TwilioVoice
+from notifyflow.core.content import Content
+from notifyflow.core.segments import count
+from notifyflow.settings import Settings
+from tests.strategies import any_text, hostile_contents
+
+SETTINGS = Settings.from_variables(
+    {
+        "NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC0",
+        "NOTIFYFLOW_TWILIO_AUTH_TOKEN": "t",
+        "NOTIFYFLOW_AWS_REGION": "eu-central-1",
+        "NOTIFYFLOW_PUBLIC_URL": "https://page.example.com/x?y=1&z=2",
+    }
+)
+TEMPLATES = Templates()
+MAIL = MailWriter(TEMPLATES, parse_sender("Pager, the loud <pager@example.com>"))
+SMS = TwilioSms(SETTINGS, TEMPLATES, "+15005550006")
+VOICE = TwilioVoice(SETTINGS, TEMPLATES, "+15005550006")
+SLACK = Slack(SETTINGS, TEMPLATES, Guard())
+TEAMS = Teams(SETTINGS, TEMPLATES, Guard())
+PUSH = Sns(SETTINGS, TEMPLATES)
+SPECIAL = re.compile(r"<[!@#]")
+few = hypothesis_settings(max_examples=60)
+
+
+def letter(content: Content) -> Letter:
+    return Letter(attempt_id="a1", address="ada@example.com", content=content)
+
+
+@few
+@given(hostile_contents())
+def test_mail_headers_and_parts_survive_any_text(content: Content) -> None:
+    raw = MAIL.write(letter(content))
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    assert message.keys() == [
+        "Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "X-Notifyflow-Attempt", "MIME-Version", "Content-Type",
+    ]  # fmt: skip
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert message["To"] == "ada@example.com"
+    assert raw.isascii()
+    assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
+    assert not message.defects
+    assert content.title in message.get_body(("plain",)).get_content()
+
+
+@few
+@given(hostile_contents())
+def test_markup_in_an_incident_stays_text_in_html(content: Content) -> None:
+    html = TEMPLATES.render("email/body.html.jinja", content)
+    plain = TEMPLATES.render("email/body.html.jinja", SAMPLE)
+    assert set(re.findall(r"<(\w+)", html)) <= set(re.findall(r"<(\w+)", plain))
+
+
+@few
+@given(hostile_contents())
+def test_a_text_takes_two_segments_at_most_and_keeps_its_link(content: Content) -> None:
+    text = SMS.text(content)
+    assert count(text) <= 2
+    assert content.link is None or text.endswith(content.link)
+
+
+@few
+@given(hostile_contents())
+def test_twiml_is_well_formed_and_short_enough(content: Content) -> None:
+    for action_url in ("https://page.example.com/x?y=1&z=2#rc=5&rp=all", None):
+        twiml = VOICE.twiml(content, action_url)
+        assert len(twiml) <= 4000
+        response = ElementTree.fromstring(twiml.encode())
+        assert response.tag == "Response"
+        assert {element.tag for element in response.iter()} <= {"Response", "Pause", "Gather", "Say"}
+
+
+@few
+@given(hostile_contents())
+def test_slack_blocks_keep_to_their_limits_and_mention_nobody(content: Content) -> None:
+    message = SLACK.message(content)
+    assert json.loads(json.dumps(message)) == message
+    assert 1 <= len(message["text"]) <= 1000
+    assert 1 <= len(message["blocks"]) <= 50
+    texts = [block["text"]["text"] for block in message["blocks"] if block["type"] == "section"]
+    assert all(1 <= len(text) <= 3000 for text in texts)
+    for text in (*texts, message["text"]):
+        assert "<" not in text
+        assert not re.search(r"&(?!(amp|lt|gt);)", text)
+    for button in (element for block in message["blocks"] if block["type"] == "actions" for element in block["elements"]):
+        assert len(button["text"]["text"]) <= 75
+        assert len(button["url"]) <= 3000
+
+
+@pytest.mark.parametrize("text", ["<!channel> wake up", "<@U012>", "<https://evil.example|click>", "&lt;!here&gt;"])
+def test_a_mention_in_an_incident_is_inert_at_slack(text: str) -> None:
+    message = json.dumps(SLACK.message(hostile(text)))
+    assert not SPECIAL.search(message)
+    assert "<http" not in message
+
+
+@pytest.mark.parametrize("sign", ["😀", "<", "'", '"', "a", "a ", "\n", "&\n"])
+def test_the_longest_message_of_one_sign_keeps_every_limit(sign: str) -> None:
+    content = replace(
+        hostile((sign * 1000)[:1000]),
+        body=(sign * 65_536)[:65_536],
+        labels={f"{number}{sign * 90}": sign * 500 for number in range(50)},
+        url="https://example.com/" + "x" * 580,
+    )
+    assert count(SMS.text(content)) <= 2
+    assert len(VOICE.twiml(content, "https://page.example.com/" + "x" * 100)) <= 4000
+    assert all(len(block["text"]["text"]) <= 3000 for block in SLACK.message(content)["blocks"] if "text" in block)
+    assert len(json.dumps(TEAMS.card(content), ensure_ascii=False).encode()) <= 28 * 1024
+    for platform in ("GCM", "APNS"):
+        assert len(json.loads(PUSH.message(letter(content)))[platform].encode()) <= 4096
+    assert MAIL.write(letter(content)).isascii()
+
+
+@few
+@given(any_text)
+def test_splitting_tears_no_escape(text: str) -> None:
+    for part in split(escape_mrkdwn(text), limit=20):
+        assert 1 <= len(part) <= 20
+        assert not re.search(r"&(?!(amp|lt|gt);)", part)
+
+
+@few
+@given(hostile_contents())
+def test_an_adaptive_card_is_small_enough_and_made_of_text_runs(content: Content) -> None:
+    card = TEAMS.card(content)
+    assert len(json.dumps(card, ensure_ascii=False).encode("utf-8", "replace")) <= 28 * 1024
+    assert card["type"] == "AdaptiveCard"
+    assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
+    assert all(run["type"] == "TextRun" and run["text"] for block in card["body"] for run in block["inlines"])
+    assert {action["type"] for action in card["actions"]} <= {"Action.OpenUrl"}
+
+
+@few
+@given(hostile_contents())
+def test_a_push_message_is_json_in_json_below_4_kb(content: Content) -> None:
+    message = json.loads(PUSH.message(letter(content)))
+    assert set(message) == {"default", "GCM", "APNS", "APNS_SANDBOX"}
+    for platform in ("GCM", "APNS", "APNS_SANDBOX"):
+        assert len(message[platform].encode("utf-8", "replace")) <= 4096
+        assert isinstance(json.loads(message[platform]), dict)
+
+
+def hostile(text: str) -> Content:
+    return replace(SAMPLE, title=text, body=text, source=text, labels={text: text}, notice=text, key=text)
+
+
+def test_a_template_of_the_operators_replaces_ours_and_is_escaped_alike(tmp_path: Path) -> None:
+    (tmp_path / "slack").mkdir()
+    (tmp_path / "slack" / "text.mrkdwn.jinja").write_text("Look: {{ title }}")
+    templates = Templates(tmp_path)
+    assert templates.render("slack/text.mrkdwn.jinja", hostile("<!channel>")) == "Look: &lt;!channel&gt;"
+    assert templates.render("sms/text.txt.jinja", SAMPLE).startswith("CRITICAL: orders db is down")
+    assert not templates.faults("slack")
+
+
+@pytest.mark.parametrize("text", ["{{ titel }}", "{% if %}", "{{ 1 / 0 }}", "{{ title.x.y }}"])
+def test_a_template_that_fails_is_said_at_start_and_ours_is_used(tmp_path: Path, text: str) -> None:
+    (tmp_path / "sms").mkdir()
+    (tmp_path / "sms" / "text.txt.jinja").write_text(text)
+    templates = Templates(tmp_path)
+    (fault,) = templates.faults("sms")
+    assert fault.where == "NOTIFYFLOW_TEMPLATES/sms/text.txt.jinja"
+    assert not templates.faults("email")
+    assert templates.render("sms/text.txt.jinja", SAMPLE).startswith("CRITICAL: orders db is down")
+
+
+def test_a_template_that_replaces_nothing_is_said_at_start(tmp_path: Path) -> None:
+    (tmp_path / "sms").mkdir()
+    (tmp_path / "sms" / "texte.txt.jinja").write_text("x")
+    (fault,) = Templates(tmp_path).faults("sms")
+    assert "replaces no template of ours" in fault.what
