@@ -1,0 +1,65 @@
+"""The page of providers' codes says what the tables say; ``python -m tests.unit.channels.test_codes_page`` writes it anew."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from notifyflow.channels.aws_codes import SES, SNS
+from notifyflow.channels.http import STATUSES
+from notifyflow.channels.slack_codes import SLACK, WEBHOOK
+from notifyflow.channels.smtp_codes import SMTP
+from notifyflow.channels.tables import Table
+from notifyflow.channels.teams import TEAMS
+from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO, Status
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "provider-codes.rst"
+INTRODUCTION = """\
+Providers' codes
+================
+
+What notifyflow makes of what the providers say. *Temporary* is tried again, *permanent* is not. A *fault of ours* is tried
+again, counts as suspected at once, and operations is told. *Unknown* means that nobody can say whether the message was taken:
+it is in doubt, and tried again. A code that stands in no table is judged by the HTTP status.
+"""
+TABLES: tuple[tuple[str, Table], ...] = (
+    ("HTTP statuses, for every provider over HTTP", STATUSES),
+    ("SMTP", SMTP),
+    ("SES", SES),
+    ("SNS", SNS),
+    ("Twilio", TWILIO),
+    ("Slack", SLACK),
+    ("Slack's webhooks, beside the above", {code: row for code, row in WEBHOOK.items() if code not in SLACK}),
+    ("Teams", TEAMS),
+)
+RECEIPTS: tuple[tuple[str, Mapping[str, Status]], ...] = (
+    ("Twilio's receipts of a text", MESSAGE_STATUSES),
+    ("Twilio's receipts of a call", CALL_STATUSES),
+)
+
+
+def page() -> str:
+    parts = [INTRODUCTION]
+    for title, codes in TABLES:
+        rows = [(f"``{row.code}``", str(row.verdict), row.meaning, row.source) for row in codes.values()]
+        parts.append(_section(title, ("code", "counts as", "meaning", "source"), sorted(rows)))
+    for title, statuses in RECEIPTS:
+        receipts = [
+            (f"``{status}``", str(about.word or "by the error code"), about.meaning, about.source)
+            for status, about in statuses.items()
+        ]
+        parts.append(_section(title, ("status", "word", "meaning", "source"), receipts))
+    return "\n".join(parts)
+
+
+def _section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [title, "-" * len(title), "", ".. list-table::", "   :header-rows: 1", "   :widths: 15 15 40 30", ""]
+    for first, *rest in (head, *rows):
+        lines += [f"   * - {first}", *(f"     - {cell}" for cell in rest)]
+    return "\n".join([*lines, ""])
+
+
+def test_the_page_is_not_stale() -> None:
+    assert PAGE.read_text() == page()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
