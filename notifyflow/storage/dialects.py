@@ -30,6 +30,14 @@ class Trouble(Enum):
     REFUSED = "the statement is wrong; repeating does not help"
 
 
+class Access(Enum):
+    """What a transaction is for."""
+
+    READ = "sees one consistent state over all its queries"
+    WRITE = "is serialised by locks"
+    BARE = "is none: statements that databases allow outside a transaction only"
+
+
 class Dialect(ABC):
     """One kind of database, at one place."""
 
@@ -41,8 +49,8 @@ class Dialect(ABC):
         """Open one connection; it belongs to whoever asked, one thread at a time."""
 
     @abstractmethod
-    def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
-        """Begin a transaction: a write that is serialised by locks, or a read of one consistent state."""
+    def begin(self, db: peewee.Database, *, access: Access, timeout_s: float) -> None:
+        """Begin a transaction, to read or to write."""
 
     @abstractmethod
     def is_idle(self, db: peewee.Database) -> bool:
@@ -94,10 +102,10 @@ class Sqlite(Dialect):
         db.connect()
         return db
 
-    def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
+    def begin(self, db: peewee.Database, *, access: Access, timeout_s: float) -> None:
         """Begin; a write takes the only write lock at once, since one taken later fails at once when somebody else has it."""
         execute(db, f"PRAGMA busy_timeout = {max(1, int(timeout_s * 1000))}")
-        execute(db, "BEGIN IMMEDIATE" if is_write else "BEGIN")
+        execute(db, "BEGIN IMMEDIATE" if access is Access.WRITE else "BEGIN")
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Tell whether no transaction is open; a file does not go away."""
@@ -192,10 +200,10 @@ class Postgres(Dialect):
             raise
         return db
 
-    def begin(self, db: peewee.Database, *, is_write: bool, timeout_s: float) -> None:
-        """Begin; a read sees one consistent state over all its queries."""
+    def begin(self, db: peewee.Database, *, access: Access, timeout_s: float) -> None:
+        """Begin; from now on no answer is waited for much longer than the transaction has time."""
         _driver(db).patience_s = timeout_s + _PATIENCE_S
-        execute(db, "BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        execute(db, "BEGIN" if access is Access.WRITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Ask the driver; no round trip."""

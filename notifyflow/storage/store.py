@@ -15,7 +15,7 @@ from peewee import Database, PeeweeException
 
 from notifyflow.errors import StaleRow, StorageError, StorageUnavailable
 from notifyflow.storage import migrations
-from notifyflow.storage.dialects import Trouble, dialect_for
+from notifyflow.storage.dialects import Access, Trouble, dialect_for
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.pool import Deadline, Pool, Turn
 from notifyflow.storage.reads import Reads
@@ -67,7 +67,7 @@ class Store:
                 knows whether it was stored; it is not repeated.
             StorageError: When the database refuses a statement: a bug, or tables that are not ours.
         """
-        return self._repeat(lambda db: use_case(Ledger(db)), Deadline(timeout_s), is_write=True)
+        return self._repeat(lambda db: use_case(Ledger(db)), Deadline(timeout_s), Access.WRITE)
 
     def read(self, query: Callable[[Reads], T]) -> T:
         """Read one consistent state; the query may run more than once.
@@ -76,7 +76,7 @@ class Store:
             StorageUnavailable: When the database does not answer within 5 s.
             StorageError: When the database refuses a statement.
         """
-        return self._repeat(lambda db: query(Reads(db)), Deadline(_TIMEOUT_S), is_write=False)
+        return self._repeat(lambda db: query(Reads(db)), Deadline(_TIMEOUT_S), Access.READ)
 
     def now(self) -> datetime:
         """Tell the database's time.
@@ -84,7 +84,7 @@ class Store:
         Raises:
             StorageUnavailable: When the database does not answer within 5 s.
         """
-        return self._repeat(self._dialect.now, Deadline(_TIMEOUT_S), is_write=False)
+        return self._repeat(self._dialect.now, Deadline(_TIMEOUT_S), Access.READ)
 
     def check_schema(self) -> None:
         """Judge whether this code may use the database; touch nothing.
@@ -93,7 +93,7 @@ class Store:
             SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.
             StorageUnavailable: When the database does not answer within 5 s.
         """
-        self._repeat(lambda db: migrations.check(db, self._dialect), Deadline(_TIMEOUT_S), is_write=False)
+        self._repeat(lambda db: migrations.check(db, self._dialect), Deadline(_TIMEOUT_S), Access.READ)
 
     def upgrade(self) -> int:
         """Bring the tables to this code's schema, in one transaction and under a lock; safe to call from many at once.
@@ -105,12 +105,12 @@ class Store:
             SchemaMismatch: When this code is too old for the database; it was not touched.
             StorageUnavailable: When the database does not answer.
         """
-        found = self._repeat(lambda db: migrations.judge(db, self._dialect), Deadline(_TIMEOUT_S), is_write=False)
+        found = self._repeat(lambda db: migrations.judge(db, self._dialect), Deadline(_TIMEOUT_S), Access.READ)
         if found >= migrations.WANTED:
             return 0
         deadline = Deadline(_UPGRADE_TIMEOUT_S)
-        self._repeat(self._dialect.prepare, deadline, is_write=None)
-        return self._repeat(lambda db: migrations.upgrade(db, self._dialect), deadline, is_write=True)
+        self._repeat(self._dialect.prepare, deadline, Access.BARE)
+        return self._repeat(lambda db: migrations.upgrade(db, self._dialect), deadline, Access.WRITE)
 
     def close(self) -> None:
         """Close the connections; the store is not used afterwards."""
@@ -126,11 +126,11 @@ class Store:
         self._inherited.append(self._pool)
         self._open()
 
-    def _repeat(self, work: Callable[[Database], T], deadline: Deadline, *, is_write: bool | None) -> T:
+    def _repeat(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                return self._transact(work, deadline, is_write=is_write)
+                return self._transact(work, deadline, access)
             except StaleRow as error:
                 reason = str(error)
             except PeeweeException as error:
@@ -145,29 +145,28 @@ class Store:
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _transact(self, work: Callable[[Database], T], deadline: Deadline, *, is_write: bool | None) -> T:
-        is_queued = is_write and self.is_embedded
-        with self._turn.taken(deadline) if is_queued else nullcontext(), self._pool.connection(deadline) as db:
-            if is_write is None:
+    def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
+        turn = self._turn.taken(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
+        with turn, self._pool.connection(deadline) as db:
+            if access is Access.BARE:
                 return work(db)
-            self._dialect.begin(db, is_write=is_write, timeout_s=deadline.left_s)
+            self._dialect.begin(db, access=access, timeout_s=deadline.left_s)
             try:
                 result = work(db)
             except BaseException:
                 _roll_back(db)
                 raise
-            self._commit(db, deadline, is_write=is_write)
+            self._commit(db, deadline, access)
             return result
 
-    def _commit(self, db: Database, deadline: Deadline, *, is_write: bool) -> None:
+    def _commit(self, db: Database, deadline: Deadline, access: Access) -> None:
         try:
             db.commit()
         except PeeweeException as error:
             _roll_back(db)
-            if is_write and self._dialect.judge(error) is Trouble.GONE:
-                raise StorageUnavailable(
-                    deadline.waited_s, "the connection broke during the commit, which may have been done"
-                ) from None
+            if access is Access.WRITE and self._dialect.judge(error) is Trouble.GONE:
+                reason = "the connection broke during the commit, which may have been done"
+                raise StorageUnavailable(deadline.waited_s, reason) from None
             raise
 
 
@@ -184,4 +183,5 @@ def _begin_anew_in_child() -> None:
         store._leave_to_parent()
 
 
-os.register_at_fork(after_in_child=_begin_anew_in_child)
+if hasattr(os, "register_at_fork"):  # where processes can fork at all
+    os.register_at_fork(after_in_child=_begin_anew_in_child)
