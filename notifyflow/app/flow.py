@@ -97,6 +97,7 @@ class NotifyFlow:
             channels=frozenset(self._channels),
             check_address=lambda channel, address: self._channels[channel].check_address(address),
             operations=operations,
+            operations_policy=self._policies["default"],
             public_url=settings.public_url,
             secret_keys=tuple(key.get_secret_value() for key in settings.secret_key),
             notice=settings.notice,
