@@ -30,20 +30,25 @@ def read(
         if settings.policies:
             policies = read_policies(_text_of(str(settings.policies)), channels)
     except InvalidInput as error:
-        faults += [Fault(f"NOTIFYFLOW_POLICIES {fault.where}", fault.what, fault.remedy) for fault in error.faults]
+        faults += _within("NOTIFYFLOW_POLICIES", error.faults)
     try:
         given = (settings.ops_recipients or "").strip()
         if given:
             recipients = read_recipients(given if given[0] in "[{" else _text_of(given))
     except InvalidInput as error:
-        faults += [Fault(f"NOTIFYFLOW_OPS_RECIPIENTS {fault.where}", fault.what, fault.remedy) for fault in error.faults]
+        faults += _within("NOTIFYFLOW_OPS_RECIPIENTS", error.faults)
     if faults:
         raise InvalidSettings(tuple(faults))
     contacts, unusable = intake.admit_recipients(
         recipients, lambda channel, address: channels[channel].check_address(address), channels
     )
     operations = tuple(contact for contact in contacts if contact.addresses)
-    return {**SHIPPED, **policies}, operations, (*_warnings(settings, channels, operations), *unusable)
+    warnings = _warnings(settings, channels, operations) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
+    return {**SHIPPED, **policies}, operations, tuple(warnings)
+
+
+def _within(name: str, faults: Sequence[Fault]) -> list[Fault]:
+    return [Fault(f"{name} {fault.where}", fault.what, fault.remedy) for fault in faults]
 
 
 def _text_of(path: str) -> str:

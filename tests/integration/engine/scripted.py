@@ -34,7 +34,7 @@ class ScriptedProvider(Provider):
 
 
 class ScriptedChannel(Channel):
-    """Carries anything to any address that is not empty."""
+    """Carries anything to any address with an @ in it."""
 
     name = "email"
     faults = ()
@@ -47,6 +47,8 @@ class ScriptedChannel(Channel):
         raise NotImplementedError
 
     def check_address(self, address: str) -> str:
+        if "@" not in address:
+            raise ValueError("is no mail address")
         return address
 
 

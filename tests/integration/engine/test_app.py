@@ -1,0 +1,174 @@
+"""How NotifyFlow is put together: what it reads, what it warns of, its clock, its ids, its web application."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.core.model import IncidentState
+from notifyflow.errors import InvalidSettings, StorageUnavailable
+from notifyflow.storage.store import Store
+from tests.builders import HandClock
+from tests.integration.engine.scripted import ScriptedProvider, channels
+
+DEADLINE_S = 30
+KEY = "a secret of 16 or more"
+POLICY = """
+[patient]
+tiers = [{name = "primary", channels = ["email"]}]
+"""
+
+
+def open_flow(url: str = "sqlite:///unused.db", provider: ScriptedProvider | None = None, **variables: str) -> NotifyFlow:
+    given = {"NOTIFYFLOW_DATABASE_URL": url} | {f"NOTIFYFLOW_{name}": value for name, value in variables.items()}
+    return NotifyFlow(Settings.from_variables(given), channels=channels(provider or ScriptedProvider()))
+
+
+def ask(flow: NotifyFlow, method: str, path: str) -> httpx.Response:
+    async def asking() -> httpx.Response:
+        transport = httpx.ASGITransport(flow.asgi())
+        async with httpx.AsyncClient(transport=transport, base_url="https://notify.example.com") as client:
+            return await client.request(method, path)
+
+    return asyncio.run(asking())
+
+
+def test_a_policy_of_ones_own_is_found_by_its_name(sqlite_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "policies.toml"
+    path.write_text(POLICY)
+    with open_flow(sqlite_url, POLICIES=str(path)) as flow:
+        flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")], policy="patient")
+        status = flow.status("db-1")
+    assert status is not None
+    assert status.escalations[0].facts.policy.name == "patient"
+
+
+def test_all_that_is_wrong_with_the_files_it_is_pointed_at_is_said_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "policies.toml"
+    path.write_text(POLICY.replace("email", "fax"))
+    with pytest.raises(InvalidSettings) as refused:
+        open_flow(POLICIES=str(path), OPS_RECIPIENTS='[{"id": "ops", "fax": "1"}]')
+    places = [fault.where for fault in refused.value.faults]
+    assert any(place.startswith("NOTIFYFLOW_POLICIES patient") for place in places)
+    assert any(place.startswith("NOTIFYFLOW_OPS_RECIPIENTS recipients[0]") for place in places)
+
+
+@pytest.mark.parametrize("given", ["/no/such/file", "[{]", '{"id": "ops"}'])
+def test_operations_recipients_that_cannot_be_read_stop_the_start(given: str) -> None:
+    with pytest.raises(InvalidSettings, match="NOTIFYFLOW_OPS_RECIPIENTS"):
+        open_flow(OPS_RECIPIENTS=given)
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_operations_recipients_are_json_or_a_file(tmp_path: Path, is_file: bool) -> None:
+    text = json.dumps([{"id": "ops", "email": "ops@example.com"}])
+    path = tmp_path / "ops.json"
+    path.write_text(text)
+    with open_flow(OPS_RECIPIENTS=str(path) if is_file else text) as flow:
+        assert "NOTIFYFLOW_OPS_RECIPIENTS" not in [fault.where for fault in flow.warnings]
+
+
+def test_what_is_missing_is_warned_of_at_start_without_a_value(sqlite_url: str) -> None:
+    people = '[{"id": "ops", "email": "hunter2"}]'
+    with capture_logs() as lines, open_flow(sqlite_url, OPS_RECIPIENTS=people, TRUSTED_ENDPOINTS="10.0.0.1:80") as flow:
+        flow.start()
+        places = [fault.where for fault in flow.warnings]
+    assert {"NOTIFYFLOW_OPS_RECIPIENTS", "NOTIFYFLOW_TRUSTED_ENDPOINTS", "NOTIFYFLOW_PUBLIC_URL"} <= set(places)
+    (line,) = [line for line in lines if line["event"] == "app.settings_incomplete"]
+    assert line["where"] == places
+    assert "NOTIFYFLOW_OPS_RECIPIENTS recipients[0].email" in places
+    assert "10.0.0.1" not in str(line)
+    assert "hunter2" not in str(line)
+
+
+def test_a_link_takes_the_incident(sqlite_url: str) -> None:
+    provider = ScriptedProvider()
+    with open_flow(sqlite_url, provider, PUBLIC_URL="https://notify.example.com/in/", SECRET_KEY=KEY) as flow:
+        flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
+        assert flow.wait("db-1", timeout_s=DEADLINE_S)
+        link = provider.letters[0].content.link
+        assert link is not None
+        path = link.removeprefix("https://notify.example.com/in")
+        assert ask(flow, "GET", path).status_code == 200
+        assert not ask(flow, "POST", path).is_error
+        status = flow.status("db-1")
+    assert status is not None
+    assert status.facts.state is IncidentState.ACKNOWLEDGED
+    assert (status.facts.acknowledged_by, status.facts.acknowledged_via) == ("ada", "link")
+
+
+def test_without_a_secret_key_no_link_is_good(sqlite_url: str) -> None:
+    with open_flow(sqlite_url) as flow:
+        assert ask(flow, "GET", "/a/AAAA").status_code == 404
+
+
+def test_a_store_that_was_given_stays_open(store: Store) -> None:
+    with NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider())) as flow:
+        flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
+    assert store.read(lambda reads: reads.status("db-1")) is not None
+
+
+class OtherStore(Store):
+    """A database whose time is another than this machine's; or that is away."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        super().__init__("postgresql://nobody@127.0.0.1:1/nothing")
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now()
+
+
+def test_the_clock_keeps_to_the_databases_time_and_warns_of_a_large_offset() -> None:
+    store = OtherStore(lambda: datetime.now(UTC) + timedelta(hours=1))
+    with capture_logs() as lines:
+        told = DatabaseClock(store).now()
+    assert timedelta(minutes=59) < told - datetime.now(UTC) < timedelta(minutes=61)
+    assert [line["event"] for line in lines] == ["app.clock_offset_large"]
+    store.close()
+
+
+def test_the_clock_goes_on_while_the_database_is_away() -> None:
+    def be_away() -> datetime:
+        raise StorageUnavailable(5)
+
+    store = OtherStore(be_away)
+    before = datetime.now(UTC)
+    assert before <= DatabaseClock(store).now() <= datetime.now(UTC)
+    store.close()
+
+
+def test_the_clock_of_a_real_database_is_about_ours(store: Store) -> None:
+    with capture_logs() as lines:
+        clock = DatabaseClock(store)
+        assert abs(clock.now() - datetime.now(UTC)) < timedelta(seconds=5)
+    assert lines == []
+
+
+def test_ids_are_version_7_differ_and_sort_by_time() -> None:
+    clock = HandClock()
+    ids = RandomIds(clock)
+    made = []
+    for _ in range(1000):
+        made.append(ids.new())
+        clock.pass_time(timedelta(microseconds=1))
+    assert made == sorted(made)
+    assert len(set(made)) == 1000
+    assert {UUID(each).version for each in made} == {7}
+    assert {UUID(each).variant for each in made} == {"specified in RFC 4122"}
+    assert all(0 <= ids.fraction() < 1 for _ in range(100))
+
+
+def test_the_environment_is_read_when_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
+    monkeypatch.setenv("NOTIFYFLOW_DATABASE_URL", sqlite_url)
+    with NotifyFlow.from_env() as flow:
+        assert flow.is_embedded
+        assert flow.status("db-1") is None
