@@ -9,10 +9,10 @@ import typer
 from notifyflow.cli import documents, files, log, screen, serve, upkeep
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
-from notifyflow.cli.progress import watch
+from notifyflow.cli.progress import look, watch
 from notifyflow.core.model import EscalationState
 from notifyflow.core.views import IncidentStatus
-from notifyflow.errors import NotFound, NotifyflowError
+from notifyflow.errors import NotifyflowError
 
 app = typer.Typer(
     help="Durable incident notification: every recipient is told, or operations knows why not.",
@@ -76,7 +76,7 @@ def send(
             console = screen.err if as_json else screen.out
             status = watch(
                 console,
-                lambda: flow.status(incident.key),
+                lambda: look(flow, incident.key),
                 lambda step_s: flow.wait(incident.key, timeout_s=step_s),
                 timeout_s=timeout_s,
             )
@@ -101,9 +101,7 @@ def status(key: Key, as_json: AsJson = False) -> None:
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        found = flow.status(key)
-    if found is None:
-        raise NotFound(key)
+        found = look(flow, key)
     if as_json:
         screen.print_json(documents.status(found))
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -10,18 +11,34 @@ from rich.text import Text
 from notifyflow.cli.picture import clock_time, picture
 from notifyflow.cli.screen import plain
 from notifyflow.core.views import IncidentStatus
+from notifyflow.errors import NotFound
+
+if TYPE_CHECKING:
+    from notifyflow.app import NotifyFlow
 
 _LOOK_EVERY_S = 0.2
 
 
+def look(flow: "NotifyFlow", key: str) -> IncidentStatus:
+    """Read the newest incident of a key.
+
+    Raises:
+        NotFound: When no incident has the key.
+    """
+    status = flow.status(key)
+    if status is None:
+        raise NotFound(key)
+    return status
+
+
 def watch(
-    console: Console, look: Callable[[], IncidentStatus], wait: Callable[[float], bool], *, timeout_s: float | None
+    console: Console, read: Callable[[], IncidentStatus], wait: Callable[[float], bool], *, timeout_s: float | None
 ) -> IncidentStatus:
     """Show an incident until it is settled, or the time is over.
 
     Args:
         console: Where to.
-        look: Reads the incident.
+        read: Reads the incident.
         wait: Waits up to so many seconds for it to settle; tells whether it has.
         timeout_s: How long to watch at most; None for as long as it takes.
     """
@@ -30,7 +47,7 @@ def watch(
     is_over = False
     with showing(console) as show:
         while True:
-            status = look()
+            status = read()
             show(status)
             if is_over:
                 return status

@@ -1,5 +1,7 @@
 """The web application: its routes, what each error is answered with, and the edge that every answer passes."""
 
+import traceback
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
@@ -61,8 +63,10 @@ class Edge:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
-        except Exception as error:
-            _log.exception("web.request_failed", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the edge of HTTP
+            # Its text may hold what is personal: the type, and where it was raised, are enough to find it.
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            _log.error("web.request_failed", error=type(error).__name__, place=f"{frame.filename}:{frame.lineno}")
             if is_begun:
                 raise
             body = pages.refusal("Something went wrong here.", "It was noted. Please try again in a moment.")

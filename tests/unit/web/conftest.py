@@ -1,12 +1,8 @@
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
 from notifyflow.core.links import LinkClaim, check, sign
@@ -16,6 +12,7 @@ from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 from notifyflow.web.application import build
 from notifyflow.web.services import Services
+from tests.asgi import Client
 from tests.stories import AT, INCIDENT_ID, OPEN, TAKEN
 
 KEYS = ("k" * 32,)
@@ -85,26 +82,6 @@ class House:
     def _stumble(self) -> None:
         if self.trouble is not None:
             raise self.trouble
-
-
-class Client:
-    """Asks an application without a socket."""
-
-    def __init__(self, application: FastAPI) -> None:
-        self._transport = httpx.ASGITransport(application)
-
-    def request(self, method: str, path: str, **values: Any) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(transport=self._transport, base_url="https://notify.example") as client:
-                return await client.request(method, path, **values)
-
-        return asyncio.run(ask())
-
-    def get(self, path: str) -> httpx.Response:
-        return self.request("GET", path)
-
-    def post(self, path: str, **values: Any) -> httpx.Response:
-        return self.request("POST", path, **values)
 
 
 @pytest.fixture

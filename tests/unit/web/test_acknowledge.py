@@ -5,8 +5,9 @@ import pytest
 from notifyflow.core.model import EscalationState
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.errors import StorageUnavailable
+from tests.asgi import Client
 from tests.stories import INCIDENT, INCIDENT_ID, OPEN, RESOLVED, TAKEN
-from tests.unit.web.conftest import Client, House, link
+from tests.unit.web.conftest import House, link
 
 
 def test_looking_shows_the_incident_and_takes_nothing(client: Client, house: House):

@@ -4,7 +4,8 @@ from hashlib import sha256
 
 import pytest
 
-from tests.unit.web.conftest import Client, House, link
+from tests.asgi import Client
+from tests.unit.web.conftest import House, link
 
 EVERY_KIND_OF_ANSWER = {
     "a page": ("GET", link(), 200),

@@ -2,7 +2,8 @@ import pytest
 
 from notifyflow.errors import StorageUnavailable
 from notifyflow.web.callbacks import BODY_LIMIT_BYTES
-from tests.unit.web.conftest import Client, House
+from tests.asgi import Client
+from tests.unit.web.conftest import House
 
 SIGNED = {"x-signature": "coo"}
 

@@ -1,0 +1,134 @@
+"""Twilio's callbacks against a real flow: verified, committed, answered; what is forged changes nothing."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import Incident, IncidentState, NotificationState, Recipient, Severity
+from notifyflow.core.views import IncidentStatus
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.settings import Settings
+from tests.asgi import Client
+
+PUBLIC_URL = "https://notify.example/pager"
+OLD_TOKEN, NEW_TOKEN = "sandbox-auth-token", "the-next-auth-token"
+
+
+class House:
+    """A flow whose texts and calls are out, and whose web application can be asked."""
+
+    def __init__(self, flow: NotifyFlow) -> None:
+        self.flow = flow
+        self.client = Client(flow.asgi())
+
+    @property
+    def status(self) -> IncidentStatus:
+        status = self.flow.status("db-1")
+        assert status is not None
+        return status
+
+    @property
+    def page(self) -> NotificationFacts:
+        return self.status.escalations[0].notifications[-1]
+
+    def call_back(self, path: str, token: str = OLD_TOKEN, forge: Callable[[str], str] = str, **form: str) -> tuple[int, str]:
+        """Post a form as Twilio does; `forge` may change its body after it was signed."""
+        signature = RequestValidator(token).compute_signature(PUBLIC_URL + path, form)
+        headers = {"x-twilio-signature": signature, "content-type": "application/x-www-form-urlencoded"}
+        answer = self.client.post(path, content=forge(urlencode(form)), headers=headers)
+        return answer.status_code, answer.text
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    with Sandbox() as sandbox:
+        sandbox.script("sms: no receipt; sms to +15005550012: 21610; voice: nobody answers")
+        yield Settings.from_variables(
+            sandbox.settings()
+            | {
+                "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
+                "NOTIFYFLOW_PUBLIC_URL": PUBLIC_URL,
+                "NOTIFYFLOW_TWILIO_AUTH_TOKEN": f"{OLD_TOKEN},{NEW_TOKEN}",
+                "NOTIFYFLOW_DRAIN_S": "0",
+            }
+        )
+
+
+@pytest.fixture
+def texted(settings: Settings, wait_until) -> Iterator[House]:
+    with NotifyFlow(settings) as flow:
+        flow.notify(Incident(key="db-1", title="down", severity=Severity.CRITICAL), [Recipient(id="ada", phone="+15005550011")])
+        house = House(flow)
+        wait_until(lambda: house.page.state is NotificationState.SENT)
+        yield house
+
+
+@pytest.fixture
+def called(settings: Settings, wait_until) -> Iterator[House]:
+    with NotifyFlow(settings) as flow:
+        flow.notify(Incident(key="db-1", title="down", severity=Severity.CRITICAL), [Recipient(id="ben", phone="+15005550012")])
+        house = House(flow)
+        wait_until(lambda: house.page.channel == "voice" and bool(house.page.attempts))
+        yield house
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    def wait(condition: Callable[[], bool]) -> None:
+        ends_at = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < ends_at, "it did not happen within 30 s"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.mark.parametrize("token", [OLD_TOKEN, NEW_TOKEN])
+def test_a_signed_receipt_moves_its_page_once(texted: House, token: str):
+    path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
+    for _ in range(2):
+        assert texted.call_back(path, token, MessageSid="SM1", MessageStatus="delivered")[0] == 200
+    assert texted.page.state is NotificationState.DELIVERED
+    assert [move.event for move in texted.status.transitions].count("delivery_heard") == 1
+
+
+def test_a_forged_receipt_changes_nothing(texted: House):
+    path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
+    form = {"MessageSid": "SM1", "MessageStatus": "sent"}
+    assert texted.call_back(path, "another-token", **form)[0] == 403
+    assert texted.call_back(path, forge=lambda body: body.replace("=sent", "=delivered"), **form)[0] == 403
+    assert texted.call_back(path, forge=lambda body: body + "&MessageStatus=delivered", **form)[0] == 403
+    assert texted.client.post(path, content=urlencode(form)).status_code == 403
+    assert texted.client.post(path, content=b"\xff\xfe", headers={"x-twilio-signature": "ä".encode()}).status_code == 403
+    assert texted.page.state is NotificationState.SENT
+
+
+def test_a_key_acknowledges_and_is_answered_with_words_to_say(called: House):
+    path = f"/callbacks/twilio/voice/{called.page.attempts[0].id}/key"
+    code, twiml = called.call_back(path, CallSid="CA1", Digits="1")
+    assert code == 200
+    assert "<Response>" in twiml
+    facts = called.status.facts
+    assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ben", "key")
+
+
+def test_a_receipt_that_cannot_be_committed_is_answered_with_503_and_may_come_again(texted: House, tmp_path: Path):
+    path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
+    form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
+    blocker = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        assert texted.call_back(path, **form)[0] == 503
+        blocker.execute("ROLLBACK")
+    finally:
+        blocker.close()
+    assert texted.page.state is NotificationState.SENT
+    assert texted.call_back(path, **form)[0] == 200
+    assert texted.page.state is NotificationState.DELIVERED
