@@ -3,6 +3,7 @@
 Whatever an answer says is definite; no connection is definite; everything else is unknown.
 """
 
+import contextlib
 import json as jsonlib
 import re
 import ssl
@@ -165,6 +166,7 @@ class Http:
         if json is not None:
             sent["Content-Type"] = "application/json; charset=utf-8"
             body = jsonlib.dumps(json, ensure_ascii=False).encode("utf-8", "replace")
+        until = time.monotonic() + sum(self._timeout)
         try:
             response = self._session().post(
                 url, data=body, headers=sent, auth=auth, timeout=self._timeout, allow_redirects=False, stream=True
@@ -172,7 +174,7 @@ class Http:
         except exceptions.RequestException as error:
             raise _failure(error) from error
         with response:
-            return Answer(status=response.status_code, headers=response.headers, body=self._read(response))
+            return Answer(status=response.status_code, headers=response.headers, body=_read(response, until))
 
     def close(self) -> None:
         """Close the sessions of all threads."""
@@ -204,17 +206,16 @@ class Http:
                 self._sessions.append(session)
         return session
 
-    def _read(self, response: requests.Response) -> bytes:
-        body = bytearray()
-        until = time.monotonic() + self._timeout[1]
-        try:
-            for chunk in response.iter_content(8192):
-                body += chunk
-                if len(body) >= _LIMIT_BYTES or time.monotonic() > until:
-                    break
-        except exceptions.RequestException:
-            pass  # the status is here, and it is definite; what is left of the body says so little that nothing is made of it
-        return bytes(body[:_LIMIT_BYTES])
+
+def _read(response: requests.Response, until: float) -> bytes:
+    """Read what may be read of a body; where it breaks off, the status is here all the same, and definite."""
+    body = bytearray()
+    with contextlib.suppress(exceptions.RequestException):
+        for chunk in response.iter_content(8192):
+            body += chunk
+            if len(body) >= _LIMIT_BYTES or time.monotonic() > until:
+                break
+    return bytes(body[:_LIMIT_BYTES])
 
 
 def _failure(error: exceptions.RequestException) -> ProviderError:

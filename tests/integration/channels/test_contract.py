@@ -1,6 +1,9 @@
 """One contract for every provider over HTTP: what it makes of each answer, and of none."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +51,14 @@ def test_an_acceptance_is_one_request_and_keeps_the_providers_id(bench: Bench, s
     accepted = send(bench, server)
     assert len(server.heard) == 1
     assert accepted.provider_ref in ("m-1", "C0123456789:1.2", "")
+
+
+@every_provider
+def test_many_threads_may_send_at_a_time(bench: Bench, server: HttpServer) -> None:
+    server.answer(*bench.accepted)
+    with bench.provider(server) as (provider, letter), ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(provider.send, [letter] * 24))) == 1
+    assert len(server.heard) == 24
 
 
 @every_provider
@@ -131,6 +142,22 @@ def test_an_acceptance_that_cannot_be_understood_is_unknown(bench: Bench, server
 def test_a_refusal_with_a_huge_body_is_judged_by_its_status(bench: Bench, server: HttpServer) -> None:
     server.answer(503, b"x" * 3_000_000)
     assert isinstance(refused(bench, server), TemporaryProviderError)
+
+
+@pytest.mark.parametrize("bench", BENCHES[:2], ids=lambda bench: bench.name)
+def test_missing_credentials_are_a_fault_of_ours(
+    bench: Bench, server: HttpServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    server.answer(*bench.accepted)
+    error = refused(bench, server, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+    assert isinstance(error, RefusedUsError)
+    assert error.code == "no_credentials"
+    assert not server.heard
 
 
 @every_provider
