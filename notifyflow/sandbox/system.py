@@ -269,7 +269,10 @@ class Sandbox:
         """Shut the doors of the channels that refuse connections, and open the others."""
         shut = {door for channel in self._playbook.refusing() for door in self._doors_of(channel)}
         for name, door in self._doors.items():
-            door.shut() if name in shut else door.open()
+            if name in shut:
+                door.shut()
+            else:
+                door.open()
 
     def _shut_doors(self) -> None:
         for door in self._doors.values():
