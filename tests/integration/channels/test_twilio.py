@@ -1,6 +1,7 @@
 """What Twilio is given, what it says back, and whom we believe."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import parse_qs, urlencode
 from xml.etree import ElementTree
 
@@ -156,6 +157,12 @@ def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) 
 def test_both_tokens_verify() -> None:
     callback = signed(SMS_PATH, token="second-token", MessageSid="SM1", MessageStatus="sent")
     assert heard(SmsChannel, callback).word is Word.ACCEPTED
+
+
+def test_a_signature_may_include_the_fragment_of_the_url_that_was_given() -> None:
+    plain = signed(SMS_PATH, MessageSid="SM1", MessageStatus="sent")
+    full = signed(f"{SMS_PATH}#rc=5&rp=all", MessageSid="SM1", MessageStatus="sent")
+    assert heard(SmsChannel, replace(plain, headers=full.headers)).word is Word.ACCEPTED
 
 
 GOOD = signed(SMS_PATH, MessageSid="SM1", MessageStatus="delivered")
