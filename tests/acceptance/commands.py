@@ -82,5 +82,5 @@ class CommandLine:
         return name
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START", "COVERAGE_FILE") if name in os.environ}
+        kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE_")}
         return {**kept, "HOME": str(self.folder), "COLUMNS": "160", **self.variables, **variables}

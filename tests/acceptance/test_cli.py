@@ -180,6 +180,15 @@ def test_whom_nothing_reaches_ends_with_1(sandboxed: CommandLine, sandbox: Sandb
     assert "example.com" not in sent.err
 
 
+def test_what_is_not_settled_in_time_is_kept_and_said(sandboxed: CommandLine, sandbox: Sandbox):
+    sandbox.script("email: 451 once, then ok")
+    slow = sandboxed.write("incident.json", INCIDENT | {"severity": "WARNING"})
+    sent = sandboxed.run("send", slow, "--timeout", "0.5", NOTIFYFLOW_DRAIN_S="0")
+    assert sent.code == 1, sent
+    assert "Not settled yet." in sent.err
+    assert incidents_in(sandboxed.folder) == 1
+
+
 @pytest.mark.parametrize("command", ["up", "web"])
 def test_a_server_lives_until_it_is_interrupted(line: CommandLine, command: str):
     with line.running(command, "--port", "0", until="Listening on") as said:
