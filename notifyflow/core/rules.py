@@ -126,13 +126,8 @@ def is_overdue(row: NotificationFacts, now: datetime) -> bool:
     return due_at is not None and now >= due_at
 
 
-def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime) -> bool:
-    """Tell whether a SENT row has waited so long for its receipt that it holds up nothing any more."""
-    return _receipt_due_at(row) is not None and now >= _unconfirmed_at(row, policy)
-
-
 def is_pending(row: NotificationFacts, policy: Policy, now: datetime) -> bool:
-    """Tell whether something is still to come of a page: a send, a record, or a receipt that is awaited."""
+    """Tell whether something is still to come of a page: a send, a record, or a receipt, which is awaited so long only."""
     return row.state in _IN_HAND or (_receipt_due_at(row) is not None and now < _unconfirmed_at(row, policy))
 
 
