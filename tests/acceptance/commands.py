@@ -54,8 +54,8 @@ class CommandLine:
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     @contextmanager
-    def running(self, *arguments: str, until: str, **variables: str) -> Iterator[list[str]]:
-        """Run a command that stays; wait until it says something, and end it with SIGINT, upon which it has to end with 0."""
+    def running(self, *arguments: str, until: str, code: int = 0, **variables: str) -> Iterator[list[str]]:
+        """Run a command that stays; wait until it says something, and end it with SIGINT: it has to end with `code`."""
         process = subprocess.Popen(
             [PROGRAM, *arguments], cwd=self.folder, env=self._environment(variables), stdout=subprocess.PIPE, text=True
         )
@@ -71,7 +71,7 @@ class CommandLine:
                     raise AssertionError(f"it ended with {process.wait()} and said {said}")
                 yield said
                 process.send_signal(signal.SIGINT)
-                assert process.wait(30) == 0
+                assert process.wait(30) == code
             finally:
                 process.kill()
 

@@ -189,6 +189,14 @@ def test_what_is_not_settled_in_time_is_kept_and_said(sandboxed: CommandLine, sa
     assert incidents_in(sandboxed.folder) == 1
 
 
+def test_an_interruption_keeps_what_was_accepted(sandboxed: CommandLine, sandbox: Sandbox):
+    sandbox.script("email: 451")
+    slow = sandboxed.write("incident.json", INCIDENT | {"severity": "WARNING"})
+    with sandboxed.running("send", slow, until="refused → QUEUED", code=130, NOTIFYFLOW_DRAIN_S="0"):
+        pass
+    assert "QUEUED" in sandboxed.run("status", "db-1").out
+
+
 @pytest.mark.parametrize("command", ["up", "web"])
 def test_a_server_lives_until_it_is_interrupted(line: CommandLine, command: str):
     with line.running(command, "--port", "0", until="Listening on") as said:
