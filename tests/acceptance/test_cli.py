@@ -257,6 +257,20 @@ def test_the_database_is_upgraded(line: CommandLine):
     assert incidents_in(line.folder) == 0
 
 
+def test_a_database_that_this_code_is_too_old_for_is_refused_and_not_touched(line: CommandLine):
+    assert line.run("db", "upgrade").code == 0
+    database = sqlite3.connect(line.folder / "notifyflow.db")
+    with database:
+        database.execute("UPDATE notifyflow_schema SET version = 999, oldest = 999")
+    database.close()
+    for command in (("db", "upgrade"), ("send", line.write("incident.json", INCIDENT))):
+        ended = line.run(*command)
+        assert ended.code == 3, ended
+        assert "999" in ended.err
+        assert "Traceback" not in ended.err
+    assert incidents_in(line.folder) == 0
+
+
 def test_what_is_wrong_but_stops_nothing_is_a_warning(sandboxed: CommandLine):
     checked = sandboxed.run("config", "check", "--json")
     assert checked.code == 0, checked
