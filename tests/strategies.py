@@ -242,17 +242,38 @@ def pages(draw: st.DrawFn, channel: str, tier: int, policy: Policy, severity: Se
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Make any live case of any policy: some tiers open, their pages in any state."""
+def lively_policies(draw: st.DrawFn) -> Policy:
+    """Make a policy whose times are as short as what the rows live through, and that knows a next tier."""
     policy = draw(policies())
-    severity = draw(severities)
-    tier = draw(st.integers(0, len(policy.tiers)))
-    addresses = frozenset(draw(st.sets(st.sampled_from(CHANNELS))))
+    soon = st.timedeltas(timedelta(microseconds=1), timedelta(minutes=30))
+    rules = st.one_of(st.builds(Failed, at_least=st.integers(1, 2)), st.builds(Unacknowledged, after=soon))
+    last = Tier(name="last", channels=draw(channel_sets), rules=(draw(rules),))
+    return replace(
+        policy,
+        tiers=(*policy.tiers[:2], last),
+        is_suspicion_on=True,
+        suspected_after_attempts=draw(st.integers(1, 2)),
+        held_back_for=draw(soon),
+        escalate_within=draw(soon),
+        unconfirmed_after=draw(soon),
+        fresh_for=timedelta(days=2),
+        fresh_for_critical=timedelta(days=2),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Make a live case of any policy: some tiers open, their pages in any state; mostly one that may still go on."""
+    policy = draw(policies() | lively_policies())
+    severity = draw(st.just(Severity.CRITICAL) | severities)
+    tier = min(draw(st.integers(0, 3)), len(policy.tiers) - draw(st.integers(0, 9).map(bool)))
+    ahead = {channel for each in policy.tiers[tier:] for channel in each.channels}
+    addresses = frozenset(draw(st.sets(st.sampled_from(CHANNELS))) | (ahead if draw(st.booleans()) else set()))
     rows = [
         draw(pages(channel, number, policy, severity))
         for number, opened in enumerate(policy.tiers[:tier], start=1)
         for channel in opened.channels
-        if channel in addresses and draw(st.integers(0, 9))
+        if draw(st.integers(0, 3))
     ]
     facts = escalation(
         policy=policy,
