@@ -201,7 +201,8 @@ def _counts(times: int) -> tuple[str, ...]:
 
 # -- machines: rows, cases, and the instants at which something may change ----------------------------------------------------
 
-_AGES = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=5)) | st.timedeltas(timedelta(0), timedelta(minutes=40))
+_SOON = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=40))
+_AGES = st.one_of(_SOON, _SOON, _SOON, st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=5)))
 _EDGES = (timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1))
 
 
@@ -264,11 +265,11 @@ def lively_policies(draw: st.DrawFn) -> Policy:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """Make a live case of any policy: some tiers open, their pages in any state; mostly one that may still go on."""
-    policy = draw(policies() | lively_policies())
+    policy = draw(st.one_of(policies(), lively_policies(), lively_policies()))
     severity = draw(st.just(Severity.CRITICAL) | severities)
-    tier = min(draw(st.integers(0, 3)), len(policy.tiers) - draw(st.integers(0, 9).map(bool)))
+    tier = min(draw(st.sampled_from((1, 1, 1, 2, 2, 3, 0))), len(policy.tiers) - draw(st.integers(0, 9).map(bool)))
     ahead = {channel for each in policy.tiers[tier:] for channel in each.channels}
-    addresses = frozenset(draw(st.sets(st.sampled_from(CHANNELS))) | (ahead if draw(st.booleans()) else set()))
+    addresses = frozenset(draw(st.sets(st.sampled_from(CHANNELS))) | (ahead if draw(st.integers(0, 3)) else set()))
     rows = [
         draw(pages(channel, number, policy, severity))
         for number, opened in enumerate(policy.tiers[:tier], start=1)
@@ -286,10 +287,23 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def brinks(draw: st.DrawFn) -> Case:
+    """Make a case in which only failures, suspicions and their age decide whether the next tier opens."""
+    policy = draw(lively_policies())
+    first = Tier(name="first", channels=draw(channel_sets))
+    then = Tier(name="then", channels=("voice",), rules=(Failed(at_least=draw(st.integers(1, 2))),))
+    policy = replace(policy, tiers=(first, then))
+    severity = draw(st.sampled_from((Severity.CRITICAL, Severity.ERROR)))
+    rows = tuple(draw(pages(channel, 1, policy, severity)) for channel in first.channels)
+    facts = escalation(policy=policy, severity=severity, tier=1)
+    return Case(escalation=facts, incident=incident(), notifications=rows, addresses=frozenset(CHANNELS))
+
+
+@st.composite
 def moments(draw: st.DrawFn, case: Case) -> datetime:
     """Make an instant at which to decide: often the very edge of one of the policy's or the rows' times."""
     policy = case.escalation.policy
-    edges = [NOW + policy.fresh_for, NOW + policy.fresh_for_critical]
+    edges = [NOW + policy.freshness(case.escalation.severity)]
     edges += [NOW + rule.after for tier in policy.tiers for rule in tier.rules if isinstance(rule, Unacknowledged)]
     for row in case.notifications:
         edges += [row.ended_at + policy.escalate_within] if row.ended_at else []
