@@ -60,6 +60,10 @@ class InvalidPolicy(InvalidInput):
     """Raised when a policy contradicts itself or uses words that policies do not have."""
 
 
+class InvalidDirectory(InvalidInput):
+    """Raised when a directory file cannot be used: it is no TOML, or names what there is not."""
+
+
 class InvalidSettings(InvalidInput):
     """Raised when the settings do not allow a start."""
 
@@ -277,3 +281,62 @@ class InvalidLink(NotifyflowError):
     def __init__(self, *, is_expired: bool) -> None:
         super().__init__("the link has expired" if is_expired else "the link is not one of ours")
         self.is_expired = is_expired
+
+
+class AccessDenied(NotifyflowError):
+    """Raised when a request to the API is not let in."""
+
+
+class InvalidApiKey(AccessDenied):
+    """Raised when an API key is missing, wrong, revoked or expired.
+
+    Attributes:
+        why: What is wrong with it: ``has expired``.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the API key {why}")
+        self.why = why
+
+
+class MissingScope(AccessDenied):
+    """Raised when an API key is good, and not for this.
+
+    Attributes:
+        scope: What it would have to be good for.
+    """
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the API key lacks the scope {scope}")
+        self.scope = scope
+
+
+class TooManyRequests(AccessDenied):
+    """Raised when an API key is used more often than its limit allows.
+
+    Attributes:
+        retry_after_s: How long to wait, in whole seconds; at least 1.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many requests with this API key; the next one is taken in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class ApiKeyNotFound(NotifyflowError):
+    """Raised when there is no such API key.
+
+    Attributes:
+        key_id: The id that was asked for.
+    """
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"there is no API key {key_id!r}. `notifyflow keys list` shows those there are.")
+        self.key_id = key_id
+
+
+class IdempotencyMismatch(NotifyflowError):
+    """Raised when an idempotency key comes again with another request; nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("the idempotency key was used before, with another request. Make a new key for each request.")

@@ -31,7 +31,7 @@ from notifyflow.core.forms import (
 )
 from notifyflow.core.intake import judge_incident
 from notifyflow.core.judgement import judge
-from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.model import Incident, Notified, Recipient, Severity
 from notifyflow.core.policy import (
     Acknowledgement,
     Failed,
@@ -121,7 +121,7 @@ def read_policies(document: str, channels: Collection[str] | None = None) -> dic
     try:
         tables = tomllib.loads(document)
     except (ValueError, RecursionError) as wrong:
-        raise InvalidPolicy((_unreadable("TOML", wrong),)) from None
+        raise InvalidPolicy((unreadable("TOML", wrong),)) from None
     return _policies(tables, lambda policy: judge(policy, channels))
 
 
@@ -160,7 +160,8 @@ def _add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
     ]
 
 
-def _unreadable(language: str, wrong: Exception) -> Fault:
+def unreadable(language: str, wrong: Exception) -> Fault:
+    """Say that a document could not even be parsed."""
     reason = str(wrong).rstrip(".") if isinstance(wrong, ValueError) else "it is nested too deeply"
     return Fault("document", f"it is no {language}: {reason}", f"Correct the {language} there")
 
@@ -175,22 +176,23 @@ _INCIDENT: Mapping[str, Codec[Any]] = {
     "labels": mapped(TEXT),
     "occurred_at": INSTANT,
 }
-_RECIPIENT = record(
-    Recipient,
-    {
-        "id": TEXT,
-        "name": TEXT,
-        "email": TEXT,
-        "phone": TEXT,
-        "slack": TEXT,
-        "teams": TEXT,
-        "push": TEXT,
-        "addresses": mapped(TEXT),
-        "timezone": TEXT,
-    },
-    stand_ins={"id": ""},
-)
+RECIPIENT_FIELDS: Mapping[str, Codec[Any]] = {
+    "name": TEXT,
+    "email": TEXT,
+    "phone": TEXT,
+    "slack": TEXT,
+    "teams": TEXT,
+    "push": TEXT,
+    "addresses": mapped(TEXT),
+    "timezone": TEXT,
+}
+"""What may be said of a recipient beside the id."""
+
+_RECIPIENT = record(Recipient, {"id": TEXT, **RECIPIENT_FIELDS}, stand_ins={"id": ""})
 _RECIPIENTS = listed(_RECIPIENT)
+
+
+_ANSWERED = ("incident_id", "is_new", "added", "repeated")
 
 
 def _incident(*, recipients: tuple[Recipient, ...] = (), **incident: Any) -> tuple[Incident, list[Recipient]]:
@@ -230,8 +232,26 @@ def read_recipients(document: str) -> list[Recipient]:
     return list(recipients)
 
 
+def dump_notified(notified: Notified) -> str:
+    """Write what ``notify()`` answered as JSON, so that it can be answered again."""
+    faults = [(fault.where, fault.what, fault.remedy) for fault in notified.faults]
+    return json.dumps({name: getattr(notified, name) for name in _ANSWERED} | {"faults": faults}, separators=(",", ":"))
+
+
+def load_notified(document: str) -> Notified:
+    """Read what ``dump_notified`` wrote; the same answer again, exactly."""
+    given = json.loads(document)
+    return Notified(
+        incident_id=given["incident_id"],
+        is_new=given["is_new"],
+        added=tuple(given["added"]),
+        repeated=tuple(given["repeated"]),
+        faults=tuple(Fault(*fault) for fault in given["faults"]),
+    )
+
+
 def _json(document: str) -> object:
     try:
         return json.loads(document)
     except (ValueError, RecursionError) as wrong:
-        raise InvalidIncident((_unreadable("JSON", wrong),)) from None
+        raise InvalidIncident((unreadable("JSON", wrong),)) from None

@@ -58,6 +58,7 @@ def admit(
     channels: Collection[str],
     *,
     is_strict: bool = False,
+    may_reach_nobody: bool = False,
 ) -> Admitted:
     """Judge what ``notify()`` was given.
 
@@ -67,6 +68,7 @@ def admit(
         check: Judges and normalises one address of one channel.
         channels: The names of the channels there are.
         is_strict: Whether a fault of one recipient refuses the whole.
+        may_reach_nobody: Whether it is taken although nothing can reach any recipient.
 
     Returns:
         What may be stored, with what is wrong with single recipients.
@@ -77,7 +79,7 @@ def admit(
     """
     refusals = list(judge_incident(incident))
     contacts, faults = admit_recipients(recipients, check, channels)
-    if not any(contact.addresses for contact in contacts):
+    if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
         refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(channels)}"))
     if refusals or (is_strict and faults):
@@ -107,7 +109,7 @@ def admit_recipients(
     faults: list[Fault] = []
     for index, recipient in enumerate(recipients):
         where = f"recipients[{index}]"
-        wrong = tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)) or tuple(_id_faults(f"{where}.id", recipient.id))
+        wrong = tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)) or tuple(id_faults(f"{where}.id", recipient.id))
         if wrong:
             faults += wrong
         elif recipient.id in contacts:
@@ -176,7 +178,7 @@ def _type_faults(where: str, given: Incident | Recipient, types: Mapping[str, ty
                     yield Fault(f"{where}{field}", f"{text.quoted(name)} is not text with text", "Put both in quotes")
 
 
-def _id_faults(where: str, given: str) -> Iterator[Fault]:
+def id_faults(where: str, given: str) -> Iterator[Fault]:
     """Judge what names a row for ever: nothing is changed in it, so nothing odd may stand in it."""
     if not given.strip():
         yield Fault(where, "it is empty", "Give it a name of its own")
@@ -186,7 +188,7 @@ def _id_faults(where: str, given: str) -> Iterator[Fault]:
 
 
 def _incident_faults(incident: Incident) -> Iterator[Fault]:
-    yield from _id_faults("key", incident.key)
+    yield from id_faults("key", incident.key)
     if not text.one_line(incident.title):
         yield Fault("title", "it is empty", "Say in one line what happened")
     yield from _length("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")

@@ -16,7 +16,13 @@ from notifyflow.pipeline.transaction import Transaction
 
 
 def notify(
-    tools: Tools, incident: Incident, recipients: Sequence[Recipient], *, policy: Policy, strict: bool = False
+    tools: Tools,
+    incident: Incident,
+    recipients: Sequence[Recipient],
+    *,
+    policy: Policy,
+    strict: bool = False,
+    may_reach_nobody: bool = False,
 ) -> Accepted:
     """Take an incident, whole, or refuse it.
 
@@ -26,15 +32,18 @@ def notify(
         recipients: Who has to be told.
         policy: How, where the key is new; an incident keeps the policy it was opened with.
         strict: Whether a fault of one recipient refuses the whole.
+        may_reach_nobody: Whether it is stored although nothing can reach any recipient; operations is told then.
 
     Returns:
         What was stored, and what is due.
 
     Raises:
-        InvalidIncident: When it is of bad form, or nobody in it can be reached.
+        InvalidIncident: When it is of bad form, or, unless that may be, nobody in it can be reached.
         StorageUnavailable: When the database does not answer in time.
     """
-    admitted = intake.admit(incident, recipients, tools.check_address, tools.channels, is_strict=strict)
+    admitted = intake.admit(
+        incident, recipients, tools.check_address, tools.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
+    )
     if admitted.incident.key == operations.KEY:
         raise InvalidIncident((Fault("incident.key", "belongs to notifyflow's own incidents", "Choose another key"),))
 
