@@ -160,6 +160,10 @@ class Settings(BaseSettings):
         default=10, description="sends at a time in one process, 1 to 1000"
     )
 
+    api_requests_a_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=600, description="requests a minute that one API key may make to one process, 1 to 1000000"
+    )
+
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Self:
         """Read ``NOTIFYFLOW_*`` from a mapping instead of the environment.

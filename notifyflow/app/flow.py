@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from notifyflow.app.access import Access
 from notifyflow.app.configuration import read
 from notifyflow.app.sources import DatabaseClock, RandomIds
 from notifyflow.channels.base import Channel
@@ -224,6 +225,7 @@ class NotifyFlow:
             check_link=lambda token: links.check(tools.secret_keys, token, tools.clock.now()),
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
             acknowledge=self._acknowledge_by_link,
+            admit=Access(self._store, tools.clock, tools.ids, requests_a_minute=self._settings.api_requests_a_minute).admit,
         )
         return build(services)
 

@@ -51,6 +51,11 @@ def _system_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the one place
 
 
+def new_secret() -> str:
+    """Draw a secret of 256 bits: letters, digits, ``-`` and ``_``."""
+    return secrets.token_urlsafe(32)
+
+
 class RandomIds:
     """Makes UUIDv7 (RFC 9562, section 5.7), with the fraction of the millisecond as its method 3 has it."""
 

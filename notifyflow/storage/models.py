@@ -17,7 +17,7 @@ from notifyflow.core.model import (
     Severity,
     Word,
 )
-from notifyflow.storage.fields import EnumField, InstantField, PlainTextField, PolicyField, TextsField
+from notifyflow.storage.fields import EnumField, InstantField, NotifiedField, PlainTextField, PolicyField, ScopesField, TextsField
 
 
 class IncidentRow(Model):
@@ -225,4 +225,38 @@ class NoticeRow(Model):
         """Where it stands."""
 
         table_name = "notifyflow_notice"
+        primary_key = False
+
+
+class ApiKeyRow(Model):
+    """One API key, without its secret."""
+
+    id = PlainTextField(primary_key=True)
+    name = PlainTextField()
+    scopes = ScopesField()
+    digest = PlainTextField()
+    created_at = InstantField()
+    expires_at = InstantField(null=True)
+    revoked_at = InstantField(null=True)
+    last_used_at = InstantField(null=True)
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_api_key"
+
+
+class AnswerRow(Model):
+    """What a request with an idempotency key was answered, until it expires."""
+
+    api_key_id = PlainTextField()
+    idempotency_key = PlainTextField()
+    fingerprint = PlainTextField()
+    notified = NotifiedField()
+    expires_at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_answer"
         primary_key = False

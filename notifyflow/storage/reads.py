@@ -7,6 +7,7 @@ from peewee import SQL, Expression, fn
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.storage.listings import Listings
 from notifyflow.storage.models import (
     AttemptRow,
     ContactRow,
@@ -16,12 +17,12 @@ from notifyflow.storage.models import (
     NotificationRow,
     TransitionRow,
 )
-from notifyflow.storage.rows import Rows, first, select, the
+from notifyflow.storage.rows import first, select, the
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 
 
-class Reads(Rows):
+class Reads(Listings):
     """Questions about what is stored."""
 
     def status(self, key: str) -> IncidentStatus | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from notifyflow.channels.base import Channel
+from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
 from notifyflow.core.model import Receipt
 from notifyflow.core.views import IncidentStatus
@@ -19,6 +20,7 @@ class Services:
         check_link: Reads a token; raises ``InvalidLink``.
         status: Finds an incident by its id; None where there is none.
         acknowledge: Takes an incident: its id, then the recipient's; late ones change nothing.
+        admit: Lets in whoever presents an API key with a scope, and gives the key; raises ``AccessDenied``.
     """
 
     channels: Mapping[str, Channel]
@@ -26,3 +28,4 @@ class Services:
     check_link: Callable[[str], LinkClaim]
     status: Callable[[str], IncidentStatus | None]
     acknowledge: Callable[[str, str], object]
+    admit: Callable[[str, Scope], ApiKey]

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
+from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.model import Receipt, Word
 from notifyflow.core.views import IncidentStatus
-from notifyflow.errors import Fault, RejectedCallback
+from notifyflow.errors import Fault, InvalidApiKey, RejectedCallback
 from notifyflow.settings import Settings
 from notifyflow.web.application import build
 from notifyflow.web.services import Services
@@ -76,6 +77,9 @@ class House:
         self.taken.append((incident_id, recipient_id))
         self.incidents[incident_id] = TAKEN
 
+    def admit(self, presented: str, scope: Scope) -> ApiKey:
+        raise InvalidApiKey(f"{presented} is not for {scope}")
+
     def channels(self) -> Mapping[str, Channel]:
         return {"post": Loft()}
 
@@ -97,6 +101,7 @@ def client(house: House) -> Client:
         check_link=house.check_link,
         status=house.status,
         acknowledge=house.acknowledge,
+        admit=house.admit,
     )
     return Client(build(services))
 

@@ -1,0 +1,36 @@
+"""Schema 2: API keys, answers that are given again, and what is asked about recipients.
+
+It only adds: code that was written for schema 1 works on.
+"""
+
+VERSION = 2
+OLDEST = 1  # the oldest schema whose code may still use a database at this one
+
+STATEMENTS = (
+    """
+    CREATE TABLE notifyflow_api_key (
+        id TEXT NOT NULL PRIMARY KEY,
+        name TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        created_at {instant} NOT NULL,
+        expires_at {instant},
+        revoked_at {instant},
+        last_used_at {instant}
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_answer (
+        api_key_id TEXT NOT NULL,
+        idempotency_key TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        notified TEXT NOT NULL,
+        expires_at {instant} NOT NULL,
+        PRIMARY KEY (api_key_id, idempotency_key)
+    )
+    """,
+    "CREATE INDEX notifyflow_answer_expiry ON notifyflow_answer (expires_at)",
+    # the newest contact of a recipient, and what became of their last pages
+    "CREATE INDEX notifyflow_contact_recipient ON notifyflow_contact (recipient_id, incident_id)",
+    "CREATE INDEX notifyflow_escalation_recipient ON notifyflow_escalation (recipient_id, started_at)",
+)
