@@ -111,8 +111,9 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, _be_url("sqlite", "postgresql")] = Field(
         default=SecretStr("sqlite:///notifyflow.db"), description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
     )
-    broker_url: Annotated[SecretStr, _be_url("memory", "redis", "rediss")] = Field(
-        default=SecretStr("memory://"), description="memory:// (this process delivers), redis://HOST:PORT/NUMBER or rediss://…"
+    broker_url: Annotated[SecretStr, _be_url("memory", "redis", "rediss", "amqp", "amqps")] = Field(
+        default=SecretStr("memory://"),
+        description="memory:// (this process delivers), redis://HOST:PORT/NUMBER, amqp://USER:PASSWORD@HOST/VHOST, rediss:// or amqps://",
     )
     public_url: WebUrl | None = Field(default=None, description="the http(s) URL at which the world reaches the web service")
     secret_key: Keys = Field(

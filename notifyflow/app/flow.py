@@ -25,7 +25,7 @@ from notifyflow.core.model import Incident, Notified, Receipt, Recipient
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.views import IncidentStatus
-from notifyflow.engine.broker import BrokerBell, DoorbellBroker, make_broker
+from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
 from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import Fault, InvalidPolicy, NotFound, StorageUnavailable
@@ -70,6 +70,7 @@ class NotifyFlow:
     _lock: threading.RLock
     _engine: EmbeddedEngine | None
     _reporter: Reporter | None
+    _own_bell: BrokerBell | None
 
     def __init__(
         self,
@@ -243,7 +244,7 @@ class NotifyFlow:
             self._engine.start()
             atexit.register(self.close)
 
-    def make_worker(self) -> DoorbellBroker:
+    def make_worker(self) -> Doorbell:
         """Make the broker that ``dramatiq notifyflow.worker`` runs, with the actors and the sweeper on it.
 
         Raises:
@@ -272,6 +273,8 @@ class NotifyFlow:
             self._drain()
             engine.stop()
             self._say_what_is_left()
+        if self._own_bell is not None:
+            self._own_bell.close()
         if not self._are_channels_given:
             for channel in self._channels.values():
                 for provider in channel.providers:
@@ -291,6 +294,7 @@ class NotifyFlow:
         self._lock = threading.RLock()
         self._engine = None
         self._reporter = None
+        self._own_bell = None
 
     def _begin_anew(self) -> None:
         self._begin()
@@ -334,9 +338,12 @@ class NotifyFlow:
         with self._lock:
             reporter = self._engine.reporter if self._engine else self._reporter
             if reporter is None:
-                bell = self._bell or BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
-                reporter = self._reporter = Reporter(bell, self._store)
+                reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store)
         reporter.report(consequences)
+
+    def _make_bell(self) -> Bell:
+        self._own_bell = BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
+        return self._own_bell
 
     def _receive(self, receipt: Receipt, raw: str) -> Received:
         received = receive(self._ready(), receipt, raw=raw)
