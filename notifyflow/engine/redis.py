@@ -15,6 +15,8 @@ from notifyflow.engine.ring import NAMESPACE, is_ring
 
 _log = structlog.get_logger("notifyflow.engine")
 
+_OPTIONS = {"redis_message_id"}
+
 
 class RedisDoorbell(RedisBroker):
     """The broker; it connects when it is first used."""
@@ -59,7 +61,7 @@ class _PatientConsumer(_RedisConsumer):
             return None
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None
-        if message is not None and not is_ring(message._message, self.queue_name):
+        if message is not None and not is_ring(message._message, self.queue_name, options=_OPTIONS):
             _log.warning("engine.message_foreign", queue=self.queue_name)
             with suppress(
                 KeyError, TypeError

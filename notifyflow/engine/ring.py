@@ -1,6 +1,6 @@
 """What a ring is as a message, on whatever broker: ids of one queue's notifications, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from dramatiq import Message
@@ -9,8 +9,6 @@ from notifyflow.core.model import Severity
 
 NAMESPACE = "notifyflow"
 """What the names of our queues begin with: a broker may be shared."""
-
-_NATIVE_OPTIONS = {"redis_message_id"}
 
 
 def queue_name(channel: str, severity: Severity) -> str:
@@ -23,8 +21,8 @@ def make_ring(queue: str, notification_ids: Sequence[str]) -> Message[None]:
     return Message(queue_name=queue, actor_name=queue, args=(list(notification_ids),), kwargs={}, options={})
 
 
-def is_ring(message: Message[Any], queue: str) -> bool:
-    """Tell whether what was read from a queue is one of our messages.
+def is_ring(message: Message[Any], queue: str, *, options: Set[str] = frozenset()) -> bool:
+    """Tell whether what was read from a queue is one of our messages, with the options that its broker adds and no others.
 
     dramatiq believes what a message says of itself: one that names another queue ends the thread that answers it, one with an
     ``eta`` is held in memory, and one whose options are no mapping stops the consumer again and again.
@@ -32,6 +30,7 @@ def is_ring(message: Message[Any], queue: str) -> bool:
     return (
         message.queue_name == message.actor_name == queue
         and isinstance(message.kwargs, dict)
+        and isinstance(message.message_id, str)
         and isinstance(message.options, dict)
-        and message.options.keys() <= _NATIVE_OPTIONS
+        and message.options.keys() == options
     )

@@ -56,8 +56,8 @@ class RedisBroker(SharedBroker):
 
     def put(self, queue: str, body: bytes) -> None:
         with redis.Redis.from_url(self.url) as client:
-            client.hset(f"{NAMESPACE}:{queue}.msgs", "poison", body)
-            client.rpush(f"{NAMESPACE}:{queue}", "poison")
+            client.hset(f"{NAMESPACE}:{queue}.msgs", body, body)
+            client.rpush(f"{NAMESPACE}:{queue}", body)
 
     def stored(self) -> list[bytes]:
         with redis.Redis.from_url(self.url) as client:
