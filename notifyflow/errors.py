@@ -64,6 +64,10 @@ class InvalidSettings(InvalidInput):
     """Raised when the settings do not allow a start."""
 
 
+class InvalidPause(InvalidInput):
+    """Raised when nothing that there is would be paused, for no time or too long, or by nobody."""
+
+
 class InvalidTemplate(InvalidInput):
     """Raised when a message template cannot be read, parsed or rendered."""
 

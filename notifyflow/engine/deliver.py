@@ -89,7 +89,7 @@ class Deliverer:
             notification_ids,
             limit=limit,
             providers=[provider.name for provider in providers],
-            has_receipts=bool(providers) and providers[0].capabilities.has_receipts,
+            reporting=[provider.name for provider in providers if provider.capabilities.has_receipts],
         )
         self._reporter.report(claims.consequences)
         return claims

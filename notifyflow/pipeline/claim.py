@@ -1,6 +1,6 @@
 """Hands out work: a lease, a token, and the attempt's row, committed before anybody calls a provider."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -8,10 +8,12 @@ from notifyflow.core import lifecycle, links, rules
 from notifyflow.core.content import Content, compose
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
+from notifyflow.core.limits import Obstacle
 from notifyflow.core.model import Contact, Ended, Kind, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import decisions, news, use_case
+from notifyflow.pipeline.carriers import Desk, hold, is_urgent
 from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 
@@ -23,7 +25,9 @@ _REASONS = {
 }
 
 
-def claim(tools: Tools, channel: str, wish: Sequence[str], *, limit: int, providers: Sequence[str], has_receipts: bool) -> Claims:
+def claim(
+    tools: Tools, channel: str, wish: Sequence[str], *, limit: int, providers: Sequence[str], reporting: Collection[str]
+) -> Claims:
     """Claim what is due of a channel: CRITICAL first, then what is wished for, then what has waited longest.
 
     Args:
@@ -32,15 +36,17 @@ def claim(tools: Tools, channel: str, wish: Sequence[str], *, limit: int, provid
         wish: The notifications a bell rang for.
         limit: How many at most.
         providers: Who can carry it, the preferred one first; where it is empty, what is due ends as FAILED.
-        has_receipts: Whether the preferred provider reports back.
+        reporting: Those of them that report back.
 
     Returns:
-        The attempts to make, and what followed from rows that can be sent no more.
+        The attempts to make, and what followed from rows that can be sent no more. What gets no slot is held back.
     """
 
-    def body(tx: Transaction) -> tuple[list[Claimed], list[tuple[NotificationFacts, Ended]]]:
+    def body(tx: Transaction) -> tuple[list[Claimed], list[tuple[NotificationFacts, Ended]], dict[bool, Obstacle]]:
         claimed: list[Claimed] = []
         hopeless: list[tuple[NotificationFacts, Ended]] = []
+        obstacles: dict[bool, Obstacle] = {}
+        desk = Desk(tx, channel, providers)
         for row in tx.ledger.take_due(channel, wish, now=tx.now, limit=limit):
             escalation = tx.ledger.escalation(row.escalation_id)
             if is_expired(tx, row, escalation):
@@ -48,11 +54,18 @@ def claim(tools: Tools, channel: str, wish: Sequence[str], *, limit: int, provid
             elif not providers:
                 hopeless.append((row, Ended.NO_PROVIDER))
             else:
-                claimed.append(_begin(tx, row, escalation, providers[0], has_receipts=has_receipts))
-        return claimed, hopeless
+                chosen = desk.choose(row)
+                if isinstance(chosen, Obstacle):
+                    obstacles.setdefault(is_urgent(row), chosen)
+                else:
+                    claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
+        desk.save()
+        return claimed, hopeless, obstacles
 
-    (claimed, hopeless), consequences = use_case.run(tools, body)
+    (claimed, hopeless, obstacles), consequences = use_case.run(tools, body)
     with suppress(StorageUnavailable):  # what is claimed is sent all the same, and the rest is still due
+        if obstacles:
+            consequences += hold(tools, channel, obstacles)
         for row, why in hopeless:
             consequences += _end(tools, row, why)
     return Claims(claimed=tuple(claimed), consequences=consequences)

@@ -37,11 +37,12 @@ class Due:
     severity: Severity
 
 
-_QUEUED = NotificationRow.state == SQL("'QUEUED'")
+QUEUED = NotificationRow.state == SQL("'QUEUED'")
 _RUNNING = AttemptRow.state == SQL("'RUNNING'")
 _urgency = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))], SQL("1"))  # as the indexes have it
-_IS_URGENT = _urgency == SQL("0")
-_IS_CALM = _urgency == SQL("1")
+IS_URGENT = _urgency == SQL("0")
+IS_CALM = _urgency == SQL("1")
+_IS_HELD = NotificationRow.held_by.is_null(is_null=False)
 
 
 class Work(Moves):
@@ -57,14 +58,16 @@ class Work(Moves):
             limit: How many at most.
 
         Returns:
-            CRITICAL first, then those asked for, then by ``due_at``; with their attempts.
+            CRITICAL first, then those that were held back, those asked for, and the others, each by ``due_at``, then age; with
+            their attempts.
         """
-        is_due = _QUEUED & (NotificationRow.channel == channel) & (NotificationRow.due_at <= now)
+        is_due = QUEUED & (NotificationRow.channel == channel) & (NotificationRow.due_at <= now)
         rows: list[dict[str, Any]] = []
-        for wish in (_IS_URGENT, _IS_CALM & NotificationRow.id.in_(ids), _IS_CALM):
+        for wish in (IS_URGENT, IS_CALM & _IS_HELD, IS_CALM & NotificationRow.id.in_(ids), IS_CALM):
             if len(rows) < limit:
                 is_new = NotificationRow.id.not_in([row["id"] for row in rows])
-                query = select(NotificationFacts, is_due, wish, is_new).order_by(NotificationRow.due_at).limit(limit - len(rows))
+                query = select(NotificationFacts, is_due, wish, is_new).order_by(NotificationRow.due_at, NotificationRow.id)
+                query = query.limit(limit - len(rows))
                 rows += self._rows(self._locked(query, skips_locked=True))
         return self._with_attempts(rows)
 
@@ -79,8 +82,8 @@ class Work(Moves):
         Returns:
             CRITICAL first.
         """
-        never = _QUEUED & NotificationRow.rung_at.is_null() & (NotificationRow.due_at <= now)
-        again = _QUEUED & NotificationRow.rung_at.is_null(is_null=False) & (NotificationRow.rung_at <= now - again_after)
+        never = QUEUED & NotificationRow.rung_at.is_null() & (NotificationRow.due_at <= now)
+        again = QUEUED & NotificationRow.rung_at.is_null(is_null=False) & (NotificationRow.rung_at <= now - again_after)
         found = self._to_ring(never, NotificationRow.due_at, limit) + self._to_ring(again, NotificationRow.rung_at, limit)
         rung = sorted(found, key=lambda due: due.severity is not Severity.CRITICAL)[:limit]
         if rung:
@@ -121,7 +124,7 @@ class Work(Moves):
         What was rung for already does not count: whoever was rung takes it, and if nobody does, a later sweep sees it.
         """
         earliest = (
-            NotificationRow.select(fn.MIN(NotificationRow.due_at)).where(_QUEUED, NotificationRow.rung_at.is_null()),
+            NotificationRow.select(fn.MIN(NotificationRow.due_at)).where(QUEUED, NotificationRow.rung_at.is_null()),
             AttemptRow.select(fn.MIN(AttemptRow.lease_until)).where(_RUNNING),
             EscalationRow.select(fn.MIN(EscalationRow.look_at)).where(
                 EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current
@@ -145,7 +148,7 @@ class Work(Moves):
         return first(self._homes(is_it, limit=1))
 
     def _mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
-        NotificationRow.update(rung_at=at).where(NotificationRow.id.in_(ids), _QUEUED).execute(self._db)
+        NotificationRow.update(rung_at=at).where(NotificationRow.id.in_(ids), QUEUED).execute(self._db)
 
     def _to_ring(self, is_wanted: Expression, order: Field, limit: int) -> list[Due]:
         columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)

@@ -9,9 +9,9 @@ from peewee import Database
 
 from notifyflow.errors import SchemaMismatch
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.migrations import v0001_initial
+from notifyflow.storage.migrations import v0001_initial, v0002_limits, v0003_outages
 
-MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial,)
+MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_limits, v0003_outages)
 WANTED = len(MIGRATIONS)
 
 _UPGRADE = "Stop what runs on it, then run `notifyflow db upgrade`."

@@ -63,6 +63,7 @@ FULL_PAGE = page(
     version=9,
     rung_at=INSTANT,
     held_since=INSTANT,
+    held_by=Hold.LIMIT,
     ended=Ended.CAPPED,
     ended_at=INSTANT,
     is_stopped=True,
