@@ -188,9 +188,10 @@ class Story:
             self.deliver()
         self._keep_watch(until)
 
-    def stand_still(self, **span: float) -> None:
-        """Let time pass while nothing of ours runs (``hours=2``)."""
+    def be_away(self, **span: float) -> Consequences:
+        """Let time pass while nothing of ours runs (``hours=2``), and a sweeper come back."""
         self.clock.at += timedelta(**span)
+        return self.sweep()
 
     def _keep_watch(self, until: datetime) -> None:
         """Let time pass in which sweepers found nothing to do."""

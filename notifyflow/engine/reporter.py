@@ -52,6 +52,10 @@ class Reporter:
                 recipient_id=escalation.recipient_id,
                 severity=escalation.severity.value,
             )
+        for outage in consequences.outages:
+            _log.warning(
+                "engine.outage_over", began_at=outage.began_at.isoformat(), lasted_s=round(outage.length.total_seconds(), 1)
+            )
         for error in consequences.broken:
             _log.error("engine.row_broken", error=type(error).__name__, place=place(error))
         return self._ring(consequences.due)
