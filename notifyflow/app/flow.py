@@ -260,6 +260,7 @@ class NotifyFlow:
             self._channels,
             send_budget=timedelta(seconds=self._settings.send_budget_s),
             places=self._settings.concurrent_sends,
+            bell=self._bell,
         )
         broker.add_middleware(engine)
         return broker

@@ -6,6 +6,7 @@ from datetime import timedelta
 from dramatiq import Broker, Middleware, Worker
 
 from notifyflow.channels.base import Channel
+from notifyflow.core.ports import Bell
 from notifyflow.engine.actors import declare_actors
 from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
 from notifyflow.engine.deliver import Deliverer
@@ -26,6 +27,7 @@ class Engine:
         channels: Name to channel.
         send_budget: How long one send may take at most.
         places: How many sends there are at a time.
+        bell: Rings for what is due; the broker's own where None.
         is_alone: Whether rings end with the process: what was rung for before it began is then rung for again at once.
     """
 
@@ -37,9 +39,10 @@ class Engine:
         *,
         send_budget: timedelta,
         places: int,
+        bell: Bell | None = None,
         is_alone: bool = False,
     ) -> None:
-        self.reporter = Reporter(BrokerBell(broker), tools.transactions)
+        self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions)
         self._tools = tools
         self._heard_since = tools.clock.now() if is_alone else None
         self._deliverer = Deliverer(tools, channels, self.reporter, send_budget=send_budget, places=places)
@@ -91,9 +94,16 @@ class EngineMiddleware(Middleware):
     """Runs an engine for as long as dramatiq runs its worker in this process."""
 
     def __init__(
-        self, broker: Broker, tools: Tools, channels: Mapping[str, Channel], *, send_budget: timedelta, places: int
+        self,
+        broker: Broker,
+        tools: Tools,
+        channels: Mapping[str, Channel],
+        *,
+        send_budget: timedelta,
+        places: int,
+        bell: Bell | None = None,
     ) -> None:
-        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places)
+        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places, bell=bell)
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Start with the worker."""
