@@ -83,7 +83,7 @@ class TwilioProvider(Provider):
                 return form
         raise RejectedCallback(self.name, "its signature was not made with a token of ours")
 
-    def _receipt(self, callback: Callback, sid: str, status: str, known: Mapping[str, Status], code: str = "") -> Receipt:
+    def _receipt(self, attempt_id: str, sid: str, status: str, known: Mapping[str, Status], code: str = "") -> Receipt:
         """Read one status; one that nobody knows is only noted."""
         found = known.get(status)
         if found is None:
@@ -96,7 +96,7 @@ class TwilioProvider(Provider):
             provider=self.name,
             event_id=f"{sid}:{status}",
             word=word,
-            attempt_id=callback.attempt_id,
+            attempt_id=attempt_id,
             provider_ref=sid,
             evidence=evidence,
             code=code if row else status,

@@ -53,7 +53,7 @@ class TwilioVoice(TwilioProvider):
             raise RejectedCallback(self.name, "it tells no call")
         if urlsplit(callback.path).path.endswith(_KEY):
             return self._read_key(callback, sid, form.get("Digits", ""))
-        return Reply(receipts=(self._receipt(callback, sid, form.get("CallStatus", ""), CALL_STATUSES),))
+        return Reply(receipts=(self._receipt(callback.attempt_id, sid, form.get("CallStatus", ""), CALL_STATUSES),))
 
     def twiml(self, content: Content, action_url: str | None) -> str:
         """Write what the call does: it says the incident twice, and gathers a key where there is a URL to tell it to."""

@@ -49,8 +49,9 @@ class Engine:
         self._sweeper = Sweeper(tools.clock, self._sweep, lambda: next_wake_at(tools))
         declare_actors(broker, channels, self._deliverer.deliver)
 
-    def start(self) -> None:
-        """Begin to sweep; the broker's worker threads are started by whoever owns them."""
+    def start(self, *, threads: int) -> None:
+        """Begin to sweep; the broker's worker threads, so many, are started by whoever owns them."""
+        self._deliverer.share(threads)
         self._sweeper.start()
 
     def stop(self) -> None:
@@ -82,7 +83,7 @@ class EmbeddedEngine:
     def start(self) -> None:
         """Start the threads; what an earlier process left is taken up by the first sweep."""
         self._worker.start()
-        self._engine.start()
+        self._engine.start(threads=self._worker.worker_threads)
 
     def stop(self) -> None:
         """Wait for the sends that run, and end the threads."""
@@ -107,8 +108,8 @@ class EngineMiddleware(Middleware):
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Start with the worker."""
-        del broker, worker
-        self._engine.start()
+        del broker
+        self._engine.start(threads=worker.worker_threads)
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Stop before the worker waits for its threads, so that they give back what they have not sent."""

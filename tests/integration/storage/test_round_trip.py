@@ -14,6 +14,7 @@ from notifyflow.core.model import (
     Ended,
     EscalationState,
     Evidence,
+    Hold,
     Incident,
     IncidentState,
     Kind,
