@@ -7,13 +7,15 @@ the providers' rows by name, the operations incident. Nothing here decides; the 
 
 from notifyflow.storage.carriers import Carriers
 from notifyflow.storage.escalations import Escalations
+from notifyflow.storage.health import Health
 from notifyflow.storage.inbox import Inbox
 from notifyflow.storage.operations import Operations
 from notifyflow.storage.outages import Outages
+from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.work import Due, Home, Work
 
 __all__ = ["Due", "Home", "Ledger"]
 
 
-class Ledger(Operations, Escalations, Work, Inbox, Carriers, Outages):
+class Ledger(Operations, Escalations, Work, Inbox, Carriers, Outages, Health, Pruning):
     """Every write there is, by duty; moves are in all of them."""

@@ -281,3 +281,15 @@ class OutageRow(Model):
 
         table_name = "notifyflow_outage"
         primary_key = False
+
+
+class HeartbeatRow(Model):
+    """When the heartbeat was sent last; one row."""
+
+    at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_heartbeat"
+        primary_key = False
