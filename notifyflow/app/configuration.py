@@ -11,6 +11,8 @@ from notifyflow.core.policy import SHIPPED, Policy
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
 from notifyflow.settings import Settings
 
+_OURS = frozenset({"ses", "smtp", "slack", "sns", "teams", "twilio", "twilio-b"})
+
 
 def read(
     settings: Settings, channels: Mapping[str, Channel]
@@ -23,7 +25,7 @@ def read(
     Raises:
         InvalidSettings: When the policies or the operations recipients cannot be read, with all that is wrong.
     """
-    faults: list[Fault] = []
+    faults = _unknown_providers(settings, channels)
     policies: Mapping[str, Policy] = {}
     recipients: Sequence[Recipient] = ()
     try:
@@ -45,6 +47,18 @@ def read(
     operations = tuple(contact for contact in contacts if contact.addresses)
     warnings = _warnings(settings, channels, operations) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
     return {**SHIPPED, **policies}, operations, tuple(warnings)
+
+
+def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> list[Fault]:
+    """Find what names a provider that is neither ours nor configured: most likely a slip that would undo a limit."""
+    known = sorted({provider.name for channel in channels.values() for provider in channel.providers} | _OURS)
+    named = {"PROVIDER_LIMITS": settings.provider_limits, "PROVIDER_ORDER": settings.provider_order}
+    return [
+        Fault(f"NOTIFYFLOW_{setting}", f"there is no provider {name!r}", f"Name some of {', '.join(known)}")
+        for setting, names in named.items()
+        for name in names
+        if name not in known
+    ]
 
 
 def _within(name: str, faults: Sequence[Fault]) -> list[Fault]:

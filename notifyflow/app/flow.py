@@ -103,6 +103,12 @@ class NotifyFlow:
             secret_keys=tuple(key.get_secret_value() for key in settings.secret_key),
             notice=settings.notice,
             lease=timedelta(seconds=settings.lease_s),
+            limits=settings.provider_limits,
+            answers={
+                provider.name: timedelta(seconds=provider.capabilities.answers_doubts_within_s)
+                for channel in self._channels.values()
+                for provider in channel.providers
+            },
         )
         self._bell = bell
         self._is_prepared = False

@@ -7,7 +7,7 @@ from typing import Any
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Question, Reply
 from notifyflow.channels.phone import check_phone_number
 from notifyflow.channels.templating import Templates
-from notifyflow.channels.twilio import TwilioProvider, account_faults
+from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
 from notifyflow.core.content import Content
 from notifyflow.core.model import Receipt, Word
@@ -18,8 +18,8 @@ from notifyflow.settings import Settings
 _SEGMENTS = 2
 # Twilio Messages resource, ValidityPeriod: 1 to 36,000 seconds, the longest by default
 _VALID_S = range(1, 36_001)
-# Twilio Messages resource, "Read multiple Message resources": filtered by To and From, the most recent first. DateSent is no help:
-# it knows days only, and a text that is still queued has none. Its clock tells whole seconds, and is not ours.
+# Twilio Messages resource, "Read multiple Message resources": filtered by To and From, the newest first. DateSent is no help: it
+# knows days only, and a text that is still queued has none. Its clock tells whole seconds, and is not ours.
 _PAGE = 100
 _CLOCKS_DIFFER_BY = timedelta(seconds=30)
 
@@ -27,7 +27,7 @@ _CLOCKS_DIFFER_BY = timedelta(seconds=30)
 class TwilioSms(TwilioProvider):
     """Sends texts."""
 
-    _path = "/callbacks/twilio/sms"
+    _channel = "sms"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -94,8 +94,7 @@ class SmsChannel(Channel):
     def from_settings(cls, settings: Settings) -> "SmsChannel":
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
-        faults = account_faults(settings, "TWILIO_SMS_FROM", settings.twilio_sms_from)
-        providers = () if faults else (TwilioSms(settings, templates, str(settings.twilio_sms_from)),)
+        providers, faults = accounts(TwilioSms, settings, templates, "SMS_FROM")
         return cls(providers, (*faults, *templates.faults("sms")))
 
     def check_address(self, address: str) -> str:

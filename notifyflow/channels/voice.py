@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Reply
 from notifyflow.channels.phone import check_phone_number
 from notifyflow.channels.templating import Templates
-from notifyflow.channels.twilio import TwilioProvider, account_faults
+from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
 from notifyflow.core.content import Content
 from notifyflow.core.model import Evidence, Receipt, Word
@@ -29,7 +29,7 @@ _ACKNOWLEDGE = "1"
 class TwilioVoice(TwilioProvider):
     """Makes calls."""
 
-    _path = "/callbacks/twilio/voice"
+    _channel = "voice"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -87,8 +87,7 @@ class VoiceChannel(Channel):
     def from_settings(cls, settings: Settings) -> "VoiceChannel":
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
-        faults = account_faults(settings, "TWILIO_VOICE_FROM", settings.twilio_voice_from)
-        providers = () if faults else (TwilioVoice(settings, templates, str(settings.twilio_voice_from)),)
+        providers, faults = accounts(TwilioVoice, settings, templates, "VOICE_FROM")
         return cls(providers, (*faults, *templates.faults("voice", speech="", action_url=None, is_acknowledgement=True)))
 
     def check_address(self, address: str) -> str:
