@@ -23,7 +23,7 @@ class Capabilities:
     Attributes:
         has_receipts: Whether it reports later what became of an attempt, and a way back is configured.
         can_be_asked: Whether an attempt in doubt can be asked after.
-        answers_doubts_within_s: How soon an event of its own tells that it took an attempt, where such events can come; 0 without.
+        answers_doubts_within_s: How soon an event of its own tells that it took an attempt; 0 where none comes.
         can_acknowledge: Whether the recipient can acknowledge on the channel itself.
     """
 

@@ -57,6 +57,12 @@ def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
     return tuple(attempt for attempt in row.attempts if attempt.state is not AttemptState.NOT_SENT)
 
 
+def doubt_of(row: NotificationFacts) -> AttemptFacts | None:
+    """Find the attempt in doubt after which a row would be sent again: nobody has said what became of it yet."""
+    latest = counted(row)[-1:]
+    return latest[0] if latest and latest[0].word is Word.IN_DOUBT else None
+
+
 def state_of(row: NotificationFacts) -> NotificationState:
     """Name the state that the attempts, and what became of the row, amount to; CANCELLED rows stay as they are."""
     attempts = counted(row)

@@ -14,6 +14,7 @@ import structlog
 from notifyflow.channels.base import Accepted, Channel, Letter, Provider
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Standing, Word
+from notifyflow.engine import doubt
 from notifyflow.engine.lanes import Lanes
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import (
@@ -37,6 +38,7 @@ _MOST_AT_ONCE = 20
 _NEWEST_WEIGHS = 0.3
 _NARROWED_S = 10.0
 """How long a provider is left alone that asks for fewer requests and does not say until when."""
+_TOO_LATE = Outcome(word=Word.TEMPORARY, reason="asking after the attempt in doubt has used up the lease")
 
 
 class Deliverer:
@@ -133,15 +135,33 @@ class Deliverer:
 
     def _attempt(self, claimed: Claimed) -> None:
         with self._places:
-            if self._is_stopping.is_set() or claimed.lease_until - self._tools.clock.now() < self._send_budget:
+            if self._is_stopping.is_set() or not self._has_time(claimed):
                 self._release(claimed)
                 return
+            if self._is_found(claimed):
+                return
             started_at = self._tools.clock.now()
-            outcome = self._send(claimed)
+            outcome = self._send(claimed) if self._has_time(claimed) else _TOO_LATE
             took = self._tools.clock.now() - started_at
         before = self._latencies.get(claimed.channel, took)
         self._latencies[claimed.channel] = before + _NEWEST_WEIGHS * (took - before)
         self._record(claimed, outcome, took)
+
+    def _has_time(self, claimed: Claimed) -> bool:
+        """Tell whether the lease would outlive a send."""
+        return claimed.lease_until - self._tools.clock.now() >= self._send_budget
+
+    def _is_found(self, claimed: Claimed) -> bool:
+        """Ask after an attempt in doubt; where it was carried after all, or never will be, this one is given back."""
+        try:
+            word = doubt.find(self._tools, self._reporter, claimed, self._providers(claimed.channel))
+        except StorageUnavailable:
+            self._release(claimed)
+            return True
+        if word is None or word is Word.TEMPORARY:
+            return False
+        self._release(claimed, reason=f"the attempt in doubt was asked after: {word.value}")
+        return True
 
     def _send(self, claimed: Claimed) -> Outcome:
         letter = Letter(
@@ -186,13 +206,13 @@ class Deliverer:
             self._reporter.report(consequences)
             return
 
-    def _release(self, claimed: Claimed) -> None:
+    def _release(self, claimed: Claimed, *, reason: str = "") -> None:
         try:
-            consequences = release(self._tools, claimed.attempt_id, claimed.token)
+            consequences = release(self._tools, claimed.attempt_id, claimed.token, reason=reason)
         except (Fenced, StorageUnavailable) as error:
             _log.warning("engine.release_failed", **_ids(claimed), error=type(error).__name__)
             return
-        _log.info("engine.attempt_released", **_ids(claimed))
+        _log.info("engine.attempt_released", **_ids(claimed), reason=reason)
         self._reporter.report(consequences)
 
 

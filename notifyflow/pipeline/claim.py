@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notifyflow.core import lifecycle, links, rules
 from notifyflow.core.content import Content, compose
@@ -14,7 +14,7 @@ from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import decisions, news, use_case
 from notifyflow.pipeline.carriers import Desk, hold, is_urgent
-from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Tools
+from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Doubt, Tools
 from notifyflow.pipeline.transaction import Transaction
 
 _LINK_GOOD_FOR = timedelta(days=7)
@@ -96,7 +96,9 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         lease_until=tx.now + tx.tools.lease,
         receipt_due_at=tx.now + policy.overdue_after.get(row.channel, _OVERDUE_AFTER) if has_receipts else None,
     )
-    tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider)
+    doubted = lifecycle.doubt_of(row)
+    mark = {"after_doubt": doubted.id} if doubted else {}
+    tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider, **mark)
     return Claimed(
         attempt_id=attempt.id,
         token=attempt.token,
@@ -106,21 +108,30 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         provider=provider,
         severity=row.severity,
         address=contact.addresses[row.channel],
-        content=_content(tx, row, escalation, contact),
+        content=_content(tx, row, escalation, contact, tx.now),
         valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
         lease_until=attempt.lease_until,
+        doubt=_doubt(tx, row, escalation, contact, doubted) if doubted else None,
     )
 
 
-def _content(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact) -> Content:
+def _doubt(
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
+) -> Doubt:
+    """Say again what an attempt said; it is known by its words where the provider keeps no id of ours."""
+    content = _content(tx, row, escalation, contact, attempt.started_at)
+    return Doubt(attempt_id=attempt.id, provider=attempt.provider, started_at=attempt.started_at, content=content)
+
+
+def _content(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, now: datetime) -> Content:
     return compose(
         tx.ledger.content(row.incident_id),
         contact,
         severity=escalation.severity,
-        now=tx.now,
+        now=now,
         round_started_at=escalation.started_at,
         delayed_after=escalation.policy.delayed_after,
-        link=_link(tx, row, contact),
+        link=_link(tx, row, contact, now),
         kind=row.kind,
         notice=tx.tools.notice,
         news=_news(tx, row) if row.kind is Kind.NEWS else "",
@@ -132,10 +143,10 @@ def _news(tx: Transaction, row: NotificationFacts) -> str:
     return news.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 
 
-def _link(tx: Transaction, row: NotificationFacts, contact: Contact) -> str | None:
+def _link(tx: Transaction, row: NotificationFacts, contact: Contact, now: datetime) -> str | None:
     if tx.tools.public_url is None or not tx.tools.secret_keys:
         return None
-    token = links.sign(tx.tools.secret_keys, row.incident_id, contact.recipient_id, tx.now + _LINK_GOOD_FOR)
+    token = links.sign(tx.tools.secret_keys, row.incident_id, contact.recipient_id, now + _LINK_GOOD_FOR)
     return f"{tx.tools.public_url.rstrip('/')}/a/{token}"
 
 

@@ -121,6 +121,23 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """The attempt before, of which nobody knows what became.
+
+    Attributes:
+        attempt_id: The attempt.
+        provider: Who was to carry it, and may be asked.
+        started_at: When it began.
+        content: What was said then; personal.
+    """
+
+    attempt_id: str
+    provider: str
+    started_at: datetime
+    content: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
     """One attempt that its claimer may make now; its row is committed.
 
@@ -136,6 +153,7 @@ class Claimed:
         content: What is said; personal.
         valid_for_s: How long the provider may hold it.
         lease_until: The claimer must have recorded or released it by then.
+        doubt: The attempt after which this one is a resend; None where it is none.
     """
 
     attempt_id: str
@@ -149,6 +167,7 @@ class Claimed:
     content: Content
     valid_for_s: int
     lease_until: datetime
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

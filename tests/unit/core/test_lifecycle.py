@@ -425,3 +425,21 @@ def test_a_lost_attempt_that_events_may_answer_is_resent_no_sooner_after_it_bega
     assert lifecycle.lose(running, "a1", now=NOW + seconds(60), answers_within=seconds(15)).after.due_at == NOW + seconds(60)
     critical = replace(running, severity=Severity.CRITICAL)
     assert lifecycle.lose(critical, "a1", now=NOW + seconds(5), answers_within=seconds(15)).after.due_at == NOW + seconds(5)
+
+
+@pytest.mark.parametrize(
+    ("tell", "doubted"),
+    [
+        (lambda: Row(), None),
+        (lambda: Row().sent(DOUBT), "a1"),
+        (lambda: Row().sent(DOUBT).claim().release(), "a1"),
+        (lambda: Row().sent(DOUBT).hear(T), None),
+        (lambda: Row().sent(DOUBT).sent(T), None),
+    ],
+    ids=["unsent", "in doubt", "not sent again", "answered", "sent again"],
+)
+def test_a_row_is_in_doubt_while_nobody_has_said_what_became_of_its_latest_attempt(
+    tell: Callable[[], Row], doubted: str | None
+) -> None:
+    found = lifecycle.doubt_of(tell().facts)
+    assert (found and found.id) == doubted
