@@ -56,6 +56,10 @@ class InvalidIncident(InvalidInput):
     """Raised when an incident, its recipients or an incident file cannot be accepted."""
 
 
+class InvalidAge(InvalidInput):
+    """Raised when what is to be pruned is too young to be, or its age cannot be read."""
+
+
 class InvalidPolicy(InvalidInput):
     """Raised when a policy contradicts itself or uses words that policies do not have."""
 

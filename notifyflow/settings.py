@@ -147,6 +147,10 @@ class Settings(BaseSettings):
     trusted_endpoints: Endpoints = Field(
         default=(), description="host:port of endpoints that may be http, private or on other hosts"
     )
+    heartbeat_url: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
+        default=None, description="the http(s) URL of a monitor that raises the alarm when it is not asked any more"
+    )
+    heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
     notice: str = Field(default="", description="a few words that every message shows")
 
     smtp_url: SecretStr | None = Field(default=None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from notifyflow.channels.base import Channel
+from notifyflow.channels.monitor import Monitor
 from notifyflow.core import intake
 from notifyflow.core.documents import read_policies, read_recipients
 from notifyflow.core.model import Contact, Recipient
@@ -77,6 +78,8 @@ def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: S
     if not operations:
         what = "names nobody who can be told when a recipient cannot be reached"
         faults.append(Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, "Give the operations team's addresses"))
+    monitor = Monitor.from_settings(settings)
+    faults += () if monitor is None else monitor.faults
     if settings.trusted_endpoints:
         what = f"exempts {', '.join(settings.trusted_endpoints)} from the rules for outgoing requests"
         faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Leave it out in production"))

@@ -17,6 +17,7 @@ import structlog
 
 from notifyflow.app.configuration import read
 from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.core import links
@@ -47,7 +48,7 @@ _LOOK_EVERY_S = 0.05
 _SPARE_CONNECTIONS = 4
 
 
-class NotifyFlow:
+class NotifyFlow(Upkeep):
     """Takes incidents and does not let go until everybody is told; threads may share it, also across a fork.
 
     It opens nothing before it is used. On ``memory://`` the first ``notify()`` starts to deliver, inside this process.
@@ -246,6 +247,7 @@ class NotifyFlow:
                 self._channels,
                 send_budget=timedelta(seconds=self._settings.send_budget_s),
                 places=self._settings.concurrent_sends,
+                heartbeat=self._make_heartbeat(),
             )
             self._engine.start()
             atexit.register(self.close)
@@ -267,6 +269,7 @@ class NotifyFlow:
             send_budget=timedelta(seconds=self._settings.send_budget_s),
             places=self._settings.concurrent_sends,
             bell=self._bell,
+            heartbeat=self._make_heartbeat(),
         )
         broker.add_middleware(engine)
         return broker

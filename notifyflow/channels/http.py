@@ -161,8 +161,6 @@ class Http:
             PermanentProviderError: When the guard refuses the URL.
             UnknownOutcomeError: When the request may have left, and no status came back.
         """
-        if self._guard is not None:
-            self._check(self._guard, url)
         sent = {"Accept-Encoding": "identity", **(headers or {})}
         body: Any = form
         if json is not None:
@@ -171,18 +169,26 @@ class Http:
         return self._request("POST", url, data=body, headers=sent, auth=auth)
 
     def get(
-        self, url: str, *, query: Mapping[str, Any], headers: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None
+        self,
+        url: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
     ) -> Answer:
-        """Ask for a list once, at a URL that the operator configured, and read at most 1 MiB of it.
+        """Ask once, and read at most 1 MiB of the answer.
 
         Raises:
             TemporaryProviderError: When there was no connection.
+            PermanentProviderError: When the guard refuses the URL.
             UnknownOutcomeError: When no status came back.
         """
         sent = {"Accept-Encoding": "identity", **(headers or {})}
         return self._request("GET", url, limit_bytes=_LONGEST_LIST_BYTES, params=query, headers=sent, auth=auth)
 
     def _request(self, method: str, url: str, *, limit_bytes: int = _LIMIT_BYTES, **given: Any) -> Answer:
+        if self._guard is not None:
+            self._check(self._guard, url)
         until = time.monotonic() + sum(self._timeout)
         try:
             response = self._session().request(method, url, timeout=self._timeout, allow_redirects=False, stream=True, **given)

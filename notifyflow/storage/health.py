@@ -9,6 +9,7 @@ from notifyflow.core.model import EscalationState, IncidentState, NotificationSt
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow
 from notifyflow.storage.moves import Moves
 
+_NAME = "heartbeat"
 _REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
 _ENDED = (EscalationState.REACHED, EscalationState.EXHAUSTED, EscalationState.ACKNOWLEDGED)
 
@@ -55,11 +56,12 @@ class Health(Moves):
 
     def is_heartbeat_due(self, *, before: datetime) -> bool:
         """Tell whether the last heartbeat was sent before an instant."""
-        return self._has(HeartbeatRow, HeartbeatRow.at <= before)
+        return not self._has(HeartbeatRow, HeartbeatRow.at > before)
 
     def take_heartbeat(self, *, before: datetime, now: datetime) -> bool:
         """Take it on us to send one, unless somebody has since; tell whether we have."""
-        return bool(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before).execute(self._db))
+        is_taken = bool(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before).execute(self._db))
+        return is_taken or self._insert_once(HeartbeatRow, {"name": _NAME, "at": now})
 
     def _has(self, model: type[Model], *where: Expression) -> bool:
         return self._first(model.select(SQL("1").alias("one")).where(*where)) is not None

@@ -286,10 +286,10 @@ class OutageRow(Model):
 class HeartbeatRow(Model):
     """When the heartbeat was sent last; one row."""
 
+    name = PlainTextField(primary_key=True)
     at = InstantField()
 
     class Meta:
         """Where it stands."""
 
         table_name = "notifyflow_heartbeat"
-        primary_key = False

@@ -7,8 +7,7 @@ VERSION = 4
 OLDEST = 1  # the oldest schema whose code may still use a database at this one
 
 STATEMENTS = (
-    "CREATE TABLE notifyflow_heartbeat (at {instant} NOT NULL)",
-    "INSERT INTO notifyflow_heartbeat (at) VALUES ('1970-01-01 00:00:00.000000+00:00')",
+    "CREATE TABLE notifyflow_heartbeat (name TEXT NOT NULL PRIMARY KEY, at {instant} NOT NULL)",
     "CREATE INDEX notifyflow_incident_resolved ON notifyflow_incident (resolved_at, id) WHERE state = 'RESOLVED'",
     "CREATE INDEX notifyflow_critical_operations ON notifyflow_critical (operations_incident_id)",
     "CREATE INDEX notifyflow_receipt_attempt ON notifyflow_receipt (matched_attempt_id) WHERE matched_attempt_id IS NOT NULL",
