@@ -85,6 +85,32 @@ def opens(case: Case, now: datetime) -> bool:
     return False
 
 
+def name(case: Case, now: datetime) -> str:
+    """Name the state of a live escalation whose tiers were opened, by the letter of the rules."""
+    pages = [row for row in case.notifications if row.kind == "page"]
+    if any(row.state in ("QUEUED", "SENDING") or _is_awaited(case, row, now) for row in pages):
+        return "ACTIVE"
+    if any(opens_at > now for opens_at in _timers(case)):
+        return "ACTIVE"
+    return "REACHED" if any(row.state in ("SENT", "DELIVERED") for row in pages) else "EXHAUSTED"
+
+
+def _is_awaited(case: Case, row, now: datetime) -> bool:  # type: ignore[no-untyped-def]
+    if row.state != "SENT":
+        return False
+    call = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"][-1]
+    return call.receipt_due_at is not None and now - call.started_at < case.escalation.policy.unconfirmed_after
+
+
+def _timers(case: Case) -> list[datetime]:
+    escalation, policy = case.escalation, case.escalation.policy
+    if case.incident.state != "OPEN" or not _leads_somewhere(case):
+        return []
+    fresh_for = policy.fresh_for_critical if escalation.severity is Severity.CRITICAL else policy.fresh_for
+    waits = [rule.after for rule in policy.tiers[escalation.tier].rules if isinstance(rule, Unacknowledged)]
+    return [escalation.started_at + wait for wait in waits if wait < fresh_for]
+
+
 def _leads_somewhere(case: Case) -> bool:
     for tier in case.escalation.policy.tiers[case.escalation.tier :]:
         if case.escalation.severity in tier.shut_for:

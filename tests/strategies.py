@@ -201,7 +201,8 @@ def _counts(times: int) -> tuple[str, ...]:
 
 # -- machines: rows, cases, and the instants at which something may change ----------------------------------------------------
 
-_AGES = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=5)) | st.timedeltas(timedelta(0), timedelta(minutes=40))
+_SOON = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=40))
+_AGES = st.one_of(_SOON, _SOON, _SOON, st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=5)))
 _EDGES = (timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1))
 
 
@@ -242,17 +243,38 @@ def pages(draw: st.DrawFn, channel: str, tier: int, policy: Policy, severity: Se
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Make any live case of any policy: some tiers open, their pages in any state."""
+def lively_policies(draw: st.DrawFn) -> Policy:
+    """Make a policy whose times are as short as what the rows live through, and that knows a next tier."""
     policy = draw(policies())
-    severity = draw(severities)
-    tier = draw(st.integers(0, len(policy.tiers)))
-    addresses = frozenset(draw(st.sets(st.sampled_from(CHANNELS))))
+    soon = st.timedeltas(timedelta(microseconds=1), timedelta(minutes=30))
+    rules = st.one_of(st.builds(Failed, at_least=st.integers(1, 2)), st.builds(Unacknowledged, after=soon))
+    last = Tier(name="last", channels=draw(channel_sets), rules=(draw(rules),))
+    return replace(
+        policy,
+        tiers=(*policy.tiers[:2], last),
+        is_suspicion_on=True,
+        suspected_after_attempts=draw(st.integers(1, 2)),
+        held_back_for=draw(soon),
+        escalate_within=draw(soon),
+        unconfirmed_after=draw(soon),
+        fresh_for=timedelta(days=2),
+        fresh_for_critical=timedelta(days=2),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Make a live case of any policy: some tiers open, their pages in any state; mostly one that may still go on."""
+    policy = draw(st.one_of(policies(), lively_policies(), lively_policies()))
+    severity = draw(st.just(Severity.CRITICAL) | severities)
+    tier = min(draw(st.sampled_from((1, 1, 1, 2, 2, 3, 0))), len(policy.tiers) - draw(st.integers(0, 9).map(bool)))
+    ahead = {channel for each in policy.tiers[tier:] for channel in each.channels}
+    addresses = frozenset(draw(st.sets(st.sampled_from(CHANNELS))) | (ahead if draw(st.integers(0, 3)) else set()))
     rows = [
         draw(pages(channel, number, policy, severity))
         for number, opened in enumerate(policy.tiers[:tier], start=1)
         for channel in opened.channels
-        if channel in addresses and draw(st.integers(0, 9))
+        if draw(st.integers(0, 3))
     ]
     facts = escalation(
         policy=policy,
@@ -265,10 +287,23 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def brinks(draw: st.DrawFn) -> Case:
+    """Make a case in which only failures, suspicions and their age decide whether the next tier opens."""
+    policy = draw(lively_policies())
+    first = Tier(name="first", channels=draw(channel_sets))
+    then = Tier(name="then", channels=("voice",), rules=(Failed(at_least=draw(st.integers(1, 2))),))
+    policy = replace(policy, tiers=(first, then))
+    severity = draw(st.sampled_from((Severity.CRITICAL, Severity.ERROR)))
+    rows = tuple(draw(pages(channel, 1, policy, severity)) for channel in first.channels)
+    facts = escalation(policy=policy, severity=severity, tier=1)
+    return Case(escalation=facts, incident=incident(), notifications=rows, addresses=frozenset(CHANNELS))
+
+
+@st.composite
 def moments(draw: st.DrawFn, case: Case) -> datetime:
     """Make an instant at which to decide: often the very edge of one of the policy's or the rows' times."""
     policy = case.escalation.policy
-    edges = [NOW + policy.fresh_for, NOW + policy.fresh_for_critical]
+    edges = [NOW + policy.freshness(case.escalation.severity)]
     edges += [NOW + rule.after for tier in policy.tiers for rule in tier.rules if isinstance(rule, Unacknowledged)]
     for row in case.notifications:
         edges += [row.ended_at + policy.escalate_within] if row.ended_at else []

@@ -59,6 +59,8 @@ def _build(point: EntryPoint, settings: Settings) -> Channel:
 class _Missing(Channel):
     """Stands for a channel that could not be loaded: it takes every address, and has nobody to carry anything."""
 
+    name = "not loaded"
+
     @classmethod
     def from_settings(cls, settings: Settings) -> "_Missing":
         del settings

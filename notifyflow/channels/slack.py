@@ -33,12 +33,12 @@ class Slack(Provider):
     name = "slack"
     is_bound_to_address = True
 
-    def __init__(self, settings: Settings, templates: Templates, guard: Guard) -> None:
-        """Take the token and the templates."""
+    def __init__(self, settings: Settings, templates: Templates, guard: Guard, token: str | None) -> None:
+        """Take the templates, what judges the webhooks' URLs, and the bot's token, where there is a bot."""
         self._templates = templates
         self._webhooks = Http(settings, guard=guard)
         self._api = Http(settings)
-        self._token = settings.slack_bot_token.get_secret_value() if settings.slack_bot_token else None
+        self._token = token
         self._base_url = settings.slack_base_url.rstrip("/") + "/"
         self._lock = threading.Lock()
         self._bot: Any = None
@@ -68,7 +68,7 @@ class Slack(Provider):
 
     def _post_as_bot(self, letter: Letter, message: Mapping[str, Any]) -> Accepted:
         if self._token is None:
-            raise RefusedUsError("there is no bot token any more", code="no_token")
+            raise RefusedUsError("there is no bot that could post there (any more)", code="no_token")
         metadata = {"event_type": "notifyflow", "event_payload": {"attempt": letter.attempt_id}}
         answer = self._connected(self._token).chat_postMessage(channel=letter.address, metadata=metadata, **message)
         return Accepted(provider_ref=f"{answer.get('channel', '')}:{answer.get('ts', '')}")
@@ -137,9 +137,10 @@ class SlackChannel(Channel):
         """Build it: a webhook needs no settings, a bot its token."""
         templates = Templates(settings.templates)
         self._guard = Guard(hosts=_HOSTS, trusted_endpoints=settings.trusted_endpoints)
-        self._has_bot = settings.slack_bot_token is not None
         faults = endpoint_faults("SLACK_BASE_URL", settings.slack_base_url, settings.trusted_endpoints)
-        super().__init__((Slack(settings, templates, self._guard),), (*faults, *templates.faults("slack")))
+        token = settings.slack_bot_token.get_secret_value() if settings.slack_bot_token and not faults else None
+        self._has_bot = token is not None
+        super().__init__((Slack(settings, templates, self._guard, token),), (*faults, *templates.faults("slack")))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "SlackChannel":
@@ -151,7 +152,9 @@ class SlackChannel(Channel):
         address = address.strip()
         if _ID.fullmatch(address):
             if not self._has_bot:
-                raise ValueError("is the id of a channel or person, and no bot token is set (NOTIFYFLOW_SLACK_BOT_TOKEN)")
+                raise ValueError(
+                    "is the id of a channel or person, and no bot token is set or usable (NOTIFYFLOW_SLACK_BOT_TOKEN)"
+                )
             return address
         self._guard.check(address)
         return address

@@ -17,7 +17,7 @@ from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
 # Retry a callback up to five times, whatever went wrong; the default is once, and on connection failures only (Twilio docs,
-# "Webhooks (HTTP callbacks): Connection Overrides"). The fragment is no part of the request, nor of what is signed.
+# "Webhooks (HTTP callbacks): Connection Overrides"). The fragment is no part of the request.
 _INSIST = "#rc=5&rp=all"
 
 
@@ -80,7 +80,9 @@ class TwilioProvider(Provider):
         signature = callback.headers.get("x-twilio-signature", "")
         url = self._public_url + callback.path
         for token in self._settings.twilio_auth_token:
-            if RequestValidator(token.get_secret_value()).validate(url, form, signature):
+            validator = RequestValidator(token.get_secret_value())
+            # "the full URL" is what is signed; whether that is with our fragment, Twilio's pages do not say
+            if validator.validate(url, form, signature) or validator.validate(url + _INSIST, form, signature):
                 return form
         raise RejectedCallback(self.name, "its signature was not made with a token of ours")
 

@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from notifyflow.core.model import EscalationState
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import NotifyflowError
 
+if TYPE_CHECKING:
+    from notifyflow.app import NotifyFlow
+
 app = typer.Typer(
     help="Durable incident notification: every recipient is told, or operations knows why not.",
     no_args_is_help=True,
@@ -21,6 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_UNSETTLED = (
+    "Not settled yet. What is queued is kept, and goes on whenever something delivers: `notifyflow up`, or the next send."
+)
+
 serve.register(app)
 housekeeping.register(app)
 upkeep.register(app)
@@ -72,15 +79,7 @@ def send(
     with NotifyFlow.from_env() as flow:
         notified = flow.notify(incident, people, policy=policy, strict=strict)
         screen.show_faults(notified.faults, style="yellow")
-        status = None
-        if wait or flow.is_embedded:
-            console = screen.err if as_json else screen.out
-            status = watch(
-                console,
-                lambda: look(flow, incident.key),
-                lambda step_s: flow.wait(incident.key, timeout_s=step_s),
-                timeout_s=timeout_s,
-            )
+        status = _watch(flow, incident.key, timeout_s, as_json) if wait or flow.is_embedded else None
     if as_json:
         screen.print_json(documents.notified(notified) | ({} if status is None else {"status": documents.status(status)}))
     elif status is None:
@@ -91,9 +90,29 @@ def send(
         raise typer.Exit(Exit.UNTOLD)
 
 
+def _watch(flow: "NotifyFlow", key: str, timeout_s: float | None, as_json: bool) -> IncidentStatus:
+    """Show an incident until it is settled; standard output stays free for JSON."""
+    console = screen.err if as_json else screen.out
+    try:
+        status = watch(console, lambda: look(flow, key), lambda step_s: flow.wait(key, timeout_s=step_s), timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        screen.err.print(_UNSETTLED)
+        raise
+    if not status.is_settled:
+        screen.err.print(_UNSETTLED)
+    return status
+
+
 def _is_told(status: IncidentStatus) -> bool:
     told = (EscalationState.REACHED, EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
     return all(each.facts.state in told for each in status.escalations if each.facts.is_current)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return "somebody"
 
 
 @app.command()
@@ -115,7 +134,7 @@ def ack(key: Key, by: By = None, as_json: AsJson = False) -> None:
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        flow.acknowledge(key, by=by or getpass.getuser(), via="cli")
+        flow.acknowledge(key, by=by or _login(), via="cli")
     status(key, as_json=as_json)
 
 
@@ -125,5 +144,5 @@ def resolve(key: Key, by: By = None, as_json: AsJson = False) -> None:
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        flow.resolve(key, by=by or getpass.getuser(), via="cli")
+        flow.resolve(key, by=by or _login(), via="cli")
     status(key, as_json=as_json)

@@ -89,10 +89,10 @@ def _recipient(escalation: EscalationStatus) -> RenderableType:
     if facts.reason:
         said.append(plain(facts.reason))
     head = Text.assemble("\n", (f"{mark} ", style), (plain(escalation.contact.name), "bold"), "  ", (" · ".join(said), style))
-    return Group(head, _lines(escalation.notifications))
+    return Group(head, _lines(escalation.notifications, is_reached=facts.state is EscalationState.REACHED))
 
 
-def _lines(notifications: Iterable[NotificationFacts]) -> Table:
+def _lines(notifications: Iterable[NotificationFacts], *, is_reached: bool) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(width=2)
     for width in (12, 11, 8):
@@ -101,13 +101,18 @@ def _lines(notifications: Iterable[NotificationFacts]) -> Table:
     for each in notifications:
         mark, style = _NOTIFICATION[each.state]
         channel = each.channel if each.kind is Kind.PAGE else f"{each.channel} (news)"
-        said = Text(explain(each), style="dim")
+        said = Text(explain(each, is_reached=is_reached), style="dim")
         table.add_row("", channel, Text(f"{mark} {each.state}", style=style), _last_moment(each), said)
     return table
 
 
-def explain(notification: NotificationFacts) -> str:
-    """Say in few words how a notification came to stand where it stands."""
+def explain(notification: NotificationFacts, *, is_reached: bool = False) -> str:
+    """Say in few words how a notification came to stand where it stands.
+
+    Args:
+        notification: With its attempts.
+        is_reached: Whether its escalation is REACHED, and so waits for no receipt any more.
+    """
     counted = [each for each in notification.attempts if each.state is not AttemptState.NOT_SENT]
     if not counted:
         return plain(notification.reason)
@@ -117,19 +122,21 @@ def explain(notification: NotificationFacts) -> str:
         said.append(f"attempt {len(counted)} of {notification.max_attempts}")
     if len(counted) > 1 and counted[-2].word is Word.IN_DOUBT:
         said.append("sent again after a doubt")
-    said.append(_word(last))
+    said.append(_word(last, is_reached=is_reached))
     if notification.state is NotificationState.QUEUED and notification.due_at is not None:
         said.append(f"again at {clock_time(notification.due_at)}")
     return ", ".join(plain(each) for each in said if each)
 
 
-def _word(attempt: AttemptFacts) -> str:
+def _word(attempt: AttemptFacts, *, is_reached: bool) -> str:
     because = f"{attempt.reason} ({attempt.code})" if attempt.reason and attempt.code else attempt.reason or attempt.code
     match attempt.word:
         case None:
             return "under way"
         case Word.ACCEPTED:
-            return "accepted" if attempt.receipt_due_at is None else "accepted, receipt awaited"
+            if attempt.receipt_due_at is None:
+                return "accepted"
+            return "accepted, unconfirmed" if is_reached else "accepted, receipt awaited"
         case Word.DELIVERED:
             return f"confirmed by {attempt.evidence}" if attempt.evidence else "confirmed"
         case Word.IN_DOUBT:

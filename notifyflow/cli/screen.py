@@ -26,7 +26,7 @@ def show_error(error: NotifyflowError) -> None:
         show_faults(error.faults, style="red")
         return
     for line in str(error).splitlines():
-        err.print(Text.assemble(("✘ ", "bold red"), plain(line)))
+        err.print(Text.assemble(("✘ ", "bold red"), plain(line)), soft_wrap=True)
 
 
 def show_faults(faults: Iterable[Fault], *, style: str) -> None:

@@ -10,7 +10,7 @@ import structlog
 from notifyflow.core.limits import Carrier
 from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
-from notifyflow.errors import BrokerUnavailable, StorageUnavailable
+from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.pipeline.ports import Consequences, Transactions
 from notifyflow.storage.ledger import Due
 
@@ -79,7 +79,7 @@ class Reporter:
 
     def _unring(self, unrung: tuple[Due, ...]) -> None:
         """Take the marks back; where even that fails, the sweeper rings again after its usual wait."""
-        with suppress(StorageUnavailable):
+        with suppress(StorageError):
             self._transactions.run(lambda ledger: ledger.unring([each.notification_id for each in unrung]))
 
 

@@ -2,7 +2,7 @@
 
 Every function takes a ``Tools`` (``ports``) first, runs one transaction, and returns values: nothing here calls a provider,
 rings a bell or writes a log line. What a transaction led to comes back as ``Consequences``: its caller rings for ``due`` (the
-rows are marked as rung already), and logs each of ``failed`` at WARNING and each of ``critical`` at ERROR.
+rows are marked as rung already), logs each of ``failed`` at WARNING, and each of ``critical`` and ``broken`` at ERROR.
 
 ``notify.notify(tools, incident, recipients, *, policy, strict=False)``
     → ``Accepted(notified, consequences)``; raises InvalidIncident.
@@ -21,9 +21,9 @@ rows are marked as rung already), and logs each of ``failed`` at WARNING and eac
     → ``Consequences``; raises NotFound, RecipientNotFound, IncidentResolved.
 ``tell.tell(tools, reason, provider)``
     → ``Consequences``; what else operations should know, counted once a day per reason and provider.
-``sweep.sweep(tools, *, limit=200)``
-    → ``Consequences``; a row of transactions: takes expired leases back, looks at escalations, starts rounds, and marks as rung
-    what is due and unrung (it stands in ``due``).
+``sweep.sweep(tools, *, limit=200, ring_again_after=30 s)``
+    → ``Consequences``; a row of transactions: marks as rung what is due and unrung (it stands in ``due``), takes expired leases
+    back, looks at escalations, starts rounds. What it stumbles over stands in ``broken``, and keeps nothing else waiting.
 ``sweep.next_wake_at(tools)``
     → when the next sweep will have something to do; None when nothing waits for time.
 """

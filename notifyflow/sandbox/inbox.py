@@ -56,7 +56,7 @@ class Card:
     def text(self) -> str:
         """Everything it says, line by line."""
         lines = (" ".join(filter(None, (piece.title, piece.text, piece.url))) for piece in self.pieces)
-        return "\n".join((self.summary, *lines))
+        return "\n".join(filter(None, (self.summary, *lines)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ All servers run on one event loop in one thread of their own. Each provider has 
 """
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -57,38 +58,63 @@ def _http(handler: Handler) -> Callable[[], asyncio.BaseProtocol]:
 
 
 class _Door:
-    """One port, which can be shut and opened again."""
+    """One port, which can be shut and opened again.
+
+    It accepts connections itself: asyncio's server forgets one that comes in while it is closed, and leaves its client hanging.
+    """
 
     def __init__(self, host: str, port: int, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
         self._host = host
         self.port = port
         self._protocol = protocol
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._arriving: set[asyncio.Task[object]] = set()
 
-    async def set_open(self, *, is_open: bool) -> None:
-        """Listen, at the same port as ever, or refuse connections."""
-        if is_open and self._server is None:
-            self._server = await asyncio.get_running_loop().create_server(self._protocol, self._host, self.port, backlog=256)
-            self.port = self._server.sockets[0].getsockname()[1]
-        elif not is_open and self._server is not None:
-            self._server.close()
-            self._server = None
+    def open(self) -> None:
+        """Listen, at the same port as ever."""
+        if self._listener is None:
+            self._listener = socket.create_server((self._host, self.port), backlog=256)
+            self._listener.setblocking(False)
+            self.port = self._listener.getsockname()[1]
+            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+
+    def shut(self) -> None:
+        """Refuse connections."""
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return  # whoever it was has left again
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        task: asyncio.Task[object] = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
 
 class _Running:
     """The thread with the event loop, from its first moment to its last."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name="notifyflow-sandbox", daemon=True)
         self._thread.start()
 
-    def call(self, work: Coroutine[None, None, None]) -> None:
+    def call(self, work: Callable[[], None]) -> None:
         """Have something done on the loop, and wait until it is."""
-        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+        async def do() -> None:
+            work()
+
+        asyncio.run_coroutine_threadsafe(do(), self._loop).result()
 
     def end(self) -> None:
-        """Stop the loop and join its thread."""
+        """Stop the loop, which cancels what is left on it, and join its thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -144,7 +170,6 @@ class Sandbox:
         protocols |= {"page": _http(self._show), "smtp": mail_server.protocol}
         self._doors = {name: _Door(host, port and port + number, protocols[name]) for number, name in enumerate(_DOORS)}
         self._running: _Running | None = None
-        self._moving = asyncio.Lock()
         self._following: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
@@ -161,10 +186,9 @@ class Sandbox:
             OSError: When a port cannot be had.
         """
         if self._running is None:
-            self._moving = asyncio.Lock()
             self._running = _Running()
             try:
-                self._running.call(self._settle_doors())
+                self._running.call(self._settle_doors)
             except OSError:
                 self.stop()
                 raise
@@ -172,7 +196,7 @@ class Sandbox:
     def stop(self) -> None:
         """Shut all doors, drop what is connected, and end what was still to be called back; the inbox stays."""
         if self._running is not None:
-            self._running.call(self._shut_doors())
+            self._running.call(self._shut_doors)
             self._running.end()
             self._running = None
 
@@ -184,7 +208,7 @@ class Sandbox:
         """
         self._playbook.take(text)
         if self._running is not None:
-            self._running.call(self._settle_doors())
+            self._running.call(self._settle_doors)
 
     @property
     def url(self) -> str:
@@ -238,19 +262,21 @@ class Sandbox:
 
     def _play(self, channel: str, to: str) -> Reaction:
         reaction = self._playbook.play(channel, to)
-        self._spawn(self._settle_doors())
+        self._settle_doors()
         return reaction
 
-    async def _settle_doors(self) -> None:
-        """Shut the doors of the channels that refuse connections, and open the others; only one task at a time may do so."""
-        async with self._moving:
-            shut = {door for channel in self._playbook.refusing() for door in self._doors_of(channel)}
-            for name, door in self._doors.items():
-                await door.set_open(is_open=name not in shut)
+    def _settle_doors(self) -> None:
+        """Shut the doors of the channels that refuse connections, and open the others."""
+        shut = {door for channel in self._playbook.refusing() for door in self._doors_of(channel)}
+        for name, door in self._doors.items():
+            if name in shut:
+                door.shut()
+            else:
+                door.open()
 
-    async def _shut_doors(self) -> None:
+    def _shut_doors(self) -> None:
         for door in self._doors.values():
-            await door.set_open(is_open=False)
+            door.shut()
 
     def _doors_of(self, channel: str) -> tuple[str, ...]:
         return _DOORS_OF.get(channel, ("smtp" if self._mail_over == "smtp" else "aws",))

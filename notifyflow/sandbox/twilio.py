@@ -106,7 +106,7 @@ class TwilioDesk(Desk):
         return _no(status, code, "Refused by the script.", **retry_header(reaction))
 
     def _describe(self, message: Message) -> dict[str, object]:
-        resource = {
+        resource: dict[str, object] = {
             "sid": message.reference,
             "account_sid": self._account,
             "api_version": _VERSION,
@@ -119,7 +119,7 @@ class TwilioDesk(Desk):
         }
         if isinstance(message.content, Text):
             resource |= {"body": message.content.text, "num_segments": "1", "error_code": None, "error_message": None}
-        return {**resource}
+        return resource
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
         """Carry a message to its end, calling back at each status."""

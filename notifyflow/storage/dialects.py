@@ -165,14 +165,8 @@ class Postgres(Dialect):
     types: Mapping[str, str] = {"instant": "TIMESTAMPTZ", "serial": "BIGINT GENERATED ALWAYS AS IDENTITY"}
 
     _COLLISIONS = frozenset({"40001", "40P01", "55P03", "23505"})  # serialization, deadlock, lock timeout, unique
-    _AWAY = (
-        "08",
-        "25006",
-        "25P03",
-        "53",
-        "57",
-        "58",
-    )  # connection, read-only, idle too long, resources, shutdown or time-out, system
+    # connection, read-only, idle too long, resources, shutdown or time-out, system
+    _AWAY = ("08", "25006", "25P03", "53", "57", "58")
     _SCHEMA_LOCK = 0x6E6F7469  # "noti"
 
     def __init__(self, url: str) -> None:

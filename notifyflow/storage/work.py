@@ -43,6 +43,8 @@ _urgency = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))
 IS_URGENT = _urgency == SQL("0")
 IS_CALM = _urgency == SQL("1")
 _IS_HELD = NotificationRow.held_by.is_null(is_null=False)
+_STALE_AFTER = timedelta(minutes=5)
+"""What was due so long ago was held up by ourselves: what can still be in time goes first, and then the newest."""
 
 
 class Work(Moves):
@@ -58,17 +60,27 @@ class Work(Moves):
             limit: How many at most.
 
         Returns:
-            CRITICAL first, then those that were held back, those asked for, and the others, each by ``due_at``, then age; with
-            their attempts.
+            CRITICAL first, then those that were held back, those asked for, and the others, each by ``due_at``, then age. What
+            was due minutes ago comes after all that is as urgent, the newest first. With their attempts.
         """
-        is_due = QUEUED & (NotificationRow.channel == channel) & (NotificationRow.due_at <= now)
+        is_fresh = (NotificationRow.due_at > now - _STALE_AFTER) & (NotificationRow.due_at <= now)
+        is_stale = NotificationRow.due_at <= now - _STALE_AFTER
+        oldest = (NotificationRow.due_at, NotificationRow.id)
+        newest = (NotificationRow.due_at.desc(), NotificationRow.id.desc())
+        wishes = (
+            (IS_URGENT & is_fresh, oldest),
+            (IS_URGENT & is_stale, newest),
+            (IS_CALM & is_fresh & _IS_HELD, oldest),
+            (IS_CALM & is_fresh & NotificationRow.id.in_(ids), oldest),
+            (IS_CALM & is_fresh, oldest),
+            (IS_CALM & is_stale, newest),
+        )
         rows: list[dict[str, Any]] = []
-        for wish in (IS_URGENT, IS_CALM & _IS_HELD, IS_CALM & NotificationRow.id.in_(ids), IS_CALM):
+        for wish, order in wishes:
             if len(rows) < limit:
                 is_new = NotificationRow.id.not_in([row["id"] for row in rows])
-                query = select(NotificationFacts, is_due, wish, is_new).order_by(NotificationRow.due_at, NotificationRow.id)
-                query = query.limit(limit - len(rows))
-                rows += self._rows(self._locked(query, skips_locked=True))
+                query = select(NotificationFacts, QUEUED, NotificationRow.channel == channel, wish, is_new).order_by(*order)
+                rows += self._rows(self._locked(query.limit(limit - len(rows)), skips_locked=True))
         return self._with_attempts(rows)
 
     def ring_due(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
@@ -80,11 +92,14 @@ class Work(Moves):
             limit: How many at most.
 
         Returns:
-            CRITICAL first.
+            CRITICAL first, and among those that are as urgent, what was due minutes ago last.
         """
-        never = QUEUED & NotificationRow.rung_at.is_null() & (NotificationRow.due_at <= now)
+        never = QUEUED & NotificationRow.rung_at.is_null()
+        fresh = never & (NotificationRow.due_at > now - _STALE_AFTER) & (NotificationRow.due_at <= now)
+        stale = never & (NotificationRow.due_at <= now - _STALE_AFTER)
         again = QUEUED & NotificationRow.rung_at.is_null(is_null=False) & (NotificationRow.rung_at <= now - again_after)
-        found = self._to_ring(never, NotificationRow.due_at, limit) + self._to_ring(again, NotificationRow.rung_at, limit)
+        kinds = ((fresh, NotificationRow.due_at), (again, NotificationRow.rung_at), (stale, NotificationRow.due_at))
+        found = [due for is_wanted, order in kinds for due in self._to_ring(is_wanted, order, limit)]
         rung = sorted(found, key=lambda due: due.severity is not Severity.CRITICAL)[:limit]
         if rung:
             self._mark_rung([due.notification_id for due in rung], now)

@@ -63,7 +63,7 @@ class Edge:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
-        except Exception as error:  # noqa: BLE001 - the edge of HTTP
+        except Exception as error:
             # Its text may hold what is personal: the type, and where it was raised, are enough to find it.
             frame = traceback.extract_tb(error.__traceback__)[-1]
             _log.error("web.request_failed", error=type(error).__name__, place=f"{frame.filename}:{frame.lineno}")

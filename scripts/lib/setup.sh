@@ -3,7 +3,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
-venv="${NOTIFYFLOW_VENV:-$root/.venv}"
+venv="${VENV:-$root/.venv}"
 
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 2; }
@@ -11,7 +11,7 @@ die() { printf '%s\n' "$*" >&2; exit 2; }
 # find_python: the first interpreter that notifyflow supports
 find_python() {
   local candidate
-  for candidate in ${PYTHON:-} python3.13 python3.12 python3.11 python3; do
+  for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
     if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
       echo "$candidate"
       return

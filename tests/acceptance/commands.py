@@ -54,8 +54,8 @@ class CommandLine:
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     @contextmanager
-    def running(self, *arguments: str, until: str, **variables: str) -> Iterator[list[str]]:
-        """Run a command that stays; wait until it says something, and end it with SIGINT, upon which it has to end with 0."""
+    def running(self, *arguments: str, until: str, code: int = 0, **variables: str) -> Iterator[list[str]]:
+        """Run a command that stays; wait until it says something, and end it with SIGINT: it has to end with `code`."""
         process = subprocess.Popen(
             [PROGRAM, *arguments], cwd=self.folder, env=self._environment(variables), stdout=subprocess.PIPE, text=True
         )
@@ -71,7 +71,7 @@ class CommandLine:
                     raise AssertionError(f"it ended with {process.wait()} and said {said}")
                 yield said
                 process.send_signal(signal.SIGINT)
-                assert process.wait(30) == 0
+                assert process.wait(30) == code
             finally:
                 process.kill()
 
@@ -82,5 +82,5 @@ class CommandLine:
         return name
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START", "COVERAGE_FILE") if name in os.environ}
+        kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE_")}
         return {**kept, "HOME": str(self.folder), "COLUMNS": "160", **self.variables, **variables}

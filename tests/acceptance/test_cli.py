@@ -180,6 +180,23 @@ def test_whom_nothing_reaches_ends_with_1(sandboxed: CommandLine, sandbox: Sandb
     assert "example.com" not in sent.err
 
 
+def test_what_is_not_settled_in_time_is_kept_and_said(sandboxed: CommandLine, sandbox: Sandbox):
+    sandbox.script("email: 451 once, then ok")
+    slow = sandboxed.write("incident.json", INCIDENT | {"severity": "WARNING"})
+    sent = sandboxed.run("send", slow, "--timeout", "0.5", NOTIFYFLOW_DRAIN_S="0")
+    assert sent.code == 1, sent
+    assert "Not settled yet." in sent.err
+    assert incidents_in(sandboxed.folder) == 1
+
+
+def test_an_interruption_keeps_what_was_accepted(sandboxed: CommandLine, sandbox: Sandbox):
+    sandbox.script("email: 451")
+    slow = sandboxed.write("incident.json", INCIDENT | {"severity": "WARNING"})
+    with sandboxed.running("send", slow, until="refused → QUEUED", code=130, NOTIFYFLOW_DRAIN_S="0"):
+        pass
+    assert "QUEUED" in sandboxed.run("status", "db-1").out
+
+
 @pytest.mark.parametrize("command", ["up", "web"])
 def test_a_server_lives_until_it_is_interrupted(line: CommandLine, command: str):
     with line.running(command, "--port", "0", until="Listening on") as said:
@@ -278,6 +295,20 @@ def test_what_is_young_is_not_pruned(line: CommandLine, span: str, said: str):
 
 def test_a_check_of_a_database_that_is_away_ends_with_3(line: CommandLine):
     assert line.run("check", NOTIFYFLOW_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none").code == 3
+
+
+def test_a_database_that_this_code_is_too_old_for_is_refused_and_not_touched(line: CommandLine):
+    assert line.run("db", "upgrade").code == 0
+    database = sqlite3.connect(line.folder / "notifyflow.db")
+    with database:
+        database.execute("UPDATE notifyflow_schema SET version = 999, oldest = 999")
+    database.close()
+    for command in (("db", "upgrade"), ("send", line.write("incident.json", INCIDENT))):
+        ended = line.run(*command)
+        assert ended.code == 3, ended
+        assert "999" in ended.err
+        assert "Traceback" not in ended.err
+    assert incidents_in(line.folder) == 0
 
 
 def test_what_is_wrong_but_stops_nothing_is_a_warning(sandboxed: CommandLine):

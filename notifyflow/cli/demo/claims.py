@@ -33,7 +33,7 @@ class Witness:
 
     def escalation(self, who: str) -> EscalationStatus:
         """Find what became of one recipient."""
-        return next(each for each in self.status.escalations if each.facts.recipient_id == who)
+        return {each.facts.recipient_id: each for each in self.status.escalations}[who]
 
     def pages(self, who: str) -> dict[str, NotificationFacts]:
         """Find one recipient's pages by channel."""
@@ -189,7 +189,10 @@ SCENES = (
         "is reached at once, on every primary channel.",
         "",
         (
-            Claim("mail, Slack and Teams took the page", lambda w: set(w.states("ada").values()) == {S.SENT}),
+            Claim(
+                "mail, Slack and Teams took the page",
+                lambda w: w.states("ada") == dict.fromkeys(("email", "slack", "teams"), S.SENT),
+            ),
             Claim("each at its first attempt, and it arrived once", lambda w: _arrived_once(w, "ada", "email", "slack", "teams")),
             Claim("nobody texted or rang her", lambda w: not w.messages("ada", "sms") and not w.messages("ada", "voice")),
             Claim("her mail said later that Chloe took it", lambda w: _was_told_the_news(w, "ada", "email")),

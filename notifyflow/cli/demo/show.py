@@ -76,15 +76,16 @@ def _tell_scene(console: Console, scene: claims.Scene, witness: Witness) -> tupl
 
 def _check(console: Console, sentences: Iterable[Claim], witness: Witness) -> tuple[int, int]:
     """Check and tell some sentences; how many are true, and how many there are."""
-    verdicts = [(claim, _is_true(claim, witness)) for claim in sentences]
-    for claim, is_true in verdicts:
-        console.print(Text.assemble(("  ✔ ", "bold green") if is_true else ("  ✘ ", "bold red"), claim.sentence))
+    verdicts = [(claim.sentence, is_true(claim, witness)) for claim in sentences]
+    for sentence, verdict in verdicts:
+        console.print(Text.assemble(("  ✔ ", "bold green") if verdict else ("  ✘ ", "bold red"), sentence))
     console.print()
-    return sum(is_true for _, is_true in verdicts), len(verdicts)
+    return sum(verdict for _, verdict in verdicts), len(verdicts)
 
 
-def _is_true(claim: Claim, witness: Witness) -> bool:
+def is_true(claim: Claim, witness: Witness) -> bool:
+    """Check one sentence; what it speaks of may not even be there."""
     try:
         return claim.is_true(witness)
-    except (LookupError, ValueError):  # what the sentence speaks of is not even there
+    except (LookupError, ValueError):
         return False

@@ -41,6 +41,7 @@ def stage() -> Iterator[Stage]:
         variables = sandbox.settings() | {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{Path(folder) / 'demo.db'}",
             "NOTIFYFLOW_BROKER_URL": "memory://",
+            "NOTIFYFLOW_DRAIN_S": "2",
             "NOTIFYFLOW_PUBLIC_URL": serving.url_of(web),
             "NOTIFYFLOW_OPS_RECIPIENTS": '[{"id": "operations", "email": "operations@example.com"}]',
         }

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
-from notifyflow.channels.base import Accepted
+from notifyflow.channels.base import Accepted, Capabilities
 from notifyflow.channels.tables import Verdict
 from notifyflow.errors import (
     PermanentProviderError,
@@ -51,6 +53,32 @@ def test_an_acceptance_is_one_request_and_keeps_the_providers_id(bench: Bench, s
     accepted = send(bench, server)
     assert len(server.heard) == 1
     assert accepted.provider_ref in ("m-1", "C0123456789:1.2", "")
+
+
+@every_provider
+def test_only_what_has_a_way_back_claims_receipts(bench: Bench, server: HttpServer) -> None:
+    with bench.provider(server) as (provider, _):
+        assert provider.capabilities == Capabilities()
+    with bench.provider(server, PUBLIC_URL="https://page.example.com") as (provider, _):
+        assert provider.capabilities.has_receipts is bench.name.startswith("twilio")
+        assert provider.capabilities.can_acknowledge is (bench.name == "twilio voice")
+
+
+def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -> None:
+    bench = next(bench for bench in BENCHES if bench.name == "sns")
+    server.answer(*bench.accepted)
+    with bench.provider(server) as (provider, letter):
+        provider.send(replace(letter, valid_for_s=600))
+    form = parse_qs(server.heard[0].body.decode())
+    names = [value[0] for name, value in form.items() if name.endswith("Name")]
+    assert names == ["AWS.SNS.MOBILE.GCM.TTL", "AWS.SNS.MOBILE.APNS.TTL", "AWS.SNS.MOBILE.APNS_SANDBOX.TTL"]
+    assert {value[0] for name, value in form.items() if name.endswith("StringValue")} == {"600"}
+
+
+def test_a_bot_whose_token_was_taken_away_is_a_fault_of_ours(server: HttpServer) -> None:
+    bench = next(bench for bench in BENCHES if bench.name == "slack webhook")
+    with bench.provider(server) as (provider, letter), pytest.raises(RefusedUsError):
+        provider.send(replace(letter, address="C0123456789"))
 
 
 @every_provider

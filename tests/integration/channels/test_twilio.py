@@ -161,6 +161,12 @@ def test_both_tokens_verify() -> None:
     assert heard(SmsChannel, callback).word is Word.ACCEPTED
 
 
+def test_a_signature_may_include_the_fragment_of_the_url_that_was_given() -> None:
+    plain = signed(SMS_PATH, MessageSid="SM1", MessageStatus="sent")
+    full = signed(f"{SMS_PATH}#rc=5&rp=all", MessageSid="SM1", MessageStatus="sent")
+    assert heard(SmsChannel, replace(plain, headers=full.headers)).word is Word.ACCEPTED
+
+
 GOOD = signed(SMS_PATH, MessageSid="SM1", MessageStatus="delivered")
 
 

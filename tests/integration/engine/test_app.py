@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import httpx
@@ -16,10 +17,12 @@ from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.app.sources import DatabaseClock, RandomIds
 from notifyflow.core.model import IncidentState
 from notifyflow.errors import InvalidSettings, StorageUnavailable
+from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 from tests.builders import HandClock
 from tests.integration.engine.scripted import ScriptedProvider, channels
 
+T = TypeVar("T")
 DEADLINE_S = 30
 KEY = "a secret of 16 or more"
 POLICY = """
@@ -115,6 +118,26 @@ def test_a_store_that_was_given_stays_open(store: Store) -> None:
     with NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider())) as flow:
         flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
     assert store.read(lambda reads: reads.status("db-1")) is not None
+
+
+class LostStore(Store):
+    """A database that goes away, as far as reading goes."""
+
+    is_lost = False
+
+    def read(self, query: Callable[[Reads], T]) -> T:
+        if self.is_lost:
+            raise StorageUnavailable(5)
+        return super().read(query)
+
+
+def test_leaving_does_not_wait_for_a_database_that_is_away(sqlite_url: str) -> None:
+    store = LostStore(sqlite_url)
+    with NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider())) as flow:
+        flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
+        store.is_lost = True
+    store.is_lost = False
+    store.close()
 
 
 class OtherStore(Store):

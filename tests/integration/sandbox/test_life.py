@@ -51,6 +51,34 @@ def test_starting_and_stopping_twice_is_once() -> None:
     sandbox.stop()
 
 
+def test_doors_open_and_shut_while_they_are_used() -> None:
+    with Sandbox() as sandbox:
+        url = sandbox.slack_url("ada")
+        is_over = threading.Event()
+        hanging: list[requests.Timeout] = []
+
+        def knock() -> None:
+            while not is_over.is_set():
+                try:
+                    requests.post(url, json={"text": "down"}, timeout=10)
+                except requests.Timeout as error:
+                    hanging.append(error)
+                except requests.ConnectionError:
+                    pass
+
+        knocking = [threading.Thread(target=knock) for _ in range(3)]
+        for thread in knocking:
+            thread.start()
+        for _ in range(40):
+            sandbox.script("slack: refuse")
+            sandbox.script("slack: ok")
+        is_over.set()
+        for thread in knocking:
+            thread.join()
+        assert not hanging
+        assert requests.post(url, json={"text": "down"}, timeout=10).ok
+
+
 def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_behind() -> None:
     before = set(threading.enumerate())
     with Sandbox() as sandbox:

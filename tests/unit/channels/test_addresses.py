@@ -66,6 +66,11 @@ def test_an_id_at_slack_needs_a_bot() -> None:
     assert check(SlackChannel, "U0123456789", BOT) == "U0123456789"
 
 
+def test_a_bot_whose_token_would_travel_in_the_clear_is_none() -> None:
+    with pytest.raises(ValueError, match="no bot token"):
+        check(SlackChannel, "U0123456789", {**BOT, "NOTIFYFLOW_SLACK_BASE_URL": "http://slack.example.com/"})
+
+
 @pytest.mark.parametrize(
     ("kind", "variables", "where"),
     [

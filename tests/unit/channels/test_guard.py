@@ -70,6 +70,10 @@ def test_urls_that_break_a_rule_are_refused_without_being_shown(url: str) -> Non
     assert not url or url not in str(caught.value)
 
 
+def test_a_port_that_is_none_is_trusted_by_nobody() -> None:
+    assert not GUARD.is_trusted("https://127.0.0.1:99999/")
+
+
 def test_a_base_url_is_https_unless_its_endpoint_is_trusted() -> None:
     assert not endpoint_faults("TWILIO_BASE_URL", "https://api.twilio.com", ())
     assert not endpoint_faults("TWILIO_BASE_URL", None, ())

@@ -101,3 +101,9 @@ def test_escape_sequences_reach_no_terminal():
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "[bold]x[/bold]" in text
+
+
+def test_a_receipt_that_is_waited_for_no_more_is_missing():
+    silent = replace(attempt(1, Word.ACCEPTED), receipt_due_at=AT)
+    assert explain(notification("sms", NotificationState.SENT, silent)).endswith("accepted, receipt awaited")
+    assert explain(notification("sms", NotificationState.SENT, silent), is_reached=True).endswith("accepted, unconfirmed")

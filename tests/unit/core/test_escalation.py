@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 import pytest
 
 from notifyflow.core import escalation as escalations
-from notifyflow.core import rules
 from notifyflow.core.escalation import AlertOperations, Case, Decided, OpenTier, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Ended, EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity, Word
@@ -325,9 +324,6 @@ def test_a_receipt_is_awaited_for_thirty_minutes() -> None:
     assert decide(of).after.look_at == NOW + minutes(5)
     waiting = decide(of, event="looked_at", now=NOW + minutes(5))
     assert (waiting.after.state, waiting.after.look_at) == (ACTIVE, NOW + minutes(30))
-    assert not rules.is_unconfirmed(of.pages[0], DEFAULT, NOW + minutes(29))
-    assert rules.is_unconfirmed(of.pages[0], DEFAULT, NOW + minutes(30))
-    assert not rules.is_unconfirmed(page("slack", SENT), DEFAULT, NOW + minutes(30))
     unconfirmed = decide(of, event="looked_at", now=NOW + minutes(30))
     assert (unconfirmed.after.state, unconfirmed.after.look_at) == (REACHED, None)
 

@@ -11,8 +11,8 @@ from notifyflow.core.escalation import Case, Decided, OpenTier
 from notifyflow.core.machines import ESCALATION
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from tests.facts import page
-from tests.reference import opens
-from tests.strategies import cases, moments
+from tests.reference import name, opens
+from tests.strategies import brinks, cases, moments
 
 CAUSES = st.sampled_from(["recorded", "received", "looked_at", "address_added", "rounds_over"])
 A_MOMENT = timedelta(microseconds=1)
@@ -37,9 +37,10 @@ def after(case: Case, decided: Decided, now: datetime) -> Case:
     return replace(case, escalation=facts, notifications=case.notifications + new)
 
 
+@settings(max_examples=300)
 @given(st.data(), CAUSES)
 def test_tiers_open_exactly_while_the_reference_says_so(data: st.DataObject, cause: escalations.Cause) -> None:
-    case = data.draw(cases())
+    case = data.draw(brinks() | cases())
     now = data.draw(moments(case))
     decided = escalations.decide(case, event=cause, now=now)
     expected = 0
@@ -67,6 +68,7 @@ def test_a_decision_is_sound(data: st.DataObject, cause: escalations.Cause) -> N
     now = data.draw(moments(case))
     decided = escalations.decide(case, event=cause, now=now)
     assert_steps_replay(case, decided)
+    assert decided.after.state == name(after(case, decided, now), now)
     assert_active_only_while_something_is_to_come(case, decided)
     assert_critical_failures_are_marked(case, decided, cause)
     again = escalations.decide(after(case, decided, now), event=cause, now=now)

@@ -1,0 +1,49 @@
+"""The sweeper's loop: it sweeps when something is due, and nothing but stop ends it."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from notifyflow.engine.sweeper import Sweeper
+from notifyflow.errors import StorageUnavailable
+from tests.builders import HandClock
+
+DEADLINE_S = 30
+CLOCK = HandClock()
+
+
+def sweep_times(times: int, next_wake_at: Callable[[], datetime | None], step: Callable[[], None] = lambda: None) -> list[str]:
+    """Let a sweeper sweep some times, and tell what it logged."""
+    left = threading.Semaphore(0)
+
+    def sweep() -> None:
+        left.release()
+        step()
+
+    sweeper = Sweeper(CLOCK, sweep, next_wake_at)
+    with capture_logs() as lines:
+        sweeper.start()
+        for _ in range(times):
+            assert left.acquire(timeout=DEADLINE_S)
+        sweeper.stop()
+    return [line["event"] for line in lines]
+
+
+@pytest.mark.parametrize("after_s", [None, -5.0, 0.0, 0.2, 3600.0])
+def test_it_sweeps_again_and_again(after_s: float | None) -> None:
+    wake_at = None if after_s is None else CLOCK.now() + timedelta(seconds=after_s)
+    assert sweep_times(2, lambda: wake_at) == []
+
+
+def test_a_database_that_is_away_and_a_bug_do_not_end_it() -> None:
+    troubles: list[Exception] = [StorageUnavailable(5), ZeroDivisionError("about ada@example.com")]
+
+    def step() -> None:
+        if troubles:
+            raise troubles.pop(0)
+
+    events = sweep_times(3, lambda: None, step)
+    assert events == ["engine.storage_unavailable", "engine.sweep_broke"]
