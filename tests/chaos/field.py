@@ -21,7 +21,12 @@ from tests import invariants
 ROOT = Path(__file__).parents[2]
 DRAMATIQ = Path(sys.executable).with_name("dramatiq")
 DEADLINE_S = 120
-QUICK = {"NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.5", "NOTIFYFLOW_READ_TIMEOUT_S": "1", "NOTIFYFLOW_LEASE_S": "3"}
+QUICK = {
+    "NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.5",
+    "NOTIFYFLOW_READ_TIMEOUT_S": "1",
+    "NOTIFYFLOW_LEASE_S": "3",
+    "NOTIFYFLOW_PROVIDER_LIMITS": "smtp=1000000,slack=1000000",
+}
 STUBBORN = Policy(
     name="stubborn",
     tiers=(Tier(name="primary", channels=("email", "slack")),),
