@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from notifyflow.core import escalation as escalations
+from notifyflow.core import rules
 from notifyflow.core.escalation import AlertOperations, Case, Decided, OpenTier, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Ended, EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity, Word
