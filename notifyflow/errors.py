@@ -56,6 +56,10 @@ class InvalidIncident(InvalidInput):
     """Raised when an incident, its recipients or an incident file cannot be accepted."""
 
 
+class InvalidAge(InvalidInput):
+    """Raised when what is to be pruned is too young to be, or its age cannot be read."""
+
+
 class InvalidPolicy(InvalidInput):
     """Raised when a policy contradicts itself or uses words that policies do not have."""
 
@@ -66,6 +70,10 @@ class InvalidDirectory(InvalidInput):
 
 class InvalidSettings(InvalidInput):
     """Raised when the settings do not allow a start."""
+
+
+class InvalidPause(InvalidInput):
+    """Raised when nothing that there is would be paused, for no time or too long, or by nobody."""
 
 
 class InvalidTemplate(InvalidInput):
@@ -227,7 +235,10 @@ class ProviderError(NotifyflowError):
     Attributes:
         code: The provider's own code or HTTP status, as text; empty where it gave none.
         reason: What it means, from our table; holds nothing personal.
+        is_ill: Whether it tells that the provider itself is ill, whatever becomes of the message.
     """
+
+    is_ill = False
 
     def __init__(self, reason: str, *, code: str = "") -> None:
         super().__init__(f"{reason} ({code})" if code else reason)
@@ -240,11 +251,22 @@ class TemporaryProviderError(ProviderError):
 
     Attributes:
         retry_after_s: When it asks to be tried again, in seconds; None where it did not say.
+        is_throttled: Whether it says no because we ask too often.
     """
 
-    def __init__(self, reason: str, *, code: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: str = "",
+        retry_after_s: float | None = None,
+        is_ill: bool = False,
+        is_throttled: bool = False,
+    ) -> None:
         super().__init__(reason, code=code)
         self.retry_after_s = retry_after_s
+        self.is_ill = is_ill
+        self.is_throttled = is_throttled
 
 
 class PermanentProviderError(ProviderError):
@@ -252,11 +274,21 @@ class PermanentProviderError(ProviderError):
 
 
 class RefusedUsError(ProviderError):
-    """Raised when the provider refuses *us*: credentials, billing, an unknown sender."""
+    """Raised when the provider refuses *us*: credentials, billing, an unknown sender.
+
+    Attributes:
+        is_general: Whether it would refuse every message of ours; False where that may depend on the recipient.
+    """
+
+    def __init__(self, reason: str, *, code: str = "", is_general: bool = True) -> None:
+        super().__init__(reason, code=code)
+        self.is_general = is_general
 
 
 class UnknownOutcomeError(ProviderError):
     """Raised when nobody can say whether the provider accepted: the request left, no answer came back."""
+
+    is_ill = True
 
 
 class RejectedCallback(NotifyflowError):

@@ -90,12 +90,29 @@ def _be_endpoint(text: str) -> str:
     return text
 
 
+def _read_limits(value: object) -> object:
+    """Read ``twilio=100,smtp=300``, or a JSON object."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("{"):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            raise ValueError("begins like a JSON object and is none") from None
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(is_pair and number.strip().isdecimal() for _, is_pair, number in pairs):
+        raise ValueError("is not a list of PROVIDER=NUMBER")
+    return {name.strip(): int(number) for name, _, number in pairs}
+
+
 WebUrl = Annotated[str, _be_url("http", "https")]
 File = Annotated[Path, AfterValidator(_be_file)]
 Folder = Annotated[Path, AfterValidator(_be_folder)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 Keys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_be_long)], ...], BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Limits = Annotated[Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]], BeforeValidator(_read_limits)]
 Endpoints = Annotated[tuple[Annotated[str, AfterValidator(_be_endpoint)], ...], BeforeValidator(_split)]
 
 
@@ -111,8 +128,9 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, _be_url("sqlite", "postgresql")] = Field(
         default=SecretStr("sqlite:///notifyflow.db"), description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
     )
-    broker_url: Annotated[SecretStr, _be_url("memory", "redis", "rediss")] = Field(
-        default=SecretStr("memory://"), description="memory:// (this process delivers), redis://HOST:PORT/NUMBER or rediss://…"
+    broker_url: Annotated[SecretStr, _be_url("memory", "redis", "rediss", "amqp", "amqps")] = Field(
+        default=SecretStr("memory://"),
+        description="memory:// (this process delivers), redis://HOST:PORT/NUMBER, amqp://USER:PASSWORD@HOST/VHOST, rediss:// or amqps://",
     )
     public_url: WebUrl | None = Field(default=None, description="the http(s) URL at which the world reaches the web service")
     secret_key: Keys = Field(
@@ -129,6 +147,10 @@ class Settings(BaseSettings):
     trusted_endpoints: Endpoints = Field(
         default=(), description="host:port of endpoints that may be http, private or on other hosts"
     )
+    heartbeat_url: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
+        default=None, description="the http(s) URL of a monitor that raises the alarm when it is not asked any more"
+    )
+    heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
     notice: str = Field(default="", description="a few words that every message shows")
 
     smtp_url: SecretStr | None = Field(default=None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")
@@ -146,6 +168,10 @@ class Settings(BaseSettings):
     twilio_auth_token: Secrets = Field(default=(), description="one or two auth tokens; the first is used, all verify callbacks")
     twilio_sms_from: str | None = Field(default=None, description="a number, or a messaging service MG…, that texts come from")
     twilio_voice_from: str | None = Field(default=None, description="a number that calls come from")
+    twilio_b_account_sid: str | None = Field(default=None, description="the SID of a second account, used when the first fails")
+    twilio_b_auth_token: Secrets = Field(default=(), description="one or two auth tokens of the second account")
+    twilio_b_sms_from: str | None = Field(default=None, description="a number, or a messaging service MG…, of the second account")
+    twilio_b_voice_from: str | None = Field(default=None, description="a number of the second account that calls come from")
     twilio_base_url: WebUrl = Field(default="https://api.twilio.com", description="another base URL of Twilio")
     slack_bot_token: SecretStr | None = Field(default=None, description="a bot token, xoxb-…")
     slack_base_url: WebUrl = Field(default="https://slack.com/api/", description="another base URL of Slack's Web API")
@@ -158,6 +184,12 @@ class Settings(BaseSettings):
     )
     concurrent_sends: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=10, description="sends at a time in one process, 1 to 1000"
+    )
+    provider_limits: Limits = Field(
+        default={}, description="PROVIDER=NUMBER pairs: sends a minute, 1 to 1,000,000; 100 for those not named"
+    )
+    provider_order: Names = Field(
+        default=(), description="providers, the preferred one first; the others follow in their usual order"
     )
 
     api_requests_a_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(

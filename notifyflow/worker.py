@@ -3,6 +3,7 @@
 Importing this *is* starting a worker: it reads the environment, and ends the process with a message where it may not start.
 """
 
+import logging
 import sys
 
 import dramatiq
@@ -14,6 +15,8 @@ from notifyflow.errors import NotifyflowError
 
 def _set_up_logging() -> None:
     """Send our lines where dramatiq has its own lines go: through standard logging, as logfmt."""
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # a screenful for every connection that is lost; we say it in a line
+    logging.getLogger("transitions").setLevel(logging.WARNING)  # five lines for every move
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -157,14 +157,9 @@ class Story:
     # -- what workers do
 
     def claim(self, channel: str, *wish: str, limit: int = 100, providers: Sequence[str] | None = None) -> tuple[Claimed, ...]:
-        claims: Claims = claim(
-            self.tools,
-            channel,
-            wish,
-            limit=limit,
-            providers=[f"the {channel} provider"] if providers is None else providers,
-            has_receipts=channel in REPORTING,
-        )
+        names = [f"the {channel} provider"] if providers is None else providers
+        reporting = names if channel in REPORTING else ()
+        claims: Claims = claim(self.tools, channel, wish, limit=limit, providers=names, reporting=reporting)
         self._note(claims.consequences)
         return claims.claimed
 
@@ -188,10 +183,20 @@ class Story:
         """Let time pass (``minutes=5``); sweepers and workers do in between what is due, when it is due."""
         until = self.clock.at + timedelta(**span)
         while (wake_at := next_wake_at(self.tools)) is not None and wake_at <= until:
-            self.clock.at = max(self.clock.at, wake_at)
+            self._keep_watch(max(self.clock.at, wake_at))
             self.sweep()
             self.deliver()
+        self._keep_watch(until)
+
+    def be_away(self, **span: float) -> Consequences:
+        """Let time pass while nothing of ours runs (``hours=2``), and a sweeper come back."""
+        self.clock.at += timedelta(**span)
+        return self.sweep()
+
+    def _keep_watch(self, until: datetime) -> None:
+        """Let time pass in which sweepers found nothing to do."""
         self.clock.at = until
+        self.store.run(lambda ledger: ledger.note_sweep(at=until))
 
     # -- what is seen
 

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from notifyflow.channels.base import Channel
+from notifyflow.channels.monitor import Monitor
 from notifyflow.core import intake
 from notifyflow.core.documents import read_policies, read_recipients
 from notifyflow.core.model import Contact, Recipient
 from notifyflow.core.policy import SHIPPED, Policy
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
 from notifyflow.settings import Settings
+
+_OURS = frozenset({"ses", "smtp", "slack", "sns", "teams", "twilio", "twilio-b"})
 
 
 def read(
@@ -23,7 +26,7 @@ def read(
     Raises:
         InvalidSettings: When the policies or the operations recipients cannot be read, with all that is wrong.
     """
-    faults: list[Fault] = []
+    faults = _unknown_providers(settings, channels)
     policies: Mapping[str, Policy] = {}
     recipients: Sequence[Recipient] = ()
     try:
@@ -47,6 +50,18 @@ def read(
     return {**SHIPPED, **policies}, operations, tuple(warnings)
 
 
+def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> list[Fault]:
+    """Find what names a provider that is neither ours nor configured: most likely a slip that would undo a limit."""
+    known = sorted({provider.name for channel in channels.values() for provider in channel.providers} | _OURS)
+    named = {"PROVIDER_LIMITS": settings.provider_limits, "PROVIDER_ORDER": settings.provider_order}
+    return [
+        Fault(f"NOTIFYFLOW_{setting}", f"there is no provider {name!r}", f"Name some of {', '.join(known)}")
+        for setting, names in named.items()
+        for name in names
+        if name not in known
+    ]
+
+
 def _within(name: str, faults: Sequence[Fault]) -> list[Fault]:
     return [Fault(f"{name} {fault.where}", fault.what, fault.remedy) for fault in faults]
 
@@ -63,6 +78,8 @@ def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: S
     if not operations:
         what = "names nobody who can be told when a recipient cannot be reached"
         faults.append(Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, "Give the operations team's addresses"))
+    monitor = Monitor.from_settings(settings)
+    faults += () if monitor is None else monitor.faults
     if settings.trusted_endpoints:
         what = f"exempts {', '.join(settings.trusted_endpoints)} from the rules for outgoing requests"
         faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Leave it out in production"))

@@ -18,6 +18,7 @@ import structlog
 from notifyflow.app.access import Access
 from notifyflow.app.configuration import read
 from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.core import links
@@ -26,7 +27,7 @@ from notifyflow.core.model import Incident, Notified, Receipt, Recipient
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.views import IncidentStatus
-from notifyflow.engine.broker import BrokerBell, DoorbellBroker, make_broker
+from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
 from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import Fault, InvalidPolicy, NotFound, StorageUnavailable
@@ -48,7 +49,7 @@ _LOOK_EVERY_S = 0.05
 _SPARE_CONNECTIONS = 4
 
 
-class NotifyFlow:
+class NotifyFlow(Upkeep):
     """Takes incidents and does not let go until everybody is told; threads may share it, also across a fork.
 
     It opens nothing before it is used. On ``memory://`` the first ``notify()`` starts to deliver, inside this process.
@@ -71,6 +72,7 @@ class NotifyFlow:
     _lock: threading.RLock
     _engine: EmbeddedEngine | None
     _reporter: Reporter | None
+    _own_bell: BrokerBell | None
 
     def __init__(
         self,
@@ -103,6 +105,12 @@ class NotifyFlow:
             secret_keys=tuple(key.get_secret_value() for key in settings.secret_key),
             notice=settings.notice,
             lease=timedelta(seconds=settings.lease_s),
+            limits=settings.provider_limits,
+            answers={
+                provider.name: timedelta(seconds=provider.capabilities.answers_doubts_within_s)
+                for channel in self._channels.values()
+                for provider in channel.providers
+            },
         )
         self._bell = bell
         self._is_prepared = False
@@ -241,11 +249,12 @@ class NotifyFlow:
                 self._channels,
                 send_budget=timedelta(seconds=self._settings.send_budget_s),
                 places=self._settings.concurrent_sends,
+                heartbeat=self._make_heartbeat(),
             )
             self._engine.start()
             atexit.register(self.close)
 
-    def make_worker(self) -> DoorbellBroker:
+    def make_worker(self) -> Doorbell:
         """Make the broker that ``dramatiq notifyflow.worker`` runs, with the actors and the sweeper on it.
 
         Raises:
@@ -261,6 +270,8 @@ class NotifyFlow:
             self._channels,
             send_budget=timedelta(seconds=self._settings.send_budget_s),
             places=self._settings.concurrent_sends,
+            bell=self._bell,
+            heartbeat=self._make_heartbeat(),
         )
         broker.add_middleware(engine)
         return broker
@@ -274,6 +285,8 @@ class NotifyFlow:
             self._drain()
             engine.stop()
             self._say_what_is_left()
+        if self._own_bell is not None:
+            self._own_bell.close()
         if not self._are_channels_given:
             for channel in self._channels.values():
                 for provider in channel.providers:
@@ -293,6 +306,7 @@ class NotifyFlow:
         self._lock = threading.RLock()
         self._engine = None
         self._reporter = None
+        self._own_bell = None
 
     def _begin_anew(self) -> None:
         self._begin()
@@ -336,9 +350,12 @@ class NotifyFlow:
         with self._lock:
             reporter = self._engine.reporter if self._engine else self._reporter
             if reporter is None:
-                bell = self._bell or BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
-                reporter = self._reporter = Reporter(bell, self._store)
+                reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store)
         reporter.report(consequences)
+
+    def _make_bell(self) -> Bell:
+        self._own_bell = BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
+        return self._own_bell
 
     def _receive(self, receipt: Receipt, raw: str) -> Received:
         received = receive(self._ready(), receipt, raw=raw)

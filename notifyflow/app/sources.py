@@ -3,6 +3,7 @@
 import secrets  # noqa: TID251 - the one place
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -14,37 +15,8 @@ from notifyflow.storage.store import Store
 _log = structlog.get_logger("notifyflow.app")
 
 _MEASURE_EVERY_S = 60.0
+_MEASURE_AGAIN_AFTER_S = 1.0
 _LARGE_OFFSET = timedelta(seconds=2)
-
-
-class DatabaseClock:
-    """Tells the database's time, which leases share: the system's, with an offset that is measured once a minute."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._offset = timedelta()
-        self._measure_at = 0.0 if not store.is_embedded else float("inf")
-        self._lock = threading.Lock()
-
-    def now(self) -> datetime:
-        """Tell the time, aware and in UTC."""
-        if time.monotonic() >= self._measure_at and self._lock.acquire(blocking=False):
-            try:
-                self._measure_at = time.monotonic() + _MEASURE_EVERY_S
-                self._measure()
-            finally:
-                self._lock.release()
-        return _system_now() + self._offset
-
-    def _measure(self) -> None:
-        before = _system_now()
-        try:
-            told = self._store.now()
-        except StorageUnavailable:
-            return
-        self._offset = told - (before + (_system_now() - before) / 2)
-        if abs(self._offset) > _LARGE_OFFSET:
-            _log.warning("app.clock_offset_large", offset_s=round(self._offset.total_seconds(), 3))
 
 
 def _system_now() -> datetime:
@@ -54,6 +26,46 @@ def _system_now() -> datetime:
 def new_secret() -> str:
     """Draw a secret of 256 bits: letters, digits, ``-`` and ``_``."""
     return secrets.token_urlsafe(32)
+
+
+class DatabaseClock:
+    """Tells the database's time, which leases share: the system's, with an offset that is measured once a minute.
+
+    Args:
+        store: The database.
+        system_now: The system's time.
+    """
+
+    def __init__(self, store: Store, *, system_now: Callable[[], datetime] = _system_now) -> None:
+        self._store = store
+        self._system_now = system_now
+        self._offset = timedelta()
+        self._is_measured = store.is_embedded
+        self._measure_at = 0.0 if not store.is_embedded else float("inf")
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """Tell the time, aware and in UTC; nobody is told a time before the offset is known."""
+        if time.monotonic() >= self._measure_at and self._lock.acquire(blocking=not self._is_measured):
+            try:
+                if time.monotonic() >= self._measure_at:
+                    self._measure()
+            finally:
+                self._lock.release()
+        return self._system_now() + self._offset
+
+    def _measure(self) -> None:
+        before = self._system_now()
+        try:
+            told = self._store.now()
+        except StorageUnavailable:
+            self._measure_at = time.monotonic() + _MEASURE_AGAIN_AFTER_S
+            return
+        self._measure_at = time.monotonic() + _MEASURE_EVERY_S
+        self._offset = told - (before + (self._system_now() - before) / 2)
+        self._is_measured = True
+        if abs(self._offset) > _LARGE_OFFSET:
+            _log.warning("app.clock_offset_large", offset_s=round(self._offset.total_seconds(), 3))
 
 
 class RandomIds:

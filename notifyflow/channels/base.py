@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from notifyflow.core.content import Content
-from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.core.model import Evidence, Receipt
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
@@ -23,11 +23,13 @@ class Capabilities:
     Attributes:
         has_receipts: Whether it reports later what became of an attempt, and a way back is configured.
         can_be_asked: Whether an attempt in doubt can be asked after.
+        answers_doubts_within_s: How soon an event of its own tells that it took an attempt; 0 where none comes.
         can_acknowledge: Whether the recipient can acknowledge on the channel itself.
     """
 
     has_receipts: bool = False
     can_be_asked: bool = False
+    answers_doubts_within_s: float = 0.0
     can_acknowledge: bool = False
 
 
@@ -66,7 +68,7 @@ class Question:
     """An attempt in doubt, to be asked after.
 
     Attributes:
-        letter: What was sent, if it was.
+        letter: What was sent, if it was; it bears the attempt's id.
         started_at: When the attempt began.
     """
 
@@ -107,9 +109,15 @@ class Reply:
 
 
 class Provider(ABC):
-    """Who carries a channel's letters: one configured account at SMTP, SES, Slack, Teams, SNS, Twilio."""
+    """Who carries a channel's letters: one configured account at SMTP, SES, Slack, Teams, SNS, Twilio.
 
-    name: ClassVar[str]
+    Attributes:
+        name: Ours for it; one of its channel's.
+        is_bound_to_address: Whether its limits and refusals are about the address (a webhook), and tell nothing about others.
+    """
+
+    name: str
+    is_bound_to_address: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -127,10 +135,16 @@ class Provider(ABC):
             UnknownOutcomeError: When the request left and no definite answer came.
         """
 
-    def ask(self, question: Question) -> Word | None:
-        """Ask what became of an attempt in doubt; None where it cannot say."""
-        del question
-        return None
+    def ask(self, question: Question) -> Receipt | None:
+        """Ask what became of an attempt in doubt, within the time of a send; only where ``can_be_asked``.
+
+        Returns:
+            What it says, always with a word; None where it knows nothing of it, so that it is sent again.
+
+        Raises:
+            ProviderError: When it does not answer, or refuses to.
+        """
+        raise NotImplementedError(f"{self.name} cannot be asked (attempt {question.letter.attempt_id})")
 
     def read_callback(self, callback: Callback) -> Reply:
         """Verify a callback on its raw body, then read it.

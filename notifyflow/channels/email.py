@@ -1,4 +1,4 @@
-"""The email channel: over SMTP, over SES, or over both (SMTP is preferred)."""
+"""The email channel: over SES, over SMTP, or over both (SES is preferred)."""
 
 from notifyflow.channels.base import Channel, Provider
 from notifyflow.channels.guard import endpoint_faults
@@ -21,7 +21,7 @@ class EmailChannel(Channel):
         templates = Templates(settings.templates)
         faults = list(templates.faults("email"))
         providers: list[Provider] = []
-        for is_wanted, build in ((settings.smtp_url is not None, _smtp), (settings.ses_from is not None, _ses)):
+        for is_wanted, build in ((settings.ses_from is not None, _ses), (settings.smtp_url is not None, _smtp)):
             try:
                 if is_wanted:
                     providers.append(build(settings, templates))

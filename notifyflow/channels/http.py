@@ -25,17 +25,18 @@ from notifyflow.errors import PermanentProviderError, ProviderError, TemporaryPr
 from notifyflow.settings import Settings
 
 _LIMIT_BYTES = 65_536
+_LONGEST_LIST_BYTES = 1_048_576
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _RFC = "RFC 9110, HTTP Semantics, §15"
 
 STATUSES = table(
     Row("3xx", Verdict.OURS, "answered with a redirect, which is never followed", _RFC),
     Row("400", Verdict.PERMANENT, "did not understand the request", _RFC),
-    Row("401", Verdict.OURS, "does not accept our credentials", _RFC),
-    Row("402", Verdict.OURS, "wants to be paid first", _RFC),
-    Row("403", Verdict.OURS, "forbids us this", _RFC),
+    Row("401", Verdict.OURS, "does not accept our credentials", _RFC, is_general=True),
+    Row("402", Verdict.OURS, "wants to be paid first", _RFC, is_general=True),
+    Row("403", Verdict.OURS, "forbids us this", _RFC, is_general=True),
     Row("404", Verdict.PERMANENT, "does not know the address", _RFC),
-    Row("407", Verdict.OURS, "the proxy does not accept our credentials", _RFC),
+    Row("407", Verdict.OURS, "the proxy does not accept our credentials", _RFC, is_general=True),
     Row("408", Verdict.TEMPORARY, "did not get the whole request in time", _RFC),
     Row("409", Verdict.TEMPORARY, "is busy with something that contradicts the request", _RFC),
     Row("410", Verdict.PERMANENT, "says that the address is gone for good", _RFC),
@@ -59,7 +60,7 @@ class Answer:
     Attributes:
         status: The HTTP status.
         headers: Names as ``requests`` gives them, found in any case.
-        body: At most 64 KiB of it; less where the connection broke.
+        body: At most 64 KiB of it, 1 MiB of a list; less where the connection broke.
     """
 
     status: int
@@ -118,14 +119,15 @@ def refusal(status: int, codes: Table, *, code: object = "", retry_after_s: floa
     told = str(code) if _CODE.fullmatch(str(code)) else ""
     keys = (told, str(status), f"{status // 100}xx")
     row = next((known[key] for known in (codes, STATUSES) for key in keys if key in known), _NO_ANSWER)
-    return row.error(code=told or str(status), retry_after_s=retry_after_s)
+    is_throttled = status == 429 or told.startswith("Throttling")  # the latter is how AWS says it
+    return row.error(code=told or str(status), retry_after_s=retry_after_s, is_ill=status >= 500, is_throttled=is_throttled)
 
 
 _NO_ANSWER = Row("", Verdict.UNKNOWN, "answered in a way that HTTP does not have", _RFC)
 
 
 class Http:
-    """Posts for one provider; any number of threads may use it."""
+    """Posts for one provider, and asks it; any number of threads may use it."""
 
     def __init__(self, settings: Settings, *, guard: Guard | None = None) -> None:
         """Take the time-outs, the proxy and the CA bundle from the settings.
@@ -159,22 +161,41 @@ class Http:
             PermanentProviderError: When the guard refuses the URL.
             UnknownOutcomeError: When the request may have left, and no status came back.
         """
-        if self._guard is not None:
-            self._check(self._guard, url)
         sent = {"Accept-Encoding": "identity", **(headers or {})}
         body: Any = form
         if json is not None:
             sent["Content-Type"] = "application/json; charset=utf-8"
             body = jsonlib.dumps(json, ensure_ascii=False).encode("utf-8", "replace")
+        return self._request("POST", url, data=body, headers=sent, auth=auth)
+
+    def get(
+        self,
+        url: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+    ) -> Answer:
+        """Ask once, and read at most 1 MiB of the answer.
+
+        Raises:
+            TemporaryProviderError: When there was no connection.
+            PermanentProviderError: When the guard refuses the URL.
+            UnknownOutcomeError: When no status came back.
+        """
+        sent = {"Accept-Encoding": "identity", **(headers or {})}
+        return self._request("GET", url, limit_bytes=_LONGEST_LIST_BYTES, params=query, headers=sent, auth=auth)
+
+    def _request(self, method: str, url: str, *, limit_bytes: int = _LIMIT_BYTES, **given: Any) -> Answer:
+        if self._guard is not None:
+            self._check(self._guard, url)
         until = time.monotonic() + sum(self._timeout)
         try:
-            response = self._session().post(
-                url, data=body, headers=sent, auth=auth, timeout=self._timeout, allow_redirects=False, stream=True
-            )
+            response = self._session().request(method, url, timeout=self._timeout, allow_redirects=False, stream=True, **given)
         except exceptions.RequestException as error:
             raise _failure(error) from error
         with response:
-            return Answer(status=response.status_code, headers=response.headers, body=_read(response, until))
+            return Answer(status=response.status_code, headers=response.headers, body=_read(response, until, limit_bytes))
 
     def close(self) -> None:
         """Close the sessions of all threads."""
@@ -207,22 +228,22 @@ class Http:
         return session
 
 
-def _read(response: requests.Response, until: float) -> bytes:
+def _read(response: requests.Response, until: float, limit_bytes: int) -> bytes:
     """Read what may be read of a body; where it breaks off, the status is here all the same, and definite."""
     body = bytearray()
     with contextlib.suppress(exceptions.RequestException):
         for chunk in response.iter_content(8192):
             body += chunk
-            if len(body) >= _LIMIT_BYTES or time.monotonic() > until:
+            if len(body) >= limit_bytes or time.monotonic() > until:
                 break
-    return bytes(body[:_LIMIT_BYTES])
+    return bytes(body[:limit_bytes])
 
 
 def _failure(error: exceptions.RequestException) -> ProviderError:
     if isinstance(error, exceptions.InvalidURL | exceptions.InvalidSchema | exceptions.MissingSchema | exceptions.InvalidHeader):
         return PermanentProviderError("the address is not one that can be asked", code="address")
     if _never_left(error):
-        return TemporaryProviderError("could not be reached", code="no_connection")
+        return TemporaryProviderError("could not be reached", code="no_connection", is_ill=True)
     if isinstance(error, exceptions.Timeout):
         return UnknownOutcomeError("did not answer in time", code="timeout")
     return UnknownOutcomeError("the connection broke before an answer came", code="connection_lost")

@@ -1,6 +1,6 @@
 """Which channels there are: the entry points of the group ``notifyflow.channels``, ours and everybody's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 import structlog
@@ -28,7 +28,14 @@ def load(settings: Settings) -> Mapping[str, Channel]:
     chosen: dict[str, EntryPoint] = {}
     for point in sorted(entry_points(group=GROUP), key=_is_foreign):
         chosen[point.name] = point
-    return {name: _build(chosen[name], settings) for name in sorted(chosen)}
+    channels = {name: _build(chosen[name], settings) for name in sorted(chosen)}
+    for channel in channels.values():
+        channel.providers = sorted(channel.providers, key=lambda provider: _place(provider.name, settings.provider_order))
+    return channels
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def _is_foreign(point: EntryPoint) -> bool:

@@ -11,6 +11,8 @@ from notifyflow.errors import UnknownOutcomeError
 from notifyflow.settings import Settings
 
 TAG = "notifyflow_attempt"
+# SES Developer Guide, "Examples of event data": a Send event says that SES took the message, and bears its tags.
+_SEND_EVENT_WITHIN_S = 15.0
 
 
 class Ses(Provider):
@@ -26,8 +28,8 @@ class Ses(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It cannot be asked by our attempt (only by its own id), and no way back is configured."""
-        return Capabilities()
+        """It cannot be asked by our attempt (only by its own id); of a configuration set, the *Send* event tells our attempt."""
+        return Capabilities(answers_doubts_within_s=_SEND_EVENT_WITHIN_S if self._set else 0.0)
 
     def send(self, letter: Letter) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""

@@ -31,6 +31,7 @@ class Slack(Provider):
     """Posts to webhooks, and where there is a token also as a bot."""
 
     name = "slack"
+    is_bound_to_address = True
 
     def __init__(self, settings: Settings, templates: Templates, guard: Guard, token: str | None) -> None:
         """Take the templates, what judges the webhooks' URLs, and the bot's token, where there is a bot."""

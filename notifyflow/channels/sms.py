@@ -1,11 +1,16 @@
 """The sms channel, over Twilio: two segments at most, the link whole."""
 
-from notifyflow.channels.base import Accepted, Callback, Channel, Letter, Reply
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Question, Reply
 from notifyflow.channels.phone import check_phone_number
 from notifyflow.channels.templating import Templates
-from notifyflow.channels.twilio import TwilioProvider, account_faults
+from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
 from notifyflow.core.content import Content
+from notifyflow.core.model import Receipt, Word
 from notifyflow.core.segments import fit
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
@@ -13,12 +18,21 @@ from notifyflow.settings import Settings
 _SEGMENTS = 2
 # Twilio Messages resource, ValidityPeriod: 1 to 36,000 seconds, the longest by default
 _VALID_S = range(1, 36_001)
+# Twilio Messages resource, "Read multiple Message resources": filtered by To and From, the newest first. DateSent is no help: it
+# knows days only, and a text that is still queued has none. Its clock tells whole seconds, and is not ours.
+_PAGE = 100
+_CLOCKS_DIFFER_BY = timedelta(seconds=30)
 
 
 class TwilioSms(TwilioProvider):
     """Sends texts."""
 
-    _path = "/callbacks/twilio/sms"
+    _channel = "sms"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It can be asked for the texts to a number, which are known by their words."""
+        return replace(super().capabilities, can_be_asked=True)
 
     def send(self, letter: Letter) -> Accepted:
         """Hand one text over; see ``Provider.send``."""
@@ -30,6 +44,24 @@ class TwilioSms(TwilioProvider):
         )
         return Accepted(provider_ref=message.sid)
 
+    def ask(self, question: Question) -> Receipt | None:
+        """Look for the text among those to the number since the attempt; see ``Provider.ask``."""
+        letter = question.letter
+        sender = {} if self._sender.startswith("MG") else {"from_": self._sender}
+        listed = self._connected().messages.list(to=letter.address, limit=_PAGE, page_size=_PAGE, **sender)
+        since = question.started_at - _CLOCKS_DIFFER_BY
+        text = self.text(letter.content)
+        for message in listed:
+            if message.date_created and message.date_created >= since and _is_same(message.body, text, letter.content.link):
+                return self._found(letter.attempt_id, message)
+        return None
+
+    def _found(self, attempt_id: str, message: Any) -> Receipt:
+        """Read the status of a text that was found; one that nobody knows says at least that Twilio has it."""
+        status = str(message.status)
+        receipt = self._receipt(attempt_id, message.sid, status, MESSAGE_STATUSES, str(message.error_code or ""))
+        return replace(receipt, event_id=f"{message.sid}:asked:{attempt_id}:{status}", word=receipt.word or Word.ACCEPTED)
+
     def text(self, content: Content) -> str:
         """Write the text: two segments at most, the link whole at its end."""
         return fit(self._templates.render("sms/text.txt.jinja", content), content.link, segments=_SEGMENTS)
@@ -40,7 +72,13 @@ class TwilioSms(TwilioProvider):
         sid, status = form.get("MessageSid", ""), form.get("MessageStatus", "")
         if not (sid and status):
             raise RejectedCallback(self.name, "it tells no message or no status")
-        return Reply(receipts=(self._receipt(callback, sid, status, MESSAGE_STATUSES, form.get("ErrorCode", "")),))
+        return Reply(receipts=(self._receipt(callback.attempt_id, sid, status, MESSAGE_STATUSES, form.get("ErrorCode", "")),))
+
+
+def _is_same(body: str | None, text: str, link: str | None) -> bool:
+    """Tell whether a text is ours: its link is one attempt's only, and without a link all words have to be the same."""
+    said, sent = (body or "").split(), text.split()
+    return link in said if link in sent else said == sent
 
 
 def _validity(valid_for_s: int | None) -> int | None:
@@ -56,8 +94,7 @@ class SmsChannel(Channel):
     def from_settings(cls, settings: Settings) -> "SmsChannel":
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
-        faults = account_faults(settings, "TWILIO_SMS_FROM", settings.twilio_sms_from)
-        providers = () if faults else (TwilioSms(settings, templates, str(settings.twilio_sms_from)),)
+        providers, faults = accounts(TwilioSms, settings, templates, "SMS_FROM")
         return cls(providers, (*faults, *templates.faults("sms")))
 
     def check_address(self, address: str) -> str:

@@ -9,7 +9,7 @@ import smtplib
 import socket
 import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -179,9 +179,11 @@ def _refusal(error: smtplib.SMTPResponseException, stage: _Stage) -> ProviderErr
     enhanced = _ENHANCED.match(text if isinstance(text, bytes) else text.encode())
     found = enhanced and enhanced[1].decode()
     row = (found and SMTP.get(found)) or SMTP.get(str(code)) or SMTP.get(f"{code // 100}xx") or _gibberish(stage)
-    if row.verdict is Verdict.PERMANENT and stage is _Stage.INTRODUCTION:
+    is_introduction = stage is _Stage.INTRODUCTION
+    if row.verdict is Verdict.PERMANENT and is_introduction:
         return RefusedUsError("the server refuses us before it was told whom the mail is for", code=found or str(code))
-    return row.error(code=f"{code} {found}" if found else str(code))
+    row = replace(row, is_general=is_introduction)
+    return row.error(code=f"{code} {found}" if found else str(code), is_ill=is_introduction)
 
 
 def _gibberish(stage: _Stage) -> Row:
@@ -197,4 +199,4 @@ def _failure(error: OSError, stage: _Stage) -> ProviderError:
         return RefusedUsError("the server does not offer what our settings need (STARTTLS, AUTH)", code="not_supported")
     if stage is _Stage.MESSAGE:
         return UnknownOutcomeError("the server fell silent after it was given the message", code="connection_lost")
-    return TemporaryProviderError("the server could not be reached", code="no_connection")
+    return TemporaryProviderError("the server could not be reached", code="no_connection", is_ill=True)

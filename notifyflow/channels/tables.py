@@ -29,23 +29,29 @@ class Row:
         verdict: What it says about trying again.
         meaning: In words; nothing personal.
         source: Where that is documented: title or page.
+        is_general: For a fault of ours, whether every message would be refused, whomever it is for.
     """
 
     code: str
     verdict: Verdict
     meaning: str
     source: str
+    is_general: bool = False
 
-    def error(self, *, code: str = "", retry_after_s: float | None = None) -> ProviderError:
+    def error(
+        self, *, code: str = "", retry_after_s: float | None = None, is_ill: bool = False, is_throttled: bool = False
+    ) -> ProviderError:
         """Make the error to raise; ``code`` replaces the row's own where the row stands for many."""
         code = code or self.code
         match self.verdict:
             case Verdict.TEMPORARY:
-                return TemporaryProviderError(self.meaning, code=code, retry_after_s=retry_after_s)
+                return TemporaryProviderError(
+                    self.meaning, code=code, retry_after_s=retry_after_s, is_ill=is_ill, is_throttled=is_throttled
+                )
             case Verdict.PERMANENT:
                 return PermanentProviderError(self.meaning, code=code)
             case Verdict.OURS:
-                return RefusedUsError(self.meaning, code=code)
+                return RefusedUsError(self.meaning, code=code, is_general=self.is_general)
             case Verdict.UNKNOWN:
                 return UnknownOutcomeError(self.meaning, code=code)
         assert_never(self.verdict)

@@ -40,6 +40,7 @@ class Teams(Provider):
     """Starts workflows."""
 
     name = "teams"
+    is_bound_to_address = True
 
     def __init__(self, settings: Settings, templates: Templates, guard: Guard) -> None:
         """Take the templates, and what judges the URLs."""

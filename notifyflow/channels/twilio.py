@@ -3,7 +3,7 @@
 import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from notifyflow.channels.base import Callback, Capabilities, Provider
@@ -24,10 +24,9 @@ _INSIST = "#rc=5&rp=all"
 class TwilioProvider(Provider):
     """One Twilio account, for one channel."""
 
-    name = "twilio"
-
-    def __init__(self, settings: Settings, templates: Templates, sender: str) -> None:
-        """Take the account, and whom it sends as."""
+    def __init__(self, settings: Settings, templates: Templates, sender: str, *, name: str = "twilio") -> None:
+        """Take the account, whom it sends as, and what we call it."""
+        self.name = name
         self._settings = settings
         self._templates = templates
         self._sender = sender
@@ -43,8 +42,8 @@ class TwilioProvider(Provider):
 
     @property
     @abstractmethod
-    def _path(self) -> str:
-        """The path of its callbacks below the public URL."""
+    def _channel(self) -> str:
+        """The channel, as its callbacks name it."""
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -60,7 +59,9 @@ class TwilioProvider(Provider):
 
     def _way_back(self, attempt_id: str, more: str = "") -> str | None:
         """The URL of an attempt's callbacks; None without a public URL."""
-        return f"{self._public_url}{self._path}/{attempt_id}{more}{_INSIST}" if self._public_url else None
+        return (
+            f"{self._public_url}/callbacks/{self.name}/{self._channel}/{attempt_id}{more}{_INSIST}" if self._public_url else None
+        )
 
     def _verify(self, callback: Callback) -> Mapping[str, str]:
         """Check the signature over the URL as we gave it, and the form; then read the form.
@@ -85,7 +86,7 @@ class TwilioProvider(Provider):
                 return form
         raise RejectedCallback(self.name, "its signature was not made with a token of ours")
 
-    def _receipt(self, callback: Callback, sid: str, status: str, known: Mapping[str, Status], code: str = "") -> Receipt:
+    def _receipt(self, attempt_id: str, sid: str, status: str, known: Mapping[str, Status], code: str = "") -> Receipt:
         """Read one status; one that nobody knows is only noted."""
         found = known.get(status)
         if found is None:
@@ -98,7 +99,7 @@ class TwilioProvider(Provider):
             provider=self.name,
             event_id=f"{sid}:{status}",
             word=word,
-            attempt_id=callback.attempt_id,
+            attempt_id=attempt_id,
             provider_ref=sid,
             evidence=evidence,
             code=code if row else status,
@@ -111,26 +112,65 @@ def _word(code: str) -> Word:
     return Word.PERMANENT if row and row.verdict is Verdict.PERMANENT else Word.TEMPORARY
 
 
-def account_faults(settings: Settings, sender_setting: str, sender: str | None) -> Sequence[Fault]:
+T = TypeVar("T", bound=TwilioProvider)
+
+
+def accounts(kind: type[T], settings: Settings, templates: Templates, sender: str) -> tuple[Sequence[T], Sequence[Fault]]:
+    """Make a channel's providers: the account, then the second one where there is one.
+
+    Args:
+        kind: The channel's provider.
+        settings: The settings.
+        templates: The channel's.
+        sender: The setting of the sender, without the account's prefix: ``SMS_FROM``.
+
+    Returns:
+        The providers, the preferred one first, and what is missing or wrong.
+    """
+    providers: list[T] = []
+    faults: list[Fault] = []
+    for name, prefix, account in _accounts(settings):
+        given: str | None = getattr(account, f"twilio_{sender.lower()}")
+        found = account_faults(account, prefix, sender, given)
+        faults += found
+        if not found:
+            providers.append(kind(account, templates, str(given), name=name))
+    return providers, faults
+
+
+def _accounts(settings: Settings) -> Iterator[tuple[str, str, Settings]]:
+    """Give each account's name, the prefix of its settings, and the settings as if it were the only one."""
+    yield "twilio", "TWILIO", settings
+    second = {name: getattr(settings, f"twilio_b_{name}") for name in ("account_sid", "auth_token", "sms_from", "voice_from")}
+    if any(second.values()):
+        yield "twilio-b", "TWILIO_B", settings.model_copy(update={f"twilio_{name}": value for name, value in second.items()})
+
+
+def account_faults(settings: Settings, prefix: str, sender_setting: str, sender: str | None) -> Sequence[Fault]:
     """Find what is missing or wrong in the settings of a Twilio account.
 
     Args:
-        settings: The settings.
-        sender_setting: The setting of the sender, without its prefix.
+        settings: The settings, as if the account were the only one.
+        prefix: How the account's settings begin.
+        sender_setting: The setting of the sender, without that.
         sender: Its value.
     """
     if not (settings.twilio_account_sid or settings.twilio_auth_token or sender):
         return (
-            Fault("NOTIFYFLOW_TWILIO_ACCOUNT_SID", "is not set", f"Set it, TWILIO_AUTH_TOKEN and {sender_setting} to use Twilio"),
+            Fault(
+                f"NOTIFYFLOW_{prefix}_ACCOUNT_SID",
+                "is not set",
+                f"Set it, {prefix}_AUTH_TOKEN and {prefix}_{sender_setting} to use Twilio",
+            ),
         )
-    return tuple(_account_faults(settings, sender_setting, sender))
+    return tuple(_account_faults(settings, prefix, sender_setting, sender))
 
 
-def _account_faults(settings: Settings, sender_setting: str, sender: str | None) -> Iterator[Fault]:
+def _account_faults(settings: Settings, prefix: str, sender_setting: str, sender: str | None) -> Iterator[Fault]:
     if not (settings.twilio_account_sid or "").startswith("AC"):
-        yield Fault("NOTIFYFLOW_TWILIO_ACCOUNT_SID", "is not an account SID", "Give the one that begins with AC")
+        yield Fault(f"NOTIFYFLOW_{prefix}_ACCOUNT_SID", "is not an account SID", "Give the one that begins with AC")
     if not settings.twilio_auth_token:
-        yield Fault("NOTIFYFLOW_TWILIO_AUTH_TOKEN", "is not set", "Give the account's auth token")
+        yield Fault(f"NOTIFYFLOW_{prefix}_AUTH_TOKEN", "is not set", "Give the account's auth token")
     if not sender:
-        yield Fault(f"NOTIFYFLOW_{sender_setting}", "is not set", "Give a number of the account")
+        yield Fault(f"NOTIFYFLOW_{prefix}_{sender_setting}", "is not set", "Give a number of the account")
     yield from endpoint_faults("TWILIO_BASE_URL", settings.twilio_base_url, settings.trusted_endpoints)

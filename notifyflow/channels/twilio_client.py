@@ -39,13 +39,18 @@ class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
         timeout: float | None = None,
         allow_redirects: bool = False,
     ) -> Response:
-        """Post once (a letter is always a POST); see ``Http.post`` for what is raised besides a refusal."""
-        del method, params, timeout, allow_redirects
-        answer = self._http.post(uri, form=data, headers=headers, auth=auth)
+        """Post a letter or get a list, once; see ``Http.post`` for what is raised besides a refusal."""
+        del timeout, allow_redirects
+        if method == "GET":
+            answer = self._http.get(uri, query=params or {}, headers=headers, auth=auth)
+            is_told = isinstance(answer.fields.get("messages"), list)
+        else:
+            answer = self._http.post(uri, form=data, headers=headers, auth=auth)
+            is_told = isinstance(answer.fields.get("sid"), str)
         if not answer.is_success:
             raise refusal(answer.status, TWILIO, code=answer.fields.get("code", ""), retry_after_s=answer.retry_after_s)
-        if not isinstance(answer.fields.get("sid"), str):
-            raise UnknownOutcomeError("Twilio answered without an id", code="garbage")
+        if not is_told:
+            raise UnknownOutcomeError("Twilio answered with something else than what was asked for", code="garbage")
         return Response(answer.status, answer.text, dict(answer.headers))
 
 

@@ -15,12 +15,12 @@ _MESSAGE = "Twilio Messages resource, Message Status values"
 _CALL = "Twilio Calls resource, Call Status values"
 
 TWILIO: Table = table(
-    Row("10001", Verdict.OURS, "our account is not active", _API),
+    Row("10001", Verdict.OURS, "our account is not active", _API, is_general=True),
     Row("10002", Verdict.OURS, "our trial account does not have the feature", _API),
     Row("10004", Verdict.TEMPORARY, "too many calls at a time", _API),
-    Row("20003", Verdict.OURS, "our credentials are not accepted", _API),
-    Row("20005", Verdict.OURS, "our account is not active", _API),
-    Row("20006", Verdict.OURS, "we may not use the resource", _API),
+    Row("20003", Verdict.OURS, "our credentials are not accepted", _API, is_general=True),
+    Row("20005", Verdict.OURS, "our account is not active", _API, is_general=True),
+    Row("20006", Verdict.OURS, "we may not use the resource", _API, is_general=True),
     Row("20404", Verdict.OURS, "the resource does not exist: account SID or sender", _API),
     Row("20429", Verdict.TEMPORARY, "Twilio asks for fewer requests", _API),
     Row("20500", Verdict.TEMPORARY, "Twilio failed on its own side", _API),
@@ -63,7 +63,7 @@ TWILIO: Table = table(
     Row("21704", Verdict.OURS, "our messaging service has no sender", _API),
     Row("21705", Verdict.OURS, "our messaging service is not valid", _API),
     Row("30001", Verdict.TEMPORARY, "the queue overflowed", _API),
-    Row("30002", Verdict.OURS, "our account is suspended", _API),
+    Row("30002", Verdict.OURS, "our account is suspended", _API, is_general=True),
     Row("30003", Verdict.TEMPORARY, "the phone cannot be reached: off, or without signal", _API),
     Row("30004", Verdict.PERMANENT, "the number or its carrier blocks us", _API),
     Row("30005", Verdict.PERMANENT, "the number is unknown, or not in service any more", _API),

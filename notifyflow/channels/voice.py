@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Reply
 from notifyflow.channels.phone import check_phone_number
 from notifyflow.channels.templating import Templates
-from notifyflow.channels.twilio import TwilioProvider, account_faults
+from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
 from notifyflow.core.content import Content
 from notifyflow.core.model import Evidence, Receipt, Word
@@ -29,7 +29,7 @@ _ACKNOWLEDGE = "1"
 class TwilioVoice(TwilioProvider):
     """Makes calls."""
 
-    _path = "/callbacks/twilio/voice"
+    _channel = "voice"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -53,7 +53,7 @@ class TwilioVoice(TwilioProvider):
             raise RejectedCallback(self.name, "it tells no call")
         if urlsplit(callback.path).path.endswith(_KEY):
             return self._read_key(callback, sid, form.get("Digits", ""))
-        return Reply(receipts=(self._receipt(callback, sid, form.get("CallStatus", ""), CALL_STATUSES),))
+        return Reply(receipts=(self._receipt(callback.attempt_id, sid, form.get("CallStatus", ""), CALL_STATUSES),))
 
     def twiml(self, content: Content, action_url: str | None) -> str:
         """Write what the call does: it says the incident twice, and gathers a key where there is a URL to tell it to."""
@@ -87,8 +87,7 @@ class VoiceChannel(Channel):
     def from_settings(cls, settings: Settings) -> "VoiceChannel":
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
-        faults = account_faults(settings, "TWILIO_VOICE_FROM", settings.twilio_voice_from)
-        providers = () if faults else (TwilioVoice(settings, templates, str(settings.twilio_voice_from)),)
+        providers, faults = accounts(TwilioVoice, settings, templates, "VOICE_FROM")
         return cls(providers, (*faults, *templates.faults("voice", speech="", action_url=None, is_acknowledgement=True)))
 
     def check_address(self, address: str) -> str:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from notifyflow.core.audit import Finding
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
 from notifyflow.core.model import Notified
 from notifyflow.core.views import EscalationStatus, IncidentStatus
@@ -25,6 +26,17 @@ def notified(value: Notified) -> Document:
 def fault(value: Fault) -> Document:
     """Say what is wrong, where, and what to do."""
     return {"where": value.where, "what": value.what, "remedy": value.remedy}
+
+
+def finding(value: Finding) -> Document:
+    """Say what a check found."""
+    return {
+        "rule": value.rule,
+        "machine": value.machine,
+        "row": value.row_id,
+        "incident_id": value.incident_id,
+        "what": value.what,
+    }
 
 
 def status(value: IncidentStatus) -> Document:

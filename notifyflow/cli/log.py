@@ -22,6 +22,7 @@ def to_file(file: TextIO) -> None:
 
 
 def _configure(level: int, file: TextIO | None, people: structlog.dev.ConsoleRenderer | None) -> None:
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # a screenful for every connection that is lost; we say it in a line
     machines = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     structlog.configure(
         processors=[

@@ -120,6 +120,8 @@ def explain(notification: NotificationFacts, *, is_reached: bool = False) -> str
     said = [last.provider]
     if len(counted) > 1 or last.word not in (Word.ACCEPTED, Word.DELIVERED):
         said.append(f"attempt {len(counted)} of {notification.max_attempts}")
+    if len(counted) > 1 and counted[-2].word is Word.IN_DOUBT:
+        said.append("sent again after a doubt")
     said.append(_word(last, is_reached=is_reached))
     if notification.state is NotificationState.QUEUED and notification.due_at is not None:
         said.append(f"again at {clock_time(notification.due_at)}")

@@ -13,10 +13,12 @@ from notifyflow.core.model import (
     Ended,
     EscalationState,
     Evidence,
+    Hold,
     IncidentState,
     Kind,
     NotificationState,
     Severity,
+    Standing,
     Word,
 )
 from notifyflow.core.policy import Policy
@@ -80,6 +82,8 @@ class Outcome:
         retry_after_s: What the provider asked to wait.
         is_our_fault: Whether the provider refused *us*.
         receipt_due_at: From when on a receipt is overdue; None keeps what the attempt was claimed with.
+        standing: What it says about the provider itself.
+        narrows_s: For how many seconds the provider wants to be left alone by everybody; None where it did not say.
     """
 
     word: Word
@@ -90,6 +94,8 @@ class Outcome:
     retry_after_s: float | None = None
     is_our_fault: bool = False
     receipt_due_at: datetime | None = None
+    standing: Standing = Standing.WELL
+    narrows_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +116,8 @@ class NotificationFacts:
         created_at: When it was queued.
         due_at: When it may be sent; None unless QUEUED.
         rung_at: When the bell was last rung for it; every new ``due_at`` clears it.
-        held_since: Since when it has been held back (Retry-After, a limit, a circuit); None when it is not.
+        held_since: Since when it has been held back (Retry-After, a limit, a circuit); None when it is not, or by a pause.
+        held_by: By what.
         ended: Why we ended it ourselves.
         ended_at: When we did.
         is_stopped: Whether its incident was acknowledged or resolved, or its round replaced: what would be QUEUED is CANCELLED.
@@ -132,6 +139,7 @@ class NotificationFacts:
     due_at: datetime | None = None
     rung_at: datetime | None = None
     held_since: datetime | None = None
+    held_by: Hold | None = None
     ended: Ended | None = None
     ended_at: datetime | None = None
     is_stopped: bool = False

@@ -118,11 +118,17 @@ _MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 
 _DURATION = re.compile(r"(\d{1,8}(?:\.\d{1,6})?) ?([dhms])", re.ASCII)
 
 
+def read_duration(written: str) -> timedelta | None:
+    """Read a number and ``d``, ``h``, ``m`` or ``s``; None where it is no such text."""
+    match = _DURATION.fullmatch(written)
+    return match and timedelta(microseconds=int(Decimal(match[1]) * _MICROSECONDS[match[2]]))
+
+
 def _duration(node: Node) -> timedelta:
-    match = _DURATION.fullmatch(node.value) if isinstance(node.value, str) else None
-    if match is None:
+    span = read_duration(node.value) if isinstance(node.value, str) else None
+    if span is None:
         raise node.refuse(f"{text.quoted(node.value)} is no duration", 'Write a number and d, h, m or s, such as "90s" or "5m"')
-    return timedelta(microseconds=int(Decimal(match[1]) * _MICROSECONDS[match[2]]))
+    return span
 
 
 def _written_duration(span: timedelta) -> str:

@@ -6,16 +6,18 @@ which the table has are made, and its callbacks fill in what a move brings with 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.machines import MACHINES, Move
-from notifyflow.core.model import AttemptState, Ended, Evidence, NotificationState, Receipt, Word
+from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, NotificationState, Receipt, Word
 from notifyflow.core.policy import Schedule
-from notifyflow.core.retry import next_due
+from notifyflow.core.retry import next_due, resend_at
 from notifyflow.errors import IllegalMove
+
+_AT_ONCE = timedelta()
 
 Stop = Literal["acknowledged", "resolved", "replaced"]
 
@@ -55,6 +57,12 @@ def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
     return tuple(attempt for attempt in row.attempts if attempt.state is not AttemptState.NOT_SENT)
 
 
+def doubt_of(row: NotificationFacts) -> AttemptFacts | None:
+    """Find the attempt in doubt after which a row would be sent again: nobody has said what became of it yet."""
+    latest = counted(row)[-1:]
+    return latest[0] if latest and latest[0].word is Word.IN_DOUBT else None
+
+
 def state_of(row: NotificationFacts) -> NotificationState:
     """Name the state that the attempts, and what became of the row, amount to; CANCELLED rows stay as they are."""
     attempts = counted(row)
@@ -77,9 +85,16 @@ def claim(row: NotificationFacts, attempt: AttemptFacts, *, now: datetime) -> Mo
 
 
 def record(
-    row: NotificationFacts, attempt_id: str, outcome: Outcome, *, schedule: Schedule, now: datetime, fraction: float
+    row: NotificationFacts,
+    attempt_id: str,
+    outcome: Outcome,
+    *,
+    schedule: Schedule,
+    now: datetime,
+    fraction: float,
+    answers_within: timedelta = _AT_ONCE,
 ) -> Moved:
-    """Record what came of the running attempt.
+    """Record what came of the running attempt; a doubt that the provider's events may answer so soon is not resent before.
 
     Raises:
         IllegalMove: When the attempt is not running; whoever holds an old token is to be fenced off before.
@@ -100,7 +115,8 @@ def record(
         retry_after_s=outcome.retry_after_s,
         receipt_due_at=outcome.receipt_due_at or attempt.receipt_due_at,
     )
-    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction))
+    wait = answers_within if outcome.word is Word.IN_DOUBT else _AT_ONCE
+    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, wait))
 
 
 def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
@@ -113,17 +129,19 @@ def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
     """
     attempt = _running(row, attempt_id, "released")
     if attempt.word is not None:
-        return _doubt(row, attempt, "doubted", now=now)
+        return _doubt(row, attempt, "doubted", now=now, due_at=now)
     return _fire(row, _with(row, replace(attempt, state=AttemptState.NOT_SENT, ended_at=now)), "released", now=now)
 
 
-def lose(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
-    """Put the running attempt in doubt, since its lease has expired; the row is due at once.
+def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, answers_within: timedelta = _AT_ONCE) -> Moved:
+    """Put the running attempt in doubt, since its lease has expired; the row is due once nothing can answer the doubt.
 
     Raises:
         IllegalMove: When the attempt is not running.
     """
-    return _doubt(row, _running(row, attempt_id, "lease_expired"), "lease_expired", now=now)
+    attempt = _running(row, attempt_id, "lease_expired")
+    due_at = resend_at(now, severity=row.severity, called_at=attempt.started_at, answers_within=answers_within)
+    return _doubt(row, attempt, "lease_expired", now=now, due_at=due_at)
 
 
 def receive(
@@ -140,6 +158,13 @@ def receive(
     )
     event = _HEARD.get(receipt.word, "noted") if receipt.word else "noted"
     return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction))
+
+
+def hold(row: NotificationFacts, why: Hold, *, until: datetime, now: datetime) -> Moved:
+    """Hold a due row back until its turn may have come; no attempt is burnt, and a pause is no reason to suspect anybody."""
+    held = replace(row, due_at=until, rung_at=None, held_since=None if why is Hold.PAUSE else row.held_since or now, held_by=why)
+    moved = _fire(row, held, "held_back", now=now)
+    return moved if row.state is NotificationState.QUEUED else replace(moved, after=row)
 
 
 def end(row: NotificationFacts, why: Ended, *, reason: str, now: datetime) -> Moved:
@@ -160,10 +185,11 @@ class _Retry:
     schedule: Schedule
     now: datetime
     fraction: float
+    answers_within: timedelta = _AT_ONCE
 
     def __call__(self, row: NotificationFacts) -> datetime | None:
         attempts = counted(row)
-        return next_due(
+        due_at = next_due(
             self.schedule,
             attempts=len(attempts),
             first_started_at=attempts[0].started_at,
@@ -171,6 +197,7 @@ class _Retry:
             fraction=self.fraction,
             retry_after_s=attempts[-1].retry_after_s,
         )
+        return due_at and resend_at(due_at, severity=row.severity, called_at=self.now, answers_within=self.answers_within)
 
 
 class _Subject:
@@ -195,7 +222,8 @@ class _Subject:
             return NotificationState.FAILED
         attempts = counted(self.row)
         is_held = bool(attempts) and attempts[-1].retry_after_s is not None
-        self.row = replace(self.row, due_at=due_at, rung_at=None, held_since=self._now if is_held else None)
+        held_by, held_since = (Hold.RETRY_AFTER, self._now) if is_held else (None, None)
+        self.row = replace(self.row, due_at=due_at, rung_at=None, held_since=held_since, held_by=held_by)
         return target
 
     def heads_for(self, move: Move) -> bool:
@@ -205,7 +233,7 @@ class _Subject:
         del move
         self.row = replace(self.row, state=self.target)
         if self.target is not NotificationState.QUEUED:
-            self.row = replace(self.row, due_at=None, rung_at=None, held_since=None)
+            self.row = replace(self.row, due_at=None, rung_at=None, held_since=None, held_by=None)
         self.row = replace(self.row, reason=self._reason() if self.target is NotificationState.FAILED else "")
 
     def _reason(self) -> str:
@@ -243,9 +271,9 @@ def _with(row: NotificationFacts, changed: AttemptFacts) -> NotificationFacts:
     return replace(row, attempts=tuple(changed if attempt.id == changed.id else attempt for attempt in row.attempts))
 
 
-def _doubt(row: NotificationFacts, attempt: AttemptFacts, event: str, *, now: datetime) -> Moved:
+def _doubt(row: NotificationFacts, attempt: AttemptFacts, event: str, *, now: datetime, due_at: datetime) -> Moved:
     doubted = replace(_heard(attempt, Word.IN_DOUBT), state=AttemptState.RECORDED, ended_at=now, is_doubted=True)
-    return _fire(row, _with(row, doubted), event, now=now)
+    return _fire(row, _with(row, doubted), event, now=now, due=lambda _: due_at)
 
 
 def _heard(attempt: AttemptFacts, word: Word | None, *, code: str = "", reason: str = "") -> AttemptFacts:

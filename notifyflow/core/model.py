@@ -109,6 +109,24 @@ class Ended(StrEnum):
     CAPPED = "capped"
 
 
+class Hold(StrEnum):
+    """Why a notification that was due is held back."""
+
+    LIMIT = "limit"
+    RETRY_AFTER = "retry_after"
+    CIRCUIT = "circuit"
+    SUSPENSION = "suspension"
+    PAUSE = "pause"
+
+
+class Standing(StrEnum):
+    """What an attempt says about its provider itself, whatever it says about the message."""
+
+    WELL = "well"
+    ILL = "ill"
+    REFUSING = "refusing"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """What happened, as a caller says it.

@@ -1,7 +1,8 @@
-"""When a temporary failure is tried again."""
+"""When a temporary failure, or a doubt, is tried again."""
 
 from datetime import datetime, timedelta
 
+from notifyflow.core.model import Severity
 from notifyflow.core.policy import Schedule
 
 
@@ -35,3 +36,15 @@ def next_due(
             return None
         wait = timedelta(seconds=retry_after_s)
     return now + wait
+
+
+def resend_at(due_at: datetime, *, severity: Severity, called_at: datetime, answers_within: timedelta) -> datetime:
+    """Put a resend off while the provider's own events may still answer the doubt; what is CRITICAL does not wait.
+
+    Args:
+        due_at: When it would be sent again.
+        severity: The round's.
+        called_at: When the call in doubt was over, or began where nobody knows.
+        answers_within: How soon the events come; zero where none do.
+    """
+    return due_at if severity is Severity.CRITICAL else max(due_at, called_at + answers_within)

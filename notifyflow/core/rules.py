@@ -3,19 +3,22 @@
 They only answer; what follows from the answers is decided by ``escalation``'s machine.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import takewhile
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.model import EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.outage import Outage, moved
 from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
 
 _IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
 _REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
 _FAILING = (Word.IN_DOUBT, Word.TEMPORARY, Word.PERMANENT)
+_FEWEST_RECEIPTS = 5
+_LOOK_AGAIN_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +30,16 @@ class Case:
         incident: Its incident.
         notifications: All of the escalation's, as they are *after* the event (news is not looked at).
         addresses: The channels on which the recipient can be reached.
+        outages: Times in which nobody swept, since the round started.
+        mute: Providers whose way back is broken: that a receipt of theirs is overdue says nothing about the recipient.
     """
 
     escalation: EscalationFacts
     incident: IncidentFacts
     notifications: tuple[NotificationFacts, ...]
     addresses: frozenset[str]
+    outages: tuple[Outage, ...] = ()
+    mute: frozenset[str] = frozenset()
 
     @property
     def pages(self) -> tuple[NotificationFacts, ...]:
@@ -84,51 +91,59 @@ def reason_to_open(case: Case, now: datetime) -> str | None:
 def is_met(case: Case, rule: Rule, now: datetime) -> bool:
     """Tell whether a rule of the next tier is met."""
     if isinstance(rule, Unacknowledged):
-        return now >= case.escalation.started_at + rule.after
-    policy = case.escalation.policy
+        return now >= _opens_at(case, rule)
     rows = [row for row in case.pages if row.tier == case.escalation.tier]
-    failing = [row for row in rows if row.state is NotificationState.FAILED or is_suspected(row, policy, now)]
-    return len(failing) >= min(rule.at_least, len(rows)) and any(is_young(row, policy, now) for row in failing)
-
-
-def is_young(row: NotificationFacts, policy: Policy, now: datetime) -> bool:
-    """Tell whether a failure still opens tiers: its attempt began, or we ended the row, less than ``escalate_within`` ago."""
-    attempts = counted(row)
-    began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
-    return now - began_at < policy.escalate_within
+    failing = [row for row in rows if row.state is NotificationState.FAILED or is_suspected(case, row, now)]
+    return len(failing) >= min(rule.at_least, len(rows)) and any(_is_young(case, row, now) for row in failing)
 
 
 def is_failure_young(case: Case, now: datetime) -> bool:
     """Tell whether a failure of the round is young enough to open a tier, if there were one."""
     failed = (row for row in case.pages if row.state is NotificationState.FAILED)
-    return now < expires_at(case.escalation) and any(is_young(row, case.escalation.policy, now) for row in failed)
+    return now < expires_at(case.escalation) and any(_is_young(case, row, now) for row in failed)
 
 
-def is_suspected(row: NotificationFacts, policy: Policy, now: datetime) -> bool:
+def is_suspected(case: Case, row: NotificationFacts, now: datetime) -> bool:
     """Tell whether a page counts as failed while it may still arrive."""
+    policy = case.escalation.policy
     if not policy.is_suspicion_on:
         return False
     is_critical = row.severity is Severity.CRITICAL
     if row.state is NotificationState.SENT:
-        return is_critical and is_overdue(row, now)
+        return is_critical and _is_overdue(case, row, now) and counted(row)[-1].provider not in case.mute
     if row.state not in _IN_HAND:
         return False
     if any(attempt.is_our_fault for attempt in counted(row)):
         return True
     failures = sum(attempt.word in _FAILING for attempt in counted(row))
-    held_until = _held_until(row, policy)
+    held_until = _held_until(case, row)
     return (is_critical and failures >= policy.suspected_after_attempts) or (held_until is not None and now >= held_until)
 
 
-def is_overdue(row: NotificationFacts, now: datetime) -> bool:
-    """Tell whether the receipt that would decide about a SENT row is overdue."""
-    due_at = _receipt_due_at(row)
-    return due_at is not None and now >= due_at
+def overdue_providers(case: Case, now: datetime) -> frozenset[str]:
+    """Name the providers that owe a receipt about a SENT page."""
+    return frozenset(counted(row)[-1].provider for row in case.pages if _is_overdue(case, row, now))
 
 
-def is_pending(row: NotificationFacts, policy: Policy, now: datetime) -> bool:
-    """Tell whether something is still to come of a page: a send, a record, or a receipt, which is awaited so long only."""
-    return row.state in _IN_HAND or (_receipt_due_at(row) is not None and now < _unconfirmed_at(row, policy))
+def is_way_back_broken(*, overdue: int, told: int) -> bool:
+    """Tell whether it is a provider's way back that is broken, and not its recipients.
+
+    Args:
+        overdue: How many of its receipts of the last hour are overdue.
+        told: How many of them have come.
+    """
+    return overdue + told >= _FEWEST_RECEIPTS and overdue > told
+
+
+def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime, outages: Iterable[Outage] = ()) -> bool:
+    """Tell whether a SENT row has waited so long for its receipt that it holds up nothing any more."""
+    return _awaits_receipt(row) and now >= _unconfirmed_at(row, policy, outages)
+
+
+def is_pending(case: Case, row: NotificationFacts, now: datetime) -> bool:
+    """Tell whether something is still to come of a page: a send, a record, or a receipt that is awaited."""
+    is_awaited = _awaits_receipt(row) and not is_unconfirmed(row, case.escalation.policy, now, case.outages)
+    return row.state in _IN_HAND or is_awaited
 
 
 def name_state(case: Case, now: datetime, *, is_opening: bool) -> EscalationState:
@@ -139,9 +154,8 @@ def name_state(case: Case, now: datetime, *, is_opening: bool) -> EscalationStat
         now: The time of the decision.
         is_opening: Whether this decision queues pages which are not among the case's notifications yet.
     """
-    policy = case.escalation.policy
     is_timer_running = any(at > now for at in _tier_timers(case))
-    if is_opening or is_timer_running or any(is_pending(row, policy, now) for row in case.pages):
+    if is_opening or is_timer_running or any(is_pending(case, row, now) for row in case.pages):
         return EscalationState.ACTIVE
     if any(row.state in _REACHING for row in case.pages):
         return EscalationState.REACHED
@@ -150,13 +164,20 @@ def name_state(case: Case, now: datetime, *, is_opening: bool) -> EscalationStat
 
 def look_at(case: Case, now: datetime, *, is_opening: bool) -> datetime | None:
     """Find the earliest instant at which time alone may change the decision, or a queued page expires; None without."""
-    policy = case.escalation.policy
     timers = [at for at in _tier_timers(case) if at > now]
     for row in case.pages:
-        timers += [at for at in _row_timers(row, policy) if at > now]
+        timers += [at for at in _row_timers(case, row, now) if at > now]
     if is_opening or any(row.state is NotificationState.QUEUED for row in case.pages):
         timers.append(expires_at(case.escalation))
     return min(timers, default=None)
+
+
+def patience(row: NotificationFacts, policy: Policy) -> timedelta:
+    """Tell how long a row may be held back until it is suspected; not at all by a provider that refuses us."""
+    if row.held_by is Hold.SUSPENSION:
+        return timedelta(0)
+    is_critical = row.severity is Severity.CRITICAL
+    return policy.held_back_for if is_critical else policy.retries.schedule(row.channel, row.severity).window
 
 
 def have_critical_channels_failed(case: Case) -> bool:
@@ -177,34 +198,63 @@ def _has_a_way(case: Case) -> bool:
     return any(row.tier == number for row in case.pages) or bool(tiers and ways(case, tiers[-1]))
 
 
-def _receipt_due_at(row: NotificationFacts) -> datetime | None:
-    return counted(row)[-1].receipt_due_at if row.state is NotificationState.SENT else None
+def _is_young(case: Case, row: NotificationFacts, now: datetime) -> bool:
+    """Tell whether a failure still opens tiers: its attempt began, or we ended the row, less than ``escalate_within`` ago."""
+    attempts = counted(row)
+    began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
+    return now < moved(began_at + case.escalation.policy.escalate_within, case.outages, since=began_at)
 
 
-def _unconfirmed_at(row: NotificationFacts, policy: Policy) -> datetime:
-    return counted(row)[-1].started_at + policy.unconfirmed_after
+def _awaits_receipt(row: NotificationFacts) -> bool:
+    return row.state is NotificationState.SENT and counted(row)[-1].receipt_due_at is not None
 
 
-def _held_until(row: NotificationFacts, policy: Policy) -> datetime | None:
+def _is_overdue(case: Case, row: NotificationFacts, now: datetime) -> bool:
+    """Tell whether the receipt that would decide about a SENT row is overdue."""
+    due_at = _receipt_due_at(case, row)
+    return due_at is not None and now >= due_at
+
+
+def _receipt_due_at(case: Case, row: NotificationFacts) -> datetime | None:
+    if row.state is not NotificationState.SENT:
+        return None
+    latest = counted(row)[-1]
+    return latest.receipt_due_at and moved(latest.receipt_due_at, case.outages, since=latest.started_at)
+
+
+def _unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Outage]) -> datetime:
+    latest = counted(row)[-1]
+    return moved(latest.started_at + policy.unconfirmed_after, outages, since=latest.started_at)
+
+
+def _held_until(case: Case, row: NotificationFacts) -> datetime | None:
     """Tell from when on a row that is held back is suspected."""
     if row.held_since is None:
         return None
-    is_critical = row.severity is Severity.CRITICAL
-    return row.held_since + (policy.held_back_for if is_critical else policy.retries.schedule(row.channel, row.severity).window)
+    return moved(row.held_since + patience(row, case.escalation.policy), case.outages, since=row.held_since)
+
+
+def _opens_at(case: Case, rule: Unacknowledged) -> datetime:
+    started_at = case.escalation.started_at
+    return moved(started_at + rule.after, case.outages, since=started_at)
 
 
 def _tier_timers(case: Case) -> Iterator[datetime]:
     """List the instants at which time opens the next tier, as far as it may open then."""
     tier = next_tier(case)
     if tier is not None:
-        opens_at = (case.escalation.started_at + rule.after for rule in tier.rules if isinstance(rule, Unacknowledged))
+        opens_at = (_opens_at(case, rule) for rule in tier.rules if isinstance(rule, Unacknowledged))
         yield from (at for at in opens_at if may_page(case, at))
 
 
-def _row_timers(row: NotificationFacts, policy: Policy) -> Iterator[datetime]:
-    receipt_due_at = _receipt_due_at(row)
+def _row_timers(case: Case, row: NotificationFacts, now: datetime) -> Iterator[datetime]:
+    receipt_due_at = _receipt_due_at(case, row)
     if receipt_due_at is not None:
-        yield from (receipt_due_at, _unconfirmed_at(row, policy))
-    held_until = _held_until(row, policy)
+        yield receipt_due_at
+        unconfirmed_at = _unconfirmed_at(row, case.escalation.policy, case.outages)
+        yield unconfirmed_at
+        if counted(row)[-1].provider in case.mute:  # until then the way back may be found mended
+            yield min(now + _LOOK_AGAIN_AFTER, unconfirmed_at)
+    held_until = _held_until(case, row)
     if held_until is not None:
         yield held_until

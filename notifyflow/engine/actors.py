@@ -6,8 +6,8 @@ import dramatiq
 import structlog
 
 from notifyflow.core.model import Severity
-from notifyflow.engine.broker import queue_name
 from notifyflow.engine.reporter import RING_SIZE, place
+from notifyflow.engine.ring import queue_name
 
 _log = structlog.get_logger("notifyflow.engine")
 

@@ -6,13 +6,16 @@ recorded. Whatever goes wrong between stays a row whose lease runs out.
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
 from notifyflow.channels.base import Accepted, Channel, Letter, Provider
 from notifyflow.core.facts import Outcome
-from notifyflow.core.model import Word
+from notifyflow.core.model import Standing, Word
+from notifyflow.engine import doubt
+from notifyflow.engine.lanes import Lanes
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import (
     Fenced,
@@ -33,6 +36,9 @@ _log = structlog.get_logger("notifyflow.engine")
 _TURN = timedelta(seconds=5)
 _MOST_AT_ONCE = 20
 _NEWEST_WEIGHS = 0.3
+_NARROWED_S = 10.0
+"""How long a provider is left alone that asks for fewer requests and does not say until when."""
+_TOO_LATE = Outcome(word=Word.TEMPORARY, reason="asking after the attempt in doubt has used up the lease")
 
 
 class Deliverer:
@@ -54,6 +60,7 @@ class Deliverer:
         self._reporter = reporter
         self._send_budget = send_budget
         self._places = threading.BoundedSemaphore(places)
+        self._lanes = Lanes(places)
         self._is_stopping = threading.Event()
         self._latencies: dict[str, timedelta] = {}
 
@@ -64,22 +71,44 @@ class Deliverer:
     def deliver(self, channel: str, notification_ids: Sequence[str]) -> None:
         """Make up to as many attempts on a channel as notifications were rung for, the most urgent that are due first.
 
+        A thread more than the channel may hold is turned away, and those who are at it go on in its stead.
+
         Raises:
             StorageUnavailable: When the database is away; what was claimed is recorded all the same, or put in doubt.
         """
+        if not self._lanes.enter(channel):
+            return
+        try:
+            self._answer(channel, notification_ids)
+            while not self._lanes.leave(channel):
+                while not self._is_stopping.is_set() and self._take(channel, (), limit=_MOST_AT_ONCE):
+                    pass
+        except BaseException:
+            self._lanes.drop_out(channel)
+            raise
+
+    def share(self, threads: int) -> None:
+        """Share so many threads among the channels."""
+        self._lanes.share(threads)
+
+    def _answer(self, channel: str, notification_ids: Sequence[str]) -> None:
         wanted = set(notification_ids)
         left = len(wanted)
         while left > 0 and not self._is_stopping.is_set():
-            claims = self._claim(channel, notification_ids, limit=min(left, self._fitting(channel)))
-            for claimed in claims.claimed:
-                self._attempt(claimed)
-            taken = {each.notification_id for each in claims.claimed} | {each.id for each in claims.consequences.failed}
+            taken = self._take(channel, notification_ids, limit=left)
             if not taken:
                 return
             wanted -= taken
             left -= len(taken)
         if wanted:  # others went first: these have still to be rung for, and nobody else knows
             self._tools.transactions.run(lambda ledger: ledger.unring(list(wanted)))
+
+    def _take(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> set[str]:
+        """Claim what is due, as many as fit, and send it; tell what is done with."""
+        claims = self._claim(channel, notification_ids, limit=min(limit, self._fitting(channel)))
+        for claimed in claims.claimed:
+            self._attempt(claimed)
+        return {each.notification_id for each in claims.claimed} | {each.id for each in claims.consequences.failed}
 
     def _claim(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> Claims:
         providers = self._providers(channel)
@@ -89,7 +118,7 @@ class Deliverer:
             notification_ids,
             limit=limit,
             providers=[provider.name for provider in providers],
-            has_receipts=bool(providers) and providers[0].capabilities.has_receipts,
+            reporting=[provider.name for provider in providers if provider.capabilities.has_receipts],
         )
         self._reporter.report(claims.consequences)
         return claims
@@ -106,25 +135,43 @@ class Deliverer:
 
     def _attempt(self, claimed: Claimed) -> None:
         with self._places:
-            if self._is_stopping.is_set() or claimed.lease_until - self._tools.clock.now() < self._send_budget:
+            if self._is_stopping.is_set() or not self._has_time(claimed):
                 self._release(claimed)
                 return
+            if self._is_found(claimed):
+                return
             started_at = self._tools.clock.now()
-            outcome = self._send(claimed)
+            outcome = self._send(claimed) if self._has_time(claimed) else _TOO_LATE
             took = self._tools.clock.now() - started_at
         before = self._latencies.get(claimed.channel, took)
         self._latencies[claimed.channel] = before + _NEWEST_WEIGHS * (took - before)
         self._record(claimed, outcome, took)
 
+    def _has_time(self, claimed: Claimed) -> bool:
+        """Tell whether the lease would outlive a send."""
+        return claimed.lease_until - self._tools.clock.now() >= self._send_budget
+
+    def _is_found(self, claimed: Claimed) -> bool:
+        """Ask after an attempt in doubt; where it was carried after all, or never will be, this one is given back."""
+        try:
+            word = doubt.find(self._tools, self._reporter, claimed, self._providers(claimed.channel))
+        except StorageUnavailable:
+            self._release(claimed)
+            return True
+        if word is None or word is Word.TEMPORARY:
+            return False
+        self._release(claimed, reason=f"the attempt in doubt was asked after: {word.value}")
+        return True
+
     def _send(self, claimed: Claimed) -> Outcome:
         letter = Letter(
             attempt_id=claimed.attempt_id, address=claimed.address, content=claimed.content, valid_for_s=claimed.valid_for_s
         )
+        provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)
         try:
-            provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)
             return _outcome(provider.send(letter))
         except NotifyflowError as error:
-            return _outcome(error)
+            return _told(_outcome(error), error, is_bound_to_address=provider.is_bound_to_address)
         except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and may have sent before it did
             _log.error("engine.channel_broke", **_ids(claimed), error=type(error).__name__, place=place(error))
             return Outcome(word=Word.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
@@ -133,7 +180,13 @@ class Deliverer:
         """Record an outcome, as often as it takes while the lease lasts."""
         while True:
             try:
-                consequences = record(self._tools, claimed.attempt_id, claimed.token, outcome)
+                consequences = record(
+                    self._tools,
+                    claimed.attempt_id,
+                    claimed.token,
+                    outcome,
+                    has_alternative=len(self._providers(claimed.channel)) > 1,
+                )
             except Fenced:
                 _log.warning("engine.attempt_fenced", **_ids(claimed), word=outcome.word.value)
                 return
@@ -153,13 +206,13 @@ class Deliverer:
             self._reporter.report(consequences)
             return
 
-    def _release(self, claimed: Claimed) -> None:
+    def _release(self, claimed: Claimed, *, reason: str = "") -> None:
         try:
-            consequences = release(self._tools, claimed.attempt_id, claimed.token)
+            consequences = release(self._tools, claimed.attempt_id, claimed.token, reason=reason)
         except (Fenced, StorageUnavailable) as error:
             _log.warning("engine.release_failed", **_ids(claimed), error=type(error).__name__)
             return
-        _log.info("engine.attempt_released", **_ids(claimed))
+        _log.info("engine.attempt_released", **_ids(claimed), reason=reason)
         self._reporter.report(consequences)
 
 
@@ -188,3 +241,16 @@ def _outcome(answer: Accepted | NotifyflowError) -> Outcome:
             return Outcome(word=Word.IN_DOUBT, code=answer.code, reason=answer.reason)
         case _:
             return Outcome(word=Word.TEMPORARY, reason=f"could not be rendered: {type(answer).__name__}", is_our_fault=True)
+
+
+def _told(outcome: Outcome, error: NotifyflowError, *, is_bound_to_address: bool) -> Outcome:
+    """Add what a failure says about the provider itself."""
+    match error:
+        case ProviderError(is_ill=True):
+            outcome = replace(outcome, standing=Standing.ILL)
+        case RefusedUsError(is_general=True) if not is_bound_to_address:
+            return replace(outcome, standing=Standing.REFUSING)
+    if is_bound_to_address:
+        return outcome
+    is_throttled = isinstance(error, TemporaryProviderError) and error.is_throttled
+    return replace(outcome, narrows_s=_NARROWED_S if is_throttled and not outcome.retry_after_s else outcome.retry_after_s)

@@ -6,9 +6,11 @@ from datetime import timedelta
 from dramatiq import Broker, Middleware, Worker
 
 from notifyflow.channels.base import Channel
+from notifyflow.core.ports import Bell
 from notifyflow.engine.actors import declare_actors
 from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
 from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.ports import Tools
@@ -26,7 +28,9 @@ class Engine:
         channels: Name to channel.
         send_budget: How long one send may take at most.
         places: How many sends there are at a time.
+        bell: Rings for what is due; the broker's own where None.
         is_alone: Whether rings end with the process: what was rung for before it began is then rung for again at once.
+        heartbeat: Tells a monitor outside that all is well; None where there is none.
     """
 
     def __init__(
@@ -37,21 +41,29 @@ class Engine:
         *,
         send_budget: timedelta,
         places: int,
+        bell: Bell | None = None,
         is_alone: bool = False,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
-        self.reporter = Reporter(BrokerBell(broker), tools.transactions)
+        self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions)
         self._tools = tools
         self._heard_since = tools.clock.now() if is_alone else None
         self._deliverer = Deliverer(tools, channels, self.reporter, send_budget=send_budget, places=places)
+        self._heartbeat = heartbeat
         self._sweeper = Sweeper(tools.clock, self._sweep, lambda: next_wake_at(tools))
         declare_actors(broker, channels, self._deliverer.deliver)
 
-    def start(self) -> None:
-        """Begin to sweep; the broker's worker threads are started by whoever owns them."""
+    def start(self, *, threads: int) -> None:
+        """Begin to sweep; the broker's worker threads, so many, are started by whoever owns them."""
+        self._deliverer.share(threads)
         self._sweeper.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
 
     def stop(self) -> None:
         """Begin nothing new: what runs is recorded, what was claimed and not sent is released."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         self._deliverer.stop()
         self._sweeper.stop()
 
@@ -60,6 +72,8 @@ class Engine:
         swept = sweep(self._tools, ring_again_after=self._patience())
         for channel, _, some in rings(self.reporter.report(swept)):
             self._deliverer.deliver(channel, [each.notification_id for each in some])
+        if self._heartbeat is not None:
+            self._heartbeat.note_sweep(is_clean=not swept.broken)
 
     def _patience(self) -> timedelta:
         if self._heard_since is None:
@@ -70,16 +84,24 @@ class Engine:
 class EmbeddedEngine:
     """An engine with a broker and worker threads of its own, all inside this process."""
 
-    def __init__(self, tools: Tools, channels: Mapping[str, Channel], *, send_budget: timedelta, places: int) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        channels: Mapping[str, Channel],
+        *,
+        send_budget: timedelta,
+        places: int,
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
         broker = EmbeddedBroker(middleware=[])
-        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places, is_alone=True)
+        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places, is_alone=True, heartbeat=heartbeat)
         self._worker = Worker(broker, worker_threads=places, worker_timeout=_POLL_MS)
         self.reporter = self._engine.reporter
 
     def start(self) -> None:
         """Start the threads; what an earlier process left is taken up by the first sweep."""
         self._worker.start()
-        self._engine.start()
+        self._engine.start(threads=self._worker.worker_threads)
 
     def stop(self) -> None:
         """Wait for the sends that run, and end the threads."""
@@ -91,14 +113,22 @@ class EngineMiddleware(Middleware):
     """Runs an engine for as long as dramatiq runs its worker in this process."""
 
     def __init__(
-        self, broker: Broker, tools: Tools, channels: Mapping[str, Channel], *, send_budget: timedelta, places: int
+        self,
+        broker: Broker,
+        tools: Tools,
+        channels: Mapping[str, Channel],
+        *,
+        send_budget: timedelta,
+        places: int,
+        bell: Bell | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
-        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places)
+        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places, bell=bell, heartbeat=heartbeat)
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Start with the worker."""
-        del broker, worker
-        self._engine.start()
+        del broker
+        self._engine.start(threads=worker.worker_threads)
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Stop before the worker waits for its threads, so that they give back what they have not sent."""

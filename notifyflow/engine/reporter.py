@@ -7,6 +7,7 @@ from itertools import groupby, islice
 
 import structlog
 
+from notifyflow.core.limits import Carrier
 from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
 from notifyflow.errors import BrokerUnavailable, StorageError
@@ -52,6 +53,12 @@ class Reporter:
                 recipient_id=escalation.recipient_id,
                 severity=escalation.severity.value,
             )
+        for carrier in consequences.turned:
+            _report_turn(carrier)
+        for outage in consequences.outages:
+            _log.warning(
+                "engine.outage_over", began_at=outage.began_at.isoformat(), lasted_s=round(outage.length.total_seconds(), 1)
+            )
         for error in consequences.broken:
             _log.error("engine.row_broken", error=type(error).__name__, place=place(error))
         return self._ring(consequences.due)
@@ -74,6 +81,14 @@ class Reporter:
         """Take the marks back; where even that fails, the sweeper rings again after its usual wait."""
         with suppress(StorageError):
             self._transactions.run(lambda ledger: ledger.unring([each.notification_id for each in unrung]))
+
+
+def _report_turn(carrier: Carrier) -> None:
+    ids = {"channel": carrier.channel, "provider": carrier.provider}
+    if carrier.shut_by is None or carrier.shut_until is None:
+        _log.info("engine.provider_well", **ids)
+    else:
+        _log.warning("engine.provider_rests", **ids, why=carrier.shut_by.value, until=carrier.shut_until.isoformat())
 
 
 def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, tuple[Due, ...]]]:

@@ -6,9 +6,10 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
 
 ``notify.notify(tools, incident, recipients, *, policy, strict=False)``
     → ``Accepted(notified, consequences)``; raises InvalidIncident.
-``claim.claim(tools, channel, wish, *, limit, providers, has_receipts)``
-    → ``Claims(claimed, consequences)``; rows that can be sent no more are ended, each in a transaction of its own.
-``record.record(tools, attempt_id, token, outcome)``, ``record.release(tools, attempt_id, token)``
+``claim.claim(tools, channel, wish, *, limit, providers, reporting)``
+    → ``Claims(claimed, consequences)``; rows that can be sent no more are ended, each in a transaction of its own, and those
+    that get no slot from ``carriers`` are held back.
+``record.record(tools, attempt_id, token, outcome, *, has_alternative=False)``, ``record.release(tools, attempt_id, token)``
     → ``Consequences``; raise Fenced.
 ``receive.receive(tools, receipt, *, raw)``
     → ``Received(fate, incident_id, consequences)``; also makes the acknowledgement of a key.

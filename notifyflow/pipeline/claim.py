@@ -1,18 +1,20 @@
 """Hands out work: a lease, a token, and the attempt's row, committed before anybody calls a provider."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notifyflow.core import lifecycle, links, rules
 from notifyflow.core.content import Content, compose
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
+from notifyflow.core.limits import Obstacle
 from notifyflow.core.model import Contact, Ended, Kind, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import decisions, news, use_case
-from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Tools
+from notifyflow.pipeline.carriers import Desk, hold, is_urgent
+from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Doubt, Tools
 from notifyflow.pipeline.transaction import Transaction
 
 _LINK_GOOD_FOR = timedelta(days=7)
@@ -23,7 +25,9 @@ _REASONS = {
 }
 
 
-def claim(tools: Tools, channel: str, wish: Sequence[str], *, limit: int, providers: Sequence[str], has_receipts: bool) -> Claims:
+def claim(
+    tools: Tools, channel: str, wish: Sequence[str], *, limit: int, providers: Sequence[str], reporting: Collection[str]
+) -> Claims:
     """Claim what is due of a channel: CRITICAL first, then what is wished for, then what has waited longest.
 
     Args:
@@ -32,15 +36,17 @@ def claim(tools: Tools, channel: str, wish: Sequence[str], *, limit: int, provid
         wish: The notifications a bell rang for.
         limit: How many at most.
         providers: Who can carry it, the preferred one first; where it is empty, what is due ends as FAILED.
-        has_receipts: Whether the preferred provider reports back.
+        reporting: Those of them that report back.
 
     Returns:
-        The attempts to make, and what followed from rows that can be sent no more.
+        The attempts to make, and what followed from rows that can be sent no more. What gets no slot is held back.
     """
 
-    def body(tx: Transaction) -> tuple[list[Claimed], list[tuple[NotificationFacts, Ended]]]:
+    def body(tx: Transaction) -> tuple[list[Claimed], list[tuple[NotificationFacts, Ended]], dict[bool, Obstacle]]:
         claimed: list[Claimed] = []
         hopeless: list[tuple[NotificationFacts, Ended]] = []
+        obstacles: dict[bool, Obstacle] = {}
+        desk = Desk(tx, channel, providers)
         for row in tx.ledger.take_due(channel, wish, now=tx.now, limit=limit):
             escalation = tx.ledger.escalation(row.escalation_id)
             if is_expired(tx, row, escalation):
@@ -48,11 +54,18 @@ def claim(tools: Tools, channel: str, wish: Sequence[str], *, limit: int, provid
             elif not providers:
                 hopeless.append((row, Ended.NO_PROVIDER))
             else:
-                claimed.append(_begin(tx, row, escalation, providers[0], has_receipts=has_receipts))
-        return claimed, hopeless
+                chosen = desk.choose(row)
+                if isinstance(chosen, Obstacle):
+                    obstacles.setdefault(is_urgent(row), chosen)
+                else:
+                    claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
+        desk.save()
+        return claimed, hopeless, obstacles
 
-    (claimed, hopeless), consequences = use_case.run(tools, body)
+    (claimed, hopeless, obstacles), consequences = use_case.run(tools, body)
     with suppress(StorageUnavailable):  # what is claimed is sent all the same, and the rest is still due
+        if obstacles:
+            consequences += hold(tools, channel, obstacles)
         for row, why in hopeless:
             consequences += _end(tools, row, why)
     return Claims(claimed=tuple(claimed), consequences=consequences)
@@ -83,7 +96,9 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         lease_until=tx.now + tx.tools.lease,
         receipt_due_at=tx.now + policy.overdue_after.get(row.channel, _OVERDUE_AFTER) if has_receipts else None,
     )
-    tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider)
+    doubted = lifecycle.doubt_of(row)
+    mark = {"after_doubt": doubted.id} if doubted else {}
+    tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider, **mark)
     return Claimed(
         attempt_id=attempt.id,
         token=attempt.token,
@@ -93,21 +108,30 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         provider=provider,
         severity=row.severity,
         address=contact.addresses[row.channel],
-        content=_content(tx, row, escalation, contact),
+        content=_content(tx, row, escalation, contact, tx.now),
         valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
         lease_until=attempt.lease_until,
+        doubt=_doubt(tx, row, escalation, contact, doubted) if doubted else None,
     )
 
 
-def _content(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact) -> Content:
+def _doubt(
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
+) -> Doubt:
+    """Say again what an attempt said; it is known by its words where the provider keeps no id of ours."""
+    content = _content(tx, row, escalation, contact, attempt.started_at)
+    return Doubt(attempt_id=attempt.id, provider=attempt.provider, started_at=attempt.started_at, content=content)
+
+
+def _content(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, now: datetime) -> Content:
     return compose(
         tx.ledger.content(row.incident_id),
         contact,
         severity=escalation.severity,
-        now=tx.now,
+        now=now,
         round_started_at=escalation.started_at,
         delayed_after=escalation.policy.delayed_after,
-        link=_link(tx, row, contact),
+        link=_link(tx, row, contact, now),
         kind=row.kind,
         notice=tx.tools.notice,
         news=_news(tx, row) if row.kind is Kind.NEWS else "",
@@ -119,10 +143,10 @@ def _news(tx: Transaction, row: NotificationFacts) -> str:
     return news.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 
 
-def _link(tx: Transaction, row: NotificationFacts, contact: Contact) -> str | None:
+def _link(tx: Transaction, row: NotificationFacts, contact: Contact, now: datetime) -> str | None:
     if tx.tools.public_url is None or not tx.tools.secret_keys:
         return None
-    token = links.sign(tx.tools.secret_keys, row.incident_id, contact.recipient_id, tx.now + _LINK_GOOD_FOR)
+    token = links.sign(tx.tools.secret_keys, row.incident_id, contact.recipient_id, now + _LINK_GOOD_FOR)
     return f"{tx.tools.public_url.rstrip('/')}/a/{token}"
 
 

@@ -1,14 +1,16 @@
 """What the use cases are given, and what they give back."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from notifyflow.core.content import Content
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.limits import DEFAULT_LIMIT, Carrier
 from notifyflow.core.model import Contact, Notified, Severity
+from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.storage.ledger import Due, Ledger
@@ -44,6 +46,8 @@ class Tools:
         secret_keys: The first signs links; empty means messages carry no link.
         notice: A mark that every message shows.
         lease: How long a claimed row belongs to its claimer.
+        limits: How many each provider takes a minute, on each of its channels; those not named take ``DEFAULT_LIMIT``.
+        answers: How soon a provider's own events answer a doubt, where they do.
     """
 
     transactions: Transactions
@@ -57,6 +61,16 @@ class Tools:
     secret_keys: tuple[str, ...] = ()
     notice: str = ""
     lease: timedelta = timedelta(seconds=60)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    answers: Mapping[str, timedelta] = field(default_factory=dict)
+
+    def limit_of(self, provider: str) -> int:
+        """Tell how many a provider takes a minute."""
+        return self.limits.get(provider, DEFAULT_LIMIT)
+
+    def answers_within(self, provider: str) -> timedelta:
+        """Tell how soon a provider's events answer a doubt; zero where they do not."""
+        return self.answers.get(provider, timedelta())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +81,16 @@ class Consequences:
         due: Notifications that may be sent now; whoever called rings for them.
         failed: Notifications that became FAILED; whoever called logs each at WARNING.
         critical: Escalations that became critical failures; whoever called logs each at ERROR.
+        turned: Providers that rest from now on, or are well again; whoever called logs each.
+        outages: Times in which nobody swept, ended by this sweep; whoever called logs each.
         broken: What a sweep stumbled over, each a bug of ours or a damaged row; whoever called logs each at ERROR.
     """
 
     due: tuple[Due, ...] = ()
     failed: tuple[NotificationFacts, ...] = ()
     critical: tuple[EscalationFacts, ...] = ()
+    turned: tuple[Carrier, ...] = ()
+    outages: tuple[Outage, ...] = ()
     broken: tuple[Exception, ...] = ()
 
     def __add__(self, other: "Consequences") -> "Consequences":
@@ -80,6 +98,8 @@ class Consequences:
             due=self.due + other.due,
             failed=self.failed + other.failed,
             critical=self.critical + other.critical,
+            turned=self.turned + other.turned,
+            outages=self.outages + other.outages,
             broken=self.broken + other.broken,
         )
 
@@ -101,6 +121,23 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """The attempt before, of which nobody knows what became.
+
+    Attributes:
+        attempt_id: The attempt.
+        provider: Who was to carry it, and may be asked.
+        started_at: When it began.
+        content: What was said then; personal.
+    """
+
+    attempt_id: str
+    provider: str
+    started_at: datetime
+    content: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
     """One attempt that its claimer may make now; its row is committed.
 
@@ -116,6 +153,7 @@ class Claimed:
         content: What is said; personal.
         valid_for_s: How long the provider may hold it.
         lease_until: The claimer must have recorded or released it by then.
+        doubt: The attempt after which this one is a resend; None where it is none.
     """
 
     attempt_id: str
@@ -129,6 +167,7 @@ class Claimed:
     content: Content
     valid_for_s: int
     lease_until: datetime
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

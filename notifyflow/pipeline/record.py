@@ -8,13 +8,13 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import Fenced
-from notifyflow.pipeline import decisions, receive, use_case
+from notifyflow.pipeline import carriers, decisions, receive, use_case
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
 
 
-def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome) -> Consequences:
+def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome, *, has_alternative: bool = False) -> Consequences:
     """Record what came of a call.
 
     Args:
@@ -22,6 +22,7 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome) -> Conse
         attempt_id: The attempt, as claimed.
         token: Its lease's token.
         outcome: What the provider said, or that nobody knows.
+        has_alternative: Whether another provider can carry the next attempt, so that this one's Retry-After holds nothing up.
 
     Returns:
         What followed: tiers that opened, failures.
@@ -36,11 +37,21 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome) -> Conse
         def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
             attempt = _leased(row, attempt_id, token)
             awaited = attempt.receipt_due_at and tx.now + (attempt.receipt_due_at - attempt.started_at)
-            heard = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited)
-            return lifecycle.record(row, attempt_id, heard, schedule=schedule, now=tx.now, fraction=tx.tools.ids.fraction())
+            retry_after_s = None if has_alternative else outcome.retry_after_s
+            heard = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
+            return lifecycle.record(
+                row,
+                attempt_id,
+                heard,
+                schedule=schedule,
+                now=tx.now,
+                fraction=tx.tools.ids.fraction(),
+                answers_within=tools.answers_within(attempt.provider),
+            )
 
         detail = {"attempt": attempt_id, "word": outcome.word.value, "code": outcome.code, "reason": outcome.reason}
         before = decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
+        carriers.learn(tx, before, attempt_id, outcome)
         provider = _attempt(before, attempt_id).provider
         if outcome.is_our_fault and not tx.ledger.incident(home.incident_id).is_operations:
             tx.notices.append((outcome.reason or outcome.code, provider))
@@ -51,8 +62,17 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome) -> Conse
     return use_case.run(tools, body)[1]
 
 
-def release(tools: Tools, attempt_id: str, token: str) -> Consequences:
-    """Give an attempt back whose call was not made; it counts for nothing and its row is due at once.
+def release(tools: Tools, attempt_id: str, token: str, *, reason: str = "") -> Consequences:
+    """Give an attempt back whose call was not made; it counts for nothing, and the one before it decides: if none, it is due.
+
+    Args:
+        tools: What every use case needs.
+        attempt_id: The attempt, as claimed.
+        token: Its lease's token.
+        reason: Why, for the transition log; nothing personal.
+
+    Returns:
+        What followed.
 
     Raises:
         Fenced: When the lease was taken back.
@@ -64,7 +84,7 @@ def release(tools: Tools, attempt_id: str, token: str) -> Consequences:
             _leased(row, attempt_id, token)
             return lifecycle.release(row, attempt_id, now=tx.now)
 
-        home, detail = _home(tx, attempt_id), {"attempt": attempt_id}
+        home, detail = _home(tx, attempt_id), {"attempt": attempt_id} | ({"reason": reason} if reason else {})
         decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
 
     return use_case.run(tools, body)[1]

@@ -10,7 +10,7 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import claim, decisions, operations, rounds, use_case
+from notifyflow.pipeline import claim, decisions, operations, rounds, use_case, watch
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
@@ -20,7 +20,7 @@ _DISOWN_AFTER = timedelta(hours=1)
 
 
 def sweep(tools: Tools, *, limit: int = 200, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Consequences:
-    """Do everything whose time has come, each in a transaction of its own.
+    """Do everything whose time has come, each in a transaction of its own, after making up for an outage of our own.
 
     Args:
         tools: What every use case needs.
@@ -64,8 +64,9 @@ def _take_back(tools: Tools, home: Home) -> Consequences:
         def happens(row: NotificationFacts, schedule: Schedule) -> Moved | None:
             del schedule
             attempt = next(each for each in row.attempts if each.id == home.attempt_id)
-            is_lost = attempt.state is AttemptState.RUNNING and attempt.lease_until <= tx.now
-            return lifecycle.lose(row, attempt.id, now=tx.now) if is_lost else None
+            if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now:
+                return None
+            return lifecycle.lose(row, attempt.id, now=tx.now, answers_within=tools.answers_within(attempt.provider))
 
         detail = {"attempt": home.attempt_id}
         decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
@@ -108,8 +109,10 @@ def _start_round(tools: Tools, incident_id: str) -> Consequences:
 
 def _ring(tools: Tools, limit: int, again_after: timedelta) -> Consequences:
     def body(tx: Transaction) -> Consequences:
+        outage = watch.keep(tx)
         for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
             tx.ledger.settle_receipt(receipt, attempt_id=None)
-        return Consequences(due=tx.ledger.ring_due(now=tx.now, again_after=again_after, limit=limit))
+        due = tx.ledger.ring_due(now=tx.now, again_after=again_after, limit=limit)
+        return Consequences(due=due, outages=(outage,) if outage else ())
 
     return use_case.run(tools, body)[0]

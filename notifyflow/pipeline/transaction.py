@@ -7,6 +7,7 @@ from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident import Turned
 from notifyflow.core.lifecycle import Moved
+from notifyflow.core.limits import Carrier
 from notifyflow.core.model import NotificationState
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.storage.ledger import Due, Ledger
@@ -22,6 +23,7 @@ class Transaction:
         critical: Escalations that became critical failures.
         alerts: Those that operations has still to be told of, at the end of the transaction.
         notices: What else operations has to be told: (reason, provider).
+        turned: Providers that rest from now on, or are well again.
     """
 
     def __init__(self, ledger: Ledger, tools: Tools) -> None:
@@ -31,13 +33,16 @@ class Transaction:
         self.critical: list[EscalationFacts] = []
         self.alerts: list[tuple[EscalationFacts, AlertOperations]] = []
         self.notices: list[tuple[str, str]] = []
+        self.turned: list[Carrier] = []
         self._due: list[Due] = []
         self._failed: list[NotificationFacts] = []
 
     @property
     def consequences(self) -> Consequences:
         """What it has led to so far."""
-        return Consequences(due=tuple(self._due), failed=tuple(self._failed), critical=tuple(self.critical))
+        return Consequences(
+            due=tuple(self._due), failed=tuple(self._failed), critical=tuple(self.critical), turned=tuple(self.turned)
+        )
 
     def turn(self, before: IncidentFacts, turned: Turned, **detail: str) -> IncidentFacts:
         """Write what became of an incident."""

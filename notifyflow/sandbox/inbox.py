@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 
 URL = re.compile(r"https?://[^\s<>\"|]*[^\s<>\"|.,;:!?)]")
 
@@ -91,6 +92,7 @@ class Message:
     Attributes:
         number: From 1, in the order of arrival.
         after_s: When it arrived, in seconds since the sandbox started.
+        date: The same as a date, as HTTP and mail write it (RFC 2822).
         channel: How it came.
         provider: Which stand-in was given it.
         to: The address; of a webhook or an endpoint its short name.
@@ -104,6 +106,7 @@ class Message:
 
     number: int = 0
     after_s: float = 0.0
+    date: str = ""
     channel: str
     provider: str
     to: str
@@ -147,7 +150,8 @@ class Inbox:
         """Number a message and keep it."""
         with self._changed:
             number = len(self._messages) + 1
-            kept = replace(message, number=number, after_s=round(time.monotonic() - self._started_at, 3))
+            after_s = round(time.monotonic() - self._started_at, 3)
+            kept = replace(message, number=number, after_s=after_s, date=formatdate())
             self._messages[number] = kept
             self._changed.notify_all()
         return kept

@@ -8,7 +8,6 @@ import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import replace
-from email.utils import formatdate
 from urllib.parse import urlsplit
 
 from notifyflow.sandbox.courier import Courier, Reports
@@ -52,16 +51,21 @@ class TwilioDesk(Desk):
             case "POST", ["Calls"]:
                 return self._read_call(request)
             case "GET", ["Messages" | "Calls" as kind]:
-                found = [
-                    self._describe(message) for message in self._look_up(kind) if request.query.get("To") in {None, message.to}
-                ]
-                return as_json(
-                    200, {kind.lower(): found, "page": 0, "page_size": 1000, "next_page_uri": None, "uri": request.path}
-                )
+                return self._list(kind, request)
             case "GET", ["Messages" | "Calls" as kind, sid]:
                 found = [self._describe(message) for message in self._look_up(kind) if message.reference == sid]
                 return as_json(200, found[0]) if found else _no(404, 20404, "The requested resource was not found")
         return _no(404, 20404, "The requested resource was not found")
+
+    def _list(self, kind: str, request: Request) -> Answer:
+        """List what was taken, the newest first, as one page ("Read multiple Message resources": To, From, PageSize)."""
+        resources = [self._describe(message) for message in reversed(self._look_up(kind))]
+        wanted = {name.lower(): request.query[name] for name in ("To", "From") if name in request.query}
+        found = [each for each in resources if all(each[name] == value for name, value in wanted.items())]
+        asked = request.query.get("PageSize", "")
+        size = int(asked) if asked.isdigit() else 50
+        page = {"page": 0, "page_size": size, "next_page_uri": None, "uri": request.path}
+        return as_json(200, {kind.lower(): found[:size], **page})
 
     def _look_up(self, kind: str) -> tuple[Message, ...]:
         return self._inbox.messages(channel="sms" if kind == "Messages" else "voice", is_accepted=True)
@@ -110,8 +114,8 @@ class TwilioDesk(Desk):
             "from": getattr(message.content, "sender", ""),
             "status": message.status,
             "direction": "outbound-api",
-            "date_created": formatdate(),
-            "date_updated": formatdate(),
+            "date_created": message.date,
+            "date_updated": message.date,
         }
         if isinstance(message.content, Text):
             resource |= {"body": message.content.text, "num_segments": "1", "error_code": None, "error_message": None}

@@ -4,7 +4,7 @@ Nothing here knows a table.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -14,6 +14,7 @@ from peewee import Field, TextField
 
 from notifyflow.core.documents import dump_notified, dump_policy, load_notified, load_policy
 from notifyflow.core.keys import Scope
+from notifyflow.core.limits import Slice
 from notifyflow.core.policy import Policy
 
 
@@ -87,6 +88,13 @@ class TextsField(DocumentField):
         super().__init__(_dump_texts, _load_texts, **options)
 
 
+class SlicesField(DocumentField):
+    """What a carrier was given lately: a JSON list of (number, calm, urgent)."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_dump_slices, _load_slices, **options)
+
+
 class PolicyField(DocumentField):
     """A policy's snapshot; equal texts are read once, for thousands of rows carry the same."""
 
@@ -132,6 +140,14 @@ def _dump_texts(texts: Mapping[str, str]) -> str:
 
 def _load_texts(text: str) -> dict[str, str]:
     return {str(name): str(value) for name, value in json.loads(text).items()}
+
+
+def _dump_slices(slices: Iterable[Slice]) -> str:
+    return json.dumps([[each.number, each.calm, each.urgent] for each in slices], separators=(",", ":"))
+
+
+def _load_slices(text: str) -> tuple[Slice, ...]:
+    return tuple(Slice(number=number, calm=calm, urgent=urgent) for number, calm, urgent in json.loads(text))
 
 
 @lru_cache(maxsize=64)

@@ -11,13 +11,24 @@ from notifyflow.core.model import (
     Ended,
     EscalationState,
     Evidence,
+    Hold,
     IncidentState,
     Kind,
     NotificationState,
     Severity,
     Word,
 )
-from notifyflow.storage.fields import EnumField, InstantField, NotifiedField, PlainTextField, PolicyField, ScopesField, TextsField
+from notifyflow.core.pauses import Scope
+from notifyflow.storage.fields import (
+    EnumField,
+    InstantField,
+    NotifiedField,
+    PlainTextField,
+    PolicyField,
+    ScopesField,
+    SlicesField,
+    TextsField,
+)
 
 
 class IncidentRow(Model):
@@ -112,6 +123,7 @@ class NotificationRow(Model):
     due_at = InstantField(null=True)
     rung_at = InstantField(null=True)
     held_since = InstantField(null=True)
+    held_by = EnumField(Hold, null=True)
     ended = EnumField(Ended, null=True)
     ended_at = InstantField(null=True)
     is_stopped = BooleanField()
@@ -226,6 +238,70 @@ class NoticeRow(Model):
 
         table_name = "notifyflow_notice"
         primary_key = False
+
+
+class CarrierRow(Model):
+    """One provider on one channel: what it was given lately, and whether it rests."""
+
+    channel = PlainTextField()
+    provider = PlainTextField()
+    version = IntegerField()
+    spent = SlicesField()
+    narrowed_until = InstantField(null=True)
+    failures = IntegerField()
+    shut_by = EnumField(Hold, null=True)
+    shut_until = InstantField(null=True)
+    times_shut = IntegerField()
+    probe_until = InstantField(null=True)
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_carrier"
+        primary_key = False
+
+
+class PauseRow(Model):
+    """What is paused, until when, by whom."""
+
+    scope = EnumField(Scope)
+    name = PlainTextField()
+    ends_at = InstantField()
+    paused_at = InstantField()
+    paused_by = PlainTextField()
+    is_for_critical = BooleanField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_pause"
+        primary_key = False
+
+
+class OutageRow(Model):
+    """One time in which nobody swept; the row that is not over begins at the last sweep."""
+
+    began_at = InstantField()
+    ended_at = InstantField(null=True)
+    is_over = BooleanField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_outage"
+        primary_key = False
+
+
+class HeartbeatRow(Model):
+    """When the heartbeat was sent last; one row."""
+
+    name = PlainTextField(primary_key=True)
+    at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_heartbeat"
 
 
 class ApiKeyRow(Model):

@@ -1,4 +1,4 @@
-"""All reads that decide nothing: what is shown to people. Each sees one consistent state and asks a fixed number of queries."""
+"""All reads that decide nothing: what is shown to people. Each sees one consistent state; the checker's stand in ``audit``."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -7,6 +7,7 @@ from peewee import SQL, Expression, fn
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.storage.audit import Audits
 from notifyflow.storage.listings import Listings
 from notifyflow.storage.models import (
     AttemptRow,
@@ -17,12 +18,13 @@ from notifyflow.storage.models import (
     NotificationRow,
     TransitionRow,
 )
+from notifyflow.storage.pruning import Prunable
 from notifyflow.storage.rows import first, select, the
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 
 
-class Reads(Listings):
+class Reads(Audits, Prunable, Listings):
     """Questions about what is stored."""
 
     def status(self, key: str) -> IncidentStatus | None:

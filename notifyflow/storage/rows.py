@@ -12,8 +12,9 @@ from peewee import Database, Expression, Model, Query, Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Contact, Incident
+from notifyflow.core.pauses import Pause
 from notifyflow.errors import StorageError
-from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
+from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PauseRow
 
 F = TypeVar("F")
 
@@ -73,6 +74,9 @@ class Rows:
     def _contacts(self, where: Expression) -> list[Contact]:
         columns = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
         return [Contact(**row) for row in self._rows(ContactRow.select(*columns).where(where).order_by(ContactRow.position))]
+
+    def _pauses(self, *where: Expression) -> tuple[Pause, ...]:
+        return tuple(Pause(**row) for row in self._rows(PauseRow.select().where(*where).order_by(PauseRow.paused_at)))
 
     def _content(self, incident_id: str) -> Incident | None:
         columns = [getattr(IncidentRow, f"said_{name}").alias(name) for name in _SAID]

@@ -37,11 +37,14 @@ class Due:
     severity: Severity
 
 
-_QUEUED = NotificationRow.state == SQL("'QUEUED'")
+QUEUED = NotificationRow.state == SQL("'QUEUED'")
 _RUNNING = AttemptRow.state == SQL("'RUNNING'")
 _urgency = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))], SQL("1"))  # as the indexes have it
-_IS_URGENT = _urgency == SQL("0")
-_IS_CALM = _urgency == SQL("1")
+IS_URGENT = _urgency == SQL("0")
+IS_CALM = _urgency == SQL("1")
+_IS_HELD = NotificationRow.held_by.is_null(is_null=False)
+_STALE_AFTER = timedelta(minutes=5)
+"""What was due so long ago was held up by ourselves: what can still be in time goes first, and then the newest."""
 
 
 class Work(Moves):
@@ -57,15 +60,27 @@ class Work(Moves):
             limit: How many at most.
 
         Returns:
-            CRITICAL first, then those asked for, then by ``due_at``; with their attempts.
+            CRITICAL first, then those that were held back, those asked for, and the others, each by ``due_at``, then age. What
+            was due minutes ago comes after all that is as urgent, the newest first. With their attempts.
         """
-        is_due = _QUEUED & (NotificationRow.channel == channel) & (NotificationRow.due_at <= now)
+        is_fresh = (NotificationRow.due_at > now - _STALE_AFTER) & (NotificationRow.due_at <= now)
+        is_stale = NotificationRow.due_at <= now - _STALE_AFTER
+        oldest = (NotificationRow.due_at, NotificationRow.id)
+        newest = (NotificationRow.due_at.desc(), NotificationRow.id.desc())
+        wishes = (
+            (IS_URGENT & is_fresh, oldest),
+            (IS_URGENT & is_stale, newest),
+            (IS_CALM & is_fresh & _IS_HELD, oldest),
+            (IS_CALM & is_fresh & NotificationRow.id.in_(ids), oldest),
+            (IS_CALM & is_fresh, oldest),
+            (IS_CALM & is_stale, newest),
+        )
         rows: list[dict[str, Any]] = []
-        for wish in (_IS_URGENT, _IS_CALM & NotificationRow.id.in_(ids), _IS_CALM):
+        for wish, order in wishes:
             if len(rows) < limit:
                 is_new = NotificationRow.id.not_in([row["id"] for row in rows])
-                query = select(NotificationFacts, is_due, wish, is_new).order_by(NotificationRow.due_at).limit(limit - len(rows))
-                rows += self._rows(self._locked(query, skips_locked=True))
+                query = select(NotificationFacts, QUEUED, NotificationRow.channel == channel, wish, is_new).order_by(*order)
+                rows += self._rows(self._locked(query.limit(limit - len(rows)), skips_locked=True))
         return self._with_attempts(rows)
 
     def ring_due(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
@@ -77,11 +92,14 @@ class Work(Moves):
             limit: How many at most.
 
         Returns:
-            CRITICAL first.
+            CRITICAL first, and among those that are as urgent, what was due minutes ago last.
         """
-        never = _QUEUED & NotificationRow.rung_at.is_null() & (NotificationRow.due_at <= now)
-        again = _QUEUED & NotificationRow.rung_at.is_null(is_null=False) & (NotificationRow.rung_at <= now - again_after)
-        found = self._to_ring(never, NotificationRow.due_at, limit) + self._to_ring(again, NotificationRow.rung_at, limit)
+        never = QUEUED & NotificationRow.rung_at.is_null()
+        fresh = never & (NotificationRow.due_at > now - _STALE_AFTER) & (NotificationRow.due_at <= now)
+        stale = never & (NotificationRow.due_at <= now - _STALE_AFTER)
+        again = QUEUED & NotificationRow.rung_at.is_null(is_null=False) & (NotificationRow.rung_at <= now - again_after)
+        kinds = ((fresh, NotificationRow.due_at), (again, NotificationRow.rung_at), (stale, NotificationRow.due_at))
+        found = [due for is_wanted, order in kinds for due in self._to_ring(is_wanted, order, limit)]
         rung = sorted(found, key=lambda due: due.severity is not Severity.CRITICAL)[:limit]
         if rung:
             self._mark_rung([due.notification_id for due in rung], now)
@@ -121,7 +139,7 @@ class Work(Moves):
         What was rung for already does not count: whoever was rung takes it, and if nobody does, a later sweep sees it.
         """
         earliest = (
-            NotificationRow.select(fn.MIN(NotificationRow.due_at)).where(_QUEUED, NotificationRow.rung_at.is_null()),
+            NotificationRow.select(fn.MIN(NotificationRow.due_at)).where(QUEUED, NotificationRow.rung_at.is_null()),
             AttemptRow.select(fn.MIN(AttemptRow.lease_until)).where(_RUNNING),
             EscalationRow.select(fn.MIN(EscalationRow.look_at)).where(
                 EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current
@@ -145,7 +163,7 @@ class Work(Moves):
         return first(self._homes(is_it, limit=1))
 
     def _mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
-        NotificationRow.update(rung_at=at).where(NotificationRow.id.in_(ids), _QUEUED).execute(self._db)
+        NotificationRow.update(rung_at=at).where(NotificationRow.id.in_(ids), QUEUED).execute(self._db)
 
     def _to_ring(self, is_wanted: Expression, order: Field, limit: int) -> list[Due]:
         columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)

@@ -37,15 +37,26 @@ with_venv() {
   PATH="$venv/bin:$PATH"
 }
 
-# with_program PROGRAM PACKAGE: a program on PATH, from Debian's packages where we are root and it is missing
+# with_program PROGRAM PACKAGE: a program, from Debian's packages where we are root and it is missing
 with_program() {
   local program=$1 package=$2
-  command -v "$program" >/dev/null && return
+  PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null && return
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "Installing Debian's package $package, for $program"
     if [ -z "${apt_updated:-}" ]; then apt-get update -qq; apt_updated=1; fi
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null
+    without_services env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null
   else
     die "The tests need $program. Install it (Debian: apt-get install $package) and run $0 again."
   fi
+}
+
+# without_services COMMAND...: runs it with a policy by which no package that it installs starts its service (invoke-rc.d(8))
+without_services() {
+  local policy=/usr/sbin/policy-rc.d status=0
+  [ -e "$policy" ] && { "$@"; return; }
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  "$@" || status=$?
+  rm -f "$policy"
+  return "$status"
 }

@@ -257,6 +257,46 @@ def test_the_database_is_upgraded(line: CommandLine):
     assert incidents_in(line.folder) == 0
 
 
+def test_what_is_stored_is_checked_and_damage_ends_with_1(sandboxed: CommandLine):
+    assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT)).code == 0
+    clean = sandboxed.run("check")
+    assert (clean.code, clean.out) == (0, "1 incidents checked; all is as it should be.\n"), clean
+    with sqlite3.connect(sandboxed.folder / "notifyflow.db") as database:
+        row = database.execute("UPDATE notifyflow_notification SET max_attempts = 0 RETURNING id, incident_id").fetchone()
+    database.close()
+    damaged = sandboxed.run("check")
+    assert damaged.code == 1
+    assert f"✘ attempts: notification {row[0]} has 1 attempts that count, and may have 0 (incident {row[1]})" in damaged.out
+    document = sandboxed.run("check", "--json").document
+    assert document["incidents"] == 1
+    assert {"rule": "attempts", "machine": "notification", "row": row[0], "incident_id": row[1]}.items() <= document["findings"][
+        0
+    ].items()
+
+
+def test_what_is_old_is_pruned_after_it_was_said_what_would_go(sandboxed: CommandLine):
+    assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT)).code == 0
+    assert sandboxed.run("resolve", "db-1").code == 0
+    with sqlite3.connect(sandboxed.folder / "notifyflow.db") as database:
+        database.execute("UPDATE notifyflow_incident SET resolved_at = '2020-01-01 00:00:00.000000+00:00'")
+        database.execute("UPDATE notifyflow_notification SET state = 'SENT', due_at = NULL WHERE state IN ('QUEUED', 'SENDING')")
+    database.close()
+    foreseen = sandboxed.run("prune", "--older-than", "90d", "--dry-run", "--json").document
+    assert (foreseen.pop("is_dry_run"), foreseen["incidents"], incidents_in(sandboxed.folder)) == (True, 1, 1)
+    pruned = sandboxed.run("prune", "--older-than", "90d")
+    assert (pruned.code, pruned.out) == (0, f"Deleted: {', '.join(f'{count} {name}' for name, count in foreseen.items())}.\n")
+    assert incidents_in(sandboxed.folder) == 0
+
+
+@pytest.mark.parametrize(("span", "said"), [("23h", "is less than a day"), ("soon", "is no duration")])
+def test_what_is_young_is_not_pruned(line: CommandLine, span: str, said: str):
+    assert_refused(line.run("prune", "--older-than", span), said)
+
+
+def test_a_check_of_a_database_that_is_away_ends_with_3(line: CommandLine):
+    assert line.run("check", NOTIFYFLOW_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none").code == 3
+
+
 def test_a_database_that_this_code_is_too_old_for_is_refused_and_not_touched(line: CommandLine):
     assert line.run("db", "upgrade").code == 0
     database = sqlite3.connect(line.folder / "notifyflow.db")

@@ -9,12 +9,12 @@ from peewee import Database
 
 from notifyflow.errors import SchemaMismatch
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.migrations import v0001_initial, v0002_back
+from notifyflow.storage.migrations import v0001_initial, v0002_limits, v0003_outages, v0004_upkeep, v0005_back
 
-MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_back)
+MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_limits, v0003_outages, v0004_upkeep, v0005_back)
 WANTED = len(MIGRATIONS)
 
-_UPGRADE = "Stop what runs on it, then run `notifyflow db upgrade`."
+_UPGRADE = "Run `notifyflow db upgrade`; older workers may go on meanwhile."
 _TOO_OLD = "Install the notifyflow that upgraded it, or a newer one; this one did not touch it."
 
 

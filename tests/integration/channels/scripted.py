@@ -73,7 +73,7 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
             with contextlib.suppress(OSError):
                 self.wfile.write(script.body)
 
-        do_POST = do_CONNECT = handle_any  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_CONNECT = handle_any  # noqa: N815 - http.server's names
 
         def log_message(self, *arguments: Any) -> None:
             pass

@@ -1,20 +1,22 @@
 """What Twilio is given, what it says back, and whom we believe."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
-from urllib.parse import parse_qs, urlencode
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlencode, urlsplit
 from xml.etree import ElementTree
 
 import pytest
 from twilio.request_validator import RequestValidator
 
-from notifyflow.channels.base import Callback, Channel, Letter
-from notifyflow.channels.sms import SmsChannel
+from notifyflow.channels.base import Callback, Channel, Letter, Question
+from notifyflow.channels.sms import SmsChannel, TwilioSms
 from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
 from notifyflow.channels.voice import VoiceChannel
 from notifyflow.core.model import Evidence, Receipt, Word
-from notifyflow.errors import RejectedCallback
+from notifyflow.errors import RefusedUsError, RejectedCallback, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 from tests.integration.channels.benches import ATTEMPT, TWILIO_ACCOUNT, letter
 from tests.integration.channels.scripted import HttpServer, http_server
@@ -193,3 +195,104 @@ def test_what_twilio_did_not_say_is_rejected(callback: Callback) -> None:
 def test_a_call_that_is_not_named_is_rejected() -> None:
     with pytest.raises(RejectedCallback):
         build(VoiceChannel).providers[0].read_callback(signed(VOICE_PATH, CallStatus="busy"))
+
+
+# -- asking after a text in doubt
+
+STARTED = datetime(2026, 11, 25, 3, 0, 10, 500_000, tzinfo=UTC)
+
+
+def listed(*texts: dict[str, object]) -> bytes:
+    """Write what Twilio lists: each text as queued just after the attempt began, unless it is given otherwise."""
+    usual = {"sid": "SM1", "status": "queued", "error_code": None, "date_created": "Wed, 25 Nov 2026 03:00:11 +0000"}
+    return json.dumps({"messages": [usual | text for text in texts], "uri": "/list", "next_page_uri": None}).encode()
+
+
+def ask(server: HttpServer, message: Letter, *texts: dict[str, object], **more: str) -> Receipt | None:
+    server.answer(200, listed(*texts))
+    channel = build(SmsChannel, server.port, **more)
+    receipt = channel.providers[0].ask(Question(letter=message, started_at=STARTED))
+    channel.close()
+    return receipt
+
+
+def words_of(message: Letter) -> str:
+    channel = build(SmsChannel)
+    assert isinstance(channel.providers[0], TwilioSms)
+    return channel.providers[0].text(message.content)
+
+
+def test_a_text_is_found_by_its_link(server: HttpServer) -> None:
+    message = letter("+15005550006")
+    assert message.content.link
+    body = f"Twilio may put \u201cother\u201d signs {message.content.link}"
+    receipt = ask(server, message, {"body": "something else"}, {"body": body, "sid": "SM2", "status": "sent"})
+    assert receipt == Receipt(
+        provider="twilio",
+        event_id=f"SM2:asked:{ATTEMPT}:sent",
+        word=Word.ACCEPTED,
+        attempt_id=ATTEMPT,
+        provider_ref="SM2",
+        evidence=Evidence.CARRIER,
+        code="sent",
+        reason=MESSAGE_STATUSES["sent"].meaning,
+    )
+    (said,) = server.heard
+    query = parse_qs(urlsplit(said.path).query)
+    assert (said.method, query) == ("GET", {"To": ["+15005550006"], "From": ["+15005550006"], "PageSize": ["100"]})
+
+
+def test_a_text_without_a_link_is_found_by_all_its_words(server: HttpServer) -> None:
+    message = letter("+15005550006")
+    message = replace(message, content=replace(message.content, link=None))
+    words = words_of(message)
+    assert ask(server, message, {"body": words + " more"}, {"body": None}) is None
+    assert ask(server, message, {"body": words.replace(" ", "\n")}) is not None
+
+
+def test_a_text_from_before_the_attempt_is_another_one(server: HttpServer) -> None:
+    message = letter("+15005550006")
+    body = words_of(message)
+    assert ask(server, message, {"body": body, "date_created": "Wed, 25 Nov 2026 02:59:40 +0000"}) is None
+    assert ask(server, message, {"body": body, "date_created": None}) is None
+    assert ask(server, message, {"body": body, "date_created": "Wed, 25 Nov 2026 03:00:10 +0000"}) is not None
+
+
+@pytest.mark.parametrize("status", [*MESSAGE_STATUSES, "a new one"])
+def test_every_status_of_a_text_that_is_found_says_something(server: HttpServer, status: str) -> None:
+    message = letter("+15005550006")
+    receipt = ask(server, message, {"body": words_of(message), "status": status})
+    assert receipt is not None
+    assert receipt.word is ((MESSAGE_STATUSES[status].word or Word.TEMPORARY) if status in MESSAGE_STATUSES else Word.ACCEPTED)
+
+
+def test_the_code_of_a_text_that_is_found_decides(server: HttpServer) -> None:
+    message = letter("+15005550006")
+    receipt = ask(server, message, {"body": words_of(message), "status": "undelivered", "error_code": 30005})
+    assert receipt is not None
+    assert (receipt.word, receipt.code) == (Word.PERMANENT, "30005")
+
+
+def test_a_messaging_service_chooses_the_sender_so_that_none_is_asked_for(server: HttpServer) -> None:
+    assert ask(server, letter("+15005550006"), TWILIO_SMS_FROM="MG00000000000000000000000000000000") is None
+    (said,) = server.heard
+    assert "From" not in parse_qs(urlsplit(said.path).query)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [(401, b'{"code": 20003}', RefusedUsError), (500, b"", TemporaryProviderError), (200, b"<html>", UnknownOutcomeError)],
+)
+def test_a_question_that_is_not_answered_raises(server: HttpServer, status: int, body: bytes, error: type[Exception]) -> None:
+    server.answer(status, body)
+    channel = build(SmsChannel, server.port)
+    with pytest.raises(error):
+        channel.providers[0].ask(Question(letter=letter("+15005550006"), started_at=STARTED))
+    channel.close()
+
+
+def test_a_call_cannot_be_told_from_another_so_that_nobody_asks_after_it(server: HttpServer) -> None:
+    channel = build(VoiceChannel, server.port)
+    assert not channel.providers[0].capabilities.can_be_asked
+    with pytest.raises(NotImplementedError):
+        channel.providers[0].ask(Question(letter=letter("+15005550006"), started_at=STARTED))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,6 +167,29 @@ def test_the_clock_goes_on_while_the_database_is_away() -> None:
     store = OtherStore(be_away)
     before = datetime.now(UTC)
     assert before <= DatabaseClock(store).now() <= datetime.now(UTC)
+    store.close()
+
+
+def test_no_thread_is_told_a_time_before_the_offset_is_known() -> None:
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def tell() -> datetime:
+        is_asked.set()
+        may_answer.wait(DEADLINE_S)
+        return datetime.now(UTC)
+
+    store = OtherStore(tell)
+    clock = DatabaseClock(store, system_now=lambda: datetime.now(UTC) + timedelta(minutes=2))
+    told: list[datetime] = []
+    threads = [threading.Thread(target=lambda: told.append(clock.now())) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    is_asked.wait(DEADLINE_S)
+    may_answer.set()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert len(told) == 5
+    assert max(told) < datetime.now(UTC) + timedelta(minutes=1)
     store.close()
 
 

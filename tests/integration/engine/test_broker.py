@@ -1,36 +1,61 @@
-"""The doorbell over a real Redis: what it survives, and what survives without it."""
+"""The doorbell over a real Redis and a real RabbitMQ: what it survives, and what survives without it."""
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import redis
 from dramatiq import Broker, Worker
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.model import NotificationState
-from notifyflow.engine.broker import BrokerBell, connect, make_broker
+from notifyflow.engine.broker import BrokerBell, make_broker
+from notifyflow.engine.redis import connect
 from notifyflow.errors import BrokerUnavailable, InvalidSettings
+from tests.integration.engine.brokers import QUEUES, RabbitmqBroker, RedisBroker, SharedBroker, poisons
 from tests.integration.engine.scripted import ScriptedProvider, channels
-from tests.servers.redis import Redis, redis_server
+from tests.servers.rabbitmq import rabbitmq_server
+from tests.servers.redis import redis_server
 
 DEADLINE_S = 60
 ADA = Recipient(id="ada", email="ada@example.com")
+BROKERS = ("redis", "rabbitmq")
+TROUBLES = [("redis", "away"), ("redis", "out of memory"), ("redis", "read-only")]
+TROUBLES += [("rabbitmq", "away"), ("rabbitmq", "frozen"), ("rabbitmq", "out of memory")]
+
+
+class LaterClock:
+    """The system's time, and as much later as a test says."""
+
+    def __init__(self) -> None:
+        self.later = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.later
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Redis]:
+def _redis() -> Iterator[RedisBroker]:
     with redis_server() as running:
-        yield running
+        yield RedisBroker(running)
 
 
-@pytest.fixture
-def fresh(server: Redis) -> Redis:
-    server.tell("FLUSHALL")
-    return server
+@pytest.fixture(scope="module")
+def _rabbitmq() -> Iterator[RabbitmqBroker]:
+    with rabbitmq_server() as running:
+        yield RabbitmqBroker(running)
+
+
+@pytest.fixture(params=BROKERS)
+def shared(request: pytest.FixtureRequest) -> SharedBroker:
+    """A server with nothing of ours in it, one of each kind in turn."""
+    found: SharedBroker = request.getfixturevalue(f"_{request.param}")
+    found.forget()
+    return found
 
 
 @pytest.fixture
@@ -39,8 +64,12 @@ def provider() -> ScriptedProvider:
 
 
 @pytest.fixture
-def flow(fresh: Redis, sqlite_url: str, provider: ScriptedProvider) -> Iterator[NotifyFlow]:
-    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(fresh.url))
+def settings(shared: SharedBroker, sqlite_url: str) -> Settings:
+    return Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url))
+
+
+@pytest.fixture
+def flow(settings: Settings, provider: ScriptedProvider) -> Iterator[NotifyFlow]:
     with NotifyFlow(settings, channels=channels(provider)) as opened:
         yield opened
 
@@ -56,7 +85,6 @@ def working(flow: NotifyFlow) -> Iterator[Broker]:
     finally:
         worker.stop()
         broker.close()
-        broker.client.close()
 
 
 def states(flow: NotifyFlow, key: str) -> list[NotificationState]:
@@ -78,112 +106,128 @@ def test_a_worker_answers_rings_calm_and_critical(flow: NotifyFlow, provider: Sc
     assert len(provider.letters) == 2
 
 
-def test_messages_hold_ids_only(flow: NotifyFlow, fresh: Redis) -> None:
+def test_messages_hold_ids_only(flow: NotifyFlow, shared: SharedBroker) -> None:
     notify(flow, "secret-key")
-    with redis.Redis.from_url(fresh.url) as client:
-        stored = [client.hgetall(name) for name in client.scan_iter("*.msgs")]
-    assert stored
-    assert "ada@example.com" not in str(stored)
-    assert "secret-key" not in str(stored)
+    stored = shared.stored()
+    assert len(stored) == 1
+    assert b"ada@example.com" not in stored[0]
+    assert b"secret-key" not in stored[0]
 
 
-def test_the_queues_are_two_a_channel_and_none_for_delays(flow: NotifyFlow) -> None:
+def test_the_queues_are_two_a_channel_and_none_for_delays(flow: NotifyFlow, shared: SharedBroker) -> None:
     with working(flow) as broker:
-        assert broker.get_declared_queues() == {name + end for name in channels(ScriptedProvider()) for end in ("", ".critical")}
+        assert broker.get_declared_queues() == set(QUEUES)
         assert broker.get_declared_delay_queues() == set()
+        notify(flow, "db-1")
+        assert flow.wait("db-1", timeout_s=DEADLINE_S)
+    assert shared.names() <= set(QUEUES)
 
 
-@pytest.fixture(params=["away", "out of memory", "read-only"])
-def broken(request: pytest.FixtureRequest, fresh: Redis) -> Iterator[Callable[[], None]]:
-    """A Redis that takes nothing, until it is mended."""
-    breaks = {
-        "away": fresh.stop,
-        "out of memory": lambda: fresh.tell("CONFIG", "SET", "maxmemory", "1"),
-        "read-only": lambda: fresh.tell("REPLICAOF", "127.0.0.1", "1"),
-    }
-    mends = {
-        "away": fresh.start,
-        "out of memory": lambda: fresh.tell("CONFIG", "SET", "maxmemory", "0"),
-        "read-only": lambda: fresh.tell("REPLICAOF", "NO", "ONE"),
-    }
-    is_broken = True
+@pytest.fixture(params=TROUBLES, ids=lambda case: " ".join(case))
+def trouble(request: pytest.FixtureRequest) -> Iterator[tuple[SharedBroker, Callable[[], None], Callable[[], None]]]:
+    """A broker, what makes it take nothing, and what mends it again."""
+    kind, what = request.param
+    found: SharedBroker = request.getfixturevalue(f"_{kind}")
+    found.forget()
+    begin, end = found.troubles[what]
+    is_broken = False
+
+    def start() -> None:
+        nonlocal is_broken
+        begin()
+        is_broken = True
 
     def mend() -> None:
         nonlocal is_broken
         if is_broken:
-            mends[request.param]()
+            end()
         is_broken = False
 
-    breaks[request.param]()
-    yield mend
+    yield found, start, mend
     mend()
 
 
-def test_notify_succeeds_when_redis_takes_nothing(
-    broken: Callable[[], None], sqlite_url: str, fresh: Redis, provider: ScriptedProvider
+Trouble = tuple[SharedBroker, Callable[[], None], Callable[[], None]]
+
+
+def test_notify_succeeds_while_the_broker_takes_nothing_and_a_worker_delivers_from_its_sweeper(
+    trouble: Trouble, sqlite_url: str, provider: ScriptedProvider
 ) -> None:
-    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(fresh.url))
-    with capture_logs() as lines, NotifyFlow(settings, channels=channels(provider)) as flow:
-        notify(flow, "db-1")
-        assert states(flow, "db-1") == [NotificationState.QUEUED]
+    shared, start, mend = trouble
+    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url))
+    clock = LaterClock()
+    with capture_logs() as lines, NotifyFlow(settings, channels=channels(provider), clock=clock) as flow:
+        notify(flow, "before")
+        start()
+        notify(flow, "meanwhile")
+        assert states(flow, "meanwhile") == [NotificationState.QUEUED]
         assert "engine.ring_failed" in [line["event"] for line in lines]
-        broken()
         with working(flow):
-            assert flow.wait("db-1", timeout_s=DEADLINE_S)
-    assert len(provider.letters) == 1
+            assert flow.wait("meanwhile", timeout_s=DEADLINE_S)
+            mend()
+            clock.later = timedelta(seconds=30)  # the ring of the first may have been lost
+            assert flow.wait("before", timeout_s=DEADLINE_S)
+            notify(flow, "after")
+            assert flow.wait("after", timeout_s=DEADLINE_S)
+    assert len(provider.letters) == 3
 
 
-def test_while_redis_takes_nothing_a_worker_delivers_from_its_sweeper(
-    broken: Callable[[], None], sqlite_url: str, fresh: Redis, provider: ScriptedProvider
-) -> None:
-    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(fresh.url))
-    with NotifyFlow(settings, channels=channels(provider)) as flow, working(flow):
-        notify(flow, "db-1")
-        assert flow.wait("db-1", timeout_s=DEADLINE_S)
-        broken()
-    assert len(provider.letters) == 1
-
-
-class LaterClock:
-    """The system's time, and as much later as a test says."""
-
-    def __init__(self) -> None:
-        self.later = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.later
-
-
-def test_what_redis_forgets_is_rung_for_again(fresh: Redis, sqlite_url: str, provider: ScriptedProvider) -> None:
-    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(fresh.url))
+def test_what_the_broker_forgets_is_rung_for_again(settings: Settings, shared: SharedBroker, provider: ScriptedProvider) -> None:
     clock = LaterClock()
     with NotifyFlow(settings, channels=channels(provider), clock=clock) as flow:
         notify(flow, "db-1")
-        fresh.tell("FLUSHALL")
+        shared.forget()
         clock.later = timedelta(seconds=30)
         with working(flow):
             assert flow.wait("db-1", timeout_s=DEADLINE_S)
     assert len(provider.letters) == 1
 
 
-def test_poisoned_and_foreign_messages_harm_nobody(flow: NotifyFlow, fresh: Redis, provider: ScriptedProvider) -> None:
-    foreign = make_broker(fresh.url)
-    with redis.Redis.from_url(fresh.url) as client, working(flow), capture_logs() as lines:
-        client.hset("notifyflow:email.msgs", "poison", b"\xff\x00 no message")
-        client.rpush("notifyflow:email", "poison")
-        for ids in ([None], ["x"] * 1000, []):
-            BrokerBell(foreign).ring("email", Severity.ERROR, ids)  # type: ignore[arg-type]
-        BrokerBell(foreign).ring("fax", Severity.ERROR, ["a queue that nobody reads"])
+def test_queues_that_vanish_under_a_worker_are_made_again(flow: NotifyFlow, shared: SharedBroker) -> None:
+    with working(flow):
+        notify(flow, "before")
+        assert flow.wait("before", timeout_s=DEADLINE_S)
+        shared.forget()
+        notify(flow, "after")
+        assert flow.wait("after", timeout_s=DEADLINE_S)
+
+
+def test_poisoned_and_foreign_messages_harm_nobody(flow: NotifyFlow, shared: SharedBroker, provider: ScriptedProvider) -> None:
+    bodies = poisons("email")
+    with capture_logs() as lines:
+        with working(flow):
+            notify(flow, "first")
+            assert flow.wait("first", timeout_s=DEADLINE_S)
+        for body in bodies:
+            shared.put("email", body)
         notify(flow, "good")
-        assert flow.wait("good", timeout_s=DEADLINE_S)
-    foreign.client.close()
-    events = [line["event"] for line in lines]
-    assert "engine.message_unreadable" in events
-    assert "engine.message_foreign" in events
-    assert len(provider.letters) == 1
+        with working(flow):
+            assert flow.wait("good", timeout_s=DEADLINE_S)
+            notify(flow, "later")
+            assert flow.wait("later", timeout_s=DEADLINE_S)
+    passed_over = [line["event"] for line in lines if line["event"].startswith("engine.message_")]
+    assert len(passed_over) == len(bodies)
+    assert set(passed_over) == {"engine.message_unreadable", "engine.message_foreign"}
+    assert len(provider.letters) == 3
 
 
-@pytest.mark.parametrize(("url", "said"), [("memory://", "no other process hears"), ("amqp://host", "'amqp'")])
+def test_many_threads_ring_at_once(flow: NotifyFlow, provider: ScriptedProvider) -> None:
+    def notify_some(first: int) -> None:
+        for number in range(first, first + 5):
+            notify(flow, f"k{number}")
+
+    threads = [threading.Thread(target=notify_some, args=(5 * number,)) for number in range(8)]
+    with working(flow):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(DEADLINE_S)
+        for number in range(40):
+            assert flow.wait(f"k{number}", timeout_s=DEADLINE_S)
+    assert len(provider.letters) == 40
+
+
+@pytest.mark.parametrize(("url", "said"), [("memory://", "no other process hears"), ("kafka://host", "'kafka'")])
 def test_a_broker_that_workers_cannot_share_is_refused(url: str, said: str) -> None:
     with pytest.raises(InvalidSettings, match=said):
         make_broker(url)
@@ -195,8 +239,18 @@ def test_the_client_repeats_no_command() -> None:
         assert client.get_retry()._retries == 0
 
 
-def test_a_bell_that_cannot_be_rung_says_so_without_waiting_for_long() -> None:
-    broker = make_broker("redis://127.0.0.1:1/0")
-    with pytest.raises(BrokerUnavailable):
-        BrokerBell(broker).ring("email", Severity.ERROR, ["id"])
-    broker.client.close()
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_bell_that_cannot_be_rung_says_so(scheme: str) -> None:
+    bell = BrokerBell(make_broker(f"{scheme}://127.0.0.1:1/0"))
+    for _ in range(2):
+        with pytest.raises(BrokerUnavailable):
+            bell.ring("email", Severity.ERROR, ["id"])
+    bell.close()
+
+
+def test_nobody_waits_for_ever_for_a_server_that_accepts_and_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        bell = BrokerBell(make_broker(f"amqp://127.0.0.1:{silent.getsockname()[1]}"))
+        with pytest.raises(BrokerUnavailable):
+            bell.ring("email", Severity.ERROR, ["id"])
+        bell.close()

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Receipt, Severity, Word
+from notifyflow.core.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import receive
 from tests.builders import ACCEPTED, REFUSED, UNKNOWN, Story, a_recipient, an_incident
@@ -122,3 +123,55 @@ def test_an_overdue_receipt_is_suspected_when_critical_and_opens_the_next_tier(s
     assert story.pages()["sms"].state is NotificationState.SENT
     story.pass_time(minutes=32)
     assert story.escalation().state is EscalationState.REACHED
+
+
+# -- providers whose own events answer a doubt
+
+SES = "the email provider"
+SOON = Schedule(delays=(timedelta(seconds=2),) * 4, jitter=0)
+QUICK = replace(DEFAULT, retries=Retries(normal=SOON, critical=SOON, by_channel={}))
+
+
+def _doubted(story: Story, severity: Severity) -> str:
+    """Let a mail be in doubt, whose provider tells within 15 s that it has it; give the attempt."""
+    story.tools = replace(story.tools, answers={SES: timedelta(seconds=15)})
+    story.answer("email", UNKNOWN, ACCEPTED)
+    story.notify(an_incident(severity=severity), a_recipient("ada", "email"), policy=QUICK)
+    story.deliver()
+    return story.told("email")[0].attempt_id
+
+
+def test_an_event_that_answers_a_doubt_in_time_saves_the_second_mail(story: Story) -> None:
+    attempt_id = _doubted(story, Severity.ERROR)
+    story.pass_time(seconds=14)
+    assert story.say(attempt_id, Word.ACCEPTED).fate is Fate.MATCHED
+    story.pass_time(minutes=1)
+    assert len(story.told("email")) == 1
+    assert story.pages()["email"].state is NotificationState.SENT
+
+
+def test_a_doubt_that_no_event_answers_in_time_is_sent_again_and_marked(story: Story) -> None:
+    attempt_id = _doubted(story, Severity.ERROR)
+    story.pass_time(seconds=14)
+    assert len(story.told("email")) == 1
+    story.pass_time(seconds=2)
+    assert len(story.told("email")) == 2
+    claims = [line.detail for line in story.status().transitions if line.event == "claimed"]
+    assert [detail.get("after_doubt") for detail in claims] == [None, attempt_id]
+
+
+def test_what_is_critical_waits_for_no_event(story: Story) -> None:
+    _doubted(story, Severity.CRITICAL)
+    story.pass_time(seconds=3)
+    assert len(story.told("email")) == 2
+
+
+def test_an_event_has_its_time_also_after_a_short_lease(story: Story) -> None:
+    story.tools = replace(story.tools, answers={SES: timedelta(seconds=15)}, lease=timedelta(seconds=5))
+    story.notify(None, a_recipient("ada", "email"), policy=QUICK)
+    story.claim("email")
+    story.pass_time(seconds=14)
+    assert story.pages()["email"].state is NotificationState.QUEUED
+    assert story.told("email") == []
+    story.pass_time(seconds=2)
+    assert len(story.told("email")) == 1

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from notifyflow.core.audit import Finding
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.model import Contact, Incident, NotificationState, Severity
 from notifyflow.storage.ledger import Ledger
@@ -49,3 +50,15 @@ def claim(ledger: Ledger, row: NotificationFacts, **given: Any) -> AttemptFacts:
 
 def ids(rows: Sequence[NotificationFacts]) -> list[str]:
     return [row.id for row in rows]
+
+
+def found_in(store: Store, now: datetime = LATER, limit: int = 100) -> Sequence[Finding]:
+    """Check all that is stored."""
+    findings = list(store.read(lambda reads: reads.audit_operations()))
+    last_id = ""
+    while True:
+        audited = store.read(lambda reads, after=last_id: reads.audit(after, now=now, limit=limit))
+        findings += audited.findings
+        last_id = audited.last_id
+        if not last_id:
+            return findings

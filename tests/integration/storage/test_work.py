@@ -44,6 +44,21 @@ def test_a_claim_takes_urgent_ones_first_then_those_asked_for_then_the_oldest(st
     assert _take(store, now=NOW - 10 * SECOND) == []
 
 
+def test_after_an_outage_a_claim_takes_what_is_fresh_before_what_is_stale_and_the_newest_of_that_first(store: Store) -> None:
+    begin(
+        store,
+        a_page(1, due_at=NOW - 400 * SECOND),
+        a_page(2, due_at=NOW - 300 * SECOND),
+        a_page(3, due_at=NOW - 299 * SECOND),
+        a_page(4, due_at=NOW - 1 * SECOND),
+        a_page(5, due_at=NOW - 900 * SECOND, urgent=True),
+        a_page(6, due_at=NOW - 800 * SECOND, urgent=True),
+        a_page(7, due_at=NOW - 2 * SECOND, urgent=True),
+    )
+    assert _take(store, "n1") == ["n7", "n6", "n5", "n3", "n4", "n2", "n1"]
+    assert _ring(store) == ["n7", "n5", "n6", "n3", "n4", "n1", "n2"]
+
+
 def test_a_claim_brings_the_attempts(store: Store) -> None:
     begin(store, a_page())
 

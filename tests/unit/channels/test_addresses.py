@@ -88,7 +88,7 @@ def test_all_that_is_wrong_with_the_settings_is_said(kind: type[Channel], variab
     assert [fault.where for fault in channel.faults] == [f"NOTIFYFLOW_{name}" for name in where]
 
 
-def test_mail_goes_over_smtp_first() -> None:
+def test_mail_goes_over_ses_first() -> None:
     variables = {
         "NOTIFYFLOW_SMTP_URL": "smtps://mail.example.com",
         "NOTIFYFLOW_MAIL_FROM": "a@example.com",
@@ -96,4 +96,4 @@ def test_mail_goes_over_smtp_first() -> None:
         "NOTIFYFLOW_AWS_REGION": "eu-central-1",
     }
     channel = EmailChannel.from_settings(Settings.from_variables(variables))
-    assert [provider.name for provider in channel.providers] == ["smtp", "ses"]
+    assert [provider.name for provider in channel.providers] == ["ses", "smtp"]

@@ -8,6 +8,7 @@ import typer
 
 from notifyflow.cli.commands import app
 from notifyflow.cli.exits import Exit
+from notifyflow.core.audit import Rule
 
 REFERENCE = (Path(__file__).parents[3] / "docs/reference/cli.rst").read_text(encoding="utf-8")
 
@@ -37,7 +38,12 @@ def test_an_exit_code_has_its_row(code: Exit):
     assert f"   * - {code}\n     - {code.meaning}\n" in REFERENCE
 
 
+@pytest.mark.parametrize("rule", Rule)
+def test_a_rule_of_the_checker_has_its_row(rule: Rule):
+    assert f"   * - {rule}\n     - {rule.meaning}\n" in REFERENCE
+
+
 def test_the_commands_are_these():
-    names = "send status ack resolve demo up web sandbox diagram|db upgrade|config check"
+    names = "send status ack resolve demo up web sandbox diagram check prune|db upgrade|config check"
     expected = {*names.split("|")[0].split(), *names.split("|")[1:]}
     assert {name.removeprefix("notifyflow ") for name, _ in commands()} == expected

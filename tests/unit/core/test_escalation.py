@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from notifyflow.core import escalation as escalations
+from notifyflow.core import rules
 from notifyflow.core.escalation import AlertOperations, Case, Decided, OpenTier, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Ended, EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
 from tests.facts import NOW, attempt, case, escalation, incident, minutes, page, seconds
 
@@ -243,6 +245,60 @@ def test_a_tier_that_is_kept_shut_is_no_reason_to_wait(given: dict[str, object])
 def test_a_timer_beyond_freshness_is_no_reason_to_wait() -> None:
     decided = decide(case(page("email", DELIVERED), policy=replace(INSISTENT, fresh_for=minutes(5))))
     assert (decided.after.state, decided.after.look_at) == (REACHED, None)
+
+
+# -- an outage of our own, and a broken way back
+
+
+def after(minute: float, *, began: float, of: Case) -> Decided:
+    """Decide so many minutes after NOW, when nobody has swept since the minute it began."""
+    now = NOW + minutes(minute)
+    return decide(replace(of, outages=(Outage(began_at=NOW + minutes(began), ended_at=now),)), event="looked_at", now=now)
+
+
+def test_an_outage_does_not_count_as_time_in_which_nobody_acknowledged() -> None:
+    of = case(page("email", DELIVERED), policy=INSISTENT)
+    decided = after(63, began=3, of=of)
+    assert (opened(decided), decided.after.look_at) == ([], NOW + minutes(65))
+    ended = replace(of, outages=(Outage(began_at=NOW + minutes(3), ended_at=NOW + minutes(63)),))
+    assert opened(decide(ended, event="looked_at", now=NOW + minutes(65))) == [(2, ("sms",))]
+
+
+def test_an_outage_does_not_count_as_time_in_which_a_receipt_could_have_come() -> None:
+    awaited = page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5)))
+    decided = after(63, began=3, of=case(awaited, addresses="email sms", severity=CRITICAL))
+    assert (opened(decided), decided.after.state, decided.after.look_at) == ([], ACTIVE, NOW + minutes(65))
+    late = after(63, began=6, of=case(awaited, addresses="email sms", severity=CRITICAL))
+    assert opened(late) == [(2, ("sms",))]
+
+
+def test_an_outage_does_not_count_as_time_in_which_a_provider_held_us_back() -> None:
+    held = case(page("email", held_since=NOW), addresses="email sms", severity=CRITICAL)
+    assert opened(after(63, began=0.25, of=held)) == []
+    assert after(63, began=0.25, of=held).after.look_at == NOW + minutes(63) + seconds(15)
+
+
+def test_what_a_mute_provider_owes_is_no_suspicion_and_is_looked_at_again_every_minute() -> None:
+    awaited = page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5)))
+    of = case(awaited, addresses="email sms", severity=CRITICAL)
+    assert rules.overdue_providers(of, NOW + minutes(4)) == frozenset()
+    assert rules.overdue_providers(of, NOW + minutes(5)) == {"p"}
+    mute = replace(of, mute=frozenset({"p"}))
+    decided = decide(mute, event="looked_at", now=NOW + minutes(5))
+    assert (opened(decided), decided.after.state, decided.after.look_at) == ([], ACTIVE, NOW + minutes(6))
+    last = decide(mute, event="looked_at", now=NOW + minutes(29.5))
+    assert last.after.look_at == NOW + minutes(30)
+    assert decide(mute, event="looked_at", now=NOW + minutes(30)).after.state is REACHED
+    assert opened(decide(replace(of, mute=frozenset({"q"})), now=NOW + minutes(5))) == [(2, ("sms",))]
+
+
+@pytest.mark.parametrize(
+    ("overdue", "told", "is_broken"), [(4, 0, False), (5, 0, True), (3, 2, True), (2, 3, False), (3, 3, False), (4, 3, True)]
+)
+def test_the_way_back_is_broken_when_more_than_half_of_at_least_five_receipts_are_overdue(
+    overdue: int, told: int, is_broken: bool
+) -> None:
+    assert rules.is_way_back_broken(overdue=overdue, told=told) is is_broken
 
 
 # -- the state's name

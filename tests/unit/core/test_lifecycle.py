@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core import lifecycle
+from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import NOTIFICATION
-from notifyflow.core.model import AttemptState, Ended, Evidence, NotificationState, Word
+from notifyflow.core.model import AttemptState, Ended, Evidence, NotificationState, Severity, Word
+from notifyflow.core.policy import Schedule
 from notifyflow.errors import IllegalMove
 from tests.facts import LEASE, NOW, Row, attempt, minutes, page, seconds
 from tests.reference import STRENGTH, ReferenceRow
@@ -398,3 +400,46 @@ def replay(row: Row, heard: list[tuple[int, Word]]) -> Row:
 
 def test_the_reference_knows_the_words_of_the_model() -> None:
     assert [word.value for word in sorted(Word, key=lambda word: word.strength)] == STRENGTH
+
+
+SOON = Schedule(delays=(seconds(1),) * 4, jitter=0)
+
+
+def test_a_doubt_that_events_may_answer_is_resent_no_sooner() -> None:
+    running = Row().claim().facts
+
+    def record(word: Word) -> NotificationFacts:
+        heard = Outcome(word=word)
+        return lifecycle.record(
+            running, "a1", heard, schedule=SOON, now=NOW + seconds(10), fraction=0.5, answers_within=seconds(15)
+        ).after
+
+    assert record(DOUBT).due_at == NOW + seconds(25)
+    assert record(T).due_at == NOW + seconds(11)
+
+
+def test_a_lost_attempt_that_events_may_answer_is_resent_no_sooner_after_it_began() -> None:
+    running = Row().claim(started_at=NOW).facts
+    lost = lifecycle.lose(running, "a1", now=NOW + seconds(5), answers_within=seconds(15)).after
+    assert lost.due_at == NOW + seconds(15)
+    assert lifecycle.lose(running, "a1", now=NOW + seconds(60), answers_within=seconds(15)).after.due_at == NOW + seconds(60)
+    critical = replace(running, severity=Severity.CRITICAL)
+    assert lifecycle.lose(critical, "a1", now=NOW + seconds(5), answers_within=seconds(15)).after.due_at == NOW + seconds(5)
+
+
+@pytest.mark.parametrize(
+    ("tell", "doubted"),
+    [
+        (lambda: Row(), None),
+        (lambda: Row().sent(DOUBT), "a1"),
+        (lambda: Row().sent(DOUBT).claim().release(), "a1"),
+        (lambda: Row().sent(DOUBT).hear(T), None),
+        (lambda: Row().sent(DOUBT).sent(T), None),
+    ],
+    ids=["unsent", "in doubt", "not sent again", "answered", "sent again"],
+)
+def test_a_row_is_in_doubt_while_nobody_has_said_what_became_of_its_latest_attempt(
+    tell: Callable[[], Row], doubted: str | None
+) -> None:
+    found = lifecycle.doubt_of(tell().facts)
+    assert (found and found.id) == doubted

@@ -3,8 +3,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifyflow.core.model import Severity
 from notifyflow.core.policy import CRITICAL_SCHEDULE, NORMAL_SCHEDULE, Schedule
-from notifyflow.core.retry import next_due
+from notifyflow.core.retry import next_due, resend_at
 from tests import strategies
 
 START = datetime(2026, 11, 25, 2, 14, tzinfo=UTC)
@@ -61,3 +62,11 @@ def test_it_is_never_sooner_than_the_provider_asks_and_never_beyond_the_window_f
 def test_a_retry_after_that_asks_for_less_than_we_wait_anyway_ends_nothing_after_an_outage_of_ours() -> None:
     assert due_in_s(NORMAL_SCHEDULE, attempts=1, elapsed_s=7_200, retry_after_s=5) == 30
     assert due_in_s(NORMAL_SCHEDULE, attempts=1, elapsed_s=7_200, retry_after_s=31) is None
+
+
+@given(wait=strategies.spans, answers_within=strategies.spans, severity=st.sampled_from(Severity))
+def test_a_doubt_that_events_may_answer_is_not_resent_before_unless_it_is_critical(
+    wait: timedelta, answers_within: timedelta, severity: Severity
+) -> None:
+    due_at = resend_at(START + wait, severity=severity, called_at=START, answers_within=answers_within)
+    assert due_at - START == (wait if severity is Severity.CRITICAL else max(wait, answers_within))

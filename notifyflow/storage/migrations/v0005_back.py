@@ -1,9 +1,9 @@
-"""Schema 2: API keys, answers that are given again, and what is asked about recipients.
+"""Schema 5: API keys, answers that are given again, and what is asked about recipients.
 
-It only adds: code that was written for schema 1 works on.
+It only adds: code that was written for an older schema works on.
 """
 
-VERSION = 2
+VERSION = 5
 OLDEST = 1  # the oldest schema whose code may still use a database at this one
 
 STATEMENTS = (

@@ -1,0 +1,123 @@
+"""What whoever runs it looks after: checks all that is stored, takes away what is old, has itself watched from outside."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from notifyflow.channels.monitor import Monitor
+from notifyflow.core.audit import Finding
+from notifyflow.engine.heartbeat import Heartbeat
+from notifyflow.errors import Fault, InvalidAge
+from notifyflow.pipeline.ports import Tools
+from notifyflow.settings import Settings
+from notifyflow.storage.audit import Audited
+from notifyflow.storage.pruning import Pruned, Step
+from notifyflow.storage.store import Store
+
+_YOUNGEST = timedelta(days=1)
+_ROUNDS_A_STEP = 50
+_START = (datetime(1970, 1, 1, tzinfo=UTC), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """How far a check is.
+
+    Attributes:
+        done: How many incidents were checked so far.
+        total: How many there are.
+        findings: What was found since the last one; empty where all is as it should be.
+    """
+
+    done: int
+    total: int
+    findings: tuple[Finding, ...]
+
+
+class Upkeep:
+    """The part of ``NotifyFlow`` that looks after what is stored."""
+
+    _settings: Settings
+    _store: Store
+    _tools: Tools
+
+    def _ready(self) -> Tools:
+        raise NotImplementedError
+
+    def check(self) -> Iterator[Checked]:
+        """Check everything that is stored against what always holds, some incidents at a time; nothing is locked or mended.
+
+        Yields:
+            How far it is, and what it found.
+
+        Raises:
+            StorageUnavailable: When the database does not answer.
+        """
+        clock = self._ready().clock
+        total = self._store.read(lambda reads: reads.incident_count())
+        yield Checked(done=0, total=total, findings=self._store.read(lambda reads: reads.audit_operations()))
+        done, after_id = 0, ""
+        while True:
+            audited = self._audit(after_id, clock.now())
+            done, after_id = done + audited.count, audited.last_id
+            yield Checked(done=done, total=max(done, total), findings=audited.findings)
+            if not after_id:
+                return
+
+    def prune(self, older_than: timedelta, *, is_dry_run: bool = False) -> Iterator[Pruned]:
+        """Delete what was resolved so long ago, in small transactions with pauses between them, so that delivery goes on.
+
+        What is not resolved stays, and so does what an open operations incident tells of, and an operations incident that a
+        failure which stays is linked to.
+
+        Args:
+            older_than: A day or more.
+            is_dry_run: Whether to count only what would be deleted.
+
+        Yields:
+            What each step took away, or would.
+
+        Raises:
+            InvalidAge: When it is less than a day.
+            StorageUnavailable: When the database does not answer.
+        """
+        if older_than < _YOUNGEST:
+            raise InvalidAge((Fault("older_than", f"{older_than} is less than a day", "Give a day or more"),))
+        before = self._ready().clock.now() - older_than
+        yield from self._count_old(before) if is_dry_run else self._delete_old(before)
+
+    def _audit(self, after_id: str, now: datetime) -> Audited:
+        return self._store.read(lambda reads: reads.audit(after_id, now=now))
+
+    def _delete_old(self, before: datetime) -> Iterator[Pruned]:
+        place: tuple[datetime, str] | None = _START
+        while place is not None:
+            began_at = time.monotonic()
+            step = self._prune_step(place, before)
+            place = step.place
+            yield step.pruned
+            time.sleep(time.monotonic() - began_at)
+        while strays := self._store.run(lambda ledger: ledger.prune_strays(before=before, limit=_ROUNDS_A_STEP)):
+            yield strays
+
+    def _prune_step(self, place: tuple[datetime, str], before: datetime) -> Step:
+        return self._store.run(lambda ledger: ledger.prune_incidents(place, before=before, limit=_ROUNDS_A_STEP))
+
+    def _count_old(self, before: datetime) -> Iterator[Pruned]:
+        place: tuple[datetime, str] | None = _START
+        while place is not None:
+            step = self._count_step(place, before)
+            place = step.place
+            yield step.pruned
+        yield self._store.read(lambda reads: reads.prunable_strays(before=before))
+
+    def _count_step(self, place: tuple[datetime, str], before: datetime) -> Step:
+        return self._store.read(lambda reads: reads.prunable_incidents(place, before=before, limit=_ROUNDS_A_STEP))
+
+    def _make_heartbeat(self) -> Heartbeat | None:
+        """Make what a starting engine is watched by; None where no monitor is set."""
+        monitor = Monitor.from_settings(self._settings)
+        if monitor is None:
+            return None
+        return Heartbeat(monitor, self._tools, every=timedelta(seconds=self._settings.heartbeat_s))

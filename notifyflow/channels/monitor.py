@@ -1,0 +1,50 @@
+"""Whoever watches us from outside: a URL that is asked as long as all is well, and that raises the alarm when nobody asks."""
+
+from typing import Self
+
+from notifyflow.channels.guard import Guard
+from notifyflow.channels.http import STATUSES, Http, refusal
+from notifyflow.errors import Fault
+from notifyflow.settings import Settings
+
+
+class Monitor:
+    """A dead man's switch, such as those of healthchecks.io, Dead Man's Snitch or Better Stack.
+
+    Attributes:
+        faults: What is wrong with its URL; empty where it can be asked.
+    """
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self._url = url
+        guard = Guard(trusted_endpoints=settings.trusted_endpoints)
+        self._http = Http(settings, guard=guard)
+        self.faults = _faults_of(url, guard)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self | None:
+        """Make the one that is set; None where none is."""
+        return cls(settings.heartbeat_url.get_secret_value(), settings) if settings.heartbeat_url else None
+
+    def ping(self) -> None:
+        """Say that all is well.
+
+        Raises:
+            ProviderError: When it was not heard, or nobody knows.
+        """
+        answer = self._http.get(self._url)
+        if not answer.is_success:
+            raise refusal(answer.status, STATUSES)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+
+def _faults_of(url: str, guard: Guard) -> tuple[Fault, ...]:
+    try:
+        guard.check(url)
+    except ValueError as error:
+        remedy = "Give an https URL, or name its host:port in NOTIFYFLOW_TRUSTED_ENDPOINTS"
+        return (Fault("NOTIFYFLOW_HEARTBEAT_URL", str(error), remedy),)
+    return ()

@@ -1,0 +1,88 @@
+"""The commands that look after what is stored: check it against what always holds, take away what is old."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from notifyflow.cli import documents, screen
+from notifyflow.cli.exits import Exit
+from notifyflow.cli.spans import span
+
+if TYPE_CHECKING:
+    from notifyflow.core.audit import Finding
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (check, prune):
+        app.command()(command)
+
+
+def check(as_json: AsJson = False) -> None:
+    """Check everything that is stored against what always holds; exit 0 only if all of it is as it should be."""
+    from notifyflow.app import NotifyFlow
+
+    done, found, documented = 0, 0, []
+    with NotifyFlow.from_env() as flow, _bar() as (bar, task):
+        for checked in flow.check():
+            done, found = checked.done, found + len(checked.findings)
+            bar.update(task, completed=checked.done, total=checked.total)
+            if as_json:
+                documented += [documents.finding(each) for each in checked.findings]
+            else:
+                _show(checked.findings)
+    if as_json:
+        screen.print_json({"incidents": done, "findings": documented})
+    elif found:
+        screen.out.print(Text(f"{done} incidents checked; {found} findings.", "bold red"))
+    else:
+        screen.out.print(Text(f"{done} incidents checked; all is as it should be.", "bold green"))
+    raise typer.Exit(Exit.UNTOLD if found else Exit.OK)
+
+
+def prune(
+    older_than: Annotated[
+        timedelta, typer.Option(parser=span, metavar="SPAN", help="How long ago it was resolved: 90d; a day or more.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what was resolved long ago, in small steps beside which delivery goes on."""
+    from notifyflow.app import NotifyFlow
+    from notifyflow.storage.pruning import Pruned
+
+    total = Pruned()
+    with NotifyFlow.from_env() as flow, _bar() as (bar, task):
+        for pruned in flow.prune(older_than, is_dry_run=dry_run):
+            total += pruned
+            bar.update(task, completed=total.incidents)
+    counts = asdict(total)
+    if as_json:
+        screen.print_json({"is_dry_run": dry_run, **counts})
+        return
+    listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+    screen.out.print(f"{'Would delete' if dry_run else 'Deleted'}: {listed}.", soft_wrap=True)
+
+
+def _show(findings: "tuple[Finding, ...]") -> None:
+    for each in findings:
+        line = Text.assemble(("✘ ", "red"), (each.rule, "bold"), f": {each.machine} {each.row_id} {screen.plain(each.what)}")
+        if each.row_id != each.incident_id:
+            line.append(f" (incident {each.incident_id})", "dim")
+        screen.out.print(line, soft_wrap=True)
+
+
+@contextmanager
+def _bar() -> Iterator[tuple[Progress, TaskID]]:
+    """Show progress on standard error while somebody looks."""
+    columns = (TextColumn("incidents"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen.err, transient=True, disable=not screen.err.is_terminal) as bar:
+        yield bar, bar.add_task("incidents", total=None)

@@ -1,0 +1,262 @@
+"""The checker's rules: what always holds about the rows of one incident, found out by replaying and counting; pure.
+
+It judges what is stored and mends nothing. What a finding says holds ids, states and codes, and nothing personal.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
+
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Transition
+from notifyflow.core.lifecycle import counted, state_of
+from notifyflow.core.machines import MACHINES, Table
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Word
+
+LONG = timedelta(minutes=5)
+"""How long something may be due before it counts as left behind; sweepers come by every second."""
+
+_IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
+_LIVE = (EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED)
+_DOUBTING = ("doubted", "lease_expired")
+_REFUSING = ("refused", "refused_for_good")
+
+
+class Rule(StrEnum):
+    """What always holds; each has its meaning in words, which the reference shows."""
+
+    meaning: str
+
+    def __new__(cls, name: str, meaning: str) -> "Rule":
+        """Make a member out of its name and its meaning."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.meaning = meaning
+        return member
+
+    READABLE = "readable", "Every row holds what this version can read."
+    STATE = "state", "Every row is in the one state that what is known about it amounts to."
+    OVERDUE = "overdue", "Nothing has been due for long: what waits is sent, taken back or decided when its time comes."
+    LOG = "log", "The log of a row, replayed through its table, makes only moves of the table, and ends in the row's state."
+    TIER = "tier", "A tier is opened at most once, and its pages belong to a tier that is open."
+    ATTEMPTS = "attempts", "No more attempts than the policy allows, each from a claim of its own, one at a time."
+    OPERATIONS = "operations", "Each critical failure is linked to one operations incident, of which at most one is open."
+    ACKNOWLEDGED = "acknowledged", "Once somebody has taken it, or its round is over, nothing more is paged in that round."
+    DOUBT = "doubt", "Whatever may have been sent twice has a recorded doubt."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is not as it always should be.
+
+    Attributes:
+        rule: What is broken.
+        machine: ``incident``, ``escalation`` or ``notification``.
+        row_id: Which row.
+        incident_id: Its incident.
+        what: What is wrong, as a sentence that goes on from the row, without its full stop.
+    """
+
+    rule: Rule
+    machine: str
+    row_id: str
+    incident_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One escalation with all that belongs to it, as it stood at one instant.
+
+    Attributes:
+        incident: Its incident.
+        escalation: The escalation.
+        notifications: All of its, with their attempts.
+        transitions: The log of the escalation and of its notifications together, in the order in which it was written.
+        operations: The operations incident that it is linked to; None where there is no link.
+    """
+
+    incident: IncidentFacts
+    escalation: EscalationFacts
+    notifications: tuple[NotificationFacts, ...]
+    transitions: tuple[Transition, ...]
+    operations: IncidentFacts | None = None
+
+
+def check_incident(incident: IncidentFacts, transitions: Sequence[Transition], *, now: datetime) -> Iterator[Finding]:
+    """Check an incident's own row against its own log."""
+    yield from _replay("incident", incident, incident.id, transitions)
+    if incident.state is not IncidentState.RESOLVED and _is_long_ago(incident.round_at, now):
+        yield _finding(Rule.OVERDUE, "incident", incident, incident.id, f"should have had a round at {incident.round_at}")
+
+
+def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:
+    """Check an escalation and its notifications against their log and against each other."""
+    yield from _check_escalation(stood, now)
+    yield from _check_tiers(stood)
+    yield from _check_link(stood)
+    yield from _check_silence(stood)
+    for row in stood.notifications:
+        log = [line for line in stood.transitions if line.row_id == row.id]
+        yield from _check_notification(row, log, now)
+        yield from _check_attempts(row, log)
+        yield from _check_doubts(row, log)
+
+
+def check_operations(unresolved: Sequence[str]) -> Iterator[Finding]:
+    """Check that at most one operations incident, of those whose ids are given, is not resolved."""
+    for incident_id in unresolved[1:]:
+        what = f"is open beside {unresolved[0]}, and there may be one only"
+        yield Finding(rule=Rule.OPERATIONS, machine="incident", row_id=incident_id, incident_id=incident_id, what=what)
+
+
+def unreadable(machine: str, row_id: str, incident_id: str, error: Exception) -> Finding:
+    """Say that a row, or one that belongs to it, cannot be read; the error's text may hold what is personal, its name cannot."""
+    what = f"cannot be read whole ({type(error).__name__})"
+    return Finding(rule=Rule.READABLE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
+
+
+def missing(machine: str, row_id: str, incident_id: str) -> Finding:
+    """Say that the log tells of a row which is not there."""
+    what = "stands in the log and nowhere else"
+    return Finding(rule=Rule.STATE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
+
+
+def _check_escalation(stood: Round, now: datetime) -> Iterator[Finding]:
+    row = stood.escalation
+    log = [line for line in stood.transitions if line.row_id == row.id]
+    yield from _replay("escalation", row, row.incident_id, log)
+    is_active = row.state is EscalationState.ACTIVE
+    if row.is_current and _is_long_ago(row.look_at, now):
+        yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have been looked at {row.look_at}")
+    if is_active and not row.is_current:
+        yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is over, and ACTIVE all the same")
+    if is_active and row.look_at is None and not any(page.state in _IN_HAND for page in stood.notifications):
+        yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is ACTIVE, and nothing will ever move it")
+
+
+def _check_tiers(stood: Round) -> Iterator[Finding]:
+    row = stood.escalation
+    opened = Counter(line.detail.get("tier") for line in stood.transitions if line.event == "tier_opened")
+    for tier in (tier for tier, count in opened.items() if count > 1):
+        yield _finding(Rule.TIER, "escalation", row, row.incident_id, f"has opened tier {tier} more than once")
+    for page in stood.notifications:
+        if page.kind is Kind.PAGE and not 1 <= (page.tier or 0) <= row.tier:
+            what = f"belongs to tier {page.tier}, and tier {row.tier} is in force"
+            yield _finding(Rule.TIER, "notification", page, row.incident_id, what)
+
+
+def _check_link(stood: Round) -> Iterator[Finding]:
+    row, linked = stood.escalation, stood.operations
+    is_due = row.critical_at is not None and not stood.incident.is_operations
+    if is_due and linked is None:
+        what = "is a critical failure, and no operations incident knows"
+    elif linked is not None and not is_due:
+        what = "is linked to an operations incident, and is none that is told"
+    elif linked is not None and not linked.is_operations:
+        what = f"is linked to {linked.id}, which is no operations incident"
+    else:
+        return
+    yield _finding(Rule.OPERATIONS, "escalation", row, row.incident_id, what)
+
+
+def _check_silence(stood: Round) -> Iterator[Finding]:
+    """Nobody is paged after the end; the log's order decides, since instants are read before the locks are had."""
+    row, incident = stood.escalation, stood.incident
+    if row.is_current and incident.state is not IncidentState.OPEN and row.state in _LIVE:
+        what = f"is {row.state}, and its incident is {incident.state}"
+        yield _finding(Rule.ACKNOWLEDGED, "escalation", row, row.incident_id, what)
+    pages = {page.id: page for page in stood.notifications if page.kind is Kind.PAGE}
+    end = ""
+    for line in stood.transitions:
+        if line.row_id == row.id and line.target in MACHINES["escalation"].table.ends:
+            end = line.event
+        elif end and line.row_id in pages and (line.event == "claimed" or not line.source):
+            what = f"was {line.event} at {line.at}, after its escalation was {end}"
+            yield _finding(Rule.ACKNOWLEDGED, "notification", pages[line.row_id], row.incident_id, what)
+
+
+def _check_notification(row: NotificationFacts, log: Sequence[Transition], now: datetime) -> Iterator[Finding]:
+    yield from _replay("notification", row, row.incident_id, log)
+    is_cancelled = row.state is NotificationState.CANCELLED
+    if is_cancelled and not row.is_stopped:
+        yield _finding(Rule.STATE, "notification", row, row.incident_id, "is CANCELLED, and nobody stopped it")
+    if not is_cancelled and row.state is not state_of(row):
+        yield _finding(Rule.STATE, "notification", row, row.incident_id, f"is {row.state}, and should be {state_of(row)}")
+    if row.state is NotificationState.QUEUED and _is_long_ago(row.due_at, now):
+        yield _finding(Rule.OVERDUE, "notification", row, row.incident_id, f"should have been sent at {row.due_at}")
+    for attempt in row.attempts:
+        if attempt.state is AttemptState.RUNNING and _is_long_ago(attempt.lease_until, now):
+            what = f"has attempt {attempt.number}, whose lease ended at {attempt.lease_until}, and nobody took it back"
+            yield _finding(Rule.OVERDUE, "notification", row, row.incident_id, what)
+
+
+def _check_attempts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator[Finding]:
+    count, running = len(counted(row)), sum(attempt.state is AttemptState.RUNNING for attempt in row.attempts)
+    if count > row.max_attempts:
+        what = f"has {count} attempts that count, and may have {row.max_attempts}"
+        yield _finding(Rule.ATTEMPTS, "notification", row, row.incident_id, what)
+    if running > 1:
+        yield _finding(Rule.ATTEMPTS, "notification", row, row.incident_id, f"has {running} attempts that run at once")
+    claims = sum(line.event == "claimed" for line in log)
+    if claims != len(row.attempts):
+        what = f"was claimed {claims} times, and has {len(row.attempts)} attempts"
+        yield _finding(Rule.ATTEMPTS, "notification", row, row.incident_id, what)
+
+
+def _check_doubts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator[Finding]:
+    for attempt in row.attempts:
+        told = {line.event for line in log if line.detail.get("attempt") == attempt.id}
+        if not attempt.is_doubted and _is_doubtful(attempt, told):
+            what = f"has attempt {attempt.number}, of which nobody knows what came, and no doubt on it"
+            yield _finding(Rule.DOUBT, "notification", row, row.incident_id, what)
+        if attempt.state is AttemptState.RECORDED and attempt.word is None:
+            what = f"has attempt {attempt.number}, which is recorded without a word"
+            yield _finding(Rule.DOUBT, "notification", row, row.incident_id, what)
+
+
+def _is_doubtful(attempt: AttemptFacts, told: set[str]) -> bool:
+    """Tell whether an attempt's outcome was unknown at any time, or was a refusal that its provider contradicted."""
+    is_contradicted = attempt.evidence is not None and not told.isdisjoint(_REFUSING)
+    return attempt.word is Word.IN_DOUBT or not told.isdisjoint(_DOUBTING) or is_contradicted
+
+
+def _replay(
+    machine: str, row: IncidentFacts | EscalationFacts | NotificationFacts, incident_id: str, log: Sequence[Transition]
+) -> Iterator[Finding]:
+    for what in _faults_of(MACHINES[machine].table, row, log):
+        yield _finding(Rule.LOG, machine, row, incident_id, what)
+
+
+def _faults_of(
+    table: Table, row: IncidentFacts | EscalationFacts | NotificationFacts, log: Sequence[Transition]
+) -> Iterator[str]:
+    if not log:
+        yield "has no log"
+        return
+    birth, last = log[0], log[-1]
+    if birth.source or birth.target not in table.births:
+        yield f"was born {birth.target or 'without a state'} out of {birth.source or 'nothing'}"
+    for before, line in pairwise(log):
+        if line.source != before.target or line.version <= before.version:
+            yield f"was {before.target} at version {before.version}, and {line.source} before version {line.version}"
+        elif line.target not in _targets(table, line):
+            yield f"made a move that does not exist: {line.source}, {line.event} → {line.target}"
+    if last.target != row.state or last.version > row.version:
+        yield f"is {row.state} at version {row.version}, and its log ends in {last.target} at version {last.version}"
+
+
+def _targets(table: Table, line: Transition) -> tuple[str, ...]:
+    return next((event.moves.get(line.source, ()) for event in table.events if event.name == line.event), ())
+
+
+def _is_long_ago(instant: datetime | None, now: datetime) -> bool:
+    return instant is not None and instant <= now - LONG
+
+
+def _finding(
+    rule: Rule, machine: str, row: IncidentFacts | EscalationFacts | NotificationFacts, incident_id: str, what: str
+) -> Finding:
+    return Finding(rule=rule, machine=machine, row_id=row.id, incident_id=incident_id, what=what)

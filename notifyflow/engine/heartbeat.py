@@ -1,0 +1,86 @@
+"""Tells a monitor outside that all is well, as long as it is; when it stops, the monitor raises the alarm.
+
+A thread of its own, so that a monitor that hangs holds up no sweep, and a sweep that hangs stops the heartbeat.
+"""
+
+import threading
+import time
+from datetime import timedelta
+
+import structlog
+
+from notifyflow.channels.monitor import Monitor
+from notifyflow.engine.reporter import place
+from notifyflow.errors import ProviderError, StorageUnavailable
+from notifyflow.pipeline.heartbeat import Pulse, beat
+from notifyflow.pipeline.ports import Tools
+
+_log = structlog.get_logger("notifyflow.engine")
+
+_LOOKS_A_BEAT = 10
+
+
+class Heartbeat:
+    """Beats while this process sweeps, every sweep is clean, and the database shows nothing left behind.
+
+    Args:
+        monitor: Who is told.
+        tools: What the use case needs.
+        every: How far apart two heartbeats are, of all processes together.
+    """
+
+    def __init__(self, monitor: Monitor, tools: Tools, *, every: timedelta) -> None:
+        self._monitor = monitor
+        self._tools = tools
+        self._every = every
+        self._clean_until = 0.0
+        self._withheld: str | None = None
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notifyflow-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let a ping that runs end, and send no other."""
+        self._is_stopping.set()
+        self._thread.join()
+        self._monitor.close()
+
+    def note_sweep(self, *, is_clean: bool) -> None:
+        """Note that a sweep has ended; a clean one is good until the next heartbeat is due."""
+        self._clean_until = time.monotonic() + self._every.total_seconds() if is_clean else 0.0
+
+    def _run(self) -> None:
+        pause_s = self._every.total_seconds() / _LOOKS_A_BEAT
+        while not self._is_stopping.wait(pause_s):
+            try:
+                self._turn()
+            except StorageUnavailable:  # the sweeper says so
+                self._withheld = "storage_unavailable"
+            except Exception as error:  # noqa: BLE001 - the edge of the thread
+                _log.error("engine.heartbeat_broke", error=type(error).__name__, place=place(error))
+
+    def _turn(self) -> None:
+        if time.monotonic() > self._clean_until:
+            self._withhold("not_swept_clean")
+            return
+        pulse = beat(self._tools, every=self._every)
+        if pulse is Pulse.OURS:
+            self._ping()
+        elif pulse is not Pulse.EARLY:
+            self._withhold(pulse.value)
+
+    def _ping(self) -> None:
+        self._withheld = None
+        try:
+            self._monitor.ping()
+        except ProviderError as error:
+            _log.warning("engine.heartbeat_failed", error=type(error).__name__, code=error.code)
+
+    def _withhold(self, reason: str) -> None:
+        """Say why it is withheld, once a reason."""
+        if reason != self._withheld:
+            self._withheld = reason
+            _log.error("engine.heartbeat_withheld", reason=reason)

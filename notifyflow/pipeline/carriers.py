@@ -1,0 +1,143 @@
+"""Who carries what, and what has to wait: slots are granted inside the claim's transaction, and nothing is reserved ahead."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from notifyflow.core import lifecycle, limits, pauses, rules
+from notifyflow.core.facts import NotificationFacts, Outcome
+from notifyflow.core.limits import Carrier, Obstacle
+from notifyflow.core.model import Hold, Severity, Standing, Word
+from notifyflow.core.pauses import Pause
+from notifyflow.pipeline import use_case
+from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.transaction import Transaction
+
+_HELD_AT_ONCE = 50
+_FAILED = (Word.TEMPORARY, Word.IN_DOUBT)
+
+
+def is_urgent(row: NotificationFacts) -> bool:
+    """Tell whether a notification may use what is kept for CRITICAL."""
+    return row.severity is Severity.CRITICAL
+
+
+class Desk:
+    """Grants the slots of a channel's providers; it holds their rows from its first choice until the transaction ends.
+
+    Args:
+        tx: The claim's transaction.
+        channel: The channel.
+        providers: Who can carry it, the preferred one first.
+    """
+
+    def __init__(self, tx: Transaction, channel: str, providers: Sequence[str]) -> None:
+        self._tx = tx
+        self._channel = channel
+        self._providers = providers
+        self._pauses: tuple[Pause, ...] = ()
+        self._before: Mapping[str, Carrier] = {}
+        self._carriers: dict[str, Carrier] = {}
+
+    def choose(self, row: NotificationFacts) -> str | Obstacle:
+        """Find who carries a notification now, and grant the slot; otherwise what is the first to be out of its way."""
+        if not self._before:
+            self._open()
+        obstacles = []
+        for provider in _in_turn(self._providers, row):
+            obstacle = self._obstacle(self._carriers[provider], row)
+            if obstacle is None:
+                self._grant(provider, row)
+                return provider
+            obstacles.append(obstacle)
+        return min(obstacles, key=lambda each: each.until)
+
+    def save(self) -> None:
+        """Write what was granted."""
+        for provider, after in self._carriers.items():
+            self._tx.ledger.save_carrier(self._before[provider], after)
+
+    def _open(self) -> None:
+        self._pauses = self._tx.ledger.pauses(now=self._tx.now)
+        self._before = self._tx.ledger.lock_carriers(self._channel, self._providers)
+        self._carriers = dict(self._before)
+
+    def _obstacle(self, carrier: Carrier, row: NotificationFacts) -> Obstacle | None:
+        now, urgent, provider = self._tx.now, is_urgent(row), carrier.provider
+        if ends_at := pauses.until(self._pauses, carrier.channel, provider, is_urgent=urgent, now=now):
+            return Obstacle(why=Hold.PAUSE, until=ends_at, provider=provider)
+        return limits.obstacle(carrier, limit=self._tx.tools.limit_of(provider), is_urgent=urgent, now=now)
+
+    def _grant(self, provider: str, row: NotificationFacts) -> None:
+        now, lease_until = self._tx.now, self._tx.now + self._tx.tools.lease
+        granted = limits.grant(self._carriers[provider], is_urgent=is_urgent(row), now=now, lease_until=lease_until)
+        self._carriers[provider] = granted
+
+
+def hold(tools: Tools, channel: str, obstacles: Mapping[bool, Obstacle]) -> Consequences:
+    """Hold back what is due of a channel and gets no slot, the oldest first; no attempt is burnt.
+
+    The claim has left these rows untouched, since an escalation's lock comes before its notifications'.
+
+    Args:
+        tools: What every use case needs.
+        channel: The channel.
+        obstacles: What is in the way of CRITICAL notifications (True) and of the others (False).
+    """
+
+    def body(tx: Transaction) -> None:
+        for urgent, obstacle in obstacles.items():
+            _hold(tx, channel, obstacle, is_urgent=urgent)
+
+    return use_case.run(tools, body)[1]
+
+
+def learn(tx: Transaction, row: NotificationFacts, attempt_id: str, outcome: Outcome) -> None:
+    """Learn what an outcome says about its provider; what waited for one that is well again is due at once.
+
+    Args:
+        tx: The recording transaction; it holds the notification's lock.
+        row: The notification as it was while the attempt ran.
+        attempt_id: The attempt.
+        outcome: What came of it.
+    """
+    provider = next(each.provider for each in row.attempts if each.id == attempt_id)
+    is_new = not any(each.provider == provider and each.word in _FAILED for each in row.attempts)
+
+    def heard(carrier: Carrier) -> Carrier:
+        return limits.hear(carrier, outcome.standing, is_new=is_new, narrows_s=outcome.narrows_s, now=tx.now)
+
+    seen = tx.ledger.carrier(row.channel, provider)
+    if seen is None or heard(seen) == seen:  # nearly always: its lock is left to those who claim
+        return
+    before = tx.ledger.lock_carriers(row.channel, [provider])[provider]
+    after = heard(before)
+    tx.ledger.save_carrier(before, after)
+    if (before.shut_by, before.shut_until) != (after.shut_by, after.shut_until):
+        tx.turned.append(after)
+    if before.shut_by is not None and outcome.standing is Standing.WELL:
+        tx.ledger.bring_forward([before.shut_by], channel=row.channel, now=tx.now)
+
+
+def _hold(tx: Transaction, channel: str, obstacle: Obstacle, *, is_urgent: bool) -> None:
+    due = tx.ledger.due(channel, is_urgent=is_urgent, now=tx.now, limit=_HELD_AT_ONCE)
+    policies = tx.ledger.lock_policies({row.escalation_id for row in due if row.held_by is not obstacle.why})
+    before = tx.ledger.lock_due([row.id for row in due], now=tx.now)
+    after = [lifecycle.hold(row, obstacle.why, until=obstacle.until, now=tx.now).after for row in before]
+    detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
+    tx.ledger.hold(before, after, at=tx.now, detail=detail)
+    looks: dict[datetime, list[str]] = {}
+    for row in after:
+        if row.held_since and row.escalation_id in policies:
+            suspected_at = row.held_since + rules.patience(row, policies[row.escalation_id])
+            looks.setdefault(suspected_at, []).append(row.escalation_id)
+    for at, escalations in looks.items():
+        tx.ledger.look_by(escalations, at)
+
+
+def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Iterator[str]:
+    """Give the providers as they are preferred; after a failure the one after it, and the one that failed last."""
+    attempts = lifecycle.counted(row)
+    first = 0
+    if attempts and attempts[-1].word in _FAILED and attempts[-1].provider in providers:
+        first = providers.index(attempts[-1].provider) + 1
+    yield from (*providers[first:], *providers[:first])

@@ -1,0 +1,41 @@
+"""Decides whether the world may be told that all is well: nothing is left behind, and operations can be reached."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from notifyflow.core.audit import LONG
+from notifyflow.pipeline.ports import Tools
+from notifyflow.storage.ledger import Ledger
+
+
+class Pulse(StrEnum):
+    """What came of asking for the heartbeat."""
+
+    OURS = "ours"
+    EARLY = "early"
+    LEFT_BEHIND = "left_behind"
+    OPERATIONS_UNREACHED = "operations_unreached"
+
+
+def beat(tools: Tools, *, every: timedelta) -> Pulse:
+    """Take it on us to send the next heartbeat, if it is time and all is well.
+
+    Args:
+        tools: What every use case needs.
+        every: How far apart two heartbeats are, of all processes together.
+
+    Returns:
+        ``OURS``: the caller sends it now. ``EARLY``: somebody has sent it. Anything else: it is withheld, and why.
+    """
+    now = tools.clock.now()
+
+    def body(ledger: Ledger) -> Pulse:
+        if not ledger.is_heartbeat_due(before=now - every):
+            return Pulse.EARLY
+        if ledger.is_left_behind(before=now - LONG):
+            return Pulse.LEFT_BEHIND
+        if ledger.is_operations_unreached():
+            return Pulse.OPERATIONS_UNREACHED
+        return Pulse.OURS if ledger.take_heartbeat(before=now - every, now=now) else Pulse.EARLY
+
+    return tools.transactions.run(body)

@@ -1,0 +1,69 @@
+"""Notes that somebody sweeps, and makes up for the times in which nobody did: what waited for others then waits on."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from notifyflow.core import rules
+from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.model import IncidentState
+from notifyflow.core.outage import Outage, moved, outage_since
+from notifyflow.core.rules import Case
+from notifyflow.pipeline.transaction import Transaction
+
+_NOTE_EVERY = timedelta(seconds=5)
+_AN_HOUR = timedelta(hours=1)
+
+MUTE = "more than half of its receipts of the last hour are overdue: look at its way back to us"
+"""What operations is told of a provider whose receipts say nothing any more."""
+
+
+def keep(tx: Transaction) -> Outage | None:
+    """Note a sweep; where sweeping has stood still, end the outage, exactly once however many begin to sweep at the same time.
+
+    Deadlines of receipts and tiers are reckoned from the outages that are known. The timer of rounds stands in a column, and is
+    moved here.
+
+    Returns:
+        The outage that is over by this; None where there was none, or somebody else has ended it.
+    """
+    swept_at = tx.ledger.swept_at()
+    if swept_at is not None and tx.now < swept_at + _NOTE_EVERY:
+        return None
+    swept_at = tx.ledger.lock_watch()
+    if swept_at is None:
+        tx.ledger.begin_watch(at=tx.now)
+        return None
+    outage = outage_since(swept_at, tx.now)
+    if outage is None:
+        tx.ledger.note_sweep(at=max(tx.now, swept_at))
+        return None
+    tx.ledger.end_outage(outage)
+    for incident_id in tx.ledger.rounds_waiting(after=outage.began_at):
+        _move_round(tx, tx.ledger.lock_incident(incident_id), outage)
+    return outage
+
+
+def inform(tx: Transaction, case: Case) -> Case:
+    """Let a case know of our outages since its round started, and which of its providers have a broken way back.
+
+    Operations is told of those, once a day.
+    """
+    case = replace(case, outages=tx.ledger.outages(since=case.escalation.started_at, now=tx.now))
+    mute = frozenset(provider for provider in rules.overdue_providers(case, tx.now) if _is_mute(tx, provider))
+    if not case.incident.is_operations:
+        tx.notices += [(MUTE, provider) for provider in sorted(mute)]
+    return replace(case, mute=mute)
+
+
+def _is_mute(tx: Transaction, provider: str) -> bool:
+    """Tell whether a provider's way back is broken; what it was given before an outage of ours says nothing about it."""
+    since = tx.now - _AN_HOUR
+    since = max([since, *(outage.ended_at for outage in tx.ledger.outages(since=since, now=tx.now))])
+    overdue, told = tx.ledger.count_receipts(provider, since=since, now=tx.now)
+    return rules.is_way_back_broken(overdue=overdue, told=told)
+
+
+def _move_round(tx: Transaction, incident: IncidentFacts, outage: Outage) -> None:
+    repeat, round_at = incident.policy.repeat, incident.round_at
+    if incident.state is IncidentState.OPEN and repeat is not None and round_at is not None:
+        tx.ledger.save(incident, replace(incident, round_at=moved(round_at, [outage], since=round_at - repeat.every)))

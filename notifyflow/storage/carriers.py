@@ -1,0 +1,124 @@
+"""What keeps notifications from being sent for a while: the carriers' rows, the pauses, and the rows that are held back."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.limits import Carrier
+from notifyflow.core.model import Hold
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.policy import Policy
+from notifyflow.errors import StaleRow
+from notifyflow.storage.models import CarrierRow, EscalationRow, NotificationRow, PauseRow
+from notifyflow.storage.moves import Moves
+from notifyflow.storage.rows import batches, select
+from notifyflow.storage.work import IS_CALM, IS_URGENT, QUEUED
+
+
+class Carriers(Moves):
+    """Carriers, pauses, and what they hold back."""
+
+    def lock_carriers(self, channel: str, providers: Collection[str]) -> Mapping[str, Carrier]:
+        """Lock and read the rows of a channel's providers, by name; those that have none get one."""
+        found = self._carriers(channel, providers)
+        if missing := sorted(set(providers) - set(found)):
+            new = [{"channel": channel, "provider": provider} for provider in missing]
+            CarrierRow.insert_many(new).on_conflict_ignore().execute(self._db)
+            found = self._carriers(channel, providers)
+        return found
+
+    def carrier(self, channel: str, provider: str) -> Carrier | None:
+        """Read one carrier, not locked; None where it never carried anything."""
+        row = self._first(CarrierRow.select().where(CarrierRow.channel == channel, CarrierRow.provider == provider))
+        return None if row is None else Carrier(**row)
+
+    def save_carrier(self, before: Carrier, after: Carrier) -> None:
+        """Write what changed in a carrier.
+
+        Raises:
+            StaleRow: When somebody else changed it first.
+        """
+        old = asdict(before)
+        changed: dict[str, Any] = {name: getattr(after, name) for name, value in asdict(after).items() if value != old[name]}
+        if not changed:
+            return
+        is_it = (CarrierRow.channel == before.channel) & (CarrierRow.provider == before.provider)
+        query = CarrierRow.update(changed | {"version": before.version + 1}).where(is_it, CarrierRow.version == before.version)
+        if query.execute(self._db) == 0:
+            raise StaleRow("carrier", f"{before.channel}/{before.provider}")
+
+    def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
+        """Read the pauses that are not over."""
+        return self._pauses(PauseRow.ends_at > now)
+
+    def put_pause(self, pause: Pause) -> None:
+        """Store a pause, in the place of an earlier one of the same."""
+        self.drop_pause(pause.scope, pause.name)
+        self._insert(PauseRow, [asdict(pause)])
+
+    def drop_pause(self, scope: Scope, name: str) -> bool:
+        """End a pause; tell whether there was one."""
+        query = PauseRow.delete().where(PauseRow.scope == scope, PauseRow.name == name)
+        return bool(query.execute(self._db))
+
+    def due(self, channel: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
+        """Read what may be sent now over a channel, CRITICAL or not, the oldest first; not locked."""
+        query = select(NotificationFacts, QUEUED, NotificationRow.channel == channel, NotificationRow.due_at <= now)
+        query = query.where(IS_URGENT if is_urgent else IS_CALM).order_by(NotificationRow.due_at, NotificationRow.id)
+        return tuple(NotificationFacts(**row) for row in self._rows(query.limit(limit)))
+
+    def lock_due(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
+        """Lock and read those of some notifications that may be sent now, passing over those somebody else has locked."""
+        query = select(NotificationFacts, NotificationRow.id.in_(ids), QUEUED, NotificationRow.due_at <= now)
+        return self._notifications(self._locked(query.order_by(NotificationRow.id), skips_locked=True))
+
+    def hold(
+        self, before: Sequence[NotificationFacts], after: Sequence[NotificationFacts], *, at: datetime, detail: Mapping[str, str]
+    ) -> None:
+        """Write that locked rows are held back; it is logged once for each reason.
+
+        Args:
+            before: As they were read under their lock.
+            after: As they shall be, in the same order.
+            at: When.
+            detail: What their lines say.
+        """
+        alike: dict[tuple[Any, ...], list[str]] = {}
+        for row in after:
+            alike.setdefault((row.due_at, row.held_by, row.held_since), []).append(row.id)
+        for (due_at, held_by, held_since), ids in alike.items():
+            changed = {"due_at": due_at, "held_by": held_by, "held_since": held_since, "rung_at": None}
+            query = NotificationRow.update(changed | {"version": NotificationRow.version + 1})
+            query.where(NotificationRow.id.in_(ids)).execute(self._db)
+        new = [
+            replace(row, version=row.version + 1) for row, old in zip(after, before, strict=True) if row.held_by != old.held_by
+        ]
+        self._log(new, event="held_back", at=at, detail=detail, source="QUEUED")
+
+    def bring_forward(self, why: Collection[Hold], *, now: datetime, channel: str | None = None) -> None:
+        """Let what was held back for some reasons be due now, since the reason is gone; None means all channels."""
+        is_held = QUEUED & (NotificationRow.due_at > now) & NotificationRow.held_by.in_(list(why))
+        if channel is not None:
+            is_held &= NotificationRow.channel == channel
+        held = NotificationRow.select(NotificationRow.id).where(is_held).order_by(NotificationRow.id)
+        for batch in batches([row["id"] for row in self._rows(self._locked(held, skips_locked=True))]):
+            changed = {"due_at": now, "rung_at": None, "version": NotificationRow.version + 1}
+            NotificationRow.update(changed).where(NotificationRow.id.in_(batch)).execute(self._db)
+
+    def lock_policies(self, escalation_ids: Collection[str]) -> Mapping[str, Policy]:
+        """Lock escalations, and read their policies, by id."""
+        columns = (EscalationRow.id, EscalationRow.policy)
+        query = EscalationRow.select(*columns).where(EscalationRow.id.in_(sorted(escalation_ids))).order_by(EscalationRow.id)
+        return {row["id"]: row["policy"] for row in self._rows(self._locked(query))}
+
+    def look_by(self, escalation_ids: Sequence[str], at: datetime) -> None:
+        """See to it that locked escalations, as far as they are current, are looked at by then."""
+        is_later = EscalationRow.look_at.is_null() | (EscalationRow.look_at > at)
+        query = EscalationRow.update(look_at=at, version=EscalationRow.version + 1)
+        query.where(EscalationRow.id.in_(escalation_ids), EscalationRow.is_current, is_later).execute(self._db)
+
+    def _carriers(self, channel: str, providers: Collection[str]) -> dict[str, Carrier]:
+        query = CarrierRow.select().where(CarrierRow.channel == channel, CarrierRow.provider.in_(sorted(providers)))
+        return {row["provider"]: Carrier(**row) for row in self._rows(self._locked(query.order_by(CarrierRow.provider)))}

@@ -1,0 +1,67 @@
+"""What the heartbeat asks: whether anything was left behind, how operations was reached, and whose turn it is to send one."""
+
+from datetime import datetime
+from itertools import groupby
+
+from peewee import SQL, Expression, Model
+
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState
+from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow
+from notifyflow.storage.moves import Moves
+
+_NAME = "heartbeat"
+_REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
+_ENDED = (EscalationState.REACHED, EscalationState.EXHAUSTED, EscalationState.ACKNOWLEDGED)
+
+
+class Health(Moves):
+    """Questions about the whole, each answered from an index; nothing is locked but the heartbeat's own row."""
+
+    def is_left_behind(self, *, before: datetime) -> bool:
+        """Tell whether anything that was due before an instant still waits: a send, a lease, a decision, a round."""
+        return any(
+            self._has(model, *where)
+            for model, where in (
+                (NotificationRow, (NotificationRow.state == SQL("'QUEUED'"), NotificationRow.due_at <= before)),
+                (AttemptRow, (AttemptRow.state == SQL("'RUNNING'"), AttemptRow.lease_until <= before)),
+                (EscalationRow, (EscalationRow.look_at <= before, EscalationRow.is_current)),
+                (IncidentRow, (IncidentRow.round_at <= before, IncidentRow.state != IncidentState.RESOLVED)),
+            )
+        )
+
+    def is_operations_unreached(self) -> bool:
+        """Tell whether everybody whom an OPEN operations incident pages has failed.
+
+        What counts is the last round that has ended, and that nothing of a later one arrived.
+        """
+        query = (
+            EscalationRow.select(EscalationRow.id, EscalationRow.recipient_id, EscalationRow.state)
+            .join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))
+            .where(IncidentRow.is_operations, IncidentRow.state == SQL("'OPEN'"))
+            .order_by(EscalationRow.recipient_id, EscalationRow.round.desc())
+        )
+        rounds = self._rows(query)
+        newest: list[str] = []
+        for _, own in groupby(rounds, lambda row: row["recipient_id"]):
+            ended = None
+            for each in own:
+                newest.append(each["id"])
+                if each["state"] in _ENDED:
+                    ended = each["state"]
+                    break
+            if ended is not EscalationState.EXHAUSTED:
+                return False
+        is_reached = NotificationRow.escalation_id.in_(newest) & NotificationRow.state.in_(_REACHING)
+        return bool(rounds) and not self._has(NotificationRow, is_reached)
+
+    def is_heartbeat_due(self, *, before: datetime) -> bool:
+        """Tell whether the last heartbeat was sent before an instant."""
+        return not self._has(HeartbeatRow, HeartbeatRow.at > before)
+
+    def take_heartbeat(self, *, before: datetime, now: datetime) -> bool:
+        """Take it on us to send one, unless somebody has since; tell whether we have."""
+        is_taken = bool(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before).execute(self._db))
+        return is_taken or self._insert_once(HeartbeatRow, {"name": _NAME, "at": now})
+
+    def _has(self, model: type[Model], *where: Expression) -> bool:
+        return self._first(model.select(SQL("1").alias("one")).where(*where)) is not None

@@ -1,0 +1,69 @@
+"""When somebody swept last, the times in which nobody did, and how many receipts a provider owes.
+
+One row is not over: it begins at the last sweep that was noted. It becomes an outage when it is ended, after it has grown long.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from peewee import SQL, Case, fn
+
+from notifyflow.core.model import IncidentState, Word
+from notifyflow.core.outage import Outage, outage_since
+from notifyflow.storage.models import AttemptRow, IncidentRow, OutageRow
+from notifyflow.storage.moves import Moves
+
+_IS_WATCH = OutageRow.is_over == SQL("FALSE")
+_KEPT_FOR = timedelta(days=30)
+_DECISIVE = (Word.TEMPORARY, Word.DELIVERED, Word.PERMANENT)
+
+
+class Outages(Moves):
+    """The watch, and the outages."""
+
+    def outages(self, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
+        """Read the outages that were not over then, with the one that lasts now, where there is one; not locked."""
+        is_known = _IS_WATCH | (OutageRow.ended_at > since)
+        found = self._rows(OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(is_known))
+        each = (Outage(**row) if row["ended_at"] else outage_since(row["began_at"], now) for row in found)
+        return tuple(outage for outage in each if outage is not None)
+
+    def swept_at(self) -> datetime | None:
+        """Tell when the last sweep was that was noted; not locked. None before the first."""
+        swept_at: datetime | None = self._scalar(OutageRow.select(OutageRow.began_at).where(_IS_WATCH))
+        return swept_at
+
+    def lock_watch(self) -> datetime | None:
+        """Lock the watch, and tell as ``swept_at`` does; None also where somebody else has just ended an outage."""
+        found = self._first(self._locked(OutageRow.select(OutageRow.began_at).where(_IS_WATCH)))
+        return None if found is None else found["began_at"]
+
+    def begin_watch(self, *, at: datetime) -> None:
+        """Note the first sweep there is, unless somebody has."""
+        self._insert_once(OutageRow, {"began_at": at, "ended_at": None, "is_over": False})
+
+    def note_sweep(self, *, at: datetime) -> None:
+        """Note a sweep; the watch is locked."""
+        OutageRow.update(began_at=at).where(_IS_WATCH).execute(self._db)
+
+    def end_outage(self, outage: Outage) -> None:
+        """Keep an outage that is over, for as long as anything may wait; the watch is locked, and begins anew."""
+        OutageRow.delete().where(OutageRow.ended_at < outage.ended_at - _KEPT_FOR).execute(self._db)
+        OutageRow.update(ended_at=outage.ended_at, is_over=True).where(_IS_WATCH).execute(self._db)
+        self.begin_watch(at=outage.ended_at)
+
+    def rounds_waiting(self, *, after: datetime) -> Sequence[str]:
+        """Find the incidents in which somebody could still acknowledge then, before the policy's next round; not locked."""
+        is_waiting = (IncidentRow.state == IncidentState.OPEN) & ~IncidentRow.is_operations & (IncidentRow.round_at > after)
+        return [row["id"] for row in self._rows(IncidentRow.select(IncidentRow.id).where(is_waiting).order_by(IncidentRow.id))]
+
+    def count_receipts(self, provider: str, *, since: datetime, now: datetime) -> tuple[int, int]:
+        """Count what a provider was to report about attempts that began since then: (overdue, told)."""
+        is_overdue = (AttemptRow.word == Word.ACCEPTED) & (AttemptRow.receipt_due_at <= now)
+        is_told = AttemptRow.word.in_(_DECISIVE) & AttemptRow.evidence.is_null(is_null=False)
+        counts = [fn.COUNT(Case(None, [(each, 1)])).alias(name) for name, each in (("overdue", is_overdue), ("told", is_told))]
+        is_its = (
+            (AttemptRow.provider == provider) & (AttemptRow.started_at > since) & AttemptRow.receipt_due_at.is_null(is_null=False)
+        )
+        (row,) = self._rows(AttemptRow.select(*counts).where(is_its))
+        return row["overdue"], row["told"]

@@ -1,0 +1,206 @@
+"""Taking away what is old, a few rounds a transaction; what is left is whole after each of them."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import SQL, Expression, Model, Select, Tuple, fn
+
+from notifyflow.core.model import NotificationState
+from notifyflow.storage.models import (
+    AttemptRow,
+    ContactRow,
+    CriticalRow,
+    EscalationRow,
+    IncidentRow,
+    NoticeRow,
+    NotificationRow,
+    ReceiptRow,
+    TransitionRow,
+)
+from notifyflow.storage.moves import Moves
+from notifyflow.storage.rows import Rows
+
+_ROW_LOCK: Any = "FOR UPDATE"  # the rows go: whoever inserts what refers to them has to wait, too
+_IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What was taken away, or would be.
+
+    Attributes:
+        incidents: Incidents, with what was said and whom it reached.
+        escalations: Rounds.
+        notifications: Notifications.
+        attempts: Attempts.
+        receipts: What providers had said.
+        transitions: Lines of the log.
+        notices: What operations was told beside the failures.
+    """
+
+    incidents: int = 0
+    escalations: int = 0
+    notifications: int = 0
+    attempts: int = 0
+    receipts: int = 0
+    transitions: int = 0
+    notices: int = 0
+
+    def __add__(self, other: "Pruned") -> "Pruned":
+        return Pruned(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+    def __bool__(self) -> bool:
+        return any(astuple(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step of a prune did, and where the next one goes on.
+
+    Attributes:
+        pruned: What was taken away, or would be.
+        place: (resolved_at, id) of an incident that is behind us; None when the last one is.
+    """
+
+    pruned: Pruned
+    place: tuple[datetime, str] | None
+
+
+class Pruning(Moves):
+    """Deletes; nothing else does."""
+
+    def prune_incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
+        """Delete some of what was resolved before an instant, the oldest first; what somebody has locked is passed over.
+
+        Args:
+            place: Where the last step stopped.
+            before: What was resolved later stays.
+            limit: How many incidents are looked at, and how many of their rounds go, at most.
+        """
+        query = old_incidents(place, before=before, limit=limit)
+        found = self._rows(query.for_update(_ROW_LOCK, skip_locked=True) if self._db.for_update else query)
+        if not found:
+            return Step(pruned=Pruned(), place=None)
+        ids = [row["id"] for row in found]
+        rounds = self._rows(EscalationRow.select(EscalationRow.id).where(EscalationRow.incident_id.in_(ids)).limit(limit))
+        pruned = self._delete_rounds([row["id"] for row in rounds]) + self._delete_emptied(ids)
+        is_done = pruned.incidents == len(ids)
+        return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
+
+    def prune_strays(self, *, before: datetime, limit: int) -> Pruned:
+        """Delete some receipts that were never ours, and what operations was told beside the failures, from before then."""
+        key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
+        strays = ReceiptRow.select(ReceiptRow.provider, ReceiptRow.event_id).where(_is_stray(before)).limit(limit)
+        return Pruned(
+            receipts=self._delete(ReceiptRow, key.in_(strays)), notices=self._delete(NoticeRow, _is_told_notice(before))
+        )
+
+    def _delete_rounds(self, ids: Sequence[str]) -> Pruned:
+        notifications, attempts = _belongings(EscalationRow.id.in_(ids))
+        self._delete(CriticalRow, CriticalRow.escalation_id.in_(ids))
+        lines = self._delete(TransitionRow, TransitionRow.row_id.in_(notifications))
+        return Pruned(
+            transitions=lines + self._delete(TransitionRow, TransitionRow.row_id.in_(ids)),
+            receipts=self._delete(ReceiptRow, ReceiptRow.matched_attempt_id.in_(attempts)),
+            attempts=self._delete(AttemptRow, AttemptRow.notification_id.in_(notifications)),
+            notifications=self._delete(NotificationRow, NotificationRow.escalation_id.in_(ids)),
+            escalations=self._delete(EscalationRow, EscalationRow.id.in_(ids)),
+        )
+
+    def _delete_emptied(self, ids: Sequence[str]) -> Pruned:
+        """Delete those of some incidents of which no round is left."""
+        query = EscalationRow.select(EscalationRow.incident_id).where(EscalationRow.incident_id.in_(ids)).distinct()
+        kept = {row["incident_id"] for row in self._rows(query)}
+        emptied = [each for each in ids if each not in kept]
+        self._delete(ContactRow, ContactRow.incident_id.in_(emptied))
+        return Pruned(
+            transitions=self._delete(TransitionRow, TransitionRow.incident_id.in_(emptied)),
+            incidents=self._delete(IncidentRow, IncidentRow.id.in_(emptied)),
+        )
+
+    def _delete(self, model: type[Model], where: Expression) -> int:
+        return int(model.delete().where(where).execute(self._db))
+
+
+class Prunable(Rows):
+    """Counts what a prune would take away."""
+
+    def prunable_incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
+        """Count some of what was resolved before an instant, as ``prune_incidents`` would delete it."""
+        found = self._rows(old_incidents(place, before=before, limit=limit))
+        if not found:
+            return Step(pruned=Pruned(), place=None)
+        ids = [row["id"] for row in found]
+        notifications, attempts = _belongings(EscalationRow.incident_id.in_(ids))
+        pruned = Pruned(
+            incidents=len(ids),
+            transitions=self._count(TransitionRow, TransitionRow.incident_id.in_(ids)),
+            receipts=self._count(ReceiptRow, ReceiptRow.matched_attempt_id.in_(attempts)),
+            attempts=self._count(AttemptRow, AttemptRow.notification_id.in_(notifications)),
+            notifications=self._count(NotificationRow, NotificationRow.incident_id.in_(ids)),
+            escalations=self._count(EscalationRow, EscalationRow.incident_id.in_(ids)),
+        )
+        return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]))
+
+    def prunable_strays(self, *, before: datetime) -> Pruned:
+        """Count what ``prune_strays`` would delete in all its steps."""
+        return Pruned(
+            receipts=self._count(ReceiptRow, _is_stray(before)), notices=self._count(NoticeRow, _is_told_notice(before))
+        )
+
+    def _count(self, model: type[Model], where: Expression) -> int:
+        return int(self._scalar(model.select(fn.COUNT(1)).where(where)))
+
+
+def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int) -> Select:
+    """Select what may go, the oldest first.
+
+    It was resolved long ago, nothing of it is in hand, no open operations incident tells of it, and it is no operations incident
+    that somebody's failure is still linked to.
+    """
+    resolved_at, incident_id = place
+    operations = IncidentRow.alias()
+    is_ahead = (IncidentRow.resolved_at > resolved_at) | (
+        (IncidentRow.resolved_at == resolved_at) & (IncidentRow.id > incident_id)
+    )
+    in_hand = NotificationRow.select(SQL("1")).where(
+        NotificationRow.incident_id == IncidentRow.id, NotificationRow.state.in_(_IN_HAND)
+    )
+    told = (
+        EscalationRow.select(SQL("1"))
+        .join(CriticalRow, on=(CriticalRow.escalation_id == EscalationRow.id))
+        .join(operations, on=(operations.id == CriticalRow.operations_incident_id))
+        .where(EscalationRow.incident_id == IncidentRow.id, operations.state != SQL("'RESOLVED'"))
+    )
+    linked = CriticalRow.select(SQL("1")).where(CriticalRow.operations_incident_id == IncidentRow.id)
+    return (
+        IncidentRow.select(IncidentRow.id, IncidentRow.resolved_at)
+        .where(
+            IncidentRow.state == SQL("'RESOLVED'"),
+            IncidentRow.resolved_at < before,
+            is_ahead,
+            ~fn.EXISTS(in_hand),
+            ~fn.EXISTS(told),
+            ~fn.EXISTS(linked),
+        )
+        .order_by(IncidentRow.resolved_at, IncidentRow.id)
+        .limit(limit)
+    )
+
+
+def _belongings(where: Expression) -> tuple[Select, Select]:
+    """Select the ids of the notifications, and of the attempts, of some escalations."""
+    notifications = NotificationRow.select(NotificationRow.id).where(
+        NotificationRow.escalation_id.in_(EscalationRow.select(EscalationRow.id).where(where))
+    )
+    return notifications, AttemptRow.select(AttemptRow.id).where(AttemptRow.notification_id.in_(notifications))
+
+
+def _is_stray(before: datetime) -> Expression:
+    return (ReceiptRow.standing == SQL("'foreign'")) & (ReceiptRow.received_at < before)
+
+
+def _is_told_notice(before: datetime) -> Expression:
+    return NoticeRow.is_counted & (NoticeRow.at < before)

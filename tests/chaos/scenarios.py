@@ -1,0 +1,153 @@
+"""What is done to the workers and the servers, over a field of any kind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from notifyflow import NotifyFlow, Settings
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.storage.store import Store
+from tests.chaos.field import DEADLINE_S, ROOT, Field, Verdict, until
+from tests.chaos.proxy import Proxy
+from tests.servers.postgres import Postgres
+from tests.servers.rabbitmq import RabbitMq
+from tests.servers.redis import Redis
+
+CALLS = {"send": 1, "ring": 1, "claim": 1, "record": 1, "sweep": 3, "id": 5, "time": 40}
+"""Where a process can be struck, and how many calls make a step."""
+EMBEDDED_CALLS = {"notify": 1, "send": 1, "claim": 1, "record": 1, "sweep": 3, "id": 5, "time": 40}
+IMPATIENT = "untold 45"
+"""A clock by which every ring and every lease of the dead has run out."""
+
+
+def strikes(calls: dict[str, int], whens: Iterable[str] = ("before", "after"), numbers: Iterable[int] = (1,)) -> list[str]:
+    """Name the places: every call, every moment, every number."""
+    return [f"{call} {when} {number * step}" for number in numbers for when in whens for call, step in calls.items()]
+
+
+@contextmanager
+def distributed(server: Postgres, broker: Redis | RabbitMq, sandbox: Sandbox, folder: Path, **variables: str) -> Iterator[Field]:
+    """Make a field with a fresh database."""
+    name = server.create_database()
+    given = {"NOTIFYFLOW_DATABASE_URL": server.url(name), "NOTIFYFLOW_BROKER_URL": broker.url, **variables}
+    store = Store(server.url(name))
+    store.upgrade()
+    store.close()
+    if isinstance(broker, Redis):
+        broker.tell("FLUSHALL")
+    with Field(sandbox, folder, given).open() as field:
+        yield field
+    server.drop_database(name)
+
+
+def kill_a_crowd(field: Field, places: Sequence[str]) -> None:
+    """Let workers work side by side until each has fallen at its place; one more finishes what they left."""
+    doomed = [field.worker(CHAOS_STRIKE=place) for place in places]
+    field.notify_until(lambda: all(worker.has_ended for worker in doomed))
+    survivor = field.worker(CHAOS_CLOCK=IMPATIENT)
+    field.settle()
+    survivor.terminate()
+
+
+def storm(field: Field, troubles: Sequence[Callable[[], object]], *, people: int = 20, **variables: str) -> None:
+    """Let two workers work, and make trouble whenever they are in the middle of something."""
+    workers = [field.worker(**variables) for _ in range(2)]
+    for trouble in troubles:
+        before = field.seen()
+        field.notify(people)
+        until(lambda before=before: field.seen() > before)  # type: ignore[misc]
+        trouble()
+    field.settle()
+    for worker in workers:
+        worker.terminate()
+
+
+def freeze_one_past_its_lease(field: Field, *, people: int = 20) -> None:
+    """Stop a worker in the middle of its sends, let another do its work, and let it go on as if nothing had happened."""
+    frozen = field.worker()
+    key = field.notify(people)
+    until(lambda: field.seen() > 0)
+    frozen.signal(signal.SIGSTOP)
+    other = field.worker()
+    until(lambda: field.is_settled(key))
+    frozen.signal(signal.SIGCONT)
+    field.notify(people)
+    field.settle()
+    frozen.terminate()
+    other.terminate()
+
+
+def end_in_good_order(field: Field, *, people: int = 20) -> None:
+    """Tell a worker to end in the middle of its sends; what it leaves is another's, and nothing is in doubt."""
+    leaving = field.worker()
+    field.notify(people)
+    until(lambda: field.seen() > 0)
+    leaving.terminate()
+    other = field.worker(CHAOS_CLOCK=IMPATIENT)
+    field.settle()
+    other.terminate()
+
+
+class Embedded(Field):
+    """A SQLite file, on which one process after the other notifies and delivers."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        super().__init__(sandbox, folder, {"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder / 'notifyflow.db'}"})
+        self.flow = NotifyFlow(Settings.from_variables(self.variables))
+
+    def run(self, place: str, *, people: int) -> None:
+        """Let a process notify and deliver until it falls; what it was told is accepted has to be delivered."""
+        key = f"incident {place}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFYFLOW_", "COVERAGE_"))}
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.chaos.embedded", key, str(people)],
+            env={**kept, **self.variables, "CHAOS_STRIKE": place},
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=DEADLINE_S,
+        )
+        assert done.returncode == -signal.SIGKILL, f"it was not struck at {place!r}: {done.stdout}{done.stderr}"
+        is_stored = self.flow.status(key) is not None
+        assert is_stored or "accepted" not in done.stdout, "what was accepted is lost"
+        if is_stored:
+            self.keys.append(key)
+
+
+def kill_embedded(sandbox: Sandbox, folder: Path, places: Iterable[str], *, people: int = 3) -> Verdict:
+    """Kill one process after the other, each at its place; the last one finishes what they left."""
+    field = Embedded(sandbox, folder)
+    with field.flow as flow:
+        for place in places:
+            field.run(place, people=people)
+        flow.start()
+        field.settle()
+        return field.verdict()
+
+
+def crash(server: Postgres | Redis | RabbitMq) -> Callable[[], None]:
+    """Make the trouble that a server dies and comes back."""
+
+    def crash_and_return() -> None:
+        if isinstance(server, Postgres):
+            server.stop(signal.SIGQUIT)
+        else:
+            server.stop()
+        server.start()
+
+    return crash_and_return
+
+
+def through(field: Field, *, database: Proxy, broker: Proxy) -> dict[str, str]:
+    """Lead a worker's connections through proxies."""
+
+    def lead(name: str, proxy: Proxy) -> str:
+        return re.sub(r":\d+/", f":{proxy.port}/", field.variables[name], count=1)
+
+    names = {"NOTIFYFLOW_DATABASE_URL": database, "NOTIFYFLOW_BROKER_URL": broker}
+    return {name: lead(name, proxy) for name, proxy in names.items()}

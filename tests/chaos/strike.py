@@ -1,0 +1,152 @@
+"""Ports that end their process with SIGKILL, before or after the n-th call of one of them.
+
+``CHAOS_STRIKE`` says where: ``send before 1``, ``record after 3``. The points are the calls ``send``, ``ring``, ``id``, ``time``,
+and the commits of each use case by its module's name: ``notify``, ``claim``, ``record``, ``sweep``, …; *before* a commit is in
+its last moment.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Question, Reply
+from notifyflow.core.model import Severity, Word
+from notifyflow.core.ports import Bell, Clock, Ids
+from notifyflow.settings import Settings
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+
+T = TypeVar("T")
+
+
+class Striker:
+    """Counts the calls of one point, and falls at the n-th."""
+
+    def __init__(self, text: str) -> None:
+        self._point, self._when, number = text.split() if text else ("", "", "0")
+        self._left = int(number)
+        self._lock = threading.Lock()
+
+    def is_turn(self, point: str) -> bool:
+        if point != self._point:
+            return False
+        with self._lock:
+            self._left -= 1
+            return self._left == 0
+
+    def fall(self, when: str) -> None:
+        if when == self._when:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @contextmanager
+    def around(self, point: str) -> Iterator[None]:
+        is_turn = self.is_turn(point)
+        if is_turn:
+            self.fall("before")
+        yield
+        if is_turn:
+            self.fall("after")
+
+
+class StrikingStore(Store):
+    def __init__(self, database_url: str, striker: Striker, *, pool_size: int) -> None:
+        super().__init__(database_url, pool_size=pool_size)
+        self._striker = striker
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        is_turn = self._striker.is_turn(_use_case_name())
+
+        def until_its_commit(ledger: Ledger) -> T:
+            answer = use_case(ledger)
+            if is_turn:
+                self._striker.fall("before")
+            return answer
+
+        answer = super().run(until_its_commit, timeout_s=timeout_s)
+        if is_turn:
+            self._striker.fall("after")
+        return answer
+
+
+def _use_case_name() -> str:
+    """Find the module of the use case that is being run."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_back is not None:
+        package, _, module = str(frame.f_globals["__name__"]).rpartition(".")
+        if package == "notifyflow.pipeline" and module != "use_case":
+            return module
+        frame = frame.f_back
+    return "engine"
+
+
+class StrikingClock:
+    def __init__(self, clock: Clock, striker: Striker) -> None:
+        self._clock, self._striker = clock, striker
+
+    def now(self) -> datetime:
+        with self._striker.around("time"):
+            return self._clock.now()
+
+
+class StrikingIds:
+    def __init__(self, ids: Ids, striker: Striker) -> None:
+        self._ids, self._striker = ids, striker
+
+    def new(self) -> str:
+        with self._striker.around("id"):
+            return self._ids.new()
+
+    def fraction(self) -> float:
+        return self._ids.fraction()
+
+
+class StrikingBell:
+    def __init__(self, bell: Bell, striker: Striker) -> None:
+        self._bell, self._striker = bell, striker
+
+    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+        with self._striker.around("ring"):
+            self._bell.ring(channel, severity, notification_ids)
+
+
+class StrikingProvider(Provider):
+    def __init__(self, provider: Provider, striker: Striker) -> None:
+        self.name = provider.name  # type: ignore[misc]
+        self._provider, self._striker = provider, striker
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._provider.capabilities
+
+    def send(self, letter: Letter) -> Accepted:
+        with self._striker.around("send"):
+            return self._provider.send(letter)
+
+    def ask(self, question: Question) -> Word | None:
+        with self._striker.around("ask"):
+            return self._provider.ask(question)
+
+    def read_callback(self, callback: Callback) -> Reply:
+        return self._provider.read_callback(callback)
+
+    def close(self) -> None:
+        self._provider.close()
+
+
+class StrikingChannel(Channel):
+    def __init__(self, channel: Channel, striker: Striker) -> None:
+        super().__init__([StrikingProvider(provider, striker) for provider in channel.providers], channel.faults)
+        self.name = channel.name  # type: ignore[misc]
+        self._channel = channel
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "StrikingChannel":
+        raise NotImplementedError
+
+    def check_address(self, address: str) -> str:
+        return self._channel.check_address(address)

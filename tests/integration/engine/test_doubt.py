@@ -1,0 +1,259 @@
+"""An attempt in doubt is asked after before it is made again: over real databases, against the stand-in of Twilio."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from notifyflow.channels.base import Capabilities, Channel, Letter, Question
+from notifyflow.channels.sms import SmsChannel
+from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
+from notifyflow.core.model import AttemptState, NotificationState, Receipt, Word
+from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.reporter import Reporter
+from notifyflow.errors import PermanentProviderError, UnknownOutcomeError
+from notifyflow.sandbox.inbox import Message
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.settings import Settings
+from notifyflow.storage.store import Store
+from tests.builders import Story, a_recipient
+from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
+from tests.integration.engine.test_deliver import NotedBell
+
+PHONE = "+15005550007"
+ADA = a_recipient("ada", sms=PHONE)
+BUDGET = timedelta(seconds=13)
+
+
+class Scene:
+    """A worker over a store and one channel, sms, whose clock begins now and is moved by hand."""
+
+    def __init__(self, store: Store, channel: Channel) -> None:
+        self.story = Story(store, public_url="https://page.example.com")
+        self.story.clock.at = datetime.now(UTC)
+        channels: Mapping[str, Channel] = {"sms": channel}
+        self._deliverer = Deliverer(self.story.tools, channels, Reporter(NotedBell(), store), send_budget=BUDGET, places=2)
+
+    def deliver(self) -> None:
+        self._deliverer.deliver("sms", [self.row.id])
+
+    def deliver_again(self) -> None:
+        """Let the retry become due, and be made."""
+        assert self.row.due_at is not None
+        self.story.clock.at = max(self.story.clock.at, self.row.due_at)
+        self.deliver()
+
+    def crash(self) -> None:
+        """Let a worker crash between its claim and its record, and a sweeper take its lease back."""
+        self.story.claim("sms", providers=["twilio"])
+        self.expire()
+
+    def expire(self) -> None:
+        self.story.be_away(seconds=60)
+
+    @property
+    def row(self) -> NotificationFacts:
+        return self.story.pages()["sms"]
+
+    @property
+    def attempts(self) -> tuple[AttemptFacts, ...]:
+        return self.row.attempts
+
+    @property
+    def log(self) -> list[Transition]:
+        return [line for line in self.story.status().transitions if line.row_id == self.row.id]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(receipts_after_s=0.01) as running:
+        yield running
+
+
+@pytest.fixture
+def scene(store: Store, sandbox: Sandbox) -> Iterator[Scene]:
+    """A story about Ada's phone, over the stand-in."""
+    variables = {**sandbox.settings(), "NOTIFYFLOW_READ_TIMEOUT_S": "0.5"}
+    channel = SmsChannel.from_settings(Settings.from_variables(variables))
+    scene = Scene(store, channel)
+    scene.story.notify(None, ADA)
+    yield scene
+    channel.close()
+
+
+def _texts(sandbox: Sandbox) -> tuple[Message, ...]:
+    return sandbox.inbox.messages(channel="sms", is_accepted=True)
+
+
+def test_a_text_that_was_taken_before_the_answer_was_lost_is_not_sent_again(scene: Scene, sandbox: Sandbox) -> None:
+    sandbox.script("sms: accept, then hang")
+    scene.deliver()
+    assert (scene.row.state, scene.attempts[0].word) == (NotificationState.QUEUED, Word.IN_DOUBT)
+    (text,) = _texts(sandbox)
+    sandbox.inbox.wait_for(lambda message: message.status == "delivered")
+    scene.deliver_again()
+    assert len(_texts(sandbox)) == 1
+    first, second = scene.attempts
+    assert (first.word, first.provider_ref, first.is_doubted) == (Word.DELIVERED, text.reference, True)
+    assert second.state is AttemptState.NOT_SENT
+    assert scene.row.state is NotificationState.DELIVERED
+
+
+def test_a_text_that_never_arrived_is_sent_again_and_marked_as_a_resend(scene: Scene, sandbox: Sandbox) -> None:
+    sandbox.script("sms: hang once, then ok")
+    scene.deliver()
+    with capture_logs() as lines:
+        scene.deliver_again()
+    assert [line["word"] for line in lines if line["event"] == "engine.doubt_answered"] == ["unknown"]
+    (text,) = _texts(sandbox)
+    first, second = scene.attempts
+    assert (first.word, second.word, second.provider_ref) == (Word.IN_DOUBT, Word.ACCEPTED, text.reference)
+    claims = [line.detail for line in scene.log if line.event == "claimed"]
+    assert [detail.get("after_doubt") for detail in claims] == [None, first.id]
+
+
+def test_a_text_that_the_carrier_gave_back_is_sent_again(scene: Scene, sandbox: Sandbox) -> None:
+    sandbox.script("sms: undelivered once, then ok")
+    claimed, *_ = scene.story.claim("sms", providers=["twilio"])
+    _send(sandbox, claimed.attempt_id, claimed.content)
+    sandbox.inbox.wait_for(lambda message: message.status == "undelivered")
+    scene.expire()
+    scene.deliver()
+    assert [each.word for each in scene.attempts] == [Word.TEMPORARY, Word.ACCEPTED]
+    assert len(_texts(sandbox)) == 2
+
+
+def _send(sandbox: Sandbox, attempt_id: str, content: object) -> None:
+    channel = SmsChannel.from_settings(Settings.from_variables(sandbox.settings()))
+    channel.providers[0].send(Letter(attempt_id=attempt_id, address=PHONE, content=content))  # type: ignore[arg-type]
+    channel.close()
+
+
+def test_a_worker_that_crashed_after_its_send_doubles_nothing(scene: Scene, sandbox: Sandbox) -> None:
+    claimed, *_ = scene.story.claim("sms", providers=["twilio"])
+    _send(sandbox, claimed.attempt_id, claimed.content)
+    scene.expire()
+    scene.deliver()
+    assert len(_texts(sandbox)) == 1
+    assert scene.attempts[0].word in (Word.ACCEPTED, Word.DELIVERED)
+    assert scene.row.state in (NotificationState.SENT, NotificationState.DELIVERED)
+
+
+def test_another_text_to_the_same_phone_is_no_answer(scene: Scene, sandbox: Sandbox) -> None:
+    claimed, *_ = scene.story.claim("sms", providers=["twilio"])
+    _send(sandbox, "another", replace(claimed.content, link="https://page.example.com/a/another"))
+    scene.expire()
+    scene.deliver()
+    assert len(_texts(sandbox)) == 2
+    assert [each.word for each in scene.attempts] == [Word.IN_DOUBT, Word.ACCEPTED]
+
+
+def test_a_provider_that_cannot_be_reached_is_told_again(scene: Scene, sandbox: Sandbox) -> None:
+    scene.crash()
+    sandbox.script("sms: refuse")
+    with capture_logs() as lines:
+        scene.deliver()
+    assert "engine.doubt_not_answered" in {line["event"] for line in lines}
+    assert [each.word for each in scene.attempts] == [Word.IN_DOUBT, Word.TEMPORARY]
+
+
+# -- providers of any kind
+
+
+class Oracle(ScriptedProvider):
+    """Can be asked, and answers as it is told."""
+
+    name = "twilio"
+
+    def __init__(self, answer: Word | Exception | None) -> None:
+        super().__init__()
+        self.answer = answer
+        self.questions: list[Question] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(can_be_asked=True)
+
+    def ask(self, question: Question) -> Receipt | None:
+        self.questions.append(question)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        attempt_id = question.letter.attempt_id
+        event_id = f"asked:{attempt_id}"
+        return self.answer and Receipt(provider="twilio", event_id=event_id, word=self.answer, attempt_id=attempt_id)
+
+
+def _asked(store: Store, oracle: ScriptedProvider) -> Scene:
+    scene = Scene(store, ScriptedChannel(oracle))
+    scene.story.notify(None, a_recipient("ada", "sms"))
+    scene.crash()
+    scene.deliver()
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        (Word.ACCEPTED, NotificationState.SENT),
+        (Word.DELIVERED, NotificationState.DELIVERED),
+        (Word.PERMANENT, NotificationState.FAILED),
+    ],
+)
+def test_what_is_found_decides_and_nothing_is_sent(store: Store, word: Word, state: NotificationState) -> None:
+    oracle = Oracle(word)
+    scene = _asked(store, oracle)
+    assert (oracle.letters, scene.row.state, scene.attempts[0].word) == ([], state, word)
+    (question,) = oracle.questions
+    first = scene.attempts[0]
+    assert (question.letter.attempt_id, question.started_at) == (first.id, first.started_at)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, Word.TEMPORARY, UnknownOutcomeError("silent"), PermanentProviderError("no", code="403"), RuntimeError("a bug")],
+    ids=str,
+)
+def test_where_nothing_is_found_it_is_sent(store: Store, answer: Word | Exception | None) -> None:
+    oracle = Oracle(answer)
+    scene = _asked(store, oracle)
+    assert len(oracle.letters) == len(oracle.questions) == 1
+    assert scene.row.state is NotificationState.SENT
+
+
+def test_a_provider_that_cannot_be_asked_is_not(store: Store) -> None:
+    provider = ScriptedProvider()
+    provider.name = "twilio"
+    assert len(_asked(store, provider).attempts) == len(provider.letters) + 1 == 2
+
+
+def test_only_the_attempt_right_before_is_asked_after(store: Store) -> None:
+    oracle = Oracle(None)
+    scene = Scene(store, ScriptedChannel(oracle))
+    scene.story.notify(None, a_recipient("ada", "sms"))
+    scene.crash()
+    oracle.script.append(PermanentProviderError("no", code="404"))
+    scene.deliver()
+    assert len(oracle.questions) == 1
+    assert scene.row.state is NotificationState.FAILED
+
+
+def test_asking_that_uses_the_lease_up_counts_as_an_attempt_so_that_it_ends(store: Store) -> None:
+    oracle = Oracle(None)
+    scene = Scene(store, ScriptedChannel(oracle))
+    scene.story.notify(None, a_recipient("ada", "sms"))
+    scene.crash()
+    asked = oracle.ask
+
+    def take_long(question: Question) -> Receipt | None:
+        scene.story.clock.pass_time(timedelta(seconds=50))
+        return asked(question)
+
+    oracle.ask = take_long  # type: ignore[method-assign]
+    scene.deliver()
+    assert oracle.letters == []
+    assert [each.word for each in scene.attempts] == [Word.IN_DOUBT, Word.TEMPORARY]
+    oracle.ask = asked  # type: ignore[method-assign]
+    scene.deliver_again()
+    assert len(oracle.letters) == 1

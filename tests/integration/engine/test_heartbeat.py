@@ -1,0 +1,95 @@
+"""A monitor outside is told that all is well, by a process that sweeps, and by no other."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from notifyflow import NotifyFlow, Settings
+from notifyflow.channels.monitor import Monitor
+from notifyflow.engine.heartbeat import Heartbeat
+from notifyflow.storage.store import Store
+from tests.builders import Story
+from tests.integration.channels.scripted import HttpServer, http_server
+from tests.integration.engine.scripted import ScriptedProvider, channels
+
+DEADLINE_S = 30
+BEAT = timedelta(milliseconds=100)
+
+
+@pytest.fixture
+def server() -> Iterator[HttpServer]:
+    with http_server() as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str) -> Iterator[Store]:
+    store = Store(sqlite_url)
+    yield store
+    store.close()
+
+
+def settings_for(server: HttpServer, **given: object) -> Settings:
+    url = SecretStr(f"{server.url}/ping/secret")
+    return Settings(heartbeat_url=url, heartbeat_s=BEAT.total_seconds(), trusted_endpoints=(server.endpoint,), **given)  # type: ignore[arg-type]
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    for _ in range(DEADLINE_S * 100):
+        if is_so():
+            return
+        waiting.wait(0.01)
+    raise AssertionError("it did not come to that")
+
+
+@pytest.fixture
+def beating(server: HttpServer, sqlite_store: Store) -> Iterator[Heartbeat]:
+    """A heartbeat beside a sweeper that the test plays."""
+    monitor = Monitor.from_settings(settings_for(server))
+    assert monitor is not None
+    heartbeat = Heartbeat(monitor, Story(sqlite_store).tools, every=BEAT)
+    heartbeat.start()
+    yield heartbeat
+    heartbeat.stop()
+
+
+def test_a_process_that_delivers_tells_the_monitor_again_and_again(sqlite_url: str, server: HttpServer) -> None:
+    settings = settings_for(server, database_url=SecretStr(sqlite_url))
+    with NotifyFlow(settings, channels=channels(ScriptedProvider())) as flow:
+        flow.start()
+        eventually(lambda: len(server.heard) > 2)
+    assert {(said.method, said.path, said.body) for said in server.heard} == {("GET", "/ping/secret", b"")}
+
+
+def test_without_a_clean_sweep_nobody_is_told_and_the_log_says_why(beating: Heartbeat, server: HttpServer) -> None:
+    with capture_logs() as lines:
+        eventually(lambda: bool(lines))
+        beating.note_sweep(is_clean=False)
+    assert [(line["event"], line["reason"]) for line in lines] == [("engine.heartbeat_withheld", "not_swept_clean")]
+    assert server.heard == []
+    beating.note_sweep(is_clean=True)
+    eventually(lambda: bool(server.heard))
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_monitor_that_does_not_hear_is_said_without_its_url(beating: Heartbeat, server: HttpServer, status: int) -> None:
+    server.answer(status)
+    with capture_logs() as lines:
+        beating.note_sweep(is_clean=True)
+        eventually(lambda: any(line["event"] == "engine.heartbeat_failed" for line in lines))
+    assert "secret" not in str(lines)
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [("http://hc.example/1", "is not an https URL"), ("https://ada:x@hc.example/1", "holds a user name or password")],
+)
+def test_a_url_that_may_not_be_asked_is_a_warning_at_start(sqlite_url: str, url: str, what: str) -> None:
+    settings = Settings(database_url=SecretStr(sqlite_url), heartbeat_url=SecretStr(url))
+    with NotifyFlow(settings, channels=channels(ScriptedProvider())) as flow:
+        assert [fault.what for fault in flow.warnings if fault.where == "NOTIFYFLOW_HEARTBEAT_URL"] == [what]

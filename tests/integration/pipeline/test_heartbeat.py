@@ -1,0 +1,114 @@
+"""The heartbeat: once an interval for all processes together, and never while something is wrong."""
+
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.core.model import Severity, Word
+from notifyflow.pipeline import operations
+from notifyflow.pipeline.heartbeat import Pulse, beat
+from notifyflow.storage.store import Store
+from tests.builders import BUSY, REFUSED, UNKNOWN, Story, a_contact, a_recipient, an_incident
+
+MINUTE = timedelta(minutes=1)
+OPS = operations.KEY
+
+
+@pytest.fixture
+def story(store: Store) -> Story:
+    """Mail fails for everybody; operations is called, which reports back."""
+    story = Story(store, operations=[a_contact("olga", "voice"), a_contact("otto", "email")])
+    story.answer("email", REFUSED)
+    return story
+
+
+def pulse(story: Story) -> Pulse:
+    """Ask for the heartbeat a minute later."""
+    story.clock.pass_time(MINUTE)
+    return beat(story.tools, every=MINUTE)
+
+
+def test_whoever_asks_first_sends_it_and_the_others_do_not(story: Story) -> None:
+    asked = [beat(story.tools, every=MINUTE) for _ in range(3)]
+    assert asked == [Pulse.OURS, Pulse.EARLY, Pulse.EARLY]
+    story.clock.pass_time(MINUTE - timedelta(microseconds=1))
+    assert beat(story.tools, every=MINUTE) is Pulse.EARLY
+    story.clock.pass_time(timedelta(microseconds=1))
+    assert beat(story.tools, every=MINUTE) is Pulse.OURS
+
+
+def test_what_waits_for_its_time_is_no_harm(story: Story) -> None:
+    story.answer("slack", BUSY)
+    story.notify(an_incident(), a_recipient("ada", "slack"))
+    story.deliver()
+    assert pulse(story) is Pulse.OURS
+
+
+def test_it_stops_while_a_page_has_been_due_for_long(story: Story) -> None:
+    story.notify(an_incident(), a_recipient("ada", "slack"))
+    assert [pulse(story) for _ in range(5)] == [Pulse.OURS] * 4 + [Pulse.LEFT_BEHIND]
+    story.deliver()
+    assert pulse(story) is Pulse.OURS
+
+
+def test_it_stops_while_an_expired_lease_is_not_taken_back(story: Story) -> None:
+    story.notify(an_incident(), a_recipient("ada", "slack"))
+    story.claim("slack")
+    story.clock.pass_time(timedelta(minutes=6))
+    assert beat(story.tools, every=MINUTE) is Pulse.LEFT_BEHIND
+    story.sweep()
+    story.deliver()
+    assert beat(story.tools, every=MINUTE) is Pulse.OURS
+
+
+def _lose(story: Story) -> None:
+    """Fail Ada by every way, and operations, too."""
+    story.answer("voice", REFUSED)
+    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
+    story.deliver()
+
+
+def test_it_stops_when_all_of_operations_have_failed_until_somebody_acknowledges(story: Story) -> None:
+    _lose(story)
+    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
+    story.acknowledge("olga", OPS)
+    assert pulse(story) is Pulse.OURS
+
+
+def test_it_stops_when_all_of_operations_have_failed_until_that_is_resolved(story: Story) -> None:
+    _lose(story)
+    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
+    story.resolve("olga", OPS)
+    assert pulse(story) is Pulse.OURS
+
+
+def test_a_new_round_for_operations_ends_the_silence_only_when_it_arrives(story: Story) -> None:
+    _lose(story)
+    story.answer("email")
+    story.page_again("otto", OPS)
+    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
+    story.deliver()
+    assert pulse(story) is Pulse.OURS
+
+
+def test_a_late_delivery_to_operations_ends_the_silence(story: Story) -> None:
+    story.answer("voice", UNKNOWN)
+    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
+    story.deliver()
+    story.pass_time(minutes=30)
+    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
+    story.say(story.told("voice")[-1].attempt_id, Word.DELIVERED)
+    assert pulse(story) is Pulse.OURS
+
+
+def test_it_goes_on_when_one_of_operations_was_reached(story: Story) -> None:
+    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
+    story.deliver()
+    assert pulse(story) is Pulse.OURS
+
+
+def test_it_goes_on_while_nobody_is_configured_for_operations(store: Store) -> None:
+    story = Story(store)
+    story.answer("email", REFUSED)
+    _lose(story)
+    assert pulse(story) is Pulse.OURS

@@ -1,0 +1,201 @@
+"""After an outage of our own nobody is called for nothing, however many sweepers come back at once."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+
+from notifyflow.core.model import EscalationState, Severity, Word
+from notifyflow.core.outage import Outage
+from notifyflow.core.policy import INSISTENT
+from notifyflow.pipeline import operations, watch
+from notifyflow.pipeline.sweep import sweep
+from notifyflow.storage.store import Store
+from tests.builders import REFUSED, START, Story, a_contact, a_recipient, an_incident
+
+ADA = a_recipient("ada", "email", "sms", "voice")
+PHONE = a_recipient("ada", "sms", "voice")
+SWEEPERS = 6
+MINUTE = timedelta(minutes=1)
+
+
+def _texted(story: Story, *keys: str) -> None:
+    """Send a CRITICAL text about each key, whose receipt is awaited for a minute."""
+    for key in keys:
+        story.notify(an_incident(key, severity=Severity.CRITICAL), PHONE)
+    story.deliver()
+
+
+def _called(story: Story, *keys: str) -> list[str]:
+    return [key for key in keys if "voice" in story.pages(key=key)]
+
+
+def _outages(story: Story) -> tuple[Outage, ...]:
+    return story.store.run(lambda ledger: ledger.outages(since=START, now=story.clock.at))
+
+
+@pytest.fixture
+def watched(story: Story) -> Story:
+    """A story in which somebody has swept."""
+    story.sweep()
+    return story
+
+
+def test_time_in_which_nobody_swept_is_no_time_in_which_nobody_acknowledged(watched: Story) -> None:
+    watched.notify(None, ADA, policy=INSISTENT)
+    watched.deliver()
+    watched.pass_time(minutes=3)
+    watched.be_away(hours=2)
+    watched.pass_time(minutes=1)
+    assert set(watched.pages()) == {"email"}
+    watched.pass_time(minutes=2)
+    assert set(watched.pages()) == {"email", "sms"}
+    assert len(watched.escalations()) == 1
+    watched.pass_time(minutes=10)
+    assert len(watched.escalations()) == 2, "the next round is a quarter of an hour of ours after the first"
+
+
+def test_a_receipt_is_overdue_only_after_the_time_in_which_it_could_have_come(watched: Story) -> None:
+    _texted(watched, "db-1")
+    watched.pass_time(seconds=30)
+    watched.be_away(minutes=40)
+    watched.pass_time(seconds=25)
+    assert _called(watched, "db-1") == []
+    watched.pass_time(seconds=10)
+    assert _called(watched, "db-1") == ["db-1"]
+
+
+def test_what_was_overdue_before_stays_overdue(watched: Story) -> None:
+    _texted(watched, "db-1")
+    watched.pass_time(seconds=61)
+    watched.be_away(minutes=40)
+    assert _called(watched, "db-1") == ["db-1"]
+
+
+def test_nobody_is_called_by_a_worker_that_is_back_before_the_sweepers(watched: Story) -> None:
+    watched.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "sms", "voice"), policy=INSISTENT)
+    held = watched.claim("email")
+    watched.be_away(seconds=50)
+    watched.clock.pass_time(timedelta(minutes=9))
+    watched.record(held[0])
+    assert set(watched.pages()) == {"email"}
+
+
+def test_a_minute_without_a_sweep_is_no_outage(watched: Story) -> None:
+    assert watched.be_away(seconds=60).outages == ()
+    (outage,) = watched.be_away(seconds=61).outages
+    assert outage == Outage(began_at=START + MINUTE, ended_at=START + timedelta(seconds=121))
+    assert _outages(watched) == (outage,)
+
+
+def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Story) -> None:
+    keys = [f"db-{number}" for number in range(8)]
+    for key in keys:
+        watched.notify(an_incident(key), ADA, policy=INSISTENT)
+    watched.deliver()
+    watched.pass_time(minutes=3)
+    watched.clock.pass_time(timedelta(hours=1))
+    start = Barrier(SWEEPERS)
+
+    def come_back(_: int) -> int:
+        start.wait()
+        return len(sweep(watched.tools).outages)
+
+    with ThreadPoolExecutor(SWEEPERS) as pool:
+        assert sum(pool.map(come_back, range(SWEEPERS))) == 1
+    assert [outage.length for outage in _outages(watched)] == [timedelta(hours=1)]
+    assert {watched.status(key).facts.round_at for key in keys} == {START + timedelta(minutes=75)}
+    assert {watched.escalation(key=key).look_at for key in keys} == {START + timedelta(minutes=65)}
+
+
+def test_two_sweepers_at_once_double_nothing(watched: Story) -> None:
+    keys = [f"db-{number}" for number in range(8)]
+    for key in keys:
+        watched.notify(an_incident(key), ADA, policy=INSISTENT)
+        watched.claim("email")
+    watched.pass_time(seconds=59)
+    watched.clock.pass_time(timedelta(minutes=15))
+    watched.store.run(lambda ledger: ledger.note_sweep(at=watched.clock.at))
+    start = Barrier(2)
+
+    def come(_: int) -> Counter[str]:
+        start.wait()
+        return Counter(due.notification_id for _ in range(3) for due in sweep(watched.tools).due)
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(come, range(2))
+    assert set((one + other).values()) == {1}
+    for key in keys:
+        first, second = watched.escalations(key=key)
+        assert (first.facts.state, second.facts.state) == (EscalationState.CANCELLED, EscalationState.ACTIVE)
+        (lost,) = next(row for row in first.notifications if row.channel == "email").attempts
+        assert lost.word is Word.IN_DOUBT
+
+
+def test_old_outages_are_let_go_of(watched: Story) -> None:
+    watched.be_away(hours=1)
+    watched.be_away(days=31)
+    assert [outage.length for outage in _outages(watched)] == [timedelta(days=31)]
+
+
+# -- a broken way back
+
+
+@pytest.fixture
+def operated(store: Store) -> Story:
+    """A story with somebody in operations; texts go out, and nothing comes back."""
+    return Story(store, operations=[a_contact("ops", "slack")])
+
+
+def test_where_most_receipts_are_overdue_the_way_back_is_broken_and_nobody_is_called(operated: Story) -> None:
+    keys = [f"db-{number}" for number in range(6)]
+    _texted(operated, *keys)
+    operated.pass_time(minutes=10)
+    assert _called(operated, *keys) == []
+    (told,) = operated.told("slack")
+    assert told.content.title == f"the sms provider: {watch.MUTE}"
+    operated.pass_time(minutes=25)
+    assert {operated.escalation(key=key).state for key in keys} == {EscalationState.REACHED}
+    assert len(operated.escalations("ops", operations.KEY)) == 1
+
+
+def test_suspicion_is_back_once_the_share_has_fallen(operated: Story) -> None:
+    keys = [f"db-{number}" for number in range(6)]
+    _texted(operated, *keys)
+    operated.pass_time(minutes=5)
+    for attempt in operated.told("sms")[:3]:
+        operated.say(attempt.attempt_id, Word.DELIVERED)
+    assert _called(operated, *keys) == []
+    operated.pass_time(minutes=1)
+    assert _called(operated, *keys) == keys[3:]
+
+
+def test_fewer_than_five_receipts_say_nothing_about_the_way_back(operated: Story) -> None:
+    keys = [f"db-{number}" for number in range(4)]
+    _texted(operated, *keys)
+    operated.pass_time(minutes=2)
+    assert _called(operated, *keys) == keys
+
+
+def test_refusals_are_no_receipts(operated: Story) -> None:
+    operated.answer("sms", REFUSED)
+    _texted(operated, *[f"no-{number}" for number in range(6)])
+    operated.answer("sms")
+    keys = [f"db-{number}" for number in range(5)]
+    _texted(operated, *keys)
+    operated.pass_time(minutes=2)
+    assert _called(operated, *keys) == []
+
+
+def test_an_outage_of_ours_is_no_broken_way_back(operated: Story) -> None:
+    operated.sweep()
+    keys = [f"db-{number}" for number in range(6)]
+    _texted(operated, *keys)
+    operated.be_away(minutes=20)
+    for attempt in operated.told("sms")[1:]:
+        operated.say(attempt.attempt_id, Word.DELIVERED)
+    operated.pass_time(minutes=2)
+    assert _called(operated, *keys) == ["db-0"]
+    assert operated.told("slack") == []

@@ -1,0 +1,144 @@
+"""The checker finds nothing on what the pipeline has stored, and each damage by its rule."""
+
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.core.audit import Rule
+from notifyflow.core.model import Severity
+from notifyflow.storage.dialects import dialect_for, execute
+from notifyflow.storage.store import Store
+from tests.builders import ACCEPTED, REFUSED, START, UNKNOWN, Story, a_contact, a_recipient, an_incident
+from tests.integration.storage.samples import found_in
+
+VOICE = "(SELECT id FROM notifyflow_notification WHERE channel = 'voice')"
+TOLD = "(SELECT id FROM notifyflow_escalation WHERE recipient_id = 'ada')"
+TAKEN = "(SELECT id FROM notifyflow_escalation WHERE recipient_id = 'ben')"
+TAKEN_PAGE = f"(SELECT id FROM notifyflow_notification WHERE escalation_id = {TAKEN} AND kind = 'page')"
+LINE = "INSERT INTO notifyflow_transition (incident_id, machine, row_id, version, event, source, target, at, detail)"
+
+
+@pytest.fixture
+def story(store: Store) -> Story:
+    """Ada is called after all else has failed, and operations is told; Ben's page was in doubt once, and he took it."""
+    story = Story(store, operations=[a_contact("olga", "push")])
+    for channel in ("email", "slack", "sms"):
+        story.answer(channel, REFUSED)
+    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "slack", "sms", "voice"))
+    story.deliver()
+    story.answer("slack", UNKNOWN, ACCEPTED)
+    story.notify(an_incident("db-2"), a_recipient("ben", "slack"))
+    story.deliver()
+    story.pass_time(seconds=50)
+    story.acknowledge("ben", "db-2")
+    return story
+
+
+def damage(url: str, *statements: str) -> None:
+    db = dialect_for(url).connect(timeout_s=5)
+    try:
+        for statement in statements:
+            assert execute(db, statement).rowcount > 0, statement
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_what_the_pipeline_stored_is_clean_in_pages_of_any_size(story: Story, limit: int) -> None:
+    assert found_in(story.store, limit=limit) == []
+
+
+def test_an_empty_database_is_clean(store: Store) -> None:
+    assert found_in(store) == []
+
+
+DAMAGES = [
+    (Rule.READABLE, "UPDATE notifyflow_notification SET state = 'LOST' WHERE channel = 'voice'"),
+    (Rule.READABLE, "UPDATE notifyflow_incident SET policy = '{' WHERE key = 'db-2'"),
+    (Rule.STATE, "UPDATE notifyflow_notification SET state = 'DELIVERED' WHERE channel = 'voice'"),
+    (Rule.STATE, "UPDATE notifyflow_notification SET state = 'CANCELLED' WHERE channel = 'voice'"),
+    (Rule.STATE, f"UPDATE notifyflow_escalation SET is_current = FALSE WHERE id = {TOLD}"),
+    (Rule.STATE, f"UPDATE notifyflow_escalation SET look_at = NULL WHERE id = {TOLD}"),
+    (
+        Rule.STATE,
+        f"DELETE FROM notifyflow_attempt WHERE notification_id = {VOICE}",
+        "DELETE FROM notifyflow_notification WHERE channel = 'voice'",
+    ),
+    (Rule.LOG, f"DELETE FROM notifyflow_transition WHERE row_id = {VOICE}"),
+    (Rule.LOG, f"DELETE FROM notifyflow_transition WHERE event = 'claimed' AND row_id = {VOICE}"),
+    (Rule.LOG, f"UPDATE notifyflow_transition SET event = 'napped' WHERE event = 'claimed' AND row_id = {VOICE}"),
+    (Rule.LOG, f"UPDATE notifyflow_transition SET event = 'released' WHERE event = 'claimed' AND row_id = {VOICE}"),
+    (Rule.LOG, f"UPDATE notifyflow_transition SET source = 'SENT' WHERE source = '' AND row_id = {VOICE}"),
+    (Rule.LOG, f"UPDATE notifyflow_transition SET target = 'FAILED' WHERE event = 'accepted' AND row_id = {VOICE}"),
+    (Rule.LOG, f"UPDATE notifyflow_notification SET version = 1 WHERE id = {VOICE}"),
+    (Rule.LOG, "UPDATE notifyflow_incident SET state = 'OPEN' WHERE key = 'db-2'"),
+    (Rule.TIER, "UPDATE notifyflow_notification SET tier = 9 WHERE channel = 'voice'"),
+    (
+        Rule.TIER,
+        f"{LINE} SELECT incident_id, machine, row_id, version + 100, event, target, target, at, detail"
+        " FROM notifyflow_transition WHERE event = 'tier_opened'",
+    ),
+    (Rule.ATTEMPTS, "UPDATE notifyflow_notification SET max_attempts = 0 WHERE channel = 'voice'"),
+    (Rule.ATTEMPTS, f"DELETE FROM notifyflow_attempt WHERE notification_id = {VOICE}"),
+    (Rule.OPERATIONS, "DELETE FROM notifyflow_critical"),
+    (
+        Rule.OPERATIONS,
+        "INSERT INTO notifyflow_critical"
+        f" SELECT {TAKEN}, operations_incident_id, reason, at, is_counted FROM notifyflow_critical",
+    ),
+    (
+        Rule.OPERATIONS,
+        "UPDATE notifyflow_critical SET operations_incident_id = (SELECT id FROM notifyflow_incident WHERE key = 'db-2')",
+    ),
+    (Rule.ACKNOWLEDGED, "UPDATE notifyflow_incident SET state = 'ACKNOWLEDGED' WHERE key = 'db-1'"),
+    (
+        Rule.ACKNOWLEDGED,
+        f"{LINE} SELECT incident_id, machine, row_id, version + 100, event, source, target, at, detail"
+        f" FROM notifyflow_transition WHERE event = 'claimed' AND row_id = {TAKEN_PAGE} AND version < 4",
+    ),
+    (Rule.DOUBT, "UPDATE notifyflow_attempt SET is_doubted = FALSE WHERE is_doubted"),
+    (Rule.DOUBT, "UPDATE notifyflow_attempt SET word = NULL WHERE word = 'permanent'"),
+    (Rule.DOUBT, "UPDATE notifyflow_attempt SET evidence = 'carrier' WHERE word = 'permanent'"),
+]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("damages", DAMAGES, ids=lambda damages: " ".join(damages[1].split())[:70])
+def test_damage_is_found_by_its_rule(story: Story, database_url: str, damages: tuple[Rule, *tuple[str, ...]]) -> None:
+    rule, *statements = damages
+    damage(database_url, *statements)
+    found = found_in(story.store)
+    assert rule in {each.rule for each in found}
+    assert all(each.row_id and each.incident_id and each.what for each in found)
+
+
+def test_damage_hides_nothing_of_the_others(story: Story, database_url: str) -> None:
+    damage(
+        database_url, f"UPDATE notifyflow_escalation SET severity = 'LOUD' WHERE id = {TOLD}", "DELETE FROM notifyflow_critical"
+    )
+    damage(database_url, f"UPDATE notifyflow_attempt SET is_doubted = FALSE WHERE notification_id = {TAKEN_PAGE}")
+    assert {each.rule for each in found_in(story.store)} >= {Rule.READABLE, Rule.DOUBT}
+
+
+def test_what_nobody_took_in_its_time_is_overdue(story: Story) -> None:
+    story.notify(an_incident("db-3"), a_recipient("eve", "email", "slack"))
+    story.claim("slack")
+    assert found_in(story.store, story.clock.now()) == []
+    found = found_in(story.store, story.clock.now() + timedelta(hours=1))
+    assert {each.rule for each in found} == {Rule.OVERDUE}
+    told = " ".join(each.what for each in found)
+    assert "should have been sent at" in told
+    assert "whose lease ended at" in told
+
+
+@pytest.mark.parametrize(
+    ("machine", "damages"),
+    [
+        ("incident", "UPDATE notifyflow_incident SET round_at = opened_at WHERE key = 'db-1'"),
+        ("escalation", f"UPDATE notifyflow_escalation SET look_at = started_at WHERE id = {TOLD}"),
+    ],
+)
+def test_what_nobody_decided_in_its_time_is_overdue(story: Story, database_url: str, machine: str, damages: str) -> None:
+    damage(database_url, damages)
+    found = found_in(story.store, START + timedelta(minutes=5))
+    assert {(each.machine, each.rule) for each in found} == {(machine, Rule.OVERDUE)}
