@@ -92,6 +92,11 @@ def judge_incident(incident: Incident) -> tuple[Fault, ...]:
     return tuple(_type_faults("", incident, _INCIDENT_TYPES)) or tuple(_incident_faults(incident))
 
 
+def is_web_address(given: str) -> bool:
+    """Tell whether an incident may have this as its url."""
+    return len(given) <= MAX_URL and _is_address(given)
+
+
 def admit_recipients(
     recipients: Sequence[Recipient], check: CheckAddress, channels: Collection[str]
 ) -> tuple[tuple[Contact, ...], tuple[Fault, ...]]:
@@ -199,7 +204,8 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
     if incident.url is not None:
         yield from _url(incident.url)
     yield from _labels(incident.labels)
-    yield from _occurred(incident.occurred_at)
+    if incident.occurred_at is not None:
+        yield from judge_instant(incident.occurred_at)
 
 
 def _length(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
@@ -209,15 +215,18 @@ def _length(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
 
 def _url(given: str) -> Iterator[Fault]:
     yield from _length("url", given, MAX_URL, "Shorten it")
-    try:
-        parts = urlsplit(given)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and given.isprintable() and " " not in given
-    except ValueError:
-        is_good = False
-    if not is_good:
+    if not _is_address(given):
         yield Fault(
             "url", f"{text.quoted(given)} is no web address", "Give one that begins with https:// or http://, or leave it out"
         )
+
+
+def _is_address(given: str) -> bool:
+    try:
+        parts = urlsplit(given)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and given.isprintable() and " " not in given
+    except ValueError:
+        return False
 
 
 def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
@@ -231,9 +240,12 @@ def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
         yield from _length(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
 
 
-def _occurred(at: datetime | None) -> Iterator[Fault]:
-    if at is None:
-        return
+def judge_instant(at: datetime) -> tuple[Fault, ...]:
+    """Find what is wrong with the time of an incident."""
+    return tuple(_instant_faults(at))
+
+
+def _instant_faults(at: datetime) -> Iterator[Fault]:
     if at.utcoffset() is None:
         yield Fault("occurred_at", f"{at.isoformat()} has no time zone", "Say which one, as in 2026-11-25T03:14:00+01:00")
     if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
