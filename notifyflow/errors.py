@@ -56,6 +56,14 @@ class InvalidIncident(InvalidInput):
     """Raised when an incident, its recipients or an incident file cannot be accepted."""
 
 
+class UnreadableIncident(InvalidIncident):
+    """Raised when what should hold an incident cannot even be parsed."""
+
+
+class InvalidRequest(InvalidInput):
+    """Raised when the API is asked for something in a form that it does not have."""
+
+
 class InvalidAge(InvalidInput):
     """Raised when what is to be pruned is too young to be, or its age cannot be read."""
 

@@ -43,7 +43,7 @@ from notifyflow.core.policy import (
     Tier,
     Unacknowledged,
 )
-from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
+from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
 
 _RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
     "failed": (WHOLE, lambda at_least: Failed(at_least=at_least)),
@@ -146,13 +146,13 @@ def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault
     for name, table in tables.items():
         with suppress(Refused):
             policies[name] = _policy(name).read(Node(name, table, faults))
-    _add_new(faults, (fault for policy in policies.values() for fault in find(policy)))
+    add_new(faults, (fault for policy in policies.values() for fault in find(policy)))
     if faults:
         raise InvalidPolicy(tuple(faults))
     return policies
 
 
-def _add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
+def add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
     """Add what is wrong with values, unless it only follows from what could not be read."""
     refused = [fault.where for fault in faults]
     faults += [
@@ -166,7 +166,7 @@ def unreadable(language: str, wrong: Exception) -> Fault:
     return Fault("document", f"it is no {language}: {reason}", f"Correct the {language} there")
 
 
-_INCIDENT: Mapping[str, Codec[Any]] = {
+INCIDENT_FIELDS: Mapping[str, Codec[Any]] = {
     "key": TEXT,
     "title": TEXT,
     "body": TEXT,
@@ -189,7 +189,7 @@ RECIPIENT_FIELDS: Mapping[str, Codec[Any]] = {
 """What may be said of a recipient beside the id."""
 
 _RECIPIENT = record(Recipient, {"id": TEXT, **RECIPIENT_FIELDS}, stand_ins={"id": ""})
-_RECIPIENTS = listed(_RECIPIENT)
+RECIPIENTS = listed(_RECIPIENT)
 
 
 _ANSWERED = ("incident_id", "is_new", "added", "repeated")
@@ -199,7 +199,7 @@ def _incident(*, recipients: tuple[Recipient, ...] = (), **incident: Any) -> tup
     return Incident(**incident), list(recipients)
 
 
-_INCIDENT_FILE = record(_incident, {**_INCIDENT, "recipients": _RECIPIENTS}, stand_ins={"key": "", "title": ""})
+_INCIDENT_FILE = record(_incident, {**INCIDENT_FIELDS, "recipients": RECIPIENTS}, stand_ins={"key": "", "title": ""})
 
 
 def read_incident(document: str) -> tuple[Incident, list[Recipient]]:
@@ -210,8 +210,8 @@ def read_incident(document: str) -> tuple[Incident, list[Recipient]]:
     """
     faults: list[Fault] = []
     with suppress(Refused):
-        incident, recipients = _INCIDENT_FILE.read(Node("", _json(document), faults))
-        _add_new(faults, judge_incident(incident))
+        incident, recipients = _INCIDENT_FILE.read(Node("", parsed(document), faults))
+        add_new(faults, judge_incident(incident))
     if faults:
         raise InvalidIncident(tuple(faults))
     return incident, recipients
@@ -226,7 +226,7 @@ def read_recipients(document: str) -> list[Recipient]:
     faults: list[Fault] = []
     recipients: tuple[Recipient, ...] = ()
     with suppress(Refused):
-        recipients = _RECIPIENTS.read(Node("recipients", _json(document), faults))
+        recipients = RECIPIENTS.read(Node("recipients", parsed(document), faults))
     if faults:
         raise InvalidIncident(tuple(faults))
     return list(recipients)
@@ -250,8 +250,13 @@ def load_notified(document: str) -> Notified:
     )
 
 
-def _json(document: str) -> object:
+def parsed(document: str) -> object:
+    """Parse JSON that becomes an incident.
+
+    Raises:
+        UnreadableIncident: When it is none.
+    """
     try:
         return json.loads(document)
     except (ValueError, RecursionError) as wrong:
-        raise InvalidIncident((unreadable("JSON", wrong),)) from None
+        raise UnreadableIncident((unreadable("JSON", wrong),)) from None

@@ -189,16 +189,16 @@ def id_faults(where: str, given: str) -> Iterator[Fault]:
         yield Fault(where, "it is empty", "Give it a name of its own")
     elif given != text.one_line(given):
         yield Fault(where, f"{text.quoted(given)} has control characters or blanks that do not show", "Leave them out")
-    yield from _length(where, given, MAX_KEY, "Shorten it")
+    yield from length_faults(where, given, MAX_KEY, "Shorten it")
 
 
 def _incident_faults(incident: Incident) -> Iterator[Fault]:
     yield from id_faults("key", incident.key)
     if not text.one_line(incident.title):
         yield Fault("title", "it is empty", "Say in one line what happened")
-    yield from _length("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")
-    yield from _length("body", incident.body, MAX_BODY, "Shorten it, and put the rest where url points")
-    yield from _length("source", incident.source, MAX_KEY, "Shorten it")
+    yield from length_faults("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")
+    yield from length_faults("body", incident.body, MAX_BODY, "Shorten it, and put the rest where url points")
+    yield from length_faults("source", incident.source, MAX_KEY, "Shorten it")
     if incident.severity not in list(Severity):
         yield unknown("severity", "severity", incident.severity, list(Severity))
     if incident.url is not None:
@@ -208,13 +208,14 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
         yield from judge_instant(incident.occurred_at)
 
 
-def _length(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
+def length_faults(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
+    """Find a text too long."""
     if len(given) > limit:
         yield Fault(where, f"it has {len(given):,} characters, {limit:,} are allowed", remedy)
 
 
 def _url(given: str) -> Iterator[Fault]:
-    yield from _length("url", given, MAX_URL, "Shorten it")
+    yield from length_faults("url", given, MAX_URL, "Shorten it")
     if not _is_address(given):
         yield Fault(
             "url", f"{text.quoted(given)} is no web address", "Give one that begins with https:// or http://, or leave it out"
@@ -236,8 +237,8 @@ def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
         where = f"labels.{text.cut(text.one_line(name), MAX_LABEL_NAME)}"
         if not text.one_line(name):
             yield Fault("labels", "one has an empty name", "Give it a name or leave it out")
-        yield from _length(where, name, MAX_LABEL_NAME, "Shorten the name")
-        yield from _length(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
+        yield from length_faults(where, name, MAX_LABEL_NAME, "Shorten the name")
+        yield from length_faults(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
 
 
 def judge_instant(at: datetime) -> tuple[Fault, ...]:

@@ -1,6 +1,7 @@
 """Ends an incident: what is queued for it is cancelled, and everybody who was paged is told."""
 
 from notifyflow.core import incident as incidents
+from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import IncidentState
 from notifyflow.errors import NotFound
 from notifyflow.pipeline import decisions, news, use_case
@@ -28,14 +29,29 @@ def resolve(tools: Tools, key: str, *, by: str, via: str) -> Taken:
         incident = tx.ledger.lock_newest(key)
         if incident is None:
             raise NotFound(key)
-        if incident.state is IncidentState.RESOLVED:
-            return incident.id, True
-        cases = decisions.lock_cases(tx, incident)
-        tx.turn(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
-        for case in cases:
-            decisions.close(tx, case, event="resolved")
-        news.tell(tx, [case for case in cases if case.escalation.recipient_id != by])
-        return incident.id, False
+        return incident.id, not end(tx, incident, by=by, via=via)
 
     (incident_id, is_late), consequences = use_case.run(tools, body)
     return Taken(incident_id=incident_id, is_late=is_late, consequences=consequences)
+
+
+def resolve_incident(tools: Tools, incident_id: str, *, by: str, via: str) -> Taken:
+    """End one incident, which is known to exist."""
+
+    def body(tx: Transaction) -> bool:
+        return not end(tx, tx.ledger.lock_incident(incident_id), by=by, via=via)
+
+    is_late, consequences = use_case.run(tools, body)
+    return Taken(incident_id=incident_id, is_late=is_late, consequences=consequences)
+
+
+def end(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> bool:
+    """End an incident that is locked; tell whether that changed anything."""
+    if incident.state is IncidentState.RESOLVED:
+        return False
+    cases = decisions.lock_cases(tx, incident)
+    tx.turn(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
+    for case in cases:
+        decisions.close(tx, case, event="resolved")
+    news.tell(tx, [case for case in cases if case.escalation.recipient_id != by])
+    return True
