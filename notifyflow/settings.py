@@ -138,6 +138,7 @@ class Settings(BaseSettings):
         description=f"one or more texts of {_SHORTEST_KEY} characters or more; the first signs links, all are accepted",
     )
     policies: File | None = Field(default=None, description="a TOML file of named policies")
+    directory: File | None = Field(default=None, description="a TOML file of recipients, groups and routes")
     templates: Folder | None = Field(default=None, description="a folder with message templates of your own")
     ops_recipients: str | None = Field(default=None, description="a JSON list of recipients, or a file that holds one")
     https_proxy: Annotated[SecretStr, _be_url("http", "https")] | None = Field(

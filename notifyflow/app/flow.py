@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from notifyflow.app.access import Access
-from notifyflow.app.configuration import read
+from notifyflow.app.configuration import find_policy, read
+from notifyflow.app.doors import Doors
 from notifyflow.app.sources import DatabaseClock, RandomIds
 from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.core import links
-from notifyflow.core.judgement import judge
 from notifyflow.core.model import Incident, Notified, Receipt, Recipient
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
@@ -30,7 +30,7 @@ from notifyflow.core.views import IncidentStatus
 from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
 from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
 from notifyflow.engine.reporter import Reporter
-from notifyflow.errors import Fault, InvalidPolicy, NotFound, StorageUnavailable
+from notifyflow.errors import NotFound, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge, acknowledge_incident
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
@@ -146,7 +146,9 @@ class NotifyFlow(Upkeep):
             InvalidPolicy: When there is no such policy, or it contradicts itself.
             StorageUnavailable: When the database does not answer within 5 s.
         """
-        accepted = notify(self._ready(), incident, recipients, policy=self._find_policy(policy), strict=strict)
+        accepted = notify(
+            self._ready(), incident, recipients, policy=find_policy(policy, self._policies, self._channels), strict=strict
+        )
         if self.is_embedded:
             self.start()
         self._report(accepted.consequences)
@@ -234,6 +236,8 @@ class NotifyFlow(Upkeep):
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
             acknowledge=self._acknowledge_by_link,
             admit=Access(self._store, tools.clock, tools.ids, requests_a_minute=self._settings.api_requests_a_minute).admit,
+            ask=Doors(tools, self._policies, self._settings.directory, self._report).ask,
+            new_id=tools.ids.new,
         )
         return build(services)
 
@@ -323,16 +327,6 @@ class NotifyFlow(Upkeep):
                     self._store.check_schema()
                 self._is_prepared = True
         return self._tools
-
-    def _find_policy(self, policy: str | Policy) -> Policy:
-        if isinstance(policy, str):
-            if policy not in self._policies:
-                known = ", ".join(self._policies)
-                raise InvalidPolicy((Fault("policy", f"{policy!r} is not known", f"Choose one of {known}"),))
-            return self._policies[policy]
-        if faults := judge(policy, self._channels):
-            raise InvalidPolicy(faults)
-        return policy
 
     def _is_settled(self, key: str) -> bool:
         self._ready()

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -31,18 +31,19 @@ class Route:
     Attributes:
         to: Recipients and groups, by name.
         match: Label to the patterns one of which its value has to fit; ``*`` stands for any characters. All labels have to fit.
+        keys: Patterns one of which the name of the sender's API key has to fit; empty where it may be any.
         policy: How they are paged, by name.
     """
 
     to: tuple[str, ...]
     match: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
+    keys: tuple[str, ...] = ()
     policy: str = "default"
 
-    def fits(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether an alert with these labels goes this way."""
-        return all(
-            name in labels and any(_fits(pattern, labels[name]) for pattern in patterns) for name, patterns in self.match.items()
-        )
+    def fits(self, labels: Mapping[str, str], key: str) -> bool:
+        """Tell whether an alert with these labels, from the holder of this key, goes this way."""
+        is_meant = not self.keys or _fits(self.keys, key)
+        return is_meant and all(name in labels and _fits(patterns, labels[name]) for name, patterns in self.match.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,9 @@ class Directory:
     routes: tuple[Route, ...] = ()
     default: Route
 
-    def route(self, labels: Mapping[str, str]) -> Route:
-        """Find the way of an alert with these labels."""
-        return next((route for route in self.routes if route.fits(labels)), self.default)
+    def route(self, labels: Mapping[str, str], key: str) -> Route:
+        """Find the way of an alert with these labels, from the holder of the API key of this name."""
+        return next((route for route in self.routes if route.fits(labels, key)), self.default)
 
     def at(self, route: Route) -> tuple[Recipient, ...]:
         """Tell who stands at a route's end, each once; a name that stands for nobody is somebody without an address."""
@@ -163,11 +164,11 @@ def _unreached(where: str, ids: list[str], ways: Mapping[str, tuple[str, ...]], 
         yield Fault(where, "nobody at its end can be reached", "What goes this way pages operations: mend an address")
 
 
-def _fits(pattern: str, value: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), value, re.DOTALL) is not None
+def _fits(patterns: tuple[str, ...], value: str) -> bool:
+    return any(re.fullmatch(".*".join(map(re.escape, each.split("*"))), value, re.DOTALL) for each in patterns)
 
 
-def _patterns(node: Node) -> tuple[str, ...]:
+def _read_patterns(node: Node) -> tuple[str, ...]:
     return (TEXT.read(node),) if isinstance(node.value, str) else listed(TEXT).read(node)
 
 
@@ -185,7 +186,9 @@ def _named(make: Callable[[str], Codec[T]], stand_in: Callable[[str], T]) -> Cod
     return Codec(read, dict)
 
 
+_PATTERNS: Codec[tuple[str, ...]] = Codec(_read_patterns, list)
 _DEFAULT: Mapping[str, Codec[Any]] = {"to": listed(TEXT), "policy": TEXT}
+_ROUTE: Mapping[str, Codec[Any]] = {"match": mapped(_PATTERNS), "keys": _PATTERNS, **_DEFAULT}
 _DIRECTORY = record(
     Directory,
     {
@@ -193,10 +196,10 @@ _DIRECTORY = record(
             lambda name: record(partial(Recipient, id=name), RECIPIENT_FIELDS, {}), lambda name: Recipient(id=name)
         ),
         "groups": _named(lambda _: listed(TEXT), lambda _: ()),
-        "routes": listed(record(Route, {"match": mapped(Codec(_patterns, list)), **_DEFAULT}, stand_ins={"match": {}, "to": ()})),
+        "routes": listed(record(Route, _ROUTE, stand_ins={"to": ()})),
         "default": record(Route, _DEFAULT, stand_ins={"to": ()}),
     },
-    stand_ins={"default": replace(NOBODY.default, to=())},
+    stand_ins={"default": Route(to=())},
 )
 
 
@@ -227,7 +230,7 @@ def _judge_route(where: str, route: Route, refused: Collection[str]) -> Iterator
 
     if not route.to and is_read(f"{where}.to"):
         yield Fault(f"{where}.to", "it names nobody", "Name recipients or groups")
-    if where != "default" and not route.match and is_read(f"{where}.match"):
+    if where != "default" and not (route.match or route.keys) and is_read(f"{where}.match") and is_read(f"{where}.keys"):
         yield Fault(f"{where}.match", "it fits everything, and hides what follows", "Name labels, or make it the default route")
     for label, patterns in route.match.items():
         if not patterns and is_read(f"{where}.match.{label}"):

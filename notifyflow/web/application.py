@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifyflow.errors import InvalidLink, RejectedCallback, StorageError
-from notifyflow.web import acknowledge, callbacks, pages
+from notifyflow.web import acknowledge, callbacks, doors, pages
 from notifyflow.web.services import Services
 
 _log = structlog.get_logger("notifyflow.web")
@@ -26,6 +26,7 @@ def build(services: Services) -> FastAPI:
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None)
     application.include_router(callbacks.router(services))
     application.include_router(acknowledge.router(services))
+    application.include_router(doors.router(services))
 
     @application.get("/livez")
     def live() -> Response:

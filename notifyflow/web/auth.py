@@ -18,12 +18,8 @@ _bearer = HTTPBearer(
 )
 
 
-class Require:
-    """A dependency that lets in whoever presents a good key of one scope, and gives the key to the route.
-
-    It goes first among a route's dependencies, so that nothing of a request is read before:
-    ``dependencies=[Depends(Require(…))]``, or ``caller: Annotated[ApiKey, Depends(Require(…))]`` as the first argument of a
-    route that wants to know who it is.
+class Gate:
+    """What every route of ours that asks for a key depends on, first of all, so that nothing of a request is read before.
 
     Attributes:
         scope: What the key must be good for.
@@ -33,12 +29,28 @@ class Require:
         self._admit: Callable[[str, Scope], ApiKey] = services.admit
         self.scope = scope
 
+    def admit(self, presented: str) -> ApiKey:
+        """Let in whoever presents a good key.
+
+        Raises:
+            AccessDenied: When there is no key, or it is wrong, revoked, expired, not for this, or used too often.
+        """
+        if not presented:
+            raise InvalidApiKey("is missing")
+        return self._admit(presented, self.scope)
+
+
+class Require(Gate):
+    """A dependency that lets in whoever presents a good key of one scope, and gives the key to the route.
+
+    It goes first among a route's dependencies: ``dependencies=[Depends(Require(…))]``, or
+    ``caller: Annotated[ApiKey, Depends(Require(…))]`` as the first argument of a route that wants to know who it is.
+    """
+
     def __call__(self, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> ApiKey:
         """Let in.
 
         Raises:
             AccessDenied: When there is no key, or it is wrong, revoked, expired, not for this, or used too often.
         """
-        if given is None:
-            raise InvalidApiKey("is missing")
-        return self._admit(given.credentials, self.scope)
+        return self.admit(given.credentials if given else "")

@@ -5,19 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from notifyflow.channels.base import Callback, Provider
+from notifyflow.web.body import Body
 from notifyflow.web.services import Services
 
 BODY_LIMIT_BYTES = 64 * 1024
 
 
-async def read_body(request: Request) -> bytes:
-    """Read the raw body, and refuse it as soon as it is larger than any provider's."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
-            raise HTTPException(413, f"A callback's body is at most {BODY_LIMIT_BYTES} bytes.")
-    return bytes(body)
+read_body = Body(BODY_LIMIT_BYTES)
 
 
 def router(services: Services) -> APIRouter:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from notifyflow.channels.base import Channel
+from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
 from notifyflow.core.model import Receipt
@@ -21,6 +22,8 @@ class Services:
         status: Finds an incident by its id; None where there is none.
         acknowledge: Takes an incident: its id, then the recipient's; late ones change nothing.
         admit: Lets in whoever presents an API key with a scope, and gives the key; raises ``AccessDenied``.
+        ask: Does what is asked through a door: what, by whom, through which; returning means committed.
+        new_id: Makes an id.
     """
 
     channels: Mapping[str, Channel]
@@ -29,3 +32,5 @@ class Services:
     status: Callable[[str], IncidentStatus | None]
     acknowledge: Callable[[str, str], object]
     admit: Callable[[str, Scope], ApiKey]
+    ask: Callable[[Asked, str, str], object]
+    new_id: Callable[[], str]

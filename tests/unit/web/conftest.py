@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
+from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.model import Receipt, Word
@@ -59,6 +60,7 @@ class House:
     incidents: dict[str, IncidentStatus] = field(default_factory=lambda: {INCIDENT_ID: OPEN})
     received: list[tuple[Receipt, str]] = field(default_factory=list)
     taken: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[tuple[Asked, str, str]] = field(default_factory=list)
     trouble: Exception | None = None
 
     def receive(self, receipt: Receipt, raw: str) -> None:
@@ -76,6 +78,10 @@ class House:
         self._stumble()
         self.taken.append((incident_id, recipient_id))
         self.incidents[incident_id] = TAKEN
+
+    def ask(self, asked: Asked, by: str, via: str) -> None:
+        self._stumble()
+        self.asked.append((asked, by, via))
 
     def admit(self, presented: str, scope: Scope) -> ApiKey:
         raise InvalidApiKey(f"{presented} is not for {scope}")
@@ -102,6 +108,8 @@ def client(house: House) -> Client:
         status=house.status,
         acknowledge=house.acknowledge,
         admit=house.admit,
+        ask=house.ask,
+        new_id=lambda: "new-id",
     )
     return Client(build(services))
 
