@@ -1,9 +1,10 @@
 """What ``status()`` shows: an incident with all that became of it, as frozen values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
-from notifyflow.core.model import Contact, EscalationState, Incident
+from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +49,46 @@ class IncidentStatus:
     def is_settled(self) -> bool:
         """Tell whether every escalation is."""
         return all(escalation.is_settled for escalation in self.escalations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentSummary:
+    """One incident, as a list shows it.
+
+    Attributes:
+        facts: The incident.
+        content: What was said last.
+    """
+
+    facts: IncidentFacts
+    content: Incident
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentFilter:
+    """Which incidents a list shows: those for which all of it holds; what is empty or None excludes nothing.
+
+    Attributes:
+        states: In one of these.
+        severities: Of one of these.
+        key: Under this key.
+        labels: With each of these labels.
+    """
+
+    states: frozenset[IncidentState] = frozenset()
+    severities: frozenset[Severity] = frozenset()
+    key: str | None = None
+    labels: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRecipient:
+    """A recipient as the newest incident that names them knows them.
+
+    Attributes:
+        contact: Who it is; personal.
+        last_pages: What became of the last page on each channel that came to something of late.
+    """
+
+    contact: Contact
+    last_pages: Mapping[str, NotificationFacts]
