@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from notifyflow.cli import documents, files, housekeeping, log, screen, serve, upkeep
+from notifyflow.cli import directory, documents, files, housekeeping, log, screen, serve, upkeep
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import look, watch
@@ -29,6 +29,7 @@ _UNSETTLED = (
 )
 
 serve.register(app)
+directory.register(app)
 housekeeping.register(app)
 upkeep.register(app)
 

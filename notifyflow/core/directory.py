@@ -87,7 +87,7 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
         The directory; everything it names is in it.
 
     Raises:
-        InvalidDirectory: With everything that is wrong with its form. Addresses are judged by ``audit``: a bad one silences
+        InvalidDirectory: With everything that is wrong with its form. Addresses are judged by ``reach``: a bad one silences
             nobody.
     """
     faults: list[Fault] = []
@@ -103,7 +103,7 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
+class Reach:
     """Who can be reached.
 
     Attributes:
@@ -115,13 +115,13 @@ class Audit:
     faults: tuple[Fault, ...]
 
 
-def audit(
+def reach(
     directory: Directory,
     check: CheckAddress,
     channels: Collection[str],
     carried: Collection[str],
     policies: Mapping[str, Policy],
-) -> Audit:
+) -> Reach:
     """Find everybody who could not be reached, and why.
 
     Args:
@@ -145,7 +145,7 @@ def audit(
             faults.append(Fault(f"groups.{name}", "nobody is in it", "Name its members; what goes to it pages operations"))
     for where, route in _routes(directory):
         faults += _unreached(where, [each.id for each in directory.at(route)], ways, policies[route.policy])
-    return Audit(ways=ways, faults=tuple(faults))
+    return Reach(ways=ways, faults=tuple(faults))
 
 
 def _uncarried(where: str, channel: str) -> Fault:
