@@ -219,7 +219,7 @@ def _judge(directory: Directory, policies: Collection[str], refused: Collection[
         yield from _strangers(f"groups.{name}", "recipient", members, directory.recipients)
     for where, route in _routes(directory):
         yield from _judge_route(where, route, refused)
-        yield from _strangers(f"{where}.to", "recipient or group", route.to, [*directory.recipients, *directory.groups])
+        yield from _strangers(f"{where}.to", "recipient or group", route.to, {**directory.recipients, **directory.groups})
         if route.policy not in policies:
             yield unknown(f"{where}.policy", "policy", route.policy, policies)
 
