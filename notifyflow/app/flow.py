@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from notifyflow.app.access import Access
+from notifyflow.app.api import Api
 from notifyflow.app.configuration import find_policy, read
 from notifyflow.app.doors import Doors
 from notifyflow.app.sources import DatabaseClock, RandomIds
@@ -238,6 +239,7 @@ class NotifyFlow(Upkeep):
             admit=Access(self._store, tools.clock, tools.ids, requests_a_minute=self._settings.api_requests_a_minute).admit,
             ask=Doors(tools, self._policies, self._settings.directory, self._report).ask,
             new_id=tools.ids.new,
+            api=Api(self._store, tools, lambda name: find_policy(name, self._policies, self._channels), self._report),
         )
         return build(services)
 

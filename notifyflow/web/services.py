@@ -2,13 +2,53 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from notifyflow.channels.base import Channel
 from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
-from notifyflow.core.model import Receipt
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.model import Notified, Receipt
+from notifyflow.core.requests import Submission
+from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
+from notifyflow.errors import Fault
+from notifyflow.pipeline.once import Once
+
+
+class Api(Protocol):
+    """What the routes of the API call; an incident that is acted on is known to exist."""
+
+    def submit(self, submission: Submission, once: Once | None, /) -> Notified:
+        """Take an incident; raises ``InvalidIncident``, ``IdempotencyMismatch``."""
+        ...
+
+    def incidents(self, wanted: IncidentFilter, /, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
+        """List incidents, the newest first."""
+        ...
+
+    def acknowledge(self, incident_id: str, by: str, /) -> bool:
+        """Take an incident; tell whether that changed anything."""
+        ...
+
+    def resolve(self, incident_id: str, by: str, /) -> bool:
+        """End an incident; tell whether that changed anything."""
+        ...
+
+    def page_again(self, incident_id: str, recipient_id: str, by: str, /) -> None:
+        """Start a new round for one recipient; raises ``RecipientNotFound``, ``IncidentResolved``."""
+        ...
+
+    def recipients(self, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
+        """List everybody who was ever a recipient, by id."""
+        ...
+
+    def recipient(self, recipient_id: str, /) -> KnownRecipient | None:
+        """Show one recipient; None where nobody has the id."""
+        ...
+
+    def find_what_is_wrong(self) -> tuple[Fault, ...]:
+        """Find what keeps notifyflow from delivering."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +64,7 @@ class Services:
         admit: Lets in whoever presents an API key with a scope, and gives the key; raises ``AccessDenied``.
         ask: Does what is asked through a door: what, by whom, through which; returning means committed.
         new_id: Makes an id.
+        api: What the routes of the API call.
     """
 
     channels: Mapping[str, Channel]
@@ -34,3 +75,4 @@ class Services:
     admit: Callable[[str, Scope], ApiKey]
     ask: Callable[[Asked, str, str], object]
     new_id: Callable[[], str]
+    api: Api

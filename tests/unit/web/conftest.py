@@ -61,6 +61,7 @@ class House:
     received: list[tuple[Receipt, str]] = field(default_factory=list)
     taken: list[tuple[str, str]] = field(default_factory=list)
     asked: list[tuple[Asked, str, str]] = field(default_factory=list)
+    faults: tuple[Fault, ...] = ()
     trouble: Exception | None = None
 
     def receive(self, receipt: Receipt, raw: str) -> None:
@@ -78,6 +79,9 @@ class House:
         self._stumble()
         self.taken.append((incident_id, recipient_id))
         self.incidents[incident_id] = TAKEN
+
+    def find_what_is_wrong(self) -> tuple[Fault, ...]:
+        return self.faults
 
     def ask(self, asked: Asked, by: str, via: str) -> None:
         self._stumble()
@@ -110,6 +114,7 @@ def client(house: House) -> Client:
         admit=house.admit,
         ask=house.ask,
         new_id=lambda: "new-id",
+        api=house,
     )
     return Client(build(services))
 
