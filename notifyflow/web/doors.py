@@ -5,8 +5,7 @@ repeat, where it could not be stored.
 """
 
 import base64
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -15,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from notifyflow.core.doors import alertmanager, cloudevents, pagerduty
 from notifyflow.core.doors.asked import Asked, load
 from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.errors import InvalidIncident, TooManyRequests
+from notifyflow.errors import TooManyRequests, UnreadableIncident
 from notifyflow.web.auth import Gate
 from notifyflow.web.body import Body
 from notifyflow.web.services import Services
@@ -62,10 +61,9 @@ class RoutingKey(Door):
 
         Raises:
             AccessDenied: As ``admit`` does.
+            UnreadableIncident: When the body is no JSON.
         """
-        with _parsing():
-            event = load(body)
-        return self.admit(pagerduty.routing_key(event))
+        return self.admit(pagerduty.routing_key(load(body)))
 
 
 def _password(given: str) -> str:
@@ -73,14 +71,6 @@ def _password(given: str) -> str:
         return base64.b64decode(given).decode().partition(":")[2]
     except ValueError:
         return ""
-
-
-@contextmanager
-def _parsing() -> Iterator[None]:
-    try:
-        yield
-    except InvalidIncident as wrong:
-        raise HTTPException(400, str(wrong)) from None
 
 
 def router(services: Services) -> APIRouter:
@@ -92,17 +82,13 @@ def router(services: Services) -> APIRouter:
     # Plain functions: they run in worker threads, since committing blocks.
     @routes.post("/v1/alertmanager")
     def hear_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, Depends(read_body)]) -> Response:
-        with _parsing():
-            asked = alertmanager.read(load(body))
-        return _done(services, asked, caller, alertmanager.DOOR)
+        return _done(services, alertmanager.read(load(body)), caller, alertmanager.DOOR)
 
     @routes.post("/v1/cloudevents")
     def hear_cloudevents(
         caller: Annotated[ApiKey, let_in], body: Annotated[bytes, Depends(read_body)], request: Request
     ) -> Response:
-        with _parsing():
-            asked = cloudevents.read(request.headers, body)
-        return _done(services, asked, caller, cloudevents.DOOR)
+        return _done(services, cloudevents.read(request.headers, body), caller, cloudevents.DOOR)
 
     @routes.post("/v2/enqueue")
     def hear_pagerduty(
@@ -110,7 +96,7 @@ def router(services: Services) -> APIRouter:
     ) -> Response:
         try:
             asked, key = pagerduty.read(load(body), new_key=services.new_id())
-        except InvalidIncident as wrong:
+        except UnreadableIncident as wrong:
             errors = [str(fault) for fault in wrong.faults]
             return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
         services.ask(asked, caller.name, pagerduty.DOOR)

@@ -23,7 +23,7 @@ def read(document: object) -> tuple[Asked, ...]:
         document: What was sent, as JSON was loaded.
 
     Raises:
-        InvalidIncident: When it is no group, or there is nothing in it.
+        UnreadableIncident: When it is no group, or there is nothing in it.
     """
     group = table(document)
     alerts = group.get("alerts")

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from notifyflow.core import intake, text
 from notifyflow.core.model import Incident, Severity
-from notifyflow.errors import Fault, InvalidIncident
+from notifyflow.errors import Fault, UnreadableIncident
 
 _SEVERITIES: Mapping[str, Severity] = {
     **dict.fromkeys(("critical", "crit", "fatal", "emergency", "emerg", "alert", "page", "disaster"), Severity.CRITICAL),
@@ -47,7 +47,7 @@ def load(document: bytes) -> object:
     """Read JSON.
 
     Raises:
-        InvalidIncident: When it is none.
+        UnreadableIncident: When it is none.
     """
     try:
         value: object = json.loads(document)
@@ -56,9 +56,9 @@ def load(document: bytes) -> object:
     return value
 
 
-def refusal(where: str, what: str, remedy: str) -> InvalidIncident:
+def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
     """Say what cannot be read."""
-    return InvalidIncident((Fault(where, what, remedy),))
+    return UnreadableIncident((Fault(where, what, remedy),))
 
 
 def table(value: object) -> Mapping[str, object]:

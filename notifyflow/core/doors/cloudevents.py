@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from notifyflow.core.doors.asked import Action, Asked, incident, lines, load, refusal, say, table
-from notifyflow.errors import Fault, InvalidIncident
+from notifyflow.errors import Fault, UnreadableIncident
 
 DOOR = "cloudevents"
 
@@ -33,7 +33,7 @@ def read(headers: Mapping[str, str], body: bytes) -> tuple[Asked, ...]:
         body: As it came.
 
     Raises:
-        InvalidIncident: When it is neither.
+        UnreadableIncident: When it is neither.
     """
     content_type = headers.get("content-type", "").lower()
     if not content_type.startswith("application/cloudevents") and "ce-id" in headers:
@@ -77,7 +77,7 @@ def _read(event: Mapping[str, object], where: str) -> Asked:
     missing = [name for name in _REQUIRED if not say(event.get(name))]
     if missing:
         remedy = "Send a CloudEvent, with its id, source and type"
-        raise InvalidIncident(tuple(Fault(f"{where}{name}", "it is missing", remedy) for name in missing))
+        raise UnreadableIncident(tuple(Fault(f"{where}{name}", "it is missing", remedy) for name in missing))
     data = _decoded(event)
     fields = table(data)
     about = say(event.get("subject")) or say(event["id"])

@@ -31,7 +31,7 @@ def read(document: object, *, new_key: str) -> tuple[Asked, str]:
         What is asked, and the dedup key, which is answered.
 
     Raises:
-        InvalidIncident: When it is no event: no trigger, and nothing that says what is acknowledged or resolved.
+        UnreadableIncident: When it is no event: no trigger, and nothing that says what is acknowledged or resolved.
     """
     event = table(document)
     payload = table(event.get("payload"))

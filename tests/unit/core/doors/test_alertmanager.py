@@ -8,7 +8,7 @@ from notifyflow.core.doors import alertmanager
 from notifyflow.core.doors.asked import Action
 from notifyflow.core.intake import judge_incident
 from notifyflow.core.model import Incident, Severity
-from notifyflow.errors import InvalidIncident
+from notifyflow.errors import UnreadableIncident
 from tests import strategies
 
 # As Alertmanager 0.28 sends it.
@@ -90,7 +90,7 @@ def test_alerts_that_the_sender_left_out_are_spoken_of():
 
 @pytest.mark.parametrize("document", [None, 5, "x", [], {}, {"alerts": []}, {"alerts": {}}, {"alerts": [ALERT, 5]}])
 def test_what_holds_no_alerts_is_refused(document: object):
-    with pytest.raises(InvalidIncident):
+    with pytest.raises(UnreadableIncident):
         alertmanager.read(document)
 
 

@@ -11,7 +11,7 @@ from notifyflow.core.doors import cloudevents
 from notifyflow.core.doors.asked import Action, Asked
 from notifyflow.core.intake import judge_incident
 from notifyflow.core.model import Incident, Severity
-from notifyflow.errors import InvalidIncident
+from notifyflow.errors import UnreadableIncident
 from tests import strategies
 
 STRUCTURED = {"content-type": "application/cloudevents+json; charset=utf-8"}
@@ -104,7 +104,7 @@ def test_header_values_are_unescaped(raw: str, said: str):
 
 
 def test_a_header_that_is_no_utf_8_is_refused():
-    with pytest.raises(InvalidIncident, match="ce-ext"):
+    with pytest.raises(UnreadableIncident, match="ce-ext"):
         read({"ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-ext": "%C0%A0"}, b"")
 
 
@@ -125,14 +125,14 @@ def test_data_of_any_shape_becomes_the_body(given: dict[str, object], body: str)
 
 
 def test_everything_that_is_missing_is_said_at_once():
-    with pytest.raises(InvalidIncident) as refused:
+    with pytest.raises(UnreadableIncident) as refused:
         read(BATCH, [{"id": "1"}])
     assert [fault.where for fault in refused.value.faults] == ["[0].source", "[0].type"]
 
 
 @pytest.mark.parametrize("document", [b"", b"{", [], 5, {}, [EVENT, 5]])
 def test_what_is_no_event_is_refused(document: object):
-    with pytest.raises(InvalidIncident):
+    with pytest.raises(UnreadableIncident):
         read(STRUCTURED, document)
 
 

@@ -8,7 +8,7 @@ from notifyflow.core.doors import pagerduty
 from notifyflow.core.doors.asked import Action
 from notifyflow.core.intake import judge_incident
 from notifyflow.core.model import Incident, Severity
-from notifyflow.errors import InvalidIncident
+from notifyflow.errors import UnreadableIncident
 from tests import strategies
 
 # PagerDuty developer documentation, "Send an Alert Event", example request payload.
@@ -80,7 +80,7 @@ def test_an_unknown_action_that_says_something_is_heard():
     [None, [], {}, {"event_action": "explode"}, {"event_action": "acknowledge"}, {"event_action": "resolve", "dedup_key": ""}],
 )
 def test_what_asks_nothing_is_refused(event: object):
-    with pytest.raises(InvalidIncident):
+    with pytest.raises(UnreadableIncident):
         pagerduty.read(event, new_key="new")
 
 
