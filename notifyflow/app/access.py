@@ -52,6 +52,10 @@ class Access:
         self._store.run(lambda ledger: ledger.add_api_key(key))
         return key, keys.spell(key.id, secret)
 
+    def now(self) -> datetime:
+        """Tell the time by which keys expire."""
+        return self._clock.now()
+
     def keys(self) -> Sequence[ApiKey]:
         """List all keys, the oldest first."""
         return self._store.read(lambda reads: reads.api_keys())

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from notifyflow.app.access import Access
 from notifyflow.app.api import Api
 from notifyflow.app.configuration import find_policy, read
 from notifyflow.app.doors import Doors
@@ -225,7 +224,7 @@ class NotifyFlow(Upkeep):
         self._report(page_again(self._ready(), key, recipient_id, by=by, via=via))
 
     def asgi(self) -> "FastAPI":
-        """Make the web application: callbacks, acknowledgement links."""
+        """Make the web application: callbacks, acknowledgement links, API."""
         from notifyflow.web.application import build
         from notifyflow.web.services import Services
 
@@ -236,7 +235,7 @@ class NotifyFlow(Upkeep):
             check_link=lambda token: links.check(tools.secret_keys, token, tools.clock.now()),
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
             acknowledge=self._acknowledge_by_link,
-            admit=Access(self._store, tools.clock, tools.ids, requests_a_minute=self._settings.api_requests_a_minute).admit,
+            admit=self.access().admit,
             ask=Doors(tools, self._policies, self._settings.directory, self._report).ask,
             new_id=tools.ids.new,
             api=Api(self._store, tools, lambda name: find_policy(name, self._policies, self._channels), self._report),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from notifyflow.app.access import Access
 from notifyflow.channels.monitor import Monitor
 from notifyflow.core.audit import Finding
 from notifyflow.engine.heartbeat import Heartbeat
@@ -44,6 +45,11 @@ class Upkeep:
 
     def _ready(self) -> Tools:
         raise NotImplementedError
+
+    def access(self) -> Access:
+        """Look after the API's keys, and let them in."""
+        tools = self._ready()
+        return Access(self._store, tools.clock, tools.ids, requests_a_minute=self._settings.api_requests_a_minute)
 
     def check(self) -> Iterator[Checked]:
         """Check everything that is stored against what always holds, some incidents at a time; nothing is locked or mended.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from notifyflow.cli import directory, documents, files, housekeeping, log, screen, serve, upkeep
+from notifyflow.cli import directory, documents, files, housekeeping, keys, log, screen, serve, upkeep
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import look, watch
@@ -31,6 +31,7 @@ _UNSETTLED = (
 serve.register(app)
 directory.register(app)
 housekeeping.register(app)
+keys.register(app)
 upkeep.register(app)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key.", show_default=False)]

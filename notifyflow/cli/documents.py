@@ -5,6 +5,7 @@ from typing import Any
 
 from notifyflow.core.audit import Finding
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
+from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Notified
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.errors import Fault
@@ -124,6 +125,19 @@ def _transition(value: Transition) -> Document:
         "source": value.source or None,
         "target": value.target,
         "detail": dict(value.detail),
+    }
+
+
+def api_key(value: ApiKey) -> Document:
+    """Say what is kept of an API key, but for its hash."""
+    return {
+        "id": value.id,
+        "name": value.name,
+        "scopes": sorted(value.scopes),
+        "created_at": _instant(value.created_at),
+        "expires_at": _instant(value.expires_at),
+        "revoked_at": _instant(value.revoked_at),
+        "last_used_at": _instant(value.last_used_at),
     }
 
 

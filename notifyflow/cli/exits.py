@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from notifyflow.errors import (
+    ApiKeyNotFound,
     BrokerUnavailable,
     IncidentResolved,
     InvalidInput,
@@ -37,7 +38,7 @@ class Exit(IntEnum):
 def code_of(error: NotifyflowError) -> Exit:
     """Tell how a command ends that raised this."""
     match error:
-        case InvalidInput() | NotFound() | RecipientNotFound() | IncidentResolved():
+        case InvalidInput() | NotFound() | RecipientNotFound() | IncidentResolved() | ApiKeyNotFound():
             return Exit.BAD_INPUT
         case StorageError() | BrokerUnavailable() | ProgramMissing() | PortTaken():
             return Exit.UNAVAILABLE
