@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from notifyflow.app.directory import read_file
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.core import intake, text
@@ -47,8 +48,19 @@ def read(
         recipients, lambda channel, address: channels[channel].check_address(address), channels
     )
     operations = tuple(contact for contact in contacts if contact.addresses)
+    policies = {**SHIPPED, **policies}
     warnings = _warnings(settings, channels, operations) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
-    return {**SHIPPED, **policies}, operations, tuple(warnings)
+    return policies, operations, (*warnings, *_directory_faults(settings, policies))
+
+
+def _directory_faults(settings: Settings, policies: Mapping[str, Policy]) -> list[Fault]:
+    """Find what makes the directory unusable; it stops no start, since alerts are kept all the same."""
+    try:
+        if settings.directory:
+            read_file(settings.directory, policies)
+    except InvalidInput as error:
+        return _within("NOTIFYFLOW_DIRECTORY", error.faults)
+    return []
 
 
 def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> list[Fault]:

@@ -18,6 +18,7 @@ from tests.asgi import Client
 from tests.stories import AT, INCIDENT_ID, OPEN, TAKEN
 
 KEYS = ("k" * 32,)
+API_KEY = "nf_1_secret"
 
 
 class Pigeon(Provider):
@@ -62,6 +63,7 @@ class House:
     taken: list[tuple[str, str]] = field(default_factory=list)
     asked: list[tuple[Asked, str, str]] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
+    refusal: Exception | None = None
     trouble: Exception | None = None
 
     def receive(self, receipt: Receipt, raw: str) -> None:
@@ -88,7 +90,11 @@ class House:
         self.asked.append((asked, by, via))
 
     def admit(self, presented: str, scope: Scope) -> ApiKey:
-        raise InvalidApiKey(f"{presented} is not for {scope}")
+        if self.refusal is not None:
+            raise self.refusal
+        if presented != API_KEY:
+            raise InvalidApiKey("is none of ours")
+        return ApiKey(id="1", name="prometheus", scopes=frozenset((scope,)), digest="", created_at=AT)
 
     def channels(self) -> Mapping[str, Channel]:
         return {"post": Loft()}
@@ -105,6 +111,10 @@ def house() -> House:
 
 @pytest.fixture
 def client(house: House) -> Client:
+    return client_of(house)
+
+
+def client_of(house: House) -> Client:
     services = Services(
         channels=house.channels(),
         receive=house.receive,
