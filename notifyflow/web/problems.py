@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Scope
 
 from notifyflow import errors
@@ -73,15 +74,23 @@ def answer_status(status: int, detail: str, headers: Mapping[str, str] | None = 
     return _response(status, "about:blank", HTTPStatus(status).phrase, detail, headers=headers)
 
 
-def answer_refused(_request: Request, error: HTTPException) -> Response:
+def answer_refused(request: Request, error: HTTPException) -> Response:
     """Answer what the framework refuses: no such route, no such method, too large, another media type."""
-    return answer_status(error.status_code, str(error.detail), error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return answer_status(error.status_code, str(error.detail), headers)
 
 
 def answer_invalid(_request: Request, error: Exception) -> Response:
     """Answer a query or a header that does not have the form that the OpenAPI document gives it."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler's registration says so
     return answer(_request, errors.InvalidRequest(tuple(_fault(each) for each in error.errors())))
+
+
+def _allowed(request: Request) -> str:
+    """List the methods of a path: the framework names those of the first route only (RFC 9110, section 10.2.1, wants all)."""
+    routes = request.app.routes
+    tried = ((method, {**request.scope, "method": method}) for method in ("GET", "POST"))
+    return ", ".join(method for method, scope in tried if any(route.matches(scope)[0] is Match.FULL for route in routes))
 
 
 def _response(
