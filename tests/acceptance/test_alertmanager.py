@@ -1,6 +1,8 @@
 """Debian's Prometheus Alertmanager calls a running notifyflow: by its webhook, and as it calls PagerDuty."""
 
 import json
+import re
+import textwrap
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -31,37 +33,25 @@ to = ["ben"]
 [default]
 to = ["ada"]
 """
-CONFIGURATION = """
+ROUTES = """
 route:
-  receiver: webhook
+  receiver: notifyflow
   group_wait: 10ms
   group_interval: 1s
-  repeat_interval: 1h
   routes:
-    - receiver: pagerduty
-      matchers: ['team = "shop"']
-    - receiver: basic
+    - receiver: notifyflow-basic
       matchers: ['team = "basic"']
-receivers:
-  - name: webhook
-    webhook_configs:
-      - url: {url}/v1/alertmanager
-        http_config:
-          authorization:
-            credentials: {key}
-  - name: basic
-    webhook_configs:
-      - url: {url}/v1/alertmanager
-        http_config:
-          basic_auth:
-            username: prometheus
-            password: {key}
-  - name: pagerduty
-    pagerduty_configs:
-      - url: {url}/v2/enqueue
-        routing_key: {key}
-        description: '{{{{ .CommonAnnotations.summary }}}}'
+    - receiver: notifyflow-pagerduty
+      matchers: ['team = "shop"']
 """
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "connect-alertmanager.rst"
+
+
+def configuration(url: str, key: str) -> str:
+    """Take the receivers that the documentation shows."""
+    shown = re.findall(r"^\.\. code-block:: yaml\n\n((?:(?:   .*)?\n)+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    receivers = textwrap.dedent("\n".join(shown))
+    return ROUTES + receivers.replace("https://notify.example.com", url).replace("KEY", key)
 
 
 class House:
@@ -102,7 +92,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         made = line.run("keys", "create", "--name", "prometheus", "--scope", "ingest", "--scope", "read", "--json").document
         with line.running("up", "--port", "0", until="Listening on") as said:
             url = said[-1].removeprefix("Listening on ")
-            with alertmanager(CONFIGURATION.format(url=url, key=made["key"])) as caller:
+            with alertmanager(configuration(url, made["key"])) as caller:
                 yield House(url, made["key"], sandbox, caller)
 
 
@@ -118,10 +108,10 @@ def test_alerts_page_and_resolve_by_every_way_in_which_it_calls(house: House):
     for team, labels in alerts.items():
         house.caller.fire(labels, {"summary": f"{team} db is full", "description": "Nothing can be written."})
     for team, (_, to) in WAYS.items():
-        house.wait_for_page(to, f"{team} db")
+        house.wait_for_page(to, team)
     for labels in alerts.values():
         house.caller.end(labels)
     keys = house.wait_for_end()
-    assert keys.keys() == {f"{team} db is full" for team in WAYS}
+    assert len(keys) == len(WAYS)
     for team, (door, _) in WAYS.items():
-        assert keys[f"{team} db is full"].startswith(door)
+        assert any(team in title and key.startswith(door) for title, key in keys.items()), keys
