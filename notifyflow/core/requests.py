@@ -53,15 +53,15 @@ class Page(Act):
     recipient: str
 
 
-_OPTIONS: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "policy": TEXT, "strict": FLAG}
+OPTIONS: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "policy": TEXT, "strict": FLAG}
 
 
 def _submission(**values: Any) -> Submission:
-    options = {name: values.pop(name) for name in _OPTIONS if name in values}
+    options = {name: values.pop(name) for name in OPTIONS if name in values}
     return Submission(incident=Incident(**values), **options)
 
 
-_SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **_OPTIONS}, stand_ins={"key": "", "title": ""})
+_SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, stand_ins={"key": "", "title": ""})
 _ACT = record(Act, {"by": TEXT}, stand_ins={})
 _PAGE = record(Page, {"recipient": TEXT, "by": TEXT}, stand_ins={"recipient": ""})
 
