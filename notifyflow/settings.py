@@ -7,6 +7,7 @@ provider that is missing must not stop the others.
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -31,6 +32,7 @@ PREFIX = "NOTIFYFLOW_"
 _VARIABLES = "variables"
 _FAULTS = "faults"
 _SHORTEST_KEY = 16
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z]{2}[a-z0-9-]{1,30}:\d{12}:[\w-]{1,256}(\.fifo)?", re.ASCII)
 
 
 def _split(value: object) -> object:
@@ -90,6 +92,12 @@ def _be_endpoint(text: str) -> str:
     return text
 
 
+def _be_topic(text: str) -> str:
+    if not _TOPIC.fullmatch(text):
+        raise ValueError("is not the ARN of an SNS topic")
+    return text
+
+
 def _read_limits(value: object) -> object:
     """Read ``twilio=100,smtp=300``, or a JSON object."""
     if not isinstance(value, str):
@@ -113,6 +121,7 @@ Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 Keys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_be_long)], ...], BeforeValidator(_split)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Limits = Annotated[Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]], BeforeValidator(_read_limits)]
+Topics = Annotated[tuple[Annotated[str, AfterValidator(_be_topic)], ...], BeforeValidator(_split)]
 Endpoints = Annotated[tuple[Annotated[str, AfterValidator(_be_endpoint)], ...], BeforeValidator(_split)]
 
 
@@ -161,10 +170,12 @@ class Settings(BaseSettings):
         default=None, description="an AWS access key; the usual AWS chain where it is left out"
     )
     aws_secret_access_key: SecretStr | None = Field(default=None, description="the secret of that access key")
-    aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of SES and SNS")
+    aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of SES, SNS and SQS")
     ses_from: str | None = Field(default=None, description="the sender of mail over SES")
     ses_configuration_set: str | None = Field(default=None, description="the SES configuration set that publishes events")
     sns_is_configured: bool = Field(default=False, description="true where push over SNS is to be used")
+    sns_topics: Topics = Field(default=(), description="ARNs of the SNS topics whose messages are believed")
+    sqs_queue_url: WebUrl | None = Field(default=None, description="the URL of the SQS queue that those topics fill")
     twilio_account_sid: str | None = Field(default=None, description="the account SID, AC…")
     twilio_auth_token: Secrets = Field(default=(), description="one or two auth tokens; the first is used, all verify callbacks")
     twilio_sms_from: str | None = Field(default=None, description="a number, or a messaging service MG…, that texts come from")

@@ -22,6 +22,7 @@ from notifyflow.app.sources import DatabaseClock, RandomIds
 from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
+from notifyflow.channels.sns_messages import SnsDoor
 from notifyflow.core import links
 from notifyflow.core.model import Incident, Notified, Receipt, Recipient
 from notifyflow.core.policy import Policy
@@ -231,6 +232,7 @@ class NotifyFlow(Upkeep):
         tools = self._ready()
         services = Services(
             channels=self._channels,
+            sns=SnsDoor.from_settings(self._settings),
             receive=self._receive,
             check_link=lambda token: links.check(tools.secret_keys, token, tools.clock.now()),
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),

@@ -23,12 +23,14 @@ class Capabilities:
     Attributes:
         has_receipts: Whether it reports later what became of an attempt, and a way back is configured.
         can_be_asked: Whether an attempt in doubt can be asked after.
+        can_be_looked_up: Whether it tells, by its own id of a message, what became of it.
         answers_doubts_within_s: How soon an event of its own tells that it took an attempt; 0 where none comes.
         can_acknowledge: Whether the recipient can acknowledge on the channel itself.
     """
 
     has_receipts: bool = False
     can_be_asked: bool = False
+    can_be_looked_up: bool = False
     answers_doubts_within_s: float = 0.0
     can_acknowledge: bool = False
 
@@ -145,6 +147,17 @@ class Provider(ABC):
             ProviderError: When it does not answer, or refuses to.
         """
         raise NotImplementedError(f"{self.name} cannot be asked (attempt {question.letter.attempt_id})")
+
+    def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Look up what became of a message that it took, within the time of a send; only where ``can_be_looked_up``.
+
+        Returns:
+            What it says, with the event id that its own callback has.
+
+        Raises:
+            ProviderError: When it does not answer, or does not know it.
+        """
+        raise NotImplementedError(f"{self.name} cannot look up {provider_ref} (attempt {attempt_id})")
 
     def read_callback(self, callback: Callback) -> Reply:
         """Verify a callback on its raw body, then read it.

@@ -31,8 +31,8 @@ class TwilioSms(TwilioProvider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It can be asked for the texts to a number, which are known by their words."""
-        return replace(super().capabilities, can_be_asked=True)
+        """It can be asked for the texts to a number, which are known by their words, and for a text by its id."""
+        return replace(super().capabilities, can_be_asked=True, can_be_looked_up=True)
 
     def send(self, letter: Letter) -> Accepted:
         """Hand one text over; see ``Provider.send``."""
@@ -55,6 +55,11 @@ class TwilioSms(TwilioProvider):
             if message.date_created and message.date_created >= since and _is_same(message.body, text, letter.content.link):
                 return self._found(letter.attempt_id, message)
         return None
+
+    def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Fetch one text; see ``Provider.look_up``."""
+        message = self._connected().messages(provider_ref).fetch()
+        return self._receipt(attempt_id, message.sid, str(message.status), MESSAGE_STATUSES, str(message.error_code or ""))
 
     def _found(self, attempt_id: str, message: Any) -> Receipt:
         """Read the status of a text that was found; one that nobody knows says at least that Twilio has it."""

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 from notifyflow.channels.base import Callback, Capabilities, Provider
 from notifyflow.channels.guard import endpoint_faults
 from notifyflow.channels.http import Http
-from notifyflow.channels.tables import Verdict
+from notifyflow.channels.tables import Status, Verdict
 from notifyflow.channels.templating import Templates
-from notifyflow.channels.twilio_codes import TWILIO, Status
+from notifyflow.channels.twilio_codes import TWILIO
 from notifyflow.core.model import Receipt, Word
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings

@@ -35,7 +35,7 @@ class TwilioVoice(TwilioProvider):
     def capabilities(self) -> Capabilities:
         """Where there is a public URL the call itself takes a key."""
         has_way_back = self._public_url is not None
-        return Capabilities(has_receipts=has_way_back, can_acknowledge=has_way_back)
+        return Capabilities(has_receipts=has_way_back, can_be_looked_up=True, can_acknowledge=has_way_back)
 
     def send(self, letter: Letter) -> Accepted:
         """Start one call; see ``Provider.send``."""
@@ -44,6 +44,11 @@ class TwilioVoice(TwilioProvider):
         twiml = self.twiml(letter.content, self._way_back(letter.attempt_id, _KEY))
         call = self._connected().calls.create(to=letter.address, from_=self._sender, twiml=twiml, timeout=_RING_S, **way_back)
         return Accepted(provider_ref=call.sid)
+
+    def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Fetch one call; see ``Provider.look_up``."""
+        call = self._connected().calls(provider_ref).fetch()
+        return self._receipt(attempt_id, call.sid, str(call.status), CALL_STATUSES)
 
     def read_callback(self, callback: Callback) -> Reply:
         """Read a call's status or its key; see ``Provider.read_callback``."""

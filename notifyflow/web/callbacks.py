@@ -2,16 +2,22 @@
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from notifyflow.channels.base import Callback, Provider
+from notifyflow.errors import ProviderError
 from notifyflow.web.body import Body
 from notifyflow.web.services import Services
 
+_log = structlog.get_logger("notifyflow.web")
+
 BODY_LIMIT_BYTES = 64 * 1024
+_SNS_LIMIT_BYTES = 512 * 1024  # a message has up to 256 KiB (SNS API Reference, Publish), and more when escaped
 
 
 read_body = Body(BODY_LIMIT_BYTES)
+_read_message = Body(_SNS_LIMIT_BYTES)
 
 
 def router(services: Services) -> APIRouter:
@@ -29,6 +35,19 @@ def router(services: Services) -> APIRouter:
         for receipt in reply.receipts:
             services.receive(receipt, body.decode("utf-8", "replace"))
         return Response(reply.body, media_type=reply.content_type)
+
+    @routes.post("/callbacks/sns")
+    def receive_from_sns(body: Annotated[bytes, Depends(_read_message)]) -> Response:
+        if services.sns is None:
+            raise HTTPException(404, "No topic is allowed here.")
+        try:
+            receipts = services.sns.read(body)
+        except ProviderError as error:
+            _log.warning("web.message_not_verified", error=type(error).__name__, code=error.code)
+            raise HTTPException(503, "Its certificate cannot be had now.") from None
+        for receipt in receipts:
+            services.receive(receipt, body.decode("utf-8", "replace"))
+        return Response()
 
     return routes
 

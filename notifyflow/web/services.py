@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from notifyflow.channels.base import Channel
+from notifyflow.channels.sns_messages import SnsDoor
 from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
@@ -57,6 +58,7 @@ class Services:
 
     Attributes:
         channels: Name to channel; its providers verify and read their callbacks.
+        sns: Verifies and reads what SNS posts; None where no topic is allowed.
         receive: Commits one receipt with the raw body it came in, and rings for what became due; returning means committed.
         check_link: Reads a token; raises ``InvalidLink``.
         status: Finds an incident by its id; None where there is none.
@@ -68,6 +70,7 @@ class Services:
     """
 
     channels: Mapping[str, Channel]
+    sns: SnsDoor | None
     receive: Callable[[Receipt, str], object]
     check_link: Callable[[str], LinkClaim]
     status: Callable[[str], IncidentStatus | None]

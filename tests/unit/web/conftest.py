@@ -116,6 +116,7 @@ def client(house: House) -> Client:
 
 def client_of(house: House) -> Client:
     services = Services(
+        sns=None,
         channels=house.channels(),
         receive=house.receive,
         check_link=house.check_link,
