@@ -79,7 +79,7 @@ class NewIncident(Taken):
     url: str | None = Field(None, description="Where to look, http or https.", max_length=intake.MAX_URL)
     labels: dict[str, str] | None = Field(None, description="Free facts.", max_length=intake.MAX_LABELS)
     occurred_at: AwareDatetime | None = Field(None, description="When it happened; now where it is left out.")
-    recipients: list[RecipientShape] | None = Field(None, description="Who has to be told; at least one that can be reached.")
+    recipients: list[RecipientShape] = Field(description="Who has to be told; at least one that can be reached.", min_length=1)
     policy: str | None = Field(None, description="How: `default`, `insistent`, or one of your own.")
     strict: bool | None = Field(None, description="Whether a fault of one recipient refuses the whole.")
 
