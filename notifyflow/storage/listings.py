@@ -88,9 +88,10 @@ class Listings(Rows):
             )
             .group_by(EscalationRow.recipient_id, NotificationRow.channel)
         )
-        whose = {row["id"]: row["recipient_id"] for row in self._rows(query)} if recipient_ids else {}
+        whose = {row["id"]: row["recipient_id"] for row in self._rows(query)}
         pages: dict[str, dict[str, NotificationFacts]] = defaultdict(dict)
-        for page in self._notifications(select(NotificationFacts, NotificationRow.id.in_(list(whose)))):
+        found = self._notifications(select(NotificationFacts, NotificationRow.id.in_(list(whose)))) if whose else ()
+        for page in found:
             pages[whose[page.id]][page.channel] = page
         return pages
 

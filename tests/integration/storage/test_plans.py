@@ -8,6 +8,7 @@ import peewee
 import pytest
 from peewee import Database
 
+from notifyflow.core.views import IncidentFilter
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
@@ -38,12 +39,18 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "stale_receipts": lambda ledger: ledger.stale_receipts(before=NOW, limit=10),
     "lock_operations": lambda ledger: ledger.lock_operations(),
     "count_uncounted": lambda ledger: ledger.count_uncounted("i"),
+    "answer": lambda ledger: ledger.answer("a", "k", now=NOW),
 }
 INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "status": lambda reads: reads.status("db-1"),
     "is_settled": lambda reads: reads.is_settled("db-1"),
     "pending_count": lambda reads: reads.pending_count(due_by=NOW),
     "incidents": lambda reads: reads.incidents(10),
+    "incident_page": lambda reads: reads.incident_page(IncidentFilter(), before_id="i", limit=10),
+    "incident_page_of_key": lambda reads: reads.incident_page(IncidentFilter(key="db-1"), before_id=None, limit=10),
+    "recipient_page": lambda reads: reads.recipient_page(after_id="", limit=10, since=NOW),
+    "recipient": lambda reads: reads.recipient("ada", since=NOW),
+    "api_key": lambda reads: reads.api_key("k"),
 }
 
 
