@@ -6,6 +6,7 @@ from pathlib import Path
 from notifyflow.app.directory import read_file
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
+from notifyflow.channels.sqs import queue_faults
 from notifyflow.core import intake, text
 from notifyflow.core.documents import read_policies, read_recipients
 from notifyflow.core.judgement import judge
@@ -108,6 +109,7 @@ def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: S
         faults.append(Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, "Give the operations team's addresses"))
     monitor = Monitor.from_settings(settings)
     faults += () if monitor is None else monitor.faults
+    faults += queue_faults(settings)
     if settings.trusted_endpoints:
         what = f"exempts {', '.join(settings.trusted_endpoints)} from the rules for outgoing requests"
         faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Leave it out in production"))

@@ -23,6 +23,7 @@ from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.channels.sns_messages import SnsDoor
+from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core import links
 from notifyflow.core.model import Incident, Notified, Receipt, Recipient
 from notifyflow.core.policy import Policy
@@ -257,6 +258,7 @@ class NotifyFlow(Upkeep):
                 send_budget=timedelta(seconds=self._settings.send_budget_s),
                 places=self._settings.concurrent_sends,
                 heartbeat=self._make_heartbeat(),
+                queue=FeedbackQueue.from_settings(self._settings),
             )
             self._engine.start()
             atexit.register(self.close)
@@ -279,6 +281,7 @@ class NotifyFlow(Upkeep):
             places=self._settings.concurrent_sends,
             bell=self._bell,
             heartbeat=self._make_heartbeat(),
+            queue=FeedbackQueue.from_settings(self._settings),
         )
         broker.add_middleware(engine)
         return broker

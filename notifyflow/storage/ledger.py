@@ -14,10 +14,11 @@ from notifyflow.storage.keys import Keys
 from notifyflow.storage.operations import Operations
 from notifyflow.storage.outages import Outages
 from notifyflow.storage.pruning import Pruning
+from notifyflow.storage.questions import Questions, Silent
 from notifyflow.storage.work import Due, Home, Work
 
-__all__ = ["Due", "Home", "Ledger"]
+__all__ = ["Due", "Home", "Ledger", "Silent"]
 
 
-class Ledger(Operations, Escalations, Work, Inbox, Carriers, Outages, Health, Pruning, Keys, Answers):
+class Ledger(Operations, Escalations, Work, Inbox, Carriers, Outages, Health, Pruning, Keys, Answers, Questions):
     """Every write there is, by duty; moves are in all of them."""

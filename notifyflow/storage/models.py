@@ -156,6 +156,7 @@ class AttemptRow(Model):
     provider_ref = PlainTextField()
     retry_after_s = FloatField(null=True)
     receipt_due_at = InstantField(null=True)
+    times_asked = IntegerField(default=0)
 
     class Meta:
         """Where it stands."""

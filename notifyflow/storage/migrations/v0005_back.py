@@ -1,4 +1,4 @@
-"""Schema 5: API keys, answers that are given again, and what is asked about recipients.
+"""Schema 5: API keys, answers that are given again, what is asked about recipients and providers.
 
 It only adds: code that was written for an older schema works on.
 """
@@ -33,4 +33,10 @@ STATEMENTS = (
     # the newest contact of a recipient, and what became of their last pages
     "CREATE INDEX notifyflow_contact_recipient ON notifyflow_contact (recipient_id, incident_id)",
     "CREATE INDEX notifyflow_escalation_recipient ON notifyflow_escalation (recipient_id, started_at)",
+    "ALTER TABLE notifyflow_attempt ADD COLUMN times_asked INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE INDEX notifyflow_attempt_silent ON notifyflow_attempt (started_at)
+    WHERE word = 'accepted' AND times_asked < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
+    """,
+    "CREATE INDEX notifyflow_receipt_body ON notifyflow_receipt (received_at) WHERE body <> ''",
 )
