@@ -101,7 +101,7 @@ class Api:
         except SchemaMismatch as error:
             return (Fault("schema", f"it is {error.found}, {error.wanted} is wanted", "Run `notifyflow db upgrade`"),)
         except StorageError:
-            return (Fault("database", "it does not answer", "Look at NOTIFYFLOW_DATABASE_URL and the server"),)
+            return (Fault("database", "it does not answer as it should", "Look at NOTIFYFLOW_DATABASE_URL and the server"),)
         if swept_at is None or self._tools.clock.now() - swept_at > STANDSTILL:
             what = f"nobody has swept for more than {STANDSTILL.seconds} s"
             return (Fault("sweeping", what, "Start a worker, or `notifyflow up`, and look at its log"),)

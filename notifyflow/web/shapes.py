@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from notifyflow.channels.base import Channel
 from notifyflow.core import intake, text
-from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
+from notifyflow.core.facts import NotificationFacts, Transition
 from notifyflow.core.model import (
     AttemptState,
     EscalationState,
@@ -140,11 +140,6 @@ class AttemptShape(BaseModel):
     code: str
     reason: str
     provider_ref: str = Field(description="The provider's id of the message.")
-
-    @classmethod
-    def of(cls, value: AttemptFacts) -> "AttemptShape":
-        """Show an attempt."""
-        return cls.model_validate(value)
 
 
 class NotificationShape(BaseModel):

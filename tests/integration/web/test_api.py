@@ -1,6 +1,7 @@
 """The API in front of a real flow over both databases; every answer is held against the published document."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -384,3 +385,21 @@ def test_it_is_ready_while_somebody_sweeps(desk: Desk):
     desk.clock.pass_time(timedelta(seconds=61))
     assert desk.client.get("/readyz").status_code == 503
     assert desk.get("/readyz", exclude="sweeping")["is_ready"] is True
+
+
+def test_it_is_not_ready_without_its_tables(sqlite_url: str):
+    with NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url}), bell=SilentBell()) as flow:
+        client = Published(flow.asgi())
+        sweep(flow._tools)
+        for statement, where in {
+            "UPDATE notifyflow_schema SET version = version + 1, oldest = version + 1": "schema",
+            "UPDATE notifyflow_schema SET version = version - 2, oldest = 1": "schema",
+            "UPDATE notifyflow_schema SET version = version + 1": None,
+            "DROP TABLE notifyflow_outage": "database",
+        }.items():
+            database = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+            database.execute(statement)
+            database.close()
+            answer = client.get("/readyz")
+            assert [fault["where"] for fault in answer.json()["faults"]] == ([where] if where else [])
+            assert answer.status_code == (503 if where else 200)

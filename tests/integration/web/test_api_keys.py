@@ -7,6 +7,7 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.core.keys import Scope
+from notifyflow.errors import ApiKeyNotFound
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
@@ -102,6 +103,11 @@ def test_a_revoked_key_ends_at_once_and_can_be_revoked_again(desk: Desk):
     for _ in range(2):
         desk.access.revoke(key_id)
         assert desk.ask(("get", "/v1/incidents"), key)[0] == 401
+
+
+def test_only_a_key_that_there_is_can_be_revoked(desk: Desk):
+    with pytest.raises(ApiKeyNotFound):
+        desk.access.revoke("nope")
 
 
 def test_a_key_has_a_limit_of_its_own_and_is_told_when_to_come_back(desk: Desk):
