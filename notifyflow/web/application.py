@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from notifyflow.errors import InvalidLink, RejectedCallback, StorageError
+from notifyflow.errors import AccessDenied, InvalidLink, RejectedCallback, StorageError
 from notifyflow.web import acknowledge, api, callbacks, doors, health, openapi, pages, problems
 from notifyflow.web.services import Services
 
@@ -32,11 +32,11 @@ def build(services: Services) -> FastAPI:
     application.include_router(health.router(services))
 
     @application.get("/v1/openapi.json", include_in_schema=False)
-    def describe() -> Response:
-        return JSONResponse(openapi.document(application))
+    def describe(request: Request) -> Response:
+        return JSONResponse(openapi.document(application, request.scope.get("root_path", "")))
 
     for kind in problems.KINDS:
-        application.add_exception_handler(kind, problems.answer)
+        application.add_exception_handler(kind, _answer_denied if issubclass(kind, AccessDenied) else problems.answer)
     application.add_exception_handler(RejectedCallback, _answer_rejected)
     application.add_exception_handler(InvalidLink, _answer_invalid_link)
     application.add_exception_handler(StorageError, _answer_unavailable)
@@ -83,6 +83,11 @@ class Edge:
                 return
             body = pages.refusal("Something went wrong here.", "It was noted. Please try again in a moment.")
             await HTMLResponse(body, 500)(scope, receive, send_with_headers)
+
+
+def _answer_denied(request: Request, error: Exception) -> Response:
+    _log.warning("web.access_denied", error=type(error).__name__)
+    return problems.answer(request, error)
 
 
 def _answer_rejected(_request: Request, error: Exception) -> Response:

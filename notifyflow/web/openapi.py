@@ -40,13 +40,19 @@ def takes(shape: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]
     return {"requestBody": {"required": is_required, "content": content}}
 
 
-def document(application: FastAPI) -> dict[str, Any]:
-    """Make the document of an application's routes."""
+def document(application: FastAPI, prefix: str) -> dict[str, Any]:
+    """Make the document of an application's routes.
+
+    Args:
+        application: Whose.
+        prefix: Below which path it is mounted; empty where it stands alone.
+    """
     made = get_openapi(
         title="notifyflow",
         version=_VERSION,
         summary="Durable incident notification: every recipient is told, or operations knows why not.",
         routes=application.routes,
+        servers=[{"url": prefix or "/"}],
     )
     _, by_hand = models_json_schema([(shape, "validation") for shape in _BY_HAND], ref_template=_REF)
     made["components"]["schemas"] |= by_hand["$defs"]

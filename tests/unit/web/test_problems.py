@@ -2,6 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from notifyflow.errors import Fault, StorageUnavailable
 from notifyflow.web.problems import MEDIA_TYPE
@@ -31,6 +32,7 @@ def test_below_a_prefix_programs_are_known_as_well(client: Client):
     outer.mount("/pager", client.application)
     mounted = Client(outer)
     assert mounted.get("/pager/v1/nothing").headers["content-type"] == MEDIA_TYPE
+    assert mounted.get("/pager/v1/openapi.json").json()["servers"] == [{"url": "/pager"}]
     assert mounted.get("/pager/nothing").headers["content-type"].startswith("text/html")
 
 
@@ -39,6 +41,12 @@ def test_a_bug_is_a_problem_that_tells_nothing(client: Client, house: House):
     answer = client.request("GET", "/v1/incidents", headers={"authorization": "Bearer x"})
     assert (answer.status_code, answer.headers["content-type"]) == (500, MEDIA_TYPE)
     assert "secret" not in answer.text
+
+
+def test_who_is_not_let_in_is_logged_without_what_they_presented(client: Client):
+    with capture_logs() as lines:
+        client.request("GET", "/v1/incidents", headers={"authorization": "Bearer a-secret"})
+    assert lines == [{"event": "web.access_denied", "error": "InvalidApiKey", "log_level": "warning"}]
 
 
 def test_a_database_that_is_away_is_asked_again(client: Client, house: House):
