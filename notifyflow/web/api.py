@@ -49,6 +49,10 @@ class JsonBody(Body):
             raise UnreadableIncident((Fault("document", "it is no UTF-8", "Send JSON in UTF-8"),)) from None
 
 
+_act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
+_ACT_REFUSALS = refusals(400, 401, 403, 404, 413, 415, 422, 429)
+
+
 class Listing(BaseModel):
     """Which part of a list is wanted."""
 
@@ -83,7 +87,7 @@ class IncidentListing(Listing):
 def router(services: Services) -> APIRouter:
     """Build the routes of ``/v1``."""
     routes = APIRouter(prefix="/v1")
-    for add in (_add_incidents, _add_acts, _add_recipients):
+    for add in (_add_intake, _add_incidents, _add_acts, _add_page_again, _add_recipients):
         add(routes, services)
     return routes
 
@@ -91,8 +95,8 @@ def router(services: Services) -> APIRouter:
 # All handlers are plain functions: they run in worker threads, since the database blocks.
 
 
-def _add_incidents(routes: APIRouter, services: Services) -> None:
-    let_in, let_read = Depends(Require(services, Scope.INGEST)), Depends(Require(services, Scope.READ))
+def _add_intake(routes: APIRouter, services: Services) -> None:
+    let_in = Depends(Require(services, Scope.INGEST))
 
     @routes.post(
         "/incidents",
@@ -126,6 +130,10 @@ def _add_incidents(routes: APIRouter, services: Services) -> None:
         response.status_code = 201 if notified.is_new else 200
         return NotifiedShape.of(notified)
 
+
+def _add_incidents(routes: APIRouter, services: Services) -> None:
+    let_read = Depends(Require(services, Scope.READ))
+
     @routes.get(
         "/incidents",
         tags=["incidents"],
@@ -158,17 +166,15 @@ def _add_incidents(routes: APIRouter, services: Services) -> None:
 
 def _add_acts(routes: APIRouter, services: Services) -> None:
     let_operate = Depends(Require(services, Scope.OPERATE))
-    read_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
-    refused = refusals(400, 401, 403, 404, 413, 415, 422, 429)
 
     @routes.post(
         "/incidents/{incident_id}/acknowledge",
         tags=["acts"],
         summary="Acknowledge an incident",
-        responses=refused,
+        responses=_ACT_REFUSALS,
         openapi_extra=takes(ActShape, is_required=False),
     )
-    def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, read_body]) -> Changed:
+    def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
         """What is still queued for it is cancelled. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(services, incident_id)
@@ -179,24 +185,28 @@ def _add_acts(routes: APIRouter, services: Services) -> None:
         "/incidents/{incident_id}/resolve",
         tags=["acts"],
         summary="Resolve an incident",
-        responses=refused,
+        responses=_ACT_REFUSALS,
         openapi_extra=takes(ActShape, is_required=False),
     )
-    def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, read_body]) -> Changed:
+    def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
         """It is over; the same key opens a new one. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(services, incident_id)
         has_changed = services.api.resolve(incident_id, by)
         return Changed(has_changed=has_changed, incident=SummaryShape.of(_find(services, incident_id)))
 
+
+def _add_page_again(routes: APIRouter, services: Services) -> None:
+    let_operate = Depends(Require(services, Scope.OPERATE))
+
     @routes.post(
         "/incidents/{incident_id}/page-again",
         tags=["acts"],
         summary="Page a recipient again",
-        responses={**refused, **refusals(409)},
+        responses={**_ACT_REFUSALS, **refusals(409)},
         openapi_extra=takes(PageShape),
     )
-    def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, read_body]) -> Changed:
+    def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
         """Starts a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
         page = read_page(body)
         _find(services, incident_id)
