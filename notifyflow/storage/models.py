@@ -337,3 +337,73 @@ class AnswerRow(Model):
 
         table_name = "notifyflow_answer"
         primary_key = False
+
+
+class CodeRow(Model):
+    """By which short code somebody acknowledges an incident in a text message (personal: address)."""
+
+    address = PlainTextField()
+    code = PlainTextField()
+    incident_id = PlainTextField()
+    recipient_id = PlainTextField()
+    is_shown = BooleanField()
+    given_at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_code"
+        primary_key = False
+
+
+class OptOutRow(Model):
+    """A number of ours that may not text a number of theirs any more (personal: theirs)."""
+
+    ours = PlainTextField()
+    theirs = PlainTextField()
+    at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_opt_out"
+        primary_key = False
+
+
+class EnvironmentRow(Model):
+    """Which environment the database belongs to; one row, or none while nobody has said."""
+
+    name = PlainTextField(primary_key=True)
+    since = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_environment"
+
+
+class HeldRow(Model):
+    """An incident that was unfinished when its database was adopted; nothing of it is sent."""
+
+    incident_id = PlainTextField(primary_key=True)
+    held_at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_held"
+
+
+class SpentRow(Model):
+    """How many calls or texts somebody, or a prefix of numbers, was given in an hour."""
+
+    channel = PlainTextField()
+    scope = PlainTextField()
+    hour = InstantField()
+    count = IntegerField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_spent"
+        primary_key = False

@@ -1,4 +1,4 @@
-"""Schema 5: API keys, answers that are given again, what is asked about recipients and providers.
+"""Schema 5: API keys, answers given again, short codes and opt-outs, what is asked about recipients and providers.
 
 It only adds: code that was written for an older schema works on.
 """
@@ -39,4 +39,49 @@ STATEMENTS = (
     WHERE word = 'accepted' AND times_asked < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
     """,
     "CREATE INDEX notifyflow_receipt_body ON notifyflow_receipt (received_at) WHERE body <> ''",
+    # what somebody answers to which number: personal (address, theirs)
+    """
+    CREATE TABLE notifyflow_code (
+        address TEXT NOT NULL,
+        code TEXT NOT NULL,
+        incident_id TEXT NOT NULL,
+        recipient_id TEXT NOT NULL,
+        is_shown BOOLEAN NOT NULL,
+        given_at {instant} NOT NULL,
+        PRIMARY KEY (address, code),
+        UNIQUE (address, incident_id, recipient_id)
+    )
+    """,
+    "CREATE INDEX notifyflow_code_age ON notifyflow_code (given_at)",
+    """
+    CREATE TABLE notifyflow_opt_out (
+        ours TEXT NOT NULL,
+        theirs TEXT NOT NULL,
+        at {instant} NOT NULL,
+        PRIMARY KEY (ours, theirs)
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_environment (
+        name TEXT NOT NULL PRIMARY KEY,
+        since {instant} NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_held (
+        incident_id TEXT NOT NULL PRIMARY KEY,
+        held_at {instant} NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_spent (
+        channel TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        hour {instant} NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (channel, scope, hour)
+    )
+    """,
+    "{transition_guard}",
+    "{transition_keeper}",
 )
