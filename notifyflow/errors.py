@@ -118,6 +118,20 @@ class RecipientNotFound(NotifyflowError):
         self.recipient_id = recipient_id
 
 
+class RecipientInUse(NotifyflowError):
+    """Raised when somebody is to be forgotten whom an incident still pages; nothing was overwritten.
+
+    Attributes:
+        recipient_id: Who.
+        keys: The incidents' keys.
+    """
+
+    def __init__(self, recipient_id: str, keys: "tuple[str, ...]") -> None:
+        super().__init__(f"{recipient_id!r} is still paged for {', '.join(map(repr, keys))}. Resolve that first.")
+        self.recipient_id = recipient_id
+        self.keys = keys
+
+
 class IncidentResolved(NotifyflowError):
     """Raised when somebody is to be paged again for an incident that is resolved.
 
@@ -181,6 +195,23 @@ class SchemaMismatch(StorageError):
         self.found = found
         self.wanted = wanted
         self.oldest = oldest
+
+
+class WrongEnvironment(StorageError):
+    """Raised when the database belongs to another environment than this process; nothing was read or sent.
+
+    Attributes:
+        found: The environment the database belongs to; None where it has no name.
+        ours: The environment of this process; None where it has no name.
+    """
+
+    def __init__(self, found: str | None, ours: str | None) -> None:
+        super().__init__(
+            f"the database belongs to the environment {found or '(none)'}, and NOTIFYFLOW_ENVIRONMENT says {ours or '(none)'}. "
+            "If it is a copy that is yours now, `notifyflow db adopt` takes it over and holds what is unfinished in it."
+        )
+        self.found = found
+        self.ours = ours
 
 
 class StaleRow(StorageError):

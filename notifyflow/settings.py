@@ -26,12 +26,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from notifyflow.core.caps import CAPPED_CHANNELS
+from notifyflow.core.delivery import read_delivery
 from notifyflow.errors import Fault, InvalidSettings
 
 PREFIX = "NOTIFYFLOW_"
 _VARIABLES = "variables"
 _FAULTS = "faults"
 _SHORTEST_KEY = 16
+_PREFIX = re.compile(r"\+\d{0,15}", re.ASCII)
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z]{2}[a-z0-9-]{1,30}:\d{12}:[\w-]{1,256}(\.fifo)?", re.ASCII)
 
 
@@ -98,6 +101,23 @@ def _be_topic(text: str) -> str:
     return text
 
 
+def _be_delivery(text: SecretStr) -> SecretStr:
+    read_delivery(text.get_secret_value())
+    return text
+
+
+def _be_capped(caps: Mapping[str, int]) -> Mapping[str, int]:
+    if unknown := sorted(set(caps) - set(CAPPED_CHANNELS)):
+        raise ValueError(f"caps {', '.join(unknown)}, and only {' and '.join(CAPPED_CHANNELS)} have caps")
+    return caps
+
+
+def _be_prefixes(caps: Mapping[str, int]) -> Mapping[str, int]:
+    if not all(_PREFIX.fullmatch(prefix) for prefix in caps):
+        raise ValueError("is not a list of +DIGITS=NUMBER")
+    return caps
+
+
 def _read_limits(value: object) -> object:
     """Read ``twilio=100,smtp=300``, or a JSON object."""
     if not isinstance(value, str):
@@ -162,6 +182,19 @@ class Settings(BaseSettings):
     )
     heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
     notice: str = Field(default="", description="a few words that every message shows")
+
+    delivery: Annotated[SecretStr, AfterValidator(_be_delivery)] = Field(
+        default=SecretStr("live"), description="live, redirect:CHANNEL=ADDRESS,…, allow:PATTERN,… or dry-run"
+    )
+    environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
+        default=None, description="the name of this environment, up to 64 letters, digits, dots, dashes"
+    )
+    recipient_caps: Annotated[Limits, AfterValidator(_be_capped)] = Field(
+        default={"sms": 60, "voice": 30}, description="sms=NUMBER,voice=NUMBER: how many one recipient is sent in an hour"
+    )
+    prefix_caps: Annotated[Limits, AfterValidator(_be_prefixes)] = Field(
+        default={}, description="+DIGITS=NUMBER pairs: how many texts, and how many calls, all such numbers get in an hour"
+    )
 
     smtp_url: SecretStr | None = Field(default=None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")
     mail_from: str | None = Field(default=None, description="the sender of mail over SMTP")

@@ -1,6 +1,7 @@
 """What the settings point at: named policies, operations recipients; and what is worth a warning before a start."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from notifyflow.app.directory import read_file
@@ -8,6 +9,7 @@ from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.sqs import queue_faults
 from notifyflow.core import intake, text
+from notifyflow.core.delivery import Delivery, Mode, read_delivery
 from notifyflow.core.documents import read_policies, read_recipients
 from notifyflow.core.judgement import judge
 from notifyflow.core.model import Contact, Recipient
@@ -52,6 +54,30 @@ def read(
     policies = {**SHIPPED, **policies}
     warnings = _warnings(settings, channels, operations) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
     return policies, operations, (*warnings, *_directory_faults(settings, policies))
+
+
+def read_way_out(settings: Settings, channels: Mapping[str, Channel]) -> Delivery:
+    """Read what may leave, and judge the addresses to which all of it is redirected.
+
+    Raises:
+        InvalidSettings: When one of them is none, with all that are.
+    """
+    delivery = read_delivery(settings.delivery.get_secret_value())
+    addresses, faults = {}, []
+    for channel, address in delivery.addresses.items():
+        try:
+            addresses[channel] = channels[channel].check_address(address)
+        except KeyError:
+            faults.append(_misdirected(f"there is no channel {channel!r}", f"Name some of {', '.join(sorted(channels))}"))
+        except ValueError as error:
+            faults.append(_misdirected(f"the address of {channel} {error}", "Give one that it has"))
+    if faults:
+        raise InvalidSettings(tuple(faults))
+    return replace(delivery, addresses=addresses)
+
+
+def _misdirected(what: str, remedy: str) -> Fault:
+    return Fault("NOTIFYFLOW_DELIVERY", what, remedy)
 
 
 def _directory_faults(settings: Settings, policies: Mapping[str, Policy]) -> list[Fault]:
@@ -113,6 +139,10 @@ def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: S
     if settings.trusted_endpoints:
         what = f"exempts {', '.join(settings.trusted_endpoints)} from the rules for outgoing requests"
         faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Leave it out in production"))
+    delivery = read_delivery(settings.delivery.get_secret_value())
+    if delivery.mode is not Mode.LIVE:
+        what = f"is {delivery.mode.value}: not everybody is reached at their own address"
+        faults.append(Fault("NOTIFYFLOW_DELIVERY", what, "Leave it out in production"))
     if not (settings.public_url and settings.secret_key):
         faults.append(Fault("NOTIFYFLOW_PUBLIC_URL", "or NOTIFYFLOW_SECRET_KEY is not set: messages carry no link", "Set both"))
     return faults

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from notifyflow.app.api import Api
-from notifyflow.app.configuration import find_policy, read
+from notifyflow.app.configuration import find_policy, read, read_way_out
 from notifyflow.app.doors import Doors
+from notifyflow.app.environment import claim_environment
 from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.app.tools import make_tools
 from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
@@ -95,24 +97,15 @@ class NotifyFlow(Upkeep):
         self._channels = load(settings) if channels is None else channels
         self._policies, operations, self.warnings = read(settings, self._channels)
         clock = clock or DatabaseClock(self._store)
-        self._tools = Tools(
-            transactions=self._store,
-            clock=clock,
-            ids=ids or RandomIds(clock),
-            channels=frozenset(self._channels),
-            check_address=lambda channel, address: self._channels[channel].check_address(address),
+        self._tools = make_tools(
+            settings,
+            self._store,
+            clock,
+            ids or RandomIds(clock),
+            channels=self._channels,
+            delivery=read_way_out(settings, self._channels),
             operations=operations,
             operations_policy=self._policies["default"],
-            public_url=settings.public_url,
-            secret_keys=tuple(key.get_secret_value() for key in settings.secret_key),
-            notice=settings.notice,
-            lease=timedelta(seconds=settings.lease_s),
-            limits=settings.provider_limits,
-            answers={
-                provider.name: timedelta(seconds=provider.capabilities.answers_doubts_within_s)
-                for channel in self._channels.values()
-                for provider in channel.providers
-            },
         )
         self._bell = bell
         self._is_prepared = False
@@ -324,14 +317,19 @@ class NotifyFlow(Upkeep):
             self._channels = load(self._settings)
 
     def _ready(self) -> Tools:
-        """Make sure that the database has our schema: an embedded file is upgraded, a server's is judged."""
+        """Make sure that the database is ours and has our schema: an embedded file is upgraded, a server's is judged."""
         with self._lock:
             if not self._is_prepared:
-                if self._store.is_embedded:
-                    self._store.upgrade()
-                else:
-                    self._store.check_schema()
+                self._prepare()
+                claim_environment(self._store, self._settings.environment, self._tools.clock.now())
                 self._is_prepared = True
+        return self._tools
+
+    def _prepare(self) -> Tools:
+        if self._store.is_embedded:
+            self._store.upgrade()
+        else:
+            self._store.check_schema()
         return self._tools
 
     def _is_settled(self, key: str) -> bool:

@@ -7,6 +7,7 @@ from peewee import SQL, Expression, fn
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.storage.adoption import Environments
 from notifyflow.storage.audit import Audits
 from notifyflow.storage.listings import Listings
 from notifyflow.storage.models import (
@@ -24,7 +25,7 @@ from notifyflow.storage.rows import first, select, the
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 
 
-class Reads(Audits, Prunable, Listings):
+class Reads(Audits, Prunable, Listings, Environments):
     """Questions about what is stored."""
 
     def status(self, key: str) -> IncidentStatus | None:
