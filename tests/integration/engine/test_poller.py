@@ -1,0 +1,120 @@
+"""Receipts out of a queue: SES, SNS and SQS are moto's; a message is deleted after its commit, and not before."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import Evidence, Incident, NotificationState, Recipient
+from notifyflow.settings import Settings
+from tests import mails
+from tests.servers.moto import Moto, moto
+
+FROM = "pager@example.com"
+DEADLINE_S = 30
+
+
+@pytest.fixture(scope="module")
+def amazon() -> Iterator[Moto]:
+    with moto() as running:
+        running.client("ses").verify_email_identity(EmailAddress=FROM)
+        running.client("sesv2").create_configuration_set(ConfigurationSetName="notifyflow")
+        yield running
+
+
+class Scene:
+    """A flow that mails over SES and polls a queue."""
+
+    def __init__(self, amazon: Moto, flow: NotifyFlow, topic: str, queue: str, database: Path) -> None:
+        self.amazon = amazon
+        self.flow = flow
+        self.topic = topic
+        self.database = database
+        self._queue = queue
+
+    @property
+    def page(self) -> NotificationFacts:
+        status = self.flow.status("db-1")
+        assert status is not None
+        return status.escalations[0].notifications[0]
+
+    def mail(self) -> None:
+        self.flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", email="ada@example.com")])
+        eventually(lambda: self.page.state is NotificationState.SENT)
+
+    def publish(self, code: str) -> None:
+        self.say(mails.event(code, self.page.attempts[0].id, message_id=self.page.attempts[0].provider_ref))
+
+    def say(self, text: str) -> None:
+        self.amazon.client("sns").publish(TopicArn=self.topic, Message=text)
+
+    def counts(self) -> tuple[int, int]:
+        """How many messages wait in the queue, and how many are taken."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        told = self.amazon.client("sqs").get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)["Attributes"]
+        return int(told[names[0]]), int(told[names[1]])
+
+    def is_queue_empty(self) -> bool:
+        return self.counts() == (0, 0)
+
+
+@pytest.fixture(params=["enveloped", "raw"])
+def scene(amazon: Moto, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    topic, queue = amazon.make_topic_with_queue(f"receipts-{tmp_path.name}"[:80], is_raw=request.param == "raw")
+    variables = {
+        **amazon.settings,
+        "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
+        "NOTIFYFLOW_SES_FROM": FROM,
+        "NOTIFYFLOW_SES_CONFIGURATION_SET": "notifyflow",
+        "NOTIFYFLOW_SQS_QUEUE_URL": queue,
+        "NOTIFYFLOW_READ_TIMEOUT_S": "3",
+        "NOTIFYFLOW_DRAIN_S": "0",
+    }
+    with NotifyFlow(Settings.from_variables(variables)) as flow:
+        yield Scene(amazon, flow, topic, queue, tmp_path / "test.db")
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    for _ in range(DEADLINE_S * 50):
+        if is_so():
+            return
+        waiting.wait(0.02)
+    raise AssertionError("it did not come to that")
+
+
+def test_a_delivery_moves_its_page_and_leaves_the_queue(scene: Scene) -> None:
+    scene.mail()
+    scene.publish("Send")
+    scene.publish("Delivery")
+    eventually(lambda: scene.page.state is NotificationState.DELIVERED)
+    assert scene.page.attempts[0].evidence is Evidence.CARRIER
+    eventually(scene.is_queue_empty)
+
+
+def test_what_nobody_understands_leaves_the_queue_and_holds_up_nothing(scene: Scene) -> None:
+    scene.mail()
+    scene.say("Successfully validated SNS topic for Amazon SES event publishing.")
+    scene.say(json.dumps({"eventType": "Bounce", "mail": []}))
+    scene.publish("Delivery")
+    eventually(lambda: scene.page.state is NotificationState.DELIVERED)
+    eventually(scene.is_queue_empty)
+
+
+def test_a_message_stays_in_the_queue_until_the_database_has_it(scene: Scene) -> None:
+    scene.mail()
+    blocker = sqlite3.connect(scene.database, isolation_level=None)
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        scene.publish("Delivery")
+        eventually(lambda: scene.counts() == (0, 1))  # taken, and not yet deleted
+        blocker.execute("ROLLBACK")
+    finally:
+        blocker.close()
+    eventually(lambda: scene.page.state is NotificationState.DELIVERED)
+    eventually(scene.is_queue_empty)
