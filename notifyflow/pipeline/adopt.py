@@ -1,6 +1,7 @@
 """Takes over a database that was restored or copied: what was unfinished in it is held until somebody decides."""
 
 from notifyflow.core import incident as incidents
+from notifyflow.core import lifecycle
 from notifyflow.core.model import IncidentState
 from notifyflow.pipeline import decisions, use_case
 from notifyflow.pipeline.ports import Tools
@@ -46,14 +47,13 @@ def cancel(tools: Tools) -> int:
 def _cancel(tools: Tools, incident_id: str) -> None:
     def body(tx: Transaction) -> None:
         incident = tx.ledger.lock_incident(incident_id)
-        cases = decisions.lock_cases(tx, incident)
         if incident.state is not IncidentState.RESOLVED:
+            cases = decisions.lock_cases(tx, incident)
             tx.turn(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via="cli")
             for case in cases:
                 decisions.close(tx, case, event="resolved")
-        else:
-            for case in cases:
-                decisions.withdraw_news(tx, case, event="resolved")
+        for row in tx.ledger.lock_queued(incident_id):  # news of its end
+            tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         tx.ledger.let_go([incident_id])
 
     use_case.run(tools, body)

@@ -6,6 +6,7 @@ from typing import Any
 
 from peewee import SQL, fn
 
+from notifyflow.core.facts import NotificationFacts
 from notifyflow.storage.models import (
     AttemptRow,
     CodeRow,
@@ -18,7 +19,8 @@ from notifyflow.storage.models import (
     ReceiptRow,
 )
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import Rows
+from notifyflow.storage.rows import Rows, select
+from notifyflow.storage.work import QUEUED
 
 _IN_HAND = ("QUEUED", "SENDING", "SENT")
 _IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")
@@ -56,10 +58,15 @@ class Adoption(Environments, Moves):
         """List the incidents that are held, the oldest first."""
         return [row["incident_id"] for row in self._rows(HeldRow.select().order_by(HeldRow.incident_id))]
 
+    def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
+        """Lock and read what of an incident is queued."""
+        query = select(NotificationFacts, NotificationRow.incident_id == incident_id, QUEUED)
+        return self._notifications(self._locked(query.order_by(NotificationRow.id)))
+
     def let_go(self, incident_ids: Sequence[str]) -> None:
         """Hold some incidents no longer; what of them is due is rung for by the next sweep."""
         HeldRow.delete().where(HeldRow.incident_id.in_(incident_ids)).execute(self._db)
-        rung = (NotificationRow.state == SQL("'QUEUED'")) & NotificationRow.incident_id.in_(incident_ids)
+        rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
         NotificationRow.update(rung_at=None).where(rung).execute(self._db)
 
     def unresolved_keys_of(self, recipient_id: str) -> Sequence[str]:
