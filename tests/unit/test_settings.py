@@ -65,7 +65,7 @@ def test_only_secrets_may_stand_in_files() -> None:
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     faults = faults_of(
         DATABASE_URL="mysql://host/db",
-        BROKER_URL="amqp://host",
+        BROKER_URL="kafka://host",
         PUBLIC_URL="ftp://host",
         LEASE_S="long",
         POLICIES="/no/such/file",
