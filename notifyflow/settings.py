@@ -181,6 +181,7 @@ class Settings(BaseSettings):
         default=None, description="the http(s) URL of a monitor that raises the alarm when it is not asked any more"
     )
     heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
+    news: bool = Field(default=True, description="false where the others are not told who took an incident, and that it is over")
     notice: str = Field(default="", description="a few words that every message shows")
 
     delivery: Annotated[SecretStr, AfterValidator(_be_delivery)] = Field(
@@ -212,6 +213,9 @@ class Settings(BaseSettings):
     twilio_account_sid: str | None = Field(default=None, description="the account SID, AC…")
     twilio_auth_token: Secrets = Field(default=(), description="one or two auth tokens; the first is used, all verify callbacks")
     twilio_sms_from: str | None = Field(default=None, description="a number, or a messaging service MG…, that texts come from")
+    twilio_sms_replies: bool = Field(
+        default=False, description="true where the number's incoming messages come to …/callbacks/twilio/sms"
+    )
     twilio_voice_from: str | None = Field(default=None, description="a number that calls come from")
     twilio_b_account_sid: str | None = Field(default=None, description="the SID of a second account, used when the first fails")
     twilio_b_auth_token: Secrets = Field(default=(), description="one or two auth tokens of the second account")
@@ -219,6 +223,9 @@ class Settings(BaseSettings):
     twilio_b_voice_from: str | None = Field(default=None, description="a number of the second account that calls come from")
     twilio_base_url: WebUrl = Field(default="https://api.twilio.com", description="another base URL of Twilio")
     slack_bot_token: SecretStr | None = Field(default=None, description="a bot token, xoxb-…")
+    slack_signing_secret: Secrets = Field(
+        default=(), description="one or two signing secrets of the bot's app; its button acts in place then"
+    )
     slack_base_url: WebUrl = Field(default="https://slack.com/api/", description="another base URL of Slack's Web API")
 
     lease_s: Seconds = Field(default=60.0, description="seconds for which a notification belongs to the worker that claimed it")

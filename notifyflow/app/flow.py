@@ -19,6 +19,7 @@ from notifyflow.app.api import Api
 from notifyflow.app.configuration import find_policy, read, read_way_out
 from notifyflow.app.doors import Doors
 from notifyflow.app.environment import claim_environment
+from notifyflow.app.incoming import Incoming
 from notifyflow.app.sources import DatabaseClock, RandomIds
 from notifyflow.app.tools import make_tools
 from notifyflow.app.upkeep import Upkeep
@@ -27,19 +28,19 @@ from notifyflow.channels.registry import load
 from notifyflow.channels.sns_messages import SnsDoor
 from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core import links
-from notifyflow.core.model import Incident, Notified, Receipt, Recipient
+from notifyflow.core.model import Incident, Notified, Recipient, Stopped
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.views import IncidentStatus
 from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
 from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
+from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import NotFound, StorageUnavailable
-from notifyflow.pipeline.acknowledge import acknowledge, acknowledge_incident
+from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import NOTHING, Consequences, Received, Tools
-from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
@@ -177,7 +178,7 @@ class NotifyFlow(Upkeep):
         self._ready()
         return self._store.read(lambda reads: reads.status(key))
 
-    def acknowledge(self, key: str, *, by: str, via: str = "library") -> bool:
+    def acknowledge(self, key: str, *, by: str, via: str = "library") -> Stopped:
         """Take an incident: what is still queued for it is cancelled.
 
         Args:
@@ -186,27 +187,27 @@ class NotifyFlow(Upkeep):
             via: On which way.
 
         Returns:
-            Whether that changed anything; False when it was taken already.
+            What that cancelled, and what had left already; it is false when it was taken already.
 
         Raises:
             NotFound: When no incident has the key.
         """
         taken = acknowledge(self._ready(), key, by=by, via=via)
         self._report(taken.consequences)
-        return not taken.is_late
+        return taken.stopped
 
-    def resolve(self, key: str, *, by: str, via: str = "library") -> bool:
+    def resolve(self, key: str, *, by: str, via: str = "library") -> Stopped:
         """End an incident; the same key opens a new one.
 
         Returns:
-            Whether that changed anything; False when it was resolved already.
+            What that cancelled, and what had left already; it is false when it was resolved already.
 
         Raises:
             NotFound: When no incident has the key.
         """
         taken = resolve(self._ready(), key, by=by, via=via)
         self._report(taken.consequences)
-        return not taken.is_late
+        return taken.stopped
 
     def page_again(self, key: str, recipient_id: str, *, by: str, via: str = "library") -> None:
         """Start a new round for one recipient, also after an acknowledgement.
@@ -224,13 +225,15 @@ class NotifyFlow(Upkeep):
         from notifyflow.web.services import Services
 
         tools = self._ready()
+        incoming = Incoming(tools, self._report)
         services = Services(
             channels=self._channels,
             sns=SnsDoor.from_settings(self._settings),
-            receive=self._receive,
+            receive=incoming.receive,
+            hear=incoming.hear,
             check_link=lambda token: links.check(tools.secret_keys, token, tools.clock.now()),
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
-            acknowledge=self._acknowledge_by_link,
+            acknowledge=incoming.acknowledge,
             admit=self.access().admit,
             ask=Doors(tools, self._policies, self._settings.directory, self._report).ask,
             new_id=tools.ids.new,
@@ -288,6 +291,8 @@ class NotifyFlow(Upkeep):
             self._drain()
             engine.stop()
             self._say_what_is_left()
+        if self._reporter is not None:
+            self._reporter.finish()
         if self._own_bell is not None:
             self._own_bell.close()
         if not self._are_channels_given:
@@ -348,21 +353,13 @@ class NotifyFlow(Upkeep):
         with self._lock:
             reporter = self._engine.reporter if self._engine else self._reporter
             if reporter is None:
-                reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store)
+                recaller = Recaller(self._channels)
+                reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
         reporter.report(consequences)
 
     def _make_bell(self) -> Bell:
         self._own_bell = BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
         return self._own_bell
-
-    def _receive(self, receipt: Receipt, raw: str) -> Received:
-        received = receive(self._ready(), receipt, raw=raw)
-        _log.info("app.receipt_received", provider=receipt.provider, attempt_id=receipt.attempt_id, fate=received.fate.value)
-        self._report(received.consequences)
-        return received
-
-    def _acknowledge_by_link(self, incident_id: str, recipient_id: str) -> None:
-        self._report(acknowledge_incident(self._ready(), incident_id, by=recipient_id, via="link").consequences)
 
     def _drain(self) -> None:
         until = time.monotonic() + self._settings.drain_s

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from notifyflow.channels.base import Channel
+from notifyflow.channels.base import Channel, Provider
 from notifyflow.core.caps import Caps
 from notifyflow.core.delivery import Delivery
 from notifyflow.core.model import Contact
@@ -55,6 +55,13 @@ def make_tools(
             for channel in channels.values()
             for provider in channel.providers
         },
+        senders={provider.name: provider.sender for provider in _texting(channels) if provider.sender},
+        replying=frozenset(provider.name for provider in _texting(channels) if provider.capabilities.can_acknowledge),
+        tells_news=settings.news,
         caps=Caps(recipients=settings.recipient_caps, prefixes=settings.prefix_caps),
         delivery=delivery,
     )
+
+
+def _texting(channels: Mapping[str, Channel]) -> Sequence[Provider]:
+    return channels["sms"].providers if "sms" in channels else ()

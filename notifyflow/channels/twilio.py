@@ -29,7 +29,7 @@ class TwilioProvider(Provider):
         self.name = name
         self._settings = settings
         self._templates = templates
-        self._sender = sender
+        self.sender = sender
         self._public_url = settings.public_url.rstrip("/") if settings.public_url else None
         self._http = Http(settings)
         self._lock = threading.Lock()

@@ -171,7 +171,11 @@ class Deliverer:
 
     def _send(self, claimed: Claimed) -> Outcome:
         letter = Letter(
-            attempt_id=claimed.attempt_id, address=claimed.address, content=claimed.content, valid_for_s=claimed.valid_for_s
+            attempt_id=claimed.attempt_id,
+            address=claimed.address,
+            content=claimed.content,
+            valid_for_s=claimed.valid_for_s,
+            replaces=claimed.replaces,
         )
         provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)
         try:

@@ -14,6 +14,7 @@ from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.poller import Poller
+from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.ports import Tools
@@ -50,7 +51,7 @@ class Engine:
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
     ) -> None:
-        self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions)
+        self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions, Recaller(channels))
         self._tools = tools
         self._heard_since = tools.clock.now() if is_alone else None
         self._deliverer = Deliverer(tools, channels, self.reporter, send_budget=send_budget, places=places)
@@ -130,6 +131,7 @@ class EmbeddedEngine:
         """Wait for the sends that run, and end the threads."""
         self._engine.stop()
         self._worker.stop()
+        self.reporter.finish()
 
 
 class EngineMiddleware(Middleware):

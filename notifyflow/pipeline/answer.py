@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from notifyflow.core import links
+from notifyflow.core import links, text
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Ended, IncidentState, Receipt
 from notifyflow.core.replies import Choice, Effect, Heard, Said, Verb
@@ -93,7 +93,7 @@ def _take(tx: Transaction, codes: Sequence[Code], *, via: str, **detail: str) ->
 
 
 def _choice(tx: Transaction, code: Code) -> Choice:
-    return Choice(code=code.code, title=tx.ledger.content(code.incident_id).title, incident_id=code.incident_id)
+    return Choice(code=code.code, title=text.one_line(tx.ledger.content(code.incident_id).title), incident_id=code.incident_id)
 
 
 def _who(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> str:

@@ -17,7 +17,7 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.web import pages
 from notifyflow.web.services import Services
 
-_VIA = {"link": "with the link", "key": "by phone", "cli": "on the command line"}
+_VIA = {"link": "with the link", "key": "by phone", "sms": "by text message", "slack": "in Slack", "cli": "on the command line"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

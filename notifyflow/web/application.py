@@ -26,6 +26,7 @@ def build(services: Services) -> FastAPI:
     """
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None)
     application.include_router(callbacks.router(services), include_in_schema=False)
+    application.include_router(callbacks.answers(services), include_in_schema=False)
     application.include_router(acknowledge.router(services), include_in_schema=False)
     application.include_router(doors.router(services))
     application.include_router(api.router(services))

@@ -6,7 +6,7 @@ import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from notifyflow.channels.base import Callback, Provider
-from notifyflow.errors import ProviderError
+from notifyflow.errors import ProviderError, RejectedCallback
 from notifyflow.web.body import Body
 from notifyflow.web.services import Services
 
@@ -50,6 +50,34 @@ def router(services: Services) -> APIRouter:
         return Response()
 
     return routes
+
+
+def answers(services: Services) -> APIRouter:
+    """Build the routes at which people answer: texts to our number, buttons that are pressed."""
+    routes = APIRouter()
+
+    @routes.post("/callbacks/slack/actions")
+    def hear_slack(request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
+        try:
+            return _hear(services, "slack", "slack", request, body)
+        except RejectedCallback as error:
+            _log.warning("web.callback_rejected", provider=error.provider)
+            raise HTTPException(401, "The signature does not fit.") from None
+
+    @routes.post("/callbacks/{provider}/{channel}")
+    def hear(provider: str, channel: str, request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
+        return _hear(services, provider, channel, request, body)
+
+    return routes
+
+
+def _hear(services: Services, provider: str, channel: str, request: Request, body: bytes) -> Response:
+    carrier = _provider(services, channel, provider)
+    said = carrier.read_answer(Callback(path=_path(request), headers=dict(request.headers), body=body))
+    if said is None:
+        return Response()
+    reply = carrier.answer(services.hear(said, body.decode("utf-8", "replace")))
+    return Response(reply.body, media_type=reply.content_type)
 
 
 def _provider(services: Services, channel: str, name: str) -> Provider:

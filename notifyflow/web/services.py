@@ -10,6 +10,7 @@ from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
 from notifyflow.core.model import Notified, Receipt
+from notifyflow.core.replies import Heard, Said
 from notifyflow.core.requests import Submission
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
 from notifyflow.errors import Fault
@@ -60,6 +61,7 @@ class Services:
         channels: Name to channel; its providers verify and read their callbacks.
         sns: Verifies and reads what SNS posts; None where no topic is allowed.
         receive: Commits one receipt with the raw body it came in, and rings for what became due; returning means committed.
+        hear: Does what somebody answered, with the raw body it came in; returning means committed.
         check_link: Reads a token; raises ``InvalidLink``.
         status: Finds an incident by its id; None where there is none.
         acknowledge: Takes an incident: its id, then the recipient's; late ones change nothing.
@@ -72,6 +74,7 @@ class Services:
     channels: Mapping[str, Channel]
     sns: SnsDoor | None
     receive: Callable[[Receipt, str], object]
+    hear: Callable[[Said, str], Heard]
     check_link: Callable[[str], LinkClaim]
     status: Callable[[str], IncidentStatus | None]
     acknowledge: Callable[[str, str], object]

@@ -9,6 +9,7 @@ from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.model import Receipt, Word
+from notifyflow.core.replies import Effect, Heard, Said
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import Fault, InvalidApiKey, RejectedCallback
 from notifyflow.settings import Settings
@@ -60,6 +61,7 @@ class House:
 
     incidents: dict[str, IncidentStatus] = field(default_factory=lambda: {INCIDENT_ID: OPEN})
     received: list[tuple[Receipt, str]] = field(default_factory=list)
+    said: list[tuple[Said, str]] = field(default_factory=list)
     taken: list[tuple[str, str]] = field(default_factory=list)
     asked: list[tuple[Asked, str, str]] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
@@ -69,6 +71,11 @@ class House:
     def receive(self, receipt: Receipt, raw: str) -> None:
         self._stumble()
         self.received.append((receipt, raw))
+
+    def hear(self, said: Said, raw: str) -> Heard:
+        self._stumble()
+        self.said.append((said, raw))
+        return Heard(effect=Effect.TAKEN)
 
     def check_link(self, token: str) -> LinkClaim:
         return check(KEYS, token, AT)
@@ -119,6 +126,7 @@ def client_of(house: House) -> Client:
         sns=None,
         channels=house.channels(),
         receive=house.receive,
+        hear=house.hear,
         check_link=house.check_link,
         status=house.status,
         acknowledge=house.acknowledge,
