@@ -61,7 +61,8 @@ class Inbox(Moves):
             .order_by(ReceiptRow.received_at)
             .limit(limit)
         )
-        ReceiptRow.update(body="").where(key.in_(old)).execute(self._db)
+        if self._first(old) is not None:  # as a rule there are none, and a sweep is not to write for nothing
+            ReceiptRow.update(body="").where(key.in_(old)).execute(self._db)
 
     def _receipts(self, *where: Expression, limit: int) -> tuple[Receipt, ...]:
         columns = (getattr(ReceiptRow, name) for name in _COLUMNS)

@@ -37,6 +37,8 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "last_round": lambda ledger: ledger.last_round("i", "ada"),
     "waiting_receipts": lambda ledger: ledger.waiting_receipts("p", "r"),
     "stale_receipts": lambda ledger: ledger.stale_receipts(before=NOW, limit=10),
+    "forget_bodies": lambda ledger: ledger.forget_bodies(before=NOW, limit=10),
+    "silent_attempts": lambda ledger: ledger.silent_attempts(["p"], waits=[SECOND] * 3, now=NOW, limit=10),
     "lock_operations": lambda ledger: ledger.lock_operations(),
     "count_uncounted": lambda ledger: ledger.count_uncounted("i"),
     "answer": lambda ledger: ledger.answer("a", "k", now=NOW),
