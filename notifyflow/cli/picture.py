@@ -14,6 +14,7 @@ from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.model import (
     AttemptState,
     EscalationState,
+    Evidence,
     IncidentState,
     Kind,
     NotificationState,
@@ -134,9 +135,10 @@ def _word(attempt: AttemptFacts, *, is_reached: bool) -> str:
         case None:
             return "under way"
         case Word.ACCEPTED:
+            said = f"accepted by {attempt.evidence}" if attempt.evidence not in (None, Evidence.ACCEPTED) else "accepted"
             if attempt.receipt_due_at is None:
-                return "accepted"
-            return "accepted, unconfirmed" if is_reached else "accepted, receipt awaited"
+                return said
+            return f"{said}, unconfirmed" if is_reached else f"{said}, receipt awaited"
         case Word.DELIVERED:
             return f"confirmed by {attempt.evidence}" if attempt.evidence else "confirmed"
         case Word.IN_DOUBT:

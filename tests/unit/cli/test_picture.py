@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from notifyflow.cli.picture import explain, picture
-from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Word
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Word
 from notifyflow.core.views import IncidentStatus
 from tests.stories import AT, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
 
@@ -107,3 +107,17 @@ def test_a_receipt_that_is_waited_for_no_more_is_missing():
     silent = replace(attempt(1, Word.ACCEPTED), receipt_due_at=AT)
     assert explain(notification("sms", NotificationState.SENT, silent)).endswith("accepted, receipt awaited")
     assert explain(notification("sms", NotificationState.SENT, silent), is_reached=True).endswith("accepted, unconfirmed")
+
+
+@pytest.mark.parametrize(
+    ("word", "evidence", "said"),
+    [
+        (Word.ACCEPTED, Evidence.ACCEPTED, "accepted"),
+        (Word.ACCEPTED, Evidence.CARRIER, "accepted by carrier"),
+        (Word.DELIVERED, Evidence.CARRIER, "confirmed by carrier"),
+        (Word.DELIVERED, Evidence.DEVICE, "confirmed by device"),
+        (Word.DELIVERED, Evidence.HUMAN, "confirmed by human"),
+    ],
+)
+def test_who_vouches_for_it_is_said(word: Word, evidence: Evidence, said: str):
+    assert explain(notification("sms", NotificationState.SENT, replace(attempt(1, word), evidence=evidence))).endswith(said)
