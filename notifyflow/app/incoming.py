@@ -29,7 +29,8 @@ class Incoming:
     def receive(self, receipt: Receipt, raw: str) -> Received:
         """Commit one receipt, with the raw body it came in."""
         received = receive(self._tools, receipt, raw=raw)
-        _log.info("app.receipt_received", provider=receipt.provider, attempt_id=receipt.attempt_id, fate=received.fate.value)
+        ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
+        _log.info("app.receipt_received", **ids, code=receipt.code, fate=received.fate.value)
         self._report(received.consequences)
         return received
 

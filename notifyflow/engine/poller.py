@@ -91,9 +91,8 @@ class Poller:
                 _log.error("engine.message_broke", error=type(error).__name__, place=place(error))
                 return False
             for receipt, each in zip(receipts, received, strict=True):
-                _log.info(
-                    "engine.receipt_received", provider=receipt.provider, attempt_id=receipt.attempt_id, fate=each.fate.value
-                )
+                ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
+                _log.info("engine.receipt_received", **ids, code=receipt.code, fate=each.fate.value)
                 self._reporter.report(each.consequences)
             self._queue.delete(parcel)
         return True

@@ -69,6 +69,7 @@ def scene(amazon: Moto, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
     variables = {
         **amazon.settings,
         "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
+        "NOTIFYFLOW_SNS_IS_CONFIGURED": "true",
         "NOTIFYFLOW_SES_FROM": FROM,
         "NOTIFYFLOW_SES_CONFIGURATION_SET": "notifyflow",
         "NOTIFYFLOW_SQS_QUEUE_URL": queue,
@@ -118,3 +119,15 @@ def test_a_message_stays_in_the_queue_until_the_database_has_it(scene: Scene) ->
         blocker.close()
     eventually(lambda: scene.page.state is NotificationState.DELIVERED)
     eventually(scene.is_queue_empty)
+
+
+def test_a_push_that_failed_fails_its_page(scene: Scene) -> None:
+    sns = scene.amazon.client("sns")
+    app = sns.create_platform_application(Name="pager", Platform="GCM", Attributes={})["PlatformApplicationArn"]
+    device = sns.create_platform_endpoint(PlatformApplicationArn=app, Token=scene.topic)["EndpointArn"]
+    scene.flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", push=device)])
+    eventually(lambda: scene.page.state is NotificationState.SENT)
+    failure = {"EventType": "DeliveryFailure", "FailureType": "InvalidPlatformToken", "EndpointArn": device}
+    scene.say(json.dumps(failure | {"MessageId": scene.page.attempts[0].provider_ref}))
+    eventually(lambda: scene.page.state is NotificationState.FAILED)
+    assert scene.page.reason == "the app is gone, or its token has changed"
