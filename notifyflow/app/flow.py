@@ -238,6 +238,7 @@ class NotifyFlow(Upkeep):
             ask=Doors(tools, self._policies, self._settings.directory, self._report).ask,
             new_id=tools.ids.new,
             api=Api(self._store, tools, lambda name: find_policy(name, self._policies, self._channels), self._report),
+            notice=tools.notice,
         )
         return build(services)
 
@@ -353,7 +354,7 @@ class NotifyFlow(Upkeep):
         with self._lock:
             reporter = self._engine.reporter if self._engine else self._reporter
             if reporter is None:
-                recaller = Recaller(self._channels)
+                recaller = Recaller(self._channels, self._tools.delivery)
                 reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
         reporter.report(consequences)
 

@@ -51,7 +51,7 @@ class Engine:
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
     ) -> None:
-        self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions, Recaller(channels))
+        self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions, Recaller(channels, tools.delivery))
         self._tools = tools
         self._heard_since = tools.clock.now() if is_alone else None
         self._deliverer = Deliverer(tools, channels, self.reporter, send_budget=send_budget, places=places)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from notifyflow.channels.base import Channel, Provider
+from notifyflow.core.delivery import LIVE, Delivery, Mode
 from notifyflow.engine.reporter import place
 from notifyflow.errors import ProviderError
 from notifyflow.pipeline.ports import Recall
@@ -21,14 +22,15 @@ class Recaller:
 
     Args:
         channels: Name to channel; of their providers those that can recall are asked to.
+        delivery: What may leave; where not all is live, nothing is recalled, since it may be another environment's.
     """
 
-    def __init__(self, channels: Mapping[str, Channel]) -> None:
+    def __init__(self, channels: Mapping[str, Channel], delivery: Delivery = LIVE) -> None:
         self._providers = {
             (name, provider.name): provider
             for name, channel in channels.items()
             for provider in channel.providers
-            if provider.capabilities.can_be_recalled
+            if provider.capabilities.can_be_recalled and delivery.mode is Mode.LIVE
         }
         self._lock = threading.Lock()
         self._running: set[threading.Thread] = set()

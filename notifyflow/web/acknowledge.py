@@ -38,7 +38,7 @@ def router(services: Services) -> APIRouter:
         status = services.status(claim.incident_id)
         if status is None:
             raise HTTPException(404, "This incident is no longer kept.")
-        return HTMLResponse(_page(status, claim.recipient_id))
+        return HTMLResponse(_page(status, claim.recipient_id, services.notice))
 
     @routes.post("/a/{token}")
     def acknowledge(token: str, request: Request) -> Response:
@@ -49,7 +49,7 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _page(status: IncidentStatus, recipient_id: str) -> str:
+def _page(status: IncidentStatus, recipient_id: str, notice: str) -> str:
     mine = _newest_round(status, recipient_id)
     content = compose(
         status.content,
@@ -60,6 +60,7 @@ def _page(status: IncidentStatus, recipient_id: str) -> str:
         delayed_after=mine.facts.policy.delayed_after,
         link=None,
         kind=Kind.PAGE,
+        notice=notice,
     )
     values = {
         "content": content,

@@ -69,6 +69,7 @@ class Services:
         ask: Does what is asked through a door: what, by whom, through which; returning means committed.
         new_id: Makes an id.
         api: What the routes of the API call.
+        notice: A mark that every page about an incident shows.
     """
 
     channels: Mapping[str, Channel]
@@ -82,3 +83,4 @@ class Services:
     ask: Callable[[Asked, str, str], object]
     new_id: Callable[[], str]
     api: Api
+    notice: str = ""

@@ -121,7 +121,7 @@ def client(house: House) -> Client:
     return client_of(house)
 
 
-def client_of(house: House) -> Client:
+def client_of(house: House, *, notice: str = "") -> Client:
     services = Services(
         sns=None,
         channels=house.channels(),
@@ -134,6 +134,7 @@ def client_of(house: House) -> Client:
         ask=house.ask,
         new_id=lambda: "new-id",
         api=house,
+        notice=notice,
     )
     return Client(build(services))
 
