@@ -7,7 +7,7 @@ from notifyflow.core.audit import Finding
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Notified
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.errors import Fault
 
 Document = dict[str, Any]
@@ -66,6 +66,7 @@ def status(value: IncidentStatus) -> Document:
         "operations_key": value.operations_key,
         "escalations": [_escalation(each) for each in value.escalations],
         "transitions": [_transition(each) for each in value.transitions],
+        "notes": [_note(each) for each in value.notes],
     }
 
 
@@ -125,6 +126,15 @@ def _transition(value: Transition) -> Document:
         "source": value.source or None,
         "target": value.target,
         "detail": dict(value.detail),
+    }
+
+
+def _note(value: Note) -> Document:
+    return {
+        "attempt": value.attempt_id,
+        "code": value.code,
+        "reason": value.reason or None,
+        "received_at": _instant(value.received_at),
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
@@ -28,6 +29,23 @@ class EscalationStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a provider said that decides nothing: a complaint, an automatic answer, a status that nobody knows.
+
+    Attributes:
+        attempt_id: About which attempt.
+        code: The provider's code or status.
+        reason: What that means, from our tables.
+        received_at: When it came.
+    """
+
+    attempt_id: str
+    code: str
+    reason: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentStatus:
     """One incident, whole.
 
@@ -37,6 +55,7 @@ class IncidentStatus:
         escalations: By recipient in the order they were added, then round.
         transitions: The log of all its rows, by time.
         operations_key: The key of the operations incident its critical failures are linked to; None without.
+        notes: What providers said that decides nothing, in the order it came.
     """
 
     facts: IncidentFacts
@@ -44,6 +63,7 @@ class IncidentStatus:
     escalations: tuple[EscalationStatus, ...]
     transitions: tuple[Transition, ...]
     operations_key: str | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def is_settled(self) -> bool:

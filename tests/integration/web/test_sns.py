@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifyflow.app import NotifyFlow
+from notifyflow.channels.aws_events import MAIL_EVENTS
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.model import Evidence, Incident, NotificationState, Recipient, Word
+from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests import mails
@@ -45,10 +47,14 @@ class House:
         self._flow = flow
 
     @property
-    def page(self) -> NotificationFacts:
+    def status(self) -> IncidentStatus:
         status = self._flow.status("db-1")
         assert status is not None
-        return status.escalations[0].notifications[0]
+        return status
+
+    @property
+    def page(self) -> NotificationFacts:
+        return self.status.escalations[0].notifications[0]
 
     @property
     def attempt(self) -> AttemptFacts:
@@ -142,6 +148,8 @@ def test_a_complaint_an_automatic_answer_and_whatever_scanners_do_are_noted(hous
     assert (house.page.state, house.attempt.word) == (NotificationState.SENT, Word.ACCEPTED)
     (row,) = _rows(house, "SELECT code, standing, matched_attempt_id FROM notifyflow_receipt")
     assert row == (code, "matched", house.attempt.id)
+    (note,) = house.status.notes
+    assert (note.attempt_id, note.code, note.reason) == (house.attempt.id, code, MAIL_EVENTS[code].meaning)
 
 
 @pytest.mark.parametrize("url", ELSEWHERE.values(), ids=ELSEWHERE)
