@@ -5,6 +5,7 @@ A callback that got lost on its way is made up for by that. A thread of its own,
 
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
 
 import structlog
 
@@ -18,7 +19,7 @@ from notifyflow.storage.ledger import Silent
 
 _log = structlog.get_logger("notifyflow.engine")
 
-_LOOK_EVERY_S = 15.0
+LOOK_EVERY = timedelta(seconds=15)
 _MOST_A_TURN = 50
 
 
@@ -29,11 +30,15 @@ class Asker:
         tools: What the use cases need.
         channels: Name to channel; of their providers those that can look a message up are asked.
         reporter: Passes on what the answers led to.
+        every: How far apart two looks are.
     """
 
-    def __init__(self, tools: Tools, channels: Mapping[str, Channel], reporter: Reporter) -> None:
+    def __init__(
+        self, tools: Tools, channels: Mapping[str, Channel], reporter: Reporter, *, every: timedelta = LOOK_EVERY
+    ) -> None:
         self._tools = tools
         self._reporter = reporter
+        self._every_s = every.total_seconds()
         self._providers = {
             (name, provider.name): provider
             for name, channel in channels.items()
@@ -70,7 +75,7 @@ class Asker:
                 mute.add(silent.provider)
 
     def _run(self) -> None:
-        while not self._is_stopping.wait(_LOOK_EVERY_S):
+        while not self._is_stopping.wait(self._every_s):
             try:
                 self.turn()
             except StorageUnavailable:  # the sweeper says so

@@ -1,6 +1,7 @@
 """A provider that stays silent is asked 1, 5 and 30 minutes later: over real databases, against the stand-in of Twilio."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,10 +14,13 @@ from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.model import Evidence, NotificationState, Severity, Word
 from notifyflow.engine.asker import Asker
 from notifyflow.engine.reporter import Reporter
+from notifyflow.errors import StorageUnavailable
+from notifyflow.pipeline.ports import Transactions
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, Story, a_recipient, an_incident
+from tests.integration.engine.scripted import Faulty, eventually
 from tests.integration.engine.test_deliver import NotedBell
 
 PHONE = "+15005550007"
@@ -32,8 +36,9 @@ class Scene:
         self._channels = channels
         self.asker = self.another_asker()
 
-    def another_asker(self) -> Asker:
-        return Asker(self.story.tools, self._channels, Reporter(NotedBell(), self.story.store))
+    def another_asker(self, transactions: Transactions | None = None) -> Asker:
+        tools = replace(self.story.tools, transactions=transactions or self.story.store)
+        return Asker(tools, self._channels, Reporter(NotedBell(), self.story.store), every=timedelta(milliseconds=10))
 
     def send(self, channel: str) -> None:
         self.story.answer("email", REFUSED)
@@ -129,3 +134,14 @@ def test_a_provider_that_does_not_answer_is_asked_again_when_the_next_wait_is_ov
     assert scene.row.state is NotificationState.SENT
     assert scene.after(1) == []
     assert scene.after(3) == ["no_connection"]
+
+
+def test_it_asks_by_itself_also_after_the_database_was_away_and_after_a_bug(scene: Scene) -> None:
+    scene.send("sms")
+    scene.sandbox.inbox.wait_for(lambda message: message.status == "delivered")
+    scene.story.clock.pass_time(MINUTE)
+    faulty = Faulty(scene.story.store, [StorageUnavailable(waited_s=5.0), RuntimeError("a bug")])
+    asker = scene.another_asker(faulty)
+    asker.start()
+    eventually(lambda: scene.row.state is NotificationState.DELIVERED)
+    asker.stop()

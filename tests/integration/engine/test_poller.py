@@ -2,21 +2,31 @@
 
 import json
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifyflow.app import NotifyFlow
+from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Evidence, Incident, NotificationState, Recipient
+from notifyflow.engine.poller import Poller
+from notifyflow.engine.reporter import Reporter
+from notifyflow.errors import StorageUnavailable
 from notifyflow.settings import Settings
+from notifyflow.storage.store import Store
 from tests import mails
+from tests.builders import Story
+from tests.integration.channels.scripted import HttpServer, http_server
+from tests.integration.engine.scripted import Faulty, eventually
+from tests.integration.engine.test_deliver import NotedBell
 from tests.servers.moto import Moto, moto
 
 FROM = "pager@example.com"
-DEADLINE_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +90,6 @@ def scene(amazon: Moto, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
         yield Scene(amazon, flow, topic, queue, tmp_path / "test.db")
 
 
-def eventually(is_so: Callable[[], bool]) -> None:
-    waiting = threading.Event()
-    for _ in range(DEADLINE_S * 50):
-        if is_so():
-            return
-        waiting.wait(0.02)
-    raise AssertionError("it did not come to that")
-
-
 def test_a_delivery_moves_its_page_and_leaves_the_queue(scene: Scene) -> None:
     scene.mail()
     scene.publish("Send")
@@ -131,3 +132,58 @@ def test_a_push_that_failed_fails_its_page(scene: Scene) -> None:
     scene.say(json.dumps(failure | {"MessageId": scene.page.attempts[0].provider_ref}))
     eventually(lambda: scene.page.state is NotificationState.FAILED)
     assert scene.page.reason == "the app is gone, or its token has changed"
+
+
+@pytest.fixture
+def scripted() -> Iterator[HttpServer]:
+    with http_server() as server:
+        server.answer(200, json.dumps({"Messages": [{"Body": mails.event("Send", "a" * 32), "ReceiptHandle": "h"}]}).encode())
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("fault", "event"),
+    [(StorageUnavailable(waited_s=5.0), "engine.storage_unavailable"), (RuntimeError("a bug"), "engine.message_broke")],
+)
+def test_what_was_not_committed_is_not_deleted_and_is_taken_again(
+    scripted: HttpServer, store: Store, fault: Exception, event: str
+) -> None:
+    with capture_logs() as lines, _polling(scripted, store, fault):
+        eventually(lambda: "DeleteMessage" in _operations(scripted))
+    assert _operations(scripted)[:3] == ["ReceiveMessage", "ReceiveMessage", "DeleteMessage"]
+    assert [line["event"] for line in lines][:2] == [event, "engine.receipt_received"]
+
+
+def test_a_queue_that_is_away_is_polled_again(scripted: HttpServer, store: Store) -> None:
+    message = scripted.body
+    scripted.answer(503)
+    with capture_logs() as lines, _polling(scripted, store):
+        eventually(lambda: bool(lines))
+        scripted.answer(200, message)
+        eventually(lambda: "DeleteMessage" in _operations(scripted))
+    assert (lines[0]["event"], lines[0]["error"]) == ("engine.queue_not_polled", "TemporaryProviderError")
+
+
+@contextmanager
+def _polling(server: HttpServer, store: Store, *faults: Exception) -> Iterator[None]:
+    variables = {
+        "NOTIFYFLOW_AWS_REGION": "eu-central-1",
+        "NOTIFYFLOW_AWS_ACCESS_KEY_ID": "testing",
+        "NOTIFYFLOW_AWS_SECRET_ACCESS_KEY": "testing",
+        "NOTIFYFLOW_AWS_ENDPOINT_URL": server.url,
+        "NOTIFYFLOW_SQS_QUEUE_URL": f"{server.url}/queue",
+        "NOTIFYFLOW_TRUSTED_ENDPOINTS": server.endpoint,
+    }
+    queue = FeedbackQueue.from_settings(Settings.from_variables(variables))
+    assert queue is not None
+    tools = replace(Story(store).tools, transactions=Faulty(store, faults))
+    poller = Poller(queue, tools, Reporter(NotedBell(), store))
+    poller.start()
+    try:
+        yield
+    finally:
+        poller.stop()
+
+
+def _operations(server: HttpServer) -> list[str]:
+    return [said.headers["X-Amz-Target"].partition(".")[2] for said in list(server.heard)]

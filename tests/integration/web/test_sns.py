@@ -224,6 +224,15 @@ def test_a_certificate_that_cannot_be_had_just_now_is_answered_with_503_and_the_
     assert house.page.state is NotificationState.DELIVERED
 
 
+def test_amazon_may_change_its_certificate_as_often_as_it_likes(house: House) -> None:
+    certificate = house.amazon.answers[CERTIFICATE_PATH]
+    for number in range(20):
+        path = f"/SimpleNotificationService-{number:032x}.pem"
+        house.amazon.answers[path] = certificate
+        assert house.post(house.amazon.message("a word", SigningCertURL=f"https://{HOST}{path}")) == 200
+    assert len(house.amazon.asked) == 20
+
+
 def test_a_message_that_cannot_be_committed_is_answered_with_503_and_may_come_again(house: House) -> None:
     blocker = sqlite3.connect(house.database, isolation_level=None)
     try:
