@@ -15,11 +15,9 @@ def claim_environment(store: Store, name: str | None, now: datetime) -> None:
     """
 
     def body(ledger: Ledger) -> str | None:
-        found = ledger.environment()
-        if found is None and name is not None:
+        if ledger.environment() is None and name is not None:
             ledger.set_environment(name, at=now)
-            return name
-        return found
+        return ledger.environment()
 
     if store.read(lambda reads: reads.environment()) == name:
         return

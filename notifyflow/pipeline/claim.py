@@ -22,7 +22,7 @@ _OVERDUE_AFTER = timedelta(minutes=5)
 _REASONS = {
     Ended.EXPIRED: "its round started too long ago",
     Ended.NO_PROVIDER: "no provider is configured for {channel}",
-    Ended.CAPPED: "the cap for {channel} an hour is used up",
+    Ended.CAPPED: "what may go over {channel} in an hour has gone",
     Ended.OPTED_OUT: "the recipient has said STOP to every number that could text them",
 }
 

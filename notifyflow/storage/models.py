@@ -373,7 +373,8 @@ class OptOutRow(Model):
 class EnvironmentRow(Model):
     """Which environment the database belongs to; one row, or none while nobody has said."""
 
-    name = PlainTextField(primary_key=True)
+    one = IntegerField(primary_key=True)
+    name = PlainTextField()
     since = InstantField()
 
     class Meta:

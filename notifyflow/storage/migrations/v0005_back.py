@@ -63,7 +63,8 @@ STATEMENTS = (
     """,
     """
     CREATE TABLE notifyflow_environment (
-        name TEXT NOT NULL PRIMARY KEY,
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        name TEXT NOT NULL,
         since {instant} NOT NULL
     )
     """,

@@ -1,5 +1,6 @@
 """A copy pages nobody: what leaves is decided on the final address, and a database knows whose it is."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,3 +136,17 @@ def test_a_copy_that_is_adopted_holds_what_was_unfinished_until_it_is_released(s
         assert flow.wait("db-1", timeout_s=30)
         assert [letter.content.key for letter in silent.letters] == ["db-2", "db-1"]
         assert flow.cancel_held() == 0
+
+
+def test_of_many_that_name_a_database_at_once_one_has_it(database_url: str) -> None:
+    def open_(name: str) -> str | None:
+        with open_flow(database_url, ENVIRONMENT=name) as flow:
+            try:
+                flow.access()
+            except WrongEnvironment:
+                return None
+        return name
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        names = [name for name in pool.map(open_, ["a", "b", "c", "d"]) if name]
+    assert len(names) == 1

@@ -9,6 +9,7 @@ from notifyflow.core.policy import INSISTENT
 from notifyflow.pipeline.adopt import adopt, cancel, release
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, Story, a_contact, a_recipient, an_incident
+from tests.integration.storage.samples import found_in
 
 IN_EVERY_STATE = ("queued", "retried", "sending", "sent", "reached", "repeated", "taken")
 
@@ -101,3 +102,8 @@ def test_adopting_twice_holds_what_is_new_as_well(copied: Story) -> None:
     count = len(copied.store.run(lambda ledger: ledger.held()))
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
     assert adopt(copied.tools, "staging") == count + 1
+
+
+def test_what_is_held_is_not_overdue(copied: Story) -> None:
+    copied.pass_time(hours=3)
+    assert found_in(copied.store, now=copied.clock.now()) == []

@@ -1,11 +1,13 @@
 """Calls and texts have a cap an hour: what is over it fails, so that its tier moves on, and operations is told once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from notifyflow.core.caps import Caps
 from notifyflow.core.model import Ended, NotificationState, Severity
+from notifyflow.core.policy import Policy, Tier
 from notifyflow.pipeline.operations import KEY as OPERATIONS
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, Story, a_contact, a_recipient, an_incident
@@ -79,3 +81,15 @@ def test_what_was_capped_burns_no_attempt_and_no_slot_of_the_provider(story: Sto
     before = store.run(lambda ledger: ledger.carrier("sms", "the sms provider"))
     page_by_text(story, "db-2")
     assert store.run(lambda ledger: ledger.carrier("sms", "the sms provider")) == before
+
+
+def test_many_who_claim_at_once_keep_to_one_cap(story: Story) -> None:
+    cap(story, recipients={"voice": 3})
+    policy = Policy(name="calls", tiers=(Tier(name="primary", channels=("voice",)),))
+    for number in range(8):
+        story.notify(an_incident(f"db-{number}"), a_recipient("ada", voice="+15005550006"), policy=policy)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        claimed = [each for some in pool.map(lambda _: story.claim("voice", limit=2), range(4)) for each in some]
+    assert len(claimed) == 3
+    for each in claimed:
+        story.record(each)
