@@ -226,8 +226,7 @@ class _Story:
         self._tell_call("ringing")
         await asyncio.sleep(self._pause_s)
         if does == "rings":
-            await self._is_hung_up.wait()
-            return
+            await asyncio.get_running_loop().create_future()
         if does in _UNANSWERED:
             self._tell_call(does)
             return
