@@ -23,6 +23,10 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
     → ``Consequences``; raises NotFound, RecipientNotFound, IncidentResolved.
 ``tell.tell(tools, reason, provider)``
     → ``Consequences``; what else operations should know, counted once a day per reason and provider.
+``adopt.adopt(tools, environment)``, ``adopt.release(tools)``, ``adopt.cancel(tools)``
+    → how many incidents are held, go on, are resolved; the last one in a transaction an incident.
+``forget.forget(tools, recipient_id)``
+    → from how many incidents a recipient was taken; raises RecipientInUse.
 ``sweep.sweep(tools, *, limit=200, ring_again_after=30 s)``
     → ``Consequences``; a row of transactions: marks as rung what is due and unrung (it stands in ``due``), takes expired leases
     back, looks at escalations, starts rounds. What it stumbles over stands in ``broken``, and keeps nothing else waiting.
