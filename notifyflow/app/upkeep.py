@@ -1,10 +1,12 @@
 """What whoever runs it looks after: checks all that is stored, takes away what is old, has itself watched from outside."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from notifyflow.app.switch import Switch
+from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.core.audit import Finding
 from notifyflow.engine.heartbeat import Heartbeat
@@ -41,9 +43,15 @@ class Upkeep:
     _settings: Settings
     _store: Store
     _tools: Tools
+    _channels: Mapping[str, Channel]
 
     def _ready(self) -> Tools:
         raise NotImplementedError
+
+    @property
+    def switch(self) -> Switch:
+        """The kill switch: pause sending for a while, and resume."""
+        return Switch(self._ready(), self._channels)
 
     def check(self) -> Iterator[Checked]:
         """Check everything that is stored against what always holds, some incidents at a time; nothing is locked or mended.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from notifyflow.cli import documents, files, housekeeping, log, screen, serve, upkeep
+from notifyflow.cli import documents, files, housekeeping, log, pauses, screen, serve, upkeep
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import look, watch
@@ -30,6 +30,7 @@ _UNSETTLED = (
 
 serve.register(app)
 housekeeping.register(app)
+pauses.register(app)
 upkeep.register(app)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key.", show_default=False)]
@@ -121,11 +122,12 @@ def status(key: Key, as_json: AsJson = False) -> None:
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        found = look(flow, key)
+        found, paused = look(flow, key), flow.switch.pauses()
     if as_json:
-        screen.print_json(documents.status(found))
+        screen.print_json(documents.status(found) | {"pauses": [documents.pause(each) for each in paused]})
     else:
         screen.out.print(picture(found))
+        pauses.show(paused)
 
 
 @app.command()
