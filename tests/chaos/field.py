@@ -15,6 +15,7 @@ from pathlib import Path
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.core.model import NotificationState
 from notifyflow.core.policy import Policy, Retries, Schedule, Tier
+from notifyflow.core.ports import Clock
 from notifyflow.sandbox.system import Sandbox
 from tests import invariants
 
@@ -78,11 +79,11 @@ class EarlierClock:
 
 
 class Worker:
-    """One ``dramatiq tests.chaos.worker`` with one process below it."""
+    """One ``dramatiq MODULE`` with one process below it."""
 
-    def __init__(self, variables: Mapping[str, str], log: Path, *, threads: int = 4) -> None:
+    def __init__(self, variables: Mapping[str, str], log: Path, *, threads: int = 4, module: str = "tests.chaos.worker") -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFYFLOW_", "COVERAGE_"))}
-        command = [DRAMATIQ, "tests.chaos.worker", "--processes", "1", "--threads", str(threads)]
+        command = [DRAMATIQ, module, "--processes", "1", "--threads", str(threads)]
         self.log = log
         with log.open("ab") as file:
             self._process = subprocess.Popen(
@@ -117,7 +118,8 @@ class Worker:
 class Field:
     """A database, a broker and a sandbox, and what was notified through them."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, variables: Mapping[str, str], *, clock: Clock | None = None) -> None:
+        self._clock = clock
         self.sandbox = sandbox
         self.folder = folder
         self.variables = {**sandbox.settings(), **QUICK, **variables}
@@ -127,7 +129,7 @@ class Field:
 
     @contextmanager
     def open(self) -> Iterator["Field"]:
-        with NotifyFlow(Settings.from_variables(self.variables), clock=EarlierClock()) as self.flow:
+        with NotifyFlow(Settings.from_variables(self.variables), clock=self._clock) as self.flow:
             try:
                 yield self
             finally:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from notifyflow import NotifyFlow, Settings
+from notifyflow.core.ports import Clock
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
 from tests.chaos.field import DEADLINE_S, ROOT, Field, Verdict, until
@@ -31,7 +32,9 @@ def strikes(calls: dict[str, int], whens: Iterable[str] = ("before", "after"), n
 
 
 @contextmanager
-def distributed(server: Postgres, broker: Redis | RabbitMq, sandbox: Sandbox, folder: Path, **variables: str) -> Iterator[Field]:
+def distributed(
+    server: Postgres, broker: Redis | RabbitMq, sandbox: Sandbox, folder: Path, *, clock: Clock | None = None, **variables: str
+) -> Iterator[Field]:
     """Make a field with a fresh database."""
     name = server.create_database()
     given = {"NOTIFYFLOW_DATABASE_URL": server.url(name), "NOTIFYFLOW_BROKER_URL": broker.url, **variables}
@@ -40,7 +43,7 @@ def distributed(server: Postgres, broker: Redis | RabbitMq, sandbox: Sandbox, fo
     store.close()
     if isinstance(broker, Redis):
         broker.tell("FLUSHALL")
-    with Field(sandbox, folder, given).open() as field:
+    with Field(sandbox, folder, given, clock=clock).open() as field:
         yield field
     server.drop_database(name)
 
