@@ -27,6 +27,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "home_by_reference": lambda ledger: ledger.home_by_reference("p", "r"),
     "outages": lambda ledger: ledger.outages(since=NOW, now=NOW),
     "lock_watch": lambda ledger: ledger.lock_watch(),
+    "has_waited": lambda ledger: ledger.has_waited(since=NOW),
     "rounds_waiting": lambda ledger: ledger.rounds_waiting(after=NOW),
     "count_receipts": lambda ledger: ledger.count_receipts("p", since=NOW, now=NOW),
     "lock_unresolved": lambda ledger: ledger.lock_unresolved("k"),
