@@ -77,7 +77,7 @@ class Engine:
 
     def _patience(self) -> timedelta:
         if self._heard_since is None:
-            return RING_AGAIN_AFTER
+            return min(RING_AGAIN_AFTER, self._tools.lease)
         return min(RING_AGAIN_AFTER, self._tools.clock.now() - self._heard_since)
 
 

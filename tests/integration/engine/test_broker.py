@@ -183,6 +183,26 @@ def test_what_the_broker_forgets_is_rung_for_again(settings: Settings, shared: S
     assert len(provider.letters) == 1
 
 
+def test_where_leases_are_short_it_is_rung_for_again_as_soon(
+    shared: SharedBroker, sqlite_url: str, provider: ScriptedProvider
+) -> None:
+    given = {
+        "DATABASE_URL": sqlite_url,
+        "BROKER_URL": shared.url,
+        "LEASE_S": "6",
+        "CONNECT_TIMEOUT_S": "1",
+        "READ_TIMEOUT_S": "2",
+    }
+    settings = Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in given.items()})
+    clock = LaterClock()
+    with NotifyFlow(settings, channels=channels(provider), clock=clock) as flow:
+        notify(flow, "db-1")
+        shared.forget()
+        clock.later = timedelta(seconds=6)
+        with working(flow):
+            assert flow.wait("db-1", timeout_s=20)  # a ring is repeated after 30 s otherwise
+
+
 def test_queues_that_vanish_under_a_worker_are_made_again(flow: NotifyFlow, shared: SharedBroker) -> None:
     with working(flow):
         notify(flow, "before")
