@@ -8,7 +8,7 @@ copyright = "2026, the notifyflow authors"  # noqa: A001 - Sphinx's name for it
 release = version = notifyflow.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.graphviz", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build", "diagrams/*.rst"]
+exclude_patterns = ["_build", "diagrams/*.rst", "figures/*.rst"]
 html_theme = "furo"
 html_title = "notifyflow"
 graphviz_output_format = "svg"

@@ -4,22 +4,24 @@ Figures of sections that were not run this time stay as they were.
 """
 
 import json
+import math
 import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import quantiles
+from typing import Any
 
 from notifyflow.sandbox.system import Sandbox
 from tests.chaos import recovery, scenarios
 from tests.chaos.field import ROOT, EarlierClock, Field, Verdict, until
 from tests.chaos.figures import render
 from tests.chaos.proxy import Proxy
+from tests.chaos.recovery import Trial
 from tests.servers.postgres import Postgres, postgres
 from tests.servers.rabbitmq import RabbitMq, rabbitmq_server
 from tests.servers.redis import Redis, redis_server
@@ -131,32 +133,32 @@ def _mislead(at: Field) -> None:
 def recover(ground: Ground) -> dict[str, object]:
     """Measure the recovery after kill -9, ours and stock dramatiq's at the same time."""
 
-    def ours(times: dict[str, str], broker: Redis | RabbitMq) -> list[float]:
-        return recovery.of_ours(ground.postgres, broker, Path(tempfile.mkdtemp(dir=ground.folder)), times)
+    def folder() -> Path:
+        return Path(tempfile.mkdtemp(dir=ground.folder))
+
+    def ours(times: dict[str, str], broker: Redis | RabbitMq, trials: int) -> list[Trial]:
+        return [recovery.of_ours(ground.postgres, broker, folder(), times) for _ in range(trials)]
 
     with redis_server() as another, ThreadPoolExecutor() as pool:
-        stock = pool.submit(recovery.of_stock_dramatiq, another, Path(tempfile.mkdtemp(dir=ground.folder)))
-        defaults = pool.submit(lambda: [took for _ in range(DEFAULT_TRIALS) for took in ours(recovery.DEFAULTS, ground.redis)])
-        found = {"defaults": _percentiles(defaults.result(), DEFAULT_TRIALS), "stock": _percentiles(stock.result(), 1)}
+        stock = pool.submit(recovery.of_stock_dramatiq, another, folder())
+        defaults = pool.submit(ours, recovery.DEFAULTS, ground.redis, DEFAULT_TRIALS)
+        found = {"defaults": _percentiles(defaults.result()), "stock": _percentiles([stock.result()])}
     for name, broker in (("redis", ground.redis), ("rabbitmq", ground.rabbitmq)):
-        took = [each for _ in range(TRIALS) for each in ours(recovery.SCALED, broker)]
-        found[f"scaled {name}"] = _percentiles(took, TRIALS)
+        found[f"scaled {name}"] = _percentiles(ours(recovery.SCALED, broker, TRIALS))
     say(str(found))
     return {"recovery": found}
 
 
-def _percentiles(took: Sequence[float], trials: int) -> dict[str, float | int | None]:
-    """Take p50 and p99; None where that many did not recover within the bound."""
-    meant = trials * recovery.IN_FLIGHT
-    everything = [*took, *[float("inf")] * (meant - len(took))]
-    cuts = quantiles(everything, n=100, method="inclusive") if len(took) == meant else sorted(everything)
-    p50, p99 = (cuts[49], cuts[98]) if len(took) == meant else (cuts[meant // 2], cuts[-1])
-    seconds = {"p50": p50, "p99": p99}
-    return {
-        "sends": meant,
-        "recovered": len(took),
-        **{name: None if s == float("inf") else round(s, 1) for name, s in seconds.items()},
-    }
+def _percentiles(trials: Sequence[Trial]) -> dict[str, float | int | None]:
+    """Take p50 and p99 of all sends that died; None where so many were not made again within the bound."""
+    died = sum(trial.died for trial in trials)
+    took = sorted(each for trial in trials for each in trial.took_s)
+
+    def percentile(share: float) -> float | None:
+        rank = math.ceil(share * died) - 1
+        return round(took[rank], 1) if rank < len(took) else None
+
+    return {"sends": died, "made_again": len(took), "p50": percentile(0.5), "p99": percentile(0.99)}
 
 
 def flood(ground: Ground) -> dict[str, object]:
@@ -197,26 +199,27 @@ def main(wanted: Sequence[str]) -> int:
     if unknown := set(wanted) - SECTIONS.keys():
         sys.stderr.write(f"There is no {', '.join(sorted(unknown))}. Sections: {', '.join(SECTIONS)}\n")
         return 2
-    FIGURES.mkdir(exist_ok=True)
-    store = FIGURES / "chaos.json"
-    figures = json.loads(store.read_text()) if store.exists() else {}
+    found: dict[str, Any] = {}
     with ExitStack() as stack:
         servers = (stack.enter_context(server()) for server in (postgres, redis_server, rabbitmq_server))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True)))
         ground = Ground(*servers, folder)  # type: ignore[arg-type]
         for name in wanted or SECTIONS:
             say(f"== {name}")
-            figures[name] = SECTIONS[name](Ground(ground.postgres, ground.redis, ground.rabbitmq, folder))
+            found[name] = SECTIONS[name](Ground(ground.postgres, ground.redis, ground.rabbitmq, folder))
+    FIGURES.mkdir(exist_ok=True)
+    store = FIGURES / "chaos.json"
+    figures = (json.loads(store.read_text()) if store.exists() else {}) | found
     figures["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
     store.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
     (FIGURES / "chaos.rst").write_text(render(figures))
-    return 0 if is_clean(figures) else 1
+    return 0 if _is_clean(found) else 1
 
 
-def is_clean(figures: dict[str, dict[str, object]]) -> bool:
+def _is_clean(found: Mapping[str, Any]) -> bool:
     """Tell whether nothing was lost, and every duplicate has its doubt."""
-    verdicts = [*figures.get("kills", {}).get("verdicts", []), *figures.get("faults", {}).get("verdicts", [])]  # type: ignore[misc]
-    verdicts += [figures["flood"]["flood"]] if "flood" in figures else []
+    verdicts = [each for name in ("kills", "faults") for each in found.get(name, {}).get("verdicts", [])]
+    verdicts += [found["flood"]["flood"]] if "flood" in found else []
     return not any(verdict["lost"] or verdict["unexplained"] for verdict in verdicts)
 
 
