@@ -65,7 +65,7 @@ def test_only_secrets_may_stand_in_files() -> None:
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     faults = faults_of(
         DATABASE_URL="mysql://host/db",
-        BROKER_URL="amqp://host",
+        BROKER_URL="kafka://host",
         PUBLIC_URL="ftp://host",
         LEASE_S="long",
         POLICIES="/no/such/file",
@@ -124,3 +124,13 @@ def test_the_reference_shows_every_setting_and_no_other() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.rst").read_text()
     shown = re.findall(r"^``NOTIFYFLOW_([A-Z_]+)``", page, flags=re.MULTILINE)
     assert sorted(shown) == sorted(name.upper() for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize("text", ["twilio=100,ses=3", " twilio = 100 , ses=3,", '{"twilio": 100, "ses": 3}'])
+def test_limits_are_read_from_pairs_or_from_json(text: str) -> None:
+    assert Settings.from_variables({"NOTIFYFLOW_PROVIDER_LIMITS": text}).provider_limits == {"twilio": 100, "ses": 3}
+
+
+@pytest.mark.parametrize("text", ["twilio", "twilio=many", "twilio=-1", "twilio=0", "twilio=1000001", '{"twilio": ', "100"])
+def test_limits_that_are_none_are_refused(text: str) -> None:
+    assert set(faults_of(PROVIDER_LIMITS=text)) == {"PROVIDER_LIMITS"}

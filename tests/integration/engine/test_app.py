@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.app.sources import DatabaseClock, RandomIds
 from notifyflow.core.model import IncidentState
-from notifyflow.errors import InvalidSettings, StorageUnavailable
+from notifyflow.core.pauses import Scope
+from notifyflow.errors import InvalidPause, InvalidSettings, StorageUnavailable
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 from tests.builders import HandClock
@@ -53,6 +54,24 @@ def test_a_policy_of_ones_own_is_found_by_its_name(sqlite_url: str, tmp_path: Pa
         status = flow.status("db-1")
     assert status is not None
     assert status.escalations[0].facts.policy.name == "patient"
+
+
+def test_a_limit_of_a_provider_that_there_is_not_is_refused(sqlite_url: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        open_flow(sqlite_url, PROVIDER_LIMITS="twillio=30", PROVIDER_ORDER="smtp,sas")
+    assert [fault.where for fault in refused.value.faults] == ["NOTIFYFLOW_PROVIDER_LIMITS", "NOTIFYFLOW_PROVIDER_ORDER"]
+    assert "twilio-b" in refused.value.faults[0].remedy
+
+
+def test_the_kill_switch_stops_what_it_names_and_is_taken_back(sqlite_url: str) -> None:
+    with open_flow(sqlite_url) as flow:
+        flow.switch.pause(Scope.CHANNEL, "email", span=timedelta(minutes=30), by="ada")
+        assert [(each.name, each.paused_by) for each in flow.switch.pauses()] == [("email", "ada")]
+        with pytest.raises(InvalidPause):
+            flow.switch.pause(Scope.PROVIDER, "nobody", span=timedelta(minutes=30), by="ada")
+        assert flow.switch.resume(Scope.CHANNEL, "email", by="ada")
+        assert not flow.switch.resume(Scope.CHANNEL, "email", by="ada")
+        assert flow.switch.pauses() == ()
 
 
 def test_all_that_is_wrong_with_the_files_it_is_pointed_at_is_said_at_once(tmp_path: Path) -> None:
