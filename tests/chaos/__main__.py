@@ -63,7 +63,7 @@ def kills(ground: Ground) -> dict[str, object]:
     """Kill at each point, on each setup."""
     places = scenarios.strikes(scenarios.CALLS, numbers=NUMBERS)
     crowds = [places[first : first + CROWD] for first in range(0, len(places), CROWD)]
-    embedded = scenarios.strikes(scenarios.EMBEDDED_CALLS, numbers=NUMBERS)
+    embedded = scenarios.strikes({"notify": 1}) + scenarios.strikes(scenarios.EMBEDDED_CALLS, numbers=NUMBERS)
     with Sandbox() as sandbox:
         verdict = scenarios.kill_embedded(sandbox, Path(tempfile.mkdtemp(dir=ground.folder)), embedded, people=10)
     ground.keep(f"kill -9 at {len(embedded)} places", "SQLite, embedded", verdict)
