@@ -4,6 +4,7 @@ Figures of sections that were not run this time stay as they were.
 """
 
 import json
+import logging
 import math
 import platform
 import sys
@@ -15,6 +16,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from notifyflow.sandbox.system import Sandbox
 from tests.chaos import recovery, scenarios
@@ -199,6 +202,7 @@ def main(wanted: Sequence[str]) -> int:
     if unknown := set(wanted) - SECTIONS.keys():
         sys.stderr.write(f"There is no {', '.join(sorted(unknown))}. Sections: {', '.join(SECTIONS)}\n")
         return 2
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     found: dict[str, Any] = {}
     with ExitStack() as stack:
         servers = (stack.enter_context(server()) for server in (postgres, redis_server, rabbitmq_server))
