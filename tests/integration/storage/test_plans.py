@@ -39,12 +39,17 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "stale_receipts": lambda ledger: ledger.stale_receipts(before=NOW, limit=10),
     "lock_operations": lambda ledger: ledger.lock_operations(),
     "count_uncounted": lambda ledger: ledger.count_uncounted("i"),
+    "is_left_behind": lambda ledger: ledger.is_left_behind(before=NOW - SECOND),
+    "is_operations_unreached": lambda ledger: ledger.is_operations_unreached(),
+    "prune_incidents": lambda ledger: ledger.prune_incidents((NOW, ""), before=NOW, limit=10),
 }
 INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "status": lambda reads: reads.status("db-1"),
     "is_settled": lambda reads: reads.is_settled("db-1"),
     "pending_count": lambda reads: reads.pending_count(due_by=NOW),
     "incidents": lambda reads: reads.incidents(10),
+    "audit": lambda reads: reads.audit("", now=NOW),
+    "prunable_incidents": lambda reads: reads.prunable_incidents((NOW, ""), before=NOW, limit=10),
 }
 
 
