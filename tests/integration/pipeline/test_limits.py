@@ -270,3 +270,15 @@ def test_a_second_pause_of_the_same_takes_the_place_of_the_first(story: Story) -
     stop(story, minutes=60)
     (only,) = pauses(story.tools)
     assert only.ends_at == story.clock.now() + timedelta(minutes=60)
+
+
+def test_news_that_is_held_back_asks_for_no_decision(story: Story) -> None:
+    page(story, "db-1")
+    story.deliver()
+    page(story, "db-2")
+    (claimed,) = claim(story, providers=["ses"])
+    finish(story, claimed, THROTTLED)
+    story.acknowledge(by="eve")
+    assert claim(story, providers=["ses"]) == []
+    assert [row.held_by for row in story.news("ada", "db-1")] == [Hold.RETRY_AFTER]
+    assert story.escalation(key="db-1").look_at is None
