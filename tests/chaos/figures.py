@@ -48,7 +48,7 @@ def _recovery(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     names = {
         "scaled redis": "lease 6 s, time-outs 1 s + 2 s, PostgreSQL + Redis",
         "scaled rabbitmq": "lease 6 s, time-outs 1 s + 2 s, PostgreSQL + RabbitMQ",
-        "defaults": "as it comes: lease 60 s, PostgreSQL + Redis",
+        "defaults": "as it comes: lease 60 s, PostgreSQL + Redis or RabbitMQ",
         "stock": "dramatiq on Redis as it comes, without notifyflow",
     }
 
