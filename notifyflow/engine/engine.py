@@ -62,10 +62,10 @@ class Engine:
 
     def stop(self) -> None:
         """Begin nothing new: what runs is recorded, what was claimed and not sent is released."""
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
         self._deliverer.stop()
         self._sweeper.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
 
     def _sweep(self) -> None:
         """Sweep and ring; what cannot be rung, since the broker is away, is delivered from here."""
