@@ -8,6 +8,7 @@ import peewee
 import pytest
 from peewee import Database
 
+from notifyflow.core.model import Hold
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
@@ -18,6 +19,11 @@ from tests.integration.storage.samples import a_page, begin, claim
 SECOND = timedelta(seconds=1)
 INDEXED: dict[str, Callable[[Ledger], object]] = {
     "take_due": lambda ledger: ledger.take_due("email", ["n1"], now=NOW, limit=10),
+    "due": lambda ledger: ledger.due("email", is_urgent=False, now=NOW, limit=10),
+    "bring_forward": lambda ledger: ledger.bring_forward([Hold.CIRCUIT], channel="email", now=NOW),
+    "lock_due": lambda ledger: ledger.lock_due(["n1"], now=NOW),
+    "lock_policies": lambda ledger: ledger.lock_policies({"e"}),
+    "lock_carriers": lambda ledger: ledger.lock_carriers("email", ["ses"]),
     "ring_due": lambda ledger: ledger.ring_due(now=NOW, again_after=SECOND, limit=10),
     "expired_leases": lambda ledger: ledger.expired_leases(now=NOW, limit=10),
     "escalations_to_look_at": lambda ledger: ledger.escalations_to_look_at(now=NOW, limit=10),
