@@ -323,3 +323,33 @@ def test_help_and_version_are_there(line: CommandLine):
     assert "send" in line.run("--help").out
     assert line.run("--version").out.startswith("notifyflow 0.")
     assert line.run("send").code == 2
+
+
+def test_sending_is_paused_for_a_while_shown_and_resumed(sandboxed: CommandLine, sandbox: Sandbox):
+    assert "until" in sandboxed.run("pause", "--all", "--for", "30m", "--by", "ada", "--include-critical").out
+    shown = sandboxed.run("pause", "--json").document
+    assert [(each["scope"], each["paused_by"], each["is_for_critical"]) for each in shown] == [("all", "ada", True)]
+    assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT), "--timeout", "1").code == 1
+    status = sandboxed.run("status", "db-1", "--json").document
+    (row,) = status["escalations"][0]["notifications"]
+    assert (row["state"], row["held_by"], row["attempts"]) == ("QUEUED", "pause", [])
+    assert [each["scope"] for each in status["pauses"]] == ["all"]
+    assert "everything is paused until" in sandboxed.run("status", "db-1").out
+    assert sandbox.inbox.messages() == ()
+    assert sandboxed.run("resume", "--all", "--by", "ada").out == "Resumed.\n"
+    assert sandboxed.run("resume", "--all").out == "It was not paused.\n"
+    assert sandboxed.run("pause").out == "Nothing is paused.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--all",), ["for", "30m"]),
+        (("--all", "--channel", "sms", "--for", "30m"), ["one thing to stop"]),
+        (("--channel", "fax", "--for", "25h", "--by", " "), ["'fax' is not known", "24 h", "names nobody"]),
+    ],
+)
+def test_a_pause_that_will_not_do_is_refused_with_all_that_is_wrong(
+    line: CommandLine, arguments: tuple[str, ...], said: list[str]
+):
+    assert_refused(line.run("pause", *arguments), *said)
