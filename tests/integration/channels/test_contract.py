@@ -65,6 +65,12 @@ def test_only_what_has_a_way_back_claims_receipts(bench: Bench, server: HttpServ
         assert provider.capabilities.can_acknowledge is (bench.name == "twilio voice")
 
 
+def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell(server: HttpServer) -> None:
+    bench = next(bench for bench in BENCHES if bench.name == "ses")
+    with bench.provider(server, SES_CONFIGURATION_SET="events") as (provider, _):
+        assert provider.capabilities == Capabilities(answers_doubts_within_s=15)
+
+
 def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "sns")
     server.answer(*bench.accepted)

@@ -13,6 +13,7 @@ from notifyflow.channels.base import Letter
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.limits import Carrier
 from notifyflow.core.model import AttemptState, Hold, NotificationState, Severity, Word
+from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
@@ -26,11 +27,11 @@ from notifyflow.errors import (
     UnknownOutcomeError,
 )
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
-from tests.builders import CountingIds, HandClock, a_recipient, an_incident
+from tests.builders import START, CountingIds, HandClock, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 
 T = TypeVar("T")
@@ -367,3 +368,11 @@ def test_a_provider_that_rests_is_said(scene: Scene) -> None:
         ("engine.provider_rests", "suspension"),
         ("engine.provider_well", None),
     ]
+
+
+def test_an_outage_that_is_over_is_said(store: Store) -> None:
+    outage = Outage(began_at=START, ended_at=START + timedelta(hours=2))
+    with capture_logs() as lines:
+        Reporter(NotedBell(), store).report(Consequences(outages=(outage,)))
+    (line,) = lines
+    assert (line["event"], line["lasted_s"]) == ("engine.outage_over", 7200.0)
