@@ -34,7 +34,7 @@ CROWD = 7
 NUMBERS = (1, 2)
 PEOPLE = 60
 QUEUED = 5000
-TRIALS = 6
+TRIALS = 5
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,11 @@ def recover(ground: Ground) -> dict[str, object]:
         return Path(tempfile.mkdtemp(dir=ground.folder))
 
     def ours(times: dict[str, str], broker: Redis | RabbitMq, trials: int) -> list[Trial]:
-        return [recovery.of_ours(ground.postgres, broker, folder(), times) for _ in range(trials)]
+        found: list[Trial] = []
+        while len(found) < trials:
+            trial = recovery.of_ours(ground.postgres, broker, folder(), times)
+            found += [trial] if trial.died else []  # it may be the other worker that had taken everything
+        return found
 
     with redis_server() as another, ThreadPoolExecutor() as pool:
         stock = pool.submit(recovery.of_stock_dramatiq, another, folder())
@@ -161,7 +165,7 @@ def _percentiles(trials: Sequence[Trial]) -> dict[str, float | int | None]:
 
     def percentile(share: float) -> float | None:
         rank = math.ceil(share * died) - 1
-        return round(took[rank], 1) if rank < len(took) else None
+        return round(took[rank], 1) if 0 <= rank < len(took) else None
 
     return {"sends": died, "made_again": len(took), "p50": percentile(0.5), "p99": percentile(0.99)}
 
@@ -170,7 +174,7 @@ def flood(ground: Ground) -> dict[str, object]:
     """Forget every ring of 5,000 queued notifications, and time the last."""
     with Sandbox() as sandbox:
         folder = Path(tempfile.mkdtemp(dir=ground.folder))
-        with scenarios.distributed(ground.postgres, ground.redis, sandbox, folder) as at:
+        with scenarios.distributed(ground.postgres, ground.redis, sandbox, folder, **recovery.DEFAULTS) as at:
             for _ in range(QUEUED // 100):
                 at.notify(50)
             workers = [at.worker(threads=8) for _ in range(2)]

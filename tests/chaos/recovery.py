@@ -74,10 +74,10 @@ def of_stock_dramatiq(broker: Redis, folder: Path) -> Trial:
 
         doomed, survivor = _two(start)
         try:
-            for number in range(2 * THREADS):
-                message = dramatiq.Message(queue_name="default", actor_name="page", args=(str(number),), kwargs={}, options={})
-                sender.enqueue(message)
-            until(lambda: len(lines("begun")) >= THREADS)
+            while sum(group == doomed.group for _, group in lines("begun")) < THREADS // 2:
+                name = str(next(numbers))
+                sender.enqueue(dramatiq.Message(queue_name="default", actor_name="page", args=(name,), kwargs={}, options={}))
+                time.sleep(0.1)  # the pace of the load
             doomed.kill()
             killed_at = time.monotonic()
             died = {name for name, group in lines("begun") if group == doomed.group} - {name for name, _ in lines("done")}
