@@ -78,14 +78,17 @@ def _svg(dot: str) -> str:
 def db_upgrade() -> None:
     """Bring the database's schema to this version."""
     from notifyflow.settings import Settings
+    from notifyflow.storage.migrations import WANTED
     from notifyflow.storage.store import Store
 
     store = Store(Settings().database_url.get_secret_value())
     try:
-        version = store.upgrade()
+        applied = store.upgrade()
     finally:
         store.close()
-    screen.out.print(f"The database has schema {version}.")
+    screen.out.print(
+        f"The database has schema {WANTED} {'now' if applied else 'already, or a newer one that this code may use'}."
+    )
 
 
 def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False) -> None:
