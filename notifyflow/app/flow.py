@@ -274,8 +274,7 @@ class NotifyFlow:
             self._say_what_is_left()
         if not self._are_channels_given:
             for channel in self._channels.values():
-                for provider in channel.providers:
-                    provider.close()
+                channel.close()
         if not self._is_store_given:
             self._store.close()
         _FLOWS.discard(self)
