@@ -269,8 +269,10 @@ class NotifyFlow:
             engine, self._engine = self._engine, None
         if engine is not None:
             atexit.unregister(self.close)
-            self._drain()
-            engine.stop()
+            try:
+                self._drain()
+            finally:  # also when somebody does not want to wait
+                engine.stop()
             self._say_what_is_left()
         if not self._are_channels_given:
             for channel in self._channels.values():
