@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 from dramatiq import Broker, Worker
+from dramatiq.middleware import TimeLimit
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.model import NotificationState
 from notifyflow.engine.broker import BrokerBell, connect, make_broker
+from notifyflow.engine.reporter import RING_SIZE
 from notifyflow.errors import BrokerUnavailable, InvalidSettings
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.servers.redis import Redis, redis_server
@@ -193,6 +195,15 @@ def test_the_client_repeats_no_command() -> None:
     with connect("redis://127.0.0.1:1/0") as client:
         assert client.get_retry() is not None
         assert client.get_retry()._retries == 0
+
+
+def test_dramatiq_repeats_nothing_and_interrupts_no_ring_that_may_still_be_answered() -> None:
+    broker = make_broker("redis://127.0.0.1:1/0")
+    (limit,) = broker.middleware
+    assert isinstance(limit, TimeLimit)
+    longest_send_s = Settings.from_variables({"NOTIFYFLOW_LEASE_S": "120"}).lease_s / 2
+    assert limit.time_limit > 1000 * RING_SIZE * longest_send_s
+    broker.client.close()
 
 
 def test_a_bell_that_cannot_be_rung_says_so_without_waiting_for_long() -> None:
