@@ -4,7 +4,7 @@ import notifyflow
 
 project = "notifyflow"
 author = "The notifyflow authors"
-copyright = "2026, the notifyflow authors"  # noqa: A001 - Sphinx's name for it
+copyright = "2026, the notifyflow authors"  # Sphinx's name for it
 release = version = notifyflow.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.graphviz", "sphinx.ext.viewcode"]

@@ -98,6 +98,7 @@ def _watch(flow: "NotifyFlow", key: str, timeout_s: float | None, as_json: bool)
         status = watch(console, lambda: look(flow, key), lambda step_s: flow.wait(key, timeout_s=step_s), timeout_s=timeout_s)
     except KeyboardInterrupt:
         screen.err.print(_UNSETTLED)
+        screen.err.print("What is due at once is still sent; Ctrl-C again leaves without.", style="dim")
         raise
     if not status.is_settled:
         screen.err.print(_UNSETTLED)

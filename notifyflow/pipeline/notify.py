@@ -36,7 +36,7 @@ def notify(
     """
     admitted = intake.admit(incident, recipients, tools.check_address, tools.channels, is_strict=strict)
     if admitted.incident.key == operations.KEY:
-        raise InvalidIncident((Fault("incident.key", "belongs to notifyflow's own incidents", "Choose another key"),))
+        raise InvalidIncident((Fault("key", "belongs to notifyflow's own incidents", "Choose another key"),))
 
     def body(tx: Transaction) -> Notified:
         facts = tx.ledger.lock_unresolved(admitted.incident.key)

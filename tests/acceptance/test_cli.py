@@ -252,8 +252,10 @@ def test_without_graphviz_a_picture_says_what_to_install(line: CommandLine):
 
 
 def test_the_database_is_upgraded(line: CommandLine):
-    for _ in range(2):
-        assert line.run("db", "upgrade").code == 0
+    first, second = line.run("db", "upgrade"), line.run("db", "upgrade")
+    assert (first.code, second.code) == (0, 0)
+    assert first.out.startswith("The database has schema 1 now")
+    assert second.out.startswith("The database has schema 1 already")
     assert incidents_in(line.folder) == 0
 
 
@@ -317,6 +319,26 @@ def test_what_is_wrong_but_stops_nothing_is_a_warning(sandboxed: CommandLine):
     assert checked.document["channels"]["sms"] == ["twilio"]
     assert any(each["where"] == "NOTIFYFLOW_TRUSTED_ENDPOINTS" for each in checked.document["warnings"])
     assert "The settings allow a start." in sandboxed.run("config", "check").out
+
+
+def test_looking_at_the_settings_makes_no_database(sandboxed: CommandLine):
+    checked = sandboxed.run("config", "check", "--json").document
+    assert checked["database"]["is_good"]
+    assert checked["broker"]["is_good"]
+    assert list(sandboxed.folder.glob("*.db*")) == []
+
+
+def test_a_database_or_a_broker_that_is_away_is_found_by_looking_at_the_settings(line: CommandLine):
+    away = {
+        "NOTIFYFLOW_DATABASE_URL": "postgresql://ada:sesame@127.0.0.1:1/notifyflow",
+        "NOTIFYFLOW_BROKER_URL": "redis://ada:sesame@127.0.0.1:1/0",
+    }
+    checked = line.run("config", "check", **away)
+    assert checked.code == 3, checked
+    assert "✘ database: " in checked.out
+    assert "✘ broker: cannot be rung" in checked.out
+    assert "allow a start" not in checked.out
+    assert "sesame" not in checked.out + checked.err
 
 
 def test_help_and_version_are_there(line: CommandLine):

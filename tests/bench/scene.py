@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ _EXPORT = re.compile(r"export (NOTIFYFLOW_\w+)='?([^'\n]*)'?")
 def scene(*script: str, **variables: str) -> Iterator[NotifyFlow]:
     """Start the stand-ins with a script, and NotifyFlow with their settings and more."""
     lines = [part for line in script for part in ("--script", line)]
-    command = [_PROGRAM, "sandbox", "--port", "0", *lines]
+    command = [str(_PROGRAM), "sandbox", "--port", "0", *lines]
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder) as sandbox,
@@ -55,7 +55,7 @@ def percentile(spans: Sequence[timedelta], share: float) -> float:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)].total_seconds()
 
 
-def _exported(sandbox: "subprocess.Popen[str]") -> Mapping[str, str]:
+def _exported(sandbox: "subprocess.Popen[str]") -> dict[str, str]:
     assert sandbox.stdout is not None
     found: dict[str, str] = {}
     for line in sandbox.stdout:

@@ -114,6 +114,10 @@ def test_a_lease_that_two_sends_would_outlive_is_refused() -> None:
     )
 
 
+def test_a_lease_longer_than_a_worker_has_time_for_its_sends_is_refused() -> None:
+    assert "120" in faults_of(LEASE_S="121")["LEASE_S"].what
+
+
 def test_no_secret_stands_in_what_is_printed() -> None:
     shown = repr(Settings(database_url=SecretStr("postgresql://u:hunter2@host/db"), secret_key=(SecretStr(KEY),)))
     assert "hunter2" not in shown

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from dramatiq import Broker, Worker
+from dramatiq.middleware import TimeLimit
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -15,6 +16,7 @@ from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.model import NotificationState
 from notifyflow.engine.broker import BrokerBell, make_broker
 from notifyflow.engine.redis import connect
+from notifyflow.engine.reporter import RING_SIZE
 from notifyflow.errors import BrokerUnavailable, InvalidSettings
 from tests.integration.engine.brokers import QUEUES, RabbitmqBroker, RedisBroker, SharedBroker, poisons
 from tests.integration.engine.scripted import ScriptedProvider, channels
@@ -274,3 +276,12 @@ def test_nobody_waits_for_ever_for_a_server_that_accepts_and_says_nothing() -> N
         with pytest.raises(BrokerUnavailable):
             bell.ring("email", Severity.ERROR, ["id"])
         bell.close()
+
+
+def test_dramatiq_repeats_nothing_and_interrupts_no_ring_that_may_still_be_answered() -> None:
+    broker = make_broker("redis://127.0.0.1:1/0")
+    (limit,) = broker.middleware
+    assert isinstance(limit, TimeLimit)
+    longest_send_s = Settings.from_variables({"NOTIFYFLOW_LEASE_S": "120"}).lease_s / 2
+    assert limit.time_limit > 1000 * RING_SIZE * longest_send_s
+    broker.client.close()

@@ -44,6 +44,6 @@ def test_a_rule_of_the_checker_has_its_row(rule: Rule):
 
 
 def test_the_commands_are_these():
-    names = "send status ack resolve demo up web sandbox diagram check prune|db upgrade|config check"
+    names = "send status ack resolve pause resume demo up web sandbox diagram check prune|db upgrade|config check"
     expected = {*names.split("|")[0].split(), *names.split("|")[1:]}
     assert {name.removeprefix("notifyflow ") for name, _ in commands()} == expected

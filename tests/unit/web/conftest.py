@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
 
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
 from notifyflow.core.links import LinkClaim, check, sign
@@ -90,7 +91,7 @@ def house() -> House:
 
 
 @pytest.fixture
-def client(house: House) -> Client:
+def application(house: House) -> FastAPI:
     services = Services(
         channels=house.channels(),
         receive=house.receive,
@@ -98,7 +99,12 @@ def client(house: House) -> Client:
         status=house.status,
         acknowledge=house.acknowledge,
     )
-    return Client(build(services))
+    return build(services)
+
+
+@pytest.fixture
+def client(application: FastAPI) -> Client:
+    return Client(application)
 
 
 def link(who: str = "ada", *, days: int = 1, incident_id: str = INCIDENT_ID) -> str:
