@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from multiprocessing import Pool
 
 from tests.simulation.mutants import MUTANTS
@@ -28,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _one(given.seed, with_trace=given.trace)
     seeds = range(given.first, given.first + given.seeds)
     with Pool(given.jobs) as pool:
-        return _mutants(pool, seeds) if given.mutants else _many(pool.imap(simulate, seeds, chunksize=4), len(seeds))
+        if given.mutants:
+            return _mutants(pool.imap(partial(_catch, seeds=seeds), range(len(MUTANTS))))
+        return _many(pool.imap(simulate, seeds, chunksize=4), len(seeds))
 
 
 def explain(result: Result, *, lines: int | None = None) -> str:
@@ -61,13 +64,16 @@ def _many(results: Iterable[Result], count: int) -> int:
     return 1 if failed else 0
 
 
-def _mutants(pool: "Pool", seeds: Sequence[int]) -> int:  # type: ignore[valid-type]
+def _mutants(results: Iterable[Result | None]) -> int:
     survivors = 0
-    for mutant in MUTANTS:
-        caught = next((result for result in pool.imap(mutant.simulate, seeds) if result.violation), None)
+    for mutant, caught in zip(MUTANTS, results, strict=True):
         survivors += caught is None
         print(f"{mutant.name}: {f'seed {caught.seed}: {caught.violation}' if caught else 'not caught'}", flush=True)
     return 1 if survivors else 0
+
+
+def _catch(number: int, seeds: Sequence[int]) -> Result | None:
+    return MUTANTS[number].catch(seeds)
 
 
 if __name__ == "__main__":
