@@ -61,7 +61,9 @@ def assert_clean(verdict: Verdict) -> None:
 
 
 def test_embedded_processes_that_are_killed_lose_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
-    assert_clean(scenarios.kill_embedded(sandbox, tmp_path, scenarios.strikes({"notify": 1, "claim": 1, "send": 1, "record": 1})))
+    assert_clean(
+        scenarios.kill_embedded(sandbox, tmp_path, ["notify after 1", "claim before 1", "send after 1", "record before 1"])
+    )
 
 
 def test_workers_on_redis_that_are_killed_before_each_call_lose_nothing(on_redis: Field) -> None:
