@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.sandbox.system import Sandbox
+from notifyflow.storage.migrations import WANTED
 from tests.acceptance.commands import CommandLine, Ended
 
 ADA = {"id": "ada", "email": "ada@example.com", "phone": "+15005550011"}
@@ -254,8 +255,8 @@ def test_without_graphviz_a_picture_says_what_to_install(line: CommandLine):
 def test_the_database_is_upgraded(line: CommandLine):
     first, second = line.run("db", "upgrade"), line.run("db", "upgrade")
     assert (first.code, second.code) == (0, 0)
-    assert first.out.startswith("The database has schema 1 now")
-    assert second.out.startswith("The database has schema 1 already")
+    assert first.out.startswith(f"The database has schema {WANTED} now")
+    assert second.out.startswith(f"The database has schema {WANTED} already")
     assert incidents_in(line.folder) == 0
 
 
