@@ -4,11 +4,11 @@ import notifyflow
 
 project = "notifyflow"
 author = "The notifyflow authors"
-copyright = "2026, the notifyflow authors"  # noqa: A001 - Sphinx's name for it
+copyright = "2026, the notifyflow authors"  # Sphinx's name for it
 release = version = notifyflow.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.graphviz", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build", "diagrams/*.rst"]
+exclude_patterns = ["_build", "diagrams/*.rst", "figures/*.rst"]
 html_theme = "furo"
 html_title = "notifyflow"
 graphviz_output_format = "svg"

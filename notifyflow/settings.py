@@ -228,7 +228,10 @@ class Settings(BaseSettings):
     )
     slack_base_url: WebUrl = Field(default="https://slack.com/api/", description="another base URL of Slack's Web API")
 
-    lease_s: Seconds = Field(default=60.0, description="seconds for which a notification belongs to the worker that claimed it")
+    # A ring is answered by at most eight sends of half a lease each, and dramatiq interrupts it after ten minutes.
+    lease_s: Annotated[float, Field(gt=0, le=120)] = Field(
+        default=60.0, description="seconds, 120 at most, for which a notification belongs to the worker that claimed it"
+    )
     connect_timeout_s: Seconds = Field(default=3.0, description="seconds in which a provider must be connected")
     read_timeout_s: Seconds = Field(default=10.0, description="seconds in which a provider must answer")
     drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(

@@ -183,17 +183,17 @@ class Story:
         """Let time pass (``minutes=5``); sweepers and workers do in between what is due, when it is due."""
         until = self.clock.at + timedelta(**span)
         while (wake_at := next_wake_at(self.tools)) is not None and wake_at <= until:
-            self._keep_watch(max(self.clock.at, wake_at))
+            self.keep_watch(max(self.clock.at, wake_at))
             self.sweep()
             self.deliver()
-        self._keep_watch(until)
+        self.keep_watch(until)
 
     def be_away(self, **span: float) -> Consequences:
         """Let time pass while nothing of ours runs (``hours=2``), and a sweeper come back."""
         self.clock.at += timedelta(**span)
         return self.sweep()
 
-    def _keep_watch(self, until: datetime) -> None:
+    def keep_watch(self, until: datetime) -> None:
         """Let time pass in which sweepers found nothing to do."""
         self.clock.at = until
         self.store.run(lambda ledger: ledger.note_sweep(at=until))

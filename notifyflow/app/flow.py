@@ -289,8 +289,10 @@ class NotifyFlow(Upkeep):
             engine, self._engine = self._engine, None
         if engine is not None:
             atexit.unregister(self.close)
-            self._drain()
-            engine.stop()
+            try:
+                self._drain()
+            finally:  # also when somebody does not want to wait
+                engine.stop()
             self._say_what_is_left()
         if self._reporter is not None:
             self._reporter.finish()
@@ -298,8 +300,7 @@ class NotifyFlow(Upkeep):
             self._own_bell.close()
         if not self._are_channels_given:
             for channel in self._channels.values():
-                for provider in channel.providers:
-                    provider.close()
+                channel.close()
         if not self._is_store_given:
             self._store.close()
         _FLOWS.discard(self)

@@ -1,11 +1,13 @@
 """What whoever runs it looks after: checks all that is stored, takes away what is old, has itself watched from outside."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from notifyflow.app.access import Access
+from notifyflow.app.switch import Switch
+from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.core.audit import Finding
 from notifyflow.engine.heartbeat import Heartbeat
@@ -44,6 +46,7 @@ class Upkeep:
     _settings: Settings
     _store: Store
     _tools: Tools
+    _channels: Mapping[str, Channel]
 
     def _ready(self) -> Tools:
         raise NotImplementedError
@@ -84,6 +87,11 @@ class Upkeep:
             RecipientInUse: When they are paged for something that is not resolved; nothing was done.
         """
         return forget(self._ready(), recipient_id)
+
+    @property
+    def switch(self) -> Switch:
+        """The kill switch: pause sending for a while, and resume."""
+        return Switch(self._ready(), self._channels)
 
     def check(self) -> Iterator[Checked]:
         """Check everything that is stored against what always holds, some incidents at a time; nothing is locked or mended.

@@ -126,7 +126,7 @@ class Provider(ABC):
 
     name: str
     sender: str = ""
-    is_bound_to_address: ClassVar[bool] = False
+    is_bound_to_address: bool = False
 
     @property
     @abstractmethod

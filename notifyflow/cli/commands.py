@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from notifyflow.cli import directory, documents, files, housekeeping, keys, log, screen, serve, upkeep
+from notifyflow.cli import directory, documents, files, housekeeping, keys, log, pauses, screen, serve, upkeep
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import look, watch
@@ -32,6 +32,7 @@ serve.register(app)
 directory.register(app)
 housekeeping.register(app)
 keys.register(app)
+pauses.register(app)
 upkeep.register(app)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key.", show_default=False)]
@@ -99,6 +100,7 @@ def _watch(flow: "NotifyFlow", key: str, timeout_s: float | None, as_json: bool)
         status = watch(console, lambda: look(flow, key), lambda step_s: flow.wait(key, timeout_s=step_s), timeout_s=timeout_s)
     except KeyboardInterrupt:
         screen.err.print(_UNSETTLED)
+        screen.err.print("What is due at once is still sent; Ctrl-C again leaves without.", style="dim")
         raise
     if not status.is_settled:
         screen.err.print(_UNSETTLED)
@@ -123,11 +125,12 @@ def status(key: Key, as_json: AsJson = False) -> None:
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        found = look(flow, key)
+        found, paused = look(flow, key), flow.switch.pauses()
     if as_json:
-        screen.print_json(documents.status(found))
+        screen.print_json(documents.status(found) | {"pauses": [documents.pause(each) for each in paused]})
     else:
         screen.out.print(picture(found))
+        pauses.show(paused)
 
 
 @app.command()

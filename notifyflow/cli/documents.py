@@ -7,6 +7,7 @@ from notifyflow.core.audit import Finding
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Notified
+from notifyflow.core.pauses import Pause
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.errors import Fault
 
@@ -37,6 +38,18 @@ def finding(value: Finding) -> Document:
         "row": value.row_id,
         "incident_id": value.incident_id,
         "what": value.what,
+    }
+
+
+def pause(value: Pause) -> Document:
+    """Say what is paused."""
+    return {
+        "scope": value.scope,
+        "name": value.name or None,
+        "ends_at": _instant(value.ends_at),
+        "paused_at": _instant(value.paused_at),
+        "paused_by": value.paused_by,
+        "is_for_critical": value.is_for_critical,
     }
 
 
@@ -95,6 +108,8 @@ def _notification(value: NotificationFacts) -> Document:
         "tier": value.tier,
         "state": value.state,
         "due_at": _instant(value.due_at),
+        "held_since": _instant(value.held_since),
+        "held_by": value.held_by,
         "reason": value.reason or None,
         "attempts": [_attempt(each) for each in value.attempts],
     }

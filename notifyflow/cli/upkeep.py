@@ -2,13 +2,15 @@
 
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from notifyflow.cli import documents, screen
+from notifyflow.cli import connections, documents, screen
+from notifyflow.cli.exits import Exit
 from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidPolicy, ProgramMissing
 
@@ -87,7 +89,9 @@ def db_upgrade() -> None:
         applied = store.upgrade()
     finally:
         store.close()
-    screen.out.print(f"The database has schema {WANTED}; {applied} {'step' if applied == 1 else 'steps'} were missing.")
+    screen.out.print(
+        f"The database has schema {WANTED} {'now' if applied else 'already, or a newer one that this code may use'}."
+    )
 
 
 def db_adopt(
@@ -110,7 +114,7 @@ def db_adopt(
 
 
 def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False) -> None:
-    """Say everything that is wrong with the settings, at once; exit 0 if they allow a start."""
+    """Say everything that is wrong with the settings, at once, and whether database and broker answer; exit 0 if all is well."""
     from notifyflow.app import NotifyFlow
     from notifyflow.channels.registry import load
     from notifyflow.settings import Settings
@@ -119,10 +123,23 @@ def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     channels = load(settings)
     with NotifyFlow(settings, channels=channels) as flow:
         warnings = flow.warnings
+    tried = connections.try_all(settings)
     carriers = {name: [provider.name for provider in channel.providers] for name, channel in channels.items()}
     if as_json:
-        screen.print_json({"channels": carriers, "warnings": [documents.fault(each) for each in warnings]})
-        return
+        answers = {each.name: {"is_good": each.is_good, "told": each.told} for each in tried}
+        screen.print_json({**answers, "channels": carriers, "warnings": [documents.fault(each) for each in warnings]})
+    else:
+        _show_settings(carriers, warnings, tried)
+    if not all(each.is_good for each in tried):
+        raise typer.Exit(Exit.UNAVAILABLE)
+
+
+def _show_settings(
+    carriers: Mapping[str, Sequence[str]], warnings: Sequence[Fault], tried: Sequence[connections.Connection]
+) -> None:
+    for each in tried:
+        mark = ("✔ ", "green") if each.is_good else ("✘ ", "bold red")
+        screen.out.print(Text.assemble(mark, (each.name, "bold"), f": {screen.plain(each.told)}"), soft_wrap=True)
     for name, providers in carriers.items():
         line = (
             Text.assemble(("✔ ", "green"), (name, "bold"), f" over {', '.join(providers)}")
@@ -131,4 +148,5 @@ def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
         )
         screen.out.print(line)
     screen.show_faults(warnings, style="yellow")
-    screen.out.print(Text("The settings allow a start.", "bold green"))
+    if all(each.is_good for each in tried):
+        screen.out.print(Text("The settings allow a start.", "bold green"))

@@ -136,7 +136,13 @@ def load_policy(document: str) -> Policy:
     Raises:
         InvalidPolicy: When it is not what ``dump_policy`` wrote.
     """
-    (policy,) = _policies(json.loads(document), lambda _: ()).values()
+    try:
+        tables = json.loads(document)
+    except (ValueError, RecursionError) as wrong:
+        raise InvalidPolicy((unreadable("JSON", wrong),)) from None
+    if not isinstance(tables, dict) or len(tables) != 1:
+        raise InvalidPolicy((Fault("document", "it is not one policy by its name", "Restore it as it was written"),))
+    (policy,) = _policies(tables, lambda _: ()).values()
     return policy
 
 

@@ -81,7 +81,7 @@ def admit(
     contacts, faults = admit_recipients(recipients, check, channels)
     if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
-        refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(channels)}"))
+        refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(sorted(channels))}"))
     if refusals or (is_strict and faults):
         raise InvalidIncident((*refusals, *faults))
     return Admitted(incident=_clean(incident), contacts=contacts, faults=faults)
@@ -135,7 +135,7 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Co
     for channel, address in recipient.ways.items():
         field = _address_field(where, recipient, channel)
         if channel not in channels:
-            faults.append(unknown(field, "channel", channel, channels))
+            faults.append(unknown(field, "channel", channel, sorted(channels)))
             continue
         try:
             addresses[channel] = check(channel, address)
@@ -143,7 +143,7 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Co
             what = f"{text.masked(address)} {str(wrong).rstrip('.')}" if address.strip() else "it is empty"
             faults.append(Fault(field, what, f"Correct the address; {recipient.id} is not told this way"))
     if not recipient.ways:
-        faults.append(Fault(where, f"{recipient.id} has no address", f"Give one for {either(channels)}"))
+        faults.append(Fault(where, f"{recipient.id} has no address", f"Give one for {either(sorted(channels))}"))
     return Contact(
         recipient_id=recipient.id,
         name=text.cut(text.one_line(recipient.name), MAX_NAME) or recipient.id,

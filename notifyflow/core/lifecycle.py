@@ -161,10 +161,13 @@ def receive(
 
 
 def hold(row: NotificationFacts, why: Hold, *, until: datetime, now: datetime) -> Moved:
-    """Hold a due row back until its turn may have come; no attempt is burnt, and a pause is no reason to suspect anybody."""
-    held = replace(row, due_at=until, rung_at=None, held_since=None if why is Hold.PAUSE else row.held_since or now, held_by=why)
-    moved = _fire(row, held, "held_back", now=now)
-    return moved if row.state is NotificationState.QUEUED else replace(moved, after=row)
+    """Hold a queued row back until its turn may have come; no attempt is burnt, and a pause is no reason to suspect anybody.
+
+    Raises:
+        IllegalMove: When it is not queued.
+    """
+    held_since = None if why is Hold.PAUSE else row.held_since or now
+    return _fire(row, replace(row, due_at=until, rung_at=None, held_since=held_since, held_by=why), "held_back", now=now)
 
 
 def end(row: NotificationFacts, why: Ended, *, reason: str, now: datetime) -> Moved:

@@ -201,7 +201,6 @@ NOTIFICATION = Table(
             name="held_back",
             meaning="It was due, and a limit, a provider that rests or a pause holds it back",
             moves={N.QUEUED: (N.QUEUED,)},
-            late=(N.SENDING, *_AT_REST),
             guard="heads_for",
             then="arrive",
         ),

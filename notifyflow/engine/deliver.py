@@ -72,24 +72,25 @@ class Deliverer:
     def deliver(self, channel: str, notification_ids: Sequence[str]) -> None:
         """Make up to as many attempts on a channel as notifications were rung for, the most urgent that are due first.
 
-        A thread more than the channel may hold is turned away, and those who are at it go on in its stead.
+        A thread more than the channel's provider may hold is turned away, and those who are at it go on in its stead.
 
         Raises:
             StorageUnavailable: When the database is away; what was claimed is recorded all the same, or put in doubt.
         """
-        if not self._lanes.enter(channel):
+        lane = next((provider.name for provider in self._providers(channel)), channel)
+        if not self._lanes.enter(lane, channel):
             return
         try:
             self._answer(channel, notification_ids)
-            while not self._lanes.leave(channel):
-                while not self._is_stopping.is_set() and self._take(channel, (), limit=_MOST_AT_ONCE):
+            while (missed := self._lanes.leave(lane)) is not None:
+                while not self._is_stopping.is_set() and self._take(missed, (), limit=_MOST_AT_ONCE):
                     pass
         except BaseException:
-            self._lanes.drop_out(channel)
+            self._lanes.drop_out(lane)
             raise
 
     def share(self, threads: int) -> None:
-        """Share so many threads among the channels."""
+        """Share so many threads among the providers."""
         self._lanes.share(threads)
 
     def _answer(self, channel: str, notification_ids: Sequence[str]) -> None:

@@ -73,13 +73,13 @@ class Engine:
 
     def stop(self) -> None:
         """Begin nothing new: what runs is recorded, what was claimed and not sent is released."""
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
         if self._poller is not None:
             self._poller.stop()
         self._asker.stop()
         self._deliverer.stop()
         self._sweeper.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
 
     def _sweep(self) -> None:
         """Sweep and ring; what cannot be rung, since the broker is away, is delivered from here."""
@@ -91,7 +91,7 @@ class Engine:
 
     def _patience(self) -> timedelta:
         if self._heard_since is None:
-            return RING_AGAIN_AFTER
+            return min(RING_AGAIN_AFTER, self._tools.lease)
         return min(RING_AGAIN_AFTER, self._tools.clock.now() - self._heard_since)
 
 

@@ -1,11 +1,11 @@
-"""Shares a process's threads among the channels, so that one whose provider hangs does not hold them all."""
+"""Shares a process's threads among the providers, so that one that hangs does not hold them all."""
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 
 
 class Lanes:
-    """Lets half of the threads at most work for one channel at a time; the others are turned away and wait for nothing.
+    """Lets half of the threads at most work in one lane at a time; the others are turned away and wait for nothing.
 
     Whoever was let in goes on for those who were turned away, since nobody else knows that they came.
 
@@ -16,7 +16,7 @@ class Lanes:
     def __init__(self, threads: int) -> None:
         self._lock = threading.Lock()
         self._inside: Counter[str] = Counter()
-        self._turned_away: set[str] = set()
+        self._turned_away: defaultdict[str, set[str]] = defaultdict(set)
         self._width = 1
         self.share(threads)
 
@@ -24,29 +24,28 @@ class Lanes:
         """Share so many threads."""
         self._width = max(1, threads // 2)
 
-    def enter(self, channel: str) -> bool:
-        """Ask to be let in; False when the channel holds as many threads as it may."""
+    def enter(self, lane: str, channel: str) -> bool:
+        """Ask to be let in for a channel; False when the lane holds as many threads as it may."""
         with self._lock:
-            if self._inside[channel] >= self._width:
-                self._turned_away.add(channel)
+            if self._inside[lane] >= self._width:
+                self._turned_away[lane].add(channel)
                 return False
-            self._inside[channel] += 1
+            self._inside[lane] += 1
             return True
 
-    def leave(self, channel: str) -> bool:
-        """Leave, unless somebody was turned away: then look again for whatever is due, and ask again.
+    def leave(self, lane: str) -> str | None:
+        """Leave, unless somebody was turned away.
 
         Returns:
-            Whether the caller is out.
+            The channel somebody came for: look for whatever is due there, and ask again. None when the caller is out.
         """
         with self._lock:
-            if channel in self._turned_away:
-                self._turned_away.discard(channel)
-                return False
-            self._inside[channel] -= 1
-            return True
+            if waiting := self._turned_away[lane]:
+                return waiting.pop()
+            self._inside[lane] -= 1
+            return None
 
-    def drop_out(self, channel: str) -> None:
+    def drop_out(self, lane: str) -> None:
         """Leave whatever is due to others."""
         with self._lock:
-            self._inside[channel] -= 1
+            self._inside[lane] -= 1

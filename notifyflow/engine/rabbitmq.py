@@ -27,7 +27,7 @@ _log = structlog.get_logger("notifyflow.engine")
 
 _LOST = (AMQPError, AMQPConnectorException, OSError)
 _PATIENCE_S = 2.0
-_HEARTBEAT_S = 10
+_HEARTBEAT_S = 5
 
 
 class RabbitmqDoorbell(RabbitmqBroker):

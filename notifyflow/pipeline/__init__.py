@@ -27,6 +27,8 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
     → how many incidents are held, go on, are resolved; the last one in a transaction an incident.
 ``forget.forget(tools, recipient_id)``
     → from how many incidents a recipient was taken; raises RecipientInUse.
+``pause.pause(tools, pause)``, ``pause.resume(tools, scope, name)``, ``pause.pauses(tools)``
+    The kill switch; the claim heeds it.
 ``sweep.sweep(tools, *, limit=200, ring_again_after=30 s)``
     → ``Consequences``; a row of transactions: marks as rung what is due and unrung (it stands in ``due``), takes expired leases
     back, looks at escalations, starts rounds. What it stumbles over stands in ``broken``, and keeps nothing else waiting.

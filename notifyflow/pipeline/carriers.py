@@ -6,7 +6,7 @@ from datetime import datetime
 from notifyflow.core import lifecycle, limits, pauses, rules
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.limits import Carrier, Obstacle
-from notifyflow.core.model import Hold, Severity, Standing, Word
+from notifyflow.core.model import Hold, Kind, Severity, Standing, Word
 from notifyflow.core.pauses import Pause
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Consequences, Tools
@@ -134,7 +134,7 @@ def _hold(tx: Transaction, channel: str, obstacle: Obstacle, *, is_urgent: bool)
     tx.ledger.hold(before, after, at=tx.now, detail=detail)
     looks: dict[datetime, list[str]] = {}
     for row in after:
-        if row.held_since and row.escalation_id in policies:
+        if row.kind is Kind.PAGE and row.held_since and row.escalation_id in policies:
             suspected_at = row.held_since + rules.patience(row, policies[row.escalation_id])
             looks.setdefault(suspected_at, []).append(row.escalation_id)
     for at, escalations in looks.items():

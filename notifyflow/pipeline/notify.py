@@ -49,7 +49,7 @@ def notify(
         incident, recipients, tools.check_address, tools.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
     )
     if admitted.incident.key == operations.KEY:
-        raise InvalidIncident((Fault("incident.key", "belongs to notifyflow's own incidents", "Choose another key"),))
+        raise InvalidIncident((Fault("key", "belongs to notifyflow's own incidents", "Choose another key"),))
 
     def body(tx: Transaction) -> Notified:
         facts = tx.ledger.lock_unresolved(admitted.incident.key)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from notifyflow.core import rules
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import IncidentState
-from notifyflow.core.outage import Outage, moved, outage_since
+from notifyflow.core.outage import STANDSTILL, Outage, moved, outage_since
 from notifyflow.core.rules import Case
 from notifyflow.pipeline.transaction import Transaction
 
@@ -20,6 +20,7 @@ MUTE = "more than half of its receipts of the last hour are overdue: look at its
 def keep(tx: Transaction) -> Outage | None:
     """Note a sweep; where sweeping has stood still, end the outage, exactly once however many begin to sweep at the same time.
 
+    A time in which nothing waited is no outage: a process that is used now and then has many of these.
     Deadlines of receipts and tiers are reckoned from the outages that are known. The timer of rounds stands in a column, and is
     moved here.
 
@@ -34,7 +35,7 @@ def keep(tx: Transaction) -> Outage | None:
         tx.ledger.begin_watch(at=tx.now)
         return None
     outage = outage_since(swept_at, tx.now)
-    if outage is None:
+    if outage is None or not tx.ledger.has_waited(since=tx.now - STANDSTILL):
         tx.ledger.note_sweep(at=max(tx.now, swept_at))
         return None
     tx.ledger.end_outage(outage)

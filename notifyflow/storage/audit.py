@@ -138,7 +138,8 @@ class Audits(Rows):
         query = CriticalRow.select(CriticalRow.escalation_id, CriticalRow.operations_incident_id)
         links = self._rows(query.where(CriticalRow.escalation_id.in_(escalation_ids)))
         linked = {row["operations_incident_id"] for row in links}
-        found = {each.id: each for each in self._incidents(select(IncidentFacts, IncidentRow.id.in_(linked)))}
+        incidents = self._incidents(select(IncidentFacts, IncidentRow.id.in_(linked))) if linked else []
+        found = {each.id: each for each in incidents}
         return {row["escalation_id"]: found[row["operations_incident_id"]] for row in links}
 
     def _logs(self, where: Expression, belongs_to: Mapping[str, str] = _TO_ITSELF) -> Mapping[str, list[Transition]]:

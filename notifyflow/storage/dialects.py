@@ -3,6 +3,7 @@
 Nothing here knows a table.
 """
 
+import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -43,6 +44,10 @@ class Dialect(ABC):
 
     is_embedded: bool
     types: Mapping[str, str]
+
+    def is_missing(self) -> bool:
+        """Tell whether there is nothing yet that could be looked at, and connecting would make it."""
+        return False
 
     @abstractmethod
     def connect(self, *, timeout_s: float) -> peewee.Database:
@@ -100,6 +105,10 @@ class Sqlite(Dialect):
 
     def __init__(self, path: str) -> None:
         self._path = path
+
+    def is_missing(self) -> bool:
+        """Tell whether the file is still to be made; where its folder does not allow that, connecting fails and makes nothing."""
+        return not os.path.exists(self._path) and os.access(os.path.dirname(self._path) or ".", os.W_OK)
 
     def connect(self, *, timeout_s: float) -> peewee.Database:
         """Open the file; it is made where it does not exist."""

@@ -37,7 +37,7 @@ class Health(Moves):
         query = (
             EscalationRow.select(EscalationRow.id, EscalationRow.recipient_id, EscalationRow.state)
             .join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))
-            .where(IncidentRow.is_operations, IncidentRow.state == SQL("'OPEN'"))
+            .where(IncidentRow.is_operations, IncidentRow.state != SQL("'RESOLVED'"), IncidentRow.state == IncidentState.OPEN)
             .order_by(EscalationRow.recipient_id, EscalationRow.round.desc())
         )
         rounds = self._rows(query)

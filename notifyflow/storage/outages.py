@@ -10,7 +10,7 @@ from peewee import SQL, Case, fn
 
 from notifyflow.core.model import IncidentState, Word
 from notifyflow.core.outage import Outage, outage_since
-from notifyflow.storage.models import AttemptRow, IncidentRow, OutageRow
+from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, OutageRow
 from notifyflow.storage.moves import Moves
 
 _IS_WATCH = OutageRow.is_over == SQL("FALSE")
@@ -51,6 +51,16 @@ class Outages(Moves):
         OutageRow.delete().where(OutageRow.ended_at < outage.ended_at - _KEPT_FOR).execute(self._db)
         OutageRow.update(ended_at=outage.ended_at, is_over=True).where(_IS_WATCH).execute(self._db)
         self.begin_watch(at=outage.ended_at)
+
+    def has_waited(self, *, since: datetime) -> bool:
+        """Tell whether anything has waited for time since then, or for longer."""
+        waiting = (
+            EscalationRow.select(EscalationRow.id).where(
+                EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since
+            ),
+            IncidentRow.select(IncidentRow.id).where(IncidentRow.round_at.is_null(is_null=False), IncidentRow.opened_at <= since),
+        )
+        return any(self._first(query) is not None for query in waiting)
 
     def rounds_waiting(self, *, after: datetime) -> Sequence[str]:
         """Find the incidents in which somebody could still acknowledge then, before the policy's next round; not locked."""

@@ -162,9 +162,8 @@ def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int) 
     """
     resolved_at, incident_id = place
     operations = IncidentRow.alias()
-    is_ahead = (IncidentRow.resolved_at > resolved_at) | (
-        (IncidentRow.resolved_at == resolved_at) & (IncidentRow.id > incident_id)
-    )
+    is_later = (IncidentRow.resolved_at > resolved_at) | (IncidentRow.id > incident_id)
+    is_ahead = (IncidentRow.resolved_at >= resolved_at) & is_later
     in_hand = NotificationRow.select(SQL("1")).where(
         NotificationRow.incident_id == IncidentRow.id, NotificationRow.state.in_(_IN_HAND)
     )

@@ -93,6 +93,8 @@ class Store:
             SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.
             StorageUnavailable: When the database does not answer within 5 s.
         """
+        if self._dialect.is_missing():
+            migrations.insist(0)
         self._repeat(lambda db: migrations.check(db, self._dialect), Deadline(_TIMEOUT_S), Access.READ)
 
     def upgrade(self) -> int:

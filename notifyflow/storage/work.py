@@ -72,26 +72,19 @@ class Work(Moves):
             CRITICAL first, then those that were held back, those asked for, and the others, each by ``due_at``, then age. What
             was due minutes ago comes after all that is as urgent, the newest first. With their attempts.
         """
-        is_fresh = (NotificationRow.due_at > now - _STALE_AFTER) & (NotificationRow.due_at <= now)
-        is_stale = NotificationRow.due_at <= now - _STALE_AFTER
-        oldest = (NotificationRow.due_at, NotificationRow.id)
-        newest = (NotificationRow.due_at.desc(), NotificationRow.id.desc())
-        wishes = (
-            (IS_URGENT & is_fresh, oldest),
-            (IS_URGENT & is_stale, newest),
-            (IS_CALM & is_fresh & _IS_HELD, oldest),
-            (IS_CALM & is_fresh & NotificationRow.id.in_(ids), oldest),
-            (IS_CALM & is_fresh, oldest),
-            (IS_CALM & is_stale, newest),
-        )
-        rows: list[dict[str, Any]] = []
-        for wish, order in wishes:
-            if len(rows) < limit:
-                is_new = NotificationRow.id.not_in([row["id"] for row in rows])
-                is_due = (QUEUED, NotificationRow.channel == channel, wish, is_new, _IS_FREE)
-                query = select(NotificationFacts, *is_due).order_by(*order)
-                rows += self._rows(self._locked(query.limit(limit - len(rows)), skips_locked=True))
-        return self._with_attempts(rows)
+        found: list[str] = []
+        of_channel = QUEUED & (NotificationRow.channel == channel) & _IS_FREE
+        for wish, is_whole in (
+            (IS_URGENT, True),
+            (IS_CALM & _IS_HELD, False),
+            (IS_CALM & NotificationRow.id.in_(ids), False),
+            (IS_CALM, True),
+        ):
+            if len(found) < limit:
+                wanted = of_channel & wish & NotificationRow.id.not_in(found) if found else of_channel & wish
+                found += self._pick(wanted, now=now, limit=limit - len(found), is_whole=is_whole)
+        rows = self._notifications(select(NotificationFacts, NotificationRow.id.in_(found))) if found else ()
+        return tuple(sorted(rows, key=lambda row: found.index(row.id)))
 
     def ring_due(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
         """Mark notifications that are due as rung for, so that nobody else rings for them meanwhile.
@@ -174,6 +167,24 @@ class Work(Moves):
             (AttemptRow.provider == provider) & (AttemptRow.provider_ref == provider_ref) & (AttemptRow.provider_ref != SQL("''"))
         )
         return first(self._homes(is_it, limit=1))
+
+    def _pick(self, wanted: Expression, *, now: datetime, limit: int, is_whole: bool) -> list[str]:
+        """Lock what is fresh, the oldest first, and where all is asked for also what is stale, the newest first."""
+        stale_at = now - _STALE_AFTER
+        oldest = (NotificationRow.due_at, NotificationRow.id)
+        fresh = wanted & (NotificationRow.due_at > stale_at) & (NotificationRow.due_at <= now)
+        if not is_whole:
+            return [each for each, _ in self._lock_due(fresh, oldest, limit)]
+        found = self._lock_due(wanted & (NotificationRow.due_at <= now), oldest, limit)
+        if found and found[0][1] <= stale_at:  # else nothing is stale, and this is the order
+            newest = (NotificationRow.due_at.desc(), NotificationRow.id.desc())
+            found = self._lock_due(fresh, oldest, limit)
+            found += self._lock_due(wanted & (NotificationRow.due_at <= stale_at), newest, limit - len(found))
+        return [each for each, _ in found]
+
+    def _lock_due(self, wanted: Expression, order: Sequence[Any], limit: int) -> list[tuple[str, datetime]]:
+        query = NotificationRow.select(NotificationRow.id, NotificationRow.due_at).where(wanted).order_by(*order).limit(limit)
+        return [(row["id"], row["due_at"]) for row in self._rows(self._locked(query, skips_locked=True))]
 
     def _mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
         NotificationRow.update(rung_at=at).where(NotificationRow.id.in_(ids), QUEUED).execute(self._db)

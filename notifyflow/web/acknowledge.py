@@ -35,18 +35,22 @@ def router(services: Services) -> APIRouter:
     @routes.api_route("/a/{token}", methods=["GET", "HEAD"])
     def show(token: str) -> Response:
         claim = services.check_link(token)
-        status = services.status(claim.incident_id)
-        if status is None:
-            raise HTTPException(404, "This incident is no longer kept.")
-        return HTMLResponse(_page(status, claim.recipient_id, services.notice))
+        return HTMLResponse(_page(_kept(services, claim.incident_id), claim.recipient_id, services.notice))
 
     @routes.post("/a/{token}")
     def acknowledge(token: str, request: Request) -> Response:
         claim = services.check_link(token)
-        services.acknowledge(claim.incident_id, claim.recipient_id)
+        services.acknowledge(_kept(services, claim.incident_id).facts.id, claim.recipient_id)
         return RedirectResponse(request.url.path.rsplit("/", 1)[-1], 303)  # relative: a proxy's prefix stays
 
     return routes
+
+
+def _kept(services: Services, incident_id: str) -> IncidentStatus:
+    status = services.status(incident_id)
+    if status is None:
+        raise HTTPException(404, "This incident is no longer kept.")
+    return status
 
 
 def _page(status: IncidentStatus, recipient_id: str, notice: str) -> str:

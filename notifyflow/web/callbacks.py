@@ -89,6 +89,6 @@ def _provider(services: Services, channel: str, name: str) -> Provider:
 
 
 def _path(request: Request) -> str:
-    """The path as it was asked for, below a reverse proxy's prefix, with its query: what the provider signed."""
-    query = request.url.query
-    return f"{request.url.path}?{query}" if query else request.url.path
+    """The path below our public URL, whatever a reverse proxy or the application we are mounted in puts before it."""
+    path, query = request.url.path.removeprefix(request.scope.get("root_path", "")), request.url.query
+    return f"{path}?{query}" if query else path

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.sandbox.system import Sandbox
+from notifyflow.storage.migrations import WANTED
 from tests.acceptance.commands import CommandLine, Ended
 
 ADA = {"id": "ada", "email": "ada@example.com", "phone": "+15005550011"}
@@ -252,8 +253,10 @@ def test_without_graphviz_a_picture_says_what_to_install(line: CommandLine):
 
 
 def test_the_database_is_upgraded(line: CommandLine):
-    for _ in range(2):
-        assert line.run("db", "upgrade").code == 0
+    first, second = line.run("db", "upgrade"), line.run("db", "upgrade")
+    assert (first.code, second.code) == (0, 0)
+    assert first.out.startswith(f"The database has schema {WANTED} now")
+    assert second.out.startswith(f"The database has schema {WANTED} already")
     assert incidents_in(line.folder) == 0
 
 
@@ -319,7 +322,57 @@ def test_what_is_wrong_but_stops_nothing_is_a_warning(sandboxed: CommandLine):
     assert "The settings allow a start." in sandboxed.run("config", "check").out
 
 
+def test_looking_at_the_settings_makes_no_database(sandboxed: CommandLine):
+    checked = sandboxed.run("config", "check", "--json").document
+    assert checked["database"]["is_good"]
+    assert checked["broker"]["is_good"]
+    assert list(sandboxed.folder.glob("*.db*")) == []
+
+
+def test_a_database_or_a_broker_that_is_away_is_found_by_looking_at_the_settings(line: CommandLine):
+    away = {
+        "NOTIFYFLOW_DATABASE_URL": "postgresql://ada:sesame@127.0.0.1:1/notifyflow",
+        "NOTIFYFLOW_BROKER_URL": "redis://ada:sesame@127.0.0.1:1/0",
+    }
+    checked = line.run("config", "check", **away)
+    assert checked.code == 3, checked
+    assert "✘ database: " in checked.out
+    assert "✘ broker: cannot be rung" in checked.out
+    assert "allow a start" not in checked.out
+    assert "sesame" not in checked.out + checked.err
+
+
 def test_help_and_version_are_there(line: CommandLine):
     assert "send" in line.run("--help").out
     assert line.run("--version").out.startswith("notifyflow 0.")
     assert line.run("send").code == 2
+
+
+def test_sending_is_paused_for_a_while_shown_and_resumed(sandboxed: CommandLine, sandbox: Sandbox):
+    assert "until" in sandboxed.run("pause", "--all", "--for", "30m", "--by", "ada", "--include-critical").out
+    shown = sandboxed.run("pause", "--json").document
+    assert [(each["scope"], each["paused_by"], each["is_for_critical"]) for each in shown] == [("all", "ada", True)]
+    assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT), "--timeout", "1").code == 1
+    status = sandboxed.run("status", "db-1", "--json").document
+    (row,) = status["escalations"][0]["notifications"]
+    assert (row["state"], row["held_by"], row["attempts"]) == ("QUEUED", "pause", [])
+    assert [each["scope"] for each in status["pauses"]] == ["all"]
+    assert "everything is paused until" in sandboxed.run("status", "db-1").out
+    assert sandbox.inbox.messages() == ()
+    assert sandboxed.run("resume", "--all", "--by", "ada").out == "Resumed.\n"
+    assert sandboxed.run("resume", "--all").out == "It was not paused.\n"
+    assert sandboxed.run("pause").out == "Nothing is paused.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--all",), ["for", "30m"]),
+        (("--all", "--channel", "sms", "--for", "30m"), ["one thing to stop"]),
+        (("--channel", "fax", "--for", "25h", "--by", " "), ["'fax' is not known", "24 h", "names nobody"]),
+    ],
+)
+def test_a_pause_that_will_not_do_is_refused_with_all_that_is_wrong(
+    line: CommandLine, arguments: tuple[str, ...], said: list[str]
+):
+    assert_refused(line.run("pause", *arguments), *said)

@@ -51,7 +51,12 @@ def variables(postgres_server: Postgres, redis: Redis, sandbox: Sandbox) -> Iter
     store = Store(url)
     store.upgrade()
     store.close()
-    yield {**sandbox.settings(), "NOTIFYFLOW_DATABASE_URL": url, "NOTIFYFLOW_BROKER_URL": redis.url}
+    yield {
+        **sandbox.settings(),
+        "NOTIFYFLOW_DATABASE_URL": url,
+        "NOTIFYFLOW_BROKER_URL": redis.url,
+        "NOTIFYFLOW_PROVIDER_LIMITS": "slack=100000,teams=100000",
+    }
     postgres_server.drop_database(name)
 
 
@@ -166,7 +171,7 @@ def test_a_worker_that_is_told_to_end_records_what_runs_and_gives_back_the_rest(
     ("name", "value", "said"),
     [
         ("BROKER_URL", "memory://", "no other process hears"),
-        ("BROKER_URL", "amqp://localhost", "NOTIFYFLOW_BROKER_URL"),
+        ("BROKER_URL", "kafka://localhost", "NOTIFYFLOW_BROKER_URL"),
         ("DATABASE_URL", "mysql://localhost/db", "NOTIFYFLOW_DATABASE_URL"),
     ],
 )

@@ -13,8 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import NotificationState
 from notifyflow.core.policy import Policy, Retries, Schedule, Tier
+from notifyflow.core.ports import Clock
 from notifyflow.sandbox.system import Sandbox
 from tests import invariants
 
@@ -78,11 +80,11 @@ class EarlierClock:
 
 
 class Worker:
-    """One ``dramatiq tests.chaos.worker`` with one process below it."""
+    """One ``dramatiq MODULE`` with one process below it."""
 
-    def __init__(self, variables: Mapping[str, str], log: Path, *, threads: int = 4) -> None:
+    def __init__(self, variables: Mapping[str, str], log: Path, *, threads: int = 4, module: str = "tests.chaos.worker") -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFYFLOW_", "COVERAGE_"))}
-        command = [DRAMATIQ, "tests.chaos.worker", "--processes", "1", "--threads", str(threads)]
+        command = [DRAMATIQ, module, "--processes", "1", "--threads", str(threads)]
         self.log = log
         with log.open("ab") as file:
             self._process = subprocess.Popen(
@@ -98,6 +100,10 @@ class Worker:
     @property
     def has_ended(self) -> bool:
         return self._process.poll() is not None
+
+    @property
+    def group(self) -> int:
+        return self._process.pid
 
     def signal(self, what: signal.Signals) -> None:
         os.killpg(self._process.pid, what)
@@ -117,7 +123,8 @@ class Worker:
 class Field:
     """A database, a broker and a sandbox, and what was notified through them."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, variables: Mapping[str, str], *, clock: Clock | None = None) -> None:
+        self._clock = clock
         self.sandbox = sandbox
         self.folder = folder
         self.variables = {**sandbox.settings(), **QUICK, **variables}
@@ -127,7 +134,7 @@ class Field:
 
     @contextmanager
     def open(self) -> Iterator["Field"]:
-        with NotifyFlow(Settings.from_variables(self.variables), clock=EarlierClock()) as self.flow:
+        with NotifyFlow(Settings.from_variables(self.variables), clock=self._clock) as self.flow:
             try:
                 yield self
             finally:
@@ -162,6 +169,14 @@ class Field:
     def is_settled(self, key: str) -> bool:
         return self.flow.wait(key, timeout_s=0)
 
+    def rows(self) -> Iterator[NotificationFacts]:
+        """Give every notification; the invariants of its incident are checked."""
+        for key in self.keys:
+            status = self.flow.status(key)
+            assert status is not None
+            invariants.check(status)
+            yield from (row for escalation in status.escalations for row in escalation.notifications)
+
     def settle(self) -> None:
         """Wait until nothing more happens by itself."""
         for key in self.keys:
@@ -171,20 +186,16 @@ class Field:
         """Compare what is stored with what the providers saw."""
         accepted = Counter(message.attempt_id for message in self.sandbox.inbox.messages()[self._known :] if message.is_accepted)
         verdict = NOTHING_YET
-        for key in self.keys:
-            status = self.flow.status(key)
-            assert status is not None
-            invariants.check(status)
-            for row in (row for escalation in status.escalations for row in escalation.notifications):
-                taken = sum(accepted.pop(attempt.id, 0) for attempt in row.attempts)
-                doubts = sum(attempt.is_doubted for attempt in row.attempts)
-                verdict += Verdict(
-                    notifications=1,
-                    lost=taken == 0 or row.state is not NotificationState.SENT,
-                    duplicates=max(0, taken - 1),
-                    doubts=doubts,
-                    unexplained=taken > 1 + doubts,
-                )
+        for row in self.rows():
+            taken = sum(accepted.pop(attempt.id, 0) for attempt in row.attempts)
+            doubts = sum(attempt.is_doubted for attempt in row.attempts)
+            verdict += Verdict(
+                notifications=1,
+                lost=taken == 0 or row.state is not NotificationState.SENT,
+                duplicates=max(0, taken - 1),
+                doubts=doubts,
+                unexplained=taken > 1 + doubts,
+            )
         return verdict + Verdict(notifications=0, lost=0, duplicates=0, doubts=0, unexplained=len(accepted))
 
 

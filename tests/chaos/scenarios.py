@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from notifyflow import NotifyFlow, Settings
+from notifyflow.core.ports import Clock
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
 from tests.chaos.field import DEADLINE_S, ROOT, Field, Verdict, until
@@ -20,7 +21,7 @@ from tests.servers.redis import Redis
 
 CALLS = {"send": 1, "ring": 1, "claim": 1, "record": 1, "sweep": 3, "id": 5, "time": 40}
 """Where a process can be struck, and how many calls make a step."""
-EMBEDDED_CALLS = {"notify": 1, "send": 1, "claim": 1, "record": 1, "sweep": 3, "id": 5, "time": 40}
+EMBEDDED_CALLS = {"send": 1, "claim": 1, "record": 1, "sweep": 3, "id": 5, "time": 40}
 IMPATIENT = "untold 45"
 """A clock by which every ring and every lease of the dead has run out."""
 
@@ -31,7 +32,9 @@ def strikes(calls: dict[str, int], whens: Iterable[str] = ("before", "after"), n
 
 
 @contextmanager
-def distributed(server: Postgres, broker: Redis | RabbitMq, sandbox: Sandbox, folder: Path, **variables: str) -> Iterator[Field]:
+def distributed(
+    server: Postgres, broker: Redis | RabbitMq, sandbox: Sandbox, folder: Path, *, clock: Clock | None = None, **variables: str
+) -> Iterator[Field]:
     """Make a field with a fresh database."""
     name = server.create_database()
     given = {"NOTIFYFLOW_DATABASE_URL": server.url(name), "NOTIFYFLOW_BROKER_URL": broker.url, **variables}
@@ -40,7 +43,7 @@ def distributed(server: Postgres, broker: Redis | RabbitMq, sandbox: Sandbox, fo
     store.close()
     if isinstance(broker, Redis):
         broker.tell("FLUSHALL")
-    with Field(sandbox, folder, given).open() as field:
+    with Field(sandbox, folder, given, clock=clock).open() as field:
         yield field
     server.drop_database(name)
 
@@ -112,7 +115,7 @@ class Embedded(Field):
             cwd=ROOT,
             timeout=DEADLINE_S,
         )
-        assert done.returncode == -signal.SIGKILL, f"it was not struck at {place!r}: {done.stdout}{done.stderr}"
+        assert done.returncode == -signal.SIGKILL, f"it was not struck at {place!r}: {done.stderr[-2000:]}"
         is_stored = self.flow.status(key) is not None
         assert is_stored or "accepted" not in done.stdout, "what was accepted is lost"
         if is_stored:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Question, Reply
-from notifyflow.core.model import Severity, Word
+from notifyflow.core.model import Receipt, Severity
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger
@@ -127,7 +127,7 @@ class StrikingProvider(Provider):
         with self._striker.around("send"):
             return self._provider.send(letter)
 
-    def ask(self, question: Question) -> Word | None:
+    def ask(self, question: Question) -> Receipt | None:
         with self._striker.around("ask"):
             return self._provider.ask(question)
 

@@ -114,6 +114,10 @@ def test_a_lease_that_two_sends_would_outlive_is_refused() -> None:
     )
 
 
+def test_a_lease_longer_than_a_worker_has_time_for_its_sends_is_refused() -> None:
+    assert "120" in faults_of(LEASE_S="121")["LEASE_S"].what
+
+
 def test_no_secret_stands_in_what_is_printed() -> None:
     shown = repr(Settings(database_url=SecretStr("postgresql://u:hunter2@host/db"), secret_key=(SecretStr(KEY),)))
     assert "hunter2" not in shown
@@ -143,3 +147,13 @@ def test_what_is_no_topic_is_refused(arn: str) -> None:
 def test_topics_may_be_of_any_partition() -> None:
     arns = "arn:aws:sns:eu-central-1:123456789012:a_b-c,arn:aws-cn:sns:cn-north-1:123456789012:d.fifo"
     assert Settings.from_variables({"NOTIFYFLOW_SNS_TOPICS": arns}).sns_topics == tuple(arns.split(","))
+
+
+@pytest.mark.parametrize("text", ["twilio=100,ses=3", " twilio = 100 , ses=3,", '{"twilio": 100, "ses": 3}'])
+def test_limits_are_read_from_pairs_or_from_json(text: str) -> None:
+    assert Settings.from_variables({"NOTIFYFLOW_PROVIDER_LIMITS": text}).provider_limits == {"twilio": 100, "ses": 3}
+
+
+@pytest.mark.parametrize("text", ["twilio", "twilio=many", "twilio=-1", "twilio=0", "twilio=1000001", '{"twilio": ', "100"])
+def test_limits_that_are_none_are_refused(text: str) -> None:
+    assert set(faults_of(PROVIDER_LIMITS=text)) == {"PROVIDER_LIMITS"}

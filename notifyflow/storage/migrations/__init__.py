@@ -57,7 +57,15 @@ def check(db: Database, dialect: Dialect) -> None:
     Raises:
         SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.
     """
-    found = judge(db, dialect)
+    insist(judge(db, dialect))
+
+
+def insist(found: int) -> None:
+    """Refuse a database whose schema is older than this code's.
+
+    Raises:
+        SchemaMismatch: When it is.
+    """
     if found < WANTED:
         raise SchemaMismatch(found, WANTED, found, _UPGRADE)
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from notifyflow.channels.base import Accepted
+from notifyflow.channels.base import Accepted, Capabilities
 from notifyflow.channels.tables import Verdict
 from notifyflow.errors import (
     PermanentProviderError,
@@ -60,9 +60,16 @@ def test_only_what_has_a_way_back_claims_receipts(bench: Bench, server: HttpServ
     with bench.provider(server) as (provider, _):
         has_way_back = {"has_receipts", "can_acknowledge", "answers_doubts_within_s"}
         assert not any(getattr(provider.capabilities, name) for name in has_way_back)
+        assert provider.capabilities.can_be_asked is (bench.name == "twilio sms")
     with bench.provider(server, PUBLIC_URL="https://page.example.com") as (provider, _):
         assert provider.capabilities.has_receipts is bench.name.startswith("twilio")
         assert provider.capabilities.can_acknowledge is (bench.name == "twilio voice")
+
+
+def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell(server: HttpServer) -> None:
+    bench = next(bench for bench in BENCHES if bench.name == "ses")
+    with bench.provider(server, SES_CONFIGURATION_SET="events") as (provider, _):
+        assert provider.capabilities == Capabilities(answers_doubts_within_s=15)
 
 
 def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -> None:

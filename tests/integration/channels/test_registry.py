@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from notifyflow.app import NotifyFlow
 from notifyflow.channels.registry import load
 from notifyflow.settings import Settings
 from tests.integration.channels.benches import letter
@@ -106,3 +107,11 @@ def test_a_channel_that_cannot_be_loaded_silences_no_other(installed: Path, targ
     assert "could not be loaded" in channels["pager"].faults[0].what
     assert channels["pager"].check_address("anything") == "anything"
     assert "email" in channels
+
+
+def test_leaving_closes_the_channel_itself(installed: Path, tmp_path: Path) -> None:
+    module = tmp_path / "notifyflow_pager" / "__init__.py"
+    closing = "    def close(self):\n        super().close()\n        CLOSED.append(self.name)\n\n\nCLOSED = []\n"
+    module.write_text(f"{MODULE}\n{closing}")
+    NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'unused.db'}"})).close()
+    assert importlib.import_module("notifyflow_pager").CLOSED == ["pager"]

@@ -296,3 +296,32 @@ def test_a_call_cannot_be_told_from_another_so_that_nobody_asks_after_it(server:
     assert not channel.providers[0].capabilities.can_be_asked
     with pytest.raises(NotImplementedError):
         channel.providers[0].ask(Question(letter=letter("+15005550006"), started_at=STARTED))
+
+
+@pytest.mark.parametrize("kind", [SmsChannel, VoiceChannel])
+def test_a_second_account_sends_as_itself_and_hears_its_own_callbacks(server: HttpServer, kind: type[Channel]) -> None:
+    server.answer(201, b'{"sid": "m-1"}')
+    server.heard.clear()
+    account = {"ACCOUNT_SID": "AC11111111111111111111111111111111", "AUTH_TOKEN": "its-token", "SMS_FROM": "+15005550007"}
+    second = {f"TWILIO_B_{name}": value for name, value in account.items()} | {"TWILIO_B_VOICE_FROM": "+15005550007"}
+    channel = build(kind, server.port, **second)
+    assert [provider.name for provider in channel.providers] == ["twilio", "twilio-b"]
+    channel.providers[1].send(letter("+4915112345678"))
+    (said,) = server.heard
+    form = parse_qs(said.body.decode())
+    path = f"/callbacks/twilio-b/{channel.name}/{ATTEMPT}"
+    assert account["ACCOUNT_SID"] in said.path
+    assert form["From"] == ["+15005550007"]
+    assert form["StatusCallback"] == [f"{PUBLIC}{path}#rc=5&rp=all"]
+    status = {"MessageSid": "SM1", "MessageStatus": "sent", "CallSid": "CA1", "CallStatus": "ringing"}
+    (receipt,) = channel.providers[1].read_callback(signed(path, token="its-token", **status)).receipts
+    assert receipt.provider == "twilio-b"
+    with pytest.raises(RejectedCallback):
+        channel.providers[1].read_callback(signed(path, **status))
+    channel.close()
+
+
+def test_what_is_missing_of_a_second_account_is_said_with_its_own_names() -> None:
+    channel = build(SmsChannel, TWILIO_B_ACCOUNT_SID="AC11111111111111111111111111111111")
+    assert [provider.name for provider in channel.providers] == ["twilio"]
+    assert [fault.where for fault in channel.faults] == ["NOTIFYFLOW_TWILIO_B_AUTH_TOKEN", "NOTIFYFLOW_TWILIO_B_SMS_FROM"]

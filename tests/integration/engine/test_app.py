@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import TypeVar
 from uuid import UUID
 
@@ -15,8 +16,10 @@ from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.app.sources import DatabaseClock, RandomIds
-from notifyflow.core.model import IncidentState
-from notifyflow.errors import InvalidSettings, StorageUnavailable
+from notifyflow.channels.base import Letter
+from notifyflow.core.model import IncidentState, NotificationState
+from notifyflow.core.pauses import Scope
+from notifyflow.errors import InvalidPause, InvalidSettings, StorageUnavailable
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 from tests.builders import HandClock
@@ -53,6 +56,24 @@ def test_a_policy_of_ones_own_is_found_by_its_name(sqlite_url: str, tmp_path: Pa
         status = flow.status("db-1")
     assert status is not None
     assert status.escalations[0].facts.policy.name == "patient"
+
+
+def test_a_limit_of_a_provider_that_there_is_not_is_refused(sqlite_url: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        open_flow(sqlite_url, PROVIDER_LIMITS="twillio=30", PROVIDER_ORDER="smtp,sas")
+    assert [fault.where for fault in refused.value.faults] == ["NOTIFYFLOW_PROVIDER_LIMITS", "NOTIFYFLOW_PROVIDER_ORDER"]
+    assert "twilio-b" in refused.value.faults[0].remedy
+
+
+def test_the_kill_switch_stops_what_it_names_and_is_taken_back(sqlite_url: str) -> None:
+    with open_flow(sqlite_url) as flow:
+        flow.switch.pause(Scope.CHANNEL, "email", span=timedelta(minutes=30), by="ada")
+        assert [(each.name, each.paused_by) for each in flow.switch.pauses()] == [("email", "ada")]
+        with pytest.raises(InvalidPause):
+            flow.switch.pause(Scope.PROVIDER, "nobody", span=timedelta(minutes=30), by="ada")
+        assert flow.switch.resume(Scope.CHANNEL, "email", by="ada")
+        assert not flow.switch.resume(Scope.CHANNEL, "email", by="ada")
+        assert flow.switch.pauses() == ()
 
 
 def test_all_that_is_wrong_with_the_files_it_is_pointed_at_is_said_at_once(tmp_path: Path) -> None:
@@ -138,6 +159,39 @@ def test_leaving_does_not_wait_for_a_database_that_is_away(sqlite_url: str) -> N
         store.is_lost = True
     store.is_lost = False
     store.close()
+
+
+class InterruptedStore(Store):
+    """A database during whose use somebody presses Ctrl-C, and a provider takes that long to answer."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(database_url)
+        self.is_pressed, self.is_asked, self.may_answer = False, Event(), Event()
+
+    def read(self, query: Callable[[Reads], T]) -> T:
+        if self.is_pressed:
+            self.is_pressed = False
+            self.may_answer.set()
+            raise KeyboardInterrupt
+        return super().read(query)
+
+    def answer(self, _: Letter) -> None:
+        self.is_asked.set()
+        assert self.may_answer.wait(30)
+
+
+def test_an_impatient_leave_still_records_what_runs(sqlite_url: str) -> None:
+    store = InterruptedStore(sqlite_url)
+    flow = NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider([store.answer])))
+    flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
+    assert store.is_asked.wait(30)
+    store.is_pressed = True
+    with pytest.raises(KeyboardInterrupt):
+        flow.close()
+    status = store.read(lambda reads: reads.status("db-1"))
+    store.close()
+    assert status is not None
+    assert [each.state for each in status.escalations[0].notifications] == [NotificationState.SENT]
 
 
 class OtherStore(Store):

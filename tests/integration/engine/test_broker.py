@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from dramatiq import Broker, Worker
+from dramatiq.middleware import TimeLimit
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -15,6 +16,7 @@ from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.model import NotificationState
 from notifyflow.engine.broker import BrokerBell, make_broker
 from notifyflow.engine.redis import connect
+from notifyflow.engine.reporter import RING_SIZE
 from notifyflow.errors import BrokerUnavailable, InvalidSettings
 from tests.integration.engine.brokers import QUEUES, RabbitmqBroker, RedisBroker, SharedBroker, poisons
 from tests.integration.engine.scripted import ScriptedProvider, channels
@@ -183,6 +185,26 @@ def test_what_the_broker_forgets_is_rung_for_again(settings: Settings, shared: S
     assert len(provider.letters) == 1
 
 
+def test_where_leases_are_short_it_is_rung_for_again_as_soon(
+    shared: SharedBroker, sqlite_url: str, provider: ScriptedProvider
+) -> None:
+    given = {
+        "DATABASE_URL": sqlite_url,
+        "BROKER_URL": shared.url,
+        "LEASE_S": "6",
+        "CONNECT_TIMEOUT_S": "1",
+        "READ_TIMEOUT_S": "2",
+    }
+    settings = Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in given.items()})
+    clock = LaterClock()
+    with NotifyFlow(settings, channels=channels(provider), clock=clock) as flow:
+        notify(flow, "db-1")
+        shared.forget()
+        clock.later = timedelta(seconds=6)
+        with working(flow):
+            assert flow.wait("db-1", timeout_s=20)  # a ring is repeated after 30 s otherwise
+
+
 def test_queues_that_vanish_under_a_worker_are_made_again(flow: NotifyFlow, shared: SharedBroker) -> None:
     with working(flow):
         notify(flow, "before")
@@ -254,3 +276,12 @@ def test_nobody_waits_for_ever_for_a_server_that_accepts_and_says_nothing() -> N
         with pytest.raises(BrokerUnavailable):
             bell.ring("email", Severity.ERROR, ["id"])
         bell.close()
+
+
+def test_dramatiq_repeats_nothing_and_interrupts_no_ring_that_may_still_be_answered() -> None:
+    broker = make_broker("redis://127.0.0.1:1/0")
+    (limit,) = broker.middleware
+    assert isinstance(limit, TimeLimit)
+    longest_send_s = Settings.from_variables({"NOTIFYFLOW_LEASE_S": "120"}).lease_s / 2
+    assert limit.time_limit > 1000 * RING_SIZE * longest_send_s
+    broker.client.close()

@@ -1,14 +1,19 @@
 """One ring answered: claim, send, record, over a real database and a channel that does as it is told."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier, Event
 from typing import TypeVar
 
 import pytest
 from structlog.testing import capture_logs
 
+from notifyflow.channels.base import Letter
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.model import AttemptState, NotificationState, Severity, Word
+from notifyflow.core.limits import Carrier
+from notifyflow.core.model import AttemptState, Hold, NotificationState, Severity, Word
+from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
@@ -22,11 +27,11 @@ from notifyflow.errors import (
     UnknownOutcomeError,
 )
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
-from tests.builders import CountingIds, HandClock, a_recipient, an_incident
+from tests.builders import START, CountingIds, HandClock, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 
 T = TypeVar("T")
@@ -95,6 +100,11 @@ class Scene:
     def attempt(self) -> AttemptFacts:
         (row,) = self.rows()
         return row.attempts[-1]
+
+    def carrier(self) -> Carrier:
+        found = self.store.run(lambda ledger: ledger.carrier("email", "scripted"))
+        assert found is not None
+        return found
 
     def states(self, key: str = "db-1") -> list[NotificationState]:
         return [row.state for row in self.rows(key)]
@@ -294,3 +304,75 @@ def test_rings_are_shared_out_and_the_urgent_ones_go_first(scene: Scene) -> None
         for channel in ("email", "slack")
         for count in (8, 1)
     ]
+
+
+@pytest.mark.parametrize(
+    ("raised", "failures", "shut_by", "narrowed_s"),
+    [
+        (TemporaryProviderError("busy", code="503", is_ill=True, retry_after_s=7), 1, None, 7),
+        (TemporaryProviderError("slow down", code="429", is_throttled=True), 0, None, 10),
+        (TemporaryProviderError("the mailbox is busy", code="450"), 0, None, None),
+        (PermanentProviderError("no such address", code="404"), 0, None, None),
+        (RefusedUsError("bad credentials", code="401"), 0, Hold.SUSPENSION, None),
+        (RefusedUsError("not to that country", code="21408", is_general=False), 0, None, None),
+        (UnknownOutcomeError("no answer"), 1, None, None),
+    ],
+)
+def test_what_a_failure_says_about_its_provider_holds_for_all_processes(
+    scene: Scene, raised: Exception, failures: int, shut_by: Hold | None, narrowed_s: int | None
+) -> None:
+    scene.provider.script.append(raised)
+    scene.deliverer.deliver("email", scene.notify("ada"))
+    carrier = scene.carrier()
+    assert (carrier.failures, carrier.shut_by) == (failures, shut_by)
+    assert carrier.narrowed_until == (None if narrowed_s is None else scene.clock.now() + timedelta(seconds=narrowed_s))
+
+
+@pytest.mark.parametrize("raised", [RefusedUsError("the webhook is revoked"), TemporaryProviderError("slow", retry_after_s=60)])
+def test_what_one_webhook_refuses_says_nothing_about_the_others(scene: Scene, raised: Exception) -> None:
+    scene.provider.is_bound_to_address = True
+    scene.provider.script.append(raised)
+    scene.deliverer.deliver("email", scene.notify("ada", "ben"))
+    assert (scene.carrier().shut_by, scene.carrier().narrowed_until) == (None, None)
+    assert len(scene.provider.letters) == 2
+
+
+def test_a_channel_whose_provider_hangs_leaves_threads_to_the_others_and_catches_up(scene: Scene) -> None:
+    hang, is_hanging = Event(), Barrier(6)
+
+    def wait(_: Letter) -> None:
+        is_hanging.wait(timeout=30)
+        hang.wait(timeout=30)
+
+    scene.provider.script.extend([wait] * 5)
+    ids = scene.notify(*(f"r{number}" for number in range(8)))
+    with ThreadPoolExecutor(8) as threads:
+        sends = [threads.submit(scene.deliverer.deliver, "email", [each]) for each in ids[:5]]
+        is_hanging.wait(timeout=30)
+        scene.deliverer.deliver("email", ids[5:])  # would hang, too, were it let in
+        assert len(scene.provider.letters) == 5
+        hang.set()
+        for send in sends:
+            send.result()
+    assert scene.states() == [NotificationState.SENT] * 8
+
+
+def test_a_provider_that_rests_is_said(scene: Scene) -> None:
+    scene.provider.script.append(RefusedUsError("bad credentials", code="401"))
+    with capture_logs() as lines:
+        scene.deliverer.deliver("email", scene.notify("ada"))
+        scene.clock.pass_time(timedelta(minutes=2))
+        scene.deliverer.deliver("email", [scene.rows()[0].id])
+    told = [line for line in lines if line["event"].startswith("engine.provider")]
+    assert [(line["event"], line.get("why")) for line in told] == [
+        ("engine.provider_rests", "suspension"),
+        ("engine.provider_well", None),
+    ]
+
+
+def test_an_outage_that_is_over_is_said(store: Store) -> None:
+    outage = Outage(began_at=START, ended_at=START + timedelta(hours=2))
+    with capture_logs() as lines:
+        Reporter(NotedBell(), store).report(Consequences(outages=(outage,)))
+    (line,) = lines
+    assert (line["event"], line["lasted_s"]) == ("engine.outage_over", 7200.0)

@@ -6,7 +6,8 @@ import pytest
 
 from notifyflow.storage.store import Store
 from tests import invariants
-from tests.builders import Story
+from tests.builders import START, Story
+from tests.integration.storage.samples import found_in
 
 
 @pytest.fixture
@@ -23,3 +24,4 @@ def _hold_invariants(store: Store) -> Iterator[None]:
         status = store.read(lambda reads, key=key: reads.status(key))
         assert status is not None
         invariants.check(status)
+    assert found_in(store, START) == []

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 
@@ -84,6 +85,7 @@ def test_nobody_is_called_by_a_worker_that_is_back_before_the_sweepers(watched: 
 
 
 def test_a_minute_without_a_sweep_is_no_outage(watched: Story) -> None:
+    watched.notify(None, ADA)
     assert watched.be_away(seconds=60).outages == ()
     (outage,) = watched.be_away(seconds=61).outages
     assert outage == Outage(began_at=START + MINUTE, ended_at=START + timedelta(seconds=121))
@@ -134,7 +136,18 @@ def test_two_sweepers_at_once_double_nothing(watched: Story) -> None:
         assert lost.word is Word.IN_DOUBT
 
 
+def test_a_time_in_which_nothing_waited_is_no_outage(watched: Story) -> None:
+    watched.clock.pass_time(timedelta(days=3))
+    watched.notify(None, ADA, policy=INSISTENT)
+    assert watched.sweep().outages == ()
+    watched.deliver()
+    watched.resolve()
+    assert watched.be_away(days=3).outages == ()
+    assert _outages(watched) == ()
+
+
 def test_old_outages_are_let_go_of(watched: Story) -> None:
+    watched.notify(None, ADA, policy=replace(INSISTENT, fresh_for=timedelta(days=90)))
     watched.be_away(hours=1)
     watched.be_away(days=31)
     assert [outage.length for outage in _outages(watched)] == [timedelta(days=31)]

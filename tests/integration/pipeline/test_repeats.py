@@ -139,5 +139,5 @@ def test_nothing_is_stored_where_nobody_can_be_reached_or_strictness_is_asked_fo
 
 
 def test_the_operations_incidents_key_is_taken(story: Story) -> None:
-    with pytest.raises(InvalidIncident):
+    with pytest.raises(InvalidIncident, match=r"^key: "):
         story.notify(an_incident(operations.KEY), ADA)

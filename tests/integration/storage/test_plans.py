@@ -8,6 +8,7 @@ import peewee
 import pytest
 from peewee import Database
 
+from notifyflow.core.model import Hold
 from notifyflow.core.views import IncidentFilter
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.ledger import Ledger
@@ -19,6 +20,11 @@ from tests.integration.storage.samples import a_page, begin, claim
 SECOND = timedelta(seconds=1)
 INDEXED: dict[str, Callable[[Ledger], object]] = {
     "take_due": lambda ledger: ledger.take_due("email", ["n1"], now=NOW, limit=10),
+    "due": lambda ledger: ledger.due("email", is_urgent=False, now=NOW, limit=10),
+    "bring_forward": lambda ledger: ledger.bring_forward([Hold.CIRCUIT], channel="email", now=NOW),
+    "lock_due": lambda ledger: ledger.lock_due(["n1"], now=NOW),
+    "lock_policies": lambda ledger: ledger.lock_policies({"e"}),
+    "lock_carriers": lambda ledger: ledger.lock_carriers("email", ["ses"]),
     "ring_due": lambda ledger: ledger.ring_due(now=NOW, again_after=SECOND, limit=10),
     "expired_leases": lambda ledger: ledger.expired_leases(now=NOW, limit=10),
     "escalations_to_look_at": lambda ledger: ledger.escalations_to_look_at(now=NOW, limit=10),
@@ -28,6 +34,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "home_by_reference": lambda ledger: ledger.home_by_reference("p", "r"),
     "outages": lambda ledger: ledger.outages(since=NOW, now=NOW),
     "lock_watch": lambda ledger: ledger.lock_watch(),
+    "has_waited": lambda ledger: ledger.has_waited(since=NOW),
     "rounds_waiting": lambda ledger: ledger.rounds_waiting(after=NOW),
     "count_receipts": lambda ledger: ledger.count_receipts("p", since=NOW, now=NOW),
     "lock_unresolved": lambda ledger: ledger.lock_unresolved("k"),
@@ -42,6 +49,9 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "lock_operations": lambda ledger: ledger.lock_operations(),
     "count_uncounted": lambda ledger: ledger.count_uncounted("i"),
     "answer": lambda ledger: ledger.answer("a", "k", now=NOW),
+    "is_left_behind": lambda ledger: ledger.is_left_behind(before=NOW - SECOND),
+    "is_operations_unreached": lambda ledger: ledger.is_operations_unreached(),
+    "prune_incidents": lambda ledger: ledger.prune_incidents((NOW, ""), before=NOW, limit=10),
 }
 INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "status": lambda reads: reads.status("db-1"),
@@ -53,6 +63,8 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "recipient_page": lambda reads: reads.recipient_page(after_id="", limit=10, since=NOW),
     "recipient": lambda reads: reads.recipient("ada", since=NOW),
     "api_key": lambda reads: reads.api_key("k"),
+    "audit": lambda reads: reads.audit("", now=NOW),
+    "prunable_incidents": lambda reads: reads.prunable_incidents((NOW, ""), before=NOW, limit=10),
 }
 
 

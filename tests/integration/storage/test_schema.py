@@ -53,6 +53,15 @@ def test_an_empty_database_is_refused_until_it_is_upgraded(empty: Store) -> None
     begin(empty)
 
 
+def test_a_file_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
+    path = tmp_path / "not-there.db"
+    looking = Store(f"sqlite:///{path}")
+    with pytest.raises(SchemaMismatch, match="schema 0"):
+        looking.check_schema()
+    looking.close()
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_the_tables_have_the_columns_of_the_models(database_url: str, model: type[peewee.Model]) -> None:
     db = dialect_for(database_url).connect(timeout_s=5)

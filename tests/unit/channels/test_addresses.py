@@ -5,6 +5,7 @@ import pytest
 from notifyflow.channels.base import Channel
 from notifyflow.channels.email import EmailChannel
 from notifyflow.channels.push import PushChannel
+from notifyflow.channels.registry import load
 from notifyflow.channels.slack import SlackChannel
 from notifyflow.channels.sms import SmsChannel
 from notifyflow.channels.teams import TeamsChannel
@@ -97,3 +98,5 @@ def test_mail_goes_over_ses_first() -> None:
     }
     channel = EmailChannel.from_settings(Settings.from_variables(variables))
     assert [provider.name for provider in channel.providers] == ["ses", "smtp"]
+    ordered = load(Settings.from_variables(variables | {"NOTIFYFLOW_PROVIDER_ORDER": "slack,smtp"}))["email"]
+    assert [provider.name for provider in ordered.providers] == ["smtp", "ses"]

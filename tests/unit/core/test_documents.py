@@ -195,6 +195,9 @@ def test_a_snapshot_of_another_make_is_refused() -> None:
         load_policy('{"default": {}}')
     with pytest.raises(InvalidPolicy, match="tires"):
         load_policy(dump_policy(DEFAULT).replace('"tiers"', '"tires"'))
+    for damaged in ("{}", "[]", '{"one": {}, "two": {}}', "{", "[" * 100_000):
+        with pytest.raises(InvalidPolicy, match=r"document: it is no(t one policy| JSON)"):
+            load_policy(damaged)
 
 
 WORDS = (

@@ -9,7 +9,7 @@ from notifyflow.core import escalation as escalations
 from notifyflow.core import rules
 from notifyflow.core.escalation import AlertOperations, Case, Decided, OpenTier, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Ended, EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Severity, Word
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
 from tests.facts import NOW, attempt, case, escalation, incident, minutes, page, seconds
@@ -210,6 +210,11 @@ def test_what_is_not_critical_is_suspected_after_being_held_back_for_its_whole_w
     assert decide(held).after.look_at == NOW + minutes(10)
     assert opened(decide(held, event="looked_at", now=NOW + minutes(10) - seconds(1))) == []
     assert opened(decide(held, event="looked_at", now=NOW + minutes(10))) == [(2, ("sms",))]
+
+
+def test_what_a_provider_holds_back_that_refuses_us_is_suspected_at_once() -> None:
+    held = case(page("email", held_since=NOW, held_by=Hold.SUSPENSION), addresses="email sms")
+    assert opened(decide(held)) == [(2, ("sms",))]
 
 
 # -- timers

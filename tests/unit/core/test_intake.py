@@ -64,12 +64,12 @@ def test_bad_recipients_do_not_silence_good_ones() -> None:
     assert [str(fault) for fault in result.faults] == [
         "recipients[0].phone: 'bad…' (10 characters) is no address for a phone. Correct the address; ada is not told this way.",
         "recipients[1].email: 'b…' (3 characters) is no address for email. Correct the address; bob is not told this way.",
-        "recipients[1].addresses.pager: 'pager' is no channel. Use one of email, slack, teams, push, sms, voice.",
+        "recipients[1].addresses.pager: 'pager' is no channel. Use one of email, push, slack, sms, teams, voice.",
         "recipients[1].addresses.slak: 'slak' is no channel. Use slack, if that was meant.",
         "recipients[1].timezone: 'Berlin' is no time zone. Use an IANA name such as Europe/Berlin; times are shown in UTC.",
         "recipients[2].id: 'ada' was given before. Give each recipient once; the first one counts.",
         "recipients[3].id: it is empty. Give it a name of its own.",
-        "recipients[4]: cy has no address. Give one for one of email, slack, teams, push, sms, voice.",
+        "recipients[4]: cy has no address. Give one for one of email, push, slack, sms, teams, voice.",
     ]
 
 
@@ -87,6 +87,13 @@ def test_an_address_that_is_empty_is_called_so() -> None:
 def test_strictness_refuses_the_whole_for_one_fault() -> None:
     assert refusal(ADA, Recipient(id="bob", email="bad"), is_strict=True) == ["recipients[1].email"]
     assert admitted(ADA, is_strict=True).faults == ()
+
+
+def test_channels_to_choose_from_are_named_in_order() -> None:
+    nobody = [Recipient(id="ada", addresses={"fax": "1"}), Recipient(id="ben")]
+    with pytest.raises(InvalidIncident) as refused:
+        admit(INCIDENT, nobody, check, frozenset(CHANNELS))
+    assert [fault.remedy.partition("one of ")[2] for fault in refused.value.faults] == [", ".join(sorted(CHANNELS))] * 3
 
 
 def test_nobody_whom_anything_can_reach_is_refused() -> None:

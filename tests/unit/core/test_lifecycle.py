@@ -11,7 +11,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import NOTIFICATION
-from notifyflow.core.model import AttemptState, Ended, Evidence, NotificationState, Severity, Word
+from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, NotificationState, Severity, Word
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import IllegalMove
 from tests.facts import LEASE, NOW, Row, attempt, minutes, page, seconds
@@ -443,3 +443,13 @@ def test_a_row_is_in_doubt_while_nobody_has_said_what_became_of_its_latest_attem
 ) -> None:
     found = lifecycle.doubt_of(tell().facts)
     assert (found and found.id) == doubted
+
+
+def test_a_row_that_is_held_back_keeps_since_when_and_a_pause_makes_it_forget() -> None:
+    held = lifecycle.hold(page(due_at=NOW), Hold.LIMIT, until=NOW + seconds(65), now=NOW)
+    assert (held.event, held.has_moved) == ("held_back", False)
+    assert (held.after.due_at, held.after.held_since, held.after.held_by) == (NOW + seconds(65), NOW, Hold.LIMIT)
+    longer = lifecycle.hold(held.after, Hold.CIRCUIT, until=NOW + minutes(2), now=NOW + minutes(1)).after
+    assert (longer.held_since, longer.held_by) == (NOW, Hold.CIRCUIT)
+    paused = lifecycle.hold(longer, Hold.PAUSE, until=NOW + minutes(9), now=NOW + minutes(2)).after
+    assert (paused.held_since, paused.held_by) == (None, Hold.PAUSE)

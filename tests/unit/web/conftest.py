@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
 
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
 from notifyflow.core.doors.asked import Asked
@@ -116,12 +117,7 @@ def house() -> House:
     return House()
 
 
-@pytest.fixture
-def client(house: House) -> Client:
-    return client_of(house)
-
-
-def client_of(house: House, *, notice: str = "") -> Client:
+def application_of(house: House, *, notice: str = "") -> FastAPI:
     services = Services(
         sns=None,
         channels=house.channels(),
@@ -136,7 +132,21 @@ def client_of(house: House, *, notice: str = "") -> Client:
         api=house,
         notice=notice,
     )
-    return Client(build(services))
+    return build(services)
+
+
+@pytest.fixture
+def application(house: House) -> FastAPI:
+    return application_of(house)
+
+
+@pytest.fixture
+def client(application: FastAPI) -> Client:
+    return Client(application)
+
+
+def client_of(house: House, *, notice: str = "") -> Client:
+    return Client(application_of(house, notice=notice))
 
 
 def link(who: str = "ada", *, days: int = 1, incident_id: str = INCIDENT_ID) -> str:

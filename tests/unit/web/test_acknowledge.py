@@ -80,10 +80,12 @@ def test_a_link_that_we_never_signed_is_refused(client: Client, house: House, me
     assert house.taken == []
 
 
-def test_a_link_to_what_is_no_longer_kept_says_so(client: Client):
-    page = client.get(link(incident_id="f" * 32))
-    assert page.status_code == 404
-    assert "no longer kept" in page.text
+def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, house: House):
+    for method in ("GET", "POST"):
+        page = client.request(method, link(incident_id="f" * 32))
+        assert page.status_code == 404
+        assert "no longer kept" in page.text
+    assert house.taken == []
     assert client.get(link("eve")).status_code == 404
 
 

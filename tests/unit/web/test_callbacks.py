@@ -1,4 +1,5 @@
 import pytest
+from fastapi import FastAPI
 
 from notifyflow.errors import StorageUnavailable
 from notifyflow.web.callbacks import BODY_LIMIT_BYTES
@@ -20,6 +21,13 @@ def test_a_signed_callback_is_committed_with_its_raw_body_and_answered_as_the_pr
 def test_a_gathered_key_comes_in_under_a_path_of_its_own(client: Client, house: House):
     assert client.post("/callbacks/pigeon/post/a1/key", content=b"1", headers=SIGNED).status_code == 200
     assert house.received[0][0].reason == "/callbacks/pigeon/post/a1/key"
+
+
+def test_within_another_application_the_path_is_the_one_below_the_public_url(application: FastAPI, house: House):
+    whole = FastAPI()
+    whole.mount("/notify", application)
+    assert Client(whole).post("/notify/callbacks/pigeon/post/a1?x=y", content=b"1", headers=SIGNED).status_code == 200
+    assert house.received[0][0].reason == "/callbacks/pigeon/post/a1?x=y"
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-signature": ""}, {"x-signature": "moo"}])

@@ -1,0 +1,92 @@
+"""The commands of the kill switch, and how pauses are shown."""
+
+import getpass
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from notifyflow.cli import documents, screen
+from notifyflow.core.forms import read_duration
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.errors import Fault, InvalidPause
+
+Channel = Annotated[str | None, typer.Option("--channel", help="One channel.", show_default=False)]
+Provider = Annotated[str | None, typer.Option("--provider", help="One provider.", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help="Everything.")]
+By = Annotated[str | None, typer.Option("--by", help="Who does it; your login where it is not said.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(pause)
+    app.command()(resume)
+
+
+def pause(
+    channel: Channel = None,
+    provider: Provider = None,
+    is_all: All = False,
+    span: Annotated[str | None, typer.Option("--for", help="For how long, as in 30m; up to 24h.", show_default=False)] = None,
+    by: By = None,
+    is_for_critical: Annotated[bool, typer.Option("--include-critical", help="Stop CRITICAL, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop sending for a while, or list what is paused; what is held back is sent when the pause is over."""
+    is_asked = bool(channel or provider or is_all or span)
+    wanted = _choice(channel, provider, is_all=is_all) if is_asked else None
+    for_ = _span(span) if is_asked else timedelta(0)
+    from notifyflow.app import NotifyFlow
+
+    with NotifyFlow.from_env() as flow:
+        if wanted is not None:
+            flow.switch.pause(*wanted, span=for_, by=by or getpass.getuser(), is_for_critical=is_for_critical)
+        found = flow.switch.pauses()
+    if as_json:
+        screen.print_json([documents.pause(each) for each in found])
+    elif found:
+        show(found)
+    else:
+        screen.out.print("Nothing is paused.")
+
+
+def resume(channel: Channel = None, provider: Provider = None, is_all: All = False, by: By = None) -> None:
+    """Take a pause back: what it held back is sent now."""
+    scope, name = _choice(channel, provider, is_all=is_all)
+    from notifyflow.app import NotifyFlow
+
+    with NotifyFlow.from_env() as flow:
+        was_paused = flow.switch.resume(scope, name, by=by or getpass.getuser())
+    screen.out.print("Resumed." if was_paused else "It was not paused.")
+
+
+def show(pauses: Iterable[Pause]) -> None:
+    """Say what is paused, a line each."""
+    for each in pauses:
+        what = "everything" if each.scope is Scope.ALL else f"{each.scope} {each.name}"
+        passes = "CRITICAL, too" if each.is_for_critical else "CRITICAL passes"
+        line = f"{what} is paused until {each.ends_at:%Y-%m-%d %H:%M:%S} UTC by {screen.plain(each.paused_by)} ({passes})"
+        screen.out.print(Text.assemble(("‖ ", "bold yellow"), line), soft_wrap=True)
+
+
+def _choice(channel: str | None, provider: str | None, *, is_all: bool) -> tuple[Scope, str]:
+    match channel, provider, is_all:
+        case None, None, True:
+            return Scope.ALL, ""
+        case str(name), None, False:
+            return Scope.CHANNEL, name
+        case None, str(name), False:
+            return Scope.PROVIDER, name
+    raise InvalidPause((Fault("pause", "needs one thing to stop", "Give one of --channel NAME, --provider NAME and --all"),))
+
+
+def _span(text: str | None) -> timedelta:
+    if text is None:
+        raise InvalidPause((Fault("for", "is not said: a pause always ends", "Give --for, as in --for 30m"),))
+    span = read_duration(text)
+    if span is None:
+        raise InvalidPause((Fault("for", f"{text!r} is no duration", "Write a number and h, m or s, as in 30m"),))
+    return span

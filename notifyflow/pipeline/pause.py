@@ -1,0 +1,38 @@
+"""The kill switch: what is paused is held back by the claim, and due again at once when the pause is taken back."""
+
+from notifyflow.core.model import Hold
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.pipeline import use_case
+from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.transaction import Transaction
+
+
+def pause(tools: Tools, wanted: Pause) -> None:
+    """Pause something, in the place of an earlier pause of the same.
+
+    Args:
+        tools: What every use case needs.
+        wanted: What, until when, by whom; judged already.
+    """
+    use_case.run(tools, lambda tx: tx.ledger.put_pause(wanted))
+
+
+def resume(tools: Tools, scope: Scope, name: str) -> bool:
+    """Take a pause back; what another pause stops still is held back again.
+
+    Returns:
+        Whether there was one.
+    """
+
+    def body(tx: Transaction) -> bool:
+        was_paused = tx.ledger.drop_pause(scope, name)
+        if was_paused:
+            tx.ledger.bring_forward([Hold.PAUSE], now=tx.now)
+        return was_paused
+
+    return use_case.run(tools, body)[0]
+
+
+def pauses(tools: Tools) -> tuple[Pause, ...]:
+    """List what is paused now, the oldest pause first."""
+    return use_case.run(tools, lambda tx: tx.ledger.pauses(now=tx.now))[0]

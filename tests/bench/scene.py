@@ -1,0 +1,66 @@
+"""What a measurement needs: notifyflow in this process on a file of its own, and stand-ins in a process of theirs."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from notifyflow import NotifyFlow, Settings
+from notifyflow.core.facts import NotificationFacts
+
+_PROGRAM = Path(sys.executable).with_name("notifyflow")
+_EXPORT = re.compile(r"export (NOTIFYFLOW_\w+)='?([^'\n]*)'?")
+
+
+@contextmanager
+def scene(*script: str, **variables: str) -> Iterator[NotifyFlow]:
+    """Start the stand-ins with a script, and NotifyFlow with their settings and more."""
+    lines = [part for line in script for part in ("--script", line)]
+    command = [str(_PROGRAM), "sandbox", "--port", "0", *lines]
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder) as sandbox,
+    ):
+        try:
+            given = _exported(sandbox) | {
+                "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/notifyflow.db",
+                "NOTIFYFLOW_DRAIN_S": "0",
+                **{f"NOTIFYFLOW_{name}": value for name, value in variables.items()},
+            }
+            with NotifyFlow(Settings.from_variables(given)) as flow:
+                yield flow
+        finally:
+            sandbox.terminate()
+
+
+def rows(flow: NotifyFlow, keys: Sequence[str]) -> list[NotificationFacts]:
+    """List all notifications of some incidents."""
+    found = [flow.status(key) for key in keys]
+    return [row for status in found if status for each in status.escalations for row in each.notifications]
+
+
+def taken_after(row: NotificationFacts) -> timedelta | None:
+    """Tell how long after it was queued the provider had answered its first attempt; None while it has not."""
+    ended_at = row.attempts[0].ended_at if row.attempts else None
+    return None if ended_at is None else ended_at - row.created_at
+
+
+def percentile(spans: Sequence[timedelta], share: float) -> float:
+    """Tell in seconds what a share of the spans does not exceed."""
+    ordered = sorted(spans)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)].total_seconds()
+
+
+def _exported(sandbox: "subprocess.Popen[str]") -> dict[str, str]:
+    assert sandbox.stdout is not None
+    found: dict[str, str] = {}
+    for line in sandbox.stdout:
+        if match := _EXPORT.search(line):
+            found[match[1]] = match[2]
+        elif found:
+            break
+    return found

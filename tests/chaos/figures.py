@@ -1,0 +1,71 @@
+"""Renders the figures as reStructuredText, for docs/explanation/chaos.rst."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def render(figures: Mapping[str, Any]) -> str:
+    """Make the page's tables of whatever sections there are."""
+    parts = [".. Made by scripts/chaos; do not edit.\n"]
+    verdicts = [each for name in ("kills", "faults") for each in figures.get(name, {}).get("verdicts", [])]
+    if verdicts:
+        parts += _verdicts(verdicts)
+    if "recovery" in figures:
+        parts += _recovery(figures["recovery"]["recovery"])
+    if "flood" in figures:
+        flood = figures["flood"]["flood"]
+        parts.append(
+            f"``FLUSHALL`` with {flood['notifications']:,} notifications queued: all delivered, {flood['lost']} lost, "
+            f"{flood['duplicates']} duplicates; the last {flood['last_after_s']:.0f} s later.\n"
+        )
+    parts.append(f"Measured on two cores ({figures['machine']}), servers and providers' stand-ins on the same machine.\n")
+    return "\n".join(parts)
+
+
+def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    total = {
+        name: sum(each[name] for each in verdicts) for name in ("notifications", "lost", "duplicates", "doubts", "unexplained")
+    }
+    rows = [
+        (
+            each["what"],
+            each["setup"],
+            each["notifications"],
+            each["lost"],
+            each["doubts"],
+            each["duplicates"],
+            each["unexplained"],
+        )
+        for each in verdicts
+    ]
+    rows.append(("**all**", "", *(total[name] for name in ("notifications", "lost", "doubts", "duplicates", "unexplained"))))
+    head = ("What was done", "To what", "Notifications", "Lost", "In doubt", "Duplicates", "without a doubt")
+    rate = 10_000 * total["duplicates"] / total["notifications"]
+    return [_table(head, rows), f"That is {rate:.0f} duplicates per 10,000 notifications, under constant fire.\n"]
+
+
+def _recovery(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    names = {
+        "scaled redis": "lease 6 s, time-outs 1 s + 2 s, PostgreSQL + Redis",
+        "scaled rabbitmq": "lease 6 s, time-outs 1 s + 2 s, PostgreSQL + RabbitMQ",
+        "defaults": "as it comes: lease 60 s, PostgreSQL + Redis or RabbitMQ",
+        "stock": "dramatiq on Redis as it comes, without notifyflow",
+    }
+
+    def seconds(value: float | None) -> str:
+        return "not within 120 s" if value is None else f"{value:.1f} s"
+
+    rows = [
+        (title, found[name]["sends"], seconds(found[name]["p50"]), seconds(found[name]["p99"]))
+        for name, title in names.items()
+        if name in found
+    ]
+    return [_table(("After kill -9 of a worker", "Sends in flight", "p50", "p99"), rows)]
+
+
+def _table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in (head, *rows):
+        cells = [f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row]
+        lines += [f"   {'*' if number == 0 else ' '} - {cell}".rstrip() for number, cell in enumerate(cells)]
+    return "\n".join(lines) + "\n"

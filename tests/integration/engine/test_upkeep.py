@@ -1,0 +1,89 @@
+"""NotifyFlow's own check and prune, over more than one page, beside others who work."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from notifyflow import NotifyFlow, Settings
+from notifyflow.errors import InvalidAge
+from notifyflow.storage.pruning import Pruned
+from notifyflow.storage.store import Store
+from tests.builders import CountingIds, HandClock, Story, a_recipient, an_incident
+from tests.integration.engine.scripted import ScriptedProvider, channels
+
+COUNT = 3
+PEOPLE = [a_recipient(f"person-{number}", "email") for number in range(30)]
+MEANWHILE = 20
+AGE = timedelta(days=90)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def flow(database_url: str, clock: HandClock) -> Iterator[NotifyFlow]:
+    settings = Settings(database_url=SecretStr(database_url))
+    with NotifyFlow(settings, clock=clock, channels=channels(ScriptedProvider())) as opened:
+        yield opened
+
+
+@pytest.fixture
+def story(store: Store, clock: HandClock) -> Story:
+    """Many incidents that are over, and one that is not."""
+    story = Story(store)
+    story.clock, story.tools = clock, replace(story.tools, clock=clock)
+    for number in range(COUNT):
+        story.notify(an_incident(f"old-{number}"), *PEOPLE)
+        story.resolve(key=f"old-{number}")
+    story.notify(an_incident("open"), a_recipient("ada", "email"))
+    story.deliver()
+    return story
+
+
+def test_a_check_tells_how_far_it_is(flow: NotifyFlow, story: Story) -> None:
+    checked = [(each.done, each.total, each.findings) for each in flow.check()]
+    assert checked == [(0, COUNT + 1, ()), (COUNT + 1, COUNT + 1, ())]
+
+
+def test_what_was_foreseen_is_pruned_while_others_notify(flow: NotifyFlow, story: Story, clock: HandClock) -> None:
+    clock.pass_time(AGE + timedelta(seconds=1))
+    foreseen = sum(flow.prune(AGE, is_dry_run=True), Pruned())
+    assert (foreseen.incidents, foreseen.escalations) == (COUNT, COUNT * len(PEOPLE))
+    other = Story(story.store)
+    other.clock, other.tools = clock, replace(other.tools, clock=clock, ids=CountingIds(1 << 124))
+
+    def notify() -> None:
+        for number in range(MEANWHILE):
+            other.notify(an_incident(f"new-{number}"), a_recipient("ben", "email"))
+
+    with ThreadPoolExecutor(1) as pool:
+        notifying = pool.submit(notify)
+        steps = list(flow.prune(AGE))
+        notifying.result()
+    assert sum(steps, Pruned()) == foreseen
+    assert len([step for step in steps if step]) > 1
+    left = {facts.key for facts in story.store.read(lambda reads: reads.incidents(100))}
+    assert left == {"open", *(f"new-{number}" for number in range(MEANWHILE))}
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_what_somebody_holds_is_passed_over(flow: NotifyFlow, story: Story, clock: HandClock) -> None:
+    clock.pass_time(AGE + timedelta(seconds=1))
+
+    def prune_beside(ledger) -> Pruned:  # type: ignore[no-untyped-def]
+        ledger.lock_newest("old-1")
+        return sum(flow.prune(AGE), Pruned())
+
+    assert story.store.run(prune_beside).incidents == COUNT - 1
+    assert sum(flow.prune(AGE), Pruned()).incidents == 1
+
+
+def test_less_than_a_day_is_refused(flow: NotifyFlow) -> None:
+    with pytest.raises(InvalidAge, match="less than a day"):
+        list(flow.prune(timedelta(hours=23)))

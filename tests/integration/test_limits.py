@@ -1,0 +1,118 @@
+"""Whatever limits, illnesses and pauses come together: nothing is lost or burnt, and no provider gets more than its limit."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from notifyflow.core.lifecycle import counted
+from notifyflow.core.model import Ended, NotificationState, Severity
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.pipeline.pause import pause, resume
+from notifyflow.pipeline.record import record
+from notifyflow.pipeline.sweep import next_wake_at
+from notifyflow.storage.store import Store
+from tests import invariants
+from tests.builders import ACCEPTED, BUSY, Story, a_recipient, an_incident
+from tests.integration.pipeline.test_limits import ILL, PAIR, REFUSING, THROTTLED
+
+MINUTE = timedelta(minutes=1)
+OUTCOMES = (ACCEPTED, BUSY, ILL, REFUSING, THROTTLED)
+AT_REST = {NotificationState.SENT, NotificationState.FAILED}
+STEPS = st.one_of(
+    st.tuples(st.just("notify"), st.sampled_from((Severity.CRITICAL, Severity.ERROR, Severity.ERROR)), st.integers(1, 4)),
+    st.tuples(st.just("work"), st.sampled_from(OUTCOMES)),
+    st.tuples(st.just("pass_time"), st.sampled_from((1, 5, 31, 61, 300))),
+    st.tuples(st.just("pause"), st.sampled_from((Scope.ALL, Scope.PROVIDER)), st.booleans()),
+    st.tuples(st.just("resume"), st.sampled_from((Scope.ALL, Scope.PROVIDER))),
+)
+
+
+class Play:
+    """One story of limits on a database of its own."""
+
+    def __init__(self, store: Store, limits: Sequence[int]) -> None:
+        self.story = Story(store)
+        self.story.tools = replace(self.story.tools, limits=dict(zip(PAIR, limits, strict=True)))
+        self.keys: list[str] = []
+
+    def notify(self, severity: Severity, count: int) -> None:
+        self.keys.append(f"k{len(self.keys):03}")
+        people = [a_recipient(f"p{number}", "email") for number in range(count)]
+        self.story.notify(an_incident(self.keys[-1], severity=severity), *people)
+
+    def work(self, outcome=ACCEPTED) -> None:  # type: ignore[no-untyped-def]
+        while claimed := self.story.claim("email", providers=PAIR):
+            for each in claimed:
+                record(self.story.tools, each.attempt_id, each.token, outcome, has_alternative=True)
+
+    def pass_time(self, seconds: int) -> None:
+        self.story.clock.pass_time(timedelta(seconds=seconds))
+        self.story.sweep()
+
+    def pause(self, scope: Scope, is_for_critical: bool) -> None:
+        now = self.story.clock.now()
+        ends_at = now + timedelta(minutes=10)
+        name = "" if scope is Scope.ALL else PAIR[0]
+        wanted = Pause(scope=scope, name=name, ends_at=ends_at, paused_at=now, paused_by="ada", is_for_critical=is_for_critical)
+        pause(self.story.tools, wanted)
+
+    def resume(self, scope: Scope) -> None:
+        resume(self.story.tools, scope, "" if scope is Scope.ALL else PAIR[0])
+
+    def heal(self) -> None:
+        """Let everybody be well, and time pass, until nothing waits."""
+        for _ in range(2000):
+            self.story.sweep()
+            self.work()
+            wake_at = next_wake_at(self.story.tools)
+            if wake_at is None:
+                return
+            self.story.clock.at = max(self.story.clock.at, wake_at)
+        raise AssertionError("it does not come to rest")
+
+
+@pytest.fixture(scope="session")
+def template(_sqlite_template: Path) -> Path:
+    return _sqlite_template
+
+
+@settings(max_examples=40)
+@given(steps=st.lists(STEPS, min_size=1, max_size=25), limits=st.tuples(st.integers(1, 12), st.integers(1, 12)))
+def test_limits_lose_and_burn_nothing(steps: list[tuple[str, ...]], limits: tuple[int, int], template: Path) -> None:
+    with TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{shutil.copy(template, folder)}")
+        try:
+            play = Play(store, limits)
+            for name, *given_ in steps:
+                getattr(play, name)(*given_)
+            play.heal()
+            _assert_sound(play, limits)
+        finally:
+            store.close()
+
+
+def _assert_sound(play: Play, limits: Sequence[int]) -> None:
+    began: dict[str, list[tuple[datetime, bool]]] = defaultdict(list)
+    for key in play.keys:
+        status = play.story.status(key)
+        invariants.check(status)
+        for row in (row for each in status.escalations for row in each.notifications):
+            assert row.state in AT_REST
+            assert row.ended in (None, Ended.BEYOND_WINDOW)
+            assert len(counted(row)) == len(row.attempts) <= row.max_attempts
+            assert row.state is NotificationState.SENT or len(row.attempts) == row.max_attempts, "only attempts use a row up"
+            for attempt in row.attempts:
+                began[attempt.provider].append((attempt.started_at, row.severity is Severity.CRITICAL))
+    for provider, limit in zip(PAIR, limits, strict=True):
+        for start, _ in began[provider]:
+            within = [is_urgent for at, is_urgent in began[provider] if start <= at < start + MINUTE]
+            assert len(within) <= limit
+            assert within.count(False) <= max(1, limit * 4 / 5)

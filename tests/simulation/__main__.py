@@ -1,0 +1,80 @@
+# ruff: noqa: T201 - a command prints
+"""Runs the simulation by hand: many seeds, one seed with its trace, or the mutants (see ``scripts/simulate --help``)."""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from multiprocessing import Pool
+
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.scenario import Result, simulate
+
+REPLAY = "scripts/simulate --seed {seed} --trace"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, help="how many seeds to run (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many processes share them (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="run this seed only")
+    parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happened")
+    parser.add_argument("--mutants", action="store_true", help="show the seed that catches each mutant")
+    given = parser.parse_args(arguments)
+    if given.seed is not None:
+        return _one(given.seed, with_trace=given.trace)
+    seeds = range(given.first, given.first + given.seeds)
+    with Pool(given.jobs) as pool:
+        if given.mutants:
+            return _mutants(pool.imap(partial(_catch, seeds=seeds), range(len(MUTANTS))))
+        return _many(pool.imap(simulate, seeds, chunksize=4), len(seeds))
+
+
+def explain(result: Result, *, lines: int | None = None) -> str:
+    """Tell what a seed came to, and how to see it again."""
+    shown = result.trace if lines is None else result.trace[-lines:]
+    verdict = f"violates {result.violation}" if result.violation else "is clean"
+    head = f"Seed {result.seed} {verdict} (trace {result.trace_hash}; replay: {REPLAY.format(seed=result.seed)})"
+    return "\n".join([*shown, head])
+
+
+def _one(seed: int, *, with_trace: bool) -> int:
+    result = simulate(seed)
+    print(explain(result, lines=None if with_trace else 0))
+    return 1 if result.violation else 0
+
+
+def _many(results: Iterable[Result], count: int) -> int:
+    began, failed, sends, faults = time.monotonic(), 0, 0, Counter[str]()
+    for number, result in enumerate(results, start=1):
+        sends += result.sends
+        faults.update(result.faults)
+        if result.violation:
+            failed += 1
+            print(explain(result, lines=30), flush=True)
+        if sys.stderr.isatty():
+            print(f"\r{number}/{count} seeds, {failed} failed", end="", file=sys.stderr, flush=True)
+    took_s = time.monotonic() - began
+    print(f"\n{count} seeds in {took_s:.0f} s ({count / took_s:.1f} a second): {failed} failed; {sends} sends")
+    print("Faults: " + ", ".join(f"{name} {times}" for name, times in sorted(faults.items())))
+    return 1 if failed else 0
+
+
+def _mutants(results: Iterable[Result | None]) -> int:
+    survivors = 0
+    for mutant, caught in zip(MUTANTS, results, strict=True):
+        survivors += caught is None
+        print(f"{mutant.name}: {f'seed {caught.seed}: {caught.violation}' if caught else 'not caught'}", flush=True)
+    return 1 if survivors else 0
+
+
+def _catch(number: int, seeds: Sequence[int]) -> Result | None:
+    return MUTANTS[number].catch(seeds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""What always holds (the invariants of the design), read from what is committed and from what the providers know."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from notifyflow.core.escalation import Case
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.lifecycle import counted, state_of
+from notifyflow.core.machines import MACHINES
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Word
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.storage.audit import Audits
+from notifyflow.storage.reads import Reads
+from tests import invariants
+from tests.reference import opens
+from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.outside import Outside, Send
+from tests.simulation.world import START, Violation, World
+
+_AT_REST = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED)
+_CLAIMS = """
+    SELECT n.kind, n.max_attempts, n.id, e.state, e.is_current, i.state,
+           (SELECT COUNT(*) FROM notifyflow_attempt b WHERE b.notification_id = n.id AND b.state = 'RUNNING'),
+           (SELECT COUNT(*) FROM notifyflow_attempt b WHERE b.notification_id = n.id AND b.state <> 'NOT_SENT')
+    FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
+    JOIN notifyflow_escalation e ON e.id = n.escalation_id JOIN notifyflow_incident i ON i.id = n.incident_id WHERE a.id = ?
+"""
+_HEARD = "SELECT word FROM notifyflow_receipt WHERE matched_attempt_id = ? AND word IS NOT NULL"
+
+
+def require(condition: object, what: str) -> None:
+    if not condition:
+        raise Violation(what)
+
+
+class Checks:
+    """Watches every commit, every send, and the end."""
+
+    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside) -> None:
+        self._world = world
+        self._database = database
+        self._outside = outside
+        self._states: dict[str, tuple[str, int]] = {}
+        self._claimed_s: dict[str, float] = {}
+        self._loosest_skew_s = 2.0
+
+    # -- after every commit
+
+    def after_commit(self, session: Session) -> None:
+        for line in session.lines:
+            self._follow(line)
+        for attempt_id, is_new in session.attempts.items():
+            if is_new:
+                self._check_claim(attempt_id)
+            else:
+                self._check_words(attempt_id)
+        for row in session.pages:
+            self._check_page(row)
+        for line in session.lines:
+            if (line["machine"], line["target"]) == ("notification", NotificationState.FAILED):
+                self._check_failure(line)
+
+    def _follow(self, line: dict[str, Any]) -> None:
+        """Replay each line of the log through its table as it is written."""
+        table, row_id = MACHINES[line["machine"]].table, line["row_id"]
+        source, version = self._states.get(row_id, ("", 0))
+        what = f"{line['machine']} {row_id[-4:]}: {line['source']} {line['event']} {line['target']}"
+        self._world.note(f"{what} {' '.join(f'{name}={value[-32:]}' for name, value in line['detail'].items())}".rstrip())
+        legal = table.births if not source else table.targets(source, line["event"])
+        require(line["source"] == source and line["version"] > version, f"2: {what} follows {source} ({version})")
+        require(line["target"] in legal, f"2: {what} is an illegal move")
+        self._states[row_id] = (str(line["target"]), line["version"])
+
+    def _check_claim(self, attempt_id: str) -> None:
+        self._claimed_s[attempt_id] = self._world.now_s
+        for kind, most, row_id, escalation, is_current, incident, running, counting in self._database.look(_CLAIMS, attempt_id):
+            what = f"{row_id[-4:]} is claimed as attempt {attempt_id[-4:]}"
+            require(running == 1, f"4: {what} while another holds a lease")
+            require(counting <= most, f"4: {what}, the {counting}. of {most}")
+            is_open = is_current and incident == IncidentState.OPEN and escalation != EscalationState.ACKNOWLEDGED
+            require(is_open or kind == Kind.NEWS, f"7: {what}, though it is taken ({incident}, {escalation}, {is_current})")
+
+    def _check_words(self, attempt_id: str) -> None:
+        ((word, state),) = self._database.look("SELECT word, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
+        send = self._outside.sends.get(attempt_id)
+        heard = [Word(each) for (each,) in self._database.look(_HEARD, attempt_id)]
+        strength = Word(word).strength if word else 0
+        require(all(each.strength <= strength for each in heard), f"5: {attempt_id[-4:]} has heard {heard}, and says {word}")
+        said = send.words if send else set()
+        require(word in (None, Word.IN_DOUBT) or word in said, f"9: {attempt_id[-4:]} says {word}; its provider said {said}")
+        require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is given back as unsent")
+
+    def _check_page(self, row: NotificationFacts) -> None:
+        if row.kind is Kind.NEWS:
+            return
+        is_it = "escalation_id = ? AND tier = ? AND channel = ?"
+        place = (row.escalation_id, row.tier, row.channel)
+        ((same,),) = self._database.look(f"SELECT COUNT(*) FROM notifyflow_notification WHERE {is_it}", *place)
+        require(same == 1, f"3: tier {row.tier} of {row.escalation_id[-4:]} pages {row.channel} {same} times")
+        ((state,),) = self._database.look("SELECT state FROM notifyflow_incident WHERE id = ?", row.incident_id)
+        require(state == IncidentState.OPEN, f"3: tier {row.tier} of {row.escalation_id[-4:]} opens; the incident is {state}")
+
+    def _check_failure(self, line: dict[str, Any]) -> None:
+        """Whoever wrote a failure has decided what follows from it."""
+        status = self._status(line["incident_id"])
+        for escalation in status.escalations:
+            if any(row.id == line["row_id"] for row in escalation.notifications):
+                self._check_tier(status, escalation, line["at"])
+
+    # -- at every send
+
+    def on_begin(self, attempt_id: str) -> None:
+        found = self._database.look("SELECT state FROM notifyflow_attempt WHERE id = ?", attempt_id)
+        require(found, f"9: {attempt_id[-4:]} is sent before its row is committed")
+
+    def on_answer(self, send: Send) -> None:
+        """A worker that never stood still, by clocks that agree, holds its lease for as long as its send takes."""
+        process = self._world.task.process
+        ((state,),) = self._database.look("SELECT state FROM notifyflow_attempt WHERE id = ?", send.attempt_id)
+        is_excused = (
+            process.paused_until_s >= self._claimed_s[send.attempt_id] or self._loosest_skew_s < self._world.widest_skew_s
+        )
+        require(is_excused or state == AttemptState.RUNNING, f"4: {send.attempt_id[-4:]} lost its lease while it was sent")
+
+    # -- at the end
+
+    def at_end(self, accepted: Collection[str]) -> None:
+        """Check everything once more, whole, when it has healed and settled.
+
+        Args:
+            accepted: The incidents that ``notify`` has returned.
+        """
+        look, read = self._database.look, self._database.read
+        stored = [row_id for (row_id,) in look("SELECT id FROM notifyflow_incident")]
+        require(set(accepted) <= set(stored), "1: an incident that was taken is not stored")
+        now = START + timedelta(seconds=self._world.now_s)
+        found = read(lambda db: Audits(db).audit("", now=now)).findings + read(lambda db: Audits(db).audit_operations())
+        require(not found, f"the checker finds {[(each.rule.value, each.row_id[-4:], each.what) for each in found]}")
+        for row_id in stored:
+            self._check_incident(self._status(row_id), now)
+        ((unlinked,),) = look(
+            "SELECT COUNT(*) FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id"
+            " WHERE (e.critical_at IS NOT NULL AND NOT i.is_operations)"
+            " <> EXISTS (SELECT 1 FROM notifyflow_critical c WHERE c.escalation_id = e.id)"
+        )
+        require(not unlinked, f"6: {unlinked} critical failures are not linked, or links are none")
+        ((count,),) = look("SELECT COUNT(*) FROM notifyflow_incident WHERE is_operations AND state <> 'RESOLVED'")
+        require(count <= 1, f"6: {count} operations incidents are open")
+
+    def _status(self, incident_id: str) -> IncidentStatus:
+        status = self._database.read(lambda db: Reads(db).status_by_id(incident_id))
+        assert status is not None
+        return status
+
+    def _check_tier(self, status: IncidentStatus, escalation: EscalationStatus, now: datetime) -> None:
+        """Require that the next tier is open when its rule is met; what is only suspected is left out, it comes and goes."""
+        facts = replace(escalation.facts, policy=replace(escalation.facts.policy, is_suspicion_on=False))
+        addresses = frozenset(escalation.contact.addresses)
+        case = Case(escalation=facts, incident=status.facts, notifications=escalation.notifications, addresses=addresses)
+        is_live = facts.is_current and facts.state not in (EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
+        require(not (is_live and opens(case, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
+
+    def _check_incident(self, status: IncidentStatus, now: datetime) -> None:
+        try:
+            invariants.check(status)
+        except AssertionError as error:
+            raise Violation(f"2-4: {error}") from error
+        for escalation in status.escalations:
+            self._check_tier(status, escalation, now)
+            what = f"{escalation.facts.id[-4:]} ({escalation.facts.state})"
+            require(escalation.facts.state is not EscalationState.ACTIVE, f"1: {what} does not settle")
+            for row in escalation.notifications:
+                self._check_row(row)
+
+    def _check_row(self, row: NotificationFacts) -> None:
+        what = f"{row.id[-4:]} ({row.channel}, {row.state})"
+        require(row.state in _AT_REST, f"1: {what} does not come to rest")
+        is_stopped = row.state is NotificationState.CANCELLED
+        require(is_stopped or state_of(row) is row.state, f"5: the attempts of {what} amount to {state_of(row)}")
+        accepted = doubts = failures = 0
+        for attempt in counted(row):
+            send = self._outside.sends.get(attempt.id)
+            heard = [word for (word,) in self._database.look(_HEARD, attempt.id)]
+            accepted += send is not None and send.is_taken and not send.answer.startswith("busy")
+            doubts += attempt.is_doubted
+            failures += Word.TEMPORARY in heard
+            if send and send.answer.startswith("busy") and heard:
+                require(attempt.is_doubted, f"9: {attempt.id[-4:]} was refused and then heard of, and is not doubted")
+        require(accepted <= 1 + doubts + failures, f"9: {what} was taken {accepted} times after {doubts} doubts")

@@ -1,0 +1,317 @@
+"""The database: real Peewee and our schema on SQLite in memory, seen by each transaction as PostgreSQL would show it.
+
+A *server* lets transactions interleave between any two statements (READ COMMITTED). There is one connection; whoever uses it
+while another's writes stand in it rolls those back, and the other writes them anew when its turn comes. Locks are kept here:
+``_locked`` takes them, ``SKIP LOCKED`` passes over them, a circle of waits is a deadlock. An *embedded* database is SQLite as it
+is: one writer at a time. Either can be away, break during a commit, and end a transaction that stood still for too long.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+import peewee
+from peewee import Database, Query, Select
+
+from notifyflow.core.facts import AttemptFacts
+from notifyflow.errors import StaleRow, StorageUnavailable
+from notifyflow.storage import migrations
+from notifyflow.storage.dialects import Sqlite
+from notifyflow.storage.ledger import Ledger
+from tests.simulation.world import Task, World
+
+T = TypeVar("T")
+
+Weakening = tuple[tuple[str, str], ...]
+"""What is written otherwise in the schema's statements."""
+
+_IDLE_LIMIT_S = 60.0  # as storage.dialects sets idle_in_transaction_session_timeout
+_STATEMENT_LIMIT_S = 5.0
+
+
+class Collided(Exception):
+    """Raised when another transaction was in the way: a deadlock, a unique value."""
+
+
+class Gone(Exception):
+    """Raised when the server has ended the transaction."""
+
+
+class Session:
+    """One transaction: what it wrote, which rows it has locked, and what there is to check once it is committed."""
+
+    def __init__(self, database: "SimulatedDatabase", task: Task) -> None:
+        self.database = database
+        self.task = task
+        self.epoch = database.epoch
+        self.writes: list[tuple[str, Any]] = []
+        self.before = 0  # SQLite's count of changes when the writes began
+        self.changed = 0  # what the writes changed, by that count
+        self.waits_for: Session | None = None
+        self.waiting: list[Session] = []
+        self.touched_s = database.world.now_s
+        self.lines: list[dict[str, Any]] = []
+        self.attempts: dict[str, bool] = {}  # id → whether it is new
+        self.pages: list[Any] = []
+
+    def lock(self, row_ids: Sequence[str], *, skips: bool = False) -> set[str]:
+        """Lock rows, waiting for their holders or passing over them; returns those that are ours now."""
+        holders = self.database.locks
+        mine = set()
+        for row_id in row_ids:
+            while (holder := holders.get(row_id, self)) is not self and not skips:
+                self._wait(holder)
+            if holders.setdefault(row_id, self) is self:
+                mine.add(row_id)
+        return mine
+
+    def is_free(self, row_ids: Sequence[str]) -> bool:
+        return all(self.database.locks.get(row_id, self) is self for row_id in row_ids)
+
+    def _wait(self, holder: "Session") -> None:
+        world = self.database.world
+        if world.now_s - holder.touched_s > _IDLE_LIMIT_S:
+            holder.end()
+            return
+        other: Session | None = holder
+        while other is not None:
+            if other is self:
+                raise Collided("deadlock")
+            other = other.waits_for
+        since_s = world.now_s
+        self.waits_for = holder
+        holder.waiting.append(self)
+        self.task.wake_after(_STATEMENT_LIMIT_S)
+        world.block()
+        self.waits_for = None
+        self.check_alive()
+        if world.now_s - since_s >= _STATEMENT_LIMIT_S:
+            raise Gone
+
+    def check_alive(self) -> None:
+        if self.epoch != self.database.epoch or self.database.world.now_s - self.touched_s > _IDLE_LIMIT_S:
+            raise Gone
+        self.touched_s = self.database.world.now_s
+
+    def end(self) -> None:
+        """Release everything; what is not committed is gone."""
+        self.epoch = -1
+        self.database.leave(self)
+        for row_id in [row_id for row_id, holder in self.database.locks.items() if holder is self]:
+            del self.database.locks[row_id]
+        for waiter in self.waiting:
+            if waiter.waits_for is self:
+                waiter.task.wake_after(0)
+        self.waiting = []
+
+
+class SimulatedLedger(Ledger):
+    """The real ledger; lets others run between its statements, locks rows, and notes what is written."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.database.connection)
+        self.session = session
+
+    def _locked(self, query: Select, *, skips_locked: bool = False) -> Select:
+        query.lock_ = skips_locked
+        return query
+
+    def _rows(self, query: Query) -> list[dict[str, Any]]:
+        session = self.session
+        if not session.database.is_server:
+            return super()._rows(query)
+        session.database.world.sleep(session.database.world.random.expovariate(2000))
+        session.check_alive()
+        while True:
+            rows = super()._rows(query)
+            if (skips := getattr(query, "lock_", None)) is None:
+                return rows
+            ids = [_key(row) for row in rows]
+            if skips or session.is_free(ids):
+                mine = session.lock(ids, skips=True)
+                return [row for row, row_id in zip(rows, ids, strict=True) if row_id in mine]
+            session.lock(ids)  # and read again what they have become
+
+    def save(self, before: Any, after: Any) -> Any:
+        if self.session.database.is_server:
+            self.session.lock([before.id])
+        return super().save(before, after)
+
+    def save_attempt(self, before: AttemptFacts, after: AttemptFacts) -> None:
+        super().save_attempt(before, after)
+        self.session.attempts.setdefault(before.id, False)
+
+    def add_attempt(self, facts: AttemptFacts) -> None:
+        super().add_attempt(facts)
+        self.session.attempts[facts.id] = True
+
+    def add_notifications(self, facts: Any, *, event: str) -> Any:
+        added = super().add_notifications(facts, event=event)
+        self.session.pages += added
+        return added
+
+    def _mark_rung(self, ids: Sequence[str], at: Any) -> None:
+        if self.session.database.is_server:
+            self.session.lock(ids)
+        super()._mark_rung(ids, at)
+
+    def _insert(self, model: Any, rows: Any) -> None:
+        super()._insert(model, rows)
+        if model.__name__ == "TransitionRow":
+            self.session.lines += rows
+
+
+class _Connection(peewee.SqliteDatabase):
+    """Tells the database of every statement before it runs."""
+
+    simulated: "SimulatedDatabase"
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        self.simulated.enter(sql, params)
+        return super().execute_sql(sql, params)
+
+
+class SimulatedDatabase:
+    """The port ``Transactions``."""
+
+    def __init__(
+        self, world: World, *, is_server: bool, ledger: type[SimulatedLedger] = SimulatedLedger, without: Weakening = ()
+    ) -> None:
+        self.world = world
+        self.is_server = is_server
+        self.epoch = 0
+        self.up_at_s = 0.0
+        self.locks: dict[str, Session] = {}
+        self.put_off: dict[str, Any] = {}  # what a mutant stores later
+        self.after_commit: Callable[[Session], None] = lambda session: None
+        self._ledger = ledger
+        self._active: Session | None = None
+        self._is_looking = False
+        self.connection = _Connection(":memory:", thread_safe=False, autoconnect=False, check_same_thread=False)
+        self.connection.simulated = self
+        self.connection.connect()
+        self._raw: sqlite3.Connection = self.connection.connection()
+        self._raw.deserialize(_schema(without))
+        self._raw.execute("PRAGMA foreign_keys = ON")
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def fail_for(self, span_s: float) -> None:
+        """Go away for a while; every open transaction is lost."""
+        self.epoch += 1
+        self.up_at_s = self.world.now_s + span_s
+
+    def look(self, sql: str, *values: Any) -> list[Any]:
+        """Look at what is committed, from outside."""
+        self.leave()
+        return self._raw.execute(sql, values).fetchall()
+
+    def read(self, query: Callable[[Database], T]) -> T:
+        """Let Peewee look at what is committed, from outside."""
+        self.leave()
+        self._is_looking = True
+        try:
+            return query(self.connection)
+        finally:
+            self._is_looking = False
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        """Run a use case as ``Store.run`` does: again from its start, until it went through or the time is over."""
+        world, task = self.world, self.world.task
+        world.point("before a transaction")
+        ends_s = world.now_s + timeout_s
+        while True:
+            session = Session(self, task)
+            try:
+                if world.now_s >= self.up_at_s:
+                    task.session = session
+                    return self._commit(session, use_case(self._ledger(session)))
+            except (StaleRow, Collided, Gone) as error:
+                world.note(f"repeats: {error or type(error).__name__}")
+            except peewee.IntegrityError as error:
+                if not self.is_server or "UNIQUE" not in str(error):
+                    raise
+                world.note(f"repeats: {error}")
+            finally:
+                session.end()
+                task.session = None
+            if world.now_s >= ends_s:
+                raise StorageUnavailable(timeout_s, "simulated")
+            world.sleep(min(0.25, max(0.0, ends_s - world.now_s)))
+
+    def _commit(self, session: Session, answer: T) -> T:
+        world = self.world
+        if self.is_server:
+            world.point("before a commit")
+            session.check_alive()
+        is_unsure = world.strikes("commit_unknown", "the connection breaks during a commit")
+        if is_unsure and world.random.random() < 0.5:
+            raise StorageUnavailable(0, "simulated: unknown, not committed")
+        if session.writes:
+            self.enter("COMMIT", None)
+            self._raw.execute("COMMIT")
+            self._active = None
+        session.end()
+        self.after_commit(session)
+        world.point("after a commit")
+        if is_unsure:
+            raise StorageUnavailable(0, "simulated: unknown, committed")
+        return answer
+
+    def enter(self, sql: str, params: Any) -> None:
+        """Make the connection show what the running transaction may see, before it runs a statement."""
+        if self._is_looking:
+            return
+        session = self.world.task.session
+        is_write = sql.startswith(("INSERT", "UPDATE", "DELETE"))
+        assert isinstance(session, Session), "a statement outside a transaction"
+        if self._active is not session:
+            self.leave()
+            if session.writes or is_write:
+                self._raw.execute("BEGIN IMMEDIATE")
+                self._active = session
+                self._write_anew(session)
+        if is_write:
+            session.writes.append((sql, params))
+
+    def leave(self, only: Session | None = None) -> None:
+        """Take a transaction's writes out of the connection, to be written anew when it goes on."""
+        active = self._active
+        if active is None or (only is not None and active is not only):
+            return
+        active.changed = self._raw.total_changes - active.before
+        self._raw.execute("ROLLBACK")
+        self._active = None
+
+    def _write_anew(self, session: Session) -> None:
+        session.before = self._raw.total_changes
+        try:
+            for sql, params in session.writes:
+                self._raw.execute(sql, params or ()).fetchall()
+        except sqlite3.IntegrityError as error:
+            raise Collided(str(error)) from None
+        if self._raw.total_changes - session.before != session.changed:
+            raise Collided("a row that it wrote has become another one")
+
+
+def _key(row: dict[str, Any]) -> str:
+    """Name a row for its lock; carriers have no id and are named by channel and provider."""
+    return str(row.get("id") or row.get("notification_id") or tuple(row.values())[:2])
+
+
+@cache
+def _schema(without: Weakening) -> bytes:
+    """Make the tables once; a mutant leaves some constraints out."""
+    db = peewee.SqliteDatabase(":memory:", thread_safe=False, autoconnect=False)
+    db.connect()
+    for migration in migrations.MIGRATIONS:
+        for statement in migration.STATEMENTS:
+            text = statement.format(**Sqlite.types)
+            for old, new in without:
+                text = text.replace(old, new)
+            db.execute_sql(text)
+    schema = db.connection().serialize()
+    db.close()
+    return bytes(schema)

@@ -1,0 +1,165 @@
+"""Ten ways to get the product wrong, each of which the simulation has to catch.
+
+A mutant wraps or replaces one thing from outside; the product has no switches. Where several defences stand behind each other
+(a row lock, the guard of an update, a constraint), a mutant that shows what the last one is for takes the ones before it away.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from peewee import Select
+
+from notifyflow.core import lifecycle
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Outcome
+from notifyflow.core.model import AttemptState, NotificationState, Word
+from notifyflow.engine import deliver
+from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.storage.ledger import Ledger
+from tests.simulation.database import SimulatedLedger
+from tests.simulation.scenario import Result, Variant, simulate
+
+_NO_RUNNING_INDEX = ("UNIQUE INDEX notifyflow_attempt_running", "INDEX notifyflow_attempt_running")
+_NO_NUMBER = (",\n        UNIQUE (notification_id, number)", "")
+_NO_TIER = ("UNIQUE (escalation_id, tier, channel),", "")
+
+
+class NoDueSweep(SimulatedLedger):
+    def ring_due(self, **given: Any) -> Any:
+        return ()
+
+
+class NoLeaseSweep(SimulatedLedger):
+    def expired_leases(self, **given: Any) -> Any:
+        return ()
+
+
+class Unguarded(SimulatedLedger):
+    """Writes some rows over whatever stands there."""
+
+    def _is_unguarded(self, before: Any, after: Any) -> bool:
+        raise NotImplementedError
+
+    def _now(self, before: Any) -> Any:
+        raise NotImplementedError
+
+    def save(self, before: Any, after: Any) -> Any:
+        if self._is_unguarded(before, after):
+            self.session.lock([before.id])
+            current = self._now(before)
+            after = replace(after, version=current.version + 1)
+            before = replace(before, version=current.version, state=current.state)
+        return super().save(before, after)
+
+
+class UnguardedClaim(Unguarded):
+    def _is_unguarded(self, before: Any, after: Any) -> bool:
+        return isinstance(after, NotificationFacts) and after.state is NotificationState.SENDING
+
+    def _now(self, before: Any) -> Any:
+        return self.lock_notification(before.id)
+
+    def _locked(self, query: Select, *, skips_locked: bool = False) -> Select:
+        return query if skips_locked else super()._locked(query)
+
+
+class UnlockedEscalation(SimulatedLedger):
+    def lock_escalation(self, escalation_id: str) -> EscalationFacts:
+        return self.escalation(escalation_id)
+
+
+class UnguardedEscalation(Unguarded, UnlockedEscalation):
+    def _is_unguarded(self, before: Any, after: Any) -> bool:
+        return isinstance(after, EscalationFacts)
+
+    def _now(self, before: Any) -> Any:
+        return self.escalation(before.id)
+
+
+class LateAttempt(SimulatedLedger):
+    """Stores an attempt when it is recorded."""
+
+    def add_attempt(self, facts: AttemptFacts) -> None:
+        self.session.database.put_off[facts.id] = facts
+
+    def home(self, attempt_id: str) -> Any:
+        if attempt_id in self.session.database.put_off:
+            super().add_attempt(self.session.database.put_off.pop(attempt_id))
+        return super().home(attempt_id)
+
+
+def _record_whatever_runs(tools: Tools, attempt_id: str, token: str, outcome: Outcome, **given: Any) -> Consequences:
+    def running(ledger: Ledger) -> tuple[str, str]:
+        home = ledger.home(attempt_id)
+        row = ledger.lock_notification(home.notification_id) if home else None
+        found = [each for each in row.attempts if each.state is AttemptState.RUNNING] if row else []
+        return (found[0].id, found[0].token) if found else (attempt_id, token)
+
+    return _record(tools, *tools.transactions.run(running), outcome, **given)
+
+
+def _hear_the_last(attempt: AttemptFacts, word: Word | None, *, code: str = "", reason: str = "") -> AttemptFacts:
+    return attempt if word is None else replace(attempt, word=word, code=code, reason=reason)
+
+
+def _forget_the_stop(row: NotificationFacts) -> NotificationState:
+    return _state_of(replace(row, is_stopped=row.is_stopped and row.state is NotificationState.QUEUED))
+
+
+_record, _state_of = deliver.record, lifecycle.state_of
+
+
+@contextmanager
+def swapped(module: Any, name: str, other: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, other)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A product that is wrong.
+
+    Attributes:
+        name: What it lacks.
+        variant: What it is composed of.
+        swap: What is replaced in a module while it runs.
+    """
+
+    name: str
+    variant: Variant = Variant()  # noqa: RUF009 - a frozen value
+    swap: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def simulate(self, seed: int) -> Result:
+        with self.swap():
+            return simulate(seed, self.variant)
+
+    def catch(self, seeds: Sequence[int]) -> Result | None:
+        """Run seeds until one catches it, by what it does and not by how it is made."""
+        caught = next((result for seed in seeds if (result := self.simulate(seed)).violation), None)
+        assert caught is None or not caught.violation.startswith(("TypeError", "AttributeError")), caught.violation
+        return caught
+
+
+MUTANTS = (
+    Mutant("no due sweep", Variant(ledger=NoDueSweep)),
+    Mutant("no lease sweep", Variant(ledger=NoLeaseSweep)),
+    Mutant("claim without compare-and-set", Variant(ledger=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER))),
+    Mutant("no fencing token", swap=lambda: swapped(deliver, "record", _record_whatever_runs)),
+    Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_heard", _hear_the_last)),
+    Mutant("escalation without lock", Variant(ledger=UnlockedEscalation)),
+    Mutant("escalation without the UNIQUE constraint", Variant(ledger=UnguardedEscalation, without=(_NO_TIER,))),
+    Mutant("attempt row after the send", Variant(ledger=LateAttempt)),
+    Mutant(
+        "lease shorter than the provider's time-out",
+        Variant(tools={"lease": timedelta(seconds=5)}, send_budget=timedelta(seconds=2)),
+    ),
+    Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop)),
+)
+
+LAST_DEFENCE = Mutant("the UNIQUE constraint alone", Variant(ledger=UnguardedEscalation))

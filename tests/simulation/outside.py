@@ -1,0 +1,279 @@
+"""The world outside: the broker, the providers with what they say later, and their ways of failing."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider, Question
+from notifyflow.core.model import Evidence, Receipt, Severity, Word
+from notifyflow.errors import (
+    BrokerUnavailable,
+    PermanentProviderError,
+    RefusedUsError,
+    TemporaryProviderError,
+    UnknownOutcomeError,
+)
+from notifyflow.settings import Settings
+from tests.simulation.world import Task, World
+
+CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
+PROVIDER_TIMEOUT_S = 13.0  # 3 s to connect and 10 s to answer
+Message = tuple[str, tuple[str, ...]]
+
+
+class Broker:
+    """The port ``Bell``, and the queue behind it: it loses, doubles and delays, and is away for a while."""
+
+    def __init__(self, world: World) -> None:
+        self.up_at_s = 0.0
+        self._world = world
+        self._queue: deque[Message] = deque()
+        self._idle: list[Task] = []
+
+    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+        world = self._world
+        world.point("before a ring")
+        if world.now_s < self.up_at_s:
+            raise BrokerUnavailable("simulated")
+        copies = 0 if world.strikes("message lost", channel) else 2 if world.strikes("message doubled", channel) else 1
+        for _ in range(copies):
+            delay_s = world.random.uniform(1, 200) if world.strikes("message delayed", channel) else world.random.expovariate(200)
+            world.after(delay_s, partial(self._arrive, (channel, tuple(notification_ids))))
+        world.point("after a ring")
+        if world.strikes("ring unsure", channel):
+            raise BrokerUnavailable("simulated: the reply was lost")
+
+    def take(self) -> Message:
+        """Wait for a message."""
+        world = self._world
+        while not self._queue:
+            self._idle.append(world.task)
+            world.block()
+        return self._queue.popleft()
+
+    def forget(self) -> None:
+        self._queue.clear()
+
+    def _arrive(self, message: Message) -> None:
+        self._queue.append(message)
+        waiting = [task for task in self._idle if not task.greenlet.dead]
+        self._idle = waiting[1:]
+        if waiting:
+            waiting[0].wake_after(0)
+
+
+ANSWERS: dict[str, tuple[bool, Callable[[], Exception] | None]] = {
+    # the answer: whether the provider has taken the message, and what the channel raises
+    "accepted": (True, None),
+    "busy": (False, lambda: TemporaryProviderError("busy", code="503")),
+    "busy, yet sent": (True, lambda: TemporaryProviderError("busy", code="500")),
+    "throttled": (False, lambda: TemporaryProviderError("too many", code="429", retry_after_s=45.0)),
+    "throttled for long": (False, lambda: TemporaryProviderError("too many", code="429", retry_after_s=2000.0)),
+    "no connection": (False, lambda: TemporaryProviderError("refused")),
+    "refused for good": (False, lambda: PermanentProviderError("no such address", code="404")),
+    "refuses us": (False, lambda: RefusedUsError("bad credentials", code="401")),
+    "timed out": (False, lambda: UnknownOutcomeError("no answer")),
+    "timed out, yet sent": (True, lambda: UnknownOutcomeError("no answer")),
+    "broke": (True, lambda: ZeroDivisionError("simulated")),
+}
+MOODS: dict[str, dict[str, float]] = {
+    "well": {},
+    "shaky": dict.fromkeys(ANSWERS, 0.07),
+    "down": {"busy": 0.6, "no connection": 0.2, "throttled": 0.1, "busy, yet sent": 0.1},
+    "refusing": {"refused for good": 0.8},
+    "offended": {"refuses us": 0.7},
+    "hanging": {"timed out": 0.5, "timed out, yet sent": 0.4},
+    "limiting": {"throttled": 0.6, "throttled for long": 0.2},
+}
+WORDS: dict[str, tuple[Word | None, ...]] = {
+    # what is said later about a message that was taken
+    "delivered": (None, Word.ACCEPTED, Word.DELIVERED),
+    "at once": (Word.DELIVERED,),
+    "failed": (Word.ACCEPTED, Word.TEMPORARY),
+    "bounced": (Word.ACCEPTED, Word.PERMANENT),
+    "delivered, then bounced": (Word.DELIVERED, Word.PERMANENT),
+    "contradictory": (Word.PERMANENT, Word.TEMPORARY, Word.DELIVERED, Word.ACCEPTED),
+    "silent": (),
+}
+
+
+@dataclass
+class Send:
+    """What a provider knows of one attempt.
+
+    Attributes:
+        answer: What it has answered; empty while it has not.
+        words: What may be recorded of the attempt: what was answered, what was said later.
+        is_taken: Whether it has taken the message, whatever it has answered.
+    """
+
+    attempt_id: str
+    notification_id: str
+    answer: str = ""
+    is_taken: bool = False
+    words: set[Word] = field(default_factory=set)
+
+
+class SimulatedProvider(Provider):
+    """Carries a channel, in the mood that the seed gave it."""
+
+    def __init__(self, outside: "Outside", channel: str, name: str) -> None:
+        self.name = name  # type: ignore[misc]
+        self._outside = outside
+        self._channel = channel
+
+    @property
+    def capabilities(self) -> Capabilities:
+        outside = self._outside
+        return Capabilities(has_receipts=self._channel in outside.reporting, can_be_asked=self._channel in outside.askable)
+
+    def send(self, letter: Letter) -> Accepted:
+        outside, world = self._outside, self._outside.world
+        world.point("before a send")
+        send = outside.begin(letter.attempt_id)
+        answer = outside.draw(self._channel, letter.address)
+        is_taken, error = ANSWERS[answer]
+        ref = f"ref-{letter.attempt_id[-6:]}"
+        if is_taken and self._channel in outside.reporting:
+            outside.say_later(self, send, self._channel, ref)
+        world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else outside.latency_s())
+        world.note(f"{self.name}: {answer} ({letter.attempt_id[-4:]})")
+        send.answer, send.is_taken = answer, is_taken
+        send.words.add(_WORDS_OF_ERRORS.get(answer, Word.TEMPORARY))
+        outside.on_answer(send)
+        world.point("after a send")
+        if error is not None:
+            raise error()
+        return Accepted(provider_ref=ref)
+
+    def ask(self, question: Question) -> Receipt | None:
+        world = self._outside.world
+        world.point("before a question")
+        send = self._outside.sends.get(question.letter.attempt_id)
+        answer = self._outside.draw(self._channel, question.letter.address)
+        world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else 0.1)
+        world.note(f"{self.name}: asked after {question.letter.attempt_id[-4:]}: {answer}, {send and send.is_taken}")
+        if answer != "accepted":
+            raise TemporaryProviderError("busy", code="503")
+        if send is None or not send.is_taken:
+            return None
+        send.words.add(Word.ACCEPTED)
+        event_id = f"{send.attempt_id}-asked"
+        return Receipt(provider=self.name, event_id=event_id, word=Word.ACCEPTED, attempt_id=send.attempt_id)
+
+
+_WORDS_OF_ERRORS = {
+    "accepted": Word.ACCEPTED,
+    "refused for good": Word.PERMANENT,
+    **dict.fromkeys(("timed out", "timed out, yet sent", "broke"), Word.IN_DOUBT),
+}
+
+
+class SimulatedChannel(Channel):
+    """A channel that renders nothing."""
+
+    def __init__(self, name: str, providers: Sequence[Provider]) -> None:
+        super().__init__(providers)
+        self.name = name  # type: ignore[misc]
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Channel:
+        raise NotImplementedError
+
+    def check_address(self, address: str) -> str:
+        return address
+
+
+class Outside:
+    """Everything that providers do, and what they know.
+
+    Attributes:
+        sends: What the providers have seen, by attempt.
+        underway: How many words are still to come.
+    """
+
+    def __init__(self, world: World, database: Any, receive: Callable[[Receipt], Task | None]) -> None:
+        chance = world.random
+        self.world = world
+        self.sends: dict[str, Send] = {}
+        self.underway = 0
+        self.on_begin: Callable[[str], None] = lambda attempt_id: None
+        self.on_answer: Callable[[Send], None] = lambda send: None
+        self._database = database
+        self._receive = receive
+        well = chance.random()  # in some worlds all goes well, in others hardly anything
+        self.moods = {name: "well" if chance.random() < well else chance.choice(list(MOODS)) for name in CHANNELS}
+        if chance.random() < 0.2:  # what they share is broken
+            self.moods = dict.fromkeys(CHANNELS, chance.choice(list(MOODS)))
+        self.reporting = {"sms", "voice"} | {name for name in ("email", "push") if chance.random() < 0.5}
+        self.askable = {name for name in ("sms", "voice") if chance.random() < 0.5}
+        self._latency_s = chance.choice((0.0, 0.1, 1.0))
+        self._patience_s = chance.choice((0.001, 1.0, 30.0))
+        self._is_candid = chance.random() < 0.5
+        self.channels = {}
+        for name in CHANNELS:
+            carriers = [f"{name}-a", f"{name}-b"][: chance.choice((1, 1, 2))]
+            self.channels[name] = SimulatedChannel(name, [SimulatedProvider(self, name, each) for each in carriers])
+
+    def latency_s(self) -> float:
+        return self._latency_s * self.world.random.expovariate(1) if self._latency_s else 0.01
+
+    def begin(self, attempt_id: str) -> Send:
+        self.on_begin(attempt_id)
+        rows = self._database.look("SELECT notification_id FROM notifyflow_attempt WHERE id = ?", attempt_id)
+        return self.sends.setdefault(attempt_id, Send(attempt_id, rows[0][0] if rows else ""))
+
+    def draw(self, channel: str, address: str) -> str:
+        """Draw an answer."""
+        if address.startswith("gone"):
+            return "refused for good"
+        if self.world.is_healed:
+            return "accepted"
+        left = self.world.random.random()
+        for answer, odds in MOODS[self.moods[channel]].items():
+            left -= odds
+            if left < 0:
+                return answer
+        return "accepted"
+
+    def say_later(self, provider: SimulatedProvider, send: Send, channel: str, ref: str) -> None:
+        """Report what became of a message: out of order, twice, never, and perhaps before its send is recorded."""
+        chance = self.world.random
+        words = WORDS["delivered"] if self.world.is_healed or chance.random() < 0.5 else WORDS[chance.choice(list(WORDS))]
+        for number, word in enumerate(words):
+            is_key = channel == "voice" and word is Word.DELIVERED
+            receipt = Receipt(
+                provider=provider.name,
+                event_id=f"{send.attempt_id}-{number}",
+                word=word,
+                attempt_id=send.attempt_id if self._is_candid or chance.random() < 0.5 else None,
+                provider_ref=ref,
+                evidence=Evidence.HUMAN if is_key else Evidence.CARRIER,
+                is_heard=is_key,
+                is_acknowledgement=is_key and chance.random() < 0.5,
+            )
+            if word is not None:
+                send.words.add(word)
+            copies = (
+                0
+                if self.world.strikes("receipt lost", str(word))
+                else 2
+                if self.world.strikes("receipt doubled", str(word))
+                else 1
+            )
+            for _ in range(copies):
+                self.underway += 1
+                self.world.after(chance.expovariate(1 / self._patience_s), partial(self._call_back, receipt, 4))
+
+    def _call_back(self, receipt: Receipt, tries: int) -> None:
+        """Call back, and again when nobody said 2xx."""
+        task = self._receive(receipt)
+        self.world.after(15, partial(self._look_after, task, receipt, tries - 1))
+
+    def _look_after(self, task: Task | None, receipt: Receipt, tries: int) -> None:
+        if tries == 0 or (task is not None and task.is_done):
+            self.underway -= 1
+        else:
+            self._call_back(receipt, tries)

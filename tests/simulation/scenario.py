@@ -1,0 +1,382 @@
+"""One scenario: what people, workers and sweepers do in a world that one seed has drawn, and what came of it."""
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from random import Random
+from typing import Any
+
+import structlog
+
+from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity
+from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.reporter import Reporter, rings
+from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
+from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.page_again import page_again
+from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.resolve import resolve
+from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
+from tests.simulation.checks import Checks, require
+from tests.simulation.database import Session, SimulatedDatabase, SimulatedLedger, Weakening
+from tests.simulation.outside import CHANNELS, Broker, Outside
+from tests.simulation.policies import small_policy
+from tests.simulation.world import START, Process, Task, Violation, World
+
+HEALS_WITHIN_S = 900.0
+SETTLES_WITHIN_S = 3 * 3600.0
+STEPS = 20_000  # more than twice what the longest scenario has taken
+SEND_BUDGET = timedelta(seconds=15)
+_LONGEST_SLEEP_S = 45.0
+_THREADS = 3
+_NEXT_LOOK = """
+    SELECT MIN(at) FROM (
+        SELECT MIN(due_at) AS at FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL
+        UNION ALL SELECT MIN(lease_until) FROM notifyflow_attempt WHERE state = 'RUNNING'
+        UNION ALL SELECT MIN(look_at) FROM notifyflow_escalation WHERE look_at IS NOT NULL AND is_current
+        UNION ALL SELECT MIN(round_at) FROM notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED')
+"""
+_FAULTS = {
+    # what can strike, and how likely it does at most, each time it can
+    "crash": 0.02,
+    "pause": 0.01,
+    "commit_unknown": 0.02,
+    "message lost": 0.5,
+    "message doubled": 0.5,
+    "message delayed": 0.3,
+    "ring unsure": 0.05,
+    "receipt lost": 0.3,
+    "receipt doubled": 0.5,
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a mutant changes; as it stands, nothing."""
+
+    ledger: type[SimulatedLedger] = SimulatedLedger
+    without: Weakening = ()
+    tools: dict[str, Any] = field(default_factory=dict)
+    send_budget: timedelta = SEND_BUDGET
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one seed."""
+
+    seed: int
+    trace: tuple[str, ...]
+    trace_hash: str
+    faults: dict[str, int]
+    violation: str = ""
+    sends: int = 0
+    steps: int = 0
+
+
+class Ids:
+    """Ids in the order in which they were asked for."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._numbers = count(0x1000)
+
+    def new(self) -> str:
+        return f"{next(self._numbers):032x}"
+
+    def fraction(self) -> float:
+        return self._random.random()
+
+
+class Scenario:
+    """Puts a world together: a database, a broker, providers, processes of workers, and people with a script."""
+
+    def __init__(self, seed: int, variant: Variant) -> None:
+        self.world = world = World(seed)
+        self._chance = chance = world.random
+        self._variant = variant
+        is_server = chance.random() < 0.8
+        self._database = SimulatedDatabase(world, is_server=is_server, ledger=variant.ledger, without=variant.without)
+        self._broker = Broker(world)
+        self._skews_s = chance.choice((0.0, 0.0, 1.0, 30.0, 120.0))
+        world.widest_skew_s = 2 * self._skews_s
+        self._web = self._process("web", lambda process: None)
+        self._outside = Outside(world, self._database, self._receive)
+        self._workers = [self._process(f"worker-{n}", self._boot) for n in range(1, chance.choice((1, 2, 2, 3)) + 1)]
+        self._ids = Ids(chance)
+        self._policy = chance.choice((DEFAULT, INSISTENT, small_policy(chance)))
+        self._sleepers: dict[Task, float] = {}
+        self._checks = Checks(world, self._database, self._outside)
+        self._database.after_commit = self._after_commit
+        self._outside.on_begin, self._outside.on_answer = self._checks.on_begin, self._checks.on_answer
+        self._accepted: list[str] = []
+        self._unfinished = 0
+        self._heals_s = chance.uniform(60, HEALS_WITHIN_S)
+        operations = [Contact(recipient_id="ops", name="Ops", addresses={name: f"ops@{name}" for name in ("email", "sms")})]
+        self._operations = tuple(operations if chance.random() < 0.8 else ())
+
+    def run(self) -> Result:
+        """Let it happen, heal, settle; check what always holds."""
+        world, violation = self.world, ""
+        try:
+            with _silent_log(self._hear):
+                self._draw_faults()
+                self._write_script()
+                world.run(self._is_settled, until_s=self._heals_s, steps=STEPS)
+                self._heal()
+                is_settled = world.run(self._is_settled, until_s=world.now_s + SETTLES_WITHIN_S, steps=world.steps + STEPS)
+                require(is_settled, f"1: not settled after {SETTLES_WITHIN_S:.0f} s without faults: {self._what_is_left()}")
+                self._checks.at_end(set(self._accepted))
+        except Violation as error:
+            violation = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever the product raises where it should not
+            violation = f"{type(error).__name__}: {error}"
+            world.trace += traceback.format_exception(error)
+        finally:
+            world.end()
+            self._database.close()
+        return Result(
+            seed=world.seed,
+            trace=tuple(world.trace),
+            trace_hash=world.trace_hash,
+            faults=world.faults,
+            violation=violation,
+            sends=len(self._outside.sends),
+            steps=world.steps,
+        )
+
+    # -- what is drawn
+
+    def _draw_faults(self) -> None:
+        chance, world = self._chance, self.world
+        if chance.random() < 0.95:
+            world.odds = {name: most * chance.random() for name, most in _FAULTS.items() if chance.random() < 0.5}
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            world.after(chance.uniform(0, self._heals_s), partial(self._lose_database, chance.expovariate(1 / 15)))
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            world.after(chance.uniform(0, self._heals_s), partial(self._lose_broker, chance.expovariate(1 / 30)))
+
+    def _write_script(self) -> None:
+        chance = self._chance
+        severities = list(Severity)
+        severity = chance.choice(severities)
+        people = [self._recipient(who) for who in ("ada", "ben", "cyd")[: chance.choice((1, 1, 2, 3))]]
+        self._people(0, self._notify, severity, people)
+        later_s = partial(chance.uniform, 0.1, self._heals_s)
+        if chance.random() < 0.3:
+            self._people(later_s(), self._notify, chance.choice(severities), people)
+        if chance.random() < 0.2:
+            self._people(later_s(), self._notify, severity, [self._recipient("ada"), self._recipient("dan")])
+        if chance.random() < 0.2:
+            self._people(later_s(), self._page_again)
+        self._acknowledges_at_tier = chance.random() < 0.3
+        if chance.random() < 0.5:
+            self._people(later_s() * chance.random(), self._acknowledge)
+        if chance.random() < 0.2:
+            self._people(later_s(), self._resolve)
+
+    def _recipient(self, who: str) -> Recipient:
+        chance = self._chance
+        names = [name for name in CHANNELS if chance.random() < 0.7] or ["email"]
+        gone = {name for name in names if chance.random() < 0.1}
+        return Recipient(id=who, addresses={name: f"{'gone' if name in gone else who}@{name}" for name in names})
+
+    # -- processes
+
+    def _process(self, name: str, boot: Callable[[Process], None]) -> Process:
+        return Process(self.world, name, boot, self._chance.uniform(-self._skews_s, self._skews_s))
+
+    def _tools(self, process: Process) -> Tools:
+        tools = Tools(
+            transactions=self._database,
+            clock=process,
+            ids=self._ids,
+            channels=frozenset(CHANNELS),
+            check_address=lambda channel, address: address,
+            operations=self._operations,
+            answers={"email-a": timedelta(seconds=15)} if "email" in self._outside.reporting else {},
+        )
+        return replace(tools, **self._variant.tools)
+
+    def _boot(self, process: Process) -> None:
+        """Start what one worker process runs: threads that answer rings, and a sweeper."""
+        tools = self._tools(process)
+        reporter = Reporter(self._broker, self._database)
+        deliverer = Deliverer(tools, self._outside.channels, reporter, send_budget=self._variant.send_budget, places=1000)
+        deliverer.share(_THREADS)
+        for _ in range(_THREADS):
+            process.spawn(lambda: self._answer(deliverer))
+        process.spawn(lambda: self._sweep(tools, reporter, deliverer))
+
+    def _answer(self, deliverer: Deliverer) -> None:
+        while True:
+            self._safely(partial(deliverer.deliver, *self._broker.take()))
+
+    def _sweep(self, tools: Tools, reporter: Reporter, deliverer: Deliverer) -> None:
+        while True:
+            self.world.point("before a sweep")
+            wake_at = self._safely(lambda: self._sweep_once(tools, reporter, deliverer))
+            pause_s = 1.0 if wake_at is None else max((wake_at - tools.clock.now()).total_seconds(), 0.05)
+            me = self.world.task
+            self._sleepers[me] = self.world.now_s + pause_s
+            self.world.sleep(pause_s)
+            del self._sleepers[me]
+
+    def _sweep_once(self, tools: Tools, reporter: Reporter, deliverer: Deliverer) -> Any:
+        swept = sweep(tools)
+        if swept.broken:
+            raise Violation("a sweep broke") from swept.broken[0]
+        for channel, _, some in rings(reporter.report(swept)):
+            deliverer.deliver(channel, [each.notification_id for each in some])
+        rung = self._database.look("SELECT MIN(rung_at) FROM notifyflow_notification WHERE state = 'QUEUED'")[0][0]
+        again = [] if rung is None else [datetime.fromisoformat(rung) + RING_AGAIN_AFTER]
+        wake_at = next_wake_at(tools)
+        sleep_limit = tools.clock.now() + timedelta(seconds=_LONGEST_SLEEP_S)
+        return min([sleep_limit, *again, *([wake_at] if wake_at else [])])
+
+    def _after_commit(self, session: Session) -> None:
+        """Check, and wake the sweepers that would look within a second; until then they need not look in vain."""
+        self._checks.after_commit(session)
+        if session.writes:
+            self._wake_sweepers()
+        if self._acknowledges_at_tier and any(line["event"] == "tier_opened" for line in session.lines):
+            self._people(self._chance.expovariate(20), self._acknowledge)
+
+    def _wake_sweepers(self) -> None:
+        ((at,),) = self._database.look(_NEXT_LOOK)
+        due_s = float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
+        self._sleepers = {task: planned_s for task, planned_s in self._sleepers.items() if not task.greenlet.dead}
+        for task, planned_s in self._sleepers.items():
+            wake_s = max(due_s, self.world.now_s + self._chance.random())
+            if wake_s < planned_s:
+                self._sleepers[task] = wake_s
+                task.wake_after(wake_s - self.world.now_s)
+
+    # -- people and callbacks
+
+    def _people(self, delay_s: float, act: Callable[..., Consequences], *given: Any) -> None:
+        """Let somebody do something through a process of the web service; what it refuses is done again."""
+        self._unfinished += 1
+        self.world.after(delay_s, lambda: self._start_act(partial(act, *given), tries=5))
+
+    def _start_act(self, act: Callable[[Tools], Consequences], tries: int) -> None:
+        task = self._in_web(act)
+        self.world.after(15, lambda: self._look_after(task, act, tries - 1))
+
+    def _look_after(self, task: Task | None, act: Callable[[Tools], Consequences], tries: int) -> None:
+        if tries == 0 or (task is not None and task.is_done):
+            self._unfinished -= 1
+        else:
+            self._start_act(act, tries)
+
+    def _in_web(self, act: Callable[[Tools], Consequences]) -> Task | None:
+        if self._web.is_dead:
+            return None
+        tools = self._tools(self._web)
+        reporter = Reporter(self._broker, self._database)
+
+        def body() -> None:
+            try:
+                consequences = act(tools)
+            except StorageUnavailable:
+                return
+            except (NotFound, RecipientNotFound, IncidentResolved):
+                consequences = Consequences()
+            task.is_done = True
+            reporter.report(consequences)
+
+        task = self._web.spawn(body)
+        return task
+
+    def _receive(self, receipt: Receipt) -> Task | None:
+        self.world.note(f"callback {receipt.event_id[-6:]}: {receipt.word}")
+        return self._in_web(lambda tools: receive(tools, receipt, raw="").consequences)
+
+    def _notify(self, severity: Severity, people: list[Recipient], tools: Tools) -> Consequences:
+        said = Incident(key="db-1", title="down", severity=severity)
+        accepted = notify(tools, said, people, policy=self._policy)
+        self._accepted.append(accepted.notified.incident_id)
+        self.world.note(f"notified: {accepted.notified.incident_id[-4:]} {severity} {[each.id for each in people]}")
+        return accepted.consequences
+
+    def _acknowledge(self, tools: Tools) -> Consequences:
+        return acknowledge(tools, "db-1", by=self._chance.choice(("ada", "ben", "eve")), via="test").consequences
+
+    def _resolve(self, tools: Tools) -> Consequences:
+        return resolve(tools, "db-1", by="ada", via="test").consequences
+
+    def _page_again(self, tools: Tools) -> Consequences:
+        return page_again(tools, "db-1", "ada", by="eve", via="test")
+
+    # -- what breaks and heals
+
+    def _lose_database(self, span_s: float) -> None:
+        if not self.world.is_healed:
+            self.world.note(f"*** the database is away for {span_s:.1f} s")
+            self._database.fail_for(span_s)
+
+    def _lose_broker(self, span_s: float) -> None:
+        if not self.world.is_healed:
+            self.world.note(f"*** the broker is away for {span_s:.1f} s, and forgets")
+            self._broker.forget()
+            self._broker.up_at_s = self.world.now_s + span_s
+
+    def _heal(self) -> None:
+        self.world.note("*** all is well from now on")
+        self.world.is_healed = True
+        self._database.up_at_s = self._broker.up_at_s = self.world.now_s
+
+    def _is_settled(self) -> bool:
+        """Tell whether nobody has anything left to do; looks now and then, for it costs more than a step."""
+        is_quiet = not self._unfinished and not self._outside.underway and self.world.steps % 10 == 0
+        return is_quiet and not self._what_is_left()
+
+    def _what_is_left(self) -> str:
+        left = {
+            "escalations": "notifyflow_escalation WHERE state = 'ACTIVE'",
+            "notifications": "notifyflow_notification WHERE state IN ('QUEUED', 'SENDING')",
+            "attempts": "notifyflow_attempt WHERE state = 'RUNNING'",
+            "rounds": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
+        }
+        found = {name: [each[-4:] for (each,) in self._database.look(f"SELECT id FROM {what}")] for name, what in left.items()}
+        return ", ".join(f"{name} {ids}" for name, ids in found.items() if ids)
+
+    def _safely(self, act: Callable[[], Any]) -> Any:
+        """Act as the edge of a thread does: the database may be away, and nothing else may go wrong."""
+        try:
+            return act()
+        except StorageUnavailable:
+            return None
+
+    def _hear(self, event: str, facts: dict[str, Any]) -> None:
+        """Hear a log line of the product."""
+        require("@" not in repr(facts), f"8: {event} logs an address")
+        self.world.note(f"{event} {' '.join(f'{name}={str(value)[-6:]}' for name, value in sorted(facts.items()))}")
+
+
+def simulate(seed: int, variant: Variant = Variant()) -> Result:
+    """Run one seed."""
+    return Scenario(seed, variant).run()
+
+
+@contextmanager
+def _silent_log(hear: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
+    """Give the product's log lines to the scenario."""
+
+    def pass_on(logger: Any, method: str, facts: Any) -> Any:
+        del logger, method
+        hear(facts.pop("event"), dict(facts))
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[pass_on], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

@@ -1,0 +1,32 @@
+"""Two hundred worlds in which everything breaks, and ten wrong products that they have to catch."""
+
+import pytest
+
+from tests.simulation.__main__ import explain
+from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant
+from tests.simulation.scenario import simulate
+
+SEEDS = 200
+CHUNK = 20
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_nothing_is_lost_whatever_breaks(first: int) -> None:
+    failed = [result for seed in range(first, first + CHUNK) if (result := simulate(seed)).violation]
+    assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
+
+
+def test_the_same_seed_tells_the_same_story() -> None:
+    once, again = simulate(7), simulate(7)
+    assert once.trace == again.trace
+    assert once.trace_hash == again.trace_hash != simulate(8).trace_hash
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_wrong_product_is_caught(mutant: Mutant) -> None:
+    assert mutant.catch(range(SEEDS)), f"no seed below {SEEDS} catches: {mutant.name}"
+
+
+def test_the_constraint_alone_keeps_a_tier_from_opening_twice() -> None:
+    violations = {LAST_DEFENCE.simulate(seed).violation for seed in range(CHUNK)}
+    assert not [each for each in violations if "times" in each]

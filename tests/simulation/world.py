@@ -1,0 +1,189 @@
+"""A world in which one seed decides everything: what time it is, who runs next, what breaks and when.
+
+Processes are groups of greenlets. Whoever runs goes on until it calls a port; there time passes, another may run, the process may
+stand still or die. Nothing else switches, so that the same seed gives the same trace, line by line.
+"""
+
+import hashlib
+import heapq
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import NoReturn
+
+from greenlet import getcurrent, greenlet
+
+START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+
+
+class Violation(BaseException):
+    """Raised when something that always holds does not; no edge of the product may catch it."""
+
+
+class Killed(BaseException):
+    """Thrown into the greenlets of a process that dies."""
+
+
+class Process:
+    """One process: its clock, its greenlets, and whether it runs, stands still or is dead."""
+
+    def __init__(self, world: "World", name: str, boot: Callable[["Process"], None], skew_s: float = 0.0) -> None:
+        self.world = world
+        self.name = name
+        self.skew = timedelta(seconds=skew_s)
+        self.tasks: list[Task] = []
+        self.booted_s = 0.0
+        self.paused_until_s = 0.0
+        self.is_dead = True
+        self._boot = boot
+        world.processes.append(self)
+        world.after(0, self.start)
+
+    def start(self) -> None:
+        if self.is_dead:
+            self.is_dead, self.booted_s, self.paused_until_s = False, self.world.now_s, 0.0
+            self._boot(self)
+
+    def spawn(self, body: Callable[[], object]) -> "Task":
+        task = Task(self, body)
+        self.tasks = [each for each in self.tasks if not each.greenlet.dead] + [task]
+        task.wake_after(0)
+        return task
+
+    def now(self) -> datetime:
+        """Tell the time as this process sees it: it is the process's clock."""
+        return START + timedelta(seconds=self.world.now_s) + self.skew
+
+    def kill(self) -> None:
+        """End it at once, and have it started again later; runs in the hub, where nothing of the process runs."""
+        self.is_dead = True
+        for task in self.tasks:
+            if task.greenlet:  # one that has begun and not ended
+                task.greenlet.throw(Killed())
+        self.tasks = []
+        self.world.after(self.world.random.uniform(0.5, 20), self.start)
+
+
+class Task:
+    """One greenlet of a process."""
+
+    def __init__(self, process: Process, body: Callable[[], object]) -> None:
+        self.process = process
+        self.world = process.world
+        self.session: object = None  # the transaction it is in, if any
+        self.is_done = False  # whether what it was started for is done
+        self.greenlet = greenlet(self._run, parent=self.world.hub)
+        self._body = body
+        self._awaited = 0  # the number of the wake-up that it waits for; older ones are void
+
+    def wake_after(self, delay_s: float) -> None:
+        self._awaited += 1
+        self.world.after(delay_s, lambda awaited=self._awaited: self._wake(awaited))  # type: ignore[misc]
+
+    def _wake(self, awaited: int) -> None:
+        if awaited != self._awaited or self.process.is_dead or self.greenlet.dead:
+            return
+        if self.process.paused_until_s > self.world.now_s:
+            self.world.after(self.process.paused_until_s - self.world.now_s, lambda: self._wake(awaited))
+            return
+        self.world.task = self
+        last_will = self.greenlet.switch()
+        if last_will:
+            last_will()
+
+    def _run(self) -> None:
+        try:
+            self._body()
+        except Killed:
+            return
+
+
+class World:
+    """Time, the order of things, chance, and the trace of what happened.
+
+    Attributes:
+        odds: How likely each fault is at each point where it can strike; none is, once the world has healed.
+        task: Who runs now.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = random.Random(seed)
+        self.now_s = 0.0
+        self.odds: dict[str, float] = {}
+        self.steps = 0
+        self.is_healed = False
+        self.widest_skew_s = 0.0  # how far two clocks may be apart
+        self.trace: list[str] = []
+        self.faults: dict[str, int] = {}
+        self.processes: list[Process] = []
+        self.hub = getcurrent()
+        self.task: Task
+        self._line: list[tuple[float, float, int, Callable[[], object]]] = []
+        self._count = count()
+
+    def after(self, delay_s: float, call: Callable[[], object]) -> None:
+        """Let something happen later; what is due at the same instant comes in an order drawn by lot."""
+        heapq.heappush(self._line, (self.now_s + delay_s, self.random.random(), next(self._count), call))
+
+    def run(self, is_over: Callable[[], bool], *, until_s: float, steps: int) -> bool:
+        """Let things happen until it is over; False when the time is, or too much has happened."""
+        while self._line and self._line[0][0] <= until_s and self.steps < steps:
+            self.steps += 1
+            self.now_s, _, _, call = heapq.heappop(self._line)
+            call()
+            if is_over():
+                return True
+        self.now_s = max(self.now_s, until_s)
+        return False
+
+    def end(self) -> None:
+        """Let go of all that still runs."""
+        self._line.clear()
+        for process in self.processes:
+            process.kill()
+
+    # -- what a greenlet calls
+
+    def sleep(self, delay_s: float) -> None:
+        self.task.wake_after(delay_s)
+        self.block()
+
+    def block(self) -> None:
+        """Wait until somebody calls ``wake_after``."""
+        me = self.task
+        self.hub.switch()
+        self.task = me
+
+    def die(self) -> NoReturn:
+        self.hub.switch(self.task.process.kill)
+        raise AssertionError("the dead do not go on")
+
+    def point(self, where: str) -> None:
+        """Pass a point at which a fault can strike: before or after a call of a port or a commit."""
+        process = self.task.process
+        if self.strikes("crash", where):
+            self.die()
+        if self.strikes("pause", where):
+            process.paused_until_s = self.now_s + self.random.uniform(1, 150)
+        self.sleep(self.random.expovariate(1000))
+
+    def strikes(self, fault: str, where: str) -> bool:
+        """Tell whether a fault strikes here and now."""
+        odds = self.odds.get(fault, 0.0)
+        if not odds or self.is_healed or self.random.random() >= odds:
+            return False
+        self.faults[fault] = self.faults.get(fault, 0) + 1
+        self.note(f"*** {fault}: {where}")
+        return True
+
+    # -- the trace
+
+    def note(self, what: str, who: str = "") -> None:
+        who = who or (self.task.process.name if getcurrent() is not self.hub else "world")
+        self.trace.append(f"{self.now_s:10.4f} {who:<8} {what}")
+
+    @property
+    def trace_hash(self) -> str:
+        return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()[:16]
