@@ -73,9 +73,9 @@ class Scene:
         return self.counts() == (0, 0)
 
 
-@pytest.fixture(params=["enveloped", "raw"])
+@pytest.fixture
 def scene(amazon: Moto, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    topic, queue = amazon.make_topic_with_queue(f"receipts-{tmp_path.name}"[:80], is_raw=request.param == "raw")
+    topic, queue = amazon.make_topic_with_queue(f"receipts-{tmp_path.name}"[:80], is_raw=getattr(request, "param", "") == "raw")
     variables = {
         **amazon.settings,
         "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
@@ -90,6 +90,7 @@ def scene(amazon: Moto, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
         yield Scene(amazon, flow, topic, queue, tmp_path / "test.db")
 
 
+@pytest.mark.parametrize("scene", ["enveloped", "raw"], indirect=True)
 def test_a_delivery_moves_its_page_and_leaves_the_queue(scene: Scene) -> None:
     scene.mail()
     scene.publish("Send")

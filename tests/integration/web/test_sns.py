@@ -142,14 +142,13 @@ def test_a_transient_bounce_after_a_delivery_changes_nothing_and_a_permanent_one
     assert house.page.state is NotificationState.FAILED
 
 
-@pytest.mark.parametrize("code", ["Complaint", "Bounce Automatic", "Open", "Click"])
-def test_a_complaint_an_automatic_answer_and_whatever_scanners_do_are_noted(house: House, code: str) -> None:
-    assert house.tell(code) == 200
+def test_a_complaint_an_automatic_answer_and_whatever_scanners_do_are_noted(house: House) -> None:
+    codes = ["Complaint", "Bounce Automatic", "Open", "Click"]
+    assert [house.tell(code) for code in codes] == [200] * 4
     assert (house.page.state, house.attempt.word) == (NotificationState.SENT, Word.ACCEPTED)
-    (row,) = _rows(house, "SELECT code, standing, matched_attempt_id FROM notifyflow_receipt")
-    assert row == (code, "matched", house.attempt.id)
-    (note,) = house.status.notes
-    assert (note.attempt_id, note.code, note.reason) == (house.attempt.id, code, MAIL_EVENTS[code].meaning)
+    assert [(note.attempt_id, note.code, note.reason) for note in house.status.notes] == [
+        (house.attempt.id, code, MAIL_EVENTS[code].meaning) for code in codes
+    ]
 
 
 @pytest.mark.parametrize("url", ELSEWHERE.values(), ids=ELSEWHERE)
