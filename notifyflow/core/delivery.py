@@ -50,7 +50,7 @@ class Delivery:
             case Mode.ALLOW:
                 folded = address.casefold()
                 return address if any(fnmatchcase(folded, pattern.casefold()) for pattern in self.patterns) else None
-            case Mode.DRY_RUN:
+            case _:
                 return None
 
 

@@ -39,7 +39,7 @@ def damage(url: str, *statements: str) -> None:
     where = "" if url.startswith("sqlite") else " ON notifyflow_transition"
     try:
         for trigger in ("guard", "keeper"):  # whoever damages a database by hand stops at nothing
-            execute(db, f"DROP TRIGGER notifyflow_transition_{trigger}{where}")
+            execute(db, f"DROP TRIGGER IF EXISTS notifyflow_transition_{trigger}{where}")
         for statement in statements:
             assert execute(db, statement).rowcount > 0, statement
     finally:
