@@ -114,6 +114,7 @@ def _ring(tools: Tools, limit: int, again_after: timedelta) -> Consequences:
         for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
             tx.ledger.settle_receipt(receipt, attempt_id=None)
         tx.ledger.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
+        tx.ledger.forget_codes(now=tx.now)
         due = tx.ledger.ring_due(now=tx.now, again_after=again_after, limit=limit)
         return Consequences(due=due, outages=(outage,) if outage else ())
 

@@ -44,7 +44,7 @@ class Replies(Moves):
 
         Where another transaction has just given the same code, the whole use case is repeated, and finds that one.
         """
-        CodeRow.delete().where(CodeRow.given_at <= now - _UNUSED_FOR).execute(self._db)
+        self.forget_codes(now=now)
         is_it = (CodeRow.address == address) & (CodeRow.incident_id == incident_id) & (CodeRow.recipient_id == recipient_id)
         known = self._first(CodeRow.select(*_COLUMNS).where(is_it))
         if known is not None:
@@ -60,6 +60,10 @@ class Replies(Moves):
         row = {name: getattr(code, name) for name in Code.__dataclass_fields__}
         self._insert(CodeRow, [row | {"address": address, "given_at": now}])
         return code
+
+    def forget_codes(self, *, now: datetime) -> None:
+        """Delete the codes that have not been used for a week."""
+        CodeRow.delete().where(CodeRow.given_at <= now - _UNUSED_FOR).execute(self._db)
 
     def code(self, address: str, code: str, *, now: datetime) -> Code | None:
         """Find what a code means that was given to a number within the last week; None for nothing."""
