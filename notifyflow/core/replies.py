@@ -134,5 +134,5 @@ def answer(heard: Heard) -> str:
             return "You get texts from this number again. Reply STOP to end them."
         case Effect.EXPLAINED:
             return "Reply ACK to take what you were paged for, or the code in the message. STOP ends all texts from this number."
-        case Effect.BLOCKED | Effect.REPEATED:
+        case _:  # blocked, or repeated
             return ""
