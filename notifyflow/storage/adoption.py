@@ -108,4 +108,8 @@ class Adoption(Environments, Moves):
             .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
             .where(EscalationRow.recipient_id == recipient_id)
         )
-        ReceiptRow.update(body="").where(ReceiptRow.matched_attempt_id.in_(attempts)).execute(self._db)
+        is_theirs = ReceiptRow.matched_attempt_id.in_(attempts)
+        for contact in self._contacts(ContactRow.recipient_id == recipient_id):
+            for address in contact.addresses.values():
+                is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # as a form spells a number, too
+        ReceiptRow.update(body="").where(ReceiptRow.body != SQL("''"), is_theirs).execute(self._db)

@@ -3,7 +3,7 @@
 import pytest
 from peewee import PeeweeException
 
-from notifyflow.core.model import Word
+from notifyflow.core.model import Receipt, Word
 from notifyflow.errors import RecipientInUse, StorageError
 from notifyflow.pipeline.forget import forget
 from notifyflow.storage.dialects import dialect_for, execute
@@ -24,6 +24,17 @@ def story(store: Store) -> Story:
     for key in ("alone", "shared"):
         story.say(story.pages(key=key)["email"].attempts[-1].id, Word.DELIVERED)
     return story
+
+
+def test_what_they_answered_goes_and_that_they_said_stop_is_kept(story: Story, store: Store, database_url: str) -> None:
+    said = Receipt(provider="twilio", event_id="answer", word=None)
+    store.run(lambda ledger: ledger.add_receipt(said, raw="From=%2B15005550123&Body=raw", at=story.clock.now()))
+    store.run(lambda ledger: ledger.opt_out("+1500", MARKS[2], at=story.clock.now()))
+    for key in ("alone", "shared"):
+        story.resolve(key=key)
+    forget(story.tools, "ada")
+    assert "%2B15005550123" not in dump(database_url)
+    assert dump(database_url).count(MARKS[2]) == 1
 
 
 def dump(url: str) -> str:
