@@ -66,10 +66,13 @@ def test_only_what_has_a_way_back_claims_receipts(bench: Bench, server: HttpServ
         assert provider.capabilities.can_acknowledge is (bench.name == "twilio voice")
 
 
-def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell(server: HttpServer) -> None:
+def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell_somebody_who_listens(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "ses")
     with bench.provider(server, SES_CONFIGURATION_SET="events") as (provider, _):
-        assert provider.capabilities == Capabilities(answers_doubts_within_s=15)
+        assert provider.capabilities == Capabilities()
+    topic = "arn:aws:sns:eu-central-1:123456789012:mail"
+    with bench.provider(server, SES_CONFIGURATION_SET="events", SNS_TOPICS=topic) as (provider, _):
+        assert provider.capabilities == Capabilities(has_receipts=True, answers_doubts_within_s=15)
 
 
 def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -> None:

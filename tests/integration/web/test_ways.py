@@ -12,6 +12,7 @@ import pytest
 import requests
 from slack_sdk.signature import SignatureVerifier
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 from twilio.request_validator import RequestValidator
 from typer.testing import CliRunner
 
@@ -392,6 +393,10 @@ def test_two_signing_secrets_are_good_at_a_time(house: House) -> None:
 # -- what it brings with it
 
 
+def recalls(lines: list[EventDict]) -> list[str]:
+    return [line["event"] for line in lines if "recall" in line["event"]]
+
+
 @pytest.mark.parametrize("ends", ["acknowledge", "resolve"])
 def test_a_call_that_rings_ends(house: House, ends: str) -> None:
     house.sandbox.script("voice: rings")
@@ -403,7 +408,8 @@ def test_a_call_that_rings_ends(house: House, ends: str) -> None:
         for who in ("ada", "bob"):
             number = house.arrived("voice", who, key="").number
             house.sandbox.inbox.wait_for(lambda now, number=number: now.number == number and now.status == "canceled")
-        wait_until(lambda: len([line for line in lines if line["event"] == "engine.attempt_recalled"]) == 2)
+        wait_until(lambda: len(recalls(lines)) == 2)
+    assert recalls(lines) == ["engine.attempt_recalled"] * 2
 
 
 def test_a_call_that_cannot_be_ended_is_logged_and_nothing_else_suffers(house: House) -> None:
