@@ -19,20 +19,24 @@ _EXPORT = re.compile(r"export (NOTIFYFLOW_\w+)='?([^'\n]*)'?")
 @contextmanager
 def scene(*script: str, **variables: str) -> Iterator[NotifyFlow]:
     """Start the stand-ins with a script, and NotifyFlow with their settings and more."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, stand_ins(*script) as settings:
+        given = settings | {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/notifyflow.db",
+            "NOTIFYFLOW_DRAIN_S": "0",
+            **{f"NOTIFYFLOW_{name}": value for name, value in variables.items()},
+        }
+        with NotifyFlow(Settings.from_variables(given)) as flow:
+            yield flow
+
+
+@contextmanager
+def stand_ins(*script: str) -> Iterator[dict[str, str]]:
+    """Start the stand-ins with a script, and give the settings that lead to them."""
     lines = [part for line in script for part in ("--script", line)]
     command = [str(_PROGRAM), "sandbox", "--port", "0", *lines]
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder) as sandbox,
-    ):
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as sandbox:
         try:
-            given = _exported(sandbox) | {
-                "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/notifyflow.db",
-                "NOTIFYFLOW_DRAIN_S": "0",
-                **{f"NOTIFYFLOW_{name}": value for name, value in variables.items()},
-            }
-            with NotifyFlow(Settings.from_variables(given)) as flow:
-                yield flow
+            yield _exported(sandbox)
         finally:
             sandbox.terminate()
 
