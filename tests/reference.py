@@ -1,7 +1,7 @@
 """What the machines should come to, said a second time and as plainly as possible, for the property tests to compare with."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from notifyflow.core.escalation import Case
 from notifyflow.core.model import Severity, Word
@@ -75,14 +75,20 @@ def opens(case: Case, now: datetime) -> bool:
     if not rows and not (escalation.tier and case.addresses.intersection(policy.tiers[escalation.tier - 1].channels)):
         return True
     failing = [row for row in rows if row.state == "FAILED" or _is_suspected(case, row, now)]
-    young = [row for row in failing if now - _began(row, now) < policy.escalate_within]
+    young = [row for row in failing if _watched(case, _began(row, now), now) < policy.escalate_within]
     for rule in policy.tiers[escalation.tier].rules:
         if isinstance(rule, Unacknowledged):
-            if now - escalation.started_at >= rule.after:
+            if _watched(case, escalation.started_at, now) >= rule.after:
                 return True
         elif young and (len(failing) >= rule.at_least or len(failing) == len(rows)):
             return True
     return False
+
+
+def _watched(case: Case, since: datetime, now: datetime) -> timedelta:
+    """Tell how much of a time we were there to look."""
+    away = (min(outage.ended_at, now) - max(outage.began_at, since) for outage in case.outages)
+    return now - since - sum((each for each in away if each > timedelta()), timedelta())
 
 
 def name(case: Case, now: datetime) -> str:

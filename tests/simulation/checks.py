@@ -12,6 +12,7 @@ from notifyflow.core.machines import MACHINES
 from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Word
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.audit import Audits
+from notifyflow.storage.outages import Outages
 from notifyflow.storage.reads import Reads
 from tests import invariants
 from tests.reference import opens
@@ -157,8 +158,13 @@ class Checks:
     def _check_tier(self, status: IncidentStatus, escalation: EscalationStatus, now: datetime) -> None:
         """Require that the next tier is open when its rule is met; what is only suspected is left out, it comes and goes."""
         facts = replace(escalation.facts, policy=replace(escalation.facts.policy, is_suspicion_on=False))
-        addresses = frozenset(escalation.contact.addresses)
-        case = Case(escalation=facts, incident=status.facts, notifications=escalation.notifications, addresses=addresses)
+        case = Case(
+            escalation=facts,
+            incident=status.facts,
+            notifications=escalation.notifications,
+            addresses=frozenset(escalation.contact.addresses),
+            outages=self._database.read(lambda db: Outages(db).outages(since=facts.started_at, now=now)),
+        )
         is_live = facts.is_current and facts.state not in (EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
         require(not (is_live and opens(case, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
 
