@@ -16,7 +16,7 @@ def claim_environment(store: Store, name: str | None, now: datetime) -> None:
 
     def body(ledger: Ledger) -> str | None:
         if ledger.environment() is None and name is not None:
-            ledger.set_environment(name, at=now)
+            ledger.begin_environment(name, at=now)
         return ledger.environment()
 
     if store.read(lambda reads: reads.environment()) == name:

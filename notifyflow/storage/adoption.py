@@ -41,13 +41,14 @@ class Adoption(Environments, Moves):
     """The environment, the held incidents, the forgotten."""
 
     def set_environment(self, name: str | None, *, at: datetime) -> None:
-        """Say which environment the database belongs to from now on; None for one without a name.
-
-        Where another transaction has just said so, that one counts.
-        """
+        """Say which environment the database belongs to from now on; None for one without a name."""
         EnvironmentRow.delete().execute(self._db)
         if name is not None:
-            self._insert_once(EnvironmentRow, {"one": 1, "name": name, "since": at})
+            self.begin_environment(name, at=at)
+
+    def begin_environment(self, name: str, *, at: datetime) -> None:
+        """Say which environment the database belongs to; where somebody has, that one counts."""
+        self._insert_once(EnvironmentRow, {"one": 1, "name": name, "since": at})
 
     def hold_unfinished(self, *, at: datetime) -> int:
         """Hold every incident that is not resolved or has something in hand; tell how many are held now."""
