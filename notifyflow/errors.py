@@ -56,12 +56,24 @@ class InvalidIncident(InvalidInput):
     """Raised when an incident, its recipients or an incident file cannot be accepted."""
 
 
+class UnreadableIncident(InvalidIncident):
+    """Raised when what should hold an incident cannot even be parsed."""
+
+
+class InvalidRequest(InvalidInput):
+    """Raised when the API is asked for something in a form that it does not have."""
+
+
 class InvalidAge(InvalidInput):
     """Raised when what is to be pruned is too young to be, or its age cannot be read."""
 
 
 class InvalidPolicy(InvalidInput):
     """Raised when a policy contradicts itself or uses words that policies do not have."""
+
+
+class InvalidDirectory(InvalidInput):
+    """Raised when a directory file cannot be used: it is no TOML, or names what there is not."""
 
 
 class InvalidSettings(InvalidInput):
@@ -104,6 +116,20 @@ class RecipientNotFound(NotifyflowError):
         super().__init__(f"the incident {key!r} has no recipient {recipient_id!r}. `notifyflow status {key}` lists those it has.")
         self.key = key
         self.recipient_id = recipient_id
+
+
+class RecipientInUse(NotifyflowError):
+    """Raised when somebody is to be forgotten whom an incident still pages; nothing was overwritten.
+
+    Attributes:
+        recipient_id: Who.
+        keys: The incidents' keys.
+    """
+
+    def __init__(self, recipient_id: str, keys: "tuple[str, ...]") -> None:
+        super().__init__(f"{recipient_id!r} is still paged for {', '.join(map(repr, keys))}. Resolve that first.")
+        self.recipient_id = recipient_id
+        self.keys = keys
 
 
 class IncidentResolved(NotifyflowError):
@@ -169,6 +195,23 @@ class SchemaMismatch(StorageError):
         self.found = found
         self.wanted = wanted
         self.oldest = oldest
+
+
+class WrongEnvironment(StorageError):
+    """Raised when the database belongs to another environment than this process; nothing was read or sent.
+
+    Attributes:
+        found: The environment the database belongs to; None where it has no name.
+        ours: The environment of this process; None where it has no name.
+    """
+
+    def __init__(self, found: str | None, ours: str | None) -> None:
+        super().__init__(
+            f"the database belongs to the environment {found or '(none)'}, and NOTIFYFLOW_ENVIRONMENT says {ours or '(none)'}. "
+            "If it is a copy that is yours now, `notifyflow db adopt` takes it over and holds what is unfinished in it."
+        )
+        self.found = found
+        self.ours = ours
 
 
 class StaleRow(StorageError):
@@ -309,3 +352,62 @@ class InvalidLink(NotifyflowError):
     def __init__(self, *, is_expired: bool) -> None:
         super().__init__("the link has expired" if is_expired else "the link is not one of ours")
         self.is_expired = is_expired
+
+
+class AccessDenied(NotifyflowError):
+    """Raised when a request to the API is not let in."""
+
+
+class InvalidApiKey(AccessDenied):
+    """Raised when an API key is missing, wrong, revoked or expired.
+
+    Attributes:
+        why: What is wrong with it: ``has expired``.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the API key {why}")
+        self.why = why
+
+
+class MissingScope(AccessDenied):
+    """Raised when an API key is good, and not for this.
+
+    Attributes:
+        scope: What it would have to be good for.
+    """
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the API key lacks the scope {scope}")
+        self.scope = scope
+
+
+class TooManyRequests(AccessDenied):
+    """Raised when an API key is used more often than its limit allows.
+
+    Attributes:
+        retry_after_s: How long to wait, in whole seconds; at least 1.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many requests with this API key; the next one is taken in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class ApiKeyNotFound(NotifyflowError):
+    """Raised when there is no such API key.
+
+    Attributes:
+        key_id: The id that was asked for.
+    """
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"there is no API key {key_id!r}. `notifyflow keys list` shows those there are.")
+        self.key_id = key_id
+
+
+class IdempotencyMismatch(NotifyflowError):
+    """Raised when an idempotency key comes again with another request; nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("the idempotency key was used before, with another request. Make a new key for each request.")

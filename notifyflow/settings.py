@@ -7,6 +7,7 @@ provider that is missing must not stop the others.
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -25,12 +26,16 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from notifyflow.core.caps import CAPPED_CHANNELS
+from notifyflow.core.delivery import read_delivery
 from notifyflow.errors import Fault, InvalidSettings
 
 PREFIX = "NOTIFYFLOW_"
 _VARIABLES = "variables"
 _FAULTS = "faults"
 _SHORTEST_KEY = 16
+_PREFIX = re.compile(r"\+\d{0,15}", re.ASCII)
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z]{2}[a-z0-9-]{1,30}:\d{12}:[\w-]{1,256}(\.fifo)?", re.ASCII)
 
 
 def _split(value: object) -> object:
@@ -90,6 +95,29 @@ def _be_endpoint(text: str) -> str:
     return text
 
 
+def _be_topic(text: str) -> str:
+    if not _TOPIC.fullmatch(text):
+        raise ValueError("is not the ARN of an SNS topic")
+    return text
+
+
+def _be_delivery(text: SecretStr) -> SecretStr:
+    read_delivery(text.get_secret_value())
+    return text
+
+
+def _be_capped(caps: Mapping[str, int]) -> Mapping[str, int]:
+    if unknown := sorted(set(caps) - set(CAPPED_CHANNELS)):
+        raise ValueError(f"caps {', '.join(unknown)}, and only {' and '.join(CAPPED_CHANNELS)} have caps")
+    return caps
+
+
+def _be_prefixes(caps: Mapping[str, int]) -> Mapping[str, int]:
+    if not all(_PREFIX.fullmatch(prefix) for prefix in caps):
+        raise ValueError("is not a list of +DIGITS=NUMBER")
+    return caps
+
+
 def _read_limits(value: object) -> object:
     """Read ``twilio=100,smtp=300``, or a JSON object."""
     if not isinstance(value, str):
@@ -113,6 +141,7 @@ Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 Keys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_be_long)], ...], BeforeValidator(_split)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Limits = Annotated[Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]], BeforeValidator(_read_limits)]
+Topics = Annotated[tuple[Annotated[str, AfterValidator(_be_topic)], ...], BeforeValidator(_split)]
 Endpoints = Annotated[tuple[Annotated[str, AfterValidator(_be_endpoint)], ...], BeforeValidator(_split)]
 
 
@@ -138,6 +167,7 @@ class Settings(BaseSettings):
         description=f"one or more texts of {_SHORTEST_KEY} characters or more; the first signs links, all are accepted",
     )
     policies: File | None = Field(default=None, description="a TOML file of named policies")
+    directory: File | None = Field(default=None, description="a TOML file of recipients, groups and routes")
     templates: Folder | None = Field(default=None, description="a folder with message templates of your own")
     ops_recipients: str | None = Field(default=None, description="a JSON list of recipients, or a file that holds one")
     https_proxy: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
@@ -151,7 +181,21 @@ class Settings(BaseSettings):
         default=None, description="the http(s) URL of a monitor that raises the alarm when it is not asked any more"
     )
     heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
+    news: bool = Field(default=True, description="false where the others are not told who took an incident, and that it is over")
     notice: str = Field(default="", description="a few words that every message shows")
+
+    delivery: Annotated[SecretStr, AfterValidator(_be_delivery)] = Field(
+        default=SecretStr("live"), description="live, redirect:CHANNEL=ADDRESS,…, allow:PATTERN,… or dry-run"
+    )
+    environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
+        default=None, description="the name of this environment, up to 64 letters, digits, dots, dashes"
+    )
+    recipient_caps: Annotated[Limits, AfterValidator(_be_capped)] = Field(
+        default={"sms": 60, "voice": 30}, description="sms=NUMBER,voice=NUMBER: how many one recipient is sent in an hour"
+    )
+    prefix_caps: Annotated[Limits, AfterValidator(_be_prefixes)] = Field(
+        default={}, description="+DIGITS=NUMBER pairs: how many texts, and how many calls, all such numbers get in an hour"
+    )
 
     smtp_url: SecretStr | None = Field(default=None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")
     mail_from: str | None = Field(default=None, description="the sender of mail over SMTP")
@@ -160,13 +204,18 @@ class Settings(BaseSettings):
         default=None, description="an AWS access key; the usual AWS chain where it is left out"
     )
     aws_secret_access_key: SecretStr | None = Field(default=None, description="the secret of that access key")
-    aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of SES and SNS")
+    aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of SES, SNS and SQS")
     ses_from: str | None = Field(default=None, description="the sender of mail over SES")
     ses_configuration_set: str | None = Field(default=None, description="the SES configuration set that publishes events")
     sns_is_configured: bool = Field(default=False, description="true where push over SNS is to be used")
+    sns_topics: Topics = Field(default=(), description="ARNs of the SNS topics whose messages are believed")
+    sqs_queue_url: WebUrl | None = Field(default=None, description="the URL of the SQS queue that those topics fill")
     twilio_account_sid: str | None = Field(default=None, description="the account SID, AC…")
     twilio_auth_token: Secrets = Field(default=(), description="one or two auth tokens; the first is used, all verify callbacks")
     twilio_sms_from: str | None = Field(default=None, description="a number, or a messaging service MG…, that texts come from")
+    twilio_sms_replies: bool = Field(
+        default=False, description="true where the number's incoming messages come to …/callbacks/twilio/sms"
+    )
     twilio_voice_from: str | None = Field(default=None, description="a number that calls come from")
     twilio_b_account_sid: str | None = Field(default=None, description="the SID of a second account, used when the first fails")
     twilio_b_auth_token: Secrets = Field(default=(), description="one or two auth tokens of the second account")
@@ -174,6 +223,9 @@ class Settings(BaseSettings):
     twilio_b_voice_from: str | None = Field(default=None, description="a number of the second account that calls come from")
     twilio_base_url: WebUrl = Field(default="https://api.twilio.com", description="another base URL of Twilio")
     slack_bot_token: SecretStr | None = Field(default=None, description="a bot token, xoxb-…")
+    slack_signing_secret: Secrets = Field(
+        default=(), description="one or two signing secrets of the bot's app; its button acts in place then"
+    )
     slack_base_url: WebUrl = Field(default="https://slack.com/api/", description="another base URL of Slack's Web API")
 
     # A ring is answered by at most eight sends of half a lease each, and dramatiq interrupts it after ten minutes.
@@ -193,6 +245,10 @@ class Settings(BaseSettings):
     )
     provider_order: Names = Field(
         default=(), description="providers, the preferred one first; the others follow in their usual order"
+    )
+
+    api_requests_a_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=600, description="requests a minute that one API key may make to one process, 1 to 1000000"
     )
 
     @classmethod

@@ -11,6 +11,7 @@ class Client:
     """Asks an application without a socket."""
 
     def __init__(self, application: FastAPI) -> None:
+        self.application = application
         self._transport = httpx.ASGITransport(application)
 
     def request(self, method: str, path: str, **values: Any) -> httpx.Response:

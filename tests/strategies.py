@@ -313,3 +313,58 @@ def moments(draw: st.DrawFn, case: Case) -> datetime:
             edges += [each.receipt_due_at] if each.receipt_due_at else []
     at_an_edge = st.sampled_from(edges).flatmap(lambda edge: st.sampled_from([edge + away for away in _EDGES]))
     return draw(st.one_of(at_an_edge, _AGES.map(lambda age: NOW + age)))
+
+
+# -- doors: what others send --------------------------------------------------------------------------------------------------
+
+_FIELDS = (
+    *("alerts", "status", "labels", "annotations", "fingerprint", "startsAt", "generatorURL", "externalURL", "truncatedAlerts"),
+    *("routing_key", "event_action", "dedup_key", "payload", "summary", "source", "severity", "timestamp", "custom_details"),
+    *("links", "href", "client", "client_url", "component", "class", "group"),
+    *("id", "type", "subject", "time", "data", "data_base64", "datacontenttype", "title", "body", "url"),
+    *("alertname", "instance", "description", "runbook_url"),
+)
+_WORDS = (
+    *("firing", "resolved", "trigger", "acknowledge", "resolve", "com.example.disk.resolved", "critical", "none", "warning"),
+    *("", "https://example.com/a", "http://[", "2026-11-25T03:14:00Z", "0001-01-01T00:00:00Z", "eyJhIjogMX0=", "x" * 70_000),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text | st.sampled_from(_WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_FIELDS) | any_text, inner, max_size=6),
+    max_leaves=12,
+)
+"""Any JSON, often with the fields and the words that the doors know."""
+
+
+def _objects(*names: str) -> st.SearchStrategy[dict[str, object]]:
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names, json_values))
+
+
+alert_groups = st.fixed_dictionaries(
+    {
+        "alerts": st.lists(
+            st.fixed_dictionaries(
+                {"status": st.sampled_from(("firing", "resolved")) | json_values},
+                optional={
+                    "labels": st.dictionaries(any_text, json_values, max_size=4) | json_values,
+                    "annotations": _objects("summary", "description", "runbook_url"),
+                    **dict.fromkeys(("fingerprint", "startsAt", "generatorURL"), json_values),
+                },
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    },
+    optional=dict.fromkeys(("status", "externalURL", "truncatedAlerts"), json_values),
+)
+pagerduty_events = st.fixed_dictionaries(
+    {
+        "event_action": st.sampled_from(("trigger", "acknowledge", "resolve")) | json_values,
+        "payload": _objects("summary", "source", "severity", "timestamp", "custom_details", "component", "class") | json_values,
+    },
+    optional=dict.fromkeys(("dedup_key", "links", "client", "client_url"), json_values),
+)
+cloud_events = st.fixed_dictionaries(
+    dict.fromkeys(("id", "source", "type"), any_text.filter(bool) | st.sampled_from(_WORDS[:9])),
+    optional=dict.fromkeys(("subject", "time", "data", "data_base64", "datacontenttype", "severity", "ext"), json_values),
+)

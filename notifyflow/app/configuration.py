@@ -1,15 +1,20 @@
 """What the settings point at: named policies, operations recipients; and what is worth a warning before a start."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from notifyflow.app.directory import read_file
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
-from notifyflow.core import intake
+from notifyflow.channels.sqs import queue_faults
+from notifyflow.core import intake, text
+from notifyflow.core.delivery import Delivery, Mode, read_delivery
 from notifyflow.core.documents import read_policies, read_recipients
+from notifyflow.core.judgement import judge
 from notifyflow.core.model import Contact, Recipient
 from notifyflow.core.policy import SHIPPED, Policy
-from notifyflow.errors import Fault, InvalidInput, InvalidSettings
+from notifyflow.errors import Fault, InvalidInput, InvalidPolicy, InvalidSettings
 from notifyflow.settings import Settings
 
 _OURS = frozenset({"ses", "smtp", "slack", "sns", "teams", "twilio", "twilio-b"})
@@ -46,8 +51,43 @@ def read(
         recipients, lambda channel, address: channels[channel].check_address(address), channels
     )
     operations = tuple(contact for contact in contacts if contact.addresses)
+    policies = {**SHIPPED, **policies}
     warnings = _warnings(settings, channels, operations) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
-    return {**SHIPPED, **policies}, operations, tuple(warnings)
+    return policies, operations, (*warnings, *_directory_faults(settings, policies))
+
+
+def read_way_out(settings: Settings, channels: Mapping[str, Channel]) -> Delivery:
+    """Read what may leave, and judge the addresses to which all of it is redirected.
+
+    Raises:
+        InvalidSettings: When one of them is none, with all that are.
+    """
+    delivery = read_delivery(settings.delivery.get_secret_value())
+    addresses, faults = {}, []
+    for channel, address in delivery.addresses.items():
+        try:
+            addresses[channel] = channels[channel].check_address(address)
+        except KeyError:
+            faults.append(_misdirected(f"there is no channel {channel!r}", f"Name some of {', '.join(sorted(channels))}"))
+        except ValueError as error:
+            faults.append(_misdirected(f"the address of {channel} {error}", "Give one that it has"))
+    if faults:
+        raise InvalidSettings(tuple(faults))
+    return replace(delivery, addresses=addresses)
+
+
+def _misdirected(what: str, remedy: str) -> Fault:
+    return Fault("NOTIFYFLOW_DELIVERY", what, remedy)
+
+
+def _directory_faults(settings: Settings, policies: Mapping[str, Policy]) -> list[Fault]:
+    """Find what makes the directory unusable; it stops no start, since alerts are kept all the same."""
+    try:
+        if settings.directory:
+            read_file(settings.directory, policies)
+    except InvalidInput as error:
+        return _within("NOTIFYFLOW_DIRECTORY", error.faults)
+    return []
 
 
 def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> list[Fault]:
@@ -60,6 +100,21 @@ def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> l
         for name in names
         if name not in known
     ]
+
+
+def find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: Collection[str]) -> Policy:
+    """Find a policy by its name, or judge one that is given as a value.
+
+    Raises:
+        InvalidPolicy: When there is no such policy, or it contradicts itself.
+    """
+    if isinstance(policy, str):
+        if policy not in policies:
+            raise InvalidPolicy((Fault("policy", f"{text.quoted(policy)} is not known", f"Choose one of {', '.join(policies)}"),))
+        return policies[policy]
+    if faults := judge(policy, channels):
+        raise InvalidPolicy(faults)
+    return policy
 
 
 def _within(name: str, faults: Sequence[Fault]) -> list[Fault]:
@@ -80,9 +135,14 @@ def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: S
         faults.append(Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, "Give the operations team's addresses"))
     monitor = Monitor.from_settings(settings)
     faults += () if monitor is None else monitor.faults
+    faults += queue_faults(settings)
     if settings.trusted_endpoints:
         what = f"exempts {', '.join(settings.trusted_endpoints)} from the rules for outgoing requests"
         faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Leave it out in production"))
+    delivery = read_delivery(settings.delivery.get_secret_value())
+    if delivery.mode is not Mode.LIVE:
+        what = f"is {delivery.mode.value}: not everybody is reached at their own address"
+        faults.append(Fault("NOTIFYFLOW_DELIVERY", what, "Leave it out in production"))
     if not (settings.public_url and settings.secret_key):
         faults.append(Fault("NOTIFYFLOW_PUBLIC_URL", "or NOTIFYFLOW_SECRET_KEY is not set: messages carry no link", "Set both"))
     return faults

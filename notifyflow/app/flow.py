@@ -15,26 +15,32 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from notifyflow.app.configuration import read
+from notifyflow.app.api import Api
+from notifyflow.app.configuration import find_policy, read, read_way_out
+from notifyflow.app.doors import Doors
+from notifyflow.app.environment import claim_environment
+from notifyflow.app.incoming import Incoming
 from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.app.tools import make_tools
 from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
+from notifyflow.channels.sns_messages import SnsDoor
+from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core import links
-from notifyflow.core.judgement import judge
-from notifyflow.core.model import Incident, Notified, Receipt, Recipient
+from notifyflow.core.model import Incident, Notified, Recipient, Stopped
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.views import IncidentStatus
 from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
 from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
+from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
-from notifyflow.errors import Fault, InvalidPolicy, NotFound, StorageUnavailable
-from notifyflow.pipeline.acknowledge import acknowledge, acknowledge_incident
+from notifyflow.errors import NotFound, StorageUnavailable
+from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import NOTHING, Consequences, Received, Tools
-from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
@@ -92,24 +98,15 @@ class NotifyFlow(Upkeep):
         self._channels = load(settings) if channels is None else channels
         self._policies, operations, self.warnings = read(settings, self._channels)
         clock = clock or DatabaseClock(self._store)
-        self._tools = Tools(
-            transactions=self._store,
-            clock=clock,
-            ids=ids or RandomIds(clock),
-            channels=frozenset(self._channels),
-            check_address=lambda channel, address: self._channels[channel].check_address(address),
+        self._tools = make_tools(
+            settings,
+            self._store,
+            clock,
+            ids or RandomIds(clock),
+            channels=self._channels,
+            delivery=read_way_out(settings, self._channels),
             operations=operations,
             operations_policy=self._policies["default"],
-            public_url=settings.public_url,
-            secret_keys=tuple(key.get_secret_value() for key in settings.secret_key),
-            notice=settings.notice,
-            lease=timedelta(seconds=settings.lease_s),
-            limits=settings.provider_limits,
-            answers={
-                provider.name: timedelta(seconds=provider.capabilities.answers_doubts_within_s)
-                for channel in self._channels.values()
-                for provider in channel.providers
-            },
         )
         self._bell = bell
         self._is_prepared = False
@@ -145,7 +142,9 @@ class NotifyFlow(Upkeep):
             InvalidPolicy: When there is no such policy, or it contradicts itself.
             StorageUnavailable: When the database does not answer within 5 s.
         """
-        accepted = notify(self._ready(), incident, recipients, policy=self._find_policy(policy), strict=strict)
+        accepted = notify(
+            self._ready(), incident, recipients, policy=find_policy(policy, self._policies, self._channels), strict=strict
+        )
         if self.is_embedded:
             self.start()
         self._report(accepted.consequences)
@@ -179,7 +178,7 @@ class NotifyFlow(Upkeep):
         self._ready()
         return self._store.read(lambda reads: reads.status(key))
 
-    def acknowledge(self, key: str, *, by: str, via: str = "library") -> bool:
+    def acknowledge(self, key: str, *, by: str, via: str = "library") -> Stopped:
         """Take an incident: what is still queued for it is cancelled.
 
         Args:
@@ -188,27 +187,27 @@ class NotifyFlow(Upkeep):
             via: On which way.
 
         Returns:
-            Whether that changed anything; False when it was taken already.
+            What that cancelled, and what had left already; it is false when it was taken already.
 
         Raises:
             NotFound: When no incident has the key.
         """
         taken = acknowledge(self._ready(), key, by=by, via=via)
         self._report(taken.consequences)
-        return not taken.is_late
+        return taken.stopped
 
-    def resolve(self, key: str, *, by: str, via: str = "library") -> bool:
+    def resolve(self, key: str, *, by: str, via: str = "library") -> Stopped:
         """End an incident; the same key opens a new one.
 
         Returns:
-            Whether that changed anything; False when it was resolved already.
+            What that cancelled, and what had left already; it is false when it was resolved already.
 
         Raises:
             NotFound: When no incident has the key.
         """
         taken = resolve(self._ready(), key, by=by, via=via)
         self._report(taken.consequences)
-        return not taken.is_late
+        return taken.stopped
 
     def page_again(self, key: str, recipient_id: str, *, by: str, via: str = "library") -> None:
         """Start a new round for one recipient, also after an acknowledgement.
@@ -221,17 +220,25 @@ class NotifyFlow(Upkeep):
         self._report(page_again(self._ready(), key, recipient_id, by=by, via=via))
 
     def asgi(self) -> "FastAPI":
-        """Make the web application: callbacks, acknowledgement links."""
+        """Make the web application: callbacks, acknowledgement links, API."""
         from notifyflow.web.application import build
         from notifyflow.web.services import Services
 
         tools = self._ready()
+        incoming = Incoming(tools, self._report)
         services = Services(
             channels=self._channels,
-            receive=self._receive,
+            sns=SnsDoor.from_settings(self._settings),
+            receive=incoming.receive,
+            hear=incoming.hear,
             check_link=lambda token: links.check(tools.secret_keys, token, tools.clock.now()),
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
-            acknowledge=self._acknowledge_by_link,
+            acknowledge=incoming.acknowledge,
+            admit=self.access().admit,
+            ask=Doors(tools, self._policies, self._settings.directory, self._report).ask,
+            new_id=tools.ids.new,
+            api=Api(self._store, tools, lambda name: find_policy(name, self._policies, self._channels), self._report),
+            notice=tools.notice,
         )
         return build(services)
 
@@ -248,6 +255,7 @@ class NotifyFlow(Upkeep):
                 send_budget=timedelta(seconds=self._settings.send_budget_s),
                 places=self._settings.concurrent_sends,
                 heartbeat=self._make_heartbeat(),
+                queue=FeedbackQueue.from_settings(self._settings),
             )
             self._engine.start()
             atexit.register(self.close)
@@ -270,6 +278,7 @@ class NotifyFlow(Upkeep):
             places=self._settings.concurrent_sends,
             bell=self._bell,
             heartbeat=self._make_heartbeat(),
+            queue=FeedbackQueue.from_settings(self._settings),
         )
         broker.add_middleware(engine)
         return broker
@@ -285,6 +294,8 @@ class NotifyFlow(Upkeep):
             finally:  # also when somebody does not want to wait
                 engine.stop()
             self._say_what_is_left()
+        if self._reporter is not None:
+            self._reporter.finish()
         if self._own_bell is not None:
             self._own_bell.close()
         if not self._are_channels_given:
@@ -313,25 +324,20 @@ class NotifyFlow(Upkeep):
             self._channels = load(self._settings)
 
     def _ready(self) -> Tools:
-        """Make sure that the database has our schema: an embedded file is upgraded, a server's is judged."""
+        """Make sure that the database is ours and has our schema: an embedded file is upgraded, a server's is judged."""
         with self._lock:
             if not self._is_prepared:
-                if self._store.is_embedded:
-                    self._store.upgrade()
-                else:
-                    self._store.check_schema()
+                self._prepare()
+                claim_environment(self._store, self._settings.environment, self._tools.clock.now())
                 self._is_prepared = True
         return self._tools
 
-    def _find_policy(self, policy: str | Policy) -> Policy:
-        if isinstance(policy, str):
-            if policy not in self._policies:
-                known = ", ".join(self._policies)
-                raise InvalidPolicy((Fault("policy", f"{policy!r} is not known", f"Choose one of {known}"),))
-            return self._policies[policy]
-        if faults := judge(policy, self._channels):
-            raise InvalidPolicy(faults)
-        return policy
+    def _prepare(self) -> Tools:
+        if self._store.is_embedded:
+            self._store.upgrade()
+        else:
+            self._store.check_schema()
+        return self._tools
 
     def _is_settled(self, key: str) -> bool:
         self._ready()
@@ -349,21 +355,13 @@ class NotifyFlow(Upkeep):
         with self._lock:
             reporter = self._engine.reporter if self._engine else self._reporter
             if reporter is None:
-                reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store)
+                recaller = Recaller(self._channels, self._tools.delivery)
+                reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
         reporter.report(consequences)
 
     def _make_bell(self) -> Bell:
         self._own_bell = BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
         return self._own_bell
-
-    def _receive(self, receipt: Receipt, raw: str) -> Received:
-        received = receive(self._ready(), receipt, raw=raw)
-        _log.info("app.receipt_received", provider=receipt.provider, attempt_id=receipt.attempt_id, fate=received.fate.value)
-        self._report(received.consequences)
-        return received
-
-    def _acknowledge_by_link(self, incident_id: str, recipient_id: str) -> None:
-        self._report(acknowledge_incident(self._ready(), incident_id, by=recipient_id, via="link").consequences)
 
     def _drain(self) -> None:
         until = time.monotonic() + self._settings.drain_s

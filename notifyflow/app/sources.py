@@ -23,6 +23,11 @@ def _system_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the one place
 
 
+def new_secret() -> str:
+    """Draw a secret of 256 bits: letters, digits, ``-`` and ``_``."""
+    return secrets.token_urlsafe(32)
+
+
 class DatabaseClock:
     """Tells the database's time, which leases share: the system's, with an offset that is measured once a minute.
 

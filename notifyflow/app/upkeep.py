@@ -5,12 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from notifyflow.app.access import Access
 from notifyflow.app.switch import Switch
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.core.audit import Finding
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.errors import Fault, InvalidAge
+from notifyflow.pipeline.adopt import adopt, cancel, release
+from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.ports import Tools
 from notifyflow.settings import Settings
 from notifyflow.storage.audit import Audited
@@ -47,6 +50,43 @@ class Upkeep:
 
     def _ready(self) -> Tools:
         raise NotImplementedError
+
+    def _prepare(self) -> Tools:
+        raise NotImplementedError
+
+    def access(self) -> Access:
+        """Look after the API's keys, and let them in."""
+        tools = self._ready()
+        return Access(self._store, tools.clock, tools.ids, requests_a_minute=self._settings.api_requests_a_minute)
+
+    def adopt(self) -> int:
+        """Make the database this environment's, after a restore or a copy, and hold what is unfinished in it.
+
+        Held incidents send nothing, whatever becomes of them, until they are released or cancelled.
+
+        Returns:
+            How many incidents are held.
+        """
+        return adopt(self._prepare(), self._settings.environment)
+
+    def release_held(self) -> int:
+        """Let what is held go on; tell how many incidents that were."""
+        return release(self._ready())
+
+    def cancel_held(self) -> int:
+        """Resolve what is held, and tell nobody; tell how many incidents that were."""
+        return cancel(self._ready())
+
+    def forget(self, recipient_id: str) -> int:
+        """Overwrite what is personal about a recipient: name, addresses, messages, raw receipts.
+
+        Returns:
+            From how many incidents they were taken; 0 where nobody knows them.
+
+        Raises:
+            RecipientInUse: When they are paged for something that is not resolved; nothing was done.
+        """
+        return forget(self._ready(), recipient_id)
 
     @property
     def switch(self) -> Switch:

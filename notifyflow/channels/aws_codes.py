@@ -1,9 +1,10 @@
-"""What SES v2 and SNS say when they refuse: the operations' errors in botocore's service models, and the common ones of AWS."""
+"""What SES v2, SNS and SQS say when they refuse: the operations' errors in botocore's service models, and those of all AWS."""
 
 from notifyflow.channels.tables import Row, Table, Verdict, table
 
 _SES = "SES API v2 Reference, SendEmail, Errors"
 _SNS = "SNS API Reference, Publish, Errors"
+_SQS = "SQS API Reference, ReceiveMessage and DeleteMessage, Errors"
 _COMMON = "AWS APIs, Common Errors"
 
 _COMMON_ROWS = (
@@ -66,4 +67,12 @@ SNS: Table = table(
     Row("ParameterValueInvalid", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
     Row("PlatformApplicationDisabled", Verdict.OURS, "our platform application is disabled: its credentials have expired", _SNS),
     Row("ValidationException", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
+)
+
+SQS: Table = table(
+    *_COMMON_ROWS,
+    Row("AWS.SimpleQueueService.NonExistentQueue", Verdict.OURS, "the queue does not exist", _SQS, is_general=True),
+    Row("OverLimit", Verdict.TEMPORARY, "too many messages are in flight", _SQS),
+    Row("QueueDoesNotExist", Verdict.OURS, "the queue does not exist", _SQS, is_general=True),
+    Row("RequestThrottled", Verdict.TEMPORARY, "SQS asks for fewer requests", _SQS),
 )

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from notifyflow.core.content import Content
 from notifyflow.core.model import Evidence, Receipt
+from notifyflow.core.replies import Heard, Said
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
@@ -23,14 +24,18 @@ class Capabilities:
     Attributes:
         has_receipts: Whether it reports later what became of an attempt, and a way back is configured.
         can_be_asked: Whether an attempt in doubt can be asked after.
+        can_be_looked_up: Whether it tells, by its own id of a message, what became of it.
         answers_doubts_within_s: How soon an event of its own tells that it took an attempt; 0 where none comes.
         can_acknowledge: Whether the recipient can acknowledge on the channel itself.
+        can_be_recalled: Whether what is on its way can be stopped: a call that rings.
     """
 
     has_receipts: bool = False
     can_be_asked: bool = False
+    can_be_looked_up: bool = False
     answers_doubts_within_s: float = 0.0
     can_acknowledge: bool = False
+    can_be_recalled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +47,14 @@ class Letter:
         address: The recipient's, as ``check_address`` normalised it.
         content: What is said.
         valid_for_s: How long the provider may hold it, in seconds (validity period); None where it does not matter.
+        replaces: The provider's id of an earlier message that this one may stand in the place of; empty where there is none.
     """
 
     attempt_id: str
     address: str
     content: Content
     valid_for_s: int | None = None
+    replaces: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +91,13 @@ class Callback:
         path: Path and query below our public URL, beginning with ``/``.
         headers: Names in lower case.
         body: The raw bytes.
-        attempt_id: Our attempt, as the path names it.
+        attempt_id: Our attempt, as the path names it; empty where it names none.
     """
 
     path: str
     headers: Mapping[str, str]
     body: bytes
-    attempt_id: str
+    attempt_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +120,12 @@ class Provider(ABC):
 
     Attributes:
         name: Ours for it; one of its channel's.
+        sender: The number of ours that it texts from, at which answers to it come; empty where there is none.
         is_bound_to_address: Whether its limits and refusals are about the address (a webhook), and tell nothing about others.
     """
 
     name: str
+    sender: str = ""
     is_bound_to_address: bool = False
 
     @property
@@ -146,6 +155,17 @@ class Provider(ABC):
         """
         raise NotImplementedError(f"{self.name} cannot be asked (attempt {question.letter.attempt_id})")
 
+    def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Look up what became of a message that it took, within the time of a send; only where ``can_be_looked_up``.
+
+        Returns:
+            What it says, with the event id that its own callback has.
+
+        Raises:
+            ProviderError: When it does not answer, or does not know it.
+        """
+        raise NotImplementedError(f"{self.name} cannot look up {provider_ref} (attempt {attempt_id})")
+
     def read_callback(self, callback: Callback) -> Reply:
         """Verify a callback on its raw body, then read it.
 
@@ -153,6 +173,30 @@ class Provider(ABC):
             RejectedCallback: When it is not this provider's, or cannot be parsed.
         """
         raise RejectedCallback(self.name, f"{self.name} calls nobody back (attempt {callback.attempt_id})")
+
+    def read_answer(self, callback: Callback) -> Said | None:
+        """Verify on its raw body what somebody answered where a message reached them, then read it.
+
+        Returns:
+            What was answered; None where it is nothing that we asked for.
+
+        Raises:
+            RejectedCallback: When it is not this provider's, or cannot be parsed.
+        """
+        raise RejectedCallback(self.name, f"{self.name} brings no answers ({callback.path})")
+
+    def answer(self, heard: Heard) -> Reply:
+        """Make what is replied to an answer, once it is committed."""
+        del heard
+        return Reply(receipts=())
+
+    def recall(self, attempt_id: str, provider_ref: str) -> None:
+        """Stop what is on its way, within the time of a send; only where ``can_be_recalled``.
+
+        Raises:
+            ProviderError: When it does not answer, or refuses to.
+        """
+        raise NotImplementedError(f"{self.name} cannot recall {provider_ref} (attempt {attempt_id})")
 
     def close(self) -> None:  # noqa: B027 - most have nothing to let go of
         """Let go of connections."""

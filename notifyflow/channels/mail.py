@@ -7,6 +7,7 @@ from email.utils import formatdate
 
 from email_validator import EmailNotValidError, validate_email
 
+from notifyflow.channels.aws_events import HEADER
 from notifyflow.channels.base import Letter
 from notifyflow.channels.templating import Templates
 from notifyflow.core.text import cut, one_line
@@ -55,7 +56,7 @@ class MailWriter:
         message["Date"] = formatdate()  # of this call: it says when the message left, and nothing is decided by it
         message["Message-ID"] = f"<{letter.attempt_id}@{self.sender.domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: keeps vacation replies away
-        message["X-Notifyflow-Attempt"] = letter.attempt_id
+        message[HEADER] = letter.attempt_id
         message.set_content(self._templates.render("email/body.txt.jinja", content), cte="quoted-printable")
         message.add_alternative(self._templates.render("email/body.html.jinja", content), subtype="html", cte="quoted-printable")
         return message.as_bytes()

@@ -1,6 +1,6 @@
 """The push channel, over SNS platform endpoints (SNS Developer Guide, "Publishing with platform-specific payloads").
 
-SNS says that it took the message, not that the device has it: what it took stays SENT.
+SNS says that it took the message, not that the device has it: what it took stays SENT, unless an event says that it failed.
 """
 
 import json
@@ -36,7 +36,7 @@ class Sns(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It reports nothing that we read, and cannot be asked."""
+        """It reports failures only, so that no receipt is awaited, and cannot be asked."""
         return Capabilities()
 
     def send(self, letter: Letter) -> Accepted:

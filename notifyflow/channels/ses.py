@@ -1,16 +1,16 @@
 """Mail over SES v2 (SES API v2 Reference, SendEmail): the message as it is written, with our attempt in a tag.
 
-Its events (delivery, bounce, complaint) come over SNS or EventBridge, for which there is no way in: mail over SES stays SENT.
+Its events (delivery, bounce, complaint) come over SNS, to our door or into our queue; without either, mail over SES stays SENT.
 """
 
 from notifyflow.channels.aws import AwsClient
 from notifyflow.channels.aws_codes import SES
+from notifyflow.channels.aws_events import TAG
 from notifyflow.channels.base import Accepted, Capabilities, Letter, Provider
 from notifyflow.channels.mail import MailWriter
 from notifyflow.errors import UnknownOutcomeError
 from notifyflow.settings import Settings
 
-TAG = "notifyflow_attempt"
 # SES Developer Guide, "Examples of event data": a Send event says that SES took the message, and bears its tags.
 _SEND_EVENT_WITHIN_S = 15.0
 
@@ -24,12 +24,17 @@ class Ses(Provider):
         """Take the account, and who writes the mail."""
         self._client = AwsClient("sesv2", settings, SES)
         self._writer = writer
+        self._has_way_back = bool(settings.sns_topics) or settings.sqs_queue_url is not None
         self._set = {"ConfigurationSetName": settings.ses_configuration_set} if settings.ses_configuration_set else {}
 
     @property
     def capabilities(self) -> Capabilities:
-        """It cannot be asked by our attempt (only by its own id); of a configuration set, the *Send* event tells our attempt."""
-        return Capabilities(answers_doubts_within_s=_SEND_EVENT_WITHIN_S if self._set else 0.0)
+        """Receipts are awaited where a configuration set publishes events and there is a way back; *Send* answers doubts.
+
+        It cannot be asked by our attempt, only by its own id.
+        """
+        has_receipts = bool(self._set) and self._has_way_back
+        return Capabilities(has_receipts=has_receipts, answers_doubts_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0)
 
     def send(self, letter: Letter) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""

@@ -1,19 +1,24 @@
 """The slack channel: to an incoming webhook that the recipient gives, or to a channel or person as a bot.
 
-Slack reports nothing back, so what it took stays SENT. The button opens the link to acknowledge; nothing is done in place.
+Slack reports nothing back, so what it took stays SENT. What the bot posts has a button that acknowledges in place, where there is
+a signing secret, and is edited in place when somebody took the incident; otherwise the button opens the link to acknowledge.
 """
 
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider
 from notifyflow.channels.guard import Guard, endpoint_faults
 from notifyflow.channels.http import Http, refusal
+from notifyflow.channels.slack_actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
 from notifyflow.channels.slack_codes import WEBHOOK
 from notifyflow.channels.templating import Templates
 from notifyflow.core.content import Content
+from notifyflow.core.model import Kind
+from notifyflow.core.replies import Said
 from notifyflow.errors import RefusedUsError, UnknownOutcomeError
 from notifyflow.settings import Settings
 
@@ -39,19 +44,28 @@ class Slack(Provider):
         self._webhooks = Http(settings, guard=guard)
         self._api = Http(settings)
         self._token = token
+        self._signing_secrets = settings.slack_signing_secret if token else ()
         self._base_url = settings.slack_base_url.rstrip("/") + "/"
         self._lock = threading.Lock()
         self._bot: Any = None
 
     @property
     def capabilities(self) -> Capabilities:
-        """It reports nothing, and cannot be asked."""
-        return Capabilities()
+        """It reports nothing, and cannot be asked; a signing secret lets its button act."""
+        return Capabilities(can_acknowledge=bool(self._signing_secrets))
 
     def send(self, letter: Letter) -> Accepted:
         """Post one message; see ``Provider.send``."""
-        message = self.message(letter.content)
-        return self._post_as_bot(letter, message) if _ID.fullmatch(letter.address) else self._post_to_webhook(letter, message)
+        if letter.replaces and letter.content.kind is Kind.NEWS:
+            return self._edit_as_bot(letter)
+        if _ID.fullmatch(letter.address):
+            return self._post_as_bot(letter, self.message(letter.content, acts_in_place=bool(self._signing_secrets)))
+        return self._post_to_webhook(letter, self.message(letter.content))
+
+    def read_answer(self, callback: Callback) -> Said | None:
+        """Read a button that was pressed; see ``Provider.read_answer``."""
+        verify(self.name, self._signing_secrets, callback)
+        return read_action(self.name, callback.body)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -73,6 +87,15 @@ class Slack(Provider):
         answer = self._connected(self._token).chat_postMessage(channel=letter.address, metadata=metadata, **message)
         return Accepted(provider_ref=f"{answer.get('channel', '')}:{answer.get('ts', '')}")
 
+    def _edit_as_bot(self, letter: Letter) -> Accepted:
+        """Edit what was posted: it says what became of the incident, and its buttons are gone."""
+        if self._token is None:
+            raise RefusedUsError("there is no bot that could edit that (any more)", code="no_token")
+        channel, _, ts = letter.replaces.partition(":")
+        message = self.message(replace(letter.content, url=None))
+        self._connected(self._token).chat_update(channel=channel, ts=ts, text=message["text"], blocks=message["blocks"])
+        return Accepted(provider_ref=letter.replaces)
+
     def _connected(self, token: str) -> Any:
         from notifyflow.channels.slack_client import OurWebClient
 
@@ -81,8 +104,8 @@ class Slack(Provider):
                 self._bot = OurWebClient(self._api, token, self._base_url)
             return self._bot
 
-    def message(self, content: Content) -> dict[str, Any]:
-        """Make the message: text in sections, and a button for each link.
+    def message(self, content: Content, *, acts_in_place: bool = False) -> dict[str, Any]:
+        """Make the message: text in sections, and a button for each link; the one to acknowledge may act in place.
 
         Whatever it is made of, ``<!channel>`` and its like stay text: the templates escape values, and ``verbatim`` keeps Slack
         from making links of names (docs.slack.dev, "Formatting message text").
@@ -91,7 +114,7 @@ class Slack(Provider):
         blocks: list[dict[str, Any]] = [
             {"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}} for part in split(text)
         ]
-        if buttons := list(_buttons(content)):
+        if buttons := list(_buttons(content, acts_in_place=acts_in_place)):
             blocks.append({"type": "actions", "elements": buttons})
         summary = self._templates.render("slack/summary.mrkdwn.jinja", content)
         short = next(split(summary, limit=_SUMMARY_LIMIT), "notifyflow")
@@ -122,10 +145,14 @@ def _within(text: str, limit: int) -> int:
     return kept
 
 
-def _buttons(content: Content) -> Iterator[dict[str, Any]]:
-    for name, words, url in (("acknowledge", "Acknowledge", content.link), ("look", "Look at it", content.url)):
-        if url and len(url) <= _URL_LIMIT:
-            yield {"type": "button", "action_id": name, "text": {"type": "plain_text", "text": words}, "url": url}
+def _buttons(content: Content, *, acts_in_place: bool) -> Iterator[dict[str, Any]]:
+    for name, words, url in ((ACKNOWLEDGE, "Acknowledge", content.link), ("look", "Look at it", content.url)):
+        if not url or len(url) > _URL_LIMIT:
+            continue
+        token = url.rpartition("/")[2]
+        acts = acts_in_place and name == ACKNOWLEDGE and len(token) <= VALUE_LIMIT
+        does = {"value": token} if acts else {"url": url}
+        yield {"type": "button", "action_id": name, "text": {"type": "plain_text", "text": words}, **does}
 
 
 class SlackChannel(Channel):

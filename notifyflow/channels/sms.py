@@ -11,6 +11,7 @@ from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
 from notifyflow.core.content import Content
 from notifyflow.core.model import Receipt, Word
+from notifyflow.core.replies import Heard, Said, answer, read
 from notifyflow.core.segments import fit
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
@@ -31,23 +32,24 @@ class TwilioSms(TwilioProvider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It can be asked for the texts to a number, which are known by their words."""
-        return replace(super().capabilities, can_be_asked=True)
+        """It can be asked for the texts to a number, which are known by their words, and for a text by its id."""
+        can_acknowledge = self._settings.twilio_sms_replies and self._public_url is not None
+        return replace(super().capabilities, can_be_asked=True, can_be_looked_up=True, can_acknowledge=can_acknowledge)
 
     def send(self, letter: Letter) -> Accepted:
         """Hand one text over; see ``Provider.send``."""
-        sender = "messaging_service_sid" if self._sender.startswith("MG") else "from_"
+        sender = "messaging_service_sid" if self.sender.startswith("MG") else "from_"
         optional = {"status_callback": self._way_back(letter.attempt_id), "validity_period": _validity(letter.valid_for_s)}
         given = {name: value for name, value in optional.items() if value is not None}
         message = self._connected().messages.create(
-            to=letter.address, body=self.text(letter.content), **{sender: self._sender}, **given
+            to=letter.address, body=self.text(letter.content), **{sender: self.sender}, **given
         )
         return Accepted(provider_ref=message.sid)
 
     def ask(self, question: Question) -> Receipt | None:
         """Look for the text among those to the number since the attempt; see ``Provider.ask``."""
         letter = question.letter
-        sender = {} if self._sender.startswith("MG") else {"from_": self._sender}
+        sender = {} if self.sender.startswith("MG") else {"from_": self.sender}
         listed = self._connected().messages.list(to=letter.address, limit=_PAGE, page_size=_PAGE, **sender)
         since = question.started_at - _CLOCKS_DIFFER_BY
         text = self.text(letter.content)
@@ -55,6 +57,11 @@ class TwilioSms(TwilioProvider):
             if message.date_created and message.date_created >= since and _is_same(message.body, text, letter.content.link):
                 return self._found(letter.attempt_id, message)
         return None
+
+    def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Fetch one text; see ``Provider.look_up``."""
+        message = self._connected().messages(provider_ref).fetch()
+        return self._receipt(attempt_id, message.sid, str(message.status), MESSAGE_STATUSES, str(message.error_code or ""))
 
     def _found(self, attempt_id: str, message: Any) -> Receipt:
         """Read the status of a text that was found; one that nobody knows says at least that Twilio has it."""
@@ -73,6 +80,22 @@ class TwilioSms(TwilioProvider):
         if not (sid and status):
             raise RejectedCallback(self.name, "it tells no message or no status")
         return Reply(receipts=(self._receipt(callback.attempt_id, sid, status, MESSAGE_STATUSES, form.get("ErrorCode", "")),))
+
+    def read_answer(self, callback: Callback) -> Said | None:
+        """Read a text that came to our number (Twilio docs, "Twilio's request to your incoming message Webhook URL")."""
+        form = self._verify(callback)
+        sid, theirs = form.get("MessageSid", ""), form.get("From", "")
+        if not (sid and theirs):
+            raise RejectedCallback(self.name, "it tells no message or no sender")
+        if self.sender not in (form.get("To", ""), form.get("MessagingServiceSid", "")):
+            return None  # another number of the account
+        verb, code = read(form.get("OptOutType", "") or form.get("Body", ""))
+        return Said(provider=self.name, event_id=f"{sid}:said", verb=verb, theirs=theirs, ours=self.sender, code=code)
+
+    def answer(self, heard: Heard) -> Reply:
+        """Say in a text what became of an answer (Twilio docs, "TwiML for Programmable Messaging")."""
+        body = self._templates.render("sms/answer.xml.jinja", None, text=answer(heard))
+        return Reply(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
 
 def _is_same(body: str | None, text: str, link: str | None) -> bool:
@@ -95,7 +118,7 @@ class SmsChannel(Channel):
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
         providers, faults = accounts(TwilioSms, settings, templates, "SMS_FROM")
-        return cls(providers, (*faults, *templates.faults("sms")))
+        return cls(providers, (*faults, *templates.faults("sms", text="")))
 
     def check_address(self, address: str) -> str:
         """Judge a phone number; see ``Channel.check_address``."""

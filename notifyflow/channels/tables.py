@@ -1,6 +1,7 @@
-"""What a provider's refusals mean, as data: one line a row, with its meaning and where it is documented.
+"""What a provider's refusals and receipts mean, as data: one line a row, with its meaning and where it is documented.
 
-The tables themselves stand beside their channels (``http``, ``smtp_codes``, ``aws_codes``, ``twilio_codes``, ``slack_codes``).
+The tables themselves stand beside their channels (``http``, ``smtp_codes``, ``aws_codes``, ``aws_events``, ``twilio_codes``,
+``slack_codes``).
 """
 
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from notifyflow.core.model import Evidence, Word
 from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 
 
@@ -66,3 +68,20 @@ def table(*rows: Row) -> Table:
     if len(indexed) != len(rows):
         raise ValueError("a code stands twice in a table")
     return indexed
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One status that a provider reports later.
+
+    Attributes:
+        word: What it means for the attempt; None where the error code decides.
+        evidence: Who vouches for it.
+        meaning: In words.
+        source: Where it is documented.
+    """
+
+    word: Word | None
+    evidence: Evidence | None
+    meaning: str
+    source: str

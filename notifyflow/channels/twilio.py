@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 from notifyflow.channels.base import Callback, Capabilities, Provider
 from notifyflow.channels.guard import endpoint_faults
 from notifyflow.channels.http import Http
-from notifyflow.channels.tables import Verdict
+from notifyflow.channels.tables import Status, Verdict
 from notifyflow.channels.templating import Templates
-from notifyflow.channels.twilio_codes import TWILIO, Status
+from notifyflow.channels.twilio_codes import TWILIO
 from notifyflow.core.model import Receipt, Word
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
@@ -29,7 +29,7 @@ class TwilioProvider(Provider):
         self.name = name
         self._settings = settings
         self._templates = templates
-        self._sender = sender
+        self.sender = sender
         self._public_url = settings.public_url.rstrip("/") if settings.public_url else None
         self._http = Http(settings)
         self._lock = threading.Lock()

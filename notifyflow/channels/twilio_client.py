@@ -43,7 +43,7 @@ class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
         del timeout, allow_redirects
         if method == "GET":
             answer = self._http.get(uri, query=params or {}, headers=headers, auth=auth)
-            is_told = isinstance(answer.fields.get("messages"), list)
+            is_told = isinstance(answer.fields.get("messages"), list) or isinstance(answer.fields.get("sid"), str)
         else:
             answer = self._http.post(uri, form=data, headers=headers, auth=auth)
             is_told = isinstance(answer.fields.get("sid"), str)

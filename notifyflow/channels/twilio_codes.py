@@ -5,9 +5,8 @@ validation errors"); one that is not listed is judged by the HTTP status, or, in
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from notifyflow.channels.tables import Row, Table, Verdict, table
+from notifyflow.channels.tables import Row, Status, Table, Verdict, table
 from notifyflow.core.model import Evidence, Word
 
 _API = "Twilio Error Dictionary"
@@ -81,24 +80,6 @@ TWILIO: Table = table(
     Row("30450", Verdict.OURS, "the carrier blocks texts that look like fraud", _API),
     Row("30500", Verdict.TEMPORARY, "the carrier failed on its own side", _API),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """One status that a callback reports.
-
-    Attributes:
-        word: What it means for the attempt; None where the error code decides.
-        evidence: Who vouches for it.
-        meaning: In words.
-        source: Where it is documented.
-    """
-
-    word: Word | None
-    evidence: Evidence | None
-    meaning: str
-    source: str
-
 
 MESSAGE_STATUSES: Mapping[str, Status] = {
     "accepted": Status(Word.ACCEPTED, Evidence.ACCEPTED, "Twilio has it, and chooses a sender", _MESSAGE),

@@ -35,15 +35,25 @@ class TwilioVoice(TwilioProvider):
     def capabilities(self) -> Capabilities:
         """Where there is a public URL the call itself takes a key."""
         has_way_back = self._public_url is not None
-        return Capabilities(has_receipts=has_way_back, can_acknowledge=has_way_back)
+        return Capabilities(has_receipts=has_way_back, can_be_looked_up=True, can_acknowledge=has_way_back, can_be_recalled=True)
 
     def send(self, letter: Letter) -> Accepted:
         """Start one call; see ``Provider.send``."""
         status_url = self._way_back(letter.attempt_id)
         way_back = {"status_callback": status_url, "status_callback_event": _EVENTS} if status_url else {}
         twiml = self.twiml(letter.content, self._way_back(letter.attempt_id, _KEY))
-        call = self._connected().calls.create(to=letter.address, from_=self._sender, twiml=twiml, timeout=_RING_S, **way_back)
+        call = self._connected().calls.create(to=letter.address, from_=self.sender, twiml=twiml, timeout=_RING_S, **way_back)
         return Accepted(provider_ref=call.sid)
+
+    def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Fetch one call; see ``Provider.look_up``."""
+        call = self._connected().calls(provider_ref).fetch()
+        return self._receipt(attempt_id, call.sid, str(call.status), CALL_STATUSES)
+
+    def recall(self, attempt_id: str, provider_ref: str) -> None:
+        """End a call, whether it rings or somebody listens (Twilio docs, "Call resource": Update a Call, Status)."""
+        del attempt_id
+        self._connected().calls(provider_ref).update(status="completed")
 
     def read_callback(self, callback: Callback) -> Reply:
         """Read a call's status or its key; see ``Provider.read_callback``."""

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from notifyflow.cli import documents, files, housekeeping, log, pauses, screen, serve, upkeep
+from notifyflow.cli import directory, documents, files, housekeeping, keys, log, pauses, screen, serve, upkeep
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import look, watch
-from notifyflow.core.model import EscalationState
+from notifyflow.core.model import EscalationState, Stopped
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import NotifyflowError
 
@@ -29,7 +29,9 @@ _UNSETTLED = (
 )
 
 serve.register(app)
+directory.register(app)
 housekeeping.register(app)
+keys.register(app)
 pauses.register(app)
 upkeep.register(app)
 
@@ -137,7 +139,8 @@ def ack(key: Key, by: By = None, as_json: AsJson = False) -> None:
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        flow.acknowledge(key, by=by or _login(), via="cli")
+        stopped = flow.acknowledge(key, by=by or _login(), via="cli")
+    _show_stopped(stopped, as_json=as_json)
     status(key, as_json=as_json)
 
 
@@ -147,5 +150,17 @@ def resolve(key: Key, by: By = None, as_json: AsJson = False) -> None:
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        flow.resolve(key, by=by or _login(), via="cli")
+        stopped = flow.resolve(key, by=by or _login(), via="cli")
+    _show_stopped(stopped, as_json=as_json)
     status(key, as_json=as_json)
+
+
+def _show_stopped(stopped: Stopped, *, as_json: bool) -> None:
+    """Say what was cancelled and what had left already; beside JSON on standard error, which stays free for people."""
+    console = screen.err if as_json else screen.out
+    if not stopped:
+        console.print("Nothing was changed: it was so already.")
+        return
+    for words, pages in (("Cancelled", stopped.cancelled), ("Had left already", stopped.on_their_way)):
+        named = ", ".join(f"{page.channel} to {page.recipient_id}" for page in pages)
+        console.print(f"{words}: {named or 'nothing'}.", markup=False, highlight=False)

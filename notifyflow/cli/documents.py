@@ -5,9 +5,10 @@ from typing import Any
 
 from notifyflow.core.audit import Finding
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
+from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Notified
 from notifyflow.core.pauses import Pause
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.errors import Fault
 
 Document = dict[str, Any]
@@ -78,6 +79,7 @@ def status(value: IncidentStatus) -> Document:
         "operations_key": value.operations_key,
         "escalations": [_escalation(each) for each in value.escalations],
         "transitions": [_transition(each) for each in value.transitions],
+        "notes": [_note(each) for each in value.notes],
     }
 
 
@@ -139,6 +141,28 @@ def _transition(value: Transition) -> Document:
         "source": value.source or None,
         "target": value.target,
         "detail": dict(value.detail),
+    }
+
+
+def _note(value: Note) -> Document:
+    return {
+        "attempt": value.attempt_id,
+        "code": value.code,
+        "reason": value.reason or None,
+        "received_at": _instant(value.received_at),
+    }
+
+
+def api_key(value: ApiKey) -> Document:
+    """Say what is kept of an API key, but for its hash."""
+    return {
+        "id": value.id,
+        "name": value.name,
+        "scopes": sorted(value.scopes),
+        "created_at": _instant(value.created_at),
+        "expires_at": _instant(value.expires_at),
+        "revoked_at": _instant(value.revoked_at),
+        "last_used_at": _instant(value.last_used_at),
     }
 
 

@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from notifyflow.errors import (
+    ApiKeyNotFound,
     BrokerUnavailable,
     IncidentResolved,
     InvalidInput,
@@ -10,8 +11,10 @@ from notifyflow.errors import (
     NotifyflowError,
     PortTaken,
     ProgramMissing,
+    RecipientInUse,
     RecipientNotFound,
     StorageError,
+    WrongEnvironment,
 )
 
 
@@ -37,7 +40,15 @@ class Exit(IntEnum):
 def code_of(error: NotifyflowError) -> Exit:
     """Tell how a command ends that raised this."""
     match error:
-        case InvalidInput() | NotFound() | RecipientNotFound() | IncidentResolved():
+        case (
+            InvalidInput()
+            | NotFound()
+            | RecipientNotFound()
+            | IncidentResolved()
+            | ApiKeyNotFound()
+            | RecipientInUse()
+            | WrongEnvironment()
+        ):
             return Exit.BAD_INPUT
         case StorageError() | BrokerUnavailable() | ProgramMissing() | PortTaken():
             return Exit.UNAVAILABLE

@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines."
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (check, prune):
+    for command in (check, prune, forget):
         app.command()(command)
 
 
@@ -70,6 +70,17 @@ def prune(
         return
     listed = ", ".join(f"{count} {name}" for name, count in counts.items())
     screen.out.print(f"{'Would delete' if dry_run else 'Deleted'}: {listed}.", soft_wrap=True)
+
+
+def forget(
+    recipient: Annotated[str, typer.Argument(metavar="RECIPIENT", help="The recipient's id.", show_default=False)],
+) -> None:
+    """Overwrite a person's name, addresses and messages; what happened stays, under their opaque id."""
+    from notifyflow.app import NotifyFlow
+
+    with NotifyFlow.from_env() as flow:
+        count = flow.forget(recipient)
+    screen.out.print(f"Taken from {count} {'incident' if count == 1 else 'incidents'}.")
 
 
 def _show(findings: "tuple[Finding, ...]") -> None:

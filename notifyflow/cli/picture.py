@@ -1,6 +1,6 @@
 """How an incident looks on a terminal: one block a recipient, one line a channel; shows values and decides nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rich import box
@@ -14,13 +14,14 @@ from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.model import (
     AttemptState,
     EscalationState,
+    Evidence,
     IncidentState,
     Kind,
     NotificationState,
     Severity,
     Word,
 )
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 
 SEVERITY = {
     Severity.CRITICAL: "bold red",
@@ -51,7 +52,7 @@ def picture(status: IncidentStatus) -> RenderableType:
     facts = status.facts
     title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold default"), " ")
     return Panel(
-        Group(_head(status), *(_recipient(each) for each in status.escalations)),
+        Group(_head(status), *(_recipient(each, status.notes) for each in status.escalations)),
         title=title,
         title_align="left",
         subtitle=Text(f" {facts.state} ", style=_INCIDENT[facts.state]),
@@ -76,7 +77,7 @@ def _head(status: IncidentStatus) -> Text:
     return Text(" · ".join(said), style="dim")
 
 
-def _recipient(escalation: EscalationStatus) -> RenderableType:
+def _recipient(escalation: EscalationStatus, notes: Sequence[Note]) -> RenderableType:
     facts = escalation.facts
     mark, style = _ESCALATION[facts.state]
     said = [facts.state.lower()]
@@ -89,10 +90,10 @@ def _recipient(escalation: EscalationStatus) -> RenderableType:
     if facts.reason:
         said.append(plain(facts.reason))
     head = Text.assemble("\n", (f"{mark} ", style), (plain(escalation.contact.name), "bold"), "  ", (" · ".join(said), style))
-    return Group(head, _lines(escalation.notifications, is_reached=facts.state is EscalationState.REACHED))
+    return Group(head, _lines(escalation.notifications, notes, is_reached=facts.state is EscalationState.REACHED))
 
 
-def _lines(notifications: Iterable[NotificationFacts], *, is_reached: bool) -> Table:
+def _lines(notifications: Iterable[NotificationFacts], notes: Sequence[Note], *, is_reached: bool) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(width=2)
     for width in (12, 11, 8):
@@ -101,7 +102,9 @@ def _lines(notifications: Iterable[NotificationFacts], *, is_reached: bool) -> T
     for each in notifications:
         mark, style = _NOTIFICATION[each.state]
         channel = each.channel if each.kind is Kind.PAGE else f"{each.channel} (news)"
-        said = Text(explain(each, is_reached=is_reached), style="dim")
+        ids = {attempt.id for attempt in each.attempts}
+        noted = dict.fromkeys(f"noted: {plain(note.reason or note.code)}" for note in notes if note.attempt_id in ids)
+        said = Text(", ".join([explain(each, is_reached=is_reached), *noted]), style="dim")
         table.add_row("", channel, Text(f"{mark} {each.state}", style=style), _last_moment(each), said)
     return table
 
@@ -134,9 +137,10 @@ def _word(attempt: AttemptFacts, *, is_reached: bool) -> str:
         case None:
             return "under way"
         case Word.ACCEPTED:
+            said = f"accepted by {attempt.evidence}" if attempt.evidence not in (None, Evidence.ACCEPTED) else "accepted"
             if attempt.receipt_due_at is None:
-                return "accepted"
-            return "accepted, unconfirmed" if is_reached else "accepted, receipt awaited"
+                return said
+            return f"{said}, unconfirmed" if is_reached else f"{said}, receipt awaited"
         case Word.DELIVERED:
             return f"confirmed by {attempt.evidence}" if attempt.evidence else "confirmed"
         case Word.IN_DOUBT:

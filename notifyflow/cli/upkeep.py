@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command()(diagram)
     db = typer.Typer(help="Look after the database.", no_args_is_help=True)
     db.command("upgrade")(db_upgrade)
+    db.command("adopt")(db_adopt)
     app.add_typer(db, name="db")
     config = typer.Typer(help="Look after the settings.", no_args_is_help=True)
     config.command("check")(config_check)
@@ -91,6 +92,25 @@ def db_upgrade() -> None:
     screen.out.print(
         f"The database has schema {WANTED} {'now' if applied else 'already, or a newer one that this code may use'}."
     )
+
+
+def db_adopt(
+    release: Annotated[bool, typer.Option("--release", help="Let what is held go on.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Resolve what is held, and tell nobody.")] = False,
+) -> None:
+    """Take over a database that was restored or copied: what is unfinished in it is held until it is released or cancelled."""
+    from notifyflow.app import NotifyFlow
+
+    if release and cancel:
+        raise typer.BadParameter("--release and --cancel exclude each other")
+    with NotifyFlow.from_env() as flow:
+        if release:
+            said = f"{flow.release_held()} incidents were held, and go on."
+        elif cancel:
+            said = f"{flow.cancel_held()} incidents were held, and are resolved."
+        else:
+            said = f"The database is ours; {flow.adopt()} incidents are held. Go on with --release, or end them with --cancel."
+    screen.out.print(said)
 
 
 def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False) -> None:

@@ -26,6 +26,7 @@ class Content:
         source: What reported it; may be empty.
         url: Where to look; None without.
         link: The signed link to acknowledge; None without a public URL or secret key.
+        reply: What to answer in order to acknowledge, where that can be done on the channel itself; empty otherwise.
         labels: Free facts.
         notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
         news: What became of the incident ("Ada took it", "resolved"); empty in a page.
@@ -43,6 +44,7 @@ class Content:
     source: str = ""
     url: str | None = None
     link: str | None = None
+    reply: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     notice: str = ""
     news: str = ""
@@ -60,6 +62,7 @@ def compose(
     kind: Kind = Kind.PAGE,
     notice: str = "",
     news: str = "",
+    reply: str = "",
 ) -> Content:
     """Say to one recipient what happened.
 
@@ -74,6 +77,7 @@ def compose(
         kind: Page or news.
         notice: A mark to show in every message.
         news: What became of the incident; for news only.
+        reply: What to answer in order to acknowledge; left out of news.
 
     Returns:
         Clean words, ready to be set.
@@ -95,6 +99,7 @@ def compose(
         source=text.one_line(incident.source),
         url=incident.url,
         link=link if is_page else None,
+        reply=reply if is_page else "",
         labels={text.one_line(name): text.one_line(value) for name, value in incident.labels.items()},
         notice=text.one_line(notice),
         news="" if is_page else text.one_line(news),

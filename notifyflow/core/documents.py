@@ -31,7 +31,7 @@ from notifyflow.core.forms import (
 )
 from notifyflow.core.intake import judge_incident
 from notifyflow.core.judgement import judge
-from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.model import Incident, Notified, Recipient, Severity
 from notifyflow.core.policy import (
     Acknowledgement,
     Failed,
@@ -43,7 +43,7 @@ from notifyflow.core.policy import (
     Tier,
     Unacknowledged,
 )
-from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
+from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
 
 _RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
     "failed": (WHOLE, lambda at_least: Failed(at_least=at_least)),
@@ -121,7 +121,7 @@ def read_policies(document: str, channels: Collection[str] | None = None) -> dic
     try:
         tables = tomllib.loads(document)
     except (ValueError, RecursionError) as wrong:
-        raise InvalidPolicy((_unreadable("TOML", wrong),)) from None
+        raise InvalidPolicy((unreadable("TOML", wrong),)) from None
     return _policies(tables, lambda policy: judge(policy, channels))
 
 
@@ -139,7 +139,7 @@ def load_policy(document: str) -> Policy:
     try:
         tables = json.loads(document)
     except (ValueError, RecursionError) as wrong:
-        raise InvalidPolicy((_unreadable("JSON", wrong),)) from None
+        raise InvalidPolicy((unreadable("JSON", wrong),)) from None
     if not isinstance(tables, dict) or len(tables) != 1:
         raise InvalidPolicy((Fault("document", "it is not one policy by its name", "Restore it as it was written"),))
     (policy,) = _policies(tables, lambda _: ()).values()
@@ -152,13 +152,13 @@ def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault
     for name, table in tables.items():
         with suppress(Refused):
             policies[name] = _policy(name).read(Node(name, table, faults))
-    _add_new(faults, (fault for policy in policies.values() for fault in find(policy)))
+    add_new(faults, (fault for policy in policies.values() for fault in find(policy)))
     if faults:
         raise InvalidPolicy(tuple(faults))
     return policies
 
 
-def _add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
+def add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
     """Add what is wrong with values, unless it only follows from what could not be read."""
     refused = [fault.where for fault in faults]
     faults += [
@@ -166,12 +166,13 @@ def _add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
     ]
 
 
-def _unreadable(language: str, wrong: Exception) -> Fault:
+def unreadable(language: str, wrong: Exception) -> Fault:
+    """Say that a document could not even be parsed."""
     reason = str(wrong).rstrip(".") if isinstance(wrong, ValueError) else "it is nested too deeply"
     return Fault("document", f"it is no {language}: {reason}", f"Correct the {language} there")
 
 
-_INCIDENT: Mapping[str, Codec[Any]] = {
+INCIDENT_FIELDS: Mapping[str, Codec[Any]] = {
     "key": TEXT,
     "title": TEXT,
     "body": TEXT,
@@ -181,29 +182,30 @@ _INCIDENT: Mapping[str, Codec[Any]] = {
     "labels": mapped(TEXT),
     "occurred_at": INSTANT,
 }
-_RECIPIENT = record(
-    Recipient,
-    {
-        "id": TEXT,
-        "name": TEXT,
-        "email": TEXT,
-        "phone": TEXT,
-        "slack": TEXT,
-        "teams": TEXT,
-        "push": TEXT,
-        "addresses": mapped(TEXT),
-        "timezone": TEXT,
-    },
-    stand_ins={"id": ""},
-)
-_RECIPIENTS = listed(_RECIPIENT)
+RECIPIENT_FIELDS: Mapping[str, Codec[Any]] = {
+    "name": TEXT,
+    "email": TEXT,
+    "phone": TEXT,
+    "slack": TEXT,
+    "teams": TEXT,
+    "push": TEXT,
+    "addresses": mapped(TEXT),
+    "timezone": TEXT,
+}
+"""What may be said of a recipient beside the id."""
+
+_RECIPIENT = record(Recipient, {"id": TEXT, **RECIPIENT_FIELDS}, stand_ins={"id": ""})
+RECIPIENTS = listed(_RECIPIENT)
+
+
+_ANSWERED = ("incident_id", "is_new", "added", "repeated")
 
 
 def _incident(*, recipients: tuple[Recipient, ...] = (), **incident: Any) -> tuple[Incident, list[Recipient]]:
     return Incident(**incident), list(recipients)
 
 
-_INCIDENT_FILE = record(_incident, {**_INCIDENT, "recipients": _RECIPIENTS}, stand_ins={"key": "", "title": ""})
+_INCIDENT_FILE = record(_incident, {**INCIDENT_FIELDS, "recipients": RECIPIENTS}, stand_ins={"key": "", "title": ""})
 
 
 def read_incident(document: str) -> tuple[Incident, list[Recipient]]:
@@ -214,8 +216,8 @@ def read_incident(document: str) -> tuple[Incident, list[Recipient]]:
     """
     faults: list[Fault] = []
     with suppress(Refused):
-        incident, recipients = _INCIDENT_FILE.read(Node("", _json(document), faults))
-        _add_new(faults, judge_incident(incident))
+        incident, recipients = _INCIDENT_FILE.read(Node("", parsed(document), faults))
+        add_new(faults, judge_incident(incident))
     if faults:
         raise InvalidIncident(tuple(faults))
     return incident, recipients
@@ -230,14 +232,37 @@ def read_recipients(document: str) -> list[Recipient]:
     faults: list[Fault] = []
     recipients: tuple[Recipient, ...] = ()
     with suppress(Refused):
-        recipients = _RECIPIENTS.read(Node("recipients", _json(document), faults))
+        recipients = RECIPIENTS.read(Node("recipients", parsed(document), faults))
     if faults:
         raise InvalidIncident(tuple(faults))
     return list(recipients)
 
 
-def _json(document: str) -> object:
+def dump_notified(notified: Notified) -> str:
+    """Write what ``notify()`` answered as JSON, so that it can be answered again."""
+    faults = [(fault.where, fault.what, fault.remedy) for fault in notified.faults]
+    return json.dumps({name: getattr(notified, name) for name in _ANSWERED} | {"faults": faults}, separators=(",", ":"))
+
+
+def load_notified(document: str) -> Notified:
+    """Read what ``dump_notified`` wrote; the same answer again, exactly."""
+    given = json.loads(document)
+    return Notified(
+        incident_id=given["incident_id"],
+        is_new=given["is_new"],
+        added=tuple(given["added"]),
+        repeated=tuple(given["repeated"]),
+        faults=tuple(Fault(*fault) for fault in given["faults"]),
+    )
+
+
+def parsed(document: str) -> object:
+    """Parse JSON that becomes an incident.
+
+    Raises:
+        UnreadableIncident: When it is none.
+    """
     try:
         return json.loads(document)
     except (ValueError, RecursionError) as wrong:
-        raise InvalidIncident((_unreadable("JSON", wrong),)) from None
+        raise UnreadableIncident((unreadable("JSON", wrong),)) from None

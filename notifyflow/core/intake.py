@@ -58,6 +58,7 @@ def admit(
     channels: Collection[str],
     *,
     is_strict: bool = False,
+    may_reach_nobody: bool = False,
 ) -> Admitted:
     """Judge what ``notify()`` was given.
 
@@ -67,6 +68,7 @@ def admit(
         check: Judges and normalises one address of one channel.
         channels: The names of the channels there are.
         is_strict: Whether a fault of one recipient refuses the whole.
+        may_reach_nobody: Whether it is taken although nothing can reach any recipient.
 
     Returns:
         What may be stored, with what is wrong with single recipients.
@@ -77,7 +79,7 @@ def admit(
     """
     refusals = list(judge_incident(incident))
     contacts, faults = admit_recipients(recipients, check, channels)
-    if not any(contact.addresses for contact in contacts):
+    if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
         refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(sorted(channels))}"))
     if refusals or (is_strict and faults):
@@ -88,6 +90,11 @@ def admit(
 def judge_incident(incident: Incident) -> tuple[Fault, ...]:
     """Find everything that is wrong with an incident's form."""
     return tuple(_type_faults("", incident, _INCIDENT_TYPES)) or tuple(_incident_faults(incident))
+
+
+def is_web_address(given: str) -> bool:
+    """Tell whether an incident may have this as its url."""
+    return len(given) <= MAX_URL and _is_address(given)
 
 
 def admit_recipients(
@@ -107,7 +114,7 @@ def admit_recipients(
     faults: list[Fault] = []
     for index, recipient in enumerate(recipients):
         where = f"recipients[{index}]"
-        wrong = tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)) or tuple(_id_faults(f"{where}.id", recipient.id))
+        wrong = tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)) or tuple(id_faults(f"{where}.id", recipient.id))
         if wrong:
             faults += wrong
         elif recipient.id in contacts:
@@ -176,46 +183,51 @@ def _type_faults(where: str, given: Incident | Recipient, types: Mapping[str, ty
                     yield Fault(f"{where}{field}", f"{text.quoted(name)} is not text with text", "Put both in quotes")
 
 
-def _id_faults(where: str, given: str) -> Iterator[Fault]:
+def id_faults(where: str, given: str) -> Iterator[Fault]:
     """Judge what names a row for ever: nothing is changed in it, so nothing odd may stand in it."""
     if not given.strip():
         yield Fault(where, "it is empty", "Give it a name of its own")
     elif given != text.one_line(given):
         yield Fault(where, f"{text.quoted(given)} has control characters or blanks that do not show", "Leave them out")
-    yield from _length(where, given, MAX_KEY, "Shorten it")
+    yield from length_faults(where, given, MAX_KEY, "Shorten it")
 
 
 def _incident_faults(incident: Incident) -> Iterator[Fault]:
-    yield from _id_faults("key", incident.key)
+    yield from id_faults("key", incident.key)
     if not text.one_line(incident.title):
         yield Fault("title", "it is empty", "Say in one line what happened")
-    yield from _length("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")
-    yield from _length("body", incident.body, MAX_BODY, "Shorten it, and put the rest where url points")
-    yield from _length("source", incident.source, MAX_KEY, "Shorten it")
+    yield from length_faults("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")
+    yield from length_faults("body", incident.body, MAX_BODY, "Shorten it, and put the rest where url points")
+    yield from length_faults("source", incident.source, MAX_KEY, "Shorten it")
     if incident.severity not in list(Severity):
         yield unknown("severity", "severity", incident.severity, list(Severity))
     if incident.url is not None:
         yield from _url(incident.url)
     yield from _labels(incident.labels)
-    yield from _occurred(incident.occurred_at)
+    if incident.occurred_at is not None:
+        yield from judge_instant(incident.occurred_at)
 
 
-def _length(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
+def length_faults(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
+    """Find a text too long."""
     if len(given) > limit:
         yield Fault(where, f"it has {len(given):,} characters, {limit:,} are allowed", remedy)
 
 
 def _url(given: str) -> Iterator[Fault]:
-    yield from _length("url", given, MAX_URL, "Shorten it")
-    try:
-        parts = urlsplit(given)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and given.isprintable() and " " not in given
-    except ValueError:
-        is_good = False
-    if not is_good:
+    yield from length_faults("url", given, MAX_URL, "Shorten it")
+    if not _is_address(given):
         yield Fault(
             "url", f"{text.quoted(given)} is no web address", "Give one that begins with https:// or http://, or leave it out"
         )
+
+
+def _is_address(given: str) -> bool:
+    try:
+        parts = urlsplit(given)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and given.isprintable() and " " not in given
+    except ValueError:
+        return False
 
 
 def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
@@ -225,13 +237,16 @@ def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
         where = f"labels.{text.cut(text.one_line(name), MAX_LABEL_NAME)}"
         if not text.one_line(name):
             yield Fault("labels", "one has an empty name", "Give it a name or leave it out")
-        yield from _length(where, name, MAX_LABEL_NAME, "Shorten the name")
-        yield from _length(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
+        yield from length_faults(where, name, MAX_LABEL_NAME, "Shorten the name")
+        yield from length_faults(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
 
 
-def _occurred(at: datetime | None) -> Iterator[Fault]:
-    if at is None:
-        return
+def judge_instant(at: datetime) -> tuple[Fault, ...]:
+    """Find what is wrong with the time of an incident."""
+    return tuple(_instant_faults(at))
+
+
+def _instant_faults(at: datetime) -> Iterator[Fault]:
     if at.utcoffset() is None:
         yield Fault("occurred_at", f"{at.isoformat()} has no time zone", "Say which one, as in 2026-11-25T03:14:00+01:00")
     if not _FIRST_YEAR <= at.year <= _LAST_YEAR:

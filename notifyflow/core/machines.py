@@ -227,6 +227,7 @@ NOTIFICATION = Table(
         _ended("beyond_retry_window", "The next attempt would come too late"),
         _ended("no_provider", "Nobody is configured who could carry it"),
         _ended("capped", "A cap on what may be sent was reached"),
+        _ended("opted_out", "The recipient has said STOP to every number that could text them"),
         _stopped("acknowledged", "Somebody took the incident"),
         _stopped("resolved", "The incident is over"),
         _stopped("replaced", "A newer round pages the recipient"),

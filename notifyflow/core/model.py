@@ -107,6 +107,7 @@ class Ended(StrEnum):
     BEYOND_WINDOW = "beyond_retry_window"
     NO_PROVIDER = "no_provider"
     CAPPED = "capped"
+    OPTED_OUT = "opted_out"
 
 
 class Hold(StrEnum):
@@ -227,6 +228,39 @@ class Notified:
     added: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page, in a few words.
+
+    Attributes:
+        recipient_id: Who is paged.
+        channel: On which channel.
+        notification_id: For logs.
+    """
+
+    recipient_id: str
+    channel: str
+    notification_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What acknowledging or resolving led to; true where it changed anything.
+
+    Attributes:
+        has_changed: Whether it changed anything; False when it was so already.
+        cancelled: Pages that were queued and are sent no more.
+        on_their_way: Pages that had left already, and of which nobody knows yet whether they arrived.
+    """
+
+    has_changed: bool
+    cancelled: tuple[Page, ...] = ()
+    on_their_way: tuple[Page, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.has_changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

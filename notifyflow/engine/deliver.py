@@ -38,6 +38,7 @@ _MOST_AT_ONCE = 20
 _NEWEST_WEIGHS = 0.3
 _NARROWED_S = 10.0
 """How long a provider is left alone that asks for fewer requests and does not say until when."""
+_WITHHELD = Outcome(word=Word.PERMANENT, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
 _TOO_LATE = Outcome(word=Word.TEMPORARY, reason="asking after the attempt in doubt has used up the lease")
 
 
@@ -139,6 +140,11 @@ class Deliverer:
             if self._is_stopping.is_set() or not self._has_time(claimed):
                 self._release(claimed)
                 return
+            address = self._tools.delivery.final(claimed.channel, claimed.address)
+            if address is None:
+                self._record(claimed, _WITHHELD, timedelta())
+                return
+            claimed = replace(claimed, address=address)
             if self._is_found(claimed):
                 return
             started_at = self._tools.clock.now()
@@ -166,7 +172,11 @@ class Deliverer:
 
     def _send(self, claimed: Claimed) -> Outcome:
         letter = Letter(
-            attempt_id=claimed.attempt_id, address=claimed.address, content=claimed.content, valid_for_s=claimed.valid_for_s
+            attempt_id=claimed.attempt_id,
+            address=claimed.address,
+            content=claimed.content,
+            valid_for_s=claimed.valid_for_s,
+            replaces=claimed.replaces,
         )
         provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)
         try:

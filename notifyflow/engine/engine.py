@@ -6,11 +6,15 @@ from datetime import timedelta
 from dramatiq import Broker, Middleware, Worker
 
 from notifyflow.channels.base import Channel
+from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core.ports import Bell
 from notifyflow.engine.actors import declare_actors
+from notifyflow.engine.asker import Asker
 from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.heartbeat import Heartbeat
+from notifyflow.engine.poller import Poller
+from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.ports import Tools
@@ -31,6 +35,7 @@ class Engine:
         bell: Rings for what is due; the broker's own where None.
         is_alone: Whether rings end with the process: what was rung for before it began is then rung for again at once.
         heartbeat: Tells a monitor outside that all is well; None where there is none.
+        queue: In which providers leave what they say; None where there is none.
     """
 
     def __init__(
@@ -44,12 +49,15 @@ class Engine:
         bell: Bell | None = None,
         is_alone: bool = False,
         heartbeat: Heartbeat | None = None,
+        queue: FeedbackQueue | None = None,
     ) -> None:
-        self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions)
+        self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions, Recaller(channels, tools.delivery))
         self._tools = tools
         self._heard_since = tools.clock.now() if is_alone else None
         self._deliverer = Deliverer(tools, channels, self.reporter, send_budget=send_budget, places=places)
         self._heartbeat = heartbeat
+        self._asker = Asker(tools, channels, self.reporter)
+        self._poller = Poller(queue, tools, self.reporter) if queue else None
         self._sweeper = Sweeper(tools.clock, self._sweep, lambda: next_wake_at(tools))
         declare_actors(broker, channels, self._deliverer.deliver)
 
@@ -57,11 +65,17 @@ class Engine:
         """Begin to sweep; the broker's worker threads, so many, are started by whoever owns them."""
         self._deliverer.share(threads)
         self._sweeper.start()
+        self._asker.start()
+        if self._poller is not None:
+            self._poller.start()
         if self._heartbeat is not None:
             self._heartbeat.start()
 
     def stop(self) -> None:
         """Begin nothing new: what runs is recorded, what was claimed and not sent is released."""
+        if self._poller is not None:
+            self._poller.stop()
+        self._asker.stop()
         self._deliverer.stop()
         self._sweeper.stop()
         if self._heartbeat is not None:
@@ -92,9 +106,19 @@ class EmbeddedEngine:
         send_budget: timedelta,
         places: int,
         heartbeat: Heartbeat | None = None,
+        queue: FeedbackQueue | None = None,
     ) -> None:
         broker = EmbeddedBroker(middleware=[])
-        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places, is_alone=True, heartbeat=heartbeat)
+        self._engine = Engine(
+            broker,
+            tools,
+            channels,
+            send_budget=send_budget,
+            places=places,
+            is_alone=True,
+            heartbeat=heartbeat,
+            queue=queue,
+        )
         self._worker = Worker(broker, worker_threads=places, worker_timeout=_POLL_MS)
         self.reporter = self._engine.reporter
 
@@ -107,6 +131,7 @@ class EmbeddedEngine:
         """Wait for the sends that run, and end the threads."""
         self._engine.stop()
         self._worker.stop()
+        self.reporter.finish()
 
 
 class EngineMiddleware(Middleware):
@@ -122,8 +147,11 @@ class EngineMiddleware(Middleware):
         places: int,
         bell: Bell | None = None,
         heartbeat: Heartbeat | None = None,
+        queue: FeedbackQueue | None = None,
     ) -> None:
-        self._engine = Engine(broker, tools, channels, send_budget=send_budget, places=places, bell=bell, heartbeat=heartbeat)
+        self._engine = Engine(
+            broker, tools, channels, send_budget=send_budget, places=places, bell=bell, heartbeat=heartbeat, queue=queue
+        )
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Start with the worker."""

@@ -1,9 +1,10 @@
 """Passes on what a transaction led to: log lines for what failed, then rings for what became due."""
 
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby, islice
+from typing import Protocol
 
 import structlog
 
@@ -11,7 +12,7 @@ from notifyflow.core.limits import Carrier
 from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
 from notifyflow.errors import BrokerUnavailable, StorageError
-from notifyflow.pipeline.ports import Consequences, Transactions
+from notifyflow.pipeline.ports import Consequences, Recall, Transactions
 from notifyflow.storage.ledger import Due
 
 _log = structlog.get_logger("notifyflow.engine")
@@ -20,12 +21,31 @@ RING_SIZE = 8
 """How many notifications one ring names at most: small enough that a crowd is shared, and no thread is held for long."""
 
 
-class Reporter:
-    """Reports consequences after their commit; never raises: what it cannot ring is left to the sweepers."""
+class Recalling(Protocol):
+    """Who recalls what is on its way."""
 
-    def __init__(self, bell: Bell, transactions: Transactions) -> None:
+    def recall(self, recalls: Sequence[Recall], /) -> None:
+        """Begin to recall what can be; never raises."""
+        ...
+
+    def finish(self) -> None:
+        """Wait until that is done."""
+        ...
+
+
+class Reporter:
+    """Reports consequences after their commit; never raises: what it cannot ring is left to the sweepers.
+
+    Args:
+        bell: Rings for what is due.
+        transactions: Where the marks of what could not be rung are taken back.
+        recalling: Recalls what is on its way and not wanted any more; nobody does where None.
+    """
+
+    def __init__(self, bell: Bell, transactions: Transactions, recalling: Recalling | None = None) -> None:
         self._bell = bell
         self._transactions = transactions
+        self._recalling = recalling
 
     def report(self, consequences: Consequences) -> tuple[Due, ...]:
         """Log what failed and ring for what is due.
@@ -61,7 +81,14 @@ class Reporter:
             )
         for error in consequences.broken:
             _log.error("engine.row_broken", error=type(error).__name__, place=place(error))
+        if self._recalling is not None:
+            self._recalling.recall(consequences.recalls)
         return self._ring(consequences.due)
+
+    def finish(self) -> None:
+        """Wait for what is being recalled."""
+        if self._recalling is not None:
+            self._recalling.finish()
 
     def _ring(self, due: tuple[Due, ...]) -> tuple[Due, ...]:
         waiting = list(rings(due))

@@ -15,12 +15,18 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
     → ``Received(fate, incident_id, consequences)``; also makes the acknowledgement of a key.
 ``acknowledge.acknowledge(tools, key, *, by, via)``, ``acknowledge.acknowledge_incident(tools, incident_id, *, by, via)``
     → ``Taken(incident_id, is_late, consequences)``; raise NotFound.
+``answer.hear(tools, said, *, raw)``
+    → ``Answered(heard, consequences)``; acknowledges, blocks, unblocks; each event of a provider once.
 ``resolve.resolve(tools, key, *, by, via)``
     → ``Taken``; raises NotFound.
 ``page_again.page_again(tools, key, recipient_id, *, by, via)``
     → ``Consequences``; raises NotFound, RecipientNotFound, IncidentResolved.
 ``tell.tell(tools, reason, provider)``
     → ``Consequences``; what else operations should know, counted once a day per reason and provider.
+``adopt.adopt(tools, environment)``, ``adopt.release(tools)``, ``adopt.cancel(tools)``
+    → how many incidents are held, go on, are resolved; the last one in a transaction an incident.
+``forget.forget(tools, recipient_id)``
+    → from how many incidents a recipient was taken; raises RecipientInUse.
 ``pause.pause(tools, pause)``, ``pause.resume(tools, scope, name)``, ``pause.pauses(tools)``
     The kill switch; the claim heeds it.
 ``sweep.sweep(tools, *, limit=200, ring_again_after=30 s)``

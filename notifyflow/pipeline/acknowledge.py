@@ -4,7 +4,7 @@ from notifyflow.core import escalation as escalations
 from notifyflow.core import incident as incidents
 from notifyflow.core.escalation import Case
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import EscalationState, IncidentState
+from notifyflow.core.model import EscalationState, IncidentState, Stopped
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.errors import NotFound
 from notifyflow.pipeline import decisions, news, use_case
@@ -22,47 +22,55 @@ def acknowledge(tools: Tools, key: str, *, by: str, via: str) -> Taken:
         via: How: ``cli``, ``library``, ….
 
     Returns:
-        Which incident, and whether it was taken or resolved already.
+        Which incident, whether it was taken or resolved already, and what it stopped.
 
     Raises:
         NotFound: When no incident has the key.
     """
 
-    def body(tx: Transaction) -> tuple[str, bool]:
+    def body(tx: Transaction) -> tuple[str, Stopped]:
         incident = tx.ledger.lock_newest(key)
         if incident is None:
             raise NotFound(key)
-        return incident.id, not take(tx, incident, by=by, via=via)
+        return incident.id, take(tx, incident, by=by, via=via)
 
-    (incident_id, is_late), consequences = use_case.run(tools, body)
-    return Taken(incident_id=incident_id, is_late=is_late, consequences=consequences)
+    (incident_id, stopped), consequences = use_case.run(tools, body)
+    return Taken(incident_id=incident_id, is_late=not stopped, stopped=stopped, consequences=consequences)
 
 
 def acknowledge_incident(tools: Tools, incident_id: str, *, by: str, via: str) -> Taken:
     """Take one incident, as a checked link names it."""
 
-    def body(tx: Transaction) -> bool:
-        return not take(tx, tx.ledger.lock_incident(incident_id), by=by, via=via)
+    def body(tx: Transaction) -> Stopped:
+        return take(tx, tx.ledger.lock_incident(incident_id), by=by, via=via)
 
-    is_late, consequences = use_case.run(tools, body)
-    return Taken(incident_id=incident_id, is_late=is_late, consequences=consequences)
+    stopped, consequences = use_case.run(tools, body)
+    return Taken(incident_id=incident_id, is_late=not stopped, stopped=stopped, consequences=consequences)
 
 
-def take(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> bool:
-    """Take an incident that is locked; tell whether that changed anything."""
+def take(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
+    """Take an incident that is locked; tell what that stopped.
+
+    Args:
+        tx: The transaction.
+        incident: As it is now.
+        by: Who takes it.
+        via: How.
+        detail: What the log says beside these.
+    """
     if incident.state is not IncidentState.OPEN:
-        return False
+        return Stopped(has_changed=False)
     cases = decisions.lock_cases(tx, incident)
     ended = [case for case in _meant(incident, cases, by) if case.escalation.state is not EscalationState.ACKNOWLEDGED]
     if cases and not ended:
-        return False
+        return Stopped(has_changed=False)
     left = {case.escalation.id for case in cases if case.escalation.state is not EscalationState.ACKNOWLEDGED}
     is_last = left == {case.escalation.id for case in ended}
-    tx.turn(incident, incidents.acknowledge(incident, by=by, via=via, is_last=is_last, now=tx.now), by=by, via=via)
+    tx.turn(incident, incidents.acknowledge(incident, by=by, via=via, is_last=is_last, now=tx.now), by=by, via=via, **detail)
     for case in ended:
         decisions.write(tx, case, escalations.acknowledge(case, now=tx.now))
-    news.tell(tx, [case for case in ended if case.escalation.recipient_id != by])
-    return True
+    news.tell(tx, ended, by=by)
+    return decisions.stopped(ended)
 
 
 def _meant(incident: IncidentFacts, cases: tuple[Case, ...], by: str) -> tuple[Case, ...]:

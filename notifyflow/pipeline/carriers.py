@@ -38,12 +38,16 @@ class Desk:
         self._before: Mapping[str, Carrier] = {}
         self._carriers: dict[str, Carrier] = {}
 
-    def choose(self, row: NotificationFacts) -> str | Obstacle:
-        """Find who carries a notification now, and grant the slot; otherwise what is the first to be out of its way."""
-        if not self._before:
-            self._open()
+    def choose(self, row: NotificationFacts, providers: Sequence[str]) -> str | Obstacle:
+        """Find who carries a notification now, and grant the slot; otherwise what is the first to be out of its way.
+
+        Args:
+            row: The notification.
+            providers: Those that may carry it; not empty.
+        """
+        self.open()
         obstacles = []
-        for provider in _in_turn(self._providers, row):
+        for provider in _in_turn(providers, row):
             obstacle = self._obstacle(self._carriers[provider], row)
             if obstacle is None:
                 self._grant(provider, row)
@@ -56,7 +60,10 @@ class Desk:
         for provider, after in self._carriers.items():
             self._tx.ledger.save_carrier(self._before[provider], after)
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Lock the providers' rows, once."""
+        if self._before:
+            return
         self._pauses = self._tx.ledger.pauses(now=self._tx.now)
         self._before = self._tx.ledger.lock_carriers(self._channel, self._providers)
         self._carriers = dict(self._before)

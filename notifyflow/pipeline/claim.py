@@ -9,10 +9,10 @@ from notifyflow.core.content import Content, compose
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.limits import Obstacle
-from notifyflow.core.model import Contact, Ended, Kind, NotificationState
+from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import decisions, news, use_case
+from notifyflow.pipeline import caps, decisions, news, replies, use_case
 from notifyflow.pipeline.carriers import Desk, hold, is_urgent
 from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Doubt, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -22,6 +22,8 @@ _OVERDUE_AFTER = timedelta(minutes=5)
 _REASONS = {
     Ended.EXPIRED: "its round started too long ago",
     Ended.NO_PROVIDER: "no provider is configured for {channel}",
+    Ended.CAPPED: "what may go over {channel} in an hour has gone",
+    Ended.OPTED_OUT: "the recipient has said STOP to every number that could text them",
 }
 
 
@@ -49,15 +51,17 @@ def claim(
         desk = Desk(tx, channel, providers)
         for row in tx.ledger.take_due(channel, wish, now=tx.now, limit=limit):
             escalation = tx.ledger.escalation(row.escalation_id)
-            if is_expired(tx, row, escalation):
-                hopeless.append((row, Ended.EXPIRED))
-            elif not providers:
-                hopeless.append((row, Ended.NO_PROVIDER))
+            willing = replies.willing(tx, row, escalation, providers)
+            if why := _hopelessness(tx, row, escalation, providers, willing):
+                hopeless.append((row, why))
+            elif caps.is_capped(tx, desk, row, escalation):
+                hopeless.append((row, Ended.CAPPED))
             else:
-                chosen = desk.choose(row)
+                chosen = desk.choose(row, willing)
                 if isinstance(chosen, Obstacle):
                     obstacles.setdefault(is_urgent(row), chosen)
                 else:
+                    caps.spend(tx, row, escalation)
                     claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
         desk.save()
         return claimed, hopeless, obstacles
@@ -67,8 +71,19 @@ def claim(
         if obstacles:
             consequences += hold(tools, channel, obstacles)
         for row, why in hopeless:
-            consequences += _end(tools, row, why)
+            consequences += end_queued(tools, row.escalation_id, row.id, why)
     return Claims(claimed=tuple(claimed), consequences=consequences)
+
+
+def _hopelessness(
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str], willing: Sequence[str]
+) -> Ended | None:
+    """Tell why a row can be sent no more; None where it can."""
+    if is_expired(tx, row, escalation):
+        return Ended.EXPIRED
+    if not providers:
+        return Ended.NO_PROVIDER
+    return None if willing else Ended.OPTED_OUT
 
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
@@ -108,10 +123,11 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         provider=provider,
         severity=row.severity,
         address=contact.addresses[row.channel],
-        content=_content(tx, row, escalation, contact, tx.now),
+        content=_content(tx, row, escalation, contact, tx.now, provider),
         valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
         lease_until=attempt.lease_until,
         doubt=_doubt(tx, row, escalation, contact, doubted) if doubted else None,
+        replaces=_replaced(tx, row, provider) if row.kind is Kind.NEWS else "",
     )
 
 
@@ -119,11 +135,13 @@ def _doubt(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
 ) -> Doubt:
     """Say again what an attempt said; it is known by its words where the provider keeps no id of ours."""
-    content = _content(tx, row, escalation, contact, attempt.started_at)
+    content = _content(tx, row, escalation, contact, attempt.started_at, attempt.provider)
     return Doubt(attempt_id=attempt.id, provider=attempt.provider, started_at=attempt.started_at, content=content)
 
 
-def _content(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, now: datetime) -> Content:
+def _content(
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, now: datetime, provider: str
+) -> Content:
     return compose(
         tx.ledger.content(row.incident_id),
         contact,
@@ -134,13 +152,21 @@ def _content(tx: Transaction, row: NotificationFacts, escalation: EscalationFact
         link=_link(tx, row, contact, now),
         kind=row.kind,
         notice=tx.tools.notice,
-        news=_news(tx, row) if row.kind is Kind.NEWS else "",
+        news=_news(tx, row, contact) if row.kind is Kind.NEWS else "",
+        reply=replies.hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
     )
 
 
-def _news(tx: Transaction, row: NotificationFacts) -> str:
+def _news(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
     incident = tx.ledger.incident(row.incident_id)
+    if incident.state is IncidentState.OPEN:  # each for themselves: it is taken for this one
+        return news.wording(incident, contact)
     return news.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
+
+
+def _replaced(tx: Transaction, row: NotificationFacts, provider: str) -> str:
+    page = news.replaced(tx.ledger.notifications(row.escalation_id), row.channel)
+    return page.provider_ref if page and page.provider == provider else ""
 
 
 def _link(tx: Transaction, row: NotificationFacts, contact: Contact, now: datetime) -> str | None:
@@ -150,14 +176,16 @@ def _link(tx: Transaction, row: NotificationFacts, contact: Contact, now: dateti
     return f"{tx.tools.public_url.rstrip('/')}/a/{token}"
 
 
-def _end(tools: Tools, row: NotificationFacts, why: Ended) -> Consequences:
-    """End a row that the claim has left untouched, since the escalation's lock comes before the notification's."""
+def end_queued(tools: Tools, escalation_id: str, notification_id: str, why: Ended) -> Consequences:
+    """End a row, if it is still queued, in a transaction of its own: the escalation's lock comes before the notification's."""
 
     def body(tx: Transaction) -> None:
         def happens(current: NotificationFacts, schedule: Schedule) -> Moved | None:
             del schedule
             return end(tx, current, why) if current.state is NotificationState.QUEUED else None
 
-        decisions.change(tx, row.escalation_id, row.id, happens, cause="recorded", detail={"reason": why.value})
+        before = decisions.change(tx, escalation_id, notification_id, happens, cause="recorded", detail={"reason": why.value})
+        if why is Ended.CAPPED and not tx.ledger.incident(before.incident_id).is_operations:
+            tx.notices.append((caps.USED_UP, before.channel))
 
     return use_case.run(tools, body)[1]

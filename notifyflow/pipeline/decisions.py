@@ -9,7 +9,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.escalation import AlertOperations, Case, Cause, Decided, Effect, OpenTier, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
-from notifyflow.core.model import Contact, EscalationState, Kind
+from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Page, Stopped
 from notifyflow.core.policy import Schedule
 from notifyflow.pipeline import watch
 from notifyflow.pipeline.transaction import Transaction
@@ -77,6 +77,25 @@ def lock_cases(tx: Transaction, incident: IncidentFacts, only: Collection[str] |
             addresses=frozenset(contacts[each.recipient_id].addresses),
         )
         for each in locked
+    )
+
+
+def stopped(cases: Collection[Case]) -> Stopped:
+    """Tell what ending escalations has stopped, and what had left already.
+
+    Args:
+        cases: As they were before.
+    """
+    pages = [
+        (row.state, Page(recipient_id=case.escalation.recipient_id, channel=row.channel, notification_id=row.id))
+        for case in cases
+        for row in case.notifications
+        if row.kind is Kind.PAGE
+    ]
+    return Stopped(
+        has_changed=True,
+        cancelled=tuple(page for state, page in pages if state is NotificationState.QUEUED),
+        on_their_way=tuple(page for state, page in pages if state in (NotificationState.SENDING, NotificationState.SENT)),
     )
 
 

@@ -4,19 +4,28 @@ from collections.abc import Iterable
 from itertools import chain
 
 from notifyflow.core.escalation import Case
-from notifyflow.core.facts import IncidentFacts, NotificationFacts
+from notifyflow.core.facts import AttemptFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import AttemptState, Contact, IncidentState, Kind, Severity, Word
 from notifyflow.pipeline.transaction import Transaction
 
 CHANNELS = frozenset({"email", "slack", "teams"})
 """Chat and mail: nobody is rung up or texted to hear that there is nothing to do."""
 
+EDITED = frozenset({"slack"})
+"""Where a page is edited in place, if its provider gave an id of it: nobody is told, and the button is gone."""
+
 _MAY_HAVE_ARRIVED = frozenset({Word.IN_DOUBT, Word.ACCEPTED, Word.DELIVERED})
 
 
-def tell(tx: Transaction, cases: Iterable[Case]) -> None:
-    """Queue news for recipients whom a page has reached, or may have."""
-    tx.queue(list(chain.from_iterable(_rows(tx, case) for case in cases)), event="queued")
+def tell(tx: Transaction, cases: Iterable[Case], *, by: str) -> None:
+    """Queue news for recipients whom a page has reached, or may have; for whoever did it only what is edited in place.
+
+    Args:
+        tx: The transaction.
+        cases: Whose escalations ended.
+        by: Who did it.
+    """
+    tx.queue(list(chain.from_iterable(_rows(tx, case, by) for case in cases)), event="queued")
 
 
 def wording(incident: IncidentFacts, taker: Contact | None) -> str:
@@ -31,8 +40,19 @@ def wording(incident: IncidentFacts, taker: Contact | None) -> str:
     return f"{taker.name if taker else incident.acknowledged_by} took it"
 
 
-def _rows(tx: Transaction, case: Case) -> list[NotificationFacts]:
-    used = {row.channel for row in case.notifications if row.kind is Kind.PAGE and _was_used(row)}
+def replaced(rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:
+    """Find the attempt whose message news on a channel may stand in the place of: the newest page that has an id."""
+    if channel not in EDITED:
+        return None
+    pages = (row for row in rows if row.kind is Kind.PAGE and row.channel == channel)
+    known = [attempt for row in pages for attempt in row.attempts if attempt.provider_ref and attempt.word in _MAY_HAVE_ARRIVED]
+    return max(known, key=lambda attempt: attempt.started_at, default=None)
+
+
+def _rows(tx: Transaction, case: Case, by: str) -> list[NotificationFacts]:
+    used = {row.channel for row in case.notifications if row.kind is Kind.PAGE and _was_used(row)} & CHANNELS
+    if case.escalation.recipient_id == by or not tx.tools.tells_news:
+        used = {channel for channel in used if replaced(case.notifications, channel)}
     return [
         NotificationFacts(
             id=tx.tools.ids.new(),
@@ -45,7 +65,7 @@ def _rows(tx: Transaction, case: Case) -> list[NotificationFacts]:
             max_attempts=1,
             created_at=tx.now,
         )
-        for channel in sorted(used & CHANNELS)
+        for channel in sorted(used)
     ]
 
 

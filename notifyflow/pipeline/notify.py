@@ -11,12 +11,20 @@ from notifyflow.core.model import Contact, EscalationState, Incident, IncidentSt
 from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidIncident
 from notifyflow.pipeline import decisions, operations, rounds, use_case
+from notifyflow.pipeline.once import Once
 from notifyflow.pipeline.ports import Accepted, Tools
 from notifyflow.pipeline.transaction import Transaction
 
 
 def notify(
-    tools: Tools, incident: Incident, recipients: Sequence[Recipient], *, policy: Policy, strict: bool = False
+    tools: Tools,
+    incident: Incident,
+    recipients: Sequence[Recipient],
+    *,
+    policy: Policy,
+    strict: bool = False,
+    may_reach_nobody: bool = False,
+    once: Once | None = None,
 ) -> Accepted:
     """Take an incident, whole, or refuse it.
 
@@ -26,15 +34,20 @@ def notify(
         recipients: Who has to be told.
         policy: How, where the key is new; an incident keeps the policy it was opened with.
         strict: Whether a fault of one recipient refuses the whole.
+        may_reach_nobody: Whether it is stored although nothing can reach any recipient; operations is told then.
+        once: Makes a request that comes again do nothing, and be answered as it was.
 
     Returns:
         What was stored, and what is due.
 
     Raises:
-        InvalidIncident: When it is of bad form, or nobody in it can be reached.
+        InvalidIncident: When it is of bad form, or, unless that may be, nobody in it can be reached.
+        IdempotencyMismatch: When another request came under its idempotency key.
         StorageUnavailable: When the database does not answer in time.
     """
-    admitted = intake.admit(incident, recipients, tools.check_address, tools.channels, is_strict=strict)
+    admitted = intake.admit(
+        incident, recipients, tools.check_address, tools.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
+    )
     if admitted.incident.key == operations.KEY:
         raise InvalidIncident((Fault("key", "belongs to notifyflow's own incidents", "Choose another key"),))
 
@@ -42,7 +55,7 @@ def notify(
         facts = tx.ledger.lock_unresolved(admitted.incident.key)
         return _open(tx, admitted, policy) if facts is None else _repeat(tx, facts, admitted)
 
-    notified, consequences = use_case.run(tools, body)
+    notified, consequences = use_case.run(tools, body if once is None else once.guard(body))
     return Accepted(notified=notified, consequences=consequences)
 
 

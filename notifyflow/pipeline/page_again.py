@@ -1,6 +1,7 @@
 """Pages one recipient once more: a new round, also after an acknowledgement."""
 
 from notifyflow.core import incident as incidents
+from notifyflow.core.facts import IncidentFacts
 from notifyflow.errors import NotFound, RecipientNotFound
 from notifyflow.pipeline import decisions, rounds, use_case
 from notifyflow.pipeline.ports import Consequences, Tools
@@ -30,13 +31,26 @@ def page_again(tools: Tools, key: str, recipient_id: str, *, by: str, via: str) 
         incident = tx.ledger.lock_newest(key)
         if incident is None:
             raise NotFound(key)
-        turned = incidents.page_again(incident, now=tx.now)
-        if recipient_id not in tx.ledger.contacts(incident.id):
-            raise RecipientNotFound(key, recipient_id)
-        incident = tx.turn(incident, turned, by=by, via=via, recipient=recipient_id)
-        for case in decisions.lock_cases(tx, incident):
-            decisions.withdraw_news(tx, case, event="replaced")
-        rounds.start(tx, incident, {recipient_id})
+        page(tx, incident, recipient_id, by=by, via=via)
 
-    _, consequences = use_case.run(tools, body)
-    return consequences
+    return use_case.run(tools, body)[1]
+
+
+def page_incident_again(tools: Tools, incident_id: str, recipient_id: str, *, by: str, via: str) -> Consequences:
+    """Start a new round for one recipient of one incident, which is known to exist."""
+
+    def body(tx: Transaction) -> None:
+        page(tx, tx.ledger.lock_incident(incident_id), recipient_id, by=by, via=via)
+
+    return use_case.run(tools, body)[1]
+
+
+def page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str, via: str) -> None:
+    """Start a new round for one recipient of an incident that is locked."""
+    turned = incidents.page_again(incident, now=tx.now)
+    if recipient_id not in tx.ledger.contacts(incident.id):
+        raise RecipientNotFound(incident.key, recipient_id)
+    incident = tx.turn(incident, turned, by=by, via=via, recipient=recipient_id)
+    for case in decisions.lock_cases(tx, incident):
+        decisions.withdraw_news(tx, case, event="replaced")
+    rounds.start(tx, incident, {recipient_id})

@@ -6,16 +6,20 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from notifyflow.core.caps import Caps
 from notifyflow.core.content import Content
+from notifyflow.core.delivery import LIVE, Delivery
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.limits import DEFAULT_LIMIT, Carrier
-from notifyflow.core.model import Contact, Notified, Severity
+from notifyflow.core.model import Contact, Notified, Severity, Stopped
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT, Policy
 from notifyflow.core.ports import Clock, Ids
+from notifyflow.core.replies import Heard
 from notifyflow.storage.ledger import Due, Ledger
 
 T = TypeVar("T")
+NO_CAPS = Caps()
 
 
 class Transactions(Protocol):
@@ -48,6 +52,11 @@ class Tools:
         lease: How long a claimed row belongs to its claimer.
         limits: How many each provider takes a minute, on each of its channels; those not named take ``DEFAULT_LIMIT``.
         answers: How soon a provider's own events answer a doubt, where they do.
+        caps: How many calls and texts an hour may bring.
+        delivery: What may leave, and where to.
+        senders: The number that each provider texts from.
+        replying: Those of them at whose number answers are heard.
+        tells_news: Whether the others are told what became of an incident; messages are edited in place all the same.
     """
 
     transactions: Transactions
@@ -63,6 +72,11 @@ class Tools:
     lease: timedelta = timedelta(seconds=60)
     limits: Mapping[str, int] = field(default_factory=dict)
     answers: Mapping[str, timedelta] = field(default_factory=dict)
+    caps: Caps = NO_CAPS
+    delivery: Delivery = LIVE
+    senders: Mapping[str, str] = field(default_factory=dict)
+    replying: frozenset[str] = frozenset()
+    tells_news: bool = True
 
     def limit_of(self, provider: str) -> int:
         """Tell how many a provider takes a minute."""
@@ -71,6 +85,23 @@ class Tools:
     def answers_within(self, provider: str) -> timedelta:
         """Tell how soon a provider's events answer a doubt; zero where they do not."""
         return self.answers.get(provider, timedelta())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """An attempt that is on its way and is not wanted any more: a call that rings.
+
+    Attributes:
+        attempt_id: The attempt.
+        channel: Which channel carries it.
+        provider: Who carries it.
+        provider_ref: The provider's id of it.
+    """
+
+    attempt_id: str
+    channel: str
+    provider: str
+    provider_ref: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +114,7 @@ class Consequences:
         critical: Escalations that became critical failures; whoever called logs each at ERROR.
         turned: Providers that rest from now on, or are well again; whoever called logs each.
         outages: Times in which nobody swept, ended by this sweep; whoever called logs each.
+        recalls: What is on its way and not wanted any more; whoever called recalls it where its provider can.
         broken: What a sweep stumbled over, each a bug of ours or a damaged row; whoever called logs each at ERROR.
     """
 
@@ -91,6 +123,7 @@ class Consequences:
     critical: tuple[EscalationFacts, ...] = ()
     turned: tuple[Carrier, ...] = ()
     outages: tuple[Outage, ...] = ()
+    recalls: tuple[Recall, ...] = ()
     broken: tuple[Exception, ...] = ()
 
     def __add__(self, other: "Consequences") -> "Consequences":
@@ -100,6 +133,7 @@ class Consequences:
             critical=self.critical + other.critical,
             turned=self.turned + other.turned,
             outages=self.outages + other.outages,
+            recalls=self.recalls + other.recalls,
             broken=self.broken + other.broken,
         )
 
@@ -154,6 +188,7 @@ class Claimed:
         valid_for_s: How long the provider may hold it.
         lease_until: The claimer must have recorded or released it by then.
         doubt: The attempt after which this one is a resend; None where it is none.
+        replaces: The provider's id of the page that this news may stand in the place of; empty where there is none.
     """
 
     attempt_id: str
@@ -168,6 +203,7 @@ class Claimed:
     valid_for_s: int
     lease_until: datetime
     doubt: Doubt | None = None
+    replaces: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,9 +250,24 @@ class Taken:
     Attributes:
         incident_id: Which incident.
         is_late: Whether it was so already, and nothing changed.
+        stopped: What was cancelled, and what had left already.
         consequences: News that became due.
     """
 
     incident_id: str
     is_late: bool = False
+    stopped: Stopped = field(default_factory=lambda: Stopped(has_changed=False))
+    consequences: Consequences = NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Somebody answered where a message reached them.
+
+    Attributes:
+        heard: What it led to, and what to say to it.
+        consequences: What followed.
+    """
+
+    heard: Heard
     consequences: Consequences = NOTHING

@@ -1,7 +1,8 @@
 """Ends an incident: what is queued for it is cancelled, and everybody who was paged is told."""
 
 from notifyflow.core import incident as incidents
-from notifyflow.core.model import IncidentState
+from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.model import IncidentState, Stopped
 from notifyflow.errors import NotFound
 from notifyflow.pipeline import decisions, news, use_case
 from notifyflow.pipeline.ports import Taken, Tools
@@ -24,18 +25,33 @@ def resolve(tools: Tools, key: str, *, by: str, via: str) -> Taken:
         NotFound: When no incident has the key.
     """
 
-    def body(tx: Transaction) -> tuple[str, bool]:
+    def body(tx: Transaction) -> tuple[str, Stopped]:
         incident = tx.ledger.lock_newest(key)
         if incident is None:
             raise NotFound(key)
-        if incident.state is IncidentState.RESOLVED:
-            return incident.id, True
-        cases = decisions.lock_cases(tx, incident)
-        tx.turn(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
-        for case in cases:
-            decisions.close(tx, case, event="resolved")
-        news.tell(tx, [case for case in cases if case.escalation.recipient_id != by])
-        return incident.id, False
+        return incident.id, end(tx, incident, by=by, via=via)
 
-    (incident_id, is_late), consequences = use_case.run(tools, body)
-    return Taken(incident_id=incident_id, is_late=is_late, consequences=consequences)
+    (incident_id, stopped), consequences = use_case.run(tools, body)
+    return Taken(incident_id=incident_id, is_late=not stopped, stopped=stopped, consequences=consequences)
+
+
+def resolve_incident(tools: Tools, incident_id: str, *, by: str, via: str) -> Taken:
+    """End one incident, which is known to exist."""
+
+    def body(tx: Transaction) -> Stopped:
+        return end(tx, tx.ledger.lock_incident(incident_id), by=by, via=via)
+
+    stopped, consequences = use_case.run(tools, body)
+    return Taken(incident_id=incident_id, is_late=not stopped, stopped=stopped, consequences=consequences)
+
+
+def end(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> Stopped:
+    """End an incident that is locked; tell what that stopped."""
+    if incident.state is IncidentState.RESOLVED:
+        return Stopped(has_changed=False)
+    cases = decisions.lock_cases(tx, incident)
+    tx.turn(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
+    for case in cases:
+        decisions.close(tx, case, event="resolved")
+    news.tell(tx, cases, by=by)
+    return decisions.stopped(cases)

@@ -17,6 +17,7 @@ from notifyflow.storage.ledger import Home
 
 RING_AGAIN_AFTER = timedelta(seconds=30)
 _DISOWN_AFTER = timedelta(hours=1)
+_FORGET_AFTER = timedelta(days=7)
 
 
 def sweep(tools: Tools, *, limit: int = 200, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Consequences:
@@ -112,6 +113,8 @@ def _ring(tools: Tools, limit: int, again_after: timedelta) -> Consequences:
         outage = watch.keep(tx)
         for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
             tx.ledger.settle_receipt(receipt, attempt_id=None)
+        tx.ledger.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
+        tx.ledger.forget_codes(now=tx.now)
         due = tx.ledger.ring_due(now=tx.now, again_after=again_after, limit=limit)
         return Consequences(due=due, outages=(outage,) if outage else ())
 

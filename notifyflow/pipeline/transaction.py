@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident import Turned
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.limits import Carrier
-from notifyflow.core.model import NotificationState
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, NotificationState, Word
+from notifyflow.pipeline.ports import Consequences, Recall, Tools
 from notifyflow.storage.ledger import Due, Ledger
+
+_RECALLED_WITHIN = timedelta(minutes=10)
+"""What left longer ago has arrived, or never will."""
 
 
 class Transaction:
@@ -35,13 +39,18 @@ class Transaction:
         self.notices: list[tuple[str, str]] = []
         self.turned: list[Carrier] = []
         self._due: list[Due] = []
+        self._recalls: list[Recall] = []
         self._failed: list[NotificationFacts] = []
 
     @property
     def consequences(self) -> Consequences:
         """What it has led to so far."""
         return Consequences(
-            due=tuple(self._due), failed=tuple(self._failed), critical=tuple(self.critical), turned=tuple(self.turned)
+            due=tuple(self._due),
+            failed=tuple(self._failed),
+            critical=tuple(self.critical),
+            turned=tuple(self.turned),
+            recalls=tuple(self._recalls),
         )
 
     def turn(self, before: IncidentFacts, turned: Turned, **detail: str) -> IncidentFacts:
@@ -57,6 +66,8 @@ class Transaction:
             after = replace(after, rung_at=self.now)
             self._note_due(after)
         self._write_attempts(before, after)
+        if after.is_stopped:
+            self._note_recalls(before, after, moved.event)
         if moved.has_moved:
             after = self.ledger.move(before, after, event=moved.event, at=self.now, detail=detail)
         elif replace(after, attempts=before.attempts) != before:
@@ -78,6 +89,29 @@ class Transaction:
 
     def _note_due(self, row: NotificationFacts) -> None:
         self._due.append(Due(notification_id=row.id, channel=row.channel, severity=row.severity))
+
+    def _note_recalls(self, before: NotificationFacts, after: NotificationFacts, event: str) -> None:
+        """Note what is on its way: all when somebody takes the incident, afterwards what is accepted only then."""
+        running = {attempt.id for attempt in before.attempts if attempt.state is AttemptState.RUNNING}
+        is_new = event in ("acknowledged", "resolved")
+        for attempt in after.attempts:
+            is_on_its_way = attempt.word is Word.ACCEPTED and attempt.started_at > self.now - _RECALLED_WITHIN
+            is_just_accepted = attempt.id in running and attempt.state is AttemptState.RECORDED
+            if is_on_its_way and attempt.provider_ref and (is_new or (is_just_accepted and self._is_taken(after))):
+                self._recalls.append(
+                    Recall(
+                        attempt_id=attempt.id,
+                        channel=after.channel,
+                        provider=attempt.provider,
+                        provider_ref=attempt.provider_ref,
+                    )
+                )
+
+    def _is_taken(self, row: NotificationFacts) -> bool:
+        """Tell whether somebody took what a row is about, or it is over; a newer round is no reason to stop ringing."""
+        if self.ledger.escalation(row.escalation_id).state is EscalationState.ACKNOWLEDGED:
+            return True
+        return self.ledger.incident(row.incident_id).state is IncidentState.RESOLVED
 
     def _write_attempts(self, before: NotificationFacts, after: NotificationFacts) -> None:
         known = {attempt.id: attempt for attempt in before.attempts}

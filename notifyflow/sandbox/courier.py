@@ -67,7 +67,7 @@ class Courier:
         try:
             async with asyncio.timeout(_TOTAL_S):
                 for number in range(wish.retries + 1):
-                    status, body = await _post(wish.url, urlencode(form), headers)
+                    status, body = await post_form(wish.url, urlencode(form), headers)
                     if status is not None and 200 <= status < 300:
                         return body
                     if not wish.wants_retry(status):
@@ -103,7 +103,7 @@ class Reports:
         await self._courier.post(self._url, form)
 
 
-async def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
+async def post_form(url: str, body: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
     """Post once in HTTP/1.0, where an answer ends with its connection; no status where there was no answer."""
     parts = urlsplit(url)
     is_tls = parts.scheme == "https"

@@ -37,12 +37,14 @@ class Piece:
         text: What it says; of a fact its value.
         title: Of a fact.
         url: Where a button leads.
+        value: What a button that acts in place gives back.
     """
 
     kind: str
     text: str = ""
     title: str = ""
     url: str = ""
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     REFUSE = "refuse"
     RECEIPT = "receipt"
     CALLEE = "callee"
+    REPLY = "reply"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Reaction:
     Attributes:
         kind: What sort of thing.
         words: As the script says it.
-        code: The HTTP or SMTP status, the provider's own code, what the receipt says, or what the callee does.
+        code: The HTTP or SMTP status, the provider's own code, what the receipt says, what the callee does, or what is replied.
         detail: The error code of a receipt, or the key that the callee presses.
         is_accepted: Whether the message is taken and reaches its reader.
         delay_s: How long the answer takes, in seconds.
@@ -216,6 +217,10 @@ def _callee(does: str) -> Callable[[re.Match[str]], Reaction]:
     )
 
 
+def _reply(match: re.Match[str]) -> Reaction:
+    return Reaction(kind=Kind.REPLY, words=match[0], code=match["said"], is_accepted=True)
+
+
 def _seconds(number: str, unit: str) -> float:
     return float(number) / (1000 if unit == "ms" else 1)
 
@@ -267,6 +272,8 @@ PHRASES: tuple[Phrase, ...] = (
     _phrase("30006", "taken, then reported undelivered with this carrier code", _SMS, r"(?P<code>30\d{3})", _receipt),
     _phrase("undelivered", "taken, then reported undelivered (also failed; also with a code)", _SMS, _UNDELIVERED, _receipt),
     _phrase("no receipt", "taken, and never heard of again", _SMS, r"no receipt", _no_receipt),
+    _phrase("reply ack", "delivered, and answered with these words", _SMS, r"reply (?P<said>.+)", _reply),
+    _phrase("rings", "it rings on and on, until the call is ended", _VOICE, r"rings", _callee("rings")),
     _phrase("nobody answers", "it rings, and nobody picks up", _VOICE, r"nobody answers", _callee("no-answer")),
     _phrase("busy", "the line is busy", _VOICE, r"busy", _callee("busy")),
     _phrase("failed", "the call cannot be connected", _VOICE, r"failed", _callee("failed")),

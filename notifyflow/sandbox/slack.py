@@ -1,17 +1,24 @@
-"""Slack: incoming webhooks and chat.postMessage.
+"""Slack: incoming webhooks, chat.postMessage and chat.update, and buttons that are pressed.
 
-Sources: Slack docs, "Sending messages using incoming webhooks", "chat.postMessage", "Rate limits",
+Sources: Slack docs, "Sending messages using incoming webhooks", "chat.postMessage", "chat.update", "Rate limits",
+"block_actions payload", "Verifying requests from Slack",
 "Changes to errors for incoming webhooks" (2016-05-17).
 """
 
 import html
+import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
+from slack_sdk.signature import SignatureVerifier
+
+from notifyflow.sandbox.courier import post_form
 from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
 from notifyflow.sandbox.http import Answer, Request, as_json, read_object
-from notifyflow.sandbox.inbox import Card, Message, Piece
+from notifyflow.sandbox.inbox import Card, Inbox, Message, Piece
 from notifyflow.sandbox.script import Kind, Reaction
 
 HOOKS = "/services/T00000000/B00000000/"
@@ -38,12 +45,14 @@ _HOOK_WORDS = {
 
 
 class SlackDesk(Desk):
-    """Takes what incoming webhooks and the bot's chat.postMessage bring."""
+    """Takes what incoming webhooks, the bot's chat.postMessage and chat.update bring."""
 
     name = "slack"
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, signing_secret: str, inbox: Inbox) -> None:
         self._token = token
+        self._signer = SignatureVerifier(signing_secret)
+        self._inbox = inbox
 
     def read(self, request: Request) -> Arrival | Answer:
         """Read a post; a webhook's name is the last part of its path, a bot's address the ``channel``."""
@@ -51,6 +60,8 @@ class SlackDesk(Desk):
             return _read_hook(request)
         if request.method == "POST" and request.path == f"{_API}chat.postMessage":
             return self._read_api(request)
+        if request.method == "POST" and request.path == f"{_API}chat.update":
+            return self._update(request)
         return Answer(status=404, body="no_service") if not request.path.startswith(_API) else _no("unknown_method")
 
     def _read_api(self, request: Request) -> Arrival | Answer:
@@ -63,6 +74,49 @@ class SlackDesk(Desk):
         if not to:
             return _no("channel_not_found")
         return _arrival(post, to, _new_ts()) or _no("no_text")
+
+    def _update(self, request: Request) -> Answer:
+        """Edit a message that the bot posted."""
+        if request.headers.get("authorization") != f"Bearer {self._token}":
+            return _no("invalid_auth")
+        post = read_object(request.body) or {}
+        to, ts = str(post.get("channel", "")), str(post.get("ts", ""))
+        arrival = _arrival(post, to, ts)
+        if arrival is None:
+            return _no("no_text")
+        for message in self._inbox.messages(channel="slack", to=to, is_accepted=True):
+            if ts and message.reference == ts:
+                self._inbox.update(message.number, lambda known: replace(known, content=arrival.message.content, status="edited"))
+                return as_json(200, {"ok": True, "channel": to, "ts": ts, "text": str(post.get("text", ""))})
+        return _no("message_not_found")
+
+    async def press(self, message: Message, url: str, *, button: str, user: str) -> int:
+        """Press a button of a message that acts in place, for a user; give the status that comes back, 0 where none does.
+
+        Raises:
+            LookupError: When it has no such button.
+        """
+        pieces = message.content.pieces if isinstance(message.content, Card) else ()
+        value = next((each.value for each in pieces if each.value and each.text == button), None)
+        if value is None:
+            raise LookupError(f"there is no button {button!r} that acts in place")
+        action = {"type": "button", "action_id": button.lower(), "value": value, "action_ts": _new_ts()}
+        payload = {
+            "type": "block_actions",
+            "user": {"id": user},
+            "trigger_id": new_reference(),
+            "container": {"type": "message", "channel_id": message.to, "message_ts": message.reference},
+            "actions": [action],
+        }
+        body = urlencode({"payload": json.dumps(payload)})
+        status, _ = await post_form(url, body, self.sign(body))
+        return status or 0
+
+    def sign(self, body: str) -> Mapping[str, str]:
+        """Sign a request as Slack does; give its headers."""
+        timestamp = str(int(self._signer.clock.now()))
+        signature = self._signer.generate_signature(timestamp=timestamp, body=body) or ""
+        return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": signature}
 
     def accept(self, arrival: Arrival) -> Answer:
         """Answer ``ok``, as text to a webhook, as JSON with the message's ``ts`` to the bot."""
@@ -160,4 +214,6 @@ def read_mrkdwn(text: str) -> str:
 
 
 def _read_button(element: Mapping[str, Any]) -> Piece:
-    return Piece(kind="button", text=element.get("text", {}).get("text", ""), url=element.get("url", ""))
+    return Piece(
+        kind="button", text=element.get("text", {}).get("text", ""), url=element.get("url", ""), value=element.get("value", "")
+    )

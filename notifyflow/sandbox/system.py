@@ -11,14 +11,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
 from notifyflow.sandbox import page
 from notifyflow.sandbox.aws import AmazonDesk
 from notifyflow.sandbox.desk import Desk
 from notifyflow.sandbox.http import Answer, Handler, Request, Silence, as_json, serve
-from notifyflow.sandbox.inbox import Inbox
+from notifyflow.sandbox.inbox import Inbox, Message
 from notifyflow.sandbox.playbook import Playbook
 from notifyflow.sandbox.script import Kind, Reaction
 from notifyflow.sandbox.slack import HOOKS, SlackDesk
@@ -26,11 +26,14 @@ from notifyflow.sandbox.smtp import MailServer
 from notifyflow.sandbox.teams import TeamsDesk, workflow_path
 from notifyflow.sandbox.twilio import TwilioDesk
 
+T = TypeVar("T")
+
 # Known to everybody, and of no use anywhere else.
 ACCOUNT_SID = "AC" + "5a" * 16
 AUTH_TOKEN = "sandbox-auth-token"  # noqa: S105
 SECRET_KEY = "sandbox-secret-key-that-everybody-knows"  # noqa: S105
 BOT_TOKEN = "xoxb-sandbox"  # noqa: S105
+SIGNING_SECRET = "sandbox-signing-secret"  # noqa: S105
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIASANDBOX000000000", "sandbox-secret-access-key"
 REGION = "eu-central-1"
 SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
@@ -113,6 +116,10 @@ class _Running:
 
         asyncio.run_coroutine_threadsafe(do(), self._loop).result()
 
+    def wait_for(self, work: Coroutine[None, None, T]) -> T:
+        """Do something on the loop, and wait for what comes of it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
     def end(self) -> None:
         """Stop the loop, which cancels what is left on it, and join its thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -163,8 +170,11 @@ class Sandbox:
         self._mail_over = mail_over
         self._login = login
         self._playbook = Playbook()
-        twilio = TwilioDesk(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, inbox=self.inbox, receipts_after_s=receipts_after_s)
-        desks: tuple[Desk, ...] = (twilio, SlackDesk(BOT_TOKEN), TeamsDesk(), AmazonDesk(ACCESS_KEY_ID))
+        self._twilio = TwilioDesk(
+            account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, inbox=self.inbox, receipts_after_s=receipts_after_s
+        )
+        self._slack = SlackDesk(BOT_TOKEN, SIGNING_SECRET, self.inbox)
+        desks: tuple[Desk, ...] = (self._twilio, self._slack, TeamsDesk(), AmazonDesk(ACCESS_KEY_ID))
         mail_server = MailServer(self.inbox, self._play, login=login, tls=tls)
         protocols = {desk.name: _http(partial(self._attend, desk)) for desk in desks}
         protocols |= {"page": _http(self._show), "smtp": mail_server.protocol}
@@ -210,6 +220,36 @@ class Sandbox:
         if self._running is not None:
             self._running.call(self._settle_doors)
 
+    def reply(self, number: str, text: str) -> tuple[str, ...]:
+        """Text back from a phone to the number that texted it last, and give what is texted in answer.
+
+        The answer goes where the receipts of that text go, without the attempt: ``…/callbacks/twilio/sms``.
+
+        Raises:
+            LookupError: When nobody who hears answers has texted the number, or the sandbox does not run.
+        """
+        return self._wait_for(self._twilio.reply(number, text))
+
+    def press(self, message: Message, url: str, *, button: str = "Acknowledge", user: str = "U00000001") -> int:
+        """Press a button of a Slack message that acts in place, and give the status that comes back.
+
+        Args:
+            message: The message, as the inbox has it.
+            url: The app's Request URL: ``…/callbacks/slack/actions``.
+            button: What stands on it.
+            user: Who presses.
+
+        Raises:
+            LookupError: When it has no such button, or the sandbox does not run.
+        """
+        return self._wait_for(self._slack.press(message, url, button=button, user=user))
+
+    def _wait_for(self, work: Coroutine[None, None, T]) -> T:
+        if self._running is None:
+            work.close()
+            raise LookupError("the sandbox does not run")
+        return self._running.wait_for(work)
+
     @property
     def url(self) -> str:
         """Where the inbox page is."""
@@ -248,7 +288,9 @@ class Sandbox:
             "TWILIO_SMS_FROM": SMS_FROM,
             "TWILIO_VOICE_FROM": VOICE_FROM,
             "TWILIO_BASE_URL": self._url("twilio"),
+            "TWILIO_SMS_REPLIES": "true",
             "SLACK_BOT_TOKEN": BOT_TOKEN,
+            "SLACK_SIGNING_SECRET": SIGNING_SECRET,
             "SLACK_BASE_URL": self._url("slack") + "/api/",
             **mail,
         }

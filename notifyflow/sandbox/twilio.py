@@ -14,10 +14,11 @@ from notifyflow.sandbox.courier import Courier, Reports
 from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
 from notifyflow.sandbox.http import Answer, Form, Request, as_json
 from notifyflow.sandbox.inbox import Call, Inbox, Message, Text
-from notifyflow.sandbox.phone import Callee
+from notifyflow.sandbox.phone import Callee, read_twiml
 from notifyflow.sandbox.script import Kind, Reaction
 
 HEARD_KEY = "2"
+_POOL = "+15005550010"  # a number of a messaging service
 _VERSION = "2010-04-01"
 # The status and the code of refusals (Error and Warning Dictionary); every other code comes with a 400.
 _STATUSES = {"20003": 401, "20404": 404, "20429": 429, "20500": 500, "20503": 503, "20005": 403, "20403": 403}
@@ -39,6 +40,8 @@ class TwilioDesk(Desk):
         self._courier = Courier(auth_token)
         self._inbox = inbox
         self._pause_s = receipts_after_s
+        self._texts: dict[str, Form] = {}
+        self._calls: dict[str, _Story] = {}
 
     def read(self, request: Request) -> Arrival | Answer:
         """Read a request; messages can be created and looked up, calls too."""
@@ -50,12 +53,42 @@ class TwilioDesk(Desk):
                 return self._read_text(request)
             case "POST", ["Calls"]:
                 return self._read_call(request)
+            case "POST", ["Calls", sid] if sid in self._calls:
+                return self._end_call(sid, request.form().last("Status"))
             case "GET", ["Messages" | "Calls" as kind]:
                 return self._list(kind, request)
             case "GET", ["Messages" | "Calls" as kind, sid]:
                 found = [self._describe(message) for message in self._look_up(kind) if message.reference == sid]
                 return as_json(200, found[0]) if found else _no(404, 20404, "The requested resource was not found")
         return _no(404, 20404, "The requested resource was not found")
+
+    def _end_call(self, sid: str, status: str) -> Answer:
+        """End a call ("Update a Call resource": Status); one that is over stays as it is."""
+        if status not in ("completed", "canceled"):
+            return _no(400, 21220, "Call is not in a state that can be changed so.")
+        self._calls[sid].hang_up()
+        (message,) = (each for each in self._look_up("Calls") if each.reference == sid)
+        return as_json(200, self._describe(message))
+
+    async def reply(self, number: str, text: str) -> tuple[str, ...]:
+        """Text back from a phone to the number that texted it last, as if that number's webhook were the one of its receipts.
+
+        Returns:
+            What is texted to the phone in answer.
+
+        Raises:
+            LookupError: When nobody has texted the number, or no receipts were wanted.
+        """
+        form = self._texts.get(number)
+        if form is None or not form.last("StatusCallback"):
+            raise LookupError(f"nobody who hears answers has texted {number}")
+        url = form.last("StatusCallback").partition("#")[0].rpartition("/")[0]
+        sids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid"), new_reference("SM"))
+        service = {"MessagingServiceSid": sid} if (sid := form.last("MessagingServiceSid")) else {}
+        said = {"From": number, "To": form.last("From") or _POOL, "Body": text, "NumMedia": "0", "NumSegments": "1"}
+        twiml = await self._courier.post(url, {**sids, "AccountSid": self._account, "ApiVersion": _VERSION, **service, **said})
+        verbs = read_twiml(twiml) if twiml else ()
+        return tuple(verb.text.strip() for verb in verbs or () if verb.name == "Message")
 
     def _list(self, kind: str, request: Request) -> Answer:
         """List what was taken, the newest first, as one page ("Read multiple Message resources": To, From, PageSize)."""
@@ -124,8 +157,15 @@ class TwilioDesk(Desk):
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
         """Carry a message to its end, calling back at each status."""
         story = _Story(arrival, inbox=self._inbox, courier=self._courier, account_sid=self._account, pause_s=self._pause_s)
-        await (story.carry_text(reaction) if arrival.message.channel == "sms" else story.carry_call(reaction))
+        if arrival.message.channel == "sms":
+            self._texts[arrival.message.to] = arrival.form
+            await story.carry_text(reaction)
+        else:
+            self._calls[arrival.message.reference] = story
+            await story.carry_call_or_hang_up(reaction)
         await story.reports.finish()
+        if reaction.kind is Kind.REPLY:
+            await self.reply(arrival.message.to, reaction.code)
 
 
 class _Story:
@@ -138,6 +178,8 @@ class _Story:
         self._inbox = inbox
         self._courier = courier
         self._pause_s = pause_s
+        self._is_hung_up = asyncio.Event()
+        self._is_answered = False
         self._parties = {
             "AccountSid": account_sid,
             "ApiVersion": _VERSION,
@@ -160,6 +202,22 @@ class _Story:
             error = {"ErrorCode": reaction.detail} if reaction.detail and status == last else {}
             self.reports.add({**sids, **self._parties, **dict.fromkeys(("MessageStatus", "SmsStatus"), status), **error})
 
+    async def carry_call_or_hang_up(self, reaction: Reaction) -> None:
+        """Ring, and have whoever answers listen, until the call is ended from outside."""
+        call = asyncio.get_running_loop().create_task(self.carry_call(reaction))
+        end = asyncio.get_running_loop().create_task(self._is_hung_up.wait())
+        try:
+            await asyncio.wait((call, end), return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                self._tell_call("completed" if self._is_answered else "canceled")
+        finally:
+            call.cancel()
+            end.cancel()
+
+    def hang_up(self) -> None:
+        """End the call."""
+        self._is_hung_up.set()
+
     async def carry_call(self, reaction: Reaction) -> None:
         """Ring, and have whoever answers listen."""
         does = reaction.code if reaction.kind is Kind.CALLEE else "key"
@@ -167,10 +225,13 @@ class _Story:
         await asyncio.sleep(self._pause_s)
         self._tell_call("ringing")
         await asyncio.sleep(self._pause_s)
+        if does == "rings":
+            await asyncio.get_running_loop().create_future()
         if does in _UNANSWERED:
             self._tell_call(does)
             return
         by = {"AnsweredBy": "machine_start" if does == "machine" else "human"} if self._form.last("MachineDetection") else {}
+        self._is_answered = True
         self._tell_call("in-progress", by)
         key = (reaction.detail or HEARD_KEY) if does == "key" else ""
         await self._talk(Callee(key=key, hangs_up=does == "hangs-up"), by)

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from peewee import SQL, Expression, PeeweeException, fn
 
 from notifyflow.core import audit
-from notifyflow.core.audit import Finding, Round
+from notifyflow.core.audit import Finding, Round, Rule
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
-from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
+from notifyflow.storage.models import CriticalRow, EscalationRow, HeldRow, IncidentRow, NotificationRow, TransitionRow
 from notifyflow.storage.rows import Rows, select
 
 T = TypeVar("T")
@@ -72,7 +72,9 @@ class Audits(Rows):
             for stood in self._readable(list(home), read, "escalation", home.__getitem__, findings):
                 findings += audit.check_round(stood, now=now)
         last_id = ids[-1] if len(ids) == limit else ""
-        return Audited(count=len(ids), last_id=last_id, findings=tuple(findings))
+        held = {row["incident_id"] for row in self._rows(HeldRow.select().where(HeldRow.incident_id.in_(ids)))}
+        late = [each for each in findings if each.rule is Rule.OVERDUE and each.incident_id in held]  # they wait for a word
+        return Audited(count=len(ids), last_id=last_id, findings=tuple(each for each in findings if each not in late))
 
     def _rounds(self, incident_ids: Sequence[str]) -> Iterator[dict[str, str]]:
         """List the escalations of some incidents, a few at a time: id to incident."""

@@ -14,7 +14,7 @@ from notifyflow.errors import StaleRow
 from notifyflow.storage.models import CarrierRow, EscalationRow, NotificationRow, PauseRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import batches, select
-from notifyflow.storage.work import IS_CALM, IS_URGENT, QUEUED
+from notifyflow.storage.work import IS_CALM, IS_URGENT, QUEUED, is_free
 
 
 class Carriers(Moves):
@@ -66,7 +66,9 @@ class Carriers(Moves):
     def due(self, channel: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
         """Read what may be sent now over a channel, CRITICAL or not, the oldest first; not locked."""
         query = select(NotificationFacts, QUEUED, NotificationRow.channel == channel, NotificationRow.due_at <= now)
-        query = query.where(IS_URGENT if is_urgent else IS_CALM).order_by(NotificationRow.due_at, NotificationRow.id)
+        query = query.where(IS_URGENT if is_urgent else IS_CALM, is_free(NotificationRow.incident_id)).order_by(
+            NotificationRow.due_at, NotificationRow.id
+        )
         return tuple(NotificationFacts(**row) for row in self._rows(query.limit(limit)))
 
     def lock_due(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:

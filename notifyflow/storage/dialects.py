@@ -89,7 +89,19 @@ class Sqlite(Dialect):
     """A file. WAL, so that readers and the one writer do not wait for each other; FULL, so that a commit survives power loss."""
 
     is_embedded = True
-    types: Mapping[str, str] = {"instant": "TEXT", "serial": "INTEGER"}
+    types: Mapping[str, str] = {
+        "instant": "TEXT",
+        "serial": "INTEGER",
+        "transition_guard": """
+            CREATE TRIGGER notifyflow_transition_guard BEFORE UPDATE ON notifyflow_transition
+            BEGIN SELECT RAISE(ABORT, 'the transition log is append-only'); END
+        """,
+        "transition_keeper": """
+            CREATE TRIGGER notifyflow_transition_keeper BEFORE DELETE ON notifyflow_transition
+            WHEN EXISTS (SELECT 1 FROM notifyflow_incident WHERE id = OLD.incident_id AND state <> 'RESOLVED')
+            BEGIN SELECT RAISE(ABORT, 'the transition log of an incident that is not resolved is kept'); END
+        """,
+    }
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -171,7 +183,27 @@ class Postgres(Dialect):
     """A PostgreSQL server."""
 
     is_embedded = False
-    types: Mapping[str, str] = {"instant": "TIMESTAMPTZ", "serial": "BIGINT GENERATED ALWAYS AS IDENTITY"}
+    types: Mapping[str, str] = {
+        "instant": "TIMESTAMPTZ",
+        "serial": "BIGINT GENERATED ALWAYS AS IDENTITY",
+        "transition_guard": """
+            CREATE FUNCTION notifyflow_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'the transition log is append-only'; END $$;
+            CREATE TRIGGER notifyflow_transition_guard BEFORE UPDATE ON notifyflow_transition
+            FOR EACH ROW EXECUTE FUNCTION notifyflow_refuse_change()
+        """,
+        "transition_keeper": """
+            CREATE FUNCTION notifyflow_refuse_loss() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF EXISTS (SELECT 1 FROM notifyflow_incident WHERE id = OLD.incident_id AND state <> 'RESOLVED') THEN
+                    RAISE EXCEPTION 'the transition log of an incident that is not resolved is kept';
+                END IF;
+                RETURN OLD;
+            END $$;
+            CREATE TRIGGER notifyflow_transition_keeper BEFORE DELETE ON notifyflow_transition
+            FOR EACH ROW EXECUTE FUNCTION notifyflow_refuse_loss()
+        """,
+    }
 
     _COLLISIONS = frozenset({"40001", "40P01", "55P03", "23505"})  # serialization, deadlock, lock timeout, unique
     # connection, read-only, idle too long, resources, shutdown or time-out, system

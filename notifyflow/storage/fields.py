@@ -12,7 +12,8 @@ from typing import Any
 
 from peewee import Field, TextField
 
-from notifyflow.core.documents import dump_policy, load_policy
+from notifyflow.core.documents import dump_notified, dump_policy, load_notified, load_policy
+from notifyflow.core.keys import Scope
 from notifyflow.core.limits import Slice
 from notifyflow.core.policy import Policy
 
@@ -99,6 +100,20 @@ class PolicyField(DocumentField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(dump_policy, _load_policy, **options)
+
+
+class ScopesField(DocumentField):
+    """What an API key is good for: a list of words."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(lambda scopes: " ".join(sorted(scopes)), lambda text: frozenset(map(Scope, text.split())), **options)
+
+
+class NotifiedField(DocumentField):
+    """What ``notify()`` answered."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(dump_notified, load_notified, **options)
 
 
 def storable(text: str) -> str:

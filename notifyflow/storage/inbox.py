@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from peewee import SQL, Expression
+from peewee import SQL, Expression, Tuple
 
 from notifyflow.core.model import Receipt
 from notifyflow.storage.models import ReceiptRow
@@ -51,6 +51,18 @@ class Inbox(Moves):
     def stale_receipts(self, *, before: datetime, limit: int) -> tuple[Receipt, ...]:
         """Read what came before then and still waits, in the order it came."""
         return self._receipts(ReceiptRow.received_at < before, limit=limit)
+
+    def forget_bodies(self, *, before: datetime, limit: int) -> None:
+        """Overwrite the raw bodies of some that came before then; what was read from them stays."""
+        key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
+        old = (
+            ReceiptRow.select(ReceiptRow.provider, ReceiptRow.event_id)
+            .where(ReceiptRow.body != SQL("''"), ReceiptRow.received_at < before)
+            .order_by(ReceiptRow.received_at)
+            .limit(limit)
+        )
+        if self._first(old) is not None:  # as a rule there are none, and a sweep is not to write for nothing
+            ReceiptRow.update(body="").where(key.in_(old)).execute(self._db)
 
     def _receipts(self, *where: Expression, limit: int) -> tuple[Receipt, ...]:
         columns = (getattr(ReceiptRow, name) for name in _COLUMNS)

@@ -30,6 +30,10 @@ class Incidents(Moves):
         """
         return the(self._lock_one(IncidentRow.id == incident_id), "incident", incident_id)
 
+    def lock_incident_if_kept(self, incident_id: str) -> IncidentFacts | None:
+        """Lock and read an incident that may have been pruned; None where it was."""
+        return self._lock_one(IncidentRow.id == incident_id)
+
     def incident(self, incident_id: str) -> IncidentFacts:
         """Read an incident that is known to exist; not locked.
 

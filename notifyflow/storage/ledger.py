@@ -5,17 +5,38 @@ where the transaction holds the only writer. Locks are taken in the order incide
 the providers' rows by name, the operations incident. Nothing here decides; the core does.
 """
 
+from notifyflow.storage.adoption import Adoption
+from notifyflow.storage.answers import Answers
 from notifyflow.storage.carriers import Carriers
 from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.health import Health
 from notifyflow.storage.inbox import Inbox
+from notifyflow.storage.keys import Keys
 from notifyflow.storage.operations import Operations
 from notifyflow.storage.outages import Outages
 from notifyflow.storage.pruning import Pruning
+from notifyflow.storage.questions import Questions, Silent
+from notifyflow.storage.replies import Code, Replies
+from notifyflow.storage.spending import Spending
 from notifyflow.storage.work import Due, Home, Work
 
-__all__ = ["Due", "Home", "Ledger"]
+__all__ = ["Code", "Due", "Home", "Ledger", "Silent"]
 
 
-class Ledger(Operations, Escalations, Work, Inbox, Carriers, Outages, Health, Pruning):
+class Ledger(
+    Operations,
+    Escalations,
+    Work,
+    Inbox,
+    Carriers,
+    Outages,
+    Health,
+    Pruning,
+    Keys,
+    Answers,
+    Questions,
+    Replies,
+    Adoption,
+    Spending,
+):
     """Every write there is, by duty; moves are in all of them."""

@@ -19,7 +19,16 @@ from notifyflow.core.model import (
     Word,
 )
 from notifyflow.core.pauses import Scope
-from notifyflow.storage.fields import EnumField, InstantField, PlainTextField, PolicyField, SlicesField, TextsField
+from notifyflow.storage.fields import (
+    EnumField,
+    InstantField,
+    NotifiedField,
+    PlainTextField,
+    PolicyField,
+    ScopesField,
+    SlicesField,
+    TextsField,
+)
 
 
 class IncidentRow(Model):
@@ -147,6 +156,7 @@ class AttemptRow(Model):
     provider_ref = PlainTextField()
     retry_after_s = FloatField(null=True)
     receipt_due_at = InstantField(null=True)
+    times_asked = IntegerField(default=0)
 
     class Meta:
         """Where it stands."""
@@ -293,3 +303,108 @@ class HeartbeatRow(Model):
         """Where it stands."""
 
         table_name = "notifyflow_heartbeat"
+
+
+class ApiKeyRow(Model):
+    """One API key, without its secret."""
+
+    id = PlainTextField(primary_key=True)
+    name = PlainTextField()
+    scopes = ScopesField()
+    digest = PlainTextField()
+    created_at = InstantField()
+    expires_at = InstantField(null=True)
+    revoked_at = InstantField(null=True)
+    last_used_at = InstantField(null=True)
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_api_key"
+
+
+class AnswerRow(Model):
+    """What a request with an idempotency key was answered, until it expires."""
+
+    api_key_id = PlainTextField()
+    idempotency_key = PlainTextField()
+    fingerprint = PlainTextField()
+    notified = NotifiedField()
+    expires_at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_answer"
+        primary_key = False
+
+
+class CodeRow(Model):
+    """By which short code somebody acknowledges an incident in a text message (personal: address)."""
+
+    address = PlainTextField()
+    code = PlainTextField()
+    incident_id = PlainTextField()
+    recipient_id = PlainTextField()
+    is_shown = BooleanField()
+    given_at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_code"
+        primary_key = False
+
+
+class OptOutRow(Model):
+    """A number of ours that may not text a number of theirs any more (personal: theirs)."""
+
+    ours = PlainTextField()
+    theirs = PlainTextField()
+    at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_opt_out"
+        primary_key = False
+
+
+class EnvironmentRow(Model):
+    """Which environment the database belongs to; one row, or none while nobody has said."""
+
+    one = IntegerField(primary_key=True)
+    name = PlainTextField()
+    since = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_environment"
+
+
+class HeldRow(Model):
+    """An incident that was unfinished when its database was adopted; nothing of it is sent."""
+
+    incident_id = PlainTextField(primary_key=True)
+    held_at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_held"
+
+
+class SpentRow(Model):
+    """How many calls or texts somebody, or a prefix of numbers, was given in an hour."""
+
+    channel = PlainTextField()
+    scope = PlainTextField()
+    hour = InstantField()
+    count = IntegerField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_spent"
+        primary_key = False

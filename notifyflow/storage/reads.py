@@ -1,13 +1,17 @@
 """All reads that decide nothing: what is shown to people. Each sees one consistent state; the checker's stand in ``audit``."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from peewee import SQL, Expression, fn
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.storage.adoption import Environments
 from notifyflow.storage.audit import Audits
+from notifyflow.storage.listings import Listings
 from notifyflow.storage.models import (
     AttemptRow,
     ContactRow,
@@ -15,15 +19,16 @@ from notifyflow.storage.models import (
     EscalationRow,
     IncidentRow,
     NotificationRow,
+    ReceiptRow,
     TransitionRow,
 )
 from notifyflow.storage.pruning import Prunable
-from notifyflow.storage.rows import first, select, the
+from notifyflow.storage.rows import batches, first, select, the
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 
 
-class Reads(Audits, Prunable):
+class Reads(Audits, Prunable, Listings, Environments):
     """Questions about what is stored."""
 
     def status(self, key: str) -> IncidentStatus | None:
@@ -62,10 +67,12 @@ class Reads(Audits, Prunable):
         return first(self._incidents(query))
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
+        escalations = self._escalation_statuses(incident.id)
         return IncidentStatus(
             facts=incident,
             content=the(self._content(incident.id), "incident", incident.id),
-            escalations=self._escalation_statuses(incident.id),
+            escalations=escalations,
+            notes=self._notes([attempt.id for each in escalations for row in each.notifications for attempt in row.attempts]),
             transitions=self._transitions(incident.id),
             operations_key=self._operations_key(incident.id),
         )
@@ -90,6 +97,14 @@ class Reads(Audits, Prunable):
         columns = (getattr(TransitionRow, name) for name in Transition.__dataclass_fields__)
         query = TransitionRow.select(*columns).where(TransitionRow.incident_id == incident_id).order_by(TransitionRow.id)
         return tuple(Transition(**row) for row in self._rows(query))
+
+    def _notes(self, attempt_ids: Sequence[str]) -> tuple[Note, ...]:
+        columns = (ReceiptRow.matched_attempt_id.alias("attempt_id"), ReceiptRow.code, ReceiptRow.reason, ReceiptRow.received_at)
+        found: list[dict[str, Any]] = []
+        for some in batches(attempt_ids):
+            query = ReceiptRow.select(*columns).where(ReceiptRow.matched_attempt_id.in_(list(some)), ReceiptRow.word.is_null())
+            found += self._rows(query.order_by(ReceiptRow.received_at))
+        return tuple(Note(**row) for row in sorted(found, key=lambda row: row["received_at"]))
 
     def _operations_key(self, incident_id: str) -> str | None:
         query = (

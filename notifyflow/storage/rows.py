@@ -30,7 +30,7 @@ _COLUMNS: Mapping[type, tuple[str, ...]] = {
     facts: tuple(field.name for field in fields(facts) if field.name != "attempts") for facts in MODELS
 }
 _ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 variables and PostgreSQL's 65,535
-_SAID = ("title", "body", "severity", "source", "url", "labels", "occurred_at")
+SAID = ("title", "body", "severity", "source", "url", "labels", "occurred_at")
 
 
 class Rows:
@@ -79,7 +79,7 @@ class Rows:
         return tuple(Pause(**row) for row in self._rows(PauseRow.select().where(*where).order_by(PauseRow.paused_at)))
 
     def _content(self, incident_id: str) -> Incident | None:
-        columns = [getattr(IncidentRow, f"said_{name}").alias(name) for name in _SAID]
+        columns = [getattr(IncidentRow, f"said_{name}").alias(name) for name in SAID]
         row = self._first(IncidentRow.select(IncidentRow.key, *columns).where(IncidentRow.id == incident_id))
         return None if row is None else Incident(**row)
 
@@ -104,7 +104,7 @@ def changes(before: Any, after: Any) -> dict[str, Any]:
 
 def said(content: Incident) -> dict[str, Any]:
     """Name the columns that hold what was said."""
-    return {f"said_{name}": getattr(content, name) for name in _SAID}
+    return {f"said_{name}": getattr(content, name) for name in SAID}
 
 
 def batches(rows: Sequence[F]) -> Iterable[Sequence[F]]:

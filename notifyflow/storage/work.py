@@ -13,7 +13,7 @@ from peewee import SQL, Case, Expression, Field, fn
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IncidentState, Severity
-from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow
+from notifyflow.storage.models import AttemptRow, EscalationRow, HeldRow, IncidentRow, NotificationRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import first, select
 
@@ -44,6 +44,15 @@ IS_URGENT = _urgency == SQL("0")
 IS_CALM = _urgency == SQL("1")
 _IS_HELD = NotificationRow.held_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
+
+
+def is_free(incident_id: Field) -> Expression:
+    """Tell that an incident is not held since its database was adopted."""
+    free: Expression = ~fn.EXISTS(HeldRow.select(SQL("1")).where(HeldRow.incident_id == incident_id))
+    return free
+
+
+_IS_FREE = is_free(NotificationRow.incident_id)
 """What was due so long ago was held up by ourselves: what can still be in time goes first, and then the newest."""
 
 
@@ -64,7 +73,7 @@ class Work(Moves):
             was due minutes ago comes after all that is as urgent, the newest first. With their attempts.
         """
         found: list[str] = []
-        of_channel = QUEUED & (NotificationRow.channel == channel)
+        of_channel = QUEUED & (NotificationRow.channel == channel) & _IS_FREE
         for wish, is_whole in (
             (IS_URGENT, True),
             (IS_CALM & _IS_HELD, False),
@@ -105,13 +114,14 @@ class Work(Moves):
 
     def expired_leases(self, *, now: datetime, limit: int) -> tuple[Home, ...]:
         """Find running attempts whose lease is over, the oldest first; not locked."""
-        return self._homes(_RUNNING & (AttemptRow.lease_until <= now), order=AttemptRow.lease_until, limit=limit)
+        is_over = _RUNNING & (AttemptRow.lease_until <= now) & _IS_FREE
+        return self._homes(is_over, order=AttemptRow.lease_until, limit=limit)
 
     def escalations_to_look_at(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
         """Find current escalations whose ``look_at`` has come, as (incident id, escalation id), the oldest first; not locked."""
         query = (
             EscalationRow.select(EscalationRow.incident_id, EscalationRow.id)
-            .where(EscalationRow.look_at <= now, EscalationRow.is_current)
+            .where(EscalationRow.look_at <= now, EscalationRow.is_current, is_free(EscalationRow.incident_id))
             .order_by(EscalationRow.look_at)
             .limit(limit)
         )
@@ -121,7 +131,7 @@ class Work(Moves):
         """Find incidents, not resolved, whose ``round_at`` has come, the oldest first; not locked."""
         query = (
             IncidentRow.select(IncidentRow.id)
-            .where(IncidentRow.round_at <= now, IncidentRow.state != IncidentState.RESOLVED)
+            .where(IncidentRow.round_at <= now, IncidentRow.state != IncidentState.RESOLVED, is_free(IncidentRow.id))
             .order_by(IncidentRow.round_at)
             .limit(limit)
         )
@@ -133,13 +143,15 @@ class Work(Moves):
         What was rung for already does not count: whoever was rung takes it, and if nobody does, a later sweep sees it.
         """
         earliest = (
-            NotificationRow.select(fn.MIN(NotificationRow.due_at)).where(QUEUED, NotificationRow.rung_at.is_null()),
-            AttemptRow.select(fn.MIN(AttemptRow.lease_until)).where(_RUNNING),
+            NotificationRow.select(fn.MIN(NotificationRow.due_at)).where(QUEUED, NotificationRow.rung_at.is_null(), _IS_FREE),
+            AttemptRow.select(fn.MIN(AttemptRow.lease_until))
+            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+            .where(_RUNNING, _IS_FREE),
             EscalationRow.select(fn.MIN(EscalationRow.look_at)).where(
-                EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current
+                EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current, is_free(EscalationRow.incident_id)
             ),
             IncidentRow.select(fn.MIN(IncidentRow.round_at)).where(
-                IncidentRow.round_at.is_null(is_null=False), IncidentRow.state != IncidentState.RESOLVED
+                IncidentRow.round_at.is_null(is_null=False), IncidentRow.state != IncidentState.RESOLVED, is_free(IncidentRow.id)
             ),
         )
         instants = [instant for query in earliest if (instant := self._scalar(query)) is not None]
@@ -179,7 +191,7 @@ class Work(Moves):
 
     def _to_ring(self, is_wanted: Expression, order: Field, limit: int) -> list[Due]:
         columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
-        query = NotificationRow.select(*columns).where(is_wanted).order_by(_urgency, order).limit(limit)
+        query = NotificationRow.select(*columns).where(is_wanted, _IS_FREE).order_by(_urgency, order).limit(limit)
         return [Due(**row) for row in self._rows(self._locked(query, skips_locked=True))]
 
     def _homes(self, is_wanted: Expression, *, limit: int, order: Field = AttemptRow.started_at) -> tuple[Home, ...]:

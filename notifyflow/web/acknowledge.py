@@ -17,7 +17,7 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.web import pages
 from notifyflow.web.services import Services
 
-_VIA = {"link": "with the link", "key": "by phone", "cli": "on the command line"}
+_VIA = {"link": "with the link", "key": "by phone", "sms": "by text message", "slack": "in Slack", "cli": "on the command line"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ def router(services: Services) -> APIRouter:
     @routes.api_route("/a/{token}", methods=["GET", "HEAD"])
     def show(token: str) -> Response:
         claim = services.check_link(token)
-        return HTMLResponse(_page(_kept(services, claim.incident_id), claim.recipient_id))
+        return HTMLResponse(_page(_kept(services, claim.incident_id), claim.recipient_id, services.notice))
 
     @routes.post("/a/{token}")
     def acknowledge(token: str, request: Request) -> Response:
@@ -53,7 +53,7 @@ def _kept(services: Services, incident_id: str) -> IncidentStatus:
     return status
 
 
-def _page(status: IncidentStatus, recipient_id: str) -> str:
+def _page(status: IncidentStatus, recipient_id: str, notice: str) -> str:
     mine = _newest_round(status, recipient_id)
     content = compose(
         status.content,
@@ -64,6 +64,7 @@ def _page(status: IncidentStatus, recipient_id: str) -> str:
         delayed_after=mine.facts.policy.delayed_after,
         link=None,
         kind=Kind.PAGE,
+        notice=notice,
     )
     values = {
         "content": content,

@@ -4,14 +4,15 @@ import traceback
 
 import structlog
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from notifyflow.errors import InvalidLink, RejectedCallback, StorageError
-from notifyflow.web import acknowledge, callbacks, pages
+from notifyflow.errors import AccessDenied, InvalidLink, RejectedCallback, StorageError
+from notifyflow.web import acknowledge, api, callbacks, doors, health, openapi, pages, problems
 from notifyflow.web.services import Services
 
 _log = structlog.get_logger("notifyflow.web")
@@ -24,17 +25,24 @@ def build(services: Services) -> FastAPI:
         services: What it calls; it opens and closes nothing of them.
     """
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None)
-    application.include_router(callbacks.router(services))
-    application.include_router(acknowledge.router(services))
+    application.include_router(callbacks.router(services), include_in_schema=False)
+    application.include_router(callbacks.answers(services), include_in_schema=False)
+    application.include_router(acknowledge.router(services), include_in_schema=False)
+    application.include_router(doors.router(services))
+    application.include_router(api.router(services))
+    application.include_router(health.router(services))
 
-    @application.get("/livez")
-    def live() -> Response:
-        return PlainTextResponse("ok\n")
+    @application.get("/v1/openapi.json", include_in_schema=False)
+    def describe(request: Request) -> Response:
+        return JSONResponse(openapi.document(application, request.scope.get("root_path", "")))
 
+    for kind in problems.KINDS:
+        application.add_exception_handler(kind, _answer_denied if issubclass(kind, AccessDenied) else problems.answer)
     application.add_exception_handler(RejectedCallback, _answer_rejected)
     application.add_exception_handler(InvalidLink, _answer_invalid_link)
     application.add_exception_handler(StorageError, _answer_unavailable)
     application.add_exception_handler(HTTPException, _answer_refused)
+    application.add_exception_handler(RequestValidationError, problems.answer_invalid)
     application.add_middleware(Edge)
     return application
 
@@ -69,8 +77,18 @@ class Edge:
             _log.error("web.request_failed", error=type(error).__name__, place=f"{frame.filename}:{frame.lineno}")
             if is_begun:
                 raise
+            if problems.are_wanted(scope):
+                await problems.answer_status(500, "It was noted. Please try again in a moment.")(
+                    scope, receive, send_with_headers
+                )
+                return
             body = pages.refusal("Something went wrong here.", "It was noted. Please try again in a moment.")
             await HTMLResponse(body, 500)(scope, receive, send_with_headers)
+
+
+def _answer_denied(request: Request, error: Exception) -> Response:
+    _log.warning("web.access_denied", error=type(error).__name__)
+    return problems.answer(request, error)
 
 
 def _answer_rejected(_request: Request, error: Exception) -> Response:
@@ -90,13 +108,17 @@ def _answer_invalid_link(_request: Request, error: Exception) -> Response:
     return HTMLResponse(pages.refusal(headline, detail), code)
 
 
-def _answer_unavailable(_request: Request, error: Exception) -> Response:
+def _answer_unavailable(request: Request, error: Exception) -> Response:
     _log.warning("web.storage_unavailable", error=type(error).__name__)
+    if problems.are_wanted(request.scope):
+        return problems.answer(request, error)
     page = pages.refusal("Nothing was changed.", "The database is not to be reached just now. Please try again in a moment.")
     return HTMLResponse(page, 503, {"Retry-After": "5"})
 
 
-def _answer_refused(_request: Request, error: Exception) -> Response:
+def _answer_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler's registration says so
+    if problems.are_wanted(request.scope):
+        return problems.answer_refused(request, error)
     headline = "There is no such page." if error.status_code == 404 else "This cannot be done here."
     return HTMLResponse(pages.refusal(headline, error.detail), error.status_code, error.headers)

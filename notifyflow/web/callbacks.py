@@ -2,22 +2,22 @@
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from notifyflow.channels.base import Callback, Provider
+from notifyflow.errors import ProviderError, RejectedCallback
+from notifyflow.web.body import Body
 from notifyflow.web.services import Services
 
+_log = structlog.get_logger("notifyflow.web")
+
 BODY_LIMIT_BYTES = 64 * 1024
+_SNS_LIMIT_BYTES = 512 * 1024  # a message has up to 256 KiB (SNS API Reference, Publish), and more when escaped
 
 
-async def read_body(request: Request) -> bytes:
-    """Read the raw body, and refuse it as soon as it is larger than any provider's."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
-            raise HTTPException(413, f"A callback's body is at most {BODY_LIMIT_BYTES} bytes.")
-    return bytes(body)
+read_body = Body(BODY_LIMIT_BYTES)
+_read_message = Body(_SNS_LIMIT_BYTES)
 
 
 def router(services: Services) -> APIRouter:
@@ -36,7 +36,48 @@ def router(services: Services) -> APIRouter:
             services.receive(receipt, body.decode("utf-8", "replace"))
         return Response(reply.body, media_type=reply.content_type)
 
+    @routes.post("/callbacks/sns")
+    def receive_from_sns(body: Annotated[bytes, Depends(_read_message)]) -> Response:
+        if services.sns is None:
+            raise HTTPException(404, "No topic is allowed here.")
+        try:
+            receipts = services.sns.read(body)
+        except ProviderError as error:
+            _log.warning("web.message_not_verified", error=type(error).__name__, code=error.code)
+            raise HTTPException(503, "Its certificate cannot be had now.") from None
+        for receipt in receipts:
+            services.receive(receipt, body.decode("utf-8", "replace"))
+        return Response()
+
     return routes
+
+
+def answers(services: Services) -> APIRouter:
+    """Build the routes at which people answer: texts to our number, buttons that are pressed."""
+    routes = APIRouter()
+
+    @routes.post("/callbacks/slack/actions")
+    def hear_slack(request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
+        try:
+            return _hear(services, "slack", "slack", request, body)
+        except RejectedCallback as error:
+            _log.warning("web.callback_rejected", provider=error.provider)
+            raise HTTPException(401, "The signature does not fit.") from None
+
+    @routes.post("/callbacks/{provider}/{channel}")
+    def hear(provider: str, channel: str, request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
+        return _hear(services, provider, channel, request, body)
+
+    return routes
+
+
+def _hear(services: Services, provider: str, channel: str, request: Request, body: bytes) -> Response:
+    carrier = _provider(services, channel, provider)
+    said = carrier.read_answer(Callback(path=_path(request), headers=dict(request.headers), body=body))
+    if said is None:
+        return Response()
+    reply = carrier.answer(services.hear(said, body.decode("utf-8", "replace")))
+    return Response(reply.body, media_type=reply.content_type)
 
 
 def _provider(services: Services, channel: str, name: str) -> Provider:

@@ -2,11 +2,55 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from notifyflow.channels.base import Channel
+from notifyflow.channels.sns_messages import SnsDoor
+from notifyflow.core.doors.asked import Asked
+from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
-from notifyflow.core.model import Receipt
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.model import Notified, Receipt
+from notifyflow.core.replies import Heard, Said
+from notifyflow.core.requests import Submission
+from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
+from notifyflow.errors import Fault
+from notifyflow.pipeline.once import Once
+
+
+class Api(Protocol):
+    """What the routes of the API call; an incident that is acted on is known to exist."""
+
+    def submit(self, submission: Submission, once: Once | None, /) -> Notified:
+        """Take an incident; raises ``InvalidIncident``, ``IdempotencyMismatch``."""
+        ...
+
+    def incidents(self, wanted: IncidentFilter, /, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
+        """List incidents, the newest first."""
+        ...
+
+    def acknowledge(self, incident_id: str, by: str, /) -> bool:
+        """Take an incident; tell whether that changed anything."""
+        ...
+
+    def resolve(self, incident_id: str, by: str, /) -> bool:
+        """End an incident; tell whether that changed anything."""
+        ...
+
+    def page_again(self, incident_id: str, recipient_id: str, by: str, /) -> None:
+        """Start a new round for one recipient; raises ``RecipientNotFound``, ``IncidentResolved``."""
+        ...
+
+    def recipients(self, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
+        """List everybody who was ever a recipient, by id."""
+        ...
+
+    def recipient(self, recipient_id: str, /) -> KnownRecipient | None:
+        """Show one recipient; None where nobody has the id."""
+        ...
+
+    def find_what_is_wrong(self) -> tuple[Fault, ...]:
+        """Find what keeps notifyflow from delivering."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,14 +59,28 @@ class Services:
 
     Attributes:
         channels: Name to channel; its providers verify and read their callbacks.
+        sns: Verifies and reads what SNS posts; None where no topic is allowed.
         receive: Commits one receipt with the raw body it came in, and rings for what became due; returning means committed.
+        hear: Does what somebody answered, with the raw body it came in; returning means committed.
         check_link: Reads a token; raises ``InvalidLink``.
         status: Finds an incident by its id; None where there is none.
         acknowledge: Takes an incident: its id, then the recipient's; late ones change nothing.
+        admit: Lets in whoever presents an API key with a scope, and gives the key; raises ``AccessDenied``.
+        ask: Does what is asked through a door: what, by whom, through which; returning means committed.
+        new_id: Makes an id.
+        api: What the routes of the API call.
+        notice: A mark that every page about an incident shows.
     """
 
     channels: Mapping[str, Channel]
+    sns: SnsDoor | None
     receive: Callable[[Receipt, str], object]
+    hear: Callable[[Said, str], Heard]
     check_link: Callable[[str], LinkClaim]
     status: Callable[[str], IncidentStatus | None]
     acknowledge: Callable[[str, str], object]
+    admit: Callable[[str, Scope], ApiKey]
+    ask: Callable[[Asked, str, str], object]
+    new_id: Callable[[], str]
+    api: Api
+    notice: str = ""

@@ -130,6 +130,25 @@ def test_the_reference_shows_every_setting_and_no_other() -> None:
     assert sorted(shown) == sorted(name.upper() for name in Settings.model_fields)
 
 
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "notifyflow",
+        "arn:aws:sqs:eu-central-1:123456789012:notifyflow",
+        "arn:aws:sns:eu-central-1:1234:notifyflow",
+        "arn:aws:sns:evil.example/x:123456789012:notifyflow",
+        "arn:aws:sns:eu-central-1:123456789012:notifyflow:5be8bb50-3cb2-4a4e-8f49-4a8e6f9a7a3b",
+    ],
+)
+def test_what_is_no_topic_is_refused(arn: str) -> None:
+    assert "is not the ARN of an SNS topic" in faults_of(SNS_TOPICS=arn)["SNS_TOPICS"].what
+
+
+def test_topics_may_be_of_any_partition() -> None:
+    arns = "arn:aws:sns:eu-central-1:123456789012:a_b-c,arn:aws-cn:sns:cn-north-1:123456789012:d.fifo"
+    assert Settings.from_variables({"NOTIFYFLOW_SNS_TOPICS": arns}).sns_topics == tuple(arns.split(","))
+
+
 @pytest.mark.parametrize("text", ["twilio=100,ses=3", " twilio = 100 , ses=3,", '{"twilio": 100, "ses": 3}'])
 def test_limits_are_read_from_pairs_or_from_json(text: str) -> None:
     assert Settings.from_variables({"NOTIFYFLOW_PROVIDER_LIMITS": text}).provider_limits == {"twilio": 100, "ses": 3}

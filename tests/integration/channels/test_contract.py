@@ -58,17 +58,21 @@ def test_an_acceptance_is_one_request_and_keeps_the_providers_id(bench: Bench, s
 @every_provider
 def test_only_what_has_a_way_back_claims_receipts(bench: Bench, server: HttpServer) -> None:
     with bench.provider(server) as (provider, _):
-        assert replace(provider.capabilities, can_be_asked=False) == Capabilities()
+        has_way_back = {"has_receipts", "can_acknowledge", "answers_doubts_within_s"}
+        assert not any(getattr(provider.capabilities, name) for name in has_way_back)
         assert provider.capabilities.can_be_asked is (bench.name == "twilio sms")
     with bench.provider(server, PUBLIC_URL="https://page.example.com") as (provider, _):
         assert provider.capabilities.has_receipts is bench.name.startswith("twilio")
         assert provider.capabilities.can_acknowledge is (bench.name == "twilio voice")
 
 
-def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell(server: HttpServer) -> None:
+def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell_somebody_who_listens(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "ses")
     with bench.provider(server, SES_CONFIGURATION_SET="events") as (provider, _):
-        assert provider.capabilities == Capabilities(answers_doubts_within_s=15)
+        assert provider.capabilities == Capabilities()
+    topic = "arn:aws:sns:eu-central-1:123456789012:mail"
+    with bench.provider(server, SES_CONFIGURATION_SET="events", SNS_TOPICS=topic) as (provider, _):
+        assert provider.capabilities == Capabilities(has_receipts=True, answers_doubts_within_s=15)
 
 
 def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -> None:

@@ -3,9 +3,14 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.pipeline.ports import Transactions
 from notifyflow.settings import Settings
+from notifyflow.storage.ledger import Ledger
+
+T = TypeVar("T")
 
 
 class ScriptedProvider(Provider):
@@ -55,3 +60,26 @@ class ScriptedChannel(Channel):
 def channels(provider: ScriptedProvider) -> dict[str, Channel]:
     """Make the six channels; email has the provider, the others have none."""
     return {name: ScriptedChannel() for name in ("slack", "teams", "push", "sms", "voice")} | {"email": ScriptedChannel(provider)}
+
+
+class Faulty:
+    """A door to the database that raises each of its faults once, before it opens."""
+
+    def __init__(self, store: Transactions, faults: Iterable[Exception]) -> None:
+        self._store = store
+        self.faults = deque(faults)
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        if self.faults:
+            raise self.faults.popleft()
+        return self._store.run(use_case, timeout_s=timeout_s)
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, for 30 s at most."""
+    waiting = threading.Event()
+    for _ in range(1500):
+        if is_so():
+            return
+        waiting.wait(0.02)
+    raise AssertionError("it did not come to that")

@@ -7,6 +7,7 @@ from notifyflow.core.model import EscalationState, IncidentState, NotificationSt
 from notifyflow.core.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import receive
+from notifyflow.storage.models import ReceiptRow
 from tests.builders import ACCEPTED, REFUSED, UNKNOWN, Story, a_recipient, an_incident
 
 
@@ -175,3 +176,21 @@ def test_an_event_has_its_time_also_after_a_short_lease(story: Story) -> None:
     assert story.told("email") == []
     story.pass_time(seconds=2)
     assert len(story.told("email")) == 1
+
+
+def test_raw_bodies_are_overwritten_after_seven_days_and_what_was_read_from_them_stays(story: Story) -> None:
+    attempt_id = _texted(story)
+    story.say(attempt_id, Word.ACCEPTED, event_id="old")
+    story.clock.pass_time(timedelta(days=6, hours=23))
+    story.say(attempt_id, Word.DELIVERED, event_id="young")
+    story.sweep()
+    assert _bodies(story) == {"old": "raw", "young": "raw"}
+    story.clock.pass_time(timedelta(hours=1, seconds=6))
+    story.sweep()
+    assert _bodies(story) == {"old": "", "young": "raw"}
+    assert story.say(attempt_id, Word.ACCEPTED, event_id="old").fate is Fate.REPEATED
+
+
+def _bodies(story: Story) -> dict[str, str]:
+    query = ReceiptRow.select(ReceiptRow.event_id, ReceiptRow.body)
+    return {row["event_id"]: row["body"] for row in story.store.run(lambda ledger: ledger._rows(query))}

@@ -9,6 +9,7 @@ import pytest
 from peewee import Database
 
 from notifyflow.core.model import Hold
+from notifyflow.core.views import IncidentFilter
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
@@ -43,8 +44,11 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "last_round": lambda ledger: ledger.last_round("i", "ada"),
     "waiting_receipts": lambda ledger: ledger.waiting_receipts("p", "r"),
     "stale_receipts": lambda ledger: ledger.stale_receipts(before=NOW, limit=10),
+    "forget_bodies": lambda ledger: ledger.forget_bodies(before=NOW, limit=10),
+    "silent_attempts": lambda ledger: ledger.silent_attempts(["p"], waits=[SECOND] * 3, now=NOW, limit=10),
     "lock_operations": lambda ledger: ledger.lock_operations(),
     "count_uncounted": lambda ledger: ledger.count_uncounted("i"),
+    "answer": lambda ledger: ledger.answer("a", "k", now=NOW),
     "is_left_behind": lambda ledger: ledger.is_left_behind(before=NOW - SECOND),
     "is_operations_unreached": lambda ledger: ledger.is_operations_unreached(),
     "prune_incidents": lambda ledger: ledger.prune_incidents((NOW, ""), before=NOW, limit=10),
@@ -54,6 +58,11 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "is_settled": lambda reads: reads.is_settled("db-1"),
     "pending_count": lambda reads: reads.pending_count(due_by=NOW),
     "incidents": lambda reads: reads.incidents(10),
+    "incident_page": lambda reads: reads.incident_page(IncidentFilter(), before_id="i", limit=10),
+    "incident_page_of_key": lambda reads: reads.incident_page(IncidentFilter(key="db-1"), before_id=None, limit=10),
+    "recipient_page": lambda reads: reads.recipient_page(after_id="", limit=10, since=NOW),
+    "recipient": lambda reads: reads.recipient("ada", since=NOW),
+    "api_key": lambda reads: reads.api_key("k"),
     "audit": lambda reads: reads.audit("", now=NOW),
     "prunable_incidents": lambda reads: reads.prunable_incidents((NOW, ""), before=NOW, limit=10),
 }
@@ -81,7 +90,8 @@ def explained(store: Store, database_url: str) -> Iterator[_Explained]:
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
     db = dialect_for(database_url).connect(timeout_s=5)
     if not store.is_embedded:
-        execute(db, "SET enable_seqscan = off")  # tables of three rows are read faster whole
+        execute(db, "SET enable_seqscan = off")  # tables of three rows are read faster whole, and sorted
+        execute(db, "SET enable_sort = off")
     yield _Explained(db)
     db.close()
 

@@ -11,7 +11,7 @@ from twilio.request_validator import RequestValidator
 
 from notifyflow.app import NotifyFlow
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Incident, IncidentState, NotificationState, Recipient, Severity
+from notifyflow.core.model import Evidence, Incident, IncidentState, NotificationState, Recipient, Severity, Word
 from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
@@ -132,3 +132,56 @@ def test_a_receipt_that_cannot_be_committed_is_answered_with_503_and_may_come_ag
     assert texted.page.state is NotificationState.SENT
     assert texted.call_back(path, **form)[0] == 200
     assert texted.page.state is NotificationState.DELIVERED
+
+
+def test_our_own_url_is_what_counts_whatever_a_proxy_or_a_forger_says_of_the_host(texted: House):
+    path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
+    form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
+    elsewhere = "https://elsewhere.example"
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "host": "elsewhere.example",
+        "x-forwarded-host": "elsewhere.example",
+        "x-forwarded-proto": "https",
+        "forwarded": "host=elsewhere.example;proto=https",
+    }
+
+    def post(url: str) -> int:
+        signature = RequestValidator(OLD_TOKEN).compute_signature(url + path, form)
+        return texted.client.post(path, content=urlencode(form), headers=headers | {"x-twilio-signature": signature}).status_code
+
+    assert post(elsewhere) == 403
+    assert texted.page.state is NotificationState.SENT
+    assert post(PUBLIC_URL) == 200
+    assert texted.page.state is NotificationState.DELIVERED
+
+
+def test_a_body_in_json_is_refused_even_where_its_url_is_signed(texted: House):
+    path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
+    headers = {
+        "x-twilio-signature": RequestValidator(OLD_TOKEN).compute_signature(PUBLIC_URL + path, {}),
+        "content-type": "application/json",
+    }
+    body = b'{"MessageSid": "SM1", "MessageStatus": "delivered"}'
+    assert texted.client.post(path, content=body, headers=headers).status_code == 403
+    assert texted.client.post(path, content=b"", headers=headers).status_code == 403
+    assert texted.page.state is NotificationState.SENT
+
+
+def test_statuses_that_come_out_of_order_are_each_kept_and_the_strongest_counts(texted: House):
+    path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
+    for status in ("delivered", "sent", "queued", "sent", "delivered"):
+        assert texted.call_back(path, MessageSid="SM1", MessageStatus=status)[0] == 200
+    assert texted.page.state is NotificationState.DELIVERED
+
+
+def test_a_call_that_a_mailbox_took_has_reached_no_human(called: House):
+    attempt_id = called.page.attempts[0].id
+    path = f"/callbacks/twilio/voice/{attempt_id}"
+    assert called.call_back(path, CallSid="CA1", CallStatus="completed", AnsweredBy="machine_end_beep")[0] == 200
+    attempt = next(each for each in called.page.attempts if each.id == attempt_id)
+    assert attempt.word is not Word.DELIVERED
+    assert attempt.evidence is not Evidence.HUMAN
+    assert called.call_back(path + "/key", CallSid="CA1", Digits="5")[0] == 200
+    attempt = next(each for each in called.page.attempts if each.id == attempt_id)
+    assert (attempt.word, attempt.evidence) == (Word.DELIVERED, Evidence.HUMAN)

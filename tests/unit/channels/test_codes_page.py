@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from notifyflow.channels.aws_codes import SES, SNS
+from notifyflow.channels.aws_codes import SES, SNS, SQS
+from notifyflow.channels.aws_events import MAIL_EVENTS, PUSH_FAILURES
 from notifyflow.channels.http import STATUSES
 from notifyflow.channels.slack_codes import SLACK, WEBHOOK
 from notifyflow.channels.smtp_codes import SMTP
-from notifyflow.channels.tables import Table
+from notifyflow.channels.tables import Status, Table
 from notifyflow.channels.teams import TEAMS
-from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO, Status
+from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "provider-codes.rst"
 INTRODUCTION = """\
@@ -25,12 +26,15 @@ TABLES: tuple[tuple[str, Table], ...] = (
     ("SMTP", SMTP),
     ("SES", SES),
     ("SNS", SNS),
+    ("SQS", SQS),
     ("Twilio", TWILIO),
     ("Slack", SLACK),
     ("Slack's webhooks, beside the above", {code: row for code, row in WEBHOOK.items() if code not in SLACK}),
     ("Teams", TEAMS),
 )
 RECEIPTS: tuple[tuple[str, Mapping[str, Status]], ...] = (
+    ("Events of SES", MAIL_EVENTS),
+    ("Failures of push over SNS", PUSH_FAILURES),
     ("Twilio's receipts of a text", MESSAGE_STATUSES),
     ("Twilio's receipts of a call", CALL_STATUSES),
 )
@@ -43,7 +47,12 @@ def page() -> str:
         parts.append(_section(title, ("code", "counts as", "meaning", "source"), sorted(rows)))
     for title, statuses in RECEIPTS:
         receipts = [
-            (f"``{status}``", str(about.word or "by the error code"), about.meaning, about.source)
+            (
+                f"``{status}``",
+                str(about.word or ("noted" if statuses is MAIL_EVENTS else "by the error code")),
+                about.meaning,
+                about.source,
+            )
             for status, about in statuses.items()
         ]
         parts.append(_section(title, ("status", "word", "meaning", "source"), receipts))

@@ -13,6 +13,7 @@ ENDINGS = [
     (errors.NotFound("db-1"), Exit.BAD_INPUT),
     (errors.RecipientNotFound("db-1", "ada"), Exit.BAD_INPUT),
     (errors.IncidentResolved("db-1"), Exit.BAD_INPUT),
+    (errors.ApiKeyNotFound("0123"), Exit.BAD_INPUT),
     (errors.StorageUnavailable(5), Exit.UNAVAILABLE),
     (errors.SchemaMismatch(1, 2, 1, "Upgrade"), Exit.UNAVAILABLE),
     (errors.BrokerUnavailable(), Exit.UNAVAILABLE),

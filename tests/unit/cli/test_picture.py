@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from notifyflow.cli.picture import explain, picture
-from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Word
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Word
+from notifyflow.core.views import IncidentStatus, Note
 from tests.stories import AT, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
 
 
@@ -107,3 +107,27 @@ def test_a_receipt_that_is_waited_for_no_more_is_missing():
     silent = replace(attempt(1, Word.ACCEPTED), receipt_due_at=AT)
     assert explain(notification("sms", NotificationState.SENT, silent)).endswith("accepted, receipt awaited")
     assert explain(notification("sms", NotificationState.SENT, silent), is_reached=True).endswith("accepted, unconfirmed")
+
+
+@pytest.mark.parametrize(
+    ("word", "evidence", "said"),
+    [
+        (Word.ACCEPTED, Evidence.ACCEPTED, "accepted"),
+        (Word.ACCEPTED, Evidence.CARRIER, "accepted by carrier"),
+        (Word.DELIVERED, Evidence.CARRIER, "confirmed by carrier"),
+        (Word.DELIVERED, Evidence.DEVICE, "confirmed by device"),
+        (Word.DELIVERED, Evidence.HUMAN, "confirmed by human"),
+    ],
+)
+def test_who_vouches_for_it_is_said(word: Word, evidence: Evidence, said: str):
+    assert explain(notification("sms", NotificationState.SENT, replace(attempt(1, word), evidence=evidence))).endswith(said)
+
+
+def test_what_decides_nothing_is_shown_once_beside_what_it_is_about():
+    sent = notification("email", NotificationState.SENT, attempt(1, Word.ACCEPTED))
+    notes = [
+        Note(attempt_id=id_, code="Complaint", reason="the recipient called it spam", received_at=AT)
+        for id_ in ("a1", "a1", "a9")
+    ]
+    text = drawn(replace(OPEN, escalations=(escalation("ada", sent),), notes=tuple(notes)))
+    assert text.count("noted: the recipient called it spam") == 1

@@ -44,6 +44,6 @@ def test_a_rule_of_the_checker_has_its_row(rule: Rule):
 
 
 def test_the_commands_are_these():
-    names = "send status ack resolve pause resume demo up web sandbox diagram check prune|db upgrade|config check"
-    expected = {*names.split("|")[0].split(), *names.split("|")[1:]}
-    assert {name.removeprefix("notifyflow ") for name, _ in commands()} == expected
+    alone = "send status ack resolve pause resume demo up web sandbox diagram check prune forget"
+    grouped = "directory check|keys create|keys list|keys revoke|db upgrade|db adopt|config check"
+    assert {name.removeprefix("notifyflow ") for name, _ in commands()} == {*alone.split(), *grouped.split("|")}

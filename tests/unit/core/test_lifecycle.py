@@ -103,6 +103,7 @@ STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     "a row beyond its window fails": (lambda: Row().sent(T, retry_after_s=3600.0), FAILED),
     "a row without a provider fails": (lambda: Row().end(Ended.NO_PROVIDER), FAILED),
     "a capped row fails": (lambda: Row().end(Ended.CAPPED), FAILED),
+    "a row of somebody who has opted out fails": (lambda: Row().end(Ended.OPTED_OUT), FAILED),
     "a row whose window was found over fails": (lambda: Row().end(Ended.BEYOND_WINDOW), FAILED),
     "receipts move an ended row": (lambda: Row().sent(DOUBT).end(Ended.EXPIRED).hear(D), DELIVERED),
     "an ended row is not queued again": (lambda: Row().sent(DOUBT).end(Ended.EXPIRED).hear(A).hear(T), FAILED),

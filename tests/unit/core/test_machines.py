@@ -30,6 +30,7 @@ GRIDS = {
         beyond_retry_window  m i l l l l
         no_provider          m i l l l l
         capped               m i l l l l
+        opted_out            m i l l l l
         acknowledged         m m m m m l
         resolved             m m m m m l
         replaced             m m m m m l

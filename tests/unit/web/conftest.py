@@ -6,10 +6,13 @@ import pytest
 from fastapi import FastAPI
 
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
+from notifyflow.core.doors.asked import Asked
+from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.model import Receipt, Word
+from notifyflow.core.replies import Effect, Heard, Said
 from notifyflow.core.views import IncidentStatus
-from notifyflow.errors import Fault, RejectedCallback
+from notifyflow.errors import Fault, InvalidApiKey, RejectedCallback
 from notifyflow.settings import Settings
 from notifyflow.web.application import build
 from notifyflow.web.services import Services
@@ -17,6 +20,7 @@ from tests.asgi import Client
 from tests.stories import AT, INCIDENT_ID, OPEN, TAKEN
 
 KEYS = ("k" * 32,)
+API_KEY = "nf_1_secret"
 
 
 class Pigeon(Provider):
@@ -58,12 +62,21 @@ class House:
 
     incidents: dict[str, IncidentStatus] = field(default_factory=lambda: {INCIDENT_ID: OPEN})
     received: list[tuple[Receipt, str]] = field(default_factory=list)
+    said: list[tuple[Said, str]] = field(default_factory=list)
     taken: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[tuple[Asked, str, str]] = field(default_factory=list)
+    faults: tuple[Fault, ...] = ()
+    refusal: Exception | None = None
     trouble: Exception | None = None
 
     def receive(self, receipt: Receipt, raw: str) -> None:
         self._stumble()
         self.received.append((receipt, raw))
+
+    def hear(self, said: Said, raw: str) -> Heard:
+        self._stumble()
+        self.said.append((said, raw))
+        return Heard(effect=Effect.TAKEN)
 
     def check_link(self, token: str) -> LinkClaim:
         return check(KEYS, token, AT)
@@ -76,6 +89,20 @@ class House:
         self._stumble()
         self.taken.append((incident_id, recipient_id))
         self.incidents[incident_id] = TAKEN
+
+    def find_what_is_wrong(self) -> tuple[Fault, ...]:
+        return self.faults
+
+    def ask(self, asked: Asked, by: str, via: str) -> None:
+        self._stumble()
+        self.asked.append((asked, by, via))
+
+    def admit(self, presented: str, scope: Scope) -> ApiKey:
+        if self.refusal is not None:
+            raise self.refusal
+        if presented != API_KEY:
+            raise InvalidApiKey("is none of ours")
+        return ApiKey(id="1", name="prometheus", scopes=frozenset((scope,)), digest="", created_at=AT)
 
     def channels(self) -> Mapping[str, Channel]:
         return {"post": Loft()}
@@ -90,21 +117,36 @@ def house() -> House:
     return House()
 
 
-@pytest.fixture
-def application(house: House) -> FastAPI:
+def application_of(house: House, *, notice: str = "") -> FastAPI:
     services = Services(
+        sns=None,
         channels=house.channels(),
         receive=house.receive,
+        hear=house.hear,
         check_link=house.check_link,
         status=house.status,
         acknowledge=house.acknowledge,
+        admit=house.admit,
+        ask=house.ask,
+        new_id=lambda: "new-id",
+        api=house,
+        notice=notice,
     )
     return build(services)
 
 
 @pytest.fixture
+def application(house: House) -> FastAPI:
+    return application_of(house)
+
+
+@pytest.fixture
 def client(application: FastAPI) -> Client:
     return Client(application)
+
+
+def client_of(house: House, *, notice: str = "") -> Client:
+    return Client(application_of(house, notice=notice))
 
 
 def link(who: str = "ada", *, days: int = 1, incident_id: str = INCIDENT_ID) -> str:

@@ -1,0 +1,125 @@
+"""Behind the API: what its routes ask for, and whether this process and what it needs are well."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from notifyflow.core import intake
+from notifyflow.core.model import Notified
+from notifyflow.core.outage import STANDSTILL
+from notifyflow.core.policy import Policy
+from notifyflow.core.requests import Submission
+from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
+from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, SchemaMismatch, StorageError
+from notifyflow.pipeline.acknowledge import acknowledge_incident
+from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.once import Once
+from notifyflow.pipeline.page_again import page_incident_again
+from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.resolve import resolve_incident
+from notifyflow.storage.store import Store
+
+_VIA = "api"
+_OF_LATE = timedelta(days=30)
+
+
+class Api:
+    """What the routes of the API call.
+
+    Args:
+        store: The database.
+        tools: What every use case needs.
+        find_policy: Finds a policy by its name; raises ``InvalidPolicy``.
+        report: Logs and rings for what a use case led to.
+    """
+
+    def __init__(
+        self, store: Store, tools: Tools, find_policy: Callable[[str], Policy], report: Callable[[Consequences], None]
+    ) -> None:
+        self._store = store
+        self._tools = tools
+        self._find_policy = find_policy
+        self._report = report
+
+    def submit(self, submission: Submission, once: Once | None) -> Notified:
+        """Take an incident, whole, or refuse it with everything that is wrong with it.
+
+        Raises:
+            InvalidIncident: When it is of bad form, nobody in it can be reached, or there is no such policy.
+            IdempotencyMismatch: When another request came under its idempotency key.
+            StorageUnavailable: When the database does not answer in time.
+        """
+        try:
+            policy = self._find_policy(submission.policy)
+        except InvalidPolicy as unknown:
+            raise InvalidIncident((*self._faults(submission), *unknown.faults)) from None
+        accepted = notify(
+            self._tools, submission.incident, submission.recipients, policy=policy, strict=submission.strict, once=once
+        )
+        self._report(accepted.consequences)
+        return accepted.notified
+
+    def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
+        """List incidents, the newest first."""
+        return self._store.read(lambda reads: reads.incident_page(wanted, before_id=before_id, limit=limit))
+
+    def acknowledge(self, incident_id: str, by: str) -> bool:
+        """Take an incident that is known to exist; tell whether that changed anything."""
+        taken = acknowledge_incident(self._tools, incident_id, by=by, via=_VIA)
+        self._report(taken.consequences)
+        return not taken.is_late
+
+    def resolve(self, incident_id: str, by: str) -> bool:
+        """End an incident that is known to exist; tell whether that changed anything."""
+        taken = resolve_incident(self._tools, incident_id, by=by, via=_VIA)
+        self._report(taken.consequences)
+        return not taken.is_late
+
+    def page_again(self, incident_id: str, recipient_id: str, by: str) -> None:
+        """Start a new round for one recipient of an incident that is known to exist.
+
+        Raises:
+            RecipientNotFound: When it has no such recipient.
+            IncidentResolved: When it is resolved.
+        """
+        self._report(page_incident_again(self._tools, incident_id, recipient_id, by=by, via=_VIA))
+
+    def recipients(self, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
+        """List everybody who was ever a recipient, by id."""
+        since = self._since()
+        return self._store.read(lambda reads: reads.recipient_page(after_id=after_id, limit=limit, since=since))
+
+    def recipient(self, recipient_id: str) -> KnownRecipient | None:
+        """Show one recipient; None where nobody has the id."""
+        since = self._since()
+        return self._store.read(lambda reads: reads.recipient(recipient_id, since=since))
+
+    def find_what_is_wrong(self) -> tuple[Fault, ...]:
+        """Find what keeps notifyflow from delivering: the database, its schema, or nobody who sweeps."""
+        try:
+            self._store.check_schema()
+            swept_at = self._store.run(lambda ledger: ledger.swept_at())
+        except SchemaMismatch as error:
+            return (Fault("schema", f"it is {error.found}, {error.wanted} is wanted", "Run `notifyflow db upgrade`"),)
+        except StorageError:
+            return (Fault("database", "it does not answer as it should", "Look at NOTIFYFLOW_DATABASE_URL and the server"),)
+        if swept_at is None or self._tools.clock.now() - swept_at > STANDSTILL:
+            what = f"nobody has swept for more than {STANDSTILL.seconds} s"
+            return (Fault("sweeping", what, "Start a worker, or `notifyflow up`, and look at its log"),)
+        return ()
+
+    def _faults(self, submission: Submission) -> tuple[Fault, ...]:
+        """Find what is wrong beside the policy, so that all of it is said at once."""
+        try:
+            admitted = intake.admit(
+                submission.incident,
+                submission.recipients,
+                self._tools.check_address,
+                self._tools.channels,
+                is_strict=submission.strict,
+            )
+        except InvalidIncident as invalid:
+            return invalid.faults
+        return admitted.faults
+
+    def _since(self) -> datetime:
+        return self._tools.clock.now() - _OF_LATE

@@ -1,0 +1,53 @@
+"""Behind the web application: what providers report and people answer; each is committed, logged, and rung for."""
+
+from collections.abc import Callable
+
+import structlog
+
+from notifyflow.core.model import Receipt
+from notifyflow.core.replies import Heard, Said
+from notifyflow.pipeline.acknowledge import acknowledge_incident
+from notifyflow.pipeline.answer import hear
+from notifyflow.pipeline.ports import Consequences, Received, Tools
+from notifyflow.pipeline.receive import receive
+
+_log = structlog.get_logger("notifyflow.app")
+
+
+class Incoming:
+    """Takes what comes in.
+
+    Args:
+        tools: What every use case needs.
+        report: Logs and rings for what a use case led to.
+    """
+
+    def __init__(self, tools: Tools, report: Callable[[Consequences], None]) -> None:
+        self._tools = tools
+        self._report = report
+
+    def receive(self, receipt: Receipt, raw: str) -> Received:
+        """Commit one receipt, with the raw body it came in."""
+        received = receive(self._tools, receipt, raw=raw)
+        ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
+        _log.info("app.receipt_received", **ids, code=receipt.code, fate=received.fate.value)
+        self._report(received.consequences)
+        return received
+
+    def hear(self, said: Said, raw: str) -> Heard:
+        """Do what somebody answered, with the raw body it came in."""
+        answered = hear(self._tools, said, raw=raw)
+        heard = answered.heard
+        _log.info(
+            "app.answer_heard",
+            provider=said.provider,
+            verb=said.verb.value,
+            effect=heard.effect.value,
+            incidents=[choice.incident_id for choice in heard.choices],
+        )
+        self._report(answered.consequences)
+        return heard
+
+    def acknowledge(self, incident_id: str, recipient_id: str) -> None:
+        """Take an incident, as a checked link names it."""
+        self._report(acknowledge_incident(self._tools, incident_id, by=recipient_id, via="link").consequences)

@@ -1,0 +1,152 @@
+"""What SES and SNS say later about a mail or a push message, as they say it; whether to believe it is decided before.
+
+SES has two shapes: event publishing by a configuration set says ``eventType`` and bears the mail's tags (SES Developer Guide,
+"Contents of event data that Amazon SES publishes to Amazon SNS"); an identity's feedback notifications say ``notificationType``
+and bear none ("Amazon SNS notification contents for Amazon SES"). SNS tells of push messages only that one failed for good
+(SNS Developer Guide, "Mobile app events").
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from notifyflow.channels.tables import Status
+from notifyflow.core.model import Evidence, Receipt, Word
+
+_log = structlog.get_logger(__name__)
+
+TAG = "notifyflow_attempt"
+HEADER = "X-Notifyflow-Attempt"
+
+_SES = "SES Developer Guide, Contents of event data"
+_BOUNCE = "SES Developer Guide, Bounce types"
+_SNS = "SNS Developer Guide, Mobile app events"
+_AUTOMATIC = "Bounce Automatic"
+
+MAIL_EVENTS: Mapping[str, Status] = {
+    "Send": Status(Word.ACCEPTED, Evidence.ACCEPTED, "SES has it, and tries to deliver it", _SES),
+    "DeliveryDelay": Status(Word.ACCEPTED, Evidence.ACCEPTED, "the recipient's server put it off, and SES tries on", _SES),
+    "Delivery": Status(Word.DELIVERED, Evidence.CARRIER, "the recipient's server has it", _SES),
+    "Bounce Permanent": Status(Word.PERMANENT, Evidence.CARRIER, "the address does not exist, or is suppressed", _BOUNCE),
+    "Bounce Transient": Status(Word.TEMPORARY, Evidence.CARRIER, "the recipient's server gave it back for now", _BOUNCE),
+    "Bounce Undetermined": Status(Word.TEMPORARY, Evidence.CARRIER, "it came back, and why cannot be told", _BOUNCE),
+    _AUTOMATIC: Status(None, Evidence.CARRIER, "something answered by itself, as those who are out of office do", _BOUNCE),
+    "Complaint": Status(None, Evidence.CARRIER, "the recipient called it spam", _SES),
+    "Complaint OnAccountSuppressionList": Status(Word.PERMANENT, Evidence.ACCEPTED, "our account suppresses the address", _SES),
+    "Reject": Status(Word.PERMANENT, Evidence.ACCEPTED, "SES found a virus in it, and did not send it", _SES),
+    "Rendering Failure": Status(Word.PERMANENT, Evidence.ACCEPTED, "SES could not render it, and did not send it", _SES),
+    "Open": Status(None, Evidence.CARRIER, "it was opened, perhaps by a scanner", _SES),
+    "Click": Status(None, Evidence.CARRIER, "a link was opened, perhaps by a scanner", _SES),
+    "Subscription": Status(None, Evidence.CARRIER, "a subscription was changed", _SES),
+}
+
+PUSH_FAILURES: Mapping[str, Status] = {
+    "DeliveryFailedPerm": Status(Word.PERMANENT, Evidence.CARRIER, "the push service refused it for good", _SNS),
+    "EndpointDisabled": Status(Word.PERMANENT, Evidence.ACCEPTED, "the device's endpoint is disabled", _SNS),
+    "InvalidPlatformToken": Status(Word.PERMANENT, Evidence.CARRIER, "the app is gone, or its token has changed", _SNS),
+    "NotificationTTLExpired": Status(Word.TEMPORARY, Evidence.CARRIER, "its time was over before it could be pushed", _SNS),
+}
+_PUSH_FAILED = Status(Word.PERMANENT, Evidence.CARRIER, "it failed for good", _SNS)
+
+
+def read_event(text: str) -> tuple[Receipt, ...]:
+    """Read one event, also one that is still in the envelope of an SNS notification.
+
+    Returns:
+        Its receipt; nothing where it is about no message, or nobody knows what it means.
+    """
+    event = read_object(text)
+    if event.get("Type") == "Notification" and isinstance(event.get("Message"), str):
+        event = read_object(event["Message"])
+    receipt = _read_mail(event) or _read_push(event)
+    if receipt is None:
+        _log.info("channels.event_passed_over")
+        return ()
+    return (receipt,)
+
+
+def read_object(text: str | bytes) -> Mapping[str, Any]:
+    """Read a JSON object; empty where it is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _read_mail(event: Mapping[str, Any]) -> Receipt | None:
+    """Read an event of SES; its id is made of what it says, since SNS gives a new one on each way."""
+    kind, mail = _text(event, "eventType") or _text(event, "notificationType"), _object(event, "mail")
+    details = _object(event, kind[:1].lower() + kind[1:])
+    code = _code(kind, details)
+    status = MAIL_EVENTS.get(code)
+    message_id = _text(mail, "messageId")
+    if status is None or not message_id:
+        return None
+    mark = _text(details, "feedbackId") or _text(details, "timestamp")
+    return Receipt(
+        provider="ses",
+        event_id=f"{message_id}:{kind}:{mark}",
+        word=status.word,
+        attempt_id=_attempt(mail),
+        provider_ref=message_id,
+        evidence=status.evidence,
+        code=code,
+        reason=status.meaning,
+    )
+
+
+def _code(kind: str, details: Mapping[str, Any]) -> str:
+    """Name an event with as much of its subtype as decides."""
+    if kind == "Bounce":
+        return _AUTOMATIC if _is_automatic(details) else f"{kind} {_text(details, 'bounceType')}"
+    known = f"{kind} {_text(details, 'complaintSubType')}"
+    return known if known in MAIL_EVENTS else kind
+
+
+def _is_automatic(bounce: Mapping[str, Any]) -> bool:
+    """Tell an automatic answer from mail that came back: it is a general, transient bounce without a delivery status."""
+    is_general = (_text(bounce, "bounceType"), _text(bounce, "bounceSubType")) == ("Transient", "General")
+    recipients = bounce.get("bouncedRecipients")
+    told = [each for each in recipients if isinstance(each, dict)] if isinstance(recipients, list) else []
+    return is_general and bool(told) and not any({"action", "status", "diagnosticCode"} & each.keys() for each in told)
+
+
+def _attempt(mail: Mapping[str, Any]) -> str | None:
+    """Find our attempt: in the tags, or in the headers where SES was told to show them."""
+    tagged = _object(mail, "tags").get(TAG)
+    if isinstance(tagged, list) and tagged and isinstance(tagged[0], str):
+        return tagged[0]
+    headers = mail.get("headers")
+    for header in headers if isinstance(headers, list) else ():
+        if isinstance(header, dict) and header.get("name") == HEADER and isinstance(header.get("value"), str):
+            return str(header["value"])
+    return None
+
+
+def _read_push(event: Mapping[str, Any]) -> Receipt | None:
+    message_id, failure = _text(event, "MessageId"), _text(event, "FailureType")
+    if _text(event, "EventType") != "DeliveryFailure" or not message_id:
+        return None
+    status = PUSH_FAILURES.get(failure, _PUSH_FAILED)
+    return Receipt(
+        provider="sns",
+        event_id=f"{message_id}:DeliveryFailure",
+        word=status.word,
+        provider_ref=message_id,
+        evidence=status.evidence,
+        code=failure if failure in PUSH_FAILURES else "DeliveryFailure",
+        reason=status.meaning,
+    )
+
+
+def _text(found: Mapping[str, Any], name: str) -> str:
+    value = found.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _object(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = found.get(name)
+    return value if isinstance(value, dict) else {}

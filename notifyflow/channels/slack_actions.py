@@ -1,0 +1,74 @@
+"""What Slack posts when somebody presses a button: verified on its raw body, then read.
+
+Sources: Slack docs, "Verifying requests from Slack", "Handling user interaction", "block_actions payload", "Button element".
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+from pydantic import SecretStr
+
+from notifyflow.channels.base import Callback
+from notifyflow.core.replies import Said, Verb
+from notifyflow.errors import RejectedCallback
+
+ACKNOWLEDGE = "acknowledge"
+VALUE_LIMIT = 2000
+
+
+def verify(provider: str, secrets: Sequence[SecretStr], callback: Callback) -> None:
+    """Check that a request was signed with a secret of ours, and within the last five minutes.
+
+    Raises:
+        RejectedCallback: When it was not; also where there is no secret.
+    """
+    from slack_sdk.signature import SignatureVerifier
+
+    for secret in secrets:
+        try:
+            if SignatureVerifier(secret.get_secret_value()).is_valid_request(callback.body, callback.headers):
+                return
+        except (ValueError, TypeError, OverflowError):  # the SDK raises on garbage
+            break
+    raise RejectedCallback(provider, "its signature was not made with a secret of ours, or too long ago")
+
+
+def read_action(provider: str, body: bytes) -> Said | None:
+    """Read the form of a press; None where it is another button than ours to acknowledge, or another kind of interaction.
+
+    A press that is sent again has the same body, and counts once.
+
+    Raises:
+        RejectedCallback: When it cannot be parsed.
+    """
+    payload = _payload(body)
+    if payload is None:
+        raise RejectedCallback(provider, "its body is not the form of an interaction")
+    match payload:
+        case {"type": "block_actions", "actions": [{"action_id": str(action), "value": str(token)}, *_]} if action == ACKNOWLEDGE:
+            return Said(
+                provider=provider,
+                event_id=f"action:{hashlib.sha256(body).hexdigest()}",
+                verb=Verb.ACKNOWLEDGE,
+                token=token,
+                who=_user(payload),
+            )
+    return None
+
+
+def _payload(body: bytes) -> Mapping[str, Any] | None:
+    try:
+        payload = json.loads(parse_qs(body.decode(), max_num_fields=20)["payload"][0])
+    except (ValueError, KeyError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def _user(payload: Mapping[str, Any]) -> str:
+    match payload:
+        case {"user": {"id": str(user)}} if user.isalnum() and user.isascii():
+            return user[:32]
+    return ""

@@ -1,0 +1,154 @@
+"""SNS messages over HTTP: whose signature they carry is known before anything in them is believed.
+
+Sources: SNS Developer Guide, "Verifying the signatures of Amazon SNS messages", "HTTP/HTTPS subscription confirmation JSON
+format"; SNS API Reference, ConfirmSubscription. Only signature version 2 (SHA-256) is taken; a topic signs with version 1 until
+its attribute ``SignatureVersion`` is 2.
+
+Nothing outside is asked but ``https://sns.REGION.amazonaws.com``, in the region of a topic that is allowed: for its certificate,
+and to confirm a subscription, both at URLs that are put together here.
+"""
+
+import base64
+import binascii
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from notifyflow.channels.aws_codes import SNS
+from notifyflow.channels.aws_events import read_event, read_object
+from notifyflow.channels.http import Answer, Http, refusal
+from notifyflow.core.model import Receipt
+from notifyflow.errors import RejectedCallback, TemporaryProviderError
+from notifyflow.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+_NAME = "sns"
+_NOTIFICATION, _CONFIRMATION, _FAREWELL = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
+_SIGNED = {
+    _NOTIFICATION: ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
+    _CONFIRMATION: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    _FAREWELL: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+}
+_CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem")
+_MOST_KEYS = 16
+_PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    """A topic that is allowed, and where its region is asked."""
+
+    arn: str
+
+    @property
+    def origin(self) -> str:
+        _, partition, _, region, *_ = self.arn.split(":")
+        return f"https://sns.{region}.amazonaws.com{'.cn' if partition == 'aws-cn' else ''}"
+
+
+class SnsDoor:
+    """Takes what the allowed topics post; any number of threads may use it.
+
+    Args:
+        settings: What topics are allowed, and how the world outside is reached.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = {arn: _Topic(arn) for arn in settings.sns_topics}
+        self._keys: dict[str, RSAPublicKey] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self | None:
+        """Make it where any topic is allowed."""
+        return cls(settings) if settings.sns_topics else None
+
+    def read(self, body: bytes) -> tuple[Receipt, ...]:
+        """Verify a message, then read it; a subscription is confirmed.
+
+        Returns:
+            What it says about messages of ours.
+
+        Raises:
+            RejectedCallback: When SNS did not sign it for a topic that is allowed.
+            ProviderError: When the certificate could not be had, or the confirmation was not taken, for now.
+        """
+        fields = {name: value for name, value in read_object(body).items() if isinstance(value, str)}
+        topic = self._topics.get(fields.get("TopicArn", ""))
+        if topic is None:
+            raise RejectedCallback(_NAME, "it is of no topic that is allowed")
+        self._verify(topic, fields)
+        match fields["Type"]:
+            case "Notification":
+                return read_event(fields["Message"])
+            case "SubscriptionConfirmation":
+                self._confirm(topic, fields["Token"])
+        return ()  # a farewell is no reason to come back
+
+    def _verify(self, topic: _Topic, fields: Mapping[str, str]) -> None:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        signed = _SIGNED.get(fields.get("Type", ""), ())
+        if fields.get("SignatureVersion") != "2" or any(name not in fields for name in signed if name != "Subject") or not signed:
+            raise RejectedCallback(_NAME, "it is no message with a signature of version 2")
+        text = "".join(f"{name}\n{fields[name]}\n" for name in signed if name in fields)
+        try:
+            signature = base64.b64decode(fields.get("Signature", ""), validate=True)
+            self._key(topic, fields.get("SigningCertURL", "")).verify(signature, text.encode(), PKCS1v15(), SHA256())
+        except (InvalidSignature, binascii.Error, ValueError):
+            raise RejectedCallback(_NAME, "its signature does not fit") from None
+
+    def _key(self, topic: _Topic, url: str) -> "RSAPublicKey":
+        """Find the key of a certificate; one that is not known yet is fetched, one at a time, from the topic's own region."""
+        path = url.removeprefix(topic.origin)
+        if path == url or not _CERTIFICATE.fullmatch(path):
+            raise RejectedCallback(_NAME, "its certificate is not of SNS")
+        if (key := self._keys.get(url)) is not None:
+            return key
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            raise TemporaryProviderError("another certificate is just being fetched", code="busy")
+        try:
+            if url not in self._keys:
+                if len(self._keys) >= _MOST_KEYS:
+                    self._keys.clear()
+                self._keys[url] = _read_key(self._ask(url))
+            return self._keys[url]
+        finally:
+            self._lock.release()
+
+    def _confirm(self, topic: _Topic, token: str) -> None:
+        query = {"Action": "ConfirmSubscription", "TopicArn": topic.arn, "Token": token}
+        self._ask(topic.origin + "/", query)
+
+    def _ask(self, url: str, query: Mapping[str, str] | None = None) -> Answer:
+        http = Http(self._settings)  # for once: it is asked a few times in the life of a process
+        try:
+            answer = http.get(url, query=query)
+        finally:
+            http.close()
+        if answer.is_success:
+            return answer
+        if answer.status < 500 and answer.status != 429:
+            raise RejectedCallback(_NAME, f"{urlsplit(url).hostname} answered {answer.status} when asked about it")
+        raise refusal(answer.status, SNS, retry_after_s=answer.retry_after_s)
+
+
+def _read_key(answer: Answer) -> "RSAPublicKey":
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.x509 import load_pem_x509_certificate
+
+    try:
+        key = load_pem_x509_certificate(answer.body).public_key()
+    except ValueError:
+        key = None
+    if not isinstance(key, RSAPublicKey):
+        raise RejectedCallback(_NAME, "its certificate cannot be read")
+    return key

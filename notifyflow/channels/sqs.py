@@ -1,0 +1,86 @@
+"""The queue in which SNS leaves what it has to say: polled, so that nothing is lost while nobody listens.
+
+SNS gives up on HTTP after a few tries; SQS keeps a message for days (SQS Developer Guide, "Amazon SQS short and long polling",
+"Amazon SQS visibility timeout"). Whoever may write into the queue is believed: that is the queue's own access policy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from notifyflow.channels.aws import AwsClient
+from notifyflow.channels.aws_codes import SQS
+from notifyflow.channels.aws_events import read_event
+from notifyflow.channels.guard import endpoint_faults
+from notifyflow.core.model import Receipt
+from notifyflow.errors import Fault
+from notifyflow.settings import Settings
+
+_MOST = 10  # of one request, and 20 s for its wait (SQS API Reference, ReceiveMessage)
+_LONGEST_WAIT_S = 20
+_MARGIN_S = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One message of the queue.
+
+    Attributes:
+        body: As it came; personal.
+        handle: With which it is deleted.
+    """
+
+    body: str
+    handle: str
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """What it says about messages of ours."""
+        return read_event(self.body)
+
+
+class FeedbackQueue:
+    """One SQS queue; what is taken and not deleted comes again when its visibility timeout is over."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self._url = url
+        self._client = AwsClient("sqs", settings, SQS)
+        self._wait_s = max(0, min(_LONGEST_WAIT_S, int(settings.read_timeout_s) - _MARGIN_S))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self | None:
+        """Make it where one is set that can be polled."""
+        is_usable = settings.sqs_queue_url is not None and not queue_faults(settings)
+        return cls(str(settings.sqs_queue_url), settings) if is_usable else None
+
+    def take(self) -> tuple[Parcel, ...]:
+        """Take some messages, waiting for the first one a while.
+
+        Raises:
+            ProviderError: When the queue does not give any.
+        """
+        answer: Mapping[str, Any] = self._client.call(
+            "receive_message", QueueUrl=self._url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=self._wait_s
+        )
+        return tuple(Parcel(str(each["Body"]), str(each["ReceiptHandle"])) for each in answer.get("Messages", ()))
+
+    def delete(self, parcel: Parcel) -> None:
+        """Delete a message that is done with.
+
+        Raises:
+            ProviderError: When that is not sure; it comes again then.
+        """
+        self._client.call("delete_message", QueueUrl=self._url, ReceiptHandle=parcel.handle)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+
+def queue_faults(settings: Settings) -> tuple[Fault, ...]:
+    """Find what keeps the queue that is set from being polled."""
+    if settings.sqs_queue_url is None:
+        return ()
+    if not settings.aws_region:
+        return (Fault("NOTIFYFLOW_AWS_REGION", "is not set, and SQS needs one", "Give the region, such as eu-central-1"),)
+    return endpoint_faults("SQS_QUEUE_URL", settings.sqs_queue_url, settings.trusted_endpoints)

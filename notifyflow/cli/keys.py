@@ -1,0 +1,92 @@
+"""The commands about the API's keys: made once and shown once, listed, revoked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from notifyflow.cli import documents, screen
+from notifyflow.cli.spans import span
+from notifyflow.core import text
+from notifyflow.core.keys import ApiKey, Scope
+
+if TYPE_CHECKING:
+    from notifyflow.app.access import Access
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+_LONGEST_NAME = 255
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    keys = typer.Typer(help="Look after the API's keys.", no_args_is_help=True)
+    for name, command in (("create", create), ("list", list_), ("revoke", revoke)):
+        keys.command(name)(command)
+    app.add_typer(keys, name="keys")
+
+
+def create(
+    name: Annotated[
+        str, typer.Option(help="What it is for; what is done with it is logged under this name.", show_default=False)
+    ],
+    scope: Annotated[list[Scope], typer.Option(help="What it is good for; may be repeated.", show_default=False)],
+    expires: Annotated[
+        timedelta | None, typer.Option(parser=span, metavar="SPAN", help="How long it is good: 90d.", show_default="for ever")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and show it, this once."""
+    called = text.one_line(name)
+    if not 1 <= len(called) <= _LONGEST_NAME:
+        raise typer.BadParameter(f"give it a name of 1 to {_LONGEST_NAME} characters", param_hint="--name")
+    with _access() as access:
+        key, presented = access.create(called, scope, valid_for=expires)
+    if as_json:
+        screen.print_json({**documents.api_key(key), "key": presented})
+        return
+    screen.err.print("Keep it now: only a hash of it is stored, and it is not shown again.")
+    typer.echo(presented)
+
+
+def list_(as_json: AsJson = False) -> None:
+    """Show all keys, without their secrets."""
+    with _access() as access:
+        found, now = access.keys(), access.now()
+    if as_json:
+        screen.print_json([documents.api_key(key) for key in found])
+        return
+    table = Table(Column("Id", no_wrap=True), "Name", "Scopes", "Last used", "Good", box=None, pad_edge=False)
+    for key in found:
+        used = f"{key.last_used_at:%Y-%m-%d}" if key.last_used_at else "never"
+        table.add_row(key.id, screen.plain(key.name), " ".join(sorted(key.scopes)), used, _good(key, now))
+    screen.out.print(table)
+
+
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `list` shows it.", show_default=False)],
+) -> None:
+    """Make a key useless, from its next use on."""
+    with _access() as access:
+        access.revoke(key_id)
+    screen.out.print("It is revoked.")
+
+
+@contextmanager
+def _access() -> "Iterator[Access]":
+    from notifyflow.app import NotifyFlow
+
+    with NotifyFlow.from_env() as flow:
+        yield flow.access()
+
+
+def _good(key: ApiKey, now: datetime) -> str:
+    if key.revoked_at:
+        return f"revoked {key.revoked_at:%Y-%m-%d}"
+    if key.expires_at is None:
+        return "for ever"
+    return f"{'expired' if key.expires_at <= now else 'until'} {key.expires_at:%Y-%m-%d}"

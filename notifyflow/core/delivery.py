@@ -1,0 +1,81 @@
+"""Whether a message may leave, and to which address: everywhere, to other addresses, to some only, or not at all.
+
+It is asked about the final address, after everything else has been decided, so that a copy of a database pages nobody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+
+class Mode(StrEnum):
+    """How messages leave."""
+
+    LIVE = "live"
+    REDIRECT = "redirect"
+    ALLOW = "allow"
+    DRY_RUN = "dry-run"
+
+
+_NOTICES = {Mode.LIVE: "", Mode.REDIRECT: "redirected", Mode.ALLOW: "limited delivery", Mode.DRY_RUN: "dry run"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What may leave.
+
+    Attributes:
+        mode: How.
+        addresses: Where everything goes instead, by channel; for REDIRECT only. What goes over other channels does not leave.
+        patterns: What an address must match, as shells match file names, whatever the case; for ALLOW only.
+    """
+
+    mode: Mode = Mode.LIVE
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    patterns: tuple[str, ...] = ()
+
+    @property
+    def notice(self) -> str:
+        """The mark that every message and page shows; empty when all is live."""
+        return _NOTICES[self.mode]
+
+    def final(self, channel: str, address: str) -> str | None:
+        """Tell where a message goes that is to go to an address; None where it may not leave."""
+        match self.mode:
+            case Mode.LIVE:
+                return address
+            case Mode.REDIRECT:
+                return self.addresses.get(channel)
+            case Mode.ALLOW:
+                folded = address.casefold()
+                return address if any(fnmatchcase(folded, pattern.casefold()) for pattern in self.patterns) else None
+            case _:
+                return None
+
+
+LIVE = Delivery()
+
+
+def read_delivery(text: str) -> Delivery:
+    """Read ``live``, ``redirect:email=dev@example.com,sms=+1…``, ``allow:*@example.com,+4420*`` or ``dry-run``.
+
+    Raises:
+        ValueError: With what is wrong as a sentence; it does not repeat addresses.
+    """
+    word, colon, rest = text.strip().partition(":")
+    given = tuple(part.strip() for part in rest.split(",") if part.strip())
+    match word:
+        case "live" | "dry-run" if not colon:
+            return Delivery(mode=Mode(word))
+        case "redirect":
+            pairs = [part.partition("=") for part in given]
+            if not pairs or not all(channel and address for channel, _, address in pairs):
+                raise ValueError("does not redirect to CHANNEL=ADDRESS, and more of them after commas")
+            return Delivery(mode=Mode.REDIRECT, addresses={channel.strip(): address.strip() for channel, _, address in pairs})
+        case "allow":
+            if not given:
+                raise ValueError("allows no pattern")
+            return Delivery(mode=Mode.ALLOW, patterns=given)
+        case _:
+            raise ValueError("is none of live, redirect:…, allow:… and dry-run")

@@ -1,0 +1,60 @@
+"""Prometheus Alertmanager's webhook, version 4; Grafana's has the same shape and more fields.
+
+Source: Prometheus documentation, "Configuration", section ``<webhook_config>``, and ``notify/webhook/webhook.go`` of Alertmanager
+0.28; it repeats a request that is answered with 5xx, and gives one up that is answered with 4xx. Grafana documentation,
+"Configure the webhook notifier for Alerting".
+"""
+
+import json
+from collections.abc import Mapping
+
+from notifyflow.core.doors.asked import Action, Asked, digest, incident, lines, refusal, say, table
+
+DOOR = "alertmanager"
+
+_TITLES = ("summary", "title", "message")
+_BODIES = ("description",)
+
+
+def read(document: object) -> tuple[Asked, ...]:
+    """Read a group of alerts: each is an incident of its own, known by its fingerprint.
+
+    Args:
+        document: What was sent, as JSON was loaded.
+
+    Raises:
+        UnreadableIncident: When it is no group, or there is nothing in it.
+    """
+    group = table(document)
+    alerts = group.get("alerts")
+    if not isinstance(alerts, list) or not alerts or not all(isinstance(alert, dict) for alert in alerts):
+        raise refusal("alerts", "there are none", "Send what Alertmanager's webhook sends, version 4")
+    return tuple(_read(alert, group) for alert in alerts)
+
+
+def _read(alert: Mapping[str, object], group: Mapping[str, object]) -> Asked:
+    labels, notes = table(alert.get("labels")), table(alert.get("annotations"))
+    name = say(labels.get("alertname"))
+    place = say(labels.get("instance"))
+    others = {each: value for each, value in notes.items() if each not in (*_TITLES, *_BODIES)}
+    said = incident(
+        DOOR,
+        key=say(alert.get("fingerprint")) or digest(json.dumps(labels, sort_keys=True)),
+        title=_first(notes, _TITLES) or (f"{name} on {place}" if name and place else name),
+        body=(_first(notes, _BODIES), lines(others), _left_out(group.get("truncatedAlerts"))),
+        severity=labels.get("severity"),
+        source=group.get("externalURL"),
+        urls=[alert.get(each) for each in ("panelURL", "dashboardURL", "generatorURL")] + [group.get("externalURL")],
+        labels=labels,
+        occurred_at=alert.get("startsAt"),
+    )
+    is_over = (alert.get("status") or group.get("status")) == "resolved"
+    return Asked(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=said)
+
+
+def _first(notes: Mapping[str, object], names: tuple[str, ...]) -> str:
+    return next(filter(None, (say(notes.get(name)).strip() for name in names)), "")
+
+
+def _left_out(count: object) -> str:
+    return f"({count} more alerts of its group were left out: max_alerts is set.)" if isinstance(count, int) and count > 0 else ""

@@ -1,0 +1,157 @@
+"""What is asked of us through a door, and how anything at all becomes an incident of good form."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from notifyflow.core import intake, text
+from notifyflow.core.model import Incident, Severity
+from notifyflow.errors import Fault, UnreadableIncident
+
+_SEVERITIES: Mapping[str, Severity] = {
+    **dict.fromkeys(("critical", "crit", "fatal", "emergency", "emerg", "alert", "page", "disaster"), Severity.CRITICAL),
+    **dict.fromkeys(("error", "err", "high", "major"), Severity.ERROR),
+    **dict.fromkeys(("warning", "warn", "average", "minor"), Severity.WARNING),
+    **dict.fromkeys(("info", "information", "informational", "notice", "low", "none", "debug"), Severity.INFO),
+}
+"""The words in use: syslog's (RFC 5424, section 6.2.1), Prometheus's and PagerDuty's, Zabbix's, OpenTelemetry's."""
+
+_NAMELESS = "An alert without a title"
+
+
+class Action(StrEnum):
+    """What is to be done."""
+
+    NOTIFY = "notify"
+    ACKNOWLEDGE = "acknowledge"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One thing that is asked of us.
+
+    Attributes:
+        action: What is to be done.
+        incident: About what; of good form always. Unless somebody is to be notified, only its key counts.
+    """
+
+    action: Action
+    incident: Incident
+
+
+def load(document: bytes) -> object:
+    """Read JSON.
+
+    Raises:
+        UnreadableIncident: When it is none.
+    """
+    try:
+        value: object = json.loads(document)
+    except (ValueError, RecursionError) as wrong:
+        raise refusal("document", f"it is no JSON ({type(wrong).__name__})", "Send JSON, in UTF-8") from None
+    return value
+
+
+def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
+    """Say what cannot be read."""
+    return UnreadableIncident((Fault(where, what, remedy),))
+
+
+def table(value: object) -> Mapping[str, object]:
+    """Take a value for an object; anything else is an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def say(value: object) -> str:
+    """Put a JSON value in words: text as it is, nothing for null, the rest as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return "…"
+
+
+def lines(values: Mapping[str, object]) -> str:
+    """Put an object in words, a line a field."""
+    return "\n".join(f"{name}: {say(value)}" for name, value in values.items())
+
+
+def incident(
+    door: str,
+    *,
+    key: str,
+    title: object,
+    body: Iterable[str] = (),
+    severity: object = None,
+    source: object = None,
+    urls: Iterable[object] = (),
+    labels: Mapping[str, object],
+    occurred_at: object = None,
+) -> Incident:
+    """Make an incident of good form of whatever was said.
+
+    Args:
+        door: Which door; the key begins with it, so that no door reaches another's incidents, or ours.
+        key: What repeats when the same thing is meant.
+        title: What happened; has a stand-in where it is empty.
+        body: Paragraphs; empty ones are left out.
+        severity: A word for how bad it is; ERROR where we do not know it.
+        source: What reported it.
+        urls: Where to look; the first that is a web address counts.
+        labels: Free facts.
+        occurred_at: When it happened, as ISO 8601.
+    """
+    kept = _labels(labels)
+    left_out = len(labels) - len(kept)
+    note = f"({left_out} more labels were left out.)" if left_out else ""
+    return Incident(
+        key=_key(door, key),
+        title=text.cut(text.one_line(say(title)), intake.MAX_TITLE) or _NAMELESS,
+        body=_body("\n\n".join(filter(None, (*body, note)))),
+        severity=_SEVERITIES.get(say(severity).strip().casefold(), Severity.ERROR),
+        source=text.cut(text.one_line(say(source)), intake.MAX_NAME),
+        url=next((url for url in map(say, urls) if intake.is_web_address(url)), None),
+        labels=kept,
+        occurred_at=_instant(say(occurred_at)),
+    )
+
+
+def digest(value: str) -> str:
+    """Make a name of a text that can be none itself."""
+    return "sha256:" + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _key(door: str, given: str) -> str:
+    key = f"{door}/{given}"
+    is_good = given and key == text.one_line(key) and len(key) <= intake.MAX_KEY
+    return key if is_good else f"{door}/{digest(given)}"
+
+
+def _body(given: str) -> str:
+    body = text.paragraphs(given)
+    if len(body) <= intake.MAX_BODY:
+        return body
+    mark = f"\n\n(Cut here: there were {len(body):,} characters.)"
+    return text.cut(body, intake.MAX_BODY - len(mark)) + mark
+
+
+def _labels(given: Mapping[str, object]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for name, value in given.items():
+        clean = text.cut(text.one_line(name), intake.MAX_LABEL_NAME)
+        if clean and len(labels) < intake.MAX_LABELS:
+            labels.setdefault(clean, text.cut(text.one_line(say(value)), intake.MAX_LABEL_VALUE))
+    return labels
+
+
+def _instant(given: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        return None
+    return None if intake.judge_instant(at) else at

@@ -1,0 +1,112 @@
+"""CloudEvents over HTTP: structured, batched and binary.
+
+Source: "CloudEvents - Version 1.0.2" (attributes) and "HTTP Protocol Binding for CloudEvents - Version 1.0.2" (sections 3.1 to
+3.3: modes, header names, how header values are unescaped).
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from notifyflow.core.doors.asked import Action, Asked, incident, lines, load, refusal, say, table
+from notifyflow.errors import Fault, UnreadableIncident
+
+DOOR = "cloudevents"
+
+_HEADER = "ce-"
+_REQUIRED = ("id", "source", "type")
+_NO_LABELS = frozenset(("id", "time", "specversion", "datacontenttype", "dataschema", "data", "data_base64"))
+_SAID_APART = frozenset(("title", "summary", "body", "description", "severity", "url", "labels"))
+_ACTIONS: Mapping[str, Action] = {
+    **dict.fromkeys(("resolve", "resolved"), Action.RESOLVE),
+    **dict.fromkeys(("acknowledge", "acknowledged"), Action.ACKNOWLEDGE),
+}
+
+
+def read(headers: Mapping[str, str], body: bytes) -> tuple[Asked, ...]:
+    """Read one event, or a batch.
+
+    Args:
+        headers: With their names in lower case.
+        body: As it came.
+
+    Raises:
+        UnreadableIncident: When it is neither.
+    """
+    content_type = headers.get("content-type", "").lower()
+    if not content_type.startswith("application/cloudevents") and "ce-id" in headers:
+        return (_read(_binary(headers, content_type, body), ""),)
+    document = load(body)
+    if not isinstance(document, list):
+        return (_read(table(document), ""),)
+    if not document:
+        raise refusal("document", "there is no event in it", "Send one or more")
+    return tuple(_read(table(event), f"[{index}].") for index, event in enumerate(document))
+
+
+def _binary(headers: Mapping[str, str], content_type: str, body: bytes) -> Mapping[str, object]:
+    event: dict[str, object] = {
+        name.removeprefix(_HEADER): _unescape(name, value) for name, value in headers.items() if name.startswith(_HEADER)
+    }
+    return {**event, "data": _data(body, content_type)}
+
+
+def _unescape(name: str, value: str) -> str:
+    """Undo double quotes with their backslashes, then percent-encoding; bytes that are no UTF-8 have to be rejected."""
+    quoted = re.fullmatch(r'"((?:[^"\\]|\\.)*)"', value)
+    plain = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else value
+    try:
+        return unquote(plain, errors="strict")
+    except UnicodeDecodeError:
+        raise refusal(name, "it is no UTF-8", "Percent-encode it as the HTTP binding says") from None
+
+
+def _data(body: bytes, content_type: str) -> object:
+    media_type = content_type.partition(";")[0].strip()
+    if media_type.endswith("json"):
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            pass
+    return body.decode("utf-8", "replace")
+
+
+def _read(event: Mapping[str, object], where: str) -> Asked:
+    missing = [name for name in _REQUIRED if not say(event.get(name))]
+    if missing:
+        remedy = "Send a CloudEvent, with its id, source and type"
+        raise UnreadableIncident(tuple(Fault(f"{where}{name}", "it is missing", remedy) for name in missing))
+    data = _decoded(event)
+    fields = table(data)
+    about = say(event.get("subject")) or say(event["id"])
+    others = {name: value for name, value in fields.items() if name not in _SAID_APART}
+    extensions = {name: value for name, value in event.items() if name not in _NO_LABELS}
+    said = incident(
+        DOOR,
+        key=f"{say(event['source'])}/{about}",
+        title=fields.get("title") or fields.get("summary") or f"{say(event['type'])}: {about}",
+        body=(
+            say(fields.get("body") or fields.get("description")),
+            lines(others) if isinstance(data, dict) else say(data),
+        ),
+        severity=fields.get("severity") or event.get("severitytext") or event.get("severity"),
+        source=event["source"],
+        urls=(fields.get("url"), event["source"]),
+        labels={**table(fields.get("labels")), **extensions},
+        occurred_at=event.get("time"),
+    )
+    action = _ACTIONS.get(say(event["type"]).rpartition(".")[2].lower(), Action.NOTIFY)
+    return Asked(action=action, incident=said)
+
+
+def _decoded(event: Mapping[str, object]) -> object:
+    """Find the data, which JSON may hold as base64."""
+    given = event.get("data_base64")
+    if not isinstance(given, str):
+        return event.get("data")
+    try:
+        return _data(base64.b64decode(given), say(event.get("datacontenttype")) or "application/json")
+    except ValueError:
+        return given

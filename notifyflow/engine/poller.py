@@ -1,0 +1,98 @@
+"""Takes what providers say out of a queue; a message is deleted only after its receipts are committed.
+
+It fears nothing: where the queue or the database is away it waits and goes on, and what it did not delete comes again.
+"""
+
+import threading
+
+import structlog
+
+from notifyflow.channels.sqs import FeedbackQueue, Parcel
+from notifyflow.engine.reporter import Reporter, place
+from notifyflow.errors import ProviderError, StorageUnavailable
+from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.receive import receive
+
+_log = structlog.get_logger("notifyflow.engine")
+
+_PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Poller:
+    """Polls a queue until it is stopped.
+
+    Args:
+        queue: Whose messages it takes; closed by it.
+        tools: What the use cases need.
+        reporter: Passes on what the receipts led to.
+    """
+
+    def __init__(self, queue: FeedbackQueue, tools: Tools, reporter: Reporter) -> None:
+        self._queue = queue
+        self._tools = tools
+        self._reporter = reporter
+        self._faults = 0
+        self._is_stopping = threading.Event()
+        self._is_handling = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="notifyflow-poller", daemon=True)
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the message in hand be finished, and take up no other.
+
+        A poll that waits ends by itself, and what it brings comes again.
+        """
+        self._is_stopping.set()
+        with self._is_handling:
+            return
+
+    def _run(self) -> None:
+        try:
+            while not self._is_stopping.is_set():
+                if self._turn():
+                    self._faults = 0
+                else:
+                    self._is_stopping.wait(_PAUSES_S[min(self._faults, len(_PAUSES_S) - 1)])
+                    self._faults += 1
+        finally:
+            self._queue.close()
+
+    def _turn(self) -> bool:
+        """Poll once, and handle what came; tell whether all went well."""
+        try:
+            handled = [self._handle(parcel) for parcel in self._queue.take()]
+            return all(handled)
+        except ProviderError as error:
+            if not self._is_stopping.is_set():
+                _log.warning("engine.queue_not_polled", error=type(error).__name__, code=error.code)
+        except StorageUnavailable as error:
+            _log.warning("engine.storage_unavailable", waited_s=error.waited_s)
+        except Exception as error:  # noqa: BLE001 - the edge of the thread
+            _log.error("engine.poller_broke", error=type(error).__name__, place=place(error))
+        return False
+
+    def _handle(self, parcel: Parcel) -> bool:
+        """Commit what a message says, then delete it; tell whether that went well.
+
+        One that breaks us is left to the queue, which may have a place for such.
+        """
+        with self._is_handling:
+            if self._is_stopping.is_set():
+                return True
+            try:
+                receipts = parcel.receipts
+                received = [receive(self._tools, receipt, raw=parcel.body) for receipt in receipts]
+            except StorageUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - one message, whatever it is, may not hold up all others
+                _log.error("engine.message_broke", error=type(error).__name__, place=place(error))
+                return False
+            for receipt, each in zip(receipts, received, strict=True):
+                ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
+                _log.info("engine.receipt_received", **ids, code=receipt.code, fate=each.fate.value)
+                self._reporter.report(each.consequences)
+            self._queue.delete(parcel)
+        return True

@@ -1,0 +1,65 @@
+"""Recalls what is on its way and not wanted any more: calls that ring for what somebody has taken; best effort, and logged.
+
+Each batch has a thread of its own, so that nobody who acknowledges waits for a provider; the process waits for them at its end.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from notifyflow.channels.base import Channel, Provider
+from notifyflow.core.delivery import LIVE, Delivery, Mode
+from notifyflow.engine.reporter import place
+from notifyflow.errors import ProviderError
+from notifyflow.pipeline.ports import Recall
+
+_log = structlog.get_logger("notifyflow.engine")
+
+
+class Recaller:
+    """Recalls, outside any transaction.
+
+    Args:
+        channels: Name to channel; of their providers those that can recall are asked to.
+        delivery: What may leave; where not all is live, nothing is recalled, since it may be another environment's.
+    """
+
+    def __init__(self, channels: Mapping[str, Channel], delivery: Delivery = LIVE) -> None:
+        self._providers = {
+            (name, provider.name): provider
+            for name, channel in channels.items()
+            for provider in channel.providers
+            if provider.capabilities.can_be_recalled and delivery.mode is Mode.LIVE
+        }
+        self._lock = threading.Lock()
+        self._running: set[threading.Thread] = set()
+
+    def recall(self, recalls: Sequence[Recall]) -> None:
+        """Begin to recall what can be."""
+        known = [(provider, each) for each in recalls if (provider := self._providers.get((each.channel, each.provider)))]
+        if known:
+            thread = threading.Thread(target=self._run, args=(known,), name="notifyflow-recall")
+            with self._lock:
+                self._running.add(thread)
+            thread.start()
+
+    def finish(self) -> None:
+        """Wait until everything is recalled, or could not be."""
+        with self._lock:
+            running = tuple(self._running)
+        for thread in running:
+            thread.join()
+
+    def _run(self, known: Sequence[tuple[Provider, Recall]]) -> None:
+        for provider, each in known:
+            ids = {"attempt_id": each.attempt_id, "channel": each.channel, "provider": each.provider}
+            try:
+                provider.recall(each.attempt_id, each.provider_ref)
+                _log.info("engine.attempt_recalled", **ids)
+            except ProviderError as error:
+                _log.warning("engine.recall_failed", **ids, error=type(error).__name__, code=error.code)
+            except Exception as error:  # noqa: BLE001 - the edge of the thread
+                _log.error("engine.recall_broke", **ids, error=type(error).__name__, place=place(error))
+        with self._lock:
+            self._running.discard(threading.current_thread())

@@ -1,0 +1,118 @@
+"""Hears what people answer where a message reached them: a text message, a button that was pressed."""
+
+from collections.abc import Sequence
+
+from notifyflow.core import links, text
+from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.model import Ended, IncidentState, Receipt
+from notifyflow.core.replies import Choice, Effect, Heard, Said, Verb
+from notifyflow.errors import InvalidLink
+from notifyflow.pipeline import acknowledge, news, use_case
+from notifyflow.pipeline.claim import end_queued
+from notifyflow.pipeline.ports import NOTHING, Answered, Consequences, Tools
+from notifyflow.pipeline.replies import TEXTS
+from notifyflow.pipeline.transaction import Transaction
+from notifyflow.storage.ledger import Code
+
+
+def hear(tools: Tools, said: Said, *, raw: str) -> Answered:
+    """Do what somebody answered, once for each event of the provider.
+
+    Args:
+        tools: What every use case needs.
+        said: What was answered; its callback's signature was checked.
+        raw: The body it was read from; personal.
+    """
+
+    def body(tx: Transaction) -> Heard:
+        receipt = Receipt(provider=said.provider, event_id=said.event_id, word=None, code=said.verb, reason="somebody answered")
+        if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
+            return Heard(effect=Effect.REPEATED)
+        tx.ledger.settle_receipt(receipt, attempt_id=None)
+        return _do(tx, said)
+
+    heard, consequences = use_case.run(tools, body)
+    if heard.effect is Effect.BLOCKED:
+        consequences += _end_texts(tools, said.theirs)
+    return Answered(heard=heard, consequences=consequences)
+
+
+def _do(tx: Transaction, said: Said) -> Heard:
+    match said.verb:
+        case Verb.ACKNOWLEDGE:
+            return _take_by_token(tx, said) if said.token else _take_by_text(tx, said)
+        case Verb.STOP:
+            tx.ledger.opt_out(said.ours, said.theirs, at=tx.now)
+            return Heard(effect=Effect.BLOCKED)
+        case Verb.START:
+            tx.ledger.opt_in(said.ours, said.theirs)
+            return Heard(effect=Effect.UNBLOCKED)
+        case Verb.HELP | Verb.UNCLEAR:
+            return Heard(effect=Effect.EXPLAINED)
+
+
+def _take_by_token(tx: Transaction, said: Said) -> Heard:
+    try:
+        claim = links.check(tx.tools.secret_keys, said.token, tx.now)
+    except InvalidLink:
+        return Heard(effect=Effect.UNKNOWN)
+    code = Code(code="", incident_id=claim.incident_id, recipient_id=claim.recipient_id, is_shown=False)
+    return _take(tx, [code], via=said.provider, who=said.who)
+
+
+def _take_by_text(tx: Transaction, said: Said) -> Heard:
+    """Take what a code means; without one the only incident that is open for the number, or say what became of the last."""
+    if said.code:
+        codes: Sequence[Code] = [found] if (found := tx.ledger.code(said.theirs, said.code, now=tx.now)) else []
+    else:
+        codes = tx.ledger.open_codes(said.theirs, now=tx.now)
+        if not codes and (last := tx.ledger.last_code(said.theirs, now=tx.now)):
+            codes = [last]
+    if len({each.incident_id for each in codes}) > 1:
+        choices = [_choice(tx, each) for each in codes]
+        return Heard(effect=Effect.AMBIGUOUS, choices=choices)
+    return _take(tx, codes, via=TEXTS)
+
+
+def _take(tx: Transaction, codes: Sequence[Code], *, via: str, **detail: str) -> Heard:
+    """Take one incident, for everybody who shares the number."""
+    incident = tx.ledger.lock_incident_if_kept(codes[0].incident_id) if codes else None
+    if incident is None:
+        return Heard(effect=Effect.UNKNOWN)
+    choices = [_choice(tx, codes[0])]
+    cancelled = on_their_way = 0
+    has_changed = False
+    for code in codes:
+        stopped = acknowledge.take(tx, incident, by=code.recipient_id, via=via, **detail)
+        has_changed = has_changed or bool(stopped)
+        cancelled, on_their_way = cancelled + len(stopped.cancelled), on_their_way + len(stopped.on_their_way)
+        incident = tx.ledger.incident(incident.id)
+    if not has_changed:
+        return Heard(effect=Effect.LATE, choices=choices, by=_who(tx, incident, codes[0].recipient_id))
+    return Heard(effect=Effect.TAKEN, choices=choices, cancelled=cancelled, on_their_way=on_their_way)
+
+
+def _choice(tx: Transaction, code: Code) -> Choice:
+    return Choice(code=code.code, title=text.one_line(tx.ledger.content(code.incident_id).title), incident_id=code.incident_id)
+
+
+def _who(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> str:
+    """Say why nothing is left to take."""
+    if incident.state is IncidentState.RESOLVED:
+        return "It is over"
+    if incident.state is IncidentState.OPEN or incident.acknowledged_by == recipient_id:
+        return "You have it already"
+    return news.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
+
+
+def _end_texts(tools: Tools, theirs: str) -> Consequences:
+    """End what is queued for a number that nobody may text any more, so that its tier moves on at once."""
+
+    def find(tx: Transaction) -> tuple[tuple[str, str], ...]:
+        ours = frozenset(tx.tools.senders.values())
+        return tx.ledger.queued_for(theirs, TEXTS, now=tx.now) if tx.ledger.opt_outs(theirs, ours) == ours else ()
+
+    consequences = NOTHING
+    for escalation_id, notification_id in use_case.run(tools, find)[0]:
+        consequences += end_queued(tools, escalation_id, notification_id, Ended.OPTED_OUT)
+    return consequences

@@ -1,0 +1,28 @@
+"""Forgets a person: everything personal that stands about them is overwritten, what happened stays."""
+
+from notifyflow.errors import RecipientInUse
+from notifyflow.pipeline import use_case
+from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.transaction import Transaction
+
+
+def forget(tools: Tools, recipient_id: str) -> int:
+    """Overwrite a recipient's name, addresses and messages.
+
+    Args:
+        tools: What every use case needs.
+        recipient_id: Who.
+
+    Returns:
+        From how many incidents they were taken; 0 where nobody knows them.
+
+    Raises:
+        RecipientInUse: When they are paged for something that is not resolved; nothing was done.
+    """
+
+    def body(tx: Transaction) -> int:
+        if keys := tx.ledger.unresolved_keys_of(recipient_id):
+            raise RecipientInUse(recipient_id, tuple(keys))
+        return tx.ledger.forget(recipient_id)
+
+    return use_case.run(tools, body)[0]

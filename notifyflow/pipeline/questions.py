@@ -1,0 +1,32 @@
+"""Which silent attempts are to be asked after now; the asking itself is done outside any transaction."""
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from notifyflow.pipeline.ports import Tools
+from notifyflow.storage.ledger import Silent
+
+WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
+"""How long after it began an attempt is asked after, for the first time, the second and the last; the index knows how many."""
+
+
+def find_silent(tools: Tools, providers: Collection[str], *, limit: int) -> tuple[Silent, ...]:
+    """Find attempts whose providers have taken them, and owe a receipt that decides.
+
+    Args:
+        tools: What every use case needs.
+        providers: Whom to ask.
+        limit: How many at most.
+    """
+    now = tools.clock.now()
+    return tools.transactions.run(lambda ledger: ledger.silent_attempts(providers, waits=WAITS, now=now, limit=limit))
+
+
+def may_ask(tools: Tools, silent: Silent) -> bool:
+    """Note that an attempt is asked after; where many processes find it, one of them may ask.
+
+    Whatever comes of it, the attempt is asked after again only when the next wait is over; waits that are over count as asked.
+    """
+    age = tools.clock.now() - silent.started_at
+    times = sum(wait <= age for wait in WAITS)
+    return tools.transactions.run(lambda ledger: ledger.note_asked(silent, times=times))

@@ -1,0 +1,30 @@
+"""What a claim has to know of answers: who may still be texted from which number, and what to answer to a text."""
+
+from collections.abc import Sequence
+
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.model import Contact
+from notifyflow.pipeline.transaction import Transaction
+
+TEXTS = "sms"
+_ACKNOWLEDGE = "1"
+
+
+def willing(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str]) -> Sequence[str]:
+    """Leave out the providers whose number the recipient of a text has said STOP to."""
+    if row.channel != TEXTS or not tx.tools.senders:
+        return providers
+    address = tx.ledger.contact(row.incident_id, escalation.recipient_id).addresses[row.channel]
+    shut = tx.ledger.opt_outs(address, tx.tools.senders.values())
+    return [provider for provider in providers if tx.tools.senders.get(provider) not in shut] if shut else providers
+
+
+def hint(tx: Transaction, row: NotificationFacts, contact: Contact, provider: str) -> str:
+    """Tell what to answer to a page: its code where others are open for the number, ``1`` otherwise, empty where nobody hears.
+
+    Every page is given a code, since by it an answer finds its incident.
+    """
+    if row.channel != TEXTS or provider not in tx.tools.replying:
+        return ""
+    code = tx.ledger.give_code(contact.addresses[row.channel], row.incident_id, contact.recipient_id, now=tx.now)
+    return code.code if code.is_shown else _ACKNOWLEDGE

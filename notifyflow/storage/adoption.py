@@ -1,0 +1,116 @@
+"""Whose database it is, what is held since it was adopted, and what of a person is overwritten when they are to be forgotten."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from peewee import SQL, fn
+
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.storage.models import (
+    AttemptRow,
+    CodeRow,
+    ContactRow,
+    EnvironmentRow,
+    EscalationRow,
+    HeldRow,
+    IncidentRow,
+    NotificationRow,
+    ReceiptRow,
+)
+from notifyflow.storage.moves import Moves
+from notifyflow.storage.rows import Rows, select
+from notifyflow.storage.work import QUEUED
+
+_IN_HAND = ("QUEUED", "SENDING", "SENT")
+_IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")
+FORGOTTEN = "forgotten"
+"""What stands in the place of a name, and of a title."""
+
+
+class Environments(Rows):
+    """Whose database it is."""
+
+    def environment(self) -> str | None:
+        """Tell which environment the database belongs to; None while nobody has said."""
+        row = self._first(EnvironmentRow.select(EnvironmentRow.name))
+        return None if row is None else str(row["name"])
+
+
+class Adoption(Environments, Moves):
+    """The environment, the held incidents, the forgotten."""
+
+    def set_environment(self, name: str | None, *, at: datetime) -> None:
+        """Say which environment the database belongs to from now on; None for one without a name."""
+        EnvironmentRow.delete().execute(self._db)
+        if name is not None:
+            self.begin_environment(name, at=at)
+
+    def begin_environment(self, name: str, *, at: datetime) -> None:
+        """Say which environment the database belongs to; where somebody has, that one counts."""
+        self._insert_once(EnvironmentRow, {"one": 1, "name": name, "since": at})
+
+    def hold_unfinished(self, *, at: datetime) -> int:
+        """Hold every incident that is not resolved or has something in hand; tell how many are held now."""
+        in_hand = NotificationRow.select(NotificationRow.incident_id).where(NotificationRow.state.in_(_IN_HAND))
+        found = IncidentRow.select(IncidentRow.id).where(_IS_UNRESOLVED | IncidentRow.id.in_(in_hand))
+        held = set(self.held())
+        self._insert(HeldRow, [{"incident_id": row["id"], "held_at": at} for row in self._rows(found) if row["id"] not in held])
+        return len(self.held())
+
+    def held(self) -> Sequence[str]:
+        """List the incidents that are held, the oldest first."""
+        return [row["incident_id"] for row in self._rows(HeldRow.select().order_by(HeldRow.incident_id))]
+
+    def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
+        """Lock and read what of an incident is queued."""
+        query = select(NotificationFacts, NotificationRow.incident_id == incident_id, QUEUED)
+        return self._notifications(self._locked(query.order_by(NotificationRow.id)))
+
+    def let_go(self, incident_ids: Sequence[str]) -> None:
+        """Hold some incidents no longer; what of them is due is rung for by the next sweep."""
+        HeldRow.delete().where(HeldRow.incident_id.in_(incident_ids)).execute(self._db)
+        rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
+        NotificationRow.update(rung_at=None).where(rung).execute(self._db)
+
+    def unresolved_keys_of(self, recipient_id: str) -> Sequence[str]:
+        """List the keys of the incidents, not resolved, that a recipient is paged for."""
+        query = (
+            IncidentRow.select(IncidentRow.key)
+            .join(ContactRow, on=(ContactRow.incident_id == IncidentRow.id))
+            .where(ContactRow.recipient_id == recipient_id, _IS_UNRESOLVED)
+            .order_by(IncidentRow.key)
+        )
+        return [row["key"] for row in self._rows(query)]
+
+    def forget(self, recipient_id: str) -> int:
+        """Overwrite a recipient's name and addresses, and what providers wrote about their messages; their short codes go.
+
+        What an incident said goes, too, where nobody is left who is not forgotten; the log keeps its opaque ids.
+
+        Returns:
+            From how many incidents they were taken.
+        """
+        is_theirs = ContactRow.recipient_id == recipient_id
+        incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
+        self._forget_receipts(recipient_id)
+        CodeRow.delete().where(CodeRow.recipient_id == recipient_id).execute(self._db)
+        count = ContactRow.update(name=FORGOTTEN, addresses={}, timezone="UTC").where(is_theirs).execute(self._db)
+        kept = ContactRow.alias()
+        is_shared = fn.EXISTS(kept.select(SQL("1")).where(kept.incident_id == IncidentRow.id, kept.name != FORGOTTEN))
+        said: dict[str, Any] = {"said_title": FORGOTTEN, "said_body": "", "said_source": "", "said_url": None, "said_labels": {}}
+        IncidentRow.update(said).where(IncidentRow.id.in_(incidents), ~is_shared).execute(self._db)
+        return int(count)
+
+    def _forget_receipts(self, recipient_id: str) -> None:
+        attempts = (
+            AttemptRow.select(AttemptRow.id)
+            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+            .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
+            .where(EscalationRow.recipient_id == recipient_id)
+        )
+        is_theirs = ReceiptRow.matched_attempt_id.in_(attempts)
+        for contact in self._contacts(ContactRow.recipient_id == recipient_id):
+            for address in contact.addresses.values():
+                is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # as a form spells a number, too
+        ReceiptRow.update(body="").where(ReceiptRow.body != SQL("''"), is_theirs).execute(self._db)

@@ -1,0 +1,30 @@
+"""Writes about API keys."""
+
+from datetime import datetime
+
+from notifyflow.core.keys import ApiKey
+from notifyflow.storage.models import ApiKeyRow
+from notifyflow.storage.moves import Moves
+
+KEY_COLUMNS = tuple(ApiKey.__dataclass_fields__)
+
+
+class Keys(Moves):
+    """API keys."""
+
+    def add_api_key(self, key: ApiKey) -> None:
+        """Keep a new key."""
+        self._insert(ApiKeyRow, [{name: getattr(key, name) for name in KEY_COLUMNS}])
+
+    def revoke_api_key(self, key_id: str, *, at: datetime) -> bool:
+        """Revoke a key; one that was revoked before stays as it is.
+
+        Returns:
+            Whether there is such a key.
+        """
+        ApiKeyRow.update(revoked_at=at).where(ApiKeyRow.id == key_id, ApiKeyRow.revoked_at.is_null()).execute(self._db)
+        return self._first(ApiKeyRow.select(ApiKeyRow.id).where(ApiKeyRow.id == key_id)) is not None
+
+    def note_api_key_use(self, key_id: str, *, at: datetime) -> None:
+        """Note when a key was used last."""
+        ApiKeyRow.update(last_used_at=at).where(ApiKeyRow.id == key_id).execute(self._db)

@@ -1,0 +1,123 @@
+"""Reads for the API: its keys, and lists that are read page by page. Each asks a fixed number of queries."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from peewee import Expression, fn
+
+from notifyflow.core.facts import IncidentFacts, NotificationFacts
+from notifyflow.core.keys import ApiKey
+from notifyflow.core.model import Contact, Incident, Kind, NotificationState
+from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
+from notifyflow.storage.keys import KEY_COLUMNS
+from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
+from notifyflow.storage.rows import SAID, Rows, select
+
+_API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
+_CAME_TO_SOMETHING = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED)
+
+
+class Listings(Rows):
+    """Questions that the API asks."""
+
+    def api_key(self, key_id: str) -> ApiKey | None:
+        """Read one API key; None where there is none."""
+        row = self._first(_API_KEYS.where(ApiKeyRow.id == key_id))
+        return None if row is None else ApiKey(**row)
+
+    def api_keys(self) -> tuple[ApiKey, ...]:
+        """Read all API keys, the oldest first."""
+        return tuple(ApiKey(**row) for row in self._rows(_API_KEYS.order_by(ApiKeyRow.created_at, ApiKeyRow.id)))
+
+    def incident_page(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
+        """List incidents, the newest first.
+
+        Args:
+            wanted: Which.
+            before_id: Only those that are older than this one; None begins with the newest.
+            limit: How many at most.
+        """
+        said = [getattr(IncidentRow, f"said_{name}") for name in SAID]
+        where = _conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
+        query = select(IncidentFacts, *where).select_extend(*said).order_by(IncidentRow.id.desc()).limit(limit)
+        return tuple(_summary(row) for row in self._rows(query))
+
+    def recipient_page(self, *, after_id: str, limit: int, since: datetime) -> tuple[KnownRecipient, ...]:
+        """List everybody who was ever a recipient, by id.
+
+        Args:
+            after_id: Only those behind this one; empty begins with the first.
+            limit: How many at most.
+            since: Pages of rounds that began earlier are not looked at.
+        """
+        return self._recipients(ContactRow.recipient_id > after_id, limit, since)
+
+    def recipient(self, recipient_id: str, *, since: datetime) -> KnownRecipient | None:
+        """Show one recipient, as ``recipient_page`` does; None where nobody has the id."""
+        found = self._recipients(ContactRow.recipient_id == recipient_id, 1, since)
+        return found[0] if found else None
+
+    def _recipients(self, wanted: Expression, limit: int, since: datetime) -> tuple[KnownRecipient, ...]:
+        newest = (
+            ContactRow.select(ContactRow.recipient_id, fn.MAX(ContactRow.incident_id).alias("incident_id"))
+            .where(wanted)
+            .group_by(ContactRow.recipient_id)
+            .order_by(ContactRow.recipient_id)
+            .limit(limit)
+            .alias("newest")
+        )
+        is_newest = (ContactRow.recipient_id == newest.c.recipient_id) & (ContactRow.incident_id == newest.c.incident_id)
+        columns = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
+        query = ContactRow.select(*columns).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
+        contacts = [Contact(**row) for row in self._rows(query)]
+        pages = self._last_pages([contact.recipient_id for contact in contacts], since)
+        return tuple(KnownRecipient(contact=each, last_pages=pages.get(each.recipient_id, {})) for each in contacts)
+
+    def _last_pages(self, recipient_ids: Sequence[str], since: datetime) -> Mapping[str, Mapping[str, NotificationFacts]]:
+        query = (
+            NotificationRow.select(EscalationRow.recipient_id, fn.MAX(NotificationRow.id).alias("id"))
+            .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
+            .where(
+                EscalationRow.recipient_id.in_(recipient_ids),
+                EscalationRow.started_at >= since,
+                NotificationRow.kind == Kind.PAGE,
+                NotificationRow.state.in_(_CAME_TO_SOMETHING),
+            )
+            .group_by(EscalationRow.recipient_id, NotificationRow.channel)
+        )
+        whose = {row["id"]: row["recipient_id"] for row in self._rows(query)}
+        pages: dict[str, dict[str, NotificationFacts]] = defaultdict(dict)
+        found = self._notifications(select(NotificationFacts, NotificationRow.id.in_(list(whose)))) if whose else ()
+        for page in found:
+            pages[whose[page.id]][page.channel] = page
+        return pages
+
+
+def _conditions(wanted: IncidentFilter) -> list[Expression]:
+    conditions = [_has_label(name, value) for name, value in sorted(wanted.labels)]
+    if wanted.states:
+        conditions.append(IncidentRow.state.in_(sorted(wanted.states)))
+    if wanted.severities:
+        conditions.append(IncidentRow.severity.in_(sorted(wanted.severities)))
+    if wanted.key is not None:
+        conditions.append(IncidentRow.key == wanted.key)
+    return conditions
+
+
+def _has_label(name: str, value: str) -> Expression:
+    """Find a label in its column's JSON, the same on both databases, for which ``LIKE`` differs.
+
+    Within a JSON text quotes are escaped: what stands between a bracket or comma and the closing quote is this label only.
+    """
+    pair = f"{json.dumps(name)}:{json.dumps(value)}"
+    found = [fn.REPLACE(IncidentRow.said_labels, opening + pair, "") != IncidentRow.said_labels for opening in "{,"]
+    return found[0] | found[1]
+
+
+def _summary(row: Mapping[str, Any]) -> IncidentSummary:
+    said = {name: row[f"said_{name}"] for name in SAID}
+    facts = {name: value for name, value in row.items() if not name.startswith("said_")}
+    return IncidentSummary(facts=IncidentFacts(**facts), content=Incident(key=row["key"], **said))

@@ -1,0 +1,84 @@
+"""Attempts that a provider has taken and says nothing more about, and how often it was asked."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
+
+from peewee import SQL
+
+from notifyflow.storage.models import AttemptRow, NotificationRow
+from notifyflow.storage.moves import Moves
+
+_OLDEST = timedelta(days=1)
+_IS_SILENT = (  # as the index has it
+    (AttemptRow.word == SQL("'accepted'"))
+    & (AttemptRow.times_asked < SQL("3"))
+    & AttemptRow.receipt_due_at.is_null(is_null=False)
+    & (AttemptRow.provider_ref != SQL("''"))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silent:
+    """An attempt to ask after.
+
+    Attributes:
+        attempt_id: The attempt.
+        channel: Which channel carries it.
+        provider: Whom to ask.
+        provider_ref: Its id of the message.
+        started_at: When the attempt began.
+        times_asked: How often it was asked after.
+    """
+
+    attempt_id: str
+    channel: str
+    provider: str
+    provider_ref: str
+    started_at: datetime
+    times_asked: int
+
+
+class Questions(Moves):
+    """What is asked, and that it was."""
+
+    def silent_attempts(
+        self, providers: Collection[str], *, waits: Sequence[timedelta], now: datetime, limit: int
+    ) -> tuple[Silent, ...]:
+        """Find attempts to ask after, the oldest first; not locked.
+
+        Args:
+            providers: Whom to ask.
+            waits: How long after its beginning an attempt is asked after for the first time, the second, the third.
+            now: The instant.
+            limit: How many at most.
+        """
+        is_due = [(AttemptRow.times_asked == times) & (AttemptRow.started_at <= now - wait) for times, wait in enumerate(waits)]
+        query = (
+            AttemptRow.select(
+                AttemptRow.id.alias("attempt_id"),
+                NotificationRow.channel,
+                AttemptRow.provider,
+                AttemptRow.provider_ref,
+                AttemptRow.started_at,
+                AttemptRow.times_asked,
+            )
+            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+            .where(
+                _IS_SILENT,
+                AttemptRow.started_at > now - _OLDEST,
+                AttemptRow.started_at <= now - waits[0],
+                AttemptRow.provider.in_(list(providers)),
+                reduce(or_, is_due),
+            )
+            .order_by(AttemptRow.started_at)
+            .limit(limit)
+        )
+        return tuple(Silent(**row) for row in self._rows(query))
+
+    def note_asked(self, silent: Silent, *, times: int) -> bool:
+        """Note that an attempt is asked after; tell whether nobody else has noted it since it was read."""
+        is_it = (AttemptRow.id == silent.attempt_id) & (AttemptRow.times_asked == silent.times_asked)
+        return bool(AttemptRow.update(times_asked=times).where(is_it).execute(self._db))

@@ -1,0 +1,28 @@
+"""How many calls and texts were given in an hour, to whom, and to which prefix of numbers."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from notifyflow.storage.models import SpentRow
+from notifyflow.storage.moves import Moves
+
+_KEPT_FOR = timedelta(days=1)
+
+
+class Spending(Moves):
+    """Counts; whoever counts holds the rows of the channel's carriers, so that nobody else does."""
+
+    def spent(self, channel: str, scopes: Collection[str], *, hour: datetime) -> Mapping[str, int]:
+        """Read what was given in an hour, by scope; those that were given nothing are left out."""
+        query = SpentRow.select(SpentRow.scope, SpentRow.count).where(
+            SpentRow.channel == channel, SpentRow.scope.in_(sorted(scopes)), SpentRow.hour == hour
+        )
+        return {row["scope"]: row["count"] for row in self._rows(query)}
+
+    def spend(self, channel: str, scopes: Collection[str], *, hour: datetime) -> None:
+        """Count one in an hour for each scope; what is older than a day goes when an hour begins."""
+        for scope in sorted(scopes):
+            is_it = (SpentRow.channel == channel) & (SpentRow.scope == scope)
+            if SpentRow.update(count=SpentRow.count + 1).where(is_it, SpentRow.hour == hour).execute(self._db) == 0:
+                SpentRow.delete().where(is_it, SpentRow.hour < hour - _KEPT_FOR).execute(self._db)
+                self._insert(SpentRow, [{"channel": channel, "scope": scope, "hour": hour, "count": 1}])

@@ -1,0 +1,256 @@
+"""The REST API: its routes, each with the scope that a caller's key must have."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.model import IncidentState, Severity
+from notifyflow.core.requests import read_act, read_page, read_submission
+from notifyflow.core.views import IncidentFilter, IncidentStatus
+from notifyflow.errors import Fault, UnreadableIncident
+from notifyflow.pipeline.once import Once
+from notifyflow.web import cursors
+from notifyflow.web.auth import Require
+from notifyflow.web.body import Body
+from notifyflow.web.openapi import refusals, takes
+from notifyflow.web.services import Services
+from notifyflow.web.shapes import (
+    ActShape,
+    Changed,
+    IncidentPage,
+    IncidentShape,
+    NewIncident,
+    NotifiedShape,
+    PageShape,
+    ReachabilityShape,
+    RecipientPage,
+    SummaryShape,
+)
+
+INCIDENT_LIMIT_BYTES = 1024 * 1024
+_ACT_LIMIT_BYTES = 16 * 1024
+
+
+class JsonBody(Body):
+    """A dependency that reads a body of JSON as text."""
+
+    async def __call__(self, request: Request) -> str:  # type: ignore[override]
+        """Read it."""
+        body = await super().__call__(request)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if body and kind != "application/json":
+            raise HTTPException(415, "Send JSON, and say so: Content-Type: application/json.", {"Accept": "application/json"})
+        try:
+            return body.decode()
+        except UnicodeDecodeError:
+            raise UnreadableIncident((Fault("document", "it is no UTF-8", "Send JSON in UTF-8"),)) from None
+
+
+_act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
+_ACT_REFUSALS = refusals(400, 401, 403, 404, 413, 415, 422, 429)
+
+
+class Listing(BaseModel):
+    """Which part of a list is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=200, description="How many at most.")
+    cursor: str | None = Field(None, max_length=2000, description="The `next_cursor` of the page before.")
+
+
+class IncidentListing(Listing):
+    """Which incidents are wanted: those for which all of it holds."""
+
+    state: list[IncidentState] = Field([], description="In one of these states.")
+    severity: list[Severity] = Field([], description="Of one of these severities.")
+    key: str | None = Field(None, max_length=255, description="Under this key.")
+    label: list[Annotated[str, Field(pattern="^[^:]+:")]] = Field(
+        [], max_length=50, description="With each of these labels, as `name:value`."
+    )
+
+    @property
+    def filter(self) -> IncidentFilter:
+        """What the list leaves out."""
+        labels = frozenset((name, value) for name, _, value in (each.partition(":") for each in self.label))
+        return IncidentFilter(states=frozenset(self.state), severities=frozenset(self.severity), key=self.key, labels=labels)
+
+    @property
+    def mark(self) -> object:
+        """What tells this list from others."""
+        return sorted(set(self.state)), sorted(set(self.severity)), self.key, sorted(set(self.label))
+
+
+def router(services: Services) -> APIRouter:
+    """Build the routes of ``/v1``."""
+    routes = APIRouter(prefix="/v1")
+    for add in (_add_intake, _add_incidents, _add_acts, _add_page_again, _add_recipients):
+        add(routes, services)
+    return routes
+
+
+# All handlers are plain functions: they run in worker threads, since the database blocks.
+
+
+def _add_intake(routes: APIRouter, services: Services) -> None:
+    let_in = Depends(Require(services, Scope.INGEST))
+
+    @routes.post(
+        "/incidents",
+        tags=["incidents"],
+        summary="Take an incident",
+        status_code=201,
+        responses={
+            200: {"model": NotifiedShape, "description": "The key was known"},
+            **refusals(400, 401, 403, 413, 415, 422, 429),
+        },
+        openapi_extra=takes(NewIncident),
+    )
+    def submit(
+        caller: Annotated[ApiKey, let_in],
+        body: Annotated[str, Depends(JsonBody(INCIDENT_LIMIT_BYTES))],
+        response: Response,
+        idempotency_key: Annotated[
+            str | None,
+            Header(
+                min_length=1, max_length=255, description="The same key and body again do nothing, and are answered the same."
+            ),
+        ] = None,
+    ) -> NotifiedShape:
+        """Page the recipients, or hear the key again; 201 and 200 come after commit. Scope: `ingest`."""
+        once = None
+        if idempotency_key is not None:
+            fingerprint = hashlib.sha256(body.encode()).hexdigest()
+            once = Once(api_key_id=caller.id, idempotency_key=idempotency_key, fingerprint=fingerprint)
+        notified = services.api.submit(read_submission(body), once)
+        response.headers["Location"] = f"incidents/{notified.incident_id}"  # relative: a proxy's prefix stays
+        response.status_code = 201 if notified.is_new else 200
+        return NotifiedShape.of(notified)
+
+
+def _add_incidents(routes: APIRouter, services: Services) -> None:
+    let_read = Depends(Require(services, Scope.READ))
+
+    @routes.get(
+        "/incidents",
+        tags=["incidents"],
+        summary="List incidents",
+        dependencies=[let_read],
+        responses=refusals(401, 403, 422, 429),
+    )
+    def list_incidents(wanted: Annotated[IncidentListing, Query()]) -> IncidentPage:
+        """The newest first. Scope: `read`."""
+        before_id = cursors.read(wanted.mark, wanted.cursor)
+        found = services.api.incidents(wanted.filter, before_id=before_id, limit=wanted.limit + 1)
+        shown = found[: wanted.limit]
+        is_last = len(found) == len(shown)
+        return IncidentPage(
+            incidents=[SummaryShape.of(each) for each in shown],
+            next_cursor=None if is_last else cursors.write(wanted.mark, shown[-1].facts.id),
+        )
+
+    @routes.get(
+        "/incidents/{incident_id}",
+        tags=["incidents"],
+        summary="Show one incident",
+        dependencies=[let_read],
+        responses=refusals(401, 403, 404, 422, 429),
+    )
+    def show(incident_id: str) -> IncidentShape:
+        """With its escalations, notifications, attempts and log. Scope: `read`."""
+        return IncidentShape.of(_find(services, incident_id))
+
+
+def _add_acts(routes: APIRouter, services: Services) -> None:
+    let_operate = Depends(Require(services, Scope.OPERATE))
+
+    @routes.post(
+        "/incidents/{incident_id}/acknowledge",
+        tags=["acts"],
+        summary="Acknowledge an incident",
+        responses=_ACT_REFUSALS,
+        openapi_extra=takes(ActShape, is_required=False),
+    )
+    def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
+        """What is still queued for it is cancelled. Scope: `operate`."""
+        by = read_act(body).by or caller.name
+        _find(services, incident_id)
+        has_changed = services.api.acknowledge(incident_id, by)
+        return Changed(has_changed=has_changed, incident=SummaryShape.of(_find(services, incident_id)))
+
+    @routes.post(
+        "/incidents/{incident_id}/resolve",
+        tags=["acts"],
+        summary="Resolve an incident",
+        responses=_ACT_REFUSALS,
+        openapi_extra=takes(ActShape, is_required=False),
+    )
+    def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
+        """It is over; the same key opens a new one. Scope: `operate`."""
+        by = read_act(body).by or caller.name
+        _find(services, incident_id)
+        has_changed = services.api.resolve(incident_id, by)
+        return Changed(has_changed=has_changed, incident=SummaryShape.of(_find(services, incident_id)))
+
+
+def _add_page_again(routes: APIRouter, services: Services) -> None:
+    let_operate = Depends(Require(services, Scope.OPERATE))
+
+    @routes.post(
+        "/incidents/{incident_id}/page-again",
+        tags=["acts"],
+        summary="Page a recipient again",
+        responses={**_ACT_REFUSALS, **refusals(409)},
+        openapi_extra=takes(PageShape),
+    )
+    def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
+        """Starts a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
+        page = read_page(body)
+        _find(services, incident_id)
+        services.api.page_again(incident_id, page.recipient, page.by or caller.name)
+        return Changed(has_changed=True, incident=SummaryShape.of(_find(services, incident_id)))
+
+
+def _add_recipients(routes: APIRouter, services: Services) -> None:
+    let_read = Depends(Require(services, Scope.READ))
+
+    @routes.get(
+        "/recipients",
+        tags=["recipients"],
+        summary="List recipients and how they can be reached",
+        dependencies=[let_read],
+        responses=refusals(401, 403, 422, 429),
+    )
+    def list_recipients(wanted: Annotated[Listing, Query()]) -> RecipientPage:
+        """Everybody who was ever a recipient, by id. Scope: `read`."""
+        found = services.api.recipients(after_id=cursors.read("recipients", wanted.cursor), limit=wanted.limit + 1)
+        shown = found[: wanted.limit]
+        is_last = len(found) == len(shown)
+        return RecipientPage(
+            recipients=[ReachabilityShape.of(each, services.channels) for each in shown],
+            next_cursor=None if is_last else cursors.write("recipients", shown[-1].contact.recipient_id),
+        )
+
+    @routes.get(
+        "/recipients/{recipient_id:path}",
+        tags=["recipients"],
+        summary="Show how a recipient can be reached",
+        dependencies=[let_read],
+        responses=refusals(401, 403, 404, 422, 429),
+    )
+    def show_recipient(recipient_id: str) -> ReachabilityShape:
+        """By each way: who carries it, and what became of the last page. Scope: `read`."""
+        found = services.api.recipient(recipient_id)
+        if found is None:
+            raise HTTPException(404, "Nobody with this id was ever a recipient.")
+        return ReachabilityShape.of(found, services.channels)
+
+
+def _find(services: Services, incident_id: str) -> IncidentStatus:
+    status = services.status(incident_id)
+    if status is None:
+        raise HTTPException(404, "There is no such incident, or it is no longer kept.")
+    return status

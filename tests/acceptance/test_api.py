@@ -1,0 +1,99 @@
+"""The API as it is used: a key from the command line, a web service in a process of its own, requests over a socket."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from notifyflow.sandbox.system import Sandbox
+from tests.acceptance.commands import CommandLine
+from tests.published import Publication
+
+PATIENCE_S = 30
+
+
+class Api:
+    """The API of a running process."""
+
+    def __init__(self, line: CommandLine, url: str) -> None:
+        self.line = line
+        self.url = url
+        self.publication = Publication(requests.get(f"{url}/v1/openapi.json", timeout=PATIENCE_S).json())
+
+    def make_key(self, *scopes: str) -> dict[str, Any]:
+        arguments = [argument for scope in scopes for argument in ("--scope", scope)]
+        made = self.line.run("keys", "create", "--name", "pager", "--expires", "90d", "--json", *arguments)
+        assert made.code == 0, made.err
+        return made.document
+
+    def ask(self, method: str, path: str, key: str, **values: Any) -> requests.Response:
+        headers = {"authorization": f"Bearer {key}"}
+        answer = requests.request(method, self.url + path, headers=headers, timeout=PATIENCE_S, **values)
+        self.publication.check(method, path.partition("?")[0], answer)
+        return answer
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with Sandbox() as sandbox:
+        line = CommandLine(tmp_path, sandbox.settings())
+        with line.running("up", "--port", "0", until="Listening on") as said:
+            url = re.search(r"http://\S+", said[-1])
+            assert url is not None
+            yield Api(line, url[0])
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends_at, f"it did not happen within {PATIENCE_S} s"
+        time.sleep(0.05)
+
+
+def test_an_incident_goes_out_is_looked_at_and_is_taken(api: Api):
+    made = api.make_key("ingest", "read", "operate")
+    key = made["key"]
+    incident = {"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
+    taken = api.ask("POST", "/v1/incidents", key, json=incident)
+    assert taken.status_code == 201
+    path = f"/v1/incidents/{taken.json()['incident_id']}"
+    wait_until(lambda: api.ask("GET", path, key).json()["is_settled"])
+    (escalation,) = api.ask("GET", path, key).json()["escalations"]
+    assert escalation["state"] == "REACHED"
+    assert escalation["notifications"][0]["attempts"][0]["word"] is not None
+    (way,) = api.ask("GET", "/v1/recipients/ada", key).json()["ways"]
+    assert (way["verdict"], way["address"]) == ("works", "'ada…' (15 characters)")
+    assert api.ask("POST", f"{path}/acknowledge", key).json()["incident"]["acknowledged_by"] == "pager"
+    shown = api.line.run("status", "db-1", "--json").document
+    assert (shown["state"], shown["acknowledged_via"]) == ("ACKNOWLEDGED", "api")
+    wait_until(lambda: api.ask("GET", "/readyz", key).status_code == 200)
+
+
+def test_a_key_is_shown_once_and_is_good_until_it_is_revoked(api: Api):
+    made = api.make_key("read")
+    assert api.ask("GET", "/v1/incidents", made["key"]).status_code == 200
+    assert api.ask("POST", "/v1/incidents", made["key"], json={}).status_code == 403
+    listed = api.line.run("keys", "list", "--json")
+    (known,) = listed.document
+    assert {name: known[name] for name in ("id", "name", "scopes", "revoked_at")} == {
+        **{"id": made["id"], "name": "pager"},
+        **{"scopes": ["read"], "revoked_at": None},
+    }
+    assert known["last_used_at"] is not None
+    assert made["key"].rpartition("_")[2] not in listed.out
+    assert api.line.run("keys", "revoke", made["id"]).code == 0
+    assert api.ask("GET", "/v1/incidents", made["key"]).status_code == 401
+    assert "revoked" in api.line.run("keys", "list").out
+
+
+def test_what_is_typed_wrong_is_bad_input(tmp_path: Path):
+    line = CommandLine(tmp_path, {})
+    assert line.run("keys", "revoke", "nope").code == 2
+    assert line.run("keys", "create", "--name", " ", "--scope", "read").code == 2
+    made = line.run("keys", "create", "--name", "a", "--scope", "read")
+    assert re.fullmatch(r"nf_[0-9a-f]{32}_[\w-]{43}\n", made.out)
+    assert "for ever" in line.run("keys", "list").out

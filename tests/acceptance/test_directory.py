@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.commands import CommandLine
+
+GOOD = '[recipients.ada]\nemail = "ada@example.com"\n[default]\nto = ["ada"]\n'
+MAIL = {"NOTIFYFLOW_SMTP_URL": "smtp://mail.example.com", "NOTIFYFLOW_MAIL_FROM": "notifyflow@example.com"}
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> CommandLine:
+    line = CommandLine(tmp_path, MAIL)
+    line.write("directory.toml", GOOD)
+    return line
+
+
+def test_a_directory_in_order_ends_with_0(line: CommandLine):
+    ended = line.run("directory", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
+    assert (ended.code, ended.err) == (0, "")
+    assert "ada: email" in ended.out
+
+
+def test_who_could_not_be_reached_is_named_and_ends_with_1(line: CommandLine):
+    other = line.write("other.toml", GOOD + '[recipients.ben]\nphone = "+4930901820"\n[groups]\nvoid = []\n')
+    ended = line.run("directory", "check", other)
+    assert ended.code == 1
+    assert "ben: cannot be reached" in ended.out
+    assert "no provider carries sms" in ended.err
+    assert "groups.void: nobody is in it" in ended.err
+    document = line.run("directory", "check", other, "--json").document
+    assert document["recipients"] == {"ada": ["email"], "ben": []}
+    assert [fault["where"] for fault in document["faults"]] == ["recipients.ben", "recipients.ben", "groups.void"]
+
+
+def test_a_file_that_cannot_be_used_ends_with_2_and_all_that_is_wrong(line: CommandLine):
+    ended = line.run("directory", "check", line.write("broken.toml", 'routes = [{ to = ["adda"] }]\n' + GOOD.replace("to", "ot")))
+    assert ended.code == 2
+    for place in ("routes[0].to", "routes[0].match", "default.ot", "default.to"):
+        assert place in ended.err
+    assert line.run("directory", "check", "missing.toml").code == 2
+    assert "NOTIFYFLOW_DIRECTORY" in line.run("directory", "check").err
+
+
+def test_a_broken_directory_is_a_warning_of_the_settings(line: CommandLine):
+    line.write("directory.toml", "[default")
+    ended = line.run("config", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
+    assert ended.code == 0
+    assert "NOTIFYFLOW_DIRECTORY document" in ended.err

@@ -1,0 +1,152 @@
+"""A copy pages nobody: what leaves is decided on the final address, and a database knows whose it is."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.core.delivery import read_delivery
+from notifyflow.core.model import NotificationState, Word
+from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.reporter import Reporter
+from notifyflow.errors import InvalidSettings, UnknownOutcomeError, WrongEnvironment
+from notifyflow.storage.store import Store
+from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels
+from tests.integration.engine.test_deliver import SEND_BUDGET, Scene
+
+ADA = Recipient(id="ada", email="ada@example.com")
+
+
+def open_flow(url: str, provider: ScriptedProvider | None = None, **variables: str) -> NotifyFlow:
+    given = {"NOTIFYFLOW_DATABASE_URL": url} | {f"NOTIFYFLOW_{name}": value for name, value in variables.items()}
+    return NotifyFlow(Settings.from_variables(given), channels=channels(provider or ScriptedProvider()))
+
+
+def notify(flow: NotifyFlow, key: str = "db-1") -> NotificationState:
+    flow.notify(Incident(key=key, title="down"), [ADA])
+    assert flow.wait(key, timeout_s=30)
+    status = flow.status(key)
+    assert status is not None
+    return status.escalations[0].notifications[0].state
+
+
+@pytest.mark.parametrize(
+    ("delivery", "addresses", "state", "notice"),
+    [
+        ("live", ["ada@example.com"], NotificationState.SENT, ""),
+        ("redirect:email=dev@example.com", ["dev@example.com"], NotificationState.SENT, "redirected"),
+        ("redirect:sms=+1@", [], NotificationState.FAILED, ""),
+        ("allow:*@example.com", ["ada@example.com"], NotificationState.SENT, "limited delivery"),
+        ("allow:dev@*", [], NotificationState.FAILED, ""),
+        ("dry-run", [], NotificationState.FAILED, ""),
+    ],
+)
+def test_only_what_may_leave_leaves_and_says_so(
+    sqlite_url: str, delivery: str, addresses: list[str], state: NotificationState, notice: str
+) -> None:
+    provider = ScriptedProvider()
+    with open_flow(sqlite_url, provider, DELIVERY=delivery) as flow:
+        assert notify(flow) is state
+    assert [letter.address for letter in provider.letters] == addresses
+    assert all(letter.content.notice == notice for letter in provider.letters)
+
+
+def test_what_does_not_leave_is_recorded_as_withheld(sqlite_url: str) -> None:
+    with open_flow(sqlite_url, DELIVERY="dry-run") as flow:
+        notify(flow)
+        status = flow.status("db-1")
+    assert status is not None
+    (attempt,) = status.escalations[0].notifications[0].attempts
+    assert (attempt.word, attempt.code) == (Word.PERMANENT, "withheld")
+
+
+def test_a_mark_of_ones_own_stands_beside_the_mark_of_the_mode(sqlite_url: str) -> None:
+    provider = ScriptedProvider()
+    with open_flow(sqlite_url, provider, DELIVERY="redirect:email=dev@example.com", NOTICE="staging") as flow:
+        notify(flow)
+    assert provider.letters[0].content.notice == "staging, redirected"
+
+
+def test_where_nothing_may_leave_nobody_is_asked_after_a_doubt_either(store: Store) -> None:
+    scene = Scene(store)
+    scene.provider.script.append(UnknownOutcomeError("no answer"))
+    ids = scene.notify("ada")
+    scene.deliverer.deliver("email", ids)
+    scene.tools = replace(scene.tools, delivery=read_delivery("dry-run"))
+    reporter = Reporter(scene.bell, scene.flaky)
+    deliverer = Deliverer(scene.tools, {"email": ScriptedChannel(scene.provider)}, reporter, send_budget=SEND_BUDGET, places=1)
+    scene.clock.at = scene.rows()[0].due_at or scene.clock.at
+    deliverer.deliver("email", ids)
+    assert len(scene.provider.letters) == 1
+    assert scene.states() == [NotificationState.FAILED]
+
+
+@pytest.mark.parametrize("delivery", ["off", "redirect:email=nobody", "redirect:fax=1@2", "allow:"])
+def test_a_mode_that_cannot_be_read_stops_the_start(sqlite_url: str, delivery: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        open_flow(sqlite_url, DELIVERY=delivery)
+    (fault,) = refused.value.faults
+    assert fault.where == "NOTIFYFLOW_DELIVERY"
+    assert "nobody" not in str(fault)
+
+
+def test_a_mode_that_is_not_live_is_worth_a_warning(sqlite_url: str) -> None:
+    with open_flow(sqlite_url, DELIVERY="dry-run") as flow:
+        assert "NOTIFYFLOW_DELIVERY" in [fault.where for fault in flow.warnings]
+
+
+@pytest.mark.parametrize("ours", ["staging", None])
+def test_a_process_of_another_environment_neither_delivers_nor_reads(sqlite_url: str, ours: str | None) -> None:
+    with open_flow(sqlite_url, ENVIRONMENT="production") as flow:
+        assert notify(flow) is NotificationState.SENT
+    provider, elsewhere = ScriptedProvider(), {"BROKER_URL": "redis://127.0.0.1:1/0"}
+    with open_flow(sqlite_url, provider, **elsewhere, **{"ENVIRONMENT": ours} if ours else {}) as flow:
+        for act in (
+            flow.start,
+            flow.make_worker,
+            flow.asgi,
+            flow.access,
+            lambda: flow.status("db-1"),
+            lambda: notify(flow, "db-2"),
+        ):
+            with pytest.raises(WrongEnvironment, match="db adopt"):
+                act()
+    assert provider.letters == []
+
+
+def test_a_database_without_a_name_takes_that_of_the_first_process_that_has_one(database_url: str) -> None:
+    for environment in ({}, {"ENVIRONMENT": "production"}, {"ENVIRONMENT": "production"}):
+        with open_flow(database_url, **environment) as flow:
+            flow.access()
+    with open_flow(database_url) as flow, pytest.raises(WrongEnvironment):
+        flow.access()
+
+
+def test_a_copy_that_is_adopted_holds_what_was_unfinished_until_it_is_released(sqlite_url: str, tmp_path: Path) -> None:
+    silent = ScriptedProvider()
+    with open_flow(sqlite_url, ENVIRONMENT="production", BROKER_URL="redis://127.0.0.1:1/0") as flow:
+        flow.notify(Incident(key="db-1", title="down"), [ADA])
+    with open_flow(sqlite_url, silent, ENVIRONMENT="staging") as flow:
+        assert flow.adopt() == 1
+        assert notify(flow, "db-2") is NotificationState.SENT
+        assert [letter.content.key for letter in silent.letters] == ["db-2"]
+        assert flow.release_held() == 1
+        assert flow.wait("db-1", timeout_s=30)
+        assert [letter.content.key for letter in silent.letters] == ["db-2", "db-1"]
+        assert flow.cancel_held() == 0
+
+
+def test_of_many_that_name_a_database_at_once_one_has_it(database_url: str) -> None:
+    def open_(name: str) -> str | None:
+        with open_flow(database_url, ENVIRONMENT=name) as flow:
+            try:
+                flow.access()
+            except WrongEnvironment:
+                return None
+        return name
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        names = [name for name in pool.map(open_, ["a", "b", "c", "d"]) if name]
+    assert len(names) == 1

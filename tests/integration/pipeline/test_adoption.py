@@ -1,0 +1,109 @@
+"""A database that was restored or copied: nothing that was unfinished in it leaves before somebody has decided."""
+
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.core.model import IncidentState, NotificationState, Severity, Word
+from notifyflow.core.policy import INSISTENT
+from notifyflow.pipeline.adopt import adopt, cancel, release
+from notifyflow.storage.store import Store
+from tests.builders import BUSY, REFUSED, Story, a_contact, a_recipient, an_incident
+from tests.integration.storage.samples import found_in
+
+IN_EVERY_STATE = ("queued", "retried", "sending", "sent", "reached", "repeated", "taken")
+
+
+@pytest.fixture
+def story(store: Store) -> Story:
+    return Story(store, operations=[a_contact("olga", "push")])
+
+
+@pytest.fixture
+def copied(story: Story) -> Story:
+    """A story whose database was copied with unfinished work of every kind in it, and adopted."""
+    story.notify(an_incident("sending", severity=Severity.CRITICAL), a_recipient("ada", "teams", "sms"))
+    story.claim("teams")
+    story.answer("email", BUSY)
+    story.notify(an_incident("retried"), a_recipient("ada", "email", "sms"))
+    story.notify(an_incident("repeated"), a_recipient("ada", "slack"), policy=INSISTENT)
+    story.answer("push", REFUSED)
+    story.notify(an_incident("sent"), a_recipient("bob", "push", "sms", "voice"))
+    story.notify(an_incident("reached"), a_recipient("cyd", "slack", "email"))
+    story.notify(an_incident("taken"), a_recipient("ada", "slack"), a_recipient("bob", "slack"))
+    story.deliver()
+    story.acknowledge("ada", key="taken")
+    story.notify(an_incident("queued"), a_recipient("ada", "email", "slack", "sms", "voice"))
+    assert adopt(story.tools, "staging") >= len(IN_EVERY_STATE)
+    story.seen.clear()
+    return story
+
+
+def test_nothing_that_was_unfinished_leaves_however_much_time_passes(copied: Story) -> None:
+    before = copied.status("queued")
+    copied.pass_time(hours=3)
+    copied.sweep()
+    copied.deliver()
+    assert copied.seen == []
+    assert copied.status("queued") == before
+    assert copied.store.run(lambda ledger: ledger.next_wake_at()) is None
+
+
+def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) -> None:
+    (text,) = [row for row in copied.pages("bob", "sent").values() if row.channel == "sms"]
+    copied.say(text.attempts[-1].id, Word.PERMANENT)
+    copied.notify(an_incident("reached", severity=Severity.CRITICAL), a_recipient("dan", "slack"))
+    copied.resolve(key="taken")
+    copied.pass_time(minutes=30)
+    assert copied.seen == []
+
+
+def test_what_is_new_is_sent(copied: Story) -> None:
+    copied.notify(an_incident("new"), a_recipient("ada", "slack"))
+    copied.deliver()
+    assert [each.channel for each in copied.seen] == ["slack"]
+
+
+def test_what_is_released_goes_on_where_it_stood(copied: Story) -> None:
+    copied.clock.at += timedelta(minutes=2)
+    assert release(copied.tools) >= len(IN_EVERY_STATE)
+    copied.sweep()
+    copied.deliver()
+    assert {each.channel for each in copied.seen if each.incident_id == copied.status("queued").facts.id} == {"email", "slack"}
+    assert any(each.channel == "teams" for each in copied.seen)
+    assert release(copied.tools) == 0
+
+
+def test_what_is_cancelled_ends_and_tells_nobody(copied: Story) -> None:
+    count = cancel(copied.tools)
+    assert count >= len(IN_EVERY_STATE)
+    copied.pass_time(hours=3)
+    assert copied.seen == []
+    for key in IN_EVERY_STATE:
+        assert copied.status(key).facts.state is IncidentState.RESOLVED
+    states = {row.state for key in IN_EVERY_STATE for each in copied.status(key).escalations for row in each.notifications}
+    assert NotificationState.QUEUED not in states
+    assert NotificationState.SENDING not in states
+    assert cancel(copied.tools) == 0
+
+
+def test_news_of_what_was_resolved_is_withdrawn_too(story: Story) -> None:
+    story.notify(an_incident("db-1"), a_recipient("ada", "slack"))
+    story.deliver()
+    story.resolve(by="ops")
+    adopt(story.tools, None)
+    cancel(story.tools)
+    story.seen.clear()
+    story.deliver()
+    assert story.seen == []
+
+
+def test_adopting_twice_holds_what_is_new_as_well(copied: Story) -> None:
+    count = len(copied.store.run(lambda ledger: ledger.held()))
+    copied.notify(an_incident("new"), a_recipient("ada", "slack"))
+    assert adopt(copied.tools, "staging") == count + 1
+
+
+def test_what_is_held_is_not_overdue(copied: Story) -> None:
+    copied.pass_time(hours=3)
+    assert found_in(copied.store, now=copied.clock.now()) == []

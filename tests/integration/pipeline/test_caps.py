@@ -1,0 +1,95 @@
+"""Calls and texts have a cap an hour: what is over it fails, so that its tier moves on, and operations is told once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from notifyflow.core.caps import Caps
+from notifyflow.core.model import Ended, NotificationState, Severity
+from notifyflow.core.policy import Policy, Tier
+from notifyflow.pipeline.operations import KEY as OPERATIONS
+from notifyflow.storage.store import Store
+from tests.builders import REFUSED, Story, a_contact, a_recipient, an_incident
+
+
+@pytest.fixture
+def story(store: Store) -> Story:
+    return Story(store, operations=[a_contact("olga", "push")])
+
+
+def page_by_text(
+    story: Story, key: str, who: str = "ada", *, severity: Severity = Severity.ERROR, sms: str = "+15005550006"
+) -> None:
+    """Page somebody whose mail fails, so that a text follows, and after it a call."""
+    story.answer("email", REFUSED)
+    story.notify(an_incident(key, severity=severity), a_recipient(who, "email", sms=sms, voice=sms))
+    story.deliver()
+
+
+def cap(story: Story, **caps: dict[str, int]) -> None:
+    story.tools = replace(story.tools, caps=Caps(**caps))
+
+
+def test_what_is_over_a_recipients_cap_fails_as_capped_and_the_next_tier_opens(story: Story) -> None:
+    cap(story, recipients={"sms": 2})
+    for number in range(3):
+        page_by_text(story, f"db-{number}")
+    assert [len(story.told("sms")), len(story.told("voice"))] == [2, 1]
+    text = story.pages(key="db-2")["sms"]
+    assert (text.state, text.ended, text.attempts) == (NotificationState.FAILED, Ended.CAPPED, ())
+    assert story.pages(key="db-2")["voice"].state is NotificationState.SENT
+
+
+def test_everybody_has_a_cap_of_their_own_and_every_hour_too(story: Story) -> None:
+    cap(story, recipients={"sms": 1})
+    page_by_text(story, "db-1")
+    page_by_text(story, "db-2", "bob")
+    assert len(story.told("sms")) == 2
+    story.be_away(hours=1)
+    page_by_text(story, "db-3")
+    assert len(story.told("sms")) == 3
+
+
+def test_what_is_critical_has_a_higher_cap(story: Story) -> None:
+    cap(story, recipients={"sms": 1})
+    for number in range(4):
+        page_by_text(story, f"db-{number}", severity=Severity.CRITICAL)
+    assert len(story.told("sms")) == 3
+
+
+def test_numbers_that_begin_alike_share_a_cap_whoever_has_them(story: Story) -> None:
+    cap(story, prefixes={"+4470": 1, "+": 50})
+    page_by_text(story, "db-1", "ada", sms="+447000000001")
+    page_by_text(story, "db-2", "bob", sms="+447000000002")
+    page_by_text(story, "db-3", "cyd", sms="+15005550006")
+    assert [each.address for each in story.told("sms")] == ["+447000000001", "+15005550006"]
+    assert [each.address for each in story.told("voice")] == ["+447000000002"]
+
+
+def test_operations_is_told_of_a_cap_once(story: Story) -> None:
+    cap(story, recipients={"sms": 1})
+    for number in range(4):
+        page_by_text(story, f"db-{number}")
+    said = story.status(OPERATIONS).content.body
+    assert said.count("sms: the cap of calls and texts an hour was reached") == 1
+
+
+def test_what_was_capped_burns_no_attempt_and_no_slot_of_the_provider(story: Story, store: Store) -> None:
+    cap(story, recipients={"sms": 1})
+    page_by_text(story, "db-1")
+    before = store.run(lambda ledger: ledger.carrier("sms", "the sms provider"))
+    page_by_text(story, "db-2")
+    assert store.run(lambda ledger: ledger.carrier("sms", "the sms provider")) == before
+
+
+def test_many_who_claim_at_once_keep_to_one_cap(story: Story) -> None:
+    cap(story, recipients={"voice": 3})
+    policy = Policy(name="calls", tiers=(Tier(name="primary", channels=("voice",)),))
+    for number in range(8):
+        story.notify(an_incident(f"db-{number}"), a_recipient("ada", voice="+15005550006"), policy=policy)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        claimed = [each for some in pool.map(lambda _: story.claim("voice", limit=2), range(4)) for each in some]
+    assert len(claimed) == 3
+    for each in claimed:
+        story.record(each)

@@ -1,0 +1,183 @@
+"""Nothing secret or personal stands in a log line, a broker's message, an exception's text or the log of moves.
+
+Marked values go through everything: a real broker, every channel against its stand-in, each in several ways to fail, receipts,
+callbacks that are forged, links that are not ours, an API that is asked wrongly.
+"""
+
+import io
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+import structlog
+from twilio.request_validator import RequestValidator
+
+from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.keys import Scope
+from notifyflow.core.model import NotificationState
+from notifyflow.core.policy import Policy, Retries, Schedule, Tier
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.storage.dialects import dialect_for, execute
+from tests.asgi import Client
+from tests.servers.redis import Redis, redis_server
+
+DEADLINE_S = 60
+MARK = "canary"
+NUMBER = "+15005550123"
+QUICK = Schedule(delays=(timedelta(milliseconds=10),), jitter=0)
+ALL_AT_ONCE = Policy(
+    name="all",
+    tiers=(Tier(name="primary", channels=("email", "slack", "teams", "push", "sms", "voice")),),
+    retries=Retries(normal=QUICK, critical=QUICK, by_channel={"voice": QUICK}),
+)
+FAULTS = (
+    "email: ok; slack: ok; teams: ok; push: ok; sms: ok; voice: key 1",
+    "email: 550; slack: 404; teams: 400; push: 400; sms: 21211; voice: 21211",
+    "email: 451; slack: 500; teams: 500; push: 500; sms: 500; voice: 500",
+    "email: hang; slack: cut; teams: garbage; push: cut; sms: cut; voice: garbage",
+    "email: refuse; slack: refuse; teams: refuse; push: refuse; sms: refuse; voice: refuse",
+)
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """Everything that is logged: our lines of every level, and those of libraries as an operator sees them."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
+    handler.addFilter(lambda record: record.name not in ("mail.log", "httpx"))  # the stand-in, the test's own client
+    logging.root.addHandler(handler)
+    before = logging.root.level, structlog.get_config()
+    logging.root.setLevel(logging.INFO)
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer(bool_as_flag=False)],
+        logger_factory=structlog.PrintLoggerFactory(written),
+        wrapper_class=structlog.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    yield written
+    structlog.configure(**before[1])
+    logging.root.removeHandler(handler)
+    logging.root.setLevel(before[0])
+
+
+def an_incident(key: str) -> Incident:
+    return Incident(
+        key=key,
+        title=f"title {MARK}",
+        body=f"body {MARK}",
+        severity=Severity.CRITICAL,
+        source=f"source-{MARK}",
+        url=f"https://example.com/{MARK}",
+        labels={"team": MARK},
+    )
+
+
+def a_recipient(sandbox: Sandbox) -> Recipient:
+    return Recipient(
+        id="r1",
+        name=f"Name {MARK}",
+        email=f"{MARK}@example.com",
+        phone=NUMBER,
+        slack=sandbox.slack_url(MARK),
+        teams=sandbox.teams_url(MARK),
+        push=sandbox.push_arn(MARK),
+    )
+
+
+def secrets_of(settings: dict[str, str]) -> list[str]:
+    names = ("SECRET_KEY", "TWILIO_AUTH_TOKEN", "SLACK_BOT_TOKEN", "AWS_SECRET_ACCESS_KEY")
+    return [settings[f"NOTIFYFLOW_{name}"] for name in names]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < ends_at, f"it did not happen within {DEADLINE_S} s"
+        time.sleep(0.02)
+
+
+def pages(flow: NotifyFlow, key: str) -> list[NotificationFacts]:
+    status = flow.status(key)
+    assert status is not None
+    return [row for each in status.escalations for row in each.notifications]
+
+
+def is_told(flow: NotifyFlow, key: str) -> bool:
+    return not {row.state for row in pages(flow, key)} & {NotificationState.QUEUED, NotificationState.SENDING}
+
+
+def receive(flow: NotifyFlow, token: str) -> None:
+    """Let Twilio report about a text, with its signature, and marked values in every field we do not need."""
+    (text,) = [row for row in pages(flow, "k0") if row.channel == "sms"]
+    path = f"/callbacks/twilio/sms/{text.attempts[-1].id}"
+    form = {"MessageSid": text.attempts[-1].provider_ref, "MessageStatus": "delivered", "To": NUMBER, "Body": MARK}
+    signature = RequestValidator(token).compute_signature("https://notify.example" + path, form)
+    answer = Client(flow.asgi()).post(path, data=form, headers={"x-twilio-signature": signature})
+    assert answer.status_code == 200
+
+
+def broker_messages(redis: Redis) -> str:
+    return repr([redis.tell("HGETALL", key) for key in redis.tell("KEYS", "*.msgs")])  # type: ignore[attr-defined]
+
+
+def knock(flow: NotifyFlow) -> None:
+    """Ask in many wrong ways, with marked values in every place."""
+    client = Client(flow.asgi())
+    _, key = flow.access().create("pager", [Scope.INGEST, Scope.READ], valid_for=None)
+    stranger, known = ({"authorization": f"Bearer {each}", "x-twilio-signature": MARK} for each in (MARK, key))
+    for path in (f"/a/{MARK}", f"/{MARK}?x={MARK}", "/callbacks/twilio/sms/a1", "/callbacks/twilio/voice/a1", "/callbacks/sns"):
+        for method in ("GET", "POST"):
+            client.request(method, path, content=f"Body={MARK}&From={NUMBER}", headers=stranger)
+    wrong = {"key": "k", "title": MARK, "recipients": [{"id": "r1", "phone": f"{NUMBER}{MARK}", MARK: MARK}]}
+    for headers in (stranger, known):
+        for path in ("/v1/incidents", "/v1/alertmanager", "/v2/enqueue", "/v1/cloudevents"):
+            client.post(path, content=f"{{{MARK}", headers=headers)
+            client.post(path, json=wrong, headers=headers)
+        client.request("GET", f"/v1/incidents?key={MARK}", headers=headers)
+
+
+def log_of_moves(url: str) -> str:
+    """Read all tables in which nothing personal may stand."""
+    db = dialect_for(url).connect(timeout_s=5)
+    try:
+        tables = ("transition", "attempt", "notification", "escalation", "notice", "critical", "carrier", "spent")
+        return "\n".join(str(row) for table in tables for row in execute(db, f"SELECT * FROM notifyflow_{table}").fetchall())
+    finally:
+        db.close()
+
+
+def test_what_is_secret_or_personal_stands_in_no_log_and_no_message(sqlite_url: str, lines: io.StringIO) -> None:
+    with redis_server() as redis, Sandbox(receipts_after_s=0.01) as sandbox:
+        settings = sandbox.settings() | {
+            "NOTIFYFLOW_DATABASE_URL": sqlite_url,
+            "NOTIFYFLOW_PUBLIC_URL": "https://notify.example",
+            "NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.3",
+            "NOTIFYFLOW_READ_TIMEOUT_S": "0.3",
+            "NOTIFYFLOW_LEASE_S": "2",
+            "NOTIFYFLOW_DRAIN_S": "0",
+            "NOTIFYFLOW_OPS_RECIPIENTS": json.dumps([{"id": "ops", "email": f"ops-{MARK}@example.com"}]),
+        }
+        with NotifyFlow(Settings.from_variables(settings | {"NOTIFYFLOW_BROKER_URL": redis.url})) as flow:
+            flow.notify(an_incident("k0"), [a_recipient(sandbox)], policy=ALL_AT_ONCE)
+            messages = broker_messages(redis)
+        with NotifyFlow(Settings.from_variables(settings)) as flow:
+            for number, script in enumerate(FAULTS):
+                sandbox.script(script)
+                flow.notify(an_incident(f"k{number}"), [a_recipient(sandbox)], policy=ALL_AT_ONCE)
+                wait_until(lambda key=f"k{number}": is_told(flow, key))
+            receive(flow, settings["NOTIFYFLOW_TWILIO_AUTH_TOKEN"])
+            knock(flow)
+            flow.acknowledge("k0", by="r1")
+            flow.resolve("k0", by="r1")
+    said = {"lines": lines.getvalue(), "messages": messages, "moves": log_of_moves(sqlite_url)}
+    marks = (MARK, NUMBER[1:], "/a/", *secrets_of(settings))
+    leaks = [(where, line) for where, text in said.items() for line in text.splitlines() if any(mark in line for mark in marks)]
+    assert leaks == []
+    assert len(sandbox.inbox.messages()) >= len(FAULTS)
+    for where, sign in {"lines": "engine.attempt_recorded", "messages": "actor_name", "moves": "claimed"}.items():
+        assert sign in said[where]

@@ -1,0 +1,58 @@
+"""The manual's requests are answered as it says, and it leaves out no problem."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.keys import Scope
+from notifyflow.settings import Settings
+from notifyflow.web.problems import KINDS
+from tests.integration.test_docs import blocks
+from tests.integration.web.test_api import SilentBell
+from tests.published import Published
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_the_requests_of_the_how_to_are_answered(sqlite_url: str):
+    shell = "\n".join(blocks(DOCS / "how-to/use-the-api.rst", "shell"))
+    requests = re.findall(r"^curl (?:'[^']*'|[^'\n])+$", shell, flags=re.MULTILINE)
+    assert len(requests) == shell.count("curl") == 6
+    (shown,) = blocks(DOCS / "how-to/use-the-api.rst", "json")
+    with NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url}), bell=SilentBell()) as flow:
+        variables = {"URL": "", "KEY": flow.access().create("billing", list(Scope), valid_for=None)[1]}
+        client = Published(flow.asgi())
+        for request in requests:
+            method, path, headers, body = read_curl(re.sub(r"\$(\w+)", lambda name: variables[name[1]], request))
+            answer = client.request(method, path, headers=headers, content=body)
+            assert answer.status_code in (200, 201), answer.text
+            if "INCIDENT" not in variables:
+                variables["INCIDENT"] = answer.json()["incident_id"]
+                assert answer.json() == json.loads(shown) | {"incident_id": variables["INCIDENT"]}
+        assert flow.status("db-1").facts.resolved_by == "billing"
+
+
+def read_curl(command: str) -> tuple[str, str, dict[str, str], str]:
+    """Take a command line of curl apart: method, path, headers, body."""
+    words = iter(shlex.split(command)[1:])
+    method, path, headers, body = "GET", "", {}, ""
+    for word in words:
+        match word:
+            case "-X":
+                method = next(words)
+            case "-H":
+                name, _, value = next(words).partition(": ")
+                headers[name] = value
+            case "-d":
+                body = next(words)
+            case _:
+                path = word
+    return method, path, headers, body
+
+
+def test_every_kind_of_problem_has_its_row():
+    page = (DOCS / "reference/rest-api.rst").read_text()
+    for status, kind, _ in KINDS.values():
+        assert f"   * - {status}\n     - ``{kind}``\n" in page

@@ -1,0 +1,146 @@
+"""Who is let in: every operation of the published document, with every kind of key."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.keys import Scope
+from notifyflow.errors import ApiKeyNotFound
+from notifyflow.settings import Settings
+from tests.asgi import Client
+from tests.builders import CountingIds, HandClock
+from tests.integration.web.test_api import SilentBell
+from tests.published import Published, published_by
+
+A_MINUTE = 60
+OPEN_TO_ALL = {("get", "/livez"), ("get", "/readyz")}
+SCOPES = {
+    ("post", "/v1/incidents"): Scope.INGEST,
+    ("get", "/v1/incidents"): Scope.READ,
+    ("get", "/v1/incidents/{incident_id}"): Scope.READ,
+    ("post", "/v1/incidents/{incident_id}/acknowledge"): Scope.OPERATE,
+    ("post", "/v1/incidents/{incident_id}/resolve"): Scope.OPERATE,
+    ("post", "/v1/incidents/{incident_id}/page-again"): Scope.OPERATE,
+    ("get", "/v1/recipients"): Scope.READ,
+    ("get", "/v1/recipients/{recipient_id}"): Scope.READ,
+}
+
+
+class Desk:
+    def __init__(self, flow: NotifyFlow, clock: HandClock) -> None:
+        self.access = flow.access()
+        self.clock = clock
+        self.client = Published(flow.asgi())
+
+    def make(self, *scopes: Scope, valid_for: timedelta | None = None) -> tuple[str, str]:
+        """Make a key: its id, and what is presented."""
+        key, presented = self.access.create("a", scopes, valid_for=valid_for)
+        return key.id, presented
+
+    def ask(self, operation: tuple[str, str], presented: str | None) -> tuple[int, str]:
+        """Ask with a key: the status, and how to authenticate."""
+        method, path = operation
+        headers = {} if presented is None else {"authorization": f"Bearer {presented}".encode("latin-1")}
+        answer = self.client.request(method.upper(), path.replace("{", "").replace("}", ""), headers=headers)
+        return answer.status_code, answer.headers.get("www-authenticate", "")
+
+
+@pytest.fixture
+def desk(database_url: str) -> Iterator[Desk]:
+    variables = {"NOTIFYFLOW_DATABASE_URL": database_url, "NOTIFYFLOW_API_REQUESTS_A_MINUTE": str(A_MINUTE)}
+    clock = HandClock()
+    with NotifyFlow(Settings.from_variables(variables), clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
+        yield Desk(flow, clock)
+
+
+def test_every_operation_says_whom_it_lets_in(desk: Desk):
+    paths = published_by(desk.client.application).document["paths"]
+    operations = {(method, path): said for path, methods in paths.items() for method, said in methods.items()}
+    assert set(operations) == SCOPES.keys() | OPEN_TO_ALL
+    for operation, said in operations.items():
+        if operation in OPEN_TO_ALL:
+            assert "security" not in said
+        else:
+            assert said["security"] == [{"apiKey": []}]
+            assert f"Scope: `{SCOPES[operation]}`." in said["description"]
+
+
+def test_only_a_good_key_of_the_right_scope_is_let_in(desk: Desk):
+    expired = desk.make(*Scope, valid_for=timedelta(hours=1))[1]
+    revoked_id, revoked = desk.make(*Scope)
+    desk.access.revoke(revoked_id)
+    desk.clock.pass_time(timedelta(hours=1))
+    for operation, scope in SCOPES.items():
+        good = desk.make(scope)[1]
+        assert desk.ask(operation, None) == (401, "Bearer")
+        for bad in ("x", "nf_", "nf_1_2", good + "x", good[:-1], "nf_" + revoked_id + good[35:], "ä", expired, revoked):
+            assert desk.ask(operation, bad) == (401, 'Bearer error="invalid_token"'), bad
+        wrong = desk.make(*(set(Scope) - {scope}))[1]
+        assert desk.ask(operation, wrong) == (403, f'Bearer error="insufficient_scope", scope="{scope}"')
+        assert desk.ask(operation, good)[0] in (200, 400, 404), operation
+
+
+@pytest.mark.parametrize("given", ["Basic eDp5", "Bearer", "Bearer ", "bearer", "nf_x", "\u00e4"])
+def test_what_is_no_bearer_is_no_key(desk: Desk, given: str):
+    assert desk.client.request("GET", "/v1/incidents", headers={"authorization": given.encode("latin-1")}).status_code == 401
+
+
+def test_a_request_without_a_key_is_not_even_read(desk: Desk):
+    answer = desk.client.post("/v1/incidents", content=b"x" * 2_000_000)
+    assert answer.status_code == 401
+
+
+def test_before_any_key_was_made_nobody_is_let_in(desk: Desk):
+    assert desk.access.keys() == ()
+    assert desk.ask(("get", "/v1/incidents"), "nf__")[0] == 401
+
+
+def test_a_revoked_key_ends_at_once_and_can_be_revoked_again(desk: Desk):
+    key_id, key = desk.make(Scope.READ)
+    assert desk.ask(("get", "/v1/incidents"), key)[0] == 200
+    for _ in range(2):
+        desk.access.revoke(key_id)
+        assert desk.ask(("get", "/v1/incidents"), key)[0] == 401
+
+
+def test_only_a_key_that_there_is_can_be_revoked(desk: Desk):
+    with pytest.raises(ApiKeyNotFound):
+        desk.access.revoke("nope")
+
+
+def test_a_key_has_a_limit_of_its_own_and_is_told_when_to_come_back(desk: Desk):
+    busy, calm = desk.make(Scope.READ)[1], desk.make(Scope.READ)[1]
+    assert {desk.ask(("get", "/v1/recipients"), busy)[0] for _ in range(A_MINUTE)} == {200}
+    answer = desk.client.request("GET", "/v1/recipients", headers={"authorization": f"Bearer {busy}"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert desk.ask(("get", "/v1/recipients"), calm)[0] == 200
+    desk.clock.pass_time(timedelta(seconds=1))
+    assert [desk.ask(("get", "/v1/recipients"), busy)[0] for _ in range(2)] == [200, 429]
+
+
+def test_when_a_key_was_used_last_is_known_to_the_hour(desk: Desk):
+    _, key = desk.make(Scope.READ)
+
+    def use() -> object:
+        desk.ask(("get", "/v1/recipients"), key)
+        return desk.access.keys()[0].last_used_at
+
+    first = use()
+    assert first == desk.clock.now()
+    desk.clock.pass_time(timedelta(minutes=59))
+    assert use() == first
+    desk.clock.pass_time(timedelta(minutes=1))
+    assert use() == desk.clock.now()
+
+
+def test_a_secret_stands_nowhere(desk: Desk):
+    _, key = desk.make(Scope.READ)
+    assert key.rpartition("_")[2] not in repr(desk.access.keys())
+    assert (
+        Client(desk.client.application)
+        .request("GET", "/v1/incidents", headers={"authorization": f"Bearer {key}x"})
+        .text.find(key)
+        < 0
+    )

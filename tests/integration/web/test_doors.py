@@ -1,0 +1,171 @@
+"""The doors in front of a real flow: what comes in is stored, routed by the directory, and reaches somebody or operations."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.keys import Scope
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState
+from notifyflow.core.views import IncidentStatus
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.settings import Settings
+from tests.asgi import Client
+
+DIRECTORY = """
+[recipients.ada]
+email = "ada@example.com"
+
+[recipients.ben]
+email = "ben@example.com"
+
+[groups]
+void = []
+
+[[routes]]
+match = { team = "orders" }
+to = ["ben"]
+
+[[routes]]
+match = { team = "void" }
+to = ["void"]
+
+[default]
+to = ["ada"]
+"""
+OPERATIONS = "notifyflow/operations"
+
+
+class House:
+    """A flow with a directory, and a key that opens its doors."""
+
+    def __init__(self, flow: NotifyFlow, directory: Path) -> None:
+        self.flow = flow
+        self.directory = directory
+        self.client = Client(flow.asgi())
+        _, self.key = flow.access().create("prometheus", [Scope.INGEST], valid_for=None)
+
+    def alert(self, *, status: str = "firing", fingerprint: str = "f", **said: Any) -> httpx.Response:
+        group = {"alerts": [{"status": status, "fingerprint": fingerprint, **said}]}
+        return self.client.post("/v1/alertmanager", json=group, headers={"authorization": f"Bearer {self.key}"})
+
+    def event(self, **said: Any) -> httpx.Response:
+        return self.client.post("/v2/enqueue", json={"routing_key": self.key, "dedup_key": "d", **said})
+
+    def status(self, key: str) -> IncidentStatus:
+        status = self.flow.status(key)
+        assert status is not None
+        return status
+
+    def who(self, key: str) -> list[str]:
+        return [each.facts.recipient_id for each in self.status(key).escalations]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    directory = tmp_path / "directory.toml"
+    directory.write_text(DIRECTORY)
+    with Sandbox() as sandbox:
+        variables = {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
+            "NOTIFYFLOW_DIRECTORY": str(directory),
+            "NOTIFYFLOW_OPS_RECIPIENTS": json.dumps([{"id": "ops", "email": "ops@example.com"}]),
+            "NOTIFYFLOW_DRAIN_S": "0",
+        }
+        with NotifyFlow(Settings.from_variables(sandbox.settings() | variables)) as flow:
+            yield House(flow, directory)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < ends_at, "it did not happen within 30 s"
+        time.sleep(0.02)
+
+
+def test_an_alert_reaches_whom_the_directory_names_and_resolves(house: House):
+    assert house.alert(labels={"team": "orders", "severity": "critical"}).status_code == 202
+    wait_until(lambda: house.status("alertmanager/f").escalations[0].notifications[0].state is NotificationState.SENT)
+    assert house.who("alertmanager/f") == ["ben"]
+    assert house.alert(labels={"team": "orders", "severity": "critical"}).status_code == 202
+    assert house.status("alertmanager/f").facts.times_seen == 2
+    assert house.alert(status="resolved").status_code == 202
+    facts = house.status("alertmanager/f").facts
+    assert (facts.state, facts.resolved_by) == (IncidentState.RESOLVED, "prometheus")
+
+
+def test_what_no_route_fits_goes_the_default_way(house: House):
+    house.alert(labels={"team": "another"})
+    assert house.who("alertmanager/f") == ["ada"]
+
+
+def test_alerts_of_a_group_are_incidents_each_on_its_own(house: House):
+    alerts = [{"fingerprint": each, "status": "firing"} for each in ("a", "b", "c")]
+    answer = house.client.post("/v1/alertmanager", json={"alerts": alerts}, headers={"authorization": f"Bearer {house.key}"})
+    assert [each["key"] for each in answer.json()["accepted"]] == ["alertmanager/a", "alertmanager/b", "alertmanager/c"]
+    assert all(house.who(f"alertmanager/{each}") == ["ada"] for each in ("a", "b", "c"))
+
+
+def test_what_reaches_nobody_is_stored_exhausted_and_pages_operations(house: House):
+    assert house.alert(labels={"team": "void"}).status_code == 202
+    status = house.status("alertmanager/f")
+    (escalation,) = status.escalations
+    assert (escalation.facts.recipient_id, escalation.facts.state) == ("void", EscalationState.EXHAUSTED)
+    assert status.operations_key == OPERATIONS
+    assert house.who(OPERATIONS) == ["ops"]
+
+
+def test_an_event_is_triggered_acknowledged_and_resolved(house: House):
+    answer = house.event(event_action="trigger", payload={"summary": "down", "severity": "warning", "source": "db"})
+    assert (answer.status_code, answer.json()["dedup_key"]) == (202, "d")
+    assert house.event(event_action="acknowledge").status_code == 202
+    facts = house.status("pagerduty/d").facts
+    assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "prometheus", "pagerduty")
+    assert house.event(event_action="resolve").status_code == 202
+    assert house.status("pagerduty/d").facts.state is IncidentState.RESOLVED
+
+
+def test_what_is_over_or_was_never_there_can_be_ended_all_the_same(house: House):
+    assert house.event(event_action="resolve").status_code == 202
+    assert house.event(event_action="acknowledge").status_code == 202
+    assert house.alert(status="resolved").status_code == 202
+    assert house.flow.status("pagerduty/d") is None
+
+
+def test_no_door_reaches_operations_own_incident(house: House):
+    house.alert(labels={"team": "void"})
+    assert house.event(dedup_key=OPERATIONS, event_action="resolve").status_code == 202
+    assert house.status(OPERATIONS).facts.state is not IncidentState.RESOLVED
+
+
+def test_a_broken_directory_is_not_taken_up_and_pages_operations(house: House):
+    house.alert(fingerprint="before")
+    house.directory.write_text("[default")
+    os.utime(house.directory, (1, 1))
+    house.alert(fingerprint="after")
+    assert house.who("alertmanager/after") == ["ada"]
+    assert "the directory: its file was changed" in house.status(OPERATIONS).content.title
+    house.directory.write_text(DIRECTORY.replace('to = ["ada"]', 'to = ["ben"]'))
+    os.utime(house.directory, (2, 2))
+    house.alert(fingerprint="mended")
+    assert house.who("alertmanager/mended") == ["ben"]
+
+
+def test_what_cannot_be_stored_is_answered_with_503_and_may_come_again(house: House, tmp_path: Path):
+    blocker = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        assert house.alert().status_code == 503
+        blocker.execute("ROLLBACK")
+    finally:
+        blocker.close()
+    assert house.flow.status("alertmanager/f") is None
+    assert house.alert().status_code == 202
+    assert house.who("alertmanager/f") == ["ada"]

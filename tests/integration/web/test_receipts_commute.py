@@ -1,0 +1,135 @@
+"""Receipts commute, also through the doors: any order and any repetition of them ends in the same state."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twilio.request_validator import RequestValidator
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import Severity
+from notifyflow.settings import Settings
+from notifyflow.storage.store import Store
+from tests import mails
+from tests.asgi import Client
+from tests.builders import ACCEPTED, UNKNOWN, Story, a_recipient, an_incident
+from tests.integration.engine.test_deliver import NotedBell
+from tests.servers.sns import Sns, body_of, sns
+
+PUBLIC_URL = "https://notify.example"
+TOKEN = "token-of-the-account"
+TEXTED = ("queued", "sent", "delivered", "read", "canceled", "undelivered 30003", "failed 30006", "something-new")
+CALLED = ("initiated", "ringing", "in-progress", "completed", "busy", "no-answer", "failed", "key 1", "key 5")
+EVENTS = {"email": tuple(mails.DETAILS), "sms": TEXTED, "voice": CALLED}
+
+
+class Doors:
+    """A flow whose pages are handed over by hand, and who calls back."""
+
+    def __init__(self, story: Story, client: Client, amazon: Sns) -> None:
+        self._story = story
+        self._client = client
+        self._amazon = amazon
+        self._numbers = count(1)
+
+    def page(self, channel: str, *, attempts: int) -> tuple[str, list[str]]:
+        """Bring a page of its own to as many attempts that were taken; give its key and their ids."""
+        self._story.clock.pass_time(timedelta(minutes=1))  # a provider takes so many a minute
+        key = f"incident-{next(self._numbers)}"
+        self._story.notify(an_incident(key, severity=Severity.CRITICAL), a_recipient("ada", channel))
+        provider = "ses" if channel == "email" else "twilio"
+        ids: list[str] = []
+        while len(ids) < attempts:
+            (claimed,) = self._story.claim(channel, self.row(key).id, providers=[provider], limit=1)
+            assert claimed.notification_id == self.row(key).id
+            ids.append(claimed.attempt_id)
+            is_last = len(ids) == attempts
+            self._story.record(claimed, replace(ACCEPTED, provider_ref=claimed.attempt_id) if is_last else UNKNOWN)
+            if not is_last:
+                self._story.clock.at = self.row(key).due_at or self._story.clock.at
+        return key, ids
+
+    def row(self, key: str) -> NotificationFacts:
+        return self._story.status(key).escalations[0].notifications[0]
+
+    def forget(self, key: str) -> None:
+        """Let nothing be sent for a page any more."""
+        self._story.resolve(key=key)
+
+    def call_back(self, channel: str, attempt_id: str, event: str) -> None:
+        if channel == "email":
+            body = body_of(self._amazon.message(mails.event(event, attempt_id, message_id=attempt_id)))
+            answer = self._client.post("/callbacks/sns", content=body)
+        else:
+            path, form = _twilio(channel, attempt_id, *event.split())
+            signature = RequestValidator(TOKEN).compute_signature(PUBLIC_URL + path, form)
+            headers = {"x-twilio-signature": signature, "content-type": "application/x-www-form-urlencoded"}
+            answer = self._client.post(path, content=urlencode(form), headers=headers)
+        assert answer.status_code == 200
+
+
+def _twilio(channel: str, attempt_id: str, status: str, code: str = "") -> tuple[str, dict[str, str]]:
+    path = f"/callbacks/twilio/{channel}/{attempt_id}"
+    if channel == "sms":
+        return path, {"MessageSid": f"SM{attempt_id}", "MessageStatus": status} | ({"ErrorCode": code} if code else {})
+    if status == "key":
+        return path + "/key", {"CallSid": f"CA{attempt_id}", "Digits": code}
+    return path, {"CallSid": f"CA{attempt_id}", "CallStatus": status}
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    folder: Path = tmp_path_factory.mktemp("doors")
+    store = Store(f"sqlite:///{folder / 'test.db'}")
+    store.upgrade()
+    with sns(folder) as amazon:
+        variables = {
+            **amazon.settings,
+            "NOTIFYFLOW_PUBLIC_URL": PUBLIC_URL,
+            "NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC0",
+            "NOTIFYFLOW_TWILIO_AUTH_TOKEN": TOKEN,
+            "NOTIFYFLOW_TWILIO_SMS_FROM": "+15005550006",
+            "NOTIFYFLOW_TWILIO_VOICE_FROM": "+15005550006",
+        }
+        story = Story(store)
+        flow = NotifyFlow(
+            Settings.from_variables(variables), clock=story.clock, ids=story.tools.ids, store=store, bell=NotedBell()
+        )
+        with flow:
+            yield Doors(story, Client(flow.asgi()), amazon)
+    store.close()
+
+
+@st.composite
+def _told(draw: st.DrawFn) -> tuple[str, int, list[Sequence[tuple[int, str]]]]:
+    """Draw a channel, how many attempts there are, and what is said about which, in two orders with repetitions."""
+    channel = draw(st.sampled_from(sorted(EVENTS)))
+    attempts = draw(st.integers(1, 2))
+    said = st.tuples(st.integers(0, attempts - 1), st.sampled_from(EVENTS[channel]))
+    once = draw(st.lists(said, min_size=1, max_size=4, unique=True))
+    orders = [draw(st.permutations(once + draw(st.lists(st.sampled_from(once), max_size=2)))) for _ in range(2)]
+    return channel, attempts, orders
+
+
+@settings(max_examples=30)
+@given(told=_told())
+def test_any_order_and_any_repetition_of_receipts_ends_in_the_same_state(
+    doors: Doors, told: tuple[str, int, list[Sequence[tuple[int, str]]]]
+) -> None:
+    channel, attempts, orders = told
+    ends = []
+    for order in orders:
+        key, ids = doors.page(channel, attempts=attempts)
+        for number, event in order:
+            doors.call_back(channel, ids[number], event)
+        row = doors.row(key)
+        doors.forget(key)
+        ends.append((row.state, [(each.word, each.evidence, each.is_doubted) for each in row.attempts]))
+    assert ends[0] == ends[1]

@@ -1,0 +1,282 @@
+"""Messages over SNS against a real flow: verified with a test authority, committed, answered; what is forged asks nobody."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from notifyflow.app import NotifyFlow
+from notifyflow.channels.aws_events import MAIL_EVENTS
+from notifyflow.core.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.model import Evidence, Incident, NotificationState, Recipient, Word
+from notifyflow.core.views import IncidentStatus
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.settings import Settings
+from tests import mails
+from tests.asgi import Client
+from tests.servers.sns import CERTIFICATE_PATH, HOST, TOPIC, Sns, body_of, signed, sns
+
+ELSEWHERE = {
+    "another host": "https://sns.eu-central-1.amazonaws.com.example.com" + CERTIFICATE_PATH,
+    "a bucket": "https://sns-certificates.s3.amazonaws.com" + CERTIFICATE_PATH,
+    "another region": "https://sns.us-east-1.amazonaws.com" + CERTIFICATE_PATH,
+    "another port": f"https://{HOST}:8443{CERTIFICATE_PATH}",
+    "no TLS": f"http://{HOST}{CERTIFICATE_PATH}",
+    "a user": f"https://{HOST}@example.com{CERTIFICATE_PATH}",
+    "another path": f"https://{HOST}/ConfirmSubscription.pem",
+    "a path that climbs": f"https://{HOST}/x/..{CERTIFICATE_PATH}",
+    "a query": f"https://{HOST}{CERTIFICATE_PATH}?x",
+    "a host inside": "https://169.254.169.254" + CERTIFICATE_PATH,
+    "nothing": "",
+}
+
+
+class House:
+    """A flow whose mail is out, and whose door for SNS can be knocked at."""
+
+    def __init__(self, flow: NotifyFlow, amazon: Sns, database: Path) -> None:
+        self.client = Client(flow.asgi())
+        self.amazon = amazon
+        self.database = database
+        self._flow = flow
+
+    @property
+    def status(self) -> IncidentStatus:
+        status = self._flow.status("db-1")
+        assert status is not None
+        return status
+
+    @property
+    def page(self) -> NotificationFacts:
+        return self.status.escalations[0].notifications[0]
+
+    @property
+    def attempt(self) -> AttemptFacts:
+        return self.page.attempts[0]
+
+    def post(self, fields: Mapping[str, object]) -> int:
+        return self.client.post("/callbacks/sns", content=body_of(fields)).status_code
+
+    def tell(self, code: str) -> int:
+        return self.post(self.amazon.message(mails.event(code, self.attempt.id, message_id=self.attempt.provider_ref)))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Sns]]:
+    with Sandbox(mail_over="ses") as sandbox, sns(tmp_path_factory.mktemp("sns")) as amazon:
+        yield sandbox, amazon
+
+
+@contextmanager
+def mailed(running: tuple[Sandbox, Sns], folder: Path) -> Iterator[House]:
+    """Bring a mail to SENT."""
+    sandbox, amazon = running
+    variables = {
+        **sandbox.settings(),
+        **amazon.settings,
+        "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder / 'test.db'}",
+        "NOTIFYFLOW_SES_CONFIGURATION_SET": "notifyflow",
+        "NOTIFYFLOW_DRAIN_S": "0",
+    }
+    with NotifyFlow(Settings.from_variables(variables)) as flow:
+        flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", email="ada@example.com")])
+        house = House(flow, amazon, folder / "test.db")
+        ends_at = time.monotonic() + 30
+        while house.page.state is not NotificationState.SENT:
+            assert time.monotonic() < ends_at, "the mail did not go out within 30 s"
+            time.sleep(0.02)
+        yield house
+
+
+@pytest.fixture
+def house(running: tuple[Sandbox, Sns], tmp_path: Path) -> Iterator[House]:
+    amazon = running[1]
+    usual = dict(amazon.answers)
+    with mailed(running, tmp_path) as house:
+        amazon.asked.clear()
+        yield house
+    amazon.answers = usual
+
+
+@pytest.fixture(scope="module")
+def shared(running: tuple[Sandbox, Sns], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with mailed(running, tmp_path_factory.mktemp("shared")) as house:
+        yield house
+
+
+@pytest.fixture
+def guarded(shared: House) -> Iterator[House]:
+    """A house in which nothing may move."""
+    shared.amazon.asked.clear()
+    yield shared
+    assert shared.page.state is NotificationState.SENT
+    assert _rows(shared, "SELECT word FROM notifyflow_receipt WHERE word <> 'accepted'") == []
+
+
+def test_a_signed_delivery_moves_its_page_once_and_its_certificate_is_fetched_once(house: House) -> None:
+    assert house.attempt.receipt_due_at is not None
+    assert [house.tell(code) for code in ("Delivery", "Delivery", "Send")] == [200, 200, 200]
+    assert house.page.state is NotificationState.DELIVERED
+    assert (house.attempt.word, house.attempt.evidence) == (Word.DELIVERED, Evidence.CARRIER)
+    assert house.amazon.asked == [(f"{HOST}:443", CERTIFICATE_PATH)]
+
+
+def test_the_older_shape_is_known_by_the_id_that_ses_gave(house: House) -> None:
+    assert house.post(house.amazon.message(mails.notification("Delivery", message_id=house.attempt.provider_ref))) == 200
+    assert house.page.state is NotificationState.DELIVERED
+
+
+def test_a_transient_bounce_after_a_delivery_changes_nothing_and_a_permanent_one_takes_it_back(house: House) -> None:
+    for code in ("Delivery", "Bounce Transient"):
+        house.tell(code)
+    assert house.page.state is NotificationState.DELIVERED
+    house.tell("Bounce Permanent")
+    assert house.page.state is NotificationState.FAILED
+    house.tell("Delivery")
+    assert house.page.state is NotificationState.FAILED
+
+
+def test_a_complaint_an_automatic_answer_and_whatever_scanners_do_are_noted(house: House) -> None:
+    codes = ["Complaint", "Bounce Automatic", "Open", "Click"]
+    assert [house.tell(code) for code in codes] == [200] * 4
+    assert (house.page.state, house.attempt.word) == (NotificationState.SENT, Word.ACCEPTED)
+    assert [(note.attempt_id, note.code, note.reason) for note in house.status.notes] == [
+        (house.attempt.id, code, MAIL_EVENTS[code].meaning) for code in codes
+    ]
+
+
+@pytest.mark.parametrize("url", ELSEWHERE.values(), ids=ELSEWHERE)
+@pytest.mark.parametrize("kind", ["message", "confirmation"])
+def test_a_certificate_from_elsewhere_is_never_asked_for(guarded: House, url: str, kind: str) -> None:
+    fields = signed({**guarded.amazon.confirmation(), "SigningCertURL": url})
+    if kind == "message":
+        fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), SigningCertURL=url)
+    assert guarded.post(fields) == 403
+    assert guarded.amazon.asked == []
+
+
+@pytest.mark.parametrize("name", ["SigningCertURL", "Signature", "SignatureVersion", "TopicArn", "Type", "Message", "MessageId"])
+def test_what_lacks_anything_or_says_it_in_another_form_is_refused_and_asks_nobody(guarded: House, name: str) -> None:
+    fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id))
+    assert guarded.post({each: value for each, value in fields.items() if each != name}) == 403
+    assert guarded.post({**fields, name: [fields[name]]}) == 403
+    assert guarded.post({**fields, name: None}) == 403
+    assert {path for _, path in guarded.amazon.asked} <= {CERTIFICATE_PATH}
+
+
+@pytest.mark.parametrize("version", ["1", "3", ""])
+def test_another_version_of_signature_is_refused_and_asks_nobody(guarded: House, version: str) -> None:
+    fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), SignatureVersion=version)
+    assert guarded.post(fields) == 403
+    assert guarded.amazon.asked == []
+
+
+@pytest.mark.parametrize("name", ["Message", "MessageId", "Timestamp", "Type", "Signature", "Subject"])
+def test_what_was_changed_after_it_was_signed_is_refused(guarded: House, name: str) -> None:
+    fields = guarded.amazon.message(mails.event("Send", guarded.attempt.id), Subject="a mail")
+    changed = {"Message": mails.event("Delivery", guarded.attempt.id), "Type": "UnsubscribeConfirmation", "Signature": "AAAA"}
+    assert guarded.post({**fields, "Token": "t", "SubscribeURL": "u", name: changed.get(name, "another")}) == 403
+    assert guarded.post(fields) == 200
+
+
+def test_a_topic_that_is_not_allowed_is_refused_and_asks_nobody(guarded: House) -> None:
+    other = TOPIC + "-of-somebody-else"
+    assert guarded.post(guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), TopicArn=other)) == 403
+    assert guarded.post(guarded.amazon.confirmation(TopicArn=other)) == 403
+    assert guarded.amazon.asked == []
+
+
+def test_a_subscription_of_an_allowed_topic_is_confirmed_where_its_region_is_and_not_where_it_says(house: House) -> None:
+    assert house.post(house.amazon.confirmation(SubscribeURL="http://169.254.169.254/latest/meta-data")) == 200
+    certificate, confirmation = house.amazon.asked
+    assert certificate == (f"{HOST}:443", CERTIFICATE_PATH)
+    assert confirmation[0] == f"{HOST}:443"
+    assert confirmation[1].startswith("/?Action=ConfirmSubscription&TopicArn=arn%3Aaws%3Asns%3A")
+    assert confirmation[1].endswith("&Token=t0ken")
+
+
+def test_a_farewell_is_taken_note_of_and_no_more(house: House) -> None:
+    assert house.post(house.amazon.confirmation(Type="UnsubscribeConfirmation")) == 200
+    assert [path for _, path in house.amazon.asked] == [CERTIFICATE_PATH]
+
+
+def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused(house: House) -> None:
+    fields = house.amazon.message(mails.event("Delivery", house.attempt.id))
+    for answer in ((302, b""), (200, b"-----BEGIN CERTIFICATE-----"), (404, b"")):
+        house.amazon.answers[CERTIFICATE_PATH] = answer
+        assert house.post(fields) == 403
+    assert {path for _, path in house.amazon.asked} == {CERTIFICATE_PATH}
+
+
+def test_a_certificate_that_cannot_be_had_just_now_is_answered_with_503_and_the_message_may_come_again(house: House) -> None:
+    usual = house.amazon.answers[CERTIFICATE_PATH]
+    house.amazon.answers[CERTIFICATE_PATH] = (503, b"")
+    assert house.tell("Delivery") == 503
+    house.amazon.answers[CERTIFICATE_PATH] = usual
+    assert house.tell("Delivery") == 200
+    assert house.page.state is NotificationState.DELIVERED
+
+
+def test_amazon_may_change_its_certificate_as_often_as_it_likes(house: House) -> None:
+    certificate = house.amazon.answers[CERTIFICATE_PATH]
+    for number in range(20):
+        path = f"/SimpleNotificationService-{number:032x}.pem"
+        house.amazon.answers[path] = certificate
+        assert house.post(house.amazon.message("a word", SigningCertURL=f"https://{HOST}{path}")) == 200
+    assert len(house.amazon.asked) == 20
+
+
+def test_a_message_that_cannot_be_committed_is_answered_with_503_and_may_come_again(house: House) -> None:
+    blocker = sqlite3.connect(house.database, isolation_level=None)
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        assert house.tell("Delivery") == 503
+        blocker.execute("ROLLBACK")
+    finally:
+        blocker.close()
+    assert house.page.state is NotificationState.SENT
+    assert house.tell("Delivery") == 200
+    assert house.page.state is NotificationState.DELIVERED
+
+
+def test_what_is_too_large_is_refused(guarded: House) -> None:
+    assert guarded.client.post("/callbacks/sns", content=b"x" * (512 * 1024 + 1)).status_code == 413
+
+
+BODIES = st.binary(max_size=200) | st.recursive(
+    st.none() | st.booleans() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["Type", "TopicArn", "Message", "MessageId", "Timestamp", "Token", "SubscribeURL", "Signature"]),
+            inner | st.sampled_from(["Notification", TOPIC, "SubscriptionConfirmation", "2"]),
+            max_size=8,
+        )
+    ),
+).map(lambda value: json.dumps(value).encode())
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(body=BODIES)
+def test_whatever_is_posted_is_refused_and_asks_nobody(guarded: House, body: bytes) -> None:
+    assert guarded.client.post("/callbacks/sns", content=body).status_code == 403
+    assert guarded.amazon.asked == []
+
+
+def test_without_an_allowed_topic_there_is_no_door(tmp_path: Path) -> None:
+    with NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}"})) as flow:
+        assert Client(flow.asgi()).post("/callbacks/sns", content=b"{}").status_code == 404
+
+
+def _rows(house: House, query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(house.database)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()

@@ -1,0 +1,444 @@
+"""Every way to acknowledge × both meanings, over real HTTP against the sandbox; and what an acknowledgement brings with it."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import requests
+from slack_sdk.signature import SignatureVerifier
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+from twilio.request_validator import RequestValidator
+from typer.testing import CliRunner
+
+from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.cli.commands import app as commands
+from notifyflow.cli.serving import listen, served, url_of
+from notifyflow.core.keys import Scope
+from notifyflow.core.model import Ended, EscalationState, IncidentState, Kind, NotificationState
+from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
+from notifyflow.core.views import IncidentStatus
+from notifyflow.sandbox.inbox import Card, Message
+from notifyflow.sandbox.system import AUTH_TOKEN, SIGNING_SECRET, SMS_FROM, Sandbox
+
+DEADLINE_S = 30
+ADA, BOB = "+15005550011", "+15005550012"
+CHANNELS = {"ada": "D0000ADA", "bob": "D0000BOB"}
+ANSWER = re.compile(r"<Message>(.*)</Message>", re.DOTALL)
+
+
+@dataclass
+class House:
+    """A flow that is served, with the sandbox around it."""
+
+    flow: NotifyFlow
+    sandbox: Sandbox
+    url: str
+    variables: Mapping[str, str]
+
+    def notify(
+        self, *channels: str, key: str = "db-1", mode: Acknowledgement = Acknowledgement.ANY, who: str = "ada bob"
+    ) -> None:
+        """Page people over some channels, all at once."""
+        policy = replace(DEFAULT, name="all at once", tiers=(Tier(name="primary", channels=channels),), acknowledgement=mode)
+        self.page(policy, key=key, who=who)
+
+    def page(self, policy: Policy, *, key: str = "db-1", who: str = "ada bob") -> None:
+        people = [
+            Recipient(
+                id=each,
+                name=each.title(),
+                email=f"{each}@example.com",
+                phone={"ada": ADA, "bob": BOB}[each],
+                addresses={"slack": CHANNELS[each]},
+            )
+            for each in who.split()
+        ]
+        self.flow.notify(Incident(key=key, title=f"{key} is down"), people, policy=policy)
+
+    def status(self, key: str = "db-1") -> IncidentStatus:
+        status = self.flow.status(key)
+        assert status is not None
+        return status
+
+    def escalation(self, who: str, key: str = "db-1") -> EscalationState:
+        return next(each.facts.state for each in self.status(key).escalations if each.contact.recipient_id == who)
+
+    def arrived(self, channel: str, who: str, key: str = "db-1") -> Message:
+        to = {"sms": {"ada": ADA, "bob": BOB}, "voice": {"ada": ADA, "bob": BOB}, "slack": CHANNELS}.get(channel, {}).get(
+            who, who
+        )
+        return self.sandbox.inbox.wait_for(
+            lambda message: (
+                message.channel == channel and message.to.startswith(to) and key in message.text and message.is_accepted
+            )
+        )
+
+    def text(self, body: str, sender: str = ADA, *, token: str = AUTH_TOKEN, sid: str = "SM1", **more: str) -> requests.Response:
+        """Send a text to our number as Twilio brings it."""
+        url = f"{self.url}/callbacks/twilio/sms"
+        form = {"MessageSid": sid, "From": sender, "To": SMS_FROM, "Body": body, **more}
+        headers = {"X-Twilio-Signature": RequestValidator(token).compute_signature(url, form)}
+        return requests.post(url, data=form, headers=headers, timeout=DEADLINE_S)
+
+    def press(self, body: str, headers: Mapping[str, str]) -> requests.Response:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        return requests.post(
+            f"{self.url}/callbacks/slack/actions", data=body.encode(), headers={**form, **headers}, timeout=DEADLINE_S
+        )
+
+
+@pytest.fixture
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    more: Mapping[str, str] = getattr(request, "param", {})
+    with listen("127.0.0.1", 0) as listening, Sandbox(receipts_after_s=0.01) as sandbox:
+        url = url_of(listening)
+        variables = sandbox.settings() | {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
+            "NOTIFYFLOW_PUBLIC_URL": url,
+            "NOTIFYFLOW_DRAIN_S": "0",
+            **more,
+        }
+        with NotifyFlow(Settings.from_variables(variables)) as flow, served(flow.asgi(), listening):
+            yield House(flow, sandbox, url, variables)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait for something that happens by itself."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not is_so():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.02)
+
+
+def sign(body: str, *, secret: str = SIGNING_SECRET, at: float | None = None) -> dict[str, str]:
+    """Sign as Slack does."""
+    timestamp = str(int(time.time() if at is None else at))
+    signature = SignatureVerifier(secret).generate_signature(timestamp=timestamp, body=body)
+    return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": signature or ""}
+
+
+def said(answer: requests.Response) -> str:
+    found = ANSWER.search(answer.text)
+    return found[1] if found else ""
+
+
+# -- the ways
+
+
+def by_link(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    del monkeypatch
+    (link,) = (url for url in house.arrived("email", who).links if "/a/" in url)
+    for _ in range(50):
+        assert requests.get(link, timeout=DEADLINE_S).ok
+        assert requests.head(link, timeout=DEADLINE_S).ok
+    assert house.escalation(who) is not EscalationState.ACKNOWLEDGED
+    assert requests.post(link, timeout=DEADLINE_S).ok
+
+
+def by_text(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    del monkeypatch
+    house.arrived("sms", who)
+    (told,) = house.sandbox.reply({"ada": ADA, "bob": BOB}[who], "Ack")
+    assert told.startswith("You have it: db-1 is down.")
+
+
+def by_key(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    del house, who, monkeypatch  # whoever is called presses it
+
+
+def by_button(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    del monkeypatch
+    assert house.sandbox.press(house.arrived("slack", who), f"{house.url}/callbacks/slack/actions") == 200
+
+
+def by_library(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    del monkeypatch
+    assert house.flow.acknowledge("db-1", by=who)
+
+
+def by_command(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in house.variables.items():
+        monkeypatch.setenv(name, value)
+    shown = CliRunner().invoke(commands, ["ack", "db-1", "--by", who])
+    assert shown.exit_code == 0, shown.output
+    assert "Cancelled: nothing." in shown.output
+    assert f"email to {who}" in shown.output
+
+
+def by_api(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    del monkeypatch
+    _, secret = house.flow.access().create("test", [Scope.OPERATE], valid_for=None)
+    url = f"{house.url}/v1/incidents/{house.status().facts.id}/acknowledge"
+    assert requests.post(url, json={"by": who}, headers={"Authorization": f"Bearer {secret}"}, timeout=DEADLINE_S).ok
+
+
+Way = Callable[[House, str, pytest.MonkeyPatch], None]
+WAYS: Mapping[str, tuple[Way, str]] = {
+    "link": (by_link, "email"),
+    "sms": (by_text, "sms"),
+    "key": (by_key, "voice"),
+    "slack": (by_button, "slack"),
+    "library": (by_library, "email"),
+    "cli": (by_command, "email"),
+    "api": (by_api, "email"),
+}
+
+
+@pytest.mark.parametrize("mode", Acknowledgement)
+@pytest.mark.parametrize("via", WAYS)
+def test_every_way_acknowledges_for_all_or_for_each(
+    house: House, via: str, mode: Acknowledgement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way, channel = WAYS[via]
+    house.sandbox.script(f"voice to {ADA}: key 1; voice to {BOB}: nobody answers")
+    house.notify(channel, mode=mode)
+    wait_until(lambda: not any(row.state is NotificationState.QUEUED for row in pages(house.status())) or channel == "voice")
+    way(house, "ada", monkeypatch)
+    wait_until(lambda: house.escalation("ada") is EscalationState.ACKNOWLEDGED)
+    status = house.status()
+    if mode is Acknowledgement.ANY:
+        assert (status.facts.state, status.facts.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ada")
+        assert house.escalation("bob") is EscalationState.ACKNOWLEDGED
+    else:
+        assert status.facts.state is IncidentState.OPEN
+        assert house.escalation("bob") is not EscalationState.ACKNOWLEDGED
+        if via == "key":
+            house.sandbox.script(f"voice to {BOB}: key 1")
+            house.flow.page_again("db-1", "bob", by="ops")
+        way(house, "bob", monkeypatch)
+        wait_until(lambda: house.status().facts.state is IncidentState.ACKNOWLEDGED)
+    facts = house.status().facts
+    assert facts.acknowledged_via == via
+    assert facts.acknowledged_by == ("ada" if mode is Acknowledgement.ANY else "bob")
+
+
+def pages(status: IncidentStatus) -> list:
+    return [row for each in status.escalations for row in each.notifications if row.kind is Kind.PAGE]
+
+
+# -- text messages
+
+
+def test_a_code_says_which_of_several_is_meant(house: House) -> None:
+    house.notify("sms", key="db-1", who="ada")
+    assert "Reply 1 to take it." in house.arrived("sms", "ada", "db-1").text
+    house.notify("sms", key="db-2", who="ada")
+    second = house.arrived("sms", "ada", "db-2").text
+    assert "Reply 11 to take it." in second
+    asked = said(house.text("ack"))
+    assert "2 are open, nothing was taken" in asked
+    assert "10 db-1 is down" in asked
+    assert "11 db-2 is down" in asked
+    assert said(house.text("11", sid="SM2")).startswith("You have it: db-2 is down.")
+    assert house.status("db-1").facts.state is IncidentState.OPEN
+    assert house.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
+    assert said(house.text("1", sid="SM3")).startswith("You have it: db-1 is down.")
+    assert said(house.text("ack 11", sid="SM4")) == "You have it already: db-2 is down. Nothing was changed."
+    house.notify("sms", key="db-3", who="ada")
+    house.arrived("sms", "ada", "db-3")
+    assert said(house.text("ack 10", sid="SM5")).startswith("You have it already: db-1"), "a code is not used again"
+    assert said(house.text("ack 99", sid="SM6")).startswith("Nothing was taken")
+    assert house.status("db-3").facts.state is IncidentState.OPEN
+    wait_until(lambda: house.flow.wait("db-3", timeout_s=DEADLINE_S))
+
+
+def test_one_event_counts_once_also_after_another_round(house: House) -> None:
+    house.notify("sms", who="ada")
+    house.arrived("sms", "ada")
+    assert said(house.text("1")).startswith("You have it")
+    house.flow.page_again("db-1", "ada", by="ops")
+    assert said(house.text("1")) == ""
+    assert house.status().facts.state is IncidentState.OPEN
+
+
+@pytest.mark.parametrize(
+    "word", ["STOP", "stop.", "Unsubscribe", "END", "hello", "11 or so", "help", "start", "nack", "1111111111"]
+)
+def test_what_is_no_acknowledgement_takes_nothing(house: House, word: str) -> None:
+    house.notify("sms", who="ada")
+    house.arrived("sms", "ada")
+    assert house.text(word).ok
+    assert house.status().facts.state is IncidentState.OPEN
+
+
+def test_stop_blocks_the_pair_of_numbers_and_the_tier_moves_on(house: House) -> None:
+    house.sandbox.script("slack: 404; email: 550; voice: nobody answers")
+    house.notify("sms", key="db-1", who="ada")
+    house.arrived("sms", "ada")
+    assert said(house.text("STOP")) == ""
+    house.page(DEFAULT, key="db-2", who="ada")
+    wait_until(lambda: any(row.channel == "voice" for row in pages(house.status("db-2"))))
+    (text,) = (row for row in pages(house.status("db-2")) if row.channel == "sms")
+    assert (text.state, text.ended, text.attempts) == (NotificationState.FAILED, Ended.OPTED_OUT, ())
+    assert not [each for each in house.sandbox.inbox.messages(channel="sms", to=ADA) if "db-2" in each.text]
+    assert "again" in said(house.text("START", sid="SM2"))
+    house.notify("sms", key="db-3", who="ada")
+    house.arrived("sms", "ada", "db-3")
+
+
+def test_stop_ends_what_is_queued_at_once(house: House) -> None:
+    house.sandbox.script("sms: 503")
+    house.notify("sms", who="ada")
+    wait_until(lambda: bool(pages(house.status())[0].attempts) and pages(house.status())[0].state is NotificationState.QUEUED)
+    assert house.text("STOP").ok
+    assert (pages(house.status())[0].state, pages(house.status())[0].ended) == (NotificationState.FAILED, Ended.OPTED_OUT)
+
+
+def test_a_text_that_is_not_twilios_changes_nothing(house: House) -> None:
+    house.notify("sms", who="ada")
+    house.arrived("sms", "ada")
+    assert house.text("ack", token="another").status_code == 403
+    assert house.text("ack", To="+15005550099").status_code == 200
+    assert house.status().facts.state is IncidentState.OPEN
+
+
+def test_a_phone_can_answer_by_itself(house: House) -> None:
+    house.sandbox.script("sms: reply ack")
+    house.notify("sms", who="ada")
+    wait_until(lambda: house.status().facts.state is IncidentState.ACKNOWLEDGED)
+
+
+# -- Slack
+
+
+def test_a_button_that_was_pressed_is_gone_and_the_message_says_who_took_it(house: House) -> None:
+    house.notify("slack")
+    ada, bob = house.arrived("slack", "ada"), house.arrived("slack", "bob")
+    wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(house.status())))
+    assert house.sandbox.press(ada, f"{house.url}/callbacks/slack/actions", user="U0000ADA") == 200
+    for message in (ada, bob):
+        edited = house.sandbox.inbox.wait_for(lambda now, number=message.number: now.number == number and now.status == "edited")
+        assert isinstance(edited.content, Card)
+        assert "Ada took it" in edited.text
+        assert not [piece for piece in edited.content.pieces if piece.kind == "button"]
+    assert len(house.sandbox.inbox.messages(channel="slack")) == 2
+    (line,) = (line for line in house.status().transitions if line.machine == "incident" and line.event == "acknowledged")
+    assert (line.detail["by"], line.detail["via"], line.detail["who"]) == ("ada", "slack", "U0000ADA")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, "payload={}"),
+        ({"X-Slack-Request-Timestamp": "x", "X-Slack-Signature": "v0=1"}, "payload={}"),
+        ({"X-Slack-Request-Timestamp": "9" * 400, "X-Slack-Signature": "v0=1"}, "payload={}"),
+        ({"X-Slack-Request-Timestamp": str(int(time.time())), "X-Slack-Signature": "v0=é"}, "payload={}"),
+        (sign("payload={}", secret="another"), "payload={}"),
+        (sign("payload={}", at=time.time() - 3600), "payload={}"),
+        (sign("payload=["), "payload=["),
+        (sign("payload=[]"), "payload=[]"),
+        (sign("nothing"), "nothing"),
+        (sign("payload={}"), "payload={}x"),
+    ],
+)
+def test_what_slack_did_not_sign_or_nobody_can_read_is_refused(house: House, headers: dict[str, str], body: str) -> None:
+    encoded = {name: value.encode() for name, value in headers.items()}
+    assert house.press(body, encoded).status_code == 401  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"type": "view_closed"},
+        {"type": "block_actions", "actions": [{"action_id": "look"}]},
+        {"type": "block_actions", "actions": [{"action_id": "acknowledge", "value": "forged"}]},
+    ],
+)
+def test_other_presses_are_answered_and_change_nothing(house: House, payload: object) -> None:
+    house.notify("slack", who="ada")
+    body = urlencode({"payload": json.dumps(payload)})
+    assert house.press(body, sign(body)).status_code == 200
+    assert house.status().facts.state is IncidentState.OPEN
+
+
+def test_a_press_that_is_replayed_counts_once(house: House) -> None:
+    house.notify("slack", who="ada")
+    message = house.arrived("slack", "ada")
+    assert isinstance(message.content, Card)
+    token = next(piece.value for piece in message.content.pieces if piece.value)
+    press = {"type": "block_actions", "user": {"id": "U1"}, "actions": [{"action_id": "acknowledge", "value": token}]}
+    body = urlencode({"payload": json.dumps(press)})
+    headers = sign(body)
+    assert house.press(body, headers).ok
+    house.flow.page_again("db-1", "ada", by="ops")
+    assert house.press(body, headers).ok
+    assert house.status().facts.state is IncidentState.OPEN
+    with capture_logs() as lines:
+        assert house.press(body, headers).ok
+    assert [line["effect"] for line in lines if line["event"] == "app.answer_heard"] == ["repeated"]
+    assert token not in str(lines)
+
+
+@pytest.mark.parametrize("house", [{"NOTIFYFLOW_SLACK_SIGNING_SECRET": ""}], indirect=True)
+def test_without_a_signing_secret_the_button_is_a_link_and_no_press_is_believed(house: House) -> None:
+    house.notify("slack", who="ada")
+    message = house.arrived("slack", "ada")
+    assert [url for url in message.links if "/a/" in url]
+    assert house.press("payload={}", sign("payload={}")).status_code == 401
+
+
+@pytest.mark.parametrize("house", [{"NOTIFYFLOW_SLACK_SIGNING_SECRET": f"the-next-one,{SIGNING_SECRET}"}], indirect=True)
+def test_two_signing_secrets_are_good_at_a_time(house: House) -> None:
+    for secret in ("the-next-one", SIGNING_SECRET):
+        assert house.press("payload={}", sign("payload={}", secret=secret)).status_code == 200
+    assert house.press("payload={}", sign("payload={}", secret="third")).status_code == 401
+
+
+# -- what it brings with it
+
+
+def recalls(lines: list[EventDict]) -> list[str]:
+    return [line["event"] for line in lines if "recall" in line["event"]]
+
+
+@pytest.mark.parametrize("ends", ["acknowledge", "resolve"])
+def test_a_call_that_rings_ends(house: House, ends: str) -> None:
+    house.sandbox.script("voice: rings")
+    house.notify("voice")
+    wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(house.status())))
+    with capture_logs() as lines:
+        stopped = getattr(house.flow, ends)("db-1", by="ops")
+        assert {page.recipient_id for page in stopped.on_their_way} == {"ada", "bob"}
+        for who in ("ada", "bob"):
+            number = house.arrived("voice", who, key="").number
+            house.sandbox.inbox.wait_for(lambda now, number=number: now.number == number and now.status == "canceled")
+        wait_until(lambda: len(recalls(lines)) == 2)
+    assert recalls(lines) == ["engine.attempt_recalled"] * 2
+
+
+def test_a_call_that_cannot_be_ended_is_logged_and_nothing_else_suffers(house: House) -> None:
+    house.sandbox.script("voice: rings")
+    house.notify("voice", who="ada")
+    wait_until(lambda: pages(house.status())[0].state is NotificationState.SENT)
+    house.sandbox.script("voice: refuse")
+    with capture_logs() as lines:
+        assert house.flow.acknowledge("db-1", by="ops")
+        wait_until(lambda: any(line["event"] == "engine.recall_failed" for line in lines))
+    assert house.status().facts.state is IncidentState.ACKNOWLEDGED
+
+
+def test_it_tells_what_was_cancelled_and_what_had_left(house: House) -> None:
+    house.sandbox.script("sms: 503")
+    house.notify("email", "sms", who="ada")
+    wait_until(lambda: {row.channel for row in pages(house.status()) if row.attempts} == {"email", "sms"})
+    wait_until(lambda: {row.state for row in pages(house.status())} == {NotificationState.SENT, NotificationState.QUEUED})
+    stopped = house.flow.acknowledge("db-1", by="ops")
+    assert [(page.channel, page.recipient_id) for page in stopped.cancelled] == [("sms", "ada")]
+    assert [(page.channel, page.recipient_id) for page in stopped.on_their_way] == [("email", "ada")]
+    assert not house.flow.acknowledge("db-1", by="ops")
+
+
+@pytest.mark.parametrize("house", [{"NOTIFYFLOW_NEWS": "false"}], indirect=True)
+def test_news_can_be_switched_off_and_messages_are_edited_all_the_same(house: House) -> None:
+    house.notify("email", "slack")
+    wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(house.status())))
+    house.flow.acknowledge("db-1", by="ada")
+    assert {row.channel for each in house.status().escalations for row in each.notifications if row.kind is Kind.NEWS} == {
+        "slack"
+    }

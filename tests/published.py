@@ -1,0 +1,69 @@
+"""Asks a web application, and holds every answer against the OpenAPI document that it publishes."""
+
+import re
+from typing import Any
+
+import httpx
+import jsonschema
+from fastapi import FastAPI
+
+from tests.asgi import Client
+
+
+class Publication:
+    """An OpenAPI document, and what it says of an answer."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.seen: set[tuple[str, str, int]] = set()
+
+    def check(self, method: str, path: str, answer: httpx.Response) -> None:
+        """Hold an answer against the document."""
+        template = next((each for each in self.document["paths"] if _fits(each, path)), None)
+        operation = self.document["paths"].get(template, {}).get(method.lower())
+        if operation is None:  # what there is not is answered with a problem all the same
+            assert answer.status_code in (404, 405), answer.text
+            self.validate({"$ref": "#/components/schemas/Problem"}, answer.json())
+            return
+        said = operation["responses"].get(str(answer.status_code))
+        assert said is not None, f"{method} {template} does not say that it may answer {answer.status_code}: {answer.text}"
+        kind = answer.headers["content-type"].partition(";")[0]
+        self.validate(said["content"][kind]["schema"], answer.json() if "json" in kind else answer.text)
+        for name, header in said.get("headers", {}).items():
+            self.validate(header["schema"], int(answer.headers[name]))
+        self.seen.add((method, template, answer.status_code))
+
+    def validate(self, schema: dict[str, Any], value: object) -> None:
+        """Hold a value against a schema of the document."""
+        whole = {**schema, "components": self.document["components"]}
+        jsonschema.Draft202012Validator(whole, format_checker=jsonschema.FormatChecker()).validate(value)
+
+
+class Published(Client):
+    """A client that believes no answer."""
+
+    def __init__(self, application: FastAPI, key: str = "") -> None:
+        super().__init__(application)
+        self.publication = published_by(application)
+        self.key = key
+
+    def request(self, method: str, path: str, **values: Any) -> httpx.Response:
+        """Ask with the key, and check the answer."""
+        headers = ({"authorization": f"Bearer {self.key}"} if self.key else {}) | values.pop("headers", {})
+        answer = super().request(method, path, headers=headers, **values)
+        self.publication.check(method, path.partition("?")[0], answer)
+        return answer
+
+
+_PUBLISHED: list[Publication] = []
+
+
+def published_by(application: FastAPI) -> Publication:
+    """Read the document once a process: it depends on nothing but the code."""
+    if not _PUBLISHED:
+        _PUBLISHED.append(Publication(Client(application).get("/v1/openapi.json").json()))
+    return _PUBLISHED[0]
+
+
+def _fits(template: str, path: str) -> bool:
+    return re.fullmatch(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(template)), path) is not None

@@ -1,0 +1,103 @@
+"""What SES and SNS say later: every event that is documented, in both shapes, and whatever else there may be."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyflow.channels.aws_events import HEADER, MAIL_EVENTS, PUSH_FAILURES, read_event
+from notifyflow.core.model import Evidence, Word
+from tests import mails
+from tests.mails import DETAILS, MESSAGE_ID
+
+ATTEMPT = "0195e1f0a0b07c3e8f0a1b2c3d4e5f60"
+NAMES = [
+    *("Type", "Message", "eventType", "notificationType", "mail", "messageId", "tags", "notifyflow_attempt", "headers", "name"),
+    *("value", "bounce", "bounceType", "bounceSubType", "bouncedRecipients", "delivery", "timestamp"),
+    *("EventType", "MessageId", "FailureType"),
+]
+SAID = ["Bounce", "Transient", "General", "Delivery", "DeliveryFailure", "Notification", HEADER]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(SAID),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize("code", MAIL_EVENTS)
+def test_every_event_of_ses_says_what_its_table_says_and_whose_it_is(code: str) -> None:
+    (receipt,) = read_event(mails.event(code, ATTEMPT))
+    about = MAIL_EVENTS[code]
+    assert (receipt.provider, receipt.attempt_id, receipt.provider_ref) == ("ses", ATTEMPT, MESSAGE_ID)
+    assert (receipt.code, receipt.word, receipt.evidence, receipt.reason) == (code, about.word, about.evidence, about.meaning)
+
+
+def test_every_event_has_an_id_of_its_own_and_the_same_one_when_it_comes_again() -> None:
+    first, second = ([read_event(mails.event(code, ATTEMPT))[0].event_id for code in DETAILS] for _ in range(2))
+    assert first == second
+    assert len(set(first)) == len(DETAILS)
+
+
+@pytest.mark.parametrize("code", ["Delivery", "Bounce Permanent", "Bounce Transient", "Bounce Automatic", "Complaint"])
+def test_the_older_shape_says_the_same_and_is_known_by_the_id_of_ses_or_by_our_header(code: str) -> None:
+    (published,) = read_event(mails.event(code, ATTEMPT))
+    (bare,) = read_event(mails.notification(code))
+    (headed,) = read_event(mails.notification(code, headers={"To": "ada@example.com", HEADER: ATTEMPT}))
+    assert (bare.word, bare.event_id, bare.attempt_id, bare.provider_ref) == (
+        published.word,
+        published.event_id,
+        None,
+        MESSAGE_ID,
+    )
+    assert headed == published
+
+
+def test_a_transient_bounce_is_weaker_than_a_delivery_and_an_automatic_answer_is_no_word_at_all() -> None:
+    assert Word.TEMPORARY.strength < Word.DELIVERED.strength
+    assert [MAIL_EVENTS[code].word for code in ("Bounce Transient", "Bounce Automatic", "Complaint")] == [
+        Word.TEMPORARY,
+        None,
+        None,
+    ]
+
+
+def test_no_event_of_mail_proves_a_human() -> None:
+    assert Evidence.HUMAN not in {about.evidence for about in MAIL_EVENTS.values()}
+
+
+@pytest.mark.parametrize("failure", [*PUSH_FAILURES, "SomethingNew"])
+def test_a_push_that_failed_is_known_by_the_id_of_sns(failure: str) -> None:
+    told = {"EventType": "DeliveryFailure", "FailureType": failure, "MessageId": "m-1", "EndpointArn": "arn", "Service": "SNS"}
+    (receipt,) = read_event(json.dumps(told))
+    assert (receipt.provider, receipt.attempt_id, receipt.provider_ref) == ("sns", None, "m-1")
+    assert receipt.word is (PUSH_FAILURES[failure].word if failure in PUSH_FAILURES else Word.PERMANENT)
+
+
+def test_an_envelope_is_opened_once() -> None:
+    inner = mails.event("Delivery", ATTEMPT)
+    envelope = json.dumps({"Type": "Notification", "Message": inner})
+    assert read_event(envelope) == read_event(inner)
+    assert read_event(json.dumps({"Type": "Notification", "Message": envelope})) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Successfully validated SNS topic for Amazon SES event publishing.",
+        '{"notificationType":"AmazonSnsSubscriptionSucceeded","message":"You have successfully subscribed"}',
+        '{"EventType":"EndpointDeleted","EndpointArn":"arn","MessageId":"m"}',
+        mails.event("Delivery", ATTEMPT, message_id=""),
+        "[" * 100_000,
+        "",
+    ],
+)
+def test_what_is_about_no_message_is_passed_over(text: str) -> None:
+    assert read_event(text) == ()
+
+
+@given(JSON)
+def test_whatever_comes_is_read_or_passed_over(value: object) -> None:
+    for receipt in read_event(json.dumps(value)):
+        assert receipt.provider in ("ses", "sns")
+        assert receipt.provider_ref

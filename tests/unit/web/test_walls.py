@@ -1,0 +1,60 @@
+"""What all routes have in common: no cookie, nothing done by GET, no word of a request in our own URLs, an end to every body."""
+
+import pytest
+
+from tests.asgi import Client
+from tests.unit.web.conftest import API_KEY, House, client_of, link
+
+SAFE = {"GET", "HEAD"}
+FORGED = {
+    "host": "evil.example",
+    "x-forwarded-host": "evil.example",
+    "x-forwarded-proto": "gopher",
+    "forwarded": "host=evil.example",
+    "x-original-url": "/evil",
+}
+CHANGING = [
+    ("POST", link()),
+    ("POST", "/callbacks/pigeon/post/a1"),
+    ("POST", "/v1/incidents"),
+    ("POST", "/v1/alertmanager"),
+    ("POST", "/v2/enqueue"),
+    ("POST", "/v1/cloudevents"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", link()), ("GET", "/livez"), ("GET", "/a/x"), *CHANGING])
+def test_no_answer_sets_a_cookie_so_that_no_other_site_can_act_in_somebodys_name(client: Client, method: str, path: str):
+    answer = client.request(method, path, headers={"cookie": "session=x", "authorization": f"Bearer {API_KEY}"})
+    assert "set-cookie" not in answer.headers
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGING)
+def test_what_changes_anything_is_not_done_by_looking(client: Client, house: House, method: str, path: str):
+    for safe in SAFE:
+        client.request(safe, path, headers={"authorization": f"Bearer {API_KEY}", "x-signature": "coo"})
+    assert (house.taken, house.received, house.asked) == ([], [], [])
+
+
+def test_our_own_url_is_not_taken_from_the_request(client: Client, house: House):
+    for method, path in [("GET", link()), ("POST", link()), ("GET", "/a/x"), ("GET", "/nothing"), ("GET", "/v1/openapi.json")]:
+        answer = client.request(method, path, headers=FORGED)
+        assert "evil" not in answer.text + repr(answer.headers)
+    client.post("/callbacks/pigeon/post/a1", content=b"x", headers=FORGED | {"x-signature": "coo"})
+    assert "evil" not in repr(house.received)
+
+
+@pytest.mark.parametrize("path", [path for _, path in CHANGING if not path.startswith("/a/")])
+def test_every_body_has_an_end(client: Client, house: House, path: str):
+    endless = b"[" * (16 * 1024 * 1024 + 1)
+    headers = {"authorization": f"Bearer {API_KEY}", "content-type": "application/json", "x-signature": "coo"}
+    assert client.post(path, content=endless, headers=headers).status_code == 413
+    assert (house.received, house.asked) == ([], [])
+
+
+def test_a_page_says_that_not_all_is_live(house: House):
+    client = client_of(house)
+    assert "redirected" not in client.get(link()).text
+    assert '<p class="notice">redirected</p>' in client_of(house, notice="redirected").get(link()).text
+    assert "<b>" not in client_of(house, notice="<b>").get(link()).text
