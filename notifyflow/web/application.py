@@ -24,7 +24,8 @@ def build(services: Services) -> FastAPI:
     Args:
         services: What it calls; it opens and closes nothing of them.
     """
-    application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None)
+    # A redirect to the path without its last slash would name the host that the request names.
+    application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     application.include_router(callbacks.router(services), include_in_schema=False)
     application.include_router(callbacks.answers(services), include_in_schema=False)
     application.include_router(acknowledge.router(services), include_in_schema=False)

@@ -38,7 +38,8 @@ def test_what_changes_anything_is_not_done_by_looking(client: Client, house: Hou
 
 
 def test_our_own_url_is_not_taken_from_the_request(client: Client, house: House):
-    for method, path in [("GET", link()), ("POST", link()), ("GET", "/a/x"), ("GET", "/nothing"), ("GET", "/v1/openapi.json")]:
+    asked = [("GET", link()), ("POST", link()), ("GET", "/a/x"), ("GET", "/nothing"), ("GET", "/v1/openapi.json")]
+    for method, path in [*asked, ("GET", link() + "/"), ("POST", "/v1/incidents/"), ("GET", "/livez/")]:
         answer = client.request(method, path, headers=FORGED)
         assert "evil" not in answer.text + repr(answer.headers)
     client.post("/callbacks/pigeon/post/a1", content=b"x", headers=FORGED | {"x-signature": "coo"})
