@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from notifyflow.core import intake
-from notifyflow.core.model import Notified
+from notifyflow.core.model import Notified, Stopped
 from notifyflow.core.outage import STANDSTILL
 from notifyflow.core.policy import Policy
 from notifyflow.core.requests import Submission
@@ -62,17 +62,17 @@ class Api:
         """List incidents, the newest first."""
         return self._store.read(lambda reads: reads.incident_page(wanted, before_id=before_id, limit=limit))
 
-    def acknowledge(self, incident_id: str, by: str) -> bool:
-        """Take an incident that is known to exist; tell whether that changed anything."""
+    def acknowledge(self, incident_id: str, by: str) -> Stopped:
+        """Take an incident that is known to exist; tell what that stopped."""
         taken = acknowledge_incident(self._tools, incident_id, by=by, via=_VIA)
         self._report(taken.consequences)
-        return not taken.is_late
+        return taken.stopped
 
-    def resolve(self, incident_id: str, by: str) -> bool:
-        """End an incident that is known to exist; tell whether that changed anything."""
+    def resolve(self, incident_id: str, by: str) -> Stopped:
+        """End an incident that is known to exist; tell what that stopped."""
         taken = resolve_incident(self._tools, incident_id, by=by, via=_VIA)
         self._report(taken.consequences)
-        return not taken.is_late
+        return taken.stopped
 
     def page_again(self, incident_id: str, recipient_id: str, by: str) -> None:
         """Start a new round for one recipient of an incident that is known to exist.

@@ -15,20 +15,18 @@ from notifyflow.pipeline.once import Once
 from notifyflow.web import cursors
 from notifyflow.web.auth import Require
 from notifyflow.web.body import Body
-from notifyflow.web.openapi import refusals, takes
-from notifyflow.web.services import Services
-from notifyflow.web.shapes import (
-    ActShape,
+from notifyflow.web.given import (
     Changed,
     IncidentPage,
     IncidentShape,
-    NewIncident,
     NotifiedShape,
-    PageShape,
-    ReachabilityShape,
-    RecipientPage,
+    StoppedShape,
     SummaryShape,
 )
+from notifyflow.web.openapi import refusals, takes
+from notifyflow.web.reachability import ReachabilityShape, RecipientPage
+from notifyflow.web.services import Services
+from notifyflow.web.taken import ActShape, NewIncident, PageShape
 
 INCIDENT_LIMIT_BYTES = 1024 * 1024
 _ACT_LIMIT_BYTES = 16 * 1024
@@ -174,12 +172,12 @@ def _add_acts(routes: APIRouter, services: Services) -> None:
         responses=_ACT_REFUSALS,
         openapi_extra=takes(ActShape, is_required=False),
     )
-    def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
+    def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedShape:
         """What is still queued for it is cancelled. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(services, incident_id)
-        has_changed = services.api.acknowledge(incident_id, by)
-        return Changed(has_changed=has_changed, incident=SummaryShape.of(_find(services, incident_id)))
+        stopped = services.api.acknowledge(incident_id, by)
+        return StoppedShape.of(stopped, _find(services, incident_id))
 
     @routes.post(
         "/incidents/{incident_id}/resolve",
@@ -188,12 +186,12 @@ def _add_acts(routes: APIRouter, services: Services) -> None:
         responses=_ACT_REFUSALS,
         openapi_extra=takes(ActShape, is_required=False),
     )
-    def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
+    def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedShape:
         """It is over; the same key opens a new one. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(services, incident_id)
-        has_changed = services.api.resolve(incident_id, by)
-        return Changed(has_changed=has_changed, incident=SummaryShape.of(_find(services, incident_id)))
+        stopped = services.api.resolve(incident_id, by)
+        return StoppedShape.of(stopped, _find(services, incident_id))
 
 
 def _add_page_again(routes: APIRouter, services: Services) -> None:

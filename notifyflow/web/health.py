@@ -4,13 +4,20 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel
 
 from notifyflow.web.openapi import refusals
 from notifyflow.web.problems import FaultShape
 from notifyflow.web.services import Services
-from notifyflow.web.shapes import Readiness
 
 Checks = list[Literal["database", "schema", "sweeping"]]
+
+
+class Readiness(BaseModel):
+    """Whether notifyflow can deliver."""
+
+    is_ready: bool
+    faults: list[FaultShape]
 
 
 def router(services: Services) -> APIRouter:

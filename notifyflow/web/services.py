@@ -9,7 +9,7 @@ from notifyflow.channels.sns_messages import SnsDoor
 from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
-from notifyflow.core.model import Notified, Receipt
+from notifyflow.core.model import Notified, Receipt, Stopped
 from notifyflow.core.replies import Heard, Said
 from notifyflow.core.requests import Submission
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
@@ -28,12 +28,12 @@ class Api(Protocol):
         """List incidents, the newest first."""
         ...
 
-    def acknowledge(self, incident_id: str, by: str, /) -> bool:
-        """Take an incident; tell whether that changed anything."""
+    def acknowledge(self, incident_id: str, by: str, /) -> Stopped:
+        """Take an incident; tell what that stopped."""
         ...
 
-    def resolve(self, incident_id: str, by: str, /) -> bool:
-        """End an incident; tell whether that changed anything."""
+    def resolve(self, incident_id: str, by: str, /) -> Stopped:
+        """End an incident; tell what that stopped."""
         ...
 
     def page_again(self, incident_id: str, recipient_id: str, by: str, /) -> None:

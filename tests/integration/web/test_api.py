@@ -12,8 +12,9 @@ import pytest
 from notifyflow.app import NotifyFlow
 from notifyflow.core.facts import Outcome
 from notifyflow.core.keys import Scope
-from notifyflow.core.model import Evidence, Severity, Word
+from notifyflow.core.model import Evidence, Receipt, Severity, Word
 from notifyflow.pipeline.claim import claim
+from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.record import record
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.settings import Settings
@@ -103,6 +104,19 @@ def test_attempts_are_shown_with_what_became_of_them(desk: Desk):
         *("pigeon", "accepted"),
         *("accepted", "r1"),
     )
+
+
+def test_what_a_provider_notes_is_shown_with_the_attempt_it_is_about(desk: Desk):
+    path = f"/v1/incidents/{desk.submit()['incident_id']}"
+    desk.send("email", Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED))
+    attempt_id = desk.get(path)["escalations"][0]["notifications"][0]["attempts"][0]["id"]
+    complaint = Receipt(
+        provider="pigeon", event_id="e", word=None, attempt_id=attempt_id, code="complaint", reason="they complained"
+    )
+    receive(desk.flow._tools, complaint, raw="")
+    assert desk.get(path)["notes"] == [
+        {"attempt": attempt_id, "code": "complaint", "reason": "they complained", "received_at": "2026-11-25T03:00:00Z"}
+    ]
 
 
 def test_the_same_key_again_is_heard_and_pages_nobody_again(desk: Desk):
@@ -289,6 +303,19 @@ def test_an_incident_is_acknowledged_once_by_whoever_it_is_said_to_be(desk: Desk
         "acknowledged_via": "api",
     }
     assert desk.post(path, {"by": "ben"})["has_changed"] is False
+
+
+@pytest.mark.parametrize("act", ["acknowledge", "resolve"])
+def test_what_an_act_stops_is_told_and_what_had_left_already(desk: Desk, act: str):
+    path = f"/v1/incidents/{desk.submit('db-1', ADA)['incident_id']}"
+    desk.send("email", Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED))
+    desk.submit("db-1", BEN, status=200)
+    ada, ben = (each["notifications"][0]["id"] for each in desk.get(path)["escalations"])
+    done = desk.post(f"{path}/{act}", {})
+    assert done["cancelled"] == [{"recipient": "ben", "channel": "email", "notification": ben}]
+    assert done["on_their_way"] == [{"recipient": "ada", "channel": "email", "notification": ada}]
+    again = desk.post(f"{path}/{act}", {})
+    assert (again["has_changed"], again["cancelled"], again["on_their_way"]) == (False, [], [])
 
 
 def test_without_a_name_it_was_the_api_key(desk: Desk):

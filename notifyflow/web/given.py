@@ -1,103 +1,27 @@
-"""What the API takes and gives, as the OpenAPI document publishes it; names are those of the values inside.
+"""What the API gives of incidents, as the OpenAPI document publishes it; names are those of the values inside."""
 
-What is taken is read by ``core.requests``, which says everything that is wrong; the shapes of it stand here to be published,
-and a test holds the two together.
-"""
-
-from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from notifyflow.channels.base import Channel
-from notifyflow.core import intake, text
 from notifyflow.core.facts import NotificationFacts, Transition
 from notifyflow.core.model import (
     AttemptState,
     EscalationState,
     Evidence,
+    Hold,
     IncidentState,
     Kind,
     NotificationState,
     Notified,
+    Page,
     Severity,
+    Stopped,
     Word,
 )
-from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary, KnownRecipient
+from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary, Note
 from notifyflow.web.problems import FaultShape
-
-Who = Annotated[str, Field(max_length=intake.MAX_KEY)]
-
-
-class Taken(BaseModel):
-    """What is taken: a field that is not here is a fault, and null is as good as leaving a field out."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class RecipientShape(Taken):
-    """Whom to tell; a bad address is a fault of its own, and silences nobody else."""
-
-    model_config = ConfigDict(title="Recipient")
-
-    id: str = Field(description="Who it is; opaque, and stands in logs.", min_length=1, max_length=intake.MAX_KEY)
-    name: str | None = Field(None, description="How messages speak of them; the id where it is left out.")
-    email: str | None = Field(None, description="A mail address.")
-    phone: str | None = Field(None, description="A number in international form; gives `sms` and `voice`.")
-    slack: str | None = Field(None, description="An incoming webhook's URL, or a channel or user id for the bot.")
-    teams: str | None = Field(None, description="A Workflows URL.")
-    push: str | None = Field(None, description="An SNS platform endpoint's ARN.")
-    addresses: dict[str, str] | None = Field(None, description="Addresses of further channels: channel to address.")
-    timezone: str | None = Field(None, description="IANA name; UTC where it is left out.")
-
-
-class NewIncident(Taken):
-    """An incident to be taken: an incident file, as `notifyflow send` takes it, and how it is to be told."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "key": "db-1",
-                    "title": "orders db is down",
-                    "severity": "CRITICAL",
-                    "url": "https://grafana.example/d/orders",
-                    "labels": {"team": "orders"},
-                    "recipients": [{"id": "ada", "email": "ada@example.com", "phone": "+15005550006"}],
-                }
-            ]
-        }
-    )
-
-    key: str = Field(description="The dedup key; it names one unresolved incident.", min_length=1, max_length=intake.MAX_KEY)
-    title: str = Field(description="One line.", min_length=1, max_length=intake.MAX_TITLE)
-    body: str | None = Field(None, description="More lines, plain text.", max_length=intake.MAX_BODY)
-    severity: Severity | None = Field(None, description="How bad it is; ERROR where it is left out.")
-    source: str | None = Field(None, description="What reported it.", max_length=intake.MAX_KEY)
-    url: str | None = Field(None, description="Where to look, http or https.", max_length=intake.MAX_URL)
-    labels: dict[str, str] | None = Field(None, description="Free facts.", max_length=intake.MAX_LABELS)
-    occurred_at: AwareDatetime | None = Field(None, description="When it happened; now where it is left out.")
-    recipients: list[RecipientShape] = Field(description="Who has to be told; at least one that can be reached.", min_length=1)
-    policy: str | None = Field(None, description="How: `default`, `insistent`, or one of your own.")
-    strict: bool | None = Field(None, description="Whether a fault of one recipient refuses the whole.")
-
-
-class ActShape(Taken):
-    """Who acknowledges or resolves."""
-
-    model_config = ConfigDict(title="Act", json_schema_extra={"examples": [{"by": "ada"}]})
-
-    by: Who | None = Field(None, description="A recipient's id, or any other name; the API key's name where it is left out.")
-
-
-class PageShape(ActShape):
-    """Who is to be paged again."""
-
-    model_config = ConfigDict(title="Page", json_schema_extra={"examples": [{"recipient": "ada"}]})
-
-    recipient: str = Field(description="The recipient's id.")
 
 
 class NotifiedShape(BaseModel):
@@ -153,6 +77,10 @@ class NotificationShape(BaseModel):
     tier: int | None = Field(description="The tier it belongs to; null for news.")
     state: NotificationState
     due_at: datetime | None
+    held_since: datetime | None = Field(description="Since when it is held back.")
+    held_by: Hold | None = Field(
+        description="By what: a limit, a wait that the provider asked for, a provider that rests, a pause."
+    )
     reason: str = Field(description="Why it is FAILED.")
     attempts: list[AttemptShape]
 
@@ -225,6 +153,22 @@ class MoveShape(BaseModel):
         )
 
 
+class NoteShape(BaseModel):
+    """What a provider said that decides nothing: a complaint, an automatic answer, a status that nobody knows."""
+
+    model_config = ConfigDict(title="Note")
+
+    attempt: str = Field(description="About which attempt: its id.")
+    code: str
+    reason: str
+    received_at: datetime
+
+    @classmethod
+    def of(cls, value: Note) -> "NoteShape":
+        """Show a note."""
+        return cls(attempt=value.attempt_id, code=value.code, reason=value.reason, received_at=value.received_at)
+
+
 class SummaryShape(BaseModel):
     """One incident, as a list shows it."""
 
@@ -273,6 +217,7 @@ class IncidentShape(SummaryShape):
     operations_key: str | None = Field(description="The key of the operations incident that its critical failures are linked to.")
     escalations: list[EscalationShape]
     log: list[MoveShape]
+    notes: list[NoteShape] = Field(description="What providers said that decides nothing, in the order it came.")
 
     @classmethod
     def of(cls, value: IncidentSummary | IncidentStatus) -> "IncidentShape":
@@ -285,6 +230,7 @@ class IncidentShape(SummaryShape):
             operations_key=value.operations_key,
             escalations=[EscalationShape.of(each) for each in value.escalations],
             log=[MoveShape.of(each) for each in value.transitions],
+            notes=[NoteShape.of(each) for each in value.notes],
         )
 
 
@@ -295,77 +241,40 @@ class Changed(BaseModel):
     incident: SummaryShape
 
 
-class Verdict(StrEnum):
-    """Whether a way leads to somebody."""
+class StoppedPageShape(BaseModel):
+    """A page that was stopped, or came too late to be."""
 
-    WORKS = "works"
-    FAILS = "fails"
-    UNTRIED = "untried"
+    model_config = ConfigDict(title="StoppedPage")
 
-
-class WayShape(BaseModel):
-    """One way to reach a recipient."""
-
-    model_config = ConfigDict(title="Way")
-
+    recipient: str
     channel: str
-    address: str = Field(description="The beginning of the address, and how long it is.")
-    providers: list[str] = Field(description="Who carries the channel here; empty where nobody does.")
-    verdict: Verdict = Field(description="`fails` where nobody carries it or the last page failed; of the last 30 days.")
-    last_page: NotificationShape | None = Field(description="The last page that came to something.")
+    notification: str = Field(description="Its id.")
 
     @classmethod
-    def of(cls, channel: str, address: str, last: NotificationFacts | None, carriers: Mapping[str, Channel]) -> "WayShape":
-        """Show a way."""
-        providers = [provider.name for provider in carriers[channel].providers] if channel in carriers else []
-        has_failed = last is not None and last.state is NotificationState.FAILED
-        tried = Verdict.WORKS if last else Verdict.UNTRIED
-        return cls(
-            channel=channel,
-            address=text.masked(address),
-            providers=providers,
-            verdict=Verdict.FAILS if has_failed or not providers else tried,
-            last_page=None if last is None else NotificationShape.of(last),
-        )
+    def of(cls, value: Page) -> "StoppedPageShape":
+        """Show a page."""
+        return cls(recipient=value.recipient_id, channel=value.channel, notification=value.notification_id)
 
 
-class ReachabilityShape(BaseModel):
-    """How a recipient can be reached, as the newest incident that names them knows them."""
+class StoppedShape(Changed):
+    """What became of an incident that somebody took or ended, and of its pages."""
 
-    model_config = ConfigDict(title="Reachability")
+    model_config = ConfigDict(title="Stopped")
 
-    id: str
-    name: str
-    timezone: str
-    is_reachable: bool = Field(description="Whether there is a way that does not fail.")
-    ways: list[WayShape]
+    cancelled: list[StoppedPageShape] = Field(description="Pages that were queued and are sent no more.")
+    on_their_way: list[StoppedPageShape] = Field(
+        description="Pages that had left already, and of which nobody knows yet whether they arrived."
+    )
 
     @classmethod
-    def of(cls, value: KnownRecipient, carriers: Mapping[str, Channel]) -> "ReachabilityShape":
-        """Show how somebody can be reached."""
-        contact = value.contact
-        ways = [WayShape.of(name, to, value.last_pages.get(name), carriers) for name, to in contact.addresses.items()]
+    def of(cls, value: Stopped, incident: IncidentStatus) -> "StoppedShape":
+        """Show what was stopped."""
         return cls(
-            id=contact.recipient_id,
-            name=contact.name,
-            timezone=contact.timezone,
-            is_reachable=any(way.verdict is not Verdict.FAILS for way in ways),
-            ways=ways,
+            has_changed=value.has_changed,
+            incident=SummaryShape.of(incident),
+            cancelled=[StoppedPageShape.of(each) for each in value.cancelled],
+            on_their_way=[StoppedPageShape.of(each) for each in value.on_their_way],
         )
-
-
-class RecipientPage(BaseModel):
-    """Everybody who was ever a recipient, by id."""
-
-    recipients: list[ReachabilityShape]
-    next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")
-
-
-class Readiness(BaseModel):
-    """Whether notifyflow can deliver."""
-
-    is_ready: bool
-    faults: list[FaultShape]
 
 
 def summary(value: IncidentSummary | IncidentStatus) -> dict[str, Any]:
