@@ -70,6 +70,12 @@ def _be_url(*schemes: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _be_open(url: str) -> str:
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("holds a user name or password, and is no secret")
+    return url
+
+
 def _be_file(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("is not a file")
@@ -133,7 +139,7 @@ def _read_limits(value: object) -> object:
     return {name.strip(): int(number) for name, _, number in pairs}
 
 
-WebUrl = Annotated[str, _be_url("http", "https")]
+WebUrl = Annotated[str, _be_url("http", "https"), AfterValidator(_be_open)]
 File = Annotated[Path, AfterValidator(_be_file)]
 Folder = Annotated[Path, AfterValidator(_be_folder)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -346,11 +352,12 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def _fault(detail: ErrorDetails) -> Fault:
-    """Make a fault of what pydantic found, with the value unless it is a secret."""
+    """Make a fault of what pydantic found, with the value unless it is a secret, or may hold one before an @."""
     name = str(detail["loc"][0])
     field = Settings.model_fields[name]
     what = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else f"is refused: {detail['msg'].lower()}"
-    shown = "the value" if _is_secret(field) else repr(detail["input"])[:100]
+    given = repr(detail["input"])
+    shown = "the value" if _is_secret(field) or "@" in given else given[:100]
     return Fault(PREFIX + name.upper(), f"{shown} {what}", f"Give {field.description}")
 
 

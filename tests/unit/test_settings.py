@@ -98,6 +98,16 @@ def test_the_value_of_a_secret_is_never_said(name: str) -> None:
     assert "hunter2" not in str(faults_of(**{name: "x:hunter2"})[name])
 
 
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "TWILIO_BASE_URL", "SLACK_BASE_URL", "AWS_ENDPOINT_URL", "SQS_QUEUE_URL"])
+@pytest.mark.parametrize("url", ["https://u:hunter2@host", "ftp://u:hunter2@host", "https://hunter2@host"])
+def test_a_url_that_is_no_secret_holds_no_password_and_none_is_said(name: str, url: str) -> None:
+    assert "hunter2" not in str(faults_of(**{name: url})[name])
+
+
+def test_a_password_in_the_wrong_place_is_not_said_either() -> None:
+    assert "hunter2" not in str(faults_of(TRUSTED_ENDPOINTS="u:hunter2@host")["TRUSTED_ENDPOINTS"])
+
+
 def test_the_value_of_what_is_no_secret_is_said() -> None:
     assert "'ftp://host'" in faults_of(PUBLIC_URL="ftp://host")["PUBLIC_URL"].what
 
