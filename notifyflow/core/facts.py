@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from notifyflow.core.changes import Change
 from notifyflow.core.model import (
     AttemptState,
     Ended,
@@ -107,8 +108,8 @@ class NotificationFacts:
         incident_id: Its incident.
         escalation_id: Its escalation.
         channel: The channel's registered name.
-        kind: Page or news.
-        tier: The tier it belongs to, from 1; None for news.
+        kind: Page, news or change.
+        tier: The tier it belongs to, from 1; None unless a page.
         state: Where it stands.
         version: Counts its writes; the guard of every update.
         severity: The round's; decides order and queue.
@@ -122,6 +123,7 @@ class NotificationFacts:
         ended_at: When we did.
         is_stopped: Whether its incident was acknowledged or resolved, or its round replaced: what would be QUEUED is CANCELLED.
         reason: Why it is FAILED, in few words; nothing personal.
+        change: What it tells of, and whom; None unless a change.
         attempts: All of them, by number; those NOT_SENT count for nothing.
     """
 
@@ -144,6 +146,7 @@ class NotificationFacts:
     ended_at: datetime | None = None
     is_stopped: bool = False
     reason: str = ""
+    change: Change | None = None
     attempts: tuple[AttemptFacts, ...] = ()
 
 

@@ -62,10 +62,11 @@ class IncidentState(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a notification is for: a page escalates, news never does."""
+    """What a notification is for: a page escalates, news and changes never do; a change is for another system."""
 
     PAGE = "page"
     NEWS = "news"
+    CHANGE = "change"
 
 
 class Word(StrEnum):

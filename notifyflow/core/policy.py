@@ -208,4 +208,20 @@ INSISTENT = Policy(
     repeat=Repeat(every=timedelta(minutes=15), rounds=3),
 )
 
+CHANGES = Policy(
+    name="changes",
+    tiers=(Tier(name="subscribers", channels=("webhook",)),),
+    retries=Retries(
+        normal=Schedule(
+            delays=(
+                *(timedelta(seconds=5), timedelta(minutes=5), timedelta(minutes=30)),
+                *(timedelta(hours=hours) for hours in (2, 5, 10, 14, 20, 24)),
+            ),
+            window=timedelta(days=4),
+        )
+    ),
+    fresh_for=timedelta(days=5),
+)
+"""How subscribers are told: nobody names it, and no tier of it is ever opened; the delays are those of Standard Webhooks."""
+
 SHIPPED: Mapping[str, Policy] = {policy.name: policy for policy in (DEFAULT, INSISTENT)}

@@ -41,6 +41,12 @@ class Escalations(Moves):
         )
         return int(self._scalar(rounds) or 0)
 
+    def round_of_nobody(self, incident_id: str) -> EscalationFacts | None:
+        """Read the round to which what subscribers are told belongs; None while nothing was."""
+        return first(
+            self._escalations(select(EscalationFacts, EscalationRow.incident_id == incident_id, EscalationRow.round == 0))
+        )
+
     def add_escalation(self, facts: EscalationFacts, *, event: str, detail: Mapping[str, str]) -> None:
         """Store a new escalation and log its birth."""
         self._insert(EscalationRow, [row_of(facts)])

@@ -12,6 +12,7 @@ from typing import Any
 
 from peewee import Field, TextField
 
+from notifyflow.core.changes import dump_change, load_change
 from notifyflow.core.documents import dump_notified, dump_policy, load_notified, load_policy
 from notifyflow.core.keys import Scope
 from notifyflow.core.limits import Slice
@@ -114,6 +115,13 @@ class NotifiedField(DocumentField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(dump_notified, load_notified, **options)
+
+
+class ChangeField(DocumentField):
+    """What a subscriber is told of."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(dump_change, load_change, **options)
 
 
 def storable(text: str) -> str:

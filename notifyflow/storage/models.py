@@ -20,6 +20,7 @@ from notifyflow.core.model import (
 )
 from notifyflow.core.pauses import Scope
 from notifyflow.storage.fields import (
+    ChangeField,
     EnumField,
     InstantField,
     NotifiedField,
@@ -128,6 +129,7 @@ class NotificationRow(Model):
     ended_at = InstantField(null=True)
     is_stopped = BooleanField()
     reason = PlainTextField()
+    change = ChangeField(null=True)
 
     class Meta:
         """Where it stands."""

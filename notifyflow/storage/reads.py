@@ -80,7 +80,8 @@ class Reads(Audits, Prunable, Listings, Environments):
     def _escalation_statuses(self, incident_id: str) -> tuple[EscalationStatus, ...]:
         contacts = {contact.recipient_id: contact for contact in self._contacts(ContactRow.incident_id == incident_id)}
         places = {recipient_id: place for place, recipient_id in enumerate(contacts)}
-        escalations = self._escalations(select(EscalationFacts, EscalationRow.incident_id == incident_id))
+        is_of_somebody = EscalationRow.round > 0
+        escalations = self._escalations(select(EscalationFacts, EscalationRow.incident_id == incident_id, is_of_somebody))
         is_news = NotificationRow.tier.is_null()
         query = select(NotificationFacts, NotificationRow.incident_id == incident_id)
         notifications: dict[str, list[NotificationFacts]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Schema 5: API keys, answers given again, short codes and opt-outs, what is asked about recipients and providers.
+"""Schema 5: API keys, answers given again, short codes and opt-outs, what is asked about recipients and providers, changes.
 
 It only adds: code that was written for an older schema works on.
 """
@@ -83,6 +83,7 @@ STATEMENTS = (
         PRIMARY KEY (channel, scope, hour)
     )
     """,
+    "ALTER TABLE notifyflow_notification ADD COLUMN change TEXT",
     "{transition_guard}",
     "{transition_keeper}",
 )
