@@ -13,6 +13,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from notifyflow import errors
+from notifyflow.core import text
 
 MEDIA_TYPE = "application/problem+json"
 _FOR_PROGRAMS = ("/v1/", "/v2/", "/readyz")
@@ -43,8 +44,8 @@ class FaultShape(BaseModel):
 
     @classmethod
     def of(cls, fault: errors.Fault) -> "FaultShape":
-        """Show a fault."""
-        return cls(where=fault.where, what=fault.what, remedy=fault.remedy)
+        """Show a fault; its path may be of names that no UTF-8 can spell."""
+        return cls(where=text.one_line(fault.where), what=fault.what, remedy=fault.remedy)
 
 
 class Problem(BaseModel):

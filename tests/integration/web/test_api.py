@@ -139,6 +139,17 @@ def test_everything_that_is_wrong_is_listed_at_once(desk: Desk):
     assert all(fault["what"] and fault["remedy"] for fault in problem["faults"])
 
 
+def test_what_no_text_can_hold_is_a_fault_all_the_same(desk: Desk):
+    headers = {"content-type": "application/json"}
+    for named, status in (
+        ('"\\ud800": 1', 422),
+        ('"recipients": [{"id": "eve", "email": "e@example.com", "addresses": {"\\ud800": "x"}}]', 201),
+    ):
+        answer = desk.client.post("/v1/incidents", content=f'{{"key": "db-1", "title": "down", {named}}}', headers=headers)
+        assert answer.status_code == status
+        assert any("\ufffd" in fault["where"] for fault in answer.json()["faults"])
+
+
 def test_an_unknown_policy_is_told_beside_the_rest(desk: Desk):
     problem = desk.submit("db-1", {"id": "eve", "email": "nonsense"}, status=422, policy="nope")
     assert [fault["where"] for fault in problem["faults"]] == ["recipients", "recipients[0].email", "policy"]
