@@ -1,5 +1,6 @@
 """Forgets a person: everything personal that stands about them is overwritten, what happened stays."""
 
+from notifyflow.core import lifecycle
 from notifyflow.errors import RecipientInUse
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Tools
@@ -23,6 +24,8 @@ def forget(tools: Tools, recipient_id: str) -> int:
     def body(tx: Transaction) -> int:
         if keys := tx.ledger.unresolved_keys_of(recipient_id):
             raise RecipientInUse(recipient_id, tuple(keys))
+        for row in tx.ledger.lock_in_hand_of(recipient_id):  # news of an end, for which no address will be left
+            tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         return tx.ledger.forget(recipient_id)
 
     return use_case.run(tools, body)[0]

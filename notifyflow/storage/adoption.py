@@ -83,15 +83,24 @@ class Adoption(Environments, Moves):
         )
         return [row["key"] for row in self._rows(query)]
 
+    def lock_in_hand_of(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
+        """Lock and read what is queued for a recipient, or just being sent to them."""
+        theirs = EscalationRow.select(EscalationRow.id).where(EscalationRow.recipient_id == recipient_id)
+        in_hand = NotificationRow.state.in_(("QUEUED", "SENDING"))
+        query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_hand)
+        return self._notifications(self._locked(query.order_by(NotificationRow.id)))
+
     def forget(self, recipient_id: str) -> int:
         """Overwrite a recipient's name and addresses, and what providers wrote about their messages; their short codes go.
 
-        What an incident said goes, too, where nobody is left who is not forgotten; the log keeps its opaque ids.
+        What an incident said goes, too, where nobody is left who is not forgotten; the log keeps its opaque ids. An incident that
+        is not resolved, since somebody may just have opened it, is left alone.
 
         Returns:
             From how many incidents they were taken.
         """
-        is_theirs = ContactRow.recipient_id == recipient_id
+        is_over = ContactRow.incident_id.in_(IncidentRow.select(IncidentRow.id).where(~_IS_UNRESOLVED))
+        is_theirs = (ContactRow.recipient_id == recipient_id) & is_over
         incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
         self._forget_receipts(recipient_id)
         CodeRow.delete().where(CodeRow.recipient_id == recipient_id).execute(self._db)

@@ -3,7 +3,7 @@
 import pytest
 from peewee import PeeweeException
 
-from notifyflow.core.model import Receipt, Word
+from notifyflow.core.model import Kind, NotificationState, Receipt, Word
 from notifyflow.errors import RecipientInUse, StorageError
 from notifyflow.pipeline.forget import forget
 from notifyflow.storage.dialects import dialect_for, execute
@@ -67,6 +67,20 @@ def test_what_others_were_told_stays_and_so_does_what_happened(story: Story) -> 
     assert [each.contact.addresses for each in after.escalations] == [{}, {"email": "bob@email"}]
     assert forget(story.tools, "bob") == 1
     assert story.status("shared").content.title == "forgotten"
+
+
+def test_news_for_somebody_who_is_forgotten_is_withdrawn_and_nobody_else_waits_for_it(story: Story) -> None:
+    story.resolve(key="alone", by="ops")
+    (begun,) = story.claim("email")
+    story.resolve(key="shared", by="ops")
+    forget(story.tools, "ada")
+    story.release(begun)
+    story.seen.clear()
+    story.deliver()
+    assert [each.address for each in story.seen] == ["bob@email"]
+    rows = [row for key in ("alone", "shared") for each in story.status(key).escalations for row in each.notifications]
+    news = [row.state for row in rows if row.kind is Kind.NEWS]
+    assert sorted(news) == [NotificationState.CANCELLED, NotificationState.CANCELLED, NotificationState.SENT]
 
 
 def test_somebody_who_is_still_paged_is_not_forgotten(story: Story, database_url: str) -> None:
