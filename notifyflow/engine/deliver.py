@@ -144,7 +144,8 @@ class Deliverer:
             if address is None:
                 self._record(claimed, _WITHHELD, timedelta())
                 return
-            claimed = replace(claimed, address=address)
+            if address != claimed.address:  # nor is a message edited that stands where it does not go
+                claimed = replace(claimed, address=address, replaces="")
             if self._is_found(claimed):
                 return
             started_at = self._tools.clock.now()
@@ -173,8 +174,10 @@ class Deliverer:
     def _send(self, claimed: Claimed) -> Outcome:
         letter = Letter(
             attempt_id=claimed.attempt_id,
+            notification_id=claimed.notification_id,
             address=claimed.address,
             content=claimed.content,
+            at=claimed.claimed_at,
             valid_for_s=claimed.valid_for_s,
             replaces=claimed.replaces,
         )

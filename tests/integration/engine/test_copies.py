@@ -13,7 +13,7 @@ from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import InvalidSettings, UnknownOutcomeError, WrongEnvironment
 from notifyflow.storage.store import Store
-from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels
+from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels, eventually
 from tests.integration.engine.test_deliver import SEND_BUDGET, Scene
 
 ADA = Recipient(id="ada", email="ada@example.com")
@@ -51,6 +51,24 @@ def test_only_what_may_leave_leaves_and_says_so(
         assert notify(flow) is state
     assert [letter.address for letter in provider.letters] == addresses
     assert all(letter.content.notice == notice for letter in provider.letters)
+
+
+def test_what_is_redirected_edits_no_message_that_was_posted_where_it_belongs(sqlite_url: str) -> None:
+    provider = ScriptedProvider()
+
+    def open_slack(delivery: str) -> NotifyFlow:
+        variables = {"NOTIFYFLOW_DATABASE_URL": sqlite_url, "NOTIFYFLOW_DELIVERY": delivery}
+        return NotifyFlow(
+            Settings.from_variables(variables), channels={**channels(ScriptedProvider()), "slack": ScriptedChannel(provider)}
+        )
+
+    with open_slack("live") as flow:
+        flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", slack="ada@slack")])
+        assert flow.wait("db-1", timeout_s=30)
+    with open_slack("redirect:slack=dev@slack") as flow:
+        flow.resolve("db-1", by="ops")
+        eventually(lambda: len(provider.letters) == 2)
+    assert [(letter.address, letter.replaces) for letter in provider.letters] == [("ada@slack", ""), ("dev@slack", "")]
 
 
 def test_what_does_not_leave_is_recorded_as_withheld(sqlite_url: str) -> None:
