@@ -5,19 +5,22 @@ repeat, where it could not be stored.
 """
 
 import base64
-from collections.abc import Iterable
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from notifyflow.core.doors import alertmanager, cloudevents, pagerduty
 from notifyflow.core.doors.asked import Asked, load
 from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.errors import TooManyRequests, UnreadableIncident
+from notifyflow.errors import Fault, TooManyRequests, UnreadableIncident
 from notifyflow.web.auth import Gate
 from notifyflow.web.body import Body
+from notifyflow.web.problems import FaultShape
 from notifyflow.web.services import Services
+
+_log = structlog.get_logger("notifyflow.web")
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024  # a group of ten thousand alerts; a 413 would be given up
 
@@ -105,10 +108,13 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _done(services: Services, all_asked: Iterable[Asked], caller: ApiKey, door: str) -> Response:
+def _done(services: Services, read: tuple[tuple[Asked, ...], tuple[Fault, ...]], caller: ApiKey, door: str) -> Response:
     """Do what is asked, in its order; where one cannot be stored the sender repeats all, which changes nothing twice."""
+    all_asked, faults = read
+    if faults:
+        _log.warning("web.event_unreadable", via=door, by=caller.name, faults=len(faults))
     done = []
     for asked in all_asked:
         services.ask(asked, caller.name, door)
         done.append({"action": asked.action, "key": asked.incident.key})
-    return JSONResponse({"accepted": done}, 202)
+    return JSONResponse({"accepted": done, "faults": [FaultShape.of(fault).model_dump() for fault in faults]}, 202)

@@ -8,31 +8,38 @@ Source: Prometheus documentation, "Configuration", section ``<webhook_config>``,
 import json
 from collections.abc import Mapping
 
-from notifyflow.core.doors.asked import Action, Asked, digest, incident, lines, refusal, say, table
+from notifyflow.core.doors.asked import Action, Asked, digest, incident, lines, read_each, refusal, say, table
+from notifyflow.errors import Fault
 
 DOOR = "alertmanager"
 
 _TITLES = ("summary", "title", "message")
 _BODIES = ("description",)
+_REMEDY = "Send what Alertmanager's webhook sends, version 4"
 
 
-def read(document: object) -> tuple[Asked, ...]:
+def read(document: object) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
     """Read a group of alerts: each is an incident of its own, known by its fingerprint.
 
     Args:
         document: What was sent, as JSON was loaded.
 
+    Returns:
+        What is asked, and what in the group is no alert.
+
     Raises:
-        UnreadableIncident: When it is no group, or there is nothing in it.
+        UnreadableIncident: When it is no group, or there is no alert in it.
     """
     group = table(document)
     alerts = group.get("alerts")
-    if not isinstance(alerts, list) or not alerts or not all(isinstance(alert, dict) for alert in alerts):
-        raise refusal("alerts", "there are none", "Send what Alertmanager's webhook sends, version 4")
-    return tuple(_read(alert, group) for alert in alerts)
+    if not isinstance(alerts, list) or not alerts:
+        raise refusal("alerts", "there are none", _REMEDY)
+    return read_each("alerts", alerts, lambda alert: _read(alert, group))
 
 
-def _read(alert: Mapping[str, object], group: Mapping[str, object]) -> Asked:
+def _read(alert: object, group: Mapping[str, object]) -> Asked:
+    if not isinstance(alert, dict):
+        raise refusal("", "it is no alert", _REMEDY)
     labels, notes = table(alert.get("labels")), table(alert.get("annotations"))
     name = say(labels.get("alertname"))
     place = say(labels.get("instance"))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -59,6 +59,34 @@ def load(document: bytes) -> object:
 def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
     """Say what cannot be read."""
     return UnreadableIncident((Fault(where, what, remedy),))
+
+
+def read_each(
+    where: str, items: Iterable[object], read: Callable[[object], Asked]
+) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
+    """Read what came together; what cannot be read silences nothing that can.
+
+    Args:
+        where: What they came in, as faults name it.
+        items: What came.
+        read: Reads one.
+
+    Returns:
+        What is asked, and what could not be read.
+
+    Raises:
+        UnreadableIncident: When none of them could be read.
+    """
+    asked: list[Asked] = []
+    faults: list[Fault] = []
+    for index, item in enumerate(items):
+        try:
+            asked.append(read(item))
+        except UnreadableIncident as wrong:
+            faults += [Fault(f"{where}[{index}].{fault.where}".rstrip("."), fault.what, fault.remedy) for fault in wrong.faults]
+    if faults and not asked:
+        raise UnreadableIncident(tuple(faults))
+    return tuple(asked), tuple(faults)
 
 
 def table(value: object) -> Mapping[str, object]:

@@ -1,7 +1,8 @@
 """CloudEvents over HTTP: structured, batched and binary.
 
-Source: "CloudEvents - Version 1.0.2" (attributes) and "HTTP Protocol Binding for CloudEvents - Version 1.0.2" (sections 3.1 to
-3.3: modes, header names, how header values are unescaped).
+Source: "CloudEvents - Version 1.0.2" (attributes), "JSON Event Format for CloudEvents - Version 1.0.2" (sections 2 and 4.3: null is
+absent, a batch may be empty) and "HTTP Protocol Binding for CloudEvents - Version 1.0.2" (sections 3.1 to 3.3: modes, header names,
+how header values are unescaped).
 """
 
 import base64
@@ -10,7 +11,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from notifyflow.core.doors.asked import Action, Asked, incident, lines, load, refusal, say, table
+from notifyflow.core.doors.asked import Action, Asked, incident, lines, load, read_each, refusal, say, table
 from notifyflow.errors import Fault, UnreadableIncident
 
 DOOR = "cloudevents"
@@ -25,25 +26,24 @@ _ACTIONS: Mapping[str, Action] = {
 }
 
 
-def read(headers: Mapping[str, str], body: bytes) -> tuple[Asked, ...]:
-    """Read one event, or a batch.
+def read(headers: Mapping[str, str], body: bytes) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
+    """Read one event, or a batch, which may be empty.
 
     Args:
         headers: With their names in lower case.
         body: As it came.
 
+    Returns:
+        What is asked, and what in a batch is no event.
+
     Raises:
-        UnreadableIncident: When it is neither.
+        UnreadableIncident: When it is neither, or there is no event in it.
     """
     content_type = headers.get("content-type", "").lower()
     if not content_type.startswith("application/cloudevents") and "ce-id" in headers:
-        return (_read(_binary(headers, content_type, body), ""),)
+        return (_read(_binary(headers, content_type, body)),), ()
     document = load(body)
-    if not isinstance(document, list):
-        return (_read(table(document), ""),)
-    if not document:
-        raise refusal("document", "there is no event in it", "Send one or more")
-    return tuple(_read(table(event), f"[{index}].") for index, event in enumerate(document))
+    return read_each("", document, _read) if isinstance(document, list) else ((_read(document),), ())
 
 
 def _binary(headers: Mapping[str, str], content_type: str, body: bytes) -> Mapping[str, object]:
@@ -73,16 +73,17 @@ def _data(body: bytes, content_type: str) -> object:
     return body.decode("utf-8", "replace")
 
 
-def _read(event: Mapping[str, object], where: str) -> Asked:
+def _read(document: object) -> Asked:
+    event = table(document)
     missing = [name for name in _REQUIRED if not say(event.get(name))]
     if missing:
         remedy = "Send a CloudEvent, with its id, source and type"
-        raise UnreadableIncident(tuple(Fault(f"{where}{name}", "it is missing", remedy) for name in missing))
+        raise UnreadableIncident(tuple(Fault(name, "it is missing", remedy) for name in missing))
     data = _decoded(event)
     fields = table(data)
     about = say(event.get("subject")) or say(event["id"])
     others = {name: value for name, value in fields.items() if name not in _SAID_APART}
-    extensions = {name: value for name, value in event.items() if name not in _NO_LABELS}
+    extensions = {name: value for name, value in event.items() if name not in _NO_LABELS and value is not None}
     said = incident(
         DOOR,
         key=f"{say(event['source'])}/{about}",

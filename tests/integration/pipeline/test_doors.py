@@ -43,7 +43,7 @@ def doors(story: Story, tmp_path: Path) -> Doors:
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.alert_groups)
 def test_whatever_an_alert_says_it_is_stored(doors: Doors, story: Story, group: dict[str, Any]):
-    for asked in alertmanager.read(group):
+    for asked in alertmanager.read(group)[0]:
         doors.ask(asked, "prometheus", "alertmanager")
         if asked.action is Action.NOTIFY:
             status = story.store.read(lambda reads, key=asked.incident.key: reads.status(key))

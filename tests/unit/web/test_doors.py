@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from notifyflow.core.doors.asked import Action
 from notifyflow.core.intake import judge_incident
@@ -26,15 +27,29 @@ def basic(user: str, password: str) -> dict[str, str]:
 
 def test_an_alert_is_answered_with_what_was_done(client: Client, house: House):
     answer = client.post("/v1/alertmanager", json=GROUP, headers=BEARER)
-    assert (answer.status_code, answer.json()) == (202, {"accepted": [{"action": "notify", "key": "alertmanager/f"}]})
+    assert (answer.status_code, answer.json()) == (
+        202,
+        {"accepted": [{"action": "notify", "key": "alertmanager/f"}], "faults": []},
+    )
     ((asked, by, via),) = house.asked
     assert (asked.action, asked.incident.title, by, via) == (Action.NOTIFY, "A", "prometheus", "alertmanager")
 
 
 def test_a_cloud_event_is_answered_with_what_was_done(client: Client, house: House):
     answer = client.post("/v1/cloudevents", json=EVENT, headers=BEARER)
-    assert (answer.status_code, answer.json()) == (202, {"accepted": [{"action": "resolve", "key": "cloudevents/s/db"}]})
+    assert answer.status_code == 202
+    assert answer.json() == {"accepted": [{"action": "resolve", "key": "cloudevents/s/db"}], "faults": []}
     assert [(by, via) for _, by, via in house.asked] == [("prometheus", "cloudevents")]
+
+
+def test_what_cannot_be_read_is_said_and_logged_while_the_rest_is_done(client: Client, house: House):
+    with capture_logs() as logs:
+        answer = client.post("/v1/cloudevents", json=[EVENT, {**EVENT, "id": None}], headers=BEARER)
+    assert answer.status_code == 202
+    assert [each["key"] for each in answer.json()["accepted"]] == ["cloudevents/s/db"]
+    assert [fault["where"] for fault in answer.json()["faults"]] == ["[1].id"]
+    assert [(line["event"], line["via"], line["by"]) for line in logs] == [("web.event_unreadable", "cloudevents", "prometheus")]
+    assert len(house.asked) == 1
 
 
 @pytest.mark.parametrize(("event", "key"), [(TRIGGER, "d"), ({**TRIGGER, "dedup_key": None}, "new-id")])
@@ -128,7 +143,8 @@ def test_anything_with_a_good_key_is_refused_as_unreadable_or_heard(body: bytes,
     for path in ("/v1/alertmanager", "/v1/cloudevents"):
         HOUSE.asked.clear()
         answer = ANSWERING.post(path, content=body, headers=[*more.items(), *BEARER.items()])
-        assert (answer.status_code, bool(HOUSE.asked)) in ((400, False), (202, True))
+        is_nothing = answer.json() == {"accepted": [], "faults": []}  # a batch without an event
+        assert (answer.status_code, bool(HOUSE.asked) or is_nothing) in ((400, False), (202, True))
         assert all(judge_incident(asked.incident) == () for asked, *_ in HOUSE.asked)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from notifyflow.core.doors import alertmanager
-from notifyflow.core.doors.asked import Action
+from notifyflow.core.doors.asked import Action, Asked
 from notifyflow.core.intake import judge_incident
 from notifyflow.core.model import Incident, Severity
 from notifyflow.errors import UnreadableIncident
@@ -36,8 +36,14 @@ GROUP: dict[str, Any] = {
 }
 
 
+def read(group: dict[str, Any]) -> tuple[Asked, ...]:
+    asked, faults = alertmanager.read(group)
+    assert faults == ()
+    return asked
+
+
 def test_a_firing_alert_is_an_incident():
-    (asked,) = alertmanager.read(GROUP)
+    (asked,) = read(GROUP)
     assert asked.action is Action.NOTIFY
     assert asked.incident == Incident(
         key="alertmanager/1a30ba71cca2921f",
@@ -53,7 +59,7 @@ def test_a_firing_alert_is_an_incident():
 
 def test_alerts_of_a_group_are_asked_each_on_its_own():
     over = {**ALERT, "status": "resolved", "fingerprint": "b"}
-    asked = alertmanager.read({**GROUP, "alerts": [ALERT, over]})
+    asked = read({**GROUP, "alerts": [ALERT, over]})
     assert [(each.action, each.incident.key) for each in asked] == [
         (Action.NOTIFY, "alertmanager/1a30ba71cca2921f"),
         (Action.RESOLVE, "alertmanager/b"),
@@ -62,9 +68,7 @@ def test_alerts_of_a_group_are_asked_each_on_its_own():
 
 def test_an_alert_without_a_fingerprint_is_known_by_its_labels():
     bare = {"labels": {"a": "1", "b": "2"}}
-    first, again, other = alertmanager.read(
-        {"status": "resolved", "alerts": [bare, {"labels": {"b": "2", "a": "1"}}, {"labels": {"a": "1"}}]}
-    )
+    first, again, other = read({"status": "resolved", "alerts": [bare, {"labels": {"b": "2", "a": "1"}}, {"labels": {"a": "1"}}]})
     assert first.incident.key == again.incident.key != other.incident.key
     assert first.action is Action.RESOLVE  # the group's own status
 
@@ -79,24 +83,30 @@ def test_an_alert_without_a_fingerprint_is_known_by_its_labels():
     ],
 )
 def test_an_alert_has_a_title_whatever_it_says(alert: dict[str, Any], title: str):
-    (asked,) = alertmanager.read({"alerts": [alert]})
+    (asked,) = read({"alerts": [alert]})
     assert asked.incident.title == title
 
 
 def test_alerts_that_the_sender_left_out_are_spoken_of():
-    (asked,) = alertmanager.read({"alerts": [{}], "truncatedAlerts": 7})
+    (asked,) = read({"alerts": [{}], "truncatedAlerts": 7})
     assert asked.incident.body == "(7 more alerts of its group were left out: max_alerts is set.)"
 
 
-@pytest.mark.parametrize("document", [None, 5, "x", [], {}, {"alerts": []}, {"alerts": {}}, {"alerts": [ALERT, 5]}])
+@pytest.mark.parametrize("document", [None, 5, "x", [], {}, {"alerts": []}, {"alerts": {}}, {"alerts": [5]}])
 def test_what_holds_no_alerts_is_refused(document: object):
     with pytest.raises(UnreadableIncident):
         alertmanager.read(document)
 
 
+def test_what_is_no_alert_silences_none_that_came_with_it():
+    asked, faults = alertmanager.read({"alerts": [5, ALERT]})
+    assert [each.incident.key for each in asked] == ["alertmanager/1a30ba71cca2921f"]
+    assert [str(fault) for fault in faults] == ["alerts[0]: it is no alert. Send what Alertmanager's webhook sends, version 4."]
+
+
 @settings(max_examples=60)
 @given(strategies.alert_groups)
 def test_no_alert_is_turned_away_for_its_content(group: dict[str, Any]):
-    asked = alertmanager.read(group)
+    asked = read(group)
     assert len(asked) == len(group["alerts"])
     assert all(judge_incident(each.incident) == () for each in asked)

@@ -11,7 +11,7 @@ from notifyflow.core.doors import cloudevents
 from notifyflow.core.doors.asked import Action, Asked
 from notifyflow.core.intake import judge_incident
 from notifyflow.core.model import Incident, Severity
-from notifyflow.errors import UnreadableIncident
+from notifyflow.errors import Fault, UnreadableIncident
 from tests import strategies
 
 STRUCTURED = {"content-type": "application/cloudevents+json; charset=utf-8"}
@@ -37,6 +37,12 @@ EVENT: dict[str, Any] = {
 
 
 def read(headers: dict[str, str], document: object) -> tuple[Asked, ...]:
+    asked, faults = read_all(headers, document)
+    assert faults == ()
+    return asked
+
+
+def read_all(headers: dict[str, str], document: object) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
     return cloudevents.read(headers, document if isinstance(document, bytes) else json.dumps(document).encode())
 
 
@@ -83,7 +89,7 @@ def test_json_without_the_media_type_is_read_all_the_same():
 
 
 def test_an_event_without_a_subject_is_known_by_its_id():
-    (asked,) = read(STRUCTURED, {"id": "1", "source": "s", "type": "t"})
+    (asked,) = read(STRUCTURED, {"id": "1", "source": "s", "type": "t", "subject": None})  # null is absent
     assert asked.incident == Incident(
         key="cloudevents/s/1", title="t: 1", source="s", labels={"source": "s", "type": "t"}, severity=Severity.ERROR
     )
@@ -130,7 +136,17 @@ def test_everything_that_is_missing_is_said_at_once():
     assert [fault.where for fault in refused.value.faults] == ["[0].source", "[0].type"]
 
 
-@pytest.mark.parametrize("document", [b"", b"{", [], 5, {}, [EVENT, 5]])
+def test_what_is_no_event_silences_none_that_came_with_it():
+    asked, faults = read_all(BATCH, [EVENT, 5, {"id": "1", "source": "s"}])
+    assert [each.incident.title for each in asked] == ["The disk is full"]
+    assert [fault.where for fault in faults] == ["[1].id", "[1].source", "[1].type", "[2].type"]
+
+
+def test_a_batch_of_nothing_asks_nothing():
+    assert read(BATCH, []) == ()  # "JSON Event Format", section 4.3: valid in a request, too
+
+
+@pytest.mark.parametrize("document", [b"", b"{", 5, {}, [5]])
 def test_what_is_no_event_is_refused(document: object):
     with pytest.raises(UnreadableIncident):
         read(STRUCTURED, document)

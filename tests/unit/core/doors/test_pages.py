@@ -31,5 +31,5 @@ def test_the_events_that_are_shown_are_heard():
     event, cloud_event = blocks(HOW_TO, "json")
     asked, key = pagerduty.read(json.loads(event), new_key="")
     assert (asked.action, key) == (Action.NOTIFY, "db-1/disk")
-    (asked,) = cloudevents.read({}, cloud_event.encode())
+    (asked,), _ = cloudevents.read({}, cloud_event.encode())
     assert (asked.action, asked.incident.key) == (Action.NOTIFY, "cloudevents//disks/eu/db-1")
