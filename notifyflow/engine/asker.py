@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from notifyflow.channels.base import Channel, Provider
+from notifyflow.core.delivery import Mode
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.pipeline.ports import Tools
@@ -28,7 +29,7 @@ class Asker:
 
     Args:
         tools: What the use cases need.
-        channels: Name to channel; of their providers those that can look a message up are asked.
+        channels: Name to channel; of their providers those that can look a message up are asked; none where nothing may leave.
         reporter: Passes on what the answers led to.
         every: How far apart two looks are.
     """
@@ -43,7 +44,7 @@ class Asker:
             (name, provider.name): provider
             for name, channel in channels.items()
             for provider in channel.providers
-            if provider.capabilities.can_be_looked_up
+            if provider.capabilities.can_be_looked_up and tools.delivery.mode is not Mode.DRY_RUN
         }
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notifyflow-asker", daemon=True)

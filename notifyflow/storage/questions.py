@@ -10,6 +10,7 @@ from peewee import SQL
 
 from notifyflow.storage.models import AttemptRow, NotificationRow
 from notifyflow.storage.moves import Moves
+from notifyflow.storage.work import is_free
 
 _OLDEST = timedelta(days=1)
 _IS_SILENT = (  # as the index has it
@@ -47,7 +48,7 @@ class Questions(Moves):
     def silent_attempts(
         self, providers: Collection[str], *, waits: Sequence[timedelta], now: datetime, limit: int
     ) -> tuple[Silent, ...]:
-        """Find attempts to ask after, the oldest first; not locked.
+        """Find attempts to ask after, the oldest first; not locked. What is held is nobody's to ask after.
 
         Args:
             providers: Whom to ask.
@@ -68,6 +69,7 @@ class Questions(Moves):
             .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
             .where(
                 _IS_SILENT,
+                is_free(NotificationRow.incident_id),
                 AttemptRow.started_at > now - _OLDEST,
                 AttemptRow.started_at <= now - waits[0],
                 AttemptRow.provider.in_(list(providers)),

@@ -7,19 +7,21 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.channels.base import Accepted, Channel, Letter
+from notifyflow.channels.base import Accepted, Channel
 from notifyflow.channels.sms import SmsChannel
 from notifyflow.channels.voice import VoiceChannel
+from notifyflow.core.delivery import LIVE, read_delivery
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.model import Evidence, NotificationState, Severity, Word
 from notifyflow.engine.asker import Asker
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import StorageUnavailable
+from notifyflow.pipeline.adopt import adopt, release
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-from tests.builders import REFUSED, Story, a_recipient, an_incident
+from tests.builders import REFUSED, Story, a_recipient, an_incident, letter_of
 from tests.integration.engine.scripted import Faulty, eventually
 from tests.integration.engine.test_deliver import NotedBell
 
@@ -47,7 +49,7 @@ class Scene:
         for claimed in self.story.claim("email"):
             self.story.record(claimed, REFUSED)
         (claimed,) = self.story.claim(channel, providers=["twilio"])
-        letter = Letter(attempt_id=claimed.attempt_id, address=claimed.address, content=claimed.content)
+        letter = letter_of(claimed)
         accepted: Accepted = self._channels[channel].providers[0].send(letter)
         self.story.record(claimed, Outcome(word=Word.ACCEPTED, evidence=accepted.evidence, provider_ref=accepted.provider_ref))
 
@@ -97,6 +99,19 @@ def test_after_a_long_time_in_which_nobody_asked_it_is_asked_after_once(scene: S
     scene.sandbox.script("sms: no receipt")
     scene.send("sms")
     assert [scene.after(minutes) for minutes in (45, 1, 60)] == [["queued"], [], []]
+
+
+def test_after_what_is_held_and_where_nothing_may_leave_nobody_is_asked(scene: Scene) -> None:
+    scene.send("sms")
+    adopt(scene.story.tools, "staging")
+    assert scene.after(minutes=6) == []
+    release(scene.story.tools)
+    scene.story.tools = replace(scene.story.tools, delivery=read_delivery("dry-run"))
+    scene.asker = scene.another_asker()
+    assert scene.after(minutes=1) == []
+    scene.story.tools = replace(scene.story.tools, delivery=LIVE)
+    scene.asker = scene.another_asker()
+    assert len(scene.after(minutes=1)) == 1
 
 
 def test_a_failure_that_is_found_opens_the_next_tier_or_tries_again(scene: Scene) -> None:
