@@ -40,7 +40,8 @@ def router(services: Services) -> APIRouter:
     @routes.post("/a/{token}")
     def acknowledge(token: str, request: Request) -> Response:
         claim = services.check_link(token)
-        services.acknowledge(_kept(services, claim.incident_id).facts.id, claim.recipient_id)
+        _newest_round(_kept(services, claim.incident_id), claim.recipient_id)
+        services.acknowledge(claim.incident_id, claim.recipient_id)
         return RedirectResponse(request.url.path.rsplit("/", 1)[-1], 303)  # relative: a proxy's prefix stays
 
     return routes

@@ -1,0 +1,246 @@
+"""Who is let in: every route there is has a rule, and every rule is held against requests, of those it keeps out, too."""
+
+import base64
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from starlette.routing import BaseRoute, Mount
+from twilio.request_validator import RequestValidator
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.keys import Scope
+from notifyflow.core.links import sign as sign_link
+from notifyflow.core.model import Incident, Recipient
+from notifyflow.settings import Settings
+from tests.asgi import Client
+from tests.builders import CountingIds, HandClock
+from tests.integration.web.test_api import SilentBell
+from tests.integration.web.test_api_keys import OPEN_TO_ALL, SCOPES
+from tests.integration.web.test_ways import sign as sign_press
+from tests.servers.sns import body_of, sns
+
+Route = tuple[str, str]
+URL = "https://notify.example"
+KEYS = {"right": "k" * 32, "wrong": "x" * 32}
+TOKENS = {"right": "t" * 32, "wrong": "x" * 32}
+SECRETS = {"right": "s" * 32, "wrong": "x" * 32}
+BODIES: Mapping[str, dict[str, Any]] = {
+    "/v1/incidents": {"key": "new", "title": "down", "recipients": [{"id": "ben", "email": "ben@example.com"}]},
+    "/v1/incidents/{incident_id}/page-again": {"recipient": "ada"},
+    "/v1/alertmanager": {"alerts": [{"status": "firing", "labels": {"alertname": "A"}, "fingerprint": "f"}]},
+    "/v1/cloudevents": {"id": "1", "source": "s", "type": "disk.full", "subject": "db"},
+    "/v2/enqueue": {"event_action": "trigger", "dedup_key": "d", "payload": {"summary": "down"}},
+}
+
+
+@dataclass
+class House:
+    """A flow with every way in, one incident, and what those who knock hold."""
+
+    flow: NotifyFlow
+    client: Client
+    clock: HandClock
+    database: str
+    incident_id: str
+    amazon: Callable[..., Mapping[str, str]]
+
+    def ask(self, method: str, path: str, **values: Any) -> httpx.Response:
+        if method == "POST" and "content" not in values:
+            values.setdefault("json", BODIES.get(path, {}))
+        there = path.format(incident_id=self.incident_id, recipient_id="ada", provider="twilio", channel="sms", attempt_id="a1")
+        return self.client.request(method, there, **values)
+
+    def key(self, scope: Scope, held: str) -> str:
+        """Make a key as somebody holds it."""
+        if held == "none":
+            return ""
+        scopes = set(Scope) - {scope} if held == "wrong scope" else {scope}
+        key, presented = self.flow.access().create("a", scopes, valid_for=timedelta(hours=1) if held == "expired" else None)
+        if held == "revoked":
+            self.flow.access().revoke(key.id)
+        if held == "expired":
+            self.clock.pass_time(timedelta(hours=1))
+        return presented[:-1] if held == "wrong" else presented
+
+    @property
+    def trace(self) -> list[int]:
+        """Count what is left behind by whoever was heard."""
+        tables = ("incident", "transition", "receipt", "opt_out")
+        connection = sqlite3.connect(self.database)
+        try:
+            return [connection.execute(f"SELECT COUNT(*) FROM notifyflow_{table}").fetchone()[0] for table in tables]
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def house(sqlite_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with sns(tmp_path_factory.mktemp("sns")) as amazon:
+        variables = {
+            **amazon.settings,
+            "NOTIFYFLOW_DATABASE_URL": sqlite_url,
+            "NOTIFYFLOW_PUBLIC_URL": URL,
+            "NOTIFYFLOW_SECRET_KEY": KEYS["right"],
+            "NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+            "NOTIFYFLOW_TWILIO_AUTH_TOKEN": TOKENS["right"],
+            "NOTIFYFLOW_TWILIO_SMS_FROM": "+15005550006",
+            "NOTIFYFLOW_TWILIO_SMS_REPLIES": "true",
+            "NOTIFYFLOW_SLACK_BOT_TOKEN": "xoxb-1",
+            "NOTIFYFLOW_SLACK_SIGNING_SECRET": SECRETS["right"],
+        }
+        clock = HandClock()
+        with NotifyFlow(Settings.from_variables(variables), clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
+            done = flow.notify(Incident(key="db-1", title="the lost orders db"), [Recipient(id="ada", email="ada@example.com")])
+            database = sqlite_url.removeprefix("sqlite:///")
+            yield House(flow, Client(flow.asgi()), clock, database, done.incident_id, amazon.message)
+
+
+# -- with a key: as ``Authorization: Bearer``, as a password, in the body
+
+Present = Callable[[str, str], dict[str, Any]]
+
+
+def as_bearer(_path: str, key: str) -> dict[str, Any]:
+    return {"headers": {"authorization": f"Bearer {key}"} if key else {}}
+
+
+def as_password(_path: str, key: str) -> dict[str, Any]:
+    return {"headers": {"authorization": "Basic " + base64.b64encode(f"a:{key}".encode()).decode()} if key else {}}
+
+
+def as_routing_key(path: str, key: str) -> dict[str, Any]:
+    return {"json": BODIES[path] | ({"routing_key": key} if key else {})}
+
+
+KEYED: Mapping[Route, tuple[Scope, Iterable[Present]]] = {
+    **{(method.upper(), path): (scope, (as_bearer,)) for (method, path), scope in SCOPES.items()},
+    ("POST", "/v1/alertmanager"): (Scope.INGEST, (as_bearer, as_password)),
+    ("POST", "/v1/cloudevents"): (Scope.INGEST, (as_bearer, as_password)),
+    ("POST", "/v2/enqueue"): (Scope.INGEST, (as_routing_key,)),
+}
+
+# -- with a signature of whoever is called back for, or a link of ours
+
+
+def with_link(house: House, method: str, path: str, held: str) -> int:
+    who = "eve" if held == "of somebody else" else "ada"
+    until = house.clock.now() + timedelta(days=-1 if held == "expired" else 1)
+    token = sign_link((KEYS["wrong" if held == "wrong" else "right"],), house.incident_id, who, until)
+    return house.ask(method, path.format(token="" if held == "none" else token)).status_code
+
+
+def with_form(house: House, method: str, path: str, held: str) -> int:
+    """Ask as Twilio does."""
+    form = {"MessageSid": "SM1", "MessageStatus": "delivered", "Body": "stop", "From": "+15005550011", "To": "+15005550006"}
+    there = path.format(provider="twilio", channel="sms", attempt_id="a2" if held == "of somebody else" else "a1")
+    signed = URL + there + ("x" if held == "of somebody else" else "")
+    signature = RequestValidator(TOKENS["wrong" if held == "wrong" else "right"]).compute_signature(signed, form)
+    headers = {"content-type": "application/x-www-form-urlencoded", "x-twilio-signature": signature}
+    del headers["x-twilio-signature" if held == "none" else "content-type"]
+    return house.ask(method, there, content=urlencode(form), headers=headers).status_code
+
+
+def with_press(house: House, method: str, path: str, held: str) -> int:
+    """Ask as Slack does, which signs the time, too."""
+    token = sign_link((KEYS["right"],), house.incident_id, "ada", house.clock.now() + timedelta(days=1))
+    press = f'{{"type": "block_actions", "actions": [{{"action_id": "acknowledge", "value": "{token}"}}]}}'
+    body = urlencode({"payload": press})
+    at = time.time() - (600 if held == "expired" else 0)
+    signature = sign_press(body, secret=SECRETS["wrong" if held == "wrong" else "right"], at=at)
+    sent = body + "&x=1" if held == "of somebody else" else body
+    return house.ask(method, path, content=sent, headers={} if held == "none" else signature).status_code
+
+
+def with_message(house: House, method: str, path: str, held: str) -> int:
+    """Ask as SNS does."""
+    message = dict(house.amazon("{}", **({"TopicArn": "arn:aws:sns:eu-central-1:1:x"} if held == "of somebody else" else {})))
+    if held == "none":
+        del message["Signature"]
+    return house.ask(method, path, content=body_of(message | ({"Message": "x"} if held == "wrong" else {}))).status_code
+
+
+Knock = Callable[[House, str, str, str], int]
+SIGNED: Mapping[Route, tuple[Knock, Mapping[str, int]]] = {
+    **{
+        (method, "/a/{token}"): (
+            with_link,
+            {"none": 404, "wrong": 404, "expired": 410, "of somebody else": 404, "right": 303 if method == "POST" else 200},
+        )
+        for method in ("GET", "HEAD", "POST")
+    },
+    **{
+        ("POST", f"/callbacks/{{provider}}/{{channel}}{more}"): (
+            with_form,
+            {"none": 403, "wrong": 403, "of somebody else": 403, "right": 200},
+        )
+        for more in ("", "/{attempt_id}", "/{attempt_id}/key")
+    },
+    ("POST", "/callbacks/slack/actions"): (
+        with_press,
+        {"none": 401, "wrong": 401, "expired": 401, "of somebody else": 401, "right": 200},
+    ),
+    ("POST", "/callbacks/sns"): (with_message, {"none": 403, "wrong": 403, "of somebody else": 403, "right": 200}),
+}
+OPEN: set[Route] = {(method.upper(), path) for method, path in OPEN_TO_ALL} | {("GET", "/v1/openapi.json")}
+
+
+def routes_of(routes: Iterable[BaseRoute]) -> Iterator[Route]:
+    """Name every route with every method; what is no route and no router of ours cannot have a rule."""
+    for route in routes:
+        router = getattr(route, "original_router", None)  # since FastAPI 0.137 routers are kept whole
+        if router is not None:
+            yield from routes_of(router.routes)
+        else:
+            assert not isinstance(route, Mount), f"{route.path} is mounted, and has no rule"
+            path = route.path.replace(":path}", "}")  # type: ignore[attr-defined]
+            yield from ((method, path) for method in route.methods)  # type: ignore[attr-defined]
+
+
+def test_every_route_there_is_says_whom_it_lets_in(house: House):
+    application = house.client.application
+    assert set(routes_of(application.routes)) == OPEN | KEYED.keys() | SIGNED.keys()
+    application.get("/v1/secrets")(lambda: "all of them")
+    assert set(routes_of(application.routes)) - OPEN - KEYED.keys() - SIGNED.keys() == {("GET", "/v1/secrets")}
+    application.mount("/everything", house.client.application)
+    with pytest.raises(AssertionError, match="/everything is mounted"):
+        list(routes_of(application.routes))
+
+
+def test_who_holds_no_good_key_is_kept_out_and_leaves_nothing_behind(house: House):
+    before = house.trace
+    for (method, path), (scope, ways) in KEYED.items():
+        for present in ways:
+            for held, status in {"none": 401, "wrong": 401, "revoked": 401, "expired": 401, "wrong scope": 403}.items():
+                answer = house.ask(method, path, **present(path, house.key(scope, held)))
+                assert answer.status_code == status, (method, path, present, held)
+    assert house.trace == before
+    for (method, path), (scope, ways) in KEYED.items():
+        for present in ways:
+            answer = house.ask(method, path, **present(path, house.key(scope, "right")))
+            assert answer.status_code in (200, 201, 202, 409), (method, path, present, answer.text)
+
+
+def test_whoever_signs_for_something_else_or_too_long_ago_is_kept_out_and_leaves_nothing_behind(house: House):
+    before = house.trace
+    for (method, path), (knock, expected) in SIGNED.items():
+        for held in expected.keys() - {"right"}:
+            assert knock(house, method, path, held) == expected[held], (method, path, held)
+    assert house.trace == before
+    for (method, path), (knock, expected) in SIGNED.items():
+        assert knock(house, method, path, "right") == expected["right"], (method, path)
+    assert house.trace != before
+
+
+def test_what_is_open_to_all_tells_nothing_that_is_not_theirs_to_know(house: House):
+    secrets = {house.incident_id, KEYS["right"], TOKENS["right"], SECRETS["right"], "the lost orders db", "xoxb"}
+    for method, path in OPEN:
+        answer = house.ask(method, path, params={"exclude": "sweeping"} if path == "/readyz" else {})
+        assert answer.status_code == 200
+        assert [secret for secret in secrets if secret in answer.text] == []
