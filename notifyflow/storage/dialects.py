@@ -118,7 +118,8 @@ class Sqlite(Dialect):
             autoconnect=False,
             timeout=timeout_s,
             check_same_thread=False,
-            pragmas={"synchronous": "FULL", "foreign_keys": "ON"},
+            # recursive_triggers: what is replaced is deleted for the triggers, too
+            pragmas={"synchronous": "FULL", "foreign_keys": "ON", "recursive_triggers": "ON"},
         )
         db.connect()
         return db
@@ -201,7 +202,9 @@ class Postgres(Dialect):
                 RETURN OLD;
             END $$;
             CREATE TRIGGER notifyflow_transition_keeper BEFORE DELETE ON notifyflow_transition
-            FOR EACH ROW EXECUTE FUNCTION notifyflow_refuse_loss()
+            FOR EACH ROW EXECUTE FUNCTION notifyflow_refuse_loss();
+            CREATE TRIGGER notifyflow_transition_whole BEFORE TRUNCATE ON notifyflow_transition
+            FOR EACH STATEMENT EXECUTE FUNCTION notifyflow_refuse_change()
         """,
     }
 

@@ -101,6 +101,17 @@ def test_a_line_of_the_log_cannot_be_changed(story: Story, store: Store) -> None
         store.run(lambda ledger: TransitionRow.update(event="forged").execute(ledger._db))
 
 
+def test_the_log_cannot_be_replaced_or_emptied_whole_either(story: Story, store: Store, database_url: str) -> None:
+    columns = ", ".join(TransitionRow._meta.columns)
+    ways = {
+        "sqlite": f"INSERT OR REPLACE INTO notifyflow_transition SELECT {columns} FROM notifyflow_transition",
+        "postgresql": "TRUNCATE notifyflow_transition",
+    }
+    with pytest.raises((StorageError, PeeweeException)):
+        store.run(lambda ledger: execute(ledger._db, ways[database_url.partition(":")[0]]))
+    assert story.status("shared").transitions
+
+
 def test_a_line_of_an_incident_that_is_not_resolved_cannot_be_deleted(story: Story, store: Store) -> None:
     story.resolve(key="alone")
     done, open_ = (story.status(key).facts.id for key in ("alone", "shared"))
