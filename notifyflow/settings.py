@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from notifyflow.core.caps import CAPPED_CHANNELS
+from notifyflow.core.changes import read_subscribers
 from notifyflow.core.delivery import read_delivery
 from notifyflow.errors import Fault, InvalidSettings
 
@@ -112,6 +113,11 @@ def _be_delivery(text: SecretStr) -> SecretStr:
     return text
 
 
+def _be_webhooks(text: SecretStr) -> SecretStr:
+    read_subscribers(text.get_secret_value())
+    return text
+
+
 def _be_capped(caps: Mapping[str, int]) -> Mapping[str, int]:
     if unknown := sorted(set(caps) - set(CAPPED_CHANNELS)):
         raise ValueError(f"caps {', '.join(unknown)}, and only {' and '.join(CAPPED_CHANNELS)} have caps")
@@ -190,6 +196,9 @@ class Settings(BaseSettings):
     news: bool = Field(default=True, description="false where the others are not told who took an incident, and that it is over")
     notice: str = Field(default="", description="a few words that every message shows")
 
+    webhooks: Annotated[SecretStr, AfterValidator(_be_webhooks)] | None = Field(
+        default=None, description='JSON: {"NAME": {"url": "https://…", "secrets": ["whsec_…"]}}, whom to tell of every change'
+    )
     delivery: Annotated[SecretStr, AfterValidator(_be_delivery)] = Field(
         default=SecretStr("live"), description="live, redirect:CHANNEL=ADDRESS,…, allow:PATTERN,… or dry-run"
     )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Lock
 
+from notifyflow.channels.base import Letter
 from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Severity, Word
 from notifyflow.core.policy import DEFAULT, Policy
@@ -74,6 +75,16 @@ def a_recipient(who: str, *channels: str, **addresses: str) -> Recipient:
 
 def a_contact(who: str, *channels: str) -> Contact:
     return Contact(recipient_id=who, name=who.title(), addresses=a_recipient(who, *channels).addresses)
+
+
+def letter_of(claimed: Claimed) -> Letter:
+    return Letter(
+        attempt_id=claimed.attempt_id,
+        notification_id=claimed.notification_id,
+        address=claimed.address,
+        content=claimed.content,
+        at=claimed.claimed_at,
+    )
 
 
 def check_address(channel: str, address: str) -> str:

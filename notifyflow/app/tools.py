@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from notifyflow.channels.base import Channel, Provider
+from notifyflow.channels.webhook import WebhookChannel
 from notifyflow.core.caps import Caps
+from notifyflow.core.changes import Subscriber
 from notifyflow.core.delivery import Delivery
 from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
@@ -60,7 +62,13 @@ def make_tools(
         tells_news=settings.news,
         caps=Caps(recipients=settings.recipient_caps, prefixes=settings.prefix_caps),
         delivery=delivery,
+        subscribers=_subscribers(channels),
     )
+
+
+def _subscribers(channels: Mapping[str, Channel]) -> tuple[Subscriber, ...]:
+    webhook = channels.get("webhook")
+    return tuple(webhook.subscribers.values()) if isinstance(webhook, WebhookChannel) else ()
 
 
 def _texting(channels: Mapping[str, Channel]) -> Sequence[Provider]:

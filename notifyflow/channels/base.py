@@ -44,15 +44,19 @@ class Letter:
 
     Attributes:
         attempt_id: Ours; goes out with the message wherever the provider lets it.
+        notification_id: What it is an attempt of; the same for every attempt.
         address: The recipient's, as ``check_address`` normalised it.
         content: What is said.
+        at: When the attempt began.
         valid_for_s: How long the provider may hold it, in seconds (validity period); None where it does not matter.
         replaces: The provider's id of an earlier message that this one may stand in the place of; empty where there is none.
     """
 
     attempt_id: str
+    notification_id: str
     address: str
     content: Content
+    at: datetime
     valid_for_s: int | None = None
     replaces: str = ""
 
@@ -68,19 +72,6 @@ class Accepted:
 
     provider_ref: str = ""
     evidence: Evidence = Evidence.ACCEPTED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """An attempt in doubt, to be asked after.
-
-    Attributes:
-        letter: What was sent, if it was; it bears the attempt's id.
-        started_at: When the attempt began.
-    """
-
-    letter: Letter
-    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +135,11 @@ class Provider(ABC):
             UnknownOutcomeError: When the request left and no definite answer came.
         """
 
-    def ask(self, question: Question) -> Receipt | None:
+    def ask(self, letter: Letter) -> Receipt | None:
         """Ask what became of an attempt in doubt, within the time of a send; only where ``can_be_asked``.
+
+        Args:
+            letter: What was sent, if it was.
 
         Returns:
             What it says, always with a word; None where it knows nothing of it, so that it is sent again.
@@ -153,7 +147,7 @@ class Provider(ABC):
         Raises:
             ProviderError: When it does not answer, or refuses to.
         """
-        raise NotImplementedError(f"{self.name} cannot be asked (attempt {question.letter.attempt_id})")
+        raise NotImplementedError(f"{self.name} cannot be asked (attempt {letter.attempt_id})")
 
     def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
         """Look up what became of a message that it took, within the time of a send; only where ``can_be_looked_up``.

@@ -151,6 +151,7 @@ class Http:
         *,
         json: object = None,
         form: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
     ) -> Answer:
@@ -162,11 +163,10 @@ class Http:
             UnknownOutcomeError: When the request may have left, and no status came back.
         """
         sent = {"Accept-Encoding": "identity", **(headers or {})}
-        body: Any = form
         if json is not None:
             sent["Content-Type"] = "application/json; charset=utf-8"
             body = jsonlib.dumps(json, ensure_ascii=False).encode("utf-8", "replace")
-        return self._request("POST", url, data=body, headers=sent, auth=auth)
+        return self._request("POST", url, data=form if body is None else body, headers=sent, auth=auth)
 
     def get(
         self,

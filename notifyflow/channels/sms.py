@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Question, Reply
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Reply
 from notifyflow.channels.phone import check_phone_number
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
@@ -46,12 +46,11 @@ class TwilioSms(TwilioProvider):
         )
         return Accepted(provider_ref=message.sid)
 
-    def ask(self, question: Question) -> Receipt | None:
+    def ask(self, letter: Letter) -> Receipt | None:
         """Look for the text among those to the number since the attempt; see ``Provider.ask``."""
-        letter = question.letter
         sender = {} if self.sender.startswith("MG") else {"from_": self.sender}
         listed = self._connected().messages.list(to=letter.address, limit=_PAGE, page_size=_PAGE, **sender)
-        since = question.started_at - _CLOCKS_DIFFER_BY
+        since = letter.at - _CLOCKS_DIFFER_BY
         text = self.text(letter.content)
         for message in listed:
             if message.date_created and message.date_created >= since and _is_same(message.body, text, letter.content.link):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import text
+from notifyflow.core.changes import Change
 from notifyflow.core.model import Contact, Incident, Kind, Severity
 
 
@@ -14,7 +15,7 @@ class Content:
     """What one recipient is told, in words that are ready to be set.
 
     Attributes:
-        kind: Page or news.
+        kind: Page, news or change.
         severity: How bad it is.
         title: One line, free of control characters.
         body: More lines; may be empty.
@@ -29,7 +30,8 @@ class Content:
         reply: What to answer in order to acknowledge, where that can be done on the channel itself; empty otherwise.
         labels: Free facts.
         notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
-        news: What became of the incident ("Ada took it", "resolved"); empty in a page.
+        news: What became of the incident ("Ada took it", "resolved"); for news only.
+        change: What another system is told; None for people.
     """
 
     kind: Kind
@@ -48,6 +50,7 @@ class Content:
     labels: Mapping[str, str] = field(default_factory=dict)
     notice: str = ""
     news: str = ""
+    change: Change | None = None
 
 
 def compose(
@@ -63,6 +66,7 @@ def compose(
     notice: str = "",
     news: str = "",
     reply: str = "",
+    change: Change | None = None,
 ) -> Content:
     """Say to one recipient what happened.
 
@@ -73,11 +77,12 @@ def compose(
         now: When the message leaves.
         round_started_at: When the round started.
         delayed_after: From the policy; a page that leaves later than this after its round started says so.
-        link: The signed link to acknowledge; left out of news.
-        kind: Page or news.
+        link: The signed link to acknowledge; for pages only.
+        kind: Page, news or change.
         notice: A mark to show in every message.
         news: What became of the incident; for news only.
-        reply: What to answer in order to acknowledge; left out of news.
+        reply: What to answer in order to acknowledge; for pages only.
+        change: What another system is told; None for people.
 
     Returns:
         Clean words, ready to be set.
@@ -103,4 +108,5 @@ def compose(
         labels={text.one_line(name): text.one_line(value) for name, value in incident.labels.items()},
         notice=text.one_line(notice),
         news="" if is_page else text.one_line(news),
+        change=change,
     )

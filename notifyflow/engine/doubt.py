@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from notifyflow.channels.base import Letter, Provider, Question
+from notifyflow.channels.base import Letter, Provider
 from notifyflow.core.model import Receipt, Word
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import NotifyflowError
@@ -44,10 +44,16 @@ def find(tools: Tools, reporter: Reporter, claimed: Claimed, providers: Sequence
 
 
 def _ask(provider: Provider, claimed: Claimed, doubt: Doubt) -> Receipt | None:
-    letter = Letter(attempt_id=doubt.attempt_id, address=claimed.address, content=doubt.content)
+    letter = Letter(
+        attempt_id=doubt.attempt_id,
+        notification_id=claimed.notification_id,
+        address=claimed.address,
+        content=doubt.content,
+        at=doubt.started_at,
+    )
     ids = {"attempt_id": doubt.attempt_id, "notification_id": claimed.notification_id, "provider": doubt.provider}
     try:
-        receipt = provider.ask(Question(letter=letter, started_at=doubt.started_at))
+        receipt = provider.ask(letter)
     except NotifyflowError as error:
         _log.warning("engine.doubt_not_answered", **ids, error=type(error).__name__)
         return None

@@ -52,6 +52,7 @@ def _cancel(tools: Tools, incident_id: str) -> None:
             tx.turn(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via="cli")
             for case in cases:
                 decisions.close(tx, case, event="resolved")
+        tx.changes.clear()
         for row in tx.ledger.lock_queued(incident_id):  # news of its end
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         tx.ledger.let_go([incident_id])

@@ -12,7 +12,7 @@ from notifyflow.core.limits import Obstacle
 from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import caps, decisions, news, replies, use_case
+from notifyflow.pipeline import caps, changes, decisions, news, replies, use_case
 from notifyflow.pipeline.carriers import Desk, hold, is_urgent
 from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Doubt, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -87,7 +87,7 @@ def _hopelessness(
 
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
-    """Tell whether a notification is too old to be worth sending; news counts from when it was queued."""
+    """Tell whether a notification is too old to be worth sending; what is no page counts from when it was queued."""
     if row.kind is Kind.PAGE:
         return tx.now >= rules.expires_at(escalation)
     return tx.now >= row.created_at + escalation.policy.fresh_for
@@ -100,7 +100,7 @@ def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
 
 def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str, *, has_receipts: bool) -> Claimed:
     policy = escalation.policy
-    contact = tx.ledger.contact(row.incident_id, escalation.recipient_id)
+    contact = changes.contact_of(row.change) if row.change else tx.ledger.contact(row.incident_id, escalation.recipient_id)
     attempt = AttemptFacts(
         id=tx.tools.ids.new(),
         notification_id=row.id,
@@ -125,6 +125,7 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         address=contact.addresses[row.channel],
         content=_content(tx, row, escalation, contact, tx.now, provider),
         valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
+        claimed_at=attempt.started_at,
         lease_until=attempt.lease_until,
         doubt=_doubt(tx, row, escalation, contact, doubted) if doubted else None,
         replaces=_replaced(tx, row, provider) if row.kind is Kind.NEWS else "",
@@ -145,7 +146,7 @@ def _content(
     return compose(
         tx.ledger.content(row.incident_id),
         contact,
-        severity=escalation.severity,
+        severity=row.change.severity if row.change else escalation.severity,
         now=now,
         round_started_at=escalation.started_at,
         delayed_after=escalation.policy.delayed_after,
@@ -154,6 +155,7 @@ def _content(
         notice=tx.tools.notice,
         news=_news(tx, row, contact) if row.kind is Kind.NEWS else "",
         reply=replies.hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
+        change=row.change,
     )
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from notifyflow.core.caps import Caps
+from notifyflow.core.changes import Subscriber
 from notifyflow.core.content import Content
 from notifyflow.core.delivery import LIVE, Delivery
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
@@ -57,6 +58,7 @@ class Tools:
         senders: The number that each provider texts from.
         replying: Those of them at whose number answers are heard.
         tells_news: Whether the others are told what became of an incident; messages are edited in place all the same.
+        subscribers: Who is told of every change of an incident.
     """
 
     transactions: Transactions
@@ -77,6 +79,7 @@ class Tools:
     senders: Mapping[str, str] = field(default_factory=dict)
     replying: frozenset[str] = frozenset()
     tells_news: bool = True
+    subscribers: tuple[Subscriber, ...] = ()
 
     def limit_of(self, provider: str) -> int:
         """Tell how many a provider takes a minute."""
@@ -179,13 +182,14 @@ class Claimed:
         attempt_id: The attempt; it goes out with the message.
         token: The lease's; ``record`` and ``release`` ask for it.
         incident_id: For logs.
-        notification_id: For logs.
+        notification_id: What it is an attempt of.
         channel: Which channel carries it.
         provider: Which of its providers.
         severity: The round's.
         address: Where to; personal.
         content: What is said; personal.
         valid_for_s: How long the provider may hold it.
+        claimed_at: When.
         lease_until: The claimer must have recorded or released it by then.
         doubt: The attempt after which this one is a resend; None where it is none.
         replaces: The provider's id of the page that this news may stand in the place of; empty where there is none.
@@ -201,6 +205,7 @@ class Claimed:
     address: str
     content: Content
     valid_for_s: int
+    claimed_at: datetime
     lease_until: datetime
     doubt: Doubt | None = None
     replaces: str = ""

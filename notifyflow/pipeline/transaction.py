@@ -1,6 +1,6 @@
 """One transaction while it runs: its ledger, its one instant, and what it has led to so far."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ from notifyflow.storage.ledger import Due, Ledger
 
 _RECALLED_WITHIN = timedelta(minutes=10)
 """What left longer ago has arrived, or never will."""
+_UNTOLD = "could not be told of a change"
 
 
 class Transaction:
@@ -27,6 +28,7 @@ class Transaction:
         critical: Escalations that became critical failures.
         alerts: Those that operations has still to be told of, at the end of the transaction.
         notices: What else operations has to be told: (reason, provider).
+        changes: What became of incidents, for whoever subscribes to it: (incident, event, detail).
         turned: Providers that rest from now on, or are well again.
     """
 
@@ -37,6 +39,7 @@ class Transaction:
         self.critical: list[EscalationFacts] = []
         self.alerts: list[tuple[EscalationFacts, AlertOperations]] = []
         self.notices: list[tuple[str, str]] = []
+        self.changes: list[tuple[IncidentFacts, str, Mapping[str, str]]] = []
         self.turned: list[Carrier] = []
         self._due: list[Due] = []
         self._recalls: list[Recall] = []
@@ -56,7 +59,9 @@ class Transaction:
     def turn(self, before: IncidentFacts, turned: Turned, **detail: str) -> IncidentFacts:
         """Write what became of an incident."""
         if turned.has_moved:
-            return self.ledger.move(before, turned.after, event=turned.event, at=self.now, detail=detail)
+            after = self.ledger.move(before, turned.after, event=turned.event, at=self.now, detail=detail)
+            self.changes.append((after, turned.event, detail))
+            return after
         return self.ledger.save(before, turned.after) if turned.after != before else before
 
     def write(self, before: NotificationFacts, moved: Moved, **detail: str) -> NotificationFacts:
@@ -74,6 +79,8 @@ class Transaction:
             after = self.ledger.save(before, after)
         if after.state is NotificationState.FAILED and before.state is not NotificationState.FAILED:
             self._failed.append(after)
+            if after.change is not None:
+                self.notices.append((_UNTOLD, after.change.subscriber))
         return after
 
     def queue(self, rows: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:

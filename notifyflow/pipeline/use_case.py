@@ -1,9 +1,9 @@
-"""What a use case is: one transaction, at whose end operations is told what it has to know."""
+"""What a use case is: one transaction, at whose end subscribers and operations are told what they have to know."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
-from notifyflow.pipeline import operations
+from notifyflow.pipeline import changes, operations
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
@@ -25,6 +25,7 @@ def run(tools: Tools, body: Callable[[Transaction], T]) -> tuple[T, Consequences
     def once(ledger: Ledger) -> tuple[T, Consequences]:
         tx = Transaction(ledger, tools)
         answer = body(tx)
+        changes.settle(tx)
         operations.settle(tx)
         return answer, tx.consequences
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Question, Reply
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
 from notifyflow.core.model import Receipt, Severity
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.settings import Settings
@@ -127,9 +127,9 @@ class StrikingProvider(Provider):
         with self._striker.around("send"):
             return self._provider.send(letter)
 
-    def ask(self, question: Question) -> Receipt | None:
+    def ask(self, letter: Letter) -> Receipt | None:
         with self._striker.around("ask"):
-            return self._provider.ask(question)
+            return self._provider.ask(letter)
 
     def read_callback(self, callback: Callback) -> Reply:
         return self._provider.read_callback(callback)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider, Question
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
 from notifyflow.core.model import Evidence, Receipt, Severity, Word
 from notifyflow.errors import (
     BrokerUnavailable,
@@ -148,13 +148,13 @@ class SimulatedProvider(Provider):
             raise error()
         return Accepted(provider_ref=ref)
 
-    def ask(self, question: Question) -> Receipt | None:
+    def ask(self, letter: Letter) -> Receipt | None:
         world = self._outside.world
         world.point("before a question")
-        send = self._outside.sends.get(question.letter.attempt_id)
-        answer = self._outside.draw(self._channel, question.letter.address)
+        send = self._outside.sends.get(letter.attempt_id)
+        answer = self._outside.draw(self._channel, letter.address)
         world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else 0.1)
-        world.note(f"{self.name}: asked after {question.letter.attempt_id[-4:]}: {answer}, {send and send.is_taken}")
+        world.note(f"{self.name}: asked after {letter.attempt_id[-4:]}: {answer}, {send and send.is_taken}")
         if answer != "accepted":
             raise TemporaryProviderError("busy", code="503")
         if send is None or not send.is_taken:

@@ -1,11 +1,13 @@
 """Each provider beside the scripted server, behind one face: how it is built, and how the real thing would answer it."""
 
+import base64
 import contextlib
 import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from notifyflow.channels.aws_codes import SES, SNS
@@ -20,11 +22,15 @@ from notifyflow.channels.teams import TEAMS, TeamsChannel
 from notifyflow.channels.templating import SAMPLE
 from notifyflow.channels.twilio_codes import TWILIO
 from notifyflow.channels.voice import VoiceChannel
+from notifyflow.channels.webhook import WEBHOOK as WEBHOOKS
+from notifyflow.channels.webhook import WebhookChannel
 from notifyflow.settings import Settings
 from tests.integration.channels.scripted import HttpServer
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:endpoint/GCM/app/5e3e9847-3183-3f18-a7e8-671c3a57d4b3"
 ATTEMPT = "0195e1f0a0b07c3e8f0a1b2c3d4e5f60"
+AT = datetime(2026, 11, 25, 3, 0, 10, tzinfo=UTC)
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
 AWS = {
     "AWS_REGION": "eu-central-1",
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
@@ -56,7 +62,7 @@ class Bench:
         accepted: What the real thing says when it accepts.
         refused: What the real thing says with a status and a code.
         needs_body: Whether an acceptance is known by its body.
-        is_recipients: Whether the endpoint is the recipient's own, so that what refuses there is no fault of ours.
+        at: What the base setting holds for a URL.
     """
 
     name: str
@@ -69,7 +75,7 @@ class Bench:
     accepted: Reply
     refused: Callable[[int, str], Reply]
     needs_body: bool = True
-    is_recipients: bool = False
+    at: Callable[[str], str] = str
 
     @contextlib.contextmanager
     def provider(self, server: HttpServer | int, **more: str) -> Iterator[tuple[Provider, Letter]]:
@@ -77,7 +83,7 @@ class Bench:
         port = server if isinstance(server, int) else server.port
         values = {"TRUSTED_ENDPOINTS": f"127.0.0.1:{port}", **self.values, **more}
         if self.base:
-            values.setdefault(self.base, f"http://127.0.0.1:{port}")
+            values.setdefault(self.base, self.at(f"http://127.0.0.1:{port}"))
         channel = _build(self.channel, tuple(values.items()))
         address = f"http://127.0.0.1:{port}{self.address}" if self.address.startswith("/") else self.address
         try:
@@ -94,7 +100,11 @@ def _build(kind: type[Channel], values: tuple[tuple[str, str], ...]) -> Channel:
 
 
 def letter(address: str, **more: Any) -> Letter:
-    return Letter(attempt_id=ATTEMPT, address=address, content=SAMPLE, **more)
+    return Letter(attempt_id=ATTEMPT, notification_id="n1", address=address, content=SAMPLE, at=AT, **more)
+
+
+def _subscribe(url: str) -> str:
+    return json.dumps({"status": {"url": f"{url}/changes", "secrets": [WEBHOOK_SECRET]}})
 
 
 def _json(value: object) -> bytes:
@@ -135,9 +145,11 @@ BENCHES = (
     Bench("slack bot", SlackChannel, SLACK, {"SLACK_BOT_TOKEN": "xoxb-token"}, "SLACK_BASE_URL", "C0123456789", "slack.com:443",
           (200, _json({"ok": True, "channel": "C0123456789", "ts": "1.2"}), {}), _bot),
     Bench("slack webhook", SlackChannel, WEBHOOK, {}, "", "/services/T0/B0/key", "hooks.slack.com:443",
-          (200, b"ok", {}), _text, is_recipients=True),
+          (200, b"ok", {}), _text),
     Bench("teams", TeamsChannel, TEAMS, {}, "", "/workflows/1/triggers/manual?sig=key", "prod-1.westeurope.logic.azure.com:443",
-          (202, b"", {}), _text, needs_body=False, is_recipients=True),
+          (202, b"", {}), _text, needs_body=False),
+    Bench("webhook", WebhookChannel, WEBHOOKS, {}, "WEBHOOKS", "status", "status.example.com:443",
+          (204, b"", {}), _text, needs_body=False, at=_subscribe),
 )  # fmt: skip
 _STATUS = re.compile(r"\d(\d\d|xx)")
 

@@ -121,8 +121,9 @@ def test_many_threads_may_send_at_a_time(bench: Bench, server: HttpServer) -> No
 def test_a_status_without_a_known_code_decides(
     bench: Bench, server: HttpServer, status: int, expected: type[ProviderError]
 ) -> None:
-    if bench.is_recipients and status in (401, 403):
-        expected = PermanentProviderError
+    own = bench.table.get(str(status)) or bench.table.get(f"{status // 100}xx")
+    if own is not None:
+        expected = ERRORS[own.verdict]
     server.answer(*bench.refused(status, ""))
     assert type(refused(bench, server)) is expected
     assert len(server.heard) == 1
@@ -142,7 +143,7 @@ def test_retry_after_is_kept(bench: Bench, server: HttpServer, status: int, code
 def test_a_redirect_is_not_followed(bench: Bench, server: HttpServer) -> None:
     server.answer(302, b"", {"Location": f"{server.url}/elsewhere"})
     error = refused(bench, server)
-    assert isinstance(error, PermanentProviderError if bench.is_recipients else RefusedUsError)
+    assert isinstance(error, ERRORS[bench.table["3xx"].verdict] if "3xx" in bench.table else RefusedUsError)
     assert len(server.heard) == 1
 
 
@@ -207,12 +208,12 @@ def test_the_proxy_is_used_and_the_environment_is_not(bench: Bench, server: Http
     with bench.provider(server, **more) as (provider, letter):
         address = f"https://{bench.real.removesuffix(':443')}{bench.address}" if not bench.base else letter.address
         with pytest.raises(TemporaryProviderError):
-            provider.send(type(letter)(attempt_id=letter.attempt_id, address=address, content=letter.content))
+            provider.send(replace(letter, address=address))
     assert [(said.method, said.path) for said in server.heard] == [("CONNECT", bench.real)]
 
 
 def _https(bench: Bench) -> str:
-    return f"https://{bench.real.removesuffix(':443')}" + ("/api/" if bench.name == "slack bot" else "")
+    return bench.at(f"https://{bench.real.removesuffix(':443')}" + ("/api/" if bench.name == "slack bot" else ""))
 
 
 @pytest.mark.parametrize(("bench", "row", "status", "code"), row_cases(), ids=lambda value: getattr(value, "name", str(value)))

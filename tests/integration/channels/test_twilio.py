@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from twilio.request_validator import RequestValidator
 
-from notifyflow.channels.base import Callback, Channel, Letter, Question
+from notifyflow.channels.base import Callback, Channel, Letter
 from notifyflow.channels.sms import SmsChannel, TwilioSms
 from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
@@ -153,7 +153,9 @@ def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) 
     assert receipt.is_heard
     assert receipt.is_acknowledgement is is_acknowledgement
     assert reply.content_type.startswith("text/xml")
-    assert ElementTree.fromstring(reply.body.encode()).find("Say") is not None
+    said = build(VoiceChannel).providers[0].answer(Heard(effect=Effect.TAKEN))
+    assert said.content_type.startswith("text/xml")
+    assert ElementTree.fromstring(said.body.encode()).findtext("Say") == "Thank you. You have it. Goodbye."
 
 
 def test_both_tokens_verify() -> None:
@@ -211,7 +213,7 @@ def listed(*texts: dict[str, object]) -> bytes:
 def ask(server: HttpServer, message: Letter, *texts: dict[str, object], **more: str) -> Receipt | None:
     server.answer(200, listed(*texts))
     channel = build(SmsChannel, server.port, **more)
-    receipt = channel.providers[0].ask(Question(letter=message, started_at=STARTED))
+    receipt = channel.providers[0].ask(replace(message, at=STARTED))
     channel.close()
     return receipt
 
@@ -287,7 +289,7 @@ def test_a_question_that_is_not_answered_raises(server: HttpServer, status: int,
     server.answer(status, body)
     channel = build(SmsChannel, server.port)
     with pytest.raises(error):
-        channel.providers[0].ask(Question(letter=letter("+15005550006"), started_at=STARTED))
+        channel.providers[0].ask(letter("+15005550006"))
     channel.close()
 
 
@@ -295,7 +297,7 @@ def test_a_call_cannot_be_told_from_another_so_that_nobody_asks_after_it(server:
     channel = build(VoiceChannel, server.port)
     assert not channel.providers[0].capabilities.can_be_asked
     with pytest.raises(NotImplementedError):
-        channel.providers[0].ask(Question(letter=letter("+15005550006"), started_at=STARTED))
+        channel.providers[0].ask(letter("+15005550006"))
 
 
 @pytest.mark.parametrize("kind", [SmsChannel, VoiceChannel])

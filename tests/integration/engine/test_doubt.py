@@ -7,18 +7,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.channels.base import Capabilities, Channel, Letter, Question
+from notifyflow.channels.base import Capabilities, Channel, Letter
 from notifyflow.channels.sms import SmsChannel
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
 from notifyflow.core.model import AttemptState, NotificationState, Receipt, Word
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import PermanentProviderError, UnknownOutcomeError
+from notifyflow.pipeline.ports import Claimed
 from notifyflow.sandbox.inbox import Message
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-from tests.builders import Story, a_recipient
+from tests.builders import Story, a_recipient, letter_of
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
 
@@ -117,7 +118,7 @@ def test_a_text_that_never_arrived_is_sent_again_and_marked_as_a_resend(scene: S
 def test_a_text_that_the_carrier_gave_back_is_sent_again(scene: Scene, sandbox: Sandbox) -> None:
     sandbox.script("sms: undelivered once, then ok")
     claimed, *_ = scene.story.claim("sms", providers=["twilio"])
-    _send(sandbox, claimed.attempt_id, claimed.content)
+    _send(sandbox, claimed)
     sandbox.inbox.wait_for(lambda message: message.status == "undelivered")
     scene.expire()
     scene.deliver()
@@ -125,15 +126,15 @@ def test_a_text_that_the_carrier_gave_back_is_sent_again(scene: Scene, sandbox: 
     assert len(_texts(sandbox)) == 2
 
 
-def _send(sandbox: Sandbox, attempt_id: str, content: object) -> None:
+def _send(sandbox: Sandbox, claimed: Claimed) -> None:
     channel = SmsChannel.from_settings(Settings.from_variables(sandbox.settings()))
-    channel.providers[0].send(Letter(attempt_id=attempt_id, address=PHONE, content=content))  # type: ignore[arg-type]
+    channel.providers[0].send(letter_of(claimed))
     channel.close()
 
 
 def test_a_worker_that_crashed_after_its_send_doubles_nothing(scene: Scene, sandbox: Sandbox) -> None:
     claimed, *_ = scene.story.claim("sms", providers=["twilio"])
-    _send(sandbox, claimed.attempt_id, claimed.content)
+    _send(sandbox, claimed)
     scene.expire()
     scene.deliver()
     assert len(_texts(sandbox)) == 1
@@ -143,7 +144,10 @@ def test_a_worker_that_crashed_after_its_send_doubles_nothing(scene: Scene, sand
 
 def test_another_text_to_the_same_phone_is_no_answer(scene: Scene, sandbox: Sandbox) -> None:
     claimed, *_ = scene.story.claim("sms", providers=["twilio"])
-    _send(sandbox, "another", replace(claimed.content, link="https://page.example.com/a/another"))
+    _send(
+        sandbox,
+        replace(claimed, attempt_id="another", content=replace(claimed.content, link="https://page.example.com/a/another")),
+    )
     scene.expire()
     scene.deliver()
     assert len(_texts(sandbox)) == 2
@@ -170,17 +174,17 @@ class Oracle(ScriptedProvider):
     def __init__(self, answer: Word | Exception | None) -> None:
         super().__init__()
         self.answer = answer
-        self.questions: list[Question] = []
+        self.questions: list[Letter] = []
 
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(can_be_asked=True)
 
-    def ask(self, question: Question) -> Receipt | None:
+    def ask(self, question: Letter) -> Receipt | None:
         self.questions.append(question)
         if isinstance(self.answer, Exception):
             raise self.answer
-        attempt_id = question.letter.attempt_id
+        attempt_id = question.attempt_id
         event_id = f"asked:{attempt_id}"
         return self.answer and Receipt(provider="twilio", event_id=event_id, word=self.answer, attempt_id=attempt_id)
 
@@ -207,7 +211,7 @@ def test_what_is_found_decides_and_nothing_is_sent(store: Store, word: Word, sta
     assert (oracle.letters, scene.row.state, scene.attempts[0].word) == ([], state, word)
     (question,) = oracle.questions
     first = scene.attempts[0]
-    assert (question.letter.attempt_id, question.started_at) == (first.id, first.started_at)
+    assert (question.attempt_id, question.at) == (first.id, first.started_at)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +250,7 @@ def test_asking_that_uses_the_lease_up_counts_as_an_attempt_so_that_it_ends(stor
     scene.crash()
     asked = oracle.ask
 
-    def take_long(question: Question) -> Receipt | None:
+    def take_long(question: Letter) -> Receipt | None:
         scene.story.clock.pass_time(timedelta(seconds=50))
         return asked(question)
 

@@ -5,6 +5,7 @@ import email.policy
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -42,11 +43,12 @@ SLACK = Slack(SETTINGS, TEMPLATES, Guard(), None)
 TEAMS = Teams(SETTINGS, TEMPLATES, Guard())
 PUSH = Sns(SETTINGS, TEMPLATES)
 SPECIAL = re.compile(r"<[!@#]")
+AT = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 few = hypothesis_settings(max_examples=60)
 
 
 def letter(content: Content) -> Letter:
-    return Letter(attempt_id="a1", address="ada@example.com", content=content)
+    return Letter(attempt_id="a1", notification_id="n1", address="ada@example.com", content=content, at=AT)
 
 
 @few
