@@ -8,8 +8,8 @@ from notifyflow.core.model import Receipt
 from notifyflow.core.replies import Heard, Said
 from notifyflow.pipeline.acknowledge import acknowledge_incident
 from notifyflow.pipeline.answer import hear
-from notifyflow.pipeline.ports import Consequences, Received, Tools
-from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.receive import receive, tell_standing
 
 _log = structlog.get_logger("notifyflow.app")
 
@@ -26,13 +26,13 @@ class Incoming:
         self._tools = tools
         self._report = report
 
-    def receive(self, receipt: Receipt, raw: str) -> Received:
-        """Commit one receipt, with the raw body it came in."""
+    def receive(self, receipt: Receipt, raw: str) -> Heard | None:
+        """Commit one receipt, with the raw body it came in; where somebody pressed a key, tell how things are then."""
         received = receive(self._tools, receipt, raw=raw)
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
         _log.info("app.receipt_received", **ids, code=receipt.code, fate=received.fate.value)
         self._report(received.consequences)
-        return received
+        return tell_standing(self._tools, receipt) if receipt.is_heard else None
 
     def hear(self, said: Said, raw: str) -> Heard:
         """Do what somebody answered, with the raw body it came in."""

@@ -13,7 +13,8 @@ from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
 from notifyflow.core.content import Content
 from notifyflow.core.model import Evidence, Receipt, Word
-from notifyflow.core.speech import sentences
+from notifyflow.core.replies import Heard
+from notifyflow.core.speech import reply, sentences
 from notifyflow.core.text import cut
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
@@ -71,8 +72,8 @@ class TwilioVoice(TwilioProvider):
         return self._templates.render("voice/call.xml.jinja", content, speech=speech, action_url=action_url)
 
     def _read_key(self, callback: Callback, sid: str, digits: str) -> Reply:
-        is_acknowledgement = digits == _ACKNOWLEDGE
-        answer = self._templates.render("voice/key.xml.jinja", None, is_acknowledgement=is_acknowledgement)
+        if not digits:
+            return self._say(None)
         receipt = Receipt(
             provider=self.name,
             event_id=f"{sid}:key:{digits}",
@@ -82,10 +83,18 @@ class TwilioVoice(TwilioProvider):
             evidence=Evidence.HUMAN,
             code=f"key {digits}",
             reason="somebody pressed a key",
-            is_acknowledgement=is_acknowledgement,
+            is_acknowledgement=digits == _ACKNOWLEDGE,
             is_heard=True,
         )
-        return Reply(receipts=(receipt,) if digits else (), content_type="text/xml; charset=utf-8", body=answer)
+        return Reply(receipts=(receipt,))
+
+    def answer(self, heard: Heard) -> Reply:
+        """Say on the phone what became of the key; see ``Provider.answer``."""
+        return self._say(heard)
+
+    def _say(self, heard: Heard | None) -> Reply:
+        body = self._templates.render("voice/key.xml.jinja", None, speech=reply(heard))
+        return Reply(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
 
 class VoiceChannel(Channel):
@@ -98,7 +107,7 @@ class VoiceChannel(Channel):
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
         providers, faults = accounts(TwilioVoice, settings, templates, "VOICE_FROM")
-        return cls(providers, (*faults, *templates.faults("voice", speech="", action_url=None, is_acknowledgement=True)))
+        return cls(providers, (*faults, *templates.faults("voice", speech="", action_url=None)))
 
     def check_address(self, address: str) -> str:
         """Judge a phone number; see ``Channel.check_address``."""

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable
 
 from notifyflow.core.content import Content
+from notifyflow.core.replies import Effect, Heard
 from notifyflow.core.text import DAYS, MONTHS, cut
 
 MAX_TITLE = 300
@@ -59,6 +60,21 @@ def sentences(content: Content) -> tuple[str, ...]:
         aloud(f"This call was {content.delayed}") if content.delayed else "",
     )
     return tuple(f"{sentence}." for sentence in said if sentence)
+
+
+def reply(heard: Heard | None) -> str:
+    """Say what became of a key that was pressed, in sentences; None where none was."""
+    if heard is None:
+        return "No key was pressed."
+    match heard.effect:
+        case Effect.TAKEN:
+            return "Thank you. You have it."
+        case Effect.LATE:
+            return f"{aloud(heard.by)}. Nothing was changed."
+        case Effect.EXPLAINED:
+            return "Thank you. Nobody has taken it yet."
+        case _:
+            return "Nothing was taken."
 
 
 def aloud(text: str) -> str:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from notifyflow.core import links, text
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Ended, IncidentState, Receipt
+from notifyflow.core.model import Ended, Receipt
 from notifyflow.core.replies import Choice, Effect, Heard, Said, Verb
 from notifyflow.errors import InvalidLink
 from notifyflow.pipeline import acknowledge, news, use_case
@@ -88,21 +87,12 @@ def _take(tx: Transaction, codes: Sequence[Code], *, via: str, **detail: str) ->
         cancelled, on_their_way = cancelled + len(stopped.cancelled), on_their_way + len(stopped.on_their_way)
         incident = tx.ledger.incident(incident.id)
     if not has_changed:
-        return Heard(effect=Effect.LATE, choices=choices, by=_who(tx, incident, codes[0].recipient_id))
+        return Heard(effect=Effect.LATE, choices=choices, by=news.standing(tx, incident, codes[0].recipient_id))
     return Heard(effect=Effect.TAKEN, choices=choices, cancelled=cancelled, on_their_way=on_their_way)
 
 
 def _choice(tx: Transaction, code: Code) -> Choice:
     return Choice(code=code.code, title=text.one_line(tx.ledger.content(code.incident_id).title), incident_id=code.incident_id)
-
-
-def _who(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> str:
-    """Say why nothing is left to take."""
-    if incident.state is IncidentState.RESOLVED:
-        return "It is over"
-    if incident.state is IncidentState.OPEN or incident.acknowledged_by == recipient_id:
-        return "You have it already"
-    return news.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 
 
 def _end_texts(tools: Tools, theirs: str) -> Consequences:

@@ -40,6 +40,15 @@ def wording(incident: IncidentFacts, taker: Contact | None) -> str:
     return f"{taker.name if taker else incident.acknowledged_by} took it"
 
 
+def standing(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> str:
+    """Say to a recipient why nothing is left to take."""
+    if incident.state is IncidentState.RESOLVED:
+        return "It is over"
+    if incident.state is IncidentState.OPEN or incident.acknowledged_by == recipient_id:
+        return "You have it already"
+    return wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
+
+
 def replaced(rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:
     """Find the attempt whose message news on a channel may stand in the place of: the newest page that has an id."""
     if channel not in EDITED:

@@ -3,9 +3,10 @@
 from notifyflow.core import lifecycle
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import Moved
-from notifyflow.core.model import Receipt
+from notifyflow.core.model import EscalationState, IncidentState, Receipt
 from notifyflow.core.policy import Schedule
-from notifyflow.pipeline import acknowledge, decisions, use_case
+from notifyflow.core.replies import Effect, Heard
+from notifyflow.pipeline import acknowledge, decisions, news, use_case
 from notifyflow.pipeline.ports import Fate, Received, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
@@ -37,6 +38,24 @@ def receive(tools: Tools, receipt: Receipt, *, raw: str) -> Received:
 
     (fate, incident_id), consequences = use_case.run(tools, body)
     return Received(fate=fate, incident_id=incident_id, consequences=consequences)
+
+
+def tell_standing(tools: Tools, receipt: Receipt) -> Heard:
+    """Tell whoever pressed a key how things are by now, whichever of its repetitions they hear the answer to."""
+
+    def body(tx: Transaction) -> Heard:
+        home = _home(tx, receipt)
+        if home is None:
+            return Heard(effect=Effect.UNKNOWN)
+        incident, escalation = tx.ledger.incident(home.incident_id), tx.ledger.escalation(home.escalation_id)
+        is_own = escalation.is_current and escalation.state is EscalationState.ACKNOWLEDGED
+        if incident.state is IncidentState.OPEN:
+            return Heard(effect=Effect.TAKEN if is_own else Effect.EXPLAINED)
+        if incident.state is IncidentState.ACKNOWLEDGED and incident.acknowledged_by == escalation.recipient_id:
+            return Heard(effect=Effect.TAKEN)
+        return Heard(effect=Effect.LATE, by=news.standing(tx, incident, escalation.recipient_id))
+
+    return use_case.run(tools, body)[0]
 
 
 def match(tx: Transaction, home: Home, receipt: Receipt) -> None:

@@ -31,9 +31,11 @@ def router(services: Services) -> APIRouter:
         provider: str, channel: str, attempt_id: str, request: Request, body: Annotated[bytes, Depends(read_body)]
     ) -> Response:
         callback = Callback(path=_path(request), headers=dict(request.headers), body=body, attempt_id=attempt_id)
-        reply = _provider(services, channel, provider).read_callback(callback)
+        carrier = _provider(services, channel, provider)
+        reply = carrier.read_callback(callback)
         for receipt in reply.receipts:
-            services.receive(receipt, body.decode("utf-8", "replace"))
+            if heard := services.receive(receipt, body.decode("utf-8", "replace")):
+                reply = carrier.answer(heard)
         return Response(reply.body, media_type=reply.content_type)
 
     @routes.post("/callbacks/sns")

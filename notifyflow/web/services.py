@@ -61,6 +61,7 @@ class Services:
         channels: Name to channel; its providers verify and read their callbacks.
         sns: Verifies and reads what SNS posts; None where no topic is allowed.
         receive: Commits one receipt with the raw body it came in, and rings for what became due; returning means committed.
+            Where somebody pressed a key it tells how things are then.
         hear: Does what somebody answered, with the raw body it came in; returning means committed.
         check_link: Reads a token; raises ``InvalidLink``.
         status: Finds an incident by its id; None where there is none.
@@ -74,7 +75,7 @@ class Services:
 
     channels: Mapping[str, Channel]
     sns: SnsDoor | None
-    receive: Callable[[Receipt, str], object]
+    receive: Callable[[Receipt, str], Heard | None]
     hear: Callable[[Said, str], Heard]
     check_link: Callable[[str], LinkClaim]
     status: Callable[[str], IncidentStatus | None]

@@ -16,6 +16,7 @@ from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
 from notifyflow.channels.voice import VoiceChannel
 from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.core.replies import Effect, Heard
 from notifyflow.errors import RefusedUsError, RejectedCallback, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 from tests.integration.channels.benches import ATTEMPT, TWILIO_ACCOUNT, letter
@@ -147,13 +148,12 @@ def test_a_status_that_nobody_knows_is_only_noted() -> None:
 @pytest.mark.parametrize(("digit", "is_acknowledgement"), [("1", True), ("2", False), ("#", False)])
 def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) -> None:
     callback = signed(f"{VOICE_PATH}/key", CallSid="CA1", CallStatus="in-progress", Digits=digit)
-    reply = build(VoiceChannel).providers[0].read_callback(callback)
-    (receipt,) = reply.receipts
+    provider = build(VoiceChannel).providers[0]
+    (receipt,) = provider.read_callback(callback).receipts
     assert (receipt.word, receipt.evidence) == (Word.DELIVERED, Evidence.HUMAN)
     assert receipt.is_heard
     assert receipt.is_acknowledgement is is_acknowledgement
-    assert reply.content_type.startswith("text/xml")
-    said = build(VoiceChannel).providers[0].answer(Heard(effect=Effect.TAKEN))
+    said = provider.answer(Heard(effect=Effect.TAKEN))
     assert said.content_type.startswith("text/xml")
     assert ElementTree.fromstring(said.body.encode()).findtext("Say") == "Thank you. You have it. Goodbye."
 

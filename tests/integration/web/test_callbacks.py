@@ -110,13 +110,27 @@ def test_a_forged_receipt_changes_nothing(texted: House):
     assert texted.page.state is NotificationState.SENT
 
 
-def test_a_key_acknowledges_and_is_answered_with_words_to_say(called: House):
+def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_are(called: House):
     path = f"/callbacks/twilio/voice/{called.page.attempts[0].id}/key"
-    code, twiml = called.call_back(path, CallSid="CA1", Digits="1")
-    assert code == 200
-    assert "<Response>" in twiml
+
+    def press(key: str, path: str = path) -> str:
+        code, twiml = called.call_back(path, CallSid="CA1", Digits=key)
+        assert code == 200
+        return twiml
+
+    assert "Nobody has taken it yet." in press("5")
+    assert "You have it." in press("1")
     facts = called.status.facts
     assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ben", "key")
+    assert "You have it." in press("1"), "the first answer may have been lost"
+    called.flow.page_again("db-1", "ben", by="ops")
+    assert "Nobody has taken it yet." in press("1"), "a repeated event takes nothing"
+    called.flow.acknowledge("db-1", by="Zoë & Cy")
+    assert "Zoë and Cy took it. Nothing was changed." in press("5")
+    called.flow.resolve("db-1", by="ops")
+    assert "It is over. Nothing was changed." in press("7")
+    assert "Nothing was taken." in press("1", f"/callbacks/twilio/voice/{'f' * 32}/key")
+    assert "No key was pressed." in press("")
 
 
 def test_a_receipt_that_cannot_be_committed_is_answered_with_503_and_may_come_again(texted: House, tmp_path: Path):

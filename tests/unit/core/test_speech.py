@@ -6,7 +6,8 @@ from hypothesis import given
 
 from notifyflow.core.content import Content
 from notifyflow.core.model import Kind, Severity
-from notifyflow.core.speech import aloud, sentences
+from notifyflow.core.replies import Effect, Heard
+from notifyflow.core.speech import aloud, reply, sentences
 from tests import strategies
 
 PAGE = Content(
@@ -65,3 +66,17 @@ def test_whatever_was_said_a_voice_can_read_it(content: Content) -> None:
     assert all(sentence.endswith(".") and len(sentence) < 2_000 for sentence in said)
     for character in " ".join(said):
         assert character == " " or character in ".,:;!?'()" or unicodedata.category(character)[0] in "LMN"
+
+
+@pytest.mark.parametrize(
+    ("heard", "said"),
+    [
+        (None, "No key was pressed."),
+        (Heard(effect=Effect.TAKEN), "Thank you. You have it."),
+        (Heard(effect=Effect.LATE, by="Ben @ orders took it"), "Ben at orders took it. Nothing was changed."),
+        (Heard(effect=Effect.EXPLAINED), "Thank you. Nobody has taken it yet."),
+        (Heard(effect=Effect.UNKNOWN), "Nothing was taken."),
+    ],
+)
+def test_whoever_pressed_a_key_is_told_how_things_are(heard: Heard | None, said: str) -> None:
+    assert reply(heard) == said
