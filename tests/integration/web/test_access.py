@@ -4,8 +4,10 @@ import base64
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,7 +26,7 @@ from tests.builders import CountingIds, HandClock
 from tests.integration.web.test_api import SilentBell
 from tests.integration.web.test_api_keys import OPEN_TO_ALL, SCOPES
 from tests.integration.web.test_ways import sign as sign_press
-from tests.servers.sns import body_of, sns
+from tests.servers.sns import Sns, body_of, sns
 
 Route = tuple[str, str]
 URL = "https://notify.example"
@@ -49,7 +51,7 @@ class House:
     clock: HandClock
     database: str
     incident_id: str
-    amazon: Callable[..., Mapping[str, str]]
+    amazon: Sns
 
     def ask(self, method: str, path: str, **values: Any) -> httpx.Response:
         if method == "POST" and "content" not in values:
@@ -80,9 +82,10 @@ class House:
             connection.close()
 
 
-@pytest.fixture
-def house(sqlite_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with sns(tmp_path_factory.mktemp("sns")) as amazon:
+@contextmanager
+def opened(sqlite_url: str, folder: Path) -> Iterator[House]:
+    """Open every way in."""
+    with sns(folder) as amazon:
         variables = {
             **amazon.settings,
             "NOTIFYFLOW_DATABASE_URL": sqlite_url,
@@ -99,7 +102,13 @@ def house(sqlite_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         with NotifyFlow(Settings.from_variables(variables), clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
             done = flow.notify(Incident(key="db-1", title="the lost orders db"), [Recipient(id="ada", email="ada@example.com")])
             database = sqlite_url.removeprefix("sqlite:///")
-            yield House(flow, Client(flow.asgi()), clock, database, done.incident_id, amazon.message)
+            yield House(flow, Client(flow.asgi()), clock, database, done.incident_id, amazon)
+
+
+@pytest.fixture
+def house(sqlite_url: str, tmp_path: Path) -> Iterator[House]:
+    with opened(sqlite_url, tmp_path) as house:
+        yield house
 
 
 # -- with a key: as ``Authorization: Bearer``, as a password, in the body
@@ -160,7 +169,9 @@ def with_press(house: House, method: str, path: str, held: str) -> int:
 
 def with_message(house: House, method: str, path: str, held: str) -> int:
     """Ask as SNS does."""
-    message = dict(house.amazon("{}", **({"TopicArn": "arn:aws:sns:eu-central-1:1:x"} if held == "of somebody else" else {})))
+    message = dict(
+        house.amazon.message("{}", **({"TopicArn": "arn:aws:sns:eu-central-1:1:x"} if held == "of somebody else" else {}))
+    )
     if held == "none":
         del message["Signature"]
     return house.ask(method, path, content=body_of(message | ({"Message": "x"} if held == "wrong" else {}))).status_code
