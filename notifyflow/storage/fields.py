@@ -3,6 +3,7 @@
 Nothing here knows a table.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from notifyflow.core.documents import dump_notified, dump_policy, load_notified,
 from notifyflow.core.keys import Scope
 from notifyflow.core.limits import Slice
 from notifyflow.core.policy import Policy
+
+_LONGEST_KEY = 500  # characters of up to four bytes; PostgreSQL takes 2,704 bytes in an index
 
 
 class InstantField(Field):
@@ -43,6 +46,17 @@ class PlainTextField(TextField):
     def db_value(self, value: str | None) -> str | None:
         """Write the text."""
         return None if value is None else storable(value)
+
+
+class KeyTextField(PlainTextField):
+    """Text that others make up and rows are found by; what is too long for an index stands there as its digest."""
+
+    def db_value(self, value: str | None) -> str | None:
+        """Write the text, or look for it."""
+        text = super().db_value(value)
+        if text is None or len(text) <= _LONGEST_KEY:
+            return text
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 class EnumField(Field):

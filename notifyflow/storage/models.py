@@ -23,6 +23,7 @@ from notifyflow.storage.fields import (
     ChangeField,
     EnumField,
     InstantField,
+    KeyTextField,
     NotifiedField,
     PlainTextField,
     PolicyField,
@@ -155,7 +156,7 @@ class AttemptRow(Model):
     is_our_fault = BooleanField()
     code = PlainTextField()
     reason = PlainTextField()
-    provider_ref = PlainTextField()
+    provider_ref = KeyTextField()
     retry_after_s = FloatField(null=True)
     receipt_due_at = InstantField(null=True)
     times_asked = IntegerField(default=0)
@@ -191,10 +192,10 @@ class ReceiptRow(Model):
     """One event of a provider, in the inbox (personal: body)."""
 
     provider = PlainTextField()
-    event_id = PlainTextField()
+    event_id = KeyTextField()
     word = EnumField(Word, null=True)
     attempt_id = PlainTextField(null=True)
-    provider_ref = PlainTextField(null=True)
+    provider_ref = KeyTextField(null=True)
     evidence = EnumField(Evidence, null=True)
     code = PlainTextField()
     reason = PlainTextField()
@@ -362,7 +363,7 @@ class OptOutRow(Model):
     """A number of ours that may not text a number of theirs any more (personal: theirs)."""
 
     ours = PlainTextField()
-    theirs = PlainTextField()
+    theirs = KeyTextField()
     at = InstantField()
 
     class Meta:

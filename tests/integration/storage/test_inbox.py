@@ -52,6 +52,22 @@ def test_what_waits_for_a_providers_id_is_found_by_it(store: Store) -> None:
     assert store.run(lambda ledger: ledger.waiting_receipts("twilio", "SM1")) == (NOTED,)
 
 
+def test_an_event_with_an_id_longer_than_any_index_is_kept_once_and_found(store: Store) -> None:
+    endless = "".join(chr(0x4E00 + number) for number in range(9000))
+    receipt = replace(NOTED, event_id=endless, provider_ref=endless)
+    assert _add(store, receipt)
+    assert not _add(store, receipt)
+    (found,) = store.run(lambda ledger: ledger.waiting_receipts("twilio", endless))
+    store.run(lambda ledger: ledger.settle_receipt(found, attempt_id=None))
+    assert _stale(store) == ()
+
+
+def test_a_number_that_is_none_may_say_stop_too(store: Store) -> None:
+    theirs = "".join(chr(0x4E00 + number) for number in range(9000))
+    store.run(lambda ledger: ledger.opt_out("+1", theirs, at=NOW))
+    assert store.run(lambda ledger: ledger.opt_outs(theirs, ["+1"])) == {"+1"}
+
+
 def test_a_settled_receipt_waits_no_more(store: Store) -> None:
     begin(store, a_page())
     _add(store, RECEIPT)
