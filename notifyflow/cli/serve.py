@@ -36,7 +36,7 @@ def up(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 
 
 def web(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run the web service alone: callbacks and acknowledgement links; workers deliver."""
+    """Run the web service alone: callbacks, acknowledgements, the API; workers deliver."""
     _serve(host, port, lambda flow: None)
 
 
