@@ -140,6 +140,48 @@ contents = st.builds(
 )
 
 
+# -- documents: incident files with faults ------------------------------------------------------------------------------------
+
+_FAULTS: dict[str, tuple[str, object]] = {
+    "titles": ("titles", "an unknown field, whose name begins as that of a known one"),
+    "key": ("key", "\t"),
+    "title": ("title", ""),
+    "severity": ("severity", "URGENT"),
+    "body": ("body", "x" * 65_537),
+    "url": ("url", "ftp://example.com"),
+    "occurred_at": ("occurred_at", "yesterday"),
+    "labels.retries": ("labels", {"retries": 3, "team": "orders"}),
+    "recipients[0].phne": ("recipients[0]", {"phne": "+1"}),
+    "recipients[1].phone": ("recipients[1]", {"phone": "bad"}),
+    "recipients[1].timezone": ("recipients[1]", {"timezone": "Berlin"}),
+    "recipients[2].addresses.pigeon": ("recipients[2]", {"addresses": {"pigeon": "x"}}),
+    "recipients[2].email": ("recipients[2]", {"email": 5}),
+    "recipients[3].id": ("recipients[3]", {"id": " "}),
+    "recipients[3].push": ("recipients[3]", {"push": "bad"}),
+    "recipients[4]": ("recipients[4]", None),
+    "recipients[5].id": ("recipients[5]", {"id": "r0"}),
+    "recipients[10].slack": ("recipients[10]", {"slack": "bad"}),
+}
+"""Where a fault is told, and what makes it: a field and its value, or fields of a recipient; None is no recipient at all."""
+
+
+@st.composite
+def faulty_documents(draw: st.DrawFn) -> tuple[dict[str, object], set[str]]:
+    """Make an incident file with one fault or more; with it the places of all of them."""
+    people: list[object] = [{"id": f"r{number}", "email": "ada@example.com", "phone": "+15550001234"} for number in range(11)]
+    document: dict[str, object] = {"key": "db-1", "title": "orders db is down", "recipients": people}
+    places = draw(st.sets(st.sampled_from(sorted(_FAULTS)), min_size=1))
+    for place in places:
+        field, wrong = _FAULTS[place]
+        if not field.startswith("recipients"):
+            document[field] = wrong
+            continue
+        index = int(field.removeprefix("recipients[").removesuffix("]"))
+        given = people[index]
+        people[index] = {**given, **wrong} if isinstance(given, dict) and isinstance(wrong, dict) else "nobody"
+    return document, places
+
+
 # -- channels: contents that test every limit ---------------------------------------------------------------------------------
 
 _MARKUP = st.sampled_from(

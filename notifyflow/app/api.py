@@ -1,17 +1,17 @@
 """Behind the API: what its routes ask for, and whether this process and what it needs are well."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from notifyflow.core import intake
+from notifyflow.app.submissions import admit
 from notifyflow.core.model import Notified, Stopped
 from notifyflow.core.outage import STANDSTILL
 from notifyflow.core.policy import Policy
 from notifyflow.core.requests import Submission
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
-from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, SchemaMismatch, StorageError
+from notifyflow.errors import Fault, SchemaMismatch, StorageError
 from notifyflow.pipeline.acknowledge import acknowledge_incident
-from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.notify import take
 from notifyflow.pipeline.once import Once
 from notifyflow.pipeline.page_again import page_incident_again
 from notifyflow.pipeline.ports import Consequences, Tools
@@ -28,33 +28,29 @@ class Api:
     Args:
         store: The database.
         tools: What every use case needs.
-        find_policy: Finds a policy by its name; raises ``InvalidPolicy``.
+        policies: By name.
         report: Logs and rings for what a use case led to.
     """
 
     def __init__(
-        self, store: Store, tools: Tools, find_policy: Callable[[str], Policy], report: Callable[[Consequences], None]
+        self, store: Store, tools: Tools, policies: Mapping[str, Policy], report: Callable[[Consequences], None]
     ) -> None:
         self._store = store
         self._tools = tools
-        self._find_policy = find_policy
+        self._policies = policies
         self._report = report
 
     def submit(self, submission: Submission, once: Once | None) -> Notified:
         """Take an incident, whole, or refuse it with everything that is wrong with it.
 
         Raises:
-            InvalidIncident: When it is of bad form, nobody in it can be reached, or there is no such policy.
+            InvalidIncident: When it is of bad form, or nobody in it can be reached; with all that is wrong.
+            InvalidPolicy: When nothing is wrong but that there is no such policy.
             IdempotencyMismatch: When another request came under its idempotency key.
             StorageUnavailable: When the database does not answer in time.
         """
-        try:
-            policy = self._find_policy(submission.policy)
-        except InvalidPolicy as unknown:
-            raise InvalidIncident((*self._faults(submission), *unknown.faults)) from None
-        accepted = notify(
-            self._tools, submission.incident, submission.recipients, policy=policy, strict=submission.strict, once=once
-        )
+        admitted, policy = admit(self._tools, submission, self._policies)
+        accepted = take(self._tools, admitted, policy=policy, once=once)
         self._report(accepted.consequences)
         return accepted.notified
 
@@ -106,20 +102,6 @@ class Api:
             what = f"nobody has swept for more than {STANDSTILL.seconds} s"
             return (Fault("sweeping", what, "Start a worker, or `notifyflow up`, and look at its log"),)
         return ()
-
-    def _faults(self, submission: Submission) -> tuple[Fault, ...]:
-        """Find what is wrong beside the policy, so that all of it is said at once."""
-        try:
-            admitted = intake.admit(
-                submission.incident,
-                submission.recipients,
-                self._tools.check_address,
-                self._tools.channels,
-                is_strict=submission.strict,
-            )
-        except InvalidIncident as invalid:
-            return invalid.faults
-        return admitted.faults
 
     def _since(self) -> datetime:
         return self._tools.clock.now() - _OF_LATE

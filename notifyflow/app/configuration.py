@@ -1,6 +1,6 @@
 """What the settings point at: named policies, operations recipients; and what is worth a warning before a start."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +8,12 @@ from notifyflow.app.directory import read_file
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.sqs import queue_faults
-from notifyflow.core import intake, text
+from notifyflow.core import intake
 from notifyflow.core.delivery import Delivery, Mode, read_delivery
 from notifyflow.core.documents import read_policies, read_recipients
-from notifyflow.core.judgement import judge
 from notifyflow.core.model import Contact, Recipient
 from notifyflow.core.policy import SHIPPED, Policy
-from notifyflow.errors import Fault, InvalidInput, InvalidPolicy, InvalidSettings
+from notifyflow.errors import Fault, InvalidInput, InvalidSettings
 from notifyflow.settings import Settings
 
 _OURS = frozenset({"ses", "smtp", "slack", "sns", "teams", "twilio", "twilio-b"})
@@ -100,21 +99,6 @@ def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> l
         for name in names
         if name not in known
     ]
-
-
-def find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: Collection[str]) -> Policy:
-    """Find a policy by its name, or judge one that is given as a value.
-
-    Raises:
-        InvalidPolicy: When there is no such policy, or it contradicts itself.
-    """
-    if isinstance(policy, str):
-        if policy not in policies:
-            raise InvalidPolicy((Fault("policy", f"{text.quoted(policy)} is not known", f"Choose one of {', '.join(policies)}"),))
-        return policies[policy]
-    if faults := judge(policy, channels):
-        raise InvalidPolicy(faults)
-    return policy
 
 
 def _within(name: str, faults: Sequence[Fault]) -> list[Fault]:

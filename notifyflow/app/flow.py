@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from notifyflow.app.api import Api
-from notifyflow.app.configuration import find_policy, read, read_way_out
+from notifyflow.app.configuration import read, read_way_out
 from notifyflow.app.doors import Doors
 from notifyflow.app.environment import claim_environment
 from notifyflow.app.incoming import Incoming
 from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.app.submissions import admit
 from notifyflow.app.tools import make_tools
 from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels.base import Channel
@@ -31,6 +32,7 @@ from notifyflow.core import links
 from notifyflow.core.model import Incident, Notified, Recipient, Stopped
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
+from notifyflow.core.requests import Submission
 from notifyflow.core.views import IncidentStatus
 from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
 from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
@@ -38,7 +40,7 @@ from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import NotFound, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge
-from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.notify import take
 from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
 from notifyflow.pipeline.resolve import resolve
@@ -139,12 +141,15 @@ class NotifyFlow(Upkeep):
 
         Raises:
             InvalidIncident: When it is of bad form, or nobody in it can be reached; nothing is stored.
-            InvalidPolicy: When there is no such policy, or it contradicts itself.
+            InvalidPolicy: When nothing is wrong but that there is no such policy, or that it contradicts itself.
             StorageUnavailable: When the database does not answer within 5 s.
         """
-        accepted = notify(
-            self._ready(), incident, recipients, policy=find_policy(policy, self._policies, self._channels), strict=strict
-        )
+        return self.submit(Submission(incident=incident, recipients=tuple(recipients), policy=policy, strict=strict))
+
+    def submit(self, submission: Submission) -> Notified:
+        """Take what was read of a document, as ``notify`` does, or refuse it with all that is wrong with both."""
+        admitted, policy = admit(self._tools, submission, self._policies)
+        accepted = take(self._ready(), admitted, policy=policy)
         if self.is_embedded:
             self.start()
         self._report(accepted.consequences)
@@ -237,7 +242,7 @@ class NotifyFlow(Upkeep):
             admit=self.access().admit,
             ask=Doors(tools, self._policies, self._settings.directory, self._report).ask,
             new_id=tools.ids.new,
-            api=Api(self._store, tools, lambda name: find_policy(name, self._policies, self._channels), self._report),
+            api=Api(self._store, tools, self._policies, self._report),
             notice=tools.notice,
         )
         return build(services)
@@ -387,11 +392,5 @@ class NotifyFlow(Upkeep):
 
 _FLOWS: "weakref.WeakSet[NotifyFlow]" = weakref.WeakSet()
 
-
-def _begin_anew_in_child() -> None:
-    for flow in list(_FLOWS):
-        flow._begin_anew()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew_in_child)
+    os.register_at_fork(after_in_child=lambda: [flow._begin_anew() for flow in list(_FLOWS)])

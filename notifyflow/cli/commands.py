@@ -76,13 +76,13 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Deliver an incident file, with live progress per recipient and channel."""
-    incident, people = files.read(file, recipients)
+    submission = files.read(file, recipients, policy=policy, strict=strict)
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        notified = flow.notify(incident, people, policy=policy, strict=strict)
+        notified = flow.submit(submission)
         screen.show_faults(notified.faults, style="yellow")
-        status = _watch(flow, incident.key, timeout_s, as_json) if wait or flow.is_embedded else None
+        status = _watch(flow, submission.incident.key, timeout_s, as_json) if wait or flow.is_embedded else None
     if as_json:
         screen.print_json(documents.notified(notified) | ({} if status is None else {"status": documents.status(status)}))
     elif status is None:

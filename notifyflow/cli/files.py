@@ -1,42 +1,48 @@
-"""Reads incident files: JSON with its recipients inside, or in a second file; all that is wrong with both is said at once."""
+"""Reads incident files: JSON with its recipients inside, or in a second file; what is wrong with both is said at once."""
 
 import sys
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from notifyflow.core.documents import read_incident, read_recipients
-from notifyflow.core.model import Incident, Recipient
-from notifyflow.errors import Fault, InvalidIncident, InvalidInput
+from notifyflow.core.model import Incident
+from notifyflow.core.requests import Submission, add_recipients, read_incident
+from notifyflow.errors import Fault, InvalidIncident
 
 LIMIT_BYTES = 4 * 1024 * 1024
+_NOTHING = Submission(incident=Incident(key="", title=""))
 
 
-def read(incident_file: str, recipients_file: str | None) -> tuple[Incident, Sequence[Recipient]]:
-    """Read what is to be sent.
+def read(incident_file: str, recipients_file: str | None, *, policy: str = "default", strict: bool = False) -> Submission:
+    """Read what is to be sent; what could not be read of it goes with it.
 
     Args:
         incident_file: A path, or ``-`` for standard input.
         recipients_file: A path with more recipients; None for none.
+        policy: How they are to be told.
+        strict: Whether a fault of one recipient refuses the whole.
 
     Raises:
-        InvalidIncident: With every fault of both files.
+        InvalidIncident: When there is no incident in the file at all, with every fault of both files.
     """
-    faults: list[Fault] = []
-    incident: Incident | None = None
-    recipients: list[Recipient] = []
+    faults: tuple[Fault, ...] = ()
+    submission = _NOTHING
     try:
-        incident, inside = read_incident(_text(incident_file))
-        recipients.extend(inside)
-    except InvalidInput as error:
-        faults.extend(error.faults)
+        submission = read_incident(_text(incident_file))
+    except InvalidIncident as error:
+        faults = error.faults
     if recipients_file is not None:
-        try:
-            recipients.extend(read_recipients(_text(recipients_file)))
-        except InvalidInput as error:
-            faults.extend(error.faults)
-    if incident is None or faults:
-        raise InvalidIncident(tuple(faults))
-    return incident, recipients
+        submission = _add(submission, recipients_file)
+    if faults:
+        raise InvalidIncident((*faults, *submission.unread))
+    return replace(submission, policy=policy, strict=strict)
+
+
+def _add(submission: Submission, recipients_file: str) -> Submission:
+    try:
+        return add_recipients(submission, _text(recipients_file))
+    except InvalidIncident as error:
+        lost = tuple(Fault("recipients", f"{recipients_file}: {fault.what}", fault.remedy) for fault in error.faults)
+        return replace(submission, unread=(*submission.unread, *lost))
 
 
 def _text(name: str) -> str:

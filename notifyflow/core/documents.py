@@ -6,7 +6,7 @@ written in a file and what is made in Python are refused alike.
 
 import json
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -23,15 +23,15 @@ from notifyflow.core.forms import (
     Codec,
     Node,
     Refused,
+    add_new,
     choice,
     listed,
     mapped,
     record,
     unknown,
 )
-from notifyflow.core.intake import judge_incident
 from notifyflow.core.judgement import judge
-from notifyflow.core.model import Incident, Notified, Recipient, Severity
+from notifyflow.core.model import Notified, Recipient, Severity
 from notifyflow.core.policy import (
     Acknowledgement,
     Failed,
@@ -158,14 +158,6 @@ def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault
     return policies
 
 
-def add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
-    """Add what is wrong with values, unless it only follows from what could not be read."""
-    refused = [fault.where for fault in faults]
-    faults += [
-        fault for fault in found if not any(place.startswith(fault.where) or fault.where.startswith(place) for place in refused)
-    ]
-
-
 def unreadable(language: str, wrong: Exception) -> Fault:
     """Say that a document could not even be parsed."""
     reason = str(wrong).rstrip(".") if isinstance(wrong, ValueError) else "it is nested too deeply"
@@ -195,32 +187,9 @@ RECIPIENT_FIELDS: Mapping[str, Codec[Any]] = {
 """What may be said of a recipient beside the id."""
 
 _RECIPIENT = record(Recipient, {"id": TEXT, **RECIPIENT_FIELDS}, stand_ins={"id": ""})
-RECIPIENTS = listed(_RECIPIENT)
-
+RECIPIENTS = listed(_RECIPIENT, stand_in=Recipient(id=""))
 
 _ANSWERED = ("incident_id", "is_new", "added", "repeated")
-
-
-def _incident(*, recipients: tuple[Recipient, ...] = (), **incident: Any) -> tuple[Incident, list[Recipient]]:
-    return Incident(**incident), list(recipients)
-
-
-_INCIDENT_FILE = record(_incident, {**INCIDENT_FIELDS, "recipients": RECIPIENTS}, stand_ins={"key": "", "title": ""})
-
-
-def read_incident(document: str) -> tuple[Incident, list[Recipient]]:
-    """Read an incident file: JSON, the incident's fields, and its ``recipients`` where they stand in the same file.
-
-    Raises:
-        InvalidIncident: With everything that is wrong with its form; addresses are judged by ``intake``.
-    """
-    faults: list[Fault] = []
-    with suppress(Refused):
-        incident, recipients = _INCIDENT_FILE.read(Node("", parsed(document), faults))
-        add_new(faults, judge_incident(incident))
-    if faults:
-        raise InvalidIncident(tuple(faults))
-    return incident, recipients
 
 
 def read_recipients(document: str) -> list[Recipient]:

@@ -5,13 +5,14 @@ fields there are.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from notifyflow.core import text
@@ -35,11 +36,13 @@ class Node:
         where: Its path.
         value: What stands there, as it was parsed.
         faults: Collects what is wrong in the whole document, in the order of reading.
+        first: The number of the first item, where a list goes on in another document.
     """
 
     where: str
     value: object
     faults: list[Fault]
+    first: int = 0
 
     def refuse(self, what: str, remedy: str) -> Refused:
         """Record what is wrong with the value."""
@@ -60,7 +63,7 @@ class Node:
         """Take the value for a list."""
         if not isinstance(self.value, list):
             raise self.refuse(f"{text.quoted(self.value)} is no list", "Put it in [ ]")
-        return [Node(f"{self.where}[{index}]", value, self.faults) for index, value in enumerate(self.value)]
+        return [Node(f"{self.where}[{index}]", value, self.faults) for index, value in enumerate(self.value, self.first)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,16 @@ class Codec(Generic[T]):
 
     read: Callable[[Node], T]
     write: Callable[[T], Any]
+
+
+def add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
+    """Add what is wrong with values, unless it only follows from what could not be read."""
+    refused = [fault.where for fault in faults]
+    faults += [fault for fault in found if not any(_is_in(place, fault.where) or _is_in(fault.where, place) for place in refused)]
+
+
+def _is_in(place: str, whole: str) -> bool:
+    return place == whole or place.startswith((f"{whole}.", f"{whole}["))
 
 
 def unknown(where: str, kind: str, given: object, known: Collection[str]) -> Fault:
@@ -167,11 +180,17 @@ def choice(kind: str, members: type[E]) -> Codec[E]:
     return Codec(read, str)
 
 
-def listed(each: Codec[T]) -> Codec[tuple[T, ...]]:
-    """Read a list of one kind of value; what is refused is left out."""
+def listed(each: Codec[T], stand_in: T | None = None) -> Codec[tuple[T, ...]]:
+    """Read a list of one kind of value; in place of what is refused stands something else, or nothing.
+
+    Args:
+        each: The codec of one value.
+        stand_in: What keeps the place of a value that is refused, so that those behind it keep theirs; None leaves it out.
+    """
 
     def read(node: Node) -> tuple[T, ...]:
-        return tuple(_good((item, each) for item in node.items()))
+        values = [stand_in if value is None else value for value in map(partial(_good, each), node.items())]
+        return tuple(value for value in values if value is not None)
 
     return Codec(read, lambda values: [each.write(value) for value in values])
 
@@ -223,7 +242,7 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
     return Codec(read, write)
 
 
-def _good(nodes: "Iterator[tuple[Node, Codec[T]]]") -> Iterator[T]:
-    for node, codec in nodes:
-        with suppress(Refused):
-            yield codec.read(node)
+def _good(codec: Codec[T], node: Node) -> T | None:
+    with suppress(Refused):
+        return codec.read(node)
+    return None

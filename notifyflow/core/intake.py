@@ -7,9 +7,12 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import text
-from notifyflow.core.forms import either, unknown
+from notifyflow.core.forms import add_new, either, unknown
 from notifyflow.core.model import Contact, Incident, Recipient, Severity
 from notifyflow.errors import Fault, InvalidIncident
+
+OPERATIONS_KEY = "notifyflow/operations"
+"""The key of every operations incident; nobody else may use it."""
 
 MAX_KEY = 255
 MAX_NAME = 255
@@ -59,6 +62,7 @@ def admit(
     *,
     is_strict: bool = False,
     may_reach_nobody: bool = False,
+    unread: Sequence[Fault] = (),
 ) -> Admitted:
     """Judge what ``notify()`` was given.
 
@@ -69,21 +73,24 @@ def admit(
         channels: The names of the channels there are.
         is_strict: Whether a fault of one recipient refuses the whole.
         may_reach_nobody: Whether it is taken although nothing can reach any recipient.
+        unread: What could not be read of the document it came in; with any it is refused.
 
     Returns:
         What may be stored, with what is wrong with single recipients.
 
     Raises:
-        InvalidIncident: With every fault, when the incident is of bad form, when nothing can reach any recipient, or when
-            ``is_strict`` and a recipient has a fault.
+        InvalidIncident: With every fault, when the incident or its document is of bad form, when nothing can reach any
+            recipient, or when ``is_strict`` and a recipient has a fault.
     """
     refusals = list(judge_incident(incident))
     contacts, faults = admit_recipients(recipients, check, channels)
     if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
         refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(sorted(channels))}"))
-    if refusals or (is_strict and faults):
-        raise InvalidIncident((*refusals, *faults))
+    if unread or refusals or (is_strict and faults):
+        told = list(unread)
+        add_new(told, (*refusals, *faults))
+        raise InvalidIncident(tuple(told))
     return Admitted(incident=_clean(incident), contacts=contacts, faults=faults)
 
 
@@ -114,8 +121,7 @@ def admit_recipients(
     faults: list[Fault] = []
     for index, recipient in enumerate(recipients):
         where = f"recipients[{index}]"
-        wrong = tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)) or tuple(id_faults(f"{where}.id", recipient.id))
-        if wrong:
+        if wrong := tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)):
             faults += wrong
         elif recipient.id in contacts:
             faults.append(
@@ -126,12 +132,17 @@ def admit_recipients(
                 )
             )
         else:
-            contacts[recipient.id] = _contact(where, recipient, check, channels, faults)
+            misnamed = tuple(id_faults(f"{where}.id", recipient.id))
+            faults += misnamed
+            contact = _contact(where, recipient, check, channels, faults)
+            if not misnamed:
+                contacts[recipient.id] = contact
     return tuple(contacts.values()), tuple(dict.fromkeys(faults))
 
 
 def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Collection[str], faults: list[Fault]) -> Contact:
     addresses: dict[str, str] = {}
+    who = text.cut(text.one_line(recipient.id), MAX_NAME) or "the recipient"
     for channel, address in recipient.ways.items():
         field = _address_field(where, recipient, channel)
         if channel not in channels:
@@ -141,9 +152,9 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Co
             addresses[channel] = check(channel, address)
         except ValueError as wrong:
             what = f"{text.masked(address)} {str(wrong).rstrip('.')}" if address.strip() else "it is empty"
-            faults.append(Fault(field, what, f"Correct the address; {recipient.id} is not told this way"))
+            faults.append(Fault(field, what, f"Correct the address; {who} is not told this way"))
     if not recipient.ways:
-        faults.append(Fault(where, f"{recipient.id} has no address", f"Give one for {either(sorted(channels))}"))
+        faults.append(Fault(where, f"{who} has no address", f"Give one for {either(sorted(channels))}"))
     return Contact(
         recipient_id=recipient.id,
         name=text.cut(text.one_line(recipient.name), MAX_NAME) or recipient.id,
@@ -194,6 +205,8 @@ def id_faults(where: str, given: str) -> Iterator[Fault]:
 
 def _incident_faults(incident: Incident) -> Iterator[Fault]:
     yield from id_faults("key", incident.key)
+    if incident.key == OPERATIONS_KEY:
+        yield Fault("key", "it belongs to notifyflow's own incidents", "Choose another key")
     if not text.one_line(incident.title):
         yield Fault("title", "it is empty", "Say in one line what happened")
     yield from length_faults("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")

@@ -1,14 +1,19 @@
-"""What the API is asked to do, as documents: JSON in, values out, with everything that is wrong with them."""
+"""What is asked of us as documents, incident files and what the API takes: JSON in, values out.
+
+A submission is read as far as it can be: what could not be read goes with it, and is told with all that ``intake`` finds in
+the rest.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from notifyflow.core.documents import INCIDENT_FIELDS, RECIPIENTS, add_new, parsed
+from notifyflow.core.documents import INCIDENT_FIELDS, RECIPIENTS, parsed
 from notifyflow.core.forms import FLAG, TEXT, Codec, Node, Refused, record
-from notifyflow.core.intake import MAX_KEY, judge_incident, length_faults
+from notifyflow.core.intake import MAX_KEY, length_faults
 from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidIncident, InvalidRequest
 
 T = TypeVar("T")
@@ -21,14 +26,16 @@ class Submission:
     Attributes:
         incident: What happened.
         recipients: Who has to be told.
-        policy: How, by name.
+        policy: How, by name or as a value.
         strict: Whether a fault of one recipient refuses the whole.
+        unread: What could not be read of it; it is refused with these, and with what is wrong beside them.
     """
 
     incident: Incident
     recipients: tuple[Recipient, ...] = ()
-    policy: str = "default"
+    policy: str | Policy = "default"
     strict: bool = False
+    unread: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +68,20 @@ def _submission(**values: Any) -> Submission:
     return Submission(incident=Incident(**values), **options)
 
 
+_INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, "recipients": RECIPIENTS}, stand_ins={"key": "", "title": ""})
 _SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, stand_ins={"key": "", "title": ""})
 _ACT = record(Act, {"by": TEXT}, stand_ins={})
 _PAGE = record(Page, {"recipient": TEXT, "by": TEXT}, stand_ins={"recipient": ""})
+
+
+def read_incident(document: str) -> Submission:
+    """Read an incident file: JSON, the incident's fields, and its ``recipients`` where they stand in the same file.
+
+    Raises:
+        UnreadableIncident: When it is no JSON.
+        InvalidIncident: When it is no table.
+    """
+    return _read(_INCIDENT_FILE, document)
 
 
 def read_submission(document: str) -> Submission:
@@ -71,15 +89,30 @@ def read_submission(document: str) -> Submission:
 
     Raises:
         UnreadableIncident: When it is no JSON.
-        InvalidIncident: With everything that is wrong with its form; addresses are judged by ``intake``.
+        InvalidIncident: When it is no table.
+    """
+    return _read(_SUBMISSION, document)
+
+
+def add_recipients(submission: Submission, document: str) -> Submission:
+    """Read a file of further recipients: JSON, a list, counted on after those that there are.
+
+    Raises:
+        UnreadableIncident: When it is no JSON.
     """
     faults: list[Fault] = []
+    recipients = submission.recipients
     with suppress(Refused):
-        submission = _SUBMISSION.read(Node("", parsed(document), faults))
-        add_new(faults, judge_incident(submission.incident))
-    if faults:
-        raise InvalidIncident(tuple(faults))
-    return submission
+        recipients += RECIPIENTS.read(Node("recipients", parsed(document), faults, first=len(recipients)))
+    return replace(submission, recipients=recipients, unread=(*submission.unread, *faults))
+
+
+def _read(codec: Codec[Submission], document: str) -> Submission:
+    faults: list[Fault] = []
+    with suppress(Refused):
+        submission = codec.read(Node("", parsed(document), faults))
+        return replace(submission, unread=tuple(faults))
+    raise InvalidIncident(tuple(faults))
 
 
 def read_act(document: str) -> Act:

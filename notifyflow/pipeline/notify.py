@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import intake
+from notifyflow.core.changes import AMENDED, OPENED
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake import Admitted
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Notified, Recipient
 from notifyflow.core.policy import Policy
-from notifyflow.errors import Fault, InvalidIncident
-from notifyflow.pipeline import decisions, operations, rounds, use_case
+from notifyflow.pipeline import decisions, rounds, use_case
 from notifyflow.pipeline.once import Once
 from notifyflow.pipeline.ports import Accepted, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -48,8 +48,11 @@ def notify(
     admitted = intake.admit(
         incident, recipients, tools.check_address, tools.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
     )
-    if admitted.incident.key == operations.KEY:
-        raise InvalidIncident((Fault("key", "belongs to notifyflow's own incidents", "Choose another key"),))
+    return take(tools, admitted, policy=policy, once=once)
+
+
+def take(tools: Tools, admitted: Admitted, *, policy: Policy, once: Once | None = None) -> Accepted:
+    """Take what was judged already; see ``notify``."""
 
     def body(tx: Transaction) -> Notified:
         facts = tx.ledger.lock_unresolved(admitted.incident.key)
@@ -62,6 +65,7 @@ def notify(
 def _open(tx: Transaction, admitted: Admitted, policy: Policy) -> Notified:
     incident = incidents.open_(admitted.incident, incident_id=tx.tools.ids.new(), policy=policy, now=tx.now)
     tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
+    tx.changes.append((incident, OPENED, {}))
     for contact in admitted.contacts:
         tx.ledger.put_contact(incident.id, contact)
         decisions.start(tx, incident, contact)
@@ -76,6 +80,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted) -> Notifi
     amended = incidents.amend(said, admitted.incident)
     if amended != said:
         tx.ledger.set_content(incident.id, amended)
+        tx.changes.append((incident, AMENDED, {}))
     paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
     moved = _keep_contacts(tx, incident, admitted.contacts)
     given = [contact.recipient_id for contact in admitted.contacts]

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 from notifyflow.core import incident as incidents
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
+from notifyflow.core.intake import OPERATIONS_KEY
 from notifyflow.core.model import Incident, Severity
 from notifyflow.pipeline import rounds
 from notifyflow.pipeline.transaction import Transaction
 
-KEY = "notifyflow/operations"
-"""The key of every operations incident; nobody else may use it."""
+KEY = OPERATIONS_KEY
 
 _QUIET = timedelta(minutes=15)
 _LINES = 20

@@ -87,6 +87,16 @@ def test_a_bad_incident_is_refused_and_nothing_is_written(line: CommandLine, inc
     assert incidents_in(line.folder) == 0
 
 
+def test_what_is_wrong_with_form_addresses_and_policy_is_said_at_once_and_no_database_is_made(line: CommandLine):
+    wrong = [{"id": "x", "phone": "123"}, {"id": "y", "email": "nope"}]
+    file = line.write("incident.json", {"key": "a", "title": "", "colour": "red", "severity": "URGENT", "recipients": wrong})
+    further = line.write("people.json", [{"id": "z", "teams": "nope"}])
+    ended = line.run("send", file, "--recipients", further, "--policy", "nightly")
+    ways = ["recipients[0].phone", "recipients[1].email", "recipients[2].teams"]
+    assert_refused(ended, *(f"{place}: " for place in ("colour", "severity", "title", "recipients", *ways, "policy")))
+    assert not (line.folder / "notifyflow.db").exists()
+
+
 def test_a_file_that_cannot_be_read_is_refused(line: CommandLine):
     assert_refused(line.run("send", "nowhere.json"), "nowhere.json", "cannot be read")
 

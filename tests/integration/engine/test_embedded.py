@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState
 from notifyflow.core.policy import DEFAULT, Policy, Retries, Schedule, Tier
-from notifyflow.errors import InvalidPolicy, NotFound, PermanentProviderError, TemporaryProviderError
+from notifyflow.errors import InvalidIncident, InvalidPolicy, NotFound, PermanentProviderError, TemporaryProviderError
 from tests.integration.engine.scripted import ScriptedProvider, channels
 
 DEADLINE_S = 30
@@ -178,6 +178,13 @@ def test_a_policy_that_is_unknown_or_contradicts_itself_is_refused(open_flow: Ca
     with pytest.raises(InvalidPolicy):
         flow.notify(INCIDENT, [ADA], policy=Policy(name="empty", tiers=()))
     assert flow.status("db-1") is None
+
+
+def test_what_is_refused_leaves_no_database_behind(tmp_path: Path) -> None:
+    settings = Settings(database_url=SecretStr(f"sqlite:///{tmp_path}/notifyflow.db"))
+    with NotifyFlow(settings, channels={}) as flow, pytest.raises(InvalidIncident, match=r"(?m)^title: (.|\n)*^policy: "):
+        flow.notify(Incident(key="db-1", title=""), [ADA], policy="nope")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_many_threads_may_share_a_flow(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:

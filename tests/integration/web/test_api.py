@@ -132,10 +132,12 @@ def test_a_bad_recipient_silences_nobody_and_is_a_fault(desk: Desk):
 
 
 def test_everything_that_is_wrong_is_listed_at_once(desk: Desk):
-    recipients = [{"id": "eve", "email": "nonsense"}, {"id": "eve", "sms": "1"}]
-    problem = desk.post("/v1/incidents", {"key": "", "titel": "x", "severity": "BAD", "recipients": recipients}, 422)
+    recipients = [{"id": "eve", "email": "nonsense"}, {"id": "ben", "sms": "1"}]
+    body = {"key": "", "titel": "x", "severity": "BAD", "recipients": recipients, "policy": "nope"}
+    problem = desk.post("/v1/incidents", body, 422)
     assert problem["type"] == "urn:notifyflow:problem:invalid"
-    assert {"key", "titel", "title", "severity", "recipients[1].sms"} == {fault["where"] for fault in problem["faults"]}
+    places = ["titel", "title", "severity", "recipients[1].sms", "key", "recipients[0].email", "policy"]
+    assert [fault["where"] for fault in problem["faults"]] == places
     assert all(fault["what"] and fault["remedy"] for fault in problem["faults"])
 
 

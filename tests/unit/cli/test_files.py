@@ -26,30 +26,40 @@ def write(tmp_path: Path):
 
 
 def test_the_recipients_stand_inside_or_in_a_second_file_or_in_both(write):
-    incident, people = files.read(
-        write("incident.json", INCIDENT), write("people.json", [{"id": "ben", "phone": "+15005550006"}])
-    )
-    assert (incident.title, incident.severity) == ("orders db is down", Severity.CRITICAL)
-    assert [each.id for each in people] == ["ada", "ben"]
+    further = write("people.json", [{"id": "ben", "phone": "+15005550006"}])
+    given = files.read(write("incident.json", INCIDENT), further, policy="insistent", strict=True)
+    assert (given.incident.title, given.incident.severity) == ("orders db is down", Severity.CRITICAL)
+    assert [each.id for each in given.recipients] == ["ada", "ben"]
+    assert (given.policy, given.strict, given.unread) == ("insistent", True, ())
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(INCIDENT).encode())))
-    incident, _ = files.read("-", None)
-    assert incident.key == "db-1"
+    assert files.read("-", None).incident.key == "db-1"
 
 
 def test_a_byte_order_mark_is_no_fault(write):
-    incident, _ = files.read(write("incident.json", b"\xef\xbb\xbf" + json.dumps(INCIDENT).encode()), None)
-    assert incident.key == "db-1"
+    assert files.read(write("incident.json", b"\xef\xbb\xbf" + json.dumps(INCIDENT).encode()), None).incident.key == "db-1"
 
 
-def test_the_faults_of_both_files_are_said_at_once(write):
+def test_what_could_not_be_read_of_both_files_is_kept(write):
+    given = files.read(write("incident.json", {"key": "k", "severity": "BAD"}), write("people.json", [{"nick": "ben"}]))
+    assert [fault.where for fault in given.unread] == ["title", "severity", "recipients[0].nick", "recipients[0].id"]
+
+
+@pytest.mark.parametrize("further", [b"{", b"\xff", "nowhere.json"])
+def test_a_second_file_that_cannot_be_read_is_one_fault_beside_the_others(write, further: bytes | str):
+    name = write("people.json", further) if isinstance(further, bytes) else further
+    given = files.read(write("incident.json", INCIDENT | {"severity": "BAD"}), name)
+    severity, recipients = given.unread
+    assert (severity.where, recipients.where) == ("severity", "recipients")
+    assert recipients.what.startswith(f"{name}: ")
+
+
+def test_without_an_incident_the_faults_of_both_files_are_said_at_once(write):
     with pytest.raises(InvalidIncident) as refused:
-        files.read(write("incident.json", {"key": "k", "severity": "BAD"}), write("people.json", [{"nick": "ben"}]))
-    where = " ".join(fault.where for fault in refused.value.faults)
-    for field in ("title", "severity", "nick", "id"):
-        assert field in where
+        files.read("nowhere.json", write("people.json", [{"nick": "ben"}]))
+    assert [fault.where for fault in refused.value.faults] == ["nowhere.json", "recipients[0].nick", "recipients[0].id"]
 
 
 @pytest.mark.parametrize(

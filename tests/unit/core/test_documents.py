@@ -1,13 +1,13 @@
 import json
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.documents import dump_policy, load_policy, read_incident, read_policies, read_recipients
-from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.documents import dump_policy, load_policy, read_policies, read_recipients
+from notifyflow.core.model import Recipient, Severity
 from notifyflow.core.policy import (
     DEFAULT,
     SHIPPED,
@@ -20,6 +20,7 @@ from notifyflow.core.policy import (
     Tier,
     Unacknowledged,
 )
+from notifyflow.core.requests import read_incident
 from notifyflow.errors import InvalidIncident, InvalidPolicy
 from tests import strategies
 
@@ -245,117 +246,8 @@ def test_whatever_is_written_is_read_or_refused(document: object) -> None:
         read_recipients(json.dumps(document))
 
 
-INCIDENT_FILE = """
-{
-  "key": "db-1",
-  "title": "orders db is down",
-  "body": "no answer for 30 s",
-  "severity": "CRITICAL",
-  "source": "prometheus",
-  "url": "https://grafana.example.com/d/1",
-  "labels": {"team": "orders"},
-  "occurred_at": "2026-11-25T03:14:00+01:00",
-  "recipients": [
-    {
-      "id": "ada",
-      "name": "Ada",
-      "email": "ada@example.com",
-      "phone": "+15550001234",
-      "slack": "C024BE91L",
-      "teams": "https://example.com/workflow",
-      "push": "arn:aws:sns:eu-west-1:123456789012:endpoint/APNS/app/1",
-      "addresses": {"pager": "42"},
-      "timezone": "Europe/Berlin"
-    },
-    {"id": "bob", "email": null}
-  ]
-}
-"""
-
-
-def test_every_field_of_an_incident_can_stand_in_a_file() -> None:
-    incident, recipients = read_incident(INCIDENT_FILE)
-    assert incident == Incident(
-        key="db-1",
-        title="orders db is down",
-        body="no answer for 30 s",
-        severity=Severity.CRITICAL,
-        source="prometheus",
-        url="https://grafana.example.com/d/1",
-        labels={"team": "orders"},
-        occurred_at=datetime(2026, 11, 25, 2, 14, tzinfo=UTC),
-    )
-    assert recipients == [
-        Recipient(
-            id="ada",
-            name="Ada",
-            email="ada@example.com",
-            phone="+15550001234",
-            slack="C024BE91L",
-            teams="https://example.com/workflow",
-            push="arn:aws:sns:eu-west-1:123456789012:endpoint/APNS/app/1",
-            addresses={"pager": "42"},
-            timezone="Europe/Berlin",
-        ),
-        Recipient(id="bob"),
-    ]
-
-
 def test_recipients_may_stand_in_a_file_of_their_own() -> None:
-    assert read_incident('{"key": "db-1", "title": "down"}') == (Incident(key="db-1", title="down"), [])
     assert read_recipients('[{"id": "bob", "email": "bob@example.com"}]') == [Recipient(id="bob", email="bob@example.com")]
-
-
-def incident_faults(document: str) -> list[str]:
-    with pytest.raises(InvalidIncident) as refused:
-        read_incident(document)
-    return [str(fault) for fault in refused.value.faults]
-
-
-def test_every_fault_of_an_incident_file_is_listed() -> None:
-    document = {
-        "titel": "down",
-        "key": 5,
-        "severity": "SEVERE",
-        "body": "x" * 1_000_000,
-        "url": "example.com",
-        "labels": {"retries": 3},
-        "occurred_at": "yesterday",
-        "recipients": [{"name": "Ada", "phne": "+1"}, "bob"],
-    }
-    assert incident_faults(json.dumps(document)) == [
-        "titel: 'titel' is no field here. Use title, if that was meant.",
-        "key: 5 is no text. Put it in quotes.",
-        "title: it is missing. Give it a value.",
-        "severity: 'SEVERE' is no severity. Use one of CRITICAL, ERROR, WARNING, INFO.",
-        "labels.retries: 3 is no text. Put it in quotes.",
-        "occurred_at: 'yesterday' is no instant. Write one as in 2026-11-25T03:14:00+01:00.",
-        "recipients[0].phne: 'phne' is no field here. Use phone, if that was meant.",
-        "recipients[0].id: it is missing. Give it a value.",
-        "recipients[1]: 'bob' is no table. Give fields and their values.",
-        "body: it has 1,000,000 characters, 65,536 are allowed. Shorten it, and put the rest where url points.",
-        "url: 'example.com' is no web address. Give one that begins with https:// or http://, or leave it out.",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("document", "fault"),
-    [
-        ("", "document: it is no JSON: Expecting value: line 1 column 1 (char 0). Correct the JSON there."),
-        ("[" * 100_000, "document: it is no JSON: it is nested too deeply. Correct the JSON there."),
-        ('{"key": ' + "1" * 5_000 + "}", "document: it is no JSON: Exceeds the limit"),
-        (
-            '{"key": "a", "title": "b", "severity": ' + "[" * 900 + "]" * 900 + "}",
-            "severity: [[[[[[[...]]]]]]] is no severity. Use one of CRITICAL,",
-        ),
-        ("[]", "document: [] is no table. Give fields and their values."),
-        ("null", "document: None is no table. Give fields and their values."),
-        ('{"key": "a", "title": "b", "recipients": {}}', "recipients: {} is no list. Put it in [ ]."),
-    ],
-)
-def test_what_is_no_incident_file_is_refused_in_one_sentence(document: str, fault: str) -> None:
-    (found,) = incident_faults(document)
-    assert found.startswith(fault)
 
 
 @pytest.mark.parametrize("document", ["", "{}", '[{"id": 5}]', '[{"id": "a", "mail": "b"}]'])

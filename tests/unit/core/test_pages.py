@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.core.documents import read_incident, read_policies, read_recipients
+from notifyflow.core.documents import read_policies, read_recipients
 from notifyflow.core.intake import admit, admit_recipients
 from notifyflow.core.model import Incident, Recipient
 from notifyflow.core.policy import SHIPPED, Policy, Repeat, Retries, Schedule, Tier
+from notifyflow.core.requests import read_incident
 from tests import strategies
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
@@ -52,7 +53,8 @@ def test_every_field_of_an_incident_file_is_explained(kind: type[Incident]) -> N
 
 def test_the_files_of_the_page_are_accepted() -> None:
     whole, recipients = blocks(INCIDENT_FILES, "json")
-    incident, inside = read_incident(whole)
-    assert admit(incident, inside, lambda _, address: address, strategies.CHANNELS).faults == ()
+    given = read_incident(whole)
+    assert given.unread == ()
+    assert admit(given.incident, given.recipients, lambda _, address: address, strategies.CHANNELS).faults == ()
     assert set(json.loads(whole)) == {field.name for field in fields(Incident)} | {"recipients"}
     assert admit_recipients(read_recipients(recipients), lambda _, address: address, strategies.CHANNELS)[1] == ()
