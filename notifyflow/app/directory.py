@@ -25,12 +25,20 @@ def read_file(path: Path, policies: Collection[str]) -> Directory:
     Raises:
         InvalidDirectory: When it cannot be read, or used, with all that is wrong.
     """
+    return read_directory(text_of(path), policies)
+
+
+def text_of(path: Path) -> str:
+    """Give a directory file's text.
+
+    Raises:
+        InvalidDirectory: When it cannot be read.
+    """
     try:
-        document = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         fault = Fault("document", f"it cannot be read ({type(error).__name__})", "Give a UTF-8 text file that we may read")
         raise InvalidDirectory((fault,)) from None
-    return read_directory(document, policies)
 
 
 class DirectoryFile:

@@ -37,12 +37,12 @@ def check(
     else:
         _show(found)
     if found.faults:
-        raise typer.Exit(Exit.UNTOLD)
+        raise typer.Exit(Exit.UNTOLD if found.is_usable else Exit.BAD_INPUT)
 
 
 def _look(file: Path | None) -> "Reach":
     from notifyflow.app import configuration
-    from notifyflow.app.directory import read_file
+    from notifyflow.app.directory import text_of
     from notifyflow.channels.registry import load
     from notifyflow.core.directory import reach
     from notifyflow.settings import Settings
@@ -54,7 +54,7 @@ def _look(file: Path | None) -> "Reach":
     if path is None:
         raise InvalidDirectory((_UNSET,))
     return reach(
-        read_file(path, policies),
+        text_of(path),
         lambda channel, address: channels[channel].check_address(address),
         channels,
         [name for name, channel in channels.items() if channel.providers],

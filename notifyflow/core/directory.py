@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from notifyflow.core.documents import RECIPIENT_FIELDS, unreadable
-from notifyflow.core.forms import TEXT, Codec, Node, Refused, either, listed, mapped, record, unknown
+from notifyflow.core.forms import TEXT, Codec, Node, Refused, add_new, either, listed, mapped, record, unknown
 from notifyflow.core.intake import CheckAddress, admit_recipients, id_faults
 from notifyflow.core.model import Recipient
 from notifyflow.core.policy import Policy
@@ -90,6 +90,14 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
         InvalidDirectory: With everything that is wrong with its form. Addresses are judged by ``reach``: a bad one silences
             nobody.
     """
+    directory, faults = _read(document, policies)
+    if faults:
+        raise InvalidDirectory(tuple(faults))
+    return directory
+
+
+def _read(document: str, policies: Collection[str]) -> tuple[Directory, list[Fault]]:
+    """Read a directory file as far as that goes; raises ``InvalidDirectory`` where it is no TOML."""
     faults: list[Fault] = []
     try:
         tables = tomllib.loads(document)
@@ -97,9 +105,7 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
         raise InvalidDirectory((unreadable("TOML", wrong),)) from None
     directory = _DIRECTORY.read(Node("", tables, faults))
     faults += _judge(directory, policies, {fault.where for fault in faults})
-    if faults:
-        raise InvalidDirectory(tuple(faults))
-    return directory
+    return directory, faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,44 +114,54 @@ class Reach:
 
     Attributes:
         ways: Recipient to the channels by which they can be reached; empty where there is none.
-        faults: What is in the way: bad addresses, channels that nobody carries, groups of nobody, routes that reach nobody.
+        faults: What is in the way: what is wrong with the file's form, bad addresses, channels that nobody carries, groups of
+            nobody, routes that reach nobody.
+        is_usable: Whether nothing is wrong with the file's form.
     """
 
     ways: Mapping[str, tuple[str, ...]]
     faults: tuple[Fault, ...]
+    is_usable: bool
 
 
 def reach(
-    directory: Directory,
+    document: str,
     check: CheckAddress,
     channels: Collection[str],
     carried: Collection[str],
     policies: Mapping[str, Policy],
 ) -> Reach:
-    """Find everybody who could not be reached, and why.
+    """Find everything that is wrong with a directory file, and everybody who could not be reached.
 
     Args:
-        directory: As it was read.
+        document: The file's text.
         check: Judges and normalises one address of one channel.
         channels: The names of the channels there are.
         carried: Those that a configured provider carries.
         policies: By name; they say which channels are used.
+
+    Raises:
+        InvalidDirectory: When it is no TOML.
     """
-    faults: list[Fault] = []
+    directory, faults = _read(document, policies)
+    is_usable = not faults
+    found: list[Fault] = []
     ways: dict[str, tuple[str, ...]] = {}
     for name, recipient in directory.recipients.items():
         where = f"recipients.{name}"
         contacts, wrong = admit_recipients([recipient], check, channels)
-        faults += [Fault(fault.where.replace("recipients[0]", where, 1), fault.what, fault.remedy) for fault in wrong]
+        found += [Fault(fault.where.replace("recipients[0]", where, 1), fault.what, fault.remedy) for fault in wrong]
         addresses = [channel for contact in contacts for channel in contact.addresses]
         ways[name] = tuple(channel for channel in addresses if channel in carried)
-        faults += [_uncarried(where, channel) for channel in addresses if channel not in carried]
+        found += [_uncarried(where, channel) for channel in addresses if channel not in carried]
     for name, members in directory.groups.items():
         if not members:
-            faults.append(Fault(f"groups.{name}", "nobody is in it", "Name its members; what goes to it pages operations"))
+            found.append(Fault(f"groups.{name}", "nobody is in it", "Name its members; what goes to it pages operations"))
     for where, route in _routes(directory):
-        faults += _unreached(where, [each.id for each in directory.at(route)], ways, policies[route.policy])
-    return Reach(ways=ways, faults=tuple(faults))
+        if policy := policies.get(route.policy):
+            found += _unreached(where, [each.id for each in directory.at(route)], ways, policy)
+    add_new(faults, found)
+    return Reach(ways=ways, faults=tuple(faults), is_usable=is_usable)
 
 
 def _uncarried(where: str, channel: str) -> Fault:
@@ -196,7 +212,7 @@ _DIRECTORY = record(
             lambda name: record(partial(Recipient, id=name), RECIPIENT_FIELDS, {}), lambda name: Recipient(id=name)
         ),
         "groups": _named(lambda _: listed(TEXT), lambda _: ()),
-        "routes": listed(record(Route, _ROUTE, stand_ins={"to": ()})),
+        "routes": listed(record(Route, _ROUTE, stand_ins={"to": ()}), stand_in=Route(to=())),
         "default": record(Route, _DEFAULT, stand_ins={"to": ()}),
     },
     stand_ins={"default": Route(to=())},

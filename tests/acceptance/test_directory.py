@@ -38,6 +38,7 @@ def test_a_file_that_cannot_be_used_ends_with_2_and_all_that_is_wrong(line: Comm
     assert ended.code == 2
     for place in ("routes[0].to", "routes[0].match", "default.ot", "default.to"):
         assert place in ended.err
+    assert "ada: email" in ended.out
     assert line.run("directory", "check", "missing.toml").code == 2
     assert "NOTIFYFLOW_DIRECTORY" in line.run("directory", "check").err
 

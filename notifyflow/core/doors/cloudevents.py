@@ -1,8 +1,8 @@
 """CloudEvents over HTTP: structured, batched and binary.
 
-Source: "CloudEvents - Version 1.0.2" (attributes), "JSON Event Format for CloudEvents - Version 1.0.2" (sections 2 and 4.3: null is
-absent, a batch may be empty) and "HTTP Protocol Binding for CloudEvents - Version 1.0.2" (sections 3.1 to 3.3: modes, header names,
-how header values are unescaped).
+Source: "CloudEvents - Version 1.0.2" (attributes), "JSON Event Format for CloudEvents - Version 1.0.2" (sections 2 and 4.3: null
+is absent, a batch may be empty) and "HTTP Protocol Binding for CloudEvents - Version 1.0.2" (sections 3.1 to 3.3: modes, header
+names, how header values are unescaped).
 """
 
 import base64

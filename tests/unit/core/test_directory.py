@@ -1,6 +1,6 @@
 import pytest
 
-from notifyflow.core.directory import NOBODY, Directory, Route, reach, read_directory
+from notifyflow.core.directory import NOBODY, Directory, Reach, Route, reach, read_directory
 from notifyflow.core.model import Recipient
 from notifyflow.core.policy import SHIPPED, Policy, Tier
 from notifyflow.errors import InvalidDirectory
@@ -168,8 +168,7 @@ def test_a_file_without_a_default_route_is_none(document: str, where: str):
 
 
 def test_everybody_who_could_not_be_reached_is_named_with_the_reason():
-    directory = read(
-        """
+    document = """
         [recipients.ada]
         email = "ada@example.com"
         phone = "bad"
@@ -188,8 +187,7 @@ def test_everybody_who_could_not_be_reached_is_named_with_the_reason():
         [default]
         to = ["ada", "ben"]
         """
-    )
-    found = reach(directory, check, CHANNELS, ["email", "teams"], SHIPPED)
+    found = reach(document, check, CHANNELS, ["email", "teams"], SHIPPED)
     assert found.ways == {"ada": ("email",), "ben": (), "cy": (), "di": ("teams",)}
     assert [(fault.where, fault.what) for fault in found.faults] == [
         ("recipients.ada.phone", "'b…' (3 characters) is no address for sms"),
@@ -204,8 +202,7 @@ def test_everybody_who_could_not_be_reached_is_named_with_the_reason():
 
 def test_a_policy_that_uses_none_of_somebodys_channels_reaches_them_not():
     policies = {"calls": Policy(name="calls", tiers=(Tier(name="calls", channels=("voice", "sms")),))}
-    directory = read_directory('[recipients.ada]\nemail = "a"\n[default]\nto = ["ada"]\npolicy = "calls"', policies)
-    found = reach(directory, check, CHANNELS, CHANNELS, policies)
+    found = reach('[recipients.ada]\nemail = "a"\n[default]\nto = ["ada"]\npolicy = "calls"', check, CHANNELS, CHANNELS, policies)
     assert [(fault.where, fault.what) for fault in found.faults] == [
         ("default", "ada can be reached by email, which the policy calls does not use"),
         ("default", "nobody at its end can be reached"),
@@ -213,5 +210,42 @@ def test_a_policy_that_uses_none_of_somebodys_channels_reaches_them_not():
 
 
 def test_a_directory_in_order_has_no_fault():
-    directory = read('[recipients.ada]\nemail = "a"\n[groups]\nall = ["ada"]\n[default]\nto = ["all"]')
-    assert reach(directory, check, CHANNELS, CHANNELS, SHIPPED).faults == ()
+    found = reach(
+        '[recipients.ada]\nemail = "a"\n[groups]\nall = ["ada"]\n[default]\nto = ["all"]', check, CHANNELS, CHANNELS, SHIPPED
+    )
+    assert found == Reach(ways={"ada": ("email",)}, faults=(), is_usable=True)
+
+
+def test_who_could_not_be_reached_is_named_beside_what_makes_the_file_unusable():
+    document = """
+        routes = [5, { match = { team = "a" }, to = ["dee"] }, { match = { team = "b" }, to = ["ben"], policy = "loud" }]
+        [recipients.ada]
+        email = 5
+        phone = "bad"
+        [recipients.ada-2]
+        phone = "bad"
+        [recipients.ben]
+        slack = "C1"
+        [default]
+        to = ["ben"]
+        """
+    found = reach(document, check, CHANNELS, ["email"], SHIPPED)
+    assert not found.is_usable
+    assert found.ways == {"ada": (), "ada-2": (), "ben": ()}
+    assert [(fault.where, fault.what) for fault in found.faults] == [
+        ("recipients.ada.email", "5 is no text"),
+        ("routes[0]", "5 is no table"),
+        ("routes[1].to", "'dee' is no recipient or group"),
+        ("routes[2].policy", "'loud' is no policy"),
+        ("recipients.ada.phone", "'b…' (3 characters) is no address for sms"),
+        ("recipients.ada.phone", "'b…' (3 characters) is no address for voice"),
+        ("recipients.ada-2.phone", "'b…' (3 characters) is no address for sms"),
+        ("recipients.ada-2.phone", "'b…' (3 characters) is no address for voice"),
+        ("recipients.ben", "no provider carries slack"),
+        ("default", "nobody at its end can be reached"),
+    ]
+
+
+def test_a_file_that_is_no_toml_names_nobody():
+    with pytest.raises(InvalidDirectory):
+        reach("[default", check, CHANNELS, CHANNELS, SHIPPED)
