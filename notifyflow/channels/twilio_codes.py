@@ -88,7 +88,7 @@ MESSAGE_STATUSES: Mapping[str, Status] = {
     "sending": Status(Word.ACCEPTED, Evidence.ACCEPTED, "it is being given to the carrier", _MESSAGE),
     "sent": Status(Word.ACCEPTED, Evidence.CARRIER, "the carrier has it", _MESSAGE),
     "delivered": Status(Word.DELIVERED, Evidence.CARRIER, "the carrier says that the phone has it", _MESSAGE),
-    "read": Status(Word.DELIVERED, Evidence.HUMAN, "the recipient has opened it", _MESSAGE),
+    "read": Status(Word.DELIVERED, Evidence.DEVICE, "the device says that it was opened, by whomever", _MESSAGE),
     "undelivered": Status(None, Evidence.CARRIER, "the carrier could not deliver it", _MESSAGE),
     "failed": Status(None, Evidence.CARRIER, "it could not be sent", _MESSAGE),
     "canceled": Status(Word.TEMPORARY, Evidence.ACCEPTED, "it was cancelled at Twilio", _MESSAGE),

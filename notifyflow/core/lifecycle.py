@@ -152,7 +152,7 @@ def receive(
     was_unheard = attempt.state is AttemptState.RECORDED and attempt.evidence is None
     attempt = replace(
         _heard(attempt, receipt.word, code=receipt.code, reason=receipt.reason),
-        evidence=_stronger(attempt.evidence, receipt.evidence or Evidence.CARRIER),
+        evidence=_stronger(attempt.evidence, receipt.evidence or Evidence.ACCEPTED),
         is_doubted=attempt.is_doubted or was_unheard,
         provider_ref=attempt.provider_ref or receipt.provider_ref or "",
     )

@@ -20,6 +20,10 @@ Providers' codes
 What notifyflow makes of what the providers say. *Temporary* is tried again, *permanent* is not. A *fault of ours* is tried
 again, counts as suspected at once, and operations is told. *Unknown* means that nobody can say whether the message was taken:
 it is in doubt, and tried again. A code that stands in no table is judged by the HTTP status.
+
+The *evidence* of a receipt says who vouches for it, from weak to strong: *accepted* (the provider), *carrier* (the network, or
+the recipient's server), *device*, *human*. The strongest that was heard about an attempt is shown. A status that stands in no
+table is noted, and proves no more than that the provider has the message.
 """
 TABLES: tuple[tuple[str, Table], ...] = (
     ("HTTP statuses, for every provider over HTTP", STATUSES),
@@ -44,23 +48,24 @@ def page() -> str:
     parts = [INTRODUCTION]
     for title, codes in TABLES:
         rows = [(f"``{row.code}``", str(row.verdict), row.meaning, row.source) for row in codes.values()]
-        parts.append(_section(title, ("code", "counts as", "meaning", "source"), sorted(rows)))
+        parts.append(_section(title, ("code", "counts as", "meaning", "source"), sorted(rows), "15 15 40 30"))
     for title, statuses in RECEIPTS:
         receipts = [
             (
                 f"``{status}``",
                 str(about.word or ("noted" if statuses is MAIL_EVENTS else "by the error code")),
+                str(about.evidence),
                 about.meaning,
                 about.source,
             )
             for status, about in statuses.items()
         ]
-        parts.append(_section(title, ("status", "word", "meaning", "source"), receipts))
+        parts.append(_section(title, ("status", "word", "evidence", "meaning", "source"), receipts, "15 12 12 36 25"))
     return "\n".join(parts)
 
 
-def _section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [title, "-" * len(title), "", ".. list-table::", "   :header-rows: 1", "   :widths: 15 15 40 30", ""]
+def _section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: str) -> str:
+    lines = [title, "-" * len(title), "", ".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", ""]
     for first, *rest in (head, *rows):
         lines += [f"   * - {first}", *(f"     - {cell}" for cell in rest)]
     return "\n".join([*lines, ""])

@@ -237,6 +237,11 @@ def test_the_strongest_word_keeps_its_code_and_the_strongest_evidence_counts() -
     assert (heard.word, heard.evidence) == (D, Evidence.HUMAN)
 
 
+def test_a_word_that_nobody_vouches_for_proves_no_more_than_that_the_provider_has_it() -> None:
+    assert Row().sent().hear(None).facts.attempts[0].evidence is Evidence.ACCEPTED
+    assert Row().sent(DOUBT).hear(None).facts.attempts[0].evidence is Evidence.ACCEPTED
+
+
 def test_a_receipt_names_the_message_before_the_answer_does() -> None:
     row = Row().claim().hear(A, provider_ref="SM1").record(DOUBT)
     assert row.facts.attempts[0].provider_ref == "SM1"
