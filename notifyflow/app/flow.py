@@ -393,4 +393,4 @@ class NotifyFlow(Upkeep):
 _FLOWS: "weakref.WeakSet[NotifyFlow]" = weakref.WeakSet()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: [flow._begin_anew() for flow in list(_FLOWS)])
+    os.register_at_fork(after_in_child=lambda: [*map(NotifyFlow._begin_anew, list(_FLOWS))])

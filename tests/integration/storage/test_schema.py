@@ -17,7 +17,7 @@ from notifyflow.storage.store import Store
 from tests.facts import NOW, escalation
 from tests.integration.storage.samples import begin
 
-MODELS = [model for model in vars(models).values() if isinstance(model, type) and model.__module__ == models.__name__]
+MODELS = [getattr(models, name) for name in models.__all__]
 
 
 @pytest.fixture

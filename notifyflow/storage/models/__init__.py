@@ -1,0 +1,53 @@
+"""The tables, as Peewee sees them: columns are named as the fields of the facts they keep, so that rows and facts map by name.
+
+The models are bound to no database; every query says where it runs. Tables are made by the migrations, not from here, and a
+test holds the two together. What is personal stands in columns of its own and is marked so.
+"""
+
+from notifyflow.storage.models.house import (
+    AnswerRow,
+    ApiKeyRow,
+    CarrierRow,
+    CodeRow,
+    EnvironmentRow,
+    HeartbeatRow,
+    HeldRow,
+    OptOutRow,
+    OutageRow,
+    PauseRow,
+    SpentRow,
+)
+from notifyflow.storage.models.incidents import (
+    AttemptRow,
+    ContactRow,
+    CriticalRow,
+    EscalationRow,
+    IncidentRow,
+    NoticeRow,
+    NotificationRow,
+    ReceiptRow,
+    TransitionRow,
+)
+
+__all__ = [
+    "AnswerRow",
+    "ApiKeyRow",
+    "AttemptRow",
+    "CarrierRow",
+    "CodeRow",
+    "ContactRow",
+    "CriticalRow",
+    "EnvironmentRow",
+    "EscalationRow",
+    "HeartbeatRow",
+    "HeldRow",
+    "IncidentRow",
+    "NoticeRow",
+    "NotificationRow",
+    "OptOutRow",
+    "OutageRow",
+    "PauseRow",
+    "ReceiptRow",
+    "SpentRow",
+    "TransitionRow",
+]

@@ -1,0 +1,184 @@
+"""What stands beside incidents: providers and their limits, pauses, outages, API keys, answers, the environment."""
+
+from peewee import BooleanField, IntegerField, Model
+
+from notifyflow.core.model import Hold
+from notifyflow.core.pauses import Scope
+from notifyflow.storage.fields import (
+    EnumField,
+    InstantField,
+    KeyTextField,
+    NotifiedField,
+    PlainTextField,
+    ScopesField,
+    SlicesField,
+)
+
+
+class CarrierRow(Model):
+    """One provider on one channel: what it was given lately, and whether it rests."""
+
+    channel = PlainTextField()
+    provider = PlainTextField()
+    version = IntegerField()
+    spent = SlicesField()
+    narrowed_until = InstantField(null=True)
+    failures = IntegerField()
+    shut_by = EnumField(Hold, null=True)
+    shut_until = InstantField(null=True)
+    times_shut = IntegerField()
+    probe_until = InstantField(null=True)
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_carrier"
+        primary_key = False
+
+
+class PauseRow(Model):
+    """What is paused, until when, by whom."""
+
+    scope = EnumField(Scope)
+    name = PlainTextField()
+    ends_at = InstantField()
+    paused_at = InstantField()
+    paused_by = PlainTextField()
+    is_for_critical = BooleanField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_pause"
+        primary_key = False
+
+
+class OutageRow(Model):
+    """One time in which nobody swept; the row that is not over begins at the last sweep."""
+
+    began_at = InstantField()
+    ended_at = InstantField(null=True)
+    is_over = BooleanField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_outage"
+        primary_key = False
+
+
+class HeartbeatRow(Model):
+    """When the heartbeat was sent last; one row."""
+
+    name = PlainTextField(primary_key=True)
+    at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_heartbeat"
+
+
+class ApiKeyRow(Model):
+    """One API key, without its secret."""
+
+    id = PlainTextField(primary_key=True)
+    name = PlainTextField()
+    scopes = ScopesField()
+    digest = PlainTextField()
+    created_at = InstantField()
+    expires_at = InstantField(null=True)
+    revoked_at = InstantField(null=True)
+    last_used_at = InstantField(null=True)
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_api_key"
+
+
+class AnswerRow(Model):
+    """What a request with an idempotency key was answered, until it expires."""
+
+    api_key_id = PlainTextField()
+    idempotency_key = PlainTextField()
+    fingerprint = PlainTextField()
+    notified = NotifiedField()
+    expires_at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_answer"
+        primary_key = False
+
+
+class CodeRow(Model):
+    """By which short code somebody acknowledges an incident in a text message (personal: address)."""
+
+    address = PlainTextField()
+    code = PlainTextField()
+    incident_id = PlainTextField()
+    recipient_id = PlainTextField()
+    is_shown = BooleanField()
+    given_at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_code"
+        primary_key = False
+
+
+class OptOutRow(Model):
+    """A number of ours that may not text a number of theirs any more (personal: theirs)."""
+
+    ours = PlainTextField()
+    theirs = KeyTextField()
+    at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_opt_out"
+        primary_key = False
+
+
+class EnvironmentRow(Model):
+    """Which environment the database belongs to; one row, or none while nobody has said."""
+
+    one = IntegerField(primary_key=True)
+    name = PlainTextField()
+    since = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_environment"
+
+
+class HeldRow(Model):
+    """An incident that was unfinished when its database was adopted; nothing of it is sent."""
+
+    incident_id = PlainTextField(primary_key=True)
+    held_at = InstantField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_held"
+
+
+class SpentRow(Model):
+    """How many calls or texts somebody, or a prefix of numbers, was given in an hour."""
+
+    channel = PlainTextField()
+    scope = PlainTextField()
+    hour = InstantField()
+    count = IntegerField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_spent"
+        primary_key = False
