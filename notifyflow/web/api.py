@@ -48,7 +48,7 @@ class JsonBody(Body):
 
 
 _act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
-_ACT_REFUSALS = refusals(400, 401, 403, 404, 413, 415, 422, 429)
+_ACT_REFUSALS = refusals(400, 401, 403, 404, 408, 413, 415, 422, 429)
 
 
 class Listing(BaseModel):
@@ -103,7 +103,7 @@ def _add_intake(routes: APIRouter, services: Services) -> None:
         status_code=201,
         responses={
             200: {"model": NotifiedShape, "description": "The key was known"},
-            **refusals(400, 401, 403, 413, 415, 422, 429),
+            **refusals(400, 401, 403, 408, 413, 415, 422, 429),
         },
         openapi_extra=takes(NewIncident),
     )

@@ -20,6 +20,7 @@ _MEANINGS = {
     403: "The API key is not for this",
     404: "There is no such thing",
     409: "The incident is resolved",
+    408: "The body did not come in time",
     413: "The body is too large",
     415: "The body is not said to be JSON",
     422: "Something in the request cannot be accepted; every fault is listed",

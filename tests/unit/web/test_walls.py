@@ -1,7 +1,11 @@
 """What all routes have in common: no cookie, nothing done by GET, no word of a request in our own URLs, an end to every body."""
 
-import pytest
+import asyncio
 
+import pytest
+from fastapi import HTTPException, Request
+
+from notifyflow.web.body import Body
 from tests.asgi import Client
 from tests.unit.web.conftest import API_KEY, House, client_of, link
 
@@ -52,6 +56,17 @@ def test_every_body_has_an_end(client: Client, house: House, path: str):
     headers = {"authorization": f"Bearer {API_KEY}", "content-type": "application/json", "x-signature": "coo"}
     assert client.post(path, content=endless, headers=headers).status_code == 413
     assert (house.received, house.asked) == ([], [])
+
+
+def test_a_body_that_does_not_come_is_not_waited_for():
+    async def receive() -> dict[str, object]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    request = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(Body(100, patience_s=0.001)(request))
+    assert refused.value.status_code == 408
 
 
 def test_a_page_says_that_not_all_is_live(house: House):
