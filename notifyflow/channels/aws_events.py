@@ -24,6 +24,7 @@ _SES = "SES Developer Guide, Contents of event data"
 _BOUNCE = "SES Developer Guide, Bounce types"
 _SNS = "SNS Developer Guide, Mobile app events"
 _AUTOMATIC = "Bounce Automatic"
+_LONGEST_ID = 255  # theirs have 36 to 60 characters
 
 MAIL_EVENTS: Mapping[str, Status] = {
     "Send": Status(Word.ACCEPTED, Evidence.ACCEPTED, "SES has it, and tries to deliver it", _SES),
@@ -82,10 +83,10 @@ def _read_mail(event: Mapping[str, Any]) -> Receipt | None:
     details = _object(event, kind[:1].lower() + kind[1:])
     code = _code(kind, details)
     status = MAIL_EVENTS.get(code)
-    message_id = _text(mail, "messageId")
+    message_id = _id(mail, "messageId")
     if status is None or not message_id:
         return None
-    mark = _text(details, "feedbackId") or _text(details, "timestamp")
+    mark = _id(details, "feedbackId") or _id(details, "timestamp")
     return Receipt(
         provider="ses",
         event_id=f"{message_id}:{kind}:{mark}",
@@ -127,7 +128,7 @@ def _attempt(mail: Mapping[str, Any]) -> str | None:
 
 
 def _read_push(event: Mapping[str, Any]) -> Receipt | None:
-    message_id, failure = _text(event, "MessageId"), _text(event, "FailureType")
+    message_id, failure = _id(event, "MessageId"), _text(event, "FailureType")
     if _text(event, "EventType") != "DeliveryFailure" or not message_id:
         return None
     status = PUSH_FAILURES.get(failure, _PUSH_FAILED)
@@ -145,6 +146,12 @@ def _read_push(event: Mapping[str, Any]) -> Receipt | None:
 def _text(found: Mapping[str, Any], name: str) -> str:
     value = found.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _id(found: Mapping[str, Any], name: str) -> str:
+    """Read an id; what is longer than any of theirs is none, and would break the index in which it is to stand."""
+    value = _text(found, name)
+    return value if len(value) <= _LONGEST_ID else ""
 
 
 def _object(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:

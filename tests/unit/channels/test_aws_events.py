@@ -88,6 +88,8 @@ def test_an_envelope_is_opened_once() -> None:
         '{"notificationType":"AmazonSnsSubscriptionSucceeded","message":"You have successfully subscribed"}',
         '{"EventType":"EndpointDeleted","EndpointArn":"arn","MessageId":"m"}',
         mails.event("Delivery", ATTEMPT, message_id=""),
+        mails.event("Delivery", ATTEMPT, message_id="m" * 256),
+        json.dumps({"EventType": "DeliveryFailure", "MessageId": "m" * 256}),
         "[" * 100_000,
         "",
     ],
