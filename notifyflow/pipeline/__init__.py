@@ -15,7 +15,7 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
 ``receive.receive(tools, receipt, *, raw)``
     → ``Received(fate, incident_id, consequences)``; also makes the acknowledgement of a key.
 ``acknowledge.acknowledge(tools, key, *, by, via)``, ``acknowledge.acknowledge_incident(tools, incident_id, *, by, via)``
-    → ``Taken(incident_id, is_late, consequences)``; raise NotFound.
+    → ``Taken(stopped, consequences)``; the first raises NotFound.
 ``answer.hear(tools, said, *, raw)``
     → ``Answered(heard, consequences)``; acknowledges, blocks, unblocks; each event of a provider once.
 ``resolve.resolve(tools, key, *, by, via)``

@@ -1,12 +1,13 @@
 """Lets somebody take an incident: what is still queued for it is cancelled, and the others are told."""
 
+from functools import partial
+
 from notifyflow.core import escalation as escalations
 from notifyflow.core import incident as incidents
 from notifyflow.core.escalation import Case
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import EscalationState, IncidentState, Stopped
 from notifyflow.core.policy import Acknowledgement
-from notifyflow.errors import NotFound
 from notifyflow.pipeline import decisions, news, use_case
 from notifyflow.pipeline.ports import Taken, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -22,30 +23,19 @@ def acknowledge(tools: Tools, key: str, *, by: str, via: str) -> Taken:
         via: How: ``cli``, ``library``, ….
 
     Returns:
-        Which incident, whether it was taken or resolved already, and what it stopped.
+        What it stopped, and whether it was taken or resolved already.
 
     Raises:
         NotFound: When no incident has the key.
     """
-
-    def body(tx: Transaction) -> tuple[str, Stopped]:
-        incident = tx.ledger.lock_newest(key)
-        if incident is None:
-            raise NotFound(key)
-        return incident.id, take(tx, incident, by=by, via=via)
-
-    (incident_id, stopped), consequences = use_case.run(tools, body)
-    return Taken(incident_id=incident_id, is_late=not stopped, stopped=stopped, consequences=consequences)
+    stopped, consequences = use_case.run_on_newest(tools, key, partial(take, by=by, via=via))
+    return Taken(stopped=stopped, consequences=consequences)
 
 
 def acknowledge_incident(tools: Tools, incident_id: str, *, by: str, via: str) -> Taken:
     """Take one incident, as a checked link names it."""
-
-    def body(tx: Transaction) -> Stopped:
-        return take(tx, tx.ledger.lock_incident(incident_id), by=by, via=via)
-
-    stopped, consequences = use_case.run(tools, body)
-    return Taken(incident_id=incident_id, is_late=not stopped, stopped=stopped, consequences=consequences)
+    stopped, consequences = use_case.run_on(tools, incident_id, partial(take, by=by, via=via))
+    return Taken(stopped=stopped, consequences=consequences)
 
 
 def take(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:

@@ -1,8 +1,10 @@
 """Pages one recipient once more: a new round, also after an acknowledgement."""
 
+from functools import partial
+
 from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.errors import NotFound, RecipientNotFound
+from notifyflow.errors import RecipientNotFound
 from notifyflow.pipeline import decisions, rounds, use_case
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -26,23 +28,12 @@ def page_again(tools: Tools, key: str, recipient_id: str, *, by: str, via: str) 
         IncidentResolved: When it is resolved.
         RecipientNotFound: When it has no such recipient.
     """
-
-    def body(tx: Transaction) -> None:
-        incident = tx.ledger.lock_newest(key)
-        if incident is None:
-            raise NotFound(key)
-        page(tx, incident, recipient_id, by=by, via=via)
-
-    return use_case.run(tools, body)[1]
+    return use_case.run_on_newest(tools, key, partial(page, recipient_id=recipient_id, by=by, via=via))[1]
 
 
 def page_incident_again(tools: Tools, incident_id: str, recipient_id: str, *, by: str, via: str) -> Consequences:
     """Start a new round for one recipient of one incident, which is known to exist."""
-
-    def body(tx: Transaction) -> None:
-        page(tx, tx.ledger.lock_incident(incident_id), recipient_id, by=by, via=via)
-
-    return use_case.run(tools, body)[1]
+    return use_case.run_on(tools, incident_id, partial(page, recipient_id=recipient_id, by=by, via=via))[1]
 
 
 def page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str, via: str) -> None:

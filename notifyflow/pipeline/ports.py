@@ -253,16 +253,17 @@ class Taken:
     """Somebody acknowledged or resolved.
 
     Attributes:
-        incident_id: Which incident.
-        is_late: Whether it was so already, and nothing changed.
         stopped: What was cancelled, and what had left already.
         consequences: News that became due.
     """
 
-    incident_id: str
-    is_late: bool = False
-    stopped: Stopped = field(default_factory=lambda: Stopped(has_changed=False))
-    consequences: Consequences = NOTHING
+    stopped: Stopped
+    consequences: Consequences
+
+    @property
+    def is_late(self) -> bool:
+        """Tell whether it was so already, and nothing changed."""
+        return not self.stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

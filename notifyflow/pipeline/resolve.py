@@ -1,9 +1,10 @@
 """Ends an incident: what is queued for it is cancelled, and everybody who was paged is told."""
 
+from functools import partial
+
 from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import IncidentState, Stopped
-from notifyflow.errors import NotFound
 from notifyflow.pipeline import decisions, news, use_case
 from notifyflow.pipeline.ports import Taken, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -19,30 +20,19 @@ def resolve(tools: Tools, key: str, *, by: str, via: str) -> Taken:
         via: How: ``cli``, ``library``, ….
 
     Returns:
-        Which incident, and whether it had ended already.
+        What it stopped, and whether it had ended already.
 
     Raises:
         NotFound: When no incident has the key.
     """
-
-    def body(tx: Transaction) -> tuple[str, Stopped]:
-        incident = tx.ledger.lock_newest(key)
-        if incident is None:
-            raise NotFound(key)
-        return incident.id, end(tx, incident, by=by, via=via)
-
-    (incident_id, stopped), consequences = use_case.run(tools, body)
-    return Taken(incident_id=incident_id, is_late=not stopped, stopped=stopped, consequences=consequences)
+    stopped, consequences = use_case.run_on_newest(tools, key, partial(end, by=by, via=via))
+    return Taken(stopped=stopped, consequences=consequences)
 
 
 def resolve_incident(tools: Tools, incident_id: str, *, by: str, via: str) -> Taken:
     """End one incident, which is known to exist."""
-
-    def body(tx: Transaction) -> Stopped:
-        return end(tx, tx.ledger.lock_incident(incident_id), by=by, via=via)
-
-    stopped, consequences = use_case.run(tools, body)
-    return Taken(incident_id=incident_id, is_late=not stopped, stopped=stopped, consequences=consequences)
+    stopped, consequences = use_case.run_on(tools, incident_id, partial(end, by=by, via=via))
+    return Taken(stopped=stopped, consequences=consequences)
 
 
 def end(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> Stopped:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from notifyflow.core.facts import IncidentFacts
+from notifyflow.errors import NotFound
 from notifyflow.pipeline import changes, operations
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -30,3 +32,24 @@ def run(tools: Tools, body: Callable[[Transaction], T]) -> tuple[T, Consequences
         return answer, tx.consequences
 
     return tools.transactions.run(once)
+
+
+def run_on(tools: Tools, incident_id: str, body: Callable[[Transaction, IncidentFacts], T]) -> tuple[T, Consequences]:
+    """Run a use case on one incident, which is known to exist and is locked for it."""
+    return run(tools, lambda tx: body(tx, tx.ledger.lock_incident(incident_id)))
+
+
+def run_on_newest(tools: Tools, key: str, body: Callable[[Transaction, IncidentFacts], T]) -> tuple[T, Consequences]:
+    """Run a use case on the newest incident of a key, which is locked for it.
+
+    Raises:
+        NotFound: When no incident has the key.
+    """
+
+    def find(tx: Transaction) -> T:
+        incident = tx.ledger.lock_newest(key)
+        if incident is None:
+            raise NotFound(key)
+        return body(tx, incident)
+
+    return run(tools, find)
