@@ -15,7 +15,6 @@ class Publication:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
-        self.seen: set[tuple[str, str, int]] = set()
 
     def check(self, method: str, path: str, answer: httpx.Response) -> None:
         """Hold an answer against the document."""
@@ -31,7 +30,6 @@ class Publication:
         self.validate(said["content"][kind]["schema"], answer.json() if "json" in kind else answer.text)
         for name, header in said.get("headers", {}).items():
             self.validate(header["schema"], int(answer.headers[name]))
-        self.seen.add((method, template, answer.status_code))
 
     def validate(self, schema: dict[str, Any], value: object) -> None:
         """Hold a value against a schema of the document."""

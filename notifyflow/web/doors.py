@@ -5,6 +5,7 @@ repeat, where it could not be stored.
 """
 
 import base64
+import json
 from typing import Annotated
 
 import structlog
@@ -103,7 +104,8 @@ def router(services: Services) -> APIRouter:
             errors = [str(fault) for fault in wrong.faults]
             return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
         services.ask(asked, caller.name, pagerduty.DOOR)
-        return JSONResponse({"status": "success", "message": "Event processed", "dedup_key": key}, 202)
+        answer = json.dumps({"status": "success", "message": "Event processed", "dedup_key": key})  # escaped: it may be no UTF-8
+        return Response(answer, 202, media_type="application/json")
 
     return routes
 

@@ -148,6 +148,11 @@ def test_anything_with_a_good_key_is_refused_as_unreadable_or_heard(body: bytes,
         assert all(judge_incident(asked.incident) == () for asked, *_ in HOUSE.asked)
 
 
+def test_a_dedup_key_that_no_text_can_hold_comes_back_as_it_was(client: Client):
+    answer = client.post("/v2/enqueue", content=json.dumps({**TRIGGER, "dedup_key": "\ud800"}).encode())
+    assert (answer.status_code, answer.json()["dedup_key"]) == (202, "\ud800")
+
+
 @settings(max_examples=60)
 @given(strategies.pagerduty_events)
 def test_any_event_with_a_good_key_is_refused_as_unreadable_or_heard(event: dict[str, object]):
