@@ -58,7 +58,7 @@ def take(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detai
     is_last = left == {case.escalation.id for case in ended}
     tx.turn(incident, incidents.acknowledge(incident, by=by, via=via, is_last=is_last, now=tx.now), by=by, via=via, **detail)
     for case in ended:
-        decisions.write(tx, case, escalations.acknowledge(case, now=tx.now))
+        decisions.write(tx, case, escalations.acknowledge(case, now=tx.now), by=by, via=via, **detail)
     news.tell(tx, ended, by=by)
     return decisions.stopped(ended)
 

@@ -132,12 +132,12 @@ def withdraw_news(tx: Transaction, case: Case, *, event: Literal["resolved", "re
             tx.write(row, lifecycle.stop(row, event, now=tx.now))
 
 
-def write(tx: Transaction, case: Case, decided: Decided) -> EscalationFacts:
-    """Write a decision: its lines, then its effects."""
+def write(tx: Transaction, case: Case, decided: Decided, **detail: str) -> EscalationFacts:
+    """Write a decision: its lines, which say the detail beside their own, then its effects."""
     stored = case.escalation
     for step in decided.steps:
         target = replace(decided.after, state=EscalationState(step.target))
-        stored = tx.ledger.move(stored, target, event=step.event, at=tx.now, detail=step.detail)
+        stored = tx.ledger.move(stored, target, event=step.event, at=tx.now, detail={**step.detail, **detail})
     if not decided.steps and decided.after != stored:
         stored = tx.ledger.save(stored, decided.after)
     if stored.critical_at != case.escalation.critical_at:

@@ -59,7 +59,12 @@ def test_with_each_an_acknowledgement_ends_ones_own_escalation_only(story: Story
     assert story.status().facts.state is IncidentState.OPEN
     assert story.escalation("ben").state is EscalationState.ACTIVE
     story.acknowledge(by="ben")
-    assert story.status().facts.state is IncidentState.ACKNOWLEDGED
+    status = story.status()
+    assert status.facts.state is IncidentState.ACKNOWLEDGED
+    lines = {line.row_id: line.detail for line in status.transitions if line.machine == "escalation"}
+    assert [lines[story.escalation(who).id] for who in ("ada", "ben")] == [
+        {"by": who, "via": "library"} for who in ("ada", "ben")
+    ]
 
 
 def test_with_each_somebody_who_is_no_recipient_takes_it_for_all(story: Story) -> None:
