@@ -1,6 +1,6 @@
 """How an incident looks on a terminal: one block a recipient, one line a channel; shows values and decides nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from rich import box
@@ -52,7 +52,7 @@ def picture(status: IncidentStatus) -> RenderableType:
     facts = status.facts
     title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold default"), " ")
     return Panel(
-        Group(_head(status), *(_recipient(each, status.notes) for each in status.escalations)),
+        Group(_head(status), *(_recipient(each, status) for each in status.escalations)),
         title=title,
         title_align="left",
         subtitle=Text(f" {facts.state} ", style=_INCIDENT[facts.state]),
@@ -69,18 +69,32 @@ def _head(status: IncidentStatus) -> Text:
     if facts.times_seen > 1:
         said.append(f"seen {facts.times_seen} times")
     if facts.acknowledged_at is not None:
-        said.append(f"taken by {plain(facts.acknowledged_by)} at {clock_time(facts.acknowledged_at)}")
+        how = _way(facts.acknowledged_via)
+        said.append(f"taken by {plain(facts.acknowledged_by)}{how} at {clock_time(facts.acknowledged_at)}")
     if facts.resolved_at is not None:
-        said.append(f"resolved by {plain(facts.resolved_by)} at {clock_time(facts.resolved_at)}")
+        how = _way(_logged(status, facts.id, "resolved").get("via", ""))
+        said.append(f"resolved by {plain(facts.resolved_by)}{how} at {clock_time(facts.resolved_at)}")
     if status.operations_key is not None:
         said.append(f"operations alerted ({plain(status.operations_key)})")
     return Text(" · ".join(said), style="dim")
 
 
-def _recipient(escalation: EscalationStatus, notes: Sequence[Note]) -> RenderableType:
+def _logged(status: IncidentStatus, row_id: str, event: str) -> Mapping[str, str]:
+    """Find what the log says of the last such event of a row; empty where there was none."""
+    lines = (line.detail for line in reversed(status.transitions) if (line.row_id, line.event) == (row_id, event))
+    return next(lines, {})
+
+
+def _way(via: str) -> str:
+    return f" via {plain(via)}" if via else ""
+
+
+def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> RenderableType:
     facts = escalation.facts
     mark, style = _ESCALATION[facts.state]
-    said = [facts.state.lower()]
+    acknowledged = _logged(status, facts.id, "acknowledged")
+    is_own = acknowledged.get("by") == facts.recipient_id
+    said = [facts.state.lower() + (_way(acknowledged.get("via", "")) if is_own else "")]
     if facts.state is EscalationState.ACTIVE and facts.tier:
         said.append(f"tier {facts.policy.tiers[facts.tier - 1].name}")
     if facts.round > 1:
@@ -90,7 +104,7 @@ def _recipient(escalation: EscalationStatus, notes: Sequence[Note]) -> Renderabl
     if facts.reason:
         said.append(plain(facts.reason))
     head = Text.assemble("\n", (f"{mark} ", style), (plain(escalation.contact.name), "bold"), "  ", (" · ".join(said), style))
-    return Group(head, _lines(escalation.notifications, notes, is_reached=facts.state is EscalationState.REACHED))
+    return Group(head, _lines(escalation.notifications, status.notes, is_reached=facts.state is EscalationState.REACHED))
 
 
 def _lines(notifications: Iterable[NotificationFacts], notes: Sequence[Note], *, is_reached: bool) -> Table:

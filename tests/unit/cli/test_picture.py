@@ -1,4 +1,5 @@
 import io
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -6,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from notifyflow.cli.picture import explain, picture
+from notifyflow.core.facts import Transition
 from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Word
 from notifyflow.core.views import IncidentStatus, Note
 from tests.stories import AT, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
@@ -36,9 +38,23 @@ def test_an_incident_shows_every_recipient_channel_and_why():
     assert "slack, attempt 1 of 5, no such channel (404)" in text
 
 
-def test_who_took_it_and_who_ended_it_is_said():
-    assert "taken by ada at" in drawn(TAKEN)
+def line(machine: str, row_id: str, event: str, **detail: str) -> Transition:
+    return Transition(machine=machine, row_id=row_id, version=2, event=event, source="", target="", at=AT, detail=detail)
+
+
+def test_who_took_it_and_who_ended_it_and_how_is_said():
+    assert "taken by ada via link at" in drawn(TAKEN)
     assert "resolved by ben at" in drawn(RESOLVED)
+    ended = line("incident", RESOLVED.facts.id, "resolved", by="ben", via="cli")
+    assert "resolved by ben via cli at" in drawn(replace(RESOLVED, transitions=(ended,)))
+
+
+def test_who_acknowledged_only_for_themselves_is_said():
+    ada, ben = (escalation(who, state=EscalationState.ACKNOWLEDGED) for who in ("ada", "ben"))
+    lines = tuple(line("escalation", each.facts.id, "acknowledged", by="ada", via="sms") for each in (ada, ben))
+    text = drawn(replace(OPEN, escalations=(ada, ben), transitions=lines))
+    assert "Ada  acknowledged via sms" in text
+    assert "Ben  acknowledged\n" in re.sub(" *│", "", text)
 
 
 def test_a_critical_failure_a_second_round_and_a_reason_are_said():
