@@ -1,14 +1,17 @@
 """The errors that notifyflow raises, as one tree.
 
-This module imports nothing, so that every other one may import it. An error carries its facts as attributes; its text is made
-of them and never holds an address, a token or a message.
+This module imports none of ours, so that every other one may import it. An error carries its facts as attributes; its text is
+made of them and never holds an address, a token or a message.
 """
+
+from dataclasses import dataclass
 
 
 class NotifyflowError(Exception):
     """Raised when notifyflow cannot do what it was asked; the root of all its errors."""
 
 
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong with what somebody gave us: where it stands, what is wrong, what to do.
 
@@ -18,26 +21,12 @@ class Fault:
         remedy: What to do about it, as a sentence without its full stop.
     """
 
-    __slots__ = ("remedy", "what", "where")
-
-    def __init__(self, where: str, what: str, remedy: str) -> None:
-        self.where = where
-        self.what = what
-        self.remedy = remedy
+    where: str
+    what: str
+    remedy: str
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.remedy}."
-
-    def __repr__(self) -> str:
-        return f"Fault(where={self.where!r}, what={self.what!r}, remedy={self.remedy!r})"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Fault):
-            return NotImplemented
-        return (self.where, self.what, self.remedy) == (other.where, other.what, other.remedy)
-
-    def __hash__(self) -> int:
-        return hash((self.where, self.what, self.remedy))
 
 
 class InvalidInput(NotifyflowError):
@@ -82,10 +71,6 @@ class InvalidSettings(InvalidInput):
 
 class InvalidPause(InvalidInput):
     """Raised when nothing that there is would be paused, for no time or too long, or by nobody."""
-
-
-class InvalidTemplate(InvalidInput):
-    """Raised when a message template cannot be read, parsed or rendered."""
 
 
 class InvalidScript(InvalidInput):

@@ -19,7 +19,7 @@ from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import (
     BrokerUnavailable,
-    InvalidTemplate,
+    InvalidSettings,
     PermanentProviderError,
     RefusedUsError,
     StorageUnavailable,
@@ -69,7 +69,7 @@ class FlakyStore:
 class Scene:
     """A deliverer over a store, with one channel, email."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, lease: timedelta = LEASE, send_budget: timedelta = SEND_BUDGET) -> None:
         self.store = store
         self.flaky = FlakyStore(store)
         self.clock = HandClock()
@@ -81,11 +81,11 @@ class Scene:
             ids=CountingIds(),
             channels=frozenset({"email", "slack"}),
             check_address=lambda _channel, address: address,
-            lease=LEASE,
+            lease=lease,
         )
         channels = {"email": ScriptedChannel(self.provider), "slack": ScriptedChannel()}
         reporter = Reporter(self.bell, self.flaky)
-        self.deliverer = Deliverer(self.tools, channels, reporter, send_budget=SEND_BUDGET, places=10)
+        self.deliverer = Deliverer(self.tools, channels, reporter, send_budget=send_budget, places=10)
 
     def notify(self, *who: str, key: str = "db-1", channel: str = "email", severity: Severity = Severity.ERROR) -> list[str]:
         people = [a_recipient(each, channel) for each in who]
@@ -132,7 +132,7 @@ def test_what_was_rung_for_is_sent_and_recorded(scene: Scene) -> None:
         (PermanentProviderError("no such address", code="404"), Word.PERMANENT, NotificationState.FAILED),
         (RefusedUsError("bad credentials", code="401"), Word.TEMPORARY, NotificationState.QUEUED),
         (UnknownOutcomeError("no answer"), Word.IN_DOUBT, NotificationState.QUEUED),
-        (InvalidTemplate(()), Word.TEMPORARY, NotificationState.QUEUED),
+        (InvalidSettings(()), Word.TEMPORARY, NotificationState.QUEUED),
         (ZeroDivisionError("a plug-in's bug about ada@email"), Word.IN_DOUBT, NotificationState.QUEUED),
     ],
 )
@@ -144,7 +144,7 @@ def test_each_way_to_fail_is_recorded_as_what_it_means(
         scene.deliverer.deliver("email", scene.notify("ada"))
     assert scene.attempt().word is word
     assert scene.states() == [state]
-    assert scene.attempt().is_our_fault == isinstance(raised, RefusedUsError | InvalidTemplate)
+    assert scene.attempt().is_our_fault == isinstance(raised, RefusedUsError | InvalidSettings)
     assert scene.attempt().retry_after_s == getattr(raised, "retry_after_s", None)
     assert scene.attempt().is_doubted == (word is Word.IN_DOUBT)
     assert "ada@email" not in str(lines)
@@ -194,6 +194,23 @@ def test_a_lease_that_would_not_outlive_the_send_is_given_back(scene: Scene) -> 
     assert [attempt.state for attempt in released.attempts] == [AttemptState.NOT_SENT]
     assert len(scene.provider.letters) == 2
     assert scene.bell.rung == [("email", Severity.ERROR, (released.id,))]
+
+
+@pytest.mark.parametrize(("takes_s", "at_once"), [(0.3, 6), (3, 1)])
+def test_under_a_short_lease_nothing_is_claimed_that_would_have_to_be_given_back(
+    store: Store, takes_s: float, at_once: int
+) -> None:
+    scene = Scene(store, lease=timedelta(seconds=5), send_budget=timedelta(seconds=3))
+    running: list[int] = []
+
+    def send(_letter: object) -> None:
+        running.append(sum(state is NotificationState.SENDING for state in scene.states()))
+        scene.clock.pass_time(timedelta(seconds=takes_s))
+
+    scene.provider.script.extend([send] * 9)
+    scene.deliverer.deliver("email", scene.notify(*"abcdefghi"))
+    assert max(running) == at_once
+    assert {(row.state, len(row.attempts)) for row in scene.rows()} == {(NotificationState.SENT, 1)}
 
 
 def test_after_stop_what_runs_is_recorded_and_what_is_claimed_is_released(scene: Scene) -> None:
