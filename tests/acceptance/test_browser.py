@@ -1,8 +1,9 @@
-"""A person at a phone: reads the message, follows the link, looks, and takes the incident."""
+"""A scanner opens the link fifty times, then a person at a phone: reads the message, follows it, looks, and takes the incident."""
 
 from pathlib import Path
 
 import pytest
+import requests
 
 from notifyflow.app import NotifyFlow
 from notifyflow.cli import serving
@@ -20,7 +21,7 @@ INCIDENT = Incident(
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_a_person_follows_the_link_looks_and_takes_it(tmp_path: Path, scheme: str):
+def test_scanners_take_nothing_and_a_person_follows_the_link_looks_and_takes_it(tmp_path: Path, scheme: str):
     with Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web, browser(tmp_path / "browser") as page:
         variables = sandbox.settings() | {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
@@ -30,6 +31,8 @@ def test_a_person_follows_the_link_looks_and_takes_it(tmp_path: Path, scheme: st
             flow.notify(INCIDENT, [Recipient(id="ada", name="Ada", email="ada@example.com")])
             mail = sandbox.inbox.wait_for(lambda message: message.channel == "email" and message.is_accepted)
             (link,) = (each for each in mail.links if "/a/" in each)
+            for _ in range(50):
+                assert requests.get(link, timeout=30).status_code == 200
             page.look_like(390, 844, scheme=scheme)
 
             page.open(sandbox.url)
@@ -41,6 +44,7 @@ def test_a_person_follows_the_link_looks_and_takes_it(tmp_path: Path, scheme: st
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert page.evaluate("document.querySelector('button').getBoundingClientRect().height") >= 44
             assert page.requests == []
+            assert page.evaluate("document.scripts.length") == 0
             status = flow.status("db-1")
             assert status is not None
             assert status.facts.state is IncidentState.OPEN
