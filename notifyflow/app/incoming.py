@@ -1,6 +1,7 @@
 """Behind the web application: what providers report and people answer; each is committed, logged, and rung for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -10,6 +11,7 @@ from notifyflow.pipeline.acknowledge import acknowledge_incident
 from notifyflow.pipeline.answer import hear
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.receive import receive, tell_standing
+from notifyflow.pipeline.replies import TEXTS
 
 _log = structlog.get_logger("notifyflow.app")
 
@@ -35,7 +37,7 @@ class Incoming:
         return tell_standing(self._tools, receipt) if receipt.is_heard else None
 
     def hear(self, said: Said, raw: str) -> Heard:
-        """Do what somebody answered, with the raw body it came in."""
+        """Do what somebody answered, with the raw body it came in; what is said to it is a message, and leaves as messages do."""
         answered = hear(self._tools, said, raw=raw)
         heard = answered.heard
         _log.info(
@@ -46,7 +48,8 @@ class Incoming:
             incidents=[choice.incident_id for choice in heard.choices],
         )
         self._report(answered.consequences)
-        return heard
+        is_withheld = self._tools.delivery.final(TEXTS, said.theirs) != said.theirs
+        return replace(heard, notice=self._tools.notice, is_withheld=is_withheld)
 
     def acknowledge(self, incident_id: str, recipient_id: str) -> None:
         """Take an incident, as a checked link names it."""

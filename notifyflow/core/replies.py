@@ -92,6 +92,8 @@ class Heard:
         by: Who took it, or that it is over, where nothing was changed.
         cancelled: How many pages are cancelled by it.
         on_their_way: How many pages had left already.
+        notice: A mark that what is said about it shows, as every message does.
+        is_withheld: Whether nothing may be said about it, since no message may leave for whoever answered.
     """
 
     effect: Effect
@@ -99,6 +101,8 @@ class Heard:
     by: str = ""
     cancelled: int = 0
     on_their_way: int = 0
+    notice: str = ""
+    is_withheld: bool = False
 
 
 def read(text: str) -> tuple[Verb, str]:
@@ -117,6 +121,11 @@ def answer(heard: Heard) -> str:
 
     To STOP nothing may be answered: the number is blocked, and whoever filters for the carrier has answered itself.
     """
+    said = "" if heard.is_withheld else _said(heard)
+    return f"[{heard.notice}] {said}" if said and heard.notice else said
+
+
+def _said(heard: Heard) -> str:
     first = cut(heard.choices[0].title, _TITLE_LIMIT) if heard.choices else ""
     match heard.effect:
         case Effect.TAKEN:

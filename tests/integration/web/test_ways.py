@@ -102,6 +102,7 @@ def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
             "NOTIFYFLOW_PUBLIC_URL": url,
             "NOTIFYFLOW_DRAIN_S": "0",
+            "NOTIFYFLOW_NOTICE": "",
             **more,
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow, served(flow.asgi(), listening):
@@ -296,6 +297,22 @@ def test_a_text_that_is_not_twilios_changes_nothing(house: House) -> None:
     assert house.text("ack", token="another").status_code == 403
     assert house.text("ack", To="+15005550099").status_code == 200
     assert house.status().facts.state is IncidentState.OPEN
+
+
+@pytest.mark.parametrize(
+    ("house", "told"),
+    [
+        ({"NOTIFYFLOW_DELIVERY": f"redirect:sms={BOB}"}, ""),
+        ({"NOTIFYFLOW_DELIVERY": f"allow:{ADA}"}, "[limited delivery] You have it: db-1 is down."),
+    ],
+    indirect=["house"],
+)
+def test_an_answer_leaves_as_messages_do(house: House, told: str) -> None:
+    house.notify("sms", who="ada")
+    wait_until(lambda: pages(house.status())[0].state is not NotificationState.QUEUED)
+    assert said(house.text("ack")).startswith(told)
+    assert bool(said(house.text("help", sid="SM2"))) is bool(told)
+    assert house.status().facts.state is IncidentState.ACKNOWLEDGED
 
 
 def test_a_phone_can_answer_by_itself(house: House) -> None:

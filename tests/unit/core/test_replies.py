@@ -57,6 +57,9 @@ def test_nothing_without_ack_or_a_number_acknowledges(text: str) -> None:
         (Heard(effect=Effect.LATE, choices=[A], by="Bob took it"), "Bob took it: orders db is down. Nothing was changed."),
         (Heard(effect=Effect.BLOCKED), ""),
         (Heard(effect=Effect.REPEATED), ""),
+        (Heard(effect=Effect.REPEATED, notice="staging"), ""),
+        (Heard(effect=Effect.TAKEN, choices=[A], notice="staging"), "[staging] You have it: orders db is down."),
+        (Heard(effect=Effect.TAKEN, choices=[A], is_withheld=True), ""),
     ],
 )
 def test_it_is_said_what_happened(heard: Heard, said: str) -> None:
