@@ -44,8 +44,8 @@ def main() -> None:
             browser(Path(folder)) as page,
         ):
             link = fill_the_inbox(flow, sandbox)
-            shoot(page, link, "acknowledge", width=390, height=540, scale=2)
-            shoot(page, sandbox.url, "inbox", width=860, height=1500, scale=1)
+            shoot(page, link, "acknowledge", width=390, height=620, scale=2)
+            shoot(page, sandbox.url, "inbox", width=860, height=1560, scale=1)
 
 
 def picture_the_demo() -> None:
@@ -77,6 +77,7 @@ def fill_the_inbox(flow: NotifyFlow, sandbox: Sandbox) -> str:
 
 def shoot(page: Browser, url: str, name: str, *, width: int, height: int, scale: int) -> None:
     """Take one picture of a page."""
+    page.ask("Emulation.setScrollbarsHidden", hidden=True)
     page.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)
     page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
     page.open(url)
