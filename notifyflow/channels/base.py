@@ -98,7 +98,7 @@ class Reply:
     Attributes:
         receipts: What it said; may be empty.
         content_type: Of the answer.
-        body: Of the answer (TwiML for a gathered key).
+        body: Of the answer; where a receipt ``is_heard``, ``Provider.answer`` makes it.
     """
 
     receipts: tuple[Receipt, ...]
@@ -180,7 +180,7 @@ class Provider(ABC):
         raise RejectedCallback(self.name, f"{self.name} brings no answers ({callback.path})")
 
     def answer(self, heard: Heard) -> Reply:
-        """Make what is replied to an answer, once it is committed."""
+        """Make what is replied to an answer or to a pressed key, once it is committed."""
         del heard
         return Reply(receipts=())
 

@@ -1,4 +1,4 @@
-"""A scanner opens the link fifty times, then a person at a phone: reads the message, follows it, looks, and takes the incident."""
+"""A scanner opens the link fifty times; then a person at a phone reads the message, follows it, looks, and takes the incident."""
 
 from pathlib import Path
 

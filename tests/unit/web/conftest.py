@@ -10,7 +10,7 @@ from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.model import Receipt, Word
-from notifyflow.core.replies import Effect, Heard, Said
+from notifyflow.core.replies import Effect, Heard, Said, Verb
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import Fault, InvalidApiKey, RejectedCallback
 from notifyflow.settings import Settings
@@ -40,6 +40,14 @@ class Pigeon(Provider):
             provider=self.name, event_id=heard, word=Word.DELIVERED, attempt_id=callback.attempt_id, reason=callback.path
         )
         return Reply(receipts=(receipt,), content_type="application/xml", body="<coo/>")
+
+    def read_answer(self, callback: Callback) -> Said | None:
+        if callback.headers.get("x-signature") != "coo":
+            raise RejectedCallback(self.name, "no coo")
+        return Said(provider=self.name, event_id=callback.body.decode(), verb=Verb.ACKNOWLEDGE)
+
+    def answer(self, heard: Heard) -> Reply:
+        return Reply(receipts=(), content_type="application/xml", body=f"<{heard.effect}/>")
 
 
 class Loft(Channel):

@@ -48,6 +48,19 @@ def test_what_cannot_be_committed_is_not_answered_with_2xx(client: Client, house
     assert house.received == []
 
 
+def test_what_somebody_answered_is_committed_and_answered_and_comes_again_where_it_could_not_be(client: Client, house: House):
+    def say() -> tuple[int, str]:
+        answer = client.post("/callbacks/pigeon/post", content=b"ack", headers=SIGNED)
+        return answer.status_code, answer.text
+
+    house.trouble = StorageUnavailable(5)
+    assert say()[0] == 503
+    assert house.said == []
+    house.trouble = None
+    assert say() == (200, "<taken/>")
+    assert [(said.event_id, raw) for said, raw in house.said] == [("ack", "ack")]
+
+
 def test_a_body_larger_than_any_provider_sends_is_refused(client: Client, house: House):
     fits = client.post("/callbacks/pigeon/post/a1", content=b"x" * BODY_LIMIT_BYTES, headers=SIGNED)
     larger = client.post("/callbacks/pigeon/post/a1", content=b"x" * (BODY_LIMIT_BYTES + 1), headers=SIGNED)
