@@ -34,6 +34,9 @@ from notifyflow.errors import Fault, InvalidSettings
 PREFIX = "NOTIFYFLOW_"
 _VARIABLES = "variables"
 _FAULTS = "faults"
+LONGEST_SEND_S = 60.0
+"""How long a send may take at most: a ring is answered by at most eight, and dramatiq interrupts it after ten minutes."""
+_MARGIN_S = 1.0  # of a lease, to commit the claim before the send and to record its outcome after it
 _SHORTEST_KEY = 16
 _PREFIX = re.compile(r"\+\d{0,15}", re.ASCII)
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z]{2}[a-z0-9-]{1,30}:\d{12}:[\w-]{1,256}(\.fifo)?", re.ASCII)
@@ -243,7 +246,6 @@ class Settings(BaseSettings):
     )
     slack_base_url: WebUrl = Field(default="https://slack.com/api/", description="another base URL of Slack's Web API")
 
-    # A ring is answered by at most eight sends of half a lease each, and dramatiq interrupts it after ten minutes.
     lease_s: Annotated[float, Field(gt=0, le=120)] = Field(
         default=60.0, description="seconds, 120 at most, for which a notification belongs to the worker that claimed it"
     )
@@ -372,7 +374,12 @@ def _fault(detail: ErrorDetails) -> Fault:
 
 def _contradictions(settings: Settings) -> list[Fault]:
     """Find what is right alone and wrong together."""
-    if settings.lease_s < 2 * settings.send_budget_s:
-        what = f"{settings.lease_s:g} s is less than {2 * settings.send_budget_s:g} s, twice what a send may take"
-        return [Fault(PREFIX + "LEASE_S", what, "Raise it, or lower CONNECT_TIMEOUT_S and READ_TIMEOUT_S")]
-    return []
+    faults: list[Fault] = []
+    if settings.send_budget_s > LONGEST_SEND_S:
+        what = f"makes {settings.send_budget_s:g} s with CONNECT_TIMEOUT_S, {LONGEST_SEND_S:g} s are allowed"
+        faults.append(Fault(PREFIX + "READ_TIMEOUT_S", what, "Lower one of them"))
+    least_s = settings.send_budget_s + _MARGIN_S
+    if settings.lease_s < least_s:
+        what = f"{settings.lease_s:g} s is less than {least_s:g} s, what a send and its two transactions may take"
+        faults.append(Fault(PREFIX + "LEASE_S", what, "Raise it, or lower CONNECT_TIMEOUT_S and READ_TIMEOUT_S"))
+    return faults

@@ -129,11 +129,15 @@ class Deliverer:
         return self._channels[channel].providers if channel in self._channels else ()
 
     def _fitting(self, channel: str) -> int:
-        """Tell how many sends fit into half a lease, and into one turn of a thread; one while the latency is unknown."""
+        """Tell how many sends fit into half a lease, and into one turn of a thread; one while the latency is unknown.
+
+        They have to be over while what is left of the lease would outlive one more that takes as long as it may.
+        """
         latency = self._latencies.get(channel)
         if latency is None:
             return 1
-        return max(1, min(_MOST_AT_ONCE, min(self._tools.lease / 2, _TURN) // max(latency, timedelta(milliseconds=1))))
+        time = min(self._tools.lease / 2, self._tools.lease - self._send_budget, _TURN)
+        return max(1, min(_MOST_AT_ONCE, time // max(latency, timedelta(milliseconds=1))))
 
     def _attempt(self, claimed: Claimed) -> None:
         with self._places:

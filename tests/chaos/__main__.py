@@ -153,7 +153,7 @@ def recover(ground: Ground) -> dict[str, object]:
             "stock": _percentiles([stock.result()]),
         }
     for name, broker in (("redis", ground.redis), ("rabbitmq", ground.rabbitmq)):
-        found[f"scaled {name}"] = _percentiles(ours(recovery.SCALED, broker, TRIALS))
+        found[f"scaled {name}"] = {**_percentiles(ours(recovery.SCALED, broker, TRIALS)), "lease_s": recovery.SCALED_LEASE_S}
     say(str(found))
     return {"recovery": found}
 

@@ -46,8 +46,8 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _recovery(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     names = {
-        "scaled redis": "lease 6 s, time-outs 1 s + 2 s, PostgreSQL + Redis",
-        "scaled rabbitmq": "lease 6 s, time-outs 1 s + 2 s, PostgreSQL + RabbitMQ",
+        "scaled redis": "lease {lease_s} s, time-outs 1 s + 2 s, PostgreSQL + Redis",
+        "scaled rabbitmq": "lease {lease_s} s, time-outs 1 s + 2 s, PostgreSQL + RabbitMQ",
         "defaults": "as it comes: lease 60 s, PostgreSQL + Redis or RabbitMQ",
         "stock": "dramatiq on Redis as it comes, without notifyflow",
     }
@@ -56,7 +56,7 @@ def _recovery(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return "not within 120 s" if value is None else f"{value:.1f} s"
 
     rows = [
-        (title, found[name]["sends"], seconds(found[name]["p50"]), seconds(found[name]["p99"]))
+        (title.format_map(found[name]), found[name]["sends"], seconds(found[name]["p50"]), seconds(found[name]["p99"]))
         for name, title in names.items()
         if name in found
     ]

@@ -117,11 +117,15 @@ def test_a_url_without_a_host_or_scheme_or_with_a_bad_port_is_refused(url: str) 
     assert "PUBLIC_URL" in faults_of(PUBLIC_URL=url)
 
 
-def test_a_lease_that_two_sends_would_outlive_is_refused() -> None:
-    assert "26 s" in faults_of(LEASE_S="20")["LEASE_S"].what
-    assert Settings.from_variables(
-        {"NOTIFYFLOW_LEASE_S": "2", "NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.5", "NOTIFYFLOW_READ_TIMEOUT_S": "0.5"}
-    )
+def test_a_lease_that_a_send_may_outlive_is_refused() -> None:
+    assert "14 s" in faults_of(LEASE_S="13.9")["LEASE_S"].what
+    for lease, connect, read in (("14", "3", "10"), ("5", "1", "2"), ("2", "0.5", "0.5")):
+        given = {"LEASE_S": lease, "CONNECT_TIMEOUT_S": connect, "READ_TIMEOUT_S": read}
+        assert Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in given.items()})
+
+
+def test_a_send_longer_than_a_ring_has_time_for_is_refused() -> None:
+    assert "60 s" in faults_of(LEASE_S="120", CONNECT_TIMEOUT_S="3", READ_TIMEOUT_S="58")["READ_TIMEOUT_S"].what
 
 
 def test_a_lease_longer_than_a_worker_has_time_for_its_sends_is_refused() -> None:
