@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from peewee import Expression, fn
+from peewee import SQL, Expression, fn
 
 from notifyflow.core.facts import IncidentFacts, NotificationFacts
 from notifyflow.core.keys import ApiKey
-from notifyflow.core.model import Contact, Incident, Kind, NotificationState
+from notifyflow.core.model import Contact, Incident, IncidentState, Kind, NotificationState
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
 from notifyflow.storage.keys import KEY_COLUMNS
 from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
 from notifyflow.storage.rows import SAID, Rows, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
+_IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")  # spelt out, since an index of these only is then used
 _CAME_TO_SOMETHING = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED)
 
 
@@ -100,6 +101,8 @@ def _conditions(wanted: IncidentFilter) -> list[Expression]:
     conditions = [_has_label(name, value) for name, value in sorted(wanted.labels)]
     if wanted.states:
         conditions.append(IncidentRow.state.in_(sorted(wanted.states)))
+        if IncidentState.RESOLVED not in wanted.states:
+            conditions.append(_IS_UNRESOLVED)
     if wanted.severities:
         conditions.append(IncidentRow.severity.in_(sorted(wanted.severities)))
     if wanted.key is not None:

@@ -38,6 +38,8 @@ STATEMENTS = (
     CREATE INDEX notifyflow_attempt_silent ON notifyflow_attempt (started_at)
     WHERE word = 'accepted' AND times_asked < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
     """,
+    # lists of what is not resolved, the newest first, however much is kept
+    "CREATE INDEX notifyflow_incident_unresolved ON notifyflow_incident (id) WHERE state <> 'RESOLVED'",
     "CREATE INDEX notifyflow_receipt_body ON notifyflow_receipt (received_at) WHERE body <> ''",
     # what somebody answers to which number: personal (address, theirs)
     """

@@ -8,7 +8,7 @@ import peewee
 import pytest
 from peewee import Database
 
-from notifyflow.core.model import Hold
+from notifyflow.core.model import Hold, IncidentState
 from notifyflow.core.views import IncidentFilter
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.ledger import Ledger
@@ -114,6 +114,16 @@ def test_the_ledger_searches_by_an_index(explained: _Explained, search: str) -> 
 def test_reads_search_by_an_index(explained: _Explained, read: str) -> None:
     INDEXED_READS[read](Reads(explained._db))
     _assert_indexed(explained)
+
+
+def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _Explained) -> None:
+    states = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
+    wanted = IncidentFilter(states=states, labels=frozenset({("team", "orders")}))
+    Reads(explained._db).incident_page(wanted, before_id="i", limit=10)
+    (plan,) = explained.plans
+    assert "notifyflow_incident_unresolved" in plan
+    assert "TEMP B-TREE" not in plan
+    assert "Sort" not in plan
 
 
 @pytest.mark.parametrize("search", ["take_due", "ring_due"])
