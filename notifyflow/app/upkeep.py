@@ -54,6 +54,11 @@ class Upkeep:
     def _prepare(self) -> Tools:
         raise NotImplementedError
 
+    @property
+    def notice(self) -> str:
+        """The mark that every message, page and answer shows; empty where all is live and nothing is set."""
+        return self._tools.notice
+
     def access(self) -> Access:
         """Look after the API's keys, and let them in."""
         tools = self._ready()

@@ -81,6 +81,7 @@ def send(
 
     with NotifyFlow.from_env() as flow:
         notified = flow.submit(submission)
+        screen.show_notice(flow.notice)
         screen.show_faults(notified.faults, style="yellow")
         status = _watch(flow, submission.incident.key, timeout_s, as_json) if wait or flow.is_embedded else None
     if as_json:
@@ -125,10 +126,12 @@ def status(key: Key, as_json: AsJson = False) -> None:
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        found, paused = look(flow, key), flow.switch.pauses()
+        found, paused, notice = look(flow, key), flow.switch.pauses(), flow.notice
     if as_json:
-        screen.print_json(documents.status(found) | {"pauses": [documents.pause(each) for each in paused]})
+        more = {"pauses": [documents.pause(each) for each in paused], "notice": notice}
+        screen.print_json(documents.status(found) | more)
     else:
+        screen.show_notice(notice)
         screen.out.print(picture(found))
         pauses.show(paused)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from notifyflow.core.model import Severity
-from notifyflow.errors import BrokerUnavailable, SchemaMismatch, StorageError
+from notifyflow.errors import BrokerUnavailable, SchemaMismatch, StorageError, WrongEnvironment
 from notifyflow.settings import Settings
 
 
@@ -34,6 +34,9 @@ def _try_database(settings: Settings) -> Connection:
     store = Store(settings.database_url.get_secret_value())
     try:
         store.check_schema()
+        found = store.read(lambda reads: reads.environment())
+        if found not in (None, settings.environment):
+            raise WrongEnvironment(found, settings.environment)
     except SchemaMismatch as error:
         if store.is_embedded and error.found < error.wanted:
             return Connection("database", True, f"SQLite, with schema {error.wanted} from its first use on")

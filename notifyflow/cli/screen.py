@@ -36,6 +36,12 @@ def show_faults(faults: Iterable[Fault], *, style: str) -> None:
         err.print(Text(f"  {plain(fault.remedy)}.", style="dim"), soft_wrap=True)
 
 
+def show_notice(notice: str) -> None:
+    """Say on standard error what every message shows, where it shows anything: that not all is live."""
+    if notice:
+        err.print(Text.assemble(("! ", "bold yellow"), plain(notice)), soft_wrap=True)
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output, for machines: unwrapped and unstyled."""
     out.file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from notifyflow.core.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, RejectedCallback, StorageError
 from notifyflow.web import acknowledge, api, callbacks, doors, health, openapi, pages, problems
 from notifyflow.web.services import Services
@@ -44,15 +45,18 @@ def build(services: Services) -> FastAPI:
     application.add_exception_handler(StorageError, _answer_unavailable)
     application.add_exception_handler(HTTPException, _answer_refused)
     application.add_exception_handler(RequestValidationError, problems.answer_invalid)
-    application.add_middleware(Edge)
+    application.state.notice = services.notice
+    application.add_middleware(Edge, notice=services.notice)
     return application
 
 
 class Edge:
     """Sets the headers of every answer, and catches what nobody else did, so that these answers carry them too."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, notice: str) -> None:
         self._app = app
+        self._notice = notice
+        self._headers = {**pages.HEADERS, **_mark(notice)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
@@ -65,7 +69,7 @@ class Edge:
             nonlocal is_begun
             if message["type"] == "http.response.start":
                 is_begun = True
-                MutableHeaders(scope=message).update(pages.HEADERS)
+                MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         try:
@@ -83,8 +87,14 @@ class Edge:
                     scope, receive, send_with_headers
                 )
                 return
-            body = pages.refusal("Something went wrong here.", "It was noted. Please try again in a moment.")
+            body = pages.refusal("Something went wrong here.", "It was noted. Please try again in a moment.", self._notice)
             await HTMLResponse(body, 500)(scope, receive, send_with_headers)
+
+
+def _mark(notice: str) -> dict[str, str]:
+    """Make the header that tells programs what the pages show."""
+    words = one_line(notice).encode("ascii", "backslashreplace").decode()
+    return {"Notifyflow-Notice": words} if words else {}
 
 
 def _answer_denied(request: Request, error: Exception) -> Response:
@@ -98,7 +108,7 @@ def _answer_rejected(_request: Request, error: Exception) -> Response:
     return PlainTextResponse("The signature does not fit.\n", 403)
 
 
-def _answer_invalid_link(_request: Request, error: Exception) -> Response:
+def _answer_invalid_link(request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidLink) and error.is_expired:
         headline, code = "This link has expired.", 410
     else:
@@ -106,14 +116,15 @@ def _answer_invalid_link(_request: Request, error: Exception) -> Response:
     detail = (
         "Use the button of the newest message you got. If there is none, ask your team, or acknowledge with `notifyflow ack KEY`."
     )
-    return HTMLResponse(pages.refusal(headline, detail), code)
+    return HTMLResponse(pages.refusal(headline, detail, request.app.state.notice), code)
 
 
 def _answer_unavailable(request: Request, error: Exception) -> Response:
     _log.warning("web.storage_unavailable", error=type(error).__name__)
     if problems.are_wanted(request.scope):
         return problems.answer(request, error)
-    page = pages.refusal("Nothing was changed.", "The database is not to be reached just now. Please try again in a moment.")
+    detail = "The database is not to be reached just now. Please try again in a moment."
+    page = pages.refusal("Nothing was changed.", detail, request.app.state.notice)
     return HTMLResponse(page, 503, {"Retry-After": "5"})
 
 
@@ -122,4 +133,5 @@ def _answer_refused(request: Request, error: Exception) -> Response:
     if problems.are_wanted(request.scope):
         return problems.answer_refused(request, error)
     headline = "There is no such page." if error.status_code == 404 else "This cannot be done here."
-    return HTMLResponse(pages.refusal(headline, error.detail), error.status_code, error.headers)
+    page = pages.refusal(headline, error.detail, request.app.state.notice)
+    return HTMLResponse(page, error.status_code, error.headers)

@@ -42,6 +42,6 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     return _templates.get_template(template).render(values)
 
 
-def refusal(headline: str, detail: str) -> str:
+def refusal(headline: str, detail: str, notice: str) -> str:
     """Render the page that says why something was not done, and what to do instead."""
-    return render("refusal.html", {"headline": headline, "detail": detail})
+    return render("refusal.html", {"headline": headline, "detail": detail, "notice": notice})

@@ -28,6 +28,8 @@ def test_a_copy_is_refused_adopted_and_emptied_and_pages_nobody_of_production(tm
         assert "Taken from 1 incident." in line.run("forget", "ada", **STAGING).out
         assert "all is as it should be" in line.run("check", **STAGING).out
 
-        assert line.run("send", file, **STAGING).code == 0
+        sent = line.run("send", file, **STAGING)
+        assert (sent.code, "sandbox, redirected" in sent.err) == (0, True)
+        assert line.run("status", "db-1", "--json", **STAGING).document["notice"] == "sandbox, redirected"
         assert [message.to for message in sandbox.inbox.messages()] == ["ada@example.com", "dev@example.com"]
         assert line.run("status", "db-1", **PRODUCTION).code == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.cli.connections import try_all
 from notifyflow.core.delivery import read_delivery
 from notifyflow.core.model import NotificationState, Word
 from notifyflow.engine.deliver import Deliverer
@@ -132,6 +133,15 @@ def test_a_process_of_another_environment_neither_delivers_nor_reads(sqlite_url:
             with pytest.raises(WrongEnvironment, match="db adopt"):
                 act()
     assert provider.letters == []
+
+
+def test_the_check_of_the_settings_says_that_the_database_is_anothers(sqlite_url: str) -> None:
+    with open_flow(sqlite_url, ENVIRONMENT="production") as flow:
+        flow.access()
+    for ours, is_good in ({"production": True, "staging": False, "": False}).items():
+        database, _ = try_all(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url, "NOTIFYFLOW_ENVIRONMENT": ours}))
+        assert database.is_good is is_good
+        assert ("db adopt" in database.told) is not is_good
 
 
 def test_a_database_without_a_name_takes_that_of_the_first_process_that_has_one(database_url: str) -> None:

@@ -71,6 +71,16 @@ def test_a_body_that_does_not_come_is_not_waited_for():
 
 def test_a_page_says_that_not_all_is_live(house: House):
     client = client_of(house)
-    assert "redirected" not in client.get(link()).text
+    for path in (link(), "/a/x", "/nothing"):
+        assert "redirected" not in client.get(path).text
+        assert '<p class="notice">redirected</p>' in client_of(house, notice="redirected").get(path).text
+        assert "<b>" not in client_of(house, notice="<b>").get(path).text
+    house.trouble = ZeroDivisionError()
     assert '<p class="notice">redirected</p>' in client_of(house, notice="redirected").get(link()).text
-    assert "<b>" not in client_of(house, notice="<b>").get(link()).text
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v1/openapi.json", "/v1/nothing", "/a/x"])
+def test_an_answer_to_a_program_says_so_too(client: Client, house: House, path: str):
+    assert "notifyflow-notice" not in client.get(path).headers
+    answer = client_of(house, notice="sändbox,\r\n dry run").get(path)
+    assert answer.headers["notifyflow-notice"] == "s\\xe4ndbox, dry run"
