@@ -225,7 +225,7 @@ def load_notified(document: str) -> Notified:
     )
 
 
-def parsed(document: str) -> object:
+def parsed(document: str | bytes) -> object:
     """Parse JSON that becomes an incident.
 
     Raises:

@@ -12,8 +12,9 @@ import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
+from notifyflow.core.documents import parsed
 from notifyflow.core.doors import alertmanager, cloudevents, pagerduty
-from notifyflow.core.doors.asked import Asked, load
+from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.errors import Fault, TooManyRequests, UnreadableIncident
 from notifyflow.web.auth import Gate
@@ -67,7 +68,7 @@ class RoutingKey(Door):
             AccessDenied: As ``admit`` does.
             UnreadableIncident: When the body is no JSON.
         """
-        return self.admit(pagerduty.routing_key(load(body)))
+        return self.admit(pagerduty.routing_key(parsed(body)))
 
 
 def _password(given: str) -> str:
@@ -86,7 +87,7 @@ def router(services: Services) -> APIRouter:
     # Plain functions: they run in worker threads, since committing blocks.
     @routes.post("/v1/alertmanager")
     def hear_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, Depends(read_body)]) -> Response:
-        return _done(services, alertmanager.read(load(body)), caller, alertmanager.DOOR)
+        return _done(services, alertmanager.read(parsed(body)), caller, alertmanager.DOOR)
 
     @routes.post("/v1/cloudevents")
     def hear_cloudevents(
@@ -99,7 +100,7 @@ def router(services: Services) -> APIRouter:
         caller: Annotated[ApiKey, let_in_by_routing_key], body: Annotated[bytes, Depends(read_small_body)]
     ) -> Response:
         try:
-            asked, key = pagerduty.read(load(body), new_key=services.new_id())
+            asked, key = pagerduty.read(parsed(body), new_key=services.new_id())
         except UnreadableIncident as wrong:
             errors = [str(fault) for fault in wrong.faults]
             return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)

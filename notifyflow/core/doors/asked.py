@@ -43,19 +43,6 @@ class Asked:
     incident: Incident
 
 
-def load(document: bytes) -> object:
-    """Read JSON.
-
-    Raises:
-        UnreadableIncident: When it is none.
-    """
-    try:
-        value: object = json.loads(document)
-    except (ValueError, RecursionError) as wrong:
-        raise refusal("document", f"it is no JSON ({type(wrong).__name__})", "Send JSON, in UTF-8") from None
-    return value
-
-
 def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
     """Say what cannot be read."""
     return UnreadableIncident((Fault(where, what, remedy),))

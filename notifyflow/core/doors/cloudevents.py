@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from notifyflow.core.doors.asked import Action, Asked, incident, lines, load, read_each, refusal, say, table
+from notifyflow.core.documents import parsed
+from notifyflow.core.doors.asked import Action, Asked, incident, lines, read_each, refusal, say, table
 from notifyflow.errors import Fault, UnreadableIncident
 
 DOOR = "cloudevents"
@@ -42,7 +43,7 @@ def read(headers: Mapping[str, str], body: bytes) -> tuple[tuple[Asked, ...], tu
     content_type = headers.get("content-type", "").lower()
     if not content_type.startswith("application/cloudevents") and "ce-id" in headers:
         return (_read(_binary(headers, content_type, body)),), ()
-    document = load(body)
+    document = parsed(body)
     return read_each("", document, _read) if isinstance(document, list) else ((_read(document),), ())
 
 

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from notifyflow.core.doors import asked
 from notifyflow.core.intake import judge_incident
 from notifyflow.core.model import Incident, Severity
-from notifyflow.errors import UnreadableIncident
 from tests import strategies
 
 
@@ -116,9 +115,3 @@ def test_what_is_too_deep_to_be_said_is_left_out():
     for _ in range(100_000):
         deep = [deep]
     assert asked.say(deep) == "…"
-
-
-@pytest.mark.parametrize("document", [b"", b"{", b"\xff", b"[" * 100_000, b"1" * 5_000])
-def test_what_is_no_json_is_refused(document: bytes):
-    with pytest.raises(UnreadableIncident):
-        asked.load(document)

@@ -146,7 +146,7 @@ def test_a_batch_of_nothing_asks_nothing():
     assert read(BATCH, []) == ()  # "JSON Event Format", section 4.3: valid in a request, too
 
 
-@pytest.mark.parametrize("document", [b"", b"{", 5, {}, [5]])
+@pytest.mark.parametrize("document", [b"", b"{", b"\xff", b"[" * 100_000, 5, {}, [5]])
 def test_what_is_no_event_is_refused(document: object):
     with pytest.raises(UnreadableIncident):
         read(STRUCTURED, document)
