@@ -24,7 +24,8 @@ def check_mail_address(address: str) -> str:
     try:
         found = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as error:
-        raise ValueError(f"is not a mail address: {error}") from error
+        told = str(error).partition(" (")[0].rstrip(".")  # what stands in brackets may be a part of the address
+        raise ValueError(f"is not a mail address: {told}") from None
     return str(found.ascii_email)
 
 

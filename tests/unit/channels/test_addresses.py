@@ -1,5 +1,7 @@
 """Which addresses each channel takes, and how it normalises them."""
 
+import traceback
+
 import pytest
 
 from notifyflow.channels.base import Channel
@@ -61,6 +63,15 @@ def test_bad_addresses_are_refused_and_not_shown(kind: type[Channel], address: s
     with pytest.raises(ValueError, match=r".") as caught:
         check(kind, address)
     assert address not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["ada@\u2764canary.com", "ada@[IPv6:canary]", "ada@xn--canary\u2764.com", "canary ada@example.com"]
+)
+def test_no_part_of_a_bad_address_is_shown_wherever_its_fault_lies(address: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a mail address: .+[^.]$") as caught:
+        check(EmailChannel, address)
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_id_at_slack_needs_a_bot() -> None:
