@@ -23,7 +23,7 @@ from notifyflow.web.given import (
     StoppedShape,
     SummaryShape,
 )
-from notifyflow.web.openapi import refusals, takes
+from notifyflow.web.openapi import PLACE, refusals, takes
 from notifyflow.web.reachability import ReachabilityShape, RecipientPage
 from notifyflow.web.services import Services
 from notifyflow.web.taken import ActShape, NewIncident, PageShape
@@ -102,7 +102,8 @@ def _add_intake(routes: APIRouter, services: Services) -> None:
         summary="Take an incident",
         status_code=201,
         responses={
-            200: {"model": NotifiedShape, "description": "The key was known"},
+            200: {"model": NotifiedShape, "description": "The key was known", "headers": PLACE},
+            201: {"description": "It is a new incident", "headers": PLACE},
             **refusals(400, 401, 403, 408, 413, 415, 422, 429),
         },
         openapi_extra=takes(NewIncident),

@@ -27,7 +27,10 @@ _MEANINGS = {
     429: "The API key is used too often",
     503: "The database is away",
 }
+PLACE = {"Location": {"description": "Where the incident stands, from here.", "schema": {"type": "string"}}}
+_HOW = {"WWW-Authenticate": {"description": "How to come in, and what is wrong.", "schema": {"type": "string"}}}
 _WAITING = {"Retry-After": {"description": "How many seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+_HEADERS = {401: _HOW, 403: _HOW, 429: _WAITING, 503: _WAITING}
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -63,4 +66,4 @@ def document(application: FastAPI, prefix: str) -> dict[str, Any]:
 def _refusal(status: int) -> dict[str, Any]:
     schema = {"$ref": _REF.format(model=Problem.__name__)}
     said: dict[str, Any] = {"description": _MEANINGS[status], "content": {problems.MEDIA_TYPE: {"schema": schema}}}
-    return said | ({"headers": _WAITING} if status in (429, 503) else {})
+    return said | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
