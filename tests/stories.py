@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from notifyflow.core.changes import Change
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, NotificationState, Severity, Word
 from notifyflow.core.policy import DEFAULT
@@ -18,6 +19,15 @@ INCIDENT = Incident(
     source="grafana",
     url="https://grafana.example/d/orders",
     labels={"team": "orders"},
+)
+CHANGE = Change(
+    subscriber="status",
+    event="opened",
+    incident_id=INCIDENT_ID,
+    at=AT,
+    state=IncidentState.OPEN,
+    severity=Severity.CRITICAL,
+    version=1,
 )
 FACTS = IncidentFacts(id=INCIDENT_ID, key="db-1", severity=Severity.CRITICAL, policy=DEFAULT, opened_at=AT, last_seen_at=AT)
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from notifyflow.core.changes import EVENTS, Change
 from notifyflow.core.content import Content, compose
 from notifyflow.core.escalation import Case
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
@@ -45,6 +46,21 @@ spans = st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(d
 severities = st.sampled_from(Severity)
 instants = st.floats(100_000, 7_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 zones = st.sampled_from(("UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Kiritimati", "America/New_York"))
+
+
+def changes() -> st.SearchStrategy[Change]:
+    return st.builds(
+        Change,
+        subscriber=any_text,
+        event=st.sampled_from(EVENTS),
+        incident_id=any_text,
+        at=instants,
+        state=st.sampled_from(IncidentState),
+        severity=st.sampled_from(Severity),
+        version=st.integers(1, 10**9),
+        by=any_text,
+        via=any_text,
+    )
 
 
 @st.composite

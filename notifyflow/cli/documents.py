@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from notifyflow.core.audit import Finding
+from notifyflow.core.changes import Change
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Notified
@@ -80,6 +81,7 @@ def status(value: IncidentStatus) -> Document:
         "escalations": [_escalation(each) for each in value.escalations],
         "transitions": [_transition(each) for each in value.transitions],
         "notes": [_note(each) for each in value.notes],
+        "changes": [_change(each, each.change) for each in value.changes if each.change],
     }
 
 
@@ -113,6 +115,10 @@ def _notification(value: NotificationFacts) -> Document:
         "reason": value.reason or None,
         "attempts": [_attempt(each) for each in value.attempts],
     }
+
+
+def _change(value: NotificationFacts, told: Change) -> Document:
+    return {"subscriber": told.subscriber, "event": told.event, "at": _instant(told.at)} | _notification(value)
 
 
 def _attempt(value: AttemptFacts) -> Document:

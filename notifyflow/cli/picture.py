@@ -1,6 +1,6 @@
 """How an incident looks on a terminal: one block a recipient, one line a channel; shows values and decides nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from rich import box
@@ -52,7 +52,7 @@ def picture(status: IncidentStatus) -> RenderableType:
     facts = status.facts
     title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold default"), " ")
     return Panel(
-        Group(_head(status), *(_recipient(each, status) for each in status.escalations)),
+        Group(_head(status), *(_recipient(each, status) for each in status.escalations), *_others(status)),
         title=title,
         title_align="left",
         subtitle=Text(f" {facts.state} ", style=_INCIDENT[facts.state]),
@@ -107,6 +107,17 @@ def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> Renderab
     return Group(head, _lines(escalation.notifications, status.notes, is_reached=facts.state is EscalationState.REACHED))
 
 
+def _others(status: IncidentStatus) -> Iterator[RenderableType]:
+    if status.changes:
+        yield Group(Text("\nOther systems", "bold"), _lines(status.changes, status.notes, is_reached=False))
+
+
+def _about(notification: NotificationFacts) -> str:
+    if notification.change is not None:
+        return f"{plain(notification.change.subscriber)} ({notification.change.event})"
+    return notification.channel if notification.kind is Kind.PAGE else f"{notification.channel} (news)"
+
+
 def _lines(notifications: Iterable[NotificationFacts], notes: Sequence[Note], *, is_reached: bool) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(width=2)
@@ -115,11 +126,10 @@ def _lines(notifications: Iterable[NotificationFacts], notes: Sequence[Note], *,
     table.add_column(overflow="fold")
     for each in notifications:
         mark, style = _NOTIFICATION[each.state]
-        channel = each.channel if each.kind is Kind.PAGE else f"{each.channel} (news)"
         ids = {attempt.id for attempt in each.attempts}
         noted = dict.fromkeys(f"noted: {plain(note.reason or note.code)}" for note in notes if note.attempt_id in ids)
         said = Text(", ".join([explain(each, is_reached=is_reached), *noted]), style="dim")
-        table.add_row("", channel, Text(f"{mark} {each.state}", style=style), _last_moment(each), said)
+        table.add_row("", _about(each), Text(f"{mark} {each.state}", style=style), _last_moment(each), said)
     return table
 
 

@@ -4,7 +4,6 @@ Subscribers are other systems: they are never paged, nothing escalates for them,
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -81,7 +80,7 @@ def key_of(secret: str) -> bytes:
     Raises:
         ValueError: When it is none; it does not repeat the secret.
     """
-    with suppress(binascii.Error):
+    with suppress(ValueError):  # binascii.Error is one
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
         if secret.startswith(_PREFIX) and _FEWEST_BYTES <= len(key) <= _MOST_BYTES:
             return key

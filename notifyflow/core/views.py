@@ -56,6 +56,7 @@ class IncidentStatus:
         transitions: The log of all its rows, by time.
         operations_key: The key of the operations incident its critical failures are linked to; None without.
         notes: What providers said that decides nothing, in the order it came.
+        changes: What other systems were told, or are to be, in the order in which it happened.
     """
 
     facts: IncidentFacts
@@ -64,6 +65,7 @@ class IncidentStatus:
     transitions: tuple[Transition, ...]
     operations_key: str | None = None
     notes: tuple[Note, ...] = ()
+    changes: tuple[NotificationFacts, ...] = ()
 
     @property
     def is_settled(self) -> bool:

@@ -67,27 +67,29 @@ class Reads(Audits, Prunable, Listings, Environments):
         return first(self._incidents(query))
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
-        escalations = self._escalation_statuses(incident.id)
+        query = select(NotificationFacts, NotificationRow.incident_id == incident.id)
+        is_news = NotificationRow.tier.is_null()
+        rows = self._notifications(query.order_by(is_news, NotificationRow.tier, NotificationRow.channel, NotificationRow.id))
+        escalations = self._escalation_statuses(incident.id, rows)
+        changes = tuple(sorted((row for row in rows if row.change), key=lambda row: row.created_at))
+        homes = {row.escalation_id for row in changes}
         return IncidentStatus(
             facts=incident,
             content=the(self._content(incident.id), "incident", incident.id),
             escalations=escalations,
-            notes=self._notes([attempt.id for each in escalations for row in each.notifications for attempt in row.attempts]),
-            transitions=self._transitions(incident.id),
+            notes=self._notes([attempt.id for row in rows for attempt in row.attempts]),
+            changes=changes,
+            transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in homes),
             operations_key=self._operations_key(incident.id),
         )
 
-    def _escalation_statuses(self, incident_id: str) -> tuple[EscalationStatus, ...]:
+    def _escalation_statuses(self, incident_id: str, rows: Sequence[NotificationFacts]) -> tuple[EscalationStatus, ...]:
         contacts = {contact.recipient_id: contact for contact in self._contacts(ContactRow.incident_id == incident_id)}
         places = {recipient_id: place for place, recipient_id in enumerate(contacts)}
         is_of_somebody = EscalationRow.round > 0
         escalations = self._escalations(select(EscalationFacts, EscalationRow.incident_id == incident_id, is_of_somebody))
-        is_news = NotificationRow.tier.is_null()
-        query = select(NotificationFacts, NotificationRow.incident_id == incident_id)
         notifications: dict[str, list[NotificationFacts]] = defaultdict(list)
-        for each in self._notifications(
-            query.order_by(is_news, NotificationRow.tier, NotificationRow.channel, NotificationRow.id)
-        ):
+        for each in rows:
             notifications[each.escalation_id].append(each)
         return tuple(
             EscalationStatus(facts=each, contact=contacts[each.recipient_id], notifications=tuple(notifications[each.id]))

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 from notifyflow.cli import documents
 from notifyflow.core.facts import Transition
-from notifyflow.core.model import Notified
+from notifyflow.core.model import Kind, NotificationState, Notified
 from notifyflow.errors import Fault
-from tests.stories import AT, OPEN, TAKEN
+from tests.stories import AT, CHANGE, OPEN, TAKEN, notification
 
 
 def test_a_status_is_a_document_of_plain_values():
@@ -21,6 +21,12 @@ def test_a_status_is_a_document_of_plain_values():
     ada, ben = document["escalations"]
     assert (ada["recipient"], ada["state"], ben["notifications"][0]["attempts"][0]["code"]) == ("ada", "REACHED", "404")
     assert document["transitions"][0]["target"] == "OPEN"
+
+
+def test_what_other_systems_were_told_is_in_the_document():
+    row = replace(notification("webhook", NotificationState.QUEUED), kind=Kind.CHANGE, tier=None, change=CHANGE)
+    (told,) = documents.status(replace(OPEN, changes=(row,)))["changes"]
+    assert (told["subscriber"], told["event"], told["state"], told["attempts"]) == ("status", "opened", "QUEUED", [])
 
 
 def test_who_took_it_is_in_the_document():

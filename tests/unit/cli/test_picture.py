@@ -10,7 +10,7 @@ from notifyflow.cli.picture import explain, picture
 from notifyflow.core.facts import Transition
 from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Word
 from notifyflow.core.views import IncidentStatus, Note
-from tests.stories import AT, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
+from tests.stories import AT, CHANGE, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
 
 
 def drawn(status: IncidentStatus) -> str:
@@ -110,6 +110,13 @@ def test_a_retry_says_when():
 def test_news_is_marked_as_news():
     news = replace(notification("slack", NotificationState.SENT), kind=Kind.NEWS, tier=None)
     assert "slack (news)" in drawn(replace(OPEN, escalations=(escalation("ada", news),)))
+
+
+def test_what_other_systems_were_told_stands_by_itself():
+    row = replace(notification("webhook", NotificationState.SENT, attempt(1, Word.ACCEPTED)), kind=Kind.CHANGE, tier=None)
+    text = drawn(replace(OPEN, changes=(replace(row, change=CHANGE),)))
+    assert "Other systems" in text
+    assert "status (opened)" in text
 
 
 def test_escape_sequences_reach_no_terminal():
