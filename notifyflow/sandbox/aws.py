@@ -1,4 +1,4 @@
-"""Amazon: SES v2 SendEmail (raw and simple) and SNS Publish to a platform endpoint.
+"""Amazon: SES v2 SendEmail (raw and simple) and SNS Publish to a platform endpoint or to a phone number.
 
 Sources: Amazon SES API v2 reference, "SendEmail"; Amazon SNS API reference, "Publish", "Common Errors"; botocore's service models
 for the protocols (SES v2: rest-json, SNS: query) and the status of each error.
@@ -40,7 +40,7 @@ _PLATFORMS = ("APNS", "APNS_SANDBOX", "GCM", "ADM", "default")
 
 
 class AmazonDesk(Desk):
-    """Takes mails at SES and push messages at SNS."""
+    """Takes mails at SES, push messages and texts at SNS."""
 
     name = "aws"
 
@@ -54,7 +54,7 @@ class AmazonDesk(Desk):
             return _no(
                 403, "UnrecognizedClientException" if is_mail else "InvalidClientTokenId", "The key is unknown.", is_mail=is_mail
             )
-        found = _read_mail(request) if is_mail else _read_push(request)
+        found = _read_mail(request) if is_mail else _read_publish(request)
         return found or _no(
             400, "BadRequestException" if is_mail else "InvalidParameter", "The request is not understood.", is_mail=is_mail
         )
@@ -123,18 +123,24 @@ def _read_content(content: Mapping[str, Any], sender: str) -> tuple[Mail, str] |
     return None
 
 
-def _read_push(request: Request) -> Arrival | None:
+def _read_publish(request: Request) -> Arrival | None:
     form = request.form()
     to, text = form.last("TargetArn") or form.last("TopicArn") or form.last("PhoneNumber"), form.last("Message")
     if form.last("Action") != "Publish" or not to or not text:
         return None
-    push, attempt_id = Push(title=form.last("Subject"), text=text), ""
-    if form.last("MessageStructure") == "json":
+    message = Message(channel="push", provider="sns", to=short_name(to), reference=new_reference(), content=Push(title="", text=text))
+    if form.last("PhoneNumber"):
+        message = replace(message, channel="sms", content=Text(sender=_sender_id(form), text=text))
+    elif form.last("MessageStructure") == "json":
         push, attempt_id = read_push(text)
-    message = Message(
-        channel="push", provider="sns", to=short_name(to), attempt_id=attempt_id, reference=new_reference(), content=push
-    )
+        message = replace(message, attempt_id=attempt_id, content=push)
     return Arrival(message=message)
+
+
+def _sender_id(form: Form) -> str:
+    """Find the sender of a text among the attributes, which the query protocol numbers from 1."""
+    entries = (f"MessageAttributes.entry.{number}." for number in range(1, 11))
+    return next((form.last(f"{each}Value.StringValue") for each in entries if form.last(f"{each}Name") == _SENDER_ID), _NO_SENDER_ID)
 
 
 def read_push(message: str) -> tuple[Push, str]:

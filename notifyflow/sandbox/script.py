@@ -12,7 +12,7 @@ from enum import StrEnum
 from notifyflow.errors import Fault, InvalidScript
 
 ALL = "all"
-CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
+CHANNELS = ("email", "slack", "teams", "push", "sms", "voice", "webhook")
 _TARGETS: Mapping[str, str] = {ALL: ALL, "call": "voice", **{name: name for name in CHANNELS}}
 
 

@@ -4,6 +4,7 @@ All servers run on one event loop in one thread of their own. Each provider has 
 """
 
 import asyncio
+import json
 import socket
 import ssl
 import threading
@@ -25,6 +26,7 @@ from notifyflow.sandbox.slack import HOOKS, SlackDesk
 from notifyflow.sandbox.smtp import MailServer
 from notifyflow.sandbox.teams import TeamsDesk, workflow_path
 from notifyflow.sandbox.twilio import TwilioDesk
+from notifyflow.sandbox.webhook import PATH, SECRET, SubscriberDesk
 
 T = TypeVar("T")
 
@@ -40,13 +42,14 @@ SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
 MAIL_FROM = "notifyflow@sandbox.example"
 
 # The doors in the order of their ports, and which channels come through each.
-_DOORS = ("page", "smtp", "twilio", "slack", "teams", "aws")
+_DOORS = ("page", "smtp", "twilio", "slack", "teams", "aws", "webhook")
 _DOORS_OF: Mapping[str, tuple[str, ...]] = {
     "slack": ("slack",),
     "teams": ("teams",),
     "push": ("aws",),
     "sms": ("twilio",),
     "voice": ("twilio",),
+    "webhook": ("webhook",),
 }
 
 
@@ -174,7 +177,7 @@ class Sandbox:
             account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, inbox=self.inbox, receipts_after_s=receipts_after_s
         )
         self._slack = SlackDesk(BOT_TOKEN, SIGNING_SECRET, self.inbox)
-        desks: tuple[Desk, ...] = (self._twilio, self._slack, TeamsDesk(), AmazonDesk(ACCESS_KEY_ID))
+        desks: tuple[Desk, ...] = (self._twilio, self._slack, TeamsDesk(), AmazonDesk(ACCESS_KEY_ID), SubscriberDesk())
         mail_server = MailServer(self.inbox, self._play, login=login, tls=tls)
         protocols = {desk.name: _http(partial(self._attend, desk)) for desk in desks}
         protocols |= {"page": _http(self._show), "smtp": mail_server.protocol}
@@ -266,6 +269,10 @@ class Sandbox:
     def push_arn(self, name: str) -> str:
         """Make the SNS endpoint of a person's phone."""
         return f"arn:aws:sns:{REGION}:000000000000:endpoint/GCM/sandbox/{name}"
+
+    def webhooks(self, *names: str) -> str:
+        """Make ``NOTIFYFLOW_WEBHOOKS`` for subscribers of these names, who listen here."""
+        return json.dumps({name: {"url": self._url("webhook") + PATH + name, "secrets": [SECRET]} for name in names})
 
     def settings(self) -> dict[str, str]:
         """Give every ``NOTIFYFLOW_*`` setting that leads notifyflow here; public URL and database are the caller's affair."""

@@ -61,7 +61,7 @@ def smtp(sandbox: Sandbox, timeout_s: float = 10) -> smtplib.SMTP:
 def test_the_settings_are_settings(sandbox: Sandbox) -> None:
     settings = Settings.from_variables(sandbox.settings())
     assert settings.notice == "sandbox"
-    assert len(settings.trusted_endpoints) == 6
+    assert len(settings.trusted_endpoints) == 7
     assert urlsplit(sandbox.slack_url("ada")).netloc in settings.trusted_endpoints
 
 

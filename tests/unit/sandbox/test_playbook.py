@@ -69,6 +69,6 @@ def test_channels_are_refusing_from_the_moment_their_step_comes() -> None:
     running.play("slack", "ada")
     assert running.refusing() == {"slack"}
     running.take("all: refuse")
-    assert running.refusing() == {"email", "slack", "teams", "push", "sms", "voice"}
+    assert running.refusing() == {"email", "slack", "teams", "push", "sms", "voice", "webhook"}
     running.take("sms: ok")
     assert "sms" not in running.refusing()

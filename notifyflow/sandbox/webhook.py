@@ -1,0 +1,66 @@
+"""A subscriber of ours: takes signed requests as Standard Webhooks 1.0.0 says, and shows what they tell.
+
+It checks a signature by itself, with the one secret that everybody knows; how old a request is it does not mind, since whoever
+plays with it may play with the time.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from notifyflow.sandbox.desk import Arrival, Desk, retry_header
+from notifyflow.sandbox.http import Answer, Request, as_json, read_object
+from notifyflow.sandbox.inbox import Card, Message, Piece
+from notifyflow.sandbox.script import Reaction, short_name
+
+PATH = "/changes/"
+_KEY = b"known to everybody, of no use"
+SECRET = "whsec_" + base64.b64encode(_KEY).decode()
+_SHOWN = ("key", "title", "severity", "state", "by", "via", "recipient", "news")
+
+
+class SubscriberDesk(Desk):
+    """Takes what is posted to subscribers."""
+
+    name = "webhook"
+
+    def read(self, request: Request) -> Arrival | Answer:
+        """Read a request; the subscriber's name stands in its path."""
+        if request.method != "POST" or not request.path.startswith(PATH):
+            return as_json(404, {"error": f"Only POST {PATH}NAME is answered here."})
+        if not _is_signed(request):
+            return as_json(401, {"error": "The signature is not valid."})
+        told = read_object(request.body)
+        if told is None or not isinstance(told.get("data"), dict):
+            return as_json(400, {"error": "The body holds no type, timestamp and data."})
+        content = Card(summary=str(told.get("type", "")), pieces=tuple(_pieces(told)))
+        to, reference = short_name(request.path), request.headers["webhook-id"]
+        return Arrival(message=Message(channel="webhook", provider="webhook", to=to, reference=reference, content=content))
+
+    def accept(self, arrival: Arrival) -> Answer:
+        """Take it."""
+        del arrival
+        return Answer(status=204)
+
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+        """Refuse it."""
+        del arrival
+        return as_json(int(reaction.code), {"error": "Refused by the script."}, **retry_header(reaction))
+
+
+def _is_signed(request: Request) -> bool:
+    message_id, at = request.headers.get("webhook-id", ""), request.headers.get("webhook-timestamp", "")
+    mac = hmac.digest(_KEY, f"{message_id}.{at}.".encode() + request.body, hashlib.sha256)
+    wanted = b"v1," + base64.b64encode(mac)
+    given = request.headers.get("webhook-signature", "").encode().split()
+    return any(hmac.compare_digest(each, wanted) for each in given)
+
+
+def _pieces(told: Mapping[str, Any]) -> Iterator[Piece]:
+    yield Piece(kind="heading", text=str(told.get("type", "")))
+    data = told["data"]
+    yield from (Piece(kind="fact", title=name, text=str(data[name])) for name in _SHOWN if data.get(name))
+    yield Piece(kind="note", text=json.dumps(told, indent=2, ensure_ascii=False))
