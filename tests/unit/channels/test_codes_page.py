@@ -11,6 +11,7 @@ from notifyflow.channels.smtp_codes import SMTP
 from notifyflow.channels.tables import Status, Table
 from notifyflow.channels.teams import TEAMS
 from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
+from notifyflow.channels.webhook import WEBHOOK as SUBSCRIBERS
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "provider-codes.rst"
 INTRODUCTION = """\
@@ -35,6 +36,7 @@ TABLES: tuple[tuple[str, Table], ...] = (
     ("Slack", SLACK),
     ("Slack's webhooks, beside the above", {code: row for code, row in WEBHOOK.items() if code not in SLACK}),
     ("Teams", TEAMS),
+    ("Webhooks of other systems", SUBSCRIBERS),
 )
 RECEIPTS: tuple[tuple[str, Mapping[str, Status]], ...] = (
     ("Events of SES", MAIL_EVENTS),
