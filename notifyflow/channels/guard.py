@@ -5,8 +5,10 @@ as it was resolved, so that a second answer of the DNS cannot lead elsewhere. ``
 nothing else weakens the rules.
 """
 
+import re
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -18,15 +20,18 @@ from notifyflow.errors import Fault, PermanentProviderError, TemporaryProviderEr
 
 _LIMIT = 2048
 _PORTS = {"https": 443, "http": 80}
-# Python calls some of these global: they lead into IPv4 by translation, or to no single host.
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.ASCII)
+# Python, or an older one, calls some of these global: they lead into IPv4 by translation, or to no single host.
 _NOT_PUBLIC = tuple(
     ip_network(network)
     for network in (
+        "192.0.0.0/24",  # protocol assignments, RFC 6890
         "192.88.99.0/24",  # 6to4 relays, RFC 7526
         "64:ff9b::/96",  # NAT64, RFC 6052
         "64:ff9b:1::/48",  # local NAT64, RFC 8215
         "2001::/32",  # Teredo, RFC 4380
         "2002::/16",  # 6to4, RFC 3056
+        "3fff::/20",  # documentation, RFC 9637
         "fec0::/10",  # site-local, RFC 3879
     )
 )
@@ -89,6 +94,11 @@ class Guard:
             raise ValueError("is not an https URL")
         if port not in (None, 443):
             raise ValueError("names another port than 443")
+        if not _HOST.fullmatch(host):
+            raise ValueError("is not a URL: its host has signs that hosts do not have")
+        address = _spelt_address(host)
+        if address is not None and not is_public(address):
+            raise ValueError("leads to an address that is not on the public internet")
         if self._hosts and not any(host.endswith(known) if known.startswith(".") else host == known for known in self._hosts):
             raise ValueError(f"leads to a host that is none of {', '.join(self._hosts)}")
 
@@ -107,6 +117,15 @@ class Guard:
         if not all(is_public(ip_address(address.partition("%")[0])) for address in addresses):
             raise PermanentProviderError("the host's address is not on the public internet", code="private_address")
         return addresses[0]
+
+
+def _spelt_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Read a host that is an address, in any spelling that resolvers take (``127.1``); None where it is a name."""
+    with suppress(ValueError):
+        return ip_address(host)
+    with suppress(OSError):
+        return IPv4Address(socket.inet_aton(host))
+    return None
 
 
 def endpoint_faults(name: str, url: str | None, trusted_endpoints: Iterable[str]) -> tuple[Fault, ...]:

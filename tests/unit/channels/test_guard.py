@@ -15,7 +15,7 @@ GUARD = Guard(hosts=("hooks.slack.com", ".logic.azure.com"), trusted_endpoints=(
         "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.88.99.1", "192.168.1.1",
         "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1",
         "64:ff9b::a00:1", "64:ff9b:1::1", "2001::1", "2001:db8::1", "2002:a00:1::", "fc00::1", "fd12::1", "fe80::1", "fec0::1",
-        "ff02::1",
+        "ff02::1", "3fff::1", "5f00::1", "100::1", "192.0.0.8", "::7f00:1", "::ffff:0:7f00:1", "::ffff:224.0.0.1",
     ],
 )  # fmt: skip
 def test_what_is_not_on_the_public_internet_is_told(address: str) -> None:
@@ -61,6 +61,9 @@ def test_urls_within_the_rules_pass(url: str) -> None:
         "http://127.0.0.1:8081/",
         "ftp://127.0.0.1:8080/",
         "https://höoks.slack.com/",
+        "https://example.com%2f.logic.azure.com/",
+        "https://example.com;.logic.azure.com/",
+        "https://[::1].logic.azure.com/",
         "https://hooks.slack.com/" + "x" * 2048,
     ],
 )
@@ -68,6 +71,19 @@ def test_urls_that_break_a_rule_are_refused_without_being_shown(url: str) -> Non
     with pytest.raises(ValueError, match=r".") as caught:
         GUARD.check(url)
     assert not url or url not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "127.1", "2130706433", "0x7f.0.0.1", "[::1]", "[::ffff:10.0.0.1]", "[64:ff9b::7f00:1]", "0"]
+)
+def test_an_address_inside_is_refused_before_anybody_or_a_proxy_is_asked(host: str) -> None:
+    with pytest.raises(ValueError, match="not on the public internet"):
+        Guard().check(f"https://{host}/x")
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "[2606:4700::1111]", "example.com", "a_b.example.com", "dead.beef"])
+def test_other_hosts_pass_where_any_may_be_asked(host: str) -> None:
+    Guard().check(f"https://{host}/x")
 
 
 def test_a_port_that_is_none_is_trusted_by_nobody() -> None:
