@@ -110,7 +110,9 @@ class KnownRecipient:
     Attributes:
         contact: Who it is; personal.
         last_pages: What became of the last page on each channel that came to something of late.
+        shut: Numbers of ours to which they have said STOP.
     """
 
     contact: Contact
     last_pages: Mapping[str, NotificationFacts]
+    shut: frozenset[str] = frozenset()

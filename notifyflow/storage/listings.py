@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Contact, Incident, IncidentState, Kind, NotificationState
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
 from notifyflow.storage.keys import KEY_COLUMNS
-from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
+from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 from notifyflow.storage.rows import SAID, Rows, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
@@ -75,7 +75,19 @@ class Listings(Rows):
         query = ContactRow.select(*columns).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
         contacts = [Contact(**row) for row in self._rows(query)]
         pages = self._last_pages([contact.recipient_id for contact in contacts], since)
-        return tuple(KnownRecipient(contact=each, last_pages=pages.get(each.recipient_id, {})) for each in contacts)
+        shut = self._shut({address for contact in contacts for address in contact.addresses.values()})
+        return tuple(
+            KnownRecipient(
+                contact=each,
+                last_pages=pages.get(each.recipient_id, {}),
+                shut=frozenset(ours for theirs, ours in shut if theirs in each.addresses.values()),
+            )
+            for each in contacts
+        )
+
+    def _shut(self, addresses: Collection[str]) -> Sequence[tuple[str, str]]:
+        query = OptOutRow.select(OptOutRow.theirs, OptOutRow.ours).where(OptOutRow.theirs.in_(list(addresses)))
+        return [(row["theirs"], row["ours"]) for row in self._rows(query)]
 
     def _last_pages(self, recipient_ids: Sequence[str], since: datetime) -> Mapping[str, Mapping[str, NotificationFacts]]:
         query = (

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifyflow.channels.base import Channel
 from notifyflow.core import text
-from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import NotificationState
 from notifyflow.core.views import KnownRecipient
+from notifyflow.pipeline.replies import TEXTS
 from notifyflow.web.given import NotificationShape
 
 
@@ -28,19 +28,21 @@ class WayShape(BaseModel):
 
     channel: str
     address: str = Field(description="The beginning of the address, and how long it is.")
-    providers: list[str] = Field(description="Who carries the channel here; empty where nobody does.")
-    verdict: Verdict = Field(description="`fails` where nobody carries it or the last page failed; of the last 30 days.")
+    providers: list[str] = Field(description="Who carries the channel here, but for texts to whom they have said STOP.")
+    verdict: Verdict = Field(description="`fails` where nobody carries it to them or the last page failed; of the last 30 days.")
     last_page: NotificationShape | None = Field(description="The last page that came to something.")
 
     @classmethod
-    def of(cls, channel: str, address: str, last: NotificationFacts | None, carriers: Mapping[str, Channel]) -> "WayShape":
+    def of(cls, value: KnownRecipient, channel: str, carriers: Mapping[str, Channel]) -> "WayShape":
         """Show a way."""
-        providers = [provider.name for provider in carriers[channel].providers] if channel in carriers else []
+        last = value.last_pages.get(channel)
+        all_providers = carriers[channel].providers if channel in carriers else ()
+        providers = [each.name for each in all_providers if channel != TEXTS or each.sender not in value.shut]
         has_failed = last is not None and last.state is NotificationState.FAILED
         tried = Verdict.WORKS if last else Verdict.UNTRIED
         return cls(
             channel=channel,
-            address=text.masked(address),
+            address=text.masked(value.contact.addresses[channel]),
             providers=providers,
             verdict=Verdict.FAILS if has_failed or not providers else tried,
             last_page=None if last is None else NotificationShape.of(last),
@@ -62,7 +64,7 @@ class ReachabilityShape(BaseModel):
     def of(cls, value: KnownRecipient, carriers: Mapping[str, Channel]) -> "ReachabilityShape":
         """Show how somebody can be reached."""
         contact = value.contact
-        ways = [WayShape.of(name, to, value.last_pages.get(name), carriers) for name, to in contact.addresses.items()]
+        ways = [WayShape.of(value, channel, carriers) for channel in contact.addresses]
         return cls(
             id=contact.recipient_id,
             name=contact.name,

@@ -21,6 +21,7 @@ from notifyflow.settings import Settings
 from notifyflow.web.problems import MEDIA_TYPE
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
+from tests.integration.channels.benches import WEBHOOK_SECRET
 from tests.published import Published
 
 ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com", "phone": "+15005550006"}
@@ -67,7 +68,11 @@ class Desk:
 @pytest.fixture
 def desk(database_url: str) -> Iterator[Desk]:
     settings = Settings.from_variables(
-        {"NOTIFYFLOW_DATABASE_URL": database_url, "NOTIFYFLOW_API_REQUESTS_A_MINUTE": str(A_MINUTE)}
+        {
+            "NOTIFYFLOW_DATABASE_URL": database_url,
+            "NOTIFYFLOW_API_REQUESTS_A_MINUTE": str(A_MINUTE),
+            "NOTIFYFLOW_WEBHOOKS": json.dumps({"status": {"url": "https://status.example.com", "secrets": [WEBHOOK_SECRET]}}),
+        }
     )
     clock = HandClock()
     with NotifyFlow(settings, clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
@@ -117,6 +122,14 @@ def test_what_a_provider_notes_is_shown_with_the_attempt_it_is_about(desk: Desk)
     assert desk.get(path)["notes"] == [
         {"attempt": attempt_id, "code": "complaint", "reason": "they complained", "received_at": "2026-11-25T03:00:00Z"}
     ]
+
+
+def test_what_other_systems_are_told_is_shown(desk: Desk):
+    path = f"/v1/incidents/{desk.submit()['incident_id']}"
+    desk.send("webhook", Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED))
+    (change,) = desk.get(path)["changes"]
+    assert (change["subscriber"], change["event"], change["at"]) == ("status", "opened", "2026-11-25T03:00:00Z")
+    assert (change["notification"]["kind"], change["notification"]["state"]) == ("change", "SENT")
 
 
 def test_the_same_key_again_is_heard_and_pages_nobody_again(desk: Desk):
@@ -387,6 +400,19 @@ def test_a_recipient_is_shown_with_what_became_of_the_last_page_on_each_way(desk
     assert shown["is_reachable"] is False
     assert "ada@example.com" not in json.dumps(shown)
     assert "5550006" not in json.dumps(shown)
+
+
+def test_whoever_has_said_stop_is_not_reached_by_text(sqlite_url: str):
+    numbers = {"ACCOUNT_SID": "AC" + "0" * 32, "AUTH_TOKEN": "t", "SMS_FROM": "+15005550001", "VOICE_FROM": "+15005550001"}
+    variables = {f"NOTIFYFLOW_TWILIO_{name}": value for name, value in numbers.items()} | {"NOTIFYFLOW_DATABASE_URL": sqlite_url}
+    with NotifyFlow(Settings.from_variables(variables), bell=SilentBell()) as flow:
+        desk = Desk(flow, HandClock())
+        desk.submit("db-1", {"id": "ada", "phone": "+15005550006"}, {"id": "ben", "phone": "+15005550009"})
+        flow._store.run(lambda ledger: ledger.opt_out("+15005550001", "+15005550006", at=desk.clock.now()))
+        ways = {each["id"]: {way["channel"]: way for way in each["ways"]} for each in desk.get("/v1/recipients")["recipients"]}
+        assert (ways["ada"]["sms"]["verdict"], ways["ada"]["sms"]["providers"]) == ("fails", [])
+        assert (ways["ada"]["voice"]["verdict"], ways["ada"]["voice"]["providers"]) == ("untried", ["twilio"])
+        assert ways["ben"]["sms"]["verdict"] == "untried"
 
 
 def test_what_became_of_pages_long_ago_tells_nothing(desk: Desk):
