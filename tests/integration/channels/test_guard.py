@@ -1,5 +1,6 @@
 """A user's URL is connected to where the guard resolved it, while TLS still asks for the host."""
 
+import gzip
 import ssl
 from pathlib import Path
 
@@ -64,3 +65,14 @@ def test_a_host_that_leads_inside_is_not_asked() -> None:
 def test_a_host_that_cannot_be_resolved_is_asked_again_later() -> None:
     with pytest.raises(TemporaryProviderError):
         Guard().resolve("nobody.invalid", 443)
+
+
+def test_an_answer_without_end_is_read_up_to_a_cap_also_where_it_is_packed() -> None:
+    with http_server() as server:
+        http = Http(Settings.from_variables({}), guard=Guard(trusted_endpoints=[server.endpoint]))
+        bomb = gzip.compress(bytes(50_000_000))
+        for body, headers in ((b"x" * 1_000_000, {}), (bomb, {"Content-Encoding": "gzip"})):
+            server.answer(200, body, headers)
+            assert len(http.post(server.url, json={}).body) == 65_536
+        assert server.heard[0].headers["Accept-Encoding"] == "identity"
+        http.close()
