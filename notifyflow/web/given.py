@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from notifyflow.core.changes import Change
 from notifyflow.core.facts import NotificationFacts, Transition
 from notifyflow.core.model import (
     AttemptState,
@@ -74,7 +75,7 @@ class NotificationShape(BaseModel):
     id: str
     channel: str
     kind: Kind
-    tier: int | None = Field(description="The tier it belongs to; null for news.")
+    tier: int | None = Field(description="The tier it belongs to; null unless it is a page.")
     state: NotificationState
     due_at: datetime | None
     held_since: datetime | None = Field(description="Since when it is held back.")
@@ -169,6 +170,22 @@ class NoteShape(BaseModel):
         return cls(attempt=value.attempt_id, code=value.code, reason=value.reason, received_at=value.received_at)
 
 
+class ChangeShape(BaseModel):
+    """What another system was told, or is to be."""
+
+    model_config = ConfigDict(title="Change")
+
+    subscriber: str
+    event: str = Field(description="What happened to the incident, as the subscriber is told it: `incident.EVENT`.")
+    at: datetime = Field(description="When it happened.")
+    notification: NotificationShape = Field(description="How it is told.")
+
+    @classmethod
+    def of(cls, value: NotificationFacts, told: Change) -> "ChangeShape":
+        """Show a change."""
+        return cls(subscriber=told.subscriber, event=told.event, at=told.at, notification=NotificationShape.of(value))
+
+
 class SummaryShape(BaseModel):
     """One incident, as a list shows it."""
 
@@ -218,6 +235,7 @@ class IncidentShape(SummaryShape):
     escalations: list[EscalationShape]
     log: list[MoveShape]
     notes: list[NoteShape] = Field(description="What providers said that decides nothing, in the order it came.")
+    changes: list[ChangeShape] = Field(description="What other systems were told of it, or are to be.")
 
     @classmethod
     def of(cls, value: IncidentSummary | IncidentStatus) -> "IncidentShape":
@@ -231,6 +249,7 @@ class IncidentShape(SummaryShape):
             escalations=[EscalationShape.of(each) for each in value.escalations],
             log=[MoveShape.of(each) for each in value.transitions],
             notes=[NoteShape.of(each) for each in value.notes],
+            changes=[ChangeShape.of(each, each.change) for each in value.changes if each.change],
         )
 
 
