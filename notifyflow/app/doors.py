@@ -59,7 +59,7 @@ class Doors:
 
     def _notify(self, asked: Asked, by: str) -> None:
         directory = self._directory.current()
-        route = directory.route(asked.incident.labels, by)
+        route = directory.route(asked.labels, by)
         accepted = notify(
             self._tools,
             asked.incident,

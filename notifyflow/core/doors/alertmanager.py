@@ -8,7 +8,7 @@ Source: Prometheus documentation, "Configuration", section ``<webhook_config>``,
 import json
 from collections.abc import Mapping
 
-from notifyflow.core.doors.asked import Action, Asked, digest, incident, lines, read_each, refusal, say, table
+from notifyflow.core.doors.asked import Action, Asked, clean, digest, incident, lines, read_each, refusal, say, table
 from notifyflow.errors import Fault
 
 DOOR = "alertmanager"
@@ -56,7 +56,7 @@ def _read(alert: object, group: Mapping[str, object]) -> Asked:
         occurred_at=alert.get("startsAt"),
     )
     is_over = (alert.get("status") or group.get("status")) == "resolved"
-    return Asked(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=said)
+    return Asked(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=said, labels=clean(labels))
 
 
 def _first(notes: Mapping[str, object], names: tuple[str, ...]) -> str:

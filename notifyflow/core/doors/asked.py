@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 
 from notifyflow.core import intake, text
 from notifyflow.core.model import Incident, Severity
@@ -37,10 +38,12 @@ class Asked:
     Attributes:
         action: What is to be done.
         incident: About what; of good form always. Unless somebody is to be notified, only its key counts.
+        labels: All its labels, by which it finds its route; also those for which the incident has no room.
     """
 
     action: Action
     incident: Incident
+    labels: Mapping[str, str]
 
 
 def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
@@ -118,10 +121,10 @@ def incident(
         severity: A word for how bad it is; ERROR where we do not know it.
         source: What reported it.
         urls: Where to look; the first that is a web address counts.
-        labels: Free facts.
+        labels: Free facts; those that are too many are left out, and counted.
         occurred_at: When it happened, as ISO 8601.
     """
-    kept = _labels(labels)
+    kept = dict(islice(clean(labels).items(), intake.MAX_LABELS))
     left_out = len(labels) - len(kept)
     note = f"({left_out} more labels were left out.)" if left_out else ""
     return Incident(
@@ -134,6 +137,15 @@ def incident(
         labels=kept,
         occurred_at=_instant(say(occurred_at)),
     )
+
+
+def clean(labels: Mapping[str, object]) -> dict[str, str]:
+    """Make labels of good form of whatever was said, however many there are."""
+    made: dict[str, str] = {}
+    for name, value in labels.items():
+        if short := text.cut(text.one_line(name), intake.MAX_LABEL_NAME):
+            made.setdefault(short, text.cut(text.one_line(say(value)), intake.MAX_LABEL_VALUE))
+    return made
 
 
 def digest(value: str) -> str:
@@ -153,15 +165,6 @@ def _body(given: str) -> str:
         return body
     mark = f"\n\n(Cut here: there were {len(body):,} characters.)"
     return text.cut(body, intake.MAX_BODY - len(mark)) + mark
-
-
-def _labels(given: Mapping[str, object]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for name, value in given.items():
-        clean = text.cut(text.one_line(name), intake.MAX_LABEL_NAME)
-        if clean and len(labels) < intake.MAX_LABELS:
-            labels.setdefault(clean, text.cut(text.one_line(say(value)), intake.MAX_LABEL_VALUE))
-    return labels
 
 
 def _instant(given: str) -> datetime | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from notifyflow.core.documents import parsed
-from notifyflow.core.doors.asked import Action, Asked, incident, lines, read_each, refusal, say, table
+from notifyflow.core.doors.asked import Action, Asked, clean, incident, lines, read_each, refusal, say, table
 from notifyflow.errors import Fault, UnreadableIncident
 
 DOOR = "cloudevents"
@@ -85,6 +85,7 @@ def _read(document: object) -> Asked:
     about = say(event.get("subject")) or say(event["id"])
     others = {name: value for name, value in fields.items() if name not in _SAID_APART}
     extensions = {name: value for name, value in event.items() if name not in _NO_LABELS and value is not None}
+    labels = {**table(fields.get("labels")), **extensions}
     said = incident(
         DOOR,
         key=f"{say(event['source'])}/{about}",
@@ -96,11 +97,11 @@ def _read(document: object) -> Asked:
         severity=fields.get("severity") or event.get("severitytext") or event.get("severity"),
         source=event["source"],
         urls=(fields.get("url"), event["source"]),
-        labels={**table(fields.get("labels")), **extensions},
+        labels=labels,
         occurred_at=event.get("time"),
     )
     action = _ACTIONS.get(say(event["type"]).rpartition(".")[2].lower(), Action.NOTIFY)
-    return Asked(action=action, incident=said)
+    return Asked(action=action, incident=said, labels=clean(labels))
 
 
 def _decoded(event: Mapping[str, object]) -> object:

@@ -6,7 +6,7 @@ what a missing ``dedup_key`` means).
 
 from collections.abc import Mapping
 
-from notifyflow.core.doors.asked import Action, Asked, incident, lines, refusal, say, table
+from notifyflow.core.doors.asked import Action, Asked, clean, incident, lines, refusal, say, table
 from notifyflow.core.model import Incident
 
 DOOR = "pagerduty"
@@ -40,7 +40,10 @@ def read(document: object, *, new_key: str) -> tuple[Asked, str]:
     if action is not Action.NOTIFY and not given:
         raise refusal("dedup_key", "it is missing", "Say which trigger is meant")
     key = given or new_key
-    return Asked(action=action, incident=_incident(event, payload, key)), key
+    labels = {name: payload[name] for name in _FACTS if payload.get(name) is not None}
+    if event.get("client"):
+        labels["client"] = event["client"]
+    return Asked(action=action, incident=_incident(event, payload, key, labels), labels=clean(labels)), key
 
 
 def _action(event: Mapping[str, object], payload: Mapping[str, object]) -> Action:
@@ -58,11 +61,10 @@ def _action(event: Mapping[str, object], payload: Mapping[str, object]) -> Actio
             raise refusal("event_action", "it is none", "Send trigger, acknowledge or resolve")
 
 
-def _incident(event: Mapping[str, object], payload: Mapping[str, object], key: str) -> Incident:
+def _incident(event: Mapping[str, object], payload: Mapping[str, object], key: str, labels: Mapping[str, object]) -> Incident:
     details = payload.get("custom_details")
     links = event.get("links")
     hrefs = [table(link).get("href") for link in links] if isinstance(links, list) else []
-    client = {"client": event["client"]} if event.get("client") else {}
     return incident(
         DOOR,
         key=key,
@@ -71,6 +73,6 @@ def _incident(event: Mapping[str, object], payload: Mapping[str, object], key: s
         severity=payload.get("severity"),
         source=payload.get("source"),
         urls=(event.get("client_url"), *hrefs),
-        labels={name: payload[name] for name in _FACTS if payload.get(name) is not None} | client,
+        labels=labels,
         occurred_at=payload.get("timestamp"),
     )

@@ -55,8 +55,8 @@ def test_a_route_on_which_nobody_can_be_reached_is_exhausted_at_birth_and_operat
     story = Story(store, operations=[a_contact("ops", "email")])
     (tmp_path / "directory.toml").write_text(DIRECTORY)
     doors = Doors(story.tools, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
-    incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL, labels={"team": "orders"})
-    doors.ask(Asked(action=Action.NOTIFY, incident=incident), "prometheus", "alertmanager")
+    incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL)  # had no room for its label
+    doors.ask(Asked(action=Action.NOTIFY, incident=incident, labels={"team": "orders"}), "prometheus", "alertmanager")
     status = story.store.read(lambda reads: reads.status("alertmanager/f"))
     assert status is not None
     assert [(each.facts.recipient_id, each.facts.state) for each in status.escalations] == [

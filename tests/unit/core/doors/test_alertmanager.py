@@ -66,6 +66,13 @@ def test_alerts_of_a_group_are_asked_each_on_its_own():
     ]
 
 
+def test_a_label_for_which_an_incident_has_no_room_is_known_for_routing():
+    labels = {f"label-{number}": "x" for number in range(60)} | {"team": "orders"}
+    (asked,) = read({"alerts": [{**ALERT, "labels": labels}]})
+    assert "team" not in asked.incident.labels
+    assert asked.labels == labels
+
+
 def test_an_alert_without_a_fingerprint_is_known_by_its_labels():
     bare = {"labels": {"a": "1", "b": "2"}}
     first, again, other = read({"status": "resolved", "alerts": [bare, {"labels": {"b": "2", "a": "1"}}, {"labels": {"a": "1"}}]})

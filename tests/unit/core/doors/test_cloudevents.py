@@ -67,6 +67,11 @@ def test_a_structured_event_is_an_incident():
     )
 
 
+def test_an_attribute_for_which_an_incident_has_no_room_is_known_for_routing():
+    (asked,) = read(STRUCTURED, {**EVENT, "data": {"labels": {f"label-{number}": "x" for number in range(60)}}})
+    assert (asked.labels["type"], asked.labels["team"]) == ("com.example.disk.full", "orders")
+
+
 def test_a_binary_event_says_the_same():
     headers = {f"ce-{name}": str(value) for name, value in EVENT.items() if name not in ("data", "datacontenttype")}
     (asked,) = read({**headers, "content-type": "application/json"}, EVENT["data"])

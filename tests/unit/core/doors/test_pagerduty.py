@@ -60,6 +60,11 @@ def test_a_trigger_is_an_incident():
     )
 
 
+def test_routes_go_by_the_facts_of_the_payload_and_by_the_client():
+    asked, _ = pagerduty.read(TRIGGER, new_key="new")
+    assert asked.labels == asked.incident.labels
+
+
 @pytest.mark.parametrize("word", ["acknowledge", "resolve"])
 def test_what_was_triggered_can_be_acknowledged_and_resolved(word: str):
     action, incident, _ = read(event_action=word, dedup_key="d")
