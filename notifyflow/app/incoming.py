@@ -48,7 +48,7 @@ class Incoming:
             incidents=[choice.incident_id for choice in heard.choices],
         )
         self._report(answered.consequences)
-        is_withheld = self._tools.delivery.final(TEXTS, said.theirs) != said.theirs
+        is_withheld = heard.is_withheld or self._tools.delivery.final(TEXTS, said.theirs) != said.theirs
         return replace(heard, notice=self._tools.notice, is_withheld=is_withheld)
 
     def acknowledge(self, incident_id: str, recipient_id: str) -> None:

@@ -93,7 +93,7 @@ class Heard:
         cancelled: How many pages are cancelled by it.
         on_their_way: How many pages had left already.
         notice: A mark that what is said about it shows, as every message does.
-        is_withheld: Whether nothing may be said about it, since no message may leave for whoever answered.
+        is_withheld: Whether nothing may be said about it, since no message may leave for whoever answered, or they said STOP.
     """
 
     effect: Effect

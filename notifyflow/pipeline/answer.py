@@ -1,6 +1,7 @@
 """Hears what people answer where a message reached them: a text message, a button that was pressed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from notifyflow.core import links, text
 from notifyflow.core.model import Ended, Receipt
@@ -28,7 +29,8 @@ def hear(tools: Tools, said: Said, *, raw: str) -> Answered:
         if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
             return Heard(effect=Effect.REPEATED)
         tx.ledger.settle_receipt(receipt, attempt_id=None)
-        return _do(tx, said)
+        heard = _do(tx, said)
+        return replace(heard, is_withheld=bool(said.theirs and tx.ledger.opt_outs(said.theirs, (said.ours,))))
 
     heard, consequences = use_case.run(tools, body)
     if heard.effect is Effect.BLOCKED:

@@ -14,8 +14,8 @@ def willing(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts
     """Leave out the providers whose number the recipient of a text has said STOP to."""
     if row.channel != TEXTS or not tx.tools.senders:
         return providers
-    address = tx.ledger.contact(row.incident_id, escalation.recipient_id).addresses[row.channel]
-    shut = tx.ledger.opt_outs(address, tx.tools.senders.values())
+    number = _number(tx, tx.ledger.contact(row.incident_id, escalation.recipient_id))
+    shut = tx.ledger.opt_outs(number, tx.tools.senders.values()) if number else frozenset()
     return [provider for provider in providers if tx.tools.senders.get(provider) not in shut] if shut else providers
 
 
@@ -26,5 +26,13 @@ def hint(tx: Transaction, row: NotificationFacts, contact: Contact, provider: st
     """
     if row.channel != TEXTS or provider not in tx.tools.replying:
         return ""
-    code = tx.ledger.give_code(contact.addresses[row.channel], row.incident_id, contact.recipient_id, now=tx.now)
+    number = _number(tx, contact)
+    if number is None:
+        return ""
+    code = tx.ledger.give_code(number, row.incident_id, contact.recipient_id, now=tx.now)
     return code.code if code.is_shown else _ACKNOWLEDGE
+
+
+def _number(tx: Transaction, contact: Contact) -> str | None:
+    """Tell which number a text goes to, where not all is live: whoever has that answers. None where none leaves."""
+    return tx.tools.delivery.final(TEXTS, contact.addresses[TEXTS])

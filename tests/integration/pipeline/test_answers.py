@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from notifyflow.core.delivery import read_delivery
 from notifyflow.core.model import Ended, Evidence, IncidentState, NotificationState, Word
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
-from notifyflow.core.replies import Effect, Said, Verb
+from notifyflow.core.replies import Effect, Said, Verb, answer
 from notifyflow.pipeline.answer import hear
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
@@ -102,6 +103,35 @@ def test_stop_leaves_the_other_number_of_ours(story: Story) -> None:
     assert say(story, Verb.START).heard.effect is Effect.UNBLOCKED
     story.page_again("ada", "db-3")
     assert take(story.tools, "sms", "twilio", "twilio-b")[0].provider == "twilio"
+
+
+def test_nothing_is_texted_in_answer_to_who_said_stop_and_what_they_take_is_taken(story: Story) -> None:
+    text(story, "db-1")
+    assert answer(say(story, Verb.HELP).heard)
+    say(story, Verb.STOP)
+    assert answer(say(story, Verb.HELP).heard) == ""
+    taken = say(story).heard
+    assert (taken.effect, answer(taken)) == (Effect.TAKEN, "")
+    assert answer(say(story, Verb.START).heard)
+
+
+def test_what_is_redirected_is_answered_by_who_gets_it(story: Story) -> None:
+    story.tools = replace(story.tools, delivery=read_delivery(f"redirect:sms={HERS}"))
+    notify(story.tools, an_incident("db-1"), [a_recipient("bob", sms="+15005550012")], policy=TEXTS, strict=False)
+    assert take(story.tools, "sms")[0].content.reply == "1"
+    assert say(story).heard.effect is Effect.TAKEN
+    assert story.status("db-1").facts.acknowledged_by == "bob"
+    for ours in (OURS, "+15005550007"):
+        say(story, Verb.STOP, ours=ours)
+    notify(story.tools, an_incident("db-2"), [a_recipient("bob", sms="+15005550012")], policy=TEXTS, strict=False)
+    assert take(story.tools, "sms", "twilio", "twilio-b") == ()
+    assert story.status("db-2").escalations[0].notifications[0].ended is Ended.OPTED_OUT
+
+
+def test_what_is_withheld_is_given_no_code(story: Story) -> None:
+    story.tools = replace(story.tools, delivery=read_delivery("dry-run"))
+    assert text(story, "db-1").content.reply == ""
+    assert say(story).heard.effect is Effect.UNKNOWN
 
 
 def test_an_event_that_comes_again_does_nothing(story: Story) -> None:

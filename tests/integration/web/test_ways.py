@@ -300,19 +300,22 @@ def test_a_text_that_is_not_twilios_changes_nothing(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("house", "told"),
+    ("house", "got_it", "told"),
     [
-        ({"NOTIFYFLOW_DELIVERY": f"redirect:sms={BOB}"}, ""),
-        ({"NOTIFYFLOW_DELIVERY": f"allow:{ADA}"}, "[limited delivery] You have it: db-1 is down."),
+        ({"NOTIFYFLOW_DELIVERY": f"redirect:sms={BOB}"}, BOB, "[redirected] You have it: db-1 is down."),
+        ({"NOTIFYFLOW_DELIVERY": f"allow:{ADA}"}, ADA, "[limited delivery] You have it: db-1 is down."),
     ],
     indirect=["house"],
 )
-def test_an_answer_leaves_as_messages_do(house: House, told: str) -> None:
+def test_an_answer_leaves_as_messages_do_and_counts_from_the_number_that_got_the_text(
+    house: House, got_it: str, told: str
+) -> None:
     house.notify("sms", who="ada")
     wait_until(lambda: pages(house.status())[0].state is not NotificationState.QUEUED)
-    assert said(house.text("ack")).startswith(told)
-    assert bool(said(house.text("help", sid="SM2"))) is bool(told)
-    assert house.status().facts.state is IncidentState.ACKNOWLEDGED
+    assert said(house.text("ack", {ADA: BOB, BOB: ADA}[got_it])) == ""
+    assert house.status().facts.state is IncidentState.OPEN
+    assert said(house.text("ack", got_it, sid="SM2")).startswith(told)
+    assert house.status().facts.acknowledged_by == "ada"
 
 
 def test_a_phone_can_answer_by_itself(house: House) -> None:
