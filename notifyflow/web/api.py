@@ -1,11 +1,14 @@
 """The REST API: its routes, each with the scope that a caller's key must have."""
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from notifyflow.core.intake import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import IncidentState, Severity
 from notifyflow.core.requests import read_act, read_page, read_submission
@@ -30,6 +33,7 @@ from notifyflow.web.taken import ActShape, NewIncident, PageShape
 
 INCIDENT_LIMIT_BYTES = 1024 * 1024
 _ACT_LIMIT_BYTES = 16 * 1024
+_ONCE = "idempotency-key"
 
 
 class JsonBody(Body):
@@ -115,19 +119,27 @@ def _add_intake(routes: APIRouter, services: Services) -> None:
         idempotency_key: Annotated[
             str | None,
             Header(
-                min_length=1, max_length=255, description="The same key and body again do nothing, and are answered the same."
+                description="The same key and body again do nothing, and are answered the same.",
+                json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # judged below, with all the rest
             ),
         ] = None,
     ) -> NotifiedShape:
         """Page the recipients, or hear the key again; 201 and 200 come after commit. Scope: `ingest`."""
-        once = None
+        once, submission = None, read_submission(body)
         if idempotency_key is not None:
             fingerprint = hashlib.sha256(body.encode()).hexdigest()
             once = Once(api_key_id=caller.id, idempotency_key=idempotency_key, fingerprint=fingerprint)
-        notified = services.api.submit(read_submission(body), once)
+            submission = replace(submission, unread=(*_faults(idempotency_key), *submission.unread))
+        notified = services.api.submit(submission, once)
         response.headers["Location"] = f"incidents/{notified.incident_id}"  # relative: a proxy's prefix stays
         response.status_code = 201 if notified.is_new else 200
         return NotifiedShape.of(notified)
+
+
+def _faults(idempotency_key: str) -> Iterator[Fault]:
+    if not idempotency_key:
+        yield Fault(_ONCE, "it is empty", "Make one for each request, or leave it out")
+    yield from length_faults(_ONCE, idempotency_key, MAX_KEY, "Shorten it")
 
 
 def _add_incidents(routes: APIRouter, services: Services) -> None:

@@ -234,8 +234,9 @@ def test_each_api_key_has_idempotency_keys_of_its_own(desk: Desk):
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
 def test_an_idempotency_key_has_a_length(desk: Desk, key: str):
-    problem = desk.post("/v1/incidents", {}, 422, **{"Idempotency-Key": key})
-    assert [fault["where"] for fault in problem["faults"]] == ["idempotency-key"]
+    problem = desk.post("/v1/incidents", {"key": "db-1", "recipients": [BEN]}, 422, **{"Idempotency-Key": key})
+    assert [fault["where"] for fault in problem["faults"]] == ["idempotency-key", "title"]  # all that is wrong, at once
+    assert desk.submit("db-1", BEN, status=201)["is_new"]
 
 
 # -- lists
