@@ -141,5 +141,6 @@ def _headers(error: Exception) -> Mapping[str, str]:
 def _fault(found: Mapping[str, Any]) -> errors.Fault:
     place, *way = found["loc"]
     where = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in way).lstrip(".")
-    what = f"{found['msg'][:1].lower()}{found['msg'][1:]}"
+    said = "it is no field here" if found["type"] == "extra_forbidden" else found["msg"]
+    what = f"{said[:1].lower()}{said[1:]}"
     return errors.Fault(where or str(place), what, f"Give the {place} as /v1/openapi.json says")

@@ -307,6 +307,7 @@ def test_a_query_that_is_wrong_is_a_fault(desk: Desk):
         answer = desk.client.get(f"/v1/incidents?{query}")
         assert answer.status_code == 422
         assert [fault["where"] for fault in answer.json()["faults"]] == [where]
+    assert answer.json()["faults"][0]["what"] == "it is no field here"
 
 
 def test_a_cursor_belongs_to_its_list(desk: Desk):

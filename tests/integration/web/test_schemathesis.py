@@ -16,9 +16,10 @@ from schemathesis.specs.openapi.checks import (
 from notifyflow.app import NotifyFlow
 from notifyflow.core.keys import Scope
 from notifyflow.core.model import Incident, Recipient
+from notifyflow.pipeline.sweep import sweep
 from notifyflow.settings import Settings
 from tests.integration.web.test_api import SilentBell
-from tests.integration.web.test_api_keys import SCOPES
+from tests.integration.web.test_api_keys import OPEN_TO_ALL, SCOPES
 
 CHECKS = [
     not_a_server_error,
@@ -49,11 +50,12 @@ def published(flow: NotifyFlow) -> schemathesis.BaseSchema:
 
 @pytest.fixture
 def known(flow: NotifyFlow) -> dict[str, str]:
+    sweep(flow._tools)
     done = flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", email="ada@example.com")])
     return {"incident_id": done.incident_id, "recipient_id": "ada"}
 
 
-@pytest.mark.parametrize(("method", "path"), SCOPES)
+@pytest.mark.parametrize(("method", "path"), [*SCOPES, *sorted(OPEN_TO_ALL)])
 def test_every_answer_is_one_that_is_published(
     published: schemathesis.BaseSchema, known: dict[str, str], key: str, method: str, path: str
 ):
