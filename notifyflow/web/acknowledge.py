@@ -11,13 +11,21 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from notifyflow.core.content import compose
-from notifyflow.core.model import Contact, EscalationState, IncidentState, Kind
+from notifyflow.core.model import Contact, EscalationState, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.web import pages
 from notifyflow.web.services import Services
 
-_VIA = {"link": "with the link", "key": "by phone", "sms": "by text message", "slack": "in Slack", "cli": "on the command line"}
+_VIA = {
+    "link": "with the link",
+    "key": "by phone",
+    "sms": "by text message",
+    "slack": "in Slack",
+    "cli": "on the command line",
+    "api": "over the API",
+}
+_ON_THEIR_WAY = frozenset({NotificationState.SENDING, NotificationState.SENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +102,26 @@ def _outcome(status: IncidentStatus, mine: EscalationStatus) -> Outcome | None:
         who = "You have it." if is_mine else f"{_name(status, facts.acknowledged_by)} has it."
         how = _VIA.get(facts.acknowledged_via, "")
         taken = " ".join(filter(None, ("Taken", how))) + _at(facts.acknowledged_at, contact)
-        return Outcome(headline=who, detail=f"{taken}. Nobody is paged for it any more.")
+        return Outcome(headline=who, detail=f"{taken}. Nobody is paged for it any more{_stopped(status, contact)}.")
     if mine.facts.state is EscalationState.ACKNOWLEDGED:
         return Outcome(headline="Noted, thank you.", detail="You are not paged about it again; others still are.")
     return None
+
+
+def _stopped(status: IncidentStatus, viewer: Contact) -> str:
+    """Say what was cancelled, and what is still on its way to others than the viewer."""
+    rows = [
+        (each.contact.recipient_id, row.state)
+        for each in status.escalations
+        if each.facts.is_current
+        for row in each.notifications
+        if row.kind is Kind.PAGE
+    ]
+    cancelled = sum(state is NotificationState.CANCELLED for _, state in rows)
+    left = sum(who != viewer.recipient_id and state in _ON_THEIR_WAY for who, state in rows)
+    said = [f"{cancelled} {'page was' if cancelled == 1 else 'pages were'} cancelled"] if cancelled else []
+    said += [f"{left} had left to others already"] if left else []
+    return f": {', '.join(said)}" if said else ""
 
 
 def _name(status: IncidentStatus, who: str) -> str:

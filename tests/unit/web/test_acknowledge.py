@@ -2,12 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from notifyflow.core.model import EscalationState
+from notifyflow.core.model import EscalationState, Kind, NotificationState
 from notifyflow.core.policy import Acknowledgement
+from notifyflow.core.views import EscalationStatus
 from notifyflow.errors import StorageUnavailable
 from tests.asgi import Client
-from tests.stories import INCIDENT, INCIDENT_ID, OPEN, RESOLVED, TAKEN
+from tests.stories import INCIDENT, INCIDENT_ID, OPEN, RESOLVED, TAKEN, escalation, notification
 from tests.unit.web.conftest import House, link
+
+CANCELLED, SENDING, SENT = NotificationState.CANCELLED, NotificationState.SENDING, NotificationState.SENT
 
 
 def test_looking_shows_the_incident_and_takes_nothing(client: Client, house: House):
@@ -42,6 +45,24 @@ def test_the_others_see_who_has_it(client: Client, house: House):
     page = client.get(link("ben"))
     assert "Ada has it." in page.text
     assert "Taken with the link on Wed 25 Nov, 03:14 CET" in page.text
+
+
+def test_whoever_takes_it_sees_what_was_cancelled_and_what_had_left_to_others(client: Client, house: House):
+    assert "Nobody is paged for it any more." in _page_of(client, house, "ada")
+    cancelled, sent, news = (notification("sms", state) for state in (CANCELLED, SENT, SENT))
+    others = (
+        escalation("ben", cancelled, sent, replace(sent, state=SENDING), replace(news, kind=Kind.NEWS)),
+        escalation("cy", cancelled),
+    )
+    said = "Nobody is paged for it any more: 2 pages were cancelled, 2 had left to others already."
+    assert said in _page_of(client, house, "ada", *others)
+    assert "any more: 1 page was cancelled." in _page_of(client, house, "ada", others[1])
+
+
+def _page_of(client: Client, house: House, who: str, *others: EscalationStatus) -> str:
+    own = escalation(who, notification("email", SENT))
+    house.incidents[INCIDENT_ID] = replace(TAKEN, escalations=(own, *others))
+    return client.get(link(who)).text
 
 
 def test_a_resolved_incident_says_that_it_is_over(client: Client, house: House):
