@@ -231,7 +231,7 @@ def _url(given: str) -> Iterator[Fault]:
     yield from length_faults("url", given, MAX_URL, "Shorten it")
     if not _is_address(given):
         yield Fault(
-            "url", f"{text.quoted(given)} is no web address", "Give one that begins with https:// or http://, or leave it out"
+            "url", f"{text.masked(given)} is no web address", "Give one that begins with https:// or http://, or leave it out"
         )
 
 

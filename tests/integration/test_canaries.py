@@ -1,7 +1,7 @@
 """Nothing secret or personal stands in a log line, a broker's message, an exception's text or the log of moves.
 
 Marked values go through everything: a real broker, every channel against its stand-in, each in several ways to fail, receipts,
-callbacks that are forged, links that are not ours, an API that is asked wrongly.
+what people answer, callbacks that are forged, links that are not ours, an API that is asked wrongly, settings that are wrong.
 """
 
 import io
@@ -10,9 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 import structlog
+from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
@@ -20,7 +22,8 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.keys import Scope
 from notifyflow.core.model import NotificationState
 from notifyflow.core.policy import Policy, Retries, Schedule, Tier
-from notifyflow.sandbox.system import Sandbox
+from notifyflow.errors import NotifyflowError
+from notifyflow.sandbox.system import SMS_FROM, Sandbox
 from notifyflow.storage.dialects import dialect_for, execute
 from tests.asgi import Client
 from tests.servers.redis import Redis, redis_server
@@ -90,7 +93,7 @@ def a_recipient(sandbox: Sandbox) -> Recipient:
 
 
 def secrets_of(settings: dict[str, str]) -> list[str]:
-    names = ("SECRET_KEY", "TWILIO_AUTH_TOKEN", "SLACK_BOT_TOKEN", "AWS_SECRET_ACCESS_KEY")
+    names = ("SECRET_KEY", "TWILIO_AUTH_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "AWS_SECRET_ACCESS_KEY")
     return [settings[f"NOTIFYFLOW_{name}"] for name in names]
 
 
@@ -141,6 +144,54 @@ def knock(flow: NotifyFlow) -> None:
         client.request("GET", f"/v1/incidents?key={MARK}", headers=headers)
 
 
+def answer(flow: NotifyFlow, settings: dict[str, str]) -> None:
+    """Let a text and a press of a button come in, signed, with marked values in them."""
+    client = Client(flow.asgi())
+    form = {"MessageSid": "SM9", "From": f"+{MARK}", "To": SMS_FROM, "Body": MARK, "ProfileName": MARK}
+    token = settings["NOTIFYFLOW_TWILIO_AUTH_TOKEN"]
+    for path in ("/callbacks/twilio/sms", "/callbacks/twilio/voice/a1/key"):
+        signature = RequestValidator(token).compute_signature("https://notify.example" + path, form | {"CallSid": "CA9"})
+        client.post(path, data=form | {"CallSid": "CA9"}, headers={"x-twilio-signature": signature})
+    press = {
+        "type": "block_actions",
+        "user": {"id": "U1", "name": MARK},
+        "actions": [{"action_id": "acknowledge", "value": MARK}],
+    }
+    body, at = urlencode({"payload": json.dumps(press)}), str(int(time.time()))
+    signature = SignatureVerifier(settings["NOTIFYFLOW_SLACK_SIGNING_SECRET"]).generate_signature(timestamp=at, body=body)
+    headers = {"x-slack-request-timestamp": at, "x-slack-signature": str(signature)}
+    assert client.post("/callbacks/slack/actions", content=body, headers=headers).status_code == 200
+
+
+def what_is_raised(flow: NotifyFlow) -> str:
+    """Give the texts, with those of their causes, of all the exceptions that bad incidents and settings raise."""
+    addresses = ("email", "phone", "slack", "teams", "push")
+    bad = [
+        f"{MARK}@@example.com",
+        f"a@\u2764{MARK}.com",
+        f"{NUMBER}{MARK}",
+        f"https://u:{MARK}@hooks.slack.com/{MARK}",
+        f"C{MARK}",
+    ]
+    people = [Recipient(id=f"r{number}", **{way: each}) for number, each in enumerate(bad) for way in addresses]
+    said = Incident(key="k", title=f"{MARK} " * 1000, body=MARK * 20_000, url=f"gopher://{MARK}", labels={"a": MARK * 999})
+    secrets = {"DATABASE_URL": f"my://u:{MARK}@h", "TWILIO_BASE_URL": f"https://u:{MARK}@h", "DELIVERY": MARK, "SECRET_KEY": MARK}
+    acts: list[Callable[[], object]] = [
+        lambda: flow.notify(said, people, strict=True),
+        lambda: flow.notify(Incident(key="k", title="t"), people, strict=True),
+        lambda: Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in secrets.items()}),
+    ]
+    texts = []
+    for act in acts:
+        with pytest.raises(NotifyflowError) as caught:
+            act()
+        link: BaseException | None = caught.value
+        while link is not None:
+            texts.append(str(link))
+            link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return "\n".join(texts)
+
+
 def log_of_moves(url: str) -> str:
     """Read all tables in which nothing personal may stand."""
     db = dialect_for(url).connect(timeout_s=5)
@@ -171,13 +222,16 @@ def test_what_is_secret_or_personal_stands_in_no_log_and_no_message(sqlite_url: 
                 flow.notify(an_incident(f"k{number}"), [a_recipient(sandbox)], policy=ALL_AT_ONCE)
                 wait_until(lambda key=f"k{number}": is_told(flow, key))
             receive(flow, settings["NOTIFYFLOW_TWILIO_AUTH_TOKEN"])
+            answer(flow, settings)
             knock(flow)
+            errors = what_is_raised(flow)
             flow.acknowledge("k0", by="r1")
             flow.resolve("k0", by="r1")
-    said = {"lines": lines.getvalue(), "messages": messages, "moves": log_of_moves(sqlite_url)}
+    said = {"lines": lines.getvalue(), "messages": messages, "moves": log_of_moves(sqlite_url), "errors": errors}
     marks = (MARK, NUMBER[1:], "/a/", *secrets_of(settings))
     leaks = [(where, line) for where, text in said.items() for line in text.splitlines() if any(mark in line for mark in marks)]
     assert leaks == []
     assert len(sandbox.inbox.messages()) >= len(FAULTS)
-    for where, sign in {"lines": "engine.attempt_recorded", "messages": "actor_name", "moves": "claimed"}.items():
+    signs = {"lines": "app.answer_heard", "messages": "actor_name", "moves": "claimed", "errors": "recipients[0].email"}
+    for where, sign in signs.items():
         assert sign in said[where]

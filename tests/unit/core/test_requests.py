@@ -168,7 +168,7 @@ def test_every_fault_of_an_incident_file_is_told() -> None:
         "recipients[0].id: it is missing. Give it a value.",
         "recipients[1]: 'bob' is no table. Give fields and their values.",
         "body: it has 1,000,000 characters, 65,536 are allowed. Shorten it, and put the rest where url points.",
-        "url: 'example.com' is no web address. Give one that begins with https:// or http://, or leave it out.",
+        "url: 'exa…' (11 characters) is no web address. Give one that begins with https:// or http://, or leave it out.",
         "recipients[2].email: 'b…' (3 characters) is no address for email. Correct the address; cy is not told this way.",
         "recipients[3].id: it is empty. Give it a name of its own.",
         "recipients[3].push: 'b…' (3 characters) is no address for push. "
