@@ -11,9 +11,11 @@ from notifyflow.settings import Settings
 from notifyflow.web.problems import KINDS
 from tests.integration.test_docs import blocks
 from tests.integration.web.test_api import SilentBell
+from tests.integration.web.test_api_keys import SCOPES
 from tests.published import Published
 
 DOCS = Path(__file__).parents[3] / "docs"
+REFERENCE = DOCS / "reference/rest-api.rst"
 
 
 def test_the_requests_of_the_how_to_are_answered(sqlite_url: str):
@@ -52,7 +54,21 @@ def read_curl(command: str) -> tuple[str, str, dict[str, str], str]:
     return method, path, headers, body
 
 
+def test_the_problem_of_the_reference_is_answered(sqlite_url: str):
+    (shown,) = blocks(REFERENCE, "json")
+    with NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url}), bell=SilentBell()) as flow:
+        client = Published(flow.asgi(), flow.access().create("billing", list(Scope), valid_for=None)[1])
+        body = {"key": "db-1", "titel": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
+        assert client.post("/v1/incidents", json=body).json() == json.loads(shown)
+
+
+def test_every_operation_has_its_row():
+    page = REFERENCE.read_text()
+    for (method, path), scope in SCOPES.items():
+        assert f"   * - ``{method.upper()} {path}``\n     - ``{scope}``\n" in page
+
+
 def test_every_kind_of_problem_has_its_row():
-    page = (DOCS / "reference/rest-api.rst").read_text()
+    page = REFERENCE.read_text()
     for status, kind, _ in KINDS.values():
         assert f"   * - {status}\n     - ``{kind}``\n" in page
