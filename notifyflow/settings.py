@@ -226,6 +226,10 @@ class Settings(BaseSettings):
     ses_from: str | None = Field(default=None, description="the sender of mail over SES")
     ses_configuration_set: str | None = Field(default=None, description="the SES configuration set that publishes events")
     sns_is_configured: bool = Field(default=False, description="true where push over SNS is to be used")
+    sns_sms: bool = Field(default=False, description="true where texts may go over SNS")
+    sns_sms_sender_id: (
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*$", min_length=3, max_length=11)] | None
+    ) = Field(default=None, description="the sender that texts over SNS show, 3 to 11 letters and digits, one letter at least")
     sns_topics: Topics = Field(default=(), description="ARNs of the SNS topics whose messages are believed")
     sqs_queue_url: WebUrl | None = Field(default=None, description="the URL of the SQS queue that those topics fill")
     twilio_account_sid: str | None = Field(default=None, description="the account SID, AC…")

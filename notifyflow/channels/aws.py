@@ -1,15 +1,18 @@
-"""AWS over boto3: one client a service, without boto3's own retries, and its errors told apart.
+"""AWS over boto3: one client a service, without boto3's own retries, and its errors told apart; and how SNS is published to.
 
 boto3 is imported when the first letter is sent: it takes long, and who does not use AWS never pays for it.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from notifyflow.channels.base import Accepted
+from notifyflow.channels.guard import endpoint_faults
 from notifyflow.channels.http import refusal, retry_after_s
 from notifyflow.channels.tables import Table
 from notifyflow.errors import (
+    Fault,
     PermanentProviderError,
     ProviderError,
     RefusedUsError,
@@ -79,6 +82,26 @@ class AwsClient:
         headers = about.get("HTTPHeaders", {})
         retry_after = retry_after_s({"Retry-After": headers.get("retry-after", ""), "Date": headers.get("date", "")})
         return refusal(about.get("HTTPStatusCode", 0), self._codes, code=code, retry_after_s=retry_after)
+
+
+def publish(client: AwsClient, **arguments: object) -> Accepted:
+    """Publish over SNS.
+
+    Raises:
+        ProviderError: When SNS did not take it, or nobody can say.
+    """
+    answer = client.call("publish", **arguments)
+    if not answer.get("MessageId"):
+        raise UnknownOutcomeError("SNS answered without an id of the message", code="garbage")
+    return Accepted(provider_ref=str(answer["MessageId"]))
+
+
+def aws_faults(settings: Settings, service: str) -> Iterator[Fault]:
+    """Find what is missing or wrong in the settings of a service."""
+    if not settings.aws_region:
+        what = f"is not set, and {service} needs one"
+        yield Fault("NOTIFYFLOW_AWS_REGION", what, "Give the region, such as eu-central-1")
+    yield from endpoint_faults("AWS_ENDPOINT_URL", settings.aws_endpoint_url, settings.trusted_endpoints)
 
 
 def _connect(service: str, settings: Settings) -> Any:

@@ -4,6 +4,7 @@ from notifyflow.channels.tables import Row, Table, Verdict, table
 
 _SES = "SES API v2 Reference, SendEmail, Errors"
 _SNS = "SNS API Reference, Publish, Errors"
+_SNS_MODEL = "botocore, service model of SNS, exceptions"
 _SQS = "SQS API Reference, ReceiveMessage and DeleteMessage, Errors"
 _COMMON = "AWS APIs, Common Errors"
 
@@ -45,18 +46,22 @@ SES: Table = table(
     Row("404", Verdict.OURS, "our endpoint is not that of SES", _SES, is_general=True),
 )
 
-SNS: Table = table(
+_SNS_ROWS = (
     *_COMMON_ROWS,
     Row("AuthorizationError", Verdict.OURS, "our key may not publish there", _SNS, is_general=True),
+    Row("InternalError", Verdict.TEMPORARY, "SNS failed on its own side", _SNS),
+    Row("InvalidSecurity", Verdict.OURS, "our signature is wrong", _SNS, is_general=True),
+)
+
+SNS: Table = table(
+    *_SNS_ROWS,
     Row(
         "EndpointDisabled",
         Verdict.PERMANENT,
         "the device's endpoint is disabled: the app is gone, or its token has changed",
         _SNS,
     ),
-    Row("InternalError", Verdict.TEMPORARY, "SNS failed on its own side", _SNS),
     Row("InvalidParameter", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
-    Row("InvalidSecurity", Verdict.OURS, "our signature is wrong", _SNS, is_general=True),
     Row("KMSAccessDenied", Verdict.OURS, "our key may not use the encryption key", _SNS),
     Row("KMSDisabled", Verdict.OURS, "the encryption key is disabled", _SNS),
     Row("KMSInvalidState", Verdict.OURS, "the encryption key cannot be used as it is", _SNS),
@@ -67,6 +72,15 @@ SNS: Table = table(
     Row("ParameterValueInvalid", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
     Row("PlatformApplicationDisabled", Verdict.OURS, "our platform application is disabled: its credentials have expired", _SNS),
     Row("ValidationException", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
+)
+
+SNS_TEXTS: Table = table(
+    *_SNS_ROWS,
+    Row("InvalidParameter", Verdict.PERMANENT, "the number or the message is not valid", _SNS),
+    Row("OptedOut", Verdict.PERMANENT, "the recipient has opted out of our account's texts", _SNS_MODEL),
+    Row("ParameterValueInvalid", Verdict.PERMANENT, "the number or the message is not valid", _SNS),
+    Row("Throttled", Verdict.TEMPORARY, "SNS asks for fewer texts", _SNS_MODEL),
+    Row("ValidationException", Verdict.PERMANENT, "the number or the message is not valid", _SNS),
 )
 
 SQS: Table = table(

@@ -1,7 +1,7 @@
 """The email channel: over SES, over SMTP, or over both (SES is preferred)."""
 
+from notifyflow.channels.aws import aws_faults
 from notifyflow.channels.base import Channel, Provider
-from notifyflow.channels.guard import endpoint_faults
 from notifyflow.channels.mail import MailWriter, check_mail_address, parse_sender
 from notifyflow.channels.ses import Ses
 from notifyflow.channels.smtp import Smtp, SmtpServer
@@ -53,9 +53,7 @@ def _smtp(settings: Settings, templates: Templates) -> Provider:
 
 
 def _ses(settings: Settings, templates: Templates) -> Provider:
-    faults = list(endpoint_faults("AWS_ENDPOINT_URL", settings.aws_endpoint_url, settings.trusted_endpoints))
-    if not settings.aws_region:
-        faults.append(Fault("NOTIFYFLOW_AWS_REGION", "is not set, and SES needs one", "Give the region, such as eu-central-1"))
+    faults = list(aws_faults(settings, "SES"))
     try:
         sender = parse_sender(settings.ses_from or "")
     except ValueError as error:

@@ -8,13 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from notifyflow.channels.aws import AwsClient
+from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
-from notifyflow.channels.guard import endpoint_faults
 from notifyflow.channels.templating import Templates
 from notifyflow.core.text import cut
-from notifyflow.errors import Fault, UnknownOutcomeError
+from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
 _ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:endpoint/[A-Z_]+/[\w.-]{1,256}/[0-9A-Za-z-]{1,64}")
@@ -41,16 +40,13 @@ class Sns(Provider):
 
     def send(self, letter: Letter) -> Accepted:
         """Publish to one endpoint; see ``Provider.send``."""
-        answer = self._client.call(
-            "publish",
+        return publish(
+            self._client,
             TargetArn=letter.address,
             MessageStructure="json",
             Message=self.message(letter),
             MessageAttributes=_attributes(letter.valid_for_s),
         )
-        if not answer.get("MessageId"):
-            raise UnknownOutcomeError("SNS answered without an id of the message", code="garbage")
-        return Accepted(provider_ref=str(answer["MessageId"]))
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -106,6 +102,4 @@ class PushChannel(Channel):
 def _faults(settings: Settings) -> tuple[Fault, ...]:
     if not settings.sns_is_configured:
         return (Fault("NOTIFYFLOW_SNS_IS_CONFIGURED", "is not true", "Set it to true, and AWS_REGION, to push over SNS"),)
-    if not settings.aws_region:
-        return (Fault("NOTIFYFLOW_AWS_REGION", "is not set, and SNS needs one", "Give the region, such as eu-central-1"),)
-    return endpoint_faults("AWS_ENDPOINT_URL", settings.aws_endpoint_url, settings.trusted_endpoints)
+    return tuple(aws_faults(settings, "SNS"))

@@ -1,10 +1,12 @@
-"""The sms channel, over Twilio: two segments at most, the link whole."""
+"""The sms channel, over Twilio, over SNS, or over both: two segments at most, the link whole."""
 
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Reply
+from notifyflow.channels.aws import AwsClient, aws_faults, publish
+from notifyflow.channels.aws_codes import SNS_TEXTS
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
 from notifyflow.channels.phone import check_phone_number
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
@@ -70,7 +72,7 @@ class TwilioSms(TwilioProvider):
 
     def text(self, content: Content) -> str:
         """Write the text: two segments at most, the link whole at its end."""
-        return fit(self._templates.render("sms/text.txt.jinja", content), content.link, segments=_SEGMENTS)
+        return _write(self._templates, content)
 
     def read_callback(self, callback: Callback) -> Reply:
         """Read a message's status; see ``Provider.read_callback``."""
@@ -97,6 +99,43 @@ class TwilioSms(TwilioProvider):
         return Reply(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
 
+class SnsSms(Provider):
+    """Publishes texts (SNS Developer Guide, "Publishing SMS messages to a mobile phone").
+
+    What becomes of a text SNS writes to CloudWatch and tells nobody ("Monitoring SMS activity", where "Phone number is opted out"
+    is one of the reasons): what it took stays SENT.
+    """
+
+    name = "sns"
+
+    def __init__(self, settings: Settings, templates: Templates) -> None:
+        """Take the account and the templates."""
+        self._templates = templates
+        self._client = AwsClient("sns", settings, SNS_TEXTS)
+        said = {"SMSType": "Transactional", "SenderID": settings.sns_sms_sender_id}
+        self._attributes = {
+            f"AWS.SNS.SMS.{name}": {"DataType": "String", "StringValue": value} for name, value in said.items() if value
+        }
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It has no receipts, and cannot be asked."""
+        return Capabilities()
+
+    def send(self, letter: Letter) -> Accepted:
+        """Publish one text; see ``Provider.send``."""
+        text = _write(self._templates, letter.content)
+        return publish(self._client, PhoneNumber=letter.address, Message=text, MessageAttributes=self._attributes)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+
+def _write(templates: Templates, content: Content) -> str:
+    return fit(templates.render("sms/text.txt.jinja", content), content.link, segments=_SEGMENTS)
+
+
 def _is_same(body: str | None, text: str, link: str | None) -> bool:
     """Tell whether a text is ours: its link is one attempt's only, and without a link all words have to be the same."""
     said, sent = (body or "").split(), text.split()
@@ -116,7 +155,13 @@ class SmsChannel(Channel):
     def from_settings(cls, settings: Settings) -> "SmsChannel":
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
-        providers, faults = accounts(TwilioSms, settings, templates, "SMS_FROM")
+        providers: list[Provider] = []
+        found, faults = accounts(TwilioSms, settings, templates, "SMS_FROM", is_required=not settings.sns_sms)
+        providers += found
+        if settings.sns_sms:
+            wrong = tuple(aws_faults(settings, "SNS"))
+            providers += () if wrong else (SnsSms(settings, templates),)
+            faults = (*faults, *wrong)
         return cls(providers, (*faults, *templates.faults("sms", text="")))
 
     def check_address(self, address: str) -> str:

@@ -115,7 +115,9 @@ def _word(code: str) -> Word:
 T = TypeVar("T", bound=TwilioProvider)
 
 
-def accounts(kind: type[T], settings: Settings, templates: Templates, sender: str) -> tuple[Sequence[T], Sequence[Fault]]:
+def accounts(
+    kind: type[T], settings: Settings, templates: Templates, sender: str, *, is_required: bool = True
+) -> tuple[Sequence[T], Sequence[Fault]]:
     """Make a channel's providers: the account, then the second one where there is one.
 
     Args:
@@ -123,6 +125,7 @@ def accounts(kind: type[T], settings: Settings, templates: Templates, sender: st
         settings: The settings.
         templates: The channel's.
         sender: The setting of the sender, without the account's prefix: ``SMS_FROM``.
+        is_required: Whether it is a fault that an account has none; otherwise it does not carry this channel.
 
     Returns:
         The providers, the preferred one first, and what is missing or wrong.
@@ -131,6 +134,8 @@ def accounts(kind: type[T], settings: Settings, templates: Templates, sender: st
     faults: list[Fault] = []
     for name, prefix, account in _accounts(settings):
         given: str | None = getattr(account, f"twilio_{sender.lower()}")
+        if given is None and not is_required:
+            continue
         found = account_faults(account, prefix, sender, given)
         faults += found
         if not found:

@@ -12,8 +12,8 @@ from xml.sax.saxutils import escape
 
 from notifyflow.sandbox import mail
 from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
-from notifyflow.sandbox.http import Answer, Request, as_json, read_object
-from notifyflow.sandbox.inbox import Mail, Message, Push
+from notifyflow.sandbox.http import Answer, Form, Request, as_json, read_object
+from notifyflow.sandbox.inbox import Content, Mail, Message, Push, Text
 from notifyflow.sandbox.script import Kind, Reaction, short_name
 
 _MAILS = "/v2/email/outbound-emails"
@@ -36,6 +36,7 @@ _STATUSES = {
     "UnrecognizedClientException": 403,
 }
 _CODES = {401: "InvalidClientTokenId", 403: "SignatureDoesNotMatch", 429: "Throttled", 503: "ServiceUnavailable"}
+_MOST_ATTRIBUTES = 10
 _PLATFORMS = ("APNS", "APNS_SANDBOX", "GCM", "ADM", "default")
 
 
@@ -125,22 +126,32 @@ def _read_content(content: Mapping[str, Any], sender: str) -> tuple[Mail, str] |
 
 def _read_publish(request: Request) -> Arrival | None:
     form = request.form()
-    to, text = form.last("TargetArn") or form.last("TopicArn") or form.last("PhoneNumber"), form.last("Message")
+    number, text = form.last("PhoneNumber"), form.last("Message")
+    to = form.last("TargetArn") or form.last("TopicArn") or number
     if form.last("Action") != "Publish" or not to or not text:
         return None
-    message = Message(channel="push", provider="sns", to=short_name(to), reference=new_reference(), content=Push(title="", text=text))
-    if form.last("PhoneNumber"):
-        message = replace(message, channel="sms", content=Text(sender=_sender_id(form), text=text))
+    content: Content = Push(title=form.last("Subject"), text=text)
+    attempt_id = ""
+    if number:
+        content = Text(sender=_sender_id(form), text=text)
     elif form.last("MessageStructure") == "json":
-        push, attempt_id = read_push(text)
-        message = replace(message, attempt_id=attempt_id, content=push)
+        content, attempt_id = read_push(text)
+    message = Message(
+        channel="sms" if number else "push",
+        provider="sns",
+        to=short_name(to),
+        attempt_id=attempt_id,
+        reference=new_reference(),
+        content=content,
+    )
     return Arrival(message=message)
 
 
 def _sender_id(form: Form) -> str:
     """Find the sender of a text among the attributes, which the query protocol numbers from 1."""
-    entries = (f"MessageAttributes.entry.{number}." for number in range(1, 11))
-    return next((form.last(f"{each}Value.StringValue") for each in entries if form.last(f"{each}Name") == _SENDER_ID), _NO_SENDER_ID)
+    entries = (f"MessageAttributes.entry.{number}." for number in range(1, _MOST_ATTRIBUTES + 1))
+    shown = (form.last(f"{each}Value.StringValue") for each in entries if form.last(f"{each}Name") == "AWS.SNS.SMS.SenderID")
+    return next(shown, "NOTICE")
 
 
 def read_push(message: str) -> tuple[Push, str]:

@@ -86,6 +86,22 @@ def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -
     assert {value[0] for name, value in form.items() if name.endswith("StringValue")} == {"600"}
 
 
+@pytest.mark.parametrize(("more", "sender"), [({}, []), ({"SNS_SMS_SENDER_ID": "notifyflow"}, ["notifyflow"])])
+def test_a_text_over_sns_is_transactional_and_fits_into_two_segments(
+    server: HttpServer, more: dict[str, str], sender: list[str]
+) -> None:
+    bench = next(bench for bench in BENCHES if bench.name == "sns sms")
+    server.answer(*bench.accepted)
+    with bench.provider(server, **more) as (provider, letter):
+        provider.send(replace(letter, content=replace(letter.content, title="down " * 200, link="https://page.example.com/a/1")))
+    form = {name: value[0] for name, value in parse_qs(server.heard[0].body.decode()).items()}
+    assert form["PhoneNumber"] == letter.address
+    assert form["Message"].endswith("https://page.example.com/a/1")
+    assert len(form["Message"]) <= 2 * 153
+    values = [form[name.replace("Name", "Value.StringValue")] for name in sorted(form) if name.endswith("Name")]
+    assert values == ["Transactional", *sender]
+
+
 def test_a_bot_whose_token_was_taken_away_is_a_fault_of_ours(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "slack webhook")
     with bench.provider(server) as (provider, letter), pytest.raises(RefusedUsError):

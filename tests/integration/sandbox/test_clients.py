@@ -212,11 +212,23 @@ def test_boto3_publishes_a_push(sandbox: Sandbox) -> None:
         Message=json.dumps({"default": "db is down", "GCM": json.dumps(payload)}),
         MessageStructure="json",
     )
-    client.publish(PhoneNumber="+15005550006", Message="plain")
+    client.publish(TargetArn=sandbox.push_arn("ben"), Message="plain")
     client.close()
     first, second = sandbox.inbox.messages(channel="push")
     assert (first.to, first.attempt_id, first.reference) == ("ada", "a3", answer["MessageId"])
     assert (first.content, second.content) == (Push(title="db is down", text="now"), Push(title="", text="plain"))
+
+
+def test_boto3_publishes_texts(sandbox: Sandbox) -> None:
+    client = amazon(sandbox, "sns")
+    shown = {"AWS.SNS.SMS.SMSType": "Transactional", "AWS.SNS.SMS.SenderID": "notifyflow"}
+    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in shown.items()}
+    client.publish(PhoneNumber="+15005550006", Message="db is down", MessageAttributes=attributes)
+    client.publish(PhoneNumber="+15005550006", Message="plain")
+    client.close()
+    first, second = sandbox.inbox.messages(channel="sms")
+    assert (first.provider, first.to, first.is_accepted) == ("sns", "+15005550006", True)
+    assert (first.content, second.content) == (Text(sender="notifyflow", text="db is down"), Text(sender="NOTICE", text="plain"))
 
 
 def test_boto3_sees_a_refused_push(sandbox: Sandbox) -> None:

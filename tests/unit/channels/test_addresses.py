@@ -91,6 +91,12 @@ def test_a_bot_whose_token_would_travel_in_the_clear_is_none() -> None:
         (EmailChannel, {"SES_FROM": "nobody"}, ["AWS_REGION", "SES_FROM"]),
         (PushChannel, {"SNS_IS_CONFIGURED": "true"}, ["AWS_REGION"]),
         (SmsChannel, {"TWILIO_ACCOUNT_SID": "X1"}, ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_SMS_FROM"]),
+        (SmsChannel, {"SNS_SMS": "true", "AWS_ENDPOINT_URL": "http://sns.example.com"}, ["AWS_REGION", "AWS_ENDPOINT_URL"]),
+        (
+            SmsChannel,
+            {"SNS_SMS": "true", "AWS_REGION": "eu-central-1", "TWILIO_SMS_FROM": "+1"},
+            ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"],
+        ),
         (VoiceChannel, {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}, ["TWILIO_VOICE_FROM"]),
         (SlackChannel, {"SLACK_BASE_URL": "http://slack.example.com/"}, ["SLACK_BASE_URL"]),
     ],
@@ -111,3 +117,22 @@ def test_mail_goes_over_ses_first() -> None:
     assert [provider.name for provider in channel.providers] == ["ses", "smtp"]
     ordered = load(Settings.from_variables(variables | {"NOTIFYFLOW_PROVIDER_ORDER": "slack,smtp"}))["email"]
     assert [provider.name for provider in ordered.providers] == ["smtp", "ses"]
+
+
+SNS = {"NOTIFYFLOW_SNS_SMS": "true", "NOTIFYFLOW_AWS_REGION": "eu-central-1"}
+TWILIO = {"NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC1", "NOTIFYFLOW_TWILIO_AUTH_TOKEN": "t", "NOTIFYFLOW_TWILIO_VOICE_FROM": "+1"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    [
+        (SNS, ["sns"]),
+        (SNS | TWILIO, ["sns"]),
+        (SNS | TWILIO | {"NOTIFYFLOW_TWILIO_SMS_FROM": "+1"}, ["twilio", "sns"]),
+        (SNS | TWILIO | {"NOTIFYFLOW_TWILIO_SMS_FROM": "+1", "NOTIFYFLOW_PROVIDER_ORDER": "sns"}, ["sns", "twilio"]),
+    ],
+)
+def test_texts_go_over_sns_where_twilio_does_not_carry_them(variables: dict[str, str], names: list[str]) -> None:
+    channel = load(Settings.from_variables(variables))["sms"]
+    assert [provider.name for provider in channel.providers] == names
+    assert channel.faults == ()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from notifyflow.channels.aws_codes import SES, SNS, SQS
+from notifyflow.channels.aws_codes import SES, SNS, SNS_TEXTS, SQS
 from notifyflow.channels.aws_events import MAIL_EVENTS, PUSH_FAILURES
 from notifyflow.channels.http import STATUSES
 from notifyflow.channels.slack_codes import SLACK, WEBHOOK
@@ -30,7 +30,8 @@ TABLES: tuple[tuple[str, Table], ...] = (
     ("HTTP statuses, for every provider over HTTP", STATUSES),
     ("SMTP", SMTP),
     ("SES", SES),
-    ("SNS", SNS),
+    ("SNS, for push", SNS),
+    ("SNS, for texts, beside the above", {code: row for code, row in SNS_TEXTS.items() if SNS.get(code) != row}),
     ("SQS", SQS),
     ("Twilio", TWILIO),
     ("Slack", SLACK),
