@@ -41,6 +41,15 @@ def test_what_changes_anything_is_not_done_by_looking(client: Client, house: Hou
     assert (house.taken, house.received, house.asked) == ([], [], [])
 
 
+@pytest.mark.parametrize("path", ["/v1/incidents", "/v1/alertmanager", "/v1/cloudevents", "/v2/enqueue"])
+@pytest.mark.parametrize("name", ["access_token", "api_key", "key", "token", "routing_key"])
+def test_a_key_in_a_url_lets_nobody_in(client: Client, house: House, path: str, name: str):
+    answer = client.post(f"{path}?{name}={API_KEY}", json={}, headers={"cookie": f"{name}={API_KEY}", "x-api-key": API_KEY})
+    assert answer.status_code == 401
+    assert API_KEY not in answer.text + repr(answer.headers)
+    assert house.asked == []
+
+
 def test_our_own_url_is_not_taken_from_the_request(client: Client, house: House):
     asked = [("GET", link()), ("POST", link()), ("GET", "/a/x"), ("GET", "/nothing"), ("GET", "/v1/openapi.json")]
     for method, path in [*asked, ("GET", link() + "/"), ("POST", "/v1/incidents/"), ("GET", "/livez/")]:
