@@ -25,11 +25,11 @@ def receive(tools: Tools, receipt: Receipt, *, raw: str) -> Received:
     """
 
     def body(tx: Transaction) -> tuple[Fate, str | None]:
-        if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
-            return Fate.REPEATED, None
         home = _home(tx, receipt)
+        if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now, attempt_id=None if home is None else home.attempt_id):
+            return Fate.REPEATED, None
         if home is not None:
-            match(tx, home, receipt)
+            _hear(tx, home, receipt)
             return Fate.MATCHED, home.incident_id
         if receipt.attempt_id is None:
             return Fate.WAITING, None
@@ -59,6 +59,12 @@ def tell_standing(tools: Tools, receipt: Receipt) -> Heard:
 
 
 def match(tx: Transaction, home: Home, receipt: Receipt) -> None:
+    """Let a receipt that waited in the inbox do its work."""
+    tx.ledger.settle_receipt(receipt, attempt_id=home.attempt_id)
+    _hear(tx, home, receipt)
+
+
+def _hear(tx: Transaction, home: Home, receipt: Receipt) -> None:
     """Let a receipt of the inbox do its work; the incident is locked first where somebody takes it."""
     incident = tx.ledger.lock_incident(home.incident_id) if receipt.is_acknowledgement else None
 
@@ -68,7 +74,6 @@ def match(tx: Transaction, home: Home, receipt: Receipt) -> None:
 
     detail = {"attempt": home.attempt_id, "code": receipt.code, "reason": receipt.reason}
     decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="received", detail=detail)
-    tx.ledger.settle_receipt(receipt, attempt_id=home.attempt_id)
     if incident is not None:
         recipient_id = tx.ledger.escalation(home.escalation_id).recipient_id
         acknowledge.take(tx, incident, by=recipient_id, via="key")

@@ -6,8 +6,20 @@ from peewee import Expression, fn
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
-from notifyflow.storage.moves import Moves
+from notifyflow.storage.moves import Moves, locked
 from notifyflow.storage.rows import batches, first, row_of, select, the
+from notifyflow.storage.statements import Statement
+
+_ESCALATION = Statement(lambda _, given: select(EscalationFacts, EscalationRow.id == given(EscalationRow.id)))
+_LOCK_ESCALATION = Statement(lambda db, given: locked(db, select(EscalationFacts, EscalationRow.id == given(EscalationRow.id))))
+_LOCK_NOTIFICATION = Statement(
+    lambda db, given: locked(db, select(NotificationFacts, NotificationRow.id == given(NotificationRow.id)))
+)
+_NOTIFICATIONS = Statement(
+    lambda _, given: select(NotificationFacts, NotificationRow.escalation_id == given(NotificationRow.escalation_id)).order_by(
+        NotificationRow.id
+    )
+)
 
 
 class Escalations(Moves):
@@ -23,7 +35,8 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        return the(first(self._lock_escalations(EscalationRow.id == escalation_id)), "escalation", escalation_id)
+        found = [EscalationFacts(**row) for row in _LOCK_ESCALATION.rows(self._db, escalation_id)]
+        return the(first(found), "escalation", escalation_id)
 
     def escalation(self, escalation_id: str) -> EscalationFacts:
         """Read an escalation that is known to exist; not locked.
@@ -31,7 +44,7 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        found = self._escalations(select(EscalationFacts, EscalationRow.id == escalation_id))
+        found = [EscalationFacts(**row) for row in _ESCALATION.rows(self._db, escalation_id)]
         return the(first(found), "escalation", escalation_id)
 
     def last_round(self, incident_id: str, recipient_id: str) -> int:
@@ -54,8 +67,7 @@ class Escalations(Moves):
 
     def notifications(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         """Read all notifications of an escalation with their attempts, by id, without their locks."""
-        query = select(NotificationFacts, NotificationRow.escalation_id == escalation_id)
-        return self._notifications(query.order_by(NotificationRow.id))
+        return self._with_attempts(_NOTIFICATIONS.rows(self._db, escalation_id))
 
     def lock_notifications(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
         """Lock and read all notifications of some escalations with their attempts, by id."""
@@ -67,7 +79,8 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        return the(first(self._lock_notifications(NotificationRow.id == notification_id)), "notification", notification_id)
+        found = self._with_attempts(_LOCK_NOTIFICATION.rows(self._db, notification_id))
+        return the(first(found), "notification", notification_id)
 
     def add_notifications(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
         """Store new notifications and log their births.

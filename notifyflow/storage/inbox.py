@@ -24,19 +24,22 @@ class Standing(StrEnum):
 class Inbox(Moves):
     """Receipts."""
 
-    def add_receipt(self, receipt: Receipt, *, raw: str, at: datetime) -> bool:
-        """Keep a receipt, as one that waits to be settled.
+    def add_receipt(self, receipt: Receipt, *, raw: str, at: datetime, attempt_id: str | None = None) -> bool:
+        """Keep a receipt, as one that is settled where it is known whose it is, and waits for that otherwise.
 
         Args:
             receipt: What it says.
             raw: The body it came in, as it came; personal.
             at: When it came.
+            attempt_id: Whose attempt it is about; None where that is not known yet.
 
         Returns:
             Whether it is new: False where the provider's event stands here already.
         """
         values = {name: getattr(receipt, name) for name in _COLUMNS}
-        return self._insert_once(ReceiptRow, values | {"body": raw, "received_at": at, "standing": Standing.WAITING})
+        standing = Standing.WAITING if attempt_id is None else Standing.MATCHED
+        values |= {"standing": standing, "matched_attempt_id": attempt_id, "body": raw, "received_at": at}
+        return self._insert_once(ReceiptRow, values)
 
     def settle_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> None:
         """Note whose attempt a receipt was about; None: nobody's, it is foreign."""

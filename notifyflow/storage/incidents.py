@@ -8,7 +8,15 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident, IncidentState
 from notifyflow.storage.models import ContactRow, IncidentRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import first, row_of, said, select, the
+from notifyflow.storage.rows import CONTACT, first, row_of, said, select, the
+from notifyflow.storage.statements import Statement
+
+_INCIDENT = Statement(lambda _, given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
+_CONTACT = Statement(
+    lambda _, given: ContactRow.select(*CONTACT).where(
+        ContactRow.incident_id == given(ContactRow.incident_id), ContactRow.recipient_id == given(ContactRow.recipient_id)
+    )
+)
 
 
 class Incidents(Moves):
@@ -40,7 +48,7 @@ class Incidents(Moves):
         Raises:
             StorageError: When it does not.
         """
-        found = self._incidents(select(IncidentFacts, IncidentRow.id == incident_id))
+        found = [IncidentFacts(**row) for row in _INCIDENT.rows(self._db, incident_id)]
         return the(first(found), "incident", incident_id)
 
     def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
@@ -73,7 +81,7 @@ class Incidents(Moves):
         Raises:
             StorageError: When it has no such recipient.
         """
-        found = self._contacts((ContactRow.incident_id == incident_id) & (ContactRow.recipient_id == recipient_id))
+        found = [Contact(**row) for row in _CONTACT.rows(self._db, incident_id, recipient_id)]
         return the(first(found), "contact of incident", incident_id)
 
     def put_contact(self, incident_id: str, contact: Contact) -> None:

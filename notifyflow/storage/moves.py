@@ -6,15 +6,17 @@ An update names the row's id, state and version as they were read. Where no row 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from peewee import Select
+from peewee import Database, Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import AttemptRow, TransitionRow
 from notifyflow.storage.rows import MACHINES, MODELS, Rows, batches, changes
+from notifyflow.storage.statements import Places, Statement
 
 M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts)
 
@@ -53,13 +55,12 @@ class Moves(Rows):
         Raises:
             StaleRow: When somebody else moved the row first.
         """
-        model: Any = MODELS[type(before)]
         changed = changes(before, after)
         if "due_at" in changed and "rung_at" not in changed:
             changed["rung_at"] = None
         changed["version"] = before.version + 1
-        query = model.update(changed).where(model.id == before.id, model.state == before.state, model.version == before.version)
-        if query.execute(self._db) == 0:
+        as_read = {"id": before.id, "state": before.state, "version": before.version}
+        if not self._update(MODELS[type(before)], changed, as_read):
             raise StaleRow(MACHINES[type(before)], before.id)
         return replace(after, **{name: changed[name] for name in ("version", "rung_at") if name in changed})
 
@@ -69,14 +70,9 @@ class Moves(Rows):
         Raises:
             StaleRow: When they are not.
         """
-        guard = (
-            AttemptRow.id == before.id,
-            AttemptRow.state == before.state,
-            AttemptRow.token == before.token,
-            AttemptRow.word.is_null() if before.word is None else AttemptRow.word == before.word,
-        )
         changed = changes(before, after)
-        if changed and AttemptRow.update(changed).where(*guard).execute(self._db) == 0:
+        as_read = {name: getattr(before, name) for name in ("id", "state", "token", "word")}
+        if changed and not self._update(AttemptRow, changed, as_read):
             raise StaleRow("attempt", before.id)
 
     def _log(
@@ -104,17 +100,49 @@ class Moves(Rows):
         ]
         self._insert(TransitionRow, lines)
 
+    def _update(self, model: Any, changed: Mapping[str, Any], as_read: Mapping[str, Any]) -> bool:
+        """Write columns of a row whose others are as they were read; tell whether there is one."""
+        told = {name: value for name, value in as_read.items() if value is not None}
+        statement = _updating(model, tuple(changed), tuple(told), tuple(name for name in as_read if name not in told))
+        return statement.execute(self._db, *changed.values(), *told.values()) > 0
+
     def _insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        if len(rows) == 1:
+            _inserting(model, tuple(rows[0])).execute(self._db, *rows[0].values())
+            return
         for batch in batches(rows):
             model.insert_many(batch).execute(self._db)
 
     def _insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
         """Insert a row unless its like stands there; tell whether it was inserted."""
-        return bool(model.insert(row).on_conflict_ignore().as_rowcount().execute(self._db))
+        return bool(_inserting(model, tuple(row), ignores=True).execute(self._db, *row.values()))
 
     def _locked(self, query: Select, *, skips_locked: bool = False) -> Select:
-        """Lock the rows that a query finds; on SQLite the transaction holds the only writer already.
+        return locked(self._db, query, skips_locked=skips_locked)
 
-        ``FOR NO KEY UPDATE``, since the stronger lock would also stop those who only insert a row that refers to the locked one.
-        """
-        return query if not self._db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
+
+def locked(db: Database, query: Select, *, skips_locked: bool = False) -> Select:
+    """Lock the rows that a query finds; on SQLite the transaction holds the only writer already.
+
+    ``FOR NO KEY UPDATE``, since the stronger lock would also stop those who only insert a row that refers to the locked one.
+    """
+    return query if not db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
+
+
+@lru_cache(maxsize=256)
+def _updating(model: Any, changed: tuple[str, ...], told: tuple[str, ...], missing: tuple[str, ...]) -> Statement:
+    def build(_: Database, given: Places) -> Any:
+        values = {name: given(getattr(model, name)) for name in changed}
+        is_as_read = [getattr(model, name) == given(getattr(model, name)) for name in told]
+        return model.update(values).where(*is_as_read, *(getattr(model, name).is_null() for name in missing))
+
+    return Statement(build)
+
+
+@lru_cache(maxsize=256)
+def _inserting(model: Any, names: tuple[str, ...], *, ignores: bool = False) -> Statement:
+    def build(_: Database, given: Places) -> Any:
+        query = model.insert({name: given(getattr(model, name)) for name in names})
+        return query.on_conflict_ignore() if ignores else query
+
+    return Statement(build)

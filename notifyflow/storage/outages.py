@@ -12,8 +12,14 @@ from notifyflow.core.model import IncidentState, Word
 from notifyflow.core.outage import Outage, outage_since
 from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, OutageRow
 from notifyflow.storage.moves import Moves
+from notifyflow.storage.statements import Statement
 
 _IS_WATCH = OutageRow.is_over == SQL("FALSE")
+_OUTAGES = Statement(
+    lambda _, given: OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(
+        _IS_WATCH | (OutageRow.ended_at > given(OutageRow.ended_at))
+    )
+)
 _KEPT_FOR = timedelta(days=30)
 _DECISIVE = (Word.TEMPORARY, Word.DELIVERED, Word.PERMANENT)
 
@@ -23,8 +29,7 @@ class Outages(Moves):
 
     def outages(self, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
         """Read the outages that were not over then, with the one that lasts now, where there is one; not locked."""
-        is_known = _IS_WATCH | (OutageRow.ended_at > since)
-        found = self._rows(OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(is_known))
+        found = _OUTAGES.rows(self._db, since)
         each = (Outage(**row) if row["ended_at"] else outage_since(row["began_at"], now) for row in found)
         return tuple(outage for outage in each if outage is not None)
 

@@ -6,6 +6,7 @@ What every writing and reading class shares; it holds one connection for the len
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from peewee import Database, Expression, Model, Query, Select
@@ -15,6 +16,7 @@ from notifyflow.core.model import Contact, Incident
 from notifyflow.core.pauses import Pause
 from notifyflow.errors import StorageError
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PauseRow
+from notifyflow.storage.statements import Places, Statement
 
 F = TypeVar("F")
 
@@ -30,6 +32,7 @@ _COLUMNS: Mapping[type, tuple[str, ...]] = {
     facts: tuple(field.name for field in fields(facts) if field.name != "attempts") for facts in MODELS
 }
 _ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 variables and PostgreSQL's 65,535
+CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
 SAID = ("title", "body", "severity", "source", "url", "labels", "occurred_at")
 
 
@@ -66,14 +69,12 @@ class Rows:
     def _attempts(self, notification_ids: Sequence[str]) -> Mapping[str, list[AttemptFacts]]:
         found: dict[str, list[AttemptFacts]] = defaultdict(list)
         if notification_ids:
-            query = select(AttemptFacts).where(AttemptRow.notification_id.in_(notification_ids)).order_by(AttemptRow.number)
-            for row in self._rows(query):
+            for row in _attempts_of(len(notification_ids)).rows(self._db, *notification_ids):
                 found[row["notification_id"]].append(AttemptFacts(**row))
         return found
 
     def _contacts(self, where: Expression) -> list[Contact]:
-        columns = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
-        return [Contact(**row) for row in self._rows(ContactRow.select(*columns).where(where).order_by(ContactRow.position))]
+        return [Contact(**row) for row in self._rows(ContactRow.select(*CONTACT).where(where).order_by(ContactRow.position))]
 
     def _pauses(self, *where: Expression) -> tuple[Pause, ...]:
         return tuple(Pause(**row) for row in self._rows(PauseRow.select().where(*where).order_by(PauseRow.paused_at)))
@@ -82,6 +83,15 @@ class Rows:
         columns = [getattr(IncidentRow, f"said_{name}").alias(name) for name in SAID]
         row = self._first(IncidentRow.select(IncidentRow.key, *columns).where(IncidentRow.id == incident_id))
         return None if row is None else Incident(**row)
+
+
+@lru_cache(maxsize=64)
+def _attempts_of(notifications: int) -> Statement:
+    def build(_: Database, given: Places) -> Select:
+        ids = [given(AttemptRow.notification_id) for _ in range(notifications)]
+        return select(AttemptFacts, AttemptRow.notification_id.in_(ids)).order_by(AttemptRow.number)
+
+    return Statement(build)
 
 
 def select(facts: type, *where: Expression) -> Select:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import SQL, Case, Expression, Field, fn
+from peewee import SQL, Case, Expression, Field, Select, fn
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IncidentState, Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeldRow, IncidentRow, NotificationRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import first, select
+from notifyflow.storage.statements import Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,7 @@ class Work(Moves):
 
     def home(self, attempt_id: str) -> Home | None:
         """Find where an attempt lives; not locked."""
-        return first(self._homes(AttemptRow.id == attempt_id, limit=1))
+        return first([Home(**row) for row in _HOME.rows(self._db, attempt_id)])
 
     def home_by_reference(self, provider: str, provider_ref: str) -> Home | None:
         """Find where the attempt lives that a provider knows by an id of its own; not locked."""
@@ -195,16 +196,19 @@ class Work(Moves):
         return [Due(**row) for row in self._rows(self._locked(query, skips_locked=True))]
 
     def _homes(self, is_wanted: Expression, *, limit: int, order: Field = AttemptRow.started_at) -> tuple[Home, ...]:
-        query = (
-            AttemptRow.select(
-                NotificationRow.incident_id,
-                NotificationRow.escalation_id,
-                AttemptRow.notification_id,
-                AttemptRow.id.alias("attempt_id"),
-            )
-            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-            .where(is_wanted)
-            .order_by(order)
-            .limit(limit)
-        )
+        query = _homes(is_wanted).order_by(order).limit(limit)
         return tuple(Home(**row) for row in self._rows(query))
+
+
+def _homes(is_wanted: Expression) -> Select:
+    columns = (
+        NotificationRow.incident_id,
+        NotificationRow.escalation_id,
+        AttemptRow.notification_id,
+        AttemptRow.id.alias("attempt_id"),
+    )
+    is_its = NotificationRow.id == AttemptRow.notification_id
+    return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
+
+
+_HOME = Statement(lambda _, given: _homes(AttemptRow.id == given(AttemptRow.id)))

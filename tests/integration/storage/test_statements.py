@@ -1,0 +1,54 @@
+"""Statements are built once, and say in any database what Peewee would have said."""
+
+from typing import Any
+
+from peewee import Database
+
+from notifyflow.core.model import Word
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.models import ReceiptRow
+from notifyflow.storage.statements import Places, Statement
+from notifyflow.storage.store import Store
+from tests.facts import NOW
+from tests.integration.storage.samples import LATER
+from tests.integration.storage.test_inbox import NOTED, RECEIPT
+
+COLUMNS = (ReceiptRow.event_id, ReceiptRow.word.alias("said"), ReceiptRow.received_at, ReceiptRow.is_heard)
+
+
+def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> None:
+    built: list[Database] = []
+
+    def build(db: Database, given: Places) -> Any:
+        built.append(db)
+        return ReceiptRow.select(*COLUMNS).where(ReceiptRow.event_id == given(ReceiptRow.event_id), ReceiptRow.code != "9")
+
+    statement = Statement(build)
+
+    def look(ledger: Ledger) -> list[list[dict[str, Any]]]:
+        for receipt in (RECEIPT, NOTED):
+            ledger.add_receipt(receipt, raw="raw", at=NOW)
+        return [statement.rows(ledger._db, each) for each in (RECEIPT.event_id, NOTED.event_id, "none")]
+
+    (delivered,), (queued,), none = store.run(look)
+    assert delivered == {"event_id": RECEIPT.event_id, "said": Word.DELIVERED, "received_at": NOW, "is_heard": True}
+    assert queued == {"event_id": NOTED.event_id, "said": None, "received_at": NOW, "is_heard": False}
+    assert none == []
+    assert len(built) == 1
+
+
+def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(store: Store) -> None:
+    statement = Statement(
+        lambda _, given: ReceiptRow.update({"word": given(ReceiptRow.word), "code": given(ReceiptRow.code)}).where(
+            ReceiptRow.received_at <= given(ReceiptRow.received_at)
+        )
+    )
+
+    def write(ledger: Ledger) -> tuple[int, tuple[Any, ...]]:
+        for receipt in (RECEIPT, NOTED):
+            ledger.add_receipt(receipt, raw="raw", at=NOW)
+        return statement.execute(ledger._db, Word.PERMANENT, "nul\0", NOW), ledger.stale_receipts(before=LATER, limit=10)
+
+    count, found = store.run(write)
+    assert count == 2
+    assert {(each.word, each.code) for each in found} == {(Word.PERMANENT, "nul\N{REPLACEMENT CHARACTER}")}
