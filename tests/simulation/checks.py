@@ -81,7 +81,7 @@ class Checks:
             require(running == 1, f"4: {what} while another holds a lease")
             require(counting <= most, f"4: {what}, the {counting}. of {most}")
             is_open = is_current and incident == IncidentState.OPEN and escalation != EscalationState.ACKNOWLEDGED
-            require(is_open or kind == Kind.NEWS, f"7: {what}, though it is taken ({incident}, {escalation}, {is_current})")
+            require(is_open or kind != Kind.PAGE, f"7: {what}, though it is taken ({incident}, {escalation}, {is_current})")
 
     def _check_words(self, attempt_id: str) -> None:
         ((word, state),) = self._database.look("SELECT word, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
@@ -94,7 +94,7 @@ class Checks:
         require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is given back as unsent")
 
     def _check_page(self, row: NotificationFacts) -> None:
-        if row.kind is Kind.NEWS:
+        if row.kind is not Kind.PAGE:
             return
         is_it = "escalation_id = ? AND tier = ? AND channel = ?"
         place = (row.escalation_id, row.tier, row.channel)

@@ -19,6 +19,7 @@ from notifyflow.settings import Settings
 from tests.simulation.world import Task, World
 
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
+SUBSCRIBERS = "webhook"
 PROVIDER_TIMEOUT_S = 13.0  # 3 s to connect and 10 s to answer
 Message = tuple[str, tuple[str, ...]]
 
@@ -216,6 +217,9 @@ class Outside:
         for name in CHANNELS:
             carriers = [f"{name}-a", f"{name}-b"][: chance.choice((1, 1, 2))]
             self.channels[name] = SimulatedChannel(name, [SimulatedProvider(self, name, each) for each in carriers])
+
+        self.moods[SUBSCRIBERS] = "shaky"
+        self.channels[SUBSCRIBERS] = SimulatedChannel(SUBSCRIBERS, [SimulatedProvider(self, SUBSCRIBERS, SUBSCRIBERS)])
 
     def latency_s(self) -> float:
         return self._latency_s * self.world.random.expovariate(1) if self._latency_s else 0.01

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from notifyflow.core.changes import Subscriber
 from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.engine.deliver import Deliverer
@@ -36,6 +37,8 @@ STEPS = 20_000  # more than twice what the longest scenario has taken
 SEND_BUDGET = timedelta(seconds=15)
 _LONGEST_SLEEP_S = 45.0
 _THREADS = 3
+_FOLLOWED = 0.3
+_SUBSCRIBER = Subscriber(name="status", url="", secrets=())
 _NEXT_LOOK = """
     SELECT MIN(at) FROM (
         SELECT MIN(due_at) AS at FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL
@@ -120,6 +123,8 @@ class Scenario:
         self._heals_s = chance.uniform(60, HEALS_WITHIN_S)
         operations = [Contact(recipient_id="ops", name="Ops", addresses={name: f"ops@{name}" for name in ("email", "sms")})]
         self._operations = tuple(operations if chance.random() < 0.8 else ())
+        is_followed = Random(f"{seed} followed").random() < _FOLLOWED  # a draw of its own: what is not followed stays as it was
+        self._subscribers = (_SUBSCRIBER,) if is_followed else ()
 
     def run(self) -> Result:
         """Let it happen, heal, settle; check what always holds."""
@@ -200,6 +205,7 @@ class Scenario:
             channels=frozenset(CHANNELS),
             check_address=lambda channel, address: address,
             operations=self._operations,
+            subscribers=self._subscribers,
             answers={"email-a": timedelta(seconds=15)} if "email" in self._outside.reporting else {},
         )
         return replace(tools, **self._variant.tools)
