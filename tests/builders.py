@@ -182,7 +182,7 @@ class Story:
 
     def deliver(self) -> None:
         """Claim, send and record whatever is due, until nothing is."""
-        while claimed := [each for channel in CHANNELS for each in self.claim(channel)]:
+        while self._is_anything_due() and (claimed := [each for channel in CHANNELS for each in self.claim(channel)]):
             for each in claimed:
                 self.seen.append(each)
                 self.record(each, self._next_answer(each.channel))
@@ -231,6 +231,9 @@ class Story:
 
     def told(self, channel: str) -> list[Claimed]:
         return [each for each in self.seen if each.channel == channel]
+
+    def _is_anything_due(self) -> bool:
+        return self.store.read(lambda reads: reads.pending_count(due_by=self.clock.now())) > 0
 
     def _next_answer(self, channel: str) -> Outcome:
         answers = self.answers[channel]

@@ -4,6 +4,8 @@ A test that takes ``database_url`` or ``store`` runs twice, over SQLite and over
 """
 
 import shutil
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,25 @@ from notifyflow.storage.store import Store
 from tests.servers.postgres import Postgres, postgres
 
 DATABASES = ("sqlite", "postgres")
+
+
+@pytest.fixture
+def unmeasured() -> Iterator[None]:
+    """Let coverage rest, which doubles a test's time, where it goes again through what others have gone through."""
+    tracing, tracing_of_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]
+    yield
+    sys.settrace(tracing)
+    threading.settrace(tracing_of_threads)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _measured_once(request: pytest.FixtureRequest) -> None:
+    """Measure coverage over SQLite; how PostgreSQL differs, the tests of the storage measure."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if parameters.get("database_url") == "postgres":
+        request.getfixturevalue("unmeasured")
 
 
 @pytest.fixture(scope="session")

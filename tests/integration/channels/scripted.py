@@ -80,6 +80,7 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = False
+        request_queue_size = 64  # of the 5 that are usual, a crowd waits a second for its connection
 
         def handle_error(self, *arguments: Any) -> None:
             pass  # a client that went away is part of the script

@@ -9,6 +9,11 @@ from notifyflow.storage.store import Store
 from tests.facts import incident
 
 
+@pytest.fixture(autouse=True)
+def _measured_once() -> None:
+    """Measure coverage over both."""
+
+
 @pytest.fixture
 def sqlite_and_postgres(sqlite_url: str, postgres_url: str) -> Iterator[tuple[Store, Store]]:
     stores = Store(sqlite_url), Store(postgres_url)
