@@ -62,6 +62,7 @@ def status(value: IncidentStatus) -> Document:
         "key": facts.key,
         "state": facts.state,
         "is_settled": value.is_settled,
+        "is_held": value.is_held,
         "title": value.content.title,
         "body": value.content.body,
         "severity": facts.severity,

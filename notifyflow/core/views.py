@@ -57,6 +57,7 @@ class IncidentStatus:
         operations_key: The key of the operations incident its critical failures are linked to; None without.
         notes: What providers said that decides nothing, in the order it came.
         changes: What other systems were told, or are to be, in the order in which it happened.
+        is_held: Whether nothing of it is sent, since its database was adopted and nobody has decided.
     """
 
     facts: IncidentFacts
@@ -66,6 +67,7 @@ class IncidentStatus:
     operations_key: str | None = None
     notes: tuple[Note, ...] = ()
     changes: tuple[NotificationFacts, ...] = ()
+    is_held: bool = False
 
     @property
     def is_settled(self) -> bool:

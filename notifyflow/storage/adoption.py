@@ -29,12 +29,16 @@ FORGOTTEN = "forgotten"
 
 
 class Environments(Rows):
-    """Whose database it is."""
+    """Whose database it is, and what is held since it was adopted."""
 
     def environment(self) -> str | None:
         """Tell which environment the database belongs to; None while nobody has said."""
         row = self._first(EnvironmentRow.select(EnvironmentRow.name))
         return None if row is None else str(row["name"])
+
+    def is_held(self, incident_id: str) -> bool:
+        """Tell whether nothing of an incident is sent, since the database was adopted."""
+        return self._first(HeldRow.select(HeldRow.incident_id).where(HeldRow.incident_id == incident_id)) is not None
 
 
 class Adoption(Environments, Moves):

@@ -81,6 +81,7 @@ class Reads(Audits, Prunable, Listings, Environments):
             changes=changes,
             transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in homes),
             operations_key=self._operations_key(incident.id),
+            is_held=self.is_held(incident.id),
         )
 
     def _escalation_statuses(self, incident_id: str, rows: Sequence[NotificationFacts]) -> tuple[EscalationStatus, ...]:

@@ -231,6 +231,7 @@ class IncidentShape(SummaryShape):
 
     body: str
     is_settled: bool = Field(description="Whether nothing more happens by itself.")
+    is_held: bool = Field(description="Whether nothing of it is sent, since its database was adopted and nobody has decided.")
     operations_key: str | None = Field(description="The key of the operations incident that its critical failures are linked to.")
     escalations: list[EscalationShape]
     log: list[MoveShape]
@@ -245,6 +246,7 @@ class IncidentShape(SummaryShape):
             **summary(value),
             body=value.content.body,
             is_settled=value.is_settled,
+            is_held=value.is_held,
             operations_key=value.operations_key,
             escalations=[EscalationShape.of(each) for each in value.escalations],
             log=[MoveShape.of(each) for each in value.transitions],

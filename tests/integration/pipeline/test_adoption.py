@@ -58,8 +58,15 @@ def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) 
     assert copied.seen == []
 
 
+def test_what_is_held_says_so_until_it_is_let_go(copied: Story) -> None:
+    assert copied.status("queued").is_held
+    release(copied.tools)
+    assert not copied.status("queued").is_held
+
+
 def test_what_is_new_is_sent(copied: Story) -> None:
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
+    assert not copied.status("new").is_held
     copied.deliver()
     assert [each.channel for each in copied.seen] == ["slack"]
 
