@@ -61,7 +61,7 @@ def test_an_accepted_mail_is_in_text_and_html_and_names_our_attempt(server: Smtp
     assert message["Subject"] == "[CRITICAL] orders db is down"
     assert "https://example.com/a/token" in message.get_body(("plain",)).get_content()
     assert 'href="https://example.com/a/token"' in message.get_body(("html",)).get_content()
-    assert "MAIL FROM:<pager@example.com>" in server.heard[1].replace("mail", "MAIL")
+    assert "mail from:<pager@example.com>" in server.heard[1].lower()  # smtplib has written it in three ways
     assert server.heard[-1].upper() == "QUIT"
 
 
