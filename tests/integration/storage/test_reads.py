@@ -65,7 +65,7 @@ def test_a_status_asks_as_many_queries_however_much_there_is(store: Store, datab
     db.close()
     assert status is not None
     assert len(status.escalations) == 2 * size
-    assert len(asked) == 9
+    assert len(asked) == 10
 
 
 def test_incidents_are_listed_by_when_they_were_last_seen(store: Store) -> None:
