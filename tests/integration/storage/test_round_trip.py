@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from notifyflow.core.changes import Change
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import (
     AttemptState,
@@ -59,7 +60,7 @@ FULL_ESCALATION = escalation(
 FULL_PAGE = page(
     "sms",
     NotificationState.FAILED,
-    kind=Kind.NEWS,
+    kind=Kind.CHANGE,
     tier=None,
     version=9,
     rung_at=INSTANT,
@@ -69,6 +70,17 @@ FULL_PAGE = page(
     ended_at=INSTANT,
     is_stopped=True,
     reason="capped",
+    change=Change(
+        subscriber="status-page",
+        event="acknowledged",
+        incident_id="i",
+        at=INSTANT,
+        state=IncidentState.ACKNOWLEDGED,
+        severity=Severity.ERROR,
+        version=4,
+        by="ada",
+        via="link",
+    ),
 )
 FULL_ATTEMPT = attempt(
     1,
