@@ -7,6 +7,7 @@ and bear none ("Amazon SNS notification contents for Amazon SES"). SNS tells of 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ _SES = "SES Developer Guide, Contents of event data"
 _BOUNCE = "SES Developer Guide, Bounce types"
 _SNS = "SNS Developer Guide, Mobile app events"
 _AUTOMATIC = "Bounce Automatic"
+_OURS = re.compile("[0-9a-f]{32}")
 _LONGEST_ID = 255  # theirs have 36 to 60 characters
 
 MAIL_EVENTS: Mapping[str, Status] = {
@@ -116,15 +118,13 @@ def _is_automatic(bounce: Mapping[str, Any]) -> bool:
 
 
 def _attempt(mail: Mapping[str, Any]) -> str | None:
-    """Find our attempt: in the tags, or in the headers where SES was told to show them."""
-    tagged = _object(mail, "tags").get(TAG)
-    if isinstance(tagged, list) and tagged and isinstance(tagged[0], str):
-        return tagged[0]
-    headers = mail.get("headers")
+    """Find our attempt: in the tags, or in the headers where SES was told to show them; what is none of our ids is left."""
+    tagged, headers = _object(mail, "tags").get(TAG), mail.get("headers")
+    found = list(tagged[:1]) if isinstance(tagged, list) else []
     for header in headers if isinstance(headers, list) else ():
-        if isinstance(header, dict) and header.get("name") == HEADER and isinstance(header.get("value"), str):
-            return str(header["value"])
-    return None
+        if isinstance(header, dict) and header.get("name") == HEADER:
+            found.append(header.get("value"))
+    return next((each for each in found if isinstance(each, str) and _OURS.fullmatch(each)), None)
 
 
 def _read_push(event: Mapping[str, Any]) -> Receipt | None:

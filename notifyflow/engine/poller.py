@@ -8,6 +8,7 @@ import threading
 import structlog
 
 from notifyflow.channels.sqs import FeedbackQueue, Parcel
+from notifyflow.core.model import Receipt
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.pipeline.ports import Tools
@@ -83,16 +84,18 @@ class Poller:
             if self._is_stopping.is_set():
                 return True
             try:
-                receipts = parcel.receipts
-                received = [receive(self._tools, receipt, raw=parcel.body) for receipt in receipts]
+                for receipt in parcel.receipts:
+                    self._take(receipt, parcel.body)
             except StorageUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - one message, whatever it is, may not hold up all others
                 _log.error("engine.message_broke", error=type(error).__name__, place=place(error))
                 return False
-            for receipt, each in zip(receipts, received, strict=True):
-                ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
-                _log.info("engine.receipt_received", **ids, code=receipt.code, fate=each.fate.value)
-                self._reporter.report(each.consequences)
             self._queue.delete(parcel)
         return True
+
+    def _take(self, receipt: Receipt, raw: str) -> None:
+        received = receive(self._tools, receipt, raw=raw)
+        ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
+        _log.info("engine.receipt_received", **ids, code=receipt.code, fate=received.fate.value)
+        self._reporter.report(received.consequences)

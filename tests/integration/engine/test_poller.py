@@ -142,6 +142,7 @@ def scripted() -> Iterator[HttpServer]:
         yield server
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("fault", "event"),
     [(StorageUnavailable(waited_s=5.0), "engine.storage_unavailable"), (RuntimeError("a bug"), "engine.message_broke")],
@@ -155,6 +156,17 @@ def test_what_was_not_committed_is_not_deleted_and_is_taken_again(
     assert [line["event"] for line in lines][:2] == [event, "engine.receipt_received"]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_message_that_breaks_us_holds_up_none_that_came_with_it(scripted: HttpServer, store: Store) -> None:
+    both = [{"Body": mails.event("Send", each * 32), "ReceiptHandle": each} for each in ("a", "b")]
+    scripted.answer(200, json.dumps({"Messages": both}).encode())
+    with capture_logs() as lines, _polling(scripted, store, RuntimeError("a bug")):
+        eventually(lambda: "DeleteMessage" in _operations(scripted))
+    assert _operations(scripted)[:2] == ["ReceiveMessage", "DeleteMessage"]
+    assert [line.get("attempt_id") for line in lines][:2] == [None, "b" * 32]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_queue_that_is_away_is_polled_again(scripted: HttpServer, store: Store) -> None:
     message = scripted.body
     scripted.answer(503)

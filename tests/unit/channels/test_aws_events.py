@@ -62,6 +62,12 @@ def test_a_transient_bounce_is_weaker_than_a_delivery_and_an_automatic_answer_is
     ]
 
 
+@pytest.mark.parametrize("tag", ["", "somebody-elses", "\ud800", "\0", "f" * 33, "F" * 32])
+def test_a_tag_that_is_none_of_our_ids_names_no_attempt(tag: str) -> None:
+    (receipt,) = read_event(mails.event("Delivery", tag))
+    assert (receipt.attempt_id, receipt.provider_ref) == (None, MESSAGE_ID)
+
+
 def test_no_event_of_mail_proves_a_human() -> None:
     assert Evidence.HUMAN not in {about.evidence for about in MAIL_EVENTS.values()}
 
