@@ -6,17 +6,14 @@ from peewee import Expression, fn
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
-from notifyflow.storage.moves import Moves, locked
+from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import batches, first, row_of, select, the
 from notifyflow.storage.statements import Statement
 
-_ESCALATION = Statement(lambda _, given: select(EscalationFacts, EscalationRow.id == given(EscalationRow.id)))
-_LOCK_ESCALATION = Statement(lambda db, given: locked(db, select(EscalationFacts, EscalationRow.id == given(EscalationRow.id))))
-_LOCK_NOTIFICATION = Statement(
-    lambda db, given: locked(db, select(NotificationFacts, NotificationRow.id == given(NotificationRow.id)))
-)
+_ESCALATION = Statement(lambda given: select(EscalationFacts, EscalationRow.id == given(EscalationRow.id)))
+_NOTIFICATION = Statement(lambda given: select(NotificationFacts, NotificationRow.id == given(NotificationRow.id)))
 _NOTIFICATIONS = Statement(
-    lambda _, given: select(NotificationFacts, NotificationRow.escalation_id == given(NotificationRow.escalation_id)).order_by(
+    lambda given: select(NotificationFacts, NotificationRow.escalation_id == given(NotificationRow.escalation_id)).order_by(
         NotificationRow.id
     )
 )
@@ -35,8 +32,7 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        found = [EscalationFacts(**row) for row in _LOCK_ESCALATION.rows(self._db, escalation_id)]
-        return the(first(found), "escalation", escalation_id)
+        return the(first(self._escalations(self._locked(_ESCALATION(escalation_id)))), "escalation", escalation_id)
 
     def escalation(self, escalation_id: str) -> EscalationFacts:
         """Read an escalation that is known to exist; not locked.
@@ -44,8 +40,7 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        found = [EscalationFacts(**row) for row in _ESCALATION.rows(self._db, escalation_id)]
-        return the(first(found), "escalation", escalation_id)
+        return the(first(self._escalations(_ESCALATION(escalation_id))), "escalation", escalation_id)
 
     def last_round(self, incident_id: str, recipient_id: str) -> int:
         """Tell the number of a recipient's newest round; 0 where there was none."""
@@ -67,7 +62,7 @@ class Escalations(Moves):
 
     def notifications(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         """Read all notifications of an escalation with their attempts, by id, without their locks."""
-        return self._with_attempts(_NOTIFICATIONS.rows(self._db, escalation_id))
+        return self._notifications(_NOTIFICATIONS(escalation_id))
 
     def lock_notifications(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
         """Lock and read all notifications of some escalations with their attempts, by id."""
@@ -79,7 +74,7 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        found = self._with_attempts(_LOCK_NOTIFICATION.rows(self._db, notification_id))
+        found = self._notifications(self._locked(_NOTIFICATION(notification_id)))
         return the(first(found), "notification", notification_id)
 
     def add_notifications(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:

@@ -11,9 +11,9 @@ from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import CONTACT, first, row_of, said, select, the
 from notifyflow.storage.statements import Statement
 
-_INCIDENT = Statement(lambda _, given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
+_INCIDENT = Statement(lambda given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
 _CONTACT = Statement(
-    lambda _, given: ContactRow.select(*CONTACT).where(
+    lambda given: ContactRow.select(*CONTACT).where(
         ContactRow.incident_id == given(ContactRow.incident_id), ContactRow.recipient_id == given(ContactRow.recipient_id)
     )
 )
@@ -48,8 +48,7 @@ class Incidents(Moves):
         Raises:
             StorageError: When it does not.
         """
-        found = [IncidentFacts(**row) for row in _INCIDENT.rows(self._db, incident_id)]
-        return the(first(found), "incident", incident_id)
+        return the(first(self._incidents(_INCIDENT(incident_id))), "incident", incident_id)
 
     def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its birth.
@@ -81,7 +80,7 @@ class Incidents(Moves):
         Raises:
             StorageError: When it has no such recipient.
         """
-        found = [Contact(**row) for row in _CONTACT.rows(self._db, incident_id, recipient_id)]
+        found = [Contact(**row) for row in self._rows(_CONTACT(incident_id, recipient_id))]
         return the(first(found), "contact of incident", incident_id)
 
     def put_contact(self, incident_id: str, contact: Contact) -> None:

@@ -10,15 +10,16 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from peewee import Database, Select
+from peewee import Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import AttemptRow, TransitionRow
 from notifyflow.storage.rows import MACHINES, MODELS, Rows, batches, changes
-from notifyflow.storage.statements import Places, Statement
+from notifyflow.storage.statements import Places, Run, Statement
 
 M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts)
+Q = TypeVar("Q", Select, Run)
 
 _ROW_LOCK: Any = "FOR NO KEY UPDATE"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -104,34 +105,30 @@ class Moves(Rows):
         """Write columns of a row whose others are as they were read; tell whether there is one."""
         told = {name: value for name, value in as_read.items() if value is not None}
         statement = _updating(model, tuple(changed), tuple(told), tuple(name for name in as_read if name not in told))
-        return statement.execute(self._db, *changed.values(), *told.values()) > 0
+        return statement(*changed.values(), *told.values()).execute(self._db) > 0
 
     def _insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if len(rows) == 1:
-            _inserting(model, tuple(rows[0])).execute(self._db, *rows[0].values())
+            _inserting(model, tuple(rows[0]))(*rows[0].values()).execute(self._db)
             return
         for batch in batches(rows):
             model.insert_many(batch).execute(self._db)
 
     def _insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
         """Insert a row unless its like stands there; tell whether it was inserted."""
-        return bool(_inserting(model, tuple(row), ignores=True).execute(self._db, *row.values()))
+        return bool(_inserting(model, tuple(row), ignores=True)(*row.values()).execute(self._db))
 
-    def _locked(self, query: Select, *, skips_locked: bool = False) -> Select:
-        return locked(self._db, query, skips_locked=skips_locked)
+    def _locked(self, query: Q, *, skips_locked: bool = False) -> Q:
+        """Lock the rows that a query finds; on SQLite the transaction holds the only writer already.
 
-
-def locked(db: Database, query: Select, *, skips_locked: bool = False) -> Select:
-    """Lock the rows that a query finds; on SQLite the transaction holds the only writer already.
-
-    ``FOR NO KEY UPDATE``, since the stronger lock would also stop those who only insert a row that refers to the locked one.
-    """
-    return query if not db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
+        ``FOR NO KEY UPDATE``, since the stronger lock would also stop those who only insert a row that refers to the locked one.
+        """
+        return query if not self._db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
 
 
 @lru_cache(maxsize=256)
 def _updating(model: Any, changed: tuple[str, ...], told: tuple[str, ...], missing: tuple[str, ...]) -> Statement:
-    def build(_: Database, given: Places) -> Any:
+    def build(given: Places) -> Any:
         values = {name: given(getattr(model, name)) for name in changed}
         is_as_read = [getattr(model, name) == given(getattr(model, name)) for name in told]
         return model.update(values).where(*is_as_read, *(getattr(model, name).is_null() for name in missing))
@@ -141,7 +138,7 @@ def _updating(model: Any, changed: tuple[str, ...], told: tuple[str, ...], missi
 
 @lru_cache(maxsize=256)
 def _inserting(model: Any, names: tuple[str, ...], *, ignores: bool = False) -> Statement:
-    def build(_: Database, given: Places) -> Any:
+    def build(given: Places) -> Any:
         query = model.insert({name: given(getattr(model, name)) for name in names})
         return query.on_conflict_ignore() if ignores else query
 

@@ -16,7 +16,7 @@ from notifyflow.storage.statements import Statement
 
 _IS_WATCH = OutageRow.is_over == SQL("FALSE")
 _OUTAGES = Statement(
-    lambda _, given: OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(
+    lambda given: OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(
         _IS_WATCH | (OutageRow.ended_at > given(OutageRow.ended_at))
     )
 )
@@ -29,7 +29,7 @@ class Outages(Moves):
 
     def outages(self, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
         """Read the outages that were not over then, with the one that lasts now, where there is one; not locked."""
-        found = _OUTAGES.rows(self._db, since)
+        found = self._rows(_OUTAGES(since))
         each = (Outage(**row) if row["ended_at"] else outage_since(row["began_at"], now) for row in found)
         return tuple(outage for outage in each if outage is not None)
 

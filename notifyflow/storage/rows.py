@@ -16,7 +16,7 @@ from notifyflow.core.model import Contact, Incident
 from notifyflow.core.pauses import Pause
 from notifyflow.errors import StorageError
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PauseRow
-from notifyflow.storage.statements import Places, Statement
+from notifyflow.storage.statements import Places, Run, Statement
 
 F = TypeVar("F")
 
@@ -42,8 +42,8 @@ class Rows:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def _rows(self, query: Query) -> list[dict[str, Any]]:
-        return list(query.dicts().execute(self._db))
+    def _rows(self, query: Query | Run) -> list[dict[str, Any]]:
+        return query.rows(self._db) if isinstance(query, Run) else list(query.dicts().execute(self._db))
 
     def _first(self, query: Select) -> dict[str, Any] | None:
         rows = self._rows(query.limit(1))
@@ -52,13 +52,13 @@ class Rows:
     def _scalar(self, query: Select) -> Any:
         return query.scalar(self._db)
 
-    def _incidents(self, query: Select) -> list[IncidentFacts]:
+    def _incidents(self, query: Select | Run) -> list[IncidentFacts]:
         return [IncidentFacts(**row) for row in self._rows(query)]
 
-    def _escalations(self, query: Select) -> list[EscalationFacts]:
+    def _escalations(self, query: Select | Run) -> list[EscalationFacts]:
         return [EscalationFacts(**row) for row in self._rows(query)]
 
-    def _notifications(self, query: Select) -> tuple[NotificationFacts, ...]:
+    def _notifications(self, query: Select | Run) -> tuple[NotificationFacts, ...]:
         """Read notifications with their attempts: two queries, however many there are."""
         return self._with_attempts(self._rows(query))
 
@@ -69,7 +69,7 @@ class Rows:
     def _attempts(self, notification_ids: Sequence[str]) -> Mapping[str, list[AttemptFacts]]:
         found: dict[str, list[AttemptFacts]] = defaultdict(list)
         if notification_ids:
-            for row in _attempts_of(len(notification_ids)).rows(self._db, *notification_ids):
+            for row in self._rows(_attempts_of(len(notification_ids))(*notification_ids)):
                 found[row["notification_id"]].append(AttemptFacts(**row))
         return found
 
@@ -87,7 +87,7 @@ class Rows:
 
 @lru_cache(maxsize=64)
 def _attempts_of(notifications: int) -> Statement:
-    def build(_: Database, given: Places) -> Select:
+    def build(given: Places) -> Select:
         ids = [given(AttemptRow.notification_id) for _ in range(notifications)]
         return select(AttemptFacts, AttemptRow.notification_id.in_(ids)).order_by(AttemptRow.number)
 

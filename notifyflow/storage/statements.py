@@ -3,7 +3,7 @@
 Nothing here knows a table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,39 +41,59 @@ class _Built:
 
 
 class Statement:
-    """A query that is run again and again, and differs in its values only.
+    """A query that is run again and again, and differs in its values only; called with these, it can be run.
 
     Args:
-        build: (database, places) → the query; run once for each kind of database.
+        build: places → the query; called once for each kind of database.
     """
 
-    def __init__(self, build: Callable[[Database, Places], Query]) -> None:
+    def __init__(self, build: Callable[[Places], Query]) -> None:
         self._build = build
-        self._built: dict[type[Database], _Built] = {}
+        self._built: dict[tuple[Any, ...], _Built] = {}
 
-    def rows(self, db: Database, *values: Any) -> list[dict[str, Any]]:
-        """Run it with some values, and read the rows it finds."""
-        columns = self._built_for(db).columns
-        found = self._run(db, values).fetchall()
-        return [{name: read(value) for (name, read), value in zip(columns, row, strict=True)} for row in found]
+    def __call__(self, *values: Any) -> "Run":
+        """Take the values."""
+        return Run(self, values)
 
-    def execute(self, db: Database, *values: Any) -> int:
-        """Run it with some values, and tell how many rows it wrote."""
-        return int(self._run(db, values).rowcount)
-
-    def _run(self, db: Database, values: tuple[Any, ...]) -> Any:
-        built = self._built_for(db)
-        given = [each.write(values[each.number]) if type(each) is _Place else each for each in built.parameters]
-        return db.execute_sql(built.sql, given)  # type: ignore[no-untyped-call]
-
-    def _built_for(self, db: Database) -> _Built:
-        kind = type(db)
-        if kind not in self._built:  # two threads may build it at once: both come to the same
-            query = self._build(db, Places())
+    def built_for(self, db: Database, locks: tuple[Any, ...]) -> _Built:
+        """Build it for one kind of database and one kind of lock, unless that was done."""
+        kind = (type(db), *locks)
+        if kind not in self._built:  # two threads may do so at once: both come to the same
+            query: Any = self._build(Places())
+            if locks:
+                query = query.for_update(locks[0], skip_locked=locks[1])
             sql, parameters = db.get_sql_context().parse(query)  # type: ignore[no-untyped-call]
             columns = tuple(_column(each) for each in getattr(query, "selected_columns", ()))
             self._built[kind] = _Built(sql, tuple(parameters), columns)
         return self._built[kind]
+
+
+class Run:
+    """A statement with its values; stands where a query of Peewee's might."""
+
+    def __init__(self, statement: Statement, values: Sequence[Any], locks: tuple[Any, ...] = ()) -> None:
+        self._statement = statement
+        self._values = values
+        self._locks = locks
+
+    def for_update(self, lock: Any, *, skip_locked: bool = False) -> "Run":
+        """Lock the rows that it finds."""
+        return Run(self._statement, self._values, (lock, skip_locked))
+
+    def rows(self, db: Database) -> list[dict[str, Any]]:
+        """Run it, and read the rows it finds."""
+        built = self._statement.built_for(db, self._locks)
+        found = self._run(db, built).fetchall()
+        return [{name: read(value) for (name, read), value in zip(built.columns, row, strict=True)} for row in found]
+
+    def execute(self, db: Database) -> int:
+        """Run it, and tell how many rows it wrote."""
+        return int(self._run(db, self._statement.built_for(db, self._locks)).rowcount)
+
+    def _run(self, db: Database, built: _Built) -> Any:
+        values = self._values
+        given = [each.write(values[each.number]) if type(each) is _Place else each for each in built.parameters]
+        return db.execute_sql(built.sql, given)  # type: ignore[no-untyped-call]
 
 
 def _column(selected: Any) -> tuple[str, Callable[[Any], Any]]:

@@ -160,7 +160,7 @@ class Work(Moves):
 
     def home(self, attempt_id: str) -> Home | None:
         """Find where an attempt lives; not locked."""
-        return first([Home(**row) for row in _HOME.rows(self._db, attempt_id)])
+        return first([Home(**row) for row in self._rows(_HOME(attempt_id))])
 
     def home_by_reference(self, provider: str, provider_ref: str) -> Home | None:
         """Find where the attempt lives that a provider knows by an id of its own; not locked."""
@@ -211,4 +211,4 @@ def _homes(is_wanted: Expression) -> Select:
     return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
 
 
-_HOME = Statement(lambda _, given: _homes(AttemptRow.id == given(AttemptRow.id)))
+_HOME = Statement(lambda given: _homes(AttemptRow.id == given(AttemptRow.id)))

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from peewee import Database
-
 from notifyflow.core.model import Word
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import ReceiptRow
@@ -17,10 +15,10 @@ COLUMNS = (ReceiptRow.event_id, ReceiptRow.word.alias("said"), ReceiptRow.receiv
 
 
 def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> None:
-    built: list[Database] = []
+    built: list[Places] = []
 
-    def build(db: Database, given: Places) -> Any:
-        built.append(db)
+    def build(given: Places) -> Any:
+        built.append(given)
         return ReceiptRow.select(*COLUMNS).where(ReceiptRow.event_id == given(ReceiptRow.event_id), ReceiptRow.code != "9")
 
     statement = Statement(build)
@@ -28,7 +26,7 @@ def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> No
     def look(ledger: Ledger) -> list[list[dict[str, Any]]]:
         for receipt in (RECEIPT, NOTED):
             ledger.add_receipt(receipt, raw="raw", at=NOW)
-        return [statement.rows(ledger._db, each) for each in (RECEIPT.event_id, NOTED.event_id, "none")]
+        return [ledger._rows(statement(each)) for each in (RECEIPT.event_id, NOTED.event_id, "none")]
 
     (delivered,), (queued,), none = store.run(look)
     assert delivered == {"event_id": RECEIPT.event_id, "said": Word.DELIVERED, "received_at": NOW, "is_heard": True}
@@ -39,7 +37,7 @@ def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> No
 
 def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(store: Store) -> None:
     statement = Statement(
-        lambda _, given: ReceiptRow.update({"word": given(ReceiptRow.word), "code": given(ReceiptRow.code)}).where(
+        lambda given: ReceiptRow.update({"word": given(ReceiptRow.word), "code": given(ReceiptRow.code)}).where(
             ReceiptRow.received_at <= given(ReceiptRow.received_at)
         )
     )
@@ -47,7 +45,7 @@ def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(st
     def write(ledger: Ledger) -> tuple[int, tuple[Any, ...]]:
         for receipt in (RECEIPT, NOTED):
             ledger.add_receipt(receipt, raw="raw", at=NOW)
-        return statement.execute(ledger._db, Word.PERMANENT, "nul\0", NOW), ledger.stale_receipts(before=LATER, limit=10)
+        return statement(Word.PERMANENT, "nul\0", NOW).execute(ledger._db), ledger.stale_receipts(before=LATER, limit=10)
 
     count, found = store.run(write)
     assert count == 2
