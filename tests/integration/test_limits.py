@@ -84,6 +84,7 @@ def template(_sqlite_template: Path) -> Path:
     return _sqlite_template
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=40)
 @given(steps=st.lists(STEPS, min_size=1, max_size=25), limits=st.tuples(st.integers(1, 12), st.integers(1, 12)))
 def test_limits_lose_and_burn_nothing(steps: list[tuple[str, ...]], limits: tuple[int, int], template: Path) -> None:

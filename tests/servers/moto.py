@@ -16,7 +16,7 @@ class Moto:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._clients: list[Any] = []
+        self._clients: dict[str, Any] = {}
 
     @property
     def endpoint(self) -> str:
@@ -34,9 +34,11 @@ class Moto:
         }
 
     def client(self, service: str) -> Any:
-        client: Any = boto3.session.Session(region_name=REGION, **KEYS).client(service, endpoint_url=self.url)  # type: ignore[call-overload]
-        self._clients.append(client)
-        return client
+        """Give the one client of a service; to make one takes longer than a hundred calls."""
+        if service not in self._clients:
+            session = boto3.session.Session(region_name=REGION, **KEYS)
+            self._clients[service] = session.client(service, endpoint_url=self.url)  # type: ignore[call-overload]
+        return self._clients[service]
 
     def make_topic_with_queue(self, name: str, *, is_raw: bool = False) -> tuple[str, str]:
         """Make a topic, and a queue that it fills; give the topic's ARN and the queue's URL."""
@@ -49,7 +51,7 @@ class Moto:
         return topic, url
 
     def close(self) -> None:
-        for client in self._clients:
+        for client in self._clients.values():
             client.close()
 
 

@@ -34,6 +34,7 @@ class HttpServer:
     act: str = ""
     heard: list[Said] = field(default_factory=list)
     port: int = 0
+    hangs: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -47,6 +48,7 @@ class HttpServer:
     def answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, *, act: str = "") -> None:
         self.status, self.body, self.headers, self.act = status, body, headers or {}, act
         self.heard.clear()
+        self.hangs.clear()
 
 
 @contextlib.contextmanager
@@ -61,6 +63,7 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
             script.heard.append(Said(self.command, self.path, dict(self.headers.items()), body))
             if script.act:
                 if script.act == HANG:
+                    script.hangs.set()
                     script.released.wait(60)
                 self.close_connection = True
                 return

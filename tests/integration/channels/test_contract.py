@@ -180,7 +180,8 @@ def test_a_connection_that_is_cut_after_the_request_leaves_it_unknown(bench: Ben
 @every_provider
 def test_a_provider_that_hangs_leaves_it_unknown(bench: Bench, server: HttpServer) -> None:
     server.answer(0, act=HANG)
-    assert isinstance(refused(bench, server, READ_TIMEOUT_S="1"), UnknownOutcomeError)
+    assert isinstance(refused(bench, server, READ_TIMEOUT_S="0.25"), UnknownOutcomeError)
+    assert server.hangs.wait(30)
     assert len(server.heard) == 1
 
 

@@ -118,6 +118,7 @@ def _told(draw: st.DrawFn) -> tuple[str, int, list[Sequence[tuple[int, str]]]]:
     return channel, attempts, orders
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=30)
 @given(told=_told())
 def test_any_order_and_any_repetition_of_receipts_ends_in_the_same_state(
