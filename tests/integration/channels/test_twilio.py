@@ -304,7 +304,7 @@ def test_a_call_cannot_be_told_from_another_so_that_nobody_asks_after_it(server:
 def test_a_second_account_sends_as_itself_and_hears_its_own_callbacks(server: HttpServer, kind: type[Channel]) -> None:
     server.answer(201, b'{"sid": "m-1"}')
     server.heard.clear()
-    account = {"ACCOUNT_SID": "AC11111111111111111111111111111111", "AUTH_TOKEN": "its-token", "SMS_FROM": "+15005550007"}
+    account = {"ACCOUNT_SID": "AC11111111111111111111111111111111", "AUTH_TOKEN": "token-1,token-2", "SMS_FROM": "+15005550007"}
     second = {f"TWILIO_B_{name}": value for name, value in account.items()} | {"TWILIO_B_VOICE_FROM": "+15005550007"}
     channel = build(kind, server.port, **second)
     assert [provider.name for provider in channel.providers] == ["twilio", "twilio-b"]
@@ -316,8 +316,9 @@ def test_a_second_account_sends_as_itself_and_hears_its_own_callbacks(server: Ht
     assert form["From"] == ["+15005550007"]
     assert form["StatusCallback"] == [f"{PUBLIC}{path}#rc=5&rp=all"]
     status = {"MessageSid": "SM1", "MessageStatus": "sent", "CallSid": "CA1", "CallStatus": "ringing"}
-    (receipt,) = channel.providers[1].read_callback(signed(path, token="its-token", **status)).receipts
-    assert receipt.provider == "twilio-b"
+    for token in ("token-1", "token-2"):
+        (receipt,) = channel.providers[1].read_callback(signed(path, token=token, **status)).receipts
+        assert receipt.provider == "twilio-b"
     with pytest.raises(RejectedCallback):
         channel.providers[1].read_callback(signed(path, **status))
     channel.close()
