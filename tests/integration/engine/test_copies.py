@@ -12,7 +12,7 @@ from notifyflow.core.delivery import read_delivery
 from notifyflow.core.model import NotificationState, Word
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
-from notifyflow.errors import InvalidSettings, UnknownOutcomeError, WrongEnvironment
+from notifyflow.errors import InvalidSettings, PermanentProviderError, UnknownOutcomeError, WrongEnvironment
 from notifyflow.storage.store import Store
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels, eventually
 from tests.integration.engine.test_deliver import SEND_BUDGET, Scene
@@ -70,6 +70,15 @@ def test_what_is_redirected_edits_no_message_that_was_posted_where_it_belongs(sq
         flow.resolve("db-1", by="ops")
         eventually(lambda: len(provider.letters) == 2)
     assert [(letter.address, letter.replaces) for letter in provider.letters] == [("ada@slack", ""), ("dev@slack", "")]
+
+
+def test_operations_is_paged_where_everybody_is(sqlite_url: str) -> None:
+    provider = ScriptedProvider([PermanentProviderError("nobody lives there")])
+    operations = '[{"id": "ops", "email": "ops@example.com"}]'
+    with open_flow(sqlite_url, provider, DELIVERY="redirect:email=dev@example.com", OPS_RECIPIENTS=operations) as flow:
+        assert notify(flow) is NotificationState.FAILED
+        eventually(lambda: len(provider.letters) == 2)
+    assert [(letter.address, letter.content.notice) for letter in provider.letters] == [("dev@example.com", "redirected")] * 2
 
 
 def test_what_does_not_leave_is_recorded_as_withheld(sqlite_url: str) -> None:
