@@ -128,7 +128,7 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         claimed_at=attempt.started_at,
         lease_until=attempt.lease_until,
         doubt=_doubt(tx, row, escalation, contact, doubted) if doubted else None,
-        replaces=_replaced(tx, row, provider) if row.kind is Kind.NEWS else "",
+        replaces=_replaced(tx, row, escalation, provider) if row.kind is Kind.NEWS else "",
     )
 
 
@@ -166,8 +166,9 @@ def _news(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
     return news.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 
 
-def _replaced(tx: Transaction, row: NotificationFacts, provider: str) -> str:
-    page = news.replaced(tx.ledger.notifications(row.escalation_id), row.channel)
+def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str) -> str:
+    rows = (*tx.ledger.earlier_notifications(escalation), *tx.ledger.notifications(escalation.id))
+    page = news.replaced(rows, row.channel)
     return page.provider_ref if page and page.provider == provider else ""
 
 

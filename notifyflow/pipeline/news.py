@@ -18,7 +18,9 @@ _MAY_HAVE_ARRIVED = frozenset({Word.IN_DOUBT, Word.ACCEPTED, Word.DELIVERED})
 
 
 def tell(tx: Transaction, cases: Iterable[Case], *, by: str) -> None:
-    """Queue news for recipients whom a page has reached, or may have; for whoever did it only what is edited in place.
+    """Queue news for recipients whom a page of any round has reached, or may have.
+
+    For whoever did it there is only what is edited in place.
 
     Args:
         tx: The transaction.
@@ -59,9 +61,10 @@ def replaced(rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | 
 
 
 def _rows(tx: Transaction, case: Case, by: str) -> list[NotificationFacts]:
-    used = {row.channel for row in case.notifications if row.kind is Kind.PAGE and _was_used(row)} & CHANNELS
+    rows = (*tx.ledger.earlier_notifications(case.escalation), *case.notifications)
+    used = {row.channel for row in rows if row.kind is Kind.PAGE and _was_used(row)} & CHANNELS
     if case.escalation.recipient_id == by or not tx.tools.tells_news:
-        used = {channel for channel in used if replaced(case.notifications, channel)}
+        used = {channel for channel in used if replaced(rows, channel)}
     return [
         NotificationFacts(
             id=tx.tools.ids.new(),

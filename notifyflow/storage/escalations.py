@@ -64,6 +64,18 @@ class Escalations(Moves):
         """Read all notifications of an escalation with their attempts, by id, without their locks."""
         return self._notifications(_NOTIFICATIONS(escalation_id))
 
+    def earlier_notifications(self, escalation: EscalationFacts) -> tuple[NotificationFacts, ...]:
+        """Read a recipient's notifications of the rounds before an escalation's, by id, without their locks."""
+        if escalation.round <= 1:
+            return ()
+        before = EscalationRow.select(EscalationRow.id).where(
+            EscalationRow.incident_id == escalation.incident_id,
+            EscalationRow.recipient_id == escalation.recipient_id,
+            EscalationRow.round < escalation.round,
+        )
+        query = select(NotificationFacts, NotificationRow.escalation_id.in_(before))
+        return self._notifications(query.order_by(NotificationRow.id))
+
     def lock_notifications(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
         """Lock and read all notifications of some escalations with their attempts, by id."""
         return self._lock_notifications(NotificationRow.escalation_id.in_(escalation_ids)) if escalation_ids else ()

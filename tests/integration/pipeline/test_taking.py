@@ -9,7 +9,7 @@ from notifyflow.core.model import EscalationState, IncidentState, Kind, Notifica
 from notifyflow.core.policy import DEFAULT, Acknowledgement
 from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
 from notifyflow.pipeline.acknowledge import acknowledge_incident
-from tests.builders import BUSY, KEY, REFUSED, UNKNOWN, Story, a_recipient, an_incident
+from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, Story, a_recipient, an_incident
 
 ADA = a_recipient("ada", "email")
 BEN = a_recipient("ben", "email", "slack", "sms")
@@ -84,6 +84,17 @@ def test_the_others_are_told_who_took_it_over_chat_and_mail_already_used(story: 
     assert (story.news("ada"), [row.channel for row in story.news("cy")]) == ([], ["teams"])
     (news,) = story.claim("teams")
     assert (news.content.kind, news.content.news, news.content.severity) == (Kind.NEWS, "Ada took it", Severity.CRITICAL)
+
+
+def test_who_was_reached_in_an_earlier_round_only_is_told_too_and_its_message_edited(story: Story) -> None:
+    story.notify(None, ADA, BEN)
+    for claimed in (*story.claim("email"), *story.claim("slack")):
+        story.record(claimed, replace(ACCEPTED, provider_ref=f"of {claimed.address}"))
+    story.notify(an_incident(severity=Severity.CRITICAL), ADA, BEN)
+    story.acknowledge(by="ada")
+    assert [row.channel for row in story.news("ben")] == ["email", "slack"]
+    (news,) = story.claim("slack")
+    assert (news.content.news, news.replaces) == ("Ada took it", "of ben@slack")
 
 
 def test_news_is_one_attempt_and_never_escalates(story: Story) -> None:
