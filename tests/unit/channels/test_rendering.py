@@ -23,6 +23,7 @@ from notifyflow.channels.teams import Teams
 from notifyflow.channels.templating import SAMPLE, Templates, escape_mrkdwn
 from notifyflow.channels.voice import TwilioVoice
 from notifyflow.core.content import Content
+from notifyflow.core.model import Kind
 from notifyflow.core.segments import count
 from notifyflow.settings import Settings
 from tests.strategies import any_text, hostile_contents
@@ -162,6 +163,24 @@ def test_a_push_message_is_json_in_json_below_4_kb(content: Content) -> None:
     for platform in ("GCM", "APNS", "APNS_SANDBOX"):
         assert len(message[platform].encode("utf-8", "replace")) <= 4096
         assert isinstance(json.loads(message[platform]), dict)
+
+
+@pytest.mark.parametrize("kind", [Kind.PAGE, Kind.NEWS])
+def test_every_message_shows_the_mark_that_not_all_is_live(kind: Kind) -> None:
+    content = replace(SAMPLE, kind=kind, news="Ada took it" if kind is Kind.NEWS else "", notice="redirected")
+    mail = email.message_from_bytes(MAIL.write(letter(content)), policy=email.policy.default)
+    slack, push = SLACK.message(content), json.loads(PUSH.message(letter(content)))
+    messages = {
+        "subject": mail["Subject"],
+        **{part.get_content_type(): part.get_content() for part in mail.iter_parts()},
+        "text": SMS.text(content),
+        "call": VOICE.twiml(content, None),
+        "summary at slack": slack["text"],
+        "slack": json.dumps(slack["blocks"]),
+        "card": json.dumps(TEAMS.card(content)),
+        **push,
+    }
+    assert [way for way, said in messages.items() if "redirected" not in said] == []
 
 
 def hostile(text: str) -> Content:
