@@ -27,6 +27,10 @@ TOPIC = f"arn:aws:sns:{REGION}:123456789012:notifyflow"
 CERTIFICATE_PATH = "/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
 _SIGNED = ("Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _ONLY_SIGNED_IN_CONFIRMATIONS = ("SubscribeURL", "Token")
+_OTHER_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("crl_sign", "encipher_only", "decipher_only"),
+)
 
 
 @dataclass
@@ -106,7 +110,9 @@ def _certificate(name: str, key: rsa.RSAPrivateKey, by: rsa.RSAPrivateKey) -> x5
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
     )
-    if key is not by:
+    if key is by:  # without it Python 3.13 takes no authority for one (RFC 5280, section 4.2.1.3)
+        builder = builder.add_extension(x509.KeyUsage(key_cert_sign=True, **dict.fromkeys(_OTHER_USES, False)), critical=True)
+    else:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     return builder.sign(by, hashes.SHA256())
 
