@@ -1,0 +1,91 @@
+"""Posts callbacks as fast as they are answered, over connections that are kept alive, from a process of its own.
+
+``python -m tests.bench.load`` reads what to post from standard input as JSON, and writes what was answered.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import IO
+
+CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """One form, and where it goes to."""
+
+    path: str
+    signature: str
+    body: str
+
+    def spelt(self) -> bytes:
+        """Spell the request."""
+        head = (
+            f"POST {self.path} HTTP/1.1",
+            "Host: 127.0.0.1",
+            f"X-Twilio-Signature: {self.signature}",
+            "Content-Type: application/x-www-form-urlencoded",
+            f"Content-Length: {len(self.body)}",
+        )
+        return ("\r\n".join(head) + "\r\n\r\n" + self.body).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What came of some posts: how long all of them took, each of them, and how often each status was answered."""
+
+    took_s: float
+    spans_s: list[float]
+    statuses: dict[str, int]
+
+
+def post(port: int, posts: Sequence[Post]) -> Answers:
+    """Post in a process of its own."""
+    given = json.dumps({"port": port, "posts": [asdict(each) for each in posts]})
+    done = subprocess.run([sys.executable, "-m", __name__], input=given, stdout=subprocess.PIPE, text=True, check=True)
+    return Answers(**json.loads(done.stdout))
+
+
+def _post(port: int, posts: Sequence[Post]) -> Answers:
+    waiting = deque([each.spelt() for each in posts])
+    found: list[tuple[str, float]] = []
+
+    def work(connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as answers:
+            while waiting:
+                try:
+                    request = waiting.popleft()
+                except IndexError:  # another connection has just taken the last one
+                    return
+                began = time.perf_counter()
+                connection.sendall(request)
+                found.append((_status(answers), time.perf_counter() - began))
+
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(work, connections))
+    took_s = time.perf_counter() - began
+    return Answers(took_s=took_s, spans_s=[span for _, span in found], statuses=dict(Counter(status for status, _ in found)))
+
+
+def _status(answers: IO[bytes]) -> str:
+    """Read one answer to its end."""
+    status, length = answers.readline().split()[1].decode(), 0
+    while line := answers.readline().strip():
+        name, _, value = line.partition(b":")
+        length = int(value) if name.lower() == b"content-length" else length
+    answers.read(length)
+    return status
+
+
+if __name__ == "__main__":
+    asked = json.load(sys.stdin)
+    json.dump(asdict(_post(asked["port"], [Post(**each) for each in asked["posts"]])), sys.stdout)

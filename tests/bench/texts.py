@@ -1,0 +1,96 @@
+"""Texts that Twilio has taken, and what it calls back about them; and, said as plainly as possible, what has to come of it."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import count
+from urllib.parse import urlencode
+
+from twilio.request_validator import RequestValidator
+
+from notifyflow.storage.store import Store
+from tests.bench.load import Post
+from tests.builders import ACCEPTED, Story, a_recipient, an_incident
+
+PUBLIC_URL = "https://notify.example"
+TOKEN = "token-of-the-account"
+_PEOPLE = 50  # of an incident
+_STRENGTH = ("accepted", "temporary", "delivered", "permanent")
+_MEANING = {
+    "queued": "accepted",
+    "sending": "accepted",
+    "sent": "accepted",
+    "undelivered 30003": "temporary",  # the phone is off
+    "delivered": "delivered",
+    "failed 30005": "permanent",  # nobody has the number any more
+}
+_STATES = {"accepted": "SENT", "temporary": "QUEUED", "delivered": "DELIVERED", "permanent": "FAILED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Twilio tells what became of a text."""
+
+    attempt_id: str
+    event: str
+
+    @property
+    def event_id(self) -> str:
+        """What the inbox knows it by."""
+        return f"SM{self.attempt_id}:{self.event.split()[0]}"
+
+    def signed(self) -> Post:
+        """Write and sign it as Twilio does."""
+        status, *code = self.event.split()
+        form = {"AccountSid": "AC0", "From": "+15005550006", "MessageSid": f"SM{self.attempt_id}", "MessageStatus": status}
+        form |= {"ErrorCode": code[0]} if code else {}
+        path = f"/callbacks/twilio/sms/{self.attempt_id}"
+        return Post(path=path, signature=RequestValidator(TOKEN).compute_signature(PUBLIC_URL + path, form), body=urlencode(form))
+
+
+class Texts:
+    """Texts that the pipeline brings to SENT, each to somebody of their own, without a provider to wait for."""
+
+    def __init__(self, store: Store) -> None:
+        self._story = Story(store)
+        self._story.tools = replace(self._story.tools, limits={"twilio": 1_000_000})
+        self._keys = (f"incident-{number}" for number in count())
+
+    def send(self, number: int) -> list[str]:
+        """Send so many now, and give their attempts."""
+        self._story.clock.at = datetime.now(UTC)
+        for first in range(0, number, _PEOPLE):
+            people = [a_recipient(f"p{each}", "sms") for each in range(first, min(first + _PEOPLE, number))]
+            self._story.notify(an_incident(next(self._keys)), *people)
+        sent: list[str] = []
+        while claimed := self._story.claim("sms", providers=["twilio"]):
+            for each in claimed:
+                self._story.record(each, replace(ACCEPTED, provider_ref=f"SM{each.attempt_id}"))
+                sent.append(each.attempt_id)
+        assert len(sent) == number
+        return sent
+
+
+def as_they_come(attempt_ids: Iterable[str]) -> list[Callback]:
+    """Report on texts as a rule: the carrier has all of them, then all phones have."""
+    return [Callback(attempt_id, event) for event in ("sent", "delivered") for attempt_id in attempt_ids]
+
+
+def in_disorder(attempt_ids: Sequence[str], *, number: int, seed: int) -> list[Callback]:
+    """Report on texts as badly as can be: some words about each, in any order, and again and again."""
+    chance = random.Random(seed)
+    words = sorted(_MEANING)
+    once = [Callback(each, word) for each in attempt_ids for word in chance.sample(words, chance.randint(1, len(words)))]
+    told = once + chance.choices(once, k=number - len(once))
+    chance.shuffle(told)
+    return told
+
+
+def states(told: Iterable[Callback]) -> Mapping[str, str]:
+    """Tell in which state each text has to end, by attempt: the strongest word counts."""
+    strongest: dict[str, str] = {}
+    for each in told:
+        words = (strongest.get(each.attempt_id, "accepted"), _MEANING[each.event])
+        strongest[each.attempt_id] = max(words, key=_STRENGTH.index)
+    return {attempt_id: _STATES[word] for attempt_id, word in strongest.items()}
