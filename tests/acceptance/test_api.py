@@ -1,8 +1,7 @@
 """The API as it is used: a key from the command line, a web service in a process of its own, requests over a socket."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import requests
 from notifyflow.sandbox.system import Sandbox
 from tests.acceptance.commands import CommandLine
 from tests.published import Publication
+from tests.waiting import wait_until
 
 PATIENCE_S = 30
 
@@ -45,13 +45,6 @@ def api(tmp_path: Path) -> Iterator[Api]:
             url = re.search(r"http://\S+", said[-1])
             assert url is not None
             yield Api(line, url[0])
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < ends_at, f"it did not happen within {PATIENCE_S} s"
-        time.sleep(0.05)
 
 
 def test_an_incident_goes_out_is_looked_at_and_is_taken(api: Api):

@@ -4,9 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
 from tests.servers.postgres import Postgres, postgres
 from tests.servers.redis import Redis, redis_server
+from tests.waiting import wait_until
 
 DRAMATIQ = Path(sys.executable).with_name("dramatiq")
 DEADLINE_S = 120
@@ -94,13 +94,6 @@ def worker(variables: Mapping[str, str], folder: Path, *options: str) -> Iterato
         process.wait()
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.1)
-
-
 def people(sandbox: Sandbox, first: int, count: int) -> list[Recipient]:
     names = [f"p{number}" for number in range(first, first + count)]
     return [Recipient(id=name, slack=sandbox.slack_url(name), teams=sandbox.teams_url(name)) for name in names]
@@ -140,7 +133,7 @@ def test_a_thousand_notifications_outlive_two_floods_of_redis(
     with worker(variables, tmp_path, "--processes", "2", "--threads", "4"):
         for number, key in enumerate(keys[5:], start=5):
             notify(flow, sandbox, key, 50 * number, 50)
-        until(lambda: len(sandbox.inbox.messages()) >= 100)
+        wait_until(lambda: len(sandbox.inbox.messages()) >= 100, within_s=DEADLINE_S)
         redis.tell("FLUSHALL")  # and some of the second
         for key in keys:
             assert flow.wait(key, timeout_s=DEADLINE_S)
@@ -155,7 +148,7 @@ def test_a_worker_that_is_told_to_end_records_what_runs_and_gives_back_the_rest(
     sandbox.script("slack: slow 1 s; teams: slow 1 s")
     notify(flow, sandbox, "db-1", 0, 20)
     with worker(variables, tmp_path, "--processes", "1", "--threads", "4"):
-        until(lambda: len(sandbox.inbox.messages()) >= 3)
+        wait_until(lambda: len(sandbox.inbox.messages()) >= 3, within_s=DEADLINE_S)
     rows = rows_of(flow, "db-1")
     assert {attempt.state for row in rows.values() for attempt in row.attempts} <= {AttemptState.RECORDED, AttemptState.NOT_SENT}
     assert {row.state for row in rows.values()} == {NotificationState.SENT, NotificationState.QUEUED}

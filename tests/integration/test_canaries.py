@@ -27,6 +27,7 @@ from notifyflow.sandbox.system import SMS_FROM, Sandbox
 from notifyflow.storage.dialects import dialect_for, execute
 from tests.asgi import Client
 from tests.servers.redis import Redis, redis_server
+from tests.waiting import wait_until
 
 DEADLINE_S = 60
 MARK = "canary"
@@ -95,13 +96,6 @@ def a_recipient(sandbox: Sandbox) -> Recipient:
 def secrets_of(settings: dict[str, str]) -> list[str]:
     names = ("SECRET_KEY", "TWILIO_AUTH_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "AWS_SECRET_ACCESS_KEY")
     return [settings[f"NOTIFYFLOW_{name}"] for name in names]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < ends_at, f"it did not happen within {DEADLINE_S} s"
-        time.sleep(0.02)
 
 
 def pages(flow: NotifyFlow, key: str) -> list[NotificationFacts]:
@@ -220,7 +214,7 @@ def test_what_is_secret_or_personal_stands_in_no_log_and_no_message(sqlite_url: 
             for number, script in enumerate(FAULTS):
                 sandbox.script(script)
                 flow.notify(an_incident(f"k{number}"), [a_recipient(sandbox)], policy=ALL_AT_ONCE)
-                wait_until(lambda key=f"k{number}": is_told(flow, key))
+                wait_until(lambda key=f"k{number}": is_told(flow, key), within_s=DEADLINE_S)
             receive(flow, settings["NOTIFYFLOW_TWILIO_AUTH_TOKEN"])
             answer(flow, settings)
             knock(flow)

@@ -73,13 +73,3 @@ class Faulty:
         if self.faults:
             raise self.faults.popleft()
         return self._store.run(use_case, timeout_s=timeout_s)
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, for 30 s at most."""
-    waiting = threading.Event()
-    for _ in range(1500):
-        if is_so():
-            return
-        waiting.wait(0.02)
-    raise AssertionError("it did not come to that")

@@ -22,8 +22,9 @@ from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, Story, a_recipient, an_incident, letter_of
-from tests.integration.engine.scripted import Faulty, eventually
+from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
+from tests.waiting import wait_until
 
 PHONE = "+15005550007"
 MINUTE = timedelta(minutes=1)
@@ -158,5 +159,5 @@ def test_it_asks_by_itself_also_after_the_database_was_away_and_after_a_bug(scen
     faulty = Faulty(scene.story.store, [StorageUnavailable(waited_s=5.0), RuntimeError("a bug")])
     asker = scene.another_asker(faulty)
     asker.start()
-    eventually(lambda: scene.row.state is NotificationState.DELIVERED)
+    wait_until(lambda: scene.row.state is NotificationState.DELIVERED)
     asker.stop()

@@ -14,8 +14,9 @@ from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import InvalidSettings, PermanentProviderError, UnknownOutcomeError, WrongEnvironment
 from notifyflow.storage.store import Store
-from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels, eventually
+from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels
 from tests.integration.engine.test_deliver import SEND_BUDGET, Scene
+from tests.waiting import wait_until
 
 ADA = Recipient(id="ada", email="ada@example.com")
 
@@ -68,7 +69,7 @@ def test_what_is_redirected_edits_no_message_that_was_posted_where_it_belongs(sq
         assert flow.wait("db-1", timeout_s=30)
     with open_slack("redirect:slack=dev@slack") as flow:
         flow.resolve("db-1", by="ops")
-        eventually(lambda: len(provider.letters) == 2)
+        wait_until(lambda: len(provider.letters) == 2)
     assert [(letter.address, letter.replaces) for letter in provider.letters] == [("ada@slack", ""), ("dev@slack", "")]
 
 
@@ -77,7 +78,7 @@ def test_operations_is_paged_where_everybody_is(sqlite_url: str) -> None:
     operations = '[{"id": "ops", "email": "ops@example.com"}]'
     with open_flow(sqlite_url, provider, DELIVERY="redirect:email=dev@example.com", OPS_RECIPIENTS=operations) as flow:
         assert notify(flow) is NotificationState.FAILED
-        eventually(lambda: len(provider.letters) == 2)
+        wait_until(lambda: len(provider.letters) == 2)
     assert [(letter.address, letter.content.notice) for letter in provider.letters] == [("dev@example.com", "redirected")] * 2
 
 

@@ -1,12 +1,12 @@
 """A monitor outside is told that all is well, by a process that sweeps, and by no other."""
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
+from structlog.types import EventDict
 
 from notifyflow import NotifyFlow, Settings
 from notifyflow.channels.monitor import Monitor
@@ -15,8 +15,8 @@ from notifyflow.storage.store import Store
 from tests.builders import Story
 from tests.integration.channels.scripted import HttpServer, http_server
 from tests.integration.engine.scripted import ScriptedProvider, channels
+from tests.waiting import wait_until
 
-DEADLINE_S = 30
 BEAT = timedelta(milliseconds=100)
 
 
@@ -38,13 +38,11 @@ def settings_for(server: HttpServer, **given: object) -> Settings:
     return Settings(heartbeat_url=url, heartbeat_s=BEAT.total_seconds(), trusted_endpoints=(server.endpoint,), **given)  # type: ignore[arg-type]
 
 
-def eventually(is_so: Callable[[], bool]) -> None:
-    waiting = threading.Event()
-    for _ in range(DEADLINE_S * 100):
-        if is_so():
-            return
-        waiting.wait(0.01)
-    raise AssertionError("it did not come to that")
+@pytest.fixture
+def lines() -> Iterator[list[EventDict]]:
+    """What is logged, from before a heartbeat begins: it says a reason once."""
+    with capture_logs() as captured:
+        yield captured
 
 
 @pytest.fixture
@@ -62,18 +60,19 @@ def test_a_process_that_delivers_tells_the_monitor_again_and_again(sqlite_url: s
     settings = settings_for(server, database_url=SecretStr(sqlite_url))
     with NotifyFlow(settings, channels=channels(ScriptedProvider())) as flow:
         flow.start()
-        eventually(lambda: len(server.heard) > 2)
+        wait_until(lambda: len(server.heard) > 2)
     assert {(said.method, said.path, said.body) for said in server.heard} == {("GET", "/ping/secret", b"")}
 
 
-def test_without_a_clean_sweep_nobody_is_told_and_the_log_says_why(beating: Heartbeat, server: HttpServer) -> None:
-    with capture_logs() as lines:
-        eventually(lambda: bool(lines))
-        beating.note_sweep(is_clean=False)
+def test_without_a_clean_sweep_nobody_is_told_and_the_log_says_why(
+    lines: list[EventDict], beating: Heartbeat, server: HttpServer
+) -> None:
+    wait_until(lambda: bool(lines))
+    beating.note_sweep(is_clean=False)
     assert [(line["event"], line["reason"]) for line in lines] == [("engine.heartbeat_withheld", "not_swept_clean")]
     assert server.heard == []
     beating.note_sweep(is_clean=True)
-    eventually(lambda: bool(server.heard))
+    wait_until(lambda: bool(server.heard))
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
@@ -81,7 +80,7 @@ def test_a_monitor_that_does_not_hear_is_said_without_its_url(beating: Heartbeat
     server.answer(status)
     with capture_logs() as lines:
         beating.note_sweep(is_clean=True)
-        eventually(lambda: any(line["event"] == "engine.heartbeat_failed" for line in lines))
+        wait_until(lambda: any(line["event"] == "engine.heartbeat_failed" for line in lines))
     assert "secret" not in str(lines)
 
 

@@ -22,9 +22,10 @@ from notifyflow.storage.store import Store
 from tests import mails
 from tests.builders import Story
 from tests.integration.channels.scripted import HttpServer, http_server
-from tests.integration.engine.scripted import Faulty, eventually
+from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
 from tests.servers.moto import Moto, moto
+from tests.waiting import wait_until
 
 FROM = "pager@example.com"
 
@@ -55,7 +56,7 @@ class Scene:
 
     def mail(self) -> None:
         self.flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", email="ada@example.com")])
-        eventually(lambda: self.page.state is NotificationState.SENT)
+        wait_until(lambda: self.page.state is NotificationState.SENT)
 
     def publish(self, code: str) -> None:
         self.say(mails.event(code, self.page.attempts[0].id, message_id=self.page.attempts[0].provider_ref))
@@ -95,9 +96,9 @@ def test_a_delivery_moves_its_page_and_leaves_the_queue(scene: Scene) -> None:
     scene.mail()
     scene.publish("Send")
     scene.publish("Delivery")
-    eventually(lambda: scene.page.state is NotificationState.DELIVERED)
+    wait_until(lambda: scene.page.state is NotificationState.DELIVERED)
     assert scene.page.attempts[0].evidence is Evidence.CARRIER
-    eventually(scene.is_queue_empty)
+    wait_until(scene.is_queue_empty)
 
 
 def test_what_nobody_understands_leaves_the_queue_and_holds_up_nothing(scene: Scene) -> None:
@@ -105,8 +106,8 @@ def test_what_nobody_understands_leaves_the_queue_and_holds_up_nothing(scene: Sc
     scene.say("Successfully validated SNS topic for Amazon SES event publishing.")
     scene.say(json.dumps({"eventType": "Bounce", "mail": []}))
     scene.publish("Delivery")
-    eventually(lambda: scene.page.state is NotificationState.DELIVERED)
-    eventually(scene.is_queue_empty)
+    wait_until(lambda: scene.page.state is NotificationState.DELIVERED)
+    wait_until(scene.is_queue_empty)
 
 
 def test_a_message_stays_in_the_queue_until_the_database_has_it(scene: Scene) -> None:
@@ -115,12 +116,12 @@ def test_a_message_stays_in_the_queue_until_the_database_has_it(scene: Scene) ->
     try:
         blocker.execute("BEGIN IMMEDIATE")
         scene.publish("Delivery")
-        eventually(lambda: scene.counts() == (0, 1))  # taken, and not yet deleted
+        wait_until(lambda: scene.counts() == (0, 1))  # taken, and not yet deleted
         blocker.execute("ROLLBACK")
     finally:
         blocker.close()
-    eventually(lambda: scene.page.state is NotificationState.DELIVERED)
-    eventually(scene.is_queue_empty)
+    wait_until(lambda: scene.page.state is NotificationState.DELIVERED)
+    wait_until(scene.is_queue_empty)
 
 
 def test_a_push_that_failed_fails_its_page(scene: Scene) -> None:
@@ -128,10 +129,10 @@ def test_a_push_that_failed_fails_its_page(scene: Scene) -> None:
     app = sns.create_platform_application(Name="pager", Platform="GCM", Attributes={})["PlatformApplicationArn"]
     device = sns.create_platform_endpoint(PlatformApplicationArn=app, Token=scene.topic)["EndpointArn"]
     scene.flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", push=device)])
-    eventually(lambda: scene.page.state is NotificationState.SENT)
+    wait_until(lambda: scene.page.state is NotificationState.SENT)
     failure = {"EventType": "DeliveryFailure", "FailureType": "InvalidPlatformToken", "EndpointArn": device}
     scene.say(json.dumps(failure | {"MessageId": scene.page.attempts[0].provider_ref}))
-    eventually(lambda: scene.page.state is NotificationState.FAILED)
+    wait_until(lambda: scene.page.state is NotificationState.FAILED)
     assert scene.page.reason == "the app is gone, or its token has changed"
 
 
@@ -151,7 +152,7 @@ def test_what_was_not_committed_is_not_deleted_and_is_taken_again(
     scripted: HttpServer, store: Store, fault: Exception, event: str
 ) -> None:
     with capture_logs() as lines, _polling(scripted, store, fault):
-        eventually(lambda: "DeleteMessage" in _operations(scripted))
+        wait_until(lambda: "DeleteMessage" in _operations(scripted))
     assert _operations(scripted)[:3] == ["ReceiveMessage", "ReceiveMessage", "DeleteMessage"]
     assert [line["event"] for line in lines][:2] == [event, "engine.receipt_received"]
 
@@ -161,7 +162,7 @@ def test_a_message_that_breaks_us_holds_up_none_that_came_with_it(scripted: Http
     both = [{"Body": mails.event("Send", each * 32), "ReceiptHandle": each} for each in ("a", "b")]
     scripted.answer(200, json.dumps({"Messages": both}).encode())
     with capture_logs() as lines, _polling(scripted, store, RuntimeError("a bug")):
-        eventually(lambda: "DeleteMessage" in _operations(scripted))
+        wait_until(lambda: "DeleteMessage" in _operations(scripted))
     assert _operations(scripted)[:2] == ["ReceiveMessage", "DeleteMessage"]
     assert [line.get("attempt_id") for line in lines][:2] == [None, "b" * 32]
 
@@ -171,9 +172,9 @@ def test_a_queue_that_is_away_is_polled_again(scripted: HttpServer, store: Store
     message = scripted.body
     scripted.answer(503)
     with capture_logs() as lines, _polling(scripted, store):
-        eventually(lambda: bool(lines))
+        wait_until(lambda: bool(lines))
         scripted.answer(200, message)
-        eventually(lambda: "DeleteMessage" in _operations(scripted))
+        wait_until(lambda: "DeleteMessage" in _operations(scripted))
     assert (lines[0]["event"], lines[0]["error"]) == ("engine.queue_not_polled", "TemporaryProviderError")
 
 

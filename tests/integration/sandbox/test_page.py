@@ -1,21 +1,13 @@
 """The inbox page in a real browser: it fills by itself, and shows each message as its reader would see it."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import requests
 
 from notifyflow.sandbox.system import Sandbox
 from tests.browser import browser
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+from tests.waiting import wait_until
 
 
 def test_the_page_fills_by_itself_and_says_what_became_of_a_call(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -38,7 +30,7 @@ def test_the_page_fills_by_itself_and_says_what_became_of_a_call(sandbox: Sandbo
             auth=(settings["NOTIFYFLOW_TWILIO_ACCOUNT_SID"], settings["NOTIFYFLOW_TWILIO_AUTH_TOKEN"]),
             timeout=10,
         )
-        eventually(lambda: "completed" in page.text)
+        wait_until(lambda: "completed" in page.text)
         assert "Nothing has arrived yet" not in page.text
         assert "“Press one.”" in page.text
         assert page.evaluate("document.querySelector('kbd').innerText") == "1"

@@ -1,7 +1,6 @@
 """Twilio's callbacks against a real flow: verified, committed, answered; what is forged changes nothing."""
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -16,6 +15,7 @@ from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests.asgi import Client
+from tests.waiting import wait_until
 
 PUBLIC_URL = "https://notify.example/pager"
 OLD_TOKEN, NEW_TOKEN = "sandbox-auth-token", "the-next-auth-token"
@@ -62,7 +62,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def texted(settings: Settings, wait_until) -> Iterator[House]:
+def texted(settings: Settings) -> Iterator[House]:
     with NotifyFlow(settings) as flow:
         flow.notify(Incident(key="db-1", title="down", severity=Severity.CRITICAL), [Recipient(id="ada", phone="+15005550011")])
         house = House(flow)
@@ -71,23 +71,12 @@ def texted(settings: Settings, wait_until) -> Iterator[House]:
 
 
 @pytest.fixture
-def called(settings: Settings, wait_until) -> Iterator[House]:
+def called(settings: Settings) -> Iterator[House]:
     with NotifyFlow(settings) as flow:
         flow.notify(Incident(key="db-1", title="down", severity=Severity.CRITICAL), [Recipient(id="ben", phone="+15005550012")])
         house = House(flow)
         wait_until(lambda: house.page.channel == "voice" and bool(house.page.attempts))
         yield house
-
-
-@pytest.fixture
-def wait_until() -> Callable[[Callable[[], bool]], None]:
-    def wait(condition: Callable[[], bool]) -> None:
-        ends_at = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < ends_at, "it did not happen within 30 s"
-            time.sleep(0.02)
-
-    return wait
 
 
 @pytest.mark.parametrize("token", [OLD_TOKEN, NEW_TOKEN])

@@ -3,8 +3,7 @@
 import json
 import os
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests.asgi import Client
+from tests.waiting import wait_until
 
 DIRECTORY = """
 [recipients.ada]
@@ -81,13 +81,6 @@ def house(tmp_path: Path) -> Iterator[House]:
         }
         with NotifyFlow(Settings.from_variables(sandbox.settings() | variables)) as flow:
             yield House(flow, directory)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < ends_at, "it did not happen within 30 s"
-        time.sleep(0.02)
 
 
 def test_an_alert_reaches_whom_the_directory_names_and_resolves(house: House):

@@ -25,6 +25,7 @@ from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.inbox import Card, Message
 from notifyflow.sandbox.system import AUTH_TOKEN, SIGNING_SECRET, SMS_FROM, Sandbox
+from tests.waiting import wait_until
 
 DEADLINE_S = 30
 ADA, BOB = "+15005550011", "+15005550012"
@@ -107,14 +108,6 @@ def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow, served(flow.asgi(), listening):
             yield House(flow, sandbox, url, variables)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait for something that happens by itself."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
 
 
 def sign(body: str, *, secret: str = SIGNING_SECRET, at: float | None = None) -> dict[str, str]:
