@@ -49,7 +49,7 @@ class CommandLine:
             env=self._environment(variables),
             input=given.encode() if isinstance(given, str) else given,
             capture_output=True,
-            timeout=60,
+            timeout=120,
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -71,7 +71,7 @@ class CommandLine:
                     raise AssertionError(f"it ended with {process.wait()} and said {said}")
                 yield said
                 process.send_signal(signal.SIGINT)
-                assert process.wait(30) == code
+                assert process.wait(60) == code
             finally:
                 process.kill()
 
