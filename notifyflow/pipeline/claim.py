@@ -1,7 +1,8 @@
 """Hands out work: a lease, a token, and the attempt's row, committed before anybody calls a provider."""
 
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from notifyflow.core import lifecycle, links, rules
@@ -11,14 +12,17 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.limits import Obstacle
 from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Schedule
-from notifyflow.errors import StorageUnavailable
+from notifyflow.errors import NotifyflowError, StaleRow, StorageUnavailable
 from notifyflow.pipeline import caps, changes, decisions, news, replies, use_case
 from notifyflow.pipeline.carriers import Desk, hold, is_urgent
-from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Doubt, Tools
+from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Doubt, Tools
 from notifyflow.pipeline.transaction import Transaction
 
 _LINK_GOOD_FOR = timedelta(days=7)
 _OVERDUE_AFTER = timedelta(minutes=5)
+_SET_ASIDE_FOR = timedelta(minutes=5)
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NotifyflowError)
+"""What a damaged row raises, or a bug of ours; what the database raises is somebody else's affair."""
 _REASONS = {
     Ended.EXPIRED: "its round started too long ago",
     Ended.NO_PROVIDER: "no provider is configured for {channel}",
@@ -41,38 +45,103 @@ def claim(
         reporting: Those of them that report back.
 
     Returns:
-        The attempts to make, and what followed from rows that can be sent no more. What gets no slot is held back.
+        The attempts to make, and what followed from rows that can be sent no more. What gets no slot is held back, and what
+        is damaged is set aside: it keeps nothing else waiting.
     """
 
-    def body(tx: Transaction) -> tuple[list[Claimed], list[tuple[NotificationFacts, Ended]], dict[bool, Obstacle]]:
-        claimed: list[Claimed] = []
-        hopeless: list[tuple[NotificationFacts, Ended]] = []
-        obstacles: dict[bool, Obstacle] = {}
+    def body(tx: Transaction) -> _Taken:
+        taken = _Taken()
         desk = Desk(tx, channel, providers)
         for row in tx.ledger.take_due(channel, wish, now=tx.now, limit=limit):
-            escalation = tx.ledger.escalation(row.escalation_id)
-            willing = replies.willing(tx, row, escalation, providers)
-            if why := _hopelessness(tx, row, escalation, providers, willing):
-                hopeless.append((row, why))
-            elif caps.is_capped(tx, desk, row, escalation):
-                hopeless.append((row, Ended.CAPPED))
-            else:
-                chosen = desk.choose(row, willing)
-                if isinstance(chosen, Obstacle):
-                    obstacles.setdefault(is_urgent(row), chosen)
-                else:
-                    caps.spend(tx, row, escalation)
-                    claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
+            with _blaming(row):
+                _take(tx, desk, row, taken, providers, reporting)
         desk.save()
-        return claimed, hopeless, obstacles
+        return taken
 
-    (claimed, hopeless, obstacles), consequences = use_case.run(tools, body)
+    taken, consequences = _run(tools, body)
     with suppress(StorageUnavailable):  # what is claimed is sent all the same, and the rest is still due
-        if obstacles:
-            consequences += hold(tools, channel, obstacles)
-        for row, why in hopeless:
-            consequences += end_queued(tools, row.escalation_id, row.id, why)
-    return Claims(claimed=tuple(claimed), consequences=consequences)
+        if taken.obstacles:
+            consequences += hold(tools, channel, taken.obstacles)
+        for row, why in taken.hopeless:
+            consequences += _end(tools, row, why)
+    return Claims(claimed=tuple(taken.claimed), consequences=consequences)
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What became of what was due: attempts to make, rows that can be sent no more, what is in the way of the others."""
+
+    claimed: list[Claimed] = field(default_factory=list)
+    hopeless: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
+    obstacles: dict[bool, Obstacle] = field(default_factory=dict)
+
+
+def _take(
+    tx: Transaction, desk: Desk, row: NotificationFacts, taken: _Taken, providers: Sequence[str], reporting: Collection[str]
+) -> None:
+    escalation = tx.ledger.escalation(row.escalation_id)
+    willing = replies.willing(tx, row, escalation, providers)
+    if why := _hopelessness(tx, row, escalation, providers, willing):
+        taken.hopeless.append((row, why))
+    elif caps.is_capped(tx, desk, row, escalation):
+        taken.hopeless.append((row, Ended.CAPPED))
+    else:
+        chosen = desk.choose(row, willing)
+        if isinstance(chosen, Obstacle):
+            taken.obstacles.setdefault(is_urgent(row), chosen)
+        else:
+            caps.spend(tx, row, escalation)
+            taken.claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
+
+
+class _BrokenRow(Exception):
+    """Raised when a notification, or what it hangs on, is damaged."""
+
+    def __init__(self, row_id: str, error: Exception) -> None:
+        super().__init__(row_id)
+        self.row_id = row_id
+        self.error = error
+
+
+@contextmanager
+def _blaming(row: NotificationFacts) -> Iterator[None]:
+    """Say of which row it is that something goes wrong."""
+    try:
+        yield
+    except (StaleRow, StorageUnavailable):
+        raise
+    except _DAMAGE as error:
+        raise _BrokenRow(row.id, error) from error
+
+
+def _run(tools: Tools, body: Callable[[Transaction], _Taken]) -> tuple[_Taken, Consequences]:
+    """Claim, and again without each row that turns out to be broken."""
+    aside = NOTHING
+    while True:
+        try:
+            taken, consequences = use_case.run(tools, body)
+            return taken, aside + consequences
+        except _BrokenRow as broken:
+            aside += _set_aside(tools, broken)
+
+
+def _end(tools: Tools, row: NotificationFacts, why: Ended) -> Consequences:
+    try:
+        with _blaming(row):
+            return end_queued(tools, row.escalation_id, row.id, why)
+    except _BrokenRow as broken:
+        return _set_aside(tools, broken)
+
+
+def _set_aside(tools: Tools, broken: _BrokenRow) -> Consequences:
+    """Let a row wait that cannot be claimed, in a transaction of its own."""
+
+    def body(tx: Transaction) -> None:
+        row = tx.ledger.lock_notification(broken.row_id)
+        if row.state is NotificationState.QUEUED:
+            tx.ledger.save(row, replace(row, due_at=tx.now + _SET_ASIDE_FOR))
+
+    return use_case.run(tools, body)[1] + Consequences(broken=(broken.error,))
 
 
 def _hopelessness(

@@ -118,7 +118,7 @@ class Consequences:
         turned: Providers that rest from now on, or are well again; whoever called logs each.
         outages: Times in which nobody swept, ended by this sweep; whoever called logs each.
         recalls: What is on its way and not wanted any more; whoever called recalls it where its provider can.
-        broken: What a sweep stumbled over, each a bug of ours or a damaged row; whoever called logs each at ERROR.
+        broken: What a sweep or a claim stumbled over, each a bug of ours or a damaged row; whoever called logs each at ERROR.
     """
 
     due: tuple[Due, ...] = ()

@@ -7,8 +7,9 @@ from peewee import SQL
 
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from notifyflow.core.policy import INSISTENT, Acknowledgement, Policy
+from notifyflow.errors import StorageError
 from notifyflow.pipeline.sweep import next_wake_at
-from notifyflow.storage.models import EscalationRow
+from notifyflow.storage.models import ContactRow, EscalationRow
 from tests.builders import REFUSED_US, START, Story, a_recipient, an_incident
 
 ADA = a_recipient("ada", "email", "sms", "voice")
@@ -120,3 +121,36 @@ def test_a_damaged_row_keeps_no_other_waiting(story: Story) -> None:
 def _keep_policy(story: Story, escalation_id: str, policy: Policy | SQL) -> None:
     update = EscalationRow.update(policy=policy).where(EscalationRow.id == escalation_id)
     story.store.run(lambda ledger: update.execute(ledger._db))
+
+
+def test_a_damaged_row_is_set_aside_by_a_claim_and_lets_the_others_pass(story: Story) -> None:
+    for key in ("damaged", "sound"):
+        story.notify(an_incident(key), ADA, policy=INSISTENT)
+    damaged = story.escalation(key="damaged").id
+    _keep_policy(story, damaged, SQL("'{}'"))
+    (claimed,) = story.claim("email", limit=1)
+    assert claimed.incident_id == story.status("sound").facts.id
+    assert len(story.outcome.broken) == 1
+    assert story.claim("email", providers=()) == ()  # also where nobody could carry it
+    _keep_policy(story, damaged, INSISTENT)
+    assert story.claim("email") == ()
+    story.clock.pass_time(timedelta(minutes=5))
+    (claimed,) = story.claim("email")
+    assert claimed.incident_id == story.status("damaged").facts.id
+
+
+def test_a_damaged_row_that_can_be_sent_no_more_is_set_aside_too(story: Story) -> None:
+    for key in ("damaged", "sound"):
+        story.notify(an_incident(key), a_recipient("ada", "email"))
+    incident_id = story.status("damaged").facts.id
+    contact = story.status("damaged").escalations[0].contact
+    lose = ContactRow.delete().where(ContactRow.incident_id == incident_id)
+    story.store.run(lambda ledger: lose.execute(ledger._db))
+    assert story.claim("email", providers=()) == ()
+    assert [type(error) for error in story.outcome.broken] == [StorageError]
+    assert story.pages(key="sound")["email"].state is NotificationState.FAILED
+    story.store.run(lambda ledger: ledger.put_contact(incident_id, contact))
+    assert story.pages(key="damaged")["email"].state is NotificationState.QUEUED
+    story.clock.pass_time(timedelta(minutes=5))
+    story.claim("email", providers=())
+    assert story.pages(key="damaged")["email"].state is NotificationState.FAILED
