@@ -33,7 +33,7 @@ class Piece:
     """One part of a card.
 
     Attributes:
-        kind: ``heading``, ``text``, ``note``, ``fact``, ``button`` or ``divider``.
+        kind: ``heading``, ``text``, ``note``, ``fact``, ``button``, ``divider`` or ``source``.
         text: What it says; of a fact its value.
         title: Of a fact.
         url: Where a button leads.

@@ -63,4 +63,4 @@ def _pieces(told: Mapping[str, Any]) -> Iterator[Piece]:
     yield Piece(kind="heading", text=str(told.get("type", "")))
     data = told["data"]
     yield from (Piece(kind="fact", title=name, text=str(data[name])) for name in _SHOWN if data.get(name))
-    yield Piece(kind="note", text=json.dumps(told, indent=2, ensure_ascii=False))
+    yield Piece(kind="source", text=json.dumps(told, indent=2, ensure_ascii=False))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from notifyflow.sandbox import mail, page
 from notifyflow.sandbox.aws import read_push
 from notifyflow.sandbox.courier import Wish, read_wish
-from notifyflow.sandbox.inbox import Mail, Piece, Push
+from notifyflow.sandbox.inbox import Card, Inbox, Mail, Message, Piece, Push
 from notifyflow.sandbox.slack import read_blocks, read_mrkdwn
 from notifyflow.sandbox.teams import read_card
 
@@ -134,6 +134,13 @@ def test_connection_overrides_are_read_from_the_fragment(url: str, wish: Wish) -
 )
 def test_what_is_tried_again_is_what_the_policy_names(policies: str, status: int | None, *, wants: bool) -> None:
     assert Wish(url="", retries=1, policies=frozenset({policies})).wants_retry(status) is wants
+
+
+def test_what_was_posted_is_shown_as_it_is_indented() -> None:
+    inbox = Inbox()
+    content = Card(summary="incident.opened", pieces=(Piece(kind="source", text='{\n  "a": 1\n}'),))
+    inbox.add(Message(channel="webhook", provider="webhook", to="status", content=content))
+    assert "<pre>{\n  &#34;a&#34;: 1\n}</pre>" in page.render(inbox)
 
 
 class _Tags(HTMLParser):
