@@ -80,7 +80,7 @@ class Transaction:
         if after.state is NotificationState.FAILED and before.state is not NotificationState.FAILED:
             self._failed.append(after)
             if after.change is not None:
-                self.notices.append((_UNTOLD, after.change.subscriber))
+                self.notices.append((_UNTOLD, f"{after.channel} {after.change.subscriber}"))
         return after
 
     def queue(self, rows: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:

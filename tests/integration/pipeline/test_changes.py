@@ -99,7 +99,7 @@ def test_it_is_tried_for_days_and_then_operations_is_told(told: Story) -> None:
     (row,) = told.status().changes
     assert (row.state, tries) == (NotificationState.FAILED, 10)
     assert row.attempts[-1].started_at - row.created_at > timedelta(days=3)
-    assert "status: could not be told of a change" in told.status("notifyflow/operations").content.title
+    assert told.status("notifyflow/operations").content.title == "webhook status: could not be told of a change"
     assert "opened" not in [each.change for each in told.status("notifyflow/operations").changes]
 
 
