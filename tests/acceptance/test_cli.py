@@ -223,8 +223,9 @@ def test_a_port_that_cannot_be_had_ends_with_3(line: CommandLine, sandbox: Sandb
 
 
 def test_the_sandbox_prints_the_settings_that_lead_to_it(line: CommandLine):
-    with line.running("sandbox", "--port", "0", "--script", "email: 550", until="push ") as said:
+    with line.running("sandbox", "--port", "0", "--script", "email: 550", until="NOTIFYFLOW_WEBHOOKS") as said:
         variables = dict(each.removeprefix("export ").split("=", 1) for each in said if each.startswith("export "))
+        variables["NOTIFYFLOW_WEBHOOKS"] = said[-1].split("=", 1)[1].strip("'")
         sent = line.run(
             "send",
             "-",
@@ -233,7 +234,9 @@ def test_the_sandbox_prints_the_settings_that_lead_to_it(line: CommandLine):
         )
         assert sent.code == 1, sent
         url = next(each for each in said if "The inbox is at" in each).split("is at ")[1].split()[0].rstrip(".")
-        assert b"a@example.com" in fetched(f"{url}/inbox.json")
+        arrived = fetched(f"{url}/inbox.json")
+        assert b"a@example.com" in arrived
+        assert b"status-page" in arrived
 
 
 def test_a_script_that_makes_no_sense_is_refused(line: CommandLine):
