@@ -134,10 +134,8 @@ def _faults(name: str, table: object) -> Iterator[str]:
     events = table.get("events", [])
     if not isinstance(events, list):
         yield "has events that are no list"
-    else:
-        yield from (
-            f"names the event {text.quoted(each)}; there are {', '.join(EVENTS)}" for each in events if each not in EVENTS
-        )
+    elif unknown := [text.quoted(each) for each in events if each not in EVENTS]:
+        yield f"names {', '.join(unknown)} among its events, and may name {', '.join(EVENTS)}"
 
 
 def _secret_faults(secrets: object) -> Iterator[str]:

@@ -58,7 +58,7 @@ def test_neither_a_url_nor_a_secret_is_shown_by_accident() -> None:
         (document(secrets=[SECRET.removeprefix("whsec_")]), "number 1, that is not whsec_"),
         (document(secrets=["whsec_€"]), "number 1, that is not whsec_"),
         (document(events="resolved"), "'status' has events that are no list"),
-        (document(events=["solved"]), "names the event 'solved'; there are opened, amended"),
+        (document(events=["solved", "opened", 3]), "names 'solved', 3 among its events, and may name opened, amended"),
     ],
 )
 def test_what_cannot_be_told_is_refused_with_its_reason_and_without_its_secrets(given_document: str, wanted: str) -> None:
