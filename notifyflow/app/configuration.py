@@ -16,7 +16,7 @@ from notifyflow.core.policy import SHIPPED, Policy
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
 from notifyflow.settings import Settings
 
-_OURS = frozenset({"ses", "smtp", "slack", "sns", "teams", "twilio", "twilio-b"})
+_OURS = frozenset({"ses", "smtp", "slack", "sns", "teams", "twilio", "twilio-b", "webhook"})
 
 
 def read(

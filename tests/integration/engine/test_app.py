@@ -65,6 +65,11 @@ def test_a_limit_of_a_provider_that_there_is_not_is_refused(sqlite_url: str) -> 
     assert "twilio-b" in refused.value.faults[0].remedy
 
 
+def test_a_limit_of_ours_stands_also_while_nobody_carries_it(sqlite_url: str) -> None:
+    with open_flow(sqlite_url, PROVIDER_LIMITS="webhook=30,twilio-b=10") as flow:
+        assert "NOTIFYFLOW_PROVIDER_LIMITS" not in [fault.where for fault in flow.warnings]
+
+
 def test_the_kill_switch_stops_what_it_names_and_is_taken_back(sqlite_url: str) -> None:
     with open_flow(sqlite_url) as flow:
         flow.switch.pause(Scope.CHANNEL, "email", span=timedelta(minutes=30), by="ada")
