@@ -18,7 +18,7 @@ def settle(tx: Transaction) -> None:
         names = [each.name for each in tx.tools.subscribers if each.wants(event)]
         if names and not incident.is_operations:
             home = tx.ledger.round_of_nobody(incident.id) or _start(tx, incident)
-            waiting = _waiting(tx, home) if event == AMENDED else frozenset()
+            waiting = _waiting(tx, home, incident) if event == AMENDED else frozenset()
             tx.queue(
                 [_row(tx, home, _change(tx, incident, event, name, **detail)) for name in names if name not in waiting],
                 event="queued",
@@ -48,13 +48,20 @@ def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
     return home
 
 
-def _waiting(tx: Transaction, home: EscalationFacts) -> frozenset[str]:
-    """Name the subscribers who will be told of new words anyway: what waits is worded when it leaves."""
-    rows = tx.ledger.notifications(home.id)
+def _waiting(tx: Transaction, home: EscalationFacts, incident: IncidentFacts) -> frozenset[str]:
+    """Name the subscribers who will hear the new words anyway: what waits is worded when it leaves.
+
+    It must be the last that they are told: they keep the highest version, and drop what comes under an older one.
+    """
+    told = sorted((row.change.version, row.id, row) for row in tx.ledger.notifications(home.id) if row.change)
+    last = {row.change.subscriber: row for _, _, row in told if row.change}
     return frozenset(
-        row.change.subscriber
-        for row in rows
-        if row.change and row.change.event == AMENDED and row.state is NotificationState.QUEUED and not row.attempts
+        name
+        for name, row in last.items()
+        if row.change
+        and (row.change.event == AMENDED or row.change.version == incident.version)
+        and row.state is NotificationState.QUEUED
+        and not row.attempts
     )
 
 

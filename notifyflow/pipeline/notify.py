@@ -80,6 +80,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted) -> Notifi
     amended = incidents.amend(said, admitted.incident)
     if amended != said:
         tx.ledger.set_content(incident.id, amended)
+    if amended != replace(said, severity=amended.severity, occurred_at=amended.occurred_at):
         tx.changes.append((incident, AMENDED, {}))
     paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
     moved = _keep_contacts(tx, incident, admitted.contacts)

@@ -121,6 +121,29 @@ def test_words_that_change_often_are_told_once_while_they_wait(told: Story) -> N
     assert events(told) == ["opened", "amended", "amended"]
 
 
+def test_words_that_change_after_another_change_are_told_anew(told: Story) -> None:
+    """A subscriber keeps the highest version: new words under an older one than it has seen would be lost."""
+    told.notify(None, ADA)
+    told.notify(an_incident(title="1 % are lost"), ADA)
+    told.notify(an_incident(title="1 % are lost", severity=Severity.CRITICAL), ADA)
+    told.notify(an_incident(title="2 % are lost", severity=Severity.CRITICAL), ADA)
+    assert events(told) == ["opened", "amended", "severity_raised", "amended"]
+
+
+def test_a_raised_severity_is_told_once_with_its_words(told: Story) -> None:
+    words = Subscriber(name="words", url="https://words.example.com", secrets=(), events=frozenset({"amended"}))
+    told.tools = replace(told.tools, subscribers=(ALL, words))
+    told.notify(None, ADA)
+    told.notify(an_incident(severity=Severity.CRITICAL), ADA)
+    assert events(told) == ["opened", "severity_raised"]
+    assert events(told, "words") == []
+    told.resolve()
+    told.notify(None, ADA)
+    told.notify(an_incident(title="all is lost", severity=Severity.CRITICAL), ADA)
+    assert events(told) == ["opened", "severity_raised"]
+    assert events(told, "words") == ["amended"]
+
+
 def test_a_copy_that_is_cancelled_tells_nobody(told: Story) -> None:
     told.notify(None, ADA)
     adopt(told.tools, "copy")
