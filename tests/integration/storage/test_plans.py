@@ -18,6 +18,12 @@ from tests.facts import NOW
 from tests.integration.storage.samples import a_page, begin, claim
 
 SECOND = timedelta(seconds=1)
+RESOLVED = """
+    INSERT INTO notifyflow_incident
+        SELECT (jsonb_populate_record(one, jsonb_build_object('id', 'a' || number, 'key', number, 'state', 'RESOLVED'))).*
+        FROM notifyflow_incident AS one, generate_series(1, 500) AS number
+"""
+"""So many that PostgreSQL has no choice between two indexes, whatever it remembers of a table that was emptied."""
 INDEXED: dict[str, Callable[[Ledger], object]] = {
     "take_due": lambda ledger: ledger.take_due("email", ["n1"], now=NOW, limit=10),
     "due": lambda ledger: ledger.due("email", is_urgent=False, now=NOW, limit=10),
@@ -119,8 +125,11 @@ def test_reads_search_by_an_index(explained: _Explained, read: str) -> None:
 def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _Explained) -> None:
     states = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
     wanted = IncidentFilter(states=states, labels=frozenset({("team", "orders")}))
+    if not isinstance(explained._db, peewee.SqliteDatabase):
+        execute(explained._db, RESOLVED)
+        execute(explained._db, "ANALYZE notifyflow_incident")
     Reads(explained._db).incident_page(wanted, before_id="i", limit=10)
-    (plan,) = explained.plans
+    plan = explained.plans[-1]
     assert "notifyflow_incident_unresolved" in plan
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan
