@@ -229,13 +229,14 @@ class Http:
 
 
 def _read(response: requests.Response, until: float, limit_bytes: int) -> bytes:
-    """Read what may be read of a body; where it breaks off, the status is here all the same, and definite."""
+    """Read what may be read of a body; where it breaks off, the status is here all the same, and definite.
+
+    It takes what has come (``read1``): whoever waits for a whole chunk waits as long as a server drips.
+    """
     body = bytearray()
-    with contextlib.suppress(exceptions.RequestException):
-        for chunk in response.iter_content(8192):
-            body += chunk
-            if len(body) >= limit_bytes or time.monotonic() > until:
-                break
+    with contextlib.suppress(urllib3_exceptions.HTTPError):
+        while len(body) < limit_bytes and time.monotonic() <= until and (part := response.raw.read1(8192, decode_content=True)):
+            body += part
     return bytes(body[:limit_bytes])
 
 

@@ -5,13 +5,14 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 CUT = "cut"
 HANG = "hang"
+DRIP = "drip"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ class HttpServer:
         self.heard.clear()
         self.hangs.clear()
 
+    def write_body(self, write: Callable[[bytes], object]) -> None:
+        if self.act != DRIP:
+            write(self.body)
+            return
+        for byte in self.body:
+            write(bytes([byte]))
+            self.released.wait(0.01)
+
 
 @contextlib.contextmanager
 def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
@@ -61,7 +70,7 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             script.heard.append(Said(self.command, self.path, dict(self.headers.items()), body))
-            if script.act:
+            if script.act in (CUT, HANG):
                 if script.act == HANG:
                     script.hangs.set()
                     script.released.wait(60)
@@ -74,7 +83,7 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
             self.send_header("Connection", "close")
             self.end_headers()
             with contextlib.suppress(OSError):
-                self.wfile.write(script.body)
+                script.write_body(self.wfile.write)
 
         do_GET = do_POST = do_CONNECT = handle_any  # noqa: N815 - http.server's names
 

@@ -11,7 +11,7 @@ from notifyflow.channels.guard import Guard, PinnedAdapter
 from notifyflow.channels.http import Http
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings
-from tests.integration.channels.scripted import http_server
+from tests.integration.channels.scripted import DRIP, http_server
 
 
 class Loopback(Guard):
@@ -65,6 +65,16 @@ def test_a_host_that_leads_inside_is_not_asked() -> None:
 def test_a_host_that_cannot_be_resolved_is_asked_again_later() -> None:
     with pytest.raises(TemporaryProviderError):
         Guard().resolve("nobody.invalid", 443)
+
+
+def test_an_answer_that_drips_is_left_when_its_time_is_over() -> None:
+    """Each byte begins the read time-out anew: without an end to all of it one server holds a thread past its leases."""
+    with http_server() as server:
+        settings = Settings.from_variables({"NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.1", "NOTIFYFLOW_READ_TIMEOUT_S": "0.2"})
+        server.answer(200, b"x" * 200, act=DRIP)
+        answer = Http(settings).post(server.url, json={})
+    assert answer.status == 200
+    assert len(answer.body) < 200
 
 
 def test_an_answer_without_end_is_read_up_to_a_cap_also_where_it_is_packed() -> None:
