@@ -19,7 +19,7 @@ REFERENCE = DOCS / "reference/rest-api.rst"
 
 
 def test_the_requests_of_the_how_to_are_answered(sqlite_url: str):
-    shell = "\n".join(blocks(DOCS / "how-to/use-the-api.rst", "shell"))
+    shell = "\n".join(blocks(DOCS / "how-to/use-the-api.rst", "shell")).replace("\\\n", "")
     requests = re.findall(r"^curl (?:'[^']*'|[^'\n])+$", shell, flags=re.MULTILINE)
     assert len(requests) == shell.count("curl") == 6
     (shown,) = blocks(DOCS / "how-to/use-the-api.rst", "json")
