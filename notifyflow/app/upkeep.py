@@ -9,6 +9,7 @@ from notifyflow.app.access import Access
 from notifyflow.app.switch import Switch
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
+from notifyflow.core import text
 from notifyflow.core.audit import Finding
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.errors import Fault, InvalidAge
@@ -136,7 +137,7 @@ class Upkeep:
             StorageUnavailable: When the database does not answer.
         """
         if older_than < _YOUNGEST:
-            raise InvalidAge((Fault("older_than", f"{older_than} is less than a day", "Give a day or more"),))
+            raise InvalidAge((Fault("older_than", f"{text.duration(older_than)} is less than a day", "Give a day or more"),))
         before = self._ready().clock.now() - older_than
         yield from self._count_old(before) if is_dry_run else self._delete_old(before)
 

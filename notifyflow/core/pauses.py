@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from notifyflow.core import text
 from notifyflow.errors import Fault, InvalidPause
 
 LONGEST = timedelta(hours=24)
@@ -62,7 +63,7 @@ def judge(scope: Scope, name: str, span: timedelta, by: str, known: Iterable[str
     if scope is not Scope.ALL and name not in (names := sorted(known)):
         faults.append(Fault(scope.value, f"{name!r} is not known", f"Choose one of {', '.join(names)}"))
     if not timedelta(0) < span <= LONGEST:
-        faults.append(Fault("for", f"{span} is no time for a pause", "Give a time of up to 24 h, such as 30m"))
+        faults.append(Fault("for", f"{text.duration(span)} is no time for a pause", "Give a time of up to 24 h, such as 30m"))
     if not by.strip():
         faults.append(Fault("by", "names nobody", "Say who pauses it"))
     if faults:
