@@ -332,6 +332,7 @@ def allowed_duplicates(row: NotificationFacts) -> int:
     return sum(attempt.is_doubted or attempt.word in (Word.TEMPORARY, Word.PERMANENT) for attempt in row.attempts)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unmeasured")
 def test_any_story_ends_as_the_reference_says(sqlite_url: str) -> None:
     story = type("AnyStory", (AnyStory,), {"template": Path(sqlite_url.removeprefix("sqlite:///"))})

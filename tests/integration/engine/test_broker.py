@@ -24,6 +24,7 @@ from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.servers.rabbitmq import rabbitmq_server
 from tests.servers.redis import redis_server
 
+pytestmark = pytest.mark.slow
 DEADLINE_S = 60
 ADA = Recipient(id="ada", email="ada@example.com")
 BROKERS = ("redis", "rabbitmq")
