@@ -123,6 +123,7 @@ def assert_that_nothing_was_lost_or_doubled(rows: Mapping[tuple[str, str], Notif
         assert 1 <= seen[place] <= 1 + sum(attempt.is_doubted for attempt in row.attempts)
 
 
+@pytest.mark.slow
 def test_a_thousand_notifications_outlive_two_floods_of_redis(
     flow: NotifyFlow, sandbox: Sandbox, redis: Redis, variables: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_thousand_notifications_outlive_two_floods_of_redis(
     assert_that_nothing_was_lost_or_doubled(rows, sandbox)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_end_records_what_runs_and_gives_back_the_rest(
     flow: NotifyFlow, sandbox: Sandbox, variables: Mapping[str, str], tmp_path: Path
 ) -> None:

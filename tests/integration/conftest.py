@@ -17,12 +17,6 @@ from tests.servers.postgres import Postgres, postgres
 DATABASES = ("sqlite", "postgres")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that no worker is left with it at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
 @pytest.fixture
 def unmeasured() -> Iterator[None]:
     """Let coverage rest, which doubles a test's time, where it goes again through what others have gone through."""
