@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 class Lanes:
     """Lets half of the threads at most work in one lane at a time; the others are turned away and wait for nothing.
 
-    Whoever was let in goes on for those who were turned away, since nobody else knows that they came.
+    Whoever was let in goes on for those who were turned away, since nobody else knows that they came; each for one of them, so that
+    as many work on as did before.
 
     Args:
         threads: How many there are.
@@ -16,7 +17,7 @@ class Lanes:
     def __init__(self, threads: int) -> None:
         self._lock = threading.Lock()
         self._inside: Counter[str] = Counter()
-        self._turned_away: defaultdict[str, set[str]] = defaultdict(set)
+        self._turned_away: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._width = 1
         self.share(threads)
 
@@ -28,7 +29,8 @@ class Lanes:
         """Ask to be let in for a channel; False when the lane holds as many threads as it may."""
         with self._lock:
             if self._inside[lane] >= self._width:
-                self._turned_away[lane].add(channel)
+                waiting = self._turned_away[lane]
+                waiting[channel] = min(waiting[channel] + 1, self._width)
                 return False
             self._inside[lane] += 1
             return True
@@ -41,7 +43,11 @@ class Lanes:
         """
         with self._lock:
             if waiting := self._turned_away[lane]:
-                return waiting.pop()
+                channel = next(iter(waiting))
+                waiting[channel] -= 1
+                if not waiting[channel]:
+                    del waiting[channel]
+                return channel
             self._inside[lane] -= 1
             return None
 

@@ -23,6 +23,16 @@ def test_who_is_inside_looks_again_for_those_who_were_turned_away() -> None:
     assert lanes.enter("twilio", "sms")
 
 
+def test_as_many_go_on_as_were_turned_away_and_there_is_room_for() -> None:
+    lanes = Lanes(8)
+    assert all(lanes.enter("smtp", "email") for _ in range(4))
+    assert not any(lanes.enter("smtp", "email") for _ in range(3))
+    assert [lanes.leave("smtp") for _ in range(4)] == ["email", "email", "email", None]
+    assert lanes.enter("smtp", "email")
+    assert not any(lanes.enter("smtp", "email") for _ in range(50))
+    assert [lanes.leave("smtp") for _ in range(4 + 4)] == ["email"] * 4 + [None] * 4
+
+
 def test_who_drops_out_makes_room() -> None:
     lanes = Lanes(2)
     assert lanes.enter("twilio", "sms")
