@@ -3,7 +3,8 @@
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby, islice
+from itertools import groupby
+from math import ceil
 from typing import Protocol
 
 import structlog
@@ -19,6 +20,8 @@ _log = structlog.get_logger("notifyflow.engine")
 
 RING_SIZE = 8
 """How many notifications one ring names at most: small enough that a crowd is shared, and no thread is held for long."""
+_SHARES = 8
+"""Among how many rings a few are shared, since whoever answers a ring sends one after the other."""
 
 
 class Recalling(Protocol):
@@ -119,13 +122,16 @@ def _report_turn(carrier: Carrier) -> None:
 
 
 def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, tuple[Due, ...]]]:
-    """Gather what is due into rings: the urgent before the others, one channel each, ``RING_SIZE`` at most."""
+    """Gather what is due into rings: the urgent before the others, one channel each, the more in one the more there are."""
 
     def line(each: Due) -> tuple[bool, str]:
         return each.severity is not Severity.CRITICAL, each.channel
 
     for (is_patient, channel), same in groupby(sorted(due, key=line), key=line):
-        while some := tuple(islice(same, RING_SIZE)):
+        rows = tuple(same)
+        size = min(RING_SIZE, ceil(len(rows) / _SHARES))
+        for first in range(0, len(rows), size):
+            some = rows[first : first + size]
             yield channel, some[0].severity if is_patient else Severity.CRITICAL, some
 
 
