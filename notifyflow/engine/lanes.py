@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 class Lanes:
     """Lets half of the threads at most work in one lane at a time; the others are turned away and wait for nothing.
 
-    Whoever was let in goes on for those who were turned away, since nobody else knows that they came; each for one of them, so that
-    as many work on as did before.
+    Whoever was let in goes on for those who were turned away, since nobody else knows that they came; each for one of them, so
+    that as many work on as did before.
 
     Args:
         threads: How many there are.
