@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from typing import Any
 
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
@@ -20,6 +21,7 @@ from tests.simulation.world import Task, World
 
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 SUBSCRIBERS = "webhook"
+_IN_STEP = 0.5
 PROVIDER_TIMEOUT_S = 13.0  # 3 s to connect and 10 s to answer
 Message = tuple[str, tuple[str, ...]]
 
@@ -211,6 +213,7 @@ class Outside:
         self.reporting = {"sms", "voice"} | {name for name in ("email", "push") if chance.random() < 0.5}
         self.askable = {name for name in ("sms", "voice") if chance.random() < 0.5}
         self._latency_s = chance.choice((0.0, 0.1, 1.0))
+        self._beat_s = 0.1 if Random(f"{world.seed} in step").random() < _IN_STEP else 0.0  # drawn by itself: the others stay
         self._patience_s = chance.choice((0.001, 1.0, 30.0))
         self._is_candid = chance.random() < 0.5
         self.channels = {}
@@ -222,6 +225,9 @@ class Outside:
         self.channels[SUBSCRIBERS] = SimulatedChannel(SUBSCRIBERS, [SimulatedProvider(self, SUBSCRIBERS, SUBSCRIBERS)])
 
     def latency_s(self) -> float:
+        """Tell how long a send takes; where all keep in step, what runs at once ends at once."""
+        if self._beat_s:
+            return self._beat_s - self.world.now_s % self._beat_s
         return self._latency_s * self.world.random.expovariate(1) if self._latency_s else 0.01
 
     def begin(self, attempt_id: str) -> Send:

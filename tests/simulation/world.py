@@ -84,8 +84,9 @@ class Task:
     def _wake(self, awaited: int) -> None:
         if awaited != self._awaited or self.process.is_dead or self.greenlet.dead:
             return
-        if self.process.paused_until_s > self.world.now_s:
-            self.world.after(self.process.paused_until_s - self.world.now_s, lambda: self._wake(awaited))
+        left_s = self.process.paused_until_s - self.world.now_s
+        if left_s > 0:
+            self.world.after(max(left_s, 1e-6), lambda: self._wake(awaited))  # what is less may be lost in rounding, for ever
             return
         self.world.task = self
         last_will = self.greenlet.switch()
