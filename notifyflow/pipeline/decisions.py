@@ -19,7 +19,7 @@ Happens = Callable[[NotificationFacts, Schedule], Moved | None]
 
 
 def change(
-    tx: Transaction, escalation_id: str, notification_id: str, happens: Happens, *, cause: Cause, detail: Mapping[str, str]
+    tx: Transaction, escalation_id: str, notification_id: str, happens: Happens, *, cause: Cause | None, detail: Mapping[str, str]
 ) -> NotificationFacts:
     """Move one notification and decide its escalation, all under the escalation's lock.
 
@@ -30,7 +30,7 @@ def change(
         escalation_id: The escalation.
         notification_id: The notification; one of the escalation's.
         happens: What happens to it.
-        cause: Why a decision is due.
+        cause: Why a decision is due; None where whoever calls ends the escalation, or decides it.
         detail: What its line in the log says beside the move.
 
     Returns:
@@ -41,7 +41,7 @@ def change(
     moved = happens(before, escalation.policy.retries.schedule(before.channel, escalation.severity))
     if moved is not None:
         tx.write(before, moved, **detail)
-        if before.kind is Kind.PAGE:
+        if cause is not None and before.kind is Kind.PAGE:
             decide(tx, escalation, cause=cause)
     return before
 

@@ -1,6 +1,7 @@
 """Hears what a provider says later: the inbox first, then the move, then the acknowledgement of a key."""
 
 from notifyflow.core import lifecycle
+from notifyflow.core.escalation import Cause
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import EscalationState, IncidentState, Receipt
@@ -73,10 +74,12 @@ def _hear(tx: Transaction, home: Home, receipt: Receipt) -> None:
         return lifecycle.receive(row, home.attempt_id, receipt, schedule=schedule, now=tx.now, fraction=fraction)
 
     detail = {"attempt": home.attempt_id, "code": receipt.code, "reason": receipt.reason}
-    decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="received", detail=detail)
+    cause: Cause | None = None if incident else "received"  # whoever takes it opens no tier by the same word
+    decisions.change(tx, home.escalation_id, home.notification_id, happens, cause=cause, detail=detail)
     if incident is not None:
         recipient_id = tx.ledger.escalation(home.escalation_id).recipient_id
-        acknowledge.take(tx, incident, by=recipient_id, via="key")
+        if not acknowledge.take(tx, incident, by=recipient_id, via="key"):
+            decisions.decide(tx, tx.ledger.lock_escalation(home.escalation_id), cause="received")
 
 
 def _home(tx: Transaction, receipt: Receipt) -> Home | None:

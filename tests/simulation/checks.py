@@ -101,10 +101,7 @@ class Checks:
         ((same,),) = self._database.look(f"SELECT COUNT(*) FROM notifyflow_notification WHERE {is_it}", *place)
         require(same == 1, f"3: tier {row.tier} of {row.escalation_id[-4:]} pages {row.channel} {same} times")
         ((state,),) = self._database.look("SELECT state FROM notifyflow_incident WHERE id = ?", row.incident_id)
-        ((page,),) = self._database.look("SELECT state FROM notifyflow_notification WHERE id = ?", row.id)
-        is_stopped = page == NotificationState.CANCELLED  # by the key that acknowledges and whose receipt has opened the tier
-        may_open = is_stopped or state == IncidentState.OPEN
-        require(may_open, f"3: tier {row.tier} of {row.escalation_id[-4:]} opens; the incident is {state}")
+        require(state == IncidentState.OPEN, f"3: tier {row.tier} of {row.escalation_id[-4:]} opens; the incident is {state}")
 
     def _check_failure(self, line: dict[str, Any]) -> None:
         """Whoever wrote a failure has decided what follows from it."""

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Severity
-from notifyflow.core.policy import DEFAULT, Acknowledgement
+from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.policy import DEFAULT, Acknowledgement, Tier, Unacknowledged
 from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
 from notifyflow.pipeline.acknowledge import acknowledge_incident
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, Story, a_recipient, an_incident
@@ -173,3 +173,16 @@ def test_late_events_of_a_round_that_was_replaced_change_nothing(story: Story) -
     story.clock.pass_time(timedelta(days=4))
     story.sweep()
     assert story.escalations()[0].facts == before.facts
+
+
+def test_the_key_that_takes_it_opens_no_tier_whose_time_has_come(story: Story) -> None:
+    texts = Tier(name="texts", channels=("sms",), rules=(Unacknowledged(after=timedelta(minutes=5)),))
+    story.notify(
+        None, a_recipient("ada", "voice", "sms"), policy=replace(DEFAULT, tiers=(Tier(name="calls", channels=("voice",)), texts))
+    )
+    story.deliver()
+    (call,) = story.pages()["voice"].attempts
+    story.clock.pass_time(timedelta(minutes=5))
+    story.say(call.id, Word.DELIVERED, key="1")
+    assert story.status().facts.state is IncidentState.ACKNOWLEDGED
+    assert set(story.pages()) == {"voice"}
