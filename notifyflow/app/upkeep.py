@@ -1,6 +1,7 @@
 """What whoever runs it looks after: checks all that is stored, takes away what is old, has itself watched from outside."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,7 +42,7 @@ class Checked:
     findings: tuple[Finding, ...]
 
 
-class Upkeep:
+class Upkeep(ABC):
     """The part of ``NotifyFlow`` that looks after what is stored."""
 
     _settings: Settings
@@ -49,11 +50,11 @@ class Upkeep:
     _tools: Tools
     _channels: Mapping[str, Channel]
 
-    def _ready(self) -> Tools:
-        raise NotImplementedError
+    @abstractmethod
+    def _ready(self) -> Tools: ...
 
-    def _prepare(self) -> Tools:
-        raise NotImplementedError
+    @abstractmethod
+    def _prepare(self) -> Tools: ...
 
     @property
     def notice(self) -> str:
