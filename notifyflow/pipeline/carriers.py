@@ -98,16 +98,15 @@ def hold(tools: Tools, channel: str, obstacles: Mapping[bool, Obstacle]) -> Cons
     return use_case.run(tools, body)[1]
 
 
-def learn(tx: Transaction, row: NotificationFacts, attempt_id: str, outcome: Outcome) -> None:
+def learn(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:
     """Learn what an outcome says about its provider; what waited for one that is well again is due at once.
 
     Args:
         tx: The recording transaction; it holds the notification's lock.
         row: The notification as it was while the attempt ran.
-        attempt_id: The attempt.
+        provider: Who carried it.
         outcome: What came of it.
     """
-    provider = next(each.provider for each in row.attempts if each.id == attempt_id)
     is_new = not any(each.provider == provider and each.word in _FAILED for each in row.attempts)
 
     def heard(carrier: Carrier) -> Carrier:

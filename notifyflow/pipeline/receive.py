@@ -1,5 +1,7 @@
 """Hears what a provider says later: the inbox first, then the move, then the acknowledgement of a key."""
 
+from collections.abc import Sequence
+
 from notifyflow.core import lifecycle
 from notifyflow.core.escalation import Cause
 from notifyflow.core.facts import NotificationFacts
@@ -8,7 +10,7 @@ from notifyflow.core.model import EscalationState, IncidentState, Receipt
 from notifyflow.core.policy import Schedule
 from notifyflow.core.replies import Effect, Heard
 from notifyflow.pipeline import acknowledge, decisions, news, use_case
-from notifyflow.pipeline.ports import Fate, Received, Tools
+from notifyflow.pipeline.ports import Consequences, Fate, Received, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
 
@@ -30,7 +32,7 @@ def receive(tools: Tools, receipt: Receipt, *, raw: str) -> Received:
         if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now, attempt_id=None if home is None else home.attempt_id):
             return Fate.REPEATED, None
         if home is not None:
-            _hear(tx, home, receipt)
+            hear(tx, home, [receipt, *settle_waiting(tx, home, receipt.provider_ref)])
             return Fate.MATCHED, home.incident_id
         if receipt.attempt_id is None:
             return Fate.WAITING, None
@@ -59,14 +61,32 @@ def tell_standing(tools: Tools, receipt: Receipt) -> Heard:
     return use_case.run(tools, body)[0]
 
 
-def match(tx: Transaction, home: Home, receipt: Receipt) -> None:
-    """Let a receipt that waited in the inbox do its work."""
-    tx.ledger.settle_receipt(receipt, attempt_id=home.attempt_id)
-    _hear(tx, home, receipt)
+def hear_missed(tools: Tools, receipt: Receipt) -> Consequences:
+    """Take a receipt that waits though its attempt is known; nothing happens where somebody else does."""
+
+    def body(tx: Transaction) -> None:
+        home = _home(tx, receipt)
+        if home is not None and tx.ledger.settle_receipt(receipt, attempt_id=home.attempt_id):
+            hear(tx, home, [receipt])
+
+    return use_case.run(tools, body)[1]
+
+
+def settle_waiting(tx: Transaction, home: Home, provider_ref: str | None) -> list[Receipt]:
+    """Settle what has waited for the provider's id that an attempt gets only now; receipts come before all locks."""
+    if not provider_ref or home.provider_ref:
+        return []
+    waiting = tx.ledger.waiting_receipts(home.provider, provider_ref)
+    return [each for each in waiting if tx.ledger.settle_receipt(each, attempt_id=home.attempt_id)]
+
+
+def hear(tx: Transaction, home: Home, receipts: Sequence[Receipt]) -> None:
+    """Let settled receipts do their work; whoever takes the incident comes first, so that no other word opens a tier."""
+    for receipt in sorted(receipts, key=lambda each: not each.is_acknowledgement):
+        _hear(tx, home, receipt)
 
 
 def _hear(tx: Transaction, home: Home, receipt: Receipt) -> None:
-    """Let a receipt of the inbox do its work; the incident is locked first where somebody takes it."""
     incident = tx.ledger.lock_incident(home.incident_id) if receipt.is_acknowledgement else None
 
     def happens(row: NotificationFacts, schedule: Schedule) -> Moved:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from notifyflow.core import lifecycle
+from notifyflow.core.escalation import Cause
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState
@@ -33,6 +34,10 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome, *, has_a
 
     def body(tx: Transaction) -> None:
         home = _home(tx, attempt_id)
+        waited = receive.settle_waiting(tx, home, outcome.provider_ref)
+        has_key = any(each.is_acknowledgement for each in waited)
+        if has_key:
+            tx.ledger.lock_incident(home.incident_id)
 
         def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
             attempt = _leased(row, attempt_id, token)
@@ -50,14 +55,12 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome, *, has_a
             )
 
         detail = {"attempt": attempt_id, "word": outcome.word.value, "code": outcome.code, "reason": outcome.reason}
-        before = decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
-        carriers.learn(tx, before, attempt_id, outcome)
-        provider = _attempt(before, attempt_id).provider
+        cause: Cause | None = None if has_key else "recorded"  # the key is heard first, and decides
+        before = decisions.change(tx, home.escalation_id, home.notification_id, happens, cause=cause, detail=detail)
+        carriers.learn(tx, before, home.provider, outcome)
         if outcome.is_our_fault and not tx.ledger.incident(home.incident_id).is_operations:
-            tx.notices.append((outcome.reason or outcome.code, provider))
-        if outcome.provider_ref:
-            for receipt in tx.ledger.waiting_receipts(provider, outcome.provider_ref):
-                receive.match(tx, home, receipt)
+            tx.notices.append((outcome.reason or outcome.code, home.provider))
+        receive.hear(tx, home, waited)
 
     return use_case.run(tools, body)[1]
 
@@ -98,11 +101,7 @@ def _home(tx: Transaction, attempt_id: str) -> Home:
 
 
 def _leased(row: NotificationFacts, attempt_id: str, token: str) -> AttemptFacts:
-    attempt = _attempt(row, attempt_id)
+    attempt = next(each for each in row.attempts if each.id == attempt_id)
     if attempt.token != token or attempt.state is not AttemptState.RUNNING:
         raise Fenced(attempt_id)
     return attempt
-
-
-def _attempt(row: NotificationFacts, attempt_id: str) -> AttemptFacts:
-    return next(attempt for attempt in row.attempts if attempt.id == attempt_id)

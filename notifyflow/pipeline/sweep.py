@@ -10,13 +10,14 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import claim, decisions, operations, rounds, use_case, watch
+from notifyflow.pipeline import claim, decisions, operations, receive, rounds, use_case, watch
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
 
 RING_AGAIN_AFTER = timedelta(seconds=30)
 _DISOWN_AFTER = timedelta(hours=1)
+_MATCH_WITHIN = timedelta(minutes=2)
 _FORGET_AFTER = timedelta(days=7)
 
 
@@ -52,6 +53,9 @@ def next_wake_at(tools: Tools) -> datetime | None:
 
 def _jobs(tools: Tools, limit: int) -> Iterator[Callable[[], Consequences]]:
     now, run = tools.clock.now(), tools.transactions.run
+    since, before = now - _MATCH_WITHIN, now - _DISOWN_AFTER
+    for receipt in run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=limit)):
+        yield partial(receive.hear_missed, tools, receipt)
     for home in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
         yield partial(_take_back, tools, home)
     for _, escalation_id in run(lambda ledger: ledger.escalations_to_look_at(now=now, limit=limit)):

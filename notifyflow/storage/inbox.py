@@ -3,14 +3,21 @@
 from datetime import datetime
 from enum import StrEnum
 
-from peewee import SQL, Expression, Tuple
+from peewee import SQL, Expression, Tuple, fn
 
 from notifyflow.core.model import Receipt
-from notifyflow.storage.models import ReceiptRow
+from notifyflow.storage.models import AttemptRow, ReceiptRow
 from notifyflow.storage.moves import Moves
 
 _COLUMNS = tuple(Receipt.__dataclass_fields__)
 _IS_WAITING = ReceiptRow.standing == SQL("'waiting'")
+_HAS_ATTEMPT: Expression = fn.EXISTS(
+    AttemptRow.select(SQL("1")).where(
+        AttemptRow.provider == ReceiptRow.provider,
+        AttemptRow.provider_ref == ReceiptRow.provider_ref,
+        AttemptRow.provider_ref != SQL("''"),
+    )
+)
 
 
 class Standing(StrEnum):
@@ -41,19 +48,32 @@ class Inbox(Moves):
         values |= {"standing": standing, "matched_attempt_id": attempt_id, "body": raw, "received_at": at}
         return self._insert_once(ReceiptRow, values)
 
-    def settle_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> None:
-        """Note whose attempt a receipt was about; None: nobody's, it is foreign."""
+    def settle_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> bool:
+        """Note whose attempt a receipt that waits was about; None: nobody's, it is foreign.
+
+        Returns:
+            Whether it waited still; False where somebody else has settled it.
+        """
         standing = Standing.FOREIGN if attempt_id is None else Standing.MATCHED
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
-        ReceiptRow.update(standing=standing, matched_attempt_id=attempt_id).where(is_it).execute(self._db)
+        query = ReceiptRow.update(standing=standing, matched_attempt_id=attempt_id).where(is_it, _IS_WAITING)
+        return bool(query.execute(self._db))
 
     def waiting_receipts(self, provider: str, provider_ref: str) -> tuple[Receipt, ...]:
         """Read what a provider has said about a message of its own id before we knew that id, in the order it came."""
         return self._receipts(ReceiptRow.provider == provider, ReceiptRow.provider_ref == provider_ref, limit=100)
 
+    def missed_receipts(self, *, since: datetime, before: datetime, limit: int) -> tuple[Receipt, ...]:
+        """Read what waits though its attempt is known, of what came since one instant or before the other, in the order it came.
+
+        A receipt and the record of its attempt that are written at once do not see each other.
+        """
+        is_looked_for = (ReceiptRow.received_at > since) | (ReceiptRow.received_at < before)
+        return self._receipts(is_looked_for, _HAS_ATTEMPT, limit=limit)
+
     def stale_receipts(self, *, before: datetime, limit: int) -> tuple[Receipt, ...]:
-        """Read what came before then and still waits, in the order it came."""
-        return self._receipts(ReceiptRow.received_at < before, limit=limit)
+        """Read what came before then and still waits, and whose attempt nobody knows, in the order it came."""
+        return self._receipts(ReceiptRow.received_at < before, ~_HAS_ATTEMPT, limit=limit)
 
     def forget_bodies(self, *, before: datetime, limit: int) -> None:
         """Overwrite the raw bodies of some that came before then; what was read from them stays."""

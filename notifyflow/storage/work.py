@@ -21,12 +21,14 @@ from notifyflow.storage.statements import Statement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """Where an attempt lives: the ids to lock, in the order of the locks."""
+    """Where an attempt lives: the ids to lock, in their order; who carries it, and their id of it where that is known."""
 
     incident_id: str
     escalation_id: str
     notification_id: str
     attempt_id: str
+    provider: str
+    provider_ref: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,8 @@ def _homes(is_wanted: Expression) -> Select:
         NotificationRow.escalation_id,
         AttemptRow.notification_id,
         AttemptRow.id.alias("attempt_id"),
+        AttemptRow.provider,
+        AttemptRow.provider_ref,
     )
     is_its = NotificationRow.id == AttemptRow.notification_id
     return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Receipt, Severity, Word
 from notifyflow.core.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.ports import Fate
-from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.receive import hear_missed, receive
 from notifyflow.storage.models import ReceiptRow
 from tests.builders import ACCEPTED, REFUSED, UNKNOWN, Story, a_recipient, an_incident
 
@@ -90,6 +90,30 @@ def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(story: 
     assert (email.state, email.reason) == (NotificationState.FAILED, "no such mailbox")
     later = Receipt(provider="ses", event_id="2", word=None, provider_ref="m-1")
     assert receive(story.tools, later, raw="raw").fate is Fate.MATCHED
+
+
+def test_what_waits_is_heard_as_soon_as_another_receipt_tells_whose_it_is(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email"))
+    (claimed,) = story.claim("email", providers=["ses"])
+    bounce = Receipt(provider="ses", event_id="1", word=Word.PERMANENT, provider_ref="m-1", reason="no such mailbox")
+    assert receive(story.tools, bounce, raw="raw").fate is Fate.WAITING
+    sent = replace(bounce, event_id="2", word=Word.ACCEPTED, attempt_id=claimed.attempt_id)
+    assert receive(story.tools, sent, raw="raw").fate is Fate.MATCHED
+    (attempt,) = story.pages()["email"].attempts
+    assert (attempt.word, attempt.reason) == (Word.PERMANENT, "no such mailbox")
+
+
+def test_a_receipt_that_was_written_at_once_with_the_record_is_heard_by_the_sweep(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email"))
+    (claimed,) = story.claim("email", providers=["ses"])
+    story.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
+    receipt = Receipt(provider="ses", event_id="1", word=Word.DELIVERED, provider_ref="m-1")
+    story.store.run(lambda ledger: ledger.add_receipt(receipt, raw="raw", at=story.clock.now()))
+    story.sweep()
+    assert story.pages()["email"].state is NotificationState.DELIVERED
+    heard = story.escalation()
+    hear_missed(story.tools, receipt)
+    assert story.escalation() == heard
 
 
 def test_what_nobody_claims_within_an_hour_ends_as_foreign(story: Story) -> None:

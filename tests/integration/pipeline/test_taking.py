@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Receipt, Severity, Word
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Tier, Unacknowledged
 from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
 from notifyflow.pipeline.acknowledge import acknowledge_incident
+from notifyflow.pipeline.ports import Fate
+from notifyflow.pipeline.receive import receive
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, Story, a_recipient, an_incident
 
 ADA = a_recipient("ada", "email")
@@ -175,14 +177,36 @@ def test_late_events_of_a_round_that_was_replaced_change_nothing(story: Story) -
     assert story.escalations()[0].facts == before.facts
 
 
+TEXTS = Tier(name="texts", channels=("sms",), rules=(Unacknowledged(after=timedelta(minutes=5)),))
+CALLS_THEN_TEXTS = replace(DEFAULT, tiers=(Tier(name="calls", channels=("voice",)), TEXTS))
+
+
 def test_the_key_that_takes_it_opens_no_tier_whose_time_has_come(story: Story) -> None:
-    texts = Tier(name="texts", channels=("sms",), rules=(Unacknowledged(after=timedelta(minutes=5)),))
-    story.notify(
-        None, a_recipient("ada", "voice", "sms"), policy=replace(DEFAULT, tiers=(Tier(name="calls", channels=("voice",)), texts))
-    )
+    story.notify(None, a_recipient("ada", "voice", "sms"), policy=CALLS_THEN_TEXTS)
     story.deliver()
     (call,) = story.pages()["voice"].attempts
     story.clock.pass_time(timedelta(minutes=5))
     story.say(call.id, Word.DELIVERED, key="1")
     assert story.status().facts.state is IncidentState.ACKNOWLEDGED
     assert set(story.pages()) == {"voice"}
+
+
+@pytest.mark.parametrize("key", ["1", "7"])
+def test_nor_does_the_record_of_a_call_whose_key_was_heard_before(story: Story, key: str) -> None:
+    story.notify(None, a_recipient("ada", "voice", "sms"), policy=CALLS_THEN_TEXTS)
+    (claimed,) = story.claim("voice", providers=["twilio"])
+    for event_id, word, is_key in (("ringing", Word.ACCEPTED, False), ("pressed", Word.DELIVERED, True)):
+        receipt = Receipt(
+            provider="twilio",
+            event_id=event_id,
+            word=word,
+            provider_ref="CA1",
+            is_heard=is_key,
+            is_acknowledgement=is_key and key == "1",
+        )
+        assert receive(story.tools, receipt, raw="raw").fate is Fate.WAITING
+    story.clock.pass_time(timedelta(minutes=5))
+    story.record(claimed, replace(ACCEPTED, provider_ref="CA1"))
+    assert story.pages()["voice"].state is NotificationState.DELIVERED
+    is_taken = story.status().facts.state is IncidentState.ACKNOWLEDGED
+    assert (is_taken, "sms" in story.pages()) == ((True, False) if key == "1" else (False, True))

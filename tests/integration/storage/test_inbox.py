@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from notifyflow.core.model import Evidence, Receipt, Word
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
@@ -73,11 +75,12 @@ def test_a_settled_receipt_waits_no_more(store: Store) -> None:
     _add(store, RECEIPT)
     _add(store, NOTED)
 
-    def settle(ledger: Ledger) -> None:
+    def settle(ledger: Ledger) -> bool:
         claim(ledger, ledger.lock_notification("n1"))
-        ledger.settle_receipt(RECEIPT, attempt_id="n1-a1")
+        return ledger.settle_receipt(RECEIPT, attempt_id="n1-a1")
 
-    store.run(settle)
+    assert store.run(settle)
+    assert not store.run(lambda ledger: ledger.settle_receipt(RECEIPT, attempt_id=None))
     assert _stale(store) == (NOTED,)
     store.run(lambda ledger: ledger.settle_receipt(NOTED, attempt_id=None))
     assert _stale(store) == ()
@@ -91,3 +94,26 @@ def test_only_old_receipts_are_stale_the_oldest_first(store: Store) -> None:
         store.run(lambda ledger, receipt=receipt, at=at: ledger.add_receipt(receipt, raw="", at=at))
     stale = store.run(lambda ledger: ledger.stale_receipts(before=NOW + timedelta(minutes=2), limit=10))
     assert [receipt.event_id for receipt in stale] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "reference", "minutes", "is_missed"),
+    [
+        ("twilio", "SM1", 0, True),
+        ("twilio", "SM1", 50, False),
+        ("twilio", "SM1", 99, True),
+        ("twilio", "SM2", 0, False),
+        ("ses", "SM1", 0, False),
+    ],
+)
+def test_what_waits_though_its_attempt_is_known_was_missed(
+    store: Store, provider: str, reference: str, minutes: int, is_missed: bool
+) -> None:
+    begin(store, a_page())
+    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider=provider, provider_ref=reference))
+    _add(store, NOTED)
+    now = NOW + timedelta(minutes=minutes)
+    since, before = now - timedelta(minutes=2), now - timedelta(hours=1)
+    missed = store.run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=10))
+    assert missed == ((NOTED,) if is_missed else ())
+    assert (NOTED in _stale(store)) == ((provider, reference) != ("twilio", "SM1"))

@@ -49,6 +49,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "lock_notifications": lambda ledger: ledger.lock_notifications(["e", "f"]),
     "last_round": lambda ledger: ledger.last_round("i", "ada"),
     "waiting_receipts": lambda ledger: ledger.waiting_receipts("p", "r"),
+    "missed_receipts": lambda ledger: ledger.missed_receipts(since=NOW, before=NOW - SECOND, limit=10),
     "stale_receipts": lambda ledger: ledger.stale_receipts(before=NOW, limit=10),
     "forget_bodies": lambda ledger: ledger.forget_bodies(before=NOW, limit=10),
     "silent_attempts": lambda ledger: ledger.silent_attempts(["p"], waits=[SECOND] * 3, now=NOW, limit=10),

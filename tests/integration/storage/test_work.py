@@ -150,7 +150,7 @@ def test_leases_that_are_over_are_found(store: Store) -> None:
     begin(store, a_page(1), a_page(2))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), lease_until=NOW + 2 * LEASE))
-    home = Home(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1")
+    home = Home(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="p")
     assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE, limit=10)) == (home,)
     assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE - SECOND, limit=10)) == ()
     assert len(store.run(lambda ledger: ledger.expired_leases(now=NOW + 2 * LEASE, limit=10))) == 2
@@ -212,7 +212,9 @@ def test_the_sweeper_wakes_for_the_earliest_of_all_timers(store: Store) -> None:
 def test_an_attempt_is_found_by_our_id_and_by_the_providers(store: Store) -> None:
     begin(store, a_page())
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider="twilio", provider_ref="SM1"))
-    home = Home(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1")
+    home = Home(
+        incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="twilio", provider_ref="SM1"
+    )
     assert store.run(lambda ledger: ledger.home("n1-a1")) == home
     assert store.run(lambda ledger: ledger.home_by_reference("twilio", "SM1")) == home
     assert store.run(lambda ledger: ledger.home("unknown")) is None
