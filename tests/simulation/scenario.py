@@ -41,9 +41,14 @@ _THREADS = 3
 _FOLLOWED = 0.3
 _LEFT = 0.2
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
-_NEXT_LOOK = """
+_UNHEARD = """
+    notifyflow_receipt r JOIN notifyflow_attempt a ON a.provider = r.provider AND a.provider_ref = r.provider_ref
+    WHERE r.matched_attempt_id IS NULL
+"""
+_NEXT_LOOK = f"""
     SELECT MIN(at) FROM (
         SELECT MIN(due_at) AS at FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL
+        UNION ALL SELECT MIN(received_at) FROM {_UNHEARD}
         UNION ALL SELECT MIN(lease_until) FROM notifyflow_attempt WHERE state = 'RUNNING'
         UNION ALL SELECT MIN(look_at) FROM notifyflow_escalation WHERE look_at IS NOT NULL AND is_current
         UNION ALL SELECT MIN(round_at) FROM notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED')
@@ -357,6 +362,7 @@ class Scenario:
         left = {
             "escalations": "notifyflow_escalation WHERE state = 'ACTIVE'",
             "notifications": "notifyflow_notification WHERE state IN ('QUEUED', 'SENDING')",
+            "unheard": _UNHEARD,
             "attempts": "notifyflow_attempt WHERE state = 'RUNNING'",
             "rounds": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
         }
