@@ -9,18 +9,21 @@ from notifyflow.core.escalation import Case
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Word
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Severity, Word
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.audit import Audits
+from notifyflow.storage.fields import instant_text
 from notifyflow.storage.outages import Outages
 from notifyflow.storage.reads import Reads
 from tests import invariants
 from tests.reference import opens
 from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside, Send
-from tests.simulation.world import START, Violation, World
+from tests.simulation.world import START, Process, Violation, World
 
 _AT_REST = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED)
+_MINUTE = timedelta(minutes=1)
 _CLAIMS = """
     SELECT n.kind, n.max_attempts, n.id, e.state, e.is_current, i.state,
            (SELECT COUNT(*) FROM notifyflow_attempt b WHERE b.notification_id = n.id AND b.state = 'RUNNING'),
@@ -28,6 +31,11 @@ _CLAIMS = """
     FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
     JOIN notifyflow_escalation e ON e.id = n.escalation_id JOIN notifyflow_incident i ON i.id = n.incident_id WHERE a.id = ?
 """
+_CARRIED = """
+    SELECT a.provider, n.channel, n.severity, a.started_at
+    FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id WHERE a.id = ?
+"""
+_WITHIN = "SELECT COUNT(*) FROM notifyflow_attempt WHERE provider = ? AND started_at > ? AND started_at <= ?"
 _HEARD = "SELECT word FROM notifyflow_receipt WHERE matched_attempt_id = ? AND word IS NOT NULL"
 
 
@@ -39,12 +47,14 @@ def require(condition: object, what: str) -> None:
 class Checks:
     """Watches every commit, every send, and the end."""
 
-    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside) -> None:
+    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside, operators: Operators) -> None:
+        self._operators = operators
         self._world = world
         self._database = database
         self._outside = outside
         self._states: dict[str, tuple[str, int]] = {}
         self._claimed_s: dict[str, float] = {}
+        self._claimed_by: dict[str, Process] = {}
         self._loosest_skew_s = 2.0
 
     # -- after every commit
@@ -55,6 +65,8 @@ class Checks:
         for attempt_id, is_new in session.attempts.items():
             if is_new:
                 self._check_claim(attempt_id)
+                if not self._world.widest_skew_s:
+                    self._check_carrier(attempt_id, session)
             else:
                 self._check_words(attempt_id)
         for row in session.pages:
@@ -75,7 +87,7 @@ class Checks:
         self._states[row_id] = (str(line["target"]), line["version"])
 
     def _check_claim(self, attempt_id: str) -> None:
-        self._claimed_s[attempt_id] = self._world.now_s
+        self._claimed_s[attempt_id], self._claimed_by[attempt_id] = self._world.now_s, self._world.task.process
         for kind, most, row_id, escalation, is_current, incident, running, counting in self._database.look(_CLAIMS, attempt_id):
             what = f"{row_id[-4:]} is claimed as attempt {attempt_id[-4:]}"
             require(running == 1, f"4: {what} while another holds a lease")
@@ -83,13 +95,26 @@ class Checks:
             is_open = is_current and incident == IncidentState.OPEN and escalation != EscalationState.ACKNOWLEDGED
             require(is_open or kind != Kind.PAGE, f"7: {what}, though it is taken ({incident}, {escalation}, {is_current})")
 
+    def _check_carrier(self, attempt_id: str, session: Session) -> None:
+        """By clocks that agree no provider gets more than its limit within a minute, and nothing leaves that is paused."""
+        ((provider, channel, severity, at),) = self._database.look(_CARRIED, attempt_id)
+        limit = self._operators.limits.get(provider)
+        if limit is not None:
+            since = instant_text(datetime.fromisoformat(at) - _MINUTE)
+            ((count,),) = self._database.look(_WITHIN, provider, since, at)
+            require(
+                count <= limit, f"limit: {attempt_id[-4:]} is the {count}. of {provider} within a minute; its limit is {limit}"
+            )
+        paused = self._operators.paused(channel, provider, is_urgent=severity == Severity.CRITICAL, before_s=session.began_s)
+        require(not paused, f"pause: {attempt_id[-4:]} is claimed for {provider}, which is paused")
+
     def _check_words(self, attempt_id: str) -> None:
         ((word, state),) = self._database.look("SELECT word, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
         send = self._outside.sends.get(attempt_id)
         heard = [Word(each) for (each,) in self._database.look(_HEARD, attempt_id)]
         strength = Word(word).strength if word else 0
         require(all(each.strength <= strength for each in heard), f"5: {attempt_id[-4:]} has heard {heard}, and says {word}")
-        said = send.words if send else set()
+        said = send.words if send else {Word.TEMPORARY}  # asking after the attempt before it may use its lease up
         require(word in (None, Word.IN_DOUBT) or word in said, f"9: {attempt_id[-4:]} says {word}; its provider said {said}")
         require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is given back as unsent")
 
@@ -124,6 +149,13 @@ class Checks:
             process.paused_until_s >= self._claimed_s[send.attempt_id] or self._loosest_skew_s < self._world.widest_skew_s
         )
         require(is_excused or state == AttemptState.RUNNING, f"4: {send.attempt_id[-4:]} lost its lease while it was sent")
+
+    # -- when a worker has stopped
+
+    def on_stop(self, process: Process) -> None:
+        """A worker that was told to stop, and that nothing disturbed, leaves nothing in doubt."""
+        for (attempt_id,) in self._database.look("SELECT id FROM notifyflow_attempt WHERE state = 'RUNNING'"):
+            require(self._claimed_by[attempt_id] is not process, f"{attempt_id[-4:]} runs still, and its worker has stopped")
 
     # -- at the end
 

@@ -50,7 +50,7 @@ class Session:
         self.changed = 0  # what the writes changed, by that count
         self.waits_for: Session | None = None
         self.waiting: list[Session] = []
-        self.touched_s = database.world.now_s
+        self.began_s = self.touched_s = database.world.now_s
         self.lines: list[dict[str, Any]] = []
         self.attempts: dict[str, bool] = {}  # id → whether it is new
         self.pages: list[Any] = []

@@ -1,4 +1,4 @@
-"""Ten ways to get the product wrong, each of which the simulation has to catch.
+"""Thirteen ways to get the product wrong, each of which the simulation has to catch.
 
 A mutant wraps or replaces one thing from outside; the product has no switches. Where several defences stand behind each other
 (a row lock, the guard of an update, a constraint), a mutant that shows what the last one is for takes the ones before it away.
@@ -12,7 +12,7 @@ from typing import Any
 
 from peewee import Select
 
-from notifyflow.core import lifecycle
+from notifyflow.core import lifecycle, limits
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, NotificationState, Word
 from notifyflow.engine import deliver
@@ -33,6 +33,16 @@ class NoDueSweep(SimulatedLedger):
 
 class NoLeaseSweep(SimulatedLedger):
     def expired_leases(self, **given: Any) -> Any:
+        return ()
+
+
+class NoReceiptSweep(SimulatedLedger):
+    def missed_receipts(self, **given: Any) -> Any:
+        return ()
+
+
+class NoKillSwitch(SimulatedLedger):
+    def pauses(self, **given: Any) -> Any:
         return ()
 
 
@@ -149,6 +159,7 @@ class Mutant:
 MUTANTS = (
     Mutant("no due sweep", Variant(ledger=NoDueSweep)),
     Mutant("no lease sweep", Variant(ledger=NoLeaseSweep)),
+    Mutant("no sweep for receipts that were missed", Variant(ledger=NoReceiptSweep)),
     Mutant("claim without compare-and-set", Variant(ledger=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER))),
     Mutant("no fencing token", swap=lambda: swapped(deliver, "record", _record_whatever_runs)),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_heard", _hear_the_last)),
@@ -159,6 +170,8 @@ MUTANTS = (
         "lease shorter than the provider's time-out",
         Variant(tools={"lease": timedelta(seconds=5)}, send_budget=timedelta(seconds=2)),
     ),
+    Mutant("a limit that counts nothing", swap=lambda: swapped(limits, "_counted", lambda carrier, now: ())),
+    Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop)),
 )
 

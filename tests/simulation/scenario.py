@@ -27,6 +27,7 @@ from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from tests.simulation.checks import Checks, require
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedLedger, Weakening
+from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.policies import small_policy
 from tests.simulation.world import START, Process, Task, Violation, World
@@ -122,7 +123,8 @@ class Scenario:
         self._ids = Ids(chance)
         self._policy = chance.choice((DEFAULT, INSISTENT, small_policy(chance)))
         self._sleepers: dict[Task, float] = {}
-        self._checks = Checks(world, self._database, self._outside)
+        self._operators = Operators(world, self._outside)
+        self._checks = Checks(world, self._database, self._outside, self._operators)
         self._database.after_commit = self._after_commit
         self._outside.on_begin, self._outside.on_answer = self._checks.on_begin, self._checks.on_answer
         self._accepted: list[str] = []
@@ -196,6 +198,7 @@ class Scenario:
             self._people(later_s() * chance.random(), self._acknowledge)
         if chance.random() < 0.2:
             self._people(later_s(), self._resolve)
+        self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
 
     def _recipient(self, who: str) -> Recipient:
         chance = self._chance
@@ -219,6 +222,7 @@ class Scenario:
             check_address=lambda channel, address: address,
             operations=self._operations,
             subscribers=self._subscribers,
+            limits=self._operators.limits,
             answers={"email-a": timedelta(seconds=15)} if "email" in self._outside.reporting else {},
         )
         return replace(tools, **self._variant.tools)
@@ -229,16 +233,17 @@ class Scenario:
         reporter = Reporter(self._broker, self._database)
         deliverer = Deliverer(tools, self._outside.channels, reporter, send_budget=self._variant.send_budget, places=1000)
         deliverer.share(_THREADS)
+        self._operators.started(process, deliverer)
         for _ in range(_THREADS):
             process.spawn(lambda: self._answer(deliverer))
         process.spawn(lambda: self._sweep(tools, reporter, deliverer))
 
     def _answer(self, deliverer: Deliverer) -> None:
-        while True:
+        while not self._operators.is_stopping(deliverer):
             self._safely(partial(deliverer.deliver, *self._broker.take()))
 
     def _sweep(self, tools: Tools, reporter: Reporter, deliverer: Deliverer) -> None:
-        while True:
+        while not self._operators.is_stopping(deliverer):
             self.world.point("before a sweep")
             wake_at = self._safely(lambda: self._sweep_once(tools, reporter, deliverer))
             pause_s = 1.0 if wake_at is None else max((wake_at - tools.clock.now()).total_seconds(), 0.05)

@@ -1,0 +1,127 @@
+"""What those do who run it: they set low limits, pull the kill switch, and tell workers to stop.
+
+All of it is drawn apart from everything else, so that the worlds in which none of it happens stay as they were.
+"""
+
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from functools import partial
+from random import Random
+
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.engine.deliver import Deliverer
+from notifyflow.pipeline.pause import pause, resume
+from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from tests.simulation.outside import Outside
+from tests.simulation.world import Process, World
+
+DRAINS_WITHIN_S = 60.0
+_LIMITED = 0.25
+_STOPPED = 0.3
+_LONGEST_PAUSE_S = 900.0
+
+
+class Operators:
+    """Draws what they do, does it, and remembers what it has to lead to.
+
+    Attributes:
+        limits: How many each provider takes a minute; empty where that stays as it is.
+        pauses: What is paused for certain, and since when that is committed.
+    """
+
+    def __init__(self, world: World, outside: Outside) -> None:
+        self.pauses: dict[tuple[Scope, str], tuple[Pause, float]] = {}
+        self._world = world
+        self._deliverers: dict[Process, Deliverer] = {}
+        self._stopping: set[Deliverer] = set()
+        self._channels = list(outside.channels)
+        self._providers = [each.name for channel in outside.channels.values() for each in channel.providers]
+        chance = self._chance("limits")
+        is_limited = chance.random() < _LIMITED
+        self.limits = {name: chance.choice((1, 2, 5)) for name in self._providers} if is_limited else {}
+
+    def write_script(
+        self, people: Callable[..., None], workers: Collection[Process], *, until_s: float, on_stop: Callable[[Process], None]
+    ) -> None:
+        """Plan what they do.
+
+        Args:
+            people: (delay in seconds, act, what it is given) → somebody does it then.
+            workers: Who can be told to stop.
+            until_s: When all faults end; workers are told to stop afterwards, too.
+            on_stop: Called with a worker that has stopped, in a world without faults, before it is gone.
+        """
+        chance = self._chance("pauses")
+        for _ in range(chance.choice((0, 0, 0, 0, 1, 2))):
+            scope = chance.choice(list(Scope))
+            name = {Scope.ALL: "", Scope.CHANNEL: chance.choice(self._channels), Scope.PROVIDER: chance.choice(self._providers)}[
+                scope
+            ]
+            at_s = chance.uniform(0, until_s)
+            people(
+                at_s,
+                partial(self._pause, scope, name, chance.uniform(10, _LONGEST_PAUSE_S), is_for_critical=chance.random() < 0.5),
+            )
+            if chance.random() < 0.5:
+                people(at_s + chance.uniform(1, _LONGEST_PAUSE_S), partial(self._resume, scope, name))
+        chance = self._chance("stops")
+        for _ in range(chance.choice((1, 2, 3)) if chance.random() < _STOPPED else 0):
+            worker = chance.choice(list(workers))
+            self._world.after(chance.uniform(0, until_s + 30), partial(self._stop, worker, on_stop))
+
+    def started(self, process: Process, deliverer: Deliverer) -> None:
+        """Take note of a worker that has started."""
+        self._deliverers[process] = deliverer
+
+    def is_stopping(self, deliverer: Deliverer) -> bool:
+        return deliverer in self._stopping
+
+    def paused(self, channel: str, provider: str, *, is_urgent: bool, before_s: float) -> Pause | None:
+        """Find a pause that was committed before then, holds still, and covers a send."""
+        now = self._world.task.process.now()
+        for wanted, since_s in self.pauses.values():
+            if since_s < before_s and now < wanted.ends_at and wanted.covers(channel, provider, is_urgent=is_urgent):
+                return wanted
+        return None
+
+    def _pause(self, scope: Scope, name: str, span_s: float, tools: Tools, *, is_for_critical: bool) -> Consequences:
+        now = tools.clock.now()
+        wanted = Pause(
+            scope=scope,
+            name=name,
+            ends_at=now + timedelta(seconds=span_s),
+            paused_at=now,
+            paused_by="eve",
+            is_for_critical=is_for_critical,
+        )
+        self.pauses.pop((scope, name), None)
+        pause(tools, wanted)
+        self.pauses[scope, name] = (wanted, self._world.now_s)
+        self._world.note(f"paused: {scope} {name} for {span_s:.0f} s, CRITICAL, too: {is_for_critical}")
+        return NOTHING
+
+    def _resume(self, scope: Scope, name: str, tools: Tools) -> Consequences:
+        self.pauses.pop((scope, name), None)
+        self._world.note(f"resumed: {scope} {name}: {resume(tools, scope, name)}")
+        return NOTHING
+
+    def _stop(self, process: Process, on_stop: Callable[[Process], None]) -> None:
+        """Do what SIGTERM does: no further send begins, and the process ends when those that run have been recorded."""
+        if process.is_dead:
+            return
+        world, deliverer = self._world, self._deliverers[process]
+        world.note(f"*** {process.name} is told to stop")
+        deliverer.stop()
+        self._stopping.add(deliverer)
+        is_undisturbed = world.is_healed and process.paused_until_s < world.now_s
+
+        def end() -> None:
+            if self._deliverers[process] is deliverer and not process.is_dead:
+                if is_undisturbed:
+                    on_stop(process)
+                process.kill()
+
+        world.after(DRAINS_WITHIN_S, end)
+
+    def _chance(self, what: str) -> Random:
+        return Random(f"{self._world.seed} {what}")
