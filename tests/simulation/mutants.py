@@ -1,4 +1,4 @@
-"""Thirteen ways to get the product wrong, each of which the simulation has to catch.
+"""Fourteen ways to get the product wrong, each of which the simulation has to catch.
 
 A mutant wraps or replaces one thing from outside; the product has no switches. Where several defences stand behind each other
 (a row lock, the guard of an update, a constraint), a mutant that shows what the last one is for takes the ones before it away.
@@ -110,6 +110,11 @@ def _record_whatever_runs(tools: Tools, attempt_id: str, token: str, outcome: Ou
     return _record(tools, *tools.transactions.run(running), outcome, **given)
 
 
+def _record_unless_stopping(deliverer: Any, *given: Any) -> None:
+    if not deliverer._is_stopping.is_set():
+        _record_outcome(deliverer, *given)
+
+
 def _hear_the_last(attempt: AttemptFacts, word: Word | None, *, code: str = "", reason: str = "") -> AttemptFacts:
     return attempt if word is None else replace(attempt, word=word, code=code, reason=reason)
 
@@ -118,7 +123,7 @@ def _forget_the_stop(row: NotificationFacts) -> NotificationState:
     return _state_of(replace(row, is_stopped=row.is_stopped and row.state is NotificationState.QUEUED))
 
 
-_record, _state_of = deliver.record, lifecycle.state_of
+_record, _record_outcome, _state_of = deliver.record, deliver.Deliverer._record, lifecycle.state_of
 
 
 @contextmanager
@@ -172,6 +177,7 @@ MUTANTS = (
     ),
     Mutant("a limit that counts nothing", swap=lambda: swapped(limits, "_counted", lambda carrier, now: ())),
     Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch)),
+    Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop)),
 )
 

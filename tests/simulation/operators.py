@@ -12,6 +12,7 @@ from notifyflow.core.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.pause import pause, resume
 from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
 from tests.simulation.world import Process, World
 
@@ -19,6 +20,7 @@ DRAINS_WITHIN_S = 60.0
 _LIMITED = 0.25
 _STOPPED = 0.3
 _LONGEST_PAUSE_S = 900.0
+_BUSY_S = 2.0
 
 
 class Operators:
@@ -29,16 +31,17 @@ class Operators:
         pauses: What is paused for certain, and since when that is committed.
     """
 
-    def __init__(self, world: World, outside: Outside) -> None:
+    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside) -> None:
         self.pauses: dict[tuple[Scope, str], tuple[Pause, float]] = {}
         self._world = world
+        self._database = database
         self._deliverers: dict[Process, Deliverer] = {}
         self._stopping: set[Deliverer] = set()
-        self._channels = list(outside.channels)
-        self._providers = [each.name for channel in outside.channels.values() for each in channel.providers]
+        providers = [each.name for channel in outside.channels.values() for each in channel.providers]
+        self._names = {Scope.ALL: [""], Scope.CHANNEL: list(outside.channels), Scope.PROVIDER: providers}
         chance = self._chance("limits")
         is_limited = chance.random() < _LIMITED
-        self.limits = {name: chance.choice((1, 2, 5)) for name in self._providers} if is_limited else {}
+        self.limits = {name: chance.choice((1, 2, 5)) for name in providers} if is_limited else {}
 
     def write_script(
         self, people: Callable[..., None], workers: Collection[Process], *, until_s: float, on_stop: Callable[[Process], None]
@@ -49,25 +52,21 @@ class Operators:
             people: (delay in seconds, act, what it is given) → somebody does it then.
             workers: Who can be told to stop.
             until_s: When all faults end; workers are told to stop afterwards, too.
-            on_stop: Called with a worker that has stopped, in a world without faults, before it is gone.
+            on_stop: Called with a worker that has stopped undisturbed, before it is gone.
         """
         chance = self._chance("pauses")
         for _ in range(chance.choice((0, 0, 0, 0, 1, 2))):
             scope = chance.choice(list(Scope))
-            name = {Scope.ALL: "", Scope.CHANNEL: chance.choice(self._channels), Scope.PROVIDER: chance.choice(self._providers)}[
-                scope
-            ]
-            at_s = chance.uniform(0, until_s)
-            people(
-                at_s,
-                partial(self._pause, scope, name, chance.uniform(10, _LONGEST_PAUSE_S), is_for_critical=chance.random() < 0.5),
-            )
+            name = chance.choice(self._names[scope])
+            at_s, span_s = chance.uniform(0, until_s), chance.uniform(10, _LONGEST_PAUSE_S)
+            people(at_s, partial(self._pause, scope, name, span_s, is_for_critical=chance.random() < 0.5))
             if chance.random() < 0.5:
                 people(at_s + chance.uniform(1, _LONGEST_PAUSE_S), partial(self._resume, scope, name))
         chance = self._chance("stops")
         for _ in range(chance.choice((1, 2, 3)) if chance.random() < _STOPPED else 0):
             worker = chance.choice(list(workers))
-            self._world.after(chance.uniform(0, until_s + 30), partial(self._stop, worker, on_stop))
+            at_s = chance.choice((chance.uniform(0, _BUSY_S), chance.uniform(0, until_s + DRAINS_WITHIN_S)))
+            self._world.after(at_s, partial(self._stop, worker, on_stop))
 
     def started(self, process: Process, deliverer: Deliverer) -> None:
         """Take note of a worker that has started."""
@@ -113,15 +112,19 @@ class Operators:
         world.note(f"*** {process.name} is told to stop")
         deliverer.stop()
         self._stopping.add(deliverer)
-        is_undisturbed = world.is_healed and process.paused_until_s < world.now_s
+        before, was_running = self._disturbances(), process.paused_until_s < world.now_s
 
         def end() -> None:
             if self._deliverers[process] is deliverer and not process.is_dead:
-                if is_undisturbed:
+                if was_running and self._disturbances() == before:
                     on_stop(process)
                 process.kill()
 
         world.after(DRAINS_WITHIN_S, end)
+
+    def _disturbances(self) -> tuple[int, ...]:
+        """Count what may keep a worker from recording what came of a send."""
+        return self._database.epoch, *(self._world.faults.get(fault, 0) for fault in ("pause", "commit_unknown"))
 
     def _chance(self, what: str) -> Random:
         return Random(f"{self._world.seed} {what}")

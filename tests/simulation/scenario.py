@@ -123,7 +123,7 @@ class Scenario:
         self._ids = Ids(chance)
         self._policy = chance.choice((DEFAULT, INSISTENT, small_policy(chance)))
         self._sleepers: dict[Task, float] = {}
-        self._operators = Operators(world, self._outside)
+        self._operators = Operators(world, self._database, self._outside)
         self._checks = Checks(world, self._database, self._outside, self._operators)
         self._database.after_commit = self._after_commit
         self._outside.on_begin, self._outside.on_answer = self._checks.on_begin, self._checks.on_answer
