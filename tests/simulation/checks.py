@@ -64,9 +64,7 @@ class Checks:
             self._follow(line)
         for attempt_id, is_new in session.attempts.items():
             if is_new:
-                self._check_claim(attempt_id)
-                if not self._world.widest_skew_s:
-                    self._check_carrier(attempt_id, session)
+                self._check_claim(attempt_id, session)
             else:
                 self._check_words(attempt_id)
         for row in session.pages:
@@ -86,14 +84,19 @@ class Checks:
         require(line["target"] in legal, f"2: {what} is an illegal move")
         self._states[row_id] = (str(line["target"]), line["version"])
 
-    def _check_claim(self, attempt_id: str) -> None:
-        self._claimed_s[attempt_id], self._claimed_by[attempt_id] = self._world.now_s, self._world.task.process
+    def _check_claim(self, attempt_id: str, session: Session) -> None:
+        self._claimed_s[attempt_id] = self._world.now_s
+        if not session.is_unsure:
+            self._claimed_by[attempt_id] = self._world.task.process
         for kind, most, row_id, escalation, is_current, incident, running, counting in self._database.look(_CLAIMS, attempt_id):
             what = f"{row_id[-4:]} is claimed as attempt {attempt_id[-4:]}"
             require(running == 1, f"4: {what} while another holds a lease")
             require(counting <= most, f"4: {what}, the {counting}. of {most}")
             is_open = is_current and incident == IncidentState.OPEN and escalation != EscalationState.ACKNOWLEDGED
             require(is_open or kind != Kind.PAGE, f"7: {what}, though it is taken ({incident}, {escalation}, {is_current})")
+
+        if not self._world.widest_skew_s:
+            self._check_carrier(attempt_id, session)
 
     def _check_carrier(self, attempt_id: str, session: Session) -> None:
         """By clocks that agree no provider gets more than its limit within a minute, and nothing leaves that is paused."""
@@ -155,7 +158,7 @@ class Checks:
     def on_stop(self, process: Process) -> None:
         """A worker that was told to stop, and that nothing disturbed, leaves nothing in doubt."""
         for (attempt_id,) in self._database.look("SELECT id FROM notifyflow_attempt WHERE state = 'RUNNING'"):
-            is_its_own = self._claimed_by[attempt_id] is process and self._claimed_s[attempt_id] >= process.booted_s
+            is_its_own = self._claimed_by.get(attempt_id) is process and self._claimed_s[attempt_id] >= process.booted_s
             require(not is_its_own, f"{attempt_id[-4:]} runs still, and its worker has stopped")
 
     # -- at the end

@@ -51,6 +51,7 @@ class Session:
         self.waits_for: Session | None = None
         self.waiting: list[Session] = []
         self.began_s = self.touched_s = database.world.now_s
+        self.is_unsure = False  # whether whoever committed it was not told so
         self.lines: list[dict[str, Any]] = []
         self.attempts: dict[str, bool] = {}  # id → whether it is new
         self.pages: list[Any] = []
@@ -246,8 +247,8 @@ class SimulatedDatabase:
         if self.is_server:
             world.point("before a commit")
             session.check_alive()
-        is_unsure = world.strikes("commit_unknown", "the connection breaks during a commit")
-        if is_unsure and world.random.random() < 0.5:
+        session.is_unsure = world.strikes("commit_unknown", "the connection breaks during a commit")
+        if session.is_unsure and world.random.random() < 0.5:
             raise StorageUnavailable(0, "simulated: unknown, not committed")
         if session.writes:
             self.enter("COMMIT", None)
@@ -256,7 +257,7 @@ class SimulatedDatabase:
         session.end()
         self.after_commit(session)
         world.point("after a commit")
-        if is_unsure:
+        if session.is_unsure:
             raise StorageUnavailable(0, "simulated: unknown, committed")
         return answer
 

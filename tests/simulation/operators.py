@@ -12,6 +12,7 @@ from notifyflow.core.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.pause import pause, resume
 from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from notifyflow.storage.carriers import Carriers
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
 from tests.simulation.world import Process, World
@@ -28,11 +29,11 @@ class Operators:
 
     Attributes:
         limits: How many each provider takes a minute; empty where that stays as it is.
-        pauses: What is paused for certain, and since when that is committed.
+        pauses: What was paused, and since when that is committed for certain.
     """
 
     def __init__(self, world: World, database: SimulatedDatabase, outside: Outside) -> None:
-        self.pauses: dict[tuple[Scope, str], tuple[Pause, float]] = {}
+        self.pauses: dict[Pause, float] = {}
         self._world = world
         self._database = database
         self._deliverers: dict[Process, Deliverer] = {}
@@ -76,11 +77,11 @@ class Operators:
         return deliverer in self._stopping
 
     def paused(self, channel: str, provider: str, *, is_urgent: bool, before_s: float) -> Pause | None:
-        """Find a pause that was committed before then, holds still, and covers a send."""
+        """Find a pause that was committed before then, stands still, and covers a send."""
         now = self._world.task.process.now()
-        for wanted, since_s in self.pauses.values():
-            if since_s < before_s and now < wanted.ends_at and wanted.covers(channel, provider, is_urgent=is_urgent):
-                return wanted
+        for standing in self._database.read(lambda db: Carriers(db).pauses(now=now)):
+            if self.pauses.get(standing, before_s) < before_s and standing.covers(channel, provider, is_urgent=is_urgent):
+                return standing
         return None
 
     def _pause(self, scope: Scope, name: str, span_s: float, tools: Tools, *, is_for_critical: bool) -> Consequences:
@@ -93,14 +94,12 @@ class Operators:
             paused_by="eve",
             is_for_critical=is_for_critical,
         )
-        self.pauses.pop((scope, name), None)
         pause(tools, wanted)
-        self.pauses[scope, name] = (wanted, self._world.now_s)
+        self.pauses[wanted] = self._world.now_s
         self._world.note(f"paused: {scope} {name} for {span_s:.0f} s, CRITICAL, too: {is_for_critical}")
         return NOTHING
 
     def _resume(self, scope: Scope, name: str, tools: Tools) -> Consequences:
-        self.pauses.pop((scope, name), None)
         self._world.note(f"resumed: {scope} {name}: {resume(tools, scope, name)}")
         return NOTHING
 
