@@ -141,19 +141,25 @@ recipients = st.builds(
     addresses=st.dictionaries(st.sampled_from((*CHANNELS, "pager")), any_text, max_size=2),
     timezone=st.none() | zones | any_text,
 )
-contents = st.builds(
-    compose,
-    incidents,
-    contacts,
-    severity=severities,
-    now=instants,
-    round_started_at=instants,
-    delayed_after=spans,
-    link=st.none() | st.just("https://notify.example.com/a/" + "x" * 54),
-    kind=st.sampled_from(Kind),
-    notice=st.just("") | any_text,
-    news=st.just("Ada took it"),
-)
+
+
+def _contents_of(said: st.SearchStrategy[Incident]) -> st.SearchStrategy[Content]:
+    return st.builds(
+        compose,
+        said,
+        contacts,
+        severity=severities,
+        now=instants,
+        round_started_at=instants,
+        delayed_after=spans,
+        link=st.none() | st.just("https://notify.example.com/a/" + "x" * 54),
+        kind=st.sampled_from(Kind),
+        notice=st.just("") | any_text,
+        news=st.just("Ada took it"),
+    )
+
+
+contents = _contents_of(incidents)
 
 
 # -- documents: incident files with faults ------------------------------------------------------------------------------------
@@ -221,19 +227,7 @@ def hostile_contents() -> st.SearchStrategy[Content]:
         labels=st.dictionaries(_long_text.map(lambda text: text[:100]), _long_text.map(lambda text: text[:1000]), max_size=12),
         occurred_at=st.none() | instants,
     )
-    return st.builds(
-        compose,
-        hostile.filter(lambda made: one_line(made.key) and one_line(made.title)),
-        contacts,
-        severity=severities,
-        now=instants,
-        round_started_at=instants,
-        delayed_after=spans,
-        link=st.none() | st.just("https://notify.example.com/a/" + "x" * 54),
-        kind=st.sampled_from(Kind),
-        notice=st.just("") | any_text,
-        news=st.just("Ada took it"),
-    )
+    return _contents_of(hostile.filter(lambda made: one_line(made.key) and one_line(made.title)))
 
 
 # -- sandbox: scripts ---------------------------------------------------------------------------------------------------------

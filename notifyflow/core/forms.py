@@ -22,6 +22,8 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 _LONGEST_NAME = 100
+_NAMED = 20
+"""Unknown fields of one table that are named; the others are counted, for they may be as many as a body has bytes."""
 
 
 class Refused(Exception):
@@ -224,9 +226,11 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
     def read(node: Node) -> T:
         given = {name: value for name, value in node.fields().items() if value is not None}
         values = dict(stand_ins)
-        for name in given:
-            if name not in fields:
-                node.faults.append(unknown(node.field(name, None).where, "field here", name, list(fields)))
+        strange = [name for name in given if name not in fields]
+        for name in strange[:_NAMED]:
+            node.faults.append(unknown(node.field(name, None).where, "field here", name, list(fields)))
+        if len(strange) > _NAMED:
+            node.refuse(f"it has {len(strange) - _NAMED:,} more fields that are unknown", "Take them out")
         for name, codec in fields.items():
             if name in given:
                 with suppress(Refused):

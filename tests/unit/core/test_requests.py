@@ -176,6 +176,15 @@ def test_every_fault_of_an_incident_file_is_told() -> None:
     ]
 
 
+def test_of_very_many_unknown_fields_the_first_are_named_and_the_others_counted() -> None:
+    document = {f"field{number}": 1 for number in range(50_000)} | {"key": "a", "title": ""}
+    faults = faults_of(read_incident(json.dumps(document)))
+    assert len(faults) < 30
+    assert "field19: 'field19' is no field here. Use one of" in faults[19]
+    assert faults[20] == "document: it has 49,980 more fields that are unknown. Take them out."
+    assert "title: it is empty. Say in one line what happened." in faults
+
+
 def test_what_is_wrong_with_addresses_is_told_beside_what_is_wrong_with_the_form() -> None:
     document = {"key": "a", "title": "", "recipients": [{"id": "x", "phone": "bad"}, {"id": "y", "email": "bad"}]}
     places = ["title", "recipients", "recipients[0].phone", "recipients[1].email"]
