@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from peewee import SQL, Expression, Tuple, fn
+from peewee import SQL, Expression, Function, Tuple, fn
 
 from notifyflow.core.model import Receipt
 from notifyflow.storage.models import AttemptRow, ReceiptRow
@@ -11,7 +11,7 @@ from notifyflow.storage.moves import Moves
 
 _COLUMNS = tuple(Receipt.__dataclass_fields__)
 _IS_WAITING = ReceiptRow.standing == SQL("'waiting'")
-_HAS_ATTEMPT: Expression = fn.EXISTS(
+_HAS_ATTEMPT = fn.EXISTS(
     AttemptRow.select(SQL("1")).where(
         AttemptRow.provider == ReceiptRow.provider,
         AttemptRow.provider_ref == ReceiptRow.provider_ref,
@@ -87,7 +87,7 @@ class Inbox(Moves):
         if self._first(old) is not None:  # as a rule there are none, and a sweep is not to write for nothing
             ReceiptRow.update(body="").where(key.in_(old)).execute(self._db)
 
-    def _receipts(self, *where: Expression, limit: int) -> tuple[Receipt, ...]:
+    def _receipts(self, *where: Expression | Function, limit: int) -> tuple[Receipt, ...]:
         columns = (getattr(ReceiptRow, name) for name in _COLUMNS)
         query = ReceiptRow.select(*columns).where(_IS_WAITING, *where).order_by(ReceiptRow.received_at).limit(limit)
         return tuple(Receipt(**row) for row in self._rows(query))

@@ -47,6 +47,7 @@ IS_URGENT = _urgency == SQL("0")
 IS_CALM = _urgency == SQL("1")
 _IS_HELD = NotificationRow.held_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
+"""What was due so long ago was held up by ourselves: what can still be in time goes first, and then the newest."""
 
 
 def is_free(incident_id: Field) -> Expression:
@@ -56,7 +57,6 @@ def is_free(incident_id: Field) -> Expression:
 
 
 _IS_FREE = is_free(NotificationRow.incident_id)
-"""What was due so long ago was held up by ourselves: what can still be in time goes first, and then the newest."""
 
 
 class Work(Moves):
