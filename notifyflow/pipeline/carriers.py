@@ -93,9 +93,20 @@ def hold(tools: Tools, channel: str, obstacles: Mapping[bool, Obstacle]) -> Cons
 
     def body(tx: Transaction) -> None:
         for urgent, obstacle in obstacles.items():
-            _hold(tx, channel, obstacle, is_urgent=urgent)
+            _hold(tx, tx.ledger.due(channel, is_urgent=urgent, now=tx.now, limit=_HELD_AT_ONCE), obstacle)
 
     return use_case.run(tools, body)[1]
+
+
+def hold_alone(tools: Tools, row: NotificationFacts, obstacle: Obstacle) -> Consequences:
+    """Hold back one notification, for what is in its way may not be in the way of others.
+
+    Args:
+        tools: What every use case needs.
+        row: The notification, as the claim has left it.
+        obstacle: What is in its way.
+    """
+    return use_case.run(tools, lambda tx: _hold(tx, (row,), obstacle))[1]
 
 
 def learn(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:
@@ -124,8 +135,7 @@ def learn(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outco
         tx.ledger.bring_forward([before.shut_by], channel=row.channel, now=tx.now)
 
 
-def _hold(tx: Transaction, channel: str, obstacle: Obstacle, *, is_urgent: bool) -> None:
-    due = tx.ledger.due(channel, is_urgent=is_urgent, now=tx.now, limit=_HELD_AT_ONCE)
+def _hold(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle) -> None:
     policies = tx.ledger.lock_policies({row.escalation_id for row in due if row.held_by is not obstacle.why})
     before = tx.ledger.lock_due([row.id for row in due], now=tx.now)
     after = [lifecycle.hold(row, obstacle.why, until=obstacle.until, now=tx.now).after for row in before]

@@ -14,7 +14,7 @@ from notifyflow.core.model import Contact, Ended, IncidentState, Kind, Notificat
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import NotifyflowError, StaleRow, StorageUnavailable
 from notifyflow.pipeline import caps, changes, decisions, news, replies, use_case
-from notifyflow.pipeline.carriers import Desk, hold, is_urgent
+from notifyflow.pipeline.carriers import Desk, hold, hold_alone, is_urgent
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Doubt, Tools
 from notifyflow.pipeline.transaction import Transaction
 
@@ -62,6 +62,8 @@ def claim(
     with suppress(StorageUnavailable):  # what is claimed is sent all the same, and the rest is still due
         if taken.obstacles:
             consequences += hold(tools, channel, taken.obstacles)
+        for row, obstacle in taken.held:
+            consequences += hold_alone(tools, row, obstacle)
         for row, why in taken.hopeless:
             consequences += _end(tools, row, why)
     return Claims(claimed=tuple(taken.claimed), consequences=consequences)
@@ -69,11 +71,15 @@ def claim(
 
 @dataclass(slots=True)
 class _Taken:
-    """What became of what was due: attempts to make, rows that can be sent no more, what is in the way of the others."""
+    """What became of what was due: attempts to make, rows that can be sent no more, what is in the way of all the others.
+
+    A row that not every provider may carry says nothing about the others: it is held by itself.
+    """
 
     claimed: list[Claimed] = field(default_factory=list)
     hopeless: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
     obstacles: dict[bool, Obstacle] = field(default_factory=dict)
+    held: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
 
 
 def _take(
@@ -87,7 +93,9 @@ def _take(
         taken.hopeless.append((row, Ended.CAPPED))
     else:
         chosen = desk.choose(row, willing)
-        if isinstance(chosen, Obstacle):
+        if isinstance(chosen, Obstacle) and len(willing) < len(providers):
+            taken.held.append((row, chosen))
+        elif isinstance(chosen, Obstacle):
             taken.obstacles.setdefault(is_urgent(row), chosen)
         else:
             caps.spend(tx, row, escalation)

@@ -85,6 +85,23 @@ def test_what_gets_no_slot_is_held_back_burns_nothing_and_is_sent_in_the_order_i
     assert (line.detail["why"], line.detail["provider"]) == ("limit", "the email provider")
 
 
+def test_what_only_one_provider_may_carry_keeps_nobody_waiting_whom_the_other_can_reach(story: Story) -> None:
+    limited(story, twilio=1)
+    story.tools = replace(story.tools, senders={"twilio": "+1", "twilio-b": "+2"})
+    people = [a_recipient(who, "sms") for who in ("ada", "ben", "cy")]
+    story.store.run(lambda ledger: ledger.opt_out("+2", "ben@sms", at=story.clock.now()))
+    for person in people:
+        story.notify(an_incident(person.id), person)
+        story.clock.pass_time(timedelta(milliseconds=1))
+    carried = [story.claim("sms", limit=1, providers=("twilio", "twilio-b")) for _ in people]
+    assert [[(each.address, each.provider) for each in claims] for claims in carried] == [
+        [("ada@sms", "twilio")],
+        [],
+        [("cy@sms", "twilio-b")],
+    ]
+    assert story.pages("ben", key="ben")["sms"].held_by is Hold.LIMIT
+
+
 def test_a_slot_is_not_kept_for_what_was_cancelled(story: Story) -> None:
     limited(story, email=5)
     for number in range(20):
