@@ -20,6 +20,7 @@ from tests.reference import opens
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside, Send
+from tests.simulation.phones import Phones
 from tests.simulation.world import START, Process, Violation, World
 
 _AT_REST = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED)
@@ -32,8 +33,10 @@ _CLAIMS = """
     JOIN notifyflow_escalation e ON e.id = n.escalation_id JOIN notifyflow_incident i ON i.id = n.incident_id WHERE a.id = ?
 """
 _CARRIED = """
-    SELECT a.provider, n.channel, n.severity, a.started_at
-    FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id WHERE a.id = ?
+    SELECT a.provider, n.channel, n.severity, a.started_at, json_extract(c.addresses, '$.' || n.channel)
+    FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
+    JOIN notifyflow_escalation e ON e.id = n.escalation_id
+    LEFT JOIN notifyflow_contact c ON c.incident_id = e.incident_id AND c.recipient_id = e.recipient_id WHERE a.id = ?
 """
 _WITHIN = "SELECT COUNT(*) FROM notifyflow_attempt WHERE provider = ? AND started_at > ? AND started_at <= ?"
 _HEARD = "SELECT word FROM notifyflow_receipt WHERE matched_attempt_id = ? AND word IS NOT NULL"
@@ -47,8 +50,9 @@ def require(condition: object, what: str) -> None:
 class Checks:
     """Watches every commit, every send, and the end."""
 
-    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside, operators: Operators) -> None:
+    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside, operators: Operators, phones: Phones) -> None:
         self._operators = operators
+        self._phones = phones
         self._world = world
         self._database = database
         self._outside = outside
@@ -94,22 +98,22 @@ class Checks:
             require(counting <= most, f"4: {what}, the {counting}. of {most}")
             is_open = is_current and incident == IncidentState.OPEN and escalation != EscalationState.ACKNOWLEDGED
             require(is_open or kind != Kind.PAGE, f"7: {what}, though it is taken ({incident}, {escalation}, {is_current})")
-
-        if not self._world.widest_skew_s:
-            self._check_carrier(attempt_id, session)
+        self._check_carrier(attempt_id, session)
 
     def _check_carrier(self, attempt_id: str, session: Session) -> None:
-        """By clocks that agree no provider gets more than its limit within a minute, and nothing leaves that is paused."""
-        ((provider, channel, severity, at),) = self._database.look(_CARRIED, attempt_id)
+        """Nothing leaves from a number that was told STOP; and by clocks that agree nothing that is paused or above a limit."""
+        ((provider, channel, severity, at, address),) = self._database.look(_CARRIED, attempt_id)
+        what = f"{attempt_id[-4:]} is claimed for {provider}"
+        require(not self._phones.is_stopped(address, provider, before_s=session.began_s), f"stop: {what}, which was told STOP")
+        if self._world.widest_skew_s:
+            return
         limit = self._operators.limits.get(provider)
         if limit is not None:
             since = instant_text(datetime.fromisoformat(at) - _MINUTE)
             ((count,),) = self._database.look(_WITHIN, provider, since, at)
-            require(
-                count <= limit, f"limit: {attempt_id[-4:]} is the {count}. of {provider} within a minute; its limit is {limit}"
-            )
+            require(count <= limit, f"limit: {what}, the {count}. within a minute; its limit is {limit}")
         paused = self._operators.paused(channel, provider, is_urgent=severity == Severity.CRITICAL, before_s=session.began_s)
-        require(not paused, f"pause: {attempt_id[-4:]} is claimed for {provider}, which is paused")
+        require(not paused, f"pause: {what}, which is paused")
 
     def _check_words(self, attempt_id: str) -> None:
         ((word, state),) = self._database.look("SELECT word, state FROM notifyflow_attempt WHERE id = ?", attempt_id)

@@ -1,4 +1,4 @@
-"""Fourteen ways to get the product wrong, each of which the simulation has to catch.
+"""Fifteen ways to get the product wrong, each of which the simulation has to catch.
 
 A mutant wraps or replaces one thing from outside; the product has no switches. Where several defences stand behind each other
 (a row lock, the guard of an update, a constraint), a mutant that shows what the last one is for takes the ones before it away.
@@ -16,6 +16,7 @@ from notifyflow.core import lifecycle, limits
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, NotificationState, Word
 from notifyflow.engine import deliver
+from notifyflow.pipeline import replies
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.storage.ledger import Ledger
 from tests.simulation.database import SimulatedLedger
@@ -177,6 +178,9 @@ MUTANTS = (
     ),
     Mutant("a limit that counts nothing", swap=lambda: swapped(limits, "_counted", lambda carrier, now: ())),
     Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch)),
+    Mutant(
+        "a STOP that is not heeded", swap=lambda: swapped(replies, "willing", lambda tx, row, escalation, providers: providers)
+    ),
     Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop)),
 )

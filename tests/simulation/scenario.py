@@ -29,6 +29,7 @@ from tests.simulation.checks import Checks, require
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedLedger, Weakening
 from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Outside
+from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
 from tests.simulation.world import START, Process, Task, Violation, World
 
@@ -124,7 +125,8 @@ class Scenario:
         self._policy = chance.choice((DEFAULT, INSISTENT, small_policy(chance)))
         self._sleepers: dict[Task, float] = {}
         self._operators = Operators(world, self._database, self._outside)
-        self._checks = Checks(world, self._database, self._outside, self._operators)
+        self._phones = Phones(world, self._database, self._outside)
+        self._checks = Checks(world, self._database, self._outside, self._operators, self._phones)
         self._database.after_commit = self._after_commit
         self._outside.on_begin, self._outside.on_answer = self._checks.on_begin, self._checks.on_answer
         self._accepted: list[str] = []
@@ -198,6 +200,7 @@ class Scenario:
             self._people(later_s() * chance.random(), self._acknowledge)
         if chance.random() < 0.2:
             self._people(later_s(), self._resolve)
+        self._phones.write_script(self._people, until_s=self._heals_s)
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
 
     def _recipient(self, who: str) -> Recipient:
@@ -223,6 +226,8 @@ class Scenario:
             operations=self._operations,
             subscribers=self._subscribers,
             limits=self._operators.limits,
+            senders=self._phones.senders,
+            replying=frozenset(self._phones.senders),
             answers={"email-a": timedelta(seconds=15)} if "email" in self._outside.reporting else {},
         )
         return replace(tools, **self._variant.tools)

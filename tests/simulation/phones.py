@@ -1,0 +1,63 @@
+"""What people text back: STOP to one number or to all, START, and that they take it.
+
+Drawn apart from everything else, so that the worlds in which nobody texts stay as they were.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+from notifyflow.core.replies import Effect, Said, Verb
+from notifyflow.pipeline.answer import hear
+from notifyflow.pipeline.ports import Consequences, Tools
+from tests.simulation.database import SimulatedDatabase
+from tests.simulation.outside import Outside
+from tests.simulation.world import World
+
+_TEXTING = 0.25
+_LATER_S = 300.0
+
+
+class Phones:
+    """Draws who texts what, and remembers whom nobody may text.
+
+    Attributes:
+        senders: The number that each provider texts from; empty in worlds in which nobody texts back.
+        stopped: Who has said STOP to which number, by (theirs, ours), and since when that is committed.
+    """
+
+    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside) -> None:
+        self.stopped: dict[tuple[str, str], float] = {}
+        self._world = world
+        self._database = database
+        self._chance = chance = Random(f"{world.seed} phones")
+        numbers = {each.name: f"+{number}" for number, each in enumerate(outside.channels["sms"].providers)}
+        self.senders = numbers if chance.random() < _TEXTING else {}
+
+    def write_script(self, people: Callable[..., None], *, until_s: float) -> None:
+        """Plan who texts what; ``people`` lets somebody do something later."""
+        if not self.senders:
+            return
+        chance = self._chance
+        for number in range(chance.choice((1, 2, 4))):
+            theirs, ours = f"{chance.choice(('ada', 'ben'))}@sms", chance.choice(list(self.senders.values()))
+            verb = chance.choice((Verb.STOP, Verb.STOP, Verb.ACKNOWLEDGE))
+            at_s = chance.uniform(0, until_s) * chance.random()
+            people(at_s, partial(self._text, f"text-{number}", verb, theirs, ours))
+            if verb is Verb.STOP and chance.random() < 0.3:
+                people(at_s + chance.uniform(1, _LATER_S), partial(self._text, f"start-{number}", Verb.START, theirs, ours))
+
+    def is_stopped(self, theirs: str, provider: str, *, before_s: float) -> bool:
+        """Tell whether somebody had said STOP to a provider's number before then, for certain, and that stands."""
+        ours = self.senders.get(provider, "")
+        is_standing = self._database.look("SELECT 1 FROM notifyflow_opt_out WHERE theirs = ? AND ours = ?", theirs, ours)
+        return bool(is_standing) and self.stopped.get((theirs, ours), before_s) < before_s
+
+    def _text(self, event_id: str, verb: Verb, theirs: str, ours: str, tools: Tools) -> Consequences:
+        if verb is Verb.START:
+            self.stopped.pop((theirs, ours), None)
+        answered = hear(tools, Said(provider="sms-a", event_id=event_id, verb=verb, theirs=theirs, ours=ours), raw="")
+        self._world.note(f"a text to {ours}: {verb}, {answered.heard.effect}")
+        if answered.heard.effect is Effect.BLOCKED:
+            self.stopped[theirs, ours] = self._world.now_s
+        return answered.consequences
