@@ -113,11 +113,13 @@ class Provider(ABC):
         name: Ours for it; one of its channel's.
         sender: The number of ours that it texts from, at which answers to it come; empty where there is none.
         is_bound_to_address: Whether its limits and refusals are about the address (a webhook), and tell nothing about others.
+        has_server_per_address: Whether each address is a server of its own, so that one that is ill tells nothing about others.
     """
 
     name: str
     sender: str = ""
     is_bound_to_address: bool = False
+    has_server_per_address: bool = False
 
     @property
     @abstractmethod

@@ -37,6 +37,7 @@ class Webhook(Provider):
 
     name = "webhook"
     is_bound_to_address = True
+    has_server_per_address = True
 
     def __init__(self, settings: Settings, subscribers: Mapping[str, Subscriber], guard: Guard) -> None:
         """Take whom there is to tell, and what judges the URLs."""

@@ -189,7 +189,7 @@ class Deliverer:
         try:
             return _outcome(provider.send(letter))
         except NotifyflowError as error:
-            return _told(_outcome(error), error, is_bound_to_address=provider.is_bound_to_address)
+            return _told(_outcome(error), error, provider)
         except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and may have sent before it did
             _log.error("engine.channel_broke", **_ids(claimed), error=type(error).__name__, place=place(error))
             return Outcome(word=Word.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
@@ -261,14 +261,14 @@ def _outcome(answer: Accepted | NotifyflowError) -> Outcome:
             return Outcome(word=Word.TEMPORARY, reason=f"could not be rendered: {type(answer).__name__}", is_our_fault=True)
 
 
-def _told(outcome: Outcome, error: NotifyflowError, *, is_bound_to_address: bool) -> Outcome:
+def _told(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outcome:
     """Add what a failure says about the provider itself."""
     match error:
-        case ProviderError(is_ill=True):
+        case ProviderError(is_ill=True) if not provider.has_server_per_address:
             outcome = replace(outcome, standing=Standing.ILL)
-        case RefusedUsError(is_general=True) if not is_bound_to_address:
+        case RefusedUsError(is_general=True) if not provider.is_bound_to_address:
             return replace(outcome, standing=Standing.REFUSING)
-    if is_bound_to_address:
+    if provider.is_bound_to_address:
         return outcome
     is_throttled = isinstance(error, TemporaryProviderError) and error.is_throttled
     return replace(outcome, narrows_s=_NARROWED_S if is_throttled and not outcome.retry_after_s else outcome.retry_after_s)

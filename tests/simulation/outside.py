@@ -126,6 +126,7 @@ class SimulatedProvider(Provider):
         self.name = name  # type: ignore[misc]
         self._outside = outside
         self._channel = channel
+        self.is_bound_to_address = self.has_server_per_address = channel == SUBSCRIBERS
 
     @property
     def capabilities(self) -> Capabilities:

@@ -354,6 +354,15 @@ def test_what_one_webhook_refuses_says_nothing_about_the_others(scene: Scene, ra
     assert len(scene.provider.letters) == 2
 
 
+@pytest.mark.parametrize("raised", [UnknownOutcomeError("no answer"), TemporaryProviderError("busy", code="503", is_ill=True)])
+def test_a_subscriber_that_is_ill_opens_no_circuit_for_the_others(scene: Scene, raised: Exception) -> None:
+    scene.provider.has_server_per_address = True
+    scene.provider.script.extend([raised] * 8)
+    scene.deliverer.deliver("email", scene.notify(*(f"r{number}" for number in range(9))))
+    assert (scene.carrier().failures, scene.carrier().shut_by) == (0, None)
+    assert len(scene.provider.letters) == 9
+
+
 def test_a_channel_whose_provider_hangs_leaves_threads_to_the_others_and_catches_up(scene: Scene) -> None:
     hang, is_hanging = Event(), Barrier(6)
 
