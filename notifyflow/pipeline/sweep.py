@@ -35,8 +35,8 @@ def sweep(tools: Tools, *, limit: int = 200, ring_again_after: timedelta = RING_
     Raises:
         StorageUnavailable: When the database does not answer in time.
     """
-    total = _ring(tools, limit, ring_again_after)
-    for job in _jobs(tools, limit):
+    total, swept_at = _ring(tools, limit, ring_again_after)
+    for job in _jobs(tools, limit, swept_at):
         try:
             total += job()
         except StorageUnavailable:
@@ -51,9 +51,10 @@ def next_wake_at(tools: Tools) -> datetime | None:
     return tools.transactions.run(lambda ledger: ledger.next_wake_at())
 
 
-def _jobs(tools: Tools, limit: int) -> Iterator[Callable[[], Consequences]]:
+def _jobs(tools: Tools, limit: int, swept_at: datetime | None) -> Iterator[Callable[[], Consequences]]:
     now, run = tools.clock.now(), tools.transactions.run
-    since, before = now - _MATCH_WITHIN, now - _DISOWN_AFTER
+    since = min(now, swept_at or now) - _MATCH_WITHIN
+    before = now - _DISOWN_AFTER
     for receipt in run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=limit)):
         yield partial(receive.hear_missed, tools, receipt)
     for home in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
@@ -112,14 +113,17 @@ def _start_round(tools: Tools, incident_id: str) -> Consequences:
     return use_case.run(tools, body)[1]
 
 
-def _ring(tools: Tools, limit: int, again_after: timedelta) -> Consequences:
-    def body(tx: Transaction) -> Consequences:
+def _ring(tools: Tools, limit: int, again_after: timedelta) -> tuple[Consequences, datetime | None]:
+    """Ring for what is due; tell also when somebody has swept before."""
+
+    def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
+        swept_at = tx.ledger.swept_at()
         outage = watch.keep(tx)
         for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
             tx.ledger.settle_receipt(receipt, attempt_id=None)
         tx.ledger.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
         tx.ledger.forget_codes(now=tx.now)
         due = tx.ledger.ring_due(now=tx.now, again_after=again_after, limit=limit)
-        return Consequences(due=due, outages=(outage,) if outage else ())
+        return Consequences(due=due, outages=(outage,) if outage else ()), swept_at
 
     return use_case.run(tools, body)[0]

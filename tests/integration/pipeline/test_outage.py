@@ -8,13 +8,13 @@ from threading import Barrier
 
 import pytest
 
-from notifyflow.core.model import EscalationState, Severity, Word
+from notifyflow.core.model import EscalationState, NotificationState, Receipt, Severity, Word
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import INSISTENT
 from notifyflow.pipeline import operations, watch
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.store import Store
-from tests.builders import REFUSED, START, Story, a_contact, a_recipient, an_incident
+from tests.builders import ACCEPTED, REFUSED, START, Story, a_contact, a_recipient, an_incident
 
 ADA = a_recipient("ada", "email", "sms", "voice")
 PHONE = a_recipient("ada", "sms", "voice")
@@ -73,6 +73,16 @@ def test_what_was_overdue_before_stays_overdue(watched: Story) -> None:
     watched.pass_time(seconds=61)
     watched.be_away(minutes=40)
     assert _called(watched, "db-1") == ["db-1"]
+
+
+def test_a_receipt_that_was_missed_just_before_is_heard_after_it(watched: Story) -> None:
+    watched.notify(None, ADA)
+    (claimed,) = watched.claim("email", providers=["ses"])
+    watched.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
+    receipt = Receipt(provider="ses", event_id="1", word=Word.DELIVERED, provider_ref="m-1")
+    watched.store.run(lambda ledger: ledger.add_receipt(receipt, raw="raw", at=watched.clock.now()))
+    watched.be_away(minutes=40)
+    assert watched.pages()["email"].state is NotificationState.DELIVERED
 
 
 def test_nobody_is_called_by_a_worker_that_is_back_before_the_sweepers(watched: Story) -> None:
