@@ -123,7 +123,7 @@ class Operators:
 
     def _disturbances(self) -> tuple[int, ...]:
         """Count what may keep a worker from recording what came of a send."""
-        return self._database.epoch, *(self._world.faults.get(fault, 0) for fault in ("pause", "commit_unknown"))
+        return self._database.epoch, *(self._world.faults.get(fault, 0) for fault in ("pause", "stall", "commit_unknown"))
 
     def _chance(self, what: str) -> Random:
         return Random(f"{self._world.seed} {what}")

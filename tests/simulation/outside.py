@@ -22,6 +22,8 @@ from tests.simulation.world import Task, World
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 SUBSCRIBERS = "webhook"
 _IN_STEP = 0.5
+_STALL_S = (60.0, 62.0)
+_SLOW_S = (3.0, 8.0)
 PROVIDER_TIMEOUT_S = 13.0  # 3 s to connect and 10 s to answer
 Message = tuple[str, tuple[str, ...]]
 
@@ -147,6 +149,8 @@ class SimulatedProvider(Provider):
         send.answer, send.is_taken = answer, is_taken
         send.words.add(_WORDS_OF_ERRORS.get(answer, Word.TEMPORARY))
         outside.on_answer(send)
+        if world.strikes("stall", self.name):  # past its lease, while what came of it is still to be recorded
+            world.task.process.paused_until_s = world.now_s + world.random.uniform(*_STALL_S)
         world.point("after a send")
         if error is not None:
             raise error()
@@ -227,6 +231,8 @@ class Outside:
 
     def latency_s(self) -> float:
         """Tell how long a send takes; where all keep in step, what runs at once ends at once."""
+        if self.world.odds.get("stall") and not self.world.is_healed:
+            return self.world.random.uniform(*_SLOW_S)  # whoever wakes finds that another is at it still
         if self._beat_s:
             return self._beat_s - self.world.now_s % self._beat_s
         return self._latency_s * self.world.random.expovariate(1) if self._latency_s else 0.01

@@ -41,6 +41,8 @@ SEND_BUDGET = timedelta(seconds=15)
 _LONGEST_SLEEP_S = 45.0
 _THREADS = 3
 _FOLLOWED = 0.3
+_STALLING = 0.15
+_STALLS = 0.2
 _LEFT = 0.2
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
 _UNHEARD = """
@@ -173,6 +175,8 @@ class Scenario:
         chance, world = self._chance, self.world
         if chance.random() < 0.95:
             world.odds = {name: most * chance.random() for name, most in _FAULTS.items() if chance.random() < 0.5}
+        if self._draw("stalls") < _STALLING:
+            world.odds["stall"] = _STALLS
         for _ in range(chance.choice((0, 0, 1, 2))):
             world.after(chance.uniform(0, self._heals_s), partial(self._lose_database, chance.expovariate(1 / 15)))
         for _ in range(chance.choice((0, 0, 1, 2))):
