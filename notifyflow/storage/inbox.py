@@ -1,13 +1,15 @@
 """What providers say: the inbox, in which every event stands once, and how it was settled."""
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 
-from peewee import SQL, Expression, Function, Tuple, fn
+from peewee import SQL, Expression, Function, IntegerField, Select, Tuple, fn
 
 from notifyflow.core.model import Receipt
 from notifyflow.storage.models import AttemptRow, ReceiptRow
 from notifyflow.storage.moves import Moves
+from notifyflow.storage.statements import Places, Run, Statement
 
 _COLUMNS = tuple(Receipt.__dataclass_fields__)
 _IS_WAITING = ReceiptRow.standing == SQL("'waiting'")
@@ -16,6 +18,38 @@ _HAS_ATTEMPT = fn.EXISTS(
         AttemptRow.provider == ReceiptRow.provider,
         AttemptRow.provider_ref == ReceiptRow.provider_ref,
         AttemptRow.provider_ref != SQL("''"),
+    )
+)
+
+
+def _waiting(where: Callable[[Places], Expression | Function]) -> Statement:
+    """Read what waits, in the order it came; the last value says how many at most."""
+    columns = [getattr(ReceiptRow, name) for name in _COLUMNS]
+
+    def build(given: Places) -> Select:
+        found = ReceiptRow.select(*columns).where(_IS_WAITING, where(given))
+        return found.order_by(ReceiptRow.received_at).limit(given(IntegerField()))
+
+    return Statement(build)
+
+
+_WAITING = _waiting(
+    lambda given: (
+        (ReceiptRow.provider == given(ReceiptRow.provider)) & (ReceiptRow.provider_ref == given(ReceiptRow.provider_ref))
+    )
+)
+_MISSED = _waiting(
+    lambda given: (
+        ((ReceiptRow.received_at > given(ReceiptRow.received_at)) | (ReceiptRow.received_at < given(ReceiptRow.received_at)))
+        & _HAS_ATTEMPT
+    )
+)
+_STALE = _waiting(lambda given: (ReceiptRow.received_at < given(ReceiptRow.received_at)) & ~_HAS_ATTEMPT)
+_OLD_BODY = Statement(
+    lambda given: (
+        ReceiptRow.select(ReceiptRow.event_id)
+        .where(ReceiptRow.body != SQL("''"), ReceiptRow.received_at < given(ReceiptRow.received_at))
+        .limit(1)
     )
 )
 
@@ -61,22 +95,23 @@ class Inbox(Moves):
 
     def waiting_receipts(self, provider: str, provider_ref: str) -> tuple[Receipt, ...]:
         """Read what a provider has said about a message of its own id before we knew that id, in the order it came."""
-        return self._receipts(ReceiptRow.provider == provider, ReceiptRow.provider_ref == provider_ref, limit=100)
+        return self._receipts(_WAITING(provider, provider_ref, 100))
 
     def missed_receipts(self, *, since: datetime, before: datetime, limit: int) -> tuple[Receipt, ...]:
         """Read what waits though its attempt is known, of what came since one instant or before the other, in the order it came.
 
         A receipt and the record of its attempt that are written at once do not see each other.
         """
-        is_looked_for = (ReceiptRow.received_at > since) | (ReceiptRow.received_at < before)
-        return self._receipts(is_looked_for, _HAS_ATTEMPT, limit=limit)
+        return self._receipts(_MISSED(since, before, limit))
 
     def stale_receipts(self, *, before: datetime, limit: int) -> tuple[Receipt, ...]:
         """Read what came before then and still waits, and whose attempt nobody knows, in the order it came."""
-        return self._receipts(ReceiptRow.received_at < before, ~_HAS_ATTEMPT, limit=limit)
+        return self._receipts(_STALE(before, limit))
 
     def forget_bodies(self, *, before: datetime, limit: int) -> None:
         """Overwrite the raw bodies of some that came before then; what was read from them stays."""
+        if not self._rows(_OLD_BODY(before)):  # as a rule there are none, and a sweep is not to write for nothing
+            return
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
         old = (
             ReceiptRow.select(ReceiptRow.provider, ReceiptRow.event_id)
@@ -84,10 +119,7 @@ class Inbox(Moves):
             .order_by(ReceiptRow.received_at)
             .limit(limit)
         )
-        if self._first(old) is not None:  # as a rule there are none, and a sweep is not to write for nothing
-            ReceiptRow.update(body="").where(key.in_(old)).execute(self._db)
+        ReceiptRow.update(body="").where(key.in_(old)).execute(self._db)
 
-    def _receipts(self, *where: Expression | Function, limit: int) -> tuple[Receipt, ...]:
-        columns = (getattr(ReceiptRow, name) for name in _COLUMNS)
-        query = ReceiptRow.select(*columns).where(_IS_WAITING, *where).order_by(ReceiptRow.received_at).limit(limit)
-        return tuple(Receipt(**row) for row in self._rows(query))
+    def _receipts(self, found: Run) -> tuple[Receipt, ...]:
+        return tuple(Receipt(**row) for row in self._rows(found))
