@@ -113,7 +113,7 @@ class Provider(ABC):
         name: Ours for it; one of its channel's.
         sender: The number of ours that it texts from, at which answers to it come; empty where there is none.
         is_bound_to_address: Whether its limits and refusals are about the address (a webhook), and tell nothing about others.
-        has_server_per_address: Whether each address is a server of its own, so that one that is ill tells nothing about others.
+        has_server_per_address: Whether each address is a server of its own, and no failure at one tells anything about others.
     """
 
     name: str

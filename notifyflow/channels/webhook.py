@@ -36,7 +36,6 @@ class Webhook(Provider):
     """Posts signed requests."""
 
     name = "webhook"
-    is_bound_to_address = True
     has_server_per_address = True
 
     def __init__(self, settings: Settings, subscribers: Mapping[str, Subscriber], guard: Guard) -> None:

@@ -263,8 +263,10 @@ def _outcome(answer: Accepted | NotifyflowError) -> Outcome:
 
 def _told(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outcome:
     """Add what a failure says about the provider itself."""
+    if provider.has_server_per_address:
+        return outcome
     match error:
-        case ProviderError(is_ill=True) if not provider.has_server_per_address:
+        case ProviderError(is_ill=True):
             outcome = replace(outcome, standing=Standing.ILL)
         case RefusedUsError(is_general=True) if not provider.is_bound_to_address:
             return replace(outcome, standing=Standing.REFUSING)

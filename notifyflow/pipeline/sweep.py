@@ -118,7 +118,7 @@ def _ring(tools: Tools, limit: int, again_after: timedelta) -> tuple[Consequence
 
     def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
         swept_at = tx.ledger.swept_at()
-        outage = watch.keep(tx)
+        outage = watch.keep(tx, swept_at)
         for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
             tx.ledger.settle_receipt(receipt, attempt_id=None)
         tx.ledger.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)

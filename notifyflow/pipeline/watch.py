@@ -1,7 +1,7 @@
 """Notes that somebody sweeps, and makes up for the times in which nobody did: what waited for others then waits on."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notifyflow.core import rules
 from notifyflow.core.facts import IncidentFacts
@@ -17,17 +17,20 @@ MUTE = "more than half of its receipts of the last hour are overdue: look at its
 """What operations is told of a provider whose receipts say nothing any more."""
 
 
-def keep(tx: Transaction) -> Outage | None:
+def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
     """Note a sweep; where sweeping has stood still, end the outage, exactly once however many begin to sweep at the same time.
 
     A time in which nothing waited is no outage: a process that is used now and then has many of these.
     Deadlines of receipts and tiers are reckoned from the outages that are known. The timer of rounds stands in a column, and is
     moved here.
 
+    Args:
+        tx: The transaction.
+        swept_at: When the last sweep was that was noted, not locked; None before the first.
+
     Returns:
         The outage that is over by this; None where there was none, or somebody else has ended it.
     """
-    swept_at = tx.ledger.swept_at()
     if swept_at is not None and tx.now < swept_at + _NOTE_EVERY:
         return None
     swept_at = tx.ledger.lock_watch()

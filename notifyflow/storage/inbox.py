@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 
-from peewee import SQL, Expression, Function, IntegerField, Select, Tuple, fn
+from peewee import SQL, Expression, IntegerField, Select, Tuple, Value, fn
 
 from notifyflow.core.model import Receipt
 from notifyflow.storage.models import AttemptRow, ReceiptRow
@@ -22,7 +22,7 @@ _HAS_ATTEMPT = fn.EXISTS(
 )
 
 
-def _waiting(where: Callable[[Places], Expression | Function]) -> Statement:
+def _waiting(where: Callable[[Places], Expression]) -> Statement:
     """Read what waits, in the order it came; the last value says how many at most."""
     columns = [getattr(ReceiptRow, name) for name in _COLUMNS]
 
@@ -45,12 +45,15 @@ _MISSED = _waiting(
     )
 )
 _STALE = _waiting(lambda given: (ReceiptRow.received_at < given(ReceiptRow.received_at)) & ~_HAS_ATTEMPT)
+
+
+def _has_old_body(before: datetime | Value) -> Expression:
+    old: Expression = (ReceiptRow.body != SQL("''")) & (ReceiptRow.received_at < before)
+    return old
+
+
 _OLD_BODY = Statement(
-    lambda given: (
-        ReceiptRow.select(ReceiptRow.event_id)
-        .where(ReceiptRow.body != SQL("''"), ReceiptRow.received_at < given(ReceiptRow.received_at))
-        .limit(1)
-    )
+    lambda given: ReceiptRow.select(ReceiptRow.event_id).where(_has_old_body(given(ReceiptRow.received_at))).limit(1)
 )
 
 
@@ -115,7 +118,7 @@ class Inbox(Moves):
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
         old = (
             ReceiptRow.select(ReceiptRow.provider, ReceiptRow.event_id)
-            .where(ReceiptRow.body != SQL("''"), ReceiptRow.received_at < before)
+            .where(_has_old_body(before))
             .order_by(ReceiptRow.received_at)
             .limit(limit)
         )

@@ -28,7 +28,7 @@ class Home:
     notification_id: str
     attempt_id: str
     provider: str
-    provider_ref: str = ""
+    provider_ref: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

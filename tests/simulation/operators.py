@@ -1,12 +1,8 @@
-"""What those do who run it: they set low limits, pull the kill switch, and tell workers to stop.
-
-All of it is drawn apart from everything else, so that the worlds in which none of it happens stay as they were.
-"""
+"""What those do who run it: they set low limits, pull the kill switch, and tell workers to stop."""
 
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from functools import partial
-from random import Random
 
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
@@ -40,7 +36,7 @@ class Operators:
         self._stopping: set[Deliverer] = set()
         providers = [each.name for channel in outside.channels.values() for each in channel.providers]
         self._names = {Scope.ALL: [""], Scope.CHANNEL: list(outside.channels), Scope.PROVIDER: providers}
-        chance = self._chance("limits")
+        chance = world.apart("limits")
         is_limited = chance.random() < _LIMITED
         self.limits = {name: chance.choice((1, 2, 5)) for name in providers} if is_limited else {}
 
@@ -55,7 +51,7 @@ class Operators:
             until_s: When all faults end; workers are told to stop afterwards, too.
             on_stop: Called with a worker that has stopped undisturbed, before it is gone.
         """
-        chance = self._chance("pauses")
+        chance = self._world.apart("pauses")
         for _ in range(chance.choice((0, 0, 0, 0, 1, 2))):
             scope = chance.choice(list(Scope))
             name = chance.choice(self._names[scope])
@@ -63,7 +59,7 @@ class Operators:
             people(at_s, partial(self._pause, scope, name, span_s, is_for_critical=chance.random() < 0.5))
             if chance.random() < 0.5:
                 people(at_s + chance.uniform(1, _LONGEST_PAUSE_S), partial(self._resume, scope, name))
-        chance = self._chance("stops")
+        chance = self._world.apart("stops")
         for _ in range(chance.choice((1, 2, 3)) if chance.random() < _STOPPED else 0):
             worker = chance.choice(list(workers))
             at_s = chance.choice((chance.uniform(0, _BUSY_S), chance.uniform(0, until_s + DRAINS_WITHIN_S)))
@@ -124,6 +120,3 @@ class Operators:
     def _disturbances(self) -> tuple[int, ...]:
         """Count what may keep a worker from recording what came of a send."""
         return self._database.epoch, *(self._world.faults.get(fault, 0) for fault in ("pause", "stall", "commit_unknown"))
-
-    def _chance(self, what: str) -> Random:
-        return Random(f"{self._world.seed} {what}")

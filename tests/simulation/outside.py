@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from random import Random
 from typing import Any
 
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
@@ -128,7 +127,7 @@ class SimulatedProvider(Provider):
         self.name = name  # type: ignore[misc]
         self._outside = outside
         self._channel = channel
-        self.is_bound_to_address = self.has_server_per_address = channel == SUBSCRIBERS
+        self.has_server_per_address = channel == SUBSCRIBERS
 
     @property
     def capabilities(self) -> Capabilities:
@@ -218,7 +217,7 @@ class Outside:
         self.reporting = {"sms", "voice"} | {name for name in ("email", "push") if chance.random() < 0.5}
         self.askable = {name for name in ("sms", "voice") if chance.random() < 0.5}
         self._latency_s = chance.choice((0.0, 0.1, 1.0))
-        self._beat_s = 0.1 if Random(f"{world.seed} in step").random() < _IN_STEP else 0.0  # drawn by itself: the others stay
+        self._beat_s = 0.1 if world.apart("in step").random() < _IN_STEP else 0.0
         self._patience_s = chance.choice((0.001, 1.0, 30.0))
         self._is_candid = chance.random() < 0.5
         self.channels = {}

@@ -1,11 +1,7 @@
-"""What people text back: STOP to one number or to all, START, and that they take it.
-
-Drawn apart from everything else, so that the worlds in which nobody texts stay as they were.
-"""
+"""What people text back: STOP to one number or to all, START, and that they take it."""
 
 from collections.abc import Callable
 from functools import partial
-from random import Random
 
 from notifyflow.core.replies import Effect, Said, Verb
 from notifyflow.pipeline.answer import hear
@@ -30,7 +26,7 @@ class Phones:
         self.stopped: dict[tuple[str, str], float] = {}
         self._world = world
         self._database = database
-        self._chance = chance = Random(f"{world.seed} phones")
+        self._chance = chance = world.apart("phones")
         numbers = {each.name: f"+{number}" for number, each in enumerate(outside.channels["sms"].providers)}
         self.senders = numbers if chance.random() < _TEXTING else {}
 

@@ -136,7 +136,7 @@ class Scenario:
         self._heals_s = chance.uniform(60, HEALS_WITHIN_S)
         operations = [Contact(recipient_id="ops", name="Ops", addresses={name: f"ops@{name}" for name in ("email", "sms")})]
         self._operations = tuple(operations if chance.random() < 0.8 else ())
-        self._subscribers = (_SUBSCRIBER,) if self._draw("followed") < _FOLLOWED else ()
+        self._subscribers = (_SUBSCRIBER,) if world.apart("followed").random() < _FOLLOWED else ()
 
     def run(self) -> Result:
         """Let it happen, heal, settle; check what always holds."""
@@ -175,16 +175,12 @@ class Scenario:
         chance, world = self._chance, self.world
         if chance.random() < 0.95:
             world.odds = {name: most * chance.random() for name, most in _FAULTS.items() if chance.random() < 0.5}
-        if self._draw("stalls") < _STALLING:
+        if world.apart("stalls").random() < _STALLING:
             world.odds["stall"] = _STALLS
         for _ in range(chance.choice((0, 0, 1, 2))):
             world.after(chance.uniform(0, self._heals_s), partial(self._lose_database, chance.expovariate(1 / 15)))
         for _ in range(chance.choice((0, 0, 1, 2))):
             world.after(chance.uniform(0, self._heals_s), partial(self._lose_broker, chance.expovariate(1 / 30)))
-
-    def _draw(self, what: str) -> float:
-        """Draw by itself, so that worlds in which it does not happen stay as they were."""
-        return Random(f"{self.world.seed} {what}").random()
 
     def _write_script(self) -> None:
         chance = self._chance
@@ -211,7 +207,7 @@ class Scenario:
         chance = self._chance
         names = [name for name in CHANNELS if chance.random() < 0.7] or ["email"]
         gone = {name for name in names if chance.random() < 0.1}
-        if self._draw(f"{who} left") < _LEFT:
+        if self.world.apart(f"{who} left").random() < _LEFT:
             gone |= {name for name in names if name not in ("sms", "voice")}
         return Recipient(id=who, addresses={name: f"{'gone' if name in gone else who}@{name}" for name in names})
 

@@ -124,6 +124,10 @@ class World:
         self._line: list[tuple[float, float, int, Callable[[], object]]] = []
         self._count = count()
 
+    def apart(self, what: str) -> random.Random:
+        """Give chance of its own to something, so that the worlds in which it does not happen stay as they were."""
+        return random.Random(f"{self.seed} {what}")
+
     def after(self, delay_s: float, call: Callable[[], object]) -> None:
         """Let something happen later; what is due at the same instant comes in an order drawn by lot."""
         heapq.heappush(self._line, (self.now_s + delay_s, self.random.random(), next(self._count), call))

@@ -63,7 +63,6 @@ def post(server: HttpServer, *letters: Letter, secrets: tuple[str, ...] = (NEW,)
 
 def test_each_subscriber_is_a_server_of_its_own_which_tells_nothing_about_the_others() -> None:
     (provider,) = channel_of("https://status.example.com/hook").providers
-    assert provider.is_bound_to_address
     assert provider.has_server_per_address
 
 

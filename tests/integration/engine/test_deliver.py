@@ -354,12 +354,20 @@ def test_what_one_webhook_refuses_says_nothing_about_the_others(scene: Scene, ra
     assert len(scene.provider.letters) == 2
 
 
-@pytest.mark.parametrize("raised", [UnknownOutcomeError("no answer"), TemporaryProviderError("busy", code="503", is_ill=True)])
-def test_a_subscriber_that_is_ill_opens_no_circuit_for_the_others(scene: Scene, raised: Exception) -> None:
+@pytest.mark.parametrize(
+    "raised",
+    [
+        UnknownOutcomeError("no answer"),
+        TemporaryProviderError("busy", code="503", is_ill=True),
+        TemporaryProviderError("slow down", code="429", is_throttled=True, retry_after_s=60),
+        RefusedUsError("the secret is unknown", code="401"),
+    ],
+)
+def test_what_fails_at_one_subscriber_keeps_no_other_waiting(scene: Scene, raised: Exception) -> None:
     scene.provider.has_server_per_address = True
     scene.provider.script.extend([raised] * 8)
     scene.deliverer.deliver("email", scene.notify(*(f"r{number}" for number in range(9))))
-    assert (scene.carrier().failures, scene.carrier().shut_by) == (0, None)
+    assert (scene.carrier().failures, scene.carrier().shut_by, scene.carrier().narrowed_until) == (0, None, None)
     assert len(scene.provider.letters) == 9
 
 

@@ -150,7 +150,7 @@ def test_leases_that_are_over_are_found(store: Store) -> None:
     begin(store, a_page(1), a_page(2))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), lease_until=NOW + 2 * LEASE))
-    home = Home(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="p")
+    home = Home(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="p", provider_ref="")
     assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE, limit=10)) == (home,)
     assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE - SECOND, limit=10)) == ()
     assert len(store.run(lambda ledger: ledger.expired_leases(now=NOW + 2 * LEASE, limit=10))) == 2
