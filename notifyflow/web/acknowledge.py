@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from notifyflow.core.content import compose
@@ -46,11 +46,11 @@ def router(services: Services) -> APIRouter:
         return HTMLResponse(_page(_kept(services, claim.incident_id), claim.recipient_id, services.notice))
 
     @routes.post("/a/{token}")
-    def acknowledge(token: str, request: Request) -> Response:
+    def acknowledge(token: str) -> Response:
         claim = services.check_link(token)
         _newest_round(_kept(services, claim.incident_id), claim.recipient_id)
         services.acknowledge(claim.incident_id, claim.recipient_id)
-        return RedirectResponse(request.url.path.rsplit("/", 1)[-1], 303)  # relative: a proxy's prefix stays
+        return RedirectResponse(token, 303)  # relative: a proxy's prefix stays
 
     return routes
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from notifyflow.channels.base import Callback, Provider
 from notifyflow.errors import ProviderError, RejectedCallback
 from notifyflow.web.body import Body
+from notifyflow.web.paths import target_below
 from notifyflow.web.services import Services
 
 _log = structlog.get_logger("notifyflow.web")
@@ -30,7 +31,7 @@ def router(services: Services) -> APIRouter:
     def receive(
         provider: str, channel: str, attempt_id: str, request: Request, body: Annotated[bytes, Depends(read_body)]
     ) -> Response:
-        callback = Callback(path=_path(request), headers=dict(request.headers), body=body, attempt_id=attempt_id)
+        callback = Callback(path=target_below(request.scope), headers=dict(request.headers), body=body, attempt_id=attempt_id)
         carrier = _provider(services, channel, provider)
         reply = carrier.read_callback(callback)
         for receipt in reply.receipts:
@@ -75,7 +76,7 @@ def answers(services: Services) -> APIRouter:
 
 def _hear(services: Services, provider: str, channel: str, request: Request, body: bytes) -> Response:
     carrier = _provider(services, channel, provider)
-    said = carrier.read_answer(Callback(path=_path(request), headers=dict(request.headers), body=body))
+    said = carrier.read_answer(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
     if said is None:
         return Response()
     reply = carrier.answer(services.hear(said, body.decode("utf-8", "replace")))
@@ -88,9 +89,3 @@ def _provider(services: Services, channel: str, name: str) -> Provider:
             if provider.name == name:
                 return provider
     raise HTTPException(404, "No such provider is configured here.")
-
-
-def _path(request: Request) -> str:
-    """The path below our public URL, whatever a reverse proxy or the application we are mounted in puts before it."""
-    path, query = request.url.path.removeprefix(request.scope.get("root_path", "")), request.url.query
-    return f"{path}?{query}" if query else path

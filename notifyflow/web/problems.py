@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from notifyflow import errors
 from notifyflow.core import text
+from notifyflow.web.paths import path_below
 
 MEDIA_TYPE = "application/problem+json"
 _FOR_PROGRAMS = ("/v1/", "/v2/", "/readyz")
@@ -60,8 +61,7 @@ class Problem(BaseModel):
 
 def are_wanted(scope: Scope) -> bool:
     """Tell whether a program asks, that wants problems instead of pages."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path.startswith(_FOR_PROGRAMS)
+    return path_below(scope).startswith(_FOR_PROGRAMS)
 
 
 def answer(_request: Request, error: Exception) -> Response:

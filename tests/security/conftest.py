@@ -1,5 +1,19 @@
-"""Attacks need the same databases as the integration tests do."""
+"""Attacks need the same databases as the integration tests do, and a server that listens."""
 
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.cli import serving
+from notifyflow.core.keys import Scope
+from notifyflow.core.views import IncidentStatus
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.settings import Settings
 from tests.integration.conftest import (  # noqa: F401 - fixtures are found by name
     _measured_once,
     _postgres_database,
@@ -12,3 +26,84 @@ from tests.integration.conftest import (  # noqa: F401 - fixtures are found by n
     store,
     unmeasured,
 )
+
+PUBLIC_URL = "https://notify.example"
+TWILIO_TOKEN = "sandbox-auth-token"
+
+
+class Target:
+    """What is attacked: everything in one process, as ``notifyflow up`` runs it, listening on loopback."""
+
+    def __init__(self, flow: NotifyFlow, sandbox: Sandbox, port: int) -> None:
+        self.flow = flow
+        self.sandbox = sandbox
+        self.port = port
+        _, self.key = flow.access().create("attacker", [Scope.INGEST], valid_for=None)
+
+    def connect(self) -> socket.socket:
+        """Open a connection; what is sent over it is up to the attacker."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    def say(self, request: bytes) -> bytes:
+        """Send bytes over a connection of their own, and read until the server closes it."""
+        with self.connect() as connection:
+            connection.sendall(request)
+            return read_all(connection)
+
+    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+        """Ask as any client does; the names of headers may have ``_`` for ``-``."""
+        given = {"host": "notify.example", "connection": "close", "content-length": str(len(body))}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        head, _, answer = self.say(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body).partition(b"\r\n\r\n")
+        return int(head.split(b" ", 2)[1]), answer
+
+    def status(self, key: str) -> IncidentStatus:
+        """Look an incident up."""
+        status = self.flow.status(key)
+        assert status is not None
+        return status
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Read until the other side closes, also where it resets."""
+    answer = bytearray()
+    try:
+        while part := connection.recv(65_536):
+            answer += part
+    except ConnectionResetError:
+        pass
+    return bytes(answer)
+
+
+@contextmanager
+def targeted(folder: Path, *script: str, **variables: str) -> Iterator[Target]:
+    """Start what is attacked.
+
+    Args:
+        folder: Where its database stands.
+        script: What the stand-ins for the providers do.
+        variables: More settings, without their prefix.
+    """
+    with Sandbox() as sandbox:
+        sandbox.script("\n".join(script))
+        given = sandbox.settings() | {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder / 'target.db'}",
+            "NOTIFYFLOW_PUBLIC_URL": PUBLIC_URL,
+            "NOTIFYFLOW_OPS_RECIPIENTS": json.dumps([{"id": "ops", "email": "ops@example.com"}]),
+            "NOTIFYFLOW_DRAIN_S": "0",
+            **{f"NOTIFYFLOW_{name}": value for name, value in variables.items()},
+        }
+        with (
+            NotifyFlow(Settings.from_variables(given)) as flow,
+            serving.listen("127.0.0.1", 0) as listening,
+            serving.served(flow.asgi(), listening),
+        ):
+            yield Target(flow, sandbox, listening.getsockname()[1])
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Target]:
+    """What is attacked, with providers that take everything and report nothing."""
+    with targeted(tmp_path, "sms: no receipt; voice: rings") as target:
+        yield target

@@ -1,0 +1,19 @@
+"""Which path a request asks for, by the request line alone: no header has a say in it.
+
+``request.url`` is put together from the ``Host`` header, and what is read out of it again may be another path than the one that
+was routed (GHSA-86qp-5c8j-p5mr). Nothing in this package reads it.
+"""
+
+from starlette.types import Scope
+
+
+def path_below(scope: Scope) -> str:
+    """The path below our public URL, whatever a reverse proxy or the application we are mounted in puts before it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def target_below(scope: Scope) -> str:
+    """The path below our public URL, with its query."""
+    path, query = path_below(scope), scope.get("query_string", b"").decode("latin-1")
+    return f"{path}?{query}" if query else path
