@@ -151,6 +151,7 @@ def _contents_of(said: st.SearchStrategy[Incident]) -> st.SearchStrategy[Content
         severity=severities,
         now=instants,
         round_started_at=instants,
+        due_at=instants,
         delayed_after=spans,
         link=st.none() | st.just("https://notify.example.com/a/" + "x" * 54),
         kind=st.sampled_from(Kind),

@@ -60,6 +60,7 @@ def compose(
     severity: Severity,
     now: datetime,
     round_started_at: datetime,
+    due_at: datetime,
     delayed_after: timedelta,
     link: str | None,
     kind: Kind = Kind.PAGE,
@@ -76,7 +77,8 @@ def compose(
         severity: The round's.
         now: When the message leaves.
         round_started_at: When the round started.
-        delayed_after: From the policy; a page that leaves later than this after its round started says so.
+        due_at: When the message was due for the first time.
+        delayed_after: From the policy; a page that leaves later than this after it was due for the first time says so.
         link: The signed link to acknowledge; for pages only.
         kind: Page, news or change.
         notice: A mark to show in every message.
@@ -89,7 +91,7 @@ def compose(
     """
     occurred_at = incident.occurred_at or round_started_at
     local = occurred_at.astimezone(ZoneInfo(contact.timezone))
-    held_up = now - round_started_at
+    held_up = now - due_at
     is_page = kind is Kind.PAGE
     return Content(
         kind=kind,

@@ -139,7 +139,7 @@ class Policy:
             window.
         acknowledgement: Whose acknowledgement ends what.
         repeat: Further rounds; None for one round only.
-        delayed_after: A page that leaves later than this after its round started says so.
+        delayed_after: A page that leaves later than this after it was due for the first time says so.
         fresh_for: A page whose round started longer ago is not sent any more.
         fresh_for_critical: The same for CRITICAL.
         escalate_within: A failure opens a tier only if its attempt began less than this before.

@@ -226,6 +226,7 @@ def _content(
         severity=row.change.severity if row.change else escalation.severity,
         now=now,
         round_started_at=escalation.started_at,
+        due_at=row.created_at,
         delayed_after=escalation.policy.delayed_after,
         link=_link(tx, row, contact, now),
         kind=row.kind,

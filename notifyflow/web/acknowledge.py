@@ -70,6 +70,7 @@ def _page(status: IncidentStatus, recipient_id: str, notice: str) -> str:
         severity=status.facts.severity,
         now=mine.facts.started_at,
         round_started_at=mine.facts.started_at,
+        due_at=mine.facts.started_at,
         delayed_after=mine.facts.policy.delayed_after,
         link=None,
         kind=Kind.PAGE,

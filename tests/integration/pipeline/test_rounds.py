@@ -25,6 +25,13 @@ def test_insistence_opens_tier_after_tier_while_nobody_acknowledges(story: Story
     assert set(story.pages()) == {"email", "sms", "voice"}
 
 
+def test_what_leaves_as_planned_is_not_delayed(story: Story) -> None:
+    story.notify(None, ADA, policy=INSISTENT)
+    story.deliver()
+    story.pass_time(minutes=44)
+    assert [each.content.delayed for channel in ("email", "sms", "voice") for each in story.told(channel)] == [""] * 9
+
+
 def test_three_rounds_then_whoever_has_not_acknowledged_is_a_critical_failure(story: Story) -> None:
     story.notify(None, ADA, policy=INSISTENT)
     story.deliver()

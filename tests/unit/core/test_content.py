@@ -14,14 +14,20 @@ ADA = Contact(recipient_id="ada", name="Ada", addresses={}, timezone="Europe/Ber
 
 
 def composed(
-    incident: Incident = INCIDENT, contact: Contact = ADA, *, late_by: timedelta = timedelta(0), kind: Kind = Kind.PAGE
+    incident: Incident = INCIDENT,
+    contact: Contact = ADA,
+    *,
+    late_by: timedelta = timedelta(0),
+    planned_after: timedelta = timedelta(0),
+    kind: Kind = Kind.PAGE,
 ) -> Content:
     return compose(
         incident,
         contact,
         severity=Severity.CRITICAL,
-        now=STARTED + late_by,
+        now=STARTED + planned_after + late_by,
         round_started_at=STARTED,
+        due_at=STARTED + planned_after,
         delayed_after=timedelta(minutes=5),
         link="https://notify.example.com/a/token",
         kind=kind,
@@ -56,6 +62,7 @@ def test_without_a_time_of_its_own_an_incident_happened_when_the_round_started()
 )
 def test_a_page_that_leaves_late_says_so(late_by: timedelta, said: str) -> None:
     assert composed(late_by=late_by).delayed == said
+    assert composed(late_by=late_by, planned_after=timedelta(minutes=10)).delayed == said, "a tier that opens by plan is not late"
 
 
 def test_news_says_what_became_of_it_and_asks_for_nothing() -> None:
