@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.escalation import Case
 from notifyflow.core.model import Severity, Word
-from notifyflow.core.policy import Unacknowledged
+from notifyflow.core.policy import Tier, Unacknowledged
 
 STRENGTH = ["in_doubt", "accepted", "temporary", "delivered", "permanent"]
 
@@ -72,7 +72,7 @@ def opens(case: Case, now: datetime) -> bool:
     if not _leads_somewhere(case):
         return False
     rows = [row for row in case.notifications if row.kind == "page" and row.tier == escalation.tier]
-    if not rows and not (escalation.tier and case.addresses.intersection(policy.tiers[escalation.tier - 1].channels)):
+    if not rows and not (escalation.tier and _pages(case, policy.tiers[escalation.tier - 1])):
         return True
     failing = [row for row in rows if row.state == "FAILED" or _is_suspected(case, row, now)]
     young = [row for row in failing if _watched(case, _began(row, now), now) < policy.escalate_within]
@@ -118,12 +118,12 @@ def _timers(case: Case) -> list[datetime]:
 
 
 def _leads_somewhere(case: Case) -> bool:
-    for tier in case.escalation.policy.tiers[case.escalation.tier :]:
-        if case.escalation.severity in tier.shut_for:
-            return False
-        if case.addresses.intersection(tier.channels):
-            return True
-    return False
+    return any(_pages(case, tier) for tier in case.escalation.policy.tiers[case.escalation.tier :])
+
+
+def _pages(case: Case, tier: Tier) -> bool:
+    """Tell whether a tier pages the recipient at all: it is not shut for the severity, and there is an address."""
+    return case.escalation.severity not in tier.shut_for and bool(case.addresses.intersection(tier.channels))
 
 
 def _began(row, now: datetime) -> datetime:  # type: ignore[no-untyped-def]

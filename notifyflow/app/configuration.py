@@ -8,7 +8,7 @@ from notifyflow.app.directory import read_file
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.sqs import queue_faults
-from notifyflow.core import intake
+from notifyflow.core import intake, judgement
 from notifyflow.core.delivery import Delivery, Mode, read_delivery
 from notifyflow.core.documents import read_policies, read_recipients
 from notifyflow.core.model import Contact, Recipient
@@ -50,8 +50,9 @@ def read(
         recipients, lambda channel, address: channels[channel].check_address(address), channels
     )
     operations = tuple(contact for contact in contacts if contact.addresses)
-    policies = {**SHIPPED, **policies}
     warnings = _warnings(settings, channels, operations) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
+    warnings += _within("NOTIFYFLOW_POLICIES", [fault for policy in policies.values() for fault in judgement.warnings(policy)])
+    policies = {**SHIPPED, **policies}
     return policies, operations, (*warnings, *_directory_faults(settings, policies))
 
 

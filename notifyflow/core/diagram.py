@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, Table
 from notifyflow.core.model import EscalationState
-from notifyflow.core.policy import DEFAULT, Failed, Policy, Rule
+from notifyflow.core.policy import DEFAULT, Failed, Policy, Tier
 
 _TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
 
@@ -69,7 +69,7 @@ def unroll(policy: Policy) -> Drawing:
     opened = [
         (source, target, label)
         for source, target in pairwise(steps)
-        for label in _conditions(numbers[target].rules, tuple(numbers[target].shut_for))
+        for label in _conditions(policy.tiers[steps.index(target) :])
     ]
     ways_out = [
         (step, arrow.target, label)
@@ -141,11 +141,17 @@ def _ways_out(arrow: Arrow) -> tuple[str, ...]:
     return ("nothing pending",) if is_decision else arrow.labels
 
 
-def _conditions(rules: Sequence[Rule], shut_for: Sequence[str]) -> Iterator[str]:
-    for rule in rules:
+def _conditions(ahead: Sequence[Tier]) -> Iterator[str]:
+    """Say what opens the first of these tiers, for whom it is passed at once, and for whom the ladder ends before it."""
+    tier, *behind = ahead
+    for rule in tier.rules:
         yield f"{rule.at_least} failed" if isinstance(rule, Failed) else f"unacknowledged after {_span(rule.after)}"
-    if shut_for:
-        yield f"never for {', '.join(shut_for)}"
+    last = [each for each in tier.shut_for if all(each in later.shut_for for later in behind)]
+    passed = [each for each in tier.shut_for if each not in last]
+    if passed:
+        yield f"passed at once for {', '.join(passed)}"
+    if last:
+        yield f"never for {', '.join(last)}"
 
 
 def _span(span: timedelta) -> str:

@@ -6,6 +6,7 @@ from itertools import chain
 
 from notifyflow.core import text
 from notifyflow.core.forms import unknown
+from notifyflow.core.model import Severity
 from notifyflow.core.policy import Failed, Policy, Repeat, Rule, Schedule, Tier
 from notifyflow.errors import Fault
 
@@ -35,6 +36,29 @@ def judge(policy: Policy, channels: Collection[str] | None = None) -> tuple[Faul
             _repeat(where, policy.repeat),
             () if channels is None else _channels(where, policy, channels),
         )
+    )
+
+
+def warnings(policy: Policy) -> tuple[Fault, ...]:
+    """Find what a policy allows and its author may not have meant: a severity for which every tier after the first is shut.
+
+    INFO is left out: it is shut out of the later tiers on purpose, as in the policies that are shipped.
+
+    Args:
+        policy: One that ``judge`` finds nothing wrong with.
+
+    Returns:
+        What is worth a warning, each with its path below the policy's name.
+    """
+    where, later = text.one_line(policy.name), policy.tiers[1:]
+    return tuple(
+        Fault(
+            f"{where}.tiers",
+            f"{severity} can never leave the first tier: shut_for names it in every later one",
+            f"Leave {severity} out of one shut_for, or page it by a policy of its own",
+        )
+        for severity in Severity
+        if severity is not Severity.INFO and later and all(severity in tier.shut_for for tier in later)
     )
 
 

@@ -6,7 +6,6 @@ They only answer; what follows from the answers is decided by ``escalation``'s m
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import takewhile
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
@@ -48,7 +47,9 @@ class Case:
 
 
 def ways(case: Case, tier: Tier) -> tuple[str, ...]:
-    """List the tier's channels on which the recipient can be reached."""
+    """List the channels of a tier on which the recipient is paged; none where it is shut for the round's severity."""
+    if case.escalation.severity in tier.shut_for:
+        return ()
     return tuple(channel for channel in tier.channels if channel in case.addresses)
 
 
@@ -62,9 +63,8 @@ def lacking(case: Case) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def next_tier(case: Case) -> Tier | None:
-    """Find the tier after the one in force; None when neither it nor what it would be passed on to leads to an address."""
-    escalation = case.escalation
-    ahead = list(takewhile(lambda tier: escalation.severity not in tier.shut_for, escalation.policy.tiers[escalation.tier :]))
+    """Find the tier after the one in force; None when neither it nor any tier behind it pages the recipient."""
+    ahead = case.escalation.policy.tiers[case.escalation.tier :]
     return ahead[0] if any(ways(case, tier) for tier in ahead) else None
 
 
@@ -79,12 +79,12 @@ def may_page(case: Case, now: datetime) -> bool:
 
 
 def reason_to_open(case: Case, now: datetime) -> str | None:
-    """Tell why the next tier opens now: ``no_address``, ``failed`` or ``unacknowledged``; None when it does not."""
+    """Return why the next tier opens now: ``no_address``, ``shut``, ``failed`` or ``unacknowledged``; None when it does not."""
     tier = next_tier(case)
     if tier is None or not may_page(case, now):
         return None
     if not _has_a_way(case):
-        return "no_address"
+        return "shut" if _is_shut(case) else "no_address"
     return next((_NAMES[type(rule)] for rule in tier.rules if is_met(case, rule, now)), None)
 
 
@@ -196,6 +196,12 @@ def _has_a_way(case: Case) -> bool:
     number = case.escalation.tier
     tiers = case.escalation.policy.tiers[:number]
     return any(row.tier == number for row in case.pages) or bool(tiers and ways(case, tiers[-1]))
+
+
+def _is_shut(case: Case) -> bool:
+    """Return whether the tier in force is shut for the round's severity."""
+    escalation = case.escalation
+    return escalation.tier > 0 and escalation.severity in escalation.policy.tiers[escalation.tier - 1].shut_for
 
 
 def _is_young(case: Case, row: NotificationFacts, now: datetime) -> bool:

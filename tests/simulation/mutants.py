@@ -1,4 +1,4 @@
-"""Fifteen ways to get the product wrong, each of which the simulation has to catch.
+"""Ways to get the product wrong, each of which the simulation has to catch.
 
 A mutant wraps or replaces one thing from outside; the product has no switches. Where several defences stand behind each other
 (a row lock, the guard of an update, a constraint), a mutant that shows what the last one is for takes the ones before it away.
@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import takewhile
 from typing import Any
 
 from peewee import Select
 
-from notifyflow.core import lifecycle, limits
+from notifyflow.core import lifecycle, limits, rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, NotificationState, Word
+from notifyflow.core.policy import Tier
+from notifyflow.core.rules import Case
 from notifyflow.engine import deliver
 from notifyflow.pipeline import replies
 from notifyflow.pipeline.ports import Consequences, Tools
@@ -120,6 +123,13 @@ def _hear_the_last(attempt: AttemptFacts, word: Word | None, *, code: str = "", 
     return attempt if word is None else replace(attempt, word=word, code=code, reason=reason)
 
 
+def _nothing_behind_a_shut_tier(case: Case) -> Tier | None:
+    """Look no further than the first tier that is shut."""
+    escalation = case.escalation
+    ahead = list(takewhile(lambda tier: escalation.severity not in tier.shut_for, escalation.policy.tiers[escalation.tier :]))
+    return ahead[0] if any(rules.ways(case, tier) for tier in ahead) else None
+
+
 def _forget_the_stop(row: NotificationFacts) -> NotificationState:
     return _state_of(replace(row, is_stopped=row.is_stopped and row.state is NotificationState.QUEUED))
 
@@ -182,6 +192,7 @@ MUTANTS = (
         "a STOP that is not heeded", swap=lambda: swapped(replies, "willing", lambda tx, row, escalation, providers: providers)
     ),
     Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping)),
+    Mutant("a shut tier that ends the ladder", swap=lambda: swapped(rules, "next_tier", _nothing_behind_a_shut_tier)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop)),
 )
 

@@ -5,12 +5,20 @@ from random import Random
 from typing import Any
 
 from notifyflow.core.judgement import judge
+from notifyflow.core.model import Severity
 from notifyflow.core.policy import Acknowledgement, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from tests.simulation.outside import CHANNELS
 
+_SHUT = 0.5
 
-def small_policy(chance: Random) -> Policy:
-    """Draw a policy of short times."""
+
+def small_policy(chance: Random, shutting: Random) -> Policy:
+    """Draw a policy of short times.
+
+    Args:
+        chance: Draws all of it but one thing.
+        shutting: Draws which of its later tiers are shut for which severities.
+    """
 
     def schedule() -> Schedule:
         return Schedule(delays=tuple(timedelta(seconds=chance.choice((1, 5, 20))) for _ in range(chance.choice((0, 1, 2, 3)))))
@@ -23,7 +31,8 @@ def small_policy(chance: Random) -> Policy:
         rules: list[Any] = [Failed(at_least=chance.choice((1, 2, 3)))]
         if chance.random() < 0.3:
             rules.append(Unacknowledged(after=timedelta(seconds=60 * number)))
-        tiers.append(Tier(name=f"tier {number}", channels=tuple(group), rules=tuple(rules)))
+        shut_for = [each for each in Severity if shutting.random() < 0.6] if shutting.random() < _SHUT else []
+        tiers.append(Tier(name=f"tier {number}", channels=tuple(group), rules=tuple(rules), shut_for=tuple(shut_for)))
     policy = Policy(
         name="small",
         tiers=tuple(tiers),

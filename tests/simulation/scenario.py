@@ -124,7 +124,7 @@ class Scenario:
         self._outside = Outside(world, self._database, self._receive)
         self._workers = [self._process(f"worker-{n}", self._boot) for n in range(1, chance.choice((1, 2, 2, 3)) + 1)]
         self._ids = Ids(chance)
-        self._policy = chance.choice((DEFAULT, INSISTENT, small_policy(chance)))
+        self._policy = chance.choice((DEFAULT, INSISTENT, small_policy(chance, world.apart("shut"))))
         self._sleepers: dict[Task, float] = {}
         self._operators = Operators(world, self._database, self._outside)
         self._phones = Phones(world, self._database, self._outside)

@@ -1,4 +1,4 @@
-"""Two hundred worlds in which everything breaks, and fifteen wrong products that they have to catch."""
+"""Two hundred worlds in which everything breaks, and the wrong products that they have to catch."""
 
 import pytest
 

@@ -91,6 +91,17 @@ def test_all_that_is_wrong_with_the_files_it_is_pointed_at_is_said_at_once(tmp_p
     assert any(place.startswith("NOTIFYFLOW_OPS_RECIPIENTS recipients[0]") for place in places)
 
 
+def test_a_policy_that_ends_the_ladder_of_a_severity_is_warned_of(sqlite_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "policies.toml"
+    path.write_text(
+        '[chat]\ntiers = [{ name = "a", channels = ["slack"] },'
+        ' { name = "b", channels = ["sms"], rules = [{ failed = 1 }], shut_for = ["CRITICAL"] }]\n'
+    )
+    with open_flow(sqlite_url, POLICIES=str(path)) as flow:
+        (warning,) = (fault for fault in flow.warnings if fault.where == "NOTIFYFLOW_POLICIES chat.tiers")
+        assert warning.what == "CRITICAL can never leave the first tier: shut_for names it in every later one"
+
+
 @pytest.mark.parametrize("given", ["/no/such/file", "[{]", '{"id": "ops"}'])
 def test_operations_recipients_that_cannot_be_read_stop_the_start(given: str) -> None:
     with pytest.raises(InvalidSettings, match="NOTIFYFLOW_OPS_RECIPIENTS"):

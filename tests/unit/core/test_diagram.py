@@ -80,6 +80,18 @@ def test_a_policy_is_unrolled_tier_by_tier() -> None:
     assert "[*] --> ACTIVE_1\n" in text
 
 
+def test_a_shut_tier_is_drawn_as_passed_unless_nothing_behind_it_is_open() -> None:
+    rules = (Failed(at_least=1),)
+    tiers = (
+        Tier(name="a", channels=("slack",)),
+        Tier(name="b", channels=("sms",), rules=rules, shut_for=(Severity.CRITICAL, Severity.INFO)),
+        Tier(name="c", channels=("voice",), rules=rules, shut_for=(Severity.INFO,)),
+    )
+    text = diagram.mermaid([diagram.unroll(Policy(name="ladder", tiers=tiers))])
+    assert "ACTIVE_1 --> ACTIVE_2: 1 failed<br/>passed at once for CRITICAL<br/>never for INFO\n" in text
+    assert "ACTIVE_2 --> ACTIVE_3: 1 failed<br/>never for INFO\n" in text
+
+
 def test_a_span_is_told_in_minutes_or_seconds() -> None:
     tiers = (
         Tier(name="a", channels=("email",)),

@@ -112,11 +112,34 @@ def test_info_never_leaves_the_primary_tier() -> None:
     assert (decided.after.state, decided.effects, decided.after.critical_at) == (EXHAUSTED, (), None)
 
 
-def test_a_shut_tier_is_not_skipped() -> None:
-    shut = Tier(name="b", channels=("sms",), rules=(Failed(at_least=1),), shut_for=(Severity.ERROR,))
-    after = Tier(name="c", channels=("voice",), rules=(Failed(at_least=1),))
-    policy = replace(DEFAULT, tiers=(DEFAULT.tiers[0], shut, after))
+SHUT = Tier(name="b", channels=("sms",), rules=(Failed(at_least=1),), shut_for=(Severity.ERROR,))
+BEHIND = Tier(name="c", channels=("voice",), rules=(Failed(at_least=1),))
+LADDER = replace(DEFAULT, tiers=(DEFAULT.tiers[0], SHUT, BEHIND))
+
+
+def test_a_shut_tier_is_passed_at_once_when_its_own_rule_is_met() -> None:
+    decided = decide(case(failed("email"), policy=LADDER))
+    assert opened(decided) == [(3, ("voice",))]
+    assert [step.detail for step in decided.steps] == [{"tier": "2", "why": "failed"}, {"tier": "3", "why": "shut"}]
+    assert (decided.after.state, decided.after.tier) == (ACTIVE, 3)
+
+
+def test_a_shut_tier_opens_by_its_own_rules_only() -> None:
+    slow = replace(SHUT, rules=(Unacknowledged(after=minutes(5)),))
+    of = case(failed("email"), policy=replace(LADDER, tiers=(DEFAULT.tiers[0], slow, BEHIND)))
+    waiting = decide(of)
+    assert (opened(waiting), waiting.after.state, waiting.after.look_at) == ([], ACTIVE, NOW + minutes(5))
+    assert opened(decide(of, event="looked_at", now=NOW + minutes(5))) == [(3, ("voice",))]
+
+
+def test_a_shut_tier_at_the_end_of_the_ladder_is_no_reason_to_wait() -> None:
+    policy = replace(LADDER, tiers=(DEFAULT.tiers[0], replace(SHUT, rules=(Unacknowledged(after=minutes(5)),))))
     assert decide(case(failed("email"), policy=policy)).after.state is EXHAUSTED
+
+
+def test_an_address_that_comes_later_is_not_paged_in_a_tier_that_was_shut() -> None:
+    of = case(failed("email"), failed("voice", tier=3), policy=LADDER, tier=3, addresses="email sms voice")
+    assert opened(decide(of, event="address_added")) == []
 
 
 def test_news_counts_for_nothing() -> None:

@@ -141,9 +141,7 @@ def test_a_birth_opens_the_first_tier_that_has_an_address_or_is_exhausted(data: 
     opened = [effect.number for effect in decided.effects if isinstance(effect, OpenTier)]
     reachable = []
     for number, tier in enumerate(new.escalation.policy.tiers, start=1):
-        if new.escalation.severity in tier.shut_for:
-            break
-        if new.addresses.intersection(tier.channels):
+        if new.escalation.severity not in tier.shut_for and new.addresses.intersection(tier.channels):
             reachable.append(number)
     assert opened == reachable[:1]
     assert decided.after.state is (EscalationState.ACTIVE if reachable else EscalationState.EXHAUSTED)

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from notifyflow.core.judgement import judge
+from notifyflow.core.judgement import judge, warnings
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, SHIPPED, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from tests import strategies
@@ -86,3 +86,26 @@ def test_an_unknown_channel_is_refused_once_the_channels_are_known() -> None:
         "insistent.overdue_after: 'smss' is no channel. Use sms, if that was meant.",
         "insistent.critical_channels: 'fax' is no channel. Use one of email, slack, teams, push, sms, voice.",
     ]
+
+
+def test_a_severity_that_can_never_leave_the_first_tier_is_warned_of() -> None:
+    shut = (Severity.ERROR, Severity.INFO)
+    policy = replace(DEFAULT, tiers=(FIRST, replace(SECOND, shut_for=shut), replace(THIRD, shut_for=shut)))
+    assert judge(policy) == ()
+    assert [str(fault) for fault in warnings(policy)] == [
+        "default.tiers: ERROR can never leave the first tier: shut_for names it in every later one. "
+        "Leave ERROR out of one shut_for, or page it by a policy of its own."
+    ]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *SHIPPED.values(),
+        replace(DEFAULT, tiers=(FIRST,)),
+        replace(DEFAULT, tiers=(FIRST, replace(SECOND, shut_for=tuple(Severity)), THIRD)),
+    ],
+    ids=[*SHIPPED, "one tier", "the last tier is open"],
+)
+def test_a_policy_whose_ladder_leads_on_is_warned_of_nothing(policy: Policy) -> None:
+    assert warnings(policy) == ()
