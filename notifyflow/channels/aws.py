@@ -3,6 +3,7 @@
 boto3 is imported when the first letter is sent: it takes long, and who does not use AWS never pays for it.
 """
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,13 +14,15 @@ from notifyflow.channels.http import refusal, retry_after_s
 from notifyflow.channels.tables import Table
 from notifyflow.errors import (
     Fault,
-    PermanentProviderError,
     ProviderError,
     RefusedUsError,
     TemporaryProviderError,
     UnknownOutcomeError,
 )
 from notifyflow.settings import Settings
+
+# How SNS words it: "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
+_BLAMED = re.compile(r"Invalid parameter: (\w{1,64}) Reason:")
 
 
 class AwsClient:
@@ -76,9 +79,16 @@ class AwsClient:
             return UnknownOutcomeError("an answer came that cannot be understood", code="garbage")
         return refusal(status, self._codes)
 
+    def _blaming(self, code: str, message: str) -> str:
+        """Add the parameter that is blamed, where the table tells it from the rest of our request."""
+        blamed = _BLAMED.match(message)
+        narrow = f"{code}:{blamed[1]}" if blamed else code
+        return narrow if narrow in self._codes else code
+
     def _refusal(self, response: Mapping[str, Any]) -> ProviderError:
         about = response.get("ResponseMetadata", {})
-        code = response.get("Error", {}).get("Code", "")
+        error = response.get("Error", {})
+        code = self._blaming(error.get("Code", ""), error.get("Message", ""))
         headers = about.get("HTTPHeaders", {})
         retry_after = retry_after_s({"Retry-After": headers.get("retry-after", ""), "Date": headers.get("date", "")})
         return refusal(about.get("HTTPStatusCode", 0), self._codes, code=code, retry_after_s=retry_after)
@@ -146,7 +156,7 @@ def _failure(error: Exception) -> ProviderError:
         case _ if isinstance(error, no_key | exceptions.NoRegionError | exceptions.TokenRetrievalError):
             return RefusedUsError("there are no AWS credentials", code="no_credentials")
         case exceptions.ParamValidationError():
-            return PermanentProviderError("the address is not one that AWS takes", code="address")
+            return RefusedUsError("our request is not one that AWS takes", code="parameters", is_general=False)
         case exceptions.ReadTimeoutError():
             return UnknownOutcomeError("did not answer in time", code="timeout")
         case _:

@@ -36,7 +36,7 @@ _COMMON_ROWS = (
 SES: Table = table(
     *_COMMON_ROWS,
     Row("AccountSuspendedException", Verdict.OURS, "our account may not send mail any more", _SES, is_general=True),
-    Row("BadRequestException", Verdict.PERMANENT, "the address or the message is not valid", _SES),
+    Row("BadRequestException", Verdict.OURS, "our request is not valid", _SES),
     Row("LimitExceededException", Verdict.OURS, "our account has reached a limit", _SES),
     Row("MailFromDomainNotVerifiedException", Verdict.OURS, "our sender's domain is not verified", _SES, is_general=True),
     Row("MessageRejected", Verdict.OURS, "the message was refused: its content, or an address not verified (sandbox)", _SES),
@@ -61,7 +61,8 @@ SNS: Table = table(
         "the device's endpoint is disabled: the app is gone, or its token has changed",
         _SNS,
     ),
-    Row("InvalidParameter", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
+    Row("InvalidParameter", Verdict.OURS, "our request is not valid", _SNS),
+    Row("InvalidParameter:TargetArn", Verdict.PERMANENT, "the device's endpoint does not exist", _SNS),
     Row("KMSAccessDenied", Verdict.OURS, "our key may not use the encryption key", _SNS),
     Row("KMSDisabled", Verdict.OURS, "the encryption key is disabled", _SNS),
     Row("KMSInvalidState", Verdict.OURS, "the encryption key cannot be used as it is", _SNS),
@@ -69,18 +70,19 @@ SNS: Table = table(
     Row("KMSOptInRequired", Verdict.OURS, "our account is not signed up for KMS", _SNS),
     Row("KMSThrottling", Verdict.TEMPORARY, "KMS asks for fewer requests", _SNS),
     Row("NotFound", Verdict.PERMANENT, "the device's endpoint does not exist", _SNS),
-    Row("ParameterValueInvalid", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
+    Row("ParameterValueInvalid", Verdict.OURS, "our request is not valid", _SNS),
     Row("PlatformApplicationDisabled", Verdict.OURS, "our platform application is disabled: its credentials have expired", _SNS),
-    Row("ValidationException", Verdict.PERMANENT, "the endpoint or the message is not valid", _SNS),
+    Row("ValidationException", Verdict.OURS, "our request is not valid", _SNS),
 )
 
 SNS_TEXTS: Table = table(
     *_SNS_ROWS,
-    Row("InvalidParameter", Verdict.PERMANENT, "the number or the message is not valid", _SNS),
+    Row("InvalidParameter", Verdict.OURS, "our request is not valid", _SNS),
+    Row("InvalidParameter:PhoneNumber", Verdict.PERMANENT, "the number is not valid", _SNS),
     Row("OptedOut", Verdict.PERMANENT, "the recipient has opted out of our account's texts", _SNS_MODEL),
-    Row("ParameterValueInvalid", Verdict.PERMANENT, "the number or the message is not valid", _SNS),
+    Row("ParameterValueInvalid", Verdict.OURS, "our request is not valid", _SNS),
     Row("Throttled", Verdict.TEMPORARY, "SNS asks for fewer texts", _SNS_MODEL),
-    Row("ValidationException", Verdict.PERMANENT, "the number or the message is not valid", _SNS),
+    Row("ValidationException", Verdict.OURS, "our request is not valid", _SNS),
 )
 
 SQS: Table = table(

@@ -21,7 +21,13 @@ from urllib3 import exceptions as urllib3_exceptions
 
 from notifyflow.channels.guard import Guard, PinnedAdapter
 from notifyflow.channels.tables import Row, Table, Verdict, table
-from notifyflow.errors import PermanentProviderError, ProviderError, TemporaryProviderError, UnknownOutcomeError
+from notifyflow.errors import (
+    PermanentProviderError,
+    ProviderError,
+    RefusedUsError,
+    TemporaryProviderError,
+    UnknownOutcomeError,
+)
 from notifyflow.settings import Settings
 
 _LIMIT_BYTES = 65_536
@@ -31,20 +37,20 @@ _RFC = "RFC 9110, HTTP Semantics, §15"
 
 STATUSES = table(
     Row("3xx", Verdict.OURS, "answered with a redirect, which is never followed", _RFC),
-    Row("400", Verdict.PERMANENT, "did not understand the request", _RFC),
+    Row("400", Verdict.OURS, "does not understand our request", _RFC),
     Row("401", Verdict.OURS, "does not accept our credentials", _RFC, is_general=True),
     Row("402", Verdict.OURS, "wants to be paid first", _RFC, is_general=True),
     Row("403", Verdict.OURS, "forbids us this", _RFC, is_general=True),
-    Row("404", Verdict.PERMANENT, "does not know the address", _RFC),
+    Row("404", Verdict.OURS, "does not know what our request names", _RFC),
     Row("407", Verdict.OURS, "the proxy does not accept our credentials", _RFC, is_general=True),
     Row("408", Verdict.TEMPORARY, "did not get the whole request in time", _RFC),
     Row("409", Verdict.TEMPORARY, "is busy with something that contradicts the request", _RFC),
-    Row("410", Verdict.PERMANENT, "says that the address is gone for good", _RFC),
-    Row("413", Verdict.PERMANENT, "finds the message too large", _RFC),
+    Row("410", Verdict.OURS, "no longer has what our request names", _RFC),
+    Row("413", Verdict.OURS, "finds our message too large", _RFC),
     Row("421", Verdict.TEMPORARY, "was reached over a connection that it does not serve", _RFC),
     Row("425", Verdict.TEMPORARY, "wants the request again, later", "RFC 8470, Using Early Data in HTTP, §5.2"),
     Row("429", Verdict.TEMPORARY, "asks for fewer requests", "RFC 6585, Additional HTTP Status Codes, §4"),
-    Row("4xx", Verdict.PERMANENT, "refused the request", _RFC),
+    Row("4xx", Verdict.OURS, "refuses our request", _RFC),
     Row("500", Verdict.TEMPORARY, "failed on its own side", _RFC),
     Row("502", Verdict.UNKNOWN, "a gateway lost the answer", _RFC),
     Row("503", Verdict.TEMPORARY, "is not available now", _RFC),
@@ -193,7 +199,7 @@ class Http:
         try:
             response = self._session().request(method, url, timeout=self._timeout, allow_redirects=False, stream=True, **given)
         except exceptions.RequestException as error:
-            raise _failure(error) from error
+            raise _failure(error, is_given=self._guard is not None) from error
         with response:
             return Answer(status=response.status_code, headers=response.headers, body=_read(response, until, limit_bytes))
 
@@ -240,9 +246,14 @@ def _read(response: requests.Response, until: float, limit_bytes: int) -> bytes:
     return bytes(body[:limit_bytes])
 
 
-def _failure(error: exceptions.RequestException) -> ProviderError:
-    if isinstance(error, exceptions.InvalidURL | exceptions.InvalidSchema | exceptions.MissingSchema | exceptions.InvalidHeader):
-        return PermanentProviderError("the address is not one that can be asked", code="address")
+def _failure(error: exceptions.RequestException, *, is_given: bool) -> ProviderError:
+    """Say what it means that no answer came; ``is_given`` tells a recipient's URL from one that the operator configured."""
+    if isinstance(error, exceptions.InvalidURL | exceptions.InvalidSchema | exceptions.MissingSchema):
+        if is_given:
+            return PermanentProviderError("the address is not one that can be asked", code="address")
+        return RefusedUsError("our settings name a URL that cannot be asked", code="address")
+    if isinstance(error, exceptions.InvalidHeader):
+        return RefusedUsError("our request has a header that HTTP does not take", code="header", is_general=False)
     if _never_left(error):
         return TemporaryProviderError("could not be reached", code="no_connection", is_ill=True)
     if isinstance(error, exceptions.Timeout):

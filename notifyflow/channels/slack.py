@@ -29,6 +29,8 @@ _TEXT_LIMIT = 3000
 _URL_LIMIT = 3000
 _SUMMARY_LIMIT = 1000
 _SECTIONS = 5
+_DEFINITE = (400, 403, 404, 410)  # of these a word that is not in our table makes something that may pass
+_WORD = re.compile("[a-z]+(?:_[a-z]+)*")
 _ATOM = re.compile(r"&(?:amp|lt|gt);|.", re.DOTALL)
 
 
@@ -74,9 +76,11 @@ class Slack(Provider):
 
     def _post_to_webhook(self, letter: Letter, message: Mapping[str, Any]) -> Accepted:
         answer = self._webhooks.post(letter.address, json=message)
+        word = answer.text.strip()
         if not answer.is_success:
-            raise refusal(answer.status, WEBHOOK, code=answer.text.strip(), retry_after_s=answer.retry_after_s)
-        if answer.text.strip() != "ok":
+            is_strange = answer.status in _DEFINITE and _WORD.fullmatch(word) and word not in WEBHOOK
+            raise refusal(400 if is_strange else answer.status, WEBHOOK, code=word, retry_after_s=answer.retry_after_s)
+        if word != "ok":
             raise UnknownOutcomeError("the webhook answered with something else than ok", code="garbage")
         return Accepted()
 

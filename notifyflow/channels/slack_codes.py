@@ -6,6 +6,7 @@ _POST = "docs.slack.dev, chat.postMessage, Errors"
 _HOOK = "docs.slack.dev, Sending messages using incoming webhooks, Handling errors"
 
 SLACK: Table = table(
+    Row("400", Verdict.TEMPORARY, "Slack says a word that is not in our table", _POST),
     Row("access_denied", Verdict.OURS, "our app may not do this", _POST),
     Row("accesslimited", Verdict.OURS, "the method is not allowed from our network", _POST),
     Row("account_inactive", Verdict.OURS, "our token belongs to a deleted user or workspace", _POST),
@@ -15,14 +16,14 @@ SLACK: Table = table(
     Row("enterprise_is_restricted", Verdict.OURS, "the method cannot be called from an Enterprise organisation", _POST),
     Row("fatal_error", Verdict.UNKNOWN, "Slack failed, and part of it may have happened", _POST),
     Row("internal_error", Verdict.UNKNOWN, "Slack failed, and part of it may have happened", _POST),
-    Row("invalid_arguments", Verdict.PERMANENT, "Slack does not understand the message", _POST),
+    Row("invalid_arguments", Verdict.OURS, "Slack does not understand our message", _POST),
     Row("invalid_auth", Verdict.OURS, "our token is not accepted", _POST),
-    Row("invalid_blocks", Verdict.PERMANENT, "Slack does not understand the message's blocks", _POST),
+    Row("invalid_blocks", Verdict.OURS, "Slack does not understand our message's blocks", _POST),
     Row("is_archived", Verdict.PERMANENT, "the channel is archived", _POST),
     Row("missing_scope", Verdict.OURS, "our token lacks a scope (chat:write)", _POST),
-    Row("msg_too_long", Verdict.PERMANENT, "the message is too long", _POST),
+    Row("msg_too_long", Verdict.OURS, "our message is too long", _POST),
     Row("no_permission", Verdict.OURS, "our token may not do this", _POST),
-    Row("no_text", Verdict.PERMANENT, "the message has no text", _POST),
+    Row("no_text", Verdict.OURS, "our message has no text", _POST),
     Row("not_allowed_token_type", Verdict.OURS, "our token is not that of a bot", _POST),
     Row("not_authed", Verdict.OURS, "no token was given", _POST),
     Row("not_in_channel", Verdict.PERMANENT, "our bot is not in the channel", _POST),
@@ -40,7 +41,7 @@ SLACK: Table = table(
     Row("user_not_found", Verdict.PERMANENT, "the user does not exist", _POST),
     Row("action_prohibited", Verdict.PERMANENT, "a preference of the workspace keeps the webhook from posting there", _HOOK),
     Row("channel_is_archived", Verdict.PERMANENT, "the channel is archived", _HOOK),
-    Row("invalid_payload", Verdict.PERMANENT, "Slack does not understand the message", _HOOK),
+    Row("invalid_payload", Verdict.OURS, "Slack does not understand our message", _HOOK),
     Row("invalid_token", Verdict.PERMANENT, "the webhook is not, or no longer, valid", _HOOK),
     Row("no_active_hooks", Verdict.PERMANENT, "the webhook is disabled", _HOOK),
     Row("no_service", Verdict.PERMANENT, "the webhook was removed or disabled", _HOOK),
@@ -49,7 +50,7 @@ SLACK: Table = table(
     Row("posting_to_general_channel_denied", Verdict.PERMANENT, "the webhook may not post to #general", _HOOK),
     Row("rollup_error", Verdict.TEMPORARY, "Slack failed on its own side", _HOOK),
     Row("team_disabled", Verdict.PERMANENT, "the webhook's workspace is disabled", _HOOK),
-    Row("too_many_attachments", Verdict.PERMANENT, "the message has too many attachments", _HOOK),
+    Row("too_many_attachments", Verdict.OURS, "our message has too many attachments", _HOOK),
 )
 # A webhook is the recipient's own: what refuses it there does not touch anybody else.
 WEBHOOK: Table = {
@@ -58,5 +59,7 @@ WEBHOOK: Table = {
         Row("3xx", Verdict.PERMANENT, "the webhook answers with a redirect, which is never followed", _HOOK),
         Row("401", Verdict.PERMANENT, "the webhook is not, or no longer, valid", _HOOK),
         Row("403", Verdict.PERMANENT, "the webhook may not be used", _HOOK),
+        Row("404", Verdict.PERMANENT, "the webhook does not exist", _HOOK),
+        Row("410", Verdict.PERMANENT, "the webhook's channel is gone", _HOOK),
     ),
 }

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from notifyflow.channels.base import Accepted, Capabilities, Letter, Provider
 from notifyflow.channels.mail import MailWriter
-from notifyflow.channels.smtp_codes import SMTP
+from notifyflow.channels.smtp_codes import find
 from notifyflow.channels.tables import Row, Verdict
 from notifyflow.errors import ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
@@ -177,8 +177,8 @@ def _refusal(error: smtplib.SMTPResponseException, stage: _Stage) -> ProviderErr
     """Say what a reply means that is no consent."""
     code, text = error.smtp_code, error.smtp_error
     enhanced = _ENHANCED.match(text if isinstance(text, bytes) else text.encode())
-    found = enhanced and enhanced[1].decode()
-    row = (found and SMTP.get(found)) or SMTP.get(str(code)) or SMTP.get(f"{code // 100}xx") or _gibberish(stage)
+    found = enhanced[1].decode() if enhanced else ""
+    row = find(code, found) or _gibberish(stage)
     is_introduction = stage is _Stage.INTRODUCTION
     if row.verdict is Verdict.PERMANENT and is_introduction:
         return RefusedUsError("the server refuses us before it was told whom the mail is for", code=found or str(code))

@@ -40,7 +40,7 @@ ALL_AT_ONCE = Policy(
 )
 FAULTS = (
     "email: ok; slack: ok; teams: ok; push: ok; sms: ok; voice: key 1",
-    "email: 550; slack: 404; teams: 400; push: 400; sms: 21211; voice: 21211",
+    "email: 550; slack: 404; teams: 404; push: EndpointDisabled; sms: 21211; voice: 21211",
     "email: 451; slack: 500; teams: 500; push: 500; sms: 500; voice: 500",
     "email: hang; slack: cut; teams: garbage; push: cut; sms: cut; voice: garbage",
     "email: refuse; slack: refuse; teams: refuse; push: refuse; sms: refuse; voice: refuse",

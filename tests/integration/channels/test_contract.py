@@ -120,12 +120,15 @@ def test_many_threads_may_send_at_a_time(bench: Bench, server: HttpServer) -> No
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (400, PermanentProviderError),
+        (400, RefusedUsError),
         (401, RefusedUsError),
         (403, RefusedUsError),
         (402, RefusedUsError),
+        (404, RefusedUsError),
         (408, TemporaryProviderError),
-        (418, PermanentProviderError),
+        (410, RefusedUsError),
+        (413, RefusedUsError),
+        (418, RefusedUsError),
         (429, TemporaryProviderError),
         (500, TemporaryProviderError),
         (502, UnknownOutcomeError),
@@ -143,6 +146,44 @@ def test_a_status_without_a_known_code_decides(
     server.answer(*bench.refused(status, ""))
     assert type(refused(bench, server)) is expected
     assert len(server.heard) == 1
+
+
+@every_provider
+@pytest.mark.parametrize("status", [400, 405, 411, 413, 415, 422])
+def test_an_answer_that_blames_our_request_is_never_the_recipients_fault(bench: Bench, server: HttpServer, status: int) -> None:
+    server.answer(*bench.refused(status, ""))
+    assert not isinstance(refused(bench, server), PermanentProviderError)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "expected"),
+    [
+        ("sns", "TargetArn", PermanentProviderError),
+        ("sns", "Message", RefusedUsError),
+        ("sns sms", "PhoneNumber", PermanentProviderError),
+        ("sns sms", "TargetArn", RefusedUsError),
+        ("sns sms", "MessageAttributes", RefusedUsError),
+    ],
+)
+def test_sns_says_which_parameter_it_blames(server: HttpServer, name: str, parameter: str, expected: type[ProviderError]) -> None:
+    bench = next(bench for bench in BENCHES if bench.name == name)
+    status, body, headers = bench.refused(400, "InvalidParameter")
+    told = f"<Message>Invalid parameter: {parameter} Reason: no</Message>"
+    server.answer(status, body.replace(b"<Message>no</Message>", told.encode()), headers)
+    error = refused(bench, server)
+    assert type(error) is expected
+    assert error.code == (f"InvalidParameter:{parameter}" if expected is PermanentProviderError else "InvalidParameter")
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+@pytest.mark.parametrize("name", ["slack bot", "slack webhook"])
+def test_a_word_of_slacks_that_nobody_knows_may_pass_and_is_said(server: HttpServer, name: str, status: int) -> None:
+    bench = next(bench for bench in BENCHES if bench.name == name)
+    server.answer(*bench.refused(status, "moon_is_full"))
+    error = refused(bench, server)
+    assert isinstance(error, TemporaryProviderError)
+    assert error.code == "moon_is_full"
+    assert error.reason == "Slack says a word that is not in our table"
 
 
 @every_provider

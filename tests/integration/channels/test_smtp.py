@@ -2,7 +2,6 @@
 
 import email
 import email.policy
-import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,8 +74,8 @@ def test_what_is_said_after_the_acceptance_changes_nothing(server: SmtpScript, f
 @pytest.mark.parametrize("code", sorted(SMTP))
 def test_every_documented_code_means_what_the_table_says(server: SmtpScript, code: str) -> None:
     row = SMTP[code]
-    if re.fullmatch(r"\d\.\d\.\d+", code):
-        reply = f"{'450' if code.startswith('4') else '550'} {code} no"
+    if "." in code:
+        reply = f"{'450' if code.startswith('4') else '550'} {code.partition('-')[0].replace('x', '99')} no"
     else:
         reply = code.replace("xx", "99") + " no"
     server.answer(RCPT=reply)
@@ -85,6 +84,23 @@ def test_every_documented_code_means_what_the_table_says(server: SmtpScript, cod
     assert error.reason == row.meaning
     assert error.code == reply.removesuffix(" no")
     assert not server.messages
+
+
+@pytest.mark.parametrize(
+    "code", ["5.4.5", "5.7.27", "5.7.54", "5.7.60", "5.7.64", "5.7.501", "5.7.515", "5.7.606", "5.7.649", "5.7.708", "5.7.999"]
+)
+def test_a_refusal_of_us_is_not_taken_for_a_mailbox_that_does_not_exist(server: SmtpScript, code: str) -> None:
+    server.answer(RCPT=f"550 {code} Access denied")
+    error = refused(server.port)
+    assert isinstance(error, RefusedUsError)
+    assert error.code == f"550 {code}"
+    assert "mailbox" not in error.reason
+
+
+@pytest.mark.parametrize("code", ["5.7.12", "5.7.124", "5.7.134", "5.7.504", "5.7.505"])
+def test_a_refusal_of_the_recipient_is_no_fault_of_ours(server: SmtpScript, code: str) -> None:
+    server.answer(RCPT=f"550 {code} no")
+    assert isinstance(refused(server.port), PermanentProviderError)
 
 
 @pytest.mark.parametrize("stage", ["BANNER", "EHLO", "MAIL"])
@@ -100,9 +116,11 @@ def test_a_refusal_before_the_recipient_is_named_is_about_us(server: SmtpScript,
         ("RCPT", "450 4.2.1 later", TemporaryProviderError),
         ("RCPT", "550 5.7.1 relaying denied", RefusedUsError),
         ("DATA", "451 later", TemporaryProviderError),
-        ("DATA", "554 no", PermanentProviderError),
+        ("DATA", "554 no", RefusedUsError),
         ("END", "452 full", TemporaryProviderError),
-        ("END", "554 5.6.0 no", PermanentProviderError),
+        ("END", "554 5.6.0 no", RefusedUsError),
+        ("END", "550 5.1.1 unknown", PermanentProviderError),
+        ("END", "552 5.3.4 too long", RefusedUsError),
         ("END", "garbage", UnknownOutcomeError),
         ("RCPT", "garbage", TemporaryProviderError),
         ("BANNER", "garbage", TemporaryProviderError),

@@ -20,11 +20,15 @@ Providers' codes
 
 What notifyflow makes of what the providers say. *Temporary* is tried again, *permanent* is not. A *fault of ours* is tried
 again, counts as suspected at once, and operations is told. *Unknown* means that nobody can say whether the message was taken:
-it is in doubt, and tried again. A code that stands in no table is judged by the HTTP status.
+it is in doubt, and tried again. A code that stands in no table is judged by the HTTP status. Whatever blames our request is a
+fault of ours: only what blames the address is the recipient's.
 
 The *evidence* of a receipt says who vouches for it, from weak to strong: *accepted* (the provider), *carrier* (the network, or
 the recipient's server), *device*, *human*. The strongest that was heard about an attempt is shown. A status that stands in no
 table is noted, and proves no more than that the provider has the message.
+
+Each row stands on a page of the provider's or on a standard. These were looked for, and have no such page: Twilio's 30018, a
+warning that says nothing about delivery (the error that it warns of is 30040), and Exchange's 5.7.54, which counts as ``5.7.x``.
 """
 TABLES: tuple[tuple[str, Table], ...] = (
     ("HTTP statuses, for every provider over HTTP", STATUSES),

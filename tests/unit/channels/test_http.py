@@ -2,9 +2,11 @@
 
 import pytest
 
-from notifyflow.channels.http import Answer, refusal, retry_after_s
+from notifyflow.channels.guard import Guard
+from notifyflow.channels.http import Answer, Http, refusal, retry_after_s
 from notifyflow.channels.tables import Row, Verdict, table
 from notifyflow.errors import PermanentProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
+from notifyflow.settings import Settings
 
 DATE = "Wed, 25 Nov 2026 16:00:00 GMT"
 
@@ -33,12 +35,26 @@ def test_a_body_that_is_no_json_object_has_no_fields(body: bytes) -> None:
 
 
 def test_the_providers_code_wins_over_the_status_and_the_providers_status_over_the_general_one() -> None:
-    codes = table(Row("21211", Verdict.PERMANENT, "bad number", "x"), Row("404", Verdict.OURS, "bad account", "x"))
-    assert isinstance(refusal(500, codes, code=21211), PermanentProviderError)
-    assert isinstance(refusal(404, codes), RefusedUsError)
-    assert isinstance(refusal(404, {}), PermanentProviderError)
+    codes = table(Row("21211", Verdict.OURS, "bad sender", "x"), Row("404", Verdict.PERMANENT, "bad number", "x"))
+    assert isinstance(refusal(500, codes, code=21211), RefusedUsError)
+    assert isinstance(refusal(404, codes), PermanentProviderError)
+    assert isinstance(refusal(404, {}), RefusedUsError)
     assert isinstance(refusal(429, codes, retry_after_s=3), TemporaryProviderError)
     assert isinstance(refusal(0, codes), UnknownOutcomeError)
+
+
+@pytest.mark.parametrize("url", ["nonsense://example.com", "example.com/x", "https://"])
+def test_a_url_that_cannot_be_asked_is_the_fault_of_whoever_gave_it(url: str) -> None:
+    settings = Settings.from_variables({})
+    with pytest.raises(RefusedUsError):
+        Http(settings).get(url)
+    with pytest.raises(PermanentProviderError):
+        Http(settings, guard=Guard()).get(url)
+
+
+def test_a_header_that_http_does_not_take_is_a_fault_of_ours() -> None:
+    with pytest.raises(RefusedUsError):
+        Http(Settings.from_variables({})).get("https://127.0.0.1:1/", headers={"X-Odd": "two\r\nlines"})
 
 
 def test_a_code_that_is_free_text_is_not_repeated() -> None:
