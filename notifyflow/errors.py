@@ -77,16 +77,41 @@ class InvalidScript(InvalidInput):
     """Raised when a sandbox script uses words that the script language does not have."""
 
 
+def _namespace(name: str) -> str:
+    return f"the namespace {name!r}" if name else "the empty namespace"
+
+
 class NotFound(NotifyflowError):
     """Raised when no incident has the key.
 
     Attributes:
         key: The key that was asked for.
+        namespace: The namespace that was asked for; None where all were.
     """
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"no incident has the key {key!r}. Look at the key again: notifyflow keeps it as it was given.")
+    def __init__(self, key: str, namespace: str | None = None) -> None:
+        where = "" if namespace is None else f" in {_namespace(namespace)}"
+        super().__init__(f"no incident has the key {key!r}{where}. Look at the key again: notifyflow keeps it as it was given.")
         self.key = key
+        self.namespace = namespace
+
+
+class AmbiguousKey(NotifyflowError):
+    """Raised when unresolved incidents of several namespaces have the key; nothing was done.
+
+    Attributes:
+        key: The key that was asked for.
+        incidents: The namespace and the id of each.
+    """
+
+    def __init__(self, key: str, incidents: "tuple[tuple[str, str], ...]") -> None:
+        listed = "; ".join(f"{incident_id} in {_namespace(namespace)}" for namespace, incident_id in incidents)
+        super().__init__(
+            f"{len(incidents)} unresolved incidents have the key {key!r}, and nothing was done: {listed}. "
+            "Say which one: with --namespace NAME on the command line, or namespace=NAME in the library; '' names the empty one."
+        )
+        self.key = key
+        self.incidents = incidents
 
 
 class RecipientNotFound(NotifyflowError):

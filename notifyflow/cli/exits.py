@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from notifyflow.errors import (
+    AmbiguousKey,
     ApiKeyNotFound,
     BrokerUnavailable,
     IncidentResolved,
@@ -43,6 +44,7 @@ def code_of(error: NotifyflowError) -> Exit:
         case (
             InvalidInput()
             | NotFound()
+            | AmbiguousKey()
             | RecipientNotFound()
             | IncidentResolved()
             | ApiKeyNotFound()

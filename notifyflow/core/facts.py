@@ -193,7 +193,8 @@ class IncidentFacts:
 
     Attributes:
         id: Opaque.
-        key: The dedup key.
+        key: The dedup key; it names one unresolved incident of its namespace.
+        namespace: Whose it is: that of the API key it came with; empty where it came another way.
         state: Where it stands.
         version: Counts its writes.
         severity: The highest given so far.
@@ -217,6 +218,7 @@ class IncidentFacts:
     policy: Policy
     opened_at: datetime
     last_seen_at: datetime
+    namespace: str = ""
     state: IncidentState = IncidentState.OPEN
     version: int = 1
     is_operations: bool = False

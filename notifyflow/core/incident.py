@@ -33,10 +33,13 @@ class Turned:
     is_over: bool = False
 
 
-def open_(incident: Incident, *, incident_id: str, policy: Policy, now: datetime, is_operations: bool = False) -> IncidentFacts:
+def open_(
+    incident: Incident, *, incident_id: str, policy: Policy, now: datetime, namespace: str = "", is_operations: bool = False
+) -> IncidentFacts:
     """Make the facts of a new incident."""
     return IncidentFacts(
         id=incident_id,
+        namespace=namespace,
         key=incident.key,
         severity=incident.severity,
         policy=policy,

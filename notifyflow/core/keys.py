@@ -31,6 +31,8 @@ class ApiKey:
         id: Opaque; stands in logs and in the key itself.
         name: What it is for, as its maker said; acts in its name are logged under it.
         scopes: What it is good for.
+        namespace: Whose incidents it reaches: it opens, repeats, acknowledges and resolves there only; ``*`` for those of all,
+            where it only reads or operates.
         digest: The SHA-256 of its secret, in hex digits.
         created_at: When it was made.
         expires_at: From when on it is no good; None for never.
@@ -43,6 +45,7 @@ class ApiKey:
     scopes: frozenset[Scope]
     digest: str
     created_at: datetime
+    namespace: str = ""
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None

@@ -134,7 +134,7 @@ class Incident:
     """What happened, as a caller says it.
 
     Attributes:
-        key: The dedup key; it names one unresolved incident. 1 to 255 characters.
+        key: The dedup key; it names one unresolved incident of its namespace. 1 to 255 characters.
         title: One line; 1 to 1,000 characters.
         body: More lines, plain text; up to 65,536 characters.
         severity: How bad it is.

@@ -13,22 +13,24 @@ from notifyflow.pipeline.ports import Taken, Tools
 from notifyflow.pipeline.transaction import Transaction
 
 
-def acknowledge(tools: Tools, key: str, *, by: str, via: str) -> Taken:
-    """Take the newest incident of a key.
+def acknowledge(tools: Tools, key: str, *, by: str, via: str, namespace: str | None = None) -> Taken:
+    """Take the incident of a key: the unresolved one, or else the newest.
 
     Args:
         tools: What every use case needs.
         key: The incident's.
         by: Who takes it; a recipient's id, or any other text.
         via: How: ``cli``, ``library``, ….
+        namespace: The incident's; None looks in all.
 
     Returns:
         What it stopped, and whether it was taken or resolved already.
 
     Raises:
         NotFound: When no incident has the key.
+        AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
     """
-    stopped, consequences = use_case.run_on_newest(tools, key, partial(take, by=by, via=via))
+    stopped, consequences = use_case.run_on_named(tools, key, namespace, partial(take, by=by, via=via))
     return Taken(stopped=stopped, consequences=consequences)
 
 

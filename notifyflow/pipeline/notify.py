@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from notifyflow.core import incident as incidents
-from notifyflow.core import intake
+from notifyflow.core import intake, namespaces
 from notifyflow.core.changes import AMENDED, OPENED
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake import Admitted
@@ -22,6 +22,7 @@ def notify(
     recipients: Sequence[Recipient],
     *,
     policy: Policy,
+    namespace: str = namespaces.SHARED,
     strict: bool = False,
     may_reach_nobody: bool = False,
     once: Once | None = None,
@@ -33,6 +34,7 @@ def notify(
         incident: What happened.
         recipients: Who has to be told.
         policy: How, where the key is new; an incident keeps the policy it was opened with.
+        namespace: Where the key names an incident.
         strict: Whether a fault of one recipient refuses the whole.
         may_reach_nobody: Whether it is stored although nothing can reach any recipient; operations is told then.
         once: Makes a request that comes again do nothing, and be answered as it was.
@@ -48,22 +50,24 @@ def notify(
     admitted = intake.admit(
         incident, recipients, tools.check_address, tools.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
     )
-    return take(tools, admitted, policy=policy, once=once)
+    return take(tools, admitted, policy=policy, namespace=namespace, once=once)
 
 
-def take(tools: Tools, admitted: Admitted, *, policy: Policy, once: Once | None = None) -> Accepted:
+def take(
+    tools: Tools, admitted: Admitted, *, policy: Policy, namespace: str = namespaces.SHARED, once: Once | None = None
+) -> Accepted:
     """Take what was judged already; see ``notify``."""
 
     def body(tx: Transaction) -> Notified:
-        facts = tx.ledger.lock_unresolved(admitted.incident.key)
-        return _open(tx, admitted, policy) if facts is None else _repeat(tx, facts, admitted)
+        facts = tx.ledger.lock_unresolved(admitted.incident.key, namespace=namespace)
+        return _open(tx, admitted, policy, namespace) if facts is None else _repeat(tx, facts, admitted)
 
     notified, consequences = use_case.run(tools, body if once is None else once.guard(body))
     return Accepted(notified=notified, consequences=consequences)
 
 
-def _open(tx: Transaction, admitted: Admitted, policy: Policy) -> Notified:
-    incident = incidents.open_(admitted.incident, incident_id=tx.tools.ids.new(), policy=policy, now=tx.now)
+def _open(tx: Transaction, admitted: Admitted, policy: Policy, namespace: str) -> Notified:
+    incident = incidents.open_(admitted.incident, incident_id=tx.tools.ids.new(), policy=policy, now=tx.now, namespace=namespace)
     tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
     tx.changes.append((incident, OPENED, {}))
     for contact in admitted.contacts:

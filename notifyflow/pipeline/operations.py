@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from notifyflow.core import incident as incidents
+from notifyflow.core import namespaces
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
 from notifyflow.core.intake import OPERATIONS_KEY
 from notifyflow.core.model import Incident, Severity
@@ -51,7 +52,12 @@ def start_round(tx: Transaction, incident: IncidentFacts) -> None:
 def _open(tx: Transaction) -> IncidentFacts:
     said = Incident(key=KEY, title="notifyflow", severity=Severity.CRITICAL, source="notifyflow", occurred_at=tx.now)
     incident = incidents.open_(
-        said, incident_id=tx.tools.ids.new(), policy=tx.tools.operations_policy, now=tx.now, is_operations=True
+        said,
+        incident_id=tx.tools.ids.new(),
+        policy=tx.tools.operations_policy,
+        now=tx.now,
+        namespace=namespaces.OPERATIONS,
+        is_operations=True,
     )
     tx.ledger.add_incident(incident, said)
     return incident

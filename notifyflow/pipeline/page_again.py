@@ -10,8 +10,8 @@ from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 
 
-def page_again(tools: Tools, key: str, recipient_id: str, *, by: str, via: str) -> Consequences:
-    """Start a new round for one recipient of the newest incident of a key.
+def page_again(tools: Tools, key: str, recipient_id: str, *, by: str, via: str, namespace: str | None = None) -> Consequences:
+    """Start a new round for one recipient of the incident of a key: the unresolved one, or else the newest.
 
     Args:
         tools: What every use case needs.
@@ -19,16 +19,18 @@ def page_again(tools: Tools, key: str, recipient_id: str, *, by: str, via: str) 
         recipient_id: Who is to be paged.
         by: Who asks for it.
         via: How: ``cli``, ``library``, ….
+        namespace: The incident's; None looks in all.
 
     Returns:
         What became due.
 
     Raises:
         NotFound: When no incident has the key.
+        AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
         IncidentResolved: When it is resolved.
         RecipientNotFound: When it has no such recipient.
     """
-    return use_case.run_on_newest(tools, key, partial(page, recipient_id=recipient_id, by=by, via=via))[1]
+    return use_case.run_on_named(tools, key, namespace, partial(page, recipient_id=recipient_id, by=by, via=via))[1]
 
 
 def page_incident_again(tools: Tools, incident_id: str, recipient_id: str, *, by: str, via: str) -> Consequences:

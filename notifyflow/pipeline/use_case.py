@@ -39,17 +39,26 @@ def run_on(tools: Tools, incident_id: str, body: Callable[[Transaction, Incident
     return run(tools, lambda tx: body(tx, tx.ledger.lock_incident(incident_id)))
 
 
-def run_on_newest(tools: Tools, key: str, body: Callable[[Transaction, IncidentFacts], T]) -> tuple[T, Consequences]:
-    """Run a use case on the newest incident of a key, which is locked for it.
+def run_on_named(
+    tools: Tools, key: str, namespace: str | None, body: Callable[[Transaction, IncidentFacts], T]
+) -> tuple[T, Consequences]:
+    """Run a use case on the incident that somebody names, which is locked for it: the unresolved one, or else the newest.
+
+    Args:
+        tools: What it is given.
+        key: The incident's.
+        namespace: The incident's; None looks in all.
+        body: What it does.
 
     Raises:
         NotFound: When no incident has the key.
+        AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
     """
 
     def find(tx: Transaction) -> T:
-        incident = tx.ledger.lock_newest(key)
+        incident = tx.ledger.lock_named(key, namespace=namespace)
         if incident is None:
-            raise NotFound(key)
+            raise NotFound(key, namespace)
         return body(tx, incident)
 
     return run(tools, find)

@@ -19,11 +19,10 @@ from notifyflow.storage.models import (
     ReceiptRow,
 )
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import Rows, select
+from notifyflow.storage.rows import IS_UNRESOLVED, Rows, select
 from notifyflow.storage.work import QUEUED
 
 _IN_HAND = ("QUEUED", "SENDING", "SENT")
-_IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")
 FORGOTTEN = "forgotten"
 """What stands in the place of a name, and of a title."""
 
@@ -57,7 +56,7 @@ class Adoption(Environments, Moves):
     def hold_unfinished(self, *, at: datetime) -> int:
         """Hold every incident that is not resolved or has something in hand; tell how many are held now."""
         in_hand = NotificationRow.select(NotificationRow.incident_id).where(NotificationRow.state.in_(_IN_HAND))
-        found = IncidentRow.select(IncidentRow.id).where(_IS_UNRESOLVED | IncidentRow.id.in_(in_hand))
+        found = IncidentRow.select(IncidentRow.id).where(IS_UNRESOLVED | IncidentRow.id.in_(in_hand))
         held = set(self.held())
         self._insert(HeldRow, [{"incident_id": row["id"], "held_at": at} for row in self._rows(found) if row["id"] not in held])
         return len(self.held())
@@ -82,7 +81,7 @@ class Adoption(Environments, Moves):
         query = (
             IncidentRow.select(IncidentRow.key)
             .join(ContactRow, on=(ContactRow.incident_id == IncidentRow.id))
-            .where(ContactRow.recipient_id == recipient_id, _IS_UNRESOLVED)
+            .where(ContactRow.recipient_id == recipient_id, IS_UNRESOLVED)
             .order_by(IncidentRow.key)
         )
         return [row["key"] for row in self._rows(query)]
@@ -103,7 +102,7 @@ class Adoption(Environments, Moves):
         Returns:
             From how many incidents they were taken.
         """
-        is_over = ContactRow.incident_id.in_(IncidentRow.select(IncidentRow.id).where(~_IS_UNRESOLVED))
+        is_over = ContactRow.incident_id.in_(IncidentRow.select(IncidentRow.id).where(~IS_UNRESOLVED))
         is_theirs = (ContactRow.recipient_id == recipient_id) & is_over
         incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
         self._forget_receipts(recipient_id)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from peewee import Expression, fn
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Contact, Incident, IncidentState
+from notifyflow.core.model import Contact, Incident
 from notifyflow.storage.models import ContactRow, IncidentRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import CONTACT, first, row_of, said, select, the
+from notifyflow.storage.rows import CONTACT, IS_UNRESOLVED, first, named, row_of, said, select, the, the_only
 from notifyflow.storage.statements import Statement
 
 _INCIDENT = Statement(lambda given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
@@ -22,13 +22,23 @@ _CONTACT = Statement(
 class Incidents(Moves):
     """Incidents, their content and their contacts."""
 
-    def lock_unresolved(self, key: str) -> IncidentFacts | None:
-        """Lock and read the one incident that the key names while it is not resolved."""
-        return self._lock_one(IncidentRow.key == key, IncidentRow.state != IncidentState.RESOLVED)
+    def lock_unresolved(self, key: str, *, namespace: str) -> IncidentFacts | None:
+        """Lock and read the one incident of a namespace that the key names while it is not resolved."""
+        return self._lock_one(IncidentRow.namespace == namespace, IncidentRow.key == key, IS_UNRESOLVED)
 
-    def lock_newest(self, key: str) -> IncidentFacts | None:
-        """Lock and read the newest incident of a key, resolved or not."""
-        return self._lock_one(IncidentRow.key == key)
+    def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
+        """Lock and read the incident that somebody names: the one that is not resolved, or the newest of those that are.
+
+        Args:
+            key: The incident's.
+            namespace: The incident's; None looks in all.
+
+        Raises:
+            AmbiguousKey: When several namespaces have an unresolved incident of the key.
+        """
+        where = named(key, namespace)
+        unresolved = self._incidents(self._locked(select(IncidentFacts, *where, IS_UNRESOLVED).order_by(IncidentRow.id)))
+        return the_only(key, unresolved) or self._lock_one(*where)
 
     def lock_incident(self, incident_id: str) -> IncidentFacts:
         """Lock and read an incident that is known to exist.

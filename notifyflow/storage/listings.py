@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from peewee import SQL, Expression, fn
+from peewee import Expression, fn
 
 from notifyflow.core.facts import IncidentFacts, NotificationFacts
 from notifyflow.core.keys import ApiKey
@@ -14,10 +14,9 @@ from notifyflow.core.model import Contact, Incident, IncidentState, Kind, Notifi
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
 from notifyflow.storage.keys import KEY_COLUMNS
 from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
-from notifyflow.storage.rows import SAID, Rows, select
+from notifyflow.storage.rows import IS_UNRESOLVED, SAID, Rows, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
-_IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")  # spelt out, since an index of these only is then used
 _CAME_TO_SOMETHING = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED)
 
 
@@ -114,7 +113,7 @@ def _conditions(wanted: IncidentFilter) -> list[Expression]:
     if wanted.states:
         conditions.append(IncidentRow.state.in_(sorted(wanted.states)))
         if IncidentState.RESOLVED not in wanted.states:
-            conditions.append(_IS_UNRESOLVED)
+            conditions.append(IS_UNRESOLVED)
     if wanted.severities:
         conditions.append(IncidentRow.severity.in_(sorted(wanted.severities)))
     if wanted.key is not None:

@@ -23,7 +23,7 @@ from notifyflow.storage.models import (
     TransitionRow,
 )
 from notifyflow.storage.pruning import Prunable
-from notifyflow.storage.rows import batches, first, select, the
+from notifyflow.storage.rows import IS_UNRESOLVED, batches, first, named, select, the, the_only
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 
@@ -31,9 +31,17 @@ _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 class Reads(Audits, Prunable, Listings, Environments):
     """Questions about what is stored."""
 
-    def status(self, key: str) -> IncidentStatus | None:
-        """Show the newest incident of a key with all that became of it; None where no incident has the key."""
-        incident = self._newest(IncidentRow.key == key)
+    def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
+        """Show the incident that somebody names with all that became of it; None where no incident has the key.
+
+        Args:
+            key: The incident's.
+            namespace: The incident's; None looks in all.
+
+        Raises:
+            AmbiguousKey: When several namespaces have an unresolved incident of the key.
+        """
+        incident = self._named(key, namespace)
         return None if incident is None else self._status(incident)
 
     def status_by_id(self, incident_id: str) -> IncidentStatus | None:
@@ -46,9 +54,13 @@ class Reads(Audits, Prunable, Listings, Environments):
         query = select(IncidentFacts).order_by(IncidentRow.last_seen_at.desc(), IncidentRow.id.desc()).limit(limit)
         return tuple(self._incidents(query))
 
-    def is_settled(self, key: str) -> bool | None:
-        """Tell whether every escalation of the key's newest incident is settled; None where no incident has the key."""
-        incident = self._newest(IncidentRow.key == key)
+    def is_settled(self, key: str, *, namespace: str | None = None) -> bool | None:
+        """Return whether every escalation of the incident that somebody names is settled; None where no incident has the key.
+
+        Raises:
+            AmbiguousKey: When several namespaces have an unresolved incident of the key.
+        """
+        incident = self._named(key, namespace)
         if incident is None:
             return None
         active = EscalationRow.select(fn.COUNT(1)).where(EscalationRow.incident_id == incident.id, _IS_ACTIVE)
@@ -61,6 +73,11 @@ class Reads(Audits, Prunable, Listings, Environments):
             queued = queued.where(NotificationRow.due_at <= due_by)
         sending = AttemptRow.select(fn.COUNT(1)).where(AttemptRow.state == SQL("'RUNNING'"))
         return int(self._scalar(queued)) + int(self._scalar(sending))
+
+    def _named(self, key: str, namespace: str | None) -> IncidentFacts | None:
+        where = named(key, namespace)
+        unresolved = self._incidents(select(IncidentFacts, *where, IS_UNRESOLVED).order_by(IncidentRow.id))
+        return the_only(key, unresolved) or self._newest(*where)
 
     def _newest(self, *where: Expression) -> IncidentFacts | None:
         query = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)

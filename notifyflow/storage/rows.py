@@ -9,12 +9,12 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from peewee import Database, Expression, Model, Query, Select
+from peewee import SQL, Database, Expression, Model, Query, Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Contact, Incident
 from notifyflow.core.pauses import Pause
-from notifyflow.errors import StorageError
+from notifyflow.errors import AmbiguousKey, StorageError
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PauseRow
 from notifyflow.storage.statements import Places, Run, Statement
 
@@ -33,6 +33,7 @@ _COLUMNS: Mapping[type, tuple[str, ...]] = {
 }
 _ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 variables and PostgreSQL's 65,535
 CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
+IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")  # spelt out, since an index of these only is then used
 SAID = ("title", "body", "severity", "source", "url", "labels", "occurred_at")
 
 
@@ -99,6 +100,23 @@ def select(facts: type, *where: Expression) -> Select:
     model = MODELS[facts]
     query = model.select(*(getattr(model, name) for name in _COLUMNS[facts]))
     return query.where(*where) if where else query
+
+
+def named(key: str, namespace: str | None) -> tuple[Expression, ...]:
+    """Find the incidents that a key names, in one namespace, or in all where it is None."""
+    has_key = IncidentRow.key == key
+    return (has_key,) if namespace is None else (has_key, IncidentRow.namespace == namespace)
+
+
+def the_only(key: str, unresolved: Sequence[IncidentFacts]) -> IncidentFacts | None:
+    """Take the one unresolved incident that a key names; None where there is none.
+
+    Raises:
+        AmbiguousKey: When there are several, each in another namespace.
+    """
+    if len(unresolved) > 1:
+        raise AmbiguousKey(key, tuple((each.namespace, each.id) for each in unresolved))
+    return first(unresolved)
 
 
 def row_of(facts: Any) -> dict[str, Any]:

@@ -9,9 +9,23 @@ from peewee import Database
 
 from notifyflow.errors import SchemaMismatch
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.migrations import v0001_initial, v0002_limits, v0003_outages, v0004_upkeep, v0005_back
+from notifyflow.storage.migrations import (
+    v0001_initial,
+    v0002_limits,
+    v0003_outages,
+    v0004_upkeep,
+    v0005_back,
+    v0006_namespaces,
+)
 
-MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_limits, v0003_outages, v0004_upkeep, v0005_back)
+MIGRATIONS: tuple[ModuleType, ...] = (
+    v0001_initial,
+    v0002_limits,
+    v0003_outages,
+    v0004_upkeep,
+    v0005_back,
+    v0006_namespaces,
+)
 WANTED = len(MIGRATIONS)
 
 _UPGRADE = "Run `notifyflow db upgrade`; older workers may go on meanwhile."

@@ -84,6 +84,7 @@ class ApiKeyRow(Model):
 
     id = PlainTextField(primary_key=True)
     name = PlainTextField()
+    namespace = PlainTextField()
     scopes = ScopesField()
     digest = PlainTextField()
     created_at = InstantField()

@@ -21,6 +21,7 @@ class IncidentRow(Model):
     """One incident: its facts, and what was said last (personal)."""
 
     id = PlainTextField(primary_key=True)
+    namespace = PlainTextField()
     key = PlainTextField()
     state = EnumField(IncidentState)
     version = IntegerField()

@@ -77,7 +77,7 @@ def test_what_somebody_holds_is_passed_over(flow: NotifyFlow, story: Story, cloc
     clock.pass_time(AGE + timedelta(seconds=1))
 
     def prune_beside(ledger) -> Pruned:  # type: ignore[no-untyped-def]
-        ledger.lock_newest("old-1")
+        ledger.lock_named("old-1", namespace=None)
         return sum(flow.prune(AGE), Pruned())
 
     assert story.store.run(prune_beside).incidents == COUNT - 1

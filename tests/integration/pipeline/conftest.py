@@ -20,8 +20,8 @@ def story(store: Store) -> Story:
 def _hold_invariants(store: Store) -> Iterator[None]:
     """Check whatever a test has stored."""
     yield
-    for key in {facts.key for facts in store.read(lambda reads: reads.incidents(1000))}:
-        status = store.read(lambda reads, key=key: reads.status(key))
+    for facts in store.read(lambda reads: reads.incidents(1000)):
+        status = store.read(lambda reads, incident_id=facts.id: reads.status_by_id(incident_id))
         assert status is not None
         invariants.check(status)
     assert found_in(store, START) == []

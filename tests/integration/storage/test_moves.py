@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from notifyflow.core.facts import NotificationFacts, Transition
 from notifyflow.core.model import AttemptState, EscalationState, Incident, IncidentState, NotificationState, Word
-from notifyflow.errors import StaleRow, StorageError
+from notifyflow.errors import AmbiguousKey, StaleRow, StorageError
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import NOW, attempt, incident
@@ -165,25 +166,80 @@ def test_only_current_escalations_are_locked(store: Store) -> None:
     assert [each.id for each in store.run(lambda ledger: ledger.lock_escalations("i"))] == ["e2"]
 
 
-def test_a_key_names_one_unresolved_incident_and_the_newest(store: Store) -> None:
+def _resolve(ledger: Ledger, incident_id: str) -> None:
+    before = ledger.lock_incident(incident_id)
+    ledger.move(before, replace(before, state=IncidentState.RESOLVED), event="resolved", at=NOW)
+
+
+def test_a_key_names_one_unresolved_incident_and_otherwise_the_newest(store: Store) -> None:
     begin(store)
-
-    def resolve_and_open_another(ledger: Ledger) -> None:
-        old = ledger.lock_unresolved("db-1")
-        assert old is not None
-        ledger.move(old, replace(old, state=IncidentState.RESOLVED), event="resolved", at=NOW)
-        assert ledger.lock_unresolved("db-1") is None
-        newest = ledger.lock_newest("db-1")
-        assert newest is not None
-        assert newest.id == "i"
-        ledger.add_incident(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again"))
-
-    store.run(resolve_and_open_another)
-    unresolved, newest = store.run(lambda ledger: (ledger.lock_unresolved("db-1"), ledger.lock_newest("db-1")))
-    assert unresolved == newest
+    store.run(lambda ledger: _resolve(ledger, "i"))
+    assert store.run(lambda ledger: ledger.lock_unresolved("db-1", namespace="")) is None
+    newest = store.run(lambda ledger: ledger.lock_named("db-1", namespace=None))
     assert newest is not None
-    assert newest.id == "i2"
-    assert store.run(lambda ledger: ledger.lock_newest("unknown")) is None
+    assert newest.id == "i"
+    store.run(
+        lambda ledger: ledger.add_incident(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again")),
+    )
+    unresolved = store.run(lambda ledger: ledger.lock_unresolved("db-1", namespace=""))
+    assert unresolved == store.run(lambda ledger: ledger.lock_named("db-1", namespace=None))
+    assert unresolved is not None
+    assert unresolved.id == "i2"
+    assert store.run(lambda ledger: ledger.lock_named("unknown", namespace=None)) is None
+
+
+def _add(store: Store, incident_id: str, namespace: str, **given: Any) -> None:
+    facts = incident(id=incident_id, namespace=namespace, **given)
+    store.run(lambda ledger: ledger.add_incident(facts, Incident(key=facts.key, title="t")), timeout_s=0.1)
+
+
+def test_the_same_key_in_another_namespace_is_another_incident(store: Store) -> None:
+    for namespace in ("", "prometheus", "staging"):
+        _add(store, f"in {namespace}", namespace)
+        found = store.run(lambda ledger, where=namespace: ledger.lock_unresolved("db-1", namespace=where))
+        assert found is not None
+        assert (found.id, found.namespace) == (f"in {namespace}", namespace)
+    assert store.run(lambda ledger: ledger.lock_unresolved("db-1", namespace="nowhere")) is None
+    assert store.run(lambda ledger: ledger.lock_named("db-1", namespace="nowhere")) is None
+
+
+@pytest.mark.parametrize("namespace", ["", "prometheus"])
+def test_a_namespace_has_one_unresolved_incident_of_a_key(store: Store, namespace: str) -> None:
+    _add(store, "first", namespace)
+    with pytest.raises(StorageError, match="notifyflow_incident"):
+        _add(store, "second", namespace)
+    store.run(lambda ledger: _resolve(ledger, "first"))
+    _add(store, "second", namespace)
+
+
+def test_a_key_that_several_unresolved_incidents_have_names_none_until_it_is_said_which(store: Store) -> None:
+    _add(store, "a", "", opened_at=LATER)
+    _add(store, "b", "prometheus")
+    for ask in (
+        lambda: store.run(lambda ledger: ledger.lock_named("db-1", namespace=None)),
+        lambda: store.read(lambda reads: reads.status("db-1")),
+        lambda: store.read(lambda reads: reads.is_settled("db-1")),
+    ):
+        with pytest.raises(AmbiguousKey) as caught:
+            ask()
+        assert caught.value.incidents == (("", "a"), ("prometheus", "b"))
+    for namespace, incident_id in (("", "a"), ("prometheus", "b")):
+        found = store.run(lambda ledger, where=namespace: ledger.lock_named("db-1", namespace=where))
+        status = store.read(lambda reads, where=namespace: reads.status("db-1", namespace=where))
+        assert found is not None
+        assert status is not None
+        assert found.id == status.facts.id == incident_id
+
+
+def test_the_unresolved_incident_goes_before_a_newer_one_of_another_namespace_that_is_resolved(store: Store) -> None:
+    _add(store, "open", "prometheus")
+    _add(store, "over", "", opened_at=LATER)
+    store.run(lambda ledger: _resolve(ledger, "over"))
+    found = store.run(lambda ledger: ledger.lock_named("db-1", namespace=None))
+    status = store.read(lambda reads: reads.status("db-1"))
+    assert found is not None
+    assert status is not None
+    assert found.id == status.facts.id == "open"
 
 
 def test_a_notification_has_one_running_attempt_at_most(store: Store) -> None:

@@ -43,8 +43,9 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "has_waited": lambda ledger: ledger.has_waited(since=NOW),
     "rounds_waiting": lambda ledger: ledger.rounds_waiting(after=NOW),
     "count_receipts": lambda ledger: ledger.count_receipts("p", since=NOW, now=NOW),
-    "lock_unresolved": lambda ledger: ledger.lock_unresolved("k"),
-    "lock_newest": lambda ledger: ledger.lock_newest("k"),
+    "lock_unresolved": lambda ledger: ledger.lock_unresolved("k", namespace=""),
+    "lock_named": lambda ledger: ledger.lock_named("k", namespace=None),
+    "lock_named_in_a_namespace": lambda ledger: ledger.lock_named("k", namespace="prometheus"),
     "lock_escalations": lambda ledger: ledger.lock_escalations("i"),
     "lock_notifications": lambda ledger: ledger.lock_notifications(["e", "f"]),
     "last_round": lambda ledger: ledger.last_round("i", "ada"),
@@ -62,6 +63,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
 }
 INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "status": lambda reads: reads.status("db-1"),
+    "status_in_a_namespace": lambda reads: reads.status("db-1", namespace=""),
     "is_settled": lambda reads: reads.is_settled("db-1"),
     "pending_count": lambda reads: reads.pending_count(due_by=NOW),
     "incidents": lambda reads: reads.incidents(10),

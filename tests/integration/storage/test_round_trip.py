@@ -36,6 +36,7 @@ FULL_INCIDENT = incident(
     version=7,
     severity=Severity.CRITICAL,
     policy=INSISTENT,
+    namespace="prometheus",
     is_operations=True,
     times_seen=3,
     last_seen_at=INSTANT,
@@ -167,7 +168,7 @@ def test_any_instant_and_any_text_come_back(sqlite_and_postgres: tuple[Store, St
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
 def test_what_no_database_can_keep_is_replaced(store: Store, text: str) -> None:
     store.run(lambda ledger: ledger.add_incident(incident(key=text), Incident(key=text, title=text, labels={text: text})))
-    found = store.run(lambda ledger: ledger.lock_newest(text))
+    found = store.run(lambda ledger: ledger.lock_named(text, namespace=None))
     assert found is not None
     assert found.key in ("a\N{REPLACEMENT CHARACTER}b", "a?b")
     assert store.run(lambda ledger: ledger.content("i")).labels == {text: text}
