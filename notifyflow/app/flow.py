@@ -24,6 +24,7 @@ from notifyflow.app.sources import DatabaseClock, RandomIds
 from notifyflow.app.submissions import admit
 from notifyflow.app.tools import make_tools
 from notifyflow.app.upkeep import Upkeep
+from notifyflow.channels import pinning
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.channels.sns_messages import SnsDoor
@@ -248,11 +249,16 @@ class NotifyFlow(Upkeep):
         return build(services)
 
     def start(self) -> None:
-        """Start to deliver inside this process, once; what an earlier process left is taken up."""
+        """Start to deliver inside this process, once; what an earlier process left is taken up.
+
+        Raises:
+            InvalidSettings: When requests do not go to the address that was checked, with the version of the library in use.
+        """
         tools = self._ready()
         with self._lock:
             if self._engine is not None:
                 return
+            pinning.prove()
             self._say_warnings()
             self._engine = EmbeddedEngine(
                 tools,
@@ -269,9 +275,10 @@ class NotifyFlow(Upkeep):
         """Make the broker that ``dramatiq notifyflow.worker`` runs, with the actors and the sweeper on it.
 
         Raises:
-            InvalidSettings: On ``memory://``, whose rings no other process hears.
+            InvalidSettings: On ``memory://``, whose rings no other process hears; where requests cannot be pinned.
             SchemaMismatch: When the database is not of this version.
         """
+        pinning.prove()
         broker = make_broker(self._settings.broker_url.get_secret_value())
         tools = self._ready()
         self._say_warnings()

@@ -10,11 +10,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
-
-from requests import PreparedRequest
-from requests.adapters import HTTPAdapter
 
 from notifyflow.errors import Fault, PermanentProviderError, TemporaryProviderError
 
@@ -141,24 +137,3 @@ def endpoint_faults(name: str, url: str | None, trusted_endpoints: Iterable[str]
     return (
         Fault(f"NOTIFYFLOW_{name}", "is not an https URL", "Give one, or name its host:port in NOTIFYFLOW_TRUSTED_ENDPOINTS"),
     )
-
-
-class PinnedAdapter(HTTPAdapter):
-    """Connects to the address that the guard resolved, while TLS and the Host header still speak of the host."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-        super().__init__(max_retries=0)
-
-    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
-        """Put the resolved address in the place of the host (requests' documented hook)."""
-        target, tls = super().build_connection_pool_key_attributes(request, verify, cert)
-        if self._guard.is_trusted(str(request.url)):
-            return target, tls
-        host = target["host"]
-        target["host"] = self._guard.resolve(host, target["port"] or 443)
-        return target, {**tls, "server_hostname": host, "assert_hostname": host}
-
-    def add_headers(self, request: PreparedRequest, **kwargs: Any) -> None:
-        """Name the host that was asked for (requests' documented hook)."""
-        request.headers["Host"] = urlsplit(str(request.url)).netloc

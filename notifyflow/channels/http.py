@@ -19,7 +19,8 @@ from requests import exceptions
 from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_exceptions
 
-from notifyflow.channels.guard import Guard, PinnedAdapter
+from notifyflow.channels.guard import Guard
+from notifyflow.channels.pinning import PinnedAdapter, prove
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.errors import (
     PermanentProviderError,
@@ -224,14 +225,19 @@ class Http:
             session = requests.Session()
             session.trust_env = False
             session.verify = self._verify
-            pinned = self._guard is not None and self._proxy is None
-            session.mount("https://", PinnedAdapter(self._guard) if self._guard and pinned else HTTPAdapter(max_retries=0))
+            session.mount("https://", self._adapter())
             if self._proxy:
                 session.proxies = {"https": self._proxy}
             self._local.session = session
             with self._lock:
                 self._sessions.append(session)
         return session
+
+    def _adapter(self) -> HTTPAdapter:
+        if self._guard is None or self._proxy is not None:
+            return HTTPAdapter(max_retries=0)
+        prove()
+        return PinnedAdapter(self._guard)
 
 
 def _read(response: requests.Response, until: float, limit_bytes: int) -> bytes:

@@ -20,10 +20,11 @@ find_python() {
   die "No Python 3.11, 3.12 or 3.13 with venv was found. Install one, or name it: PYTHON=/path/to/python3.12 $0"
 }
 
-# with_venv EXTRAS: an environment with notifyflow and the extras in it, made once and again when setup.cfg changes
+# with_venv EXTRAS: an environment with notifyflow and the extras in it, in the versions that constraints.txt pins; made once,
+# and again when setup.cfg or constraints.txt changes
 with_venv() {
   local extras=$1 python stamp
-  stamp="$venv/.notifyflow-$(sha256sum setup.cfg | cut -c1-16)-${extras//,/-}"
+  stamp="$venv/.notifyflow-$(cat setup.cfg constraints.txt | sha256sum | cut -c1-16)-${extras//,/-}"
   if [ ! -e "$stamp" ]; then
     if [ ! -x "$venv/bin/python" ]; then
       python=$(find_python)
@@ -31,7 +32,8 @@ with_venv() {
       "$python" -m venv "$venv"
     fi
     say "Installing notifyflow${extras:+ with its extras $extras}"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+      --editable ".${extras:+[$extras]}"
     touch "$stamp"
   fi
   PATH="$venv/bin:$PATH"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from notifyflow.channels.guard import Guard, PinnedAdapter
+from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http
+from notifyflow.channels.pinning import PinnedAdapter
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings
 from tests.integration.channels.scripted import DRIP, http_server
