@@ -68,7 +68,7 @@ def status(value: IncidentStatus) -> Document:
         "severity": facts.severity,
         "source": value.content.source,
         "url": value.content.url,
-        "labels": dict(value.content.labels),
+        "labels": dict(value.content.labels or {}),
         "policy": facts.policy.name,
         "opened_at": _instant(facts.opened_at),
         "last_seen_at": _instant(facts.last_seen_at),

@@ -57,9 +57,20 @@ def repeat(facts: IncidentFacts, incoming: Incident, *, now: datetime) -> Turned
 
 
 def amend(stored: Incident, incoming: Incident) -> Incident:
-    """Merge what is said now into what was said: the newest words, the highest severity, the time when it first happened."""
-    severity = incoming.severity if incoming.severity.is_above(stored.severity) else stored.severity
-    return replace(incoming, severity=severity, occurred_at=stored.occurred_at or incoming.occurred_at)
+    """Merge a repetition into what is stored.
+
+    What is given replaces, also by nothing; what is not given stays. The severity is the highest, the time the first.
+    """
+    return replace(
+        stored,
+        title=incoming.title,
+        body=stored.body if incoming.body is None else incoming.body,
+        severity=incoming.severity if incoming.severity.is_above(stored.severity) else stored.severity,
+        source=stored.source if incoming.source is None else incoming.source,
+        url=stored.url if incoming.url is None else incoming.url or None,
+        labels=stored.labels if incoming.labels is None else incoming.labels,
+        occurred_at=stored.occurred_at or incoming.occurred_at,
+    )
 
 
 def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> Turned:

@@ -24,7 +24,9 @@ MAX_LABEL_NAME = 100
 MAX_LABEL_VALUE = 1_000
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998  # every zone can show them
 
-_MAY_BE_NONE = frozenset(("url", "occurred_at", "email", "phone", "slack", "teams", "push", "timezone"))
+_MAY_BE_NONE = frozenset(
+    ("body", "source", "url", "labels", "occurred_at", "email", "phone", "slack", "teams", "push", "timezone")
+)
 _INCIDENT_TYPES: Mapping[str, type] = {
     **dict.fromkeys(("key", "title", "body", "severity", "source", "url"), str),
     "labels": Mapping,
@@ -210,13 +212,13 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
     if not text.one_line(incident.title):
         yield Fault("title", "it is empty", "Say in one line what happened")
     yield from length_faults("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")
-    yield from length_faults("body", incident.body, MAX_BODY, "Shorten it, and put the rest where url points")
-    yield from length_faults("source", incident.source, MAX_KEY, "Shorten it")
+    yield from length_faults("body", incident.body or "", MAX_BODY, "Shorten it, and put the rest where url points")
+    yield from length_faults("source", incident.source or "", MAX_KEY, "Shorten it")
     if incident.severity not in list(Severity):
         yield unknown("severity", "severity", incident.severity, list(Severity))
-    if incident.url is not None:
+    if incident.url:
         yield from _url(incident.url)
-    yield from _labels(incident.labels)
+    yield from _labels(incident.labels or {})
     if incident.occurred_at is not None:
         yield from judge_instant(incident.occurred_at)
 
@@ -268,11 +270,12 @@ def _instant_faults(at: datetime) -> Iterator[Fault]:
 
 def _clean(incident: Incident) -> Incident:
     """Replace what no database and no channel can carry, so that an odd byte in an alert silences nobody."""
+    body, source, labels = incident.body, incident.source, incident.labels
     return replace(
         incident,
         title=text.one_line(incident.title),
-        body=text.paragraphs(incident.body),
+        body=None if body is None else text.paragraphs(body),
         severity=Severity(incident.severity),
-        source=text.one_line(incident.source),
-        labels={text.one_line(name): text.one_line(value) for name, value in incident.labels.items()},
+        source=None if source is None else text.one_line(source),
+        labels=None if labels is None else {text.one_line(name): text.one_line(value) for name, value in labels.items()},
     )

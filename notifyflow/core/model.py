@@ -133,6 +133,9 @@ class Standing(StrEnum):
 class Incident:
     """What happened, as a caller says it.
 
+    While the key is unresolved, the same key again replaces what is given and keeps what is not: None is not given, an empty
+    text or mapping is given and empties the field.
+
     Attributes:
         key: The dedup key; it names one unresolved incident of its namespace. 1 to 255 characters.
         title: One line; 1 to 1,000 characters.
@@ -141,16 +144,16 @@ class Incident:
         source: What reported it; up to 255 characters.
         url: Where to look, http or https; up to 2,000 characters.
         labels: Free facts, name to value; up to 50, with names up to 100 and values up to 1,000 characters.
-        occurred_at: When it happened (aware); None means when we heard of it.
+        occurred_at: When it happened (aware); None means when we heard of it. It is kept as it was given first.
     """
 
     key: str
     title: str
-    body: str = ""
+    body: str | None = None
     severity: Severity = Severity.ERROR
-    source: str = ""
+    source: str | None = None
     url: str | None = None
-    labels: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    labels: Mapping[str, str] | None = None
     occurred_at: datetime | None = None
 
 

@@ -105,7 +105,8 @@ def _keep_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[
     moved = set()
     for contact in contacts:
         before = known.get(contact.recipient_id, contact)
-        after = replace(contact, addresses={**before.addresses, **contact.addresses})
+        name = contact.name if contact.name != contact.recipient_id else before.name  # the id stands in for one not given
+        after = replace(contact, name=name, addresses={**before.addresses, **contact.addresses})
         if after != known.get(contact.recipient_id):
             tx.ledger.put_contact(incident.id, after)
         if after.addresses != before.addresses:

@@ -75,7 +75,7 @@ def _say(tx: Transaction, incident: IncidentFacts, lines: list[str]) -> None:
     said = tx.ledger.content(incident.id)
     count = tx.ledger.count_uncounted(incident.id)
     title = lines[-1] if count == 1 else f"{count} failures, the last: {lines[-1]}"
-    body = "\n".join((said.body.splitlines() + [f"{tx.now:%Y-%m-%d %H:%M} UTC: {line}" for line in lines])[-_LINES:])
+    body = "\n".join(((said.body or "").splitlines() + [f"{tx.now:%Y-%m-%d %H:%M} UTC: {line}" for line in lines])[-_LINES:])
     tx.ledger.set_content(incident.id, replace(said, title=title, body=body))
 
 

@@ -35,6 +35,7 @@ _ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 varia
 CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
 IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")  # spelt out, since an index of these only is then used
 SAID = ("title", "body", "severity", "source", "url", "labels", "occurred_at")
+_EMPTY: Mapping[str, object] = {"body": "", "source": "", "url": None, "labels": {}}
 
 
 class Rows:
@@ -131,8 +132,10 @@ def changes(before: Any, after: Any) -> dict[str, Any]:
 
 
 def said(content: Incident) -> dict[str, Any]:
-    """Name the columns that hold what was said."""
-    return {f"said_{name}": getattr(content, name) for name in SAID}
+    """Name the columns that hold what was said; what was not given is empty."""
+    given = {name: getattr(content, name) for name in SAID}
+    given |= {name: given[name] or empty for name, empty in _EMPTY.items()}
+    return {f"said_{name}": value for name, value in given.items()}
 
 
 def batches(rows: Sequence[F]) -> Iterable[Sequence[F]]:

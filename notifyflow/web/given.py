@@ -244,7 +244,7 @@ class IncidentShape(SummaryShape):
         assert isinstance(value, IncidentStatus)  # noqa: S101 - a summary does not have the rest
         return cls(
             **summary(value),
-            body=value.content.body,
+            body=value.content.body or "",
             is_settled=value.is_settled,
             is_held=value.is_held,
             operations_key=value.operations_key,
@@ -309,7 +309,7 @@ def summary(value: IncidentSummary | IncidentStatus) -> dict[str, Any]:
         "title": content.title,
         "source": content.source,
         "url": content.url,
-        "labels": dict(content.labels),
+        "labels": dict(content.labels or {}),
         "policy": facts.policy.name,
         "is_operations": facts.is_operations,
         "occurred_at": content.occurred_at,

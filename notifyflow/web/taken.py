@@ -56,11 +56,21 @@ class NewIncident(Taken):
 
     key: str = Field(description="The dedup key; it names one unresolved incident.", min_length=1, max_length=intake.MAX_KEY)
     title: str = Field(description="One line.", min_length=1, max_length=intake.MAX_TITLE)
-    body: str | None = Field(None, description="More lines, plain text.", max_length=intake.MAX_BODY)
+    body: str | None = Field(
+        None,
+        description="More lines, plain text; the same key again keeps them where they are left out.",
+        max_length=intake.MAX_BODY,
+    )
     severity: Severity | None = Field(None, description="How bad it is; ERROR where it is left out.")
-    source: str | None = Field(None, description="What reported it.", max_length=intake.MAX_KEY)
-    url: str | None = Field(None, description="Where to look, http or https.", max_length=intake.MAX_URL)
-    labels: dict[str, str] | None = Field(None, description="Free facts.", max_length=intake.MAX_LABELS)
+    source: str | None = Field(None, description="What reported it; kept where it is left out.", max_length=intake.MAX_KEY)
+    url: str | None = Field(
+        None,
+        description="Where to look, http or https; kept where it is left out, removed by an empty text.",
+        max_length=intake.MAX_URL,
+    )
+    labels: dict[str, str] | None = Field(
+        None, description="Free facts; kept where they are left out, replaced as a whole.", max_length=intake.MAX_LABELS
+    )
     occurred_at: AwareDatetime | None = Field(None, description="When it happened; now where it is left out.")
     recipients: list[RecipientShape] = Field(description="Who has to be told; at least one that can be reached.", min_length=1)
     policy: str | None = Field(None, description="How: `default`, `insistent`, or one of your own.")

@@ -48,20 +48,23 @@ def _read(alert: object, group: Mapping[str, object]) -> Asked:
         DOOR,
         key=say(alert.get("fingerprint")) or digest(json.dumps(labels, sort_keys=True)),
         title=_first(notes, _TITLES) or (f"{name} on {place}" if name and place else name),
-        body=(_first(notes, _BODIES), lines(others), _left_out(group.get("truncatedAlerts"))),
+        body=(_first(notes, _BODIES), lines(others) if others else None, _left_out(group.get("truncatedAlerts"))),
         severity=labels.get("severity"),
         source=group.get("externalURL"),
         urls=[alert.get(each) for each in ("panelURL", "dashboardURL", "generatorURL")] + [group.get("externalURL")],
-        labels=labels,
+        labels=None if alert.get("labels") is None else labels,
         occurred_at=alert.get("startsAt"),
     )
     is_over = (alert.get("status") or group.get("status")) == "resolved"
     return Asked(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=said, labels=clean(labels))
 
 
-def _first(notes: Mapping[str, object], names: tuple[str, ...]) -> str:
-    return next(filter(None, (say(notes.get(name)).strip() for name in names)), "")
+def _first(notes: Mapping[str, object], names: tuple[str, ...]) -> str | None:
+    """Find the first annotation that says something; empty where all that are given are, None where none is given."""
+    given = [say(notes[name]).strip() for name in names if notes.get(name) is not None]
+    return next(filter(None, given), "" if given else None)
 
 
-def _left_out(count: object) -> str:
-    return f"({count} more alerts of its group were left out: max_alerts is set.)" if isinstance(count, int) and count > 0 else ""
+def _left_out(count: object) -> str | None:
+    is_some = isinstance(count, int) and count > 0
+    return f"({count} more alerts of its group were left out: max_alerts is set.)" if is_some else None

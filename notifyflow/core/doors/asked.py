@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -104,37 +104,37 @@ def incident(
     *,
     key: str,
     title: object,
-    body: Iterable[str] = (),
+    body: Iterable[str | None] = (),
     severity: object = None,
     source: object = None,
     urls: Iterable[object] = (),
-    labels: Mapping[str, object],
+    labels: Mapping[str, object] | None,
     occurred_at: object = None,
 ) -> Incident:
-    """Make an incident of good form of whatever was said.
+    """Make an incident of good form of whatever was said; what was not said is None in it, as intake has it.
 
     Args:
         door: Which door; the key begins with it, so that no door reaches another's incidents, or ours.
         key: What repeats when the same thing is meant.
         title: What happened; has a stand-in where it is empty.
-        body: Paragraphs; empty ones are left out.
+        body: Paragraphs; empty ones are left out, and None was not given.
         severity: A word for how bad it is; ERROR where we do not know it.
         source: What reported it.
-        urls: Where to look; the first that is a web address counts.
-        labels: Free facts; those that are too many are left out, and counted.
+        urls: Where to look; the first that is a web address counts, and None was not given.
+        labels: Free facts; those that are too many are left out, and counted. None was not given.
         occurred_at: When it happened, as ISO 8601.
     """
-    kept = dict(islice(clean(labels).items(), intake.MAX_LABELS))
-    left_out = len(labels) - len(kept)
-    note = f"({left_out} more labels were left out.)" if left_out else ""
+    kept = dict(islice(clean(labels or {}).items(), intake.MAX_LABELS))
+    left_out = len(labels or {}) - len(kept)
+    note = f"({left_out} more labels were left out.)" if left_out else None
     return Incident(
         key=_key(door, key),
         title=text.cut(text.one_line(say(title)), intake.MAX_TITLE) or _NAMELESS,
-        body=_body("\n\n".join(filter(None, (*body, note)))),
+        body=_body((*body, note)),
         severity=_SEVERITIES.get(say(severity).strip().casefold(), Severity.ERROR),
-        source=text.cut(text.one_line(say(source)), intake.MAX_NAME),
-        url=next((url for url in map(say, urls) if intake.is_web_address(url)), None),
-        labels=kept,
+        source=None if source is None else text.cut(text.one_line(say(source)), intake.MAX_NAME),
+        url=_url([say(url) for url in urls if url is not None]),
+        labels=None if labels is None else kept,
         occurred_at=_instant(say(occurred_at)),
     )
 
@@ -159,12 +159,21 @@ def _key(door: str, given: str) -> str:
     return key if is_good else f"{door}/{digest(given)}"
 
 
-def _body(given: str) -> str:
-    body = text.paragraphs(given)
+def _body(paragraphs: Iterable[str | None]) -> str | None:
+    given = [paragraph for paragraph in paragraphs if paragraph is not None]
+    if not given:
+        return None
+    body = text.paragraphs("\n\n".join(filter(None, given)))
     if len(body) <= intake.MAX_BODY:
         return body
     mark = f"\n\n(Cut here: there were {len(body):,} characters.)"
     return text.cut(body, intake.MAX_BODY - len(mark)) + mark
+
+
+def _url(given: Sequence[str]) -> str | None:
+    """Choose where to look; empty where the first that was given is: one that cannot be used takes no other's place."""
+    found = next(filter(intake.is_web_address, given), None)
+    return "" if found is None and given and not given[0] else found
 
 
 def _instant(given: str) -> datetime | None:

@@ -90,10 +90,7 @@ def _read(document: object) -> Asked:
         DOOR,
         key=f"{say(event['source'])}/{about}",
         title=fields.get("title") or fields.get("summary") or f"{say(event['type'])}: {about}",
-        body=(
-            say(fields.get("body") or fields.get("description")),
-            lines(others) if isinstance(data, dict) else say(data),
-        ),
+        body=(_first(fields, "body", "description"), _rest(data, others)),
         severity=fields.get("severity") or event.get("severitytext") or event.get("severity"),
         source=event["source"],
         urls=(fields.get("url"), event["source"]),
@@ -102,6 +99,19 @@ def _read(document: object) -> Asked:
     )
     action = _ACTIONS.get(say(event["type"]).rpartition(".")[2].lower(), Action.NOTIFY)
     return Asked(action=action, incident=said, labels=clean(labels))
+
+
+def _first(fields: Mapping[str, object], *names: str) -> str | None:
+    """Find the first field that says something; empty where all that are given are, None where none is given."""
+    given = [say(fields[name]) for name in names if fields.get(name) is not None]
+    return next(filter(None, given), "" if given else None)
+
+
+def _rest(data: object, others: Mapping[str, object]) -> str | None:
+    """Put the rest of the data in words; None where there is none, or it is an object without further fields."""
+    if isinstance(data, dict):
+        return lines(others) if others else None
+    return None if data is None else say(data)
 
 
 def _decoded(event: Mapping[str, object]) -> object:

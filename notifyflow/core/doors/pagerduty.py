@@ -69,10 +69,16 @@ def _incident(event: Mapping[str, object], payload: Mapping[str, object], key: s
         DOOR,
         key=key,
         title=payload.get("summary"),
-        body=(lines(details) if isinstance(details, dict) else say(details), "\n".join(map(say, hrefs))),
+        body=(_details(details), "\n".join(map(say, hrefs)) if isinstance(links, list) else None),
         severity=payload.get("severity"),
         source=payload.get("source"),
         urls=(event.get("client_url"), *hrefs),
-        labels=labels,
+        labels=labels or None,
         occurred_at=payload.get("timestamp"),
     )
+
+
+def _details(given: object) -> str | None:
+    if given is None:
+        return None
+    return lines(given) if isinstance(given, dict) else say(given)

@@ -1,10 +1,11 @@
 """The same key again, and bad recipients beside good ones."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
+from notifyflow.core.model import EscalationState, Incident, IncidentState, NotificationState, Severity
 from notifyflow.core.policy import Acknowledgement, Policy, Tier
 from notifyflow.errors import InvalidIncident
 from notifyflow.pipeline import operations
@@ -30,6 +31,25 @@ def test_new_words_are_said_by_whatever_is_rendered_from_then_on(story: Story) -
     story.notify(an_incident(title="all dbs are down", body="All of them."), ADA)
     (claimed,) = story.claim("email")
     assert (claimed.content.title, claimed.content.body) == ("all dbs are down", "All of them.")
+
+
+def test_what_a_repetition_does_not_give_is_kept(story: Story) -> None:
+    said = replace(
+        an_incident(body="Writes fail."), url="https://runbooks.example.com/db", labels={"team": "orders"}, source="probe"
+    )
+    story.notify(said, a_recipient("ada", "email", name="Ada"))
+    story.notify(Incident(key=said.key, title="still down"), ADA)
+    (claimed,) = story.claim("email")
+    content = claimed.content
+    assert (content.title, content.body, content.url) == ("still down", "Writes fail.", "https://runbooks.example.com/db")
+    assert (content.labels, content.source, content.recipient_name) == ({"team": "orders"}, "probe", "Ada")
+
+
+def test_what_a_repetition_gives_empty_is_emptied(story: Story) -> None:
+    story.notify(replace(an_incident(body="Writes fail."), url="https://runbooks.example.com/db", labels={"team": "orders"}), ADA)
+    story.notify(replace(an_incident(body=""), url="", labels={}), ADA)
+    (claimed,) = story.claim("email")
+    assert (claimed.content.body, claimed.content.url, claimed.content.labels) == ("", None, {})
 
 
 @pytest.mark.parametrize("is_taken", [False, True])

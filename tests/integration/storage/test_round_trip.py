@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -103,6 +104,13 @@ FULL_ATTEMPT = attempt(
 def test_every_field_of_an_incident_comes_back(store: Store) -> None:
     store.run(lambda ledger: ledger.add_incident(FULL_INCIDENT, Incident(key="db-1", title="t")))
     assert store.run(lambda ledger: ledger.incident("i")) == FULL_INCIDENT
+
+
+@pytest.mark.parametrize("nothing", [{}, {"body": "", "source": "", "url": "", "labels": {}}])
+def test_what_was_not_given_is_kept_as_empty(store: Store, nothing: dict[str, Any]) -> None:
+    store.run(lambda ledger: ledger.add_incident(FULL_INCIDENT, Incident(key="db-1", title="t", **nothing)))
+    content = store.run(lambda ledger: ledger.content("i"))
+    assert (content.body, content.source, content.url, content.labels) == ("", "", None, {})
 
 
 def test_every_field_of_an_escalation_comes_back(store: Store) -> None:

@@ -137,6 +137,16 @@ def test_the_same_key_again_is_heard_and_pages_nobody_again(desk: Desk):
     assert (again["incident_id"], again["is_new"], again["repeated"]) == (first["incident_id"], False, ["ada"])
 
 
+@pytest.mark.parametrize("left_out", [{}, {"body": None, "url": None, "labels": None, "source": None}])
+def test_what_is_not_given_again_is_kept_and_what_is_given_empty_is_emptied(desk: Desk, left_out: dict[str, Any]):
+    said = {"labels": {"team": "orders"}, "url": "https://grafana.example/d", "body": "Writes fail.", "source": "probe"}
+    path = f"/v1/incidents/{desk.submit(**said)['incident_id']}"
+    desk.submit(status=200, **left_out)
+    assert {name: desk.get(path)[name] for name in said} == said
+    desk.submit(status=200, labels={}, url="", body="", source="")
+    assert {name: desk.get(path)[name] for name in said} == {"labels": {}, "url": None, "body": "", "source": ""}
+
+
 def test_a_bad_recipient_silences_nobody_and_is_a_fault(desk: Desk):
     taken = desk.submit("db-1", {"id": "eve", "email": "nonsense"}, BEN)
     assert [fault["where"] for fault in taken["faults"]] == ["recipients[0].email"]

@@ -58,11 +58,30 @@ def test_a_higher_severity_opens_it_for_a_new_round(state: IncidentState) -> Non
 
 
 def test_the_newest_words_count_with_the_highest_severity_and_the_first_time() -> None:
-    stored = said(Severity.ERROR, body="old", occurred_at=NOW)
+    stored = said(Severity.ERROR, occurred_at=NOW)
     assert incidents.amend(stored, said(Severity.INFO, title="still down", occurred_at=LATER)) == said(
         Severity.ERROR, title="still down", occurred_at=NOW
     )
     assert incidents.amend(said(), said(Severity.CRITICAL, occurred_at=LATER)) == said(Severity.CRITICAL, occurred_at=LATER)
+
+
+FIELDS: dict[str, tuple[object, object]] = {
+    # what can be left out: something that is said of it, and what is said to empty it
+    "body": ("Writes fail.", ""),
+    "source": ("grafana", ""),
+    "url": ("https://runbooks.example.com/db", ""),
+    "labels": ({"team": "orders"}, {}),
+}
+EMPTY: dict[str, object] = {"body": "", "source": "", "url": None, "labels": {}}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_repetition_replaces_what_is_given_and_keeps_what_is_not(field: str) -> None:
+    full, nothing = FIELDS[field]
+    stored = said(**{field: full})
+    assert getattr(incidents.amend(stored, said()), field) == full
+    assert getattr(incidents.amend(stored, said(**{field: nothing})), field) == EMPTY[field]
+    assert getattr(incidents.amend(said(**EMPTY), said(**{field: full})), field) == full
 
 
 def test_an_acknowledgement_takes_it() -> None:

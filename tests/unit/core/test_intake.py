@@ -140,7 +140,7 @@ def test_a_key_that_would_not_be_found_again_is_refused(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "example.com", "https://", "https://[::1", "javascript:alert(1)", "https://a b", "http://a/\n"]
+    "url", [" ", "example.com", "https://", "https://[::1", "javascript:alert(1)", "https://a b", "http://a/\n"]
 )
 def test_what_is_no_web_address_is_refused(url: str) -> None:
     assert [fault.where for fault in judge_incident(replace(INCIDENT, url=url))] == ["url"]
@@ -172,6 +172,16 @@ def test_a_recipient_of_another_type_silences_nobody() -> None:
     result = admitted(ADA, replace(ADA, id="bob", phone=wrong))
     assert [(fault.where, fault.what) for fault in result.faults] == [("recipients[1].phone", "it is int, not str")]
     assert [contact.recipient_id for contact in result.contacts] == ["ada"]
+
+
+def test_what_is_not_given_stays_so_and_what_is_given_empty_is_no_fault() -> None:
+    (given, bare) = (replace(INCIDENT, body="", source="", url="", labels={}), replace(INCIDENT, body=None, labels=None))
+    for incident in (given, bare):
+        stored = admit(incident, [Recipient(id="ada", email="ada@example.com")], check, frozenset(CHANNELS)).incident
+        assert (stored.body, stored.source, stored.url, stored.labels) == (
+            *(incident.body, incident.source),
+            *(incident.url, incident.labels),
+        )
 
 
 @given(strategies.incidents)

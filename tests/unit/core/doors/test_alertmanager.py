@@ -117,3 +117,19 @@ def test_no_alert_is_turned_away_for_its_content(group: dict[str, Any]):
     asked = read(group)
     assert len(asked) == len(group["alerts"])
     assert all(judge_incident(each.incident) == () for each in asked)
+
+
+@pytest.mark.parametrize(
+    ("alert", "body", "labels"),
+    [
+        ({}, None, None),
+        ({"annotations": {"summary": "s"}, "labels": {}}, None, {}),
+        ({"annotations": {"description": ""}, "labels": {"a": "b"}}, "", {"a": "b"}),
+        ({"annotations": {"runbook_url": "r"}}, "runbook_url: r", None),
+    ],
+)
+def test_what_an_alert_does_not_give_is_told_from_what_it_gives_empty(
+    alert: dict[str, Any], body: str | None, labels: dict[str, str] | None
+):
+    (asked,) = read({"alerts": [alert]})
+    assert (asked.incident.body, asked.incident.labels, asked.incident.url) == (body, labels, None)

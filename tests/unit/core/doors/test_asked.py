@@ -49,6 +49,27 @@ def test_what_is_too_long_is_cut_with_a_mark():
     assert len(incident.labels) == 50
 
 
+def test_what_is_not_given_is_told_from_what_is_given_empty():
+    bare = made(labels=None)
+    assert (bare.body, bare.source, bare.url, bare.labels) == (None, None, None, None)
+    empty = made(body=[None, ""], source="", urls=[None, ""], labels={})
+    assert (empty.body, empty.source, empty.url, empty.labels) == ("", "", "", {})
+
+
+@pytest.mark.parametrize(
+    ("urls", "url"),
+    [
+        (["nowhere"], None),
+        (["nowhere", ""], None),
+        (["", "nowhere"], ""),
+        (["", "https://a.example"], "https://a.example"),
+        (["https://" + "x" * 2_000], None),
+    ],
+)
+def test_an_address_that_cannot_be_used_takes_no_others_place(urls: list[str], url: str | None):
+    assert made(urls=urls).url == url
+
+
 def test_labels_that_were_left_out_are_counted():
     assert made(labels={f"label-{number}": "" for number in range(53)}).body == "(3 more labels were left out.)"
 

@@ -127,10 +127,12 @@ def test_a_header_that_is_no_utf_8_is_refused():
         ({"data_base64": base64.b64encode(b"{").decode()}, "{"),
         ({"data_base64": "é"}, "é"),
         ({"data": ["a", 1]}, '["a", 1]'),
-        ({"data": None}, ""),
+        ({"data": None}, None),
+        ({"data": {"title": "t"}}, None),
+        ({"data": {"title": "t", "body": "", "description": ""}}, ""),
     ],
 )
-def test_data_of_any_shape_becomes_the_body(given: dict[str, object], body: str):
+def test_data_of_any_shape_becomes_the_body(given: dict[str, object], body: str | None):
     (asked,) = read(STRUCTURED, {"id": "1", "source": "s", "type": "t", **given})
     assert asked.incident.body == body
 

@@ -101,3 +101,17 @@ def test_no_trigger_is_turned_away_for_its_content(event: dict[str, Any]):
     assert asked.action is Action.NOTIFY
     assert judge_incident(asked.incident) == ()
     assert key
+
+
+@pytest.mark.parametrize(
+    ("event", "body", "url"),
+    [
+        ({}, None, None),
+        ({"payload": {"summary": "s", "custom_details": {}}, "client_url": ""}, "", ""),
+        ({"links": []}, "", None),
+        ({"payload": {"summary": "s", "custom_details": "more"}}, "more", None),
+    ],
+)
+def test_what_an_event_does_not_give_is_told_from_what_it_gives_empty(event: dict[str, Any], body: str | None, url: str | None):
+    _, incident, _ = read(**{"event_action": "trigger", "payload": {"summary": "s"}, "dedup_key": "k", **event})
+    assert (incident.body, incident.url, incident.labels) == (body, url, None)
