@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Lock
+from typing import Any
 
 from notifyflow.channels.base import Letter
 from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
@@ -150,16 +151,17 @@ class Story:
         """Let the providers of a channel say these in turn from now on, and the last one ever after."""
         self.answers[channel] = list(outcomes)
 
-    def say(self, attempt_id: str, word: Word | None, *, event_id: str = "", key: str = "") -> Received:
+    def say(self, attempt_id: str, word: Word | None, *, event_id: str = "", key: str = "", **given: Any) -> Received:
         """Send a receipt; a key is one that was pressed on a call."""
         receipt = Receipt(
-            provider="twilio",
+            provider=next((each.provider for each in self.seen if each.attempt_id == attempt_id), "twilio"),
             event_id=event_id or f"event-{next(self._events)}",
             word=word,
             attempt_id=attempt_id,
             evidence=Evidence.HUMAN if key else Evidence.CARRIER,
             is_heard=bool(key),
             is_acknowledgement=key == "1",
+            **given,
         )
         received = receive(self.tools, receipt, raw="raw")
         self._note(received.consequences)

@@ -23,6 +23,20 @@ DETAILS: Mapping[str, Mapping[str, object]] = {
         "feedbackId": "feedback-t",
         "timestamp": AT,
     },
+    "Bounce Transient ContentRejected": {
+        "bounceType": "Transient",
+        "bounceSubType": "ContentRejected",
+        "bouncedRecipients": [{"emailAddress": "ada@example.com", "action": "failed", "status": "5.7.1"}],
+        "feedbackId": "feedback-content",
+        "timestamp": AT,
+    },
+    "Bounce Transient MessageTooLarge": {
+        "bounceType": "Transient",
+        "bounceSubType": "MessageTooLarge",
+        "bouncedRecipients": [{"emailAddress": "ada@example.com", "action": "failed", "status": "5.3.4"}],
+        "feedbackId": "feedback-size",
+        "timestamp": AT,
+    },
     "Bounce Undetermined": {
         "bounceType": "Undetermined",
         "bounceSubType": "Undetermined",

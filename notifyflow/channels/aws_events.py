@@ -34,12 +34,20 @@ MAIL_EVENTS: Mapping[str, Status] = {
     "Delivery": Status(Word.DELIVERED, Evidence.CARRIER, "the recipient's server has it", _SES),
     "Bounce Permanent": Status(Word.PERMANENT, Evidence.CARRIER, "the address does not exist, or is suppressed", _BOUNCE),
     "Bounce Transient": Status(Word.TEMPORARY, Evidence.CARRIER, "the recipient's server gave it back for now", _BOUNCE),
+    "Bounce Transient ContentRejected": Status(
+        Word.TEMPORARY, Evidence.CARRIER, "the recipient's server refused what the mail says", _BOUNCE, is_our_fault=True
+    ),
+    "Bounce Transient MessageTooLarge": Status(
+        Word.TEMPORARY, Evidence.CARRIER, "the mail is too large for the recipient's server", _BOUNCE, is_our_fault=True
+    ),
     "Bounce Undetermined": Status(Word.TEMPORARY, Evidence.CARRIER, "it came back, and why cannot be told", _BOUNCE),
     _AUTOMATIC: Status(None, Evidence.CARRIER, "something answered by itself, as those who are out of office do", _BOUNCE),
     "Complaint": Status(None, Evidence.CARRIER, "the recipient called it spam", _SES),
     "Complaint OnAccountSuppressionList": Status(Word.PERMANENT, Evidence.ACCEPTED, "our account suppresses the address", _SES),
-    "Reject": Status(Word.PERMANENT, Evidence.ACCEPTED, "SES found a virus in it, and did not send it", _SES),
-    "Rendering Failure": Status(Word.PERMANENT, Evidence.ACCEPTED, "SES could not render it, and did not send it", _SES),
+    "Reject": Status(Word.TEMPORARY, Evidence.ACCEPTED, "SES found a virus in it, and did not send it", _SES, is_our_fault=True),
+    "Rendering Failure": Status(
+        Word.TEMPORARY, Evidence.ACCEPTED, "SES could not render it, and did not send it", _SES, is_our_fault=True
+    ),
     "Open": Status(None, Evidence.CARRIER, "it was opened, perhaps by a scanner", _SES),
     "Click": Status(None, Evidence.CARRIER, "a link was opened, perhaps by a scanner", _SES),
     "Subscription": Status(None, Evidence.CARRIER, "a subscription was changed", _SES),
@@ -98,14 +106,21 @@ def _read_mail(event: Mapping[str, Any]) -> Receipt | None:
         evidence=status.evidence,
         code=code,
         reason=status.meaning,
+        is_our_fault=status.is_our_fault,
     )
 
 
 def _code(kind: str, details: Mapping[str, Any]) -> str:
     """Name an event with as much of its subtype as decides."""
     if kind == "Bounce":
-        return _AUTOMATIC if _is_automatic(details) else f"{kind} {_text(details, 'bounceType')}"
+        return _AUTOMATIC if _is_automatic(details) else _bounce(details)
     known = f"{kind} {_text(details, 'complaintSubType')}"
+    return known if known in MAIL_EVENTS else kind
+
+
+def _bounce(details: Mapping[str, Any]) -> str:
+    kind = f"Bounce {_text(details, 'bounceType')}"
+    known = f"{kind} {_text(details, 'bounceSubType')}"
     return known if known in MAIL_EVENTS else kind
 
 

@@ -79,9 +79,11 @@ class Status:
         evidence: Who vouches for it.
         meaning: In words.
         source: Where it is documented.
+        is_our_fault: Whether it blames us, and not the recipient.
     """
 
     word: Word | None
     evidence: Evidence | None
     meaning: str
     source: str
+    is_our_fault: bool = False

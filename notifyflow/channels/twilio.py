@@ -93,8 +93,8 @@ class TwilioProvider(Provider):
             word, evidence, reason = None, None, "a status that is not in our table"
         else:
             word, evidence, reason = found.word or _word(code), found.evidence, found.meaning
-        if row := TWILIO.get(code):
-            reason = row.meaning
+        row = TWILIO.get(code)
+        is_our_fault = row is not None and row.verdict is Verdict.OURS and word is Word.TEMPORARY
         return Receipt(
             provider=self.name,
             event_id=f"{sid}:{status}",
@@ -103,7 +103,9 @@ class TwilioProvider(Provider):
             provider_ref=sid,
             evidence=evidence,
             code=code if row else status,
-            reason=reason,
+            reason=row.meaning if row else reason,
+            is_our_fault=is_our_fault,
+            is_general=is_our_fault and row is not None and row.is_general,
         )
 
 

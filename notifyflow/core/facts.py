@@ -42,7 +42,7 @@ class AttemptFacts:
         word: The strongest word heard, None while there is none.
         evidence: Who vouches for it.
         is_doubted: Whether a doubt was ever recorded.
-        is_our_fault: Whether the provider refused *us*.
+        is_our_fault: Whether the provider refused *us*, in its answer or in a receipt.
         code: The provider's code or status.
         reason: What that means, from our tables.
         provider_ref: The provider's id of the message.

@@ -110,7 +110,7 @@ def record(
         if outcome.word is Word.ACCEPTED
         else attempt.evidence,
         is_doubted=outcome.word is Word.IN_DOUBT or is_contradicted,
-        is_our_fault=outcome.is_our_fault,
+        is_our_fault=attempt.is_our_fault or outcome.is_our_fault,
         provider_ref=outcome.provider_ref or attempt.provider_ref,
         retry_after_s=outcome.retry_after_s,
         receipt_due_at=outcome.receipt_due_at or attempt.receipt_due_at,
@@ -154,6 +154,7 @@ def receive(
         _heard(attempt, receipt.word, code=receipt.code, reason=receipt.reason),
         evidence=_stronger(attempt.evidence, receipt.evidence or Evidence.ACCEPTED),
         is_doubted=attempt.is_doubted or was_unheard,
+        is_our_fault=attempt.is_our_fault or receipt.is_our_fault,
         provider_ref=attempt.provider_ref or receipt.provider_ref or "",
     )
     event = _HEARD.get(receipt.word, "noted") if receipt.word else "noted"

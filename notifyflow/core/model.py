@@ -282,6 +282,9 @@ class Receipt:
         reason: What that means, from our table; nothing personal.
         is_acknowledgement: Whether a human took the incident with it (key 1).
         is_heard: Whether a human pressed a key.
+        is_our_fault: Whether it blames *us*: an unregistered number, filtered content, a suspended account.
+        is_general: For a fault of ours, whether every message would be refused, whomever it is for.
+        is_asked: Whether we asked for it; a callback came by itself.
     """
 
     provider: str
@@ -294,3 +297,6 @@ class Receipt:
     reason: str = ""
     is_acknowledgement: bool = False
     is_heard: bool = False
+    is_our_fault: bool = False
+    is_general: bool = False
+    is_asked: bool = False

@@ -5,6 +5,7 @@ A callback that got lost on its way is made up for by that. A thread of its own,
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -92,7 +93,7 @@ class Asker:
         except ProviderError as error:
             _log.warning("engine.silence_not_answered", **ids, error=type(error).__name__, code=error.code)
             return False
-        received = receive(self._tools, receipt, raw="")
+        received = receive(self._tools, replace(receipt, is_asked=True), raw="")
         _log.info("engine.silence_answered", **ids, code=receipt.code, fate=received.fate.value)
         self._reporter.report(received.consequences)
         return True

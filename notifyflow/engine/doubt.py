@@ -4,6 +4,7 @@ A message that is found is not sent again. Where nothing is found, or nobody ans
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -39,7 +40,7 @@ def find(tools: Tools, reporter: Reporter, claimed: Claimed, providers: Sequence
     receipt = _ask(provider, claimed, doubt) if provider else None
     if receipt is None:
         return None
-    reporter.report(receive(tools, receipt, raw="").consequences)
+    reporter.report(receive(tools, replace(receipt, is_asked=True), raw="").consequences)
     return receipt.word
 
 

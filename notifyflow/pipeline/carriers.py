@@ -1,6 +1,6 @@
 """Who carries what, and what has to wait: slots are granted inside the claim's transaction, and nothing is reserved ahead."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from notifyflow.core import lifecycle, limits, pauses, rules
@@ -123,16 +123,31 @@ def learn(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outco
     def heard(carrier: Carrier) -> Carrier:
         return limits.hear(carrier, outcome.standing, is_new=is_new, narrows_s=outcome.narrows_s, now=tx.now)
 
-    seen = tx.ledger.carrier(row.channel, provider)
+    before = _change(tx, row.channel, provider, heard)
+    if before is not None and before.shut_by is not None and outcome.standing is Standing.WELL:
+        tx.ledger.bring_forward([before.shut_by], channel=row.channel, now=tx.now)
+
+
+def suspend(tx: Transaction, channel: str, provider: str) -> None:
+    """Let a provider rest whose receipt says that it refuses whatever we send."""
+
+    def heard(carrier: Carrier) -> Carrier:
+        return limits.hear(carrier, Standing.REFUSING, is_new=False, narrows_s=None, now=tx.now)
+
+    _change(tx, channel, provider, heard)
+
+
+def _change(tx: Transaction, channel: str, provider: str, heard: Callable[[Carrier], Carrier]) -> Carrier | None:
+    """Write what was heard about a provider; return the carrier as it was, or None where nothing changes."""
+    seen = tx.ledger.carrier(channel, provider)
     if seen is None or heard(seen) == seen:  # nearly always: its lock is left to those who claim
-        return
-    before = tx.ledger.lock_carriers(row.channel, [provider])[provider]
+        return None
+    before = tx.ledger.lock_carriers(channel, [provider])[provider]
     after = heard(before)
     tx.ledger.save_carrier(before, after)
     if (before.shut_by, before.shut_until) != (after.shut_by, after.shut_until):
         tx.turned.append(after)
-    if before.shut_by is not None and outcome.standing is Standing.WELL:
-        tx.ledger.bring_forward([before.shut_by], channel=row.channel, now=tx.now)
+    return before
 
 
 def _hold(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle) -> None:

@@ -9,7 +9,7 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import EscalationState, IncidentState, Receipt
 from notifyflow.core.policy import Schedule
 from notifyflow.core.replies import Effect, Heard
-from notifyflow.pipeline import acknowledge, decisions, news, use_case
+from notifyflow.pipeline import acknowledge, carriers, decisions, news, use_case
 from notifyflow.pipeline.ports import Consequences, Fate, Received, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
@@ -30,6 +30,8 @@ def receive(tools: Tools, receipt: Receipt, *, raw: str) -> Received:
     def body(tx: Transaction) -> tuple[Fate, str | None]:
         home = _home(tx, receipt)
         if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now, attempt_id=None if home is None else home.attempt_id):
+            if not receipt.is_asked:
+                tx.ledger.note_called_back(receipt)
             return Fate.REPEATED, None
         if home is not None:
             hear(tx, home, [receipt, *settle_waiting(tx, home, receipt.provider_ref)])
@@ -95,11 +97,21 @@ def _hear(tx: Transaction, home: Home, receipt: Receipt) -> None:
 
     detail = {"attempt": home.attempt_id, "code": receipt.code, "reason": receipt.reason}
     cause: Cause | None = None if incident else "received"  # whoever takes it opens no tier by the same word
-    decisions.change(tx, home.escalation_id, home.notification_id, happens, cause=cause, detail=detail)
+    before = decisions.change(tx, home.escalation_id, home.notification_id, happens, cause=cause, detail=detail)
+    if receipt.is_our_fault:
+        _hear_of_us(tx, home, before.channel, receipt)
     if incident is not None:
         recipient_id = tx.ledger.escalation(home.escalation_id).recipient_id
         if not acknowledge.take(tx, incident, by=recipient_id, via="key"):
             decisions.decide(tx, tx.ledger.lock_escalation(home.escalation_id), cause="received")
+
+
+def _hear_of_us(tx: Transaction, home: Home, channel: str, receipt: Receipt) -> None:
+    """Tell operations what is wrong with us, and let the provider rest where it would refuse everything."""
+    if receipt.is_general:
+        carriers.suspend(tx, channel, home.provider)
+    if not tx.ledger.incident(home.incident_id).is_operations:
+        tx.notices.append((receipt.reason or receipt.code, home.provider))
 
 
 def _home(tx: Transaction, receipt: Receipt) -> Home | None:

@@ -16,6 +16,7 @@ from notifyflow.storage.migrations import (
     v0004_upkeep,
     v0005_back,
     v0006_namespaces,
+    v0007_blame,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -25,6 +26,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0004_upkeep,
     v0005_back,
     v0006_namespaces,
+    v0007_blame,
 )
 WANTED = len(MIGRATIONS)
 

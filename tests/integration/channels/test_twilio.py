@@ -130,6 +130,16 @@ def test_the_error_code_decides_what_an_undelivered_message_means(code: str) -> 
     receipt = heard(SmsChannel, callback)
     assert receipt.word is (Word.PERMANENT if TWILIO[code].verdict is Verdict.PERMANENT else Word.TEMPORARY)
     assert (receipt.code, receipt.reason) == (code, TWILIO[code].meaning)
+    is_ours = TWILIO[code].verdict is Verdict.OURS
+    assert (receipt.is_our_fault, receipt.is_general) == (is_ours, is_ours and TWILIO[code].is_general)
+
+
+@pytest.mark.parametrize("code", ["30002", "30007", "30032", "30034"])
+def test_a_receipt_carries_the_class_of_its_code(code: str) -> None:
+    failed = heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="failed", ErrorCode=code))
+    assert (failed.word, failed.is_our_fault) == (Word.TEMPORARY, True)
+    delivered = heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="delivered", ErrorCode=code))
+    assert (delivered.word, delivered.is_our_fault) == (Word.DELIVERED, False)
 
 
 @pytest.mark.parametrize("status", sorted(CALL_STATUSES))

@@ -3,18 +3,21 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Receipt, Severity, Word
+import pytest
+
+from notifyflow.core.model import EscalationState, Hold, IncidentState, NotificationState, Receipt, Severity, Word
 from notifyflow.core.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import hear_missed, receive
 from notifyflow.storage.models import ReceiptRow
-from tests.builders import ACCEPTED, REFUSED, UNKNOWN, Story, a_recipient, an_incident
+from notifyflow.storage.store import Store
+from tests.builders import ACCEPTED, REFUSED, UNKNOWN, Story, a_contact, a_recipient, an_incident
 
 
-def _texted(story: Story) -> str:
+def _texted(story: Story, severity: Severity = Severity.CRITICAL) -> str:
     """Bring a text message to SENT; give its attempt."""
     story.answer("email", REFUSED)
-    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "sms", "voice"))
+    story.notify(an_incident(severity=severity), a_recipient("ada", "email", "sms", "voice"))
     story.deliver()
     return story.told("sms")[0].attempt_id
 
@@ -42,6 +45,72 @@ def test_a_bounce_opens_the_next_tier(story: Story) -> None:
     story.say(attempt_id, Word.PERMANENT)
     assert story.pages()["sms"].state is NotificationState.FAILED
     assert story.pages()["voice"].state is NotificationState.QUEUED
+
+
+@pytest.mark.parametrize("severity", [Severity.CRITICAL, Severity.ERROR])
+def test_a_fault_of_ours_that_a_receipt_reports_opens_the_next_tier_at_once(story: Story, severity: Severity) -> None:
+    attempt_id = _texted(story, severity)
+    story.say(attempt_id, Word.TEMPORARY, is_our_fault=True)
+    assert story.pages()["sms"].state is NotificationState.QUEUED, "its retries go on"
+    assert story.pages()["sms"].attempts[0].is_our_fault
+    assert story.pages()["voice"].state is NotificationState.QUEUED
+
+
+def test_bad_luck_that_a_receipt_reports_is_tried_again_first(story: Story) -> None:
+    attempt_id = _texted(story)
+    story.say(attempt_id, Word.TEMPORARY)
+    assert "voice" not in story.pages()
+
+
+def test_operations_is_told_of_a_fault_of_ours_that_a_receipt_reports(store: Store) -> None:
+    story = Story(store, operations=[a_contact("ops", "slack")])
+    attempt_id = _texted(story)
+    for _ in range(2):
+        story.say(attempt_id, Word.TEMPORARY, is_our_fault=True, reason="our number is not registered")
+    story.deliver()
+    (told,) = story.told("slack")
+    assert told.content.title == "the sms provider: our number is not registered"
+
+
+def test_a_provider_whose_receipt_refuses_all_of_ours_rests(story: Story) -> None:
+    attempt_id = _texted(story)
+    story.say(attempt_id, Word.TEMPORARY, is_our_fault=True, is_general=True)
+    (turned,) = story.outcome.turned
+    assert (turned.channel, turned.provider, turned.shut_by) == ("sms", "the sms provider", Hold.SUSPENSION)
+    story.notify(an_incident("db-2", severity=Severity.CRITICAL), a_recipient("ben", "sms", "voice"))
+    story.deliver()
+    story.sweep()
+    assert "voice" in story.pages("ben", "db-2"), "what waits for it is suspected at once"
+
+
+def test_a_fault_of_ours_is_a_fault_of_ours_also_where_the_receipt_waits_for_the_record(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email", "sms"))
+    (claimed,) = story.claim("email", providers=["ses"])
+    blaming = Receipt(provider="ses", event_id="1", word=Word.TEMPORARY, provider_ref="m-1", is_our_fault=True)
+    assert receive(story.tools, blaming, raw="raw").fate is Fate.WAITING
+    story.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
+    assert story.pages()["email"].attempts[0].is_our_fault
+    assert story.pages()["sms"].state is NotificationState.QUEUED
+
+
+def test_a_fault_of_ours_that_came_before_the_record_is_not_forgotten_by_it(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email", "sms"))
+    (claimed,) = story.claim("email", providers=["ses"])
+    story.say(claimed.attempt_id, Word.TEMPORARY, is_our_fault=True)
+    story.record(claimed, ACCEPTED)
+    assert story.pages()["email"].attempts[0].is_our_fault
+    assert story.pages()["sms"].state is NotificationState.QUEUED
+
+
+def test_what_was_asked_for_and_then_comes_by_itself_has_come_by_itself(story: Story) -> None:
+    attempt_id = _texted(story)
+    asked = Receipt(provider="twilio", event_id="SM1:sent", word=Word.ACCEPTED, attempt_id=attempt_id, is_asked=True)
+    receive(story.tools, asked, raw="")
+    receive(story.tools, asked, raw="")
+    count = ReceiptRow.select().where(ReceiptRow.is_asked).count
+    assert story.store.run(lambda ledger: count(ledger._db)) == 1
+    assert receive(story.tools, replace(asked, is_asked=False), raw="raw").fate is Fate.REPEATED
+    assert story.store.run(lambda ledger: count(ledger._db)) == 0
 
 
 def test_a_bounce_that_comes_days_later_wakes_nobody(story: Story) -> None:

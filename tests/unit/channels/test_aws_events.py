@@ -80,6 +80,20 @@ def test_a_push_that_failed_is_known_by_the_id_of_sns(failure: str) -> None:
     assert receipt.word is (PUSH_FAILURES[failure].word if failure in PUSH_FAILURES else Word.PERMANENT)
 
 
+@pytest.mark.parametrize(
+    "code", ["Reject", "Rendering Failure", "Bounce Transient ContentRejected", "Bounce Transient MessageTooLarge"]
+)
+def test_an_event_of_ses_that_blames_our_mail_is_a_fault_of_ours(code: str) -> None:
+    (receipt,) = read_event(mails.event(code, ATTEMPT))
+    assert (receipt.word, receipt.is_our_fault, receipt.is_general) == (Word.TEMPORARY, True, False)
+
+
+@pytest.mark.parametrize("code", ["Delivery", "Bounce Transient", "Bounce Permanent", "Complaint OnAccountSuppressionList"])
+def test_what_is_about_the_recipient_is_no_fault_of_ours(code: str) -> None:
+    (receipt,) = read_event(mails.event(code, ATTEMPT))
+    assert not receipt.is_our_fault
+
+
 def test_an_envelope_is_opened_once() -> None:
     inner = mails.event("Delivery", ATTEMPT)
     envelope = json.dumps({"Type": "Notification", "Message": inner})

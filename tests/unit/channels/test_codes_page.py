@@ -21,7 +21,7 @@ Providers' codes
 What notifyflow makes of what the providers say. *Temporary* is tried again, *permanent* is not. A *fault of ours* is tried
 again, counts as suspected at once, and operations is told. *Unknown* means that nobody can say whether the message was taken:
 it is in doubt, and tried again. A code that stands in no table is judged by the HTTP status. Whatever blames our request is a
-fault of ours: only what blames the address is the recipient's.
+fault of ours: only what blames the address is the recipient's. A code counts as the same in an answer and in a receipt.
 
 The *evidence* of a receipt says who vouches for it, from weak to strong: *accepted* (the provider), *carrier* (the network, or
 the recipient's server), *device*, *human*. The strongest that was heard about an attempt is shown. A status that stands in no
@@ -60,7 +60,7 @@ def page() -> str:
         receipts = [
             (
                 f"``{status}``",
-                str(about.word or ("noted" if statuses is MAIL_EVENTS else "by the error code")),
+                _word(about, "noted" if statuses is MAIL_EVENTS else "by the error code"),
                 str(about.evidence),
                 about.meaning,
                 about.source,
@@ -69,6 +69,10 @@ def page() -> str:
         ]
         parts.append(_section(title, ("status", "word", "evidence", "meaning", "source"), receipts, "15 12 12 36 25"))
     return "\n".join(parts)
+
+
+def _word(about: Status, otherwise: str) -> str:
+    return "fault of ours" if about.is_our_fault else str(about.word or otherwise)
 
 
 def _section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: str) -> str:
