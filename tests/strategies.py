@@ -334,6 +334,8 @@ def cases(draw: st.DrawFn) -> Case:
         severity=severity,
         tier=tier,
         state=draw(st.sampled_from((EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED))),
+        next_round_at=draw(st.sampled_from((None, NOW + policy.repeat.every))) if policy.repeat else None,
+        repetition=draw(st.integers(1, 3)),
     )
     state = draw(st.sampled_from((IncidentState.OPEN, IncidentState.OPEN, IncidentState.ACKNOWLEDGED)))
     return Case(escalation=facts, incident=incident(state=state), notifications=tuple(rows), addresses=addresses)
@@ -357,6 +359,7 @@ def moments(draw: st.DrawFn, case: Case) -> datetime:
     """Make an instant at which to decide: often the very edge of one of the policy's or the rows' times."""
     policy = case.escalation.policy
     edges = [NOW + policy.freshness(case.escalation.severity)]
+    edges += [NOW + policy.repeat.every] if policy.repeat else []
     edges += [NOW + rule.after for tier in policy.tiers for rule in tier.rules if isinstance(rule, Unacknowledged)]
     for row in case.notifications:
         edges += [row.ended_at + policy.escalate_within] if row.ended_at else []

@@ -89,7 +89,7 @@ def check_incident(incident: IncidentFacts, transitions: Sequence[Transition], *
     """Check an incident's own row against its own log."""
     yield from _replay("incident", incident, incident.id, transitions)
     if incident.state is not IncidentState.RESOLVED and _is_long_ago(incident.round_at, now):
-        yield _finding(Rule.OVERDUE, "incident", incident, incident.id, f"should have had a round at {incident.round_at}")
+        yield _finding(Rule.OVERDUE, "incident", incident, incident.id, f"should have paged again at {incident.round_at}")
 
 
 def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:
@@ -131,6 +131,8 @@ def _check_escalation(stood: Round, now: datetime) -> Iterator[Finding]:
     is_active = row.state is EscalationState.ACTIVE
     if row.is_current and _is_long_ago(row.look_at, now):
         yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have been looked at {row.look_at}")
+    if row.is_current and _is_long_ago(row.next_round_at, now):
+        yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have had a round at {row.next_round_at}")
     if is_active and not row.is_current:
         yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is over, and ACTIVE all the same")
     if is_active and row.look_at is None and not any(page.state in _IN_HAND for page in stood.notifications):

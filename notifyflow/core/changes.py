@@ -17,8 +17,10 @@ from notifyflow.core.model import IncidentState, Severity
 
 OPENED = "opened"
 AMENDED = "amended"
-EVENTS: tuple[str, ...] = (OPENED, AMENDED, *(event.name for event in INCIDENT.events if event.name != "repeated"))
-"""What is told: the birth, new words, and every move of the incident's machine that is more than the same key again."""
+ROUND_DUE = "round_due"
+EVENTS: tuple[str, ...] = (OPENED, AMENDED, *(event.name for event in INCIDENT.events if event.name != "repeated"), ROUND_DUE)
+"""What is told: the birth, new words, every move of the incident's machine that is more than the same key again, and rounds
+that nobody has answered."""
 
 _LONGEST_NAME = 100
 _FIELDS = ("url", "secrets", "events")

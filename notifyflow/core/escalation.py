@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, cast
 
-from notifyflow.core import rules
+from notifyflow.core import rounds, rules
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.lifecycle import Stop
 from notifyflow.core.machines import MACHINES, Cell, Move
@@ -18,9 +18,9 @@ from notifyflow.core.rules import Case as Case
 
 _MACHINE = MACHINES["escalation"]
 
-Cause = Literal["recorded", "received", "looked_at", "address_added", "rounds_over"]
+Cause = Literal["recorded", "received", "looked_at", "address_added", "round_due"]
 """Why a decision is due: an attempt was recorded (also lost, released or ended); a receipt came; ``look_at`` is reached;
-the recipient has another address; the policy's last round has passed."""
+the recipient has another address; the policy's time for the recipient's next round has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,18 @@ class StopPages:
     event: Stop
 
 
-Effect = OpenTier | AlertOperations | StopPages
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRound:
+    """Effect: a new round replaces the escalation.
+
+    Attributes:
+        repetition: Which of the policy's rounds it is.
+    """
+
+    repetition: int
+
+
+Effect = OpenTier | AlertOperations | StopPages | StartRound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +97,8 @@ def born(case: Case, *, now: datetime) -> Decided:
         case: ``escalation`` is new (ACTIVE, tier 0); there are no notifications.
         now: The time of the decision.
     """
-    subject = _Subject(case, now)
+    new = replace(case, escalation=replace(case.escalation, next_round_at=rounds.due_at(case)))
+    subject = _Subject(new, now)
     subject.decide("looked_at")
     escalation = subject.case.escalation
     is_unreachable = escalation.state is EscalationState.EXHAUSTED
@@ -95,9 +107,14 @@ def born(case: Case, *, now: datetime) -> Decided:
 
 
 def decide(case: Case, *, event: Cause, now: datetime) -> Decided:
-    """Open what is to be opened, name the state, alert operations; late (nothing changes) where the escalation is closed."""
+    """Open what is to be opened, name the state, alert operations; late (nothing changes) where the escalation is closed.
+
+    A ``round_due`` whose time has not come after all, since our outages have put it off, is a look like any other.
+    """
     if not _is_live(case.escalation):
         return Decided(after=case.escalation)
+    if event == "round_due" and not _is_round_due(case, now):
+        event = "looked_at"
     subject = _Subject(case, now)
     subject.decide(event)
     return subject.decided()
@@ -119,6 +136,11 @@ def close(case: Case, *, event: Literal["resolved", "replaced"], now: datetime) 
     return subject.decided()
 
 
+def _is_round_due(case: Case, now: datetime) -> bool:
+    due_at = rounds.due_at(case)
+    return case.escalation.next_round_at is not None and due_at is not None and now >= due_at
+
+
 def _is_live(escalation: EscalationFacts) -> bool:
     return escalation.is_current and _MACHINE.table.cell(escalation.state, "looked_at") is Cell.MOVES
 
@@ -135,7 +157,10 @@ class _Subject:
         self._reason_to_open: str | None = None
 
     def decide(self, event: Cause) -> None:
-        """Open tiers first, then name the state."""
+        """Open tiers first, unless a new round replaces them at once, then name the state."""
+        if event == "round_due" and not rounds.is_last(self.case.escalation):
+            _MACHINE.fire(event, self)
+            return
         if event == "address_added" and rules.may_page(self.case, self._now):
             self.effects += [OpenTier(number=number, channels=channels) for number, channels in rules.lacking(self.case)]
         while _MACHINE.offer("tier_opened", self):
@@ -166,16 +191,20 @@ class _Subject:
             self.effects.append(OpenTier(number=number, channels=channels))
 
     def arrive(self, move: Move) -> None:
-        self._become(move)
+        is_round = move.event == "round_due"
+        self._become(move, detail={"repetition": str(self.case.escalation.repetition)} if is_round else None)
         look_at = rules.look_at(self.case, self._now, is_opening=self._is_opening)
-        self._change(replace(self.case.escalation, look_at=look_at))
-        reason = self._critical_reason(is_over=move.event == "rounds_over")
+        self._change(replace(self.case.escalation, look_at=look_at, next_round_at=self._next_round_at(is_round)))
+        if is_round and not rounds.is_last(self.case.escalation):
+            self.effects.append(StartRound(repetition=self.case.escalation.repetition + 1))
+            return
+        reason = self._critical_reason(is_over=is_round)
         if reason:
             self._alert(reason)
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
-        self._change(replace(self.case.escalation, look_at=None))
+        self._change(replace(self.case.escalation, look_at=None, next_round_at=None))
         self.effects.append(StopPages(event=cast(Stop, move.event)))
 
     # -- what they share
@@ -183,6 +212,11 @@ class _Subject:
     @property
     def _is_opening(self) -> bool:
         return any(isinstance(effect, OpenTier) for effect in self.effects)
+
+    def _next_round_at(self, is_round: bool) -> datetime | None:
+        """Find when the timer of rounds runs out by what is known now; one that has stays out."""
+        is_running = self.case.escalation.next_round_at is not None and not is_round
+        return rounds.due_at(self.case) if is_running else None
 
     def _critical_reason(self, *, is_over: bool) -> str:
         escalation = self.case.escalation

@@ -119,6 +119,8 @@ class NotificationFacts:
         rung_at: When the bell was last rung for it; every new ``due_at`` clears it.
         held_since: Since when it has been held back (Retry-After, a limit, a circuit); None when it is not, or by a pause.
         held_by: By what.
+        paused_since: Since when pauses have kept it from being sent, however often; None where none has.
+        paused_until: Until when the last of these does, or did.
         ended: Why we ended it ourselves.
         ended_at: When we did.
         is_stopped: Whether its incident was acknowledged or resolved, or its round replaced: what would be QUEUED is CANCELLED.
@@ -142,6 +144,8 @@ class NotificationFacts:
     rung_at: datetime | None = None
     held_since: datetime | None = None
     held_by: Hold | None = None
+    paused_since: datetime | None = None
+    paused_until: datetime | None = None
     ended: Ended | None = None
     ended_at: datetime | None = None
     is_stopped: bool = False
@@ -166,6 +170,8 @@ class EscalationFacts:
         policy: The snapshot.
         started_at: When the round started.
         look_at: When a decision is due by time alone; None where no timer runs.
+        next_round_at: When the policy's next round (or the end after its last) is due for this recipient; None without.
+        repetition: Which of the policy's rounds this is, from 1; a round that the policy did not start counts anew.
         critical_at: When it became a critical failure; set once.
         is_current: False once a newer round has taken its place or the incident was resolved: whatever comes then is late.
         reason: Why it is EXHAUSTED at birth.
@@ -182,6 +188,8 @@ class EscalationFacts:
     version: int = 1
     tier: int = 0
     look_at: datetime | None = None
+    next_round_at: datetime | None = None
+    repetition: int = 1
     critical_at: datetime | None = None
     is_current: bool = True
     reason: str = ""
@@ -203,8 +211,7 @@ class IncidentFacts:
         opened_at: When it was first notified.
         last_seen_at: When its key last came.
         times_seen: How often it came.
-        round_at: When the next round of the policy's ``repeat`` (or the end after the last one) is due; None without.
-        rounds: How many rounds the incident has had by time (1 after birth); the policy's ``repeat`` counts these.
+        round_at: When an operations incident pages again for what was counted in meanwhile; None for all others.
         acknowledged_at: When it was taken; None while OPEN.
         acknowledged_by: By whom.
         acknowledged_via: ``link``, ``key``, ``cli``, ``library``, ….
@@ -224,7 +231,6 @@ class IncidentFacts:
     is_operations: bool = False
     times_seen: int = 1
     round_at: datetime | None = None
-    rounds: int = 1
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
     acknowledged_via: str = ""

@@ -1,4 +1,4 @@
-"""The incident's life: what a repeated key, an acknowledgement, a resolve and the timer of rounds make of it; pure."""
+"""The incident's life: what a repeated key, an acknowledgement, a resolve and a call for a new round make of it; pure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,18 +19,16 @@ class Turned:
     Attributes:
         after: The incident now.
         event: The machine's event, for the transition log.
-        has_moved: Whether a line of the log is due: the state is another one, a round starts, or the last has passed; if not,
-            ``after`` is to be saved where it changed.
-        needs_round: Whether a new round starts: for every recipient at ``severity_raised``, for those who have not acknowledged
-            at ``round_due``, for whoever is named at ``paged_again``.
-        is_over: Whether the policy's last round has passed: each current escalation is then decided with ``rounds_over``.
+        has_moved: Whether a line of the log is due: the state is another one, or a round starts; if not, ``after`` is to be
+            saved where it changed.
+        needs_round: Whether a new round starts: for every recipient at ``severity_raised``, for whoever is named at
+            ``paged_again``.
     """
 
     after: IncidentFacts
     event: str
     has_moved: bool
     needs_round: bool = False
-    is_over: bool = False
 
 
 def open_(
@@ -46,7 +44,6 @@ def open_(
         opened_at=now,
         last_seen_at=now,
         is_operations=is_operations,
-        round_at=_next_round_at(policy, incident.severity, now),
     )
 
 
@@ -102,19 +99,6 @@ def page_again(facts: IncidentFacts, *, now: datetime) -> Turned:
     return _fire(facts, "paged_again", now)
 
 
-def round_due(facts: IncidentFacts, *, now: datetime) -> Turned:
-    """Hear the timer of rounds: a new round, or the end after the last; late unless OPEN, or where no timer runs."""
-    if facts.round_at is None or now < facts.round_at:
-        return Turned(after=facts, event="round_due", has_moved=False)
-    return _fire(facts, "round_due", now)
-
-
-def _next_round_at(policy: Policy, severity: Severity, now: datetime) -> datetime | None:
-    if policy.repeat is None or severity in policy.repeat.never_for:
-        return None
-    return now + policy.repeat.every
-
-
 def _fire(
     facts: IncidentFacts,
     event: str,
@@ -128,8 +112,8 @@ def _fire(
     subject = _Subject(facts, now=now, severity=severity, by=by, via=via, is_last=is_last)
     _MACHINE.fire(event, subject)
     after = replace(subject.facts, state=IncidentState(subject.state))
-    has_moved = after.state is not facts.state or subject.needs_round or subject.is_over
-    return Turned(after=after, event=event, has_moved=has_moved, needs_round=subject.needs_round, is_over=subject.is_over)
+    has_moved = after.state is not facts.state or subject.needs_round
+    return Turned(after=after, event=event, has_moved=has_moved, needs_round=subject.needs_round)
 
 
 class _Subject:
@@ -139,7 +123,6 @@ class _Subject:
         self.state = str(facts.state)
         self.facts = facts
         self.needs_round = False
-        self.is_over = False
         self._now = now
         self._severity = severity
         self._by = by
@@ -160,19 +143,9 @@ class _Subject:
 
     def page(self, move: Move) -> None:
         if move.source == IncidentState.OPEN and not self.facts.is_operations:
-            self.needs_round = True  # of one recipient: the timer of the others runs on
+            self.needs_round = True  # of one recipient: whoever else is paged, or has acknowledged for themselves, stays so
         else:
             self._restart()
-
-    def pass_round(self, move: Move) -> None:
-        del move
-        repeat = self.facts.policy.repeat
-        if repeat is not None and self.facts.rounds < repeat.rounds:
-            self.needs_round = True
-            self.facts = replace(self.facts, rounds=self.facts.rounds + 1, round_at=self._now + repeat.every)
-        else:
-            self.is_over = True
-            self.facts = replace(self.facts, round_at=None)
 
     def take(self, move: Move) -> None:
         if move.target == IncidentState.ACKNOWLEDGED:
@@ -190,14 +163,6 @@ class _Subject:
         self.facts = replace(self.facts, round_at=None, resolved_at=self._now, resolved_by=self._by)
 
     def _restart(self) -> None:
-        """Start a round for which the count of rounds begins anew, as if nobody had taken the incident."""
+        """Start a round as if nobody had taken the incident."""
         self.needs_round = True
-        facts = self.facts
-        self.facts = replace(
-            facts,
-            rounds=1,
-            round_at=_next_round_at(facts.policy, facts.severity, self._now),
-            acknowledged_at=None,
-            acknowledged_by="",
-            acknowledged_via="",
-        )
+        self.facts = replace(self.facts, round_at=None, acknowledged_at=None, acknowledged_by="", acknowledged_via="")

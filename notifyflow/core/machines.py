@@ -276,7 +276,7 @@ ESCALATION = Table(
         _decision("received", "A receipt moved one of its pages"),
         _decision("looked_at", "The time has come that was noted as the next one to decide at"),
         _decision("address_added", "The recipient can be reached in another way"),
-        _decision("rounds_over", "The policy's last round has passed, and nobody has acknowledged"),
+        _decision("round_due", "The policy's time for the recipient's next round has come, or their last one has passed"),
         Event(
             name="acknowledged",
             meaning="Its recipient, or somebody for all, took the incident",
@@ -322,14 +322,6 @@ INCIDENT = Table(
             meaning="An operator, or the count of failures of an operations incident, asks for a new round",
             moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
             then="page",
-            is_loop_drawn=True,
-        ),
-        Event(
-            name="round_due",
-            meaning="The policy's time for a new round has come, or the last one has passed",
-            moves={I.OPEN: (I.OPEN,)},
-            late=(I.ACKNOWLEDGED, I.RESOLVED),
-            then="pass_round",
             is_loop_drawn=True,
         ),
         Event(

@@ -6,7 +6,7 @@ from typing import Literal, assert_never
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import lifecycle
-from notifyflow.core.escalation import AlertOperations, Case, Cause, Decided, Effect, OpenTier, StopPages
+from notifyflow.core.escalation import AlertOperations, Case, Cause, Decided, Effect, OpenTier, StartRound, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Page, Stopped
@@ -99,8 +99,15 @@ def stopped(cases: Collection[Case]) -> Stopped:
     )
 
 
-def start(tx: Transaction, incident: IncidentFacts, contact: Contact) -> EscalationFacts:
-    """Start a recipient's next round."""
+def start(tx: Transaction, incident: IncidentFacts, contact: Contact, *, repetition: int = 1) -> EscalationFacts:
+    """Start a recipient's next round.
+
+    Args:
+        tx: The transaction; it holds the incident's lock.
+        incident: As it is now.
+        contact: Whose round.
+        repetition: Which of the policy's rounds it is; 1 where the policy did not start it.
+    """
     new = EscalationFacts(
         id=tx.tools.ids.new(),
         incident_id=incident.id,
@@ -109,6 +116,7 @@ def start(tx: Transaction, incident: IncidentFacts, contact: Contact) -> Escalat
         severity=incident.severity,
         policy=incident.policy,
         started_at=tx.now,
+        repetition=repetition,
     )
     case = Case(escalation=new, incident=incident, notifications=(), addresses=frozenset(contact.addresses))
     decided = escalations.born(case, now=tx.now)
@@ -157,6 +165,10 @@ def _take_effect(tx: Transaction, case: Case, escalation: EscalationFacts, effec
                     tx.write(row, lifecycle.stop(row, effect.event, now=tx.now))
         case AlertOperations():
             tx.alerts.append((escalation, effect))
+        case StartRound():
+            close(tx, replace(case, escalation=escalation), event="replaced")
+            contact = tx.ledger.contact(escalation.incident_id, escalation.recipient_id)
+            start(tx, case.incident, contact, repetition=effect.repetition)
         case _:
             assert_never(effect)
 

@@ -1,11 +1,12 @@
 """Starts rounds: what is current of a recipient is replaced, and paging begins anew."""
 
 from collections.abc import Collection
+from datetime import datetime
 
-from notifyflow.core import incident as incidents
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import EscalationState
-from notifyflow.pipeline import decisions
+from notifyflow.core import escalation as escalations
+from notifyflow.core.changes import ROUND_DUE
+from notifyflow.core.facts import EscalationFacts, IncidentFacts
+from notifyflow.pipeline import decisions, watch
 from notifyflow.pipeline.transaction import Transaction
 
 
@@ -27,12 +28,23 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
 
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
-    """Start the policy's next round for whoever has not acknowledged, or end its last one."""
-    turned = incidents.round_due(incident, now=tx.now)
-    incident = tx.turn(incident, turned)
-    left = [each for each in decisions.lock_cases(tx, incident) if each.escalation.state is not EscalationState.ACKNOWLEDGED]
-    if turned.needs_round:
-        start(tx, incident, {each.escalation.recipient_id for each in left})
-    elif turned.is_over:
-        for case in left:
-            decisions.decide(tx, case.escalation, cause="rounds_over")
+    """Start the policy's next round for each recipient whose time has come, or end their last one.
+
+    What operations has yet to be told of is paged by the incident's own timer, where that is due, too.
+    """
+    if incident.round_at is not None and incident.round_at <= tx.now:
+        return
+    due = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id) if _is_due(each, tx.now)}
+    has_passed = False
+    for case in decisions.lock_cases(tx, incident, due):
+        informed = watch.inform(tx, case)
+        decided = escalations.decide(informed, event="round_due", now=tx.now)
+        decisions.write(tx, informed, decided)
+        has_passed = has_passed or any(step.event == "round_due" for step in decided.steps)
+    if has_passed:
+        changed = tx.ledger.save(incident, incident)  # its version tells subscribers which change is the newest
+        tx.changes.append((changed, ROUND_DUE, {}))
+
+
+def _is_due(escalation: EscalationFacts, now: datetime) -> bool:
+    return escalation.next_round_at is not None and escalation.next_round_at <= now

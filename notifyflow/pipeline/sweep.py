@@ -61,8 +61,10 @@ def _jobs(tools: Tools, limit: int, swept_at: datetime | None) -> Iterator[Calla
         yield partial(_take_back, tools, home)
     for _, escalation_id in run(lambda ledger: ledger.escalations_to_look_at(now=now, limit=limit)):
         yield partial(_look_at, tools, escalation_id)
-    for incident_id in run(lambda ledger: ledger.rounds_due(now=now, limit=limit)):
+    for incident_id in run(lambda ledger: ledger.incident_rounds_due(now=now, limit=limit)):
         yield partial(_start_round, tools, incident_id)
+    for incident_id in run(lambda ledger: ledger.rounds_due(now=now, limit=limit)):
+        yield partial(_pass_rounds, tools, incident_id)
 
 
 def _take_back(tools: Tools, home: Home) -> Consequences:
@@ -108,9 +110,13 @@ def _start_round(tools: Tools, incident_id: str) -> Consequences:
         if incident.is_operations:
             operations.start_round(tx, incident)
         else:
-            rounds.pass_time(tx, incident)
+            tx.ledger.hand_over_rounds(incident.id, at=tx.now)
 
     return use_case.run(tools, body)[1]
+
+
+def _pass_rounds(tools: Tools, incident_id: str) -> Consequences:
+    return use_case.run_on(tools, incident_id, rounds.pass_time)[1]
 
 
 def _ring(tools: Tools, limit: int, again_after: timedelta) -> tuple[Consequences, datetime | None]:

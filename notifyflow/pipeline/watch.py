@@ -4,9 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from notifyflow.core import rules
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import IncidentState
-from notifyflow.core.outage import STANDSTILL, Outage, moved, outage_since
+from notifyflow.core.outage import STANDSTILL, Outage, outage_since
 from notifyflow.core.rules import Case
 from notifyflow.pipeline.transaction import Transaction
 
@@ -21,8 +19,7 @@ def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
     """Note a sweep; where sweeping has stood still, end the outage, exactly once however many begin to sweep at the same time.
 
     A time in which nothing waited is no outage: a process that is used now and then has many of these.
-    Deadlines of receipts and tiers are reckoned from the outages that are known. The timer of rounds stands in a column, and is
-    moved here.
+    Deadlines are reckoned from the outages that are known, when their time seems to have come.
 
     Args:
         tx: The transaction.
@@ -42,8 +39,6 @@ def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
         tx.ledger.note_sweep(at=max(tx.now, swept_at))
         return None
     tx.ledger.end_outage(outage)
-    for incident_id in tx.ledger.rounds_waiting(after=outage.began_at):
-        _move_round(tx, tx.ledger.lock_incident(incident_id), outage)
     return outage
 
 
@@ -65,9 +60,3 @@ def _is_mute(tx: Transaction, provider: str) -> bool:
     since = max([since, *(outage.ended_at for outage in tx.ledger.outages(since=since, now=tx.now))])
     overdue, told = tx.ledger.count_receipts(provider, since=since, now=tx.now)
     return rules.is_way_back_broken(overdue=overdue, told=told)
-
-
-def _move_round(tx: Transaction, incident: IncidentFacts, outage: Outage) -> None:
-    repeat, round_at = incident.policy.repeat, incident.round_at
-    if incident.state is IncidentState.OPEN and repeat is not None and round_at is not None:
-        tx.ledger.save(incident, replace(incident, round_at=moved(round_at, [outage], since=round_at - repeat.every)))

@@ -1,12 +1,13 @@
 """Writes about incidents and what was said of whom."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from peewee import Expression, fn
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Contact, Incident
-from notifyflow.storage.models import ContactRow, IncidentRow
+from notifyflow.core.model import Contact, EscalationState, Incident
+from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import CONTACT, IS_UNRESOLVED, first, named, row_of, said, select, the, the_only
 from notifyflow.storage.statements import Statement
@@ -17,6 +18,11 @@ _CONTACT = Statement(
         ContactRow.incident_id == given(ContactRow.incident_id), ContactRow.recipient_id == given(ContactRow.recipient_id)
     )
 )
+
+
+_LIVE = (EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED)
+_ROUNDS = {"rounds": 1}
+"""Where older code counts rounds; they are counted for each recipient since."""
 
 
 class Incidents(Moves):
@@ -65,8 +71,16 @@ class Incidents(Moves):
 
         Where another transaction has just stored the same key, the whole use case is repeated, and finds that one.
         """
-        self._insert(IncidentRow, [row_of(facts) | said(content)])
+        self._insert(IncidentRow, [row_of(facts) | said(content) | _ROUNDS])
         self._log([facts], event="opened", at=facts.opened_at)
+
+    def hand_over_rounds(self, incident_id: str, *, at: datetime) -> None:
+        """Make the timer of rounds that older code keeps for a whole incident each recipient's own, due now; it is locked."""
+        rounds = self._scalar(IncidentRow.select(IncidentRow.rounds).where(IncidentRow.id == incident_id))
+        IncidentRow.update(round_at=None, version=IncidentRow.version + 1).where(IncidentRow.id == incident_id).execute(self._db)
+        timer = {"next_round_at": at, "repetition": rounds, "version": EscalationRow.version + 1}
+        is_waiting = EscalationRow.is_current & EscalationRow.next_round_at.is_null() & EscalationRow.state.in_(_LIVE)
+        EscalationRow.update(timer).where(EscalationRow.incident_id == incident_id, is_waiting).execute(self._db)
 
     def content(self, incident_id: str) -> Incident:
         """Read what was said last.

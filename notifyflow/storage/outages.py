@@ -3,14 +3,13 @@
 One row is not over: it begins at the last sweep that was noted. It becomes an outage when it is ended, after it has grown long.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from peewee import SQL, Case, fn
 
-from notifyflow.core.model import IncidentState, Word
+from notifyflow.core.model import Word
 from notifyflow.core.outage import Outage, outage_since
-from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, OutageRow
+from notifyflow.storage.models import AttemptRow, EscalationRow, OutageRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.statements import Statement
 
@@ -63,14 +62,11 @@ class Outages(Moves):
             EscalationRow.select(EscalationRow.id).where(
                 EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since
             ),
-            IncidentRow.select(IncidentRow.id).where(IncidentRow.round_at.is_null(is_null=False), IncidentRow.opened_at <= since),
+            EscalationRow.select(EscalationRow.id).where(
+                EscalationRow.next_round_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since
+            ),
         )
         return any(self._first(query) is not None for query in waiting)
-
-    def rounds_waiting(self, *, after: datetime) -> Sequence[str]:
-        """Find the incidents in which somebody could still acknowledge then, before the policy's next round; not locked."""
-        is_waiting = (IncidentRow.state == IncidentState.OPEN) & ~IncidentRow.is_operations & (IncidentRow.round_at > after)
-        return [row["id"] for row in self._rows(IncidentRow.select(IncidentRow.id).where(is_waiting).order_by(IncidentRow.id))]
 
     def count_receipts(self, provider: str, *, since: datetime, now: datetime) -> tuple[int, int]:
         """Count what a provider was to report about attempts that began since then: (overdue, told)."""

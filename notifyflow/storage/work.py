@@ -131,7 +131,19 @@ class Work(Moves):
         return tuple((row["incident_id"], row["id"]) for row in self._rows(query))
 
     def rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
-        """Find incidents, not resolved, whose ``round_at`` has come, the oldest first; not locked."""
+        """Find incidents in which a recipient's ``next_round_at`` has come, the oldest first; not locked."""
+        first_at = fn.MIN(EscalationRow.next_round_at)
+        query = (
+            EscalationRow.select(EscalationRow.incident_id, first_at)
+            .where(EscalationRow.next_round_at <= now, EscalationRow.is_current, is_free(EscalationRow.incident_id))
+            .group_by(EscalationRow.incident_id)
+            .order_by(first_at)
+            .limit(limit)
+        )
+        return tuple(row["incident_id"] for row in self._rows(query))
+
+    def incident_rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
+        """Find incidents, not resolved, whose own ``round_at`` has come, the oldest first; not locked."""
         query = (
             IncidentRow.select(IncidentRow.id)
             .where(IncidentRow.round_at <= now, IncidentRow.state != IncidentState.RESOLVED, is_free(IncidentRow.id))
@@ -152,6 +164,9 @@ class Work(Moves):
             .where(_RUNNING, _IS_FREE),
             EscalationRow.select(fn.MIN(EscalationRow.look_at)).where(
                 EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current, is_free(EscalationRow.incident_id)
+            ),
+            EscalationRow.select(fn.MIN(EscalationRow.next_round_at)).where(
+                EscalationRow.next_round_at.is_null(is_null=False), EscalationRow.is_current, is_free(EscalationRow.incident_id)
             ),
             IncidentRow.select(fn.MIN(IncidentRow.round_at)).where(
                 IncidentRow.round_at.is_null(is_null=False), IncidentRow.state != IncidentState.RESOLVED, is_free(IncidentRow.id)

@@ -55,6 +55,7 @@ _NEXT_LOOK = f"""
         UNION ALL SELECT MIN(received_at) FROM {_UNHEARD}
         UNION ALL SELECT MIN(lease_until) FROM notifyflow_attempt WHERE state = 'RUNNING'
         UNION ALL SELECT MIN(look_at) FROM notifyflow_escalation WHERE look_at IS NOT NULL AND is_current
+        UNION ALL SELECT MIN(next_round_at) FROM notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current
         UNION ALL SELECT MIN(round_at) FROM notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED')
 """
 _FAULTS = {
@@ -374,7 +375,8 @@ class Scenario:
             "notifications": "notifyflow_notification WHERE state IN ('QUEUED', 'SENDING')",
             "unheard": _UNHEARD,
             "attempts": "notifyflow_attempt WHERE state = 'RUNNING'",
-            "rounds": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
+            "rounds": "notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current",
+            "rounds of operations": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
         }
         found = {name: [each[-4:] for (each,) in self._database.look(f"SELECT id FROM {what}")] for name, what in left.items()}
         return ", ".join(f"{name} {ids}" for name, ids in found.items() if ids)

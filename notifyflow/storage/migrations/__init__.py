@@ -17,6 +17,7 @@ from notifyflow.storage.migrations import (
     v0005_back,
     v0006_namespaces,
     v0007_blame,
+    v0008_clocks,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -27,6 +28,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0005_back,
     v0006_namespaces,
     v0007_blame,
+    v0008_clocks,
 )
 WANTED = len(MIGRATIONS)
 

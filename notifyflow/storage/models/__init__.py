@@ -16,6 +16,7 @@ from notifyflow.storage.models.house import (
     OutageRow,
     PauseRow,
     SpentRow,
+    StopRow,
 )
 from notifyflow.storage.models.incidents import (
     AttemptRow,
@@ -49,5 +50,6 @@ __all__ = [
     "PauseRow",
     "ReceiptRow",
     "SpentRow",
+    "StopRow",
     "TransitionRow",
 ]

@@ -53,6 +53,22 @@ class PauseRow(Model):
         primary_key = False
 
 
+class StopRow(Model):
+    """One time, now over, in which an operator had stopped something: a pause, or an incident that was held."""
+
+    scope = PlainTextField()
+    name = PlainTextField()
+    began_at = InstantField()
+    ended_at = InstantField()
+    is_for_critical = BooleanField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_stop"
+        primary_key = False
+
+
 class OutageRow(Model):
     """One time in which nobody swept; the row that is not over begins at the last sweep."""
 

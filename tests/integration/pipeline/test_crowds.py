@@ -84,4 +84,4 @@ def test_sweepers_of_many_processes_do_each_thing_once(story: Story) -> None:
     story.clock.pass_time(timedelta(minutes=15))
     _at_once(*[story.sweep] * THREADS)
     assert [each.facts.round for each in story.escalations()] == [1, 2]
-    assert story.status().facts.rounds == 2
+    assert story.escalation().repetition == 2

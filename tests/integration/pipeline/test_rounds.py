@@ -9,9 +9,10 @@ from notifyflow.core.model import EscalationState, IncidentState, NotificationSt
 from notifyflow.core.policy import INSISTENT, Acknowledgement, Policy
 from notifyflow.errors import StorageError
 from notifyflow.pipeline.sweep import next_wake_at
-from notifyflow.storage.models import ContactRow, EscalationRow
+from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from tests.builders import REFUSED_US, START, Story, a_recipient, an_incident
 
+MINUTE = timedelta(minutes=1)
 ADA = a_recipient("ada", "email", "sms", "voice")
 
 
@@ -64,6 +65,48 @@ def test_with_each_rounds_page_only_those_who_have_not_acknowledged(story: Story
     story.pass_time(minutes=46)
     assert (len(story.escalations("ada")), len(story.escalations("ben"))) == (3, 1)
     assert [each.recipient_id for each in story.outcome.critical] == ["ada"]
+
+
+def test_rounds_are_each_recipients_own(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email"), policy=INSISTENT)
+    story.deliver()
+    story.pass_time(minutes=14)
+    story.notify(None, a_recipient("ben", "email"), policy=INSISTENT)
+    story.deliver()
+    story.pass_time(minutes=90)
+    rounds = {who: [each.facts.started_at - START for each in story.escalations(who)] for who in ("ada", "ben")}
+    assert rounds == {who: [MINUTE * (first + 15 * n) for n in range(3)] for who, first in (("ada", 0), ("ben", 14))}
+    assert {each.recipient_id: each.critical_at for each in story.outcome.critical} == {
+        "ada": START + 45 * MINUTE,
+        "ben": START + 59 * MINUTE,
+    }
+
+
+def test_whoever_is_paged_again_has_all_rounds_from_then_on_and_the_others_keep_theirs(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email"), a_recipient("ben", "email"), policy=INSISTENT)
+    story.deliver()
+    story.pass_time(minutes=20)
+    story.page_again("ada")
+    story.pass_time(minutes=90)
+    assert [each.facts.started_at - START for each in story.escalations("ada")] == [MINUTE * n for n in (0, 15, 20, 35, 50)]
+    assert [each.facts.started_at - START for each in story.escalations("ben")] == [MINUTE * n for n in (0, 15, 30)]
+
+
+def test_the_timer_that_older_code_left_on_an_incident_becomes_each_recipients_own(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email"), a_recipient("ben", "email"), policy=INSISTENT)
+    story.deliver()
+    incident_id = story.status().facts.id
+    timer = IncidentRow.update(round_at=START + 15 * MINUTE, rounds=2).where(IncidentRow.id == incident_id)
+    none = EscalationRow.update(next_round_at=None)
+    story.store.run(lambda ledger: (timer.execute(ledger._db), none.execute(ledger._db)))
+    story.pass_time(minutes=80)
+    for who in ("ada", "ben"):
+        assert [(each.facts.started_at - START, each.facts.repetition) for each in story.escalations(who)] == [
+            (0 * MINUTE, 2),
+            (15 * MINUTE, 3),
+        ]
+    assert {each.critical_at for each in story.outcome.critical} == {START + 30 * MINUTE}
+    assert story.status().facts.round_at is None
 
 
 def test_info_is_paged_once(story: Story) -> None:

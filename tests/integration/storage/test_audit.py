@@ -160,6 +160,7 @@ def test_what_nobody_took_in_its_time_is_overdue(story: Story) -> None:
     [
         ("incident", "UPDATE notifyflow_incident SET round_at = opened_at WHERE key = 'db-1'"),
         ("escalation", f"UPDATE notifyflow_escalation SET look_at = started_at WHERE id = {TOLD}"),
+        ("escalation", f"UPDATE notifyflow_escalation SET next_round_at = started_at WHERE id = {TOLD}"),
     ],
 )
 def test_what_nobody_decided_in_its_time_is_overdue(story: Story, database_url: str, machine: str, damages: str) -> None:

@@ -171,7 +171,7 @@ def test_escalations_are_looked_at_when_their_time_has_come(store: Store) -> Non
     assert store.run(lambda ledger: ledger.escalations_to_look_at(now=LATER, limit=1)) == (("i2", "e2"),)
 
 
-def test_rounds_are_due_while_the_incident_is_not_resolved(store: Store) -> None:
+def test_rounds_of_operations_are_due_while_the_incident_is_not_resolved(store: Store) -> None:
     for number, state in enumerate((IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.RESOLVED), start=1):
         begin(store, number=number)
 
@@ -180,8 +180,24 @@ def test_rounds_are_due_while_the_incident_is_not_resolved(store: Store) -> None
             ledger.save(before, replace(before, state=state, round_at=NOW + number * SECOND))
 
         store.run(set_round)
-    assert store.run(lambda ledger: ledger.rounds_due(now=LATER, limit=10)) == ("i", "i2")
-    assert store.run(lambda ledger: ledger.rounds_due(now=NOW + SECOND, limit=10)) == ("i",)
+    assert store.run(lambda ledger: ledger.incident_rounds_due(now=LATER, limit=10)) == ("i", "i2")
+    assert store.run(lambda ledger: ledger.incident_rounds_due(now=NOW + SECOND, limit=10)) == ("i",)
+
+
+def test_rounds_are_due_by_incident_as_soon_as_one_recipients_is(store: Store) -> None:
+    for number, (due_at, is_current) in enumerate(((LATER, True), (NOW, True), (None, True), (NOW, False)), start=1):
+        begin(store, number=number)
+
+        def set_round(
+            ledger: Ledger, number: int = number, due_at: datetime | None = due_at, is_current: bool = is_current
+        ) -> None:
+            before = ledger.lock_escalation("e" if number == 1 else f"e{number}")
+            ledger.save(before, replace(before, next_round_at=due_at, is_current=is_current))
+
+        store.run(set_round)
+    assert store.run(lambda ledger: ledger.rounds_due(now=NOW, limit=10)) == ("i2",)
+    assert store.run(lambda ledger: ledger.rounds_due(now=LATER, limit=10)) == ("i2", "i")
+    assert store.run(lambda ledger: ledger.rounds_due(now=LATER, limit=1)) == ("i2",)
 
 
 def test_the_sweeper_wakes_for_the_earliest_of_all_timers(store: Store) -> None:
@@ -198,6 +214,13 @@ def test_the_sweeper_wakes_for_the_earliest_of_all_timers(store: Store) -> None:
 
     store.run(set_round)
     assert wake() == NOW + 8 * SECOND
+
+    def set_recipients_round(ledger: Ledger) -> None:
+        before = ledger.lock_escalation("e")
+        ledger.save(before, replace(before, next_round_at=NOW + 7.5 * SECOND))
+
+    store.run(set_recipients_round)
+    assert wake() == NOW + 7.5 * SECOND
 
     def set_look(ledger: Ledger) -> None:
         before = ledger.lock_escalation("e")

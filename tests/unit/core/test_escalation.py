@@ -7,7 +7,7 @@ import pytest
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import rules
-from notifyflow.core.escalation import AlertOperations, Case, Decided, OpenTier, Step, StopPages
+from notifyflow.core.escalation import AlertOperations, Case, Decided, OpenTier, StartRound, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Severity, Word
 from notifyflow.core.outage import Outage
@@ -441,15 +441,63 @@ def test_an_operations_incident_never_alerts_itself() -> None:
     assert (decided.after.state, decided.after.critical_at, decided.effects) == (EXHAUSTED, NOW, ())
 
 
+def test_info_is_never_a_critical_failure() -> None:
+    assert decide(case(failed("email"), addresses="email", severity=INFO)).effects == ()
+
+
+# -- rounds
+
+
+def round_due(minute: float, *, repetition: int = 1, of: Case | None = None, **given: object) -> Decided:
+    """Let the timer of a recipient's rounds, as it was set at the start, run out so many minutes after it."""
+    timer = {"next_round_at": NOW + minutes(15), "repetition": repetition, "policy": INSISTENT}
+    asked = of or case(page("email", DELIVERED), **{"addresses": "email", **timer, **given})
+    return decide(asked, event="round_due", now=NOW + minutes(minute))
+
+
+def test_the_timer_of_rounds_is_set_at_birth_where_the_policy_has_rounds_for_the_severity() -> None:
+    assert born("email", policy=INSISTENT).after.next_round_at == NOW + minutes(15)
+    assert born("pigeon", policy=INSISTENT).after.next_round_at == NOW + minutes(15)
+    assert born("email", policy=INSISTENT, severity=INFO).after.next_round_at is None
+    assert born("email").after.next_round_at is None
+
+
+@pytest.mark.parametrize("state", [ACTIVE, REACHED, EXHAUSTED])
+@pytest.mark.parametrize("repetition", [1, 2])
+def test_a_round_is_followed_by_the_next_and_opens_no_tier_any_more(state: EscalationState, repetition: int) -> None:
+    decided = round_due(15, repetition=repetition, state=state, addresses="email sms")
+    assert decided.effects == (StartRound(repetition=repetition + 1),)
+    assert decided.after.next_round_at is None
+    assert [(step.event, step.detail) for step in decided.steps] == [("round_due", {"repetition": str(repetition)})]
+
+
 @pytest.mark.parametrize("state", [ACTIVE, REACHED, EXHAUSTED])
 def test_whoever_lets_the_last_round_pass_is_a_critical_failure_reached_or_not(state: EscalationState) -> None:
-    decided = decide(case(page("email", DELIVERED), state=state, addresses="email"), event="rounds_over", now=NOW + minutes(45))
+    decided = round_due(15, repetition=3, state=state)
     assert alerts(decided) == [AlertOperations(reason="unanswered", is_paging=True)]
-    assert decided.after.critical_at == NOW + minutes(45)
+    assert (decided.after.critical_at, decided.after.next_round_at) == (NOW + minutes(15), None)
+    again = replace(case(page("email", DELIVERED), addresses="email"), escalation=decided.after)
+    assert round_due(60, of=again).effects == ()
 
 
-def test_info_is_never_a_critical_failure() -> None:
-    assert decide(case(page("email", SENT), severity=INFO), event="rounds_over").effects == ()
+def test_a_round_is_not_due_before_its_time_nor_without_a_timer() -> None:
+    early = round_due(14, state=REACHED)
+    assert (early.effects, early.steps, early.after.next_round_at) == ((), (), NOW + minutes(15))
+    assert round_due(15, next_round_at=None).effects == ()
+
+
+def test_an_outage_puts_the_next_round_off() -> None:
+    of = case(page("email", DELIVERED), addresses="email", policy=INSISTENT, next_round_at=NOW + minutes(15))
+    of = replace(of, outages=(Outage(began_at=NOW + minutes(3), ended_at=NOW + minutes(63)),))
+    assert round_due(63, of=of).after.next_round_at == NOW + minutes(75)
+    assert decide(of, now=NOW + minutes(63)).after.next_round_at == NOW + minutes(75)
+    assert round_due(75, of=of).effects == (StartRound(repetition=2),)
+
+
+def test_an_end_stops_the_timer_of_rounds() -> None:
+    of = case(page("email", DELIVERED), policy=INSISTENT, next_round_at=NOW + minutes(15))
+    assert escalations.acknowledge(of, now=NOW).after.next_round_at is None
+    assert escalations.close(of, event="replaced", now=NOW).after.next_round_at is None
 
 
 # -- the end
@@ -481,7 +529,7 @@ def test_a_close_cancels_what_is_active_and_leaves_the_rest_as_it_ended(
 )
 def test_whatever_comes_after_the_end_is_late(given: dict[str, object]) -> None:
     of = case(failed("email"), failed("slack"), **given)
-    for event in ("recorded", "received", "looked_at", "address_added", "rounds_over"):
+    for event in ("recorded", "received", "looked_at", "address_added", "round_due"):
         assert decide(of, event=event) == Decided(after=of.escalation)
     assert escalations.acknowledge(of, now=NOW) == Decided(after=of.escalation)
 

@@ -1,6 +1,5 @@
 """What the same key, an acknowledgement, a resolve and the timer of rounds make of an incident."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -27,13 +26,10 @@ def taken(**given: object) -> Turned:
     return incidents.acknowledge(incident(**given), by="ada", via="link", is_last=True, now=LATER)
 
 
-def test_a_new_incident_is_open_and_its_rounds_run_by_its_policy() -> None:
+def test_a_new_incident_is_open_and_has_no_timer_of_its_own() -> None:
     facts = incidents.open_(said(), incident_id="i", policy=INSISTENT, now=NOW)
-    assert (facts.id, facts.key, facts.state, facts.severity, facts.rounds) == ("i", "db-1", OPEN, Severity.ERROR, 1)
-    assert facts.round_at == NOW + minutes(15)
+    assert (facts.id, facts.key, facts.state, facts.severity, facts.round_at) == ("i", "db-1", OPEN, Severity.ERROR, None)
     assert incidents.open_(said(), incident_id="i", policy=DEFAULT, now=NOW, is_operations=True).is_operations
-    assert incidents.open_(said(), incident_id="i", policy=DEFAULT, now=NOW).round_at is None
-    assert incidents.open_(said(Severity.INFO), incident_id="i", policy=INSISTENT, now=NOW).round_at is None
 
 
 @pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
@@ -45,7 +41,7 @@ def test_the_same_key_is_counted_and_nobody_is_told_again(state: IncidentState, 
 
 @pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
 def test_a_higher_severity_opens_it_for_a_new_round(state: IncidentState) -> None:
-    facts = incident(state=state, policy=INSISTENT, rounds=3, acknowledged_at=NOW, acknowledged_by="ada", acknowledged_via="key")
+    facts = incident(state=state, policy=INSISTENT, acknowledged_at=NOW, acknowledged_by="ada", acknowledged_via="key")
     turned = incidents.repeat(facts, said(Severity.CRITICAL), now=LATER)
     assert (turned.event, turned.needs_round, turned.has_moved) == ("severity_raised", True, True)
     assert turned.after == incident(
@@ -53,7 +49,6 @@ def test_a_higher_severity_opens_it_for_a_new_round(state: IncidentState) -> Non
         policy=INSISTENT,
         times_seen=2,
         last_seen_at=LATER,
-        round_at=LATER + minutes(15),
     )
 
 
@@ -128,14 +123,14 @@ def test_what_is_resolved_is_not_repeated() -> None:
     assert incidents.repeat(facts, said(), now=LATER).after == facts
 
 
-def test_page_again_of_an_open_incident_lets_the_timer_run_on() -> None:
-    facts = incident(policy=INSISTENT, rounds=2, round_at=LATER)
+def test_page_again_of_an_open_incident_leaves_the_others_alone() -> None:
+    facts = incident(policy=INSISTENT)
     assert incidents.page_again(facts, now=NOW) == Turned(after=facts, event="paged_again", has_moved=True, needs_round=True)
 
 
-def test_page_again_opens_what_was_taken_and_its_rounds_begin_anew() -> None:
-    turned = incidents.page_again(taken(policy=INSISTENT, rounds=3).after, now=LATER)
-    assert turned.after == incident(policy=INSISTENT, round_at=LATER + minutes(15))
+def test_page_again_opens_what_was_taken() -> None:
+    turned = incidents.page_again(taken(policy=INSISTENT).after, now=LATER)
+    assert turned.after == incident(policy=INSISTENT)
     assert (turned.has_moved, turned.needs_round) == (True, True)
 
 
@@ -150,34 +145,11 @@ def test_page_again_after_resolve_is_refused() -> None:
         incidents.page_again(incident(state=RESOLVED), now=NOW)
 
 
-def test_rounds_follow_one_another_until_the_last_has_passed() -> None:
-    facts = incidents.open_(said(), incident_id="i", policy=INSISTENT, now=NOW)
-    for number in (2, 3):
-        now = NOW + minutes(15 * (number - 1))
-        turned = incidents.round_due(facts, now=now)
-        assert (turned.needs_round, turned.is_over, turned.has_moved) == (True, False, True)
-        facts = turned.after
-        assert (facts.rounds, facts.round_at, facts.state) == (number, now + minutes(15), OPEN)
-    turned = incidents.round_due(facts, now=NOW + minutes(45))
-    assert (turned.needs_round, turned.is_over, turned.has_moved) == (False, True, True)
-    assert turned.after == replace(facts, round_at=None)
-
-
-@pytest.mark.parametrize("given", [{}, {"round_at": LATER}, {"round_at": NOW, "state": ACKNOWLEDGED}])
-def test_a_round_is_not_due_without_its_time(given: dict[str, object]) -> None:
-    facts = incident(policy=INSISTENT, **given)
-    assert incidents.round_due(facts, now=NOW) == Turned(after=facts, event="round_due", has_moved=False)
-
-
-def test_a_timer_that_no_policy_explains_ends_by_itself() -> None:
-    assert incidents.round_due(incident(round_at=NOW), now=NOW).after == incident()
-
-
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("repeat"), st.sampled_from(Severity)),
         st.tuples(st.just("acknowledge"), st.booleans()),
-        st.tuples(st.sampled_from(["resolve", "page_again", "round_due"]), st.none()),
+        st.tuples(st.sampled_from(["resolve", "page_again"]), st.none()),
     ),
     max_size=20,
 )
@@ -204,8 +176,7 @@ def test_any_sequence_of_events_replays_through_the_table(story: list[tuple], po
         assert facts.state == before.state or facts.state in INCIDENT.targets(before.state, turned.event)
         assert not turned.needs_round or facts.state is OPEN
         assert (facts.acknowledged_at is not None) >= (facts.state is ACKNOWLEDGED)
-        assert facts.round_at is None or facts.state is OPEN
+        assert facts.round_at is None
         assert not facts.severity.is_above(Severity.CRITICAL)
         assert before.severity.rank >= facts.severity.rank
-        assert facts.rounds <= 3
         assert before.state is not RESOLVED or facts == before

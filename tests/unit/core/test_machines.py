@@ -42,7 +42,7 @@ GRIDS = {
         received       m m m l l
         looked_at      m m m l l
         address_added  m m m l l
-        rounds_over    m m m l l
+        round_due      m m m l l
         acknowledged   m m m l l
         resolved       m m m l l
         replaced       m m m l l
@@ -52,7 +52,6 @@ GRIDS = {
         repeated         m m l
         severity_raised  m m l
         paged_again      m m i
-        round_due        m l l
         acknowledged     m l l
         resolved         m m l
     """,
