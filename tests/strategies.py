@@ -41,6 +41,13 @@ from tests.facts import NOW, attempt, escalation, incident, page
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 
 any_text = st.text(alphabet=st.characters(), max_size=300)  # control characters and lone surrogates, too
+graphemes = st.lists(
+    st.sampled_from(
+        ("x", "é", "e\u0301", "ก็", "한", "が", "👩\u200d👩\u200d👧\u200d👦", "🇩🇪", "👍🏽", "1\ufe0f\u20e3", "क्षि", " ")
+    ),
+    max_size=60,
+)
+"""What people see as single characters, whatever stands beside them."""
 names = st.text(alphabet="abcdefghijklmnop -_.é数", min_size=1, max_size=12).map(str.strip).map(one_line).filter(bool)
 spans = st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=366))
 severities = st.sampled_from(Severity)

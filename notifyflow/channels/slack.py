@@ -19,6 +19,7 @@ from notifyflow.channels.templating import Templates
 from notifyflow.core.content import Content
 from notifyflow.core.model import Kind
 from notifyflow.core.replies import Said
+from notifyflow.core.text import character_end
 from notifyflow.errors import RefusedUsError, UnknownOutcomeError
 from notifyflow.settings import Settings
 
@@ -31,7 +32,7 @@ _SUMMARY_LIMIT = 1000
 _SECTIONS = 5
 _DEFINITE = (400, 403, 404, 410)  # of these a word that is not in our table makes something that may pass
 _WORD = re.compile("[a-z]+(?:_[a-z]+)*")
-_ATOM = re.compile(r"&(?:amp|lt|gt);|.", re.DOTALL)
+_SIGN = re.compile(r"&(?:amp|lt|gt);|.", re.DOTALL)
 
 
 class Slack(Provider):
@@ -126,13 +127,16 @@ class Slack(Provider):
 
 
 def split(text: str, *, limit: int = _TEXT_LIMIT) -> Iterator[str]:
-    """Split escaped text into at most five parts of ``limit`` characters or less, at line ends if possible; no escape is torn."""
+    """Split escaped text into at most five parts of ``limit`` characters or less, at line ends if possible.
+
+    No escape is torn, nor what people see as one character.
+    """
     rest = text.strip()
     for left in reversed(range(_SECTIONS)):
         if len(rest) <= limit:
             yield from filter(None, (rest,))
             return
-        room = _within(rest, limit - 1)
+        room = _within(rest, character_end(rest, limit - 1)) or _within(rest, limit - 1)
         if (line_end := rest.rfind("\n", 1, room + 1)) > 0:
             room = line_end
         yield rest[:room].rstrip() + ("" if left else "…")
@@ -142,10 +146,10 @@ def split(text: str, *, limit: int = _TEXT_LIMIT) -> Iterator[str]:
 def _within(text: str, limit: int) -> int:
     """Tell how many characters keep within the limit and tear no escape."""
     kept = 0
-    for atom in _ATOM.finditer(text, 0, limit + 5):
-        if atom.end() > limit:
+    for sign in _SIGN.finditer(text, 0, limit + 5):
+        if sign.end() > limit:
             break
-        kept = atom.end()
+        kept = sign.end()
     return kept
 
 

@@ -5,9 +5,10 @@ segment holds 160 septets or 70 UTF-16 units, each of several 153 or 67 (Twilio,
 escaped character nor a surrogate pair is split between two.
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
+
+from notifyflow.core.text import whole
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -33,7 +34,6 @@ _PLAIN = str.maketrans(
         "≥": ">=",
     }
 )
-_WORD_END = re.compile(r"(?<=\S)\s")
 
 
 def count(message: str) -> int:
@@ -52,7 +52,7 @@ def fit(text: str, link: str | None = None, *, segments: int = 2) -> str:
     """Make a message of a text and a link on a line of its own.
 
     Args:
-        text: What is said; cut to whole words, ``...`` included, where it is too long.
+        text: What is said; cut where a word or a character ends, ``...`` included, where it is too long.
         link: Kept whole; left out only where it leaves no room for any text.
         segments: How many the message may take; at least 1.
 
@@ -67,11 +67,9 @@ def fit(text: str, link: str | None = None, *, segments: int = 2) -> str:
 
     if count(said + tail) <= segments:
         return said + tail
-    word_ends = [match.start() for match in _WORD_END.finditer(said)]
-    for ends in (word_ends, range(1, len(said))):
-        fitting = bisect_left(ends, True, key=is_too_long)
-        if fitting:
-            return f"{said[: ends[fitting - 1]]}...{tail}"
+    fitting = bisect_left(range(1, min(len(said), segments * _GSM_7_ROOM[0])), True, key=is_too_long)
+    if fitting:
+        return f"{said[: whole(said, fitting)]}...{tail}"
     return fit(text, None, segments=segments)
 
 

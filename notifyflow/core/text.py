@@ -1,8 +1,10 @@
-"""Text for people: cleaned, cut to whole words, durations and instants in words."""
+"""Text for people: cleaned, cut where words or characters end, durations and instants in words."""
 
 import re
 import reprlib
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 # In English whatever the process's locale; the first three letters are the usual abbreviation.
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -15,6 +17,11 @@ MONTHS = (
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _BLANKS = re.compile(r"\s+")
+# Unicode's property Bidi_Control: what shows a line in another order than it is written (UAX #9, section 2).
+_DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_FLAG_LETTERS = re.compile("[\U0001f1e6-\U0001f1ff]")
+# No character that people write is longer; the tables of flags and families in emoji-test.txt end below it.
+_LONGEST_CHARACTER = 64
 
 _QUOTED = 80
 _BRIEF = reprlib.Repr()
@@ -27,8 +34,8 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Make one clean line of it, single-spaced."""
-    return _BLANKS.sub(" ", clean(text)).strip()
+    """Make one clean line of it, single-spaced, and shown in the order in which it is written."""
+    return _BLANKS.sub(" ", _DIRECTIONS.sub("", clean(text))).strip()
 
 
 def paragraphs(text: str) -> str:
@@ -37,7 +44,7 @@ def paragraphs(text: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Cut at the end of a word, so that no more than ``limit`` characters are left, ``…`` included.
+    """Cut a text, so that no more than ``limit`` characters are left, ``…`` included.
 
     Args:
         text: Any text.
@@ -46,11 +53,52 @@ def cut(text: str, limit: int) -> str:
     Returns:
         The text itself where it is short enough.
     """
-    if len(text) <= limit:
-        return text
-    room = text[: limit - 1]
-    whole = room if text[limit - 1].isspace() else room.rpartition(" ")[0]
-    return f"{(whole or room).rstrip()}…"
+    return text if len(text) <= limit else f"{text[: whole(text, limit - 1)].rstrip()}…"
+
+
+def whole(text: str, room: int) -> int:
+    """Find where to cut a text: at the end of a word, or of a character where no word end leaves half of the room.
+
+    Args:
+        text: Any text.
+        room: How much of it may be left; less than its length.
+
+    Returns:
+        How much is left.
+    """
+    for end in range(room, (room + 1) // 2 - 1, -1):
+        if text[end].isspace() and not text[end - 1 : end].isspace():
+            return end
+    return character_end(text, room)
+
+
+def character_end(text: str, at: int) -> int:
+    """Find the last place, at ``at`` or before, at which a character ends as people see it: a grapheme cluster (UAX #29).
+
+    It looks no further back than the longest character reaches, since a run of marks may be as long as the text.
+
+    Args:
+        text: Any text.
+        at: Less than its length.
+
+    Returns:
+        The place; ``at`` where none is near.
+    """
+    begin = max(0, at - _LONGEST_CHARACTER)
+    if _FLAG_LETTERS.match(text, begin):  # two make a flag, counted from where their run begins
+        run = begin
+        while run and _FLAG_LETTERS.match(text, run - 1):
+            run -= 1
+        begin -= (begin - run) % 2
+    ends = [match.end() for match in _characters().finditer(text, begin, at + 1)]
+    return next((end for end in reversed(ends) if end <= at), at)
+
+
+@cache
+def _characters() -> Any:
+    import regex  # only where something is cut: it loads slowly
+
+    return regex.compile(r"\X")
 
 
 def masked(text: str) -> str:

@@ -5,11 +5,12 @@ import email.policy
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
@@ -22,11 +23,11 @@ from notifyflow.channels.sms import TwilioSms
 from notifyflow.channels.teams import Teams
 from notifyflow.channels.templating import SAMPLE, Templates, escape_mrkdwn
 from notifyflow.channels.voice import TwilioVoice
-from notifyflow.core.content import Content
-from notifyflow.core.model import Kind
+from notifyflow.core.content import Content, compose
+from notifyflow.core.model import Contact, Incident, Kind
 from notifyflow.core.segments import count
 from notifyflow.settings import Settings
-from tests.strategies import any_text, hostile_contents
+from tests.strategies import any_text, graphemes, hostile_contents
 
 SETTINGS = Settings.from_variables(
     {
@@ -134,6 +135,67 @@ def test_the_longest_message_of_one_sign_keeps_every_limit(sign: str) -> None:
     for platform in ("GCM", "APNS"):
         assert len(json.loads(PUSH.message(letter(content)))[platform].encode()) <= 4096
     assert MAIL.write(letter(content)).isascii()
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "データベースが応答しません" * 70,
+        "数据库没有响应" * 140,
+        "ฐานข้อมูลไม่ตอบสนอง" * 50,
+        "orders-db-1." * 80 + "example.com",
+        "👩\u200d👩\u200d👧\u200d👦" * 140,
+    ],
+    ids=["Japanese", "Chinese", "Thai", "a host", "emoji"],
+)
+def test_a_title_without_blanks_is_shown_as_far_as_it_fits_and_nothing_is_torn(title: str) -> None:
+    content = replace(SAMPLE, title=title[:1000], body="", labels={})
+    push = json.loads(json.loads(PUSH.message(letter(content)))["APNS"])["aps"]["alert"]["title"]
+    mail = email.message_from_bytes(MAIL.write(letter(content)), policy=email.policy.default)
+    heads = {
+        "subject": (mail["Subject"], 190),
+        "card": (TEAMS.card(content)["body"][0]["inlines"][0]["text"], 390),
+        "push": (push, 140),
+        "text": (SMS.text(content).partition("...")[0], 30),
+    }
+    for way, (head, at_least) in heads.items():
+        shown = head.rstrip("…").partition(" ")[2]
+        assert title.startswith(shown), way
+        assert len(shown) >= at_least - len("[CRITICAL] "), way
+        assert regex.findall(r"\X", title)[: len(regex.findall(r"\X", shown))] == regex.findall(r"\X", shown), way
+
+
+def test_direction_marks_are_in_no_title_of_any_channel() -> None:
+    content = compose(
+        Incident(key="db-1", title="all is \u202etnaw I sa"),
+        Contact(recipient_id="ada", name="Ada\u2066", addresses={}),
+        severity=SAMPLE.severity,
+        now=AT,
+        round_started_at=AT,
+        due_at=AT,
+        delayed_after=timedelta(minutes=5),
+        link=None,
+    )
+    mail = email.message_from_bytes(MAIL.write(letter(content)), policy=email.policy.default)
+    said = (
+        mail["Subject"],
+        *(part.get_content() for part in mail.iter_parts()),
+        SMS.text(content),
+        VOICE.twiml(content, None),
+        json.dumps(SLACK.message(content), ensure_ascii=False),
+        json.dumps(TEAMS.card(content), ensure_ascii=False),
+        PUSH.message(letter(content)),
+    )
+    assert not [text for text in said if re.search("[\u202a-\u202e\u2066-\u2069]", text)]
+
+
+@few
+@given(graphemes)
+def test_splitting_tears_no_character_that_people_see(signs: list[str]) -> None:
+    places = {len("".join(signs[:count]).strip()) for count in range(len(signs) + 1)}
+    text = "".join(signs).strip()
+    first = next(split(text, limit=25), "").rstrip("…")
+    assert len(first.rstrip()) in places or len(first) in places
 
 
 @few

@@ -210,3 +210,12 @@ def test_whatever_recipients_are_given_each_is_kept_or_has_a_fault(recipients: l
 
 def test_an_instant_may_be_in_any_zone() -> None:
     assert judge_incident(replace(INCIDENT, occurred_at=datetime(2026, 11, 25, 3, 14, tzinfo=UTC))) == ()
+
+
+def test_direction_marks_are_stored_in_no_title_and_no_name_and_refuse_a_key() -> None:
+    turned = replace(INCIDENT, title="all is \u202etnaw I sa", source="\u2066prometheus", labels={"te\u200fam": "or\u202cders"})
+    result = admitted(replace(ADA, name="A\u202dda"), incident=turned)
+    assert (result.incident.title, result.incident.source) == ("all is tnaw I sa", "prometheus")
+    assert result.incident.labels == {"team": "orders"}
+    assert result.contacts[0].name == "Ada"
+    assert refusal(ADA, incident=replace(INCIDENT, key="db\u202e-1")) == ["key"]

@@ -1,4 +1,7 @@
+import time
+
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +76,32 @@ def test_a_word_that_is_too_long_is_cut() -> None:
     message = fit("x" * 500, LINK)
     assert message.endswith(f"x...\n{LINK}")
     assert len(message) == 306
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "データベースが応答しません" * 10,
+        "数据库没有响应" * 20,
+        "ฐานข้อมูลไม่ตอบสนอง" * 10,
+        "orders-db-1." * 30 + "example.com",
+        "👩\u200d👩\u200d👧\u200d👦" * 30,
+    ],
+)
+def test_a_title_without_blanks_does_not_vanish(title: str) -> None:
+    message = fit(f"CRITICAL: {title}", LINK)
+    said = message.removesuffix(f"...\n{LINK}").removeprefix("CRITICAL: ")
+    assert count(message) == 2
+    assert title.startswith(said)
+    assert len(said.encode("utf-16-le")) // 2 >= 30
+    assert title == said + "".join(regex.findall(r"\X", title)[len(regex.findall(r"\X", said)) :])  # nothing is torn
+
+
+def test_a_long_text_costs_no_more_than_what_fits() -> None:
+    begun = time.process_time()
+    assert count(fit("🇩" * 70_000, LINK)) == 2
+    assert count(fit("e\u0301" * 40_000, LINK)) == 2
+    assert time.process_time() - begun < 1
 
 
 def test_a_link_that_leaves_no_room_is_left_out_rather_than_what_happened() -> None:

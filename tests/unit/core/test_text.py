@@ -1,8 +1,11 @@
+import time
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +50,61 @@ def test_cut_text_is_short_enough_and_ends_with_a_whole_word_or_none_fits(given_
 )
 def test_words_are_kept_whole(limit: int, short: str) -> None:
     assert text.cut("the db fails", limit) == short
+
+
+@pytest.mark.parametrize(
+    ("given_text", "limit", "short"),
+    [
+        ("データベースか\u3099応答しません", 8, "データベース…"),  # the voicing stays with its letter
+        ("数据库没有响应，请立即检查", 8, "数据库没有响应…"),
+        ("ฐานข้อมูลไม่ตอบสนอง", 8, "ฐานข้อ…"),  # the tone mark stays with its consonant
+        ("db-1.orders.eu-central-1.internal.example.com", 21, "db-1.orders.eu-centr…"),
+        ("👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦", 16, "👩‍👩‍👧‍👦👩‍👩‍👧‍👦…"),  # a family is seven code points
+        ("🇩🇪🇫🇷🇯🇵🇧🇷", 6, "🇩🇪🇫🇷…"),
+        ("CRITICAL: データベースが応答しませんのですぐに確認してください", 25, "CRITICAL: データベースが応答しませんの…"),
+        ("a " + "x" * 50, 20, "a " + "x" * 17 + "…"),  # one letter is less than half of what fits
+        ("half of it " + "x" * 50, 20, "half of it…"),
+    ],
+)
+def test_what_has_no_blanks_is_cut_between_what_people_see_as_characters(given_text: str, limit: int, short: str) -> None:
+    assert text.cut(given_text, limit) == short
+
+
+@given(strategies.graphemes, st.integers(8, 80))
+def test_no_character_that_people_see_is_torn(signs: list[str], limit: int) -> None:
+    said = "".join(signs)
+    short = text.cut(said, limit)
+    assert short == said or short.removesuffix("…") in ["".join(signs[:count]).rstrip() for count in range(len(signs) + 1)]
+
+
+@given(strategies.any_text | st.text("a \u0301\u200d🇩👩", max_size=300), st.integers(2, 60))
+def test_a_cut_text_keeps_at_least_half_of_what_fits_or_a_character_less(given_text: str, limit: int) -> None:
+    kept = text.cut(given_text, limit).removesuffix("…")
+    longest = max((len(each) for each in regex.findall(r"\X", given_text)), default=0)
+    assert len(given_text) <= limit or len(kept.rstrip()) <= limit - 1
+    assert (
+        len(given_text) <= limit
+        or given_text[: limit - 1].isspace()
+        or len(given_text[: limit - 1].rstrip()) - len(kept) <= max(limit / 2, longest)
+    )
+
+
+@pytest.mark.parametrize("sign", ["\u0301", "🇩", "👩\u200d", "\u200d", "각", "\u0e33"])
+def test_a_character_that_never_ends_is_cut_all_the_same_and_at_once(sign: str) -> None:
+    endless = sign * 70_000
+    begun = time.process_time()
+    assert len(text.cut(endless, 60_000)) in range(59_990, 60_001)
+    assert time.process_time() - begun < 1  # of quadratic work it would be a minute
+
+
+def test_direction_marks_cannot_turn_a_line_around() -> None:
+    marks = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    assert all(unicodedata.bidirectional(mark) in _DIRECTIONS for mark in marks)
+    assert text.one_line(f"{marks}db is \u202egnp.exe{marks}") == "db is gnp.exe"
+    assert text.one_line("שלום مرحبا") == "שלום مرحبا"  # letters bring their direction themselves
+
+
+_DIRECTIONS = {"AL", "L", "R", "LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 
 
 @pytest.mark.parametrize(
