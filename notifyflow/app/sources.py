@@ -1,8 +1,10 @@
 """The one clock and the one source of ids and chance."""
 
+import os
 import secrets  # noqa: TID251 - the one place
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -43,6 +45,7 @@ class DatabaseClock:
         self._is_measured = store.is_embedded
         self._measure_at = 0.0 if not store.is_embedded else float("inf")
         self._lock = threading.Lock()
+        _CLOCKS.add(self)
 
     def now(self) -> datetime:
         """Tell the time, aware and in UTC; nobody is told a time before the offset is known."""
@@ -66,6 +69,16 @@ class DatabaseClock:
         self._is_measured = True
         if abs(self._offset) > _LARGE_OFFSET:
             _log.warning("app.clock_offset_large", offset_s=round(self._offset.total_seconds(), 3))
+
+    def _begin_anew(self) -> None:
+        """Begin anew in a forked child: the thread that measured, and held the lock, stayed with the parent."""
+        self._lock = threading.Lock()
+
+
+_CLOCKS: "weakref.WeakSet[DatabaseClock]" = weakref.WeakSet()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: [*map(DatabaseClock._begin_anew, list(_CLOCKS))])
 
 
 class RandomIds:

@@ -131,7 +131,7 @@ class Sqlite(Dialect):
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Tell whether no transaction is open; a file does not go away."""
-        return not _driver(db).in_transaction
+        return not db.is_closed() and not _driver(db).in_transaction
 
     def judge(self, error: peewee.PeeweeException) -> Trouble:
         """Tell what an error means by SQLite's result code, whose low byte is the kind (SQLite: Result and Error Codes)."""
@@ -245,7 +245,7 @@ class Postgres(Dialect):
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Ask the driver; no round trip."""
-        return bool(_driver(db).info.transaction_status == TransactionStatus.IDLE)
+        return not db.is_closed() and bool(_driver(db).info.transaction_status == TransactionStatus.IDLE)
 
     def judge(self, error: peewee.PeeweeException) -> Trouble:
         """Tell what an error means by its SQLSTATE (PostgreSQL: Appendix A, Error Codes); a lost connection has none."""
@@ -305,6 +305,8 @@ def execute(db: peewee.Database, statement: str, *values: Any) -> Any:
 
 
 def _driver(db: peewee.Database) -> Any:
+    if db.is_closed():  # Peewee would open it again
+        raise peewee.InterfaceError("the connection is closed")
     return db.connection()  # type: ignore[no-untyped-call]
 
 

@@ -1,33 +1,30 @@
 """Connections, lent for one transaction each, and the turn that writers of one process take."""
 
+import os
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from peewee import Database
+from peewee import Database, PeeweeException
 
 from notifyflow.errors import StorageUnavailable
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import Dialect
+from notifyflow.storage.forks import GATE, Lease
 
 
-class Deadline:
-    """The instant by which something must have been done."""
+class ForkedInside(Exception):
+    """Raised when a thread forked inside a transaction, which is rolled back.
 
-    def __init__(self, timeout_s: float) -> None:
-        self._started = time.monotonic()
-        self._ends = self._started + timeout_s
+    Attributes:
+        is_child: Whether this is the child.
+    """
 
-    @property
-    def waited_s(self) -> float:
-        """How long it has been running, in tenths of a second."""
-        return round(time.monotonic() - self._started, 1)
-
-    @property
-    def left_s(self) -> float:
-        """How long it still runs, in seconds; 0 when it is over."""
-        return max(0.0, self._ends - time.monotonic())
+    def __init__(self, *, is_child: bool) -> None:
+        where = "the parent runs it again" if is_child else "fork outside of it"
+        super().__init__(f"the process was forked inside this transaction, which was rolled back: {where}")
+        self.is_child = is_child
 
 
 class Turn:
@@ -37,7 +34,6 @@ class Turn:
     """
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
         self._line: deque[threading.Event] = deque()  # the first has the turn
 
     @contextmanager
@@ -48,7 +44,7 @@ class Turn:
             StorageUnavailable: When it did not come before the deadline.
         """
         mine = threading.Event()
-        with self._guard:
+        with GATE.lock:
             self._line.append(mine)
             self._line[0].set()
         try:
@@ -56,21 +52,53 @@ class Turn:
                 raise StorageUnavailable(deadline.waited_s, "other threads kept it busy")
             yield
         finally:
-            with self._guard:
-                self._line.remove(mine)
+            with GATE.lock:
+                if mine in self._line:  # not so in a child that was forked meanwhile
+                    self._line.remove(mine)
                 if self._line:
                     self._line[0].set()
 
+    def begin_anew(self) -> None:
+        """Forget who stands in line: in a child, nobody does."""
+        self._line.clear()
+
+
+class _Lent(Lease):
+    """A connection of a pool, as long as one thread uses it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.db: Database | None = None
+        self.pid = os.getpid()
+
+    @property
+    def broken_off(self) -> ForkedInside:
+        """What its user is told once it is cut."""
+        return ForkedInside(is_child=os.getpid() != self.pid)
+
+    def cut(self) -> None:
+        """Close the connection; its transaction is rolled back."""
+        super().cut()
+        if self.db is not None:
+            _close(self.db)
+
 
 class Pool:
-    """At most so many connections of one process; an idle one is used again before a new one is opened."""
+    """At most so many connections of one process; an idle one is used again before a new one is opened.
+
+    Attributes:
+        turn: Taken by whoever writes to a file.
+    """
 
     def __init__(self, dialect: Dialect, size: int) -> None:
+        self.turn = Turn()
         self._dialect = dialect
-        self._places = threading.BoundedSemaphore(size)
-        self._guard = threading.Lock()
+        self._size = size
+        self._freed = threading.Condition(GATE.lock)
+        self._lent: set[_Lent] = set()
         self._idle: list[Database] = []
         self._is_closed = False
+        GATE.watch(self)
 
     @contextmanager
     def connection(self, deadline: Deadline) -> Iterator[Database]:
@@ -78,37 +106,76 @@ class Pool:
 
         Raises:
             StorageUnavailable: When none became free before the deadline.
+            ForkedInside: When the process was forked while the connection was lent; its transaction is rolled back.
         """
-        if not self._places.acquire(timeout=deadline.left_s):
-            raise StorageUnavailable(deadline.waited_s, "all connections are in use")
+        lent = _Lent()
+        self._take_place(lent, deadline)
         try:
-            with self._guard:
-                db = self._idle.pop() if self._idle else None
-            if db is None:
-                db = self._dialect.connect(timeout_s=deadline.left_s)
+            GATE.enter(lent, deadline)
             try:
-                yield db
+                yield self._open(lent, deadline)
+            except PeeweeException:
+                if lent.is_cut:
+                    raise lent.broken_off from None
+                raise
             finally:
-                self._take_back(db)
+                self._take_back(lent)
         finally:
-            self._places.release()
+            GATE.leave(lent)
+            self._give_up_place(lent)
 
     def drop_idle(self) -> None:
         """Close the connections that nobody uses: after one turned out dead, the others are too."""
-        with self._guard:
+        with GATE.lock:
             idle, self._idle = self._idle, []
         for db in idle:
-            db.close()
+            _close(db)
 
     def close(self) -> None:
         """Close all connections, those in use when they come back."""
         self._is_closed = True
         self.drop_idle()
 
-    def _take_back(self, db: Database) -> None:
-        with self._guard:
-            is_kept = not self._is_closed and self._dialect.is_idle(db)
+    def begin_anew(self) -> None:
+        """Forget, in a child, who used connections and who waited for one."""
+        self.turn.begin_anew()
+        self._freed = threading.Condition(GATE.lock)
+        self._lent.clear()
+
+    def _take_place(self, lent: _Lent, deadline: Deadline) -> None:
+        with self._freed:
+            if not self._freed.wait_for(lambda: len(self._lent) < self._size, deadline.left_s):
+                raise StorageUnavailable(deadline.waited_s, "all connections are in use")
+            self._lent.add(lent)
+
+    def _give_up_place(self, lent: _Lent) -> None:
+        with self._freed:
+            self._lent.discard(lent)
+            self._freed.notify()
+
+    def _open(self, lent: _Lent, deadline: Deadline) -> Database:
+        with GATE.lock:
+            if self._idle:
+                lent.db = self._idle[-1]  # first: whoever forks here, in a signal's handler, finds it
+                del self._idle[-1:]
+        if lent.db is None or lent.db.is_closed():
+            lent.db = self._dialect.connect(timeout_s=deadline.left_s)
+        if lent.is_cut:
+            raise lent.broken_off
+        return lent.db
+
+    def _take_back(self, lent: _Lent) -> None:
+        db = lent.db
+        if db is None:
+            return
+        with GATE.lock:
+            is_kept = not self._is_closed and not lent.is_cut and self._dialect.is_idle(db)
             if is_kept:
                 self._idle.append(db)
         if not is_kept:
-            db.close()
+            _close(db)
+
+
+def _close(db: Database) -> None:
+    with suppress(PeeweeException):  # what is dead already cannot be closed better
+        db.close()

@@ -3,9 +3,7 @@
 Nothing here knows a table. A provider must never be called from inside a use case, since a use case may run more than once.
 """
 
-import os
 import time
-import weakref
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import datetime
@@ -15,21 +13,24 @@ from peewee import Database, PeeweeException
 
 from notifyflow.errors import StaleRow, StorageError, StorageUnavailable
 from notifyflow.storage import migrations
+from notifyflow.storage.deadline import Deadline, Pauses
 from notifyflow.storage.dialects import Access, Trouble, dialect_for
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.pool import Deadline, Pool, Turn
+from notifyflow.storage.pool import ForkedInside, Pool
 from notifyflow.storage.reads import Reads
 
 T = TypeVar("T")
 
 _TIMEOUT_S = 5.0
 _UPGRADE_TIMEOUT_S = 600.0
-_FIRST_PAUSE_S = 0.002
-_LONGEST_PAUSE_S = 0.25
 
 
 class Store:
-    """One database. Threads may share a store; a forked child uses it with connections of its own."""
+    """One database. Threads may share a store; a forked child uses it with connections of its own.
+
+    A fork waits for the transactions of other threads. One that the forking thread is in is rolled back: the parent runs it
+    again, the child is told.
+    """
 
     def __init__(self, database_url: str, *, pool_size: int = 10) -> None:
         """Look at the URL; nothing is opened yet.
@@ -42,10 +43,7 @@ class Store:
             InvalidSettings: When the URL names no database notifyflow knows.
         """
         self._dialect = dialect_for(database_url)
-        self._pool_size = pool_size
-        self._inherited: list[Pool] = []
-        self._open()
-        _STORES.add(self)
+        self._pool = Pool(self._dialect, pool_size)
 
     @property
     def is_embedded(self) -> bool:
@@ -116,39 +114,38 @@ class Store:
 
     def close(self) -> None:
         """Close the connections; the store is not used afterwards."""
-        _STORES.discard(self)
         self._pool.close()
 
-    def _open(self) -> None:
-        self._pool = Pool(self._dialect, self._pool_size)
-        self._turn = Turn()
-
-    def _leave_to_parent(self) -> None:
-        """Begin anew in a forked child; what the parent opened is kept, unused: closing it would end it for the parent too."""
-        self._inherited.append(self._pool)
-        self._open()
-
     def _repeat(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
-        pause_s = _FIRST_PAUSE_S
+        pauses = Pauses()
+        was_forked = False
         while True:
             try:
                 return self._transact(work, deadline, access)
-            except StaleRow as error:
-                reason = str(error)
-            except PeeweeException as error:
-                reason = self._dialect.describe(error)
-                trouble = self._dialect.judge(error)
-                if trouble is Trouble.REFUSED:
-                    raise StorageError(f"the database refused a statement: {reason}") from None
-                if trouble is Trouble.GONE:
-                    self._pool.drop_idle()
+            except ForkedInside as error:
+                if error.is_child or was_forked:
+                    raise StorageError(str(error)) from None
+                reason, was_forked = str(error), True
+            except (StaleRow, PeeweeException) as error:
+                reason = self._reason_to_repeat(error)
+            pause_s = pauses.draw_s()
             if deadline.left_s <= pause_s:
                 raise StorageUnavailable(deadline.waited_s, reason)
             time.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _reason_to_repeat(self, error: StaleRow | PeeweeException) -> str:
+        if isinstance(error, StaleRow):
+            return str(error)
+        reason = self._dialect.describe(error)
+        trouble = self._dialect.judge(error)
+        if trouble is Trouble.REFUSED:
+            raise StorageError(f"the database refused a statement: {reason}") from None
+        if trouble is Trouble.GONE:
+            self._pool.drop_idle()
+        return reason
 
     def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
-        turn = self._turn.taken(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
+        turn = self._pool.turn.taken(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
         with turn, self._pool.connection(deadline) as db:
             if access is Access.BARE:
                 return work(db)
@@ -175,15 +172,3 @@ class Store:
 def _roll_back(db: Database) -> None:
     with suppress(PeeweeException):  # the connection is dead then, the pool sees it, and the server has rolled back
         db.rollback()
-
-
-_STORES: "weakref.WeakSet[Store]" = weakref.WeakSet()
-
-
-def _begin_anew_in_child() -> None:
-    for store in list(_STORES):
-        store._leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):  # where processes can fork at all
-    os.register_at_fork(after_in_child=_begin_anew_in_child)

@@ -62,3 +62,9 @@ def found_in(store: Store, now: datetime = LATER, limit: int = 100) -> Sequence[
         last_id = audited.last_id
         if not last_id:
             return findings
+
+
+def count(ledger: Ledger) -> None:
+    """Count the incident that ``begin`` stored once more."""
+    before = ledger.lock_incident("i")
+    ledger.save(before, replace(before, times_seen=before.times_seen + 1))

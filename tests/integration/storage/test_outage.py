@@ -16,8 +16,7 @@ from notifyflow.storage.dialects import execute
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import incident
-from tests.integration.storage import forking
-from tests.integration.storage.samples import begin
+from tests.integration.storage.samples import begin, count
 from tests.servers.postgres import Postgres, postgres
 
 
@@ -49,18 +48,18 @@ def _end_connections(server: Postgres) -> None:
 
 def test_a_server_that_is_down_is_unavailable_and_used_again_once_it_is_up(server: Postgres, store: Store) -> None:
     server.stop()
-    for ask in (lambda: store.run(forking.count, timeout_s=0.2), lambda: Store(server.url()).run(forking.count, timeout_s=0.2)):
+    for ask in (lambda: store.run(count, timeout_s=0.2), lambda: Store(server.url()).run(count, timeout_s=0.2)):
         with pytest.raises(StorageUnavailable, match="connection"):
             ask()
     server.start()
-    store.run(forking.count)
+    store.run(count)
     assert _seen(store) == 2
 
 
 def test_a_use_case_waits_for_a_server_that_is_coming_up(server: Postgres, store: Store) -> None:
     server.stop()
     with ThreadPoolExecutor(1) as pool:
-        counted = pool.submit(store.run, forking.count, timeout_s=60)
+        counted = pool.submit(store.run, count, timeout_s=60)
         server.start()
         counted.result(60)
     assert _seen(store) == 2
@@ -77,7 +76,7 @@ def test_every_idle_connection_recovers_from_a_restart(server: Postgres, store: 
         list(pool.map(lambda _: store.run(hold_one), range(4)))
     server.stop(how)
     server.start()
-    store.run(forking.count)
+    store.run(count)
     assert _seen(store) == 2
 
 
@@ -87,10 +86,10 @@ def test_a_use_case_whose_connection_broke_runs_again_on_another(server: Postgre
     def use_case(ledger: Ledger) -> None:
         nonlocal runs
         runs += 1
-        forking.count(ledger)
+        count(ledger)
         if runs == 1:
             _end_connections(server)
-            forking.count(ledger)
+            count(ledger)
 
     store.run(use_case, timeout_s=60)
     assert (runs, _seen(store)) == (2, 2)
@@ -102,13 +101,13 @@ def test_a_commit_whose_outcome_is_unknown_is_said_and_not_repeated(server: Post
     def use_case(ledger: Ledger) -> None:
         nonlocal runs
         runs += 1
-        forking.count(ledger)
+        count(ledger)
         _end_connections(server)
 
     with pytest.raises(StorageUnavailable, match="may have been done"):
         store.run(use_case, timeout_s=60)
     assert runs == 1
-    store.run(forking.count)
+    store.run(count)
 
 
 def test_a_deadlock_repeats_the_use_case_that_lost(store: Store) -> None:
@@ -183,8 +182,8 @@ def test_a_statement_that_takes_too_long_is_unavailable(store: Store) -> None:
 
 def test_a_server_that_hangs_is_unavailable_and_used_again_once_it_answers(server: Postgres, store: Store) -> None:
     with server.hanging(), pytest.raises(StorageUnavailable, match="timeout"):
-        store.run(forking.count, timeout_s=0.1)
-    store.run(forking.count, timeout_s=60)
+        store.run(count, timeout_s=0.1)
+    store.run(count, timeout_s=60)
     assert _seen(store) == 2
 
 
@@ -192,5 +191,5 @@ def test_a_server_that_accepts_and_says_nothing_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = Store(f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/x")
         with pytest.raises(StorageUnavailable, match="timeout"):
-            store.run(forking.count, timeout_s=0.1)
+            store.run(count, timeout_s=0.1)
         store.close()

@@ -1,8 +1,6 @@
 """A use case is one transaction: whole or not at all, repeated when somebody was in the way, given up when the time is over."""
 
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,14 +12,12 @@ import pytest
 
 from notifyflow.core.model import Incident
 from notifyflow.errors import InvalidSettings, NotFound, StaleRow, StorageError, StorageUnavailable
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.pool import Deadline, Turn
+from notifyflow.storage.pool import Turn
 from notifyflow.storage.store import Store
 from tests.facts import incident
-from tests.integration.storage import forking
-from tests.integration.storage.samples import begin
-
-ROOT = Path(__file__).parents[3]
+from tests.integration.storage.samples import begin, count
 
 
 def _seen(store: Store) -> int:
@@ -36,13 +32,13 @@ def test_what_a_use_case_raises_rolls_all_back(store: Store) -> None:
     begin(store)
 
     def use_case(ledger: Ledger) -> None:
-        forking.count(ledger)
+        count(ledger)
         raise NotFound("db-2")
 
     with pytest.raises(NotFound):
         store.run(use_case)
     assert _seen(store) == 1
-    store.run(forking.count)
+    store.run(count)
     assert _seen(store) == 2
 
 
@@ -53,7 +49,7 @@ def test_a_stale_row_repeats_the_whole_use_case(store: Store) -> None:
     def use_case(ledger: Ledger) -> None:
         nonlocal runs
         runs += 1
-        forking.count(ledger)
+        count(ledger)
         if runs < 3:
             raise StaleRow("incident", "i")
 
@@ -85,7 +81,7 @@ def test_threads_that_count_at_once_lose_no_count(store: Store) -> None:
 
     def work(_: int) -> None:
         for _ in range(each):
-            store.run(forking.count, timeout_s=60)
+            store.run(count, timeout_s=60)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(threads)))
@@ -109,13 +105,6 @@ def test_the_time_is_the_databases(store: Store) -> None:
     now = store.now()
     assert now.tzinfo is UTC
     assert before - timedelta(milliseconds=2) <= now <= datetime.now(UTC)  # SQLite counts whole milliseconds
-
-
-def test_a_forked_child_has_connections_of_its_own(store: Store, database_url: str) -> None:
-    begin(store)
-    command = [sys.executable, "-W", "error", "-m", forking.__name__, database_url]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert (finished.returncode, finished.stderr) == (0, "")
 
 
 def test_a_store_knows_whether_it_is_embedded(store: Store, database_url: str) -> None:
@@ -152,17 +141,17 @@ class TestEmbedded:
     def test_a_file_that_another_process_keeps_locked_is_unavailable(self, store: Store, other: sqlite3.Connection) -> None:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageUnavailable, match="SQLITE_BUSY"):
-            store.run(forking.count, timeout_s=0.1)
+            store.run(count, timeout_s=0.1)
         assert _seen(store) == 1
         other.execute("ROLLBACK")
-        store.run(forking.count)
+        store.run(count)
         assert _seen(store) == 2
 
     def test_a_use_case_waits_for_another_process(self, store: Store, other: sqlite3.Connection) -> None:
         other.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(1) as pool:
-            counted = pool.submit(store.run, forking.count, timeout_s=60)
-            while not store._turn._line:
+            counted = pool.submit(store.run, count, timeout_s=60)
+            while not store._pool.turn._line:
                 time.sleep(0.001)
             other.execute("COMMIT")
             counted.result(60)
@@ -171,7 +160,7 @@ class TestEmbedded:
     def test_a_folder_that_is_not_there_is_unavailable(self, tmp_path: Path) -> None:
         store = Store(f"sqlite:///{tmp_path}/missing/notifyflow.db")
         with pytest.raises(StorageUnavailable, match="SQLITE_CANTOPEN"):
-            store.run(forking.count, timeout_s=0.05)
+            store.run(count, timeout_s=0.05)
         store.close()
 
     def test_a_file_that_is_no_database_is_an_error(self, tmp_path: Path) -> None:
