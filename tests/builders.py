@@ -82,6 +82,7 @@ def letter_of(claimed: Claimed) -> Letter:
     return Letter(
         attempt_id=claimed.attempt_id,
         notification_id=claimed.notification_id,
+        incident_id=claimed.incident_id,
         address=claimed.address,
         content=claimed.content,
         at=claimed.claimed_at,

@@ -45,6 +45,7 @@ class Letter:
     Attributes:
         attempt_id: Ours; goes out with the message wherever the provider lets it.
         notification_id: What it is an attempt of; the same for every attempt.
+        incident_id: What it is about; the same for everything that is said about the incident. Empty where that is not known.
         address: The recipient's, as ``check_address`` normalised it.
         content: What is said.
         at: When the attempt began.
@@ -57,6 +58,7 @@ class Letter:
     address: str
     content: Content
     at: datetime
+    incident_id: str = ""
     valid_for_s: int | None = None
     replaces: str = ""
 

@@ -1,5 +1,6 @@
 """The mail itself: one message in text and HTML, whoever carries it."""
 
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -13,6 +14,7 @@ from notifyflow.channels.templating import Templates
 from notifyflow.core.text import cut, one_line
 
 _SUBJECT_LIMIT = 200
+_WORD_LIMIT = 75  # of an encoded word (RFC 2047 §2)
 
 
 def check_mail_address(address: str) -> str:
@@ -39,6 +41,14 @@ def parse_sender(text: str) -> Address:
     return Address(display_name=one_line(name).strip('" '), addr_spec=check_mail_address(address))
 
 
+def encoded(sender: Address) -> str:
+    """Write a sender in ASCII, a name in another script as encoded words (RFC 2047), for providers that take it as a text."""
+    if sender.display_name.isascii():
+        return str(sender)
+    name = Header(sender.display_name, "utf-8", maxlinelen=_WORD_LIMIT).encode(linesep="")
+    return f"{name} <{sender.addr_spec}>"
+
+
 class MailWriter:
     """Writes the messages of one sender."""
 
@@ -48,7 +58,11 @@ class MailWriter:
         self.sender = sender
 
     def write(self, letter: Letter) -> bytes:
-        """Write one message as it goes over the wire: ASCII, its lines ended by CR LF."""
+        """Write one message as it goes over the wire: ASCII, its lines ended by CR LF.
+
+        All mail about one incident refers to one id that no mail has, and keeps its subject, so that mail programs show it as one
+        thread, whoever carries it.
+        """
         content = letter.content
         message = EmailMessage(policy=SMTP)
         message["Subject"] = cut(one_line(self._templates.render("email/subject.txt.jinja", content)), _SUBJECT_LIMIT)
@@ -56,6 +70,8 @@ class MailWriter:
         message["To"] = Address(addr_spec=letter.address)
         message["Date"] = formatdate()  # of this call: it says when the message left, and nothing is decided by it
         message["Message-ID"] = f"<{letter.attempt_id}@{self.sender.domain}>"
+        if letter.incident_id:
+            message["References"] = f"<{letter.incident_id}@incidents.notifyflow.invalid>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: keeps vacation replies away
         message[HEADER] = letter.attempt_id
         message.set_content(self._templates.render("email/body.txt.jinja", content), cte="quoted-printable")

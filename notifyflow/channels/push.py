@@ -73,10 +73,13 @@ def _json(value: object) -> str:
 
 
 def _attributes(valid_for_s: int | None) -> dict[str, dict[str, str]]:
-    """Say how long the push services may hold it (SNS Developer Guide, "Using the Amazon SNS time to live message attribute")."""
+    """Say how long the push services may hold it (SNS Developer Guide, "Using the Amazon SNS time to live message attribute").
+
+    FCM's has two names there, a new one and GCM's.
+    """
     if valid_for_s is None:
         return {}
-    platforms = ("GCM", *_APPLE)
+    platforms = ("FCM", "GCM", *_APPLE)
     return {f"AWS.SNS.MOBILE.{name}.TTL": {"DataType": "Number", "StringValue": str(max(0, valid_for_s))} for name in platforms}
 
 

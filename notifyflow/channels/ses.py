@@ -1,5 +1,6 @@
 """Mail over SES v2 (SES API v2 Reference, SendEmail): the message as it is written, with our attempt in a tag.
 
+SES puts a ``Message-ID`` and a ``Date`` of its own in the place of ours (SES Developer Guide, "Amazon SES header fields").
 Its events (delivery, bounce, complaint) come over SNS, to our door or into our queue; without either, mail over SES stays SENT.
 """
 
@@ -7,7 +8,7 @@ from notifyflow.channels.aws import AwsClient
 from notifyflow.channels.aws_codes import SES
 from notifyflow.channels.aws_events import TAG
 from notifyflow.channels.base import Accepted, Capabilities, Letter, Provider
-from notifyflow.channels.mail import MailWriter
+from notifyflow.channels.mail import MailWriter, encoded
 from notifyflow.errors import UnknownOutcomeError
 from notifyflow.settings import Settings
 
@@ -40,7 +41,7 @@ class Ses(Provider):
         """Hand one mail in; see ``Provider.send``."""
         answer = self._client.call(
             "send_email",
-            FromEmailAddress=str(self._writer.sender),
+            FromEmailAddress=encoded(self._writer.sender),
             Destination={"ToAddresses": [letter.address]},
             Content={"Raw": {"Data": self._writer.write(letter)}},
             EmailTags=[{"Name": TAG, "Value": letter.attempt_id}],

@@ -179,6 +179,7 @@ class Deliverer:
         letter = Letter(
             attempt_id=claimed.attempt_id,
             notification_id=claimed.notification_id,
+            incident_id=claimed.incident_id,
             address=claimed.address,
             content=claimed.content,
             at=claimed.claimed_at,

@@ -48,6 +48,7 @@ def _ask(provider: Provider, claimed: Claimed, doubt: Doubt) -> Receipt | None:
     letter = Letter(
         attempt_id=doubt.attempt_id,
         notification_id=claimed.notification_id,
+        incident_id=claimed.incident_id,
         address=claimed.address,
         content=doubt.content,
         at=doubt.started_at,

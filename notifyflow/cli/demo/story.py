@@ -30,11 +30,11 @@ SCRIPT = """
 email to ben: 451
 teams to ben: 503
 slack to chloe: channel_not_found
-teams to chloe: 400
+teams to chloe: 404
 sms to +15005550013: 21610
 voice to +15005550013: nobody answers
 email to dan: 550
-teams to dan: 400
+teams to dan: 404
 sms to +15005550014: 30006
 voice to +15005550014: 21217
 slack to eve: 429 retry after 60 s

@@ -1,5 +1,6 @@
 """One contract for every provider over HTTP: what it makes of each answer, and of none."""
 
+import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -82,8 +83,17 @@ def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -
         provider.send(replace(letter, valid_for_s=600))
     form = parse_qs(server.heard[0].body.decode())
     names = [value[0] for name, value in form.items() if name.endswith("Name")]
-    assert names == ["AWS.SNS.MOBILE.GCM.TTL", "AWS.SNS.MOBILE.APNS.TTL", "AWS.SNS.MOBILE.APNS_SANDBOX.TTL"]
+    platforms = ("FCM", "GCM", "APNS", "APNS_SANDBOX")
+    assert names == [f"AWS.SNS.MOBILE.{platform}.TTL" for platform in platforms]
     assert {value[0] for name, value in form.items() if name.endswith("StringValue")} == {"600"}
+
+
+def test_the_name_that_ses_shows_goes_out_encoded(server: HttpServer) -> None:
+    bench = next(bench for bench in BENCHES if bench.name == "ses")
+    server.answer(*bench.accepted)
+    send(bench, server, SES_FROM="Дежурный <pager@example.com>")
+    said = json.loads(server.heard[0].body)
+    assert said["FromEmailAddress"] == "=?utf-8?b?0JTQtdC20YPRgNC90YvQuQ==?= <pager@example.com>"
 
 
 @pytest.mark.parametrize(("more", "sender"), [({}, []), ({"SNS_SMS_SENDER_ID": "notifyflow"}, ["notifyflow"])])

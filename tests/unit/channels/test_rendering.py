@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.header import decode_header, make_header
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 
 from notifyflow.channels.base import Letter
 from notifyflow.channels.guard import Guard
-from notifyflow.channels.mail import MailWriter, parse_sender
+from notifyflow.channels.mail import MailWriter, encoded, parse_sender
 from notifyflow.channels.push import Sns
 from notifyflow.channels.slack import Slack, split
 from notifyflow.channels.sms import TwilioSms
@@ -50,7 +51,7 @@ few = hypothesis_settings(max_examples=60)
 
 
 def letter(content: Content) -> Letter:
-    return Letter(attempt_id="a1", notification_id="n1", address="ada@example.com", content=content, at=AT)
+    return Letter(attempt_id="a1", notification_id="n1", incident_id="i1", address="ada@example.com", content=content, at=AT)
 
 
 @few
@@ -59,7 +60,8 @@ def test_mail_headers_and_parts_survive_any_text(content: Content) -> None:
     raw = MAIL.write(letter(content))
     message = email.message_from_bytes(raw, policy=email.policy.default)
     assert message.keys() == [
-        "Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "X-Notifyflow-Attempt", "MIME-Version", "Content-Type",
+        "Subject", "From", "To", "Date", "Message-ID", "References", "Auto-Submitted", "X-Notifyflow-Attempt", "MIME-Version",
+        "Content-Type",
     ]  # fmt: skip
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
     assert message["To"] == "ada@example.com"
@@ -67,6 +69,54 @@ def test_mail_headers_and_parts_survive_any_text(content: Content) -> None:
     assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
     assert not message.defects
     assert content.title in message.get_body(("plain",)).get_content()
+
+
+def test_all_mail_of_one_incident_is_one_thread_whoever_carries_it() -> None:
+    page = replace(letter(SAMPLE), attempt_id="a1")
+    late = replace(letter(replace(SAMPLE, delayed="delayed 7 m")), attempt_id="a2", notification_id="n2")
+    update = replace(letter(replace(SAMPLE, kind=Kind.NEWS, news="Ada took it", link=None)), attempt_id="a3")
+    elsewhere = MailWriter(TEMPLATES, parse_sender("pager@example.org"))
+    writers = (MAIL, MAIL, MAIL, elsewhere)
+    mails = [
+        email.message_from_bytes(writer.write(each), policy=email.policy.default)
+        for writer, each in zip(writers, (page, late, update, update), strict=True)
+    ]
+    assert {mail["References"] for mail in mails} == {"<i1@incidents.notifyflow.invalid>"}
+    assert len({mail["Message-ID"] for mail in mails}) == 4
+    assert [mail["Subject"] for mail in mails] == [
+        "[CRITICAL] orders db is down",
+        "[CRITICAL] orders db is down",
+        "Re: [CRITICAL] orders db is down",
+        "Re: [CRITICAL] orders db is down",
+    ]
+    late_said, update_said = (mail.get_body(("plain",)).get_content() for mail in mails[1:3])
+    assert "This message is delayed 7 m." in late_said
+    assert update_said.splitlines()[0] == "Ada took it"
+
+
+def test_mail_about_another_incident_and_a_letter_without_one_is_in_no_thread() -> None:
+    other, none = (MAIL.write(replace(letter(SAMPLE), incident_id=each)) for each in ("i2", ""))
+    assert b"References: <i2@incidents.notifyflow.invalid>" in other
+    assert b"References" not in none
+
+
+@pytest.mark.parametrize(
+    ("sender", "name"),
+    [
+        ("Дежурный <pager@example.com>", "Дежурный"),
+        ("当直 <pager@example.com>", "当直"),
+        ('"Pager, the loud" <pager@example.com>', "Pager, the loud"),
+        (f"{'Überwachung ' * 12}<pager@example.com>", ("Überwachung " * 12).strip()),
+        ("pager@example.com", ""),
+    ],
+)
+def test_a_senders_name_in_any_script_is_ascii_on_its_way_and_whole_when_it_is_read(sender: str, name: str) -> None:
+    header = encoded(parse_sender(sender))
+    assert header.isascii()
+    assert all(len(word) <= 75 for word in header.split() if word.startswith("=?"))  # RFC 2047, section 2
+    shown, _, address = header.rpartition(" ")
+    assert str(make_header(decode_header(shown.strip('"')))) == name
+    assert address.strip("<>") == "pager@example.com"
 
 
 @few
