@@ -16,8 +16,8 @@ from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
 _IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
 _REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
 _FAILING = (Word.IN_DOUBT, Word.TEMPORARY, Word.PERMANENT)
-_FEWEST_RECEIPTS = 5
-_LOOK_AGAIN_AFTER = timedelta(minutes=1)
+_FEWEST_ACCEPTED = 5
+_FEWEST_PEOPLE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,6 @@ class Case:
         notifications: All of the escalation's, as they are *after* the event (news is not looked at).
         addresses: The channels on which the recipient can be reached.
         outages: Times in which nobody swept, since the round started.
-        mute: Providers whose way back is broken: that a receipt of theirs is overdue says nothing about the recipient.
     """
 
     escalation: EscalationFacts
@@ -38,7 +37,6 @@ class Case:
     notifications: tuple[NotificationFacts, ...]
     addresses: frozenset[str]
     outages: tuple[Outage, ...] = ()
-    mute: frozenset[str] = frozenset()
 
     @property
     def pages(self) -> tuple[NotificationFacts, ...]:
@@ -110,7 +108,7 @@ def is_suspected(case: Case, row: NotificationFacts, now: datetime) -> bool:
         return False
     is_critical = row.severity is Severity.CRITICAL
     if row.state is NotificationState.SENT:
-        return is_critical and _is_overdue(case, row, now) and counted(row)[-1].provider not in case.mute
+        return is_critical and _is_overdue(case, row, now)
     if row.state not in _IN_HAND:
         return False
     if any(attempt.is_our_fault for attempt in counted(row)):
@@ -120,19 +118,29 @@ def is_suspected(case: Case, row: NotificationFacts, now: datetime) -> bool:
     return (is_critical and failures >= policy.suspected_after_attempts) or (held_until is not None and now >= held_until)
 
 
-def overdue_providers(case: Case, now: datetime) -> frozenset[str]:
-    """Name the providers that owe a receipt about a SENT page."""
-    return frozenset(counted(row)[-1].provider for row in case.pages if _is_overdue(case, row, now))
+def overdue_receipts(case: Case, now: datetime) -> frozenset[tuple[str, str]]:
+    """Return each channel and provider that owe a receipt about a SENT page."""
+    return frozenset((row.channel, counted(row)[-1].provider) for row in case.pages if _is_overdue(case, row, now))
 
 
-def is_way_back_broken(*, overdue: int, told: int) -> bool:
-    """Tell whether it is a provider's way back that is broken, and not its recipients.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """What a provider has done on a channel while no callback of its came.
 
-    Args:
-        overdue: How many of its receipts of the last hour are overdue.
-        told: How many of them have come.
+    Attributes:
+        accepted: How many attempts it accepted about which a callback was due.
+        reached: To how many people those went.
+        sent_to: How many people were sent anything by it.
     """
-    return overdue + told >= _FEWEST_RECEIPTS and overdue > told
+
+    accepted: int
+    reached: int
+    sent_to: int
+
+
+def seems_broken(silence: Silence) -> bool:
+    """Return whether it is the callback path that is silent, and not one recipient's phone; it never mutes a page."""
+    return silence.accepted >= _FEWEST_ACCEPTED and silence.reached >= min(_FEWEST_PEOPLE, silence.sent_to)
 
 
 def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime, outages: Iterable[Outage] = ()) -> bool:
@@ -166,7 +174,7 @@ def look_at(case: Case, now: datetime, *, is_opening: bool) -> datetime | None:
     """Find the earliest instant at which time alone may change the decision, or a queued page expires; None without."""
     timers = [at for at in _tier_timers(case) if at > now]
     for row in case.pages:
-        timers += [at for at in _row_timers(case, row, now) if at > now]
+        timers += [at for at in _row_timers(case, row) if at > now]
     if is_opening or any(row.state is NotificationState.QUEUED for row in case.pages):
         timers.append(expires_at(case.escalation))
     return min(timers, default=None)
@@ -253,14 +261,11 @@ def _tier_timers(case: Case) -> Iterator[datetime]:
         yield from (at for at in opens_at if may_page(case, at))
 
 
-def _row_timers(case: Case, row: NotificationFacts, now: datetime) -> Iterator[datetime]:
+def _row_timers(case: Case, row: NotificationFacts) -> Iterator[datetime]:
     receipt_due_at = _receipt_due_at(case, row)
     if receipt_due_at is not None:
         yield receipt_due_at
-        unconfirmed_at = _unconfirmed_at(row, case.escalation.policy, case.outages)
-        yield unconfirmed_at
-        if counted(row)[-1].provider in case.mute:  # until then the way back may be found mended
-            yield min(now + _LOOK_AGAIN_AFTER, unconfirmed_at)
+        yield _unconfirmed_at(row, case.escalation.policy, case.outages)
     held_until = _held_until(case, row)
     if held_until is not None:
         yield held_until

@@ -1,6 +1,7 @@
-"""Asks providers about what they took and say nothing more about, 1, 5 and 30 minutes after; outside any transaction.
+"""Asks providers about what they took and say nothing more about: 15 s before a receipt is overdue, and 5 and 30 minutes after.
 
-A callback that got lost on its way is made up for by that. A thread of its own, so that a provider that hangs holds up no sweep.
+It makes up for a callback that got lost on its way, outside any transaction, and in a thread of its own, so that a provider that
+hangs holds up no sweep.
 """
 
 import threading
@@ -21,7 +22,7 @@ from notifyflow.storage.ledger import Silent
 
 _log = structlog.get_logger("notifyflow.engine")
 
-LOOK_EVERY = timedelta(seconds=15)
+LOOK_EVERY = timedelta(seconds=5)
 _MOST_A_TURN = 50
 
 

@@ -6,8 +6,11 @@ from datetime import timedelta
 from notifyflow.pipeline.ports import Tools
 from notifyflow.storage.ledger import Silent
 
-WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
-"""How long after it began an attempt is asked after, for the first time, the second and the last; the index knows how many."""
+AHEAD = timedelta(seconds=15)
+"""How long before its receipt is overdue an attempt is asked after for the first time, so that the answer counts first."""
+
+WAITS = (timedelta(minutes=5), timedelta(minutes=30))
+"""How long after it began it is asked after again; the index knows that there are three times in all."""
 
 
 def find_silent(tools: Tools, providers: Collection[str], *, limit: int) -> tuple[Silent, ...]:
@@ -19,7 +22,9 @@ def find_silent(tools: Tools, providers: Collection[str], *, limit: int) -> tupl
         limit: How many at most.
     """
     now = tools.clock.now()
-    return tools.transactions.run(lambda ledger: ledger.silent_attempts(providers, waits=WAITS, now=now, limit=limit))
+    return tools.transactions.run(
+        lambda ledger: ledger.silent_attempts(providers, ahead=AHEAD, waits=WAITS, now=now, limit=limit)
+    )
 
 
 def may_ask(tools: Tools, silent: Silent) -> bool:
@@ -27,6 +32,7 @@ def may_ask(tools: Tools, silent: Silent) -> bool:
 
     Whatever comes of it, the attempt is asked after again only when the next wait is over; waits that are over count as asked.
     """
-    age = tools.clock.now() - silent.started_at
-    times = sum(wait <= age for wait in WAITS)
+    now = tools.clock.now()
+    asking_at = (silent.receipt_due_at - AHEAD, *(silent.started_at + wait for wait in WAITS))
+    times = sum(at <= now for at in asking_at)
     return tools.transactions.run(lambda ledger: ledger.note_asked(silent, times=times))

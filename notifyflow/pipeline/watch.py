@@ -3,16 +3,11 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from notifyflow.core import rules
 from notifyflow.core.outage import STANDSTILL, Outage, outage_since
 from notifyflow.core.rules import Case
 from notifyflow.pipeline.transaction import Transaction
 
 _NOTE_EVERY = timedelta(seconds=5)
-_AN_HOUR = timedelta(hours=1)
-
-MUTE = "more than half of its receipts of the last hour are overdue: look at its way back to us"
-"""What operations is told of a provider whose receipts say nothing any more."""
 
 
 def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
@@ -43,20 +38,5 @@ def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
 
 
 def inform(tx: Transaction, case: Case) -> Case:
-    """Let a case know of our outages since its round started, and which of its providers have a broken way back.
-
-    Operations is told of those, once a day.
-    """
-    case = replace(case, outages=tx.ledger.outages(since=case.escalation.started_at, now=tx.now))
-    mute = frozenset(provider for provider in rules.overdue_providers(case, tx.now) if _is_mute(tx, provider))
-    if not case.incident.is_operations:
-        tx.notices += [(MUTE, provider) for provider in sorted(mute)]
-    return replace(case, mute=mute)
-
-
-def _is_mute(tx: Transaction, provider: str) -> bool:
-    """Tell whether a provider's way back is broken; what it was given before an outage of ours says nothing about it."""
-    since = tx.now - _AN_HOUR
-    since = max([since, *(outage.ended_at for outage in tx.ledger.outages(since=since, now=tx.now))])
-    overdue, told = tx.ledger.count_receipts(provider, since=since, now=tx.now)
-    return rules.is_way_back_broken(overdue=overdue, told=told)
+    """Let a case know of our outages since its round started."""
+    return replace(case, outages=tx.ledger.outages(since=case.escalation.started_at, now=tx.now))

@@ -7,6 +7,7 @@ the providers' rows by name, the operations incident. Nothing here decides; the 
 
 from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.answers import Answers
+from notifyflow.storage.callbacks import Callbacks
 from notifyflow.storage.carriers import Carriers
 from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.health import Health
@@ -28,6 +29,7 @@ class Ledger(
     Escalations,
     Work,
     Inbox,
+    Callbacks,
     Carriers,
     Outages,
     Health,

@@ -38,6 +38,11 @@ class Operations(Incidents):
         notice = {"reason": reason, "provider": provider, "day": instant_text(at)[:10]}
         return self._insert_once(NoticeRow, notice | {"at": at, "is_counted": False})
 
+    def has_notice(self, reason: str, provider: str, *, at: datetime) -> bool:
+        """Return whether a notice is kept already for that day; not locked."""
+        is_it = (NoticeRow.reason == reason) & (NoticeRow.provider == provider) & (NoticeRow.day == instant_text(at)[:10])
+        return self._first(NoticeRow.select(NoticeRow.reason).where(is_it)) is not None
+
     def count_uncounted(self, operations_incident_id: str) -> int:
         """Count the critical failures linked to it, and the notices, that no round has told of yet."""
         criticals = CriticalRow.select(fn.COUNT(1)).where(

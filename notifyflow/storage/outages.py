@@ -1,15 +1,14 @@
-"""When somebody swept last, the times in which nobody did, and how many receipts a provider owes.
+"""When somebody swept last, and the times in which nobody did.
 
 One row is not over: it begins at the last sweep that was noted. It becomes an outage when it is ended, after it has grown long.
 """
 
 from datetime import datetime, timedelta
 
-from peewee import SQL, Case, fn
+from peewee import SQL
 
-from notifyflow.core.model import Word
 from notifyflow.core.outage import Outage, outage_since
-from notifyflow.storage.models import AttemptRow, EscalationRow, OutageRow
+from notifyflow.storage.models import EscalationRow, OutageRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.statements import Statement
 
@@ -20,7 +19,6 @@ _OUTAGES = Statement(
     )
 )
 _KEPT_FOR = timedelta(days=30)
-_DECISIVE = (Word.TEMPORARY, Word.DELIVERED, Word.PERMANENT)
 
 
 class Outages(Moves):
@@ -67,14 +65,3 @@ class Outages(Moves):
             ),
         )
         return any(self._first(query) is not None for query in waiting)
-
-    def count_receipts(self, provider: str, *, since: datetime, now: datetime) -> tuple[int, int]:
-        """Count what a provider was to report about attempts that began since then: (overdue, told)."""
-        is_overdue = (AttemptRow.word == Word.ACCEPTED) & (AttemptRow.receipt_due_at <= now)
-        is_told = AttemptRow.word.in_(_DECISIVE) & AttemptRow.evidence.is_null(is_null=False)
-        counts = [fn.COUNT(Case(None, [(each, 1)])).alias(name) for name, each in (("overdue", is_overdue), ("told", is_told))]
-        is_its = (
-            (AttemptRow.provider == provider) & (AttemptRow.started_at > since) & AttemptRow.receipt_due_at.is_null(is_null=False)
-        )
-        (row,) = self._rows(AttemptRow.select(*counts).where(is_its))
-        return row["overdue"], row["told"]

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
-from operator import or_
+from operator import add
 
-from peewee import SQL
+from peewee import SQL, Case
 
 from notifyflow.storage.models import AttemptRow, NotificationRow
 from notifyflow.storage.moves import Moves
@@ -31,6 +31,7 @@ class Silent:
         provider: Whom to ask.
         provider_ref: Its id of the message.
         started_at: When the attempt began.
+        receipt_due_at: From when on its receipt is overdue.
         times_asked: How often it was asked after.
     """
 
@@ -39,6 +40,7 @@ class Silent:
     provider: str
     provider_ref: str
     started_at: datetime
+    receipt_due_at: datetime
     times_asked: int
 
 
@@ -46,17 +48,19 @@ class Questions(Moves):
     """What is asked, and that it was."""
 
     def silent_attempts(
-        self, providers: Collection[str], *, waits: Sequence[timedelta], now: datetime, limit: int
+        self, providers: Collection[str], *, ahead: timedelta, waits: Sequence[timedelta], now: datetime, limit: int
     ) -> tuple[Silent, ...]:
         """Find attempts to ask after, the oldest first; not locked. What is held is nobody's to ask after.
 
         Args:
             providers: Whom to ask.
-            waits: How long after its beginning an attempt is asked after for the first time, the second, the third.
+            ahead: How long before its receipt is overdue an attempt is asked after for the first time.
+            waits: How long after its beginning it is asked after again.
             now: The instant.
             limit: How many at most.
         """
-        is_due = [(AttemptRow.times_asked == times) & (AttemptRow.started_at <= now - wait) for times, wait in enumerate(waits)]
+        passed = (AttemptRow.receipt_due_at <= now + ahead, *(AttemptRow.started_at <= now - wait for wait in waits))
+        times = reduce(add, (Case(None, [(each, 1)], 0) for each in passed))
         query = (
             AttemptRow.select(
                 AttemptRow.id.alias("attempt_id"),
@@ -64,6 +68,7 @@ class Questions(Moves):
                 AttemptRow.provider,
                 AttemptRow.provider_ref,
                 AttemptRow.started_at,
+                AttemptRow.receipt_due_at,
                 AttemptRow.times_asked,
             )
             .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
@@ -71,9 +76,8 @@ class Questions(Moves):
                 _IS_SILENT,
                 is_free(NotificationRow.incident_id),
                 AttemptRow.started_at > now - _OLDEST,
-                AttemptRow.started_at <= now - waits[0],
                 AttemptRow.provider.in_(list(providers)),
-                reduce(or_, is_due),
+                AttemptRow.times_asked < times,
             )
             .order_by(AttemptRow.started_at)
             .limit(limit)

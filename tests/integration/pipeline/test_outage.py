@@ -11,7 +11,7 @@ import pytest
 from notifyflow.core.model import EscalationState, NotificationState, Receipt, Severity, Word
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import INSISTENT
-from notifyflow.pipeline import operations, watch
+from notifyflow.pipeline import callback_paths
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, START, Story, a_contact, a_recipient, an_incident
@@ -163,56 +163,102 @@ def test_old_outages_are_let_go_of(watched: Story) -> None:
     assert [outage.length for outage in _outages(watched)] == [timedelta(days=31)]
 
 
-# -- a broken way back
+# -- receipts that do not come
+
+
+BROKEN = f"the sms provider: {callback_paths.BROKEN.format(channel='sms')}"
 
 
 @pytest.fixture
 def operated(store: Store) -> Story:
-    """A story with somebody in operations; texts go out, and nothing comes back."""
+    """A story with somebody in operations."""
     return Story(store, operations=[a_contact("ops", "slack")])
 
 
-def test_where_most_receipts_are_overdue_the_way_back_is_broken_and_nobody_is_called(operated: Story) -> None:
+def _titles(story: Story) -> list[str]:
+    return [told.content.title for told in story.told("slack")]
+
+
+@pytest.mark.parametrize("count", [4, 5, 10])
+def test_a_carrier_that_drops_texts_makes_every_phone_ring(operated: Story, count: int) -> None:
+    keys = [f"db-{number}" for number in range(count)]
+    _texted(operated, *keys)
+    for attempt in operated.told("sms"):
+        operated.say(attempt.attempt_id, Word.ACCEPTED)  # sent, and never delivered
+    operated.pass_time(minutes=2)
+    assert _called(operated, *keys) == keys
+    assert BROKEN not in _titles(operated), "callbacks come, so nothing is wrong with their path"
+
+
+def test_where_nothing_comes_back_every_phone_rings_and_operations_is_told_once_a_day(operated: Story) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.pass_time(minutes=10)
-    assert _called(operated, *keys) == []
-    (told,) = operated.told("slack")
-    assert told.content.title == f"the sms provider: {watch.MUTE}"
-    operated.pass_time(minutes=25)
-    assert {operated.escalation(key=key).state for key in keys} == {EscalationState.REACHED}
-    assert len(operated.escalations("ops", operations.KEY)) == 1
+    operated.pass_time(minutes=2)
+    assert _called(operated, *keys) == keys
+    assert _titles(operated) == [BROKEN]
+    more = [f"more-{number}" for number in range(6)]
+    _texted(operated, *more)
+    operated.pass_time(minutes=20)
+    assert _called(operated, *more) == more
+    assert _titles(operated).count(BROKEN) == 1
 
 
-def test_suspicion_is_back_once_the_share_has_fallen(operated: Story) -> None:
-    keys = [f"db-{number}" for number in range(6)]
-    _texted(operated, *keys)
-    operated.pass_time(minutes=5)
-    for attempt in operated.told("sms")[:3]:
-        operated.say(attempt.attempt_id, Word.DELIVERED)
-    assert _called(operated, *keys) == []
-    operated.pass_time(minutes=1)
-    assert _called(operated, *keys) == keys[3:]
-
-
-def test_fewer_than_five_receipts_say_nothing_about_the_way_back(operated: Story) -> None:
+def test_fewer_than_five_attempts_say_nothing_about_the_callback_path(operated: Story) -> None:
     keys = [f"db-{number}" for number in range(4)]
     _texted(operated, *keys)
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == keys
+    assert _titles(operated) == []
 
 
-def test_refusals_are_no_receipts(operated: Story) -> None:
-    operated.answer("sms", REFUSED)
-    _texted(operated, *[f"no-{number}" for number in range(6)])
+def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Story) -> None:
+    for who in ("ben", "cyd"):
+        operated.answer("sms", REFUSED)
+        operated.notify(an_incident(who, severity=Severity.CRITICAL), a_recipient(who, "sms"))
+        operated.deliver()
     operated.answer("sms")
     keys = [f"db-{number}" for number in range(5)]
     _texted(operated, *keys)
     operated.pass_time(minutes=2)
-    assert _called(operated, *keys) == []
+    assert _called(operated, *keys) == keys
+    assert BROKEN not in _titles(operated)
 
 
-def test_an_outage_of_ours_is_no_broken_way_back(operated: Story) -> None:
+def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Story) -> None:
+    keys = [f"db-{number}" for number in range(6)]
+    _texted(operated, *keys)
+    operated.say(operated.told("sms")[0].attempt_id, Word.ACCEPTED)
+    operated.pass_time(minutes=2)
+    assert BROKEN not in _titles(operated)
+
+
+def test_what_we_asked_for_did_not_come_by_the_callback_path(operated: Story) -> None:
+    keys = [f"db-{number}" for number in range(6)]
+    _texted(operated, *keys)
+    operated.say(operated.told("sms")[0].attempt_id, Word.ACCEPTED, is_asked=True)
+    operated.pass_time(minutes=2)
+    assert _titles(operated) == [BROKEN]
+
+
+def test_callbacks_about_calls_say_nothing_about_those_about_texts(operated: Story) -> None:
+    operated.notify(an_incident("call", severity=Severity.CRITICAL), a_recipient("ada", "voice"))
+    (call,) = operated.claim("voice", providers=["the sms provider"])
+    operated.record(call)
+    operated.say(call.attempt_id, Word.ACCEPTED)
+    keys = [f"db-{number}" for number in range(6)]
+    _texted(operated, *keys)
+    operated.pass_time(minutes=2)
+    assert BROKEN in _titles(operated)
+
+
+def test_refusals_are_no_accepted_attempts(operated: Story) -> None:
+    operated.answer("sms", REFUSED)
+    _texted(operated, *[f"no-{number}" for number in range(6)])
+    operated.pass_time(minutes=2)
+    assert BROKEN not in _titles(operated)
+
+
+def test_an_outage_of_ours_is_no_broken_callback_path(operated: Story) -> None:
     operated.sweep()
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
@@ -222,3 +268,10 @@ def test_an_outage_of_ours_is_no_broken_way_back(operated: Story) -> None:
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == ["db-0"]
     assert operated.told("slack") == []
+
+
+def test_what_goes_wrong_while_operations_is_paged_is_not_told_to_operations(store: Store) -> None:
+    story = Story(store, operations=[a_contact("ops", "sms")])
+    _texted(story, *[f"db-{number}" for number in range(6)])
+    story.pass_time(minutes=30)
+    assert [told.content.title for told in story.told("sms")].count(BROKEN) == 1

@@ -306,27 +306,22 @@ def test_an_outage_does_not_count_as_time_in_which_a_provider_held_us_back() -> 
     assert after(63, began=0.25, of=held).after.look_at == NOW + minutes(63) + seconds(15)
 
 
-def test_what_a_mute_provider_owes_is_no_suspicion_and_is_looked_at_again_every_minute() -> None:
+def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:
     awaited = page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5)))
-    of = case(awaited, addresses="email sms", severity=CRITICAL)
-    assert rules.overdue_providers(of, NOW + minutes(4)) == frozenset()
-    assert rules.overdue_providers(of, NOW + minutes(5)) == {"p"}
-    mute = replace(of, mute=frozenset({"p"}))
-    decided = decide(mute, event="looked_at", now=NOW + minutes(5))
-    assert (opened(decided), decided.after.state, decided.after.look_at) == ([], ACTIVE, NOW + minutes(6))
-    last = decide(mute, event="looked_at", now=NOW + minutes(29.5))
-    assert last.after.look_at == NOW + minutes(30)
-    assert decide(mute, event="looked_at", now=NOW + minutes(30)).after.state is REACHED
-    assert opened(decide(replace(of, mute=frozenset({"q"})), now=NOW + minutes(5))) == [(2, ("sms",))]
+    of = case(awaited, page("slack", SENT), addresses="email sms", severity=CRITICAL)
+    assert rules.overdue_receipts(of, NOW + minutes(4)) == frozenset()
+    assert rules.overdue_receipts(of, NOW + minutes(5)) == {("email", "p")}
+    assert opened(decide(case(awaited, addresses="email sms", severity=CRITICAL), now=NOW + minutes(5))) == [(2, ("sms",))]
 
 
 @pytest.mark.parametrize(
-    ("overdue", "told", "is_broken"), [(4, 0, False), (5, 0, True), (3, 2, True), (2, 3, False), (3, 3, False), (4, 3, True)]
+    ("accepted", "reached", "sent_to", "is_broken"),
+    [(4, 3, 3, False), (5, 3, 9, True), (5, 2, 3, False), (5, 2, 2, True), (5, 1, 1, True), (5, 1, 2, False), (0, 0, 0, False)],
 )
-def test_the_way_back_is_broken_when_more_than_half_of_at_least_five_receipts_are_overdue(
-    overdue: int, told: int, is_broken: bool
+def test_a_callback_path_seems_broken_after_five_attempts_to_three_people_or_to_all(
+    accepted: int, reached: int, sent_to: int, *, is_broken: bool
 ) -> None:
-    assert rules.is_way_back_broken(overdue=overdue, told=told) is is_broken
+    assert rules.seems_broken(rules.Silence(accepted=accepted, reached=reached, sent_to=sent_to)) is is_broken
 
 
 # -- the state's name

@@ -1,0 +1,34 @@
+"""Finds out which provider's callback path seems broken, and has operations told.
+
+It decides nothing about a page: a receipt that is missing rings the next phone, whatever the reason it is missing for.
+"""
+
+from datetime import timedelta
+
+from notifyflow.core import rules
+from notifyflow.core.rules import Case
+from notifyflow.pipeline.transaction import Transaction
+
+BROKEN = "it accepts {channel} messages, and not one callback about them came in the last hour: check its callback path to us"
+"""What operations is told, once a day for each provider and channel."""
+
+_AN_HOUR = timedelta(hours=1)
+
+
+def look_into(tx: Transaction, case: Case) -> None:
+    """Note for operations which of the providers that owe a receipt about a case have a callback path that seems broken."""
+    if case.incident.is_operations:
+        return
+    for channel, provider in sorted(rules.overdue_receipts(case, tx.now)):
+        reason = BROKEN.format(channel=channel)
+        if not tx.ledger.has_notice(reason, provider, at=tx.now) and _seems_broken(tx, channel, provider):
+            tx.notices.append((reason, provider))
+
+
+def _seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
+    """Judge the last hour; what was sent before an outage of ours says nothing, since its callbacks came to nobody."""
+    since = tx.now - _AN_HOUR
+    since = max([since, *(outage.ended_at for outage in tx.ledger.outages(since=since, now=tx.now))])
+    if tx.ledger.has_called_back(provider, channel, since=since):
+        return False
+    return rules.seems_broken(tx.ledger.silence(provider, channel, since=since, now=tx.now))
