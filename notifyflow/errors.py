@@ -4,7 +4,11 @@ This module imports none of ours, so that every other one may import it. An erro
 made of them and never holds an address, a token or a message.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+NAMED = 20
+"""How many faults are named at most; the others are counted, for a document may have as many as it has bytes."""
 
 
 class NotifyflowError(Exception):
@@ -19,26 +23,49 @@ class Fault:
         where: The field, as a path: ``recipients[2].phone``.
         what: What is wrong with it, as a sentence without its full stop.
         remedy: What to do about it, as a sentence without its full stop.
+        count: How many faults it stands for; more than 1 where it only counts them.
     """
 
     where: str
     what: str
     remedy: str
+    count: int = 1
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.remedy}."
+
+
+def named(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Name the first faults, and count the others."""
+    told: list[Fault] = []
+    more = 0
+    for fault in faults:
+        if len(told) < NAMED:
+            told.append(fault)
+        else:
+            more += fault.count
+    return (*told, count_more(more)) if more else tuple(told)
+
+
+def count_more(count: int) -> Fault:
+    """Say how many more faults there are than are named."""
+    what = "1 more thing is wrong" if count == 1 else f"{count:,} more things are wrong"
+    return Fault("document", what, "Correct what is named, and try again", count)
 
 
 class InvalidInput(NotifyflowError):
     """Raised when what was given is of bad form; nothing was stored.
 
     Attributes:
-        faults: Everything that is wrong, in the order of the input; never empty.
+        faults: What is wrong, in the order of the input; never empty. Of a document that others send, the first 20 are named
+            and the last one counts the others.
+        count: How many faults there are.
     """
 
-    def __init__(self, faults: "tuple[Fault, ...]") -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
-        self.faults = faults
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+        self.count = sum(fault.count for fault in self.faults)
 
 
 class InvalidIncident(InvalidInput):

@@ -11,13 +11,16 @@ from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
 from notifyflow.pipeline.ports import Tools
 
 
-def admit(tools: Tools, submission: Submission, policies: Mapping[str, Policy]) -> tuple[Admitted, Policy]:
+def admit(
+    tools: Tools, submission: Submission, policies: Mapping[str, Policy], *, most_faults: int | None = None
+) -> tuple[Admitted, Policy]:
     """Judge what is submitted; the database is not asked.
 
     Args:
         tools: What every use case needs.
         submission: As it was read, or said.
         policies: By name.
+        most_faults: How many faults of single recipients are named, the others being counted; None names all.
 
     Returns:
         What may be stored, and the policy by which it is told.
@@ -29,10 +32,10 @@ def admit(tools: Tools, submission: Submission, policies: Mapping[str, Policy]) 
     try:
         policy = _find_policy(submission.policy, policies, tools.channels)
     except InvalidPolicy as unknown:
-        if beside := _faults(tools, submission):
+        if beside := _faults(tools, submission, most_faults):
             raise InvalidIncident((*beside, *unknown.faults)) from None
         raise
-    return _admit(tools, submission), policy
+    return _admit(tools, submission, most_faults), policy
 
 
 def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: Collection[str]) -> Policy:
@@ -45,7 +48,7 @@ def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels:
     return policy
 
 
-def _admit(tools: Tools, submission: Submission) -> Admitted:
+def _admit(tools: Tools, submission: Submission, most_faults: int | None) -> Admitted:
     return intake.admit(
         submission.incident,
         submission.recipients,
@@ -53,11 +56,12 @@ def _admit(tools: Tools, submission: Submission) -> Admitted:
         tools.channels,
         is_strict=submission.strict,
         unread=submission.unread,
+        most_faults=most_faults,
     )
 
 
-def _faults(tools: Tools, submission: Submission) -> tuple[Fault, ...]:
+def _faults(tools: Tools, submission: Submission, most_faults: int | None) -> tuple[Fault, ...]:
     try:
-        return _admit(tools, submission).faults
+        return _admit(tools, submission, most_faults).faults
     except InvalidIncident as invalid:
         return invalid.faults

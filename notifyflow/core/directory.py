@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from notifyflow.core.documents import RECIPIENT_FIELDS, unreadable
+from notifyflow.core.faults import Faults
 from notifyflow.core.forms import TEXT, Codec, Node, Refused, add_new, either, listed, mapped, record, unknown
 from notifyflow.core.intake import CheckAddress, admit_recipients, id_faults
 from notifyflow.core.model import Recipient
@@ -92,19 +93,19 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
     """
     directory, faults = _read(document, policies)
     if faults:
-        raise InvalidDirectory(tuple(faults))
+        raise InvalidDirectory(faults)
     return directory
 
 
-def _read(document: str, policies: Collection[str]) -> tuple[Directory, list[Fault]]:
+def _read(document: str, policies: Collection[str]) -> tuple[Directory, Faults]:
     """Read a directory file as far as that goes; raises ``InvalidDirectory`` where it is no TOML."""
-    faults: list[Fault] = []
+    faults = Faults(most=None)  # the operator's own file: all of it is told
     try:
         tables = tomllib.loads(document)
     except (ValueError, RecursionError) as wrong:
         raise InvalidDirectory((unreadable("TOML", wrong),)) from None
     directory = _DIRECTORY.read(Node("", tables, faults))
-    faults += _judge(directory, policies, {fault.where for fault in faults})
+    faults.add_all(_judge(directory, policies, {fault.where for fault in faults}))
     return directory, faults
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from notifyflow.core import text
+from notifyflow.core.faults import Faults
 from notifyflow.core.forms import (
     DURATION,
     FLAG,
@@ -55,10 +55,10 @@ def _read_rule(node: Node) -> Rule:
     given = node.fields()
     for name in given:
         if name not in _RULES:
-            node.faults.append(unknown(node.where, "rule", name, list(_RULES)))
+            node.faults.add(unknown(node.where, "rule", name, list(_RULES)))
             raise Refused
     if len(given) != 1:
-        raise node.refuse(f"{text.quoted(dict(given))} is not one rule", "Put each in its own braces")
+        raise node.refuse("is not one rule", "Put each in its own braces")
     ((name, value),) = given.items()
     codec, make = _RULES[name]
     return make(codec.read(node.field(name, value)))
@@ -147,14 +147,14 @@ def load_policy(document: str) -> Policy:
 
 
 def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault, ...]]) -> dict[str, Policy]:
-    faults: list[Fault] = []
+    faults = Faults(most=None)  # the operator's own file: all of it is told
     policies: dict[str, Policy] = {}
     for name, table in tables.items():
         with suppress(Refused):
             policies[name] = _policy(name).read(Node(name, table, faults))
     add_new(faults, (fault for policy in policies.values() for fault in find(policy)))
     if faults:
-        raise InvalidPolicy(tuple(faults))
+        raise InvalidPolicy(faults)
     return policies
 
 
@@ -164,6 +164,8 @@ def unreadable(language: str, wrong: Exception) -> Fault:
     return Fault("document", f"it is no {language}: {reason}", f"Correct the {language} there")
 
 
+_MOST_NAMES = 1_000  # intake allows fewer still; a table of more is not even read
+
 INCIDENT_FIELDS: Mapping[str, Codec[Any]] = {
     "key": TEXT,
     "title": TEXT,
@@ -171,7 +173,7 @@ INCIDENT_FIELDS: Mapping[str, Codec[Any]] = {
     "severity": choice("severity", Severity),
     "source": TEXT,
     "url": TEXT,
-    "labels": mapped(TEXT),
+    "labels": mapped(TEXT, _MOST_NAMES),
     "occurred_at": INSTANT,
 }
 RECIPIENT_FIELDS: Mapping[str, Codec[Any]] = {
@@ -181,7 +183,7 @@ RECIPIENT_FIELDS: Mapping[str, Codec[Any]] = {
     "slack": TEXT,
     "teams": TEXT,
     "push": TEXT,
-    "addresses": mapped(TEXT),
+    "addresses": mapped(TEXT, _MOST_NAMES),
     "timezone": TEXT,
 }
 """What may be said of a recipient beside the id."""
@@ -198,12 +200,12 @@ def read_recipients(document: str) -> list[Recipient]:
     Raises:
         InvalidIncident: With everything that is wrong with its form.
     """
-    faults: list[Fault] = []
+    faults = Faults()
     recipients: tuple[Recipient, ...] = ()
     with suppress(Refused):
         recipients = RECIPIENTS.read(Node("recipients", parsed(document), faults))
     if faults:
-        raise InvalidIncident(tuple(faults))
+        raise InvalidIncident(faults)
     return list(recipients)
 
 

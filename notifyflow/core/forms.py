@@ -5,7 +5,7 @@ fields there are.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,14 +16,15 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from notifyflow.core import text
+from notifyflow.core.faults import Faults
 from notifyflow.errors import Fault
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 _LONGEST_NAME = 100
-_NAMED = 20
-"""Unknown fields of one table that are named; the others are counted, for they may be as many as a body has bytes."""
+_UNKNOWN_NAMED = 5
+"""Unknown fields of one table that are named; the others are counted, so that they do not crowd out what else is wrong."""
 
 
 class Refused(Exception):
@@ -43,28 +44,34 @@ class Node:
 
     where: str
     value: object
-    faults: list[Fault]
+    faults: Faults
     first: int = 0
 
     def refuse(self, what: str, remedy: str) -> Refused:
-        """Record what is wrong with the value."""
-        self.faults.append(Fault(self.where or "document", what, remedy))
+        """Record what is wrong with the value, as a sentence that begins with it."""
+        self.faults.note(lambda: Fault(self.where or "document", f"{text.quoted(self.value)} {what}", remedy))
+        return Refused()
+
+    def refuse_whole(self, what: str, remedy: str, count: int = 1) -> Refused:
+        """Record what is wrong, as a whole sentence, and how many faults that makes."""
+        self.faults.add(Fault(self.where or "document", what, remedy, count))
         return Refused()
 
     def field(self, name: str, value: object) -> "Node":
-        """Step into a table."""
-        return Node(f"{self.where}.{name}" if self.where else name, value, self.faults)
+        """Step into a table; a path is not longer than anybody reads."""
+        short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+        return Node(f"{self.where}.{short}" if self.where else short, value, self.faults)
 
     def fields(self) -> Mapping[str, object]:
         """Take the value for a table."""
         if not isinstance(self.value, Mapping):
-            raise self.refuse(f"{text.quoted(self.value)} is no table", "Give fields and their values")
+            raise self.refuse("is no table", "Give fields and their values")
         return self.value
 
     def items(self) -> "list[Node]":
         """Take the value for a list."""
         if not isinstance(self.value, list):
-            raise self.refuse(f"{text.quoted(self.value)} is no list", "Put it in [ ]")
+            raise self.refuse("is no list", "Put it in [ ]")
         return [Node(f"{self.where}[{index}]", value, self.faults) for index, value in enumerate(self.value, self.first)]
 
 
@@ -81,14 +88,20 @@ class Codec(Generic[T]):
     write: Callable[[T], Any]
 
 
-def add_new(faults: list[Fault], found: Iterable[Fault]) -> None:
-    """Add what is wrong with values, unless it only follows from what could not be read."""
-    refused = [fault.where for fault in faults]
-    faults += [fault for fault in found if not any(_is_in(place, fault.where) or _is_in(fault.where, place) for place in refused)]
+def add_new(faults: Faults, found: Iterable[Fault]) -> None:
+    """Add what is wrong with values, unless it only follows from what could not be read there, around it, or within it."""
+    refused = {fault.where for fault in faults}
+    around = {whole for place in refused for whole in _wholes(place)}
+    faults.add_all([fault for fault in found if fault.where not in around and refused.isdisjoint(_wholes(fault.where))])
 
 
-def _is_in(place: str, whole: str) -> bool:
-    return place == whole or place.startswith((f"{whole}.", f"{whole}["))
+def _wholes(place: str) -> Iterator[str]:
+    """Everything that a place is in, itself included."""
+    yield place
+    yield from (place[: end.start()] for end in _ENDS.finditer(place))
+
+
+_ENDS = re.compile(r"[.\[]")
 
 
 def unknown(where: str, kind: str, given: object, known: Collection[str]) -> Fault:
@@ -107,25 +120,25 @@ def either(names: Collection[str]) -> str:
 
 def _text(node: Node) -> str:
     if not isinstance(node.value, str):
-        raise node.refuse(f"{text.quoted(node.value)} is no text", "Put it in quotes")
+        raise node.refuse("is no text", "Put it in quotes")
     return node.value
 
 
 def _flag(node: Node) -> bool:
     if not isinstance(node.value, bool):
-        raise node.refuse(f"{text.quoted(node.value)} is neither true nor false", "Write true or false")
+        raise node.refuse("is neither true nor false", "Write true or false")
     return node.value
 
 
 def _whole(node: Node) -> int:
     if not isinstance(node.value, int) or isinstance(node.value, bool):
-        raise node.refuse(f"{text.quoted(node.value)} is no whole number", "Write a number such as 2")
+        raise node.refuse("is no whole number", "Write a number such as 2")
     return node.value
 
 
 def _number(node: Node) -> float:
     if not isinstance(node.value, int | float) or isinstance(node.value, bool):
-        raise node.refuse(f"{text.quoted(node.value)} is no number", "Write a number such as 0.1")
+        raise node.refuse("is no number", "Write a number such as 0.1")
     return float(node.value)
 
 
@@ -142,7 +155,7 @@ def read_duration(written: str) -> timedelta | None:
 def _duration(node: Node) -> timedelta:
     span = read_duration(node.value) if isinstance(node.value, str) else None
     if span is None:
-        raise node.refuse(f"{text.quoted(node.value)} is no duration", 'Write a number and d, h, m or s, such as "90s" or "5m"')
+        raise node.refuse("is no duration", 'Write a number and d, h, m or s, such as "90s" or "5m"')
     return span
 
 
@@ -155,7 +168,7 @@ def _written_duration(span: timedelta) -> str:
 def _instant(node: Node) -> datetime:
     with suppress(ValueError):
         return datetime.fromisoformat(_text(node))
-    raise node.refuse(f"{text.quoted(node.value)} is no instant", "Write one as in 2026-11-25T03:14:00+01:00")
+    raise node.refuse("is no instant", "Write one as in 2026-11-25T03:14:00+01:00")
 
 
 def _as_it_is(value: object) -> object:
@@ -175,7 +188,7 @@ def choice(kind: str, members: type[E]) -> Codec[E]:
 
     def read(node: Node) -> E:
         if node.value not in list(members):
-            node.faults.append(unknown(node.where, kind, node.value, list(members)))
+            node.faults.note(lambda: unknown(node.where, kind, node.value, list(members)))
             raise Refused
         return members(str(node.value))
 
@@ -197,12 +210,20 @@ def listed(each: Codec[T], stand_in: T | None = None) -> Codec[tuple[T, ...]]:
     return Codec(read, lambda values: [each.write(value) for value in values])
 
 
-def mapped(each: Codec[T]) -> Codec[dict[str, T]]:
-    """Read a table from free names to one kind of value; what is refused is left out."""
+def mapped(each: Codec[T], most: int | None = None) -> Codec[dict[str, T]]:
+    """Read a table from free names to one kind of value; what is refused is left out.
+
+    Args:
+        each: The codec of one value.
+        most: How many there may be; a table with more is refused whole, and not read. None admits any number.
+    """
 
     def read(node: Node) -> dict[str, T]:
         values: dict[str, T] = {}
-        for name, value in node.fields().items():
+        given = node.fields()
+        if most is not None and len(given) > most:
+            raise node.refuse_whole(f"there are {len(given):,}, {most:,} are allowed", "Leave some out")
+        for name, value in given.items():
             with suppress(Refused):
                 values[name] = each.read(node.field(name, value))
         return values
@@ -226,17 +247,13 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
     def read(node: Node) -> T:
         given = {name: value for name, value in node.fields().items() if value is not None}
         values = dict(stand_ins)
-        strange = [name for name in given if name not in fields]
-        for name in strange[:_NAMED]:
-            node.faults.append(unknown(node.field(name, None).where, "field here", name, list(fields)))
-        if len(strange) > _NAMED:
-            node.refuse(f"it has {len(strange) - _NAMED:,} more fields that are unknown", "Take them out")
+        _refuse_unknown(node, [name for name in given if name not in fields], fields)
         for name, codec in fields.items():
             if name in given:
                 with suppress(Refused):
                     values[name] = codec.read(node.field(name, given[name]))
             elif name in stand_ins:
-                node.field(name, None).refuse("it is missing", "Give it a value")
+                node.field(name, None).refuse_whole("it is missing", "Give it a value")
         return make(**values)
 
     def write(value: T) -> dict[str, object]:
@@ -244,6 +261,17 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
         return {name: codec.write(attribute) for name, attribute, codec in attributes if attribute is not None}
 
     return Codec(read, write)
+
+
+def _refuse_unknown(node: Node, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names[:_UNKNOWN_NAMED]:
+        node.faults.note(partial(_unknown_field, node, name, known))
+    if (more := len(names) - _UNKNOWN_NAMED) > 0:
+        node.refuse_whole(f"it has {more:,} more fields that are unknown", "Take them out", more)
+
+
+def _unknown_field(node: Node, name: str, known: Collection[str]) -> Fault:
+    return unknown(node.field(name, None).where, "field here", name, list(known))
 
 
 def _good(codec: Codec[T], node: Node) -> T | None:

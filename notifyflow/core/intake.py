@@ -3,10 +3,12 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import text
+from notifyflow.core.faults import Faults
 from notifyflow.core.forms import add_new, either, unknown
 from notifyflow.core.model import Contact, Incident, Recipient, Severity
 from notifyflow.errors import Fault, InvalidIncident
@@ -65,6 +67,7 @@ def admit(
     is_strict: bool = False,
     may_reach_nobody: bool = False,
     unread: Sequence[Fault] = (),
+    most_faults: int | None = None,
 ) -> Admitted:
     """Judge what ``notify()`` was given.
 
@@ -76,6 +79,7 @@ def admit(
         is_strict: Whether a fault of one recipient refuses the whole.
         may_reach_nobody: Whether it is taken although nothing can reach any recipient.
         unread: What could not be read of the document it came in; with any it is refused.
+        most_faults: How many faults of single recipients are named, the others being counted; None names all.
 
     Returns:
         What may be stored, with what is wrong with single recipients.
@@ -85,14 +89,15 @@ def admit(
             recipient, or when ``is_strict`` and a recipient has a fault.
     """
     refusals = list(judge_incident(incident))
-    contacts, faults = admit_recipients(recipients, check, channels)
+    contacts, faults = admit_recipients(recipients, check, channels, most_faults=most_faults)
     if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
         refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(sorted(channels))}"))
     if unread or refusals or (is_strict and faults):
-        told = list(unread)
+        told = Faults()
+        told.add_all(unread)
         add_new(told, (*refusals, *faults))
-        raise InvalidIncident(tuple(told))
+        raise InvalidIncident(told)
     return Admitted(incident=_clean(incident), contacts=contacts, faults=faults)
 
 
@@ -107,7 +112,7 @@ def is_web_address(given: str) -> bool:
 
 
 def admit_recipients(
-    recipients: Sequence[Recipient], check: CheckAddress, channels: Collection[str]
+    recipients: Sequence[Recipient], check: CheckAddress, channels: Collection[str], *, most_faults: int | None = None
 ) -> tuple[tuple[Contact, ...], tuple[Fault, ...]]:
     """Make contacts of recipients, leaving out what cannot be used.
 
@@ -115,48 +120,51 @@ def admit_recipients(
         recipients: Whom to reach; of one given twice the first counts.
         check: Judges and normalises one address of one channel.
         channels: The names of the channels there are.
+        most_faults: How many faults are named, the others being counted; None names all.
 
     Returns:
         The contacts in the order given, and what is wrong with single recipients.
     """
     contacts: dict[str, Contact] = {}
-    faults: list[Fault] = []
+    faults = Faults(most_faults)
+    known = sorted(channels)
     for index, recipient in enumerate(recipients):
         where = f"recipients[{index}]"
         if wrong := tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)):
-            faults += wrong
+            faults.add_all(wrong)
         elif recipient.id in contacts:
-            faults.append(
-                Fault(
-                    f"{where}.id",
-                    f"{text.quoted(recipient.id)} was given before",
-                    "Give each recipient once; the first one counts",
-                )
-            )
+            faults.note(partial(_given_before, f"{where}.id", recipient.id))
         else:
             misnamed = tuple(id_faults(f"{where}.id", recipient.id))
-            faults += misnamed
-            contact = _contact(where, recipient, check, channels, faults)
+            faults.add_all(misnamed)
+            contact = _contact(where, recipient, check, known, faults)
             if not misnamed:
                 contacts[recipient.id] = contact
-    return tuple(contacts.values()), tuple(dict.fromkeys(faults))
+    return tuple(contacts.values()), tuple(faults)
 
 
-def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Collection[str], faults: list[Fault]) -> Contact:
+def _given_before(where: str, given: str) -> Fault:
+    return Fault(where, f"{text.quoted(given)} was given before", "Give each recipient once; the first one counts")
+
+
+def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Sequence[str], faults: Faults) -> Contact:
     addresses: dict[str, str] = {}
+    told: set[tuple[str, str]] = set()  # a phone number is told once, though two channels want it
     who = text.cut(text.one_line(recipient.id), MAX_NAME) or "the recipient"
     for channel, address in recipient.ways.items():
         field = _address_field(where, recipient, channel)
         if channel not in channels:
-            faults.append(unknown(field, "channel", channel, sorted(channels)))
+            faults.note(partial(unknown, field, "channel", channel, channels))
             continue
         try:
             addresses[channel] = check(channel, address)
-        except ValueError as wrong:
-            what = f"{text.masked(address)} {str(wrong).rstrip('.')}" if address.strip() else "it is empty"
-            faults.append(Fault(field, what, f"Correct the address; {who} is not told this way"))
+        except ValueError as error:
+            what = f"{text.masked(address)} {str(error).rstrip('.')}" if address.strip() else "it is empty"
+            if (field, what) not in told:
+                told.add((field, what))
+                faults.add(Fault(field, what, f"Correct the address; {who} is not told this way"))
     if not recipient.ways:
-        faults.append(Fault(where, f"{who} has no address", f"Give one for {either(sorted(channels))}"))
+        faults.add(Fault(where, f"{who} has no address", f"Give one for {either(channels)}"))
     return Contact(
         recipient_id=recipient.id,
         name=text.cut(text.one_line(recipient.name), MAX_NAME) or recipient.id,
@@ -171,14 +179,14 @@ def _address_field(where: str, recipient: Recipient, channel: str) -> str:
     return f"{where}.{'phone' if channel in ('sms', 'voice') else channel}"
 
 
-def _timezone(where: str, name: str | None, faults: list[Fault]) -> str:
+def _timezone(where: str, name: str | None, faults: Faults) -> str:
     if name is None:
         return "UTC"
     try:
         return ZoneInfo(name).key
     except (KeyError, ValueError, OSError):
         remedy = "Use an IANA name such as Europe/Berlin; times are shown in UTC"
-        faults.append(Fault(where, f"{text.quoted(name)} is no time zone", remedy))
+        faults.add(Fault(where, f"{text.quoted(name)} is no time zone", remedy))
         return "UTC"
 
 

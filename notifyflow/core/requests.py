@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from notifyflow.core.documents import INCIDENT_FIELDS, RECIPIENTS, parsed
+from notifyflow.core.faults import Faults
 from notifyflow.core.forms import FLAG, TEXT, Codec, Node, Refused, record
 from notifyflow.core.intake import MAX_KEY, length_faults
 from notifyflow.core.model import Incident, Recipient
@@ -100,7 +101,7 @@ def add_recipients(submission: Submission, document: str) -> Submission:
     Raises:
         UnreadableIncident: When it is no JSON.
     """
-    faults: list[Fault] = []
+    faults = Faults()
     recipients = submission.recipients
     with suppress(Refused):
         recipients += RECIPIENTS.read(Node("recipients", parsed(document), faults, first=len(recipients)))
@@ -108,11 +109,11 @@ def add_recipients(submission: Submission, document: str) -> Submission:
 
 
 def _read(codec: Codec[Submission], document: str) -> Submission:
-    faults: list[Fault] = []
+    faults = Faults()
     with suppress(Refused):
         submission = codec.read(Node("", parsed(document), faults))
         return replace(submission, unread=tuple(faults))
-    raise InvalidIncident(tuple(faults))
+    raise InvalidIncident(faults)
 
 
 def read_act(document: str) -> Act:
@@ -136,10 +137,10 @@ def read_page(document: str) -> Page:
 
 
 def _act(codec: Codec[T], document: str) -> T:
-    faults: list[Fault] = []
+    faults = Faults()
     with suppress(Refused):
         act = codec.read(Node("", parsed(document), faults))
-        faults += length_faults("by", getattr(act, "by", ""), MAX_KEY, "Shorten it")
+        faults.add_all(length_faults("by", getattr(act, "by", ""), MAX_KEY, "Shorten it"))
     if faults:
-        raise InvalidRequest(tuple(faults))
+        raise InvalidRequest(faults)
     return act

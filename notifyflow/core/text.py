@@ -30,12 +30,21 @@ _BRIEF.maxstring = _BRIEF.maxother = _QUOTED
 
 def clean(text: str) -> str:
     """Keep what every channel and database can carry: any line end becomes a line feed, other control characters U+FFFD."""
+    if _is_plain(text):
+        return text
     return _FORBIDDEN.sub("\ufffd", _LINE_ENDS.sub("\n", text))
 
 
 def one_line(text: str) -> str:
     """Make one clean line of it, single-spaced, and shown in the order in which it is written."""
+    if _is_plain(text):
+        return " ".join(text.split())
     return _BLANKS.sub(" ", _DIRECTIONS.sub("", clean(text))).strip()
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether nothing in it has to be replaced, as in nearly all that comes: printable ASCII, so that it is quickly done."""
+    return text.isascii() and text.isprintable()
 
 
 def paragraphs(text: str) -> str:

@@ -59,15 +59,31 @@ def take(
     """Take what was judged already; see ``notify``."""
 
     def body(tx: Transaction) -> Notified:
-        facts = tx.ledger.lock_unresolved(admitted.incident.key, namespace=namespace)
-        return _open(tx, admitted, policy, namespace) if facts is None else _repeat(tx, facts, admitted)
+        return store(tx, admitted, policy, namespace=namespace)
 
     notified, consequences = use_case.run(tools, body if once is None else once.guard(body))
     return Accepted(notified=notified, consequences=consequences)
 
 
-def _open(tx: Transaction, admitted: Admitted, policy: Policy, namespace: str) -> Notified:
-    incident = incidents.open_(admitted.incident, incident_id=tx.tools.ids.new(), policy=policy, now=tx.now, namespace=namespace)
+def store(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
+    """Store what was judged already, or hear its key again, as one step of a transaction.
+
+    Args:
+        tx: The transaction.
+        admitted: What may be stored.
+        policy: How, where the key is new.
+        namespace: Where the key names an incident.
+        times: How many times it came in a row.
+    """
+    facts = tx.ledger.lock_unresolved(admitted.incident.key, namespace=namespace)
+    if facts is None:
+        return _open(tx, admitted, policy, namespace, times)
+    return _repeat(tx, facts, admitted, times)
+
+
+def _open(tx: Transaction, admitted: Admitted, policy: Policy, namespace: str, times: int) -> Notified:
+    new = incidents.open_(admitted.incident, incident_id=tx.tools.ids.new(), policy=policy, now=tx.now, namespace=namespace)
+    incident = replace(new, times_seen=times)
     tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
     tx.changes.append((incident, OPENED, {}))
     for contact in admitted.contacts:
@@ -77,8 +93,8 @@ def _open(tx: Transaction, admitted: Admitted, policy: Policy, namespace: str) -
     return Notified(incident_id=incident.id, is_new=True, added=added, faults=admitted.faults)
 
 
-def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted) -> Notified:
-    turned = incidents.repeat(facts, admitted.incident, now=tx.now)
+def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Notified:
+    turned = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
     incident = tx.turn(facts, turned)
     said = tx.ledger.content(incident.id)
     amended = incidents.amend(said, admitted.incident)

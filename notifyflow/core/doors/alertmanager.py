@@ -8,13 +8,16 @@ Source: Prometheus documentation, "Configuration", section ``<webhook_config>``,
 import json
 from collections.abc import Mapping
 
-from notifyflow.core.doors.asked import Action, Asked, clean, digest, incident, lines, read_each, refusal, say, table
+from notifyflow.core.doors.asked import Action, Asked, digest, incident, labels_of, lines, read_each, refusal, say, table
 from notifyflow.errors import Fault
 
 DOOR = "alertmanager"
 
 _TITLES = ("summary", "title", "message")
 _BODIES = ("description",)
+_LINKS = ("panelURL", "dashboardURL", "generatorURL")
+_FIELDS = ("fingerprint", "status", "labels", "annotations", "startsAt", *_LINKS)
+_OVER = "resolved"
 _REMEDY = "Send what Alertmanager's webhook sends, version 4"
 
 
@@ -34,7 +37,17 @@ def read(document: object) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
     alerts = group.get("alerts")
     if not isinstance(alerts, list) or not alerts:
         raise refusal("alerts", "there are none", _REMEDY)
-    return read_each("alerts", alerts, lambda alert: _read(alert, group))
+    return read_each("alerts", map(_known, alerts), lambda alert: _read(alert, group))
+
+
+def _known(alert: object) -> object:
+    """Leave out of an alert what nobody reads, so that what says the same is the same."""
+    if not isinstance(alert, dict):
+        return alert
+    known = {each: alert[each] for each in _FIELDS if each in alert}
+    if known.get("status"):
+        known["status"] = _OVER if known["status"] == _OVER else "firing"
+    return known
 
 
 def _read(alert: object, group: Mapping[str, object]) -> Asked:
@@ -51,12 +64,12 @@ def _read(alert: object, group: Mapping[str, object]) -> Asked:
         body=(_first(notes, _BODIES), lines(others) if others else None, _left_out(group.get("truncatedAlerts"))),
         severity=labels.get("severity"),
         source=group.get("externalURL"),
-        urls=[alert.get(each) for each in ("panelURL", "dashboardURL", "generatorURL")] + [group.get("externalURL")],
+        urls=[alert.get(each) for each in _LINKS] + [group.get("externalURL")],
         labels=None if alert.get("labels") is None else labels,
         occurred_at=alert.get("startsAt"),
     )
-    is_over = (alert.get("status") or group.get("status")) == "resolved"
-    return Asked(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=said, labels=clean(labels))
+    is_over = (alert.get("status") or group.get("status")) == _OVER
+    return Asked(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=said, labels=labels_of(said, labels))
 
 
 def _first(notes: Mapping[str, object], names: tuple[str, ...]) -> str | None:

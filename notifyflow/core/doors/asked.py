@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import marshal
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 
 from notifyflow.core import intake, text
+from notifyflow.core.faults import Faults
 from notifyflow.core.model import Incident, Severity
 from notifyflow.errors import Fault, UnreadableIncident
 
@@ -39,11 +42,13 @@ class Asked:
         action: What is to be done.
         incident: About what; of good form always. Unless somebody is to be notified, only its key counts.
         labels: All its labels, by which it finds its route; also those for which the incident has no room.
+        times: How many times it came in a row, word for word.
     """
 
     action: Action
     incident: Incident
     labels: Mapping[str, str]
+    times: int = 1
 
 
 def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
@@ -67,16 +72,62 @@ def read_each(
     Raises:
         UnreadableIncident: When none of them could be read.
     """
-    asked: list[Asked] = []
-    faults: list[Fault] = []
+    reading = _Reading(where)
     for index, item in enumerate(items):
+        reading.take(index, item, read)
+    if reading.faults and not reading.asked:
+        raise UnreadableIncident(reading.faults)
+    times = reading.times
+    return tuple(each if times[at] == 1 else replace(each, times=times[at]) for at, each in enumerate(reading.asked)), tuple(
+        reading.faults
+    )
+
+
+class _Reading:
+    """Reads items one by one; what comes again, word for word, is not read again, so that a body of a million costs no more."""
+
+    def __init__(self, where: str) -> None:
+        self.asked: list[Asked] = []
+        self.times: list[int] = []
+        self.faults = Faults()
+        self._where = where
+        self._read: dict[object, int] = {}
+        self._refused: dict[object, int] = {}
+        self._newest: dict[str, int] = {}
+
+    def take(self, index: int, item: object, read: Callable[[object], Asked]) -> None:
+        """Read an item, count it to the one before of its incident where that says the same, or note why it cannot be read."""
+        mark = _mark(index, item)
+        at = self._read.get(mark)
+        if at is not None and self._newest[self.asked[at].incident.key] == at:
+            self.times[at] += 1
+        elif mark in self._refused:
+            self.faults.count(self._refused[mark])
+        else:
+            self._take_new(index, mark, item, read)
+
+    def _take_new(self, index: int, mark: object, item: object, read: Callable[[object], Asked]) -> None:
         try:
-            asked.append(read(item))
+            asked = read(item)
         except UnreadableIncident as wrong:
-            faults += [Fault(f"{where}[{index}].{fault.where}".rstrip("."), fault.what, fault.remedy) for fault in wrong.faults]
-    if faults and not asked:
-        raise UnreadableIncident(tuple(faults))
-    return tuple(asked), tuple(faults)
+            self._refused[mark] = len(wrong.faults)
+            for fault in wrong.faults:
+                self.faults.note(partial(self._placed, index, fault))
+        else:
+            self._read[mark] = self._newest[asked.incident.key] = len(self.asked)
+            self.asked.append(asked)
+            self.times.append(1)
+
+    def _placed(self, index: int, fault: Fault) -> Fault:
+        return replace(fault, where=f"{self._where}[{index}].{fault.where}".rstrip("."))
+
+
+def _mark(index: int, item: object) -> object:
+    """Make what is equal where items are; what is nested too deeply is like nothing else."""
+    try:
+        return marshal.dumps(item, 2)  # type: ignore[arg-type]  # JSON; later formats write what is equal in more than one way
+    except ValueError:
+        return index
 
 
 def table(value: object) -> Mapping[str, object]:
@@ -86,8 +137,12 @@ def table(value: object) -> Mapping[str, object]:
 
 def say(value: object) -> str:
     """Put a JSON value in words: text as it is, nothing for null, the rest as JSON."""
-    if value is None or isinstance(value, str):
-        return value or ""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if type(value) is int:
+        return str(value)
     try:
         return json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -137,6 +192,11 @@ def incident(
         labels=None if labels is None else kept,
         occurred_at=_instant(say(occurred_at)),
     )
+
+
+def labels_of(said: Incident, labels: Mapping[str, object]) -> Mapping[str, str]:
+    """Give all labels of what was said, by which it finds its route: those that it has, or more where it has no room for all."""
+    return said.labels or {} if len(labels) <= intake.MAX_LABELS else clean(labels)
 
 
 def clean(labels: Mapping[str, object]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from notifyflow.core.documents import parsed
-from notifyflow.core.doors.asked import Action, Asked, clean, incident, lines, read_each, refusal, say, table
+from notifyflow.core.doors.asked import Action, Asked, incident, labels_of, lines, read_each, refusal, say, table
 from notifyflow.errors import Fault, UnreadableIncident
 
 DOOR = "cloudevents"
@@ -98,7 +98,7 @@ def _read(document: object) -> Asked:
         occurred_at=event.get("time"),
     )
     action = _ACTIONS.get(say(event["type"]).rpartition(".")[2].lower(), Action.NOTIFY)
-    return Asked(action=action, incident=said, labels=clean(labels))
+    return Asked(action=action, incident=said, labels=labels_of(said, labels))
 
 
 def _first(fields: Mapping[str, object], *names: str) -> str | None:

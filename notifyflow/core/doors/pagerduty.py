@@ -6,7 +6,7 @@ what a missing ``dedup_key`` means).
 
 from collections.abc import Mapping
 
-from notifyflow.core.doors.asked import Action, Asked, clean, incident, lines, refusal, say, table
+from notifyflow.core.doors.asked import Action, Asked, incident, labels_of, lines, refusal, say, table
 from notifyflow.core.model import Incident
 
 DOOR = "pagerduty"
@@ -43,7 +43,8 @@ def read(document: object, *, new_key: str) -> tuple[Asked, str]:
     labels = {name: payload[name] for name in _FACTS if payload.get(name) is not None}
     if event.get("client"):
         labels["client"] = event["client"]
-    return Asked(action=action, incident=_incident(event, payload, key, labels), labels=clean(labels)), key
+    said = _incident(event, payload, key, labels)
+    return Asked(action=action, incident=said, labels=labels_of(said, labels)), key
 
 
 def _action(event: Mapping[str, object], payload: Mapping[str, object]) -> Action:

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifyflow.core.doors import asked
+from notifyflow.core.doors.asked import Action, Asked, read_each, refusal
 from notifyflow.core.intake import judge_incident
 from notifyflow.core.model import Incident, Severity
 from tests import strategies
@@ -136,3 +137,36 @@ def test_what_is_too_deep_to_be_said_is_left_out():
     for _ in range(100_000):
         deep = [deep]
     assert asked.say(deep) == "…"
+
+
+def test_what_comes_again_word_for_word_is_read_once_and_counted():
+    read: list[object] = []
+
+    def note(item: object) -> Asked:
+        read.append(item)
+        if item == "bad":
+            raise refusal("", "it is bad", "Mend it")
+        action = Action.RESOLVE if item == {"over": 1} else Action.NOTIFY
+        return Asked(action=action, incident=made(), labels={})
+
+    firing, over = {"over": 0}, {"over": 1}
+    heard, faults = read_each("items", [firing, firing, "bad", over, firing, over, over, "bad"], note)
+    assert [(each.action, each.times) for each in heard] == [
+        (Action.NOTIFY, 2),
+        (Action.RESOLVE, 1),
+        (Action.NOTIFY, 1),
+        (Action.RESOLVE, 2),
+    ], "what comes in between keeps its place"
+    assert read.count("bad") == 1
+    assert [str(fault) for fault in faults] == [
+        "items[2]: it is bad. Mend it.",
+        "document: 1 more thing is wrong. Correct what is named, and try again.",
+    ]
+
+
+def test_what_is_nested_too_deeply_to_be_compared_is_read_each_time():
+    deep: list[object] = []
+    for _ in range(3_000):
+        deep = [deep]
+    heard, _ = read_each("", [deep, deep], lambda _: Asked(action=Action.NOTIFY, incident=made(), labels={}))
+    assert [each.times for each in heard] == [1, 1]
