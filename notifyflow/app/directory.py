@@ -1,13 +1,14 @@
 """The directory's file: read when it changed, and not taken up when it is broken."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from notifyflow.core.directory import NOBODY, Directory, read_directory
+from notifyflow.core.intake import CheckAddress
 from notifyflow.core.ports import Clock
 from notifyflow.errors import Fault, InvalidDirectory
 
@@ -64,6 +65,8 @@ class DirectoryFile:
         self._stamp: Stamp | None = None
         self._is_read = False
         self._is_untold = False
+        self._numbers: Mapping[str, tuple[str, ...]] = {}
+        self._numbers_of: Directory | None = None
 
     def current(self) -> Directory:
         """Give the directory that is in force.
@@ -80,6 +83,17 @@ class DirectoryFile:
                 self._tell(_BROKEN)
                 self._is_untold = False
             return self._directory
+
+    def on_routes(self, number: str, check: CheckAddress) -> tuple[str, ...]:
+        """Name those at the end of a route whose texts go to a number.
+
+        Raises:
+            StorageUnavailable: As ``current`` does.
+        """
+        directory = self.current()
+        if self._numbers_of is not directory:
+            self._numbers, self._numbers_of = directory.numbers(check), directory
+        return self._numbers.get(number, ())
 
     def _has_changed(self, path: Path) -> bool:
         try:

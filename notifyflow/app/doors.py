@@ -35,6 +35,14 @@ class Doors:
             directory, policies, tools.clock, tell=lambda reason: report(tell(tools, reason, "the directory"))
         )
 
+    def on_routes(self, number: str) -> tuple[str, ...]:
+        """Name those at the end of a route whose texts go to a number.
+
+        Raises:
+            StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
+        """
+        return self._directory.on_routes(number, self._tools.check_address)
+
     def ask(self, asked: Asked, by: str, via: str) -> None:
         """Do what is asked; returning means committed.
 

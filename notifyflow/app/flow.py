@@ -231,7 +231,8 @@ class NotifyFlow(Upkeep):
         from notifyflow.web.services import Services
 
         tools = self._ready()
-        incoming = Incoming(tools, self._report)
+        doors = Doors(tools, self._policies, self._settings.directory, self._report)
+        incoming = Incoming(tools, self._report, doors.on_routes)
         services = Services(
             channels=self._channels,
             sns=SnsDoor.from_settings(self._settings),
@@ -241,7 +242,7 @@ class NotifyFlow(Upkeep):
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
             acknowledge=incoming.acknowledge,
             admit=self.access().admit,
-            ask=Doors(tools, self._policies, self._settings.directory, self._report).ask,
+            ask=doors.ask,
             new_id=tools.ids.new,
             api=Api(self._store, tools, self._policies, self._report),
             notice=tools.notice,

@@ -1,6 +1,6 @@
 """Behind the web application: what providers report and people answer; each is committed, logged, and rung for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import structlog
@@ -22,11 +22,18 @@ class Incoming:
     Args:
         tools: What every use case needs.
         report: Logs and rings for what a use case led to.
+        on_routes: Names those at the end of a route whose texts go to a number.
     """
 
-    def __init__(self, tools: Tools, report: Callable[[Consequences], None]) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        report: Callable[[Consequences], None],
+        on_routes: Callable[[str], Collection[str]] = lambda number: (),
+    ) -> None:
         self._tools = tools
         self._report = report
+        self._on_routes = on_routes
 
     def receive(self, receipt: Receipt, raw: str) -> Heard | None:
         """Commit one receipt, with the raw body it came in; where somebody pressed a key, tell how things are then."""
@@ -38,7 +45,8 @@ class Incoming:
 
     def hear(self, said: Said, raw: str) -> Heard:
         """Do what somebody answered, with the raw body it came in; what is said to it is a message, and leaves as messages do."""
-        answered = hear(self._tools, said, raw=raw)
+        on_routes = self._on_routes(said.theirs) if said.theirs else ()
+        answered = hear(self._tools, said, raw=raw, on_routes=on_routes)
         heard = answered.heard
         _log.info(
             "app.answer_heard",

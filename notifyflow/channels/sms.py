@@ -13,7 +13,7 @@ from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
 from notifyflow.core.content import Content
 from notifyflow.core.model import Receipt, Word
-from notifyflow.core.replies import Heard, Said, answer, read
+from notifyflow.core.replies import Heard, Said, Verb, answer, read
 from notifyflow.core.segments import fit
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
@@ -90,13 +90,24 @@ class TwilioSms(TwilioProvider):
             raise RejectedCallback(self.name, "it tells no message or no sender")
         if self.sender not in (form.get("To", ""), form.get("MessagingServiceSid", "")):
             return None  # another number of the account
-        verb, code = read(form.get("OptOutType", "") or form.get("Body", ""))
+        verb, code = _read(form.get("Body", ""), form.get("OptOutType", ""))
         return Said(provider=self.name, event_id=f"{sid}:said", verb=verb, theirs=theirs, ours=self.sender, code=code)
 
     def answer(self, heard: Heard) -> Reply:
         """Say in a text what became of an answer (Twilio docs, "TwiML for Programmable Messaging")."""
         body = self._templates.render("sms/answer.xml.jinja", None, text=answer(heard))
         return Reply(receipts=(), content_type="text/xml; charset=utf-8", body=body)
+
+
+def _read(body: str, opt_out_type: str) -> tuple[Verb, str]:
+    """Read a text by what Twilio made of it, where it did (Twilio docs, "Customize users' opt-in and opt-out experience").
+
+    ``START`` stands there for a plain "yes", too, which is more than that for whoever was not out.
+    """
+    verb, code = read(body)
+    if not opt_out_type or (opt_out_type == "START" and verb is Verb.YES):
+        return verb, code
+    return read(opt_out_type)
 
 
 class SnsSms(Provider):

@@ -23,6 +23,7 @@ from notifyflow.errors import Fault, InvalidDirectory
 T = TypeVar("T")
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
+_TEXTS = "sms"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,20 @@ class Directory:
         """Tell who stands at a route's end, each once; a name that stands for nobody is somebody without an address."""
         ids = dict.fromkeys(each for name in route.to for each in self.groups.get(name) or (name,))
         return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
+
+    def numbers(self, check: CheckAddress) -> Mapping[str, tuple[str, ...]]:
+        """List whose texts go to which number, of those at the end of a route; a number that is none is left out.
+
+        Args:
+            check: Judges and normalises one address of one channel.
+        """
+        found: dict[str, list[str]] = {}
+        people = {each.id: each for route in (*self.routes, self.default) for each in self.at(route)}
+        for person in people.values():
+            with suppress(ValueError):
+                if given := person.ways.get(_TEXTS):
+                    found.setdefault(check(_TEXTS, given), []).append(person.id)
+        return {number: tuple(ids) for number, ids in found.items()}
 
 
 NOBODY = Directory(default=Route(to=("no-directory",)))

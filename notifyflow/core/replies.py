@@ -1,6 +1,7 @@
 """What people answer where a message reached them, and what they are told then; pure.
 
-A wrong acknowledgement means that nobody wakes up: what is not plainly one is none, and STOP never is.
+A wrong acknowledgement means that nobody wakes up: what is not plainly one is none, and STOP never is. What we said ourselves and
+what comes back to us is no answer: two machines that answer each other would never end.
 """
 
 import re
@@ -10,23 +11,43 @@ from enum import StrEnum
 
 from notifyflow.core.text import cut
 
-_ACKNOWLEDGE = re.compile(r"(?:(?:ack|acknowledge|1)(?:[\s,:#-]+(?P<code>\d{2,9}))?|#?(?P<alone>\d{2,9}))[.!]?", re.ASCII)
+_TAKING = "ack|acked|acknowledge|acknowledged|ok|okay|on it|yes|1"
+_ACKNOWLEDGE = re.compile(rf"(?:(?:{_TAKING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.!]?", re.ASCII)
 _TITLE_LIMIT = 60
 _LISTED = 5
 # Twilio help, "Twilio support for opt-out keywords (SMS STOP filtering)": one word alone, in any case
 _STOP = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "optout", "revoke"})
-_START = frozenset({"start", "yes", "unstop"})
+_START = frozenset({"start", "unstop"})
+_YES = "yes"  # the third keyword by which Twilio takes somebody in again; what it is depends on whether they were out
 _HELP = frozenset({"help", "info"})
+
+_TAKEN = "You have it: "
+_LATE = " Nothing was changed."
+_AMBIGUOUS = " are open, nothing was taken. Reply with a code: "
+_UNKNOWN = "Nothing was taken: nothing of that kind is open for this number. Use the link in the message."
+_UNBLOCKED = "You get texts from this number again. Reply STOP to end them."
+_EXPLAINED = "Reply ACK to take what you were paged for, or the code in the message. STOP ends all texts from this number."
+_OURS = re.compile(
+    rf"(?s)(?:\[[^\]]*\] )?(?:{re.escape(_TAKEN)}|{re.escape(_UNKNOWN)}|{re.escape(_UNBLOCKED)}|{re.escape(_EXPLAINED)}"
+    rf"|[0-9]+{re.escape(_AMBIGUOUS)}|[^\n]*\.{re.escape(_LATE)}\s*\Z)"
+)
+"""What we answer, as it looks when it comes back."""
 
 
 class Verb(StrEnum):
     """What somebody wants who answers."""
 
     ACKNOWLEDGE = "acknowledge"
+    YES = "yes"
     STOP = "stop"
     START = "start"
     HELP = "help"
     UNCLEAR = "unclear"
+    ECHO = "echo"
+
+
+DOING = frozenset({Verb.ACKNOWLEDGE, Verb.YES, Verb.STOP, Verb.START})
+"""What changes something, and therefore may never be done a second time by the same event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +86,7 @@ class Effect(StrEnum):
     UNBLOCKED = "unblocked"
     EXPLAINED = "explained"
     REPEATED = "repeated"
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +115,8 @@ class Heard:
         cancelled: How many pages are cancelled by it.
         on_their_way: How many pages had left already.
         notice: A mark that what is said about it shows, as every message does.
-        is_withheld: Whether nothing may be said about it, since no message may leave for whoever answered, or they said STOP.
+        is_withheld: Whether nothing may be said about it: no message may leave for whoever answered, they said STOP, or they were
+            answered often enough.
     """
 
     effect: Effect
@@ -107,9 +130,11 @@ class Heard:
 
 def read(text: str) -> tuple[Verb, str]:
     """Read a text message: what is wanted, and the code in it."""
-    said = text.strip().casefold()
+    if _OURS.match(text.strip()):
+        return Verb.ECHO, ""
+    said = " ".join(text.split()).casefold()
     word = said.rstrip(".!")
-    for verb, words in ((Verb.STOP, _STOP), (Verb.START, _START), (Verb.HELP, _HELP)):
+    for verb, words in ((Verb.STOP, _STOP), (Verb.START, _START), (Verb.YES, {_YES}), (Verb.HELP, _HELP)):
         if word in words:
             return verb, ""
     match = _ACKNOWLEDGE.fullmatch(said)
@@ -131,17 +156,17 @@ def _said(heard: Heard) -> str:
         case Effect.TAKEN:
             stopped = f" {heard.cancelled} more cancelled." if heard.cancelled else ""
             left = f" {heard.on_their_way} had left already." if heard.on_their_way else ""
-            return f"You have it: {first}.{stopped}{left}"
+            return f"{_TAKEN}{first}.{stopped}{left}"
         case Effect.LATE:
-            return f"{heard.by}: {first}. Nothing was changed."
+            return f"{heard.by}: {first}.{_LATE}"
         case Effect.AMBIGUOUS:
             listed = "; ".join(f"{each.code} {cut(each.title, _TITLE_LIMIT)}" for each in heard.choices[:_LISTED])
-            return f"{len(heard.choices)} are open, nothing was taken. Reply with a code: {listed}"
+            return f"{len(heard.choices)}{_AMBIGUOUS}{listed}"
         case Effect.UNKNOWN:
-            return "Nothing was taken: nothing of that kind is open for this number. Use the link in the message."
+            return _UNKNOWN
         case Effect.UNBLOCKED:
-            return "You get texts from this number again. Reply STOP to end them."
+            return _UNBLOCKED
         case Effect.EXPLAINED:
-            return "Reply ACK to take what you were paged for, or the code in the message. STOP ends all texts from this number."
-        case _:  # blocked, or repeated
+            return _EXPLAINED
+        case _:  # blocked, repeated or ignored
             return ""

@@ -1,11 +1,12 @@
 """Hears what people answer where a message reached them: a text message, a button that was pressed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from notifyflow.core import links, text
 from notifyflow.core.model import Ended, Receipt
-from notifyflow.core.replies import Choice, Effect, Heard, Said, Verb
+from notifyflow.core.replies import DOING, Choice, Effect, Heard, Said, Verb, answer
 from notifyflow.errors import InvalidLink
 from notifyflow.pipeline import acknowledge, news, use_case
 from notifyflow.pipeline.claim import end_queued
@@ -14,23 +15,35 @@ from notifyflow.pipeline.replies import TEXTS
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Code
 
+_ANSWERS_AN_HOUR = 3
+_AN_HOUR = timedelta(hours=1)
+_OPTED_OUT = "{who} has said STOP and gets no texts from it any more: reach them another way, or ask them to text START"
+"""What operations is told."""
 
-def hear(tools: Tools, said: Said, *, raw: str) -> Answered:
+
+def hear(tools: Tools, said: Said, *, raw: str, on_routes: Collection[str] = ()) -> Answered:
     """Do what somebody answered, once for each event of the provider.
+
+    Who is not known is not heard: nothing of it is kept, and nothing is said to it. Whoever is heard is answered three times an
+    hour at most.
 
     Args:
         tools: What every use case needs.
         said: What was answered; its callback's signature was checked.
         raw: The body it was read from; personal.
+        on_routes: The ids of those at the end of a route whose number it comes from.
     """
+    who = {*on_routes, *(each.recipient_id for each in tools.operations if said.theirs in each.addresses.values())}
 
     def body(tx: Transaction) -> Heard:
+        if not _is_heard(tx, said, who):
+            return Heard(effect=Effect.IGNORED)
         receipt = Receipt(provider=said.provider, event_id=said.event_id, word=None, code=said.verb, reason="somebody answered")
         if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
             return Heard(effect=Effect.REPEATED)
-        tx.ledger.settle_receipt(receipt, attempt_id=None)
-        heard = _do(tx, said)
-        return replace(heard, is_withheld=bool(said.theirs and tx.ledger.opt_outs(said.theirs, (said.ours,))))
+        tx.ledger.settle_answer(receipt, is_done=said.verb in DOING)
+        heard = _do(tx, said, who)
+        return replace(heard, is_withheld=bool(said.theirs) and not _may_answer(tx, said, heard))
 
     heard, consequences = use_case.run(tools, body)
     if heard.effect is Effect.BLOCKED:
@@ -38,18 +51,40 @@ def hear(tools: Tools, said: Said, *, raw: str) -> Answered:
     return Answered(heard=heard, consequences=consequences)
 
 
-def _do(tx: Transaction, said: Said) -> Heard:
+def _is_heard(tx: Transaction, said: Said, who: Collection[str]) -> bool:
+    """Return whether somebody is heard: by a button of ours, or from a number that is known and not our own."""
+    if not said.theirs:
+        return True
+    is_echo = said.verb is Verb.ECHO or said.theirs in tx.tools.senders.values()
+    return not is_echo and (bool(who) or tx.ledger.is_known(said.theirs))
+
+
+def _may_answer(tx: Transaction, said: Said, heard: Heard) -> bool:
+    if not answer(heard) or tx.ledger.opt_outs(said.theirs, (said.ours,)):
+        return False
+    return tx.ledger.take_answer(said.theirs, at_most=_ANSWERS_AN_HOUR, within=_AN_HOUR, now=tx.now)
+
+
+def _do(tx: Transaction, said: Said, who: Collection[str]) -> Heard:
     match said.verb:
         case Verb.ACKNOWLEDGE:
             return _take_by_token(tx, said) if said.token else _take_by_text(tx, said)
+        case Verb.YES:
+            is_out = tx.ledger.opt_outs(said.theirs, (said.ours,))
+            return _let_in(tx, said) if is_out else _take_by_text(tx, said)
         case Verb.STOP:
-            tx.ledger.opt_out(said.ours, said.theirs, at=tx.now)
+            if tx.ledger.opt_out(said.ours, said.theirs, at=tx.now):
+                tx.notices += [(_OPTED_OUT.format(who=each), said.provider) for each in sorted(who)]
             return Heard(effect=Effect.BLOCKED)
         case Verb.START:
-            tx.ledger.opt_in(said.ours, said.theirs)
-            return Heard(effect=Effect.UNBLOCKED)
-        case Verb.HELP | Verb.UNCLEAR:
+            return _let_in(tx, said)
+        case Verb.HELP | Verb.UNCLEAR | Verb.ECHO:
             return Heard(effect=Effect.EXPLAINED)
+
+
+def _let_in(tx: Transaction, said: Said) -> Heard:
+    tx.ledger.opt_in(said.ours, said.theirs)
+    return Heard(effect=Effect.UNBLOCKED)
 
 
 def _take_by_token(tx: Transaction, said: Said) -> Heard:

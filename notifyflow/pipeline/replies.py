@@ -22,12 +22,15 @@ def willing(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts
 def hint(tx: Transaction, row: NotificationFacts, contact: Contact, provider: str) -> str:
     """Tell what to answer to a page: its code where others are open for the number, ``1`` otherwise, empty where nobody hears.
 
-    Every page is given a code, since by it an answer finds its incident.
+    Every page is given a code, since by it an answer finds its incident; and its number is known from then on.
     """
-    if row.channel != TEXTS or provider not in tx.tools.replying:
+    if row.channel != TEXTS:
         return ""
     number = _number(tx, contact)
     if number is None:
+        return ""
+    tx.ledger.note_texted(number, contact.recipient_id, at=tx.now)
+    if provider not in tx.tools.replying:
         return ""
     code = tx.ledger.give_code(number, row.incident_id, contact.recipient_id, now=tx.now)
     return code.code if code.is_shown else _ACKNOWLEDGE

@@ -16,6 +16,7 @@ from notifyflow.storage.models import (
     HeldRow,
     IncidentRow,
     NotificationRow,
+    NumberRow,
     ReceiptRow,
 )
 from notifyflow.storage.moves import Moves
@@ -107,6 +108,7 @@ class Adoption(Environments, Moves):
         incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
         self._forget_receipts(recipient_id)
         CodeRow.delete().where(CodeRow.recipient_id == recipient_id).execute(self._db)
+        NumberRow.delete().where(NumberRow.recipient_id == recipient_id).execute(self._db)
         count = ContactRow.update(name=FORGOTTEN, addresses={}, timezone="UTC").where(is_theirs).execute(self._db)
         kept = ContactRow.alias()
         is_shared = fn.EXISTS(kept.select(SQL("1")).where(kept.incident_id == IncidentRow.id, kept.name != FORGOTTEN))

@@ -110,6 +110,13 @@ class SlicesField(DocumentField):
         super().__init__(_dump_slices, _load_slices, **options)
 
 
+class InstantsField(DocumentField):
+    """A few instants: a JSON list."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_dump_instants, _load_instants, **options)
+
+
 class PolicyField(DocumentField):
     """A policy's snapshot; equal texts are read once, for thousands of rows carry the same."""
 
@@ -162,6 +169,14 @@ def _dump_texts(texts: Mapping[str, str]) -> str:
 
 def _load_texts(text: str) -> dict[str, str]:
     return {str(name): str(value) for name, value in json.loads(text).items()}
+
+
+def _dump_instants(instants: Iterable[datetime]) -> str:
+    return json.dumps([instant_text(each) for each in instants], separators=(",", ":"))
+
+
+def _load_instants(text: str) -> tuple[datetime, ...]:
+    return tuple(map(read_instant, json.loads(text)))
 
 
 def _dump_slices(slices: Iterable[Slice]) -> str:

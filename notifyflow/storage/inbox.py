@@ -63,6 +63,7 @@ class Standing(StrEnum):
     WAITING = "waiting"
     MATCHED = "matched"
     FOREIGN = "foreign"
+    DONE = "done"
 
 
 class Inbox(Moves):
@@ -100,6 +101,15 @@ class Inbox(Moves):
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
         query = ReceiptRow.update(standing=standing, matched_attempt_id=attempt_id).where(is_it, _IS_WAITING)
         return bool(query.execute(self._db))
+
+    def settle_answer(self, receipt: Receipt, *, is_done: bool) -> None:
+        """Note that a receipt that waits is what somebody answered.
+
+        What was done because of it is not done again: its event is kept for ever, since nothing in it says how old it is.
+        """
+        is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
+        standing = Standing.DONE if is_done else Standing.FOREIGN
+        ReceiptRow.update(standing=standing).where(is_it, _IS_WAITING).execute(self._db)
 
     def waiting_receipts(self, provider: str, provider_ref: str) -> tuple[Receipt, ...]:
         """Read what a provider has said about a message of its own id before we knew that id, in the order it came."""

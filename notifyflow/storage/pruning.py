@@ -16,6 +16,7 @@ from notifyflow.storage.models import (
     IncidentRow,
     NoticeRow,
     NotificationRow,
+    NumberRow,
     ReceiptRow,
     TransitionRow,
 )
@@ -90,7 +91,11 @@ class Pruning(Moves):
         return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
 
     def prune_strays(self, *, before: datetime, limit: int) -> Pruned:
-        """Delete some receipts that were never ours, and what operations was told beside the failures, from before then."""
+        """Delete some receipts that were never ours, and what operations was told beside the failures, from before then.
+
+        Numbers that no text went to since then are not known any more; that somebody said STOP stays.
+        """
+        self._delete(NumberRow, NumberRow.texted_at < before)
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
         strays = ReceiptRow.select(ReceiptRow.provider, ReceiptRow.event_id).where(_is_stray(before)).limit(limit)
         return Pruned(

@@ -8,7 +8,7 @@ from itertools import count
 from peewee import Expression
 
 from notifyflow.core.model import EscalationState, IncidentState
-from notifyflow.storage.models import CodeRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
+from notifyflow.storage.models import CodeRow, EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.work import QUEUED
 
@@ -37,7 +37,7 @@ _COLUMNS = tuple(getattr(CodeRow, name) for name in Code.__dataclass_fields__)
 
 
 class Replies(Moves):
-    """Codes and opt-outs."""
+    """Codes, opt-outs, and whose numbers are known."""
 
     def give_code(self, address: str, incident_id: str, recipient_id: str, *, now: datetime) -> Code:
         """Give an incident its short code for a number; the one it has already is kept, and is good for another week.
@@ -95,9 +95,13 @@ class Replies(Moves):
         )
         return tuple(Code(**row) for row in self._rows(open_for))
 
-    def opt_out(self, ours: str, theirs: str, *, at: datetime) -> None:
-        """Note that one number may not text another any more."""
-        self._insert_once(OptOutRow, {"ours": ours, "theirs": theirs, "at": at})
+    def opt_out(self, ours: str, theirs: str, *, at: datetime) -> bool:
+        """Note that one number may not text another any more.
+
+        Returns:
+            Whether it might until now.
+        """
+        return self._insert_once(OptOutRow, {"ours": ours, "theirs": theirs, "at": at})
 
     def opt_in(self, ours: str, theirs: str) -> None:
         """Note that it may again."""
@@ -107,6 +111,33 @@ class Replies(Moves):
         """Find which numbers of ours may not text a number."""
         query = OptOutRow.select(OptOutRow.ours).where(OptOutRow.theirs == theirs, OptOutRow.ours.in_(list(ours)))
         return frozenset(row["ours"] for row in self._rows(query))
+
+    def note_texted(self, theirs: str, recipient_id: str, *, at: datetime) -> None:
+        """Note that a text goes to a number: from then on it is known, and heard."""
+        row = {"recipient_id": recipient_id, "texted_at": at}
+        if NumberRow.update(row).where(NumberRow.theirs == theirs).execute(self._db) == 0:
+            self._insert(NumberRow, [row | {"theirs": theirs, "answered": ()}])
+
+    def is_known(self, theirs: str) -> bool:
+        """Return whether a text ever went to a number, as far as that is kept, or its owner has said STOP to one."""
+        texted = NumberRow.select(NumberRow.theirs).where(NumberRow.theirs == theirs)
+        has_code = CodeRow.select(CodeRow.address).where(CodeRow.address == theirs)
+        is_out = OptOutRow.select(OptOutRow.theirs).where(OptOutRow.theirs == theirs)
+        return any(self._first(query) is not None for query in (texted, has_code, is_out))
+
+    def take_answer(self, theirs: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
+        """Count an answer to a number, unless it has had as many as it may.
+
+        Returns:
+            Whether it may have this one.
+        """
+        self._insert_once(NumberRow, {"theirs": theirs, "recipient_id": "", "texted_at": now, "answered": ()})
+        (row,) = self._rows(self._locked(NumberRow.select(NumberRow.answered).where(NumberRow.theirs == theirs)))
+        lately = [at for at in row["answered"] if at > now - within]
+        if len(lately) >= at_most:
+            return False
+        NumberRow.update(texted_at=now, answered=(*lately, now)).where(NumberRow.theirs == theirs).execute(self._db)
+        return True
 
     def queued_for(self, address: str, channel: str, *, now: datetime) -> tuple[tuple[str, str], ...]:
         """Find what is queued on a channel for a number, as (escalation id, notification id); not locked."""

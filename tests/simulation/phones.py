@@ -1,5 +1,6 @@
-"""What people text back: STOP to one number or to all, START, and that they take it."""
+"""What people text back: STOP to one number or to all, START, that they take it, and yes, which may be either."""
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -8,10 +9,11 @@ from notifyflow.pipeline.answer import hear
 from notifyflow.pipeline.ports import Consequences, Tools
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
-from tests.simulation.world import World
+from tests.simulation.world import Violation, World
 
 _TEXTING = 0.25
 _LATER_S = 300.0
+_IS_OUT = "SELECT 1 FROM notifyflow_opt_out WHERE theirs = ? AND ours = ?"
 
 
 class Phones:
@@ -24,6 +26,7 @@ class Phones:
 
     def __init__(self, world: World, database: SimulatedDatabase, outside: Outside) -> None:
         self.stopped: dict[tuple[str, str], float] = {}
+        self._wanted: Counter[tuple[str, str]] = Counter()
         self._world = world
         self._database = database
         self._chance = chance = world.apart("phones")
@@ -37,7 +40,7 @@ class Phones:
         chance = self._chance
         for number in range(chance.choice((1, 2, 4))):
             theirs, ours = f"{chance.choice(('ada', 'ben'))}@sms", chance.choice(list(self.senders.values()))
-            verb = chance.choice((Verb.STOP, Verb.STOP, Verb.ACKNOWLEDGE))
+            verb = chance.choice((Verb.STOP, Verb.STOP, Verb.ACKNOWLEDGE, Verb.YES))
             at_s = chance.uniform(0, until_s) * chance.random()
             people(at_s, partial(self._text, f"text-{number}", verb, theirs, ours))
             if verb is Verb.STOP and chance.random() < 0.3:
@@ -46,14 +49,20 @@ class Phones:
     def is_stopped(self, theirs: str, provider: str, *, before_s: float) -> bool:
         """Tell whether somebody had said STOP to a provider's number before then, for certain, and that stands."""
         ours = self.senders.get(provider, "")
-        is_standing = self._database.look("SELECT 1 FROM notifyflow_opt_out WHERE theirs = ? AND ours = ?", theirs, ours)
+        is_standing = self._database.look(_IS_OUT, theirs, ours)
         return bool(is_standing) and self.stopped.get((theirs, ours), before_s) < before_s
 
     def _text(self, event_id: str, verb: Verb, theirs: str, ours: str, tools: Tools) -> Consequences:
-        if verb is Verb.START:
+        is_out = bool(self._database.look(_IS_OUT, theirs, ours))
+        if verb in (Verb.START, Verb.YES):
             self.stopped.pop((theirs, ours), None)
+            self._wanted[theirs, ours] += 1
+        wanted = self._wanted[theirs, ours]
         answered = hear(tools, Said(provider="sms-a", event_id=event_id, verb=verb, theirs=theirs, ours=ours), raw="")
         self._world.note(f"a text to {ours}: {verb}, {answered.heard.effect}")
+        has_taken = verb is Verb.YES and answered.heard.effect is Effect.TAKEN
+        if is_out and has_taken and wanted == self._wanted[theirs, ours]:  # nobody has lifted it meanwhile
+            raise Violation("yes: whoever has said STOP is taken in again by it, and takes nothing")
         if answered.heard.effect is Effect.BLOCKED:
             self.stopped[theirs, ours] = self._world.now_s
         return answered.consequences

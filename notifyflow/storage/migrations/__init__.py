@@ -18,6 +18,7 @@ from notifyflow.storage.migrations import (
     v0006_namespaces,
     v0007_blame,
     v0008_clocks,
+    v0009_numbers,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -29,6 +30,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0006_namespaces,
     v0007_blame,
     v0008_clocks,
+    v0009_numbers,
 )
 WANTED = len(MIGRATIONS)
 

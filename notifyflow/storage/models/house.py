@@ -7,6 +7,7 @@ from notifyflow.core.pauses import Scope
 from notifyflow.storage.fields import (
     EnumField,
     InstantField,
+    InstantsField,
     KeyTextField,
     NotifiedField,
     PlainTextField,
@@ -159,6 +160,20 @@ class OptOutRow(Model):
 
         table_name = "notifyflow_opt_out"
         primary_key = False
+
+
+class NumberRow(Model):
+    """A number that texts went to, or that was answered (personal: theirs)."""
+
+    theirs = KeyTextField(primary_key=True)
+    recipient_id = PlainTextField()
+    texted_at = InstantField()
+    answered = InstantsField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_number"
 
 
 class EnvironmentRow(Model):

@@ -32,6 +32,7 @@ def test_what_they_answered_goes_and_that_they_said_stop_is_kept(story: Story, s
     store.run(lambda ledger: ledger.opt_out("+1500", MARKS[2], at=story.clock.now()))
     for key in ("alone", "shared"):
         story.resolve(key=key)
+    store.run(lambda ledger: ledger.note_texted(MARKS[2], "ada", at=story.clock.now()))
     forget(story.tools, "ada")
     assert "%2B15005550123" not in dump(database_url)
     assert dump(database_url).count(MARKS[2]) == 1

@@ -123,3 +123,15 @@ def test_a_file_that_is_broken_from_the_start_leads_to_nobody(house: House):
 def test_no_file_leads_to_nobody_and_nobody_is_told(house: House):
     assert DirectoryFile(None, SHIPPED, house.clock, house.tell).current() is NOBODY
     assert house.told == []
+
+
+def test_whose_number_it_is_follows_the_file(house: House):
+    def numbers(number: str):
+        return house.file.on_routes(number, lambda channel, address: address)
+
+    house.path.write_text('[recipients.ada]\nphone = "+1500"\n[default]\nto = ["ada"]\n', encoding="utf-8")
+    house.date(LONG_AGO)
+    assert (numbers("+1500"), numbers("+1600"), numbers("+1500")) == (("ada",), (), ("ada",))
+    house.path.write_text('[recipients.ben]\nphone = "+1500"\n[default]\nto = ["ben"]\n', encoding="utf-8")
+    house.date(LONG_AGO + timedelta(minutes=1))
+    assert numbers("+1500") == ("ben",)

@@ -98,6 +98,24 @@ def test_everybody_at_the_end_of_a_route_stands_there_once():
     assert [each.id for each in directory.at(directory.routes[0])] == ["ada", "ben"]
 
 
+def test_numbers_are_those_of_whoever_stands_at_the_end_of_a_route():
+    def check(channel: str, number: str) -> str:
+        if not number.startswith("+"):
+            raise ValueError("is no number")
+        return number.replace(" ", "")
+
+    people = {
+        "ada": Recipient(id="ada", phone="+1 500"),
+        "ben": Recipient(id="ben", addresses={"sms": "+1500"}),
+        "cyd": Recipient(id="cyd", phone="bad"),
+        "dan": Recipient(id="dan", phone="+1600"),
+        "eve": Recipient(id="eve", email="eve@example.com"),
+    }
+    routes = (Route(to=("both",), keys=("a",)), Route(to=("ben", "cyd"), keys=("b",)))
+    directory = Directory(recipients=people, groups={"both": ("ada", "ben")}, routes=routes, default=Route(to=("eve",)))
+    assert directory.numbers(check) == {"+1500": ("ada", "ben")}
+
+
 def test_a_group_of_nobody_is_somebody_without_an_address():
     directory = read(GOOD)
     assert directory.at(directory.routes[1]) == (Recipient(id="nobody-yet"),)

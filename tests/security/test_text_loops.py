@@ -1,0 +1,116 @@
+"""Who texts our number costs us nothing: strangers are not answered, and neither is what we say ourselves."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from notifyflow.core.intake import OPERATIONS_KEY
+from notifyflow.core.model import Incident, IncidentState, Recipient, Severity
+from notifyflow.sandbox.system import SMS_FROM
+from tests.security.conftest import PUBLIC_URL, TWILIO_TOKEN, Target, targeted
+from tests.waiting import wait_until
+
+ADA, STRANGER = "+15005550010", "+15005550099"
+PATH = "/callbacks/twilio/sms"
+DIRECTORY = f"""
+[recipients.ada]
+email = "ada@example.com"
+phone = "{ADA}"
+
+[default]
+to = ["ada"]
+"""
+
+
+@pytest.fixture
+def texted(tmp_path: Path) -> Iterator[Target]:
+    """Ada is on a route, was texted, and may answer."""
+    (tmp_path / "directory.toml").write_text(DIRECTORY)
+    more = {"DIRECTORY": str(tmp_path / "directory.toml"), "TWILIO_SMS_REPLIES": "true"}
+    with targeted(tmp_path, "sms: no receipt; voice: rings", **more) as target:
+        target.flow.notify(Incident(key="db-1", title="down", severity=Severity.CRITICAL), [Recipient(id="ada", phone=ADA)])
+        wait_until(lambda: _texts(target))
+        yield target
+
+
+def _texts(target: Target) -> list[str]:
+    return [message.text for message in target.sandbox.inbox.messages() if message.channel == "sms"]
+
+
+def _text(target: Target, body: str, sender: str = STRANGER, *, sid: str = "SM1") -> str:
+    """Send a text as Twilio brings it; give the answer, empty for none."""
+    form = {"MessageSid": sid, "From": sender, "To": SMS_FROM, "Body": body}
+    status, answer = target.ask(
+        "POST",
+        PATH,
+        urlencode(form).encode(),
+        content_type="application/x-www-form-urlencoded",
+        x_twilio_signature=RequestValidator(TWILIO_TOKEN).compute_signature(PUBLIC_URL + PATH, form),
+    )
+    assert status == 200
+    found = re.search(r"<Message>(.*)</Message>", answer.decode(), re.DOTALL)
+    return found[1] if found else ""
+
+
+def _rows(target: Target, table: str) -> int:
+    path = target.flow._settings.database_url.get_secret_value().removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute(f"SELECT COUNT(*) FROM notifyflow_{table}").fetchone()[0])
+
+
+def test_a_strangers_400_texts_are_not_answered_and_leave_nothing(texted: Target):
+    before = [_rows(texted, table) for table in ("receipt", "opt_out", "number")]
+    bodies = ("hello", "help", "STOP", "1", "yes", "START", "12")
+    answers = [_text(texted, bodies[number % len(bodies)], sid=f"SM{number}") for number in range(400)]
+    assert answers == [""] * 400
+    assert [_rows(texted, table) for table in ("receipt", "opt_out", "number")] == before
+    assert texted.status("db-1").facts.state is IncidentState.OPEN
+
+
+def test_what_answers_every_text_is_answered_three_times(texted: Target):
+    """An auto-reply at her number says something of its own to each of our answers."""
+    answers = [_text(texted, f"I am away until Monday ({number}).", ADA, sid=f"SM{number}") for number in range(50)]
+    assert len(list(filter(None, answers))) == 3
+
+
+def test_what_sends_our_answer_back_ends_with_it(texted: Target):
+    explained, taken = _text(texted, "help", ADA, sid="SM-help"), _text(texted, "1", ADA, sid="SM-ack")
+    assert "You have it" in taken
+    for number, said in enumerate((explained, taken, f" {taken}\n")):
+        assert _text(texted, said, ADA, sid=f"SM{number}") == ""
+
+
+def test_two_numbers_of_ours_do_not_talk_to_each_other(texted: Target):
+    assert _text(texted, "help", SMS_FROM) == ""
+
+
+def test_a_stop_that_is_replayed_after_a_prune_does_nothing_new(texted: Target):
+    _text(texted, "STOP", ADA, sid="SM-stop")
+    assert _rows(texted, "opt_out") == 1
+    told = texted.status(OPERATIONS_KEY)
+    assert "ada has said STOP" in (told.content.body or "")
+    _text(texted, "START", ADA, sid="SM-start")
+    assert _rows(texted, "opt_out") == 0
+    later = texted.flow._tools.clock.now().replace(year=2100)
+    texted.flow._store.run(lambda ledger: ledger.prune_strays(before=later, limit=1000))
+    for sid in ("SM-stop", "SM-stop"):
+        assert _text(texted, "STOP", ADA, sid=sid) == ""
+    assert _rows(texted, "opt_out") == 0, "she wants texts"
+    assert texted.status(OPERATIONS_KEY).facts.version == told.facts.version
+
+
+def test_an_acknowledgement_that_is_replayed_after_a_prune_takes_nothing(texted: Target):
+    assert "You have it" in _text(texted, "1", ADA, sid="SM-ack")
+    texted.flow.resolve("db-1", by="ada")
+    later = texted.flow._tools.clock.now().replace(year=2100)
+    texted.flow._store.run(lambda ledger: ledger.prune_strays(before=later, limit=1000))
+    texted.flow.notify(Incident(key="db-2", title="down", severity=Severity.CRITICAL), [Recipient(id="ada", phone=ADA)])
+    wait_until(lambda: any("/a/" in text for text in _texts(texted)[1:]))
+    _text(texted, "1", ADA, sid="SM-ack")
+    assert texted.status("db-2").facts.state is IncidentState.OPEN
