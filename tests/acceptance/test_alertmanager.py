@@ -26,6 +26,13 @@ email = "ben@example.com"
 match = { team = "orders" }
 to = ["ada"]
 
+[recipients.cy]
+email = "cy@example.com"
+
+[[routes]]
+match = { team = "billing", severity = "critical" }
+to = ["cy"]
+
 [[routes]]
 keys = "prometheus"
 to = ["ben"]
@@ -42,7 +49,7 @@ route:
     - receiver: notifyflow-basic
       matchers: ['team = "basic"']
     - receiver: notifyflow-pagerduty
-      matchers: ['team = "shop"']
+      matchers: ['team =~ "shop|billing"']
 """
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "connect-alertmanager.rst"
 
@@ -72,12 +79,12 @@ class House:
     def wait_for_end(self) -> dict[str, str]:
         """Wait until no incident is open, and give what each title's key is."""
         ends_at = time.monotonic() + 30
-        while any(each["state"] != "RESOLVED" for each in self._incidents()):
-            assert time.monotonic() < ends_at, f"{self._incidents()}\n{self.caller.log}"
+        while any(each["state"] != "RESOLVED" for each in self.incidents()):
+            assert time.monotonic() < ends_at, f"{self.incidents()}\n{self.caller.log}"
             time.sleep(0.05)
-        return {each["title"]: each["key"] for each in self._incidents()}
+        return {each["title"]: each["key"] for each in self.incidents()}
 
-    def _incidents(self) -> list[dict[str, Any]]:
+    def incidents(self) -> list[dict[str, Any]]:
         request = urllib.request.Request(f"{self._url}/v1/incidents", headers={"Authorization": f"Bearer {self._key}"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             found: list[dict[str, Any]] = json.load(answer)["incidents"]
@@ -115,3 +122,13 @@ def test_alerts_page_and_resolve_by_every_way_in_which_it_calls(house: House):
     assert len(keys) == len(WAYS)
     for team, (door, _) in WAYS.items():
         assert any(team in title and key.startswith(door) for title, key in keys.items()), keys
+
+
+def test_an_alert_that_comes_as_pagerduty_is_called_keeps_its_severity_its_title_and_its_labels(house: House):
+    labels = {"alertname": "DiskFull", "team": "billing", "severity": "critical"}
+    house.caller.fire(labels, {"summary": "The billing db is full", "description": "Nothing can be written."})
+    house.wait_for_page("cy@example.com", "Nothing can be written.")  # the route goes by the alert's own labels
+    (incident,) = house.incidents()
+    assert (incident["severity"], incident["title"]) == ("CRITICAL", "The billing db is full")
+    house.caller.end(labels)
+    assert house.wait_for_end()["The billing db is full"].startswith("pagerduty/")

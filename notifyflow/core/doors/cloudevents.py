@@ -65,13 +65,16 @@ def _unescape(name: str, value: str) -> str:
 
 
 def _data(body: bytes, content_type: str) -> object:
+    """Read the data: JSON where the media type says so, or where there is none and it is an object or a list; otherwise text."""
+    text = body.decode("utf-8", "replace")
     media_type = content_type.partition(";")[0].strip()
-    if media_type.endswith("json"):
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            pass
-    return body.decode("utf-8", "replace")
+    if media_type and not media_type.endswith("json"):
+        return text
+    try:
+        value: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return text
+    return value if media_type or isinstance(value, dict | list) else text
 
 
 def _read(document: object) -> Asked:

@@ -6,7 +6,7 @@ what a missing ``dedup_key`` means).
 
 from collections.abc import Mapping
 
-from notifyflow.core.doors.asked import Action, Asked, incident, labels_of, lines, refusal, say, table
+from notifyflow.core.doors.asked import Action, Asked, clean, incident, labels_of, lines, refusal, say, table
 from notifyflow.core.model import Incident
 
 DOOR = "pagerduty"
@@ -44,7 +44,13 @@ def read(document: object, *, new_key: str) -> tuple[Asked, str]:
     if event.get("client"):
         labels["client"] = event["client"]
     said = _incident(event, payload, key, labels)
-    return Asked(action=action, incident=said, labels=labels_of(said, labels)), key
+    return Asked(action=action, incident=said, labels={**clean(_more_labels(payload)), **labels_of(said, labels)}), key
+
+
+def _more_labels(payload: Mapping[str, object]) -> Mapping[str, object]:
+    """Find what else the sender says in short: it may have its own labels nowhere but in the details."""
+    details = table(payload.get("custom_details"))
+    return {name: value for name, value in details.items() if isinstance(value, str | int | float)}
 
 
 def _action(event: Mapping[str, object], payload: Mapping[str, object]) -> Action:

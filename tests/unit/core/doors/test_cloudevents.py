@@ -78,6 +78,18 @@ def test_a_binary_event_says_the_same():
     assert (asked,) == read(STRUCTURED, EVENT)
 
 
+@pytest.mark.parametrize("content_type", [{}, {"content-type": ""}])
+def test_a_binary_event_that_does_not_say_what_its_data_is_may_be_json(content_type: dict[str, str]):
+    headers = {f"ce-{name}": str(value) for name, value in EVENT.items() if name not in ("data", "datacontenttype")}
+    (asked,) = read({**headers, **content_type}, EVENT["data"])
+    assert (asked,) == read(STRUCTURED, EVENT)
+    for text in (b"{ the disk is full", b"5 disks are full", b'"quoted"', b"7", b"\xff"):
+        (asked,) = read({**headers, **content_type}, text)
+        assert asked.incident.body == text.decode("utf-8", "replace")
+    (asked,) = read({**headers, "content-type": "text/plain"}, EVENT["data"])
+    assert asked.incident.severity is Severity.ERROR  # what says that it is text is text
+
+
 def test_a_batch_is_read_event_by_event():
     over = {**EVENT, "type": "com.example.disk.Resolved", "subject": "db-2"}
     taken = {**EVENT, "type": "com.example.disk.acknowledged"}

@@ -60,9 +60,17 @@ def test_a_trigger_is_an_incident():
     )
 
 
-def test_routes_go_by_the_facts_of_the_payload_and_by_the_client():
+def test_routes_go_by_the_facts_of_the_payload_the_client_and_what_else_the_sender_says_in_short():
     asked, _ = pagerduty.read(TRIGGER, new_key="new")
-    assert asked.labels == asked.incident.labels
+    assert asked.labels == {**asked.incident.labels, "ping time": "1500ms", "load avg": "0.75"}
+
+
+def test_a_detail_is_a_label_where_it_is_no_object_and_has_no_name_of_the_payloads():
+    details = {"team": "billing", "severity": "low", "is_paid": True, "firing": {"a": 1}, "hosts": ["a"], "nothing": None}
+    payload = {"summary": "s", "severity": "critical", "custom_details": details}
+    asked, _ = pagerduty.read({"event_action": "trigger", "payload": payload}, new_key="new")
+    assert asked.labels == {"severity": "critical", "team": "billing", "is_paid": "true"}
+    assert asked.incident.labels == {"severity": "critical"}  # the body has the details
 
 
 @pytest.mark.parametrize("word", ["acknowledge", "resolve"])
