@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from notifyflow.core.escalation import Case
 from notifyflow.core.model import Severity, Word
@@ -67,7 +68,7 @@ def opens(case: Case, now: datetime) -> bool:
     escalation, policy = case.escalation, case.escalation.policy
     is_critical = escalation.severity is Severity.CRITICAL
     fresh_for = policy.fresh_for_critical if is_critical else policy.fresh_for
-    if case.incident.state != "OPEN" or now - escalation.started_at >= fresh_for:
+    if case.incident.state != "OPEN" or _unstopped(case, escalation.started_at, now) >= fresh_for:
         return False
     if not _leads_somewhere(case):
         return False
@@ -86,9 +87,24 @@ def opens(case: Case, now: datetime) -> bool:
 
 
 def _watched(case: Case, since: datetime, now: datetime) -> timedelta:
-    """Tell how much of a time we were there to look."""
-    away = (min(outage.ended_at, now) - max(outage.began_at, since) for outage in case.outages)
-    return now - since - sum((each for each in away if each > timedelta()), timedelta())
+    """Tell how much of a time we were there to look, and nobody had stopped us."""
+    return now - since - _covered([*case.outages, *case.stops], since, now)
+
+
+def _unstopped(case: Case, since: datetime, now: datetime) -> timedelta:
+    """Tell how much of a time nobody had stopped us; whoever is away grows old all the same."""
+    return now - since - _covered(case.stops, since, now)
+
+
+def _covered(intervals, since: datetime, now: datetime) -> timedelta:  # type: ignore[no-untyped-def]
+    """Add up the pieces between all beginnings and ends that lie within any of the intervals."""
+    cuts = sorted({min(max(at, since), now) for each in intervals for at in (each.began_at, each.ended_at)})
+    pieces = [
+        later - sooner
+        for sooner, later in pairwise(cuts)
+        if any(each.began_at <= sooner and later <= each.ended_at for each in intervals)
+    ]
+    return sum(pieces, timedelta())
 
 
 def name(case: Case, now: datetime) -> str:
@@ -96,7 +112,7 @@ def name(case: Case, now: datetime) -> str:
     pages = [row for row in case.notifications if row.kind == "page"]
     if any(row.state in ("QUEUED", "SENDING") or _is_awaited(case, row, now) for row in pages):
         return "ACTIVE"
-    if any(opens_at > now for opens_at in _timers(case)):
+    if any(_watched(case, case.escalation.started_at, now) < wait for wait in _timers(case)):
         return "ACTIVE"
     return "REACHED" if any(row.state in ("SENT", "DELIVERED") for row in pages) else "EXHAUSTED"
 
@@ -108,13 +124,13 @@ def _is_awaited(case: Case, row, now: datetime) -> bool:  # type: ignore[no-unty
     return call.receipt_due_at is not None and now - call.started_at < case.escalation.policy.unconfirmed_after
 
 
-def _timers(case: Case) -> list[datetime]:
+def _timers(case: Case) -> list[timedelta]:
     escalation, policy = case.escalation, case.escalation.policy
     if case.incident.state != "OPEN" or not _leads_somewhere(case):
         return []
     fresh_for = policy.fresh_for_critical if escalation.severity is Severity.CRITICAL else policy.fresh_for
     waits = [rule.after for rule in policy.tiers[escalation.tier].rules if isinstance(rule, Unacknowledged)]
-    return [escalation.started_at + wait for wait in waits if wait < fresh_for]
+    return [wait for wait in waits if wait < fresh_for]
 
 
 def _leads_somewhere(case: Case) -> bool:
@@ -147,5 +163,5 @@ def _is_suspected(case: Case, row, now: datetime) -> bool:  # type: ignore[no-un
     return (
         any(call.is_our_fault for call in calls)
         or (is_critical and len(failures) >= policy.suspected_after_attempts)
-        or (row.held_since is not None and now - row.held_since >= patience)
+        or (row.held_since is not None and _watched(case, row.held_since, now) >= patience)
     )

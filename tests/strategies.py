@@ -23,6 +23,7 @@ from notifyflow.core.model import (
     Severity,
     Word,
 )
+from notifyflow.core.outage import Stop
 from notifyflow.core.policy import (
     Acknowledgement,
     Failed,
@@ -322,6 +323,15 @@ def lively_policies(draw: st.DrawFn) -> Policy:
     )
 
 
+_STOPPED = st.tuples(st.sampled_from((-30, 0, 2, 5, 29)), st.sampled_from((1, 5, 30, 1_500)))
+stops = st.lists(_STOPPED, max_size=2).map(
+    lambda spans: tuple(
+        Stop(began_at=NOW + timedelta(minutes=began), ended_at=NOW + timedelta(minutes=began + length)) for began, length in spans
+    )
+)
+"""Times in which an operator had stopped everything; they may overlap, and last still."""
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """Make a live case of any policy: some tiers open, their pages in any state; mostly one that may still go on."""
@@ -345,7 +355,13 @@ def cases(draw: st.DrawFn) -> Case:
         repetition=draw(st.integers(1, 3)),
     )
     state = draw(st.sampled_from((IncidentState.OPEN, IncidentState.OPEN, IncidentState.ACKNOWLEDGED)))
-    return Case(escalation=facts, incident=incident(state=state), notifications=tuple(rows), addresses=addresses)
+    return Case(
+        escalation=facts,
+        incident=incident(state=state),
+        notifications=tuple(rows),
+        addresses=addresses,
+        stops=draw(stops),
+    )
 
 
 @st.composite
@@ -358,7 +374,7 @@ def brinks(draw: st.DrawFn) -> Case:
     severity = draw(st.sampled_from((Severity.CRITICAL, Severity.ERROR)))
     rows = tuple(draw(pages(channel, 1, policy, severity)) for channel in first.channels)
     facts = escalation(policy=policy, severity=severity, tier=1)
-    return Case(escalation=facts, incident=incident(), notifications=rows, addresses=frozenset(CHANNELS))
+    return Case(escalation=facts, incident=incident(), notifications=rows, addresses=frozenset(CHANNELS), stops=draw(stops))
 
 
 @st.composite
@@ -374,6 +390,8 @@ def moments(draw: st.DrawFn, case: Case) -> datetime:
         for each in row.attempts:
             edges += [each.started_at + policy.escalate_within, each.started_at + policy.unconfirmed_after]
             edges += [each.receipt_due_at] if each.receipt_due_at else []
+    stopped = sum((each.ended_at - max(each.began_at, NOW) for each in case.stops if each.ended_at > NOW), timedelta())
+    edges += [edge + stopped for edge in edges] + [each.ended_at for each in case.stops]
     at_an_edge = st.sampled_from(edges).flatmap(lambda edge: st.sampled_from([edge + away for away in _EDGES]))
     return draw(st.one_of(at_an_edge, _AGES.map(lambda age: NOW + age)))
 

@@ -14,7 +14,7 @@ _log = structlog.get_logger("notifyflow.app")
 
 
 class Switch:
-    """Pauses and resumes; every process heeds it from its next claim on, and nothing that is paused is lost or suspected.
+    """Pauses and resumes; every process heeds it from its next claim on, and nothing that is paused is lost or grows old.
 
     Args:
         tools: What the use cases need.

@@ -109,7 +109,7 @@ def born(case: Case, *, now: datetime) -> Decided:
 def decide(case: Case, *, event: Cause, now: datetime) -> Decided:
     """Open what is to be opened, name the state, alert operations; late (nothing changes) where the escalation is closed.
 
-    A ``round_due`` whose time has not come after all, since our outages have put it off, is a look like any other.
+    A ``round_due`` whose time has not come after all, since outages or pauses have put it off, is a look like any other.
     """
     if not _is_live(case.escalation):
         return Decided(after=case.escalation)
@@ -231,7 +231,8 @@ class _Subject:
     def _alert(self, reason: str) -> None:
         self._change(replace(self.case.escalation, critical_at=self._now))
         if not self.case.incident.is_operations:
-            is_paging = reason in ("unanswered", "unreachable") or rules.is_failure_young(self.case, self._now)
+            is_sure = reason in ("unanswered", "unreachable") or rules.has_expired_unreached(self.case)
+            is_paging = is_sure or rules.is_failure_young(self.case, self._now)
             self.effects.append(AlertOperations(reason=reason, is_paging=is_paging))
 
     def _become(self, move: Move, *, detail: Mapping[str, str] | None = None, tier: int | None = None) -> None:

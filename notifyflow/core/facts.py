@@ -117,7 +117,7 @@ class NotificationFacts:
         created_at: When it was queued.
         due_at: When it may be sent; None unless QUEUED.
         rung_at: When the bell was last rung for it; every new ``due_at`` clears it.
-        held_since: Since when it has been held back (Retry-After, a limit, a circuit); None when it is not, or by a pause.
+        held_since: Since when it has been held back (Retry-After, a limit, a circuit, a pause); None when it is not.
         held_by: By what.
         paused_since: Since when pauses have kept it from being sent, however often; None where none has.
         paused_until: Until when the last of these does, or did.

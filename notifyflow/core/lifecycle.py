@@ -13,6 +13,7 @@ from typing import Literal
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.machines import MACHINES, Move
 from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, NotificationState, Receipt, Word
+from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 from notifyflow.core.retry import next_due, resend_at
 from notifyflow.errors import IllegalMove
@@ -93,8 +94,11 @@ def record(
     now: datetime,
     fraction: float,
     answers_within: timedelta = _AT_ONCE,
+    breaks: tuple[Interval, ...] = (),
 ) -> Moved:
     """Record what came of the running attempt; a doubt that the provider's events may answer so soon is not resent before.
+
+    Where the provider asks to wait, ``breaks`` are the times that do not count for the retry window.
 
     Raises:
         IllegalMove: When the attempt is not running; whoever holds an old token is to be fenced off before.
@@ -116,7 +120,7 @@ def record(
         receipt_due_at=outcome.receipt_due_at or attempt.receipt_due_at,
     )
     wait = answers_within if outcome.word is Word.IN_DOUBT else _AT_ONCE
-    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, wait))
+    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, wait, breaks))
 
 
 def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
@@ -162,13 +166,15 @@ def receive(
 
 
 def hold(row: NotificationFacts, why: Hold, *, until: datetime, now: datetime) -> Moved:
-    """Hold a queued row back until its turn may have come; no attempt is burnt, and a pause is no reason to suspect anybody.
+    """Hold a queued row back until its turn may have come; no attempt is burnt. What a pause keeps waiting does not grow old.
 
     Raises:
         IllegalMove: When it is not queued.
     """
-    held_since = None if why is Hold.PAUSE else row.held_since or now
-    return _fire(row, replace(row, due_at=until, rung_at=None, held_since=held_since, held_by=why), "held_back", now=now)
+    held = replace(row, due_at=until, rung_at=None, held_since=row.held_since or now, held_by=why)
+    if why is Hold.PAUSE:
+        held = replace(held, paused_since=row.paused_since or now, paused_until=until)
+    return _fire(row, held, "held_back", now=now)
 
 
 def end(row: NotificationFacts, why: Ended, *, reason: str, now: datetime) -> Moved:
@@ -190,6 +196,7 @@ class _Retry:
     now: datetime
     fraction: float
     answers_within: timedelta = _AT_ONCE
+    breaks: tuple[Interval, ...] = ()
 
     def __call__(self, row: NotificationFacts) -> datetime | None:
         attempts = counted(row)
@@ -200,6 +207,7 @@ class _Retry:
             now=self.now,
             fraction=self.fraction,
             retry_after_s=attempts[-1].retry_after_s,
+            breaks=self.breaks,
         )
         return due_at and resend_at(due_at, severity=row.severity, called_at=self.now, answers_within=self.answers_within)
 

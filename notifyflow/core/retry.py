@@ -1,8 +1,11 @@
 """When a temporary failure, or a doubt, is tried again."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from notifyflow.core import outage
 from notifyflow.core.model import Severity
+from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 
 
@@ -14,10 +17,12 @@ def next_due(
     now: datetime,
     fraction: float,
     retry_after_s: float | None,
+    breaks: Iterable[Interval] = (),
 ) -> datetime | None:
     """Find the instant of the next attempt.
 
-    Only a provider's ``Retry-After`` can end a row early: hours in which no worker of ours ran are not held against it.
+    Only a provider's ``Retry-After`` can end a row early: hours in which no worker of ours ran, or it was paused, are not held
+    against it.
 
     Args:
         schedule: The notification's.
@@ -26,13 +31,14 @@ def next_due(
         now: The time of the decision.
         fraction: From [0, 1); where in the jitter's range the wait lies.
         retry_after_s: What the provider asked to wait, in seconds; None where it did not say.
+        breaks: Times that do not count: outages and pauses.
 
     Returns:
         The instant, never sooner than the provider asked; None when the provider asks for one beyond the window.
     """
     wait = schedule.delays[attempts - 1] * (1 + schedule.jitter * (2 * fraction - 1))
     if retry_after_s is not None and retry_after_s > wait.total_seconds():
-        if (now - first_started_at).total_seconds() + retry_after_s > schedule.window.total_seconds():
+        if outage.counted(first_started_at, now, breaks).total_seconds() + retry_after_s > schedule.window.total_seconds():
             return None
         wait = timedelta(seconds=retry_after_s)
     return now + wait

@@ -13,7 +13,7 @@ def due_at(case: Case) -> datetime | None:
     repeat = escalation.policy.repeat
     if repeat is None or escalation.severity in repeat.never_for:
         return None
-    return moved(escalation.started_at + repeat.every, case.outages, since=escalation.started_at)
+    return moved(escalation.started_at + repeat.every, case.breaks, since=escalation.started_at)
 
 
 def is_last(escalation: EscalationFacts) -> bool:

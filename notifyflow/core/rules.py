@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Severity, Word
-from notifyflow.core.outage import Outage, moved
+from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.outage import Interval, Stop, moved
 from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
 
 _IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
@@ -29,19 +29,27 @@ class Case:
         incident: Its incident.
         notifications: All of the escalation's, as they are *after* the event (news is not looked at).
         addresses: The channels on which the recipient can be reached.
-        outages: Times in which nobody swept, since the round started.
+        outages: Times, since the round started, in which nobody swept for it.
+        stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
+            incident was held.
     """
 
     escalation: EscalationFacts
     incident: IncidentFacts
     notifications: tuple[NotificationFacts, ...]
     addresses: frozenset[str]
-    outages: tuple[Outage, ...] = ()
+    outages: tuple[Interval, ...] = ()
+    stops: tuple[Stop, ...] = ()
 
     @property
     def pages(self) -> tuple[NotificationFacts, ...]:
         """Its notifications without the news."""
         return tuple(row for row in self.notifications if row.kind is Kind.PAGE)
+
+    @property
+    def breaks(self) -> tuple[Interval, ...]:
+        """Times that do not count for what waits for a page or a person; what waits for a receipt looks at outages only."""
+        return (*self.outages, *self.stops)
 
 
 def ways(case: Case, tier: Tier) -> tuple[str, ...]:
@@ -66,14 +74,26 @@ def next_tier(case: Case) -> Tier | None:
     return ahead[0] if any(ways(case, tier) for tier in ahead) else None
 
 
-def expires_at(escalation: EscalationFacts) -> datetime:
-    """Tell from when on the round's pages are not sent any more, and no tier is opened."""
-    return escalation.started_at + escalation.policy.freshness(escalation.severity)
+def expires_at(escalation: EscalationFacts, stops: Iterable[Interval]) -> datetime:
+    """Return from when on the round's pages are not sent any more, and no tier is opened; outages of ours age it, too."""
+    return moved(escalation.started_at + escalation.policy.freshness(escalation.severity), stops, since=escalation.started_at)
+
+
+def page_expires_at(escalation: EscalationFacts, row: NotificationFacts, stops: Iterable[Interval]) -> datetime:
+    """Return from when on a page is not sent any more: its round's time, and as long as pauses of its own kept it waiting."""
+    return expires_at(escalation, (*stops, *paused(row)))
+
+
+def paused(row: NotificationFacts) -> tuple[Stop, ...]:
+    """Return the time in which pauses kept a row from being sent; empty where none did."""
+    if row.paused_since is None or row.paused_until is None:
+        return ()
+    return (Stop(began_at=row.paused_since, ended_at=row.paused_until),)
 
 
 def may_page(case: Case, now: datetime) -> bool:
     """Tell whether pages may be added at all: the incident is OPEN and the round is fresh."""
-    return case.incident.state is IncidentState.OPEN and now < expires_at(case.escalation)
+    return case.incident.state is IncidentState.OPEN and now < _expires_at(case)
 
 
 def reason_to_open(case: Case, now: datetime) -> str | None:
@@ -98,7 +118,7 @@ def is_met(case: Case, rule: Rule, now: datetime) -> bool:
 def is_failure_young(case: Case, now: datetime) -> bool:
     """Tell whether a failure of the round is young enough to open a tier, if there were one."""
     failed = (row for row in case.pages if row.state is NotificationState.FAILED)
-    return now < expires_at(case.escalation) and any(_is_young(case, row, now) for row in failed)
+    return now < _expires_at(case) and any(_is_young(case, row, now) for row in failed)
 
 
 def is_suspected(case: Case, row: NotificationFacts, now: datetime) -> bool:
@@ -143,7 +163,7 @@ def seems_broken(silence: Silence) -> bool:
     return silence.accepted >= _FEWEST_ACCEPTED and silence.reached >= min(_FEWEST_PEOPLE, silence.sent_to)
 
 
-def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime, outages: Iterable[Outage] = ()) -> bool:
+def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime, outages: Iterable[Interval] = ()) -> bool:
     """Tell whether a SENT row has waited so long for its receipt that it holds up nothing any more."""
     return _awaits_receipt(row) and now >= _unconfirmed_at(row, policy, outages)
 
@@ -175,8 +195,10 @@ def look_at(case: Case, now: datetime, *, is_opening: bool) -> datetime | None:
     timers = [at for at in _tier_timers(case) if at > now]
     for row in case.pages:
         timers += [at for at in _row_timers(case, row) if at > now]
-    if is_opening or any(row.state is NotificationState.QUEUED for row in case.pages):
-        timers.append(expires_at(case.escalation))
+    queued = (row for row in case.pages if row.state is NotificationState.QUEUED)
+    timers += [page_expires_at(case.escalation, row, case.stops) for row in queued]
+    if is_opening:
+        timers.append(_expires_at(case))
     return min(timers, default=None)
 
 
@@ -199,6 +221,16 @@ def have_critical_channels_failed(case: Case) -> bool:
 _NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledged"}
 
 
+def has_expired_unreached(case: Case) -> bool:
+    """Return whether a page has expired, and no other has arrived."""
+    is_reached = any(row.state in _REACHING for row in case.pages)
+    return not is_reached and any(row.ended is Ended.EXPIRED for row in case.pages if row.state is NotificationState.FAILED)
+
+
+def _expires_at(case: Case) -> datetime:
+    return expires_at(case.escalation, case.stops)
+
+
 def _has_a_way(case: Case) -> bool:
     """Tell whether the tier in force pages, or may page, on any channel; before the first tier there is none."""
     number = case.escalation.tier
@@ -216,7 +248,7 @@ def _is_young(case: Case, row: NotificationFacts, now: datetime) -> bool:
     """Tell whether a failure still opens tiers: its attempt began, or we ended the row, less than ``escalate_within`` ago."""
     attempts = counted(row)
     began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
-    return now < moved(began_at + case.escalation.policy.escalate_within, case.outages, since=began_at)
+    return now < moved(began_at + case.escalation.policy.escalate_within, case.breaks, since=began_at)
 
 
 def _awaits_receipt(row: NotificationFacts) -> bool:
@@ -236,7 +268,7 @@ def _receipt_due_at(case: Case, row: NotificationFacts) -> datetime | None:
     return latest.receipt_due_at and moved(latest.receipt_due_at, case.outages, since=latest.started_at)
 
 
-def _unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Outage]) -> datetime:
+def _unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Interval]) -> datetime:
     latest = counted(row)[-1]
     return moved(latest.started_at + policy.unconfirmed_after, outages, since=latest.started_at)
 
@@ -245,12 +277,12 @@ def _held_until(case: Case, row: NotificationFacts) -> datetime | None:
     """Tell from when on a row that is held back is suspected."""
     if row.held_since is None:
         return None
-    return moved(row.held_since + patience(row, case.escalation.policy), case.outages, since=row.held_since)
+    return moved(row.held_since + patience(row, case.escalation.policy), case.breaks, since=row.held_since)
 
 
 def _opens_at(case: Case, rule: Unacknowledged) -> datetime:
     started_at = case.escalation.started_at
-    return moved(started_at + rule.after, case.outages, since=started_at)
+    return moved(started_at + rule.after, case.breaks, since=started_at)
 
 
 def _tier_timers(case: Case) -> Iterator[datetime]:

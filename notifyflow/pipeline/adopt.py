@@ -30,6 +30,7 @@ def release(tools: Tools) -> int:
 
     def body(tx: Transaction) -> int:
         held = tx.ledger.held()
+        tx.ledger.keep_held(held, at=tx.now)
         tx.ledger.let_go(held)
         return len(held)
 

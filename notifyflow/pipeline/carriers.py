@@ -1,6 +1,7 @@
 """Who carries what, and what has to wait: slots are granted inside the claim's transaction, and nothing is reserved ahead."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from notifyflow.core import lifecycle, limits, pauses, rules
@@ -92,8 +93,10 @@ def hold(tools: Tools, channel: str, obstacles: Mapping[bool, Obstacle]) -> Cons
     """
 
     def body(tx: Transaction) -> None:
-        for urgent, obstacle in obstacles.items():
-            _hold(tx, tx.ledger.due(channel, is_urgent=urgent, now=tx.now, limit=_HELD_AT_ONCE), obstacle)
+        standing = {urgent: _standing(tx, obstacle, channel, is_urgent=urgent) for urgent, obstacle in obstacles.items()}
+        for urgent, obstacle in standing.items():
+            if obstacle:
+                _hold(tx, tx.ledger.due(channel, is_urgent=urgent, now=tx.now, limit=_HELD_AT_ONCE), obstacle)
 
     return use_case.run(tools, body)[1]
 
@@ -106,7 +109,12 @@ def hold_alone(tools: Tools, row: NotificationFacts, obstacle: Obstacle) -> Cons
         row: The notification, as the claim has left it.
         obstacle: What is in its way.
     """
-    return use_case.run(tools, lambda tx: _hold(tx, (row,), obstacle))[1]
+
+    def body(tx: Transaction) -> None:
+        if standing := _standing(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
+            _hold(tx, (row,), standing)
+
+    return use_case.run(tools, body)[1]
 
 
 def learn(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:
@@ -148,6 +156,15 @@ def _change(tx: Transaction, channel: str, provider: str, heard: Callable[[Carri
     if (before.shut_by, before.shut_until) != (after.shut_by, after.shut_until):
         tx.turned.append(after)
     return before
+
+
+def _standing(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bool) -> Obstacle | None:
+    """Look again at a pause, under its lock, since the claim has seen it: whoever ends it brings forward what it holds back."""
+    if obstacle.why is not Hold.PAUSE:
+        return obstacle
+    paused = tx.ledger.lock_pauses(now=tx.now)
+    until = pauses.until(paused, channel, obstacle.provider, is_urgent=is_urgent, now=tx.now)
+    return None if until is None else replace(obstacle, until=until)
 
 
 def _hold(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle) -> None:

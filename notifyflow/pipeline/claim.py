@@ -13,7 +13,7 @@ from notifyflow.core.limits import Obstacle
 from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import NotifyflowError, StaleRow, StorageUnavailable
-from notifyflow.pipeline import caps, changes, decisions, news, replies, use_case
+from notifyflow.pipeline import caps, changes, decisions, news, replies, use_case, watch
 from notifyflow.pipeline.carriers import Desk, hold, hold_alone, is_urgent
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Doubt, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -165,9 +165,12 @@ def _hopelessness(
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
     """Tell whether a notification is too old to be worth sending; what is no page counts from when it was queued."""
-    if row.kind is Kind.PAGE:
-        return tx.now >= rules.expires_at(escalation)
-    return tx.now >= row.created_at + escalation.policy.fresh_for
+    if row.kind is not Kind.PAGE:
+        return tx.now >= row.created_at + escalation.policy.fresh_for
+    if tx.now < rules.page_expires_at(escalation, row, ()):  # nearly always: nobody asks what was stopped meanwhile
+        return False
+    _, stops = watch.idle_times(tx, escalation)
+    return tx.now >= rules.page_expires_at(escalation, row, stops)
 
 
 def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:

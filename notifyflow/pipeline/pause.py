@@ -1,4 +1,4 @@
-"""The kill switch: what is paused is held back by the claim, and due again at once when the pause is taken back."""
+"""The kill switch: what is paused is held back by the claim, and due again at once when the pause ends, also before its time."""
 
 from notifyflow.core.model import Hold
 from notifyflow.core.pauses import Pause, Scope
@@ -14,7 +14,12 @@ def pause(tools: Tools, wanted: Pause) -> None:
         tools: What every use case needs.
         wanted: What, until when, by whom; judged already.
     """
-    use_case.run(tools, lambda tx: tx.ledger.put_pause(wanted))
+
+    def body(tx: Transaction) -> None:
+        if tx.ledger.put_pause(wanted):
+            _go_on(tx)
+
+    use_case.run(tools, body)
 
 
 def resume(tools: Tools, scope: Scope, name: str) -> bool:
@@ -25,12 +30,18 @@ def resume(tools: Tools, scope: Scope, name: str) -> bool:
     """
 
     def body(tx: Transaction) -> bool:
-        was_paused = tx.ledger.drop_pause(scope, name)
+        was_paused = tx.ledger.drop_pause(scope, name, at=tx.now)
         if was_paused:
-            tx.ledger.bring_forward([Hold.PAUSE], now=tx.now)
+            _go_on(tx)
         return was_paused
 
     return use_case.run(tools, body)[0]
+
+
+def _go_on(tx: Transaction) -> None:
+    """Let what a pause held back be due, and have all deadlines that were reckoned with its planned end reckoned anew."""
+    tx.ledger.look_again(now=tx.now)
+    tx.ledger.bring_forward([Hold.PAUSE], now=tx.now)
 
 
 def pauses(tools: Tools) -> tuple[Pause, ...]:

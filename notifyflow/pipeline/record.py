@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from notifyflow.core import lifecycle
+from notifyflow.core import lifecycle, rules
 from notifyflow.core.escalation import Cause
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState
+from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import Fenced
-from notifyflow.pipeline import carriers, decisions, receive, use_case
+from notifyflow.pipeline import carriers, decisions, receive, use_case, watch
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
@@ -52,6 +53,7 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome, *, has_a
                 now=tx.now,
                 fraction=tx.tools.ids.fraction(),
                 answers_within=tools.answers_within(attempt.provider),
+                breaks=_breaks(tx, row) if retry_after_s else (),
             )
 
         detail = {"attempt": attempt_id, "word": outcome.word.value, "code": outcome.code, "reason": outcome.reason}
@@ -91,6 +93,12 @@ def release(tools: Tools, attempt_id: str, token: str, *, reason: str = "") -> C
         decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
 
     return use_case.run(tools, body)[1]
+
+
+def _breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
+    """Read which times do not count for a row's retry window."""
+    outages, stops = watch.idle_times(tx, tx.ledger.escalation(row.escalation_id))
+    return (*outages, *stops, *rules.paused(row))
 
 
 def _home(tx: Transaction, attempt_id: str) -> Home:

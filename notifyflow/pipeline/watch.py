@@ -3,7 +3,9 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from notifyflow.core.outage import STANDSTILL, Outage, outage_since
+from notifyflow.core.facts import EscalationFacts
+from notifyflow.core.model import Severity
+from notifyflow.core.outage import STANDSTILL, Interval, Outage, Stop, outage_since
 from notifyflow.core.rules import Case
 from notifyflow.pipeline.transaction import Transaction
 
@@ -38,5 +40,14 @@ def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
 
 
 def inform(tx: Transaction, case: Case) -> Case:
-    """Let a case know of our outages since its round started."""
-    return replace(case, outages=tx.ledger.outages(since=case.escalation.started_at, now=tx.now))
+    """Let a case know which times since its round started do not count."""
+    outages, stops = idle_times(tx, case.escalation)
+    return replace(case, outages=outages, stops=stops)
+
+
+def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:
+    """Read when, since an escalation started, nobody swept for it, and when an operator had stopped its clocks."""
+    since, is_urgent = escalation.started_at, escalation.severity is Severity.CRITICAL
+    stops = tx.ledger.stops(escalation.incident_id, since=since, now=tx.now)
+    covering = tuple(each for each in stops if each.is_for_critical or not is_urgent)
+    return (*tx.ledger.outages(since=since, now=tx.now), *(each for each in covering if each.is_held)), covering

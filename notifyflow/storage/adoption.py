@@ -72,7 +72,10 @@ class Adoption(Environments, Moves):
         return self._notifications(self._locked(query.order_by(NotificationRow.id)))
 
     def let_go(self, incident_ids: Sequence[str]) -> None:
-        """Hold some incidents no longer; what of them is due is rung for by the next sweep."""
+        """Hold some incidents no longer; what of them is due is rung for by the next sweep.
+
+        Whoever calls has kept how long they were held (``keep_held``), so that nothing of them is late by it.
+        """
         HeldRow.delete().where(HeldRow.incident_id.in_(incident_ids)).execute(self._db)
         rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
         NotificationRow.update(rung_at=None).where(rung).execute(self._db)

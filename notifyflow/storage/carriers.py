@@ -1,4 +1,4 @@
-"""What keeps notifications from being sent for a while: the carriers' rows, the pauses, and the rows that are held back."""
+"""What keeps notifications from being sent for a while: the carriers' rows, and the rows that are held back."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -8,17 +8,18 @@ from typing import Any
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.limits import Carrier
 from notifyflow.core.model import Hold
-from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
-from notifyflow.storage.models import CarrierRow, EscalationRow, NotificationRow, PauseRow
+from notifyflow.storage.models import CarrierRow, EscalationRow, NotificationRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import batches, select
 from notifyflow.storage.work import IS_CALM, IS_URGENT, QUEUED, is_free
 
+_HOLD = ("due_at", "held_by", "held_since", "paused_since", "paused_until")
+
 
 class Carriers(Moves):
-    """Carriers, pauses, and what they hold back."""
+    """Carriers, and what is held back."""
 
     def lock_carriers(self, channel: str, providers: Collection[str]) -> Mapping[str, Carrier]:
         """Lock and read the rows of a channel's providers, by name; those that have none get one."""
@@ -49,20 +50,6 @@ class Carriers(Moves):
         if query.execute(self._db) == 0:
             raise StaleRow("carrier", f"{before.channel}/{before.provider}")
 
-    def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
-        """Read the pauses that are not over."""
-        return self._pauses(PauseRow.ends_at > now)
-
-    def put_pause(self, pause: Pause) -> None:
-        """Store a pause, in the place of an earlier one of the same."""
-        self.drop_pause(pause.scope, pause.name)
-        self._insert(PauseRow, [asdict(pause)])
-
-    def drop_pause(self, scope: Scope, name: str) -> bool:
-        """End a pause; tell whether there was one."""
-        query = PauseRow.delete().where(PauseRow.scope == scope, PauseRow.name == name)
-        return bool(query.execute(self._db))
-
     def due(self, channel: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
         """Read what may be sent now over a channel, CRITICAL or not, the oldest first; not locked."""
         query = select(NotificationFacts, QUEUED, NotificationRow.channel == channel, NotificationRow.due_at <= now)
@@ -89,9 +76,9 @@ class Carriers(Moves):
         """
         alike: dict[tuple[Any, ...], list[str]] = {}
         for row in after:
-            alike.setdefault((row.due_at, row.held_by, row.held_since), []).append(row.id)
-        for (due_at, held_by, held_since), ids in alike.items():
-            changed = {"due_at": due_at, "held_by": held_by, "held_since": held_since, "rung_at": None}
+            alike.setdefault(tuple(getattr(row, name) for name in _HOLD), []).append(row.id)
+        for values, ids in alike.items():
+            changed = dict(zip(_HOLD, values, strict=True)) | {"rung_at": None}
             query = NotificationRow.update(changed | {"version": NotificationRow.version + 1})
             query.where(NotificationRow.id.in_(ids)).execute(self._db)
         new = [
@@ -107,6 +94,8 @@ class Carriers(Moves):
         held = NotificationRow.select(NotificationRow.id).where(is_held).order_by(NotificationRow.id)
         for batch in batches([row["id"] for row in self._rows(self._locked(held, skips_locked=True))]):
             changed = {"due_at": now, "rung_at": None, "version": NotificationRow.version + 1}
+            if Hold.PAUSE in why:
+                changed["paused_until"] = now
             NotificationRow.update(changed).where(NotificationRow.id.in_(batch)).execute(self._db)
 
     def lock_policies(self, escalation_ids: Collection[str]) -> Mapping[str, Policy]:
@@ -120,6 +109,14 @@ class Carriers(Moves):
         is_later = EscalationRow.look_at.is_null() | (EscalationRow.look_at > at)
         query = EscalationRow.update(look_at=at, version=EscalationRow.version + 1)
         query.where(EscalationRow.id.in_(escalation_ids), EscalationRow.is_current, is_later).execute(self._db)
+
+    def look_again(self, *, now: datetime) -> None:
+        """Have every current escalation in which a timer runs looked at now, since what its deadlines are made of has changed."""
+        has_timer = (EscalationRow.look_at > now) | (EscalationRow.next_round_at > now)
+        waiting = EscalationRow.select(EscalationRow.id).where(EscalationRow.is_current, has_timer).order_by(EscalationRow.id)
+        for batch in batches([row["id"] for row in self._rows(self._locked(waiting))]):
+            query = EscalationRow.update(look_at=now, version=EscalationRow.version + 1)
+            query.where(EscalationRow.id.in_(batch)).execute(self._db)
 
     def _carriers(self, channel: str, providers: Collection[str]) -> dict[str, Carrier]:
         query = CarrierRow.select().where(CarrierRow.channel == channel, CarrierRow.provider.in_(sorted(providers)))

@@ -19,6 +19,7 @@ from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.questions import Questions, Silent
 from notifyflow.storage.replies import Code, Replies
 from notifyflow.storage.spending import Spending
+from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import Due, Home, Work
 
 __all__ = ["Code", "Due", "Home", "Ledger", "Silent"]
@@ -32,6 +33,7 @@ class Ledger(
     Callbacks,
     Carriers,
     Outages,
+    Stops,
     Health,
     Pruning,
     Keys,

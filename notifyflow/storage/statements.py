@@ -45,10 +45,12 @@ class Statement:
 
     Args:
         build: places → the query; called once for each kind of database.
+        columns: What it selects, where the query itself does not say: a union does not.
     """
 
-    def __init__(self, build: Callable[[Places], Query]) -> None:
+    def __init__(self, build: Callable[[Places], Query], columns: Sequence[Field] = ()) -> None:
         self._build = build
+        self._columns = tuple(columns)
         self._built: dict[tuple[Any, ...], _Built] = {}
 
     def __call__(self, *values: Any) -> "Run":
@@ -63,7 +65,7 @@ class Statement:
             if locks:
                 query = query.for_update(locks[0], skip_locked=locks[1])
             sql, parameters = db.get_sql_context().parse(query)  # type: ignore[no-untyped-call]
-            columns = tuple(_column(each) for each in getattr(query, "selected_columns", ()))
+            columns = tuple(_column(each) for each in self._columns or getattr(query, "selected_columns", ()))
             self._built[kind] = _Built(sql, tuple(parameters), columns)
         return self._built[kind]
 

@@ -8,7 +8,7 @@ from notifyflow.core.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.pause import pause, resume
 from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
-from notifyflow.storage.carriers import Carriers
+from notifyflow.storage.stops import Stops
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
 from tests.simulation.world import Process, World
@@ -75,7 +75,7 @@ class Operators:
     def paused(self, channel: str, provider: str, *, is_urgent: bool, before_s: float) -> Pause | None:
         """Find a pause that was committed before then, stands still, and covers a send."""
         now = self._world.task.process.now()
-        for standing in self._database.read(lambda db: Carriers(db).pauses(now=now)):
+        for standing in self._database.read(lambda db: Stops(db).pauses(now=now)):
             if self.pauses.get(standing, before_s) < before_s and standing.covers(channel, provider, is_urgent=is_urgent):
                 return standing
         return None

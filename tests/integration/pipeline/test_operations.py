@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, IncidentState, Severity
+from notifyflow.core.model import EscalationState, IncidentState, Severity, Word
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.tell import tell
 from notifyflow.storage.store import Store
-from tests.builders import BUSY, REFUSED, REFUSED_US, Story, a_contact, a_recipient, an_incident
+from tests.builders import REFUSED, REFUSED_US, Story, a_contact, a_recipient, an_incident
 
 OPS = operations.KEY
 
@@ -111,10 +111,10 @@ def test_a_provider_that_refuses_us_is_told_once_a_day(story: Story) -> None:
 
 
 def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(story: Story) -> None:
-    story.answer("email", BUSY)
     story.notify(None, a_recipient("ada", "email"))
-    story.clock.pass_time(timedelta(hours=24))
-    story.sweep()
+    story.deliver()
+    story.clock.pass_time(timedelta(hours=2))
+    story.say(story.told("email")[0].attempt_id, Word.PERMANENT)
     assert story.status().operations_key == OPS
     assert story.status(OPS).escalations == ()
     assert [each.recipient_id for each in story.outcome.critical] == ["ada"]

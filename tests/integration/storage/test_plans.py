@@ -40,6 +40,8 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "home": lambda ledger: ledger.home("a"),
     "home_by_reference": lambda ledger: ledger.home_by_reference("p", "r"),
     "outages": lambda ledger: ledger.outages(since=NOW, now=NOW),
+    "stops": lambda ledger: ledger.stops("i", since=NOW, now=NOW),
+    "look_again": lambda ledger: ledger.look_again(now=NOW),
     "lock_watch": lambda ledger: ledger.lock_watch(),
     "has_waited": lambda ledger: ledger.has_waited(since=NOW),
     "has_called_back": lambda ledger: ledger.has_called_back("p", "email", since=NOW),
@@ -89,7 +91,7 @@ class _Explained:
         db.execute_sql = self._explain  # type: ignore[method-assign]
 
     def _explain(self, sql: str, params: Any = None) -> Any:
-        if sql.startswith("SELECT"):
+        if sql.lstrip("(").startswith("SELECT"):
             word = "EXPLAIN QUERY PLAN " if isinstance(self._db, peewee.SqliteDatabase) else "EXPLAIN "
             self.plans.append(sql + "\n" + "\n".join(str(row[-1]) for row in self._run(word + sql, params).fetchall()))
         return self._run(sql, params)

@@ -178,7 +178,15 @@ def test_an_expired_round_opens_no_tier() -> None:
     expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "slack")]
     decided = decide(case(*expired), event="looked_at", now=at)
     assert (opened(decided), decided.after.state) == ([], EXHAUSTED)
-    assert alerts(decided) == [AlertOperations(reason="exhausted", is_paging=False)]
+    assert alerts(decided) == [AlertOperations(reason="exhausted", is_paging=True)]
+
+
+@pytest.mark.parametrize(("other", "is_paging"), [(SENT, False), (SENDING, True)])
+def test_what_expires_beside_a_page_that_arrived_pages_nobody(other: NotificationState, is_paging: bool) -> None:
+    at = NOW + timedelta(hours=24)
+    expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "sms")]
+    decided = decide(case(*expired, page("slack", other, attempt(1, Word.ACCEPTED))), event="looked_at", now=at)
+    assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
 
 
 # -- suspicion

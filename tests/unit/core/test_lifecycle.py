@@ -451,11 +451,16 @@ def test_a_row_is_in_doubt_while_nobody_has_said_what_became_of_its_latest_attem
     assert (found and found.id) == doubted
 
 
-def test_a_row_that_is_held_back_keeps_since_when_and_a_pause_makes_it_forget() -> None:
+def test_a_row_that_is_held_back_keeps_since_when_and_how_long_it_was_paused() -> None:
     held = lifecycle.hold(page(due_at=NOW), Hold.LIMIT, until=NOW + seconds(65), now=NOW)
     assert (held.event, held.has_moved) == ("held_back", False)
     assert (held.after.due_at, held.after.held_since, held.after.held_by) == (NOW + seconds(65), NOW, Hold.LIMIT)
     longer = lifecycle.hold(held.after, Hold.CIRCUIT, until=NOW + minutes(2), now=NOW + minutes(1)).after
     assert (longer.held_since, longer.held_by) == (NOW, Hold.CIRCUIT)
     paused = lifecycle.hold(longer, Hold.PAUSE, until=NOW + minutes(9), now=NOW + minutes(2)).after
-    assert (paused.held_since, paused.held_by) == (None, Hold.PAUSE)
+    assert (paused.held_since, paused.held_by) == (NOW, Hold.PAUSE)
+    assert (paused.paused_since, paused.paused_until) == (NOW + minutes(2), NOW + minutes(9))
+    again = lifecycle.hold(paused, Hold.PAUSE, until=NOW + minutes(20), now=NOW + minutes(9)).after
+    assert (again.paused_since, again.paused_until) == (NOW + minutes(2), NOW + minutes(20))
+    sent = lifecycle.claim(again, attempt(), now=NOW + minutes(20)).after
+    assert (sent.held_since, sent.held_by, sent.paused_since) == (None, None, NOW + minutes(2))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.outage import STANDSTILL, Outage, moved, outage_since
+from notifyflow.core.outage import STANDSTILL, Outage, Stop, counted, moved, outage_since
 from tests.facts import NOW, minutes, seconds
 
 INSTANT = timedelta(microseconds=1)
@@ -57,6 +57,35 @@ def test_a_deadline_is_never_sooner_than_it_was_set_and_never_within_an_outage(s
     assert not any(each.began_at < deadline < each.ended_at for each in known if each.ended_at > NOW and span)
     ours = sum((max(min(each.ended_at, deadline) - max(each.began_at, NOW), timedelta()) for each in known), timedelta())
     assert deadline - ours == NOW + span
+
+
+def stop(began: float, ended: float) -> Stop:
+    """Make a pause that began and ended so many minutes after NOW."""
+    return Stop(began_at=NOW + minutes(began), ended_at=NOW + minutes(ended))
+
+
+def test_what_several_cover_is_counted_once() -> None:
+    deadline = NOW + minutes(5)
+    assert moved(deadline, [outage(1, 31), stop(21, 61)], since=NOW) == deadline + minutes(60)
+    assert moved(deadline, [stop(1, 61), outage(21, 31)], since=NOW) == deadline + minutes(60)
+    assert moved(deadline, [stop(1, 3), outage(1, 3), stop(-9, 2)], since=NOW) == deadline + minutes(3)
+
+
+def test_what_counts_is_what_nothing_covers() -> None:
+    known = [outage(1, 31), stop(21, 61), stop(90, 200), stop(300, 400)]
+    assert counted(NOW, NOW + minutes(100), known) == minutes(30)
+    assert counted(NOW + minutes(10), NOW + minutes(20), known) == timedelta()
+    assert counted(NOW, NOW + minutes(100), []) == minutes(100)
+
+
+@given(span=spans, known=st.lists(st.tuples(st.integers(-60, 300), st.integers(0, 200))))
+def test_a_deadline_is_reached_when_enough_has_counted(span: timedelta, known: list[tuple[int, int]]) -> None:
+    intervals = [stop(began, began + length) for began, length in known]
+    deadline = moved(NOW + span, intervals, since=NOW)
+    assert counted(NOW, deadline, intervals) == span
+    covered = {minute for began, length in known for minute in range(max(began, 0), began + length)}
+    passed = [NOW + minutes(minute) for minute in covered if NOW + minutes(minute + 1) <= deadline]
+    assert deadline - NOW - span == minutes(len(passed))
 
 
 @given(one=spans, other=spans, known=outages())

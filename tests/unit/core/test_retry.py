@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.model import Severity
+from notifyflow.core.outage import Stop
 from notifyflow.core.policy import CRITICAL_SCHEDULE, NORMAL_SCHEDULE, Schedule
 from notifyflow.core.retry import next_due, resend_at
 from tests import strategies
@@ -20,6 +21,19 @@ def due_in_s(
         schedule, attempts=attempts, first_started_at=START, now=now, fraction=fraction, retry_after_s=retry_after_s
     )
     return None if due_at is None else (due_at - now).total_seconds()
+
+
+def test_what_was_paused_is_no_part_of_the_window() -> None:
+    paused = [Stop(began_at=START + timedelta(seconds=60), ended_at=START + timedelta(seconds=660))]
+    asked = {
+        "attempts": 1,
+        "first_started_at": START,
+        "now": START + timedelta(seconds=700),
+        "fraction": 0.5,
+        "retry_after_s": 90,
+    }
+    assert next_due(NORMAL_SCHEDULE, **asked) is None
+    assert next_due(NORMAL_SCHEDULE, **asked, breaks=paused) == START + timedelta(seconds=790)
 
 
 def test_the_shipped_schedules_wait_as_the_rules_say() -> None:

@@ -1,0 +1,103 @@
+"""What operators have stopped: the pauses, and the times, now over, in which something was paused or held."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import SQL, Expression
+
+from notifyflow.core.outage import Stop
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.storage.models import HeldRow, PauseRow, StopRow
+from notifyflow.storage.moves import Moves
+from notifyflow.storage.statements import Places, Statement
+
+_HELD = "incident"
+"""The scope of a stop that was an incident held since its database was adopted."""
+_KEPT_FOR = timedelta(days=30)
+
+
+def _stops(given: Places) -> Any:
+    """Find what is over, what is paused now, and whether the incident is held."""
+    is_its = (StopRow.scope == SQL("'all'")) | ((StopRow.scope == SQL("'incident'")) & (StopRow.name == given(StopRow.name)))
+    over = StopRow.select(*_STOP).where(is_its, StopRow.ended_at > given(StopRow.ended_at))
+    pauses = PauseRow.select(PauseRow.scope, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
+    is_standing = (PauseRow.scope == SQL("'all'")) & (PauseRow.ends_at > given(PauseRow.ends_at))
+    held = HeldRow.select(SQL("'incident'"), HeldRow.held_at, SQL("NULL"), SQL("TRUE"))
+    return over.union_all(pauses.where(is_standing)).union_all(held.where(HeldRow.incident_id == given(HeldRow.incident_id)))
+
+
+_STOP = (StopRow.scope, StopRow.began_at, StopRow.ended_at, StopRow.is_for_critical)
+_STOPS = Statement(_stops, columns=_STOP)
+
+
+class Stops(Moves):
+    """Pauses, and what was stopped."""
+
+    def stops(self, incident_id: str, *, since: datetime, now: datetime) -> tuple[Stop, ...]:
+        """Read when an operator had stopped everything, or the incident, as far as that was not over then; not locked."""
+        return tuple(
+            Stop(
+                began_at=row["began_at"],
+                ended_at=row["ended_at"] or max(now, row["began_at"]),
+                is_for_critical=row["is_for_critical"],
+                is_held=row["scope"] == _HELD,
+            )
+            for row in self._rows(_STOPS(incident_id, since, since, incident_id))
+        )
+
+    def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
+        """Read the pauses that are not over."""
+        return self._pauses(PauseRow.ends_at > now)
+
+    def lock_pauses(self, *, now: datetime) -> tuple[Pause, ...]:
+        """Lock and read the pauses that are not over, so that none of them is ended meanwhile; comes before all other locks."""
+        query = PauseRow.select().where(PauseRow.ends_at > now).order_by(PauseRow.scope, PauseRow.name)
+        return tuple(Pause(**row) for row in self._rows(self._locked(query)))
+
+    def put_pause(self, pause: Pause) -> bool:
+        """Store a pause, in the place of an earlier one of the same, which ends; return whether that was not over."""
+        is_same = (PauseRow.scope == pause.scope) & (PauseRow.name == pause.name)
+        was_standing = self._end_pause(is_same, at=pause.paused_at)
+        self._insert(PauseRow, [asdict(pause)])
+        return was_standing
+
+    def drop_pause(self, scope: Scope, name: str, *, at: datetime) -> bool:
+        """End a pause; return whether there was one that was not over."""
+        return self._end_pause((PauseRow.scope == scope) & (PauseRow.name == name), at=at)
+
+    def keep_held(self, incident_ids: Sequence[str], *, at: datetime) -> None:
+        """Keep from when until now incidents were held."""
+        held = self._rows(HeldRow.select().where(HeldRow.incident_id.in_(incident_ids)))
+        self._keep(
+            [
+                {"scope": _HELD, "name": row["incident_id"], "began_at": row["held_at"], "ended_at": at, "is_for_critical": True}
+                for row in held
+            ],
+            at=at,
+        )
+
+    def _end_pause(self, is_it: Expression, *, at: datetime) -> bool:
+        """Take a pause away, and keep it with its real end."""
+        found = [Pause(**row) for row in self._rows(self._locked(PauseRow.select().where(is_it)))]
+        PauseRow.delete().where(is_it).execute(self._db)
+        self._keep(
+            [
+                {
+                    "scope": each.scope.value,
+                    "name": each.name,
+                    "began_at": each.paused_at,
+                    "ended_at": max(each.paused_at, min(each.ends_at, at)),
+                    "is_for_critical": each.is_for_critical,
+                }
+                for each in found
+            ],
+            at=at,
+        )
+        return any(each.ends_at > at for each in found)
+
+    def _keep(self, rows: Sequence[Mapping[str, Any]], *, at: datetime) -> None:
+        """Keep stops for as long as anything may wait."""
+        StopRow.delete().where(StopRow.ended_at < at - _KEPT_FOR).execute(self._db)
+        self._insert(StopRow, rows)

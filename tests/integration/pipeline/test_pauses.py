@@ -1,0 +1,333 @@
+"""What a pause stopped leaves when it ends, marked as delayed, and no clock that it covers has run meanwhile."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.core.limits import Obstacle
+from notifyflow.core.model import Ended, EscalationState, Hold, NotificationState, Severity
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.pipeline import carriers, operations
+from notifyflow.pipeline.adopt import adopt, release
+from notifyflow.pipeline.pause import pause, pauses, resume
+from notifyflow.storage.store import Store
+from tests.builders import BUSY, START, Story, a_contact, a_recipient, an_incident
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+QUEUED, SENT, FAILED = NotificationState.QUEUED, NotificationState.SENT, NotificationState.FAILED
+CRITICAL = Severity.CRITICAL
+ADA = a_recipient("ada", "email", "sms", "voice")
+MAIL = a_recipient("ada", "email")
+
+
+def stop(story: Story, span: timedelta, scope: Scope = Scope.ALL, name: str = "", *, is_for_critical: bool = False) -> None:
+    now = story.clock.now()
+    wanted = Pause(scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by="eve", is_for_critical=is_for_critical)
+    pause(story.tools, wanted)
+
+
+def starts(story: Story, who: str = "ada", key: str = "db-1") -> list[timedelta]:
+    return [each.facts.started_at - START for each in story.escalations(who, key)]
+
+
+@pytest.fixture
+def watched(story: Story) -> Story:
+    """A story in which somebody has swept."""
+    story.sweep()
+    return story
+
+
+# -- a pause of everything
+
+
+def test_a_pause_of_everything_burns_no_round(story: Story) -> None:
+    story.notify(None, MAIL, policy=INSISTENT)
+    story.deliver()
+    story.pass_time(minutes=1)
+    stop(story, 40 * MINUTE)
+    story.pass_time(minutes=120)
+    assert starts(story) == [0 * MINUTE, 55 * MINUTE, 70 * MINUTE]
+    assert [each.critical_at for each in story.outcome.critical] == [START + 85 * MINUTE]
+    assert [each.content.delayed for each in story.told("email")] == ["", "", ""]
+
+
+def test_a_pause_of_everything_is_no_time_in_which_nobody_acknowledged(story: Story) -> None:
+    story.notify(None, ADA, policy=INSISTENT)
+    story.deliver()
+    story.pass_time(minutes=4)
+    stop(story, 40 * MINUTE)
+    story.pass_time(minutes=40)
+    assert set(story.pages()) == {"email"}
+    story.pass_time(minutes=1)
+    assert set(story.pages()) == {"email", "sms"}
+
+
+def test_critical_pages_and_their_clocks_go_on_unless_they_are_paused_too(story: Story) -> None:
+    story.notify(an_incident(severity=CRITICAL), MAIL, policy=INSISTENT)
+    story.notify(an_incident("db-2", severity=CRITICAL), a_recipient("ada", "slack"), policy=INSISTENT)
+    story.deliver()
+    story.pass_time(minutes=1)
+    stop(story, 40 * MINUTE)
+    story.pass_time(minutes=30)
+    assert starts(story) == [0 * MINUTE, 15 * MINUTE, 30 * MINUTE]
+    stop(story, 40 * MINUTE, is_for_critical=True)
+    story.pass_time(minutes=40)
+    assert story.outcome.critical == ()
+
+
+def test_what_was_paused_for_as_long_as_it_is_fresh_leaves_all_the_same_and_says_that_it_is_late(story: Story) -> None:
+    story.notify(None, MAIL)
+    stop(story, 24 * HOUR)
+    story.deliver()
+    story.pass_time(hours=23)
+    stop(story, 24 * HOUR)
+    story.pass_time(hours=23)
+    assert (story.pages()["email"].state, story.seen) == (QUEUED, [])
+    story.pass_time(hours=2)
+    assert story.pages()["email"].state is SENT
+    assert [each.content.delayed for each in story.seen] == ["delayed 47 h 00 m"]
+
+
+def test_a_page_grows_old_before_and_after_a_pause(story: Story) -> None:
+    story.notify(None, MAIL, policy=replace(DEFAULT, fresh_for=2 * HOUR))
+    story.clock.pass_time(HOUR)
+    stop(story, 5 * HOUR)
+    story.clock.pass_time(6 * HOUR - MINUTE)
+    story.sweep()
+    assert story.pages()["email"].state is QUEUED
+    story.clock.pass_time(MINUTE)
+    story.sweep()
+    assert story.pages()["email"].ended is Ended.EXPIRED
+
+
+def test_a_pause_that_is_ended_early_counts_as_long_as_it_was(story: Story) -> None:
+    story.notify(None, ADA, policy=INSISTENT)
+    story.notify(an_incident("db-2"), MAIL)
+    story.deliver()
+    story.pass_time(minutes=1)
+    story.notify(an_incident("db-3"), MAIL)
+    stop(story, 10 * HOUR)
+    story.deliver()
+    story.pass_time(minutes=60)
+    assert len(story.seen) == 2
+    assert resume(story.tools, Scope.ALL, "")
+    assert not resume(story.tools, Scope.ALL, "")
+    story.pass_time(seconds=0)
+    (late,) = story.seen[2:]
+    assert (late.incident_id, late.content.delayed) == (story.status("db-3").facts.id, "delayed 1 h 00 m")
+    story.pass_time(minutes=4)
+    assert set(story.pages()) == {"email", "sms"}
+    story.pass_time(minutes=10)
+    assert starts(story) == [0 * MINUTE, 75 * MINUTE]
+
+
+def test_a_pause_that_another_one_replaces_counts_as_long_as_it_was(story: Story) -> None:
+    story.notify(None, MAIL, policy=INSISTENT)
+    stop(story, 20 * HOUR)
+    story.deliver()
+    story.pass_time(minutes=10)
+    stop(story, 10 * MINUTE)
+    story.pass_time(minutes=9)
+    assert story.seen == []
+    story.pass_time(minutes=1)
+    assert len(story.seen) == 1
+    story.pass_time(minutes=15)
+    assert starts(story) == [0 * MINUTE, 35 * MINUTE]
+
+
+def test_what_an_outage_and_a_pause_cover_together_is_counted_once(watched: Story) -> None:
+    watched.notify(None, ADA, policy=INSISTENT)
+    watched.deliver()
+    watched.pass_time(minutes=1)
+    stop(watched, 60 * MINUTE)
+    watched.pass_time(minutes=30)
+    watched.be_away(minutes=60)
+    watched.pass_time(minutes=3)
+    assert set(watched.pages()) == {"email"}
+    watched.pass_time(minutes=1)
+    assert set(watched.pages()) == {"email", "sms"}
+    watched.pass_time(minutes=10)
+    assert starts(watched) == [0 * MINUTE, 105 * MINUTE]
+
+
+def test_a_pause_of_everything_is_no_time_of_the_retry_window(story: Story) -> None:
+    story.answer("email", BUSY, replace(BUSY, retry_after_s=300.0))
+    story.notify(None, MAIL)
+    story.deliver()
+    stop(story, 20 * MINUTE)
+    story.pass_time(minutes=21)
+    row = story.pages()["email"]
+    assert (row.state, row.held_by, len(row.attempts)) == (QUEUED, Hold.RETRY_AFTER, 2)
+
+
+def test_an_outage_is_no_time_of_the_retry_window(watched: Story) -> None:
+    watched.answer("email", BUSY, replace(BUSY, retry_after_s=300.0))
+    watched.notify(None, MAIL)
+    watched.deliver()
+    watched.be_away(minutes=20)
+    watched.deliver()
+    row = watched.pages()["email"]
+    assert (row.state, row.held_by, len(row.attempts)) == (QUEUED, Hold.RETRY_AFTER, 2)
+
+
+def test_a_pause_is_over_when_its_time_is(story: Story) -> None:
+    stop(story, HOUR)
+    story.clock.pass_time(HOUR)
+    assert pauses(story.tools) == ()
+    assert not resume(story.tools, Scope.ALL, "")
+
+
+def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_holds_nothing_back(story: Story) -> None:
+    story.notify(None, MAIL)
+    stop(story, 10 * HOUR)
+    seen = Obstacle(why=Hold.PAUSE, until=story.clock.now() + 10 * HOUR, provider="ses")
+    resume(story.tools, Scope.ALL, "")
+    carriers.hold(story.tools, "email", {False: seen})
+    carriers.hold_alone(story.tools, story.pages()["email"], seen)
+    assert (story.pages()["email"].held_by, story.pages()["email"].due_at) == (None, START)
+
+
+def test_old_pauses_are_let_go_of(story: Story) -> None:
+    def kept() -> int:
+        return len(story.store.run(lambda ledger: ledger.stops("i", since=START - HOUR, now=story.clock.now())))
+
+    for _ in range(2):
+        stop(story, HOUR)
+        story.clock.pass_time(2 * HOUR)
+        resume(story.tools, Scope.ALL, "")
+    assert kept() == 2
+    story.clock.pass_time(timedelta(days=31))
+    stop(story, HOUR)
+    resume(story.tools, Scope.ALL, "")
+    assert kept() == 1
+
+
+# -- a pause of a channel or a provider
+
+
+@pytest.mark.parametrize(("severity", "suspected_after"), [(CRITICAL, timedelta(seconds=30)), (Severity.ERROR, 10 * MINUTE)])
+def test_what_a_pause_of_its_channel_keeps_waiting_is_suspected_as_behind_a_limit(
+    story: Story, severity: Severity, suspected_after: timedelta
+) -> None:
+    stop(story, HOUR, Scope.CHANNEL, "email", is_for_critical=True)
+    story.notify(an_incident(severity=severity), ADA)
+    story.deliver()
+    story.pass_time(seconds=suspected_after.total_seconds() - 1)
+    assert set(story.pages()) == {"email"}
+    story.pass_time(seconds=1)
+    assert set(story.pages()) == {"email", "sms"}
+    story.pass_time(hours=1)
+    assert story.pages()["email"].state is SENT
+
+
+def test_a_pause_of_a_channel_stops_no_timer(story: Story) -> None:
+    story.notify(None, ADA, policy=INSISTENT)
+    story.deliver()
+    stop(story, 10 * HOUR, Scope.CHANNEL, "email")
+    story.pass_time(minutes=5)
+    assert set(story.pages()) == {"email", "sms"}
+    story.pass_time(minutes=10)
+    assert starts(story) == [0 * MINUTE, 15 * MINUTE]
+
+
+@pytest.mark.parametrize(
+    ("scope", "name"), [(Scope.CHANNEL, "email"), (Scope.PROVIDER, "the email provider")], ids=["channel", "provider"]
+)
+def test_only_what_a_pause_of_a_channel_or_provider_keeps_waiting_stays_fresh(story: Story, scope: Scope, name: str) -> None:
+    story.notify(None, a_recipient("ada", "email", "slack"), policy=replace(DEFAULT, fresh_for=2 * HOUR))
+    stop(story, 5 * HOUR, scope, name)
+    (held,) = story.claim("slack")
+    story.claim("email")
+    story.record(held, BUSY)
+    story.clock.pass_time(3 * HOUR)
+    story.sweep()
+    assert story.pages()["slack"].ended is Ended.EXPIRED
+    assert story.pages()["email"].state is QUEUED
+    story.clock.pass_time(2 * HOUR)
+    story.deliver()
+    assert [each.content.delayed for each in story.told("email")] == ["delayed 5 h 00 m"]
+
+
+# -- what is held since its database was adopted
+
+
+def test_while_an_incident_is_held_no_clock_of_it_runs(watched: Story) -> None:
+    watched.notify(None, ADA, policy=INSISTENT)
+    watched.notify(an_incident("db-2"), MAIL)
+    watched.notify(an_incident("db-3", severity=CRITICAL), a_recipient("ada", "sms", "voice"))
+    watched.claim("slack")
+    for each in (*watched.claim("sms"), *[each for each in watched.claim("email") if each.incident_id != _id(watched, "db-2")]):
+        watched.record(each)
+    unsent = watched.pages(key="db-2")["email"]
+    watched.pass_time(seconds=30)
+    adopt(watched.tools, "production")
+    watched.pass_time(hours=30)
+    assert release(watched.tools) == 3
+    watched.pass_time(seconds=29)
+    assert "voice" not in watched.pages(key="db-3"), "its receipt could not come while it was held"
+    watched.pass_time(seconds=31)
+    assert "voice" in watched.pages(key="db-3")
+    assert (watched.pages(key="db-2")["email"].id, watched.pages(key="db-2")["email"].ended) == (unsent.id, None)
+    watched.pass_time(minutes=14)
+    assert starts(watched) == [0 * MINUTE, 30 * HOUR + 15 * MINUTE]
+
+
+def _id(story: Story, key: str) -> str:
+    return story.status(key).facts.id
+
+
+# -- what expires all the same
+
+
+@pytest.fixture
+def operated(store: Store) -> Story:
+    """A story with somebody in operations."""
+    return Story(store, operations=[a_contact("ops", "slack")])
+
+
+def test_operations_is_paged_once_for_all_who_were_not_told_since_their_pages_expired(operated: Story) -> None:
+    operated.notify(None, a_recipient("ada", "email", "sms"), a_recipient("ben", "email", "push"))
+    operated.be_away(hours=25)
+    operated.deliver()
+    for who in ("ada", "ben"):
+        assert operated.escalation(who).state is EscalationState.EXHAUSTED
+        assert {row.ended for row in operated.pages(who).values()} == {Ended.EXPIRED}
+    assert len(operated.escalations("ops", operations.KEY)) == 1
+    operated.pass_time(minutes=16)
+    assert operated.status(operations.KEY).content.body.count("\n") == 1
+    assert len(operated.told("slack")) in (1, 2)
+
+
+def test_a_claim_that_finds_them_expired_pages_operations_too(operated: Story) -> None:
+    operated.notify(None, a_recipient("ada", "email", "slack"))
+    operated.clock.pass_time(25 * HOUR)
+    operated.claim("slack")
+    operated.claim("email")
+    assert operated.escalation().state is EscalationState.EXHAUSTED
+    operated.deliver()
+    assert len(operated.told("slack")) == 1
+    assert operated.told("slack")[0].incident_id == _id(operated, operations.KEY)
+
+
+def test_one_that_expires_beside_a_page_that_arrived_is_only_logged(operated: Story) -> None:
+    operated.answer("email", replace(BUSY))
+    operated.notify(None, a_recipient("ada", "email", "slack"), policy=replace(DEFAULT, fresh_for=20 * MINUTE))
+    (mail,), (chat,) = operated.claim("email"), operated.claim("slack")
+    operated.record(chat)
+    operated.record(mail, BUSY)
+    operated.clock.pass_time(25 * HOUR)
+    operated.sweep()
+    assert operated.pages()["email"].ended is Ended.EXPIRED
+    assert [row.channel for row in operated.outcome.failed] == ["email"]
+    assert (operated.escalation().state, operated.escalation().critical_at) == (EscalationState.REACHED, None)
+    assert operated.store.read(lambda reads: reads.status(operations.KEY)) is None
+
+
+def test_what_expires_for_info_tells_nobody(operated: Story) -> None:
+    operated.notify(an_incident(severity=Severity.INFO), MAIL)
+    operated.be_away(hours=25)
+    assert operated.pages()["email"].state is FAILED
+    assert operated.store.read(lambda reads: reads.status(operations.KEY)) is None
