@@ -208,14 +208,28 @@ class StorageUnavailable(StorageError):
 
     Attributes:
         waited_s: How long it was tried, in seconds.
+        reason: What was in the way; holds nothing personal. Empty where nobody knows.
     """
 
-    def __init__(self, waited_s: float, reason: str = "") -> None:
+    def __init__(self, waited_s: float, reason: str = "", *, file: str = "", remedy: str = "") -> None:
         because = f" ({reason})" if reason else ""
-        super().__init__(
-            f"the database did not answer within {waited_s:g} s{because}. Look at NOTIFYFLOW_DATABASE_URL and the server."
-        )
+        what = f"the database file {file} could not be used" if file else "the database did not answer"
+        remedy = remedy or "Look at NOTIFYFLOW_DATABASE_URL and the server"
+        super().__init__(f"{what} within {waited_s:g} s{because}. {remedy}.")
         self.waited_s = waited_s
+        self.reason = reason
+
+
+class CommitUnknown(StorageUnavailable):
+    """Raised when the answer to a commit did not come: nobody knows whether it was done.
+
+    Attributes:
+        result: What the use case returned; it stands if the commit was done.
+    """
+
+    def __init__(self, waited_s: float, result: object) -> None:
+        super().__init__(waited_s, "the connection broke during the commit, which may have been done")
+        self.result = result
 
 
 class SchemaMismatch(StorageError):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from notifyflow.app.submissions import admit
+from notifyflow.app.submissions import ANSWERS_WITHIN_S, admit
 from notifyflow.core.model import Notified, Stopped
 from notifyflow.core.outage import STANDSTILL
 from notifyflow.core.policy import Policy
@@ -47,10 +47,11 @@ class Api:
             InvalidIncident: When it is of bad form, or nobody in it can be reached; with all that is wrong.
             InvalidPolicy: When nothing is wrong but that there is no such policy.
             IdempotencyMismatch: When another request came under its idempotency key.
-            StorageUnavailable: When the database does not answer in time.
+            StorageUnavailable: When the database does not answer within 5 s, all statements included.
         """
-        admitted, policy = admit(self._tools, submission, self._policies)
-        accepted = take(self._tools, admitted, policy=policy, once=once)
+        with self._store.within(ANSWERS_WITHIN_S):
+            admitted, policy = admit(self._tools, submission, self._policies)
+            accepted = take(self._tools, admitted, policy=policy, once=once)
         self._report(accepted.consequences)
         return accepted.notified
 

@@ -21,7 +21,7 @@ from notifyflow.app.doors import Doors
 from notifyflow.app.environment import claim_environment
 from notifyflow.app.incoming import Incoming
 from notifyflow.app.sources import DatabaseClock, RandomIds
-from notifyflow.app.submissions import admit
+from notifyflow.app.submissions import ANSWERS_WITHIN_S, admit
 from notifyflow.app.tools import make_tools
 from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels import pinning
@@ -143,14 +143,16 @@ class NotifyFlow(Upkeep):
         Raises:
             InvalidIncident: When it is of bad form, or nobody in it can be reached; nothing is stored.
             InvalidPolicy: When nothing is wrong but that there is no such policy, or that it contradicts itself.
-            StorageUnavailable: When the database does not answer within 5 s.
+            StorageUnavailable: When the database does not answer within 5 s, which connecting, the check of the schema and all
+                statements share.
         """
         return self.submit(Submission(incident=incident, recipients=tuple(recipients), policy=policy, strict=strict))
 
     def submit(self, submission: Submission) -> Notified:
         """Take what was read of a document, as ``notify`` does, or refuse it with all that is wrong with both."""
-        admitted, policy = admit(self._tools, submission, self._policies)
-        accepted = take(self._ready(), admitted, policy=policy)
+        with self._store.within(ANSWERS_WITHIN_S):
+            admitted, policy = admit(self._tools, submission, self._policies)
+            accepted = take(self._ready(), admitted, policy=policy)
         if self.is_embedded:
             self.start()
         self._report(accepted.consequences)
@@ -338,11 +340,17 @@ class NotifyFlow(Upkeep):
 
     def _ready(self) -> Tools:
         """Make sure that the database is ours and has our schema: an embedded file is upgraded, a server's is judged."""
-        with self._lock:
+        if self._is_prepared:
+            return self._tools
+        if not self._lock.acquire(timeout=self._store.left_s):
+            raise StorageUnavailable(ANSWERS_WITHIN_S, "another thread still waits for it")
+        try:
             if not self._is_prepared:
                 self._prepare()
                 claim_environment(self._store, self._settings.environment, self._tools.clock.now())
                 self._is_prepared = True
+        finally:
+            self._lock.release()
         return self._tools
 
     def _prepare(self) -> Tools:

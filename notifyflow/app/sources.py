@@ -48,8 +48,9 @@ class DatabaseClock:
         _CLOCKS.add(self)
 
     def now(self) -> datetime:
-        """Tell the time, aware and in UTC; nobody is told a time before the offset is known."""
-        if time.monotonic() >= self._measure_at and self._lock.acquire(blocking=not self._is_measured):
+        """Tell the time, aware and in UTC; nobody is told a time before the offset is known, while the database answers."""
+        patience_s = 0.0 if self._is_measured else self._store.left_s
+        if time.monotonic() >= self._measure_at and self._lock.acquire(timeout=patience_s):
             try:
                 if time.monotonic() >= self._measure_at:
                     self._measure()

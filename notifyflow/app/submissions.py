@@ -10,6 +10,9 @@ from notifyflow.core.requests import Submission
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
 from notifyflow.pipeline.ports import Tools
 
+ANSWERS_WITHIN_S = 5.0
+"""How long whoever submits is kept waiting at most, connecting and every statement included."""
+
 
 def admit(
     tools: Tools, submission: Submission, policies: Mapping[str, Policy], *, most_faults: int | None = None

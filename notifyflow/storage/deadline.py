@@ -1,17 +1,25 @@
-"""How long the database is waited for, and how long is paused between two tries."""
+"""How long the database is waited for, in all and between two tries."""
 
 import time
+
+from notifyflow.core import backoff
 
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.25
 
 
 class Deadline:
-    """The instant by which something must have been done."""
+    """The instant by which something must have been done.
 
-    def __init__(self, timeout_s: float) -> None:
-        self._started = time.monotonic()
-        self._ends = self._started + timeout_s
+    Args:
+        timeout_s: How long it may take from now on.
+        within: The deadline of the whole that it is a part of: it ends no later, and counts from when that began.
+    """
+
+    def __init__(self, timeout_s: float, *, within: "Deadline | None" = None) -> None:
+        now = time.monotonic()
+        self._started: float = within._started if within else now
+        self._ends: float = min(now + timeout_s, within._ends) if within else now + timeout_s
 
     @property
     def waited_s(self) -> float:
@@ -25,18 +33,13 @@ class Deadline:
 
 
 class Pauses:
-    """The pauses between tries: each twice as long as the one before, up to a longest one, and shortened by up to a half.
+    """The pauses between the tries of one transaction."""
 
-    The shortening draws apart those who failed at the same instant. It comes from the nanoseconds of the clock, which nobody can
-    foresee either.
-    """
-
-    def __init__(self, *, first_s: float = FIRST_PAUSE_S, longest_s: float = LONGEST_PAUSE_S) -> None:
-        self._next_s = first_s
-        self._longest_s = longest_s
+    def __init__(self) -> None:
+        self._tries = 0
 
     def draw_s(self) -> float:
-        """Return the length of the next pause, in seconds."""
-        pause_s = self._next_s
-        self._next_s = min(2 * self._next_s, self._longest_s)
-        return pause_s * (1 - time.monotonic_ns() % 1000 / 2000)
+        """Return the length of the next pause, in seconds; chance comes from the nanoseconds of the clock."""
+        self._tries += 1
+        fraction = time.monotonic_ns() % 1000 / 1000
+        return backoff.pause_s(self._tries, fraction, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)

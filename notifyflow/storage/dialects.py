@@ -17,10 +17,10 @@ import peewee
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from notifyflow.errors import Fault, InvalidSettings
+from notifyflow.errors import Fault, InvalidSettings, StorageUnavailable
+from notifyflow.storage import postgres_url
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.fields import read_instant
-
-_PATIENCE_S = 1.0  # beyond the deadline, so that a server that works says itself what it was that took so long
 
 
 class Trouble(Enum):
@@ -50,12 +50,12 @@ class Dialect(ABC):
         return False
 
     @abstractmethod
-    def connect(self, *, timeout_s: float) -> peewee.Database:
+    def connect(self, deadline: Deadline) -> peewee.Database:
         """Open one connection; it belongs to whoever asked, one thread at a time."""
 
     @abstractmethod
-    def begin(self, db: peewee.Database, *, access: Access, timeout_s: float) -> None:
-        """Begin a transaction, to read or to write."""
+    def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
+        """Begin a transaction, to read or to write, none of whose statements waits beyond the deadline."""
 
     @abstractmethod
     def is_idle(self, db: peewee.Database) -> bool:
@@ -66,8 +66,17 @@ class Dialect(ABC):
         """Tell what an error means."""
 
     @abstractmethod
+    def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
+        """Tell whether a commit that failed so may have been done all the same."""
+
+    @abstractmethod
     def describe(self, error: peewee.PeeweeException) -> str:
         """Name an error by its code and the constraint it ran into; the message itself may hold what is personal."""
+
+    def unavailable(self, waited_s: float, reason: str, error: peewee.PeeweeException | None = None) -> StorageUnavailable:
+        """Say that the database could not be used in time, and what to do about it."""
+        del error
+        return StorageUnavailable(waited_s, reason)
 
     @abstractmethod
     def now(self, db: peewee.Database) -> datetime:
@@ -103,6 +112,14 @@ class Sqlite(Dialect):
         """,
     }
 
+    _REMEDIES: Mapping[int | None, str] = {
+        sqlite3.SQLITE_CANTOPEN: "Its folder has to exist, and both have to be readable and writable for this process",
+        sqlite3.SQLITE_FULL: "Its disk is full: make room there",
+        sqlite3.SQLITE_IOERR: "Look at its disk, and at the machine's log",
+        sqlite3.SQLITE_PERM: "The file and its folder have to be writable for this process",
+        sqlite3.SQLITE_READONLY: "The file, its folder and their file system have to be writable for this process",
+    }
+
     def __init__(self, path: str) -> None:
         self._path = path
 
@@ -110,13 +127,13 @@ class Sqlite(Dialect):
         """Tell whether the file is still to be made; where its folder does not allow that, connecting fails and makes nothing."""
         return not os.path.exists(self._path) and os.access(os.path.dirname(self._path) or ".", os.W_OK)
 
-    def connect(self, *, timeout_s: float) -> peewee.Database:
+    def connect(self, deadline: Deadline) -> peewee.Database:
         """Open the file; it is made where it does not exist."""
         db = peewee.SqliteDatabase(
             self._path,
             thread_safe=False,
             autoconnect=False,
-            timeout=timeout_s,
+            timeout=deadline.left_s,
             check_same_thread=False,
             # recursive_triggers: what is replaced is deleted for the triggers, too
             pragmas={"synchronous": "FULL", "foreign_keys": "ON", "recursive_triggers": "ON"},
@@ -124,9 +141,9 @@ class Sqlite(Dialect):
         db.connect()
         return db
 
-    def begin(self, db: peewee.Database, *, access: Access, timeout_s: float) -> None:
+    def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
         """Begin; a write takes the only write lock at once, since one taken later fails at once when somebody else has it."""
-        execute(db, f"PRAGMA busy_timeout = {max(1, int(timeout_s * 1000))}")
+        execute(db, f"PRAGMA busy_timeout = {max(1, int(deadline.left_s * 1000))}")
         execute(db, "BEGIN IMMEDIATE" if access is Access.WRITE else "BEGIN")
 
     def is_idle(self, db: peewee.Database) -> bool:
@@ -134,15 +151,21 @@ class Sqlite(Dialect):
         return not db.is_closed() and not _driver(db).in_transaction
 
     def judge(self, error: peewee.PeeweeException) -> Trouble:
-        """Tell what an error means by SQLite's result code, whose low byte is the kind (SQLite: Result and Error Codes)."""
-        code = getattr(_cause(error), "sqlite_errorcode", None)
-        match code and code & 0xFF:
-            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                return Trouble.COLLIDED
-            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_FULL:
-                return Trouble.GONE
-            case _:  # a broken constraint too: whoever writes is alone, so that it was no race
-                return Trouble.REFUSED
+        """Tell what an error means by SQLite's result code."""
+        kind = _kind(error)
+        if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return Trouble.COLLIDED
+        # A connection that was opened while the file was read-only stays so. A broken constraint is refused: who writes is alone.
+        return Trouble.GONE if kind in self._REMEDIES else Trouble.REFUSED
+
+    def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
+        """Only a disk that fails leaves it open; a full one has said no (SQLite: Atomic Commit In SQLite)."""
+        return _kind(error) == sqlite3.SQLITE_IOERR
+
+    def unavailable(self, waited_s: float, reason: str, error: peewee.PeeweeException | None = None) -> StorageUnavailable:
+        """Name the file and what is wrong with it."""
+        remedy = self._REMEDIES.get(_kind(error), "Look at the other threads and processes that use it")
+        return StorageUnavailable(waited_s, reason, file=os.path.abspath(self._path), remedy=remedy)
 
     def describe(self, error: peewee.PeeweeException) -> str:
         """Name an error; SQLite's messages hold names of tables and columns, never values."""
@@ -166,18 +189,40 @@ class Sqlite(Dialect):
 
 
 class _Patient(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that does not wait for ever: a server that hangs keeps its connections open and says nothing."""
+    """A connection that waits until its deadline and no longer: a server that hangs keeps its connections open and says nothing.
 
-    patience_s = 5.0
+    Attributes:
+        deadline: Of the connecting first, then of the transaction that it is in.
+    """
+
+    deadline: Deadline
+
+    @classmethod
+    def _connect_gen(cls, *given: Any, **named: Any) -> Any:
+        """Connect as psycopg does, whose own limit counts whole seconds, two at least, for each of a host's addresses."""
+        steps = super()._connect_gen(*given, **named)
+        answer: Any = None
+        try:
+            while True:
+                awaited = steps.send(answer)
+                if not cls.deadline.left_s:
+                    raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+                answer = yield awaited
+        except StopIteration as done:
+            return done.value
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for an answer; raises an ``OperationalError`` without a SQLSTATE when the patience is over."""
-        return super().wait(gen, interval, self.patience_s if timeout is None else timeout)
+        """Wait for an answer; raises an ``OperationalError`` without a SQLSTATE when the time is over."""
+        return super().wait(gen, interval, max(self.deadline.left_s, 0.001) if timeout is None else timeout)
 
 
 class _PostgresDatabase(peewee.PostgresqlDatabase):
+    deadline: Deadline
+
     def _connect(self) -> _Patient:
-        return _Patient.connect(self.database, autocommit=True, **self.connect_params)
+        patient: Any = type("_Patient", (_Patient,), {"deadline": self.deadline})
+        connection: _Patient = patient.connect(self.database, autocommit=True, **self.connect_params)
+        return connection
 
 
 class Postgres(Dialect):
@@ -213,23 +258,28 @@ class Postgres(Dialect):
     _AWAY = ("08", "25006", "25P03", "53", "57", "58")
     _SCHEMA_LOCK = 0x6E6F7469  # "noti"
 
+    _LEFT_TO_TELL = 0.9
+    """The part of its time after which the server ends a statement, so that it can still say what took so long."""
+
     def __init__(self, url: str) -> None:
         self._url = url
+        self._place = postgres_url.check(url)
 
-    def connect(self, *, timeout_s: float) -> peewee.Database:
+    def connect(self, deadline: Deadline) -> peewee.Database:
         """Connect; a server that stops answering is noticed by unacknowledged packets (libpq: tcp_user_timeout)."""
         db = _PostgresDatabase(
             self._url,
             thread_safe=False,
             autoconnect=False,
             prefer_psycopg3=True,
-            connect_timeout=max(2, ceil(timeout_s)),  # libpq takes no less than 2
+            connect_timeout=max(2, ceil(deadline.left_s)),  # libpq takes no less than 2; the deadline itself may be sooner
             tcp_user_timeout=5000,
             keepalives_idle=30,
             keepalives_interval=5,
             keepalives_count=3,
             application_name="notifyflow",
         )
+        db.deadline = deadline
         db.connect()
         try:
             execute(db, "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'")
@@ -238,10 +288,12 @@ class Postgres(Dialect):
             raise
         return db
 
-    def begin(self, db: peewee.Database, *, access: Access, timeout_s: float) -> None:
-        """Begin; from now on no answer is waited for much longer than the transaction has time."""
-        _driver(db).patience_s = timeout_s + _PATIENCE_S
-        execute(db, "BEGIN" if access is Access.WRITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
+        """Begin; from now on no answer is waited for beyond the deadline."""
+        _driver(db).deadline = deadline
+        limit_ms = max(1, int(deadline.left_s * 1000 * self._LEFT_TO_TELL))
+        how = "BEGIN" if access is Access.WRITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        execute(db, f"{how}; SET LOCAL statement_timeout = {limit_ms}")
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Ask the driver; no round trip."""
@@ -258,11 +310,15 @@ class Postgres(Dialect):
             return Trouble.GONE
         return Trouble.REFUSED
 
+    def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
+        """A connection that broke leaves it open."""
+        return self.judge(error) is Trouble.GONE
+
     def describe(self, error: peewee.PeeweeException) -> str:
-        """Name an error; the server's details hold whole rows and are left out."""
+        """Name an error; the server's details hold whole rows, and the client's own words parts of the URL: both are left out."""
         cause = _cause(error)
-        if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:  # the client's own words: hosts and ports
-            return str(cause).partition("\n")[0]
+        if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+            return f"{self._place}: {postgres_url.words_for(str(cause))}"
         parts = (type(cause).__name__, cause.sqlstate, cause.diag.table_name, cause.diag.column_name, cause.diag.constraint_name)
         return " ".join(part for part in parts if part)
 
@@ -294,7 +350,7 @@ def dialect_for(url: str) -> Dialect:
         case "postgresql" | "postgres":
             return Postgres("postgresql://" + rest)
         case _:
-            what = f"is not a database notifyflow knows ({scheme})" if rest else "is not a URL"
+            what = "is not a database notifyflow knows" if rest else "is not a URL"
             remedy = "Give sqlite:///path/to/file (three slashes and a relative path, or four) or postgresql://user@host/database"
             raise InvalidSettings((Fault("NOTIFYFLOW_DATABASE_URL", what, remedy),))
 
@@ -308,6 +364,12 @@ def _driver(db: peewee.Database) -> Any:
     if db.is_closed():  # Peewee would open it again
         raise peewee.InterfaceError("the connection is closed")
     return db.connection()  # type: ignore[no-untyped-call]
+
+
+def _kind(error: peewee.PeeweeException | None) -> int | None:
+    """Read SQLite's primary result code, the low byte of what it says (SQLite: Result and Error Codes)."""
+    code = getattr(_cause(error), "sqlite_errorcode", None) if error else None
+    return None if code is None else code & 0xFF
 
 
 def _cause(error: peewee.PeeweeException) -> Any:

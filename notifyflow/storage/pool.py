@@ -145,7 +145,7 @@ class Pool:
     def _take_place(self, lent: _Lent, deadline: Deadline) -> None:
         with self._freed:
             if not self._freed.wait_for(lambda: len(self._lent) < self._size, deadline.left_s):
-                raise StorageUnavailable(deadline.waited_s, "all connections are in use")
+                raise self._dialect.unavailable(deadline.waited_s, "all connections are in use")
             self._lent.add(lent)
 
     def _give_up_place(self, lent: _Lent) -> None:
@@ -159,7 +159,7 @@ class Pool:
                 lent.db = self._idle[-1]  # first: whoever forks here, in a signal's handler, finds it
                 del self._idle[-1:]
         if lent.db is None or lent.db.is_closed():
-            lent.db = self._dialect.connect(timeout_s=deadline.left_s)
+            lent.db = self._dialect.connect(deadline)
         if lent.is_cut:
             raise lent.broken_off
         return lent.db

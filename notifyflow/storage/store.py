@@ -4,14 +4,15 @@ Nothing here knows a table. A provider must never be called from inside a use ca
 """
 
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from datetime import datetime
 from typing import TypeVar
 
 from peewee import Database, PeeweeException
 
-from notifyflow.errors import StaleRow, StorageError, StorageUnavailable
+from notifyflow.errors import CommitUnknown, StaleRow, StorageError, StorageUnavailable
 from notifyflow.storage import migrations
 from notifyflow.storage.deadline import Deadline, Pauses
 from notifyflow.storage.dialects import Access, Trouble, dialect_for
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 _TIMEOUT_S = 5.0
 _UPGRADE_TIMEOUT_S = 600.0
+_WHOLE: ContextVar[Deadline | None] = ContextVar("notifyflow_deadline_of_the_whole_call", default=None)
 
 
 class Store:
@@ -61,11 +63,11 @@ class Store:
             What the use case returned, once it is committed.
 
         Raises:
-            StorageUnavailable: When the time is over. If the connection broke during the commit, that is said, and nobody
-                knows whether it was stored; it is not repeated.
+            StorageUnavailable: When the time is over.
+            CommitUnknown: When the connection broke during the commit, which may have been done; it is not repeated.
             StorageError: When the database refuses a statement: a bug, or tables that are not ours.
         """
-        return self._repeat(lambda db: use_case(Ledger(db)), Deadline(timeout_s), Access.WRITE)
+        return self._repeat(lambda db: use_case(Ledger(db)), self._deadline(timeout_s), Access.WRITE)
 
     def read(self, query: Callable[[Reads], T]) -> T:
         """Read one consistent state; the query may run more than once.
@@ -74,7 +76,7 @@ class Store:
             StorageUnavailable: When the database does not answer within 5 s.
             StorageError: When the database refuses a statement.
         """
-        return self._repeat(lambda db: query(Reads(db)), Deadline(_TIMEOUT_S), Access.READ)
+        return self._repeat(lambda db: query(Reads(db)), self._deadline(_TIMEOUT_S), Access.READ)
 
     def now(self) -> datetime:
         """Tell the database's time.
@@ -82,7 +84,7 @@ class Store:
         Raises:
             StorageUnavailable: When the database does not answer within 5 s.
         """
-        return self._repeat(self._dialect.now, Deadline(_TIMEOUT_S), Access.READ)
+        return self._repeat(self._dialect.now, self._deadline(_TIMEOUT_S), Access.READ)
 
     def check_schema(self) -> None:
         """Judge whether this code may use the database; touch nothing.
@@ -93,7 +95,7 @@ class Store:
         """
         if self._dialect.is_missing():
             migrations.insist(0)
-        self._repeat(lambda db: migrations.check(db, self._dialect), Deadline(_TIMEOUT_S), Access.READ)
+        self._repeat(lambda db: migrations.check(db, self._dialect), self._deadline(_TIMEOUT_S), Access.READ)
 
     def upgrade(self) -> int:
         """Bring the tables to this code's schema, in one transaction and under a lock; safe to call from many at once.
@@ -105,67 +107,94 @@ class Store:
             SchemaMismatch: When this code is too old for the database; it was not touched.
             StorageUnavailable: When the database does not answer.
         """
-        found = self._repeat(lambda db: migrations.judge(db, self._dialect), Deadline(_TIMEOUT_S), Access.READ)
+        found = self._repeat(lambda db: migrations.judge(db, self._dialect), self._deadline(_TIMEOUT_S), Access.READ)
         if found >= migrations.WANTED:
             return 0
-        deadline = Deadline(_UPGRADE_TIMEOUT_S)
+        deadline = self._deadline(_UPGRADE_TIMEOUT_S)
         self._repeat(self._dialect.prepare, deadline, Access.BARE)
         return self._repeat(lambda db: migrations.upgrade(db, self._dialect), deadline, Access.WRITE)
+
+    @contextmanager
+    def within(self, timeout_s: float) -> Iterator[None]:
+        """Let all that this thread asks for in the block share one time limit: connecting, every statement, every repetition."""
+        token = _WHOLE.set(Deadline(timeout_s, within=_WHOLE.get()))
+        try:
+            yield
+        finally:
+            _WHOLE.reset(token)
+
+    @property
+    def left_s(self) -> float:
+        """How long this thread may wait for the database now, in seconds."""
+        return self._deadline(_TIMEOUT_S).left_s
 
     def close(self) -> None:
         """Close the connections; the store is not used afterwards."""
         self._pool.close()
 
+    def _deadline(self, timeout_s: float) -> Deadline:
+        return Deadline(timeout_s, within=_WHOLE.get())
+
     def _repeat(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
         pauses = Pauses()
-        was_forked = False
+        trouble: StaleRow | PeeweeException | ForkedInside | None = None
         while True:
             try:
                 return self._transact(work, deadline, access)
             except ForkedInside as error:
-                if error.is_child or was_forked:
+                if error.is_child or isinstance(trouble, ForkedInside):
                     raise StorageError(str(error)) from None
-                reason, was_forked = str(error), True
+                trouble = error
             except (StaleRow, PeeweeException) as error:
-                reason = self._reason_to_repeat(error)
+                self._stop_at_refusal(error)
+                trouble = error if deadline.left_s else trouble or error  # an earlier one says more than that the time was over
             pause_s = pauses.draw_s()
             if deadline.left_s <= pause_s:
-                raise StorageUnavailable(deadline.waited_s, reason)
+                raise self._unavailable(deadline, trouble)
             time.sleep(pause_s)
 
-    def _reason_to_repeat(self, error: StaleRow | PeeweeException) -> str:
+    def _stop_at_refusal(self, error: StaleRow | PeeweeException) -> None:
+        """Raise what does not help to repeat; where a connection is gone, let the next try make a new one."""
         if isinstance(error, StaleRow):
-            return str(error)
-        reason = self._dialect.describe(error)
+            return
         trouble = self._dialect.judge(error)
         if trouble is Trouble.REFUSED:
-            raise StorageError(f"the database refused a statement: {reason}") from None
+            raise StorageError(f"the database refused a statement: {self._dialect.describe(error)}") from None
         if trouble is Trouble.GONE:
             self._pool.drop_idle()
-        return reason
+
+    def _unavailable(self, deadline: Deadline, trouble: StaleRow | PeeweeException | ForkedInside) -> StorageUnavailable:
+        if isinstance(trouble, PeeweeException):
+            return self._dialect.unavailable(deadline.waited_s, self._dialect.describe(trouble), trouble)
+        return self._dialect.unavailable(deadline.waited_s, str(trouble))
 
     def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
         turn = self._pool.turn.taken(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
         with turn, self._pool.connection(deadline) as db:
             if access is Access.BARE:
                 return work(db)
-            self._dialect.begin(db, access=access, timeout_s=deadline.left_s)
+            self._dialect.begin(db, access=access, deadline=deadline)
             try:
                 result = work(db)
             except BaseException:
                 _roll_back(db)
                 raise
-            self._commit(db, deadline, access)
+            if access is Access.WRITE:
+                self._commit(db, deadline, result)
+            else:
+                db.commit()
             return result
 
-    def _commit(self, db: Database, deadline: Deadline, access: Access) -> None:
+    def _commit(self, db: Database, deadline: Deadline, result: object) -> None:
+        if not self.is_embedded and not deadline.left_s:  # its answer could not be awaited
+            _roll_back(db)
+            raise self._dialect.unavailable(deadline.waited_s, "the statements took all the time")
         try:
             db.commit()
         except PeeweeException as error:
             _roll_back(db)
-            if access is Access.WRITE and self._dialect.judge(error) is Trouble.GONE:
-                reason = "the connection broke during the commit, which may have been done"
-                raise StorageUnavailable(deadline.waited_s, reason) from None
+            if self._dialect.is_commit_unknown(error):
+                raise CommitUnknown(deadline.waited_s, result) from None
             raise
 
 

@@ -1,0 +1,83 @@
+"""Checks the URL of a PostgreSQL server, and says in our own words why connecting failed.
+
+A password stands in such a URL, and where it holds a character that should have been encoded, parts of it pass for a host, a port
+or the name of the database. So nothing of the URL is repeated before it is known to be well formed, and the driver's messages,
+which quote it, are never shown.
+"""
+
+from collections.abc import Mapping
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from notifyflow.errors import Fault, InvalidSettings
+
+_ENCODED = "Write what is special in a user name or a password percent-encoded: % as %25, @ as %40, / as %2F, : as %3A"
+_DEFAULT_PORT = "5432"
+
+_WORDS = (
+    # what the client's message holds, what we say of it
+    ("password authentication failed", "the server refuses the user or the password"),
+    ("no password supplied", "the server wants a password"),
+    ("pg_hba.conf", "the server does not let this user in from this host (pg_hba.conf)"),
+    ("does not exist", "the server has no such database, or no such user"),
+    ("too many", "the server has no connection left"),
+    ("remaining connection slots", "the server has no connection left"),
+    ("the database system is", "the server is starting up or shutting down"),
+    ("Connection refused", "connection refused"),
+    ("timeout expired", "timeout"),
+    ("server closed the connection", "the server closed the connection"),
+    ("terminating connection", "the server closed the connection"),
+    ("the connection is closed", "the connection is closed"),
+    ("the connection is lost", "the connection is lost"),
+    ("translate host name", "the name of the host cannot be resolved"),
+    ("resolve host", "the name of the host cannot be resolved"),
+    ("No route to host", "the host cannot be reached"),
+    ("unreachable", "the host cannot be reached"),
+    ("certificate", "the server's certificate is not accepted"),
+    ("SSL", "no encrypted connection came about"),
+)
+
+
+def check(url: str) -> str:
+    """Check a URL.
+
+    Returns:
+        Which server it names, for messages: ``host:port``.
+
+    Raises:
+        InvalidSettings: When it is not well formed; nothing of it is repeated.
+    """
+    if _has_stray_at(url.partition("://")[2]):
+        raise _invalid("holds an @ that does not stand before its host")
+    parts = _parts(url)
+    if parts is None:  # raised here, so that no error that quotes the URL hangs on it
+        raise _invalid("is not a URL that PostgreSQL's client library understands")
+    ports = str(parts.get("port") or _DEFAULT_PORT)
+    if not all(port.isdecimal() or not port for port in ports.split(",")):
+        raise _invalid("has a port that is not a number")
+    return f"{parts.get('host') or 'the local socket'}:{ports}"
+
+
+def words_for(message: str) -> str:
+    """Say in our own words what a message of the client library means."""
+    return next((words for part, words in _WORDS if part in message), "the connection failed")
+
+
+def _parts(url: str) -> Mapping[str, object] | None:
+    try:
+        return conninfo_to_dict(url)
+    except psycopg.Error:
+        return None
+
+
+def _has_stray_at(rest: str) -> bool:
+    """Tell whether an @ stands where the library would take it for a part of the host or of the name of the database."""
+    user, at, place = rest.partition("@")
+    if not at or "/" in user:
+        place = rest
+    return "@" in place.partition("?")[0]
+
+
+def _invalid(what: str) -> InvalidSettings:
+    return InvalidSettings((Fault("NOTIFYFLOW_DATABASE_URL", what, _ENCODED),))

@@ -1,0 +1,64 @@
+"""``notify()`` answers within five seconds, however slowly the database does."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.errors import StorageUnavailable
+from notifyflow.storage.store import Store
+from tests.integration.engine.scripted import ScriptedProvider, channels
+from tests.integration.engine.test_deliver import NotedBell
+from tests.servers.postgres import Postgres
+from tests.servers.relay import Late
+
+INCIDENT = Incident(key="db-1", title="orders db is down")
+ADA = Recipient(id="ada", email="ada@example.com")
+LATE_S = 0.8
+MOST_ANSWERS = 6
+"""As many as fit into five seconds; a box that is busy lets fewer through, never more."""
+
+
+@pytest.fixture
+def relay(postgres_server: Postgres) -> Iterator[Late]:
+    with Late(postgres_server.port) as running:
+        yield running
+
+
+@pytest.fixture
+def flow(relay: Late, postgres_url: str) -> Iterator[NotifyFlow]:
+    database = postgres_url.rpartition("/")[2]
+    url = SecretStr(f"postgresql://postgres@127.0.0.1:{relay.port}/{database}")
+    with NotifyFlow(Settings(database_url=url), channels=channels(ScriptedProvider()), bell=NotedBell()) as opened:
+        yield opened
+        relay.late_s = 0.0
+
+
+def test_a_server_that_is_late_with_each_answer_is_not_waited_for_statement_by_statement(flow: NotifyFlow, relay: Late) -> None:
+    relay.late_s = LATE_S
+    with pytest.raises(StorageUnavailable):
+        flow.notify(INCIDENT, [ADA])
+    assert 0 < relay.replies <= MOST_ANSWERS
+
+
+def test_connections_that_are_open_already_are_not_waited_for_longer(flow: NotifyFlow, relay: Late, postgres_url: str) -> None:
+    flow.notify(INCIDENT, [ADA])
+    before = relay.replies
+    relay.late_s = LATE_S
+    with pytest.raises(StorageUnavailable):
+        flow.notify(Incident(key="db-2", title="orders db is down"), [ADA])
+    assert before < relay.replies <= before + MOST_ANSWERS
+    store = Store(postgres_url)
+    assert [each.key for each in store.read(lambda reads: reads.incidents(10))] == ["db-1"]
+    store.close()
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_server_that_says_nothing_is_given_up_in_time(flow: NotifyFlow, relay: Late, *, is_known: bool) -> None:
+    if is_known:
+        flow.notify(INCIDENT, [ADA])
+    relay.late_s = None
+    with pytest.raises(StorageUnavailable) as caught:
+        flow.notify(INCIDENT, [ADA])
+    assert caught.value.waited_s < 5.5

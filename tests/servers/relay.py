@@ -1,0 +1,134 @@
+"""TCP relays before a server on loopback: what they do to its answers, a network can do."""
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Self
+
+
+class Relay:
+    """Passes on whatever either side says, as a context manager; a subclass says otherwise.
+
+    Args:
+        port: The server's, on loopback.
+
+    Attributes:
+        port: Its own.
+        connections: How many were made through it.
+        replies: How many times the server said something that was passed on.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self.is_over = threading.Event()
+        self.port = int(self._listener.getsockname()[1])
+        self.connections = 0
+        self.replies = 0
+
+    def may_ask(self, data: bytes) -> bool:
+        """Look at what the client says; where it may not be passed on, the connection is cut."""
+        del data
+        return True
+
+    def may_answer(self, data: bytes) -> bool:
+        """Look at what the server says; where it may not be passed on, the connection is cut."""
+        del data
+        return True
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            sockets = list(self._sockets)
+        for each in sockets:
+            _cut(each)
+        for thread in self._threads:
+            thread.join()
+        for each in sockets:
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:
+                    client.close()
+                    continue
+                with self._lock:
+                    self.connections += 1
+                    self._sockets |= {client, server}
+                self._start(self._pump, client, server, False)
+                self._start(self._pump, server, client, True)
+
+    def _pump(self, source: socket.socket, target: socket.socket, is_reply: bool) -> None:
+        may_pass = self.may_answer if is_reply else self.may_ask
+        with suppress(OSError):
+            while (data := source.recv(65536)) and may_pass(data):
+                with self._lock:
+                    self.replies += is_reply
+                target.sendall(data)
+        _cut(source)
+        _cut(target)
+
+    def _start(self, work: object, *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+
+class Late(Relay):
+    """Each answer comes late, or never.
+
+    Attributes:
+        late_s: By how much; None is for ever.
+    """
+
+    late_s: float | None = 0.0
+
+    def may_answer(self, data: bytes) -> bool:
+        del data
+        return not self.is_over.wait(self.late_s)
+
+
+class Deaf(Relay):
+    """Lets every request for a commit through, and swallows the answer to some of them.
+
+    Attributes:
+        swallows: To how many more.
+        swallowed: How many it has swallowed.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.swallows = 0
+        self.swallowed = 0
+        self._committing = threading.Event()
+
+    def may_ask(self, data: bytes) -> bool:
+        if self.swallows and b"COMMIT" in data:
+            self._committing.set()
+        return True
+
+    def may_answer(self, data: bytes) -> bool:
+        if not (self._committing.is_set() and b"COMMIT" in data):  # the tag of a commit's answer
+            return True
+        self._committing.clear()
+        self.swallows -= 1
+        self.swallowed += 1
+        return False
+
+
+def _cut(each: socket.socket) -> None:
+    with suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
