@@ -271,6 +271,12 @@ class Settings(BaseSettings):
     api_requests_a_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=600, description="requests a minute that one API key may make to one process, 1 to 1000000"
     )
+    incident_recipients: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=5_000, description="recipients that one request to /v1/incidents may name, 1 to 100000"
+    )
+    web_connections: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1_000, description="connections that the web service holds at once, 1 to 100000"
+    )
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Self:

@@ -8,6 +8,7 @@ import typer
 
 from notifyflow.cli import log, screen
 from notifyflow.errors import PortTaken
+from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.app import NotifyFlow
@@ -43,11 +44,15 @@ def web(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 def _serve(host: str, port: int, begin: Callable[["NotifyFlow"], None]) -> None:
     from notifyflow.app import NotifyFlow
     from notifyflow.cli import serving
+    from notifyflow.cli.timed_http import Bounds
 
-    with NotifyFlow.from_env() as flow, _taking(port, lambda: serving.listen(host, port)) as listening:
+    settings = Settings()
+    files = serving.raise_file_limit()
+    bounds = Bounds(connections=serving.connections_within(files, settings.web_connections))
+    with NotifyFlow(settings) as flow, _taking(port, lambda: serving.listen(host, port)) as listening:
         log.to_stderr(logging.INFO)
         begin(flow)
-        with serving.served(flow.asgi(), listening):
+        with serving.served(flow.asgi(), listening, bounds):
             screen.out.print(f"Listening on {serving.url_of(listening)}")
             serving.wait_for_signal()
 

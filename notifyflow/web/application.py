@@ -1,6 +1,7 @@
 """The web application: its routes, what each error is answered with, and the edge that every answer passes."""
 
 import traceback
+from functools import lru_cache
 
 import structlog
 from fastapi import FastAPI, Request
@@ -34,9 +35,13 @@ def build(services: Services) -> FastAPI:
     application.include_router(api.router(services))
     application.include_router(health.router(services))
 
+    @lru_cache(maxsize=8)  # built once; a proxy's or another application's prefix is seldom more than one
+    def description(prefix: str) -> bytes:
+        return bytes(JSONResponse(openapi.document(application, prefix)).body)
+
     @application.get("/v1/openapi.json", include_in_schema=False)
     def describe(request: Request) -> Response:
-        return JSONResponse(openapi.document(application, request.scope.get("root_path", "")))
+        return Response(description(request.scope.get("root_path", "")), media_type="application/json")
 
     for kind in problems.KINDS:
         application.add_exception_handler(kind, _answer_denied if issubclass(kind, AccessDenied) else problems.answer)

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from notifyflow.app import NotifyFlow
 from notifyflow.cli import serving
+from notifyflow.cli.timed_http import Bounds
 from notifyflow.core.keys import Scope
 from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
@@ -34,10 +36,11 @@ TWILIO_TOKEN = "sandbox-auth-token"
 class Target:
     """What is attacked: everything in one process, as ``notifyflow up`` runs it, listening on loopback."""
 
-    def __init__(self, flow: NotifyFlow, sandbox: Sandbox, port: int) -> None:
+    def __init__(self, flow: NotifyFlow, sandbox: Sandbox, port: int, server: uvicorn.Server) -> None:
         self.flow = flow
         self.sandbox = sandbox
         self.port = port
+        self.server = server
         _, self.key = flow.access().create("attacker", [Scope.INGEST], valid_for=None)
 
     def connect(self) -> socket.socket:
@@ -77,12 +80,13 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def targeted(folder: Path, *script: str, **variables: str) -> Iterator[Target]:
+def targeted(folder: Path, *script: str, bounds: Bounds | None = None, **variables: str) -> Iterator[Target]:
     """Start what is attacked.
 
     Args:
         folder: Where its database stands.
         script: What the stand-ins for the providers do.
+        bounds: What connections must keep to; as usual where None.
         variables: More settings, without their prefix.
     """
     with Sandbox() as sandbox:
@@ -97,9 +101,9 @@ def targeted(folder: Path, *script: str, **variables: str) -> Iterator[Target]:
         with (
             NotifyFlow(Settings.from_variables(given)) as flow,
             serving.listen("127.0.0.1", 0) as listening,
-            serving.served(flow.asgi(), listening),
+            serving.served(flow.asgi(), listening, bounds) as server,
         ):
-            yield Target(flow, sandbox, listening.getsockname()[1])
+            yield Target(flow, sandbox, listening.getsockname()[1], server)
 
 
 @pytest.fixture

@@ -1,0 +1,181 @@
+"""Connections that never finish what they began: they are ended, they are few, and pages leave all the same."""
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.cli.timed_http import Bounds
+from notifyflow.core.keys import Scope
+from notifyflow.core.model import NotificationState
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.settings import Settings
+from tests.security.conftest import Target, read_all, targeted
+from tests.waiting import wait_until
+
+PROGRAM = Path(sys.executable).with_name("notifyflow")
+BEGUN = b"GET /livez HTTP/1.1\r\nHost: notify.example\r\n"
+POSTED = b"POST {path} HTTP/1.1\r\nHost: notify.example\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[Target]:
+    with targeted(tmp_path, bounds=Bounds(headers_s=0.3, body_s=-1.5, taking_s=0.3, connections=20, chunks=50)) as target:
+        yield target
+
+
+def begun(path: str) -> bytes:
+    return POSTED.replace(b"{path}", path.encode())
+
+
+def test_headers_that_do_not_come_are_answered_with_408(hasty: Target):
+    with hasty.connect() as connection:
+        connection.sendall(BEGUN)
+        assert read_all(connection).startswith(b"HTTP/1.1 408 ")
+
+
+def test_headers_that_drip_are_answered_with_408_too(hasty: Target):
+    answer = b""
+    with hasty.connect() as connection, suppress(ConnectionError):
+        connection.settimeout(0.02)
+        while not answer:
+            connection.sendall(b"G")
+            with suppress(TimeoutError):
+                answer = connection.recv(100)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_who_says_nothing_is_told_nothing_and_the_connection_ends(hasty: Target):
+    with hasty.connect() as connection:
+        assert read_all(connection) == b""
+
+
+def test_a_second_request_has_its_own_time(hasty: Target):
+    with hasty.connect() as connection:
+        connection.sendall(BEGUN + b"\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        connection.sendall(BEGUN)
+        assert b"HTTP/1.1 408 " in read_all(connection)
+
+
+@pytest.mark.parametrize("path", ["/v2/enqueue", "/callbacks/twilio/sms/a", "/callbacks/sns"])
+def test_a_body_that_does_not_come_is_answered_with_408(hasty: Target, path: str):
+    with hasty.connect() as connection:
+        connection.sendall(begun(path) + b"{")
+        assert read_all(connection).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/incidents", "/v1/alertmanager", "/v1/cloudevents", "/v1/incidents/a/acknowledge", "/nothing", "/a/x"]
+)
+def test_a_body_that_nobody_reads_keeps_no_connection_open(hasty: Target, path: str):
+    """A request that is refused before its body is read may send that body for ever."""
+    with hasty.connect() as connection, suppress(ConnectionError):
+        connection.sendall(begun(path) + b"{")
+        assert read_all(connection)[9:12] in (b"401", b"404", b"408")
+
+
+def test_a_body_in_very_many_pieces_is_refused(hasty: Target):
+    head = b"POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert hasty.say(head + b"1\r\nx\r\n" * 51).startswith(b"HTTP/1.1 400 ")
+
+
+def test_an_answer_that_nobody_takes_keeps_no_connection_open(hasty: Target):
+    with hasty.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with suppress(ConnectionError):
+            for _ in range(1_000):
+                connection.sendall(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: not hasty.server.server_state.connections)
+
+
+def test_who_is_connected_and_asks_for_nothing_gives_way_to_who_asks(tmp_path: Path):
+    with targeted(tmp_path, bounds=Bounds(connections=20)) as target, ExitStack() as stack:
+        idle = [stack.enter_context(target.connect()) for _ in range(100)]
+        for connection in idle:
+            with suppress(ConnectionError):
+                connection.sendall(BEGUN)
+        assert target.ask("GET", "/livez")[0] == 200
+        assert len(target.server.server_state.connections) <= 20
+        with suppress(ConnectionError):
+            assert idle[0].recv(1) == b"", "whoever has waited longest goes first"
+
+
+def test_where_everybody_is_being_answered_nobody_gives_way(tmp_path: Path):
+    with targeted(tmp_path, bounds=Bounds(connections=3)) as target, ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(target.connect()).sendall(begun("/v2/enqueue") + b"{")
+        wait_until(lambda: len(target.server.server_state.tasks) == 3)
+        assert target.say(BEGUN + b"\r\n") == b""
+
+
+def test_what_is_sent_leaves_at_once_over_every_connection(target: Target):
+    with target.connect() as connection:
+        connection.sendall(BEGUN + b"\r\n")
+        connection.recv(100)
+        (held,) = target.server.server_state.connections
+        assert held.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_keys_are_checked_before_a_body_is_read(target: Target):
+    for path in ("/v1/incidents", "/v1/alertmanager", "/v1/cloudevents", "/v1/incidents/a/resolve", "/v1/incidents/a/page-again"):
+        with target.connect() as connection:
+            connection.sendall(begun(path))
+            assert connection.recv(100).startswith(b"HTTP/1.1 401 "), "not one byte of the body was sent"
+
+
+def test_pages_leave_while_more_connections_are_open_than_there_are_files(tmp_path: Path):
+    def few_files() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 256))
+
+    with Sandbox() as sandbox, ExitStack() as stack:
+        variables = sandbox.settings() | {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
+            "NOTIFYFLOW_DRAIN_S": "0",
+        }
+        with NotifyFlow(Settings.from_variables(variables)) as flow:
+            flow.status("nothing")
+            _, key = flow.access().create("sender", [Scope.INGEST], valid_for=None)
+            log = stack.enter_context((tmp_path / "log").open("wb"))
+            up = subprocess.Popen(
+                [PROGRAM, "up", "--port", "0"],
+                env=variables | {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                preexec_fn=few_files,
+            )
+            stack.callback(up.wait, 30)
+            stack.callback(up.terminate)
+            assert up.stdout is not None
+            url = stack.enter_context(closing(up.stdout)).readline().split()[-1]
+            port = int(url.rpartition(":")[2])
+            for _ in range(600):
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+                with suppress(ConnectionError):
+                    connection.sendall(BEGUN)
+            for number in range(5):
+                said = {"key": f"k{number}", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
+                request = urllib.request.Request(
+                    f"{url}/v1/incidents",
+                    json.dumps(said).encode(),
+                    {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+                )
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    assert answer.status == 201
+
+            def states() -> list[NotificationState]:
+                found = [flow.status(f"k{number}") for number in range(5)]
+                return [each.escalations[0].notifications[0].state for each in found if each]
+
+            wait_until(lambda: states() == [NotificationState.SENT] * 5)
+    assert (tmp_path / "log").stat().st_size < 20_000
