@@ -10,18 +10,20 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import redis
-from dramatiq import Broker
+from dramatiq import Broker, Message
 from dramatiq.brokers.stub import StubBroker
+from dramatiq.common import iter_queue
 from dramatiq.errors import DramatiqError
 from dramatiq.middleware import TimeLimit
 
 from notifyflow.core.model import Severity
 from notifyflow.engine.rabbitmq import RabbitmqDoorbell
 from notifyflow.engine.redis import RedisDoorbell
-from notifyflow.engine.ring import make_ring, queue_name
+from notifyflow.engine.ring import GiveBack, make_ring, queue_name, rung_for
 from notifyflow.errors import BrokerUnavailable, Fault, InvalidSettings
 
 Doorbell: TypeAlias = RedisDoorbell | RabbitmqDoorbell
+"""A broker that processes share."""
 
 _TIME_LIMIT_MS = 600_000  # far above any lease: it strikes at any bytecode
 
@@ -76,3 +78,8 @@ class EmbeddedBroker(StubBroker):
             self.emit_before("declare_queue", queue_name)
             self.queues[queue_name] = Queue()
             self.emit_after("declare_queue", queue_name)
+
+    def stop_reading(self, give_back: GiveBack) -> None:
+        """Give back every ring that nobody has read yet; may be called again for those that came since."""
+        bodies = [body for queue in self.queues.values() for body in iter_queue(queue)]
+        give_back(rung_for(Message.decode(body) for body in bodies))

@@ -5,7 +5,8 @@ recorded. Whatever goes wrong between stays a row whose lease runs out.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,12 +18,14 @@ from notifyflow.core.model import Standing, Word
 from notifyflow.engine import doubt
 from notifyflow.engine.lanes import Lanes
 from notifyflow.engine.reporter import Reporter, place
+from notifyflow.engine.unanswered import Unanswered
 from notifyflow.errors import (
     Fenced,
     NotifyflowError,
     PermanentProviderError,
     ProviderError,
     RefusedUsError,
+    StorageError,
     StorageUnavailable,
     TemporaryProviderError,
     UnknownOutcomeError,
@@ -63,11 +66,34 @@ class Deliverer:
         self._places = threading.BoundedSemaphore(places)
         self._lanes = Lanes(places)
         self._is_stopping = threading.Event()
+        self._unanswered = Unanswered()
         self._latencies: dict[str, timedelta] = {}
 
-    def stop(self) -> None:
-        """Begin no further send: what runs is recorded, what was claimed and not sent is released."""
+    def stop(self, unheard: Collection[str] = ()) -> None:
+        """Begin no further send: what runs is recorded, what is claimed is released, all other rings are given back.
+
+        Args:
+            unheard: What this process was rung for besides, in rings that nobody has begun to answer.
+        """
+        left = self._unanswered.close()  # before the threads are told: what they drop from then on is given back here
         self._is_stopping.set()
+        self.give_back({*left, *unheard})
+
+    def give_back(self, notification_ids: Collection[str]) -> None:
+        """Take the rings for notifications back: nobody here answers them, and whoever sweeps next rings again.
+
+        Never raises: where the database is away, the next that are given back take these with them, or ``finish`` does.
+        """
+        if not notification_ids:
+            return
+        try:
+            self._unring(notification_ids)
+        except StorageError as error:
+            _log.warning("engine.rings_not_given_back", notifications=len(notification_ids), error=type(error).__name__)
+
+    def finish(self) -> None:
+        """Give back what could not be given back before; the last thing a process does."""
+        self.give_back(self._unanswered.take_owed())
 
     def deliver(self, channel: str, notification_ids: Sequence[str]) -> None:
         """Make up to as many attempts on a channel as notifications were rung for, the most urgent that are due first.
@@ -77,14 +103,16 @@ class Deliverer:
         Raises:
             StorageUnavailable: When the database is away; what was claimed is recorded all the same, or put in doubt.
         """
+        if not self._unanswered.hear(notification_ids):
+            self.give_back(notification_ids)
+            return
         lane = next((provider.name for provider in self._providers(channel)), channel)
-        if not self._lanes.enter(lane, channel):
+        if not self._lanes.enter(lane, channel, notification_ids):
             return
         try:
             self._answer(channel, notification_ids)
             while (missed := self._lanes.leave(lane)) is not None:
-                while not self._is_stopping.is_set() and self._take(missed, (), limit=_MOST_AT_ONCE):
-                    pass
+                self._answer_all(*missed)
         except BaseException:
             self._lanes.drop_out(lane)
             raise
@@ -94,16 +122,44 @@ class Deliverer:
         self._lanes.share(threads)
 
     def _answer(self, channel: str, notification_ids: Sequence[str]) -> None:
+        """Make as many attempts as notifications were rung for, until nothing is due."""
         wanted = set(notification_ids)
         left = len(wanted)
-        while left > 0 and not self._is_stopping.is_set():
-            taken = self._take(channel, notification_ids, limit=left)
-            if not taken:
-                return
-            wanted -= taken
-            left -= len(taken)
-        if wanted:  # others went first: these have still to be rung for, and nobody else knows
-            self._tools.transactions.run(lambda ledger: ledger.unring(list(wanted)))
+        with self._owing(wanted):
+            while left > 0 and not self._is_stopping.is_set():
+                taken = self._take(channel, notification_ids, limit=left)
+                if not taken:
+                    return
+                wanted -= taken
+                left -= len(taken)
+                self._unanswered.answer(taken)
+            if wanted and not self._is_stopping.is_set():  # others went first, and nobody else knows of these
+                self._unring(wanted)
+
+    def _answer_all(self, channel: str, notification_ids: Collection[str]) -> None:
+        """Make attempts for those who were turned away, until nothing is due."""
+        with self._owing(notification_ids):
+            while not self._is_stopping.is_set() and self._take(channel, (), limit=_MOST_AT_ONCE):
+                pass
+
+    @contextmanager
+    def _owing(self, notification_ids: Collection[str]) -> Iterator[None]:
+        """Strike off what was looked for; where the database went away meanwhile, its rings are owed."""
+        try:
+            yield
+        except StorageUnavailable:
+            self._unanswered.owe(notification_ids)
+            raise
+        finally:
+            self._unanswered.answer(notification_ids)
+
+    def _unring(self, notification_ids: Collection[str]) -> None:
+        owed = {*notification_ids, *self._unanswered.take_owed()}
+        try:
+            self._tools.transactions.run(lambda ledger: ledger.unring(sorted(owed)))
+        except StorageError:
+            self._unanswered.owe(owed)
+            raise
 
     def _take(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> set[str]:
         """Claim what is due, as many as fit, and send it; tell what is done with."""

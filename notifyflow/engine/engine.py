@@ -10,12 +10,13 @@ from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core.ports import Bell
 from notifyflow.engine.actors import declare_actors
 from notifyflow.engine.asker import Asker
-from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
+from notifyflow.engine.broker import BrokerBell, Doorbell, EmbeddedBroker
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.poller import Poller
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter, rings
+from notifyflow.engine.ring import rung_for
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.ports import Tools
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
@@ -40,7 +41,7 @@ class Engine:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: Doorbell | EmbeddedBroker,
         tools: Tools,
         channels: Mapping[str, Channel],
         *,
@@ -52,6 +53,7 @@ class Engine:
         queue: FeedbackQueue | None = None,
     ) -> None:
         self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions, Recaller(channels, tools.delivery))
+        self._broker = broker
         self._tools = tools
         self._heard_since = tools.clock.now() if is_alone else None
         self._deliverer = Deliverer(tools, channels, self.reporter, send_budget=send_budget, places=places)
@@ -71,15 +73,26 @@ class Engine:
         if self._heartbeat is not None:
             self._heartbeat.start()
 
-    def stop(self) -> None:
-        """Begin nothing new: what runs is recorded, what was claimed and not sent is released."""
+    def stop(self, worker: Worker) -> None:
+        """Begin nothing new: what runs is recorded, what is claimed is released, all other rings are given back.
+
+        Args:
+            worker: Whose threads answer the rings; it is stopped afterwards, by whoever owns it.
+        """
+        self._broker.stop_reading(self._deliverer.give_back)
+        self._deliverer.stop(_left_in(worker))
         if self._poller is not None:
             self._poller.stop()
         self._asker.stop()
-        self._deliverer.stop()
         self._sweeper.stop()
         if self._heartbeat is not None:
             self._heartbeat.stop()
+
+    def finish(self) -> None:
+        """Do what is left when the worker's threads have ended."""
+        self._broker.stop_reading(self._deliverer.give_back)
+        self._deliverer.finish()
+        self.reporter.finish()
 
     def _sweep(self) -> None:
         """Sweep and ring; what cannot be rung, since the broker is away, is delivered from here."""
@@ -129,9 +142,9 @@ class EmbeddedEngine:
 
     def stop(self) -> None:
         """Wait for the sends that run, and end the threads."""
-        self._engine.stop()
+        self._engine.stop(self._worker)
         self._worker.stop()
-        self.reporter.finish()
+        self._engine.finish()
 
 
 class EngineMiddleware(Middleware):
@@ -139,7 +152,7 @@ class EngineMiddleware(Middleware):
 
     def __init__(
         self,
-        broker: Broker,
+        broker: Doorbell | EmbeddedBroker,
         tools: Tools,
         channels: Mapping[str, Channel],
         *,
@@ -160,5 +173,16 @@ class EngineMiddleware(Middleware):
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Stop before the worker waits for its threads, so that they give back what they have not sent."""
+        del broker
+        self._engine.stop(worker)
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Finish when its threads have ended."""
         del broker, worker
-        self._engine.stop()
+        self._engine.finish()
+
+
+def _left_in(worker: Worker) -> list[str]:
+    """Collect what the rings that dramatiq holds in memory, and no thread has begun to answer, were rung for."""
+    with worker.work_queue.mutex:
+        return rung_for(item.message for item in worker.work_queue.queue)

@@ -2,6 +2,16 @@
 
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """How many were turned away for one channel, and what they were rung for."""
+
+    count: int = 0
+    notification_ids: set[str] = field(default_factory=set)
 
 
 class Lanes:
@@ -17,7 +27,7 @@ class Lanes:
     def __init__(self, threads: int) -> None:
         self._lock = threading.Lock()
         self._inside: Counter[str] = Counter()
-        self._turned_away: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._turned_away: defaultdict[str, dict[str, _Waiting]] = defaultdict(dict)
         self._width = 1
         self.share(threads)
 
@@ -25,29 +35,32 @@ class Lanes:
         """Share so many threads."""
         self._width = max(1, threads // 2)
 
-    def enter(self, lane: str, channel: str) -> bool:
+    def enter(self, lane: str, channel: str, notification_ids: Collection[str]) -> bool:
         """Ask to be let in for a channel; False when the lane holds as many threads as it may."""
         with self._lock:
             if self._inside[lane] >= self._width:
-                waiting = self._turned_away[lane]
-                waiting[channel] = min(waiting[channel] + 1, self._width)
+                waiting = self._turned_away[lane].setdefault(channel, _Waiting())
+                waiting.count = min(waiting.count + 1, self._width)
+                waiting.notification_ids.update(notification_ids)
                 return False
             self._inside[lane] += 1
             return True
 
-    def leave(self, lane: str) -> str | None:
+    def leave(self, lane: str) -> tuple[str, Collection[str]] | None:
         """Leave, unless somebody was turned away.
 
         Returns:
-            The channel somebody came for: look for whatever is due there, and ask again. None when the caller is out.
+            The channel somebody came for, and what all who came for it were rung for, where no other has that in hand: look for
+            whatever is due there, and ask again. None when the caller is out.
         """
         with self._lock:
-            if waiting := self._turned_away[lane]:
-                channel = next(iter(waiting))
-                waiting[channel] -= 1
-                if not waiting[channel]:
-                    del waiting[channel]
-                return channel
+            if turned_away := self._turned_away[lane]:
+                channel, waiting = next(iter(turned_away.items()))
+                rung, waiting.notification_ids = waiting.notification_ids, set()
+                waiting.count -= 1
+                if not waiting.count:
+                    del turned_away[channel]
+                return channel, rung
             self._inside[lane] -= 1
             return None
 

@@ -21,13 +21,14 @@ from dramatiq.middleware import Middleware
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError, ConnectionBlockedTimeout
 
-from notifyflow.engine.ring import NAMESPACE, is_ring
+from notifyflow.engine.ring import NAMESPACE, GiveBack, is_ring
 
 _log = structlog.get_logger("notifyflow.engine")
 
 _LOST = (AMQPError, AMQPConnectorException, OSError)
 _PATIENCE_S = 2.0
 _HEARTBEAT_S = 5
+_PAUSE_S = 0.1
 
 
 class RabbitmqDoorbell(RabbitmqBroker):
@@ -39,6 +40,7 @@ class RabbitmqDoorbell(RabbitmqBroker):
         self.address.connection_attempts = 1
         self.address.socket_timeout = self.address.stack_timeout = _PATIENCE_S
         self.address.heartbeat = 0  # who rings now and then sends none, and would be cut off for that
+        self.is_read = True
         self._turn = threading.Lock()
         self._line: _Line | None = None
 
@@ -74,6 +76,11 @@ class RabbitmqDoorbell(RabbitmqBroker):
         finally:
             self._turn.release()
         return message
+
+    def stop_reading(self, give_back: GiveBack) -> None:
+        """Read no further ring: RabbitMQ gives those that were fetched, and that no thread has, to whoever else reads."""
+        del give_back
+        self.is_read = False
 
     def close(self) -> None:
         """Let go of the connection, with a word of farewell where RabbitMQ listens."""
@@ -137,10 +144,13 @@ class _Line:
 class _RingConsumer(_RabbitmqConsumer):
     """Reads one queue, past what is no message of ours."""
 
+    broker: RabbitmqDoorbell
+
     def __init__(self, broker: RabbitmqDoorbell, queue_name: str, prefetch: int, timeout: int) -> None:
         self.broker, self.queue_name = broker, queue_name
         self.logger = get_logger(__name__, type(self))
         self.known_tags: set[int] = set()
+        self._is_reading = True
         address = copy(broker.address)
         address.heartbeat = _HEARTBEAT_S
         try:
@@ -157,6 +167,9 @@ class _RingConsumer(_RabbitmqConsumer):
         self.iterator = self.channel.consume(f"{NAMESPACE}.{queue_name}", inactivity_timeout=timeout / 1000)
 
     def __next__(self) -> MessageProxy | None:
+        if not self.broker.is_read:
+            self._rest()
+            return None
         try:
             method, _, body = next(self.iterator)
         except (*_LOST, AssertionError) as error:  # the latter is pika's word for a connection that is being closed
@@ -174,6 +187,16 @@ class _RingConsumer(_RabbitmqConsumer):
             _log.warning("engine.message_foreign", queue=self.queue_name)
         self.channel.basic_ack(method.delivery_tag)
         return None
+
+    def _rest(self) -> None:
+        """Hand back what was fetched, and keep the connection alive for what has still to be acknowledged."""
+        try:
+            if self._is_reading:
+                self._is_reading = False
+                self.channel.cancel()
+            self.connection.process_data_events(time_limit=_PAUSE_S)
+        except (*_LOST, AssertionError) as error:
+            raise ConnectionClosed(error) from None
 
     def ack(self, message: MessageProxy) -> None:
         """Take a message from the queue; where the connection is gone it comes again, which does no harm."""

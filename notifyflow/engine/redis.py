@@ -1,21 +1,24 @@
 """Rings through Redis."""
 
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 
 import redis
 import structlog
-from dramatiq import Consumer, MessageProxy
+from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed, DecodeError
 from dramatiq.middleware import Middleware
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from notifyflow.engine.ring import NAMESPACE, is_ring
+from notifyflow.engine.ring import NAMESPACE, GiveBack, is_ring, rung_for
 
 _log = structlog.get_logger("notifyflow.engine")
 
 _OPTIONS = {"redis_message_id"}
+_PAUSE_S = 0.1
 
 
 class RedisDoorbell(RedisBroker):
@@ -23,6 +26,7 @@ class RedisDoorbell(RedisBroker):
 
     def __init__(self, url: str, *middleware: Middleware) -> None:
         super().__init__(client=connect(url), namespace=NAMESPACE, middleware=list(middleware))  # type: ignore[no-untyped-call]
+        self.give_back: GiveBack | None = None
 
     @property
     def consumer_class(self) -> type[Consumer]:
@@ -35,6 +39,10 @@ class RedisDoorbell(RedisBroker):
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
+
+    def stop_reading(self, give_back: GiveBack) -> None:
+        """Read no further ring, and give back those that were fetched and that no thread has begun to answer."""
+        self.give_back = give_back
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -50,10 +58,35 @@ class _PatientConsumer(_RedisConsumer):
     """Reads past what is no message of ours, and takes every error of Redis for a lost connection.
 
     Otherwise one undecodable message strands those prefetched behind it (dramatiq#375), and a time-out, which is no
-    ``redis.ConnectionError``, leaves a message stuck.
+    ``redis.ConnectionError``, leaves a message stuck. Once the broker has stopped reading, nothing that goes wrong keeps the
+    process from ending: its rings have been given back by then.
     """
 
+    broker: RedisDoorbell
+
     def __next__(self) -> MessageProxy | None:
+        message = self._read() if self.broker.give_back is None else None
+        if self.broker.give_back is None:
+            return message
+        self._put_back(filter(None, (message, *self._take_cached())))
+        time.sleep(_PAUSE_S)  # dramatiq asks again at once
+        return None
+
+    def ack(self, message: MessageProxy) -> None:
+        """Take an answered message from Redis; dramatiq repeats that until it succeeds, unless the process ends."""
+        try:
+            super().ack(message)  # type: ignore[no-untyped-call]
+        except (redis.RedisError, ConnectionClosed) as error:
+            if self.broker.give_back is None:
+                raise ConnectionClosed(error) from None
+
+    nack = ack
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Put messages back that dramatiq had in memory when its threads ended."""
+        self._put_back(messages)
+
+    def _read(self) -> MessageProxy | None:
         try:
             message: MessageProxy | None = super().__next__()  # type: ignore[no-untyped-call]
         except (DecodeError, TypeError):  # the latter for a message whose id is none
@@ -66,6 +99,23 @@ class _PatientConsumer(_RedisConsumer):
             with suppress(
                 KeyError, TypeError
             ):  # one that does not say under which id it is kept stays there, and is not read again
-                self.ack(message)  # type: ignore[no-untyped-call]
+                self.ack(message)
             return None
         return message
+
+    def _take_cached(self) -> Iterable[MessageProxy]:
+        """Take what was fetched together with the last message that was read."""
+        cached, self.message_cache = self.message_cache, []
+        for body in cached:
+            with suppress(DecodeError, TypeError):
+                yield MessageProxy(Message.decode(body))
+
+    def _put_back(self, messages: Iterable[MessageProxy]) -> None:
+        """Put messages into their queue again, for others to read, and give back what they ring for, should Redis be away."""
+        rings = list(messages)
+        if not rings:
+            return
+        if self.broker.give_back is not None:
+            self.broker.give_back(rung_for(rings))
+        with suppress(redis.RedisError):
+            super().requeue(rings)  # type: ignore[no-untyped-call]

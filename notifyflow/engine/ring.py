@@ -1,12 +1,14 @@
 """What a ring is as a message, on whatever broker: ids of one queue's notifications, and nothing else."""
 
-from collections.abc import Sequence, Set
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import Any, TypeAlias
 
-from dramatiq import Message
+from dramatiq import Message, MessageProxy
 
 from notifyflow.core.model import Severity
 
+GiveBack: TypeAlias = Callable[[Sequence[str]], None]
+"""Takes back that notifications were rung for, since nobody here will answer; never raises."""
 NAMESPACE = "notifyflow"
 """What the names of our queues begin with: a broker may be shared."""
 
@@ -34,3 +36,15 @@ def is_ring(message: Message[Any], queue: str, *, options: Set[str] = frozenset(
         and isinstance(message.options, dict)
         and message.options.keys() == options
     )
+
+
+def rung_for(messages: "Iterable[Message[Any] | MessageProxy]") -> list[str]:
+    """Collect what some messages ring for; one that is no ring of ours rings for nothing."""
+    return [
+        each
+        for message in messages
+        for ids in message.args[:1]
+        if isinstance(ids, list | tuple)
+        for each in ids
+        if isinstance(each, str)
+    ]

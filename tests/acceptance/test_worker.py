@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import AttemptState, NotificationState
 from notifyflow.sandbox.system import Sandbox
@@ -160,6 +160,49 @@ def test_a_worker_that_is_told_to_end_records_what_runs_and_gives_back_the_rest(
     rows = rows_of(flow, "db-1")
     assert not any(attempt.is_doubted for row in rows.values() for attempt in row.attempts)
     assert_that_nothing_was_lost_or_doubled(rows, sandbox)
+
+
+@pytest.mark.slow
+def test_what_a_stopping_worker_has_turned_away_is_sent_by_another_while_it_still_records(
+    flow: NotifyFlow, sandbox: Sandbox, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    sandbox.script("slack: slow 9 s")
+    stopping = start(variables, tmp_path, "--processes", "1", "--threads", "2")
+    try:
+        severe = [Incident(key=f"db-{number}", title="orders db is down", severity=Severity.CRITICAL) for number in range(9)]
+        for incident in severe:
+            flow.notify(incident, [Recipient(id="ada", slack=sandbox.slack_url("ada"))])
+        wait_until(lambda: len(sandbox.inbox.messages()) == 1, within_s=DEADLINE_S)
+        with worker(variables, tmp_path, "--processes", "1", "--threads", "8"):
+            wait_until(lambda: (tmp_path / "worker.log").read_text().count("ready for action") == 2, within_s=DEADLINE_S)
+            sandbox.script("all: ok")
+            stopping.send_signal(signal.SIGTERM)
+            wait_until(lambda: len(sandbox.inbox.messages()) == 9, within_s=DEADLINE_S)
+            assert stopping.poll() is None, "they were rung for again by time alone, not given back"
+            assert stopping.wait(DEADLINE_S) == 0
+            assert all(flow.wait(incident.key, timeout_s=DEADLINE_S) for incident in severe)
+    finally:
+        stopping.kill()
+        stopping.wait()
+    attempts = [attempt for row in rows_of(flow, *(each.key for each in severe)).values() for attempt in row.attempts]
+    assert not any(attempt.is_doubted for attempt in attempts)
+
+
+@pytest.mark.slow
+def test_a_worker_ends_in_good_order_while_redis_is_away(
+    flow: NotifyFlow, sandbox: Sandbox, redis: Redis, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    sandbox.script("slack: slow 5 s; teams: slow 5 s")
+    with worker(variables, tmp_path, "--processes", "1", "--threads", "2"):
+        notify(flow, sandbox, "db-1", 0, 3)  # it reads all of their rings at once
+        wait_until(lambda: len(sandbox.inbox.messages()) >= 2, within_s=DEADLINE_S)
+        redis.stop()
+    redis.start()
+    log = (tmp_path / "worker.log").read_text()
+    assert "Traceback" not in log, log
+    rows = rows_of(flow, "db-1")
+    assert {attempt.state for row in rows.values() for attempt in row.attempts} <= {AttemptState.RECORDED, AttemptState.NOT_SENT}
+    assert not any(row.rung_at for row in rows.values() if row.state is NotificationState.QUEUED)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What always holds (the invariants of the design), read from what is committed and from what the providers know."""
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,10 +22,11 @@ from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside, Send
 from tests.simulation.phones import Phones
-from tests.simulation.world import START, Process, Violation, World
+from tests.simulation.world import START, Process, Violation, World, require
 
 _AT_REST = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED)
 _MINUTE = timedelta(minutes=1)
+_THREADS = 4  # a worker's: three that answer rings, and the sweeper
 _CLAIMS = """
     SELECT n.kind, n.max_attempts, n.id, e.state, e.is_current, i.state,
            (SELECT COUNT(*) FROM notifyflow_attempt b WHERE b.notification_id = n.id AND b.state = 'RUNNING'),
@@ -42,11 +44,6 @@ _WITHIN = "SELECT COUNT(*) FROM notifyflow_attempt WHERE provider = ? AND starte
 _HEARD = "SELECT word FROM notifyflow_receipt WHERE matched_attempt_id = ? AND word IS NOT NULL"
 
 
-def require(condition: object, what: str) -> None:
-    if not condition:
-        raise Violation(what)
-
-
 class Checks:
     """Watches every commit, every send, and the end."""
 
@@ -59,6 +56,7 @@ class Checks:
         self._states: dict[str, tuple[str, int]] = {}
         self._claimed_s: dict[str, float] = {}
         self._claimed_by: dict[str, Process] = {}
+        self._claimed_late: Counter[tuple[Process, str]] = Counter()
         self._loosest_skew_s = 2.0
 
     # -- after every commit
@@ -98,7 +96,16 @@ class Checks:
             require(counting <= most, f"4: {what}, the {counting}. of {most}")
             is_open = is_current and incident == IncidentState.OPEN and escalation != EscalationState.ACKNOWLEDGED
             require(is_open or kind != Kind.PAGE, f"7: {what}, though it is taken ({incident}, {escalation}, {is_current})")
+            self._check_stopping(row_id, what)
         self._check_carrier(attempt_id, session)
+
+    def _check_stopping(self, row_id: str, what: str) -> None:
+        """A worker that was told to stop claims no more than each of its threads was about to."""
+        process = self._world.task.process
+        if self._world.now_s > self._operators.stopped_s(process):
+            self._claimed_late[process, row_id] += 1
+            often = self._claimed_late[process, row_id]
+            require(often <= _THREADS, f"{what} by a worker that has stopped, the {often}. time")
 
     def _check_carrier(self, attempt_id: str, session: Session) -> None:
         """Nothing leaves from a number that was told STOP; and by clocks that agree nothing that is paused or above a limit."""

@@ -45,6 +45,11 @@ class NoReceiptSweep(SimulatedLedger):
         return ()
 
 
+class NoUnring(SimulatedLedger):
+    def unring(self, ids: Sequence[str]) -> None:
+        del ids
+
+
 class NoKillSwitch(SimulatedLedger):
     def pauses(self, **given: Any) -> Any:
         return ()
@@ -117,6 +122,12 @@ def _record_whatever_runs(tools: Tools, attempt_id: str, token: str, outcome: Ou
 def _record_unless_stopping(deliverer: Any, *given: Any) -> None:
     if not deliverer._is_stopping.is_set():
         _record_outcome(deliverer, *given)
+
+
+def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str]) -> None:
+    del notification_ids
+    while deliverer._take(channel, (), limit=20):
+        pass
 
 
 def _hear_the_last(attempt: AttemptFacts, word: Word | None, *, code: str = "", reason: str = "") -> AttemptFacts:
@@ -193,6 +204,8 @@ MUTANTS = (
     ),
     Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping)),
     Mutant("a shut tier that ends the ladder", swap=lambda: swapped(rules, "next_tier", _nothing_behind_a_shut_tier)),
+    Mutant("rings that are not taken back", Variant(ledger=NoUnring)),
+    Mutant("a stop that claims on for those it turned away", swap=lambda: swapped(deliver.Deliverer, "_answer_all", _claim_on)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop)),
 )
 

@@ -1,6 +1,6 @@
 """What those do who run it: they set low limits, pull the kill switch, and tell workers to stop."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -11,7 +11,7 @@ from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
 from notifyflow.storage.stops import Stops
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
-from tests.simulation.world import Process, World
+from tests.simulation.world import Process, World, require
 
 DRAINS_WITHIN_S = 60.0
 _LIMITED = 0.25
@@ -33,7 +33,8 @@ class Operators:
         self._world = world
         self._database = database
         self._deliverers: dict[Process, Deliverer] = {}
-        self._stopping: set[Deliverer] = set()
+        self._stopping: dict[Deliverer, float] = {}
+        self._heard: dict[Deliverer, dict[str, str | None]] = {}
         providers = [each.name for channel in outside.channels.values() for each in channel.providers]
         self._names = {Scope.ALL: [""], Scope.CHANNEL: list(outside.channels), Scope.PROVIDER: providers}
         chance = world.apart("limits")
@@ -63,14 +64,28 @@ class Operators:
         for _ in range(chance.choice((1, 2, 3)) if chance.random() < _STOPPED else 0):
             worker = chance.choice(list(workers))
             at_s = chance.choice((chance.uniform(0, _BUSY_S), chance.uniform(0, until_s + DRAINS_WITHIN_S)))
-            self._world.after(at_s, partial(self._stop, worker, on_stop))
+            self.stop(worker, at_s, on_stop=on_stop)
+
+    def stop(self, worker: Process, at_s: float, *, on_stop: Callable[[Process], None]) -> None:
+        """Plan that a worker is told to stop."""
+        self._world.after(at_s, partial(self._stop, worker, on_stop))
 
     def started(self, process: Process, deliverer: Deliverer) -> None:
         """Take note of a worker that has started."""
         self._deliverers[process] = deliverer
+        self._heard[deliverer] = {}
+
+    def heard(self, deliverer: Deliverer, ids: Sequence[str]) -> None:
+        """Take note of a ring that a worker has read, and of when its notifications were rung for."""
+        self._heard[deliverer] |= dict.fromkeys(ids)
+        self._heard[deliverer] |= dict(self._rung(ids))
 
     def is_stopping(self, deliverer: Deliverer) -> bool:
         return deliverer in self._stopping
+
+    def stopped_s(self, process: Process) -> float:
+        """Tell since when a worker has been told to stop; never, where it has not."""
+        return self._stopping.get(self._deliverers[process], float("inf")) if process in self._deliverers else float("inf")
 
     def paused(self, channel: str, provider: str, *, is_urgent: bool, before_s: float) -> Pause | None:
         """Find a pause that was committed before then, stands still, and covers a send."""
@@ -101,21 +116,40 @@ class Operators:
 
     def _stop(self, process: Process, on_stop: Callable[[Process], None]) -> None:
         """Do what SIGTERM does: no further send begins, and the process ends when those that run have been recorded."""
-        if process.is_dead:
+        if process.is_dead or self._deliverers[process] in self._stopping:
             return
         world, deliverer = self._world, self._deliverers[process]
         world.note(f"*** {process.name} is told to stop")
-        deliverer.stop()
-        self._stopping.add(deliverer)
         before, was_running = self._disturbances(), process.paused_until_s < world.now_s
+
+        def is_undisturbed() -> bool:
+            return was_running and self._disturbances() == before
+
+        def stop() -> None:
+            self._stopping[deliverer] = world.now_s
+            deliverer.stop()
+            if is_undisturbed() and not world.widest_skew_s:  # by a clock that is behind they were not due when it looked
+                self._check_rings(deliverer)
 
         def end() -> None:
             if self._deliverers[process] is deliverer and not process.is_dead:
-                if was_running and self._disturbances() == before:
+                if is_undisturbed():
                     on_stop(process)
                 process.kill()
 
+        process.spawn(stop)
         world.after(DRAINS_WITHIN_S, end)
+
+    def _check_rings(self, deliverer: Deliverer) -> None:
+        """Require that a worker that has stopped keeps no ring to itself: what it has not answered, others can ring for."""
+        heard = self._heard[deliverer]
+        kept = [row_id for row_id, rung_at in self._rung(list(heard)) if rung_at == heard[row_id]]
+        require(not kept, f"{[each[-4:] for each in kept]} are rung for by a worker that has stopped")
+
+    def _rung(self, ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Look up which of some notifications are queued and rung for, and since when."""
+        is_rung = f"state = 'QUEUED' AND rung_at IS NOT NULL AND id IN ({', '.join('?' * len(ids))})"
+        return self._database.look(f"SELECT id, rung_at FROM notifyflow_notification WHERE {is_rung}", *ids)
 
     def _disturbances(self) -> tuple[int, ...]:
         """Count what may keep a worker from recording what came of a send."""

@@ -25,13 +25,13 @@ from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
-from tests.simulation.checks import Checks, require
+from tests.simulation.checks import Checks
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedLedger, Weakening
 from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
-from tests.simulation.world import START, Process, Task, Violation, World
+from tests.simulation.world import START, Process, Task, Violation, World, require
 
 HEALS_WITHIN_S = 900.0
 SETTLES_WITHIN_S = 3 * 3600.0
@@ -44,6 +44,8 @@ _FOLLOWED = 0.3
 _STALLING = 0.15
 _STALLS = 0.2
 _LEFT = 0.2
+_CROWDED = 0.1
+_CROWD = 9
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
 _UNHEARD = """
     notifyflow_receipt r JOIN notifyflow_attempt a ON a.provider = r.provider AND a.provider_ref = r.provider_ref
@@ -203,6 +205,16 @@ class Scenario:
             self._people(later_s(), self._resolve)
         self._phones.write_script(self._people, until_s=self._heals_s)
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
+        self._write_crowd(self.world.apart("crowd"))
+
+    def _write_crowd(self, chance: Random) -> None:
+        """In some worlds many are told of something at once, and a worker is told to stop in the middle of it."""
+        if chance.random() < _CROWDED:
+            people = [Recipient(id=f"p{n}", addresses={name: f"p{n}@{name}" for name in CHANNELS[:2]}) for n in range(_CROWD)]
+            at_s = chance.uniform(0, self._heals_s)
+            self._people(at_s, partial(self._notify, key="db-2"), chance.choice(list(Severity)), people)
+            worker = chance.choice(self._workers)
+            self._operators.stop(worker, at_s + chance.uniform(0.05, 15), on_stop=self._checks.on_stop)
 
     def _recipient(self, who: str) -> Recipient:
         chance = self._chance
@@ -246,7 +258,9 @@ class Scenario:
 
     def _answer(self, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
-            self._safely(partial(deliverer.deliver, *self._broker.take()))
+            channel, ids = self._broker.take()
+            self._operators.heard(deliverer, ids)
+            self._safely(partial(deliverer.deliver, channel, ids))
 
     def _sweep(self, tools: Tools, reporter: Reporter, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
@@ -330,8 +344,8 @@ class Scenario:
         self.world.note(f"callback {receipt.event_id[-6:]}: {receipt.word}")
         return self._in_web(lambda tools: receive(tools, receipt, raw="").consequences)
 
-    def _notify(self, severity: Severity, people: list[Recipient], tools: Tools) -> Consequences:
-        said = Incident(key="db-1", title="down", severity=severity)
+    def _notify(self, severity: Severity, people: list[Recipient], tools: Tools, *, key: str = "db-1") -> Consequences:
+        said = Incident(key=key, title="down", severity=severity)
         accepted = notify(tools, said, people, policy=self._policy)
         self._accepted.append(accepted.notified.incident_id)
         self.world.note(f"notified: {accepted.notified.incident_id[-4:]} {severity} {[each.id for each in people]}")

@@ -21,6 +21,12 @@ class Violation(BaseException):
     """Raised when something that always holds does not; no edge of the product may catch it."""
 
 
+def require(condition: object, what: str) -> None:
+    """Insist on what always holds."""
+    if not condition:
+        raise Violation(what)
+
+
 class Killed(BaseException):
     """Thrown into the greenlets of a process that dies."""
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
+from notifyflow.channels.base import Letter
 from notifyflow.core.model import NotificationState
 from notifyflow.engine.broker import BrokerBell, make_broker
 from notifyflow.engine.redis import connect
@@ -23,6 +24,7 @@ from tests.integration.engine.brokers import QUEUES, RabbitmqBroker, RedisBroker
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.servers.rabbitmq import rabbitmq_server
 from tests.servers.redis import redis_server
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 DEADLINE_S = 60
@@ -95,6 +97,12 @@ def states(flow: NotifyFlow, key: str) -> list[NotificationState]:
     status = flow.status(key)
     assert status is not None
     return [row.state for escalation in status.escalations for row in escalation.notifications]
+
+
+def is_rung(flow: NotifyFlow, key: str) -> bool:
+    status = flow.status(key)
+    assert status is not None
+    return any(row.rung_at for escalation in status.escalations for row in escalation.notifications)
 
 
 def notify(flow: NotifyFlow, key: str, severity: Severity = Severity.ERROR) -> None:
@@ -249,6 +257,43 @@ def test_many_threads_ring_at_once(flow: NotifyFlow, provider: ScriptedProvider)
         for number in range(40):
             assert flow.wait(f"k{number}", timeout_s=DEADLINE_S)
     assert len(provider.letters) == 40
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["there", "away"])
+def test_a_worker_that_stops_gives_back_what_it_has_fetched_and_ends_without_a_traceback(
+    settings: Settings, shared: SharedBroker, provider: ScriptedProvider, caplog: pytest.LogCaptureFixture, is_away: bool
+) -> None:
+    hang, is_hanging = threading.Event(), threading.Event()
+
+    def wait(_: Letter) -> None:
+        is_hanging.set()
+        hang.wait(DEADLINE_S)
+
+    begin, end = shared.troubles["away"]
+    provider.script.append(wait)
+    with NotifyFlow(settings, channels=channels(provider)) as flow:
+        broker = flow.make_worker()
+        worker = Worker(broker, worker_threads=1, worker_timeout=100)
+        worker.start()
+        notify(flow, "sent")
+        assert is_hanging.wait(DEADLINE_S)
+        notify(flow, "fetched")
+        wait_until(lambda: worker.work_queue.qsize() == 1, within_s=DEADLINE_S)
+        if is_away:
+            begin()
+        stopping = threading.Thread(target=worker.stop)
+        stopping.start()
+        wait_until(lambda: not is_rung(flow, "fetched"), within_s=20)  # a ring is repeated after 30 s
+        hang.set()
+        stopping.join(DEADLINE_S)
+        assert not stopping.is_alive()
+        broker.close()
+        if is_away:
+            end()
+        assert states(flow, "sent") == [NotificationState.SENT]
+        assert states(flow, "fetched") == [NotificationState.QUEUED]
+    said = [record for record in caplog.records if not record.name.startswith("pika")]  # which a worker keeps silent
+    assert not [record.getMessage() for record in said if record.exc_info]
 
 
 @pytest.mark.parametrize(("url", "said"), [("memory://", "no other process hears"), ("kafka://host", "'kafka'")])

@@ -224,6 +224,60 @@ def test_after_stop_what_runs_is_recorded_and_what_is_claimed_is_released(scene:
     assert scene.states("after") == [NotificationState.QUEUED]
 
 
+def test_what_others_overtook_is_rung_for_again_by_the_next_sweep(scene: Scene) -> None:
+    (calm,) = scene.notify("ada", key="calm")
+    (urgent,) = scene.notify("eve", key="urgent", severity=Severity.CRITICAL)
+    scene.deliverer.deliver("email", [calm])
+    assert scene.states("urgent") == [NotificationState.SENT]
+    assert [due.notification_id for due in sweep(scene.tools).due] == [calm]
+    assert urgent != calm
+
+
+def test_a_worker_that_stops_gives_back_at_once_what_it_has_turned_away_and_what_it_has_not_begun(scene: Scene) -> None:
+    hang, is_hanging = Event(), Event()
+
+    def wait(_: Letter) -> None:
+        is_hanging.set()
+        hang.wait(timeout=30)
+
+    scene.deliverer.share(2)
+    scene.provider.script.append(wait)
+    ids = scene.notify(*(f"r{number}" for number in range(9)), severity=Severity.CRITICAL)
+    with ThreadPoolExecutor(1) as threads:
+        send = threads.submit(scene.deliverer.deliver, "email", ids[:3])
+        assert is_hanging.wait(timeout=30)
+        scene.deliverer.deliver("email", ids[3:6])  # is turned away
+        scene.deliverer.stop(unheard=ids[6:])
+        assert not send.done()
+        sent = {row.id for row in scene.rows() if row.attempts}
+        given_back = {due.notification_id for due in sweep(scene.tools).due}
+        assert given_back == set(ids) - sent
+        hang.set()
+        send.result()
+    assert len(scene.provider.letters) == 1
+    assert sum(len(row.attempts) for row in scene.rows()) == 1, "it claims on for those it has turned away"
+
+
+def test_a_worker_that_has_stopped_gives_back_what_it_is_rung_for_afterwards(scene: Scene) -> None:
+    scene.deliverer.stop()
+    ids = scene.notify("ada", "bob")
+    scene.deliverer.deliver("email", ids)
+    assert {due.notification_id for due in sweep(scene.tools).due} == set(ids)
+    assert not scene.provider.letters
+
+
+def test_rings_that_cannot_be_given_back_at_the_stop_are_at_the_end(scene: Scene) -> None:
+    scene.deliverer.stop()
+    ids = scene.notify("ada", "bob")
+    scene.flaky.failures = 1
+    with capture_logs() as lines:
+        scene.deliverer.deliver("email", ids)
+    assert [(line["event"], line["notifications"]) for line in lines] == [("engine.rings_not_given_back", 2)]
+    assert not sweep(scene.tools).due
+    scene.deliverer.finish()
+    assert {due.notification_id for due in sweep(scene.tools).due} == set(ids)
+
+
 def test_who_lost_the_lease_records_nothing(scene: Scene) -> None:
     def oversleep(_letter: object) -> None:
         scene.clock.pass_time(LEASE + timedelta(seconds=1))
@@ -276,7 +330,7 @@ def test_what_cannot_be_released_is_left_to_the_sweeper(scene: Scene) -> None:
         def run(use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
             nonlocal calls
             calls += 1
-            if calls == 3:  # claim, record, release
+            if calls == 4:  # claim, unring, record, release
                 raise StorageUnavailable(timeout_s)
             return original(use_case, timeout_s=timeout_s)
 
