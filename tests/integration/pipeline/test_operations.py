@@ -8,7 +8,7 @@ from notifyflow.core.model import EscalationState, IncidentState, Severity, Word
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.tell import tell
 from notifyflow.storage.store import Store
-from tests.builders import REFUSED, REFUSED_US, Story, a_contact, a_recipient, an_incident
+from tests.builders import ACCEPTED, REFUSED, REFUSED_US, Story, a_contact, a_recipient, an_incident
 
 OPS = operations.KEY
 
@@ -111,6 +111,7 @@ def test_a_provider_that_refuses_us_is_told_once_a_day(story: Story) -> None:
 
 
 def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(story: Story) -> None:
+    story.answer("email", ACCEPTED)
     story.notify(None, a_recipient("ada", "email"))
     story.deliver()
     story.clock.pass_time(timedelta(hours=2))
