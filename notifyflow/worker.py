@@ -12,9 +12,14 @@ import structlog
 from notifyflow.app import NotifyFlow
 from notifyflow.errors import NotifyflowError
 
+# At DEBUG they write statements with their parameters, URLs that are secrets, and whole requests.
+_TALKATIVE = ("peewee", "urllib3", "requests", "botocore", "boto3", "slack_sdk", "twilio")
+
 
 def _set_up_logging() -> None:
-    """Send our lines where dramatiq has its own lines go: through standard logging, as logfmt."""
+    """Send our lines where dramatiq has its own lines go: through standard logging, as logfmt; ``-v`` brings no parameters."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.INFO)
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # a screenful for every connection that is lost; we say it in a line
     logging.getLogger("transitions").setLevel(logging.WARNING)  # five lines for every move
     structlog.configure(

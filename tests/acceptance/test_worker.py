@@ -238,3 +238,23 @@ def test_a_worker_refuses_a_database_without_its_tables(
         process.wait()
     assert "notifyflow db upgrade" in (tmp_path / "worker.log").read_text()
     postgres_server.drop_database(name)
+
+
+def test_a_worker_that_is_told_to_log_all_it_can_logs_no_parameters(
+    flow: NotifyFlow, sandbox: Sandbox, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    mark = "canary"
+    somebody = Recipient(
+        id="ada",
+        name=mark.title(),
+        email=f"{mark}@example.com",
+        phone="+15005550123",
+        slack=sandbox.slack_url(mark),
+        teams=sandbox.teams_url(mark),
+    )
+    flow.notify(Incident(key="db-1", title=f"{mark} is down", body=f"{mark} says nothing"), [somebody])
+    with worker({**variables, "NOTIFYFLOW_TWILIO_AUTH_TOKEN": f"{mark}-token"}, tmp_path, "-v", "-p", "1", "-t", "4"):
+        wait_until(lambda: {row.state for row in rows_of(flow, "db-1").values()} == {NotificationState.SENT}, within_s=DEADLINE_S)
+    log = (tmp_path / "worker.log").read_text()
+    assert "[DEBUG]" in log
+    assert [line for line in log.splitlines() if mark in line.casefold() or "5005550123" in line] == []
