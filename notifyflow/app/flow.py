@@ -237,7 +237,7 @@ class NotifyFlow(Upkeep):
         incoming = Incoming(tools, self._report, doors.on_routes)
         services = Services(
             channels=self._channels,
-            sns=SnsDoor.from_settings(self._settings),
+            sns=SnsDoor.from_settings(self._settings, self._tools.clock),
             receive=incoming.receive,
             hear=incoming.hear,
             check_link=lambda token: links.check(tools.secret_keys, token, tools.clock.now()),

@@ -1,5 +1,6 @@
 """The mail itself: one message in text and HTML, whoever carries it."""
 
+import re
 from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -14,6 +15,8 @@ from notifyflow.channels.templating import Templates
 from notifyflow.core.text import cut, one_line
 
 _SUBJECT_LIMIT = 200
+# RFC 2047 §2. Mail programs read it as what it encodes, which may be another address, and no mail can be written to it.
+_ENCODED_WORD = re.compile(r"=\?[^?]+\?[^?]*\?.*\?=")
 _WORD_LIMIT = 75  # of an encoded word (RFC 2047 §2)
 
 
@@ -28,6 +31,8 @@ def check_mail_address(address: str) -> str:
     except EmailNotValidError as error:
         told = str(error).partition(" (")[0].rstrip(".")  # what stands in brackets may be a part of the address
         raise ValueError(f"is not a mail address: {told}") from None
+    if _ENCODED_WORD.search(found.local_part):
+        raise ValueError("is not a mail address: an encoded word (=?…?=) stands before the @-sign")
     return str(found.ascii_email)
 
 

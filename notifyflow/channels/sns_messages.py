@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from notifyflow.channels.aws_codes import SNS
 from notifyflow.channels.aws_events import read_event, read_object
 from notifyflow.channels.http import Answer, Http, refusal
 from notifyflow.core.model import Receipt
+from notifyflow.core.ports import Clock
 from notifyflow.errors import RejectedCallback, TemporaryProviderError
 from notifyflow.settings import Settings
 
@@ -37,6 +39,7 @@ _SIGNED = {
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem")
 _MOST_KEYS = 16
 _PATIENCE_S = 1.0
+_ASKED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +59,21 @@ class SnsDoor:
 
     Args:
         settings: What topics are allowed, and how the world outside is reached.
+        clock: The one owner of time.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
+        self._asked_at: dict[str, datetime] = {}
         self._topics = {arn: _Topic(arn) for arn in settings.sns_topics}
         self._keys: dict[str, RSAPublicKey] = {}
         self._lock = threading.Lock()
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self | None:
+    def from_settings(cls, settings: Settings, clock: Clock) -> Self | None:
         """Make it where any topic is allowed."""
-        return cls(settings) if settings.sns_topics else None
+        return cls(settings, clock) if settings.sns_topics else None
 
     def read(self, body: bytes) -> tuple[Receipt, ...]:
         """Verify a message, then read it; a subscription is confirmed.
@@ -107,7 +113,11 @@ class SnsDoor:
             raise RejectedCallback(_NAME, "its signature does not fit") from None
 
     def _key(self, topic: _Topic, url: str) -> "RSAPublicKey":
-        """Find the key of a certificate; one that is not known yet is fetched, one at a time, from the topic's own region."""
+        """Find the key of a certificate; one that is not known yet is fetched from the topic's own region.
+
+        One is asked for at a time, and one a region and minute, since anybody can name certificates. SNS repeats what is refused
+        for now, and a certificate that is known is asked for no more.
+        """
         path = url.removeprefix(topic.origin)
         if path == url or not _CERTIFICATE.fullmatch(path):
             raise RejectedCallback(_NAME, "its certificate is not of SNS")
@@ -117,12 +127,20 @@ class SnsDoor:
             raise TemporaryProviderError("another certificate is just being fetched", code="busy")
         try:
             if url not in self._keys:
+                self._note_asking(topic.origin)
+                key = _read_key(self._ask(url))
                 if len(self._keys) >= _MOST_KEYS:
-                    self._keys.clear()
-                self._keys[url] = _read_key(self._ask(url))
+                    del self._keys[next(iter(self._keys))]
+                self._keys[url] = key
             return self._keys[url]
         finally:
             self._lock.release()
+
+    def _note_asking(self, origin: str) -> None:
+        now, last = self._clock.now(), self._asked_at.get(origin)
+        if last is not None and last <= now < last + _ASKED_EVERY:
+            raise TemporaryProviderError("a certificate was asked for less than a minute ago", code="busy")
+        self._asked_at[origin] = now
 
     def _confirm(self, topic: _Topic, token: str) -> None:
         query = {"Action": "ConfirmSubscription", "TopicArn": topic.arn, "Token": token}

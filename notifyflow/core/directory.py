@@ -3,7 +3,6 @@
 It reads no file and knows no channel: whoever calls says how addresses are judged, and which channels somebody carries.
 """
 
-import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -197,7 +196,24 @@ def _unreached(where: str, ids: list[str], ways: Mapping[str, tuple[str, ...]], 
 
 
 def _fits(patterns: tuple[str, ...], value: str) -> bool:
-    return any(re.fullmatch(".*".join(map(re.escape, each.split("*"))), value, re.DOTALL) for each in patterns)
+    return any(_fits_one(pattern, value) for pattern in patterns)
+
+
+def _fits_one(pattern: str, value: str) -> bool:
+    """Match from left to right, and never back: what stands between stars is taken where it comes first."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return value == first
+    *between, last = rest
+    at, end = len(first), len(value) - len(last)
+    if at > end or not (value.startswith(first) and value.endswith(last)):
+        return False
+    for part in between:
+        found = value.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def _read_patterns(node: Node) -> tuple[str, ...]:

@@ -55,7 +55,13 @@ class Sender(Door):
             AccessDenied: As ``admit`` does.
         """
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        return self.admit(_password(given) if scheme.lower() == "basic" else given.strip())
+        match scheme.lower():
+            case "bearer":
+                return self.admit(given.strip())
+            case "basic":
+                return self.admit(_password(given))
+            case _:
+                return self.admit("")
 
 
 class RoutingKey(Door):

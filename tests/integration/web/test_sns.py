@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,23 @@ ELSEWHERE = {
 }
 
 
+class LaterClock:
+    """The system's time, and later when it is told so."""
+
+    def __init__(self) -> None:
+        self.later = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.later
+
+
 class House:
     """A flow whose mail is out, and whose door for SNS can be knocked at."""
 
-    def __init__(self, flow: NotifyFlow, amazon: Sns, database: Path) -> None:
+    def __init__(self, flow: NotifyFlow, amazon: Sns, database: Path, clock: "LaterClock") -> None:
         self.client = Client(flow.asgi())
         self.amazon = amazon
+        self.clock = clock
         self.database = database
         self._flow = flow
 
@@ -84,9 +96,10 @@ def mailed(running: tuple[Sandbox, Sns], folder: Path) -> Iterator[House]:
         "NOTIFYFLOW_SES_CONFIGURATION_SET": "notifyflow",
         "NOTIFYFLOW_DRAIN_S": "0",
     }
-    with NotifyFlow(Settings.from_variables(variables)) as flow:
+    clock = LaterClock()
+    with NotifyFlow(Settings.from_variables(variables), clock=clock) as flow:
         flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", email="ada@example.com")])
-        house = House(flow, amazon, folder / "test.db")
+        house = House(flow, amazon, folder / "test.db", clock)
         ends_at = time.monotonic() + 30
         while house.page.state is not NotificationState.SENT:
             assert time.monotonic() < ends_at, "the mail did not go out within 30 s"
@@ -211,6 +224,7 @@ def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused
     for answer in ((302, b""), (200, b"-----BEGIN CERTIFICATE-----"), (404, b"")):
         house.amazon.answers[CERTIFICATE_PATH] = answer
         assert house.post(fields) == 403
+        house.clock.later += timedelta(minutes=1)
     assert {path for _, path in house.amazon.asked} == {CERTIFICATE_PATH}
 
 
@@ -219,8 +233,23 @@ def test_a_certificate_that_cannot_be_had_just_now_is_answered_with_503_and_the_
     house.amazon.answers[CERTIFICATE_PATH] = (503, b"")
     assert house.tell("Delivery") == 503
     house.amazon.answers[CERTIFICATE_PATH] = usual
+    house.clock.later += timedelta(minutes=1)
     assert house.tell("Delivery") == 200
     assert house.page.state is NotificationState.DELIVERED
+
+
+def test_a_flood_of_messages_that_nobody_signed_costs_one_certificate_a_minute(house: House) -> None:
+    def forged(number: int) -> int:
+        url = f"https://{HOST}/SimpleNotificationService-{number:032x}.pem"
+        return house.post(house.amazon.message("a word", SigningCertURL=url))
+
+    assert [forged(number) for number in range(30)] == [403] + [503] * 29
+    assert len(house.amazon.asked) == 1
+    house.clock.later += timedelta(minutes=1)
+    assert house.tell("Delivery") == 200  # Amazon's own is taken the minute after, and from then on however much is forged
+    assert [forged(number) for number in range(30)] == [503] * 30
+    assert house.tell("Delivery") == 200
+    assert [path for _, path in house.amazon.asked][1:] == [CERTIFICATE_PATH]
 
 
 def test_amazon_may_change_its_certificate_as_often_as_it_likes(house: House) -> None:
@@ -229,6 +258,7 @@ def test_amazon_may_change_its_certificate_as_often_as_it_likes(house: House) ->
         path = f"/SimpleNotificationService-{number:032x}.pem"
         house.amazon.answers[path] = certificate
         assert house.post(house.amazon.message("a word", SigningCertURL=f"https://{HOST}{path}")) == 200
+        house.clock.later += timedelta(minutes=1)
     assert len(house.amazon.asked) == 20
 
 

@@ -48,6 +48,10 @@ def test_good_addresses_are_normalised(kind: type[Channel], address: str, expect
         (EmailChannel, "ada@example.com\nBcc: eve@example.com"),
         (EmailChannel, "Ada <ada@example.com>"),
         (EmailChannel, "ädä@example.com"),
+        (EmailChannel, "=?utf-8?q?ada?=@example.com"),
+        (EmailChannel, "=?utf-8?q?eve=40evil.example=2C?=@example.com"),
+        (EmailChannel, "=?UTF-8?B?YWRh?=@example.com"),
+        (EmailChannel, "x=?utf-8?q?ada?=@example.com"),
         (SmsChannel, "0151 12345678"),
         (SmsChannel, "+49 1"),
         (VoiceChannel, "call me"),
@@ -72,6 +76,13 @@ def test_no_part_of_a_bad_address_is_shown_wherever_its_fault_lies(address: str)
     with pytest.raises(ValueError, match=r"is not a mail address: .+[^.]$") as caught:
         check(EmailChannel, address)
     assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "address", ["a=b@example.com", "a?b@example.com", "!#$%&'*+-/=?^_`{|}~@example.com", "?=a=?@example.com"]
+)
+def test_signs_that_an_address_may_have_make_no_encoded_word_of_it(address: str) -> None:
+    assert check(EmailChannel, address) == address
 
 
 def test_an_id_at_slack_needs_a_bot() -> None:

@@ -1,4 +1,9 @@
+import re
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from notifyflow.core.directory import NOBODY, Directory, Reach, Route, reach, read_directory
 from notifyflow.core.model import Recipient
@@ -91,6 +96,20 @@ def test_a_directory_is_what_its_file_says():
 def test_the_first_route_that_fits_counts(labels: dict[str, str], key: str, route: int | None):
     directory = read(GOOD)
     assert directory.route(labels, key) == (directory.default if route is None else directory.routes[route])
+
+
+@given(st.text("ab*", max_size=8), st.text("ab*\n", max_size=10))
+def test_a_star_stands_for_any_characters(pattern: str, value: str):
+    expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), value, re.DOTALL)
+    assert Route(to=(), match={"team": (pattern,)}).fits({"team": value}, "") is bool(expected)
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 200 + "*b", "*" * 2_000 + "b", "*aab" * 100 + "*"])
+def test_no_value_makes_a_pattern_slow(pattern: str):
+    route = Route(to=(), match={"team": (pattern,)})
+    begun = time.process_time()
+    assert not any(route.fits({"team": "a" * length}, "") for length in range(900, 1_000))
+    assert time.process_time() - begun < 1  # tried back and forth, one of them would take longer than a night
 
 
 def test_everybody_at_the_end_of_a_route_stands_there_once():

@@ -83,6 +83,10 @@ def test_a_sender_may_say_its_key_in_two_ways(client: Client, headers: dict[str,
         {"authorization": "Basic /w=="},
         basic(API_KEY, ""),
         {"authorization": API_KEY},
+        {"authorization": f"Token {API_KEY}"},
+        {"authorization": f"Digest {API_KEY}"},
+        {"authorization": f"BearerX {API_KEY}"},
+        {"authorization": f" {API_KEY}"},
     ],
 )
 def test_nobody_comes_in_without_a_key(client: Client, house: House, headers: dict[str, str]):
