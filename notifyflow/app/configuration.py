@@ -10,6 +10,7 @@ from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.sqs import queue_faults
 from notifyflow.core import intake, judgement
 from notifyflow.core.delivery import Delivery, Mode, read_delivery
+from notifyflow.core.directory import paging
 from notifyflow.core.documents import read_policies, read_recipients
 from notifyflow.core.model import Contact, Recipient
 from notifyflow.core.policy import SHIPPED, Policy
@@ -54,6 +55,16 @@ def read(
     warnings += _within("NOTIFYFLOW_POLICIES", [fault for policy in policies.values() for fault in judgement.warnings(policy)])
     policies = {**SHIPPED, **policies}
     return policies, operations, (*warnings, *_directory_faults(settings, policies))
+
+
+def read_paging(settings: Settings, policies: Mapping[str, Policy]) -> Mapping[str, str]:
+    """Say of each route of the directory by which policy it pages, and what ends that; empty where no directory can be used."""
+    if settings.directory is None:
+        return {}
+    try:
+        return paging(read_file(settings.directory, policies), policies)
+    except InvalidInput:  # the warnings say so
+        return {}
 
 
 def read_way_out(settings: Settings, channels: Mapping[str, Channel]) -> Delivery:

@@ -1,5 +1,6 @@
 """The command that looks after the directory: what is wrong with it, and who could not be reached."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,8 @@ def check(
     found = _look(file)
     if as_json:
         recipients = {each: list(ways) for each, ways in found.ways.items()}
-        screen.print_json({"recipients": recipients, "faults": [documents.fault(each) for each in found.faults]})
+        faults = [documents.fault(each) for each in found.faults]
+        screen.print_json({"recipients": recipients, "routes": dict(found.paging), "faults": faults})
     else:
         _show(found)
     if found.faults:
@@ -66,6 +68,14 @@ def _show(found: "Reach") -> None:
     for recipient, ways in found.ways.items():
         mark, said = (("✔ ", "green"), ", ".join(ways)) if ways else (("✘ ", "red"), "cannot be reached")
         screen.out.print(Text.assemble(mark, (screen.plain(recipient), "bold"), f": {said}"))
+    show_paging(found.paging)
     screen.show_faults(found.faults, style="yellow")
     if not found.faults:
         screen.out.print(Text("Everybody can be reached by every way there is.", "bold green"))
+
+
+def show_paging(paging: Mapping[str, str]) -> None:
+    """Print by which policy each route pages, and what ends that."""
+    for where, said in paging.items():
+        line = Text.assemble("· ", (screen.plain(where), "bold"), f" pages by {screen.plain(said)}")
+        screen.out.print(line, soft_wrap=True)

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from notifyflow.cli import connections, documents, screen
+from notifyflow.cli.directory import show_paging
 from notifyflow.cli.exits import Exit
 from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidPolicy, ProgramMissing
@@ -115,7 +116,7 @@ def db_adopt(
 
 def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False) -> None:
     """Say everything that is wrong with the settings, at once, and whether database and broker answer; exit 0 if all is well."""
-    from notifyflow.app import NotifyFlow
+    from notifyflow.app import NotifyFlow, configuration
     from notifyflow.channels.registry import load
     from notifyflow.settings import Settings
 
@@ -123,19 +124,25 @@ def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     channels = load(settings)
     with NotifyFlow(settings, channels=channels) as flow:
         warnings = flow.warnings
+    policies, *_ = configuration.read(settings, channels)
+    paging = configuration.read_paging(settings, policies)
     tried = connections.try_all(settings)
     carriers = {name: [provider.name for provider in channel.providers] for name, channel in channels.items()}
     if as_json:
         answers = {each.name: {"is_good": each.is_good, "told": each.told} for each in tried}
-        screen.print_json({**answers, "channels": carriers, "warnings": [documents.fault(each) for each in warnings]})
+        faults = [documents.fault(each) for each in warnings]
+        screen.print_json({**answers, "channels": carriers, "routes": dict(paging), "warnings": faults})
     else:
-        _show_settings(carriers, warnings, tried)
+        _show_settings(carriers, paging, warnings, tried)
     if not all(each.is_good for each in tried):
         raise typer.Exit(Exit.UNAVAILABLE)
 
 
 def _show_settings(
-    carriers: Mapping[str, Sequence[str]], warnings: Sequence[Fault], tried: Sequence[connections.Connection]
+    carriers: Mapping[str, Sequence[str]],
+    paging: Mapping[str, str],
+    warnings: Sequence[Fault],
+    tried: Sequence[connections.Connection],
 ) -> None:
     for each in tried:
         mark = ("✔ ", "green") if each.is_good else ("✘ ", "bold red")
@@ -147,6 +154,7 @@ def _show_settings(
             else f"· {name}: nobody carries it"
         )
         screen.out.print(line)
+    show_paging(paging)
     screen.show_faults(warnings, style="yellow")
     if all(each.is_good for each in tried):
         screen.out.print(Text("The settings allow a start.", "bold green"))

@@ -21,6 +21,9 @@ from notifyflow.errors import Fault, InvalidDirectory
 
 T = TypeVar("T")
 
+_INSISTENT = "pages on until somebody acknowledges"
+_BY_OUTCOME = "goes by the outcome only: an accepted message is the end of it, whether anybody has read it or not"
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _TEXTS = "sms"
 
@@ -33,13 +36,13 @@ class Route:
         to: Recipients and groups, by name.
         match: Label to the patterns one of which its value has to fit; ``*`` stands for any characters. All labels have to fit.
         keys: Patterns one of which the name of the sender's API key has to fit; empty where it may be any.
-        policy: How they are paged, by name.
+        policy: How they are paged, by name; until somebody acknowledges, unless another is named.
     """
 
     to: tuple[str, ...]
     match: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
     keys: tuple[str, ...] = ()
-    policy: str = "default"
+    policy: str = "insistent"
 
     def fits(self, labels: Mapping[str, str], key: str) -> bool:
         """Tell whether an alert with these labels, from the holder of this key, goes this way."""
@@ -87,7 +90,7 @@ class Directory:
         return {number: tuple(ids) for number, ids in found.items()}
 
 
-NOBODY = Directory(default=Route(to=("no-directory",)))
+NOBODY = Directory(default=Route(to=("no-directory",), policy="default"))
 """What stands in where no directory can be had: every alert is stored, reaches nobody, and so operations is paged."""
 
 
@@ -132,11 +135,13 @@ class Reach:
         faults: What is in the way: what is wrong with the file's form, bad addresses, channels that nobody carries, groups of
             nobody, routes that reach nobody.
         is_usable: Whether nothing is wrong with the file's form.
+        paging: Route to the policy by which it pages, and what ends that, in words.
     """
 
     ways: Mapping[str, tuple[str, ...]]
     faults: tuple[Fault, ...]
     is_usable: bool
+    paging: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
 
 def reach(
@@ -176,7 +181,13 @@ def reach(
         if policy := policies.get(route.policy):
             found += _unreached(where, [each.id for each in directory.at(route)], ways, policy)
     add_new(faults, found)
-    return Reach(ways=ways, faults=tuple(faults), is_usable=is_usable)
+    return Reach(ways=ways, faults=tuple(faults), is_usable=is_usable, paging=paging(directory, policies))
+
+
+def paging(directory: Directory, policies: Mapping[str, Policy]) -> Mapping[str, str]:
+    """Say of each route by which policy it pages, and what ends that; of a policy that nobody knows there is nothing to say."""
+    known = ((where, policies[route.policy]) for where, route in _routes(directory) if route.policy in policies)
+    return {where: f"{policy.name}, which {_INSISTENT if policy.is_insistent else _BY_OUTCOME}" for where, policy in known}
 
 
 def _uncarried(where: str, channel: str) -> Fault:

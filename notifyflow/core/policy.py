@@ -171,6 +171,12 @@ class Policy:
     unconfirmed_after: timedelta = timedelta(minutes=30)
     critical_channels: tuple[str, ...] = ("email", "sms")
 
+    @property
+    def is_insistent(self) -> bool:
+        """Whether it pages on while nobody has acknowledged; without that an accepted message is the end of it."""
+        rules = (rule for tier in self.tiers for rule in tier.rules)
+        return self.repeat is not None or any(isinstance(rule, Unacknowledged) for rule in rules)
+
     def freshness(self, severity: Severity) -> timedelta:
         """Tell how long after its round started a page is still worth sending."""
         return self.fresh_for_critical if severity is Severity.CRITICAL else self.fresh_for

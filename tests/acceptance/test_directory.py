@@ -19,6 +19,16 @@ def test_a_directory_in_order_ends_with_0(line: CommandLine):
     ended = line.run("directory", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
     assert (ended.code, ended.err) == (0, "")
     assert "ada: email" in ended.out
+    assert "default pages by insistent, which pages on until somebody acknowledges" in ended.out
+
+
+def test_what_ends_the_paging_of_a_route_is_said_by_both_checks(line: CommandLine):
+    line.write("directory.toml", GOOD + 'policy = "default"\n')
+    said = "default pages by default, which goes by the outcome only: an accepted message is the end of it"
+    for command in (("directory", "check"), ("config", "check")):
+        assert said in line.run(*command, NOTIFYFLOW_DIRECTORY="directory.toml").out
+        document = line.run(*command, "--json", NOTIFYFLOW_DIRECTORY="directory.toml").document
+        assert document["routes"]["default"].startswith("default, which goes by the outcome only")
 
 
 def test_who_could_not_be_reached_is_named_and_ends_with_1(line: CommandLine):

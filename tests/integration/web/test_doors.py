@@ -83,6 +83,13 @@ def house(tmp_path: Path) -> Iterator[House]:
             yield House(flow, directory)
 
 
+def test_what_comes_by_a_route_without_a_policy_pages_until_somebody_acknowledges(house: House) -> None:
+    assert house.alert(labels={"alertname": "OrdersDown", "severity": "critical"}).status_code == 202
+    (escalation,) = house.status("alertmanager/f").escalations
+    assert escalation.facts.policy.name == "insistent"
+    assert escalation.facts.policy.is_insistent
+
+
 def test_an_alert_reaches_whom_the_directory_names_and_resolves(house: House):
     assert house.alert(labels={"team": "orders", "severity": "critical"}).status_code == 202
     wait_until(lambda: house.status("alertmanager/f").escalations[0].notifications[0].state is NotificationState.SENT)

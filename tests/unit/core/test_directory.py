@@ -1,13 +1,15 @@
 import re
 import time
+from collections.abc import Collection
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.directory import NOBODY, Directory, Reach, Route, reach, read_directory
+from notifyflow.core.directory import NOBODY, Directory, Reach, Route, paging, reach, read_directory
 from notifyflow.core.model import Recipient
-from notifyflow.core.policy import SHIPPED, Policy, Tier
+from notifyflow.core.policy import DEFAULT, SHIPPED, Policy, Repeat, Tier
 from notifyflow.errors import InvalidDirectory
 
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
@@ -45,8 +47,8 @@ to = ["ada"]
 """
 
 
-def read(document: str) -> Directory:
-    return read_directory(document, SHIPPED)
+def read(document: str, policies: Collection[str] = SHIPPED) -> Directory:
+    return read_directory(document, policies)
 
 
 def faults(document: str) -> list[str]:
@@ -250,7 +252,39 @@ def test_a_directory_in_order_has_no_fault():
     found = reach(
         '[recipients.ada]\nemail = "a"\n[groups]\nall = ["ada"]\n[default]\nto = ["all"]', check, CHANNELS, CHANNELS, SHIPPED
     )
-    assert found == Reach(ways={"ada": ("email",)}, faults=(), is_usable=True)
+    insistent = {"default": "insistent, which pages on until somebody acknowledges"}
+    assert found == Reach(ways={"ada": ("email",)}, faults=(), is_usable=True, paging=insistent)
+
+
+def test_a_route_without_a_policy_pages_until_somebody_acknowledges():
+    directory = read(
+        'routes = [{ match = { team = "a" }, to = ["ada"] }]\n[recipients.ada]\nemail = "a"\n[default]\nto = ["ada"]'
+    )
+    assert (directory.routes[0].policy, directory.default.policy) == ("insistent", "insistent")
+
+
+def test_what_a_route_pages_by_is_said_with_what_ends_it():
+    chat = Policy(name="chat", tiers=DEFAULT.tiers, repeat=Repeat(every=timedelta(minutes=5), rounds=2))
+    directory = read(
+        """
+        routes = [
+            { match = { team = "a" }, to = ["ada"], policy = "default" },
+            { match = { team = "b" }, to = ["ada"], policy = "chat" },
+        ]
+        [recipients.ada]
+        email = "a"
+        [default]
+        to = ["ada"]
+        """,
+        {**SHIPPED, "chat": chat},
+    )
+    assert paging(directory, {**SHIPPED, "chat": chat}) == {
+        "routes[0]": (
+            "default, which goes by the outcome only: an accepted message is the end of it, whether anybody has read it or not"
+        ),
+        "routes[1]": "chat, which pages on until somebody acknowledges",
+        "default": "insistent, which pages on until somebody acknowledges",
+    }
 
 
 def test_who_could_not_be_reached_is_named_beside_what_makes_the_file_unusable():
