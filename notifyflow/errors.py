@@ -80,6 +80,10 @@ class InvalidRequest(InvalidInput):
     """Raised when the API is asked for something in a form that it does not have."""
 
 
+class InvalidNamespace(InvalidInput):
+    """Raised when an API key cannot have the namespace that was asked for; no key was made."""
+
+
 class InvalidAge(InvalidInput):
     """Raised when what is to be pruned is too young to be, or its age cannot be read."""
 
@@ -160,13 +164,14 @@ class RecipientInUse(NotifyflowError):
 
     Attributes:
         recipient_id: Who.
-        keys: The incidents' keys.
+        incidents: The namespace and the key of each incident.
     """
 
-    def __init__(self, recipient_id: str, keys: "tuple[str, ...]") -> None:
-        super().__init__(f"{recipient_id!r} is still paged for {', '.join(map(repr, keys))}. Resolve that first.")
+    def __init__(self, recipient_id: str, incidents: "tuple[tuple[str, str], ...]") -> None:
+        listed = ", ".join(f"{key!r} in {_namespace(namespace)}" if namespace else repr(key) for namespace, key in incidents)
+        super().__init__(f"{recipient_id!r} is still paged for {listed}. Resolve that first.")
         self.recipient_id = recipient_id
-        self.keys = keys
+        self.incidents = incidents
 
 
 class IncidentResolved(NotifyflowError):
@@ -454,6 +459,18 @@ class ApiKeyNotFound(NotifyflowError):
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"there is no API key {key_id!r}. `notifyflow keys list` shows those there are.")
+        self.key_id = key_id
+
+
+class ApiKeyRevoked(NotifyflowError):
+    """Raised when an API key is to be rotated that was revoked; nothing was done.
+
+    Attributes:
+        key_id: Its id.
+    """
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"the API key {key_id!r} was revoked. Make a new one with `notifyflow keys create`.")
         self.key_id = key_id
 
 

@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked, and let in, each as often in a minute as the settings say."""
+"""API keys: made, rotated, listed, revoked, and let in, each as often in a minute as the settings say."""
 
 import math
 import threading
@@ -11,6 +11,7 @@ from notifyflow.core.allowance import take
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.errors import ApiKeyNotFound, TooManyRequests
+from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 
 _NOTE_USE_EVERY = timedelta(hours=1)
@@ -34,16 +35,28 @@ class Access:
         self._earliest_at: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
-    def create(self, name: str, scopes: Collection[Scope], *, valid_for: timedelta | None) -> tuple[ApiKey, str]:
+    def create(
+        self, name: str, scopes: Collection[Scope], *, valid_for: timedelta | None, namespace: str | None = None
+    ) -> tuple[ApiKey, str]:
         """Make a key.
+
+        Args:
+            name: What it is for.
+            scopes: What it is good for.
+            valid_for: How long it is good; None for ever.
+            namespace: Whose incidents it reaches; its name where None, and ``*`` for all where it does not open any.
 
         Returns:
             The key, and what its holder presents, which is kept nowhere.
+
+        Raises:
+            InvalidNamespace: When it cannot have that namespace.
         """
         secret, now = new_secret(), self._clock.now()
         key = ApiKey(
             id=self._ids.new(),
             name=name,
+            namespace=keys.namespace_of(name, scopes, namespace),
             scopes=frozenset(scopes),
             digest=keys.digest(secret),
             created_at=now,
@@ -51,6 +64,37 @@ class Access:
         )
         self._store.run(lambda ledger: ledger.add_api_key(key))
         return key, keys.spell(key.id, secret)
+
+    def rotate(self, key_id: str, *, overlap: timedelta | None = None, valid_for: timedelta | None = None) -> tuple[ApiKey, str]:
+        """Make a key that takes another one's place: the same name, namespace and scopes, a new id and a new secret.
+
+        Args:
+            key_id: The old one's.
+            overlap: How long the old one is still good; None revokes it at once.
+            valid_for: How long the new one is good; None for as long as the old one was made for.
+
+        Returns:
+            The new key, and what its holder presents, which is kept nowhere.
+
+        Raises:
+            ApiKeyNotFound: When there is no such key.
+            ApiKeyRevoked: When it was revoked.
+        """
+        secret, now, new_id = new_secret(), self._clock.now(), self._ids.new()
+
+        def replace_it(ledger: Ledger) -> ApiKey:
+            old = ledger.lock_api_key(key_id)
+            if old is None:
+                raise ApiKeyNotFound(key_id)
+            new = keys.replacement(old, key_id=new_id, digest=keys.digest(secret), valid_for=valid_for, now=now)
+            ledger.add_api_key(new)
+            if overlap is None:
+                ledger.revoke_api_key(old.id, at=now)
+            elif old.expires_at is None or old.expires_at > now + overlap:
+                ledger.expire_api_key(old.id, at=now + overlap)
+            return new
+
+        return self._store.run(replace_it), keys.spell(new_id, secret)
 
     def now(self) -> datetime:
         """Tell the time by which keys expire."""

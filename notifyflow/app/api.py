@@ -40,8 +40,8 @@ class Api:
         self._policies = policies
         self._report = report
 
-    def submit(self, submission: Submission, once: Once | None) -> Notified:
-        """Take an incident, whole, or refuse it with everything that is wrong with it.
+    def submit(self, submission: Submission, once: Once | None, namespace: str) -> Notified:
+        """Take an incident of a namespace, whole, or refuse it with everything that is wrong with it.
 
         Raises:
             InvalidIncident: When it is of bad form, or nobody in it can be reached; with all that is wrong.
@@ -51,7 +51,7 @@ class Api:
         """
         with self._store.within(ANSWERS_WITHIN_S):
             admitted, policy = admit(self._tools, submission, self._policies)
-            accepted = take(self._tools, admitted, policy=policy, once=once)
+            accepted = take(self._tools, admitted, policy=policy, namespace=namespace, once=once)
         self._report(accepted.consequences)
         return accepted.notified
 
@@ -80,15 +80,17 @@ class Api:
         """
         self._report(page_incident_again(self._tools, incident_id, recipient_id, by=by, via=_VIA))
 
-    def recipients(self, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
-        """List everybody who was ever a recipient, by id."""
+    def recipients(self, namespace: str | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
+        """List everybody who was ever a recipient in a namespace, or in any where it is None, by id."""
         since = self._since()
-        return self._store.read(lambda reads: reads.recipient_page(after_id=after_id, limit=limit, since=since))
+        return self._store.read(
+            lambda reads: reads.recipient_page(after_id=after_id, limit=limit, since=since, namespace=namespace)
+        )
 
-    def recipient(self, recipient_id: str) -> KnownRecipient | None:
-        """Show one recipient; None where nobody has the id."""
+    def recipient(self, recipient_id: str, namespace: str | None) -> KnownRecipient | None:
+        """Show one recipient as a namespace, or any where it is None, knows them; None where nobody has the id there."""
         since = self._since()
-        return self._store.read(lambda reads: reads.recipient(recipient_id, since=since))
+        return self._store.read(lambda reads: reads.recipient(recipient_id, since=since, namespace=namespace))
 
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
         """Find what keeps notifyflow from delivering: the database, its schema, or nobody who sweeps."""

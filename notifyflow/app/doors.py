@@ -6,6 +6,7 @@ from pathlib import Path
 
 from notifyflow.app.directory import DirectoryFile
 from notifyflow.core.doors.asked import Action, Asked
+from notifyflow.core.keys import ApiKey
 from notifyflow.core.policy import Policy
 from notifyflow.errors import NotFound
 from notifyflow.pipeline.acknowledge import acknowledge
@@ -43,36 +44,37 @@ class Doors:
         """
         return self._directory.on_routes(number, self._tools.check_address)
 
-    def ask(self, asked: Asked, by: str, via: str) -> None:
-        """Do what is asked; returning means committed.
+    def ask(self, asked: Asked, caller: ApiKey, via: str) -> None:
+        """Do what is asked, in the namespace of whoever asks; returning means committed.
 
         Args:
             asked: What is to be done; for an incident that nobody knows, or that is over, there is nothing to do.
-            by: Whose API key it came with, by its name.
+            caller: The API key that it came with.
             via: Through which door.
 
         Raises:
             StorageUnavailable: When the database does not answer in time.
         """
-        key = asked.incident.key
+        key, by, namespace = asked.incident.key, caller.name, caller.namespace
         match asked.action:
             case Action.NOTIFY:
-                self._notify(asked, by)
+                self._notify(asked, caller)
             case Action.ACKNOWLEDGE:
                 with suppress(NotFound):
-                    self._report(acknowledge(self._tools, key, by=by, via=via).consequences)
+                    self._report(acknowledge(self._tools, key, by=by, via=via, namespace=namespace).consequences)
             case Action.RESOLVE:
                 with suppress(NotFound):
-                    self._report(resolve(self._tools, key, by=by, via=via).consequences)
+                    self._report(resolve(self._tools, key, by=by, via=via, namespace=namespace).consequences)
 
-    def _notify(self, asked: Asked, by: str) -> None:
+    def _notify(self, asked: Asked, caller: ApiKey) -> None:
         directory = self._directory.current()
-        route = directory.route(asked.labels, by)
+        route = directory.route(asked.labels, caller.name)
         accepted = notify(
             self._tools,
             asked.incident,
             directory.at(route),
             policy=self._policies[route.policy],
+            namespace=caller.namespace,
             may_reach_nobody=True,
         )
         self._report(accepted.consequences)

@@ -158,11 +158,12 @@ class NotifyFlow(Upkeep):
         self._report(accepted.consequences)
         return accepted.notified
 
-    def wait(self, key: str, *, timeout_s: float | None = None) -> bool:
-        """Wait until nothing more happens by itself for the newest incident of a key.
+    def wait(self, key: str, *, namespace: str | None = None, timeout_s: float | None = None) -> bool:
+        """Wait until nothing more happens by itself for the incident of a key: the unresolved one, or else the newest.
 
         Args:
             key: The incident's.
+            namespace: The incident's; None looks in all, empty is where ``notify`` opens.
             timeout_s: How long to wait at most; None for as long as it takes.
 
         Returns:
@@ -170,62 +171,71 @@ class NotifyFlow(Upkeep):
 
         Raises:
             NotFound: When no incident has the key.
+            AmbiguousKey: When several namespaces have an unresolved incident of the key.
         """
         if self.is_embedded:
             self.start()
         until = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._is_settled(key):
+        while not self._is_settled(key, namespace):
             left_s = _LOOK_EVERY_S if until is None else until - time.monotonic()
             if left_s <= 0:
                 return False
             time.sleep(min(left_s, _LOOK_EVERY_S))
         return True
 
-    def status(self, key: str) -> IncidentStatus | None:
-        """Tell all that became of the newest incident of a key; None where no incident has it."""
-        self._ready()
-        return self._store.read(lambda reads: reads.status(key))
+    def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
+        """Tell all that became of the incident of a key: the unresolved one, or else the newest; None where no incident has it.
 
-    def acknowledge(self, key: str, *, by: str, via: str = "library") -> Stopped:
+        Raises:
+            AmbiguousKey: When several namespaces have an unresolved incident of the key, and ``namespace`` says none.
+        """
+        self._ready()
+        return self._store.read(lambda reads: reads.status(key, namespace=namespace))
+
+    def acknowledge(self, key: str, *, by: str, via: str = "library", namespace: str | None = None) -> Stopped:
         """Take an incident: what is still queued for it is cancelled.
 
         Args:
             key: The incident's.
             by: Who takes it: a recipient's id, or any other name.
             via: On which way.
+            namespace: The incident's; None looks in all.
 
         Returns:
             What that cancelled, and what had left already; it is false when it was taken already.
 
         Raises:
             NotFound: When no incident has the key.
+            AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
         """
-        taken = acknowledge(self._ready(), key, by=by, via=via)
+        taken = acknowledge(self._ready(), key, by=by, via=via, namespace=namespace)
         self._report(taken.consequences)
         return taken.stopped
 
-    def resolve(self, key: str, *, by: str, via: str = "library") -> Stopped:
-        """End an incident; the same key opens a new one.
+    def resolve(self, key: str, *, by: str, via: str = "library", namespace: str | None = None) -> Stopped:
+        """End an incident, named as for ``acknowledge``; the same key opens a new one.
 
         Returns:
             What that cancelled, and what had left already; it is false when it was resolved already.
 
         Raises:
             NotFound: When no incident has the key.
+            AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
         """
-        taken = resolve(self._ready(), key, by=by, via=via)
+        taken = resolve(self._ready(), key, by=by, via=via, namespace=namespace)
         self._report(taken.consequences)
         return taken.stopped
 
-    def page_again(self, key: str, recipient_id: str, *, by: str, via: str = "library") -> None:
-        """Start a new round for one recipient, also after an acknowledgement.
+    def page_again(self, key: str, recipient_id: str, *, by: str, via: str = "library", namespace: str | None = None) -> None:
+        """Start a new round for one recipient of an incident, named as for ``acknowledge``; also after an acknowledgement.
 
         Raises:
             NotFound: When no incident has the key.
+            AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
             RecipientNotFound: When it has no such recipient.
             IncidentResolved: When it is resolved.
         """
-        self._report(page_again(self._ready(), key, recipient_id, by=by, via=via))
+        self._report(page_again(self._ready(), key, recipient_id, by=by, via=via, namespace=namespace))
 
     def asgi(self) -> "FastAPI":
         """Make the web application: callbacks, acknowledgement links, API."""
@@ -360,11 +370,11 @@ class NotifyFlow(Upkeep):
             self._store.check_schema()
         return self._tools
 
-    def _is_settled(self, key: str) -> bool:
+    def _is_settled(self, key: str, namespace: str | None) -> bool:
         self._ready()
-        is_settled = self._store.read(lambda reads: reads.is_settled(key))
+        is_settled = self._store.read(lambda reads: reads.is_settled(key, namespace=namespace))
         if is_settled is None:
-            raise NotFound(key)
+            raise NotFound(key, namespace)
         return is_settled
 
     def _report(self, consequences: Consequences) -> None:

@@ -68,6 +68,7 @@ def payload(letter: Letter) -> dict[str, Any]:
     """Make what is posted: a change of an incident; or a page, or news of one, for a subscriber who is somebody's address."""
     content, change = letter.content, letter.content.change
     said = {
+        "namespace": content.namespace,
         "key": content.key,
         "title": content.title,
         "body": cut(content.body, _BODY_LIMIT),

@@ -11,6 +11,7 @@ from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import look, watch
 from notifyflow.core.model import EscalationState, Stopped
+from notifyflow.core.namespaces import SHARED
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import NotifyflowError
 
@@ -36,6 +37,10 @@ pauses.register(app)
 upkeep.register(app)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key.", show_default=False)]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", help="The incident's namespace; all are looked in where it is not said.", show_default=False),
+]
 By = Annotated[str | None, typer.Option("--by", help="Who does it; your login where it is not said.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
@@ -98,7 +103,12 @@ def _watch(flow: "NotifyFlow", key: str, timeout_s: float | None, as_json: bool)
     """Show an incident until it is settled; standard output stays free for JSON."""
     console = screen.err if as_json else screen.out
     try:
-        status = watch(console, lambda: look(flow, key), lambda step_s: flow.wait(key, timeout_s=step_s), timeout_s=timeout_s)
+        status = watch(
+            console,
+            lambda: look(flow, key, SHARED),
+            lambda step_s: flow.wait(key, namespace=SHARED, timeout_s=step_s),
+            timeout_s=timeout_s,
+        )
     except KeyboardInterrupt:
         screen.err.print(_UNSETTLED)
         screen.err.print("What is due at once is still sent; Ctrl-C again leaves without.", style="dim")
@@ -121,12 +131,12 @@ def _login() -> str:
 
 
 @app.command()
-def status(key: Key, as_json: AsJson = False) -> None:
+def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Show what happened to an incident: every recipient, channel and attempt."""
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        found, paused, notice = look(flow, key), flow.switch.pauses(), flow.notice
+        found, paused, notice = look(flow, key, namespace), flow.switch.pauses(), flow.notice
     if as_json:
         more = {"pauses": [documents.pause(each) for each in paused], "notice": notice}
         screen.print_json(documents.status(found) | more)
@@ -137,25 +147,27 @@ def status(key: Key, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def ack(key: Key, by: By = None, as_json: AsJson = False) -> None:
+def ack(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Take an incident: what is still queued for it is cancelled."""
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        stopped = flow.acknowledge(key, by=by or _login(), via="cli")
+        namespace = look(flow, key, namespace).facts.namespace  # so that what is shown is what was taken
+        stopped = flow.acknowledge(key, by=by or _login(), via="cli", namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
-    status(key, as_json=as_json)
+    status(key, namespace, as_json=as_json)
 
 
 @app.command()
-def resolve(key: Key, by: By = None, as_json: AsJson = False) -> None:
+def resolve(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """End an incident; the same key opens a new one."""
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        stopped = flow.resolve(key, by=by or _login(), via="cli")
+        namespace = look(flow, key, namespace).facts.namespace
+        stopped = flow.resolve(key, by=by or _login(), via="cli", namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
-    status(key, as_json=as_json)
+    status(key, namespace, as_json=as_json)
 
 
 def _show_stopped(stopped: Stopped, *, as_json: bool) -> None:

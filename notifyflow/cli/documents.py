@@ -59,6 +59,7 @@ def status(value: IncidentStatus) -> Document:
     facts = value.facts
     return {
         "id": facts.id,
+        "namespace": facts.namespace,
         "key": facts.key,
         "state": facts.state,
         "is_settled": value.is_settled,
@@ -165,6 +166,7 @@ def api_key(value: ApiKey) -> Document:
     return {
         "id": value.id,
         "name": value.name,
+        "namespace": value.namespace,
         "scopes": sorted(value.scopes),
         "created_at": _instant(value.created_at),
         "expires_at": _instant(value.expires_at),

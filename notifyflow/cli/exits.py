@@ -5,6 +5,7 @@ from enum import IntEnum
 from notifyflow.errors import (
     AmbiguousKey,
     ApiKeyNotFound,
+    ApiKeyRevoked,
     BrokerUnavailable,
     IncidentResolved,
     InvalidInput,
@@ -48,6 +49,7 @@ def code_of(error: NotifyflowError) -> Exit:
             | RecipientNotFound()
             | IncidentResolved()
             | ApiKeyNotFound()
+            | ApiKeyRevoked()
             | RecipientInUse()
             | WrongEnvironment()
         ):

@@ -1,4 +1,4 @@
-"""The commands about the API's keys: made once and shown once, listed, revoked."""
+"""The commands about the API's keys: made once and shown once, rotated, listed, revoked."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from notifyflow.cli import documents, screen
 from notifyflow.cli.spans import span
@@ -25,7 +26,7 @@ _LONGEST_NAME = 255
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     keys = typer.Typer(help="Look after the API's keys.", no_args_is_help=True)
-    for name, command in (("create", create), ("list", list_), ("revoke", revoke)):
+    for name, command in (("create", create), ("rotate", rotate), ("list", list_), ("revoke", revoke)):
         keys.command(name)(command)
     app.add_typer(keys, name="keys")
 
@@ -35,6 +36,13 @@ def create(
         str, typer.Option(help="What it is for; what is done with it is logged under this name.", show_default=False)
     ],
     scope: Annotated[list[Scope], typer.Option(help="What it is good for; may be repeated.", show_default=False)],
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose incidents it reaches; '*' for all, unless it opens any. Several keys may share one.",
+            show_default="its name",
+        ),
+    ] = None,
     expires: Annotated[
         timedelta | None, typer.Option(parser=span, metavar="SPAN", help="How long it is good: 90d.", show_default="for ever")
     ] = None,
@@ -45,12 +53,46 @@ def create(
     if not 1 <= len(called) <= _LONGEST_NAME:
         raise typer.BadParameter(f"give it a name of 1 to {_LONGEST_NAME} characters", param_hint="--name")
     with _access() as access:
-        key, presented = access.create(called, scope, valid_for=expires)
+        key, presented = access.create(called, scope, valid_for=expires, namespace=namespace)
+    _show_once(key, presented, as_json=as_json)
+
+
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The old key's id, as `list` shows it.", show_default=False)],
+    overlap: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=span, metavar="SPAN", help="How long the old one is still good: 1h.", show_default="it is revoked at once"
+        ),
+    ] = None,
+    expires: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=span, metavar="SPAN", help="How long the new one is good: 90d.", show_default="as long as the old one was"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replace a key by a new one of the same name, namespace and scopes, and show that, this once."""
+    with _access() as access:
+        key, presented = access.rotate(key_id, overlap=overlap, valid_for=expires)
+    _show_once(key, presented, as_json=as_json)
+
+
+def _show_once(key: ApiKey, presented: str, *, as_json: bool) -> None:
     if as_json:
         screen.print_json({**documents.api_key(key), "key": presented})
         return
+    said = f"Its id is {key.id}. It reaches {_reach(key)}."
+    screen.err.print(said, markup=False, highlight=False, soft_wrap=True)
     screen.err.print("Keep it now: only a hash of it is stored, and it is not shown again.")
     typer.echo(presented)
+
+
+def _reach(key: ApiKey) -> str:
+    if key.only is None:
+        return "the incidents of all namespaces"
+    return f"the incidents of the namespace {screen.plain(key.only)!r} only" if key.only else "those of the empty namespace only"
 
 
 def list_(as_json: AsJson = False) -> None:
@@ -60,11 +102,17 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         screen.print_json([documents.api_key(key) for key in found])
         return
-    table = Table(Column("Id", no_wrap=True), "Name", "Scopes", "Last used", "Good", box=None, pad_edge=False)
+    table = Table(Column("Id", no_wrap=True), "Name", "Namespace", "Scopes", "Last used", "Good", box=None, pad_edge=False)
     for key in found:
         used = f"{key.last_used_at:%Y-%m-%d}" if key.last_used_at else "never"
-        table.add_row(key.id, screen.plain(key.name), " ".join(sorted(key.scopes)), used, _good(key, now))
+        table.add_row(
+            key.id, Text(screen.plain(key.name)), Text(_shown(key)), " ".join(sorted(key.scopes)), used, _good(key, now)
+        )
     screen.out.print(table)
+
+
+def _shown(key: ApiKey) -> str:
+    return screen.plain(key.namespace) or "(empty)"
 
 
 def revoke(

@@ -65,7 +65,8 @@ def picture(status: IncidentStatus) -> RenderableType:
 
 def _head(status: IncidentStatus) -> Text:
     facts = status.facts
-    said = [plain(facts.key), f"policy {facts.policy.name}", f"opened {clock_time(facts.opened_at)}"]
+    namespace = [f"namespace {plain(facts.namespace)}"] if facts.namespace else []
+    said = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {clock_time(facts.opened_at)}"]
     if facts.times_seen > 1:
         said.append(f"seen {facts.times_seen} times")
     if facts.acknowledged_at is not None:

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 0.2
 
 
-def look(flow: "NotifyFlow", key: str) -> IncidentStatus:
-    """Read the newest incident of a key.
+def look(flow: "NotifyFlow", key: str, namespace: str | None = None) -> IncidentStatus:
+    """Read the incident of a key: the unresolved one, or else the newest; in one namespace, or in all where it is None.
 
     Raises:
         NotFound: When no incident has the key.
+        AmbiguousKey: When several namespaces have an unresolved incident of the key.
     """
-    status = flow.status(key)
+    status = flow.status(key, namespace=namespace)
     if status is None:
-        raise NotFound(key)
+        raise NotFound(key, namespace)
     return status
 
 

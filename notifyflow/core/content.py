@@ -20,6 +20,7 @@ class Content:
         title: One line, free of control characters.
         body: More lines; may be empty.
         key: The incident's key.
+        namespace: The incident's namespace; for other systems only.
         recipient_name: Who is spoken to.
         occurred: When it happened, in the recipient's zone ("Wed 25 Nov 2026, 03:14 CET").
         occurred_utc: The same in UTC; empty where the zone is UTC.
@@ -47,6 +48,7 @@ class Content:
     url: str | None = None
     link: str | None = None
     reply: str = ""
+    namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     notice: str = ""
     news: str = ""
@@ -68,6 +70,7 @@ def compose(
     news: str = "",
     reply: str = "",
     change: Change | None = None,
+    namespace: str = "",
 ) -> Content:
     """Say to one recipient what happened.
 
@@ -85,6 +88,7 @@ def compose(
         news: What became of the incident; for news only.
         reply: What to answer in order to acknowledge; for pages only.
         change: What another system is told; None for people.
+        namespace: The incident's namespace; for other systems only.
 
     Returns:
         Clean words, ready to be set.
@@ -111,4 +115,5 @@ def compose(
         notice=text.one_line(notice),
         news="" if is_page else text.one_line(news),
         change=change,
+        namespace=namespace,
     )

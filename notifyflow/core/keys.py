@@ -6,11 +6,13 @@ nothing to guess that a slow hash would make slower.
 
 import hashlib
 import hmac
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from notifyflow.errors import InvalidApiKey, MissingScope
+from notifyflow.core import namespaces
+from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, MissingScope
 
 _PREFIX = "nf"
 
@@ -50,6 +52,15 @@ class ApiKey:
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
 
+    @property
+    def only(self) -> str | None:
+        """The one namespace that it reaches; None where it reaches all."""
+        return None if self.namespace == namespaces.ALL else self.namespace
+
+    def reaches(self, namespace: str) -> bool:
+        """Return whether it reaches the incidents of a namespace."""
+        return self.only in (None, namespace)
+
 
 def spell(key_id: str, secret: str) -> str:
     """Make the text that a key's holder presents."""
@@ -67,6 +78,52 @@ def read(presented: str) -> tuple[str, str]:
     if prefix != _PREFIX or not key_id or not secret:
         raise InvalidApiKey("is none of ours")
     return key_id, secret
+
+
+def namespace_of(name: str, scopes: Collection[Scope], given: str | None) -> str:
+    """Return the namespace that a new key has: the one that is given, or else its name.
+
+    Args:
+        name: The key's.
+        scopes: What it is good for; with ``ingest`` it cannot have all namespaces.
+        given: The namespace that was asked for; None where none was.
+
+    Raises:
+        InvalidNamespace: When it cannot have that one.
+    """
+    namespace = name if given is None else given
+    may_be_all = given is not None and Scope.INGEST not in scopes
+    if faults := tuple(namespaces.faults("--namespace", namespace, may_be_all=may_be_all)):
+        raise InvalidNamespace(faults)
+    return namespace
+
+
+def replacement(old: ApiKey, *, key_id: str, digest: str, valid_for: timedelta | None, now: datetime) -> ApiKey:
+    """Make the key that takes the place of one that is rotated: its name, namespace and scopes, and a secret of its own.
+
+    Args:
+        old: The key that is rotated.
+        key_id: The new one's id.
+        digest: What is kept of the new one's secret.
+        valid_for: How long the new one is good; None for as long as the old one was made for.
+        now: The time.
+
+    Raises:
+        ApiKeyRevoked: When the old one was revoked, and with it what it may.
+    """
+    if old.revoked_at is not None:
+        raise ApiKeyRevoked(old.id)
+    if valid_for is None and old.expires_at is not None:
+        valid_for = old.expires_at - old.created_at
+    return ApiKey(
+        id=key_id,
+        name=old.name,
+        namespace=old.namespace,
+        scopes=old.scopes,
+        digest=digest,
+        created_at=now,
+        expires_at=None if valid_for is None else now + valid_for,
+    )
 
 
 def digest(secret: str) -> str:

@@ -16,7 +16,7 @@ ALL = "*"
 
 
 def faults(where: str, name: str, *, may_be_all: bool) -> Iterator[Fault]:
-    """Find what is wrong with the namespace that an API key is to have.
+    """Find what is wrong with the namespace that an API key is to have; the empty one is allowed.
 
     Args:
         where: What the faults call the place where it was given.
@@ -26,17 +26,7 @@ def faults(where: str, name: str, *, may_be_all: bool) -> Iterator[Fault]:
     if name == OPERATIONS:
         yield Fault(where, f"the namespace {name!r} is reserved for notifyflow's own incidents", "Choose another one")
     elif name == ALL and not may_be_all:
-        what = "a key with the scope ingest opens incidents in one namespace, and '*' is all of them"
-        yield Fault(where, what, "Name one namespace, and make a second key that reads or operates in '*'")
-    else:
+        what = "'*' is all namespaces, and a key with the scope ingest opens incidents in one"
+        yield Fault(where, what, "Name one with --namespace, and make a second key that reads or operates in '*'")
+    elif name != SHARED:
         yield from id_faults(where, name)
-
-
-def may_see(own: str, namespace: str) -> bool:
-    """Return whether an API key reaches incidents of a namespace.
-
-    Args:
-        own: The key's namespace; ``*`` reaches all.
-        namespace: The incident's.
-    """
-    return own in (ALL, namespace)

@@ -96,12 +96,14 @@ class IncidentFilter:
         states: In one of these.
         severities: Of one of these.
         key: Under this key.
+        namespaces: In one of these; None for all.
         labels: With each of these labels.
     """
 
     states: frozenset[IncidentState] = frozenset()
     severities: frozenset[Severity] = frozenset()
     key: str | None = None
+    namespaces: frozenset[str] | None = None
     labels: frozenset[tuple[str, str]] = frozenset()
 
 

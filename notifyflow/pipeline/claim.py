@@ -237,6 +237,7 @@ def _content(
         news=_news(tx, row, contact) if row.kind is Kind.NEWS else "",
         reply=replies.hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
         change=row.change,
+        namespace=tx.ledger.incident(row.incident_id).namespace if row.channel == changes.CHANNEL else "",
     )
 
 

@@ -22,8 +22,8 @@ def forget(tools: Tools, recipient_id: str) -> int:
     """
 
     def body(tx: Transaction) -> int:
-        if keys := tx.ledger.unresolved_keys_of(recipient_id):
-            raise RecipientInUse(recipient_id, tuple(keys))
+        if unresolved := tx.ledger.unresolved_of(recipient_id):
+            raise RecipientInUse(recipient_id, tuple(unresolved))
         for row in tx.ledger.lock_in_hand_of(recipient_id):  # news of an end, for which no address will be left
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         return tx.ledger.forget(recipient_id)

@@ -80,15 +80,15 @@ class Adoption(Environments, Moves):
         rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
         NotificationRow.update(rung_at=None).where(rung).execute(self._db)
 
-    def unresolved_keys_of(self, recipient_id: str) -> Sequence[str]:
-        """List the keys of the incidents, not resolved, that a recipient is paged for."""
+    def unresolved_of(self, recipient_id: str) -> Sequence[tuple[str, str]]:
+        """List the incidents, not resolved, that a recipient is paged for, by namespace and key."""
         query = (
-            IncidentRow.select(IncidentRow.key)
+            IncidentRow.select(IncidentRow.namespace, IncidentRow.key)
             .join(ContactRow, on=(ContactRow.incident_id == IncidentRow.id))
             .where(ContactRow.recipient_id == recipient_id, IS_UNRESOLVED)
-            .order_by(IncidentRow.key)
+            .order_by(IncidentRow.key, IncidentRow.namespace)
         )
-        return [row["key"] for row in self._rows(query)]
+        return [(row["namespace"], row["key"]) for row in self._rows(query)]
 
     def lock_in_hand_of(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
         """Lock and read what is queued for a recipient, or just being sent to them."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from notifyflow.core.keys import ApiKey
 from notifyflow.storage.models import ApiKeyRow
 from notifyflow.storage.moves import Moves
+from notifyflow.storage.rows import first
 
 KEY_COLUMNS = tuple(ApiKey.__dataclass_fields__)
 
@@ -15,6 +16,16 @@ class Keys(Moves):
     def add_api_key(self, key: ApiKey) -> None:
         """Keep a new key."""
         self._insert(ApiKeyRow, [{name: getattr(key, name) for name in KEY_COLUMNS}])
+
+    def lock_api_key(self, key_id: str) -> ApiKey | None:
+        """Lock and read a key; None where there is none."""
+        columns = [getattr(ApiKeyRow, name) for name in KEY_COLUMNS]
+        row = first(self._rows(self._locked(ApiKeyRow.select(*columns).where(ApiKeyRow.id == key_id))))
+        return None if row is None else ApiKey(**row)
+
+    def expire_api_key(self, key_id: str, *, at: datetime) -> None:
+        """Let a key expire at an instant."""
+        ApiKeyRow.update(expires_at=at).where(ApiKeyRow.id == key_id).execute(self._db)
 
     def revoke_api_key(self, key_id: str, *, at: datetime) -> bool:
         """Revoke a key; one that was revoked before stays as it is.

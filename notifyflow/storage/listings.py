@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from peewee import Expression, fn
+from peewee import Expression, Field, Select, fn
 
 from notifyflow.core.facts import IncidentFacts, NotificationFacts
 from notifyflow.core.keys import ApiKey
@@ -45,24 +45,28 @@ class Listings(Rows):
         query = select(IncidentFacts, *where).select_extend(*said).order_by(IncidentRow.id.desc()).limit(limit)
         return tuple(_summary(row) for row in self._rows(query))
 
-    def recipient_page(self, *, after_id: str, limit: int, since: datetime) -> tuple[KnownRecipient, ...]:
+    def recipient_page(
+        self, *, after_id: str, limit: int, since: datetime, namespace: str | None = None
+    ) -> tuple[KnownRecipient, ...]:
         """List everybody who was ever a recipient, by id.
 
         Args:
             after_id: Only those behind this one; empty begins with the first.
             limit: How many at most.
             since: Pages of rounds that began earlier are not looked at.
+            namespace: What other namespaces know of them is left out; None leaves out nothing.
         """
-        return self._recipients(ContactRow.recipient_id > after_id, limit, since)
+        return self._recipients(ContactRow.recipient_id > after_id, limit, since, namespace)
 
-    def recipient(self, recipient_id: str, *, since: datetime) -> KnownRecipient | None:
+    def recipient(self, recipient_id: str, *, since: datetime, namespace: str | None = None) -> KnownRecipient | None:
         """Show one recipient, as ``recipient_page`` does; None where nobody has the id."""
-        found = self._recipients(ContactRow.recipient_id == recipient_id, 1, since)
+        found = self._recipients(ContactRow.recipient_id == recipient_id, 1, since, namespace)
         return found[0] if found else None
 
-    def _recipients(self, wanted: Expression, limit: int, since: datetime) -> tuple[KnownRecipient, ...]:
+    def _recipients(self, wanted: Expression, limit: int, since: datetime, namespace: str | None) -> tuple[KnownRecipient, ...]:
+        contacts_of = ContactRow.select(ContactRow.recipient_id, fn.MAX(ContactRow.incident_id).alias("incident_id"))
         newest = (
-            ContactRow.select(ContactRow.recipient_id, fn.MAX(ContactRow.incident_id).alias("incident_id"))
+            _within(contacts_of, ContactRow.incident_id, namespace)
             .where(wanted)
             .group_by(ContactRow.recipient_id)
             .order_by(ContactRow.recipient_id)
@@ -73,7 +77,7 @@ class Listings(Rows):
         columns = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
         query = ContactRow.select(*columns).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
         contacts = [Contact(**row) for row in self._rows(query)]
-        pages = self._last_pages([contact.recipient_id for contact in contacts], since)
+        pages = self._last_pages([contact.recipient_id for contact in contacts], since, namespace)
         shut = self._shut({address for contact in contacts for address in contact.addresses.values()})
         return tuple(
             KnownRecipient(
@@ -88,10 +92,14 @@ class Listings(Rows):
         query = OptOutRow.select(OptOutRow.theirs, OptOutRow.ours).where(OptOutRow.theirs.in_(list(addresses)))
         return [(row["theirs"], row["ours"]) for row in self._rows(query)]
 
-    def _last_pages(self, recipient_ids: Sequence[str], since: datetime) -> Mapping[str, Mapping[str, NotificationFacts]]:
+    def _last_pages(
+        self, recipient_ids: Sequence[str], since: datetime, namespace: str | None
+    ) -> Mapping[str, Mapping[str, NotificationFacts]]:
+        pages_of = NotificationRow.select(EscalationRow.recipient_id, fn.MAX(NotificationRow.id).alias("id")).join(
+            EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id)
+        )
         query = (
-            NotificationRow.select(EscalationRow.recipient_id, fn.MAX(NotificationRow.id).alias("id"))
-            .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
+            _within(pages_of, EscalationRow.incident_id, namespace)
             .where(
                 EscalationRow.recipient_id.in_(recipient_ids),
                 EscalationRow.started_at >= since,
@@ -108,6 +116,13 @@ class Listings(Rows):
         return pages
 
 
+def _within(query: Select, incident_id: Field, namespace: str | None) -> Select:
+    """Leave out what belongs to incidents of other namespaces; nothing where it is None."""
+    if namespace is None:
+        return query
+    return query.join(IncidentRow, on=(IncidentRow.id == incident_id)).where(IncidentRow.namespace == namespace)
+
+
 def _conditions(wanted: IncidentFilter) -> list[Expression]:
     conditions = [_has_label(name, value) for name, value in sorted(wanted.labels)]
     if wanted.states:
@@ -116,6 +131,8 @@ def _conditions(wanted: IncidentFilter) -> list[Expression]:
             conditions.append(IS_UNRESOLVED)
     if wanted.severities:
         conditions.append(IncidentRow.severity.in_(sorted(wanted.severities)))
+    if wanted.namespaces is not None:
+        conditions.append(IncidentRow.namespace.in_(sorted(wanted.namespaces)))
     if wanted.key is not None:
         conditions.append(IncidentRow.key == wanted.key)
     return conditions

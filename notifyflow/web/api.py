@@ -69,21 +69,33 @@ class IncidentListing(Listing):
 
     state: list[IncidentState] = Field([], description="In one of these states.")
     severity: list[Severity] = Field([], description="Of one of these severities.")
+    namespace: str | None = Field(None, max_length=255, description="In this namespace; empty is a namespace, too.")
     key: str | None = Field(None, max_length=255, description="Under this key.")
     label: list[Annotated[str, Field(pattern="^[^:]+:")]] = Field(
         [], max_length=50, description="With each of these labels, as `name:value`."
     )
 
-    @property
-    def filter(self) -> IncidentFilter:
-        """What the list leaves out."""
-        labels = frozenset((name, value) for name, _, value in (each.partition(":") for each in self.label))
-        return IncidentFilter(states=frozenset(self.state), severities=frozenset(self.severity), key=self.key, labels=labels)
+    def filter(self, caller: ApiKey) -> IncidentFilter:
+        """Say which incidents a caller is shown: never those of a namespace that the key does not reach."""
+        return IncidentFilter(
+            states=frozenset(self.state),
+            severities=frozenset(self.severity),
+            key=self.key,
+            namespaces=_reached(caller, self.namespace),
+            labels=frozenset((name, value) for name, _, value in (each.partition(":") for each in self.label)),
+        )
 
     @property
     def mark(self) -> object:
         """What tells this list from others."""
-        return sorted(set(self.state)), sorted(set(self.severity)), self.key, sorted(set(self.label))
+        return sorted(set(self.state)), sorted(set(self.severity)), self.namespace, self.key, sorted(set(self.label))
+
+
+def _reached(caller: ApiKey, wanted: str | None) -> frozenset[str] | None:
+    """Name the namespaces that are both wanted and reached; None for all."""
+    if wanted is None:
+        return None if caller.only is None else frozenset({caller.only})
+    return frozenset({wanted}) if caller.reaches(wanted) else frozenset()
 
 
 def router(services: Services) -> APIRouter:
@@ -130,7 +142,7 @@ def _add_intake(routes: APIRouter, services: Services) -> None:
             fingerprint = hashlib.sha256(body.encode()).hexdigest()
             once = Once(api_key_id=caller.id, idempotency_key=idempotency_key, fingerprint=fingerprint)
             submission = replace(submission, unread=(*_faults(idempotency_key), *submission.unread))
-        notified = services.api.submit(submission, once)
+        notified = services.api.submit(submission, once, caller.namespace)
         response.headers["Location"] = f"incidents/{notified.incident_id}"  # relative: a proxy's prefix stays
         response.status_code = 201 if notified.is_new else 200
         return NotifiedShape.of(notified)
@@ -149,13 +161,12 @@ def _add_incidents(routes: APIRouter, services: Services) -> None:
         "/incidents",
         tags=["incidents"],
         summary="List incidents",
-        dependencies=[let_read],
         responses=refusals(401, 403, 422, 429),
     )
-    def list_incidents(wanted: Annotated[IncidentListing, Query()]) -> IncidentPage:
-        """The newest first. Scope: `read`."""
+    def list_incidents(caller: Annotated[ApiKey, let_read], wanted: Annotated[IncidentListing, Query()]) -> IncidentPage:
+        """Those of the key's namespace, the newest first. Scope: `read`."""
         before_id = cursors.read(wanted.mark, wanted.cursor)
-        found = services.api.incidents(wanted.filter, before_id=before_id, limit=wanted.limit + 1)
+        found = services.api.incidents(wanted.filter(caller), before_id=before_id, limit=wanted.limit + 1)
         shown = found[: wanted.limit]
         is_last = len(found) == len(shown)
         return IncidentPage(
@@ -167,12 +178,11 @@ def _add_incidents(routes: APIRouter, services: Services) -> None:
         "/incidents/{incident_id}",
         tags=["incidents"],
         summary="Show one incident",
-        dependencies=[let_read],
         responses=refusals(401, 403, 404, 422, 429),
     )
-    def show(incident_id: str) -> IncidentShape:
+    def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentShape:
         """With its escalations, notifications, attempts and log. Scope: `read`."""
-        return IncidentShape.of(_find(services, incident_id))
+        return IncidentShape.of(_find(services, caller, incident_id))
 
 
 def _add_acts(routes: APIRouter, services: Services) -> None:
@@ -188,9 +198,9 @@ def _add_acts(routes: APIRouter, services: Services) -> None:
     def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedShape:
         """What is still queued for it is cancelled. Scope: `operate`."""
         by = read_act(body).by or caller.name
-        _find(services, incident_id)
+        _find(services, caller, incident_id)
         stopped = services.api.acknowledge(incident_id, by)
-        return StoppedShape.of(stopped, _find(services, incident_id))
+        return StoppedShape.of(stopped, _find(services, caller, incident_id))
 
     @routes.post(
         "/incidents/{incident_id}/resolve",
@@ -202,9 +212,9 @@ def _add_acts(routes: APIRouter, services: Services) -> None:
     def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedShape:
         """It is over; the same key opens a new one. Scope: `operate`."""
         by = read_act(body).by or caller.name
-        _find(services, incident_id)
+        _find(services, caller, incident_id)
         stopped = services.api.resolve(incident_id, by)
-        return StoppedShape.of(stopped, _find(services, incident_id))
+        return StoppedShape.of(stopped, _find(services, caller, incident_id))
 
 
 def _add_page_again(routes: APIRouter, services: Services) -> None:
@@ -220,9 +230,9 @@ def _add_page_again(routes: APIRouter, services: Services) -> None:
     def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
         """Starts a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
         page = read_page(body)
-        _find(services, incident_id)
+        _find(services, caller, incident_id)
         services.api.page_again(incident_id, page.recipient, page.by or caller.name)
-        return Changed(has_changed=True, incident=SummaryShape.of(_find(services, incident_id)))
+        return Changed(has_changed=True, incident=SummaryShape.of(_find(services, caller, incident_id)))
 
 
 def _add_recipients(routes: APIRouter, services: Services) -> None:
@@ -232,12 +242,12 @@ def _add_recipients(routes: APIRouter, services: Services) -> None:
         "/recipients",
         tags=["recipients"],
         summary="List recipients and how they can be reached",
-        dependencies=[let_read],
         responses=refusals(401, 403, 422, 429),
     )
-    def list_recipients(wanted: Annotated[Listing, Query()]) -> RecipientPage:
-        """Everybody who was ever a recipient, by id. Scope: `read`."""
-        found = services.api.recipients(after_id=cursors.read("recipients", wanted.cursor), limit=wanted.limit + 1)
+    def list_recipients(caller: Annotated[ApiKey, let_read], wanted: Annotated[Listing, Query()]) -> RecipientPage:
+        """Everybody who was ever a recipient in the key's namespace, by id. Scope: `read`."""
+        after_id = cursors.read("recipients", wanted.cursor)
+        found = services.api.recipients(caller.only, after_id=after_id, limit=wanted.limit + 1)
         shown = found[: wanted.limit]
         is_last = len(found) == len(shown)
         return RecipientPage(
@@ -249,19 +259,19 @@ def _add_recipients(routes: APIRouter, services: Services) -> None:
         "/recipients/{recipient_id:path}",
         tags=["recipients"],
         summary="Show how a recipient can be reached",
-        dependencies=[let_read],
         responses=refusals(401, 403, 404, 422, 429),
     )
-    def show_recipient(recipient_id: str) -> ReachabilityShape:
+    def show_recipient(caller: Annotated[ApiKey, let_read], recipient_id: str) -> ReachabilityShape:
         """By each way: who carries it, and what became of the last page. Scope: `read`."""
-        found = services.api.recipient(recipient_id)
+        found = services.api.recipient(recipient_id, caller.only)
         if found is None:
             raise HTTPException(404, "Nobody with this id was ever a recipient.")
         return ReachabilityShape.of(found, services.channels)
 
 
-def _find(services: Services, incident_id: str) -> IncidentStatus:
+def _find(services: Services, caller: ApiKey, incident_id: str) -> IncidentStatus:
+    """Find an incident that the key reaches; one of another namespace is as good as none, so that its id tells nothing."""
     status = services.status(incident_id)
-    if status is None:
+    if status is None or not caller.reaches(status.facts.namespace):
         raise HTTPException(404, "There is no such incident, or it is no longer kept.")
     return status

@@ -110,7 +110,7 @@ def router(services: Services) -> APIRouter:
         except UnreadableIncident as wrong:
             errors = [str(fault) for fault in wrong.faults]
             return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
-        services.ask(asked, caller.name, pagerduty.DOOR)
+        services.ask(asked, caller, pagerduty.DOOR)
         answer = json.dumps({"status": "success", "message": "Event processed", "dedup_key": key})  # escaped: it may be no UTF-8
         return Response(answer, 202, media_type="application/json")
 
@@ -124,6 +124,6 @@ def _done(services: Services, read: tuple[tuple[Asked, ...], tuple[Fault, ...]],
         _log.warning("web.event_unreadable", via=door, by=caller.name, faults=len(faults))
     done = []
     for asked in all_asked:
-        services.ask(asked, caller.name, door)
+        services.ask(asked, caller, door)
         done.append({"action": asked.action, "key": asked.incident.key})
     return JSONResponse({"accepted": done, "faults": [FaultShape.of(fault).model_dump() for fault in faults]}, 202)

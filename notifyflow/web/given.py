@@ -192,6 +192,7 @@ class SummaryShape(BaseModel):
     model_config = ConfigDict(title="IncidentSummary")
 
     id: str
+    namespace: str = Field(description="Whose it is: that of the API key it came with; empty where it came another way.")
     key: str
     state: IncidentState
     severity: Severity = Field(description="The highest given so far.")
@@ -303,6 +304,7 @@ def summary(value: IncidentSummary | IncidentStatus) -> dict[str, Any]:
     facts, content = value.facts, value.content
     return {
         "id": facts.id,
+        "namespace": facts.namespace,
         "key": facts.key,
         "state": facts.state,
         "severity": facts.severity,

@@ -20,8 +20,8 @@ from notifyflow.pipeline.once import Once
 class Api(Protocol):
     """What the routes of the API call; an incident that is acted on is known to exist."""
 
-    def submit(self, submission: Submission, once: Once | None, /) -> Notified:
-        """Take an incident; raises ``InvalidIncident``, ``IdempotencyMismatch``."""
+    def submit(self, submission: Submission, once: Once | None, namespace: str, /) -> Notified:
+        """Take an incident of a namespace; raises ``InvalidIncident``, ``IdempotencyMismatch``."""
         ...
 
     def incidents(self, wanted: IncidentFilter, /, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
@@ -40,12 +40,12 @@ class Api(Protocol):
         """Start a new round for one recipient; raises ``RecipientNotFound``, ``IncidentResolved``."""
         ...
 
-    def recipients(self, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
-        """List everybody who was ever a recipient, by id."""
+    def recipients(self, namespace: str | None, /, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
+        """List everybody who was ever a recipient in a namespace, or in any where it is None, by id."""
         ...
 
-    def recipient(self, recipient_id: str, /) -> KnownRecipient | None:
-        """Show one recipient; None where nobody has the id."""
+    def recipient(self, recipient_id: str, namespace: str | None, /) -> KnownRecipient | None:
+        """Show one recipient as a namespace, or any where it is None, knows them; None where nobody has the id there."""
         ...
 
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
@@ -67,7 +67,7 @@ class Services:
         status: Finds an incident by its id; None where there is none.
         acknowledge: Takes an incident: its id, then the recipient's; late ones change nothing.
         admit: Lets in whoever presents an API key with a scope, and gives the key; raises ``AccessDenied``.
-        ask: Does what is asked through a door: what, by whom, through which; returning means committed.
+        ask: Does what is asked through a door: what, with whose key, through which; returning means committed.
         new_id: Makes an id.
         api: What the routes of the API call.
         notice: A mark that every page about an incident shows.
@@ -81,7 +81,7 @@ class Services:
     status: Callable[[str], IncidentStatus | None]
     acknowledge: Callable[[str, str], object]
     admit: Callable[[str, Scope], ApiKey]
-    ask: Callable[[Asked, str, str], object]
+    ask: Callable[[Asked, ApiKey, str], object]
     new_id: Callable[[], str]
     api: Api
     notice: str = ""

@@ -54,7 +54,11 @@ class NewIncident(Taken):
         }
     )
 
-    key: str = Field(description="The dedup key; it names one unresolved incident.", min_length=1, max_length=intake.MAX_KEY)
+    key: str = Field(
+        description="The dedup key; it names one unresolved incident of the API key's namespace.",
+        min_length=1,
+        max_length=intake.MAX_KEY,
+    )
     title: str = Field(description="One line.", min_length=1, max_length=intake.MAX_TITLE)
     body: str | None = Field(
         None,

@@ -90,3 +90,45 @@ def test_what_is_typed_wrong_is_bad_input(tmp_path: Path):
     made = line.run("keys", "create", "--name", "a", "--scope", "read")
     assert re.fullmatch(r"nf_[0-9a-f]{32}_[\w-]{43}\n", made.out)
     assert "for ever" in line.run("keys", "list").out
+
+
+def test_a_key_says_its_namespace_and_keeps_it_when_it_is_rotated(api: Api):
+    line = api.line
+    made = line.run("keys", "create", "--name", "pager-b", "--namespace", "pager", "--scope", "ingest", "--scope", "read")
+    assert "'pager'" in made.err
+    (known,) = line.run("keys", "list", "--json").document
+    assert (known["name"], known["namespace"]) == ("pager-b", "pager")
+    assert "pager" in line.run("keys", "list").out.replace("pager-b", "")
+    rotated = line.run("keys", "rotate", known["id"], "--overlap", "1h", "--json").document
+    assert (rotated["name"], rotated["namespace"], rotated["scopes"]) == ("pager-b", "pager", ["ingest", "read"])
+    incident = {"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
+    by_old, by_new = (api.ask("POST", "/v1/incidents", key, json=incident) for key in (made.out.strip(), rotated["key"]))
+    assert (by_old.status_code, by_new.status_code) == (201, 200)
+
+
+def test_what_no_key_may_have_is_bad_input(tmp_path: Path):
+    line = CommandLine(tmp_path, {})
+    for name, namespace, scope in (("a", "*", "ingest"), ("a", "notifyflow", "read"), ("a", "two\nlines", "read")):
+        refused = line.run("keys", "create", "--name", name, "--namespace", namespace, "--scope", scope)
+        assert (refused.code, refused.out) == (2, "")
+        assert "--namespace" in refused.err
+    assert line.run("keys", "create", "--name", "notifyflow", "--scope", "read").code == 2
+    assert line.run("keys", "rotate", "nope").code == 2
+    assert line.run("keys", "list", "--json").document == []
+
+
+def test_a_key_of_several_namespaces_is_listed_and_nothing_is_done_until_one_is_named(api: Api):
+    line = api.line
+    secrets = [line.run("keys", "create", "--name", name, "--scope", "ingest", "--json").document["key"] for name in ("a", "b")]
+    incident = {"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
+    ids = [api.ask("POST", "/v1/incidents", secret, json=incident).json()["incident_id"] for secret in secrets]
+    for command in ("status", "ack", "resolve"):
+        refused = line.run(command, "db-1")
+        assert refused.code == 2
+        assert all(part in refused.err for part in (*ids, "'a'", "'b'", "--namespace"))
+    shown = line.run("ack", "db-1", "--by", "ada", "--namespace", "b", "--json").document
+    assert (shown["id"], shown["namespace"], shown["state"]) == (ids[1], "b", "ACKNOWLEDGED")
+    assert line.run("status", "db-1", "--namespace", "a", "--json").document["state"] == "OPEN"
+    assert line.run("resolve", "db-1", "--namespace", "b").code == 0
+    assert line.run("resolve", "db-1", "--json").document["id"] == ids[0]
+    assert line.run("resolve", "db-1", "--namespace", "c").code == 2

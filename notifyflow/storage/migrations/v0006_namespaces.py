@@ -12,6 +12,8 @@ STATEMENTS = (
     # one unresolved incident a key and namespace
     "DROP INDEX notifyflow_incident_key",
     "CREATE UNIQUE INDEX notifyflow_incident_key ON notifyflow_incident (namespace, key) WHERE state <> 'RESOLVED'",
+    # the incidents that an API key may read, the newest first
+    "CREATE INDEX notifyflow_incident_namespace ON notifyflow_incident (namespace, id)",
     # a key is also looked up in all namespaces
     "CREATE INDEX notifyflow_incident_open_key ON notifyflow_incident (key) WHERE state <> 'RESOLVED'",
 )

@@ -21,6 +21,7 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.keys import Scope
 from notifyflow.core.links import sign as sign_link
 from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.namespaces import SHARED
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
@@ -65,7 +66,9 @@ class House:
         if held == "none":
             return ""
         scopes = set(Scope) - {scope} if held == "wrong scope" else {scope}
-        key, presented = self.flow.access().create("a", scopes, valid_for=timedelta(hours=1) if held == "expired" else None)
+        key, presented = self.flow.access().create(
+            "a", scopes, valid_for=timedelta(hours=1) if held == "expired" else None, namespace=SHARED
+        )
         if held == "revoked":
             self.flow.access().revoke(key.id)
         if held == "expired":

@@ -238,7 +238,7 @@ def test_after_a_day_it_is_a_new_request(desk: Desk):
 def test_each_api_key_has_idempotency_keys_of_its_own(desk: Desk):
     body = {"key": "db-1", "title": "down", "recipients": [BEN]}
     desk.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"})
-    _, desk.client.key = desk.flow.access().create("other", list(Scope), valid_for=None)
+    _, desk.client.key = desk.flow.access().create("other", list(Scope), valid_for=None, namespace="desk")
     desk.post("/v1/incidents", body | {"title": "up"}, 200, **{"Idempotency-Key": "k"})
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.core.keys import Scope
-from notifyflow.errors import ApiKeyNotFound
+from notifyflow.errors import ApiKeyNotFound, ApiKeyRevoked
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
@@ -108,6 +108,36 @@ def test_a_revoked_key_ends_at_once_and_can_be_revoked_again(desk: Desk):
 def test_only_a_key_that_there_is_can_be_revoked(desk: Desk):
     with pytest.raises(ApiKeyNotFound):
         desk.access.revoke("nope")
+
+
+def test_a_rotated_key_ends_at_once_or_after_the_overlap(desk: Desk):
+    there = ("get", "/v1/incidents")
+    first_id, first = desk.make(Scope.READ)
+    second, presented = desk.access.rotate(first_id)
+    assert (desk.ask(there, first)[0], desk.ask(there, presented)[0]) == (401, 200)
+    third, rotated = desk.access.rotate(second.id, overlap=timedelta(hours=1), valid_for=timedelta(days=1))
+    assert third.expires_at == desk.clock.now() + timedelta(days=1)
+    assert (desk.ask(there, presented)[0], desk.ask(there, rotated)[0]) == (200, 200)
+    desk.clock.pass_time(timedelta(hours=1))
+    assert (desk.ask(there, presented)[0], desk.ask(there, rotated)[0]) == (401, 200)
+
+
+def test_an_overlap_lengthens_no_key(desk: Desk):
+    old_id, old = desk.make(Scope.READ, valid_for=timedelta(minutes=30))
+    desk.access.rotate(old_id, overlap=timedelta(hours=1))
+    desk.clock.pass_time(timedelta(minutes=30))
+    assert desk.ask(("get", "/v1/incidents"), old)[0] == 401
+
+
+def test_only_a_key_that_was_not_revoked_can_be_rotated(desk: Desk):
+    key_id, _ = desk.make(Scope.READ)
+    desk.access.revoke(key_id)
+    before = desk.access.keys()
+    with pytest.raises(ApiKeyRevoked):
+        desk.access.rotate(key_id)
+    with pytest.raises(ApiKeyNotFound):
+        desk.access.rotate("nope")
+    assert desk.access.keys() == before
 
 
 def test_a_key_has_a_limit_of_its_own_and_is_told_when_to_come_back(desk: Desk):

@@ -21,6 +21,7 @@ from notifyflow.cli.commands import app as commands
 from notifyflow.cli.serving import listen, served, url_of
 from notifyflow.core.keys import Scope
 from notifyflow.core.model import Ended, EscalationState, IncidentState, Kind, NotificationState
+from notifyflow.core.namespaces import ALL
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.inbox import Card, Message
@@ -168,7 +169,7 @@ def by_command(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def by_api(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
-    _, secret = house.flow.access().create("test", [Scope.OPERATE], valid_for=None)
+    _, secret = house.flow.access().create("test", [Scope.OPERATE], valid_for=None, namespace=ALL)
     url = f"{house.url}/v1/incidents/{house.status().facts.id}/acknowledge"
     assert requests.post(url, json={"by": who}, headers={"Authorization": f"Bearer {secret}"}, timeout=DEADLINE_S).ok
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.keys import ApiKey, Scope, digest, judge, read, spell
-from notifyflow.errors import InvalidApiKey, MissingScope
+from notifyflow.core.keys import ApiKey, Scope, digest, judge, namespace_of, read, replacement, spell
+from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
+from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, MissingScope
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -62,3 +63,61 @@ def test_nothing_is_said_of_a_key_to_whoever_does_not_hold_it(key: ApiKey | None
 def test_a_key_that_there_is_not_is_refused_whatever_its_secret():
     with pytest.raises(InvalidApiKey, match="none of ours"):
         judge(None, "", Scope.INGEST, now=NOW)
+
+
+# -- whose incidents a key reaches
+
+
+@pytest.mark.parametrize("scopes", [{Scope.INGEST}, {Scope.READ, Scope.OPERATE}, set(Scope)])
+def test_a_key_has_its_name_as_its_namespace_unless_another_is_given(scopes: set[Scope]):
+    assert namespace_of("prometheus", scopes, None) == "prometheus"
+    assert namespace_of("prometheus-b", scopes, "prometheus") == "prometheus"
+    assert namespace_of("prometheus", scopes, SHARED) == SHARED
+
+
+def test_only_a_key_that_opens_nothing_reaches_all_and_only_when_it_is_said():
+    assert namespace_of("dashboard", {Scope.READ, Scope.OPERATE}, ALL) == ALL
+    for name, scopes, wanted in (("sender", {Scope.INGEST}, ALL), ("sender", set(Scope), ALL), (ALL, {Scope.READ}, None)):
+        with pytest.raises(InvalidNamespace):
+            namespace_of(name, scopes, wanted)
+
+
+@pytest.mark.parametrize("given", [None, OPERATIONS])
+def test_no_key_has_the_namespace_of_operations(given: str | None):
+    with pytest.raises(InvalidNamespace, match="reserved"):
+        namespace_of(OPERATIONS, {Scope.READ}, given)
+
+
+def test_a_key_reaches_its_namespace_or_all():
+    reaching = {each: replace(KEY, namespace=each) for each in (SHARED, "prometheus", ALL)}
+    for namespace in (SHARED, "prometheus", "prometheus2", OPERATIONS, ALL):
+        assert reaching[ALL].reaches(namespace)
+        assert reaching["prometheus"].reaches(namespace) is (namespace == "prometheus")
+        assert reaching[SHARED].reaches(namespace) is (namespace == SHARED)
+    assert [each.only for each in reaching.values()] == [SHARED, "prometheus", None]
+
+
+# -- rotation
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "valid_for", "until"),
+    [
+        (None, None, None),
+        (NOW + HOUR, None, NOW + 2 * HOUR),
+        (NOW - HOUR / 2, None, NOW + HOUR / 2),
+        (None, HOUR, NOW + HOUR),
+        (NOW + HOUR, HOUR, NOW + HOUR),
+    ],
+)
+def test_a_replacement_is_the_same_key_with_another_secret(
+    expires_at: datetime | None, valid_for: timedelta | None, until: datetime | None
+):
+    old = replace(KEY, namespace="prometheus", expires_at=expires_at, last_used_at=NOW)
+    new = replacement(old, key_id="new", digest="another", valid_for=valid_for, now=NOW)
+    assert new == replace(old, id="new", digest="another", created_at=NOW, expires_at=until, last_used_at=None)
+
+
+def test_a_revoked_key_has_no_replacement():
+    with pytest.raises(ApiKeyRevoked, match="was revoked"):
+        replacement(replace(KEY, revoked_at=NOW), key_id="new", digest="another", valid_for=None, now=NOW)

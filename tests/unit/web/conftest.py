@@ -72,7 +72,7 @@ class House:
     received: list[tuple[Receipt, str]] = field(default_factory=list)
     said: list[tuple[Said, str]] = field(default_factory=list)
     taken: list[tuple[str, str]] = field(default_factory=list)
-    asked: list[tuple[Asked, str, str]] = field(default_factory=list)
+    asked: list[tuple[Asked, ApiKey, str]] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
     refusal: Exception | None = None
     trouble: Exception | None = None
@@ -101,9 +101,9 @@ class House:
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
         return self.faults
 
-    def ask(self, asked: Asked, by: str, via: str) -> None:
+    def ask(self, asked: Asked, caller: ApiKey, via: str) -> None:
         self._stumble()
-        self.asked.append((asked, by, via))
+        self.asked.append((asked, caller, via))
 
     def admit(self, presented: str, scope: Scope) -> ApiKey:
         if self.refusal is not None:

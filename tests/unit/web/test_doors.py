@@ -31,15 +31,15 @@ def test_an_alert_is_answered_with_what_was_done(client: Client, house: House):
         202,
         {"accepted": [{"action": "notify", "key": "alertmanager/f"}], "faults": []},
     )
-    ((asked, by, via),) = house.asked
-    assert (asked.action, asked.incident.title, by, via) == (Action.NOTIFY, "A", "prometheus", "alertmanager")
+    ((asked, caller, via),) = house.asked
+    assert (asked.action, asked.incident.title, caller.name, via) == (Action.NOTIFY, "A", "prometheus", "alertmanager")
 
 
 def test_a_cloud_event_is_answered_with_what_was_done(client: Client, house: House):
     answer = client.post("/v1/cloudevents", json=EVENT, headers=BEARER)
     assert answer.status_code == 202
     assert answer.json() == {"accepted": [{"action": "resolve", "key": "cloudevents/s/db"}], "faults": []}
-    assert [(by, via) for _, by, via in house.asked] == [("prometheus", "cloudevents")]
+    assert [(caller.name, via) for _, caller, via in house.asked] == [("prometheus", "cloudevents")]
 
 
 def test_what_cannot_be_read_is_said_and_logged_while_the_rest_is_done(client: Client, house: House):

@@ -1,0 +1,301 @@
+"""Who reaches what: every caller, in every namespace, with every verb there is, while all namespaces use the same keys."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.keys import Scope
+from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
+from notifyflow.core.policy import DEFAULT
+from notifyflow.core.views import IncidentStatus
+from notifyflow.errors import AmbiguousKey, NotFound
+from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.tell import tell
+from notifyflow.settings import Settings
+from tests.asgi import Client
+from tests.builders import CountingIds, HandClock
+from tests.integration.web.test_api import SilentBell
+
+ADA = {"id": "ada", "email": "ada@example.com"}
+DIRECTORY = """
+[recipients.ada]
+email = "ada@example.com"
+
+[default]
+to = ["ada"]
+"""
+STORED = (SHARED, "prometheus", "staging")
+CALLERS = (*STORED, "newcomer")
+KEYS = {"incidents": "db-1", "alertmanager": "alertmanager/f", "pagerduty": "pagerduty/d", "cloudevents": "cloudevents/s/db"}
+
+State = Mapping[tuple[str, str], IncidentStatus | None]
+
+
+class House:
+    """A flow in whose namespaces the same keys name an unresolved incident each, and callers with keys of their own."""
+
+    def __init__(self, flow: NotifyFlow) -> None:
+        self.flow = flow
+        self.client = Client(flow.asgi())
+        self.ids: dict[tuple[str, str], str] = {}
+        for namespace in STORED:
+            for key in KEYS.values():
+                self.open(key, namespace)
+        self.secrets: dict[tuple[Scope, str], str] = {}
+
+    def open(self, key: str, namespace: str) -> str:
+        ada = Recipient(id="ada", email="ada@example.com")
+        taken = notify(self.flow._tools, Incident(key=key, title="down"), [ada], policy=DEFAULT, namespace=namespace)
+        self.ids[key, namespace] = taken.notified.incident_id
+        return taken.notified.incident_id
+
+    def ask(self, scope: Scope, caller: str, method: str, path: str, **values: Any) -> httpx.Response:
+        """Ask with a key of one scope whose namespace is the caller's."""
+        if (scope, caller) not in self.secrets:
+            _, self.secrets[scope, caller] = self.flow.access().create(
+                f"{scope} {caller}", [scope], valid_for=None, namespace=caller
+            )
+        headers = {"authorization": f"Bearer {self.secrets[scope, caller]}"}
+        return self.client.request(method, path, headers=headers, **values)
+
+    def send(self, presented: str, verb: "Verb") -> httpx.Response:
+        """Ask for what a verb does, as its senders do."""
+        kind = "application/cloudevents+json" if verb.door == "cloudevents" else "application/json"
+        body = verb.body | ({"routing_key": presented} if verb.door == "pagerduty" else {})
+        headers = {"authorization": f"Bearer {presented}", "content-type": kind}
+        return self.client.post(verb.path, content=json.dumps(body), headers=headers)
+
+    def state(self) -> State:
+        """Show all there is."""
+        look = self.flow.status
+        return {(key, each): look(key, namespace=each) for key in KEYS.values() for each in CALLERS}
+
+
+@pytest.fixture
+def house(database_url: str, tmp_path: Path) -> Iterator[House]:
+    directory = tmp_path / "directory.toml"
+    directory.write_text(DIRECTORY)
+    variables = {
+        "NOTIFYFLOW_DATABASE_URL": database_url,
+        "NOTIFYFLOW_DIRECTORY": str(directory),
+        "NOTIFYFLOW_API_REQUESTS_A_MINUTE": "1000",
+    }
+    with NotifyFlow(Settings.from_variables(variables), clock=HandClock(), ids=CountingIds(), bell=SilentBell()) as flow:
+        yield House(flow)
+
+
+def changed(before: State, after: State) -> set[tuple[str, str]]:
+    return {place for place in before if before[place] != after[place]}
+
+
+# -- verbs that name an incident by its key: only the caller's own is meant
+
+
+@dataclass(frozen=True)
+class Verb:
+    door: str
+    path: str
+    body: Mapping[str, Any]
+    opens: bool = False
+
+
+def _event(kind: str, **said: Any) -> dict[str, Any]:
+    return {"specversion": "1.0", "id": "1", "source": "s", "subject": "db", "type": kind, **said}
+
+
+BY_KEY: Mapping[str, Verb] = {
+    "open or repeat": Verb(
+        "incidents", "/v1/incidents", {"key": "db-1", "title": "mine now", "recipients": [{"id": "eve", **ADA}]}, opens=True
+    ),
+    "fire an alert": Verb(
+        "alertmanager", "/v1/alertmanager", {"alerts": [{"fingerprint": "f", "labels": {"alertname": "A"}}]}, opens=True
+    ),
+    "resolve an alert": Verb("alertmanager", "/v1/alertmanager", {"alerts": [{"status": "resolved", "fingerprint": "f"}]}),
+    "trigger": Verb(
+        "pagerduty", "/v2/enqueue", {"event_action": "trigger", "dedup_key": "d", "payload": {"summary": "x"}}, opens=True
+    ),
+    "acknowledge an event": Verb("pagerduty", "/v2/enqueue", {"event_action": "acknowledge", "dedup_key": "d"}),
+    "resolve an event": Verb("pagerduty", "/v2/enqueue", {"event_action": "resolve", "dedup_key": "d"}),
+    "cloud event": Verb("cloudevents", "/v1/cloudevents", _event("disk.full"), opens=True),
+    "cloud event acknowledged": Verb("cloudevents", "/v1/cloudevents", _event("disk.full.acknowledged")),
+    "cloud event resolved": Verb("cloudevents", "/v1/cloudevents", _event("disk.full.resolved")),
+}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_who_may_ingest_moves_what_is_its_own_and_nothing_else(house: House, caller: str):
+    for name, verb in BY_KEY.items():
+        before = house.state()
+        answer = house.send(_ingest(house, caller), verb)
+        assert answer.status_code in (200, 201, 202), (name, answer.text)
+        assert (answer.status_code == 201) is (verb.path == "/v1/incidents" and caller not in STORED)
+        assert changed(before, house.state()) == {(KEYS[verb.door], caller)}, name
+
+
+def test_who_has_no_such_incident_ends_nothing(house: House):
+    before = house.state()
+    for verb in BY_KEY.values():
+        if not verb.opens:
+            assert house.send(_ingest(house, "newcomer"), verb).status_code == 202
+    assert changed(before, house.state()) == set()
+
+
+def _ingest(house: House, caller: str) -> str:
+    _, presented = house.flow.access().create("sender", [Scope.INGEST], valid_for=None, namespace=caller)
+    return presented
+
+
+# -- verbs that name an incident by its id
+
+BY_ID: Mapping[str, tuple[Scope, str, str, dict[str, Any]]] = {
+    "show": (Scope.READ, "GET", "", {}),
+    "acknowledge": (Scope.OPERATE, "POST", "/acknowledge", {"json": {"by": "ada"}}),
+    "page again": (Scope.OPERATE, "POST", "/page-again", {"json": {"recipient": "ada"}}),
+    "resolve": (Scope.OPERATE, "POST", "/resolve", {"json": {"by": "ada"}}),
+}
+
+
+@pytest.mark.parametrize("caller", [*CALLERS, ALL])
+def test_an_id_helps_only_whom_the_namespace_lets(house: House, caller: str):
+    for namespace in STORED:
+        reaches = caller in (namespace, ALL)
+        for scope, method, path, values in BY_ID.values():
+            before, incident_id = house.state(), house.ids["db-1", namespace]
+            answer = house.ask(scope, caller, method, f"/v1/incidents/{incident_id}{path}", **values)
+            assert answer.status_code == (200 if reaches else 404), answer.text
+            assert changed(before, house.state()) == ({("db-1", namespace)} if reaches and method == "POST" else set())
+            if not reaches:  # it is answered as if there were none
+                assert house.ask(scope, caller, method, f"/v1/incidents/nowhere{path}", **values).json() == answer.json()
+
+
+def test_only_who_reaches_all_reaches_the_operations_incident(house: House):
+    tell(house.flow._tools, "it is ill", "a provider")
+    status = house.flow.status("notifyflow/operations")
+    assert status is not None
+    place = f"/v1/incidents/{status.facts.id}"
+    for caller in CALLERS:
+        for scope, method, path, values in BY_ID.values():
+            assert house.ask(scope, caller, method, f"{place}{path}", **values).status_code == 404
+    assert house.flow.status("notifyflow/operations") == status
+    assert house.ask(Scope.READ, ALL, "GET", place).json()["namespace"] == OPERATIONS
+    assert house.ask(Scope.OPERATE, ALL, "POST", f"{place}/acknowledge").json()["has_changed"]
+
+
+# -- lists
+
+
+@pytest.mark.parametrize("caller", [*CALLERS, ALL])
+def test_a_list_shows_what_the_key_reaches(house: House, caller: str):
+    reached = set(STORED) if caller == ALL else {caller} & set(STORED)
+    listed = house.ask(Scope.READ, caller, "GET", "/v1/incidents?key=db-1").json()["incidents"]
+    assert {each["namespace"] for each in listed} == reached
+    assert len(listed) == len(reached)
+    for wanted in CALLERS:
+        listed = house.ask(Scope.READ, caller, "GET", f"/v1/incidents?namespace={wanted}").json()["incidents"]
+        assert len(listed) == (len(KEYS) if wanted in reached else 0)
+        assert {each["namespace"] for each in listed} == {wanted} & reached
+
+
+@pytest.mark.parametrize("caller", [*STORED, ALL])
+def test_recipients_are_known_as_the_namespace_knows_them(house: House, caller: str):
+    flow = house.flow
+    for namespace, mail in ((SHARED, "eve@shared.example"), ("prometheus", "eve@prometheus.example")):
+        eve = Recipient(id=f"eve{namespace}", name=namespace, email=mail)
+        ada = Recipient(id="ada", name=f"Ada of {namespace!r}", email="ada@example.com")
+        notify(flow._tools, Incident(key="db-2", title="down"), [eve, ada], policy=DEFAULT, namespace=namespace)
+    listed = house.ask(Scope.READ, caller, "GET", "/v1/recipients").json()["recipients"]
+    all_known = {SHARED: {"ada", "eve"}, "prometheus": {"ada", "eveprometheus"}, "staging": {"ada"}}
+    known = set().union(*all_known.values()) if caller == ALL else all_known[caller]
+    assert {each["id"] for each in listed} == known
+    for who in ("ada", "eve", "eveprometheus"):
+        answer = house.ask(Scope.READ, caller, "GET", f"/v1/recipients/{who}")
+        assert answer.status_code == (200 if who in known else 404)
+    shown = house.ask(Scope.READ, caller, "GET", "/v1/recipients/ada").json()["name"]
+    assert shown == {SHARED: "Ada of ''", "staging": "ada"}.get(caller, "Ada of 'prometheus'")
+
+
+# -- the library and the command line open in the empty namespace and look in all
+
+Act = Callable[..., object]
+LIBRARY: Mapping[str, Act] = {
+    "status": lambda flow, **given: flow.status("db-1", **given),
+    "wait": lambda flow, **given: flow.wait("db-1", timeout_s=0, **given),
+    "acknowledge": lambda flow, **given: flow.acknowledge("db-1", by="ada", **given),
+    "page again": lambda flow, **given: flow.page_again("db-1", "ada", by="ada", **given),
+    "resolve": lambda flow, **given: flow.resolve("db-1", by="ada", **given),
+}
+
+
+def test_the_library_does_nothing_where_a_key_names_several(house: House):
+    before = house.state()
+    for act in LIBRARY.values():
+        with pytest.raises(AmbiguousKey) as caught:
+            act(house.flow)
+        assert {namespace for namespace, _ in caught.value.incidents} == set(STORED)
+    assert changed(before, house.state()) == set()
+
+
+def test_the_library_reaches_the_namespace_that_it_names(house: House):
+    for namespace in STORED:
+        for name, act in LIBRARY.items():
+            before = house.state()
+            act(house.flow, namespace=namespace)
+            assert changed(before, house.state()) == (set() if name in ("status", "wait") else {("db-1", namespace)})
+
+
+def test_the_library_finds_nothing_in_a_namespace_without_the_key(house: House):
+    before = house.state()
+    assert house.flow.status("db-1", namespace="newcomer") is None
+    for act in list(LIBRARY.values())[1:]:
+        with pytest.raises(NotFound):
+            act(house.flow, namespace="newcomer")
+    assert changed(before, house.state()) == set()
+
+
+def test_the_library_opens_and_repeats_in_the_empty_namespace(house: House):
+    before = house.state()
+    taken = house.flow.notify(Incident(key="db-1", title="again"), [Recipient(id="ada", email="ada@example.com")])
+    assert (taken.is_new, taken.incident_id) == (False, house.ids["db-1", SHARED])
+    assert changed(before, house.state()) == {("db-1", SHARED)}
+
+
+# -- rotation, and requests that come again
+
+
+def test_a_rotated_key_goes_on_where_the_old_one_was(house: House):
+    access = house.flow.access()
+    old, presented = access.create("sender", [Scope.INGEST], valid_for=timedelta(days=90), namespace="prometheus")
+    new, rotated = access.rotate(old.id)
+    assert (new.name, new.namespace, new.scopes) == (old.name, "prometheus", old.scopes)
+    assert new.expires_at == old.expires_at
+    assert _submit(house, presented).status_code == 401
+    answer = _submit(house, rotated)
+    assert (answer.status_code, answer.json()["incident_id"]) == (200, house.ids["db-1", "prometheus"])
+
+
+def test_keys_that_share_a_namespace_share_its_incidents(house: House):
+    for _ in range(2):
+        _, presented = house.flow.access().create("one of a pair", [Scope.INGEST], valid_for=None, namespace="prometheus")
+        assert _submit(house, presented).json()["incident_id"] == house.ids["db-1", "prometheus"]
+
+
+def test_an_idempotency_key_answers_nobody_of_another_namespace(house: House):
+    answers = {}
+    for namespace in CALLERS:
+        presented = _ingest(house, namespace)
+        answers[namespace] = [_submit(house, presented, **{"idempotency-key": "k"}).json() for _ in range(2)]
+    assert all(first == again for first, again in answers.values())
+    assert len({first["incident_id"] for first, _ in answers.values()}) == len(CALLERS)
+
+
+def _submit(house: House, presented: str, **headers: str) -> httpx.Response:
+    body = {"key": "db-1", "title": "again", "recipients": [ADA]}
+    return house.client.post("/v1/incidents", json=body, headers={"authorization": f"Bearer {presented}", **headers})
