@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import Kind
+from notifyflow.core.model import EscalationState, IncidentState, Kind
 from notifyflow.core.views import IncidentStatus
 
 
@@ -21,6 +21,9 @@ def check(status: IncidentStatus) -> None:
             assert len(counted(row)) <= row.max_attempts
     current = Counter(each.facts.recipient_id for each in status.escalations if each.facts.is_current)
     assert set(current.values()) <= {1}, "two rounds of one recipient are current"
+    if status.facts.state is IncidentState.ACKNOWLEDGED:
+        left = {each.facts.state for each in status.escalations if each.facts.is_current} - {EscalationState.ACKNOWLEDGED}
+        assert not left, f"the incident is acknowledged, and an escalation is {left}"
 
 
 def _check_log(status: IncidentStatus) -> None:

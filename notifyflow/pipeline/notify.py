@@ -131,10 +131,12 @@ def _keep_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[
 
 
 def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset[str]) -> None:
-    """Let another address be used by the tiers that are open, or by a new round where every way had failed."""
-    is_open = incident.state is IncidentState.OPEN
+    """Let another address be used by the tiers that are open, or by a new round where every way had failed.
+
+    Once the incident is acknowledged no current escalation is EXHAUSTED: all of them are ACKNOWLEDGED.
+    """
     for case in decisions.lock_cases(tx, incident, moved) if moved else ():
-        if is_open and case.escalation.state is EscalationState.EXHAUSTED:
+        if case.escalation.state is EscalationState.EXHAUSTED:
             rounds.start(tx, incident, {case.escalation.recipient_id})
         else:
             decisions.decide(tx, case.escalation, cause="address_added")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.model import EscalationState, Incident, IncidentState, NotificationState, Severity
-from notifyflow.core.policy import Acknowledgement, Policy, Tier
+from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.errors import InvalidIncident
 from notifyflow.pipeline import operations
 from tests.builders import BAD, REFUSED, Story, a_recipient, an_incident
@@ -111,6 +111,19 @@ def test_another_address_is_a_new_round_where_every_way_had_failed(story: Story)
     assert story.escalation().state is EscalationState.EXHAUSTED
     assert story.notify(None, a_recipient("ada", "slack")).repeated == ("ada",)
     assert (story.escalation().round, set(story.pages())) == (2, {"email", "slack"})
+
+
+@pytest.mark.parametrize("acknowledgement", list(Acknowledgement))
+def test_another_address_is_no_new_round_once_somebody_has_acknowledged(story: Story, acknowledgement: Acknowledgement) -> None:
+    story.answer("email", REFUSED)
+    story.notify(None, a_recipient("ada", "email"), policy=replace(DEFAULT, acknowledgement=acknowledgement))
+    story.deliver()
+    assert story.escalation().state is EscalationState.EXHAUSTED
+    story.acknowledge("ada")
+    story.notify(None, a_recipient("ada", email="ada@elsewhere", sms="ada@sms"))
+    story.deliver()
+    (only,) = story.escalations()
+    assert (only.facts.state, set(story.pages())) == (EscalationState.ACKNOWLEDGED, {"email"})
 
 
 def test_the_same_addresses_are_no_reason_for_a_new_round(story: Story) -> None:
