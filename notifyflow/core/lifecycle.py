@@ -140,12 +140,14 @@ def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
 def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, answers_within: timedelta = _AT_ONCE) -> Moved:
     """Put the running attempt in doubt, since its lease has expired; the row is due once nothing can answer the doubt.
 
+    The attempt loses its token: what still bears one was recorded by its holder.
+
     Raises:
         IllegalMove: When the attempt is not running.
     """
     attempt = _running(row, attempt_id, "lease_expired")
     due_at = resend_at(now, severity=row.severity, called_at=attempt.started_at, answers_within=answers_within)
-    return _doubt(row, attempt, "lease_expired", now=now, due_at=due_at)
+    return _doubt(row, replace(attempt, token=""), "lease_expired", now=now, due_at=due_at)
 
 
 def receive(

@@ -5,7 +5,8 @@ recorded. Whatever goes wrong between stays a row whose lease runs out.
 """
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +14,7 @@ from datetime import timedelta
 import structlog
 
 from notifyflow.channels.base import Accepted, Channel, Letter, Provider
+from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Standing, Word
 from notifyflow.engine import doubt
@@ -20,6 +22,7 @@ from notifyflow.engine.lanes import Lanes
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.engine.unanswered import Unanswered
 from notifyflow.errors import (
+    CommitUnknown,
     Fenced,
     NotifyflowError,
     PermanentProviderError,
@@ -31,14 +34,17 @@ from notifyflow.errors import (
     UnknownOutcomeError,
 )
 from notifyflow.pipeline.claim import claim
-from notifyflow.pipeline.ports import Claimed, Claims, Tools
+from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Tools
 from notifyflow.pipeline.record import record, release
+from notifyflow.pipeline.use_case import led_to
 
 _log = structlog.get_logger("notifyflow.engine")
 
 _TURN = timedelta(seconds=5)
 _MOST_AT_ONCE = 20
 _NEWEST_WEIGHS = 0.3
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
 _NARROWED_S = 10.0
 """How long a provider is left alone that asks for fewer requests and does not say until when."""
 _WITHHELD = Outcome(word=Word.PERMANENT, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
@@ -54,15 +60,24 @@ class Deliverer:
         reporter: Passes on what each transaction led to.
         send_budget: How long one send may take at most; a lease that would not outlive it is given back.
         places: How many sends there are at a time.
+        pause: Lets so many seconds pass.
     """
 
     def __init__(
-        self, tools: Tools, channels: Mapping[str, Channel], reporter: Reporter, *, send_budget: timedelta, places: int
+        self,
+        tools: Tools,
+        channels: Mapping[str, Channel],
+        reporter: Reporter,
+        *,
+        send_budget: timedelta,
+        places: int,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._tools = tools
         self._channels = channels
         self._reporter = reporter
         self._send_budget = send_budget
+        self._pause = pause
         self._places = threading.BoundedSemaphore(places)
         self._lanes = Lanes(places)
         self._is_stopping = threading.Event()
@@ -192,8 +207,8 @@ class Deliverer:
         latency = self._latencies.get(channel)
         if latency is None:
             return 1
-        time = min(self._tools.lease / 2, self._tools.lease - self._send_budget, _TURN)
-        return max(1, min(_MOST_AT_ONCE, time // max(latency, timedelta(milliseconds=1))))
+        budget = min(self._tools.lease / 2, self._tools.lease - self._send_budget, _TURN)
+        return max(1, min(_MOST_AT_ONCE, budget // max(latency, timedelta(milliseconds=1))))
 
     def _attempt(self, claimed: Claimed) -> None:
         with self._places:
@@ -253,37 +268,62 @@ class Deliverer:
 
     def _record(self, claimed: Claimed, outcome: Outcome, took: timedelta) -> None:
         """Record an outcome, as often as it takes while the lease lasts."""
+        has_alternative = len(self._providers(claimed.channel)) > 1
+
+        def write(unsure: Consequences | None) -> Consequences:
+            return record(self._tools, claimed.attempt_id, claimed.token, outcome, has_alternative=has_alternative, unsure=unsure)
+
+        try:
+            consequences = self._write(claimed, write, is_patient=True)
+        except Fenced:
+            _log.warning("engine.attempt_fenced", **_ids(claimed), word=outcome.word.value)
+            return
+        except StorageUnavailable:
+            _log.error("engine.attempt_unrecorded", **_ids(claimed), word=outcome.word.value)
+            return
+        _log.info(
+            "engine.attempt_recorded",
+            **_ids(claimed),
+            word=outcome.word.value,
+            code=outcome.code,
+            reason=outcome.reason,
+            took_s=round(took.total_seconds(), 3),
+        )
+        self._reporter.report(consequences)
+
+    def _write(self, claimed: Claimed, write: Callable[[Consequences | None], Consequences], *, is_patient: bool) -> Consequences:
+        """Write what became of an attempt, with growing pauses between the tries.
+
+        Args:
+            claimed: The attempt.
+            write: Is given what the last commit would have led to whose answer was lost, and finds out whether it was done.
+            is_patient: Whether to try again, while the lease lasts, also when the database is away; otherwise only to find out.
+
+        Raises:
+            Fenced: When the lease was taken back.
+            StorageUnavailable: When it is given up.
+        """
+        unsure: Consequences | None = None
+        tries = 0
         while True:
             try:
-                consequences = record(
-                    self._tools,
-                    claimed.attempt_id,
-                    claimed.token,
-                    outcome,
-                    has_alternative=len(self._providers(claimed.channel)) > 1,
-                )
-            except Fenced:
-                _log.warning("engine.attempt_fenced", **_ids(claimed), word=outcome.word.value)
-                return
+                return write(unsure)
+            except CommitUnknown as unknown:
+                unsure = led_to(unknown)
             except StorageUnavailable:
-                if self._tools.clock.now() < claimed.lease_until:
-                    continue
-                _log.error("engine.attempt_unrecorded", **_ids(claimed), word=outcome.word.value)
-                return
-            _log.info(
-                "engine.attempt_recorded",
-                **_ids(claimed),
-                word=outcome.word.value,
-                code=outcome.code,
-                reason=outcome.reason,
-                took_s=round(took.total_seconds(), 3),
-            )
-            self._reporter.report(consequences)
-            return
+                if not is_patient:
+                    raise
+                if self._tools.clock.now() >= claimed.lease_until and (unsure is None or self._is_stopping.is_set()):
+                    raise
+            tries += 1
+            self._pause(pause_s(tries, self._tools.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
 
     def _release(self, claimed: Claimed, *, reason: str = "") -> None:
+        def write(unsure: Consequences | None) -> Consequences:
+            return release(self._tools, claimed.attempt_id, claimed.token, reason=reason, unsure=unsure)
+
         try:
-            consequences = release(self._tools, claimed.attempt_id, claimed.token, reason=reason)
+            consequences = self._write(claimed, write, is_patient=False)
         except (Fenced, StorageUnavailable) as error:
             _log.warning("engine.release_failed", **_ids(claimed), error=type(error).__name__)
             return

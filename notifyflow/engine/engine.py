@@ -60,7 +60,7 @@ class Engine:
         self._heartbeat = heartbeat
         self._asker = Asker(tools, channels, self.reporter)
         self._poller = Poller(queue, tools, self.reporter) if queue else None
-        self._sweeper = Sweeper(tools.clock, self._sweep, lambda: next_wake_at(tools))
+        self._sweeper = Sweeper(tools.clock, self._sweep, lambda: next_wake_at(tools), tools.ids.fraction)
         declare_actors(broker, channels, self._deliverer.deliver)
 
     def start(self, *, threads: int) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import structlog
 
+from notifyflow.core.backoff import pause_s
 from notifyflow.core.ports import Clock
 from notifyflow.engine.reporter import place
 from notifyflow.errors import StorageUnavailable
@@ -14,6 +15,7 @@ _log = structlog.get_logger("notifyflow.engine")
 
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+_LONGEST_PAUSE_AFTER_FAULTS_S = 4.0
 
 
 class Sweeper:
@@ -23,10 +25,19 @@ class Sweeper:
         clock: The one owner of time.
         sweep: Sweeps once.
         next_wake_at: Tells when there will be something to do; None when nothing waits for time.
+        fraction: Draws a number from [0, 1).
     """
 
-    def __init__(self, clock: Clock, sweep: Callable[[], None], next_wake_at: Callable[[], datetime | None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        sweep: Callable[[], None],
+        next_wake_at: Callable[[], datetime | None],
+        fraction: Callable[[], float],
+    ) -> None:
         self._clock = clock
+        self._fraction = fraction
+        self._faults = 0
         self._sweep = sweep
         self._next_wake_at = next_wake_at
         self._is_stopping = threading.Event()
@@ -56,11 +67,17 @@ class Sweeper:
             self._sweep()
             wake_at = self._next_wake_at()
         except StorageUnavailable as error:
-            _log.warning("engine.storage_unavailable", waited_s=error.waited_s)
-            return _LONGEST_PAUSE_S
+            _log.warning("engine.storage_unavailable", waited_s=error.waited_s, reason=error.reason)
+            return self._pause_after_fault()
         except Exception as error:  # noqa: BLE001 - the edge of the thread
             _log.error("engine.sweep_broke", error=type(error).__name__, place=place(error))
-            return _LONGEST_PAUSE_S
+            return self._pause_after_fault()
+        self._faults = 0
         if wake_at is None:
             return _LONGEST_PAUSE_S
         return min(max((wake_at - self._clock.now()).total_seconds(), _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
+
+    def _pause_after_fault(self) -> float:
+        """Pause the longer the more sweeps in a row went wrong."""
+        self._faults += 1
+        return pause_s(self._faults, self._fraction(), first_s=_LONGEST_PAUSE_S, longest_s=_LONGEST_PAUSE_AFTER_FAULTS_S)

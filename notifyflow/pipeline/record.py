@@ -1,5 +1,6 @@
 """Writes what came of an attempt, and what is decided on it, for whoever still holds its lease."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from notifyflow.core import lifecycle, rules
@@ -16,7 +17,15 @@ from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
 
 
-def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome, *, has_alternative: bool = False) -> Consequences:
+def record(
+    tools: Tools,
+    attempt_id: str,
+    token: str,
+    outcome: Outcome,
+    *,
+    has_alternative: bool = False,
+    unsure: Consequences | None = None,
+) -> Consequences:
     """Record what came of a call.
 
     Args:
@@ -25,12 +34,14 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome, *, has_a
         token: Its lease's token.
         outcome: What the provider said, or that nobody knows.
         has_alternative: Whether another provider can carry the next attempt, so that this one's Retry-After holds nothing up.
+        unsure: What the call before this one led to if its commit, whose answer was lost, was done; None where there was none.
 
     Returns:
-        What followed: tiers that opened, failures.
+        What followed: tiers that opened, failures. Where the attempt was recorded by the call before, what that one led to.
 
     Raises:
         Fenced: When the lease was taken back; the attempt stands as a doubt.
+        CommitUnknown: When nobody knows whether it is recorded; call again, with what it led to.
     """
 
     def body(tx: Transaction) -> None:
@@ -41,7 +52,7 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome, *, has_a
             tx.ledger.lock_incident(home.incident_id)
 
         def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
-            attempt = _leased(row, attempt_id, token)
+            attempt = _leased(row, attempt_id, token, unsure)
             awaited = attempt.receipt_due_at and tx.now + (attempt.receipt_due_at - attempt.started_at)
             retry_after_s = None if has_alternative else outcome.retry_after_s
             heard = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
@@ -64,10 +75,10 @@ def record(tools: Tools, attempt_id: str, token: str, outcome: Outcome, *, has_a
             tx.notices.append((outcome.reason or outcome.code, home.provider))
         receive.hear(tx, home, waited)
 
-    return use_case.run(tools, body)[1]
+    return _settle(tools, body)
 
 
-def release(tools: Tools, attempt_id: str, token: str, *, reason: str = "") -> Consequences:
+def release(tools: Tools, attempt_id: str, token: str, *, reason: str = "", unsure: Consequences | None = None) -> Consequences:
     """Give an attempt back whose call was not made; it counts for nothing, and the one before it decides: if none, it is due.
 
     Args:
@@ -75,24 +86,41 @@ def release(tools: Tools, attempt_id: str, token: str, *, reason: str = "") -> C
         attempt_id: The attempt, as claimed.
         token: Its lease's token.
         reason: Why, for the transition log; nothing personal.
+        unsure: As for ``record``.
 
     Returns:
         What followed.
 
     Raises:
         Fenced: When the lease was taken back.
+        CommitUnknown: When nobody knows whether it is released; call again, with what it led to.
     """
 
     def body(tx: Transaction) -> None:
         def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
             del schedule
-            _leased(row, attempt_id, token)
+            _leased(row, attempt_id, token, unsure)
             return lifecycle.release(row, attempt_id, now=tx.now)
 
         home, detail = _home(tx, attempt_id), {"attempt": attempt_id} | ({"reason": reason} if reason else {})
         decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
 
-    return use_case.run(tools, body)[1]
+    return _settle(tools, body)
+
+
+class _SettledBefore(Exception):
+    """Raised when the call before, whose commit was not answered, has written what became of the attempt."""
+
+    def __init__(self, consequences: Consequences) -> None:
+        super().__init__()
+        self.consequences = consequences
+
+
+def _settle(tools: Tools, body: Callable[[Transaction], None]) -> Consequences:
+    try:
+        return use_case.run(tools, body)[1]
+    except _SettledBefore as settled:
+        return settled.consequences
 
 
 def _breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
@@ -108,8 +136,10 @@ def _home(tx: Transaction, attempt_id: str) -> Home:
     return home
 
 
-def _leased(row: NotificationFacts, attempt_id: str, token: str) -> AttemptFacts:
+def _leased(row: NotificationFacts, attempt_id: str, token: str, unsure: Consequences | None) -> AttemptFacts:
     attempt = next(each for each in row.attempts if each.id == attempt_id)
-    if attempt.token != token or attempt.state is not AttemptState.RUNNING:
-        raise Fenced(attempt_id)
-    return attempt
+    if attempt.token == token and attempt.state is AttemptState.RUNNING:
+        return attempt
+    if attempt.token == token and unsure is not None:  # whoever takes a lease back takes the token, too
+        raise _SettledBefore(unsure)
+    raise Fenced(attempt_id)

@@ -1,10 +1,10 @@
 """What a use case is: one transaction, at whose end subscribers and operations are told what they have to know."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.errors import NotFound
+from notifyflow.errors import CommitUnknown, NotFound
 from notifyflow.pipeline import changes, operations
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -22,6 +22,10 @@ def run(tools: Tools, body: Callable[[Transaction], T]) -> tuple[T, Consequences
 
     Returns:
         What the body returned, and what the transaction led to.
+
+    Raises:
+        CommitUnknown: When nobody knows whether it was done; ``led_to`` has what it led to in that case.
+        StorageUnavailable: When the database did not answer in time.
     """
 
     def once(ledger: Ledger) -> tuple[T, Consequences]:
@@ -32,6 +36,12 @@ def run(tools: Tools, body: Callable[[Transaction], T]) -> tuple[T, Consequences
         return answer, tx.consequences
 
     return tools.transactions.run(once)
+
+
+def led_to(unknown: CommitUnknown) -> Consequences:
+    """Return what a use case led to if its commit, whose answer was lost, was done."""
+    _, consequences = cast(tuple[object, Consequences], unknown.result)
+    return consequences
 
 
 def run_on(tools: Tools, incident_id: str, body: Callable[[Transaction, IncidentFacts], T]) -> tuple[T, Consequences]:

@@ -102,21 +102,28 @@ class Late(Relay):
 
 
 class Deaf(Relay):
-    """Lets every request for a commit through, and swallows the answer to some of them.
+    """Loses some requests for a commit, and then the answers to some; either way the connection is cut.
 
     Attributes:
-        swallows: To how many more.
+        loses: How many more requests it loses.
+        swallows: How many more answers it swallows.
         swallowed: How many it has swallowed.
     """
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
+        self.loses = 0
         self.swallows = 0
         self.swallowed = 0
         self._committing = threading.Event()
 
     def may_ask(self, data: bytes) -> bool:
-        if self.swallows and b"COMMIT" in data:
+        if b"COMMIT" not in data:
+            return True
+        if self.loses:
+            self.loses -= 1
+            return False
+        if self.swallows:
             self._committing.set()
         return True
 

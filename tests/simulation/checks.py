@@ -41,6 +41,7 @@ _CARRIED = """
     LEFT JOIN notifyflow_contact c ON c.incident_id = e.incident_id AND c.recipient_id = e.recipient_id WHERE a.id = ?
 """
 _WITHIN = "SELECT COUNT(*) FROM notifyflow_attempt WHERE provider = ? AND started_at > ? AND started_at <= ?"
+_RECORDED = ("accepted", "refused", "refused_for_good", "doubted")
 _HEARD = "SELECT word FROM notifyflow_receipt WHERE matched_attempt_id = ? AND word IS NOT NULL"
 
 
@@ -57,6 +58,7 @@ class Checks:
         self._claimed_s: dict[str, float] = {}
         self._claimed_by: dict[str, Process] = {}
         self._claimed_late: Counter[tuple[Process, str]] = Counter()
+        self._owed: dict[str, tuple[Process, float]] = {}  # failures to be logged: who wrote them, and since when it runs
         self._loosest_skew_s = 2.0
 
     # -- after every commit
@@ -74,6 +76,21 @@ class Checks:
         for line in session.lines:
             if (line["machine"], line["target"]) == ("notification", NotificationState.FAILED):
                 self._check_failure(line)
+                self._owe_line(line, session)
+
+    def _owe_line(self, line: dict[str, Any], session: Session) -> None:
+        """Whoever wrote a failure logs it; of a commit that was not answered only a record can be read back, by its token."""
+        process = self._world.task.process
+        if not session.is_unsure or line["event"] in _RECORDED:
+            self._owed[line["row_id"]] = (process, process.booted_s)
+
+    def on_log(self, event: str, facts: dict[str, Any]) -> None:
+        """Settle what is owed, and require that whoever is called fenced off has lost its lease."""
+        if event in ("engine.notification_failed", "engine.attempt_unrecorded"):
+            self._owed.pop(facts["notification_id"], None)
+        if event == "engine.attempt_fenced":
+            found = self._database.look("SELECT token FROM notifyflow_attempt WHERE id = ?", facts["attempt_id"])
+            require(not found or not found[0][0], f"4: {facts['attempt_id'][-4:]} is said to be fenced off, and holds its token")
 
     def _follow(self, line: dict[str, Any]) -> None:
         """Replay each line of the log through its table as it is written."""
@@ -185,6 +202,9 @@ class Checks:
         look, read = self._database.look, self._database.read
         stored = [row_id for (row_id,) in look("SELECT id FROM notifyflow_incident")]
         require(set(accepted) <= set(stored), "1: an incident that was taken is not stored")
+        owing = {row_id: process for row_id, (process, booted_s) in self._owed.items() if process.booted_s == booted_s}
+        silent = [row_id[-4:] for row_id, process in owing.items() if not process.is_dead]
+        require(not silent, f"the failures of {silent} were logged by nobody")
         now = START + timedelta(seconds=self._world.now_s)
         found = read(lambda db: Audits(db).audit("", now=now)).findings + read(lambda db: Audits(db).audit_operations())
         require(not found, f"the checker finds {[(each.rule.value, each.row_id[-4:], each.what) for each in found]}")

@@ -15,7 +15,7 @@ import peewee
 from peewee import Database, Query, Select
 
 from notifyflow.core.facts import AttemptFacts
-from notifyflow.errors import StaleRow, StorageUnavailable
+from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
 from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite
 from notifyflow.storage.ledger import Ledger
@@ -249,7 +249,7 @@ class SimulatedDatabase:
             session.check_alive()
         session.is_unsure = world.strikes("commit_unknown", "the connection breaks during a commit")
         if session.is_unsure and world.random.random() < 0.5:
-            raise StorageUnavailable(0, "simulated: unknown, not committed")
+            raise CommitUnknown(0, answer)
         if session.writes:
             self.enter("COMMIT", None)
             self._raw.execute("COMMIT")
@@ -258,7 +258,7 @@ class SimulatedDatabase:
         self.after_commit(session)
         world.point("after a commit")
         if session.is_unsure:
-            raise StorageUnavailable(0, "simulated: unknown, committed")
+            raise CommitUnknown(0, answer)
         return answer
 
     def enter(self, sql: str, params: Any) -> None:

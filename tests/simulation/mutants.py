@@ -119,6 +119,11 @@ def _record_whatever_runs(tools: Tools, attempt_id: str, token: str, outcome: Ou
     return _record(tools, *tools.transactions.run(running), outcome, **given)
 
 
+def _record_without_asking(*given: Any, unsure: Any, **others: Any) -> Consequences:
+    del unsure
+    return _record(*given, **others)
+
+
 def _record_unless_stopping(deliverer: Any, *given: Any) -> None:
     if not deliverer._is_stopping.is_set():
         _record_outcome(deliverer, *given)
@@ -189,6 +194,10 @@ MUTANTS = (
     Mutant("no sweep for receipts that were missed", Variant(ledger=NoReceiptSweep)),
     Mutant("claim without compare-and-set", Variant(ledger=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER))),
     Mutant("no fencing token", swap=lambda: swapped(deliver, "record", _record_whatever_runs)),
+    Mutant(
+        "a commit that was not answered is taken for a lost lease",
+        swap=lambda: swapped(deliver, "record", _record_without_asking),
+    ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_heard", _hear_the_last)),
     Mutant("escalation without lock", Variant(ledger=UnlockedEscalation)),
     Mutant("escalation without the UNIQUE constraint", Variant(ledger=UnguardedEscalation, without=(_NO_TIER,))),

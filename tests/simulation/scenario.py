@@ -249,7 +249,14 @@ class Scenario:
         """Start what one worker process runs: threads that answer rings, and a sweeper."""
         tools = self._tools(process)
         reporter = Reporter(self._broker, self._database)
-        deliverer = Deliverer(tools, self._outside.channels, reporter, send_budget=self._variant.send_budget, places=1000)
+        deliverer = Deliverer(
+            tools,
+            self._outside.channels,
+            reporter,
+            send_budget=self._variant.send_budget,
+            places=1000,
+            pause=self.world.sleep,
+        )
         deliverer.share(_THREADS)
         self._operators.started(process, deliverer)
         for _ in range(_THREADS):
@@ -405,6 +412,7 @@ class Scenario:
     def _hear(self, event: str, facts: dict[str, Any]) -> None:
         """Hear a log line of the product."""
         require("@" not in repr(facts), f"8: {event} logs an address")
+        self._checks.on_log(event, facts)
         self.world.note(f"{event} {' '.join(f'{name}={str(value)[-6:]}' for name, value in sorted(facts.items()))}")
 
 

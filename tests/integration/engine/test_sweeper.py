@@ -23,7 +23,7 @@ def sweep_times(times: int, next_wake_at: Callable[[], datetime | None], step: C
         left.release()
         step()
 
-    sweeper = Sweeper(CLOCK, sweep, next_wake_at)
+    sweeper = Sweeper(CLOCK, sweep, next_wake_at, lambda: 0.0)
     with capture_logs() as lines:
         sweeper.start()
         for _ in range(times):
