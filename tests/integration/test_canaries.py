@@ -24,6 +24,7 @@ from notifyflow.core.model import NotificationState
 from notifyflow.core.policy import Policy, Retries, Schedule, Tier
 from notifyflow.errors import NotifyflowError
 from notifyflow.sandbox.system import SMS_FROM, Sandbox
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from tests.asgi import Client
 from tests.servers.redis import Redis, redis_server
@@ -188,7 +189,7 @@ def what_is_raised(flow: NotifyFlow) -> str:
 
 def log_of_moves(url: str) -> str:
     """Read all tables in which nothing personal may stand."""
-    db = dialect_for(url).connect(timeout_s=5)
+    db = dialect_for(url).connect(Deadline(600))
     try:
         tables = ("transition", "attempt", "notification", "escalation", "notice", "critical", "carrier", "spent")
         return "\n".join(str(row) for table in tables for row in execute(db, f"SELECT * FROM notifyflow_{table}").fetchall())

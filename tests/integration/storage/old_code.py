@@ -14,6 +14,7 @@ from typing import Any
 
 from peewee import Database, PeeweeException
 
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import Access, Dialect, Trouble, dialect_for, execute
 
 DATA = Path(__file__).parents[2] / "data"
@@ -27,7 +28,7 @@ class OldCode:
 
     def __init__(self, url: str) -> None:
         self._dialect: Dialect = dialect_for(url)
-        self._db: Database = self._dialect.connect(timeout_s=TIMEOUT_S)
+        self._db: Database = self._dialect.connect(Deadline(600))
         self._said = json.loads(
             (DATA / f"code_of_schema_1.{'sqlite' if self._dialect.is_embedded else 'postgres'}.json").read_text()
         )
@@ -49,7 +50,7 @@ class OldCode:
         """Run a transaction; again, as that code does, when somebody else was in its way."""
         while True:
             try:
-                self._dialect.begin(self._db, access=Access.WRITE, timeout_s=TIMEOUT_S)
+                self._dialect.begin(self._db, access=Access.WRITE, deadline=Deadline(TIMEOUT_S))
                 for statement, values, count in statements:
                     cursor = execute(self._db, statement, *values)
                     assert count is None or cursor.rowcount == count, (statement, values)

@@ -8,6 +8,7 @@ import pytest
 
 from notifyflow.core.audit import Rule
 from notifyflow.core.model import Severity
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, START, UNKNOWN, Story, a_contact, a_recipient, an_incident
@@ -52,7 +53,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def damage(url: str, *statements: str) -> None:
-    db = dialect_for(url).connect(timeout_s=5)
+    db = dialect_for(url).connect(Deadline(600))
     try:
         if url.startswith("sqlite"):  # whoever damages a database by hand stops at nothing
             for trigger in ("guard", "keeper"):

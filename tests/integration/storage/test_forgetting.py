@@ -6,6 +6,7 @@ from peewee import PeeweeException
 from notifyflow.core.model import Kind, NotificationState, Receipt, Word
 from notifyflow.errors import RecipientInUse, StorageError
 from notifyflow.pipeline.forget import forget
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.models import TransitionRow
 from notifyflow.storage.store import Store
@@ -40,7 +41,7 @@ def test_what_they_answered_goes_and_that_they_said_stop_is_kept(story: Story, s
 
 def dump(url: str) -> str:
     """Read every column of every table as text."""
-    db = dialect_for(url).connect(timeout_s=5)
+    db = dialect_for(url).connect(Deadline(600))
     try:
         tables = [name for name in db.get_tables() if name.startswith("notifyflow_")]
         return repr([execute(db, f"SELECT * FROM {table}").fetchall() for table in tables])

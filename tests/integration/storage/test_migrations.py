@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.model import NotificationState
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.migrations import MIGRATIONS, WANTED
 from notifyflow.storage.store import Store
@@ -51,7 +52,7 @@ def upgraded(empty_database_url: str, old: OldCode) -> Iterator[Store]:
 
 def test_each_migration_only_adds_what_old_code_may_leave_out(empty_database_url: str) -> None:
     dialect = dialect_for(empty_database_url)
-    db = dialect.connect(timeout_s=5)
+    db = dialect.connect(Deadline(600))
     before: Schema = {}
     unique: set[tuple[str, tuple[str, ...]]] = set()
     try:

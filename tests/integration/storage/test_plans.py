@@ -10,6 +10,7 @@ from peewee import Database
 
 from notifyflow.core.model import Hold, IncidentState
 from notifyflow.core.views import IncidentFilter
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
@@ -101,7 +102,7 @@ class _Explained:
 def explained(store: Store, database_url: str) -> Iterator[_Explained]:
     begin(store, *(a_page(number) for number in range(1, 4)))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
-    db = dialect_for(database_url).connect(timeout_s=5)
+    db = dialect_for(database_url).connect(Deadline(600))
     if not store.is_embedded:
         execute(db, "SET enable_seqscan = off")  # tables of three rows are read faster whole, and sorted
         execute(db, "SET enable_sort = off")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notifyflow.core.model import Severity, Word
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.pruning import Pruned
 from notifyflow.storage.store import Store
@@ -41,7 +42,7 @@ def count(story: Story, limit: int = 100) -> Pruned:
 
 
 def rows_in(url: str) -> dict[str, int]:
-    db = dialect_for(url).connect(timeout_s=5)
+    db = dialect_for(url).connect(Deadline(600))
     try:
         return {table: execute(db, f"SELECT COUNT(*) FROM notifyflow_{table}").fetchone()[0] for table in TABLES}
     finally:

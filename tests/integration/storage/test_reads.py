@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
@@ -58,7 +59,7 @@ def test_a_status_is_whole_and_in_order(store: Store) -> None:
 @pytest.mark.parametrize("size", [1, 6])
 def test_a_status_asks_as_many_queries_however_much_there_is(store: Store, database_url: str, size: int) -> None:
     store.run(lambda ledger: _crowd(ledger, size, size))
-    db = dialect_for(database_url).connect(timeout_s=5)
+    db = dialect_for(database_url).connect(Deadline(600))
     asked: list[str] = []
     db.query_hooks.append(lambda event: asked.append(event.sql))
     status = Reads(db).status("db-1")

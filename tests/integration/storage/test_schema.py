@@ -11,6 +11,7 @@ import pytest
 
 from notifyflow.errors import SchemaMismatch, StorageError
 from notifyflow.storage import models
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.migrations import WANTED
 from notifyflow.storage.store import Store
@@ -28,7 +29,7 @@ def empty(empty_database_url: str) -> Iterator[Store]:
 
 
 def _run_sql(url: str, *statements: str) -> list[tuple[object, ...]]:
-    db = dialect_for(url).connect(timeout_s=5)
+    db = dialect_for(url).connect(Deadline(600))
     try:
         cursor = [execute(db, statement) for statement in statements][-1]
         return list(cursor.fetchall()) if cursor.description else []
@@ -64,7 +65,7 @@ def test_a_file_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_tables_have_the_columns_of_the_models(database_url: str, model: type[peewee.Model]) -> None:
-    db = dialect_for(database_url).connect(timeout_s=5)
+    db = dialect_for(database_url).connect(Deadline(600))
     columns = {column.name: column.null for column in db.get_columns(model._meta.table_name)}
     db.close()
     if model is models.TransitionRow:
@@ -74,7 +75,7 @@ def test_the_tables_have_the_columns_of_the_models(database_url: str, model: typ
 
 def test_the_reference_names_every_table_column_and_index(sqlite_url: str) -> None:
     reference = (Path(__file__).parents[3] / "docs" / "reference" / "database.rst").read_text()
-    db = dialect_for(sqlite_url).connect(timeout_s=5)
+    db = dialect_for(sqlite_url).connect(Deadline(600))
     tables = [table for table in db.get_tables() if table.startswith("notifyflow_")]
     names = {*tables, *(column.name for table in tables for column in db.get_columns(table))}
     names |= {index.name for table in tables for index in db.get_indexes(table) if index.name.startswith("notifyflow_")}
