@@ -270,6 +270,28 @@ class WrongEnvironment(StorageError):
         self.ours = ours
 
 
+class DatabaseInUse(StorageError):
+    """Raised when a database is to be adopted that somebody works on, so that it is hardly a copy; nothing was held.
+
+    Attributes:
+        unfinished: How many incidents would be held.
+        swept_s: How many seconds ago somebody swept it last.
+    """
+
+    def __init__(self, unfinished: int, swept_s: int) -> None:
+        what = f"{unfinished} unfinished {'incident' if unfinished == 1 else 'incidents'}"
+        super().__init__(
+            f"somebody delivers from this database: it was swept {swept_s} s ago. Nothing was held. Adopting it stops every page "
+            f"of {what}. If it is a copy, stop what runs on it and wait a minute, or give --force."
+        )
+        self.unfinished = unfinished
+        self.swept_s = swept_s
+
+
+class NotConfirmed(NotifyflowError):
+    """Raised when something that needs a word of consent was asked for where nobody can be asked; nothing was done."""
+
+
 class StaleRow(StorageError):
     """Raised when a guarded update matched no row: somebody else moved it first; the use case is repeated.
 

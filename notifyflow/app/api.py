@@ -93,18 +93,22 @@ class Api:
         return self._store.read(lambda reads: reads.recipient(recipient_id, since=since, namespace=namespace))
 
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
-        """Find what keeps notifyflow from delivering: the database, its schema, or nobody who sweeps."""
+        """Find what keeps notifyflow from delivering: the database, its schema, nobody who sweeps; and what is held (`held`)."""
         try:
             self._store.check_schema()
-            swept_at = self._store.run(lambda ledger: ledger.swept_at())
+            swept_at, held = self._store.run(lambda ledger: (ledger.swept_at(), ledger.held_count()))
         except SchemaMismatch as error:
             return (Fault("schema", f"it is {error.found}, {error.wanted} is wanted", "Run `notifyflow db upgrade`"),)
         except StorageError:
             return (Fault("database", "it does not answer as it should", "Look at NOTIFYFLOW_DATABASE_URL and the server"),)
+        faults = []
         if swept_at is None or self._tools.clock.now() - swept_at > STANDSTILL:
             what = f"nobody has swept for more than {STANDSTILL.seconds} s"
-            return (Fault("sweeping", what, "Start a worker, or `notifyflow up`, and look at its log"),)
-        return ()
+            faults.append(Fault("sweeping", what, "Start a worker, or `notifyflow up`, and look at its log"))
+        if held:
+            what = f"{held} unfinished {'incident is' if held == 1 else 'incidents are'} held since the database was adopted"
+            faults.append(Fault("held", what, "Run `notifyflow db adopt --release`, or `--cancel`"))
+        return tuple(faults)
 
     def _since(self) -> datetime:
         return self._tools.clock.now() - _OF_LATE

@@ -14,7 +14,7 @@ from notifyflow.core import text
 from notifyflow.core.audit import Finding
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.errors import Fault, InvalidAge
-from notifyflow.pipeline.adopt import adopt, cancel, release
+from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.ports import Tools
 from notifyflow.settings import Settings
@@ -66,15 +66,39 @@ class Upkeep(ABC):
         tools = self._ready()
         return Access(self._store, tools.clock, tools.ids, requests_a_minute=self._settings.api_requests_a_minute)
 
-    def adopt(self) -> int:
+    def survey(self, *, is_forced: bool = False) -> Holding:
+        """Count what ``adopt`` would hold.
+
+        Raises:
+            DatabaseInUse: When somebody has swept within the last minute, and it is not forced.
+        """
+        return survey(self._prepare(), is_forced=is_forced)
+
+    def adopt(self, *, is_forced: bool = False) -> int:
         """Make the database this environment's, after a restore or a copy, and hold what is unfinished in it.
 
         Held incidents send nothing, whatever becomes of them, until they are released or cancelled.
 
+        Args:
+            is_forced: Whether to do so although somebody delivers from it.
+
         Returns:
             How many incidents are held.
+
+        Raises:
+            DatabaseInUse: When somebody has swept within the last minute, and it is not forced; nothing is held.
         """
-        return adopt(self._prepare(), self._settings.environment)
+        return adopt(self._prepare(), self._settings.environment, is_forced=is_forced)
+
+    def held_count(self) -> int:
+        """Count the incidents that are held since the database was adopted."""
+        self._ready()
+        return self._store.read(lambda reads: reads.held_count())
+
+    def is_held(self, incident_id: str) -> bool:
+        """Return whether nothing of an incident is sent, since the database was adopted."""
+        self._ready()
+        return self._store.read(lambda reads: reads.is_held(incident_id))
 
     def release_held(self) -> int:
         """Let what is held go on; tell how many incidents that were."""

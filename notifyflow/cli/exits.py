@@ -7,8 +7,10 @@ from notifyflow.errors import (
     ApiKeyNotFound,
     ApiKeyRevoked,
     BrokerUnavailable,
+    DatabaseInUse,
     IncidentResolved,
     InvalidInput,
+    NotConfirmed,
     NotFound,
     NotifyflowError,
     PortTaken,
@@ -52,6 +54,8 @@ def code_of(error: NotifyflowError) -> Exit:
             | ApiKeyRevoked()
             | RecipientInUse()
             | WrongEnvironment()
+            | DatabaseInUse()
+            | NotConfirmed()
         ):
             return Exit.BAD_INPUT
         case StorageError() | BrokerUnavailable() | ProgramMissing() | PortTaken():

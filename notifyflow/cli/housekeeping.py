@@ -17,6 +17,7 @@ from notifyflow.cli.spans import span
 if TYPE_CHECKING:
     from notifyflow.core.audit import Finding
 
+_HELD = "Nothing of those is sent until `notifyflow db adopt --release` lets them go on, or `--cancel` ends them."
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -39,13 +40,17 @@ def check(as_json: AsJson = False) -> None:
                 documented += [documents.finding(each) for each in checked.findings]
             else:
                 _show(checked.findings)
+        held = flow.held_count()
     if as_json:
-        screen.print_json({"incidents": done, "findings": documented})
+        screen.print_json({"incidents": done, "findings": documented, "held": held})
     elif found:
         screen.out.print(Text(f"{done} incidents checked; {found} findings.", "bold red"))
-    else:
+    elif not held:
         screen.out.print(Text(f"{done} incidents checked; all is as it should be.", "bold green"))
-    raise typer.Exit(Exit.UNTOLD if found else Exit.OK)
+    if held and not as_json:
+        screen.out.print(Text(f"{done} incidents checked; {held} of them {'is' if held == 1 else 'are'} held.", "bold red"))
+        screen.out.print(_HELD, soft_wrap=True)
+    raise typer.Exit(Exit.UNTOLD if found or held else Exit.OK)
 
 
 def prune(

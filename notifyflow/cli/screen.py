@@ -1,14 +1,20 @@
 """The two consoles, and how faults and errors look on them; what users gave us is shown as text, never obeyed."""
 
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
-from notifyflow.errors import Fault, InvalidInput, NotifyflowError
+from notifyflow.errors import Fault, InvalidInput, NotConfirmed, NotifyflowError
 
+HELD = (
+    "This incident is held since the database was adopted: nothing of it is sent until `notifyflow db adopt --release` lets it "
+    "go on, or `--cancel` ends it."
+)
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -40,6 +46,25 @@ def show_notice(notice: str) -> None:
     """Say on standard error what every message shows, where it shows anything: that not all is live."""
     if notice:
         err.print(Text.assemble(("! ", "bold yellow"), plain(notice)), soft_wrap=True)
+
+
+def agree(what: str) -> None:
+    """Ask whether something is to be done.
+
+    Raises:
+        NotConfirmed: When it is not, or nobody can be asked.
+    """
+    if not sys.stdin.isatty():
+        raise NotConfirmed(f"{what}\nNothing was done, since nobody can be asked here: give --yes.")
+    err.print(what, markup=False, soft_wrap=True)
+    if not typer.confirm("Do it?", err=True):
+        raise NotConfirmed("Nothing was done.")
+
+
+def show_held(*, is_held: bool) -> None:
+    """Say on standard error that nothing of an incident is sent."""
+    if is_held:
+        err.print(Text.assemble(("! ", "bold yellow"), HELD), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

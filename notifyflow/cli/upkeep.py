@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -14,6 +14,9 @@ from notifyflow.cli.directory import show_paging
 from notifyflow.cli.exits import Exit
 from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidPolicy, ProgramMissing
+
+if TYPE_CHECKING:
+    from notifyflow.app import NotifyFlow
 
 
 class Format(StrEnum):
@@ -98,6 +101,8 @@ def db_upgrade() -> None:
 def db_adopt(
     release: Annotated[bool, typer.Option("--release", help="Let what is held go on.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Resolve what is held, and tell nobody.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Adopt it although somebody delivers from it.")] = False,
 ) -> None:
     """Take over a database that was restored or copied: what is unfinished in it is held until it is released or cancelled."""
     from notifyflow.app import NotifyFlow
@@ -106,12 +111,41 @@ def db_adopt(
         raise typer.BadParameter("--release and --cancel exclude each other")
     with NotifyFlow.from_env() as flow:
         if release:
-            said = f"{flow.release_held()} incidents were held, and go on."
+            count = flow.release_held()
+            said = f"{_were(count)} held, and {'goes' if count == 1 else 'go'} on."
         elif cancel:
-            said = f"{flow.cancel_held()} incidents were held, and are resolved."
+            said = _cancel_held(flow, is_agreed=yes)
         else:
-            said = f"The database is ours; {flow.adopt()} incidents are held. Go on with --release, or end them with --cancel."
-    screen.out.print(said)
+            said = _adopt(flow, is_agreed=yes, is_forced=force)
+    screen.out.print(said, soft_wrap=True)
+
+
+def _adopt(flow: "NotifyFlow", *, is_agreed: bool, is_forced: bool) -> str:
+    holding = flow.survey(is_forced=is_forced)
+    if holding.unfinished and not is_agreed:
+        whose = f"of the environment {screen.plain(holding.environment)}" if holding.environment else "without a name"
+        screen.agree(
+            f"{_are(holding.unfinished)} unfinished in this database {whose}. Adopted, nothing more of that is sent until you "
+            "release or cancel it."
+        )
+    held = flow.adopt(is_forced=is_forced)
+    return f"The database is ours; {_are(held)} held. Go on with --release, or end what is held with --cancel."
+
+
+def _cancel_held(flow: "NotifyFlow", *, is_agreed: bool) -> str:
+    held = flow.held_count()
+    if held and not is_agreed:
+        screen.agree(f"{_are(held)} held. Cancelled, all of that is resolved, and nobody is told.")
+    count = flow.cancel_held()
+    return f"{_were(count)} held, and {'is' if count == 1 else 'are'} resolved."
+
+
+def _are(count: int) -> str:
+    return "1 incident is" if count == 1 else f"{count} incidents are"
+
+
+def _were(count: int) -> str:
+    return "1 incident was" if count == 1 else f"{count} incidents were"
 
 
 def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False) -> None:

@@ -24,7 +24,7 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
     → ``Consequences``; raises NotFound, RecipientNotFound, IncidentResolved.
 ``tell.tell(tools, reason, provider)``
     → ``Consequences``; what else operations should know, counted once a day per reason and provider.
-``adopt.adopt(tools, environment)``, ``adopt.release(tools)``, ``adopt.cancel(tools)``
+``adopt.survey(tools)``, ``adopt.adopt(tools, environment)``, ``adopt.release(tools)``, ``adopt.cancel(tools)``
     → how many incidents are held, go on, are resolved; the last one in a transaction an incident.
 ``forget.forget(tools, recipient_id)``
     → from how many incidents a recipient was taken; raises RecipientInUse.

@@ -1,8 +1,12 @@
 """Takes over a database that was restored or copied: what was unfinished in it is held until somebody decides."""
 
+from dataclasses import dataclass
+
 from notifyflow.core import incident as incidents
 from notifyflow.core import lifecycle
 from notifyflow.core.model import IncidentState
+from notifyflow.core.outage import STANDSTILL
+from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline import decisions, use_case
 from notifyflow.pipeline.ports import Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -10,19 +14,55 @@ from notifyflow.pipeline.transaction import Transaction
 _BY = "notifyflow db adopt"
 
 
-def adopt(tools: Tools, environment: str | None) -> int:
-    """Make the database an environment's, and hold all that is unfinished; tell how many incidents are held.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What there is to hold in a database.
+
+    Attributes:
+        environment: Whose it is; None where it has no name.
+        unfinished: How many incidents would be held, were it adopted.
+        held: How many are.
+    """
+
+    environment: str | None
+    unfinished: int
+    held: int
+
+
+def survey(tools: Tools, *, is_forced: bool = False) -> Holding:
+    """Count what adopting the database would hold; raises as ``adopt`` does."""
+
+    def body(tx: Transaction) -> Holding:
+        _insist_on_a_copy(tx, is_forced=is_forced)
+        return Holding(environment=tx.ledger.environment(), unfinished=len(tx.ledger.unfinished()), held=tx.ledger.held_count())
+
+    return use_case.run(tools, body)[0]
+
+
+def adopt(tools: Tools, environment: str | None, *, is_forced: bool = False) -> int:
+    """Make the database an environment's, and hold all that is unfinished; return how many incidents are held.
 
     Args:
         tools: What every use case needs.
         environment: The environment's name; None for one without.
+        is_forced: Whether to do so although somebody works on it.
+
+    Raises:
+        DatabaseInUse: When somebody has swept within the last minute, and it is not forced.
     """
 
     def body(tx: Transaction) -> int:
+        _insist_on_a_copy(tx, is_forced=is_forced)
         tx.ledger.set_environment(environment, at=tx.now)
         return tx.ledger.hold_unfinished(at=tx.now)
 
     return use_case.run(tools, body)[0]
+
+
+def _insist_on_a_copy(tx: Transaction, *, is_forced: bool) -> None:
+    swept_at = tx.ledger.swept_at()
+    if not is_forced and swept_at is not None and tx.now - swept_at <= STANDSTILL:
+        raise DatabaseInUse(len(tx.ledger.unfinished()), max(0, int((tx.now - swept_at).total_seconds())))
 
 
 def release(tools: Tools) -> int:

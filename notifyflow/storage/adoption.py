@@ -23,7 +23,7 @@ from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import IS_UNRESOLVED, Rows, select
 from notifyflow.storage.work import QUEUED
 
-_IN_HAND = ("QUEUED", "SENDING", "SENT")
+_IN_HAND = ("QUEUED", "SENDING")
 FORGOTTEN = "forgotten"
 """What stands in the place of a name, and of a title."""
 
@@ -39,6 +39,10 @@ class Environments(Rows):
     def is_held(self, incident_id: str) -> bool:
         """Tell whether nothing of an incident is sent, since the database was adopted."""
         return self._first(HeldRow.select(HeldRow.incident_id).where(HeldRow.incident_id == incident_id)) is not None
+
+    def held_count(self) -> int:
+        """Count the incidents that are held."""
+        return int(self._scalar(HeldRow.select(fn.COUNT(SQL("*")))))
 
 
 class Adoption(Environments, Moves):
@@ -56,11 +60,17 @@ class Adoption(Environments, Moves):
 
     def hold_unfinished(self, *, at: datetime) -> int:
         """Hold every incident that is not resolved or has something in hand; tell how many are held now."""
+        self._insert(HeldRow, [{"incident_id": incident_id, "held_at": at} for incident_id in self.unfinished()])
+        return self.held_count()
+
+    def unfinished(self) -> Sequence[str]:
+        """List the incidents that are not resolved or have something in hand, but for those that are held already."""
         in_hand = NotificationRow.select(NotificationRow.incident_id).where(NotificationRow.state.in_(_IN_HAND))
-        found = IncidentRow.select(IncidentRow.id).where(IS_UNRESOLVED | IncidentRow.id.in_(in_hand))
-        held = set(self.held())
-        self._insert(HeldRow, [{"incident_id": row["id"], "held_at": at} for row in self._rows(found) if row["id"] not in held])
-        return len(self.held())
+        is_unfinished = IS_UNRESOLVED | IncidentRow.id.in_(in_hand)
+        found = IncidentRow.select(IncidentRow.id).where(
+            is_unfinished, IncidentRow.id.not_in(HeldRow.select(HeldRow.incident_id))
+        )
+        return [row["id"] for row in self._rows(found.order_by(IncidentRow.id))]
 
     def held(self) -> Sequence[str]:
         """List the incidents that are held, the oldest first."""

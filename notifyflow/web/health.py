@@ -4,19 +4,22 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from notifyflow.web.openapi import refusals
 from notifyflow.web.problems import FaultShape
 from notifyflow.web.services import Services
 
-Checks = list[Literal["database", "schema", "sweeping"]]
+Checks = list[Literal["database", "schema", "sweeping", "held"]]
+_DEGRADING = "held"
+"""What is new is delivered, and what was unfinished when the database was adopted is not."""
 
 
 class Readiness(BaseModel):
     """Whether notifyflow can deliver."""
 
-    is_ready: bool
+    is_ready: bool = Field(description="Whether what comes now is delivered.")
+    is_degraded: bool = Field(description="Whether incidents are held since the database was adopted: nothing of them is sent.")
     faults: list[FaultShape]
 
 
@@ -38,9 +41,11 @@ def router(services: Services) -> APIRouter:
         response: Response,
         exclude: Annotated[Checks | None, Query(description="What is not to count.")] = None,
     ) -> Readiness:
-        """Whether the database answers, has this version's schema, and somebody sweeps it."""
+        """Whether the database answers, has this version's schema, and somebody sweeps it; and whether anything is held."""
         faults = [fault for fault in services.api.find_what_is_wrong() if fault.where not in (exclude or ())]
-        response.status_code = 503 if faults else 200
-        return Readiness(is_ready=not faults, faults=[FaultShape.of(fault) for fault in faults])
+        is_ready = all(fault.where == _DEGRADING for fault in faults)
+        response.status_code = 200 if is_ready else 503
+        is_degraded = any(fault.where == _DEGRADING for fault in faults)
+        return Readiness(is_ready=is_ready, is_degraded=is_degraded, faults=[FaultShape.of(fault) for fault in faults])
 
     return routes

@@ -41,13 +41,14 @@ class CommandLine:
     folder: Path
     variables: Mapping[str, str]
 
-    def run(self, *arguments: str, given: str | bytes = b"", **variables: str) -> Ended:
-        """Run a command to its end."""
+    def run(self, *arguments: str, given: str | bytes = b"", asked: int | None = None, **variables: str) -> Ended:
+        """Run a command to its end; what it asks is asked of a file, where there is one."""
+        told: dict[str, Any] = {"input": given.encode() if isinstance(given, str) else given}
         done = subprocess.run(
             [PROGRAM, *arguments],
             cwd=self.folder,
             env=self._environment(variables),
-            input=given.encode() if isinstance(given, str) else given,
+            **(told if asked is None else {"stdin": asked}),
             capture_output=True,
             timeout=120,
         )

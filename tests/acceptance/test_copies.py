@@ -1,13 +1,26 @@
 """A copy is refused, adopted, and emptied from the command line; and a person is forgotten."""
 
+import os
+import pty
 from pathlib import Path
 
 from notifyflow.sandbox.system import Sandbox
-from tests.acceptance.commands import CommandLine
+from tests.acceptance.commands import CommandLine, Ended
 
 INCIDENT = {"key": "db-1", "title": "orders db is down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
 PRODUCTION = {"NOTIFYFLOW_ENVIRONMENT": "production"}
 STAGING = {"NOTIFYFLOW_ENVIRONMENT": "staging", "NOTIFYFLOW_DELIVERY": "redirect:email=dev@example.com"}
+
+
+def answered(line: CommandLine, answer: str, *arguments: str, **variables: str) -> Ended:
+    """Run a command whose standard input is a terminal, at which somebody answers."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, answer.encode())
+        return line.run(*arguments, asked=theirs, **variables)
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_a_copy_is_refused_adopted_and_emptied_and_pages_nobody_of_production(tmp_path: Path):
@@ -20,11 +33,17 @@ def test_a_copy_is_refused_adopted_and_emptied_and_pages_nobody_of_production(tm
         assert refused.code == 2
         assert "production" in refused.err
         assert "notifyflow db adopt" in refused.err
-        assert "1 incidents are held" in line.run("db", "adopt", **STAGING).out
+        asked = line.run("db", "adopt", "--force", **STAGING)
+        assert (asked.code, "give --yes" in asked.err) == (2, True)
+        assert "1 incident is unfinished in this database of the environment production" in asked.err
+        declined = answered(line, "n\n", "db", "adopt", "--force", **STAGING)
+        assert (declined.code, "Nothing was done." in declined.err) == (2, True)
+        assert "1 incident is held" in answered(line, "y\n", "db", "adopt", "--force", **STAGING).out
         assert line.run("db", "adopt", "--release", "--cancel", **STAGING).code == 2
         still_paged = line.run("forget", "ada", **STAGING)
         assert (still_paged.code, "'db-1'" in still_paged.err) == (2, True)
-        assert "1 incidents were held, and are resolved" in line.run("db", "adopt", "--cancel", **STAGING).out
+        assert line.run("db", "adopt", "--cancel", **STAGING).code == 2
+        assert "1 incident was held, and is resolved" in line.run("db", "adopt", "--cancel", "--yes", **STAGING).out
         assert "Taken from 1 incident." in line.run("forget", "ada", **STAGING).out
         assert "all is as it should be" in line.run("check", **STAGING).out
 

@@ -6,7 +6,8 @@ import pytest
 
 from notifyflow.core.model import IncidentState, NotificationState, Severity, Word
 from notifyflow.core.policy import INSISTENT
-from notifyflow.pipeline.adopt import adopt, cancel, release
+from notifyflow.errors import DatabaseInUse
+from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, Story, a_contact, a_recipient, an_incident
 from tests.integration.storage.samples import found_in
@@ -103,6 +104,30 @@ def test_news_of_what_was_resolved_is_withdrawn_too(story: Story) -> None:
     story.seen.clear()
     story.deliver()
     assert story.seen == []
+
+
+def test_a_database_that_was_swept_within_a_minute_is_adopted_only_by_force(copied: Story) -> None:
+    copied.notify(an_incident("new"), a_recipient("ada", "slack"))
+    copied.sweep()
+    copied.clock.at += timedelta(seconds=60)
+    with pytest.raises(DatabaseInUse, match=r"swept 60 s ago.* of 1 unfinished incident\."):
+        adopt(copied.tools, "staging")
+    with pytest.raises(DatabaseInUse):
+        survey(copied.tools)
+    assert not copied.status("new").is_held
+    held = survey(copied.tools, is_forced=True).held
+    assert adopt(copied.tools, "staging", is_forced=True) == held + 1
+    copied.clock.at += timedelta(seconds=1)
+    assert survey(copied.tools) == Holding(environment="staging", unfinished=0, held=held + 1)
+
+
+def test_what_is_over_is_not_held_though_nobody_has_confirmed_it(story: Story) -> None:
+    story.notify(an_incident("over"), a_recipient("ada", "slack"))
+    story.deliver()
+    story.resolve(key="over")
+    story.deliver()
+    assert survey(story.tools, is_forced=True).unfinished == 0
+    assert adopt(story.tools, "staging", is_forced=True) == 0
 
 
 def test_adopting_twice_holds_what_is_new_as_well(copied: Story) -> None:

@@ -263,7 +263,7 @@ def test_while_an_incident_is_held_no_clock_of_it_runs(watched: Story) -> None:
         watched.record(each)
     unsent = watched.pages(key="db-2")["email"]
     watched.pass_time(seconds=30)
-    adopt(watched.tools, "production")
+    adopt(watched.tools, "production", is_forced=True)
     watched.pass_time(hours=30)
     assert release(watched.tools) == 3
     watched.pass_time(seconds=29)

@@ -459,7 +459,7 @@ def test_a_recipients_id_may_be_anything(desk: Desk):
 def test_it_is_ready_while_somebody_sweeps(desk: Desk):
     assert [fault["where"] for fault in desk.client.get("/readyz").json()["faults"]] == ["sweeping"]
     sweep(desk.flow._tools)
-    assert desk.get("/readyz") == {"is_ready": True, "faults": []}
+    assert desk.get("/readyz") == {"is_ready": True, "is_degraded": False, "faults": []}
     desk.clock.pass_time(timedelta(seconds=61))
     assert desk.client.get("/readyz").status_code == 503
     assert desk.get("/readyz", exclude="sweeping")["is_ready"] is True

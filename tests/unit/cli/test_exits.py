@@ -14,6 +14,8 @@ ENDINGS = [
     (errors.RecipientNotFound("db-1", "ada"), Exit.BAD_INPUT),
     (errors.IncidentResolved("db-1"), Exit.BAD_INPUT),
     (errors.ApiKeyNotFound("0123"), Exit.BAD_INPUT),
+    (errors.DatabaseInUse(3, 2), Exit.BAD_INPUT),
+    (errors.NotConfirmed("Nothing was done."), Exit.BAD_INPUT),
     (errors.StorageUnavailable(5), Exit.UNAVAILABLE),
     (errors.SchemaMismatch(1, 2, 1, "Upgrade"), Exit.UNAVAILABLE),
     (errors.BrokerUnavailable(), Exit.UNAVAILABLE),

@@ -57,16 +57,21 @@ def test_a_database_that_is_away_is_asked_again(client: Client, house: House):
 
 
 def test_readiness_is_the_absence_of_faults_that_count(client: Client, house: House):
-    assert client.get("/readyz").json() == {"is_ready": True, "faults": []}
+    assert client.get("/readyz").json() == {"is_ready": True, "is_degraded": False, "faults": []}
     house.faults = (Fault("sweeping", "nobody does", "Start a worker"),)
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json() == {
         "is_ready": False,
+        "is_degraded": False,
         "faults": [{"where": "sweeping", "what": "nobody does", "remedy": "Start a worker"}],
     }
     assert client.get("/readyz?exclude=sweeping").status_code == 200
     assert client.get("/readyz?exclude=schema&exclude=database").status_code == 503
+    house.faults = (Fault("held", "3 incidents are held", "Release them"),)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["is_ready"], answer.json()["is_degraded"]) == (200, True, True)
+    assert client.get("/readyz?exclude=held").json()["is_degraded"] is False
     assert client.get("/readyz?exclude=everything").json()["faults"][0]["where"] == "exclude[0]"
 
 
