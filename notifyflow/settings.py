@@ -127,6 +127,12 @@ def _be_capped(caps: Mapping[str, int]) -> Mapping[str, int]:
     return caps
 
 
+def _be_prefix(text: str) -> str:
+    if not _PREFIX.fullmatch(text):
+        raise ValueError("is not + and digits")
+    return text
+
+
 def _be_prefixes(caps: Mapping[str, int]) -> Mapping[str, int]:
     if not all(_PREFIX.fullmatch(prefix) for prefix in caps):
         raise ValueError("is not a list of +DIGITS=NUMBER")
@@ -157,6 +163,7 @@ Keys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_be_long)], ...], Bef
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Limits = Annotated[Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]], BeforeValidator(_read_limits)]
 Topics = Annotated[tuple[Annotated[str, AfterValidator(_be_topic)], ...], BeforeValidator(_split)]
+Prefixes = Annotated[tuple[Annotated[str, AfterValidator(_be_prefix)], ...], BeforeValidator(_split)]
 Endpoints = Annotated[tuple[Annotated[str, AfterValidator(_be_endpoint)], ...], BeforeValidator(_split)]
 
 
@@ -213,6 +220,9 @@ class Settings(BaseSettings):
     )
     prefix_caps: Annotated[Limits, AfterValidator(_be_prefixes)] = Field(
         default={}, description="+DIGITS=NUMBER pairs: how many texts, and how many calls, all such numbers get in an hour"
+    )
+    costly_numbers: Prefixes = Field(
+        default=(), description="+DIGITS, how premium-rate, shared-cost and satellite numbers begin that may be paged"
     )
 
     smtp_url: SecretStr | None = Field(default=None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")

@@ -231,6 +231,15 @@ class Channel(ABC):
             ValueError: With what is wrong as a sentence ("is not a mail address: …"), without the address itself.
         """
 
+    def warning(self, address: str) -> str:
+        """Say what is odd about an address that ``check_address`` takes all the same.
+
+        Returns:
+            A sentence as ``check_address`` raises it; empty where nothing is odd.
+        """
+        del address
+        return ""
+
     def close(self) -> None:
         """Let go of connections; a closed channel may be used again."""
         for provider in self.providers:

@@ -1,5 +1,6 @@
 """The sms channel, over Twilio, over SNS, or over both: two segments at most, the link whole."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS_TEXTS
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
-from notifyflow.channels.phone import check_phone_number
+from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
@@ -15,7 +16,7 @@ from notifyflow.core.content import Content
 from notifyflow.core.model import Receipt, Word
 from notifyflow.core.replies import Heard, Said, Verb, answer, read
 from notifyflow.core.segments import fit
-from notifyflow.errors import RejectedCallback
+from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
 _SEGMENTS = 2
@@ -162,6 +163,11 @@ class SmsChannel(Channel):
 
     name = "sms"
 
+    def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
+        """Take what was built, what was found wrong, and what judges numbers."""
+        super().__init__(providers, faults)
+        self._numbers = numbers
+
     @classmethod
     def from_settings(cls, settings: Settings) -> "SmsChannel":
         """Build it; see ``Channel.from_settings``."""
@@ -173,8 +179,12 @@ class SmsChannel(Channel):
             wrong = tuple(aws_faults(settings, "SNS"))
             providers += () if wrong else (SnsSms(settings, templates),)
             faults = (*faults, *wrong)
-        return cls(providers, (*faults, *templates.faults("sms", text="")))
+        return cls(providers, (*faults, *templates.faults("sms", text="")), PhoneNumbers(settings.costly_numbers))
 
     def check_address(self, address: str) -> str:
         """Judge a phone number; see ``Channel.check_address``."""
-        return check_phone_number(address)
+        return self._numbers.check(address)
+
+    def warning(self, address: str) -> str:
+        """Say whether nobody is known to have such a number; see ``Channel.warning``."""
+        return self._numbers.warning(address)

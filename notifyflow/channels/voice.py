@@ -4,10 +4,11 @@ A call counts as delivered only when somebody presses a key: 1 takes the inciden
 was answered and hung up, or answered by a machine, has reached nobody.
 """
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Reply
-from notifyflow.channels.phone import check_phone_number
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
+from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
@@ -16,7 +17,7 @@ from notifyflow.core.model import Evidence, Receipt, Word
 from notifyflow.core.replies import Heard
 from notifyflow.core.speech import reply, sentences
 from notifyflow.core.text import cut
-from notifyflow.errors import RejectedCallback
+from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
 # Twilio Calls resource, Twiml: 4,000 characters at most; markup and its escapes take their part
@@ -102,13 +103,23 @@ class VoiceChannel(Channel):
 
     name = "voice"
 
+    def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
+        """Take what was built, what was found wrong, and what judges numbers."""
+        super().__init__(providers, faults)
+        self._numbers = numbers
+
     @classmethod
     def from_settings(cls, settings: Settings) -> "VoiceChannel":
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
         providers, faults = accounts(TwilioVoice, settings, templates, "VOICE_FROM")
-        return cls(providers, (*faults, *templates.faults("voice", speech="", action_url=None)))
+        wrong = (*faults, *templates.faults("voice", speech="", action_url=None))
+        return cls(providers, wrong, PhoneNumbers(settings.costly_numbers))
 
     def check_address(self, address: str) -> str:
         """Judge a phone number; see ``Channel.check_address``."""
-        return check_phone_number(address)
+        return self._numbers.check(address)
+
+    def warning(self, address: str) -> str:
+        """Say whether nobody is known to have such a number; see ``Channel.warning``."""
+        return self._numbers.warning(address)

@@ -35,7 +35,8 @@ def check(
     if as_json:
         recipients = {each: list(ways) for each, ways in found.ways.items()}
         faults = [documents.fault(each) for each in found.faults]
-        screen.print_json({"recipients": recipients, "routes": dict(found.paging), "faults": faults})
+        warnings = [documents.fault(each) for each in found.warnings]
+        screen.print_json({"recipients": recipients, "routes": dict(found.paging), "faults": faults, "warnings": warnings})
     else:
         _show(found)
     if found.faults:
@@ -61,6 +62,7 @@ def _look(file: Path | None) -> "Reach":
         channels,
         [name for name, channel in channels.items() if channel.providers],
         policies,
+        warn=lambda channel, address: channels[channel].warning(address),
     )
 
 
@@ -69,6 +71,8 @@ def _show(found: "Reach") -> None:
         mark, said = (("✔ ", "green"), ", ".join(ways)) if ways else (("✘ ", "red"), "cannot be reached")
         screen.out.print(Text.assemble(mark, (screen.plain(recipient), "bold"), f": {said}"))
     show_paging(found.paging)
+    for warning in found.warnings:
+        screen.out.print(Text.assemble(("! ", "yellow"), screen.plain(str(warning))), soft_wrap=True)
     screen.show_faults(found.faults, style="yellow")
     if not found.faults:
         screen.out.print(Text("Everybody can be reached by every way there is.", "bold green"))

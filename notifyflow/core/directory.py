@@ -4,18 +4,19 @@ It reads no file and knows no channel: whoever calls says how addresses are judg
 """
 
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from notifyflow.core import text
 from notifyflow.core.documents import RECIPIENT_FIELDS, unreadable
 from notifyflow.core.faults import Faults
 from notifyflow.core.forms import TEXT, Codec, Node, Refused, add_new, either, listed, mapped, record, unknown
-from notifyflow.core.intake import CheckAddress, admit_recipients, id_faults
-from notifyflow.core.model import Recipient
+from notifyflow.core.intake import CheckAddress, address_field, admit_recipients, id_faults
+from notifyflow.core.model import Contact, Recipient
 from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidDirectory
 
@@ -136,12 +137,14 @@ class Reach:
             nobody, routes that reach nobody.
         is_usable: Whether nothing is wrong with the file's form.
         paging: Route to the policy by which it pages, and what ends that, in words.
+        warnings: What is odd about addresses that are used all the same.
     """
 
     ways: Mapping[str, tuple[str, ...]]
     faults: tuple[Fault, ...]
     is_usable: bool
     paging: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    warnings: tuple[Fault, ...] = ()
 
 
 def reach(
@@ -150,6 +153,8 @@ def reach(
     channels: Collection[str],
     carried: Collection[str],
     policies: Mapping[str, Policy],
+    *,
+    warn: Callable[[str, str], str] = lambda _channel, _address: "",
 ) -> Reach:
     """Find everything that is wrong with a directory file, and everybody who could not be reached.
 
@@ -159,6 +164,7 @@ def reach(
         channels: The names of the channels there are.
         carried: Those that a configured provider carries.
         policies: By name; they say which channels are used.
+        warn: Says what is odd about an address of a channel that is taken all the same; empty where nothing is.
 
     Raises:
         InvalidDirectory: When it is no TOML.
@@ -167,6 +173,7 @@ def reach(
     is_usable = not faults
     found: list[Fault] = []
     ways: dict[str, tuple[str, ...]] = {}
+    warnings: dict[Fault, None] = {}
     for name, recipient in directory.recipients.items():
         where = f"recipients.{name}"
         contacts, wrong = admit_recipients([recipient], check, channels)
@@ -174,6 +181,7 @@ def reach(
         addresses = [channel for contact in contacts for channel in contact.addresses]
         ways[name] = tuple(channel for channel in addresses if channel in carried)
         found += [_uncarried(where, channel) for channel in addresses if channel not in carried]
+        warnings |= dict.fromkeys(_odd(where, recipient, contacts, warn))
     for name, members in directory.groups.items():
         if not members:
             found.append(Fault(f"groups.{name}", "nobody is in it", "Name its members; what goes to it pages operations"))
@@ -181,7 +189,16 @@ def reach(
         if policy := policies.get(route.policy):
             found += _unreached(where, [each.id for each in directory.at(route)], ways, policy)
     add_new(faults, found)
-    return Reach(ways=ways, faults=tuple(faults), is_usable=is_usable, paging=paging(directory, policies))
+    return Reach(
+        ways=ways, faults=tuple(faults), is_usable=is_usable, paging=paging(directory, policies), warnings=tuple(warnings)
+    )
+
+
+def _odd(where: str, recipient: Recipient, contacts: Sequence[Contact], warn: Callable[[str, str], str]) -> Iterator[Fault]:
+    for channel, address in ((channel, address) for contact in contacts for channel, address in contact.addresses.items()):
+        if what := warn(channel, address):
+            place = address_field(where, recipient, channel)
+            yield Fault(place, f"{text.masked(address)} {what}", "Look whether it is mistyped; it is used as it is")
 
 
 def paging(directory: Directory, policies: Mapping[str, Policy]) -> Mapping[str, str]:

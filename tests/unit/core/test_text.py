@@ -1,4 +1,3 @@
-import time
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
@@ -90,11 +89,9 @@ def test_a_cut_text_keeps_at_least_half_of_what_fits_or_a_character_less(given_t
 
 
 @pytest.mark.parametrize("sign", ["\u0301", "🇩", "👩\u200d", "\u200d", "각", "\u0e33"])
-def test_a_character_that_never_ends_is_cut_all_the_same_and_at_once(sign: str) -> None:
-    endless = sign * 70_000
-    begun = time.process_time()
-    assert len(text.cut(endless, 60_000)) in range(59_990, 60_001)
-    assert time.process_time() - begun < 1  # of quadratic work it would be a minute
+def test_a_character_that_never_ends_is_cut_all_the_same(sign: str) -> None:
+    endless = sign * 700_000  # work that grows with its square would outlast the suite's time-out
+    assert len(text.cut(endless, 600_000)) in range(599_990, 600_001)
 
 
 def test_direction_marks_cannot_turn_a_line_around() -> None:
