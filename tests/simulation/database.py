@@ -185,6 +185,7 @@ class SimulatedDatabase:
         self.up_at_s = 0.0
         self.locks: dict[str, Session] = {}
         self.put_off: dict[str, Any] = {}  # what a mutant stores later
+        self.before_commit: Callable[[Session], None] = lambda session: None
         self.after_commit: Callable[[Session], None] = lambda session: None
         self._ledger = ledger
         self._active: Session | None = None
@@ -250,6 +251,7 @@ class SimulatedDatabase:
         session.is_unsure = world.strikes("commit_unknown", "the connection breaks during a commit")
         if session.is_unsure and world.random.random() < 0.5:
             raise CommitUnknown(0, answer)
+        self.before_commit(session)
         if session.writes:
             self.enter("COMMIT", None)
             self._raw.execute("COMMIT")

@@ -22,6 +22,8 @@ from notifyflow.engine import deliver
 from notifyflow.pipeline import replies
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.models import IncidentRow
+from notifyflow.storage.rows import IS_UNRESOLVED
 from tests.simulation.database import SimulatedLedger
 from tests.simulation.scenario import Result, Variant, simulate
 
@@ -48,6 +50,20 @@ class NoReceiptSweep(SimulatedLedger):
 class NoUnring(SimulatedLedger):
     def unring(self, ids: Sequence[str]) -> None:
         del ids
+
+
+class NoNamespaceOfRepetitions(SimulatedLedger):
+    """Lets whoever notifies repeat and amend the incident of a key in any namespace."""
+
+    def lock_unresolved(self, key: str, *, namespace: str) -> Any:
+        return self._lock_one(IncidentRow.key == key, IS_UNRESOLVED)
+
+
+class NoNamespaceOfActs(SimulatedLedger):
+    """Lets an integration acknowledge and resolve the incident of a key in any namespace."""
+
+    def lock_named(self, key: str, *, namespace: str | None) -> Any:
+        return self._lock_one(IncidentRow.key == key)
 
 
 class NoKillSwitch(SimulatedLedger):
@@ -206,6 +222,8 @@ MUTANTS = (
         "lease shorter than the provider's time-out",
         Variant(tools={"lease": timedelta(seconds=5)}, send_budget=timedelta(seconds=2)),
     ),
+    Mutant("a repetition that ignores the namespace", Variant(ledger=NoNamespaceOfRepetitions)),
+    Mutant("an acknowledgement that ignores the namespace", Variant(ledger=NoNamespaceOfActs)),
     Mutant("a limit that counts nothing", swap=lambda: swapped(limits, "_counted", lambda carrier, now: ())),
     Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch)),
     Mutant(

@@ -14,10 +14,11 @@ import structlog
 
 from notifyflow.core.changes import Subscriber
 from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity
+from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter, rings
-from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
+from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
@@ -27,6 +28,7 @@ from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from tests.simulation.checks import Checks
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedLedger, Weakening
+from tests.simulation.namespaces import Namespaces
 from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
@@ -132,6 +134,8 @@ class Scenario:
         self._operators = Operators(world, self._database, self._outside)
         self._phones = Phones(world, self._database, self._outside)
         self._checks = Checks(world, self._database, self._outside, self._operators, self._phones)
+        self._namespaces = Namespaces(world, self._database)
+        self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
         self._outside.on_begin, self._outside.on_answer = self._checks.on_begin, self._checks.on_answer
         self._accepted: list[str] = []
@@ -206,6 +210,7 @@ class Scenario:
         self._phones.write_script(self._people, until_s=self._heals_s)
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
         self._write_crowd(self.world.apart("crowd"))
+        self._namespaces.write_script(self._people, self._accepted, self._policy, until_s=self._heals_s)
 
     def _write_crowd(self, chance: Random) -> None:
         """In some worlds many are told of something at once, and a worker is told to stop in the middle of it."""
@@ -296,6 +301,7 @@ class Scenario:
     def _after_commit(self, session: Session) -> None:
         """Check, and wake the sweepers that would look within a second; until then they need not look in vain."""
         self._checks.after_commit(session)
+        self._namespaces.after_commit(session)
         if session.writes:
             self._wake_sweepers()
         if self._acknowledges_at_tier and any(line["event"] == "tier_opened" for line in session.lines):
@@ -339,7 +345,7 @@ class Scenario:
                 consequences = act(tools)
             except StorageUnavailable:
                 return
-            except (NotFound, RecipientNotFound, IncidentResolved):
+            except (NotFound, AmbiguousKey, RecipientNotFound, IncidentResolved):
                 consequences = Consequences()
             task.is_done = True
             reporter.report(consequences)
@@ -352,6 +358,9 @@ class Scenario:
         return self._in_web(lambda tools: receive(tools, receipt, raw="").consequences)
 
     def _notify(self, severity: Severity, people: list[Recipient], tools: Tools, *, key: str = "db-1") -> Consequences:
+        return self._namespaces.within(SHARED, lambda tools: self._take(severity, people, tools, key))(tools)
+
+    def _take(self, severity: Severity, people: list[Recipient], tools: Tools, key: str) -> Consequences:
         said = Incident(key=key, title="down", severity=severity)
         accepted = notify(tools, said, people, policy=self._policy)
         self._accepted.append(accepted.notified.incident_id)
@@ -359,13 +368,19 @@ class Scenario:
         return accepted.consequences
 
     def _acknowledge(self, tools: Tools) -> Consequences:
-        return acknowledge(tools, "db-1", by=self._chance.choice(("ada", "ben", "eve")), via="test").consequences
+        by = self._chance.choice(("ada", "ben", "eve"))
+        return self._by_key(tools, lambda **given: acknowledge(tools, "db-1", by=by, via="test", **given).consequences)
 
     def _resolve(self, tools: Tools) -> Consequences:
-        return resolve(tools, "db-1", by="ada", via="test").consequences
+        return self._by_key(tools, lambda **given: resolve(tools, "db-1", by="ada", via="test", **given).consequences)
 
     def _page_again(self, tools: Tools) -> Consequences:
-        return page_again(tools, "db-1", "ada", by="eve", via="test")
+        return self._by_key(tools, lambda **given: page_again(tools, "db-1", "ada", by="eve", via="test", **given))
+
+    def _by_key(self, tools: Tools, act: Callable[..., Consequences]) -> Consequences:
+        """Act on the incident of a key, in our namespace where one is named."""
+        namespace = self._namespaces.named()
+        return self._namespaces.within(namespace, lambda _: act(namespace=namespace))(tools)
 
     # -- what breaks and heals
 

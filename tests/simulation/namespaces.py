@@ -1,0 +1,114 @@
+"""A second namespace whose senders use the same keys and recipients' ids: no key to ingest moves another namespace's row."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.namespaces import SHARED
+from notifyflow.core.policy import Policy
+from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.resolve import resolve
+from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.outside import CHANNELS
+from tests.simulation.world import Task, World, require
+
+OTHER = "other"
+_BESIDE = 0.3
+_ANYWHERE = 0.2
+_THEIRS = "i.namespace <> ? AND NOT i.is_operations"
+_OF_THEIRS = f"JOIN notifyflow_incident i ON i.id = t.incident_id WHERE {_THEIRS}"
+_ROWS = {
+    "incident": f"SELECT i.* FROM notifyflow_incident i WHERE {_THEIRS} ORDER BY i.id",
+    **{
+        table: f"SELECT t.* FROM notifyflow_{table} t {_OF_THEIRS} ORDER BY 1, 2"
+        for table in ("contact", "escalation", "notification", "transition")
+    },
+}
+
+Act = Callable[[Tools], Consequences]
+
+
+class Namespaces:
+    """Draws what the senders of another namespace do, and holds every act in one namespace against the rows of the others."""
+
+    def __init__(self, world: World, database: SimulatedDatabase) -> None:
+        self._world = world
+        self._database = database
+        self._chance = world.apart("namespaces")
+        self._is_shared = self._chance.random() < _BESIDE
+        self._acting: dict[Task, str] = {}
+        self._before: dict[str, list[Any]] = {}
+
+    def write_script(self, people: Callable[..., None], accepted: list[str], policy: Policy, *, until_s: float) -> None:
+        """Plan what the other namespace's senders do.
+
+        Args:
+            people: (delay in seconds, act) → somebody does it then.
+            accepted: Takes note of the incidents that were taken.
+            policy: How they page.
+            until_s: When all faults end.
+        """
+        if not self._is_shared:
+            return
+        chance = self._chance
+        for _ in range(chance.choice((1, 2, 3))):
+            people(chance.choice((0.0, chance.uniform(0, until_s))), self.within(OTHER, partial(self._notify, accepted, policy)))
+        for act in (acknowledge, resolve):
+            if chance.random() < 0.5:
+                people(chance.uniform(0, until_s), self.within(OTHER, partial(self._end, act)))
+
+    def named(self) -> str | None:
+        """Say which namespace an operator names: ours, or none, so that all are looked in."""
+        return SHARED if self._is_shared and self._chance.random() >= _ANYWHERE else None
+
+    def within(self, namespace: str | None, act: Act) -> Act:
+        """Let somebody act in a namespace, whose rows alone may be moved by it."""
+
+        def watched(tools: Tools) -> Consequences:
+            if not self._is_shared or namespace is None:
+                return act(tools)
+            me = self._world.task
+            self._acting[me] = namespace
+            try:
+                return act(tools)
+            finally:
+                self._acting.pop(me, None)
+
+        return watched
+
+    def before_commit(self, session: Session) -> None:
+        """Look at the rows that the transaction must not move."""
+        namespace = self._acting.get(session.task)
+        self._before = {} if namespace is None else self._rows(namespace)
+
+    def after_commit(self, session: Session) -> None:
+        """Find them as they were."""
+        namespace = self._acting.get(session.task)
+        if namespace is not None:
+            now = self._rows(namespace)
+            moved = [table for table, rows in now.items() if rows != self._before[table]]
+            require(not moved, f"11: whoever acts in the namespace {namespace!r} has moved {moved} of another")
+
+    def _rows(self, namespace: str) -> dict[str, list[Any]]:
+        return {table: self._database.look(query, namespace) for table, query in _ROWS.items()}
+
+    def _notify(self, accepted: list[str], policy: Policy, tools: Tools) -> Consequences:
+        chance = self._chance
+        who = chance.choice(("ada", "eve"))
+        addresses = {name: f"{chance.choice((who, 'eve'))}@{name}" for name in CHANNELS if chance.random() < 0.6} or {
+            "email": "eve@email"
+        }
+        said = Incident(key="db-1", title="all is well", severity=chance.choice(list(Severity)))
+        taken = notify(tools, said, [Recipient(id=who, addresses=addresses)], policy=policy, namespace=OTHER)
+        accepted.append(taken.notified.incident_id)
+        self._world.note(f"notified elsewhere: {taken.notified.incident_id[-4:]} {said.severity} {who}")
+        return taken.consequences
+
+    def _end(self, act: Callable[..., Any], tools: Tools) -> Consequences:
+        taken = act(tools, "db-1", by="eve", via="test", namespace=OTHER)
+        self._world.note(f"{act.__name__} elsewhere: {bool(taken.stopped)}")
+        consequences: Consequences = taken.consequences
+        return consequences
