@@ -1,7 +1,8 @@
 """Phone numbers, for the channels that ring or write to them."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import phonenumbers
 import structlog
@@ -40,28 +41,43 @@ class PhoneNumbers:
         Raises:
             ValueError: With what is wrong as a sentence, without the number.
         """
-        try:
-            parsed = phonenumbers.parse(number)
-        except phonenumbers.NumberParseException as error:
-            raise ValueError("is not a phone number in international form, such as +49 30 901820") from error
-        if not phonenumbers.is_possible_number(parsed):
-            raise ValueError("is not a possible phone number: it has too few or too many digits for its country")
-        normalised = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-        kind = _COSTLY_CODES.get(parsed.country_code or 0) or _COSTLY_TYPES.get(phonenumbers.number_type(parsed))
-        if kind and not normalised.startswith(self._costly):
-            raise ValueError(f"is a {kind} number, which is paged only where NOTIFYFLOW_COSTLY_NUMBERS names how it begins")
-        if self.warning(normalised):
-            _warn(normalised)
-        return normalised
+        read = _read(number)
+        if read.kind and not read.normalised.startswith(self._costly):
+            raise ValueError(f"is a {read.kind} number, which is paged only where NOTIFYFLOW_COSTLY_NUMBERS names how it begins")
+        return read.normalised
 
     def warning(self, number: str) -> str:
         """Say that a number, as ``check`` normalised it, is in no range that is known to be assigned; empty where it is."""
-        if phonenumbers.is_valid_number(phonenumbers.parse(number)):
-            return ""
-        return "is in a range in which nobody is known to have a number"
+        return "" if _read(number).is_assigned else "is in a range in which nobody is known to have a number"
 
 
-@lru_cache(maxsize=1024)
-def _warn(number: str) -> None:
-    """Log it once for each number; which one it is, the directory's check says."""
-    _log.warning("channels.number_unassigned", country_code=phonenumbers.parse(number).country_code)
+@dataclass(frozen=True, slots=True)
+class _Number:
+    normalised: str
+    kind: str
+    is_assigned: bool
+
+
+@lru_cache(maxsize=4096)  # a text and a call to one number are judged one after the other, and most numbers come again
+def _read(number: str) -> _Number:
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException as error:
+        raise ValueError("is not a phone number in international form, such as +49 30 901820") from error
+    if not phonenumbers.is_possible_number(parsed):
+        raise ValueError("is not a possible phone number: it has too few or too many digits for its country")
+    found = phonenumbers.number_type(parsed)
+    is_assigned = found != PhoneNumberType.UNKNOWN
+    if not is_assigned:
+        _warn(parsed.country_code or 0)
+    return _Number(
+        normalised=phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164),
+        kind=_COSTLY_CODES.get(parsed.country_code or 0) or _COSTLY_TYPES.get(found, ""),
+        is_assigned=is_assigned,
+    )
+
+
+@cache
+def _warn(country_code: int) -> None:
+    """Log it once for each country: whoever may name numbers may name any number of them."""
+    _log.warning("channels.number_unassigned", country_code=country_code)

@@ -120,6 +120,7 @@ def test_what_was_rung_for_is_sent_and_recorded(scene: Scene) -> None:
     (letter,) = scene.provider.letters
     assert letter.address == "ada@email"
     assert letter.content.title == "orders db is down"
+    assert letter.incident_id == scene.rows()[0].incident_id
     assert scene.states() == [NotificationState.SENT]
     assert scene.attempt().id == letter.attempt_id
     assert scene.attempt().provider_ref == letter.attempt_id

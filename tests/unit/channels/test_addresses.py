@@ -3,6 +3,7 @@
 import traceback
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.email import EmailChannel
@@ -130,6 +131,14 @@ def test_a_number_in_a_range_that_nobody_has_is_taken_and_warned_of(number: str,
         assert channel.check_address(number) == number
         assert ("range" in channel.warning(number)) is is_odd
         assert number not in channel.warning(number)
+
+
+def test_numbers_that_nobody_has_are_logged_once_a_country_and_not_named() -> None:
+    with capture_logs() as lines:
+        for number in range(10):
+            for kind in (SmsChannel, VoiceChannel):
+                check(kind, f"+354999123{number}")
+    assert lines == [{"event": "channels.number_unassigned", "country_code": 354, "log_level": "warning"}]
 
 
 def test_only_phone_numbers_are_warned_of() -> None:
