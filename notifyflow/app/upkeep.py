@@ -116,8 +116,12 @@ class Upkeep(ABC):
 
         Raises:
             RecipientInUse: When they are paged for something that is not resolved; nothing was done.
+            StorageUnavailable: When the database does not answer; or when it was done, and copies remain in the log of
+                an embedded file, which others use all the time.
         """
-        return forget(self._ready(), recipient_id)
+        count = forget(self._ready(), recipient_id)
+        self._store.clean()
+        return count
 
     @property
     def switch(self) -> Switch:

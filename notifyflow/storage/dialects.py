@@ -5,8 +5,10 @@ Nothing here knows a table.
 
 import os
 import sqlite3
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import Enum
 from math import ceil
@@ -21,6 +23,8 @@ from notifyflow.errors import Fault, InvalidSettings, StorageUnavailable
 from notifyflow.storage import postgres_url
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.fields import read_instant
+
+_MAKING = threading.Lock()
 
 
 class Trouble(Enum):
@@ -93,6 +97,9 @@ class Dialect(ABC):
     def prepare(self, db: peewee.Database) -> None:  # noqa: B027 (most have nothing to prepare)
         """Do to a database, outside any transaction, what must be done once before it is first used."""
 
+    def clean(self, db: peewee.Database, deadline: Deadline) -> None:  # noqa: B027 (a server does so by itself)
+        """Let no copy remain, outside any transaction, of what was overwritten."""
+
 
 class Sqlite(Dialect):
     """A file. WAL, so that readers and the one writer do not wait for each other; FULL, so that a commit survives power loss."""
@@ -128,15 +135,16 @@ class Sqlite(Dialect):
         return not os.path.exists(self._path) and os.access(os.path.dirname(self._path) or ".", os.W_OK)
 
     def connect(self, deadline: Deadline) -> peewee.Database:
-        """Open the file; it is made where it does not exist."""
+        """Open the file; it is made where it does not exist, for its owner only, and the files beside it take after it."""
+        self._make()
         db = peewee.SqliteDatabase(
             self._path,
             thread_safe=False,
             autoconnect=False,
             timeout=deadline.left_s,
             check_same_thread=False,
-            # recursive_triggers: what is replaced is deleted for the triggers, too
-            pragmas={"synchronous": "FULL", "foreign_keys": "ON", "recursive_triggers": "ON"},
+            # recursive_triggers: what is replaced is deleted for the triggers, too; secure_delete: what is deleted is overwritten
+            pragmas={"synchronous": "FULL", "foreign_keys": "ON", "recursive_triggers": "ON", "secure_delete": "ON"},
         )
         db.connect()
         return db
@@ -186,6 +194,27 @@ class Sqlite(Dialect):
     def prepare(self, db: peewee.Database) -> None:
         """Turn WAL on; it stays on with the file."""
         execute(db, "PRAGMA journal_mode = WAL")
+
+    def clean(self, db: peewee.Database, deadline: Deadline) -> None:
+        """Move all of the write-ahead log into the file, and empty it: it holds what pages were before they were overwritten.
+
+        Raises:
+            StorageUnavailable: When somebody else reads or writes all the time, so that the log cannot be emptied.
+        """
+        execute(db, f"PRAGMA busy_timeout = {max(1, int(deadline.left_s * 1000))}")
+        is_busy, _, _ = execute(db, "PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            reason = "what was overwritten is still in its write-ahead log, which others use all the time"
+            remedy = "Do it again when less is going on"
+            raise StorageUnavailable(deadline.waited_s, reason, file=os.path.abspath(self._path), remedy=remedy)
+
+    def _make(self) -> None:
+        """Make the file where it does not exist; where that fails, connecting says why.
+
+        Closing a file drops all locks that this process has on it. So it is done alone, and only with a file that is new.
+        """
+        with _MAKING, suppress(OSError):
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 class _Patient(psycopg.Connection[tuple[Any, ...]]):

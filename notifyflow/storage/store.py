@@ -114,6 +114,15 @@ class Store:
         self._repeat(self._dialect.prepare, deadline, Access.BARE)
         return self._repeat(lambda db: migrations.upgrade(db, self._dialect), deadline, Access.WRITE)
 
+    def clean(self) -> None:
+        """Let no copy of what was overwritten remain in the database's own files, as far as it leaves that to us.
+
+        Raises:
+            StorageUnavailable: When others use an embedded file all the time, so that its write-ahead log cannot be emptied.
+        """
+        deadline = self._deadline(_TIMEOUT_S)
+        self._repeat(lambda db: self._dialect.clean(db, deadline), deadline, Access.BARE)
+
     @contextmanager
     def within(self, timeout_s: float) -> Iterator[None]:
         """Let all that this thread asks for in the block share one time limit: connecting, every statement, every repetition."""

@@ -1,0 +1,99 @@
+"""Whoever may read the machine's disk, and not our files, finds nobody in them; nor does whoever reads them after a forget."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.errors import StorageUnavailable
+from notifyflow.storage.store import Store
+from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels
+
+PHONE = "+15005550123"
+MARKS = (PHONE, "Ada-mark", "ada-mark@example.com", "body-mark")
+ADA = Recipient(id="ada", name="Ada-mark", email="ada-mark@example.com", phone=PHONE)
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
+def _found(folder: Path) -> set[str]:
+    """Search the raw files, in another process: whoever closes a database's file drops the locks of its own process."""
+    return {mark for mark in MARKS if subprocess.run(["grep", "-rqaF", mark, str(folder)], check=False).returncode == 0}
+
+
+class _Numbers(ScriptedChannel):
+    """Takes any address."""
+
+    def check_address(self, address: str) -> str:
+        return address
+
+
+def _flow(folder: Path) -> NotifyFlow:
+    url = SecretStr(f"sqlite:///{folder}/notifyflow.db")
+    return NotifyFlow(Settings(database_url=url), channels=channels(ScriptedProvider()) | {"sms": _Numbers(ScriptedProvider())})
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022])
+def test_the_files_are_for_their_owner_only_whatever_the_mask_is(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        store = Store(f"sqlite:///{tmp_path}/notifyflow.db")
+        store.upgrade()
+        store.run(lambda ledger: ledger.environment())
+        assert _files(tmp_path) == dict.fromkeys(("notifyflow.db", "notifyflow.db-wal", "notifyflow.db-shm"), 0o600)
+        store.close()
+    finally:
+        os.umask(before)
+
+
+def test_a_file_that_was_opened_to_a_group_stays_so_with_what_stands_beside_it(tmp_path: Path) -> None:
+    """Several users may share it: that is for whoever runs it to say."""
+    store = Store(f"sqlite:///{tmp_path}/notifyflow.db")
+    store.upgrade()
+    store.close()
+    (tmp_path / "notifyflow.db").chmod(0o660)
+    store.run(lambda ledger: ledger.environment())
+    assert set(_files(tmp_path).values()) == {0o660}
+    store.close()
+
+
+def test_nothing_of_whoever_is_forgotten_stands_in_the_files(tmp_path: Path) -> None:
+    """While another process has them open, so that nothing is tidied up by a last close."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with _flow(folder) as flow, _flow(folder) as another:
+        for number in range(30):
+            flow.notify(Incident(key=f"k{number}", title="t", body="body-mark " * 200 * (number % 3)), [ADA])
+        for number in range(30):
+            flow.resolve(f"k{number}", by="ops")
+            assert flow.wait(f"k{number}", timeout_s=60)
+        another.status("k1")
+        assert _found(folder) == set(MARKS)
+        flow.forget("ada")
+        assert _found(folder) == set()
+
+
+def test_a_forget_that_leaves_copies_in_the_log_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with _flow(folder) as flow:
+        flow.notify(Incident(key="k", title="t"), [ADA])
+        flow.resolve("k", by="ops")
+        assert flow.wait("k", timeout_s=60)
+        reader = Store(f"sqlite:///{folder}/notifyflow.db")
+
+        def forget_meanwhile(reads: object) -> None:
+            reads.incidents(1)  # type: ignore[attr-defined]  # from now on this state is kept for us
+            with flow._store.within(1), pytest.raises(StorageUnavailable, match=r"write-ahead log.*Do it again"):
+                flow.forget("ada")
+
+        reader.read(forget_meanwhile)
+        reader.close()
+        assert flow.forget("ada") == 1
+        assert _found(folder) == set()
