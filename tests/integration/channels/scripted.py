@@ -220,10 +220,3 @@ def _serve(server: socketserver.TCPServer, script: Any) -> Iterator[Any]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -20,7 +20,8 @@ from notifyflow.errors import (
     UnknownOutcomeError,
 )
 from tests.integration.channels.benches import BENCHES, Bench, row_cases
-from tests.integration.channels.scripted import CUT, HANG, HttpServer, free_port, http_server
+from tests.integration.channels.scripted import CUT, HANG, HttpServer, http_server
+from tests.servers.ports import reserve_port
 
 ERRORS = {
     Verdict.TEMPORARY: TemporaryProviderError,
@@ -216,7 +217,7 @@ def test_a_redirect_is_not_followed(bench: Bench, server: HttpServer) -> None:
 
 @every_provider
 def test_no_connection_is_a_definite_no(bench: Bench) -> None:
-    error = refused(bench, free_port())
+    error = refused(bench, reserve_port())
     assert isinstance(error, TemporaryProviderError)
     assert error.code == "no_connection"
 
@@ -270,7 +271,7 @@ def test_missing_credentials_are_a_fault_of_ours(
 
 @every_provider
 def test_the_proxy_is_used_and_the_environment_is_not(bench: Bench, server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{reserve_port()}")
     server.answer(407)
     more = {"HTTPS_PROXY": server.url, **({bench.base: _https(bench)} if bench.base else {})}
     with bench.provider(server, **more) as (provider, letter):

@@ -19,8 +19,9 @@ from notifyflow.errors import (
 )
 from notifyflow.settings import Settings
 from tests.integration.channels.benches import ATTEMPT, letter
-from tests.integration.channels.scripted import CUT, HANG, SmtpScript, free_port, smtp_server
+from tests.integration.channels.scripted import CUT, HANG, SmtpScript, smtp_server
 from tests.integration.channels.test_contract import ERRORS
+from tests.servers.ports import reserve_port
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_a_server_that_hangs_is_left(server: SmtpScript, stage: str, expected: t
 
 
 def test_no_connection_is_a_definite_no() -> None:
-    assert isinstance(refused(free_port()), TemporaryProviderError)
+    assert isinstance(refused(reserve_port()), TemporaryProviderError)
 
 
 def test_a_password_does_not_travel_in_the_clear(server: SmtpScript) -> None:
