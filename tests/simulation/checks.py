@@ -7,15 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from notifyflow.core.escalation import Case
-from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES
 from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.outage import Interval, Stop
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.audit import Audits
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.outages import Outages
 from notifyflow.storage.reads import Reads
+from notifyflow.storage.stops import Stops
 from tests import invariants
 from tests.reference import opens
 from tests.simulation.database import Session, SimulatedDatabase
@@ -66,6 +68,7 @@ class Checks:
     def after_commit(self, session: Session) -> None:
         for line in session.lines:
             self._follow(line)
+            self._operators.covers.check(line)
         for attempt_id, is_new in session.attempts.items():
             if is_new:
                 self._check_claim(attempt_id, session)
@@ -227,15 +230,24 @@ class Checks:
     def _check_tier(self, status: IncidentStatus, escalation: EscalationStatus, now: datetime) -> None:
         """Require that the next tier is open when its rule is met; what is only suspected is left out, it comes and goes."""
         facts = replace(escalation.facts, policy=replace(escalation.facts.policy, is_suspicion_on=False))
+        stops, outages = self._idle_times(facts, now)
         case = Case(
             escalation=facts,
             incident=status.facts,
             notifications=escalation.notifications,
             addresses=frozenset(escalation.contact.addresses),
-            outages=self._database.read(lambda db: Outages(db).outages(since=facts.started_at, now=now)),
+            outages=outages,
+            stops=stops,
         )
         is_live = facts.is_current and facts.state not in (EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
         require(not (is_live and opens(case, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
+
+    def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
+        """Read when an operator had stopped the clocks of an escalation, and when nobody swept for it."""
+        found = self._database.read(lambda db: Stops(db).stops(facts.incident_id, since=facts.started_at, now=now))
+        stops = tuple(each for each in found if each.is_for_critical or facts.severity is not Severity.CRITICAL)
+        outages = self._database.read(lambda db: Outages(db).outages(since=facts.started_at, now=now))
+        return stops, (*outages, *(each for each in stops if each.is_held))
 
     def _check_incident(self, status: IncidentStatus, now: datetime) -> None:
         try:

@@ -7,16 +7,16 @@ A mutant wraps or replaces one thing from outside; the product has no switches. 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
 from peewee import Select
 
-from notifyflow.core import lifecycle, limits, rules
+from notifyflow.core import lifecycle, limits, rounds, rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Outcome
-from notifyflow.core.model import AttemptState, NotificationState, Word
-from notifyflow.core.policy import Tier
+from notifyflow.core.model import AttemptState, Hold, NotificationState, Word
+from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import Case
 from notifyflow.engine import deliver
 from notifyflow.pipeline import replies
@@ -69,6 +69,12 @@ class NoNamespaceOfActs(SimulatedLedger):
 class NoKillSwitch(SimulatedLedger):
     def pauses(self, **given: Any) -> Any:
         return ()
+
+
+class NoBringingForward(SimulatedLedger):
+    def bring_forward(self, why: Any, **given: Any) -> None:
+        if Hold.PAUSE not in why:
+            super().bring_forward(why, **given)
 
 
 class Unguarded(SimulatedLedger):
@@ -166,6 +172,20 @@ def _forget_the_stop(row: NotificationFacts) -> NotificationState:
     return _state_of(replace(row, is_stopped=row.is_stopped and row.state is NotificationState.QUEUED))
 
 
+def _round_by_the_clock(case: Case) -> datetime | None:
+    repeat = case.escalation.policy.repeat
+    is_paged_once = repeat is None or case.escalation.severity in repeat.never_for
+    return None if is_paged_once else case.escalation.started_at + repeat.every
+
+
+def _age_by_the_clock(escalation: EscalationFacts, row: NotificationFacts, stops: Any) -> datetime:
+    return escalation.started_at + escalation.policy.freshness(escalation.severity)
+
+
+def _open_by_the_clock(case: Case, rule: Unacknowledged) -> datetime:
+    return case.escalation.started_at + rule.after
+
+
 _record, _record_outcome, _state_of = deliver.record, deliver.Deliverer._record, lifecycle.state_of
 
 
@@ -226,6 +246,10 @@ MUTANTS = (
     Mutant("an acknowledgement that ignores the namespace", Variant(ledger=NoNamespaceOfActs)),
     Mutant("a limit that counts nothing", swap=lambda: swapped(limits, "_counted", lambda carrier, now: ())),
     Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch)),
+    Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock)),
+    Mutant("freshness that runs through a pause", swap=lambda: swapped(rules, "page_expires_at", _age_by_the_clock)),
+    Mutant("tiers that open by time through a pause", swap=lambda: swapped(rules, "_opens_at", _open_by_the_clock)),
+    Mutant("a pause whose early end brings nothing forward", Variant(ledger=NoBringingForward)),
     Mutant(
         "a STOP that is not heeded", swap=lambda: swapped(replies, "willing", lambda tx, row, escalation, providers: providers)
     ),

@@ -1,4 +1,4 @@
-"""What those do who run it: they set low limits, pull the kill switch, and tell workers to stop."""
+"""What those do who run it: they set low limits, pull the kill switch, tell workers to stop, and let all of them stand still."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
@@ -8,7 +8,9 @@ from notifyflow.core.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.pause import pause, resume
 from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from notifyflow.storage.fields import instant_text
 from notifyflow.storage.stops import Stops
+from tests.simulation.clocks import Covers
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
 from tests.simulation.world import Process, World, require
@@ -17,7 +19,9 @@ DRAINS_WITHIN_S = 60.0
 _LIMITED = 0.25
 _STOPPED = 0.3
 _LONGEST_PAUSE_S = 900.0
+_STANDSTILL = 0.15
 _BUSY_S = 2.0
+_WAITING = "SELECT id FROM notifyflow_notification WHERE state = 'QUEUED' AND held_by = 'pause' AND due_at > ?"
 
 
 class Operators:
@@ -26,10 +30,12 @@ class Operators:
     Attributes:
         limits: How many each provider takes a minute; empty where that stays as it is.
         pauses: What was paused, and since when that is committed for certain.
+        covers: For how long each of these stood for certain.
     """
 
     def __init__(self, world: World, database: SimulatedDatabase, outside: Outside) -> None:
         self.pauses: dict[Pause, float] = {}
+        self.covers = Covers(world, database)
         self._world = world
         self._database = database
         self._deliverers: dict[Process, Deliverer] = {}
@@ -53,13 +59,16 @@ class Operators:
             on_stop: Called with a worker that has stopped undisturbed, before it is gone.
         """
         chance = self._world.apart("pauses")
-        for _ in range(chance.choice((0, 0, 0, 0, 1, 2))):
-            scope = chance.choice(list(Scope))
+        for _ in range(chance.choice((0, 0, 1, 2, 3))):
+            scope = chance.choice((Scope.ALL, *Scope))
             name = chance.choice(self._names[scope])
             at_s, span_s = chance.uniform(0, until_s), chance.uniform(10, _LONGEST_PAUSE_S)
             people(at_s, partial(self._pause, scope, name, span_s, is_for_critical=chance.random() < 0.5))
             if chance.random() < 0.5:
                 people(at_s + chance.uniform(1, _LONGEST_PAUSE_S), partial(self._resume, scope, name))
+        chance = self._world.apart("standstills")
+        if chance.random() < _STANDSTILL:
+            self._world.after(chance.uniform(0, until_s), partial(self._stand_still, workers, chance.uniform(61, 300)))
         chance = self._world.apart("stops")
         for _ in range(chance.choice((1, 2, 3)) if chance.random() < _STOPPED else 0):
             worker = chance.choice(list(workers))
@@ -96,7 +105,7 @@ class Operators:
         return None
 
     def _pause(self, scope: Scope, name: str, span_s: float, tools: Tools, *, is_for_critical: bool) -> Consequences:
-        now = tools.clock.now()
+        now, at_s = tools.clock.now(), self._world.now_s
         wanted = Pause(
             scope=scope,
             name=name,
@@ -105,13 +114,21 @@ class Operators:
             paused_by="eve",
             is_for_critical=is_for_critical,
         )
+        self.covers.end(scope, name)
         pause(tools, wanted)
         self.pauses[wanted] = self._world.now_s
+        self.covers.begin(wanted, ends_s=at_s + span_s)
         self._world.note(f"paused: {scope} {name} for {span_s:.0f} s, CRITICAL, too: {is_for_critical}")
         return NOTHING
 
     def _resume(self, scope: Scope, name: str, tools: Tools) -> Consequences:
-        self._world.note(f"resumed: {scope} {name}: {resume(tools, scope, name)}")
+        self.covers.end(scope, name)
+        was_paused = resume(tools, scope, name)
+        self._world.note(f"resumed: {scope} {name}: {was_paused}")
+        if was_paused and not self._database.read(lambda db: Stops(db).pauses(now=tools.clock.now())):
+            later = instant_text(tools.clock.now() + timedelta(seconds=1 + 2 * self._world.widest_skew_s))
+            left = [row_id[-4:] for (row_id,) in self._database.look(_WAITING, later)]
+            require(not left, f"pause: {left} wait for the end of a pause that was ended")
         return NOTHING
 
     def _stop(self, process: Process, on_stop: Callable[[Process], None]) -> None:
@@ -151,6 +168,17 @@ class Operators:
         is_rung = f"state = 'QUEUED' AND rung_at IS NOT NULL AND id IN ({', '.join('?' * len(ids))})"
         return self._database.look(f"SELECT id, rung_at FROM notifyflow_notification WHERE {is_rung}", *ids)
 
+    def _stand_still(self, workers: Collection[Process], span_s: float) -> None:
+        """Let no worker do anything for a while, as when their machines sleep: nobody sweeps."""
+        world = self._world
+        if not world.is_healed:
+            world.note(f"*** all workers stand still for {span_s:.0f} s")
+            world.faults["standstill"] = world.faults.get("standstill", 0) + 1
+            for each in workers:
+                each.paused_until_s = max(each.paused_until_s, world.now_s + span_s)
+
     def _disturbances(self) -> tuple[int, ...]:
         """Count what may keep a worker from recording what came of a send."""
-        return self._database.epoch, *(self._world.faults.get(fault, 0) for fault in ("pause", "stall", "commit_unknown"))
+        return self._database.epoch, *(
+            self._world.faults.get(fault, 0) for fault in ("pause", "stall", "commit_unknown", "standstill")
+        )

@@ -15,7 +15,7 @@ import structlog
 from notifyflow.core.changes import Subscriber
 from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
@@ -46,6 +46,7 @@ _FOLLOWED = 0.3
 _STALLING = 0.15
 _STALLS = 0.2
 _LEFT = 0.2
+_AGEING = 0.25
 _CROWDED = 0.1
 _CROWD = 9
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
@@ -129,7 +130,7 @@ class Scenario:
         self._outside = Outside(world, self._database, self._receive)
         self._workers = [self._process(f"worker-{n}", self._boot) for n in range(1, chance.choice((1, 2, 2, 3)) + 1)]
         self._ids = Ids(chance)
-        self._policy = chance.choice((DEFAULT, INSISTENT, small_policy(chance, world.apart("shut"))))
+        self._policy = self._age(chance.choice((DEFAULT, INSISTENT, small_policy(chance, world.apart("shut")))))
         self._sleepers: dict[Task, float] = {}
         self._operators = Operators(world, self._database, self._outside)
         self._phones = Phones(world, self._database, self._outside)
@@ -220,6 +221,14 @@ class Scenario:
             self._people(at_s, partial(self._notify, key="db-2"), chance.choice(list(Severity)), people)
             worker = chance.choice(self._workers)
             self._operators.stop(worker, at_s + chance.uniform(0.05, 15), on_stop=self._checks.on_stop)
+
+    def _age(self, policy: Policy) -> Policy:
+        """Let pages grow old within minutes, in some worlds."""
+        chance = self.world.apart("freshness")
+        if chance.random() >= _AGEING:
+            return policy
+        fresh_for = timedelta(minutes=chance.choice((3, 6, 12)))
+        return replace(policy, fresh_for=fresh_for, fresh_for_critical=2 * fresh_for)
 
     def _recipient(self, who: str) -> Recipient:
         chance = self._chance

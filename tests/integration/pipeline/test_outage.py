@@ -3,7 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Barrier
 
 import pytest
@@ -11,8 +11,9 @@ import pytest
 from notifyflow.core.model import EscalationState, NotificationState, Receipt, Severity, Word
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import INSISTENT
-from notifyflow.pipeline import callback_paths
+from notifyflow.pipeline import callback_paths, watch
 from notifyflow.pipeline.sweep import sweep
+from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, START, Story, a_contact, a_recipient, an_incident
 
@@ -120,6 +121,33 @@ def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Sto
     assert [outage.length for outage in _outages(watched)] == [timedelta(hours=1)]
     assert {watched.escalation(key=key).next_round_at for key in keys} == {START + timedelta(minutes=75)}
     assert {watched.escalation(key=key).look_at for key in keys} == {START + timedelta(minutes=65)}
+
+
+def _keep(story: Story, *, swept_at: datetime) -> Outage | None:
+    """Note a sweep, as a process does that has read when the last one was before somebody else noted another."""
+    return story.store.run(lambda ledger: watch.keep(Transaction(ledger, story.tools), swept_at))
+
+
+def test_a_process_that_comes_back_a_moment_later_does_not_end_the_outage_again(watched: Story) -> None:
+    watched.notify(None, ADA)
+    watched.clock.pass_time(timedelta(hours=1))
+    outage = _keep(watched, swept_at=START)
+    assert outage == Outage(began_at=START, ended_at=START + timedelta(hours=1))
+    for _ in range(3):
+        assert _keep(watched, swept_at=START) is None
+        watched.clock.pass_time(timedelta(seconds=7))
+    assert _outages(watched) == (outage,)
+
+
+def test_a_sweeper_whose_clock_is_behind_does_not_set_the_watch_back(watched: Story) -> None:
+    watched.notify(None, ADA)
+    watched.keep_watch(START + MINUTE)
+    watched.clock.at = START + MINUTE / 2
+    assert _keep(watched, swept_at=START) is None
+    assert watched.store.run(lambda ledger: ledger.swept_at()) == START + MINUTE
+    watched.clock.at = START + 2 * MINUTE
+    assert _keep(watched, swept_at=START + MINUTE) is None
+    assert _outages(watched) == (), "two minutes after the first sweep, and one after the last"
 
 
 def test_two_sweepers_at_once_double_nothing(watched: Story) -> None:

@@ -1,0 +1,98 @@
+"""No clock runs under a covering pause (invariant 11), by what operators did and not by what the product has noted of it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from notifyflow.core.model import Kind, Severity
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.policy import Unacknowledged
+from notifyflow.storage.escalations import Escalations
+from tests.simulation.database import SimulatedDatabase
+from tests.simulation.world import START, World, require
+
+_LEEWAY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Cover:
+    """One pause, for as long as it stood for certain."""
+
+    pause: Pause
+    began_s: float
+    ended_s: float
+
+
+class Covers:
+    """Remembers what was paused, and requires of every line in the log that its clock did not run meanwhile."""
+
+    def __init__(self, world: World, database: SimulatedDatabase) -> None:
+        self._world = world
+        self._database = database
+        self._covers: list[Cover] = []
+
+    def begin(self, pause: Pause, *, ends_s: float) -> None:
+        """Take note of a pause that is committed."""
+        self._covers.append(Cover(pause, self._world.now_s, ends_s))
+
+    def end(self, scope: Scope, name: str) -> None:
+        """Take note that somebody is about to end a pause: from now on nobody knows."""
+        now_s = self._world.now_s
+        self._covers = [
+            replace(each, ended_s=min(each.ended_s, now_s)) if (each.pause.scope, each.pause.name) == (scope, name) else each
+            for each in self._covers
+        ]
+
+    def check(self, line: dict[str, Any]) -> None:
+        """Check a line of the log that time alone has brought about."""
+        if not self._covers:
+            return
+        if line["machine"] == "escalation":
+            self._check_timer(line)
+        elif (line["machine"], line["event"]) == ("notification", "expired"):
+            self._check_freshness(line)
+
+    def _check_timer(self, line: dict[str, Any]) -> None:
+        if line["event"] == "round_due":
+            repeat = self._escalation(line["row_id"]).policy.repeat
+            assert repeat is not None
+            self._require(line["row_id"], line, repeat.every, "has its next round")
+        elif line["event"] == "tier_opened" and line["detail"]["why"] == "unacknowledged":
+            tier = self._escalation(line["row_id"]).policy.tiers[int(line["detail"]["tier"]) - 1]
+            waits = [rule.after for rule in tier.rules if isinstance(rule, Unacknowledged)]
+            self._require(line["row_id"], line, min(waits), f"opens tier {line['detail']['tier']}")
+
+    def _check_freshness(self, line: dict[str, Any]) -> None:
+        ((escalation_id, kind, paused_until),) = self._database.look(
+            "SELECT escalation_id, kind, paused_until FROM notifyflow_notification WHERE id = ?", line["row_id"]
+        )
+        if kind == Kind.PAGE:
+            escalation = self._escalation(escalation_id)
+            self._require(escalation_id, line, escalation.policy.freshness(escalation.severity), "lets a page expire")
+            is_paused = paused_until is not None and datetime.fromisoformat(paused_until) > line["at"]
+            require(not is_paused, f"11: {line['row_id'][-4:]} expires while it is paused")
+
+    def _require(self, escalation_id: str, line: dict[str, Any], wait: timedelta, what: str) -> None:
+        """Require that a wait since the round's start is over without the time in which it was paused."""
+        escalation = self._escalation(escalation_id)
+        since_s, now_s = (at.timestamp() - START.timestamp() for at in (escalation.started_at, line["at"]))
+        is_urgent = escalation.severity is Severity.CRITICAL
+        paused_s = self._paused_s(since_s, now_s, is_urgent=is_urgent)
+        leeway_s = _LEEWAY_S + 2 * self._world.widest_skew_s
+        is_over = now_s - since_s - paused_s >= wait.total_seconds() - leeway_s
+        require(is_over, f"11: {escalation_id[-4:]} {what} after {now_s - since_s:.0f} s, {paused_s:.0f} of them paused")
+
+    def _paused_s(self, since_s: float, until_s: float, *, is_urgent: bool) -> float:
+        """Add up for how long everything was paused, counting no instant twice."""
+        covering = [
+            each for each in self._covers if each.pause.scope is Scope.ALL and (each.pause.is_for_critical or not is_urgent)
+        ]
+        paused_s, reached_s = 0.0, since_s
+        for each in sorted(covering, key=lambda each: each.began_s):
+            began_s, ended_s = max(each.began_s, reached_s), min(each.ended_s, until_s)
+            if ended_s > began_s:
+                paused_s, reached_s = paused_s + ended_s - began_s, ended_s
+        return paused_s
+
+    def _escalation(self, escalation_id: str) -> Any:
+        return self._database.read(lambda db: Escalations(db).escalation(escalation_id))
