@@ -80,17 +80,17 @@ class Api:
         """
         self._report(page_incident_again(self._tools, incident_id, recipient_id, by=by, via=_VIA))
 
-    def recipients(self, namespace: str | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
-        """List everybody who was ever a recipient in a namespace, or in any where it is None, by id."""
+    def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
+        """List everybody who was ever a recipient in some namespaces, or in any where it is None, by id."""
         since = self._since()
         return self._store.read(
-            lambda reads: reads.recipient_page(after_id=after_id, limit=limit, since=since, namespace=namespace)
+            lambda reads: reads.recipient_page(after_id=after_id, limit=limit, since=since, namespaces=namespaces)
         )
 
-    def recipient(self, recipient_id: str, namespace: str | None) -> KnownRecipient | None:
-        """Show one recipient as a namespace, or any where it is None, knows them; None where nobody has the id there."""
+    def recipient(self, recipient_id: str, namespaces: frozenset[str] | None) -> KnownRecipient | None:
+        """Show one recipient as some namespaces, or any where it is None, know them; None where nobody has the id there."""
         since = self._since()
-        return self._store.read(lambda reads: reads.recipient(recipient_id, since=since, namespace=namespace))
+        return self._store.read(lambda reads: reads.recipient(recipient_id, since=since, namespaces=namespaces))
 
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
         """Find what keeps notifyflow from delivering: the database, its schema, nobody who sweeps; and what is held (`held`)."""

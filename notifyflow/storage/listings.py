@@ -46,7 +46,7 @@ class Listings(Rows):
         return tuple(_summary(row) for row in self._rows(query))
 
     def recipient_page(
-        self, *, after_id: str, limit: int, since: datetime, namespace: str | None = None
+        self, *, after_id: str, limit: int, since: datetime, namespaces: frozenset[str] | None = None
     ) -> tuple[KnownRecipient, ...]:
         """List everybody who was ever a recipient, by id.
 
@@ -54,19 +54,21 @@ class Listings(Rows):
             after_id: Only those behind this one; empty begins with the first.
             limit: How many at most.
             since: Pages of rounds that began earlier are not looked at.
-            namespace: What other namespaces know of them is left out; None leaves out nothing.
+            namespaces: As these know them; None for all.
         """
-        return self._recipients(ContactRow.recipient_id > after_id, limit, since, namespace)
+        return self._recipients(ContactRow.recipient_id > after_id, limit, since, namespaces)
 
-    def recipient(self, recipient_id: str, *, since: datetime, namespace: str | None = None) -> KnownRecipient | None:
+    def recipient(self, recipient_id: str, *, since: datetime, namespaces: frozenset[str] | None = None) -> KnownRecipient | None:
         """Show one recipient, as ``recipient_page`` does; None where nobody has the id."""
-        found = self._recipients(ContactRow.recipient_id == recipient_id, 1, since, namespace)
+        found = self._recipients(ContactRow.recipient_id == recipient_id, 1, since, namespaces)
         return found[0] if found else None
 
-    def _recipients(self, wanted: Expression, limit: int, since: datetime, namespace: str | None) -> tuple[KnownRecipient, ...]:
+    def _recipients(
+        self, wanted: Expression, limit: int, since: datetime, namespaces: frozenset[str] | None
+    ) -> tuple[KnownRecipient, ...]:
         contacts_of = ContactRow.select(ContactRow.recipient_id, fn.MAX(ContactRow.incident_id).alias("incident_id"))
         newest = (
-            _within(contacts_of, ContactRow.incident_id, namespace)
+            _within(contacts_of, ContactRow.incident_id, namespaces)
             .where(wanted)
             .group_by(ContactRow.recipient_id)
             .order_by(ContactRow.recipient_id)
@@ -77,7 +79,7 @@ class Listings(Rows):
         columns = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
         query = ContactRow.select(*columns).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
         contacts = [Contact(**row) for row in self._rows(query)]
-        pages = self._last_pages([contact.recipient_id for contact in contacts], since, namespace)
+        pages = self._last_pages([contact.recipient_id for contact in contacts], since, namespaces)
         shut = self._shut({address for contact in contacts for address in contact.addresses.values()})
         return tuple(
             KnownRecipient(
@@ -93,13 +95,13 @@ class Listings(Rows):
         return [(row["theirs"], row["ours"]) for row in self._rows(query)]
 
     def _last_pages(
-        self, recipient_ids: Sequence[str], since: datetime, namespace: str | None
+        self, recipient_ids: Sequence[str], since: datetime, namespaces: frozenset[str] | None
     ) -> Mapping[str, Mapping[str, NotificationFacts]]:
         pages_of = NotificationRow.select(EscalationRow.recipient_id, fn.MAX(NotificationRow.id).alias("id")).join(
             EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id)
         )
         query = (
-            _within(pages_of, EscalationRow.incident_id, namespace)
+            _within(pages_of, EscalationRow.incident_id, namespaces)
             .where(
                 EscalationRow.recipient_id.in_(recipient_ids),
                 EscalationRow.started_at >= since,
@@ -116,11 +118,11 @@ class Listings(Rows):
         return pages
 
 
-def _within(query: Select, incident_id: Field, namespace: str | None) -> Select:
+def _within(query: Select, incident_id: Field, namespaces: frozenset[str] | None) -> Select:
     """Leave out what belongs to incidents of other namespaces; nothing where it is None."""
-    if namespace is None:
+    if namespaces is None:
         return query
-    return query.join(IncidentRow, on=(IncidentRow.id == incident_id)).where(IncidentRow.namespace == namespace)
+    return query.join(IncidentRow, on=(IncidentRow.id == incident_id)).where(IncidentRow.namespace.in_(sorted(namespaces)))
 
 
 def _conditions(wanted: IncidentFilter) -> list[Expression]:

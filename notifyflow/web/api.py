@@ -64,6 +64,17 @@ class Listing(BaseModel):
     cursor: str | None = Field(None, max_length=2000, description="The `next_cursor` of the page before.")
 
 
+class RecipientListing(Listing):
+    """Which recipients are wanted."""
+
+    namespace: str | None = Field(None, max_length=255, description="As this namespace knows them; empty is a namespace, too.")
+
+    @property
+    def mark(self) -> object:
+        """What tells this list from others."""
+        return "recipients", self.namespace
+
+
 class IncidentListing(Listing):
     """Which incidents are wanted: those for which all of it holds."""
 
@@ -244,15 +255,15 @@ def _add_recipients(routes: APIRouter, services: Services) -> None:
         summary="List recipients and how they can be reached",
         responses=refusals(401, 403, 422, 429),
     )
-    def list_recipients(caller: Annotated[ApiKey, let_read], wanted: Annotated[Listing, Query()]) -> RecipientPage:
+    def list_recipients(caller: Annotated[ApiKey, let_read], wanted: Annotated[RecipientListing, Query()]) -> RecipientPage:
         """Everybody who was ever a recipient in the key's namespace, by id. Scope: `read`."""
-        after_id = cursors.read("recipients", wanted.cursor)
-        found = services.api.recipients(caller.only, after_id=after_id, limit=wanted.limit + 1)
+        after_id = cursors.read(wanted.mark, wanted.cursor)
+        found = services.api.recipients(_reached(caller, wanted.namespace), after_id=after_id, limit=wanted.limit + 1)
         shown = found[: wanted.limit]
         is_last = len(found) == len(shown)
         return RecipientPage(
             recipients=[ReachabilityShape.of(each, services.channels) for each in shown],
-            next_cursor=None if is_last else cursors.write("recipients", shown[-1].contact.recipient_id),
+            next_cursor=None if is_last else cursors.write(wanted.mark, shown[-1].contact.recipient_id),
         )
 
     @routes.get(
@@ -261,9 +272,13 @@ def _add_recipients(routes: APIRouter, services: Services) -> None:
         summary="Show how a recipient can be reached",
         responses=refusals(401, 403, 404, 422, 429),
     )
-    def show_recipient(caller: Annotated[ApiKey, let_read], recipient_id: str) -> ReachabilityShape:
+    def show_recipient(
+        caller: Annotated[ApiKey, let_read],
+        recipient_id: str,
+        namespace: Annotated[str | None, Query(max_length=255, description="As this namespace knows them.")] = None,
+    ) -> ReachabilityShape:
         """By each way: who carries it, and what became of the last page. Scope: `read`."""
-        found = services.api.recipient(recipient_id, caller.only)
+        found = services.api.recipient(recipient_id, _reached(caller, namespace))
         if found is None:
             raise HTTPException(404, "Nobody with this id was ever a recipient.")
         return ReachabilityShape.of(found, services.channels)

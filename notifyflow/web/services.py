@@ -40,12 +40,12 @@ class Api(Protocol):
         """Start a new round for one recipient; raises ``RecipientNotFound``, ``IncidentResolved``."""
         ...
 
-    def recipients(self, namespace: str | None, /, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
-        """List everybody who was ever a recipient in a namespace, or in any where it is None, by id."""
+    def recipients(self, namespaces: frozenset[str] | None, /, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
+        """List everybody who was ever a recipient in some namespaces, or in any where it is None, by id."""
         ...
 
-    def recipient(self, recipient_id: str, namespace: str | None, /) -> KnownRecipient | None:
-        """Show one recipient as a namespace, or any where it is None, knows them; None where nobody has the id there."""
+    def recipient(self, recipient_id: str, namespaces: frozenset[str] | None, /) -> KnownRecipient | None:
+        """Show one recipient as some namespaces, or any where it is None, know them; None where nobody has the id there."""
         ...
 
     def find_what_is_wrong(self) -> tuple[Fault, ...]:

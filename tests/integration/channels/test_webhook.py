@@ -33,7 +33,7 @@ CHANGE = Change(
     by="ada",
     via="link",
 )
-CONTENT = replace(SAMPLE, kind=Kind.CHANGE, change=CHANGE, link=None, notice="")
+CONTENT = replace(SAMPLE, namespace="prometheus", kind=Kind.CHANGE, change=CHANGE, link=None, notice="")
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_the_reference_implementation_takes_what_is_signed(server: HttpServer) -
     assert {name: data[name] for name in ("id", "state", "version", "by", "via", "severity")} == {
         "id": "i1", "state": "ACKNOWLEDGED", "version": 4, "by": "ada", "via": "link", "severity": CONTENT.severity,
     }  # fmt: skip
-    assert {name: data[name] for name in ("key", "title", "body")} == {
-        "key": CONTENT.key, "title": CONTENT.title, "body": CONTENT.body,
+    assert {name: data[name] for name in ("namespace", "key", "title", "body")} == {
+        "namespace": CONTENT.namespace, "key": CONTENT.key, "title": CONTENT.title, "body": CONTENT.body,
     }  # fmt: skip
     assert data["labels"] == dict(CONTENT.labels)
     assert "notice" not in data

@@ -1,11 +1,13 @@
 """A key names one unresolved incident of its namespace, for whoever notifies, acknowledges, resolves or pages again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from notifyflow.core import namespaces
+from notifyflow.core.changes import Subscriber
 from notifyflow.core.model import EscalationState, IncidentState, Notified, Severity
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.views import IncidentStatus
@@ -108,6 +110,13 @@ def test_a_key_that_only_other_namespaces_have_is_not_found(story: Story, act: s
     with pytest.raises(NotFound, match="in the namespace 'staging'"):
         ACTS[act](story.tools, namespace="staging")
     assert _status(story, "prometheus") == before
+
+
+def test_what_other_systems_are_told_names_the_namespace(story: Story) -> None:
+    story.tools = replace(story.tools, subscribers=(Subscriber(name="status", url="https://status.example.com", secrets=()),))
+    for namespace in NAMESPACES:
+        _notify(story, namespace)
+    assert sorted(each.content.namespace for each in story.claim("webhook")) == sorted(NAMESPACES)
 
 
 def test_after_resolve_the_key_is_free_in_its_namespace_and_taken_in_others(story: Story) -> None:

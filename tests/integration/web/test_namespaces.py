@@ -220,6 +220,13 @@ def test_recipients_are_known_as_the_namespace_knows_them(house: House, caller: 
         assert answer.status_code == (200 if who in known else 404)
     shown = house.ask(Scope.READ, caller, "GET", "/v1/recipients/ada").json()["name"]
     assert shown == {SHARED: "Ada of ''", "staging": "ada"}.get(caller, "Ada of 'prometheus'")
+    for wanted, names in all_known.items():
+        reached = caller in (wanted, ALL)
+        listed = house.ask(Scope.READ, caller, "GET", f"/v1/recipients?namespace={wanted}").json()["recipients"]
+        assert {each["id"] for each in listed} == (names if reached else set())
+        answer = house.ask(Scope.READ, caller, "GET", f"/v1/recipients/ada?namespace={wanted}")
+        assert answer.status_code == (200 if reached else 404)
+        assert not reached or answer.json()["name"] == {"staging": "ada"}.get(wanted, f"Ada of {wanted!r}")
 
 
 # -- the library and the command line open in the empty namespace and look in all
