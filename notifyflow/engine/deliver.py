@@ -92,7 +92,7 @@ class Deliverer:
         """
         left = self._unanswered.close()  # before the threads are told: what they drop from then on is given back here
         self._is_stopping.set()
-        self.give_back({*left, *unheard})
+        self.give_back({*left, *unheard, *self._unanswered.take_owed()})
 
     def give_back(self, notification_ids: Collection[str]) -> None:
         """Take the rings for notifications back: nobody here answers them, and whoever sweeps next rings again.

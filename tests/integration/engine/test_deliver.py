@@ -267,6 +267,16 @@ def test_a_worker_that_has_stopped_gives_back_what_it_is_rung_for_afterwards(sce
     assert not scene.provider.letters
 
 
+def test_a_worker_that_stops_gives_back_what_it_could_not_look_for_before(scene: Scene) -> None:
+    ids = scene.notify("ada", "bob")
+    scene.flaky.failures = 1
+    with pytest.raises(StorageUnavailable):
+        scene.deliverer.deliver("email", ids)
+    assert not sweep(scene.tools).due
+    scene.deliverer.stop()
+    assert {due.notification_id for due in sweep(scene.tools).due} == set(ids)
+
+
 def test_rings_that_cannot_be_given_back_at_the_stop_are_at_the_end(scene: Scene) -> None:
     scene.deliverer.stop()
     ids = scene.notify("ada", "bob")
