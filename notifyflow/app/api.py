@@ -9,7 +9,7 @@ from notifyflow.core.outage import STANDSTILL
 from notifyflow.core.policy import Policy
 from notifyflow.core.requests import Submission
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
-from notifyflow.errors import Fault, SchemaMismatch, StorageError
+from notifyflow.errors import NAMED, Fault, SchemaMismatch, StorageError
 from notifyflow.pipeline.acknowledge import acknowledge_incident
 from notifyflow.pipeline.notify import take
 from notifyflow.pipeline.once import Once
@@ -50,7 +50,7 @@ class Api:
             StorageUnavailable: When the database does not answer within 5 s, all statements included.
         """
         with self._store.within(ANSWERS_WITHIN_S):
-            admitted, policy = admit(self._tools, submission, self._policies)
+            admitted, policy = admit(self._tools, submission, self._policies, most_faults=NAMED)
             accepted = take(self._tools, admitted, policy=policy, namespace=namespace, once=once)
         self._report(accepted.consequences)
         return accepted.notified

@@ -1,18 +1,19 @@
 """Behind the doors: the directory finds who is told, and what was asked is done, whatever it says."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from notifyflow.app.directory import DirectoryFile
-from notifyflow.core.doors.asked import Action, Asked
+from notifyflow.core.directory import Directory, Route
+from notifyflow.core.doors.asked import Asked
+from notifyflow.core.intake import admit_recipients
 from notifyflow.core.keys import ApiKey
+from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
-from notifyflow.errors import NotFound
-from notifyflow.pipeline.acknowledge import acknowledge
-from notifyflow.pipeline.notify import notify
+from notifyflow.errors import StorageError, StorageUnavailable
+from notifyflow.pipeline import events
+from notifyflow.pipeline.events import Event
 from notifyflow.pipeline.ports import Consequences, Tools
-from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.tell import tell
 
 
@@ -44,37 +45,59 @@ class Doors:
         """
         return self._directory.on_routes(number, self._tools.check_address)
 
-    def ask(self, asked: Asked, caller: ApiKey, via: str) -> None:
-        """Do what is asked, in the namespace of whoever asks; returning means committed.
+    def ask(self, all_asked: Sequence[Asked], caller: ApiKey, via: str) -> None:
+        """Do all that is asked, in the namespace of whoever asks; returning means committed.
 
         Args:
-            asked: What is to be done; for an incident that nobody knows, or that is over, there is nothing to do.
+            all_asked: What is to be done, any number; what is asked of one incident is done in its order. For one that nobody
+                knows, or that is over, there is nothing to do.
             caller: The API key that it came with.
             via: Through which door.
 
         Raises:
-            StorageUnavailable: When the database does not answer in time.
+            StorageUnavailable: When the database does not answer in time; a part may be done.
+            StorageError: When it refuses one of them; the others are done.
         """
-        key, by, namespace = asked.incident.key, caller.name, caller.namespace
-        match asked.action:
-            case Action.NOTIFY:
-                self._notify(asked, caller)
-            case Action.ACKNOWLEDGE:
-                with suppress(NotFound):
-                    self._report(acknowledge(self._tools, key, by=by, via=via, namespace=namespace).consequences)
-            case Action.RESOLVE:
-                with suppress(NotFound):
-                    self._report(resolve(self._tools, key, by=by, via=via, namespace=namespace).consequences)
+        left = self._events(all_asked, caller)
+        refusal: StorageError | None = None
+        while left:
+            try:
+                left = left[self._do(left, caller, via) :]
+            except StorageUnavailable:
+                raise
+            except StorageError as error:  # one of them is broken, and harms no other
+                refusal = self._do_one_by_one(left[: events.MOST], caller, via) or error
+                left = left[events.MOST :]
+        if refusal is not None:
+            raise refusal
 
-    def _notify(self, asked: Asked, caller: ApiKey) -> None:
+    def _do(self, some: Sequence[Event], caller: ApiKey, via: str) -> int:
+        done, consequences = events.do(self._tools, some, by=caller.name, via=via, namespace=caller.namespace)
+        self._report(consequences)
+        return done
+
+    def _do_one_by_one(self, some: Sequence[Event], caller: ApiKey, via: str) -> StorageError | None:
+        refusal = None
+        for event in some:
+            try:
+                self._do([event], caller, via)
+            except StorageUnavailable:
+                raise
+            except StorageError as error:
+                refusal = error
+        return refusal
+
+    def _events(self, all_asked: Sequence[Asked], caller: ApiKey) -> Sequence[Event]:
         directory = self._directory.current()
-        route = directory.route(asked.labels, caller.name)
-        accepted = notify(
-            self._tools,
-            asked.incident,
-            directory.at(route),
-            policy=self._policies[route.policy],
-            namespace=caller.namespace,
-            may_reach_nobody=True,
-        )
-        self._report(accepted.consequences)
+        known: dict[tuple[str, ...], tuple[Contact, ...]] = {}
+        made = []
+        for asked in sorted(all_asked, key=lambda each: each.incident.key):
+            route = directory.route(asked.labels, caller.name)
+            if route.to not in known:
+                known[route.to] = self._contacts(directory, route)
+            made.append(Event(asked=asked, contacts=known[route.to], policy=self._policies[route.policy]))
+        return made
+
+    def _contacts(self, directory: Directory, route: Route) -> tuple[Contact, ...]:
+        contacts, _ = admit_recipients(directory.at(route), self._tools.check_address, self._tools.channels)
+        return contacts

@@ -257,6 +257,7 @@ class NotifyFlow(Upkeep):
             ask=doors.ask,
             new_id=tools.ids.new,
             api=Api(self._store, tools, self._policies, self._report),
+            most_recipients=self._settings.incident_recipients,
             notice=tools.notice,
         )
         return build(services)

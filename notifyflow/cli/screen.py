@@ -27,8 +27,8 @@ def plain(text: str) -> str:
 def show_error(error: NotifyflowError) -> None:
     """Say on standard error what went wrong: a line an error, or a block a fault."""
     if isinstance(error, InvalidInput):
-        count = len(error.faults)
-        err.print(Text(f"Nothing was done: {count} {'fault' if count == 1 else 'faults'}.", style="bold red"))
+        count = error.count
+        err.print(Text(f"Nothing was done: {count:,} {'fault' if count == 1 else 'faults'}.", style="bold red"))
         show_faults(error.faults, style="red")
         return
     for line in str(error).splitlines():

@@ -85,14 +85,19 @@ def read_incident(document: str) -> Submission:
     return _read(_INCIDENT_FILE, document)
 
 
-def read_submission(document: str) -> Submission:
+def read_submission(document: str, *, most_recipients: int | None = None) -> Submission:
     """Read an incident file that may also name a policy and say ``strict``.
+
+    Args:
+        document: JSON.
+        most_recipients: How many recipients it may name; one with more is refused whole, and not read further. None admits any
+            number.
 
     Raises:
         UnreadableIncident: When it is no JSON.
-        InvalidIncident: When it is no table.
+        InvalidIncident: When it is no table, or names too many recipients.
     """
-    return _read(_SUBMISSION, document)
+    return _read(_SUBMISSION, document, most_recipients)
 
 
 def add_recipients(submission: Submission, document: str) -> Submission:
@@ -108,10 +113,15 @@ def add_recipients(submission: Submission, document: str) -> Submission:
     return replace(submission, recipients=recipients, unread=(*submission.unread, *faults))
 
 
-def _read(codec: Codec[Submission], document: str) -> Submission:
+def _read(codec: Codec[Submission], document: str, most_recipients: int | None = None) -> Submission:
     faults = Faults()
+    given = parsed(document)
+    recipients = given.get("recipients") if isinstance(given, dict) else None
+    if most_recipients is not None and isinstance(recipients, list) and len(recipients) > most_recipients:
+        what = f"there are {len(recipients):,}, {most_recipients:,} are allowed in one request"
+        raise InvalidIncident((Fault("recipients", what, "Send the others in further requests, under the same key"),))
     with suppress(Refused):
-        submission = codec.read(Node("", parsed(document), faults))
+        submission = codec.read(Node("", given, faults))
         return replace(submission, unread=tuple(faults))
     raise InvalidIncident(faults)
 

@@ -100,7 +100,9 @@ def stopped(cases: Collection[Case]) -> Stopped:
     )
 
 
-def start(tx: Transaction, incident: IncidentFacts, contact: Contact, *, repetition: int = 1) -> EscalationFacts:
+def start(
+    tx: Transaction, incident: IncidentFacts, contact: Contact, *, repetition: int = 1, is_first: bool = False
+) -> EscalationFacts:
     """Start a recipient's next round.
 
     Args:
@@ -108,12 +110,13 @@ def start(tx: Transaction, incident: IncidentFacts, contact: Contact, *, repetit
         incident: As it is now.
         contact: Whose round.
         repetition: Which of the policy's rounds it is; 1 where the policy did not start it.
+        is_first: Whether it is known to be the first, since the incident is new.
     """
     new = EscalationFacts(
         id=tx.tools.ids.new(),
         incident_id=incident.id,
         recipient_id=contact.recipient_id,
-        round=tx.ledger.last_round(incident.id, contact.recipient_id) + 1,
+        round=1 if is_first else tx.ledger.last_round(incident.id, contact.recipient_id) + 1,
         severity=incident.severity,
         policy=incident.policy,
         started_at=tx.now,

@@ -77,18 +77,19 @@ def store(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str
     """
     facts = tx.ledger.lock_unresolved(admitted.incident.key, namespace=namespace)
     if facts is None:
-        return _open(tx, admitted, policy, namespace, times)
+        return open_new(tx, admitted, policy, namespace=namespace, times=times)
     return _repeat(tx, facts, admitted, times)
 
 
-def _open(tx: Transaction, admitted: Admitted, policy: Policy, namespace: str, times: int) -> Notified:
+def open_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
+    """Store an incident whose key names no unresolved one, and page its recipients; see ``store``."""
     new = incidents.open_(admitted.incident, incident_id=tx.tools.ids.new(), policy=policy, now=tx.now, namespace=namespace)
     incident = replace(new, times_seen=times)
     tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
     tx.changes.append((incident, OPENED, {}))
+    tx.ledger.add_contacts(incident.id, admitted.contacts)
     for contact in admitted.contacts:
-        tx.ledger.put_contact(incident.id, contact)
-        decisions.start(tx, incident, contact)
+        decisions.start(tx, incident, contact, is_first=True)
     added = tuple(contact.recipient_id for contact in admitted.contacts)
     return Notified(incident_id=incident.id, is_new=True, added=added, faults=admitted.faults)
 

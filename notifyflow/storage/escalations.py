@@ -95,6 +95,10 @@ class Escalations(Moves):
         Returns:
             Those that were stored; what the escalation has on that tier and channel already is left out.
         """
+        if self.is_gathering and facts:  # all are of escalations that are as new
+            self._insert(NotificationRow, [row_of(each) for each in facts])
+            self._log(facts, event=event, at=facts[0].created_at)
+            return tuple(facts)
         added: set[str] = set()
         for batch in batches(facts):
             query = (

@@ -1,6 +1,6 @@
 """Writes about incidents and what was said of whom."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from peewee import Expression, fn
@@ -9,7 +9,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, EscalationState, Incident
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import CONTACT, IS_UNRESOLVED, first, named, row_of, said, select, the, the_only
+from notifyflow.storage.rows import CONTACT, IS_UNRESOLVED, batches, first, named, row_of, said, select, the, the_only
 from notifyflow.storage.statements import Statement
 
 _INCIDENT = Statement(lambda given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
@@ -45,6 +45,15 @@ class Incidents(Moves):
         where = named(key, namespace)
         unresolved = self._incidents(self._locked(select(IncidentFacts, *where, IS_UNRESOLVED).order_by(IncidentRow.id)))
         return the_only(key, unresolved) or self._lock_one(*where)
+
+    def lock_all_unresolved(self, keys: Collection[str], *, namespace: str) -> frozenset[str]:
+        """Lock the incidents that some keys name in a namespace while they are not resolved; tell which keys these are."""
+        found: list[str] = []
+        for batch in batches(sorted(keys)):
+            is_one = (IncidentRow.namespace == namespace) & IncidentRow.key.in_(batch)
+            query = IncidentRow.select(IncidentRow.key).where(is_one, IS_UNRESOLVED)
+            found += [row["key"] for row in self._rows(self._locked(query.order_by(IncidentRow.id)))]
+        return frozenset(found)
 
     def lock_incident(self, incident_id: str) -> IncidentFacts:
         """Lock and read an incident that is known to exist.
@@ -106,6 +115,21 @@ class Incidents(Moves):
         """
         found = [Contact(**row) for row in self._rows(_CONTACT(incident_id, recipient_id))]
         return the(first(found), "contact of incident", incident_id)
+
+    def add_contacts(self, incident_id: str, contacts: Sequence[Contact]) -> None:
+        """Keep the contacts of a new incident, in their order."""
+        rows = [
+            {
+                "incident_id": incident_id,
+                "recipient_id": each.recipient_id,
+                "name": each.name,
+                "addresses": each.addresses,
+                "timezone": each.timezone,
+                "position": position,
+            }
+            for position, each in enumerate(contacts, 1)
+        ]
+        self._insert(ContactRow, rows)
 
     def put_contact(self, incident_id: str, contact: Contact) -> None:
         """Keep a contact; a known recipient keeps the place in the order."""

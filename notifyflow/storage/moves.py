@@ -3,7 +3,8 @@
 An update names the row's id, state and version as they were read. Where no row matches, somebody else was first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -14,7 +15,7 @@ from peewee import Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.errors import StaleRow
-from notifyflow.storage.models import AttemptRow, TransitionRow
+from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
 from notifyflow.storage.rows import MACHINES, MODELS, Rows, batches, changes
 from notifyflow.storage.statements import Places, Run, Statement
 
@@ -23,10 +24,35 @@ Q = TypeVar("Q", Select, Run)
 
 _ROW_LOCK: Any = "FOR NO KEY UPDATE"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_IN_ORDER = (IncidentRow, ContactRow, EscalationRow, NotificationRow, TransitionRow)  # as they refer to each other
 
 
 class Moves(Rows):
     """The one door through which rows move."""
+
+    _gathered: dict[Any, list[Mapping[str, Any]]] | None = None
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Gather new rows, and write them together, a statement a table: at the end, and before anything is read or changed."""
+        self._gathered = {}
+        try:
+            yield
+            self._catch_up()
+        finally:
+            self._gathered = None
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether new rows are written later."""
+        return self._gathered is not None
+
+    def _catch_up(self) -> None:
+        if self._gathered:
+            gathered, self._gathered = self._gathered, None
+            for model in _IN_ORDER:
+                self._insert(model, gathered.get(model, ()))
+            self._gathered = {}
 
     def move(self, before: M, after: M, *, event: str, at: datetime, detail: Mapping[str, str] = _NOTHING) -> M:
         """Write what changed, and log the move; attempts are not looked at.
@@ -103,11 +129,15 @@ class Moves(Rows):
 
     def _update(self, model: Any, changed: Mapping[str, Any], as_read: Mapping[str, Any]) -> bool:
         """Write columns of a row whose others are as they were read; tell whether there is one."""
+        self._catch_up()
         told = {name: value for name, value in as_read.items() if value is not None}
         statement = _updating(model, tuple(changed), tuple(told), tuple(name for name in as_read if name not in told))
         return statement(*changed.values(), *told.values()).execute(self._db) > 0
 
     def _insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        if self._gathered is not None and model in _IN_ORDER:
+            self._gathered.setdefault(model, []).extend(rows)
+            return
         if len(rows) == 1:
             _inserting(model, tuple(rows[0]))(*rows[0].values()).execute(self._db)
             return
@@ -116,6 +146,7 @@ class Moves(Rows):
 
     def _insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
         """Insert a row unless its like stands there; tell whether it was inserted."""
+        self._catch_up()
         return bool(_inserting(model, tuple(row), ignores=True)(*row.values()).execute(self._db))
 
     def _locked(self, query: Q, *, skips_locked: bool = False) -> Q:

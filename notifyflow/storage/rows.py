@@ -44,7 +44,11 @@ class Rows:
     def __init__(self, db: Database) -> None:
         self._db = db
 
+    def _catch_up(self) -> None:
+        """Write what is still to be written, before anything is read."""
+
     def _rows(self, query: Query | Run) -> list[dict[str, Any]]:
+        self._catch_up()
         return query.rows(self._db) if isinstance(query, Run) else list(query.dicts().execute(self._db))
 
     def _first(self, query: Select) -> dict[str, Any] | None:
@@ -52,6 +56,7 @@ class Rows:
         return rows[0] if rows else None
 
     def _scalar(self, query: Select) -> Any:
+        self._catch_up()
         return query.scalar(self._db)
 
     def _incidents(self, query: Select | Run) -> list[IncidentFacts]:

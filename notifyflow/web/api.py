@@ -1,8 +1,9 @@
 """The REST API: its routes, each with the scope that a caller's key must have."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifyflow.core.intake import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.model import IncidentState, Severity
+from notifyflow.core.model import IncidentState, Notified, Severity
 from notifyflow.core.requests import read_act, read_page, read_submission
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.errors import Fault, UnreadableIncident
@@ -26,6 +27,7 @@ from notifyflow.web.given import (
     StoppedShape,
     SummaryShape,
 )
+from notifyflow.web.lane import Lane
 from notifyflow.web.openapi import PLACE, refusals, takes
 from notifyflow.web.reachability import ReachabilityShape, RecipientPage
 from notifyflow.web.services import Services
@@ -39,16 +41,18 @@ _ONCE = "idempotency-key"
 class JsonBody(Body):
     """A dependency that reads a body of JSON as text."""
 
-    async def __call__(self, request: Request) -> str:  # type: ignore[override]
-        """Read it."""
-        body = await super().__call__(request)
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if body and kind != "application/json":
-            raise HTTPException(415, "Send JSON, and say so: Content-Type: application/json.", {"Accept": "application/json"})
-        try:
-            return body.decode()
-        except UnicodeDecodeError:
-            raise UnreadableIncident((Fault("document", "it is no UTF-8", "Send JSON in UTF-8"),)) from None
+    async def __call__(self, request: Request) -> AsyncIterator[str]:  # type: ignore[override]
+        """Read it; its room is given back when the request is answered."""
+        async with self.read(request) as body:
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if body and kind != "application/json":
+                detail = "Send JSON, and say so: Content-Type: application/json."
+                raise HTTPException(415, detail, {"Accept": "application/json"})
+            try:
+                text = body.decode()
+            except UnicodeDecodeError:
+                raise UnreadableIncident((Fault("document", "it is no UTF-8", "Send JSON in UTF-8"),)) from None
+            yield text
 
 
 _act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
@@ -109,19 +113,26 @@ def _reached(caller: ApiKey, wanted: str | None) -> frozenset[str] | None:
     return frozenset({wanted}) if caller.reaches(wanted) else frozenset()
 
 
-def router(services: Services) -> APIRouter:
-    """Build the routes of ``/v1``."""
+def router(services: Services, lane: Lane) -> APIRouter:
+    """Build the routes of ``/v1``.
+
+    Args:
+        services: What they call.
+        lane: Where what they take is read and stored.
+    """
     routes = APIRouter(prefix="/v1")
-    for add in (_add_intake, _add_incidents, _add_acts, _add_page_again, _add_recipients):
+    _add_intake(routes, services, lane)
+    for add in (_add_incidents, _add_acts, _add_page_again, _add_recipients):
         add(routes, services)
     return routes
 
 
-# All handlers are plain functions: they run in worker threads, since the database blocks.
+# All handlers but one are plain functions: they run in worker threads, since the database blocks.
 
 
-def _add_intake(routes: APIRouter, services: Services) -> None:
+def _add_intake(routes: APIRouter, services: Services, lane: Lane) -> None:
     let_in = Depends(Require(services, Scope.INGEST))
+    read_body = Depends(JsonBody(INCIDENT_LIMIT_BYTES, room=lane.room))
 
     @routes.post(
         "/incidents",
@@ -135,9 +146,9 @@ def _add_intake(routes: APIRouter, services: Services) -> None:
         },
         openapi_extra=takes(NewIncident),
     )
-    def submit(
+    async def submit(
         caller: Annotated[ApiKey, let_in],
-        body: Annotated[str, Depends(JsonBody(INCIDENT_LIMIT_BYTES))],
+        body: Annotated[str, read_body],
         response: Response,
         idempotency_key: Annotated[
             str | None,
@@ -148,15 +159,19 @@ def _add_intake(routes: APIRouter, services: Services) -> None:
         ] = None,
     ) -> NotifiedShape:
         """Page the recipients, or hear the key again; 201 and 200 come after commit. Scope: `ingest`."""
-        once, submission = None, read_submission(body)
-        if idempotency_key is not None:
-            fingerprint = hashlib.sha256(body.encode()).hexdigest()
-            once = Once(api_key_id=caller.id, idempotency_key=idempotency_key, fingerprint=fingerprint)
-            submission = replace(submission, unread=(*_faults(idempotency_key), *submission.unread))
-        notified = services.api.submit(submission, once, caller.namespace)
+        notified = await lane.run(len(body), partial(_submit, services, caller, body, idempotency_key))
         response.headers["Location"] = f"incidents/{notified.incident_id}"  # relative: a proxy's prefix stays
         response.status_code = 201 if notified.is_new else 200
         return NotifiedShape.of(notified)
+
+
+def _submit(services: Services, caller: ApiKey, body: str, idempotency_key: str | None) -> Notified:
+    once, submission = None, read_submission(body, most_recipients=services.most_recipients)
+    if idempotency_key is not None:
+        fingerprint = hashlib.sha256(body.encode()).hexdigest()
+        once = Once(api_key_id=caller.id, idempotency_key=idempotency_key, fingerprint=fingerprint)
+        submission = replace(submission, unread=(*_faults(idempotency_key), *submission.unread))
+    return services.api.submit(submission, once, caller.namespace)
 
 
 def _faults(idempotency_key: str) -> Iterator[Fault]:

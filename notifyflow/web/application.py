@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from notifyflow.core.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, RejectedCallback, StorageError
 from notifyflow.web import acknowledge, api, callbacks, doors, health, openapi, pages, problems
+from notifyflow.web.lane import Lane
 from notifyflow.web.services import Services
 
 _log = structlog.get_logger("notifyflow.web")
@@ -28,11 +29,12 @@ def build(services: Services) -> FastAPI:
     """
     # A redirect to the path without its last slash would name the host that the request names.
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    application.include_router(callbacks.router(services), include_in_schema=False)
+    lane = Lane()
+    application.include_router(callbacks.router(services, lane), include_in_schema=False)
     application.include_router(callbacks.answers(services), include_in_schema=False)
     application.include_router(acknowledge.router(services), include_in_schema=False)
-    application.include_router(doors.router(services))
-    application.include_router(api.router(services))
+    application.include_router(doors.router(services, lane))
+    application.include_router(api.router(services, lane))
     application.include_router(health.router(services))
 
     @lru_cache(maxsize=8)  # built once; a proxy's or another application's prefix is seldom more than one

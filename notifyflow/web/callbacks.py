@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from notifyflow.channels.base import Callback, Provider
 from notifyflow.errors import ProviderError, RejectedCallback
 from notifyflow.web.body import Body
+from notifyflow.web.lane import Lane
 from notifyflow.web.paths import target_below
 from notifyflow.web.services import Services
 
@@ -18,12 +19,12 @@ _SNS_LIMIT_BYTES = 512 * 1024  # a message has up to 256 KiB (SNS API Reference,
 
 
 read_body = Body(BODY_LIMIT_BYTES)
-_read_message = Body(_SNS_LIMIT_BYTES)
 
 
-def router(services: Services) -> APIRouter:
+def router(services: Services, lane: Lane) -> APIRouter:
     """Build the routes of ``/callbacks``."""
     routes = APIRouter()
+    read_message = Body(_SNS_LIMIT_BYTES, room=lane.small_room)
 
     # The handlers are plain functions: they run in worker threads, since verifying and committing block.
     @routes.post("/callbacks/{provider}/{channel}/{attempt_id}")
@@ -40,7 +41,7 @@ def router(services: Services) -> APIRouter:
         return Response(reply.body, media_type=reply.content_type)
 
     @routes.post("/callbacks/sns")
-    def receive_from_sns(body: Annotated[bytes, Depends(_read_message)]) -> Response:
+    def receive_from_sns(body: Annotated[bytes, Depends(read_message)]) -> Response:
         if services.sns is None:
             raise HTTPException(404, "No topic is allowed here.")
         try:

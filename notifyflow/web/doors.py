@@ -6,19 +6,24 @@ repeat, where it could not be stored.
 
 import base64
 import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
+from notifyflow.core import intake, text
 from notifyflow.core.documents import parsed
 from notifyflow.core.doors import alertmanager, cloudevents, pagerduty
 from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.errors import Fault, TooManyRequests, UnreadableIncident
+from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
 from notifyflow.web.auth import Gate
 from notifyflow.web.body import Body
+from notifyflow.web.lane import Lane
 from notifyflow.web.problems import FaultShape
 from notifyflow.web.services import Services
 
@@ -26,8 +31,22 @@ _log = structlog.get_logger("notifyflow.web")
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024  # a group of ten thousand alerts; a 413 would be given up
 
-read_body = Body(BODY_LIMIT_BYTES)
-read_small_body = Body(pagerduty.BODY_LIMIT_BYTES)
+_PATIENCE_S = 10.0  # for a body whose sender has shown no key yet
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A body that said who sends it.
+
+    Attributes:
+        caller: The key that it presents.
+        document: What it says.
+        size_bytes: How long it is.
+    """
+
+    caller: ApiKey
+    document: object
+    size_bytes: int
 
 
 class Door(Gate):
@@ -65,16 +84,26 @@ class Sender(Door):
 
 
 class RoutingKey(Door):
-    """Lets in by the ``routing_key`` in the body, as PagerDuty's senders present it."""
+    """Lets in by the ``routing_key`` in the body, as PagerDuty's senders present it: the body is read first, and a short one."""
 
-    def __call__(self, body: Annotated[bytes, Depends(read_small_body)]) -> ApiKey:
+    def __init__(self, services: Services, scope: Scope, lane: Lane) -> None:
+        super().__init__(services, scope)
+        self._lane = lane
+        self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=lane.small_room, patience_s=_PATIENCE_S)
+
+    async def __call__(self, request: Request) -> AsyncIterator[Presented]:
         """Let in.
 
         Raises:
             AccessDenied: As ``admit`` does.
             UnreadableIncident: When the body is no JSON.
         """
-        return self.admit(pagerduty.routing_key(parsed(body)))
+        async with self._body.read(request) as body:
+            yield await self._lane.run(len(body), partial(self._present, body))
+
+    def _present(self, body: bytes) -> Presented:
+        document = parsed(body)
+        return Presented(self.admit(pagerduty.routing_key(document)), document, len(body))
 
 
 def _password(given: str) -> str:
@@ -84,46 +113,64 @@ def _password(given: str) -> str:
         return ""
 
 
-def router(services: Services) -> APIRouter:
-    """Build the routes."""
+def router(services: Services, lane: Lane) -> APIRouter:
+    """Build the routes.
+
+    Args:
+        services: What they call.
+        lane: Where what they hear is read and stored.
+    """
     routes = APIRouter(include_in_schema=False)
     let_in = Depends(Sender(services, Scope.INGEST))
-    let_in_by_routing_key = Depends(RoutingKey(services, Scope.INGEST))
+    let_in_by_routing_key = Depends(RoutingKey(services, Scope.INGEST, lane))
+    read_body = Depends(Body(BODY_LIMIT_BYTES, room=lane.room))
 
-    # Plain functions: they run in worker threads, since committing blocks.
     @routes.post("/v1/alertmanager")
-    def hear_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, Depends(read_body)]) -> Response:
-        return _done(services, alertmanager.read(parsed(body)), caller, alertmanager.DOOR)
+    async def hear_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body]) -> Response:
+        def hear() -> Response:
+            return _done(services, alertmanager.read(parsed(body)), caller, alertmanager.DOOR)
+
+        return await lane.run(len(body), hear)
 
     @routes.post("/v1/cloudevents")
-    def hear_cloudevents(
-        caller: Annotated[ApiKey, let_in], body: Annotated[bytes, Depends(read_body)], request: Request
+    async def hear_cloudevents(
+        caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body], request: Request
     ) -> Response:
-        return _done(services, cloudevents.read(request.headers, body), caller, cloudevents.DOOR)
+        def hear() -> Response:
+            return _done(services, cloudevents.read(request.headers, body), caller, cloudevents.DOOR)
+
+        return await lane.run(len(body), hear)
 
     @routes.post("/v2/enqueue")
-    def hear_pagerduty(
-        caller: Annotated[ApiKey, let_in_by_routing_key], body: Annotated[bytes, Depends(read_small_body)]
-    ) -> Response:
-        try:
-            asked, key = pagerduty.read(parsed(body), new_key=services.new_id())
-        except UnreadableIncident as wrong:
-            errors = [str(fault) for fault in wrong.faults]
-            return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
-        services.ask(asked, caller, pagerduty.DOOR)
-        answer = json.dumps({"status": "success", "message": "Event processed", "dedup_key": key})  # escaped: it may be no UTF-8
-        return Response(answer, 202, media_type="application/json")
+    async def hear_pagerduty(presented: Annotated[Presented, let_in_by_routing_key]) -> Response:
+        return await lane.run(presented.size_bytes, partial(_hear_pagerduty, services, presented))
 
     return routes
 
 
+def _hear_pagerduty(services: Services, presented: Presented) -> Response:
+    try:
+        asked, key = pagerduty.read(presented.document, new_key=services.new_id())
+    except UnreadableIncident as wrong:
+        errors = [str(fault) for fault in wrong.faults]
+        return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
+    services.ask([asked], presented.caller, pagerduty.DOOR)
+    said = text.cut(key, intake.MAX_KEY)
+    answer = json.dumps({"status": "success", "message": "Event processed", "dedup_key": said})  # escaped: it may be no UTF-8
+    return Response(answer, 202, media_type="application/json")
+
+
 def _done(services: Services, read: tuple[tuple[Asked, ...], tuple[Fault, ...]], caller: ApiKey, door: str) -> Response:
-    """Do what is asked, in its order; where one cannot be stored the sender repeats all, which changes nothing twice."""
+    """Do what is asked; where one cannot be stored the sender repeats all, which changes nothing twice."""
     all_asked, faults = read
+    count = sum(fault.count for fault in faults)
     if faults:
-        _log.warning("web.event_unreadable", via=door, by=caller.name, faults=len(faults))
-    done = []
-    for asked in all_asked:
-        services.ask(asked, caller, door)
-        done.append({"action": asked.action, "key": asked.incident.key})
-    return JSONResponse({"accepted": done, "faults": [FaultShape.of(fault).model_dump() for fault in faults]}, 202)
+        _log.warning("web.event_unreadable", via=door, by=caller.name, faults=count)
+    services.ask(all_asked, caller, door)
+    answer = {
+        "accepted": [{"action": asked.action, "key": asked.incident.key} for asked in all_asked[:NAMED]],
+        "accepted_count": sum(asked.times for asked in all_asked),
+        "faults": [FaultShape.of(fault).model_dump() for fault in faults],
+        "fault_count": count,
+    }
+    return JSONResponse(answer, 202)

@@ -1,6 +1,8 @@
 """What the API gives of incidents, as the OpenAPI document publishes it; names are those of the values inside."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +24,16 @@ from notifyflow.core.model import (
     Word,
 )
 from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary, Note
+from notifyflow.errors import named
 from notifyflow.web.problems import FaultShape
+
+_LONGEST_LIST = 10_000  # characters: two lists of them, and 20 faults, make less than 64 KB of answer
+
+
+def _beginning(ids: Sequence[str]) -> list[str]:
+    """Give as many ids as an answer has room for."""
+    lengths = accumulate(len(each) for each in ids)
+    return [each for each, length in zip(ids, lengths, strict=True) if length <= _LONGEST_LIST]
 
 
 class NotifiedShape(BaseModel):
@@ -32,9 +43,13 @@ class NotifiedShape(BaseModel):
 
     incident_id: str = Field(description="The incident that the key names now.")
     is_new: bool = Field(description="Whether this opened it.")
-    added: list[str] = Field(description="Recipients who are paged by this.")
-    repeated: list[str] = Field(description="Recipients who were known already.")
-    faults: list[FaultShape] = Field(description="What is wrong with single recipients; the others are paged all the same.")
+    added: list[str] = Field(description="Recipients who are paged by this; the first ones, where they are very many.")
+    added_count: int = Field(description="How many are paged by this.")
+    repeated: list[str] = Field(description="Recipients who were known already; the first ones, where they are very many.")
+    repeated_count: int = Field(description="How many were known already.")
+    faults: list[FaultShape] = Field(
+        description="What is wrong with single recipients, of 20 faults; the others are counted. Whoever is not named is paged."
+    )
 
     @classmethod
     def of(cls, value: Notified) -> "NotifiedShape":
@@ -42,9 +57,11 @@ class NotifiedShape(BaseModel):
         return cls(
             incident_id=value.incident_id,
             is_new=value.is_new,
-            added=list(value.added),
-            repeated=list(value.repeated),
-            faults=[FaultShape.of(fault) for fault in value.faults],
+            added=_beginning(value.added),
+            added_count=len(value.added),
+            repeated=_beginning(value.repeated),
+            repeated_count=len(value.repeated),
+            faults=[FaultShape.of(fault) for fault in named(value.faults)],
         )
 
 

@@ -110,8 +110,8 @@ def _response(
 
 def _detail(error: Exception) -> str:
     if isinstance(error, errors.InvalidInput):
-        count = len(error.faults)
-        return f"Nothing was done: {count} {'fault' if count == 1 else 'faults'}."
+        count = error.count
+        return f"Nothing was done: {count:,} {'fault' if count == 1 else 'faults'}."
     if isinstance(error, errors.StorageError):
         return "Nothing was changed that was not answered. Try again in a moment."
     said = str(error)
@@ -119,7 +119,7 @@ def _detail(error: Exception) -> str:
 
 
 def _faults(error: Exception) -> tuple[errors.Fault, ...]:
-    return error.faults if isinstance(error, errors.InvalidInput) else ()
+    return errors.named(error.faults) if isinstance(error, errors.InvalidInput) else ()
 
 
 def _headers(error: Exception) -> Mapping[str, str]:

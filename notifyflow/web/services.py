@@ -1,6 +1,6 @@
 """What the web application needs from the house; whoever composes NotifyFlow fills it in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,9 +67,10 @@ class Services:
         status: Finds an incident by its id; None where there is none.
         acknowledge: Takes an incident: its id, then the recipient's; late ones change nothing.
         admit: Lets in whoever presents an API key with a scope, and gives the key; raises ``AccessDenied``.
-        ask: Does what is asked through a door: what, with whose key, through which; returning means committed.
+        ask: Does all that is asked through a door: what, with whose key, through which; returning means committed.
         new_id: Makes an id.
         api: What the routes of the API call.
+        most_recipients: How many recipients one request may name.
         notice: A mark that every page about an incident shows.
     """
 
@@ -81,7 +82,8 @@ class Services:
     status: Callable[[str], IncidentStatus | None]
     acknowledge: Callable[[str, str], object]
     admit: Callable[[str, Scope], ApiKey]
-    ask: Callable[[Asked, ApiKey, str], object]
+    ask: Callable[[Sequence[Asked], ApiKey, str], object]
     new_id: Callable[[], str]
     api: Api
+    most_recipients: int
     notice: str = ""

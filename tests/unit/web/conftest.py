@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -76,6 +76,7 @@ class House:
     faults: tuple[Fault, ...] = ()
     refusal: Exception | None = None
     trouble: Exception | None = None
+    hang: Callable[[], object] = lambda: None
 
     def receive(self, receipt: Receipt, raw: str) -> None:
         self._stumble()
@@ -101,9 +102,10 @@ class House:
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
         return self.faults
 
-    def ask(self, asked: Asked, caller: ApiKey, via: str) -> None:
+    def ask(self, all_asked: Sequence[Asked], caller: ApiKey, via: str) -> None:
+        self.hang()
         self._stumble()
-        self.asked.append((asked, caller, via))
+        self.asked += [(asked, caller, via) for asked in all_asked]
 
     def admit(self, presented: str, scope: Scope) -> ApiKey:
         if self.refusal is not None:
@@ -138,6 +140,7 @@ def application_of(house: House, *, notice: str = "") -> FastAPI:
         ask=house.ask,
         new_id=lambda: "new-id",
         api=house,
+        most_recipients=100,
         notice=notice,
     )
     return build(services)

@@ -1,11 +1,13 @@
 """What all routes have in common: no cookie, nothing done by GET, no word of a request in our own URLs, an end to every body."""
 
 import asyncio
+import threading
 
+import httpx
 import pytest
 from fastapi import HTTPException, Request
 
-from notifyflow.web.body import Body
+from notifyflow.web.body import Body, Room
 from tests.asgi import Client
 from tests.unit.web.conftest import API_KEY, House, client_of, link
 
@@ -73,9 +75,60 @@ def test_a_body_that_does_not_come_is_not_waited_for():
         raise AssertionError
 
     request = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+
+    async def read() -> None:
+        async with Body(100, patience_s=0.001).read(request):
+            raise AssertionError
+
     with pytest.raises(HTTPException) as refused:
-        asyncio.run(Body(100, patience_s=0.001)(request))
+        asyncio.run(read())
     assert refused.value.status_code == 408
+
+
+def test_bodies_share_their_room_and_give_it_back():
+    room = Room(100)
+
+    def asked_with(*parts: bytes) -> Request:
+        messages = [{"type": "http.request", "body": part, "more_body": part is not parts[-1]} for part in parts]
+
+        async def receive() -> dict[str, object]:
+            return messages.pop(0)
+
+        return Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+
+    async def read() -> None:
+        body = Body(100, room=room)
+        async with body.read(asked_with(b"x" * 40, b"y" * 20)) as held:
+            assert held == b"x" * 40 + b"y" * 20
+            with pytest.raises(HTTPException) as refused:
+                async with body.read(asked_with(b"x" * 40, b"y")):
+                    raise AssertionError
+            assert (refused.value.status_code, refused.value.headers) == (503, {"Retry-After": "1"})
+        async with body.read(asked_with(b"x" * 100)):
+            pass
+
+    asyncio.run(read())
+
+
+def test_a_flood_of_events_leaves_threads_for_everybody_else(house: House):
+    """More requests than there are worker threads hang in the database, and whoever opens a link is answered."""
+    hangs = threading.Event()
+    house.hang = hangs.wait
+    application = client_of(house).application
+
+    async def flood() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="https://notify.example") as client:
+            headers = {"authorization": f"Bearer {API_KEY}"}
+            alert = {"alerts": [{"fingerprint": "f"}]}
+            flooding = [asyncio.create_task(client.post("/v1/alertmanager", json=alert, headers=headers)) for _ in range(100)]
+            try:
+                answer = await asyncio.wait_for(client.get(link()), 30)
+            finally:
+                hangs.set()
+            assert {each.status_code for each in await asyncio.gather(*flooding)} == {202}
+            return answer.status_code
+
+    assert asyncio.run(flood()) == 200
 
 
 def test_a_page_says_that_not_all_is_live(house: House):
