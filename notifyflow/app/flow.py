@@ -109,7 +109,7 @@ class NotifyFlow(Upkeep):
             channels=self._channels,
             delivery=read_way_out(settings, self._channels),
             operations=operations,
-            operations_policy=self._policies["default"],
+            operations_policy=self._policies["operations"],
         )
         self._bell = bell
         self._is_prepared = False
@@ -259,6 +259,7 @@ class NotifyFlow(Upkeep):
             api=Api(self._store, tools, self._policies, self._report),
             most_recipients=self._settings.incident_recipients,
             notice=tools.notice,
+            word=incoming.word,
         )
         return build(services)
 

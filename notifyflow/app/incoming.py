@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
-from notifyflow.core.model import Receipt
+from notifyflow.core.model import Contact, Incident, Receipt
 from notifyflow.core.replies import Heard, Said
+from notifyflow.core.views import IncidentStatus
+from notifyflow.pipeline import operations, use_case
 from notifyflow.pipeline.acknowledge import acknowledge_incident
 from notifyflow.pipeline.answer import hear
 from notifyflow.pipeline.ports import Consequences, Tools
@@ -58,6 +61,14 @@ class Incoming:
         self._report(answered.consequences)
         is_withheld = heard.is_withheld or self._tools.delivery.final(TEXTS, said.theirs) != said.theirs
         return replace(heard, notice=self._tools.notice, is_withheld=is_withheld)
+
+    def word(self, status: IncidentStatus, contact: Contact) -> Incident:
+        """Give an incident's content as one of its recipients is told it: that of operations with links to what failed."""
+        if not status.facts.is_operations:
+            return status.content
+        now = self._tools.clock.now()
+        body = partial(operations.words, incident_id=status.facts.id, said=status.content, contact=contact, now=now)
+        return use_case.run(self._tools, body)[0]
 
     def acknowledge(self, incident_id: str, recipient_id: str) -> None:
         """Take an incident, as a checked link names it."""

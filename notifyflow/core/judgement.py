@@ -7,7 +7,7 @@ from itertools import chain
 from notifyflow.core import text
 from notifyflow.core.forms import unknown
 from notifyflow.core.model import Severity
-from notifyflow.core.policy import Failed, Policy, Repeat, Rule, Schedule, Tier
+from notifyflow.core.policy import OPERATIONS, Failed, Policy, Repeat, Rule, Schedule, Tier
 from notifyflow.errors import Fault
 
 MAX_NAME = 100
@@ -42,7 +42,8 @@ def judge(policy: Policy, channels: Collection[str] | None = None) -> tuple[Faul
 def warnings(policy: Policy) -> tuple[Fault, ...]:
     """Find what a policy allows and its author may not have meant: a severity for which every tier after the first is shut.
 
-    INFO is left out: it is shut out of the later tiers on purpose, as in the policies that are shipped.
+    INFO is left out: it is shut out of the later tiers on purpose, as in the policies that are shipped. So is WARNING in the
+    policy by which operations is told: notices alone are one.
 
     Args:
         policy: One that ``judge`` finds nothing wrong with.
@@ -51,6 +52,7 @@ def warnings(policy: Policy) -> tuple[Fault, ...]:
         What is worth a warning, each with its path below the policy's name.
     """
     where, later = text.one_line(policy.name), policy.tiers[1:]
+    on_purpose = (Severity.INFO, Severity.WARNING) if policy.name == OPERATIONS.name else (Severity.INFO,)
     return tuple(
         Fault(
             f"{where}.tiers",
@@ -58,7 +60,7 @@ def warnings(policy: Policy) -> tuple[Fault, ...]:
             f"Leave {severity} out of one shut_for, or page it by a policy of its own",
         )
         for severity in Severity
-        if severity is not Severity.INFO and later and all(severity in tier.shut_for for tier in later)
+        if severity not in on_purpose and later and all(severity in tier.shut_for for tier in later)
     )
 
 

@@ -4,7 +4,7 @@ Reading one from TOML and judging it is the duty of ``documents``; applying the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -214,6 +214,14 @@ INSISTENT = Policy(
     repeat=Repeat(every=timedelta(minutes=15), rounds=3),
 )
 
+_NOT_FOR_NOTICES = (Severity.INFO, Severity.WARNING)
+OPERATIONS = replace(
+    INSISTENT,
+    name="operations",
+    tiers=tuple(replace(tier, shut_for=_NOT_FOR_NOTICES if tier.rules else ()) for tier in INSISTENT.tiers),
+)
+"""How operations is told, unless a policy of this name takes its place: notices alone, a WARNING, text and ring up nobody."""
+
 CHANGES = Policy(
     name="changes",
     tiers=(Tier(name="subscribers", channels=("webhook",)),),
@@ -230,4 +238,4 @@ CHANGES = Policy(
 )
 """How subscribers are told: nobody names it, and no tier of it is ever opened; the delays are those of Standard Webhooks."""
 
-SHIPPED: Mapping[str, Policy] = {policy.name: policy for policy in (DEFAULT, INSISTENT)}
+SHIPPED: Mapping[str, Policy] = {policy.name: policy for policy in (DEFAULT, INSISTENT, OPERATIONS)}

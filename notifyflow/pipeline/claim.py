@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from notifyflow.core import lifecycle, links, rules
+from notifyflow.core import lifecycle, rules
 from notifyflow.core.content import Content, compose
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
@@ -13,12 +13,12 @@ from notifyflow.core.limits import Obstacle
 from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import NotifyflowError, StaleRow, StorageUnavailable
-from notifyflow.pipeline import caps, changes, decisions, news, replies, use_case, watch
+from notifyflow.pipeline import caps, changes, decisions, news, operations, replies, use_case, watch
 from notifyflow.pipeline.carriers import Desk, hold, hold_alone, is_urgent
+from notifyflow.pipeline.links import link
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Doubt, Tools
 from notifyflow.pipeline.transaction import Transaction
 
-_LINK_GOOD_FOR = timedelta(days=7)
 _OVERDUE_AFTER = timedelta(minutes=5)
 _SET_ASIDE_FOR = timedelta(minutes=5)
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NotifyflowError)
@@ -223,15 +223,18 @@ def _doubt(
 def _content(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, now: datetime, provider: str
 ) -> Content:
+    said = tx.ledger.content(row.incident_id)
+    if row.kind is Kind.PAGE and said.key == operations.KEY:
+        said = operations.words(tx, incident_id=row.incident_id, said=said, contact=contact, now=now)
     return compose(
-        tx.ledger.content(row.incident_id),
+        said,
         contact,
         severity=row.change.severity if row.change else escalation.severity,
         now=now,
         round_started_at=escalation.started_at,
         due_at=row.created_at,
         delayed_after=escalation.policy.delayed_after,
-        link=_link(tx, row, contact, now),
+        link=link(tx.tools, row.incident_id, contact.recipient_id, now=now),
         kind=row.kind,
         notice=tx.tools.notice,
         news=_news(tx, row, contact) if row.kind is Kind.NEWS else "",
@@ -252,13 +255,6 @@ def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFac
     rows = (*tx.ledger.earlier_notifications(escalation), *tx.ledger.notifications(escalation.id))
     page = news.replaced(rows, row.channel)
     return page.provider_ref if page and page.provider == provider else ""
-
-
-def _link(tx: Transaction, row: NotificationFacts, contact: Contact, now: datetime) -> str | None:
-    if tx.tools.public_url is None or not tx.tools.secret_keys:
-        return None
-    token = links.sign(tx.tools.secret_keys, row.incident_id, contact.recipient_id, now + _LINK_GOOD_FOR)
-    return f"{tx.tools.public_url.rstrip('/')}/a/{token}"
 
 
 def end_queued(tools: Tools, escalation_id: str, notification_id: str, why: Ended) -> Consequences:

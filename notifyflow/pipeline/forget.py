@@ -2,7 +2,7 @@
 
 from notifyflow.core import lifecycle
 from notifyflow.errors import RecipientInUse
-from notifyflow.pipeline import use_case
+from notifyflow.pipeline import operations, use_case
 from notifyflow.pipeline.ports import Tools
 from notifyflow.pipeline.transaction import Transaction
 
@@ -26,6 +26,8 @@ def forget(tools: Tools, recipient_id: str) -> int:
             raise RecipientInUse(recipient_id, tuple(unresolved))
         for row in tx.ledger.lock_in_hand_of(recipient_id):  # news of an end, for which no address will be left
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
-        return tx.ledger.forget(recipient_id)
+        count = tx.ledger.forget(recipient_id)
+        operations.say_again(tx, tx.ledger.operations_about(recipient_id))
+        return count
 
     return use_case.run(tools, body)[0]

@@ -1,27 +1,26 @@
 """Tells operations: everything that went wrong is counted into one open incident, which is paged at most every 15 minutes."""
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from notifyflow.core import failures, namespaces
 from notifyflow.core import incident as incidents
-from notifyflow.core import namespaces
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
+from notifyflow.core.failures import Failure
 from notifyflow.core.intake import OPERATIONS_KEY
-from notifyflow.core.model import Incident, Severity
-from notifyflow.pipeline import rounds
+from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
+from notifyflow.pipeline import decisions, rounds
+from notifyflow.pipeline.links import link
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.storage.ledger import Critical
 
 KEY = OPERATIONS_KEY
 
 _QUIET = timedelta(minutes=15)
-_LINES = 20
 
-_WHAT_HAPPENED = {
-    "exhausted": "every way to reach {recipient} about {key} has failed",
-    "unreachable": "{recipient} has no address at which anything about {key} can be sent",
-    "critical_channels_failed": "{channels} to {recipient} about {key} have failed",
-    "unanswered": "{recipient} has let the last round about {key} pass",
-}
+Link = Callable[[str], str | None]
+"""Makes the link by which whoever reads takes an incident: (its id) → the link; None without."""
 
 
 def settle(tx: Transaction) -> None:
@@ -29,28 +28,78 @@ def settle(tx: Transaction) -> None:
     notices = [notice for notice in tx.notices if tx.ledger.add_notice(*notice, at=tx.now)]
     if not tx.alerts and not notices:
         return
-    incident = tx.ledger.lock_operations() or _open(tx)
-    lines = [f"{provider}: {reason}" for reason, provider in notices]
+    incident = tx.ledger.lock_operations() or _open(tx, is_failure=bool(tx.alerts))
     for escalation, alert in tx.alerts:
         tx.ledger.link_critical(escalation.id, incident.id, reason=alert.reason, at=tx.now)
-        lines.append(_line(tx, escalation, alert.reason))
-    _say(tx, incident, lines)
-    if notices or any(alert.is_paging for _, alert in tx.alerts):
-        _page_or_wait(tx, incident)
+    _say(tx, incident)
+    is_failure = any(alert.is_paging for _, alert in tx.alerts)
+    if notices or is_failure:
+        _page_or_wait(tx, incident, is_failure=is_failure)
 
 
 def start_round(tx: Transaction, incident: IncidentFacts) -> None:
-    """Page operations of everything that was counted in, acknowledged meanwhile or not."""
+    """Page operations of everything that was counted in, acknowledged meanwhile or not.
+
+    Whoever is configured now is paged, at the addresses that are configured now. A process that knows nobody pages those whom
+    another has put there.
+    """
+    severity = _severity(tx, incident)
     turned = incidents.page_again(incident, now=tx.now)
-    incident = tx.turn(incident, replace(turned, after=replace(turned.after, round_at=None)))
-    for contact in tx.tools.operations:
-        tx.ledger.put_contact(incident.id, contact)
-    rounds.start(tx, incident)
+    incident = tx.turn(incident, replace(turned, after=replace(turned.after, round_at=None, severity=severity)))
+    _follow_recipients(tx, incident)
+    rounds.start(tx, incident, {each.recipient_id for each in tx.tools.operations} or None)
     tx.ledger.mark_counted(incident.id)
 
 
-def _open(tx: Transaction) -> IncidentFacts:
-    said = Incident(key=KEY, title="notifyflow", severity=Severity.CRITICAL, source="notifyflow", occurred_at=tx.now)
+def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
+    """Start the policy's next round for each recipient whose time has come, and the first one of those who are new."""
+    _follow_recipients(tx, incident)
+    rounds.pass_time(tx, incident)
+    paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
+    if incident.state is IncidentState.OPEN:
+        rounds.start(tx, incident, {each.recipient_id for each in tx.tools.operations} - paged)
+
+
+def _follow_recipients(tx: Transaction, incident: IncidentFacts) -> None:
+    """Let the incident have the recipients that are configured now, at their addresses."""
+    if not tx.tools.operations:
+        return
+    known = tx.ledger.contacts(incident.id)
+    for contact in tx.tools.operations:
+        if known.get(contact.recipient_id) != contact:
+            tx.ledger.put_contact(incident.id, contact)
+    gone = known.keys() - {contact.recipient_id for contact in tx.tools.operations}
+    for case in decisions.lock_cases(tx, incident, gone) if gone else ():
+        decisions.close(tx, case, event="replaced")
+
+
+def say_again(tx: Transaction, incident_ids: Collection[str]) -> None:
+    """Word operations incidents anew, since what they tell of is not what it was."""
+    for incident_id in incident_ids:
+        _say(tx, tx.ledger.incident(incident_id))
+
+
+def words(tx: Transaction, *, incident_id: str, said: Incident, contact: Contact, now: datetime) -> Incident:
+    """Word an operations incident for one of its recipients: with links by which they take what failed.
+
+    Args:
+        tx: The transaction.
+        incident_id: Its id.
+        said: Its content.
+        contact: Who is told.
+        now: When.
+    """
+
+    def make_link(failed_id: str) -> str | None:
+        return link(tx.tools, failed_id, contact.recipient_id, now=now)
+
+    failed, notices = _failures(tx, incident_id, make_link), tx.ledger.notices(since=tx.ledger.incident(incident_id).opened_at)
+    return replace(said, body=failures.body(failed, notices), url=failures.place(failed))
+
+
+def _open(tx: Transaction, *, is_failure: bool) -> IncidentFacts:
+    severity = Severity.CRITICAL if is_failure else Severity.WARNING
+    said = Incident(key=KEY, title="notifyflow", severity=severity, source="notifyflow", occurred_at=tx.now)
     incident = incidents.open_(
         said,
         incident_id=tx.tools.ids.new(),
@@ -63,25 +112,54 @@ def _open(tx: Transaction) -> IncidentFacts:
     return incident
 
 
-def _page_or_wait(tx: Transaction, incident: IncidentFacts) -> None:
-    last = max((each.started_at for each in tx.ledger.lock_escalations(incident.id)), default=None)
+def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
+    """Start a round, or wait until the last one is 15 minutes old; a failure waits for rounds of failures only."""
+    current = tx.ledger.lock_escalations(incident.id)
+    counting = [each for each in current if each.severity is Severity.CRITICAL or not is_failure]
+    last = max((each.started_at for each in counting), default=None)
     if last is None or tx.now >= last + _QUIET:
         start_round(tx, incident)
-    elif incident.round_at is None:
+    elif incident.round_at is None or last + _QUIET < incident.round_at:
         tx.ledger.save(incident, replace(incident, round_at=last + _QUIET))
 
 
-def _say(tx: Transaction, incident: IncidentFacts, lines: list[str]) -> None:
+def _severity(tx: Transaction, incident: IncidentFacts) -> Severity:
+    """Find how urgent a round is: notices alone are a WARNING, unless they would replace a round of failures that still runs."""
+    is_open = incident.state is IncidentState.OPEN
+    if tx.ledger.uncounted(incident.id).failures or (is_open and any(map(_insists, tx.ledger.lock_escalations(incident.id)))):
+        return Severity.CRITICAL
+    return Severity.WARNING
+
+
+def _insists(escalation: EscalationFacts) -> bool:
+    is_running = escalation.state is EscalationState.ACTIVE or escalation.next_round_at is not None
+    return escalation.severity is Severity.CRITICAL and is_running
+
+
+def _say(tx: Transaction, incident: IncidentFacts) -> None:
     said = tx.ledger.content(incident.id)
-    count = tx.ledger.count_uncounted(incident.id)
-    title = lines[-1] if count == 1 else f"{count} failures, the last: {lines[-1]}"
-    body = "\n".join(((said.body or "").splitlines() + [f"{tx.now:%Y-%m-%d %H:%M} UTC: {line}" for line in lines])[-_LINES:])
-    tx.ledger.set_content(incident.id, replace(said, title=title, body=body))
+    failed, notices = _failures(tx, incident.id, lambda failed_id: None), tx.ledger.notices(since=incident.opened_at)
+    title = failures.headline(failed, notices, tx.ledger.uncounted(incident.id)) if failed or notices else said.title
+    tx.ledger.set_content(
+        incident.id, replace(said, title=title, body=failures.body(failed, notices), url=failures.place(failed))
+    )
 
 
-def _line(tx: Transaction, escalation: EscalationFacts, reason: str) -> str:
-    return _WHAT_HAPPENED[reason].format(
-        recipient=escalation.recipient_id,
-        key=tx.ledger.incident(escalation.incident_id).key,
-        channels=" and ".join(escalation.policy.critical_channels),
+def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failure]:
+    """Read what failed, the newest first; of those that are told in a line each their ways are left out."""
+    found = tx.ledger.criticals(incident_id, limit=failures.AT_MOST)
+    return [_failure(tx, each, make_link, is_full=number < failures.IN_FULL) for number, each in enumerate(found)]
+
+
+def _failure(tx: Transaction, critical: Critical, make_link: Link, *, is_full: bool) -> Failure:
+    return Failure(
+        at=critical.at,
+        reason=critical.reason,
+        who=critical.name,
+        title=critical.title,
+        severity=critical.severity,
+        key=critical.key,
+        ways=failures.ways(tx.ledger.notifications(critical.escalation_id)) if is_full else (),
+        url=critical.url,
+        link=make_link(critical.incident_id) if is_full else None,
     )

@@ -1,5 +1,6 @@
 """Pages one recipient once more: a new round, also after an acknowledgement."""
 
+from dataclasses import replace
 from functools import partial
 
 from notifyflow.core import incident as incidents
@@ -43,6 +44,8 @@ def page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str
     turned = incidents.page_again(incident, now=tx.now)
     if recipient_id not in tx.ledger.contacts(incident.id):
         raise RecipientNotFound(incident.key, recipient_id)
+    if incident.is_operations:  # what was counted in is paged to all, when its time comes
+        turned = replace(turned, after=replace(turned.after, round_at=incident.round_at))
     incident = tx.turn(incident, turned, by=by, via=via, recipient=recipient_id)
     for case in decisions.lock_cases(tx, incident):
         decisions.withdraw_news(tx, case, event="replaced")

@@ -14,7 +14,7 @@ from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.limits import DEFAULT_LIMIT, Carrier
 from notifyflow.core.model import Contact, Notified, Severity, Stopped
 from notifyflow.core.outage import Outage
-from notifyflow.core.policy import DEFAULT, Policy
+from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.core.replies import Heard
 from notifyflow.storage.ledger import Due, Ledger
@@ -67,7 +67,7 @@ class Tools:
     channels: frozenset[str]
     check_address: Callable[[str, str], str]
     operations: tuple[Contact, ...] = ()
-    operations_policy: Policy = DEFAULT
+    operations_policy: Policy = OPERATIONS
     public_url: str | None = None
     secret_keys: tuple[str, ...] = ()
     notice: str = ""

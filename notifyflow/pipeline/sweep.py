@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from notifyflow.core import lifecycle
-from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.facts import IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.core.policy import Schedule
@@ -116,7 +116,10 @@ def _start_round(tools: Tools, incident_id: str) -> Consequences:
 
 
 def _pass_rounds(tools: Tools, incident_id: str) -> Consequences:
-    return use_case.run_on(tools, incident_id, rounds.pass_time)[1]
+    def body(tx: Transaction, incident: IncidentFacts) -> None:
+        (operations if incident.is_operations else rounds).pass_time(tx, incident)
+
+    return use_case.run_on(tools, incident_id, body)[1]
 
 
 def _ring(tools: Tools, limit: int, again_after: timedelta) -> tuple[Consequences, datetime | None]:

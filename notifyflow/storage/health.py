@@ -5,7 +5,7 @@ from itertools import groupby
 
 from peewee import SQL, Expression, Model
 
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow
 from notifyflow.storage.moves import Moves
 
@@ -33,12 +33,18 @@ class Health(Moves):
     def is_operations_unreached(self) -> bool:
         """Tell whether everybody whom an OPEN operations incident pages has failed.
 
-        What counts is the last round that has ended, and that nothing of a later one arrived.
+        What counts is the last round that has ended, and that nothing of a later one arrived. A round of notices that had no way
+        to somebody is not looked at: it texts and rings up nobody.
         """
         query = (
             EscalationRow.select(EscalationRow.id, EscalationRow.recipient_id, EscalationRow.state)
             .join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))
-            .where(IncidentRow.is_operations, IncidentRow.state != SQL("'RESOLVED'"), IncidentRow.state == IncidentState.OPEN)
+            .where(
+                IncidentRow.is_operations,
+                IncidentRow.state != SQL("'RESOLVED'"),
+                IncidentRow.state == IncidentState.OPEN,
+                ~((EscalationRow.severity == Severity.WARNING) & (EscalationRow.reason != "")),  # who has a phone only
+            )
             .order_by(EscalationRow.recipient_id, EscalationRow.round.desc())
         )
         rounds = self._rows(query)

@@ -1,16 +1,46 @@
 """What the operations team is told: the open operations incident, what is linked to it, and what it was told already."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from peewee import SQL, fn
 
 from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.failures import AT_MOST, Notice, Uncounted
+from notifyflow.core.model import Severity
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.incidents import Incidents
-from notifyflow.storage.models import CriticalRow, IncidentRow, NoticeRow
+from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow
 
 _IS_UNCOUNTED_CRITICAL = CriticalRow.is_counted == SQL("FALSE")
 _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Critical:
+    """One critical failure, with what operations is told of it.
+
+    Attributes:
+        escalation_id: Which round failed.
+        incident_id: Of which incident.
+        reason: Why it is one.
+        at: Since when.
+        severity: The round's.
+        name: The recipient's; personal.
+        key: The incident's.
+        title: What it says happened; personal.
+        url: Where it says to look; None without.
+    """
+
+    escalation_id: str
+    incident_id: str
+    reason: str
+    at: datetime
+    severity: Severity
+    name: str
+    key: str
+    title: str
+    url: str | None
 
 
 class Operations(Incidents):
@@ -43,16 +73,63 @@ class Operations(Incidents):
         is_it = (NoticeRow.reason == reason) & (NoticeRow.provider == provider) & (NoticeRow.day == instant_text(at)[:10])
         return self._first(NoticeRow.select(NoticeRow.reason).where(is_it)) is not None
 
-    def count_uncounted(self, operations_incident_id: str) -> int:
+    def criticals(self, operations_incident_id: str, *, limit: int) -> tuple[Critical, ...]:
+        """Read the critical failures linked to it, the newest first."""
+        query = (
+            CriticalRow.select(
+                CriticalRow.escalation_id,
+                EscalationRow.incident_id,
+                CriticalRow.reason,
+                CriticalRow.at,
+                EscalationRow.severity,
+                ContactRow.name,
+                IncidentRow.key,
+                IncidentRow.said_title.alias("title"),
+                IncidentRow.said_url.alias("url"),
+            )
+            .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
+            .join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))
+            .join(
+                ContactRow,
+                on=((ContactRow.incident_id == IncidentRow.id) & (ContactRow.recipient_id == EscalationRow.recipient_id)),
+            )
+            .where(CriticalRow.operations_incident_id == operations_incident_id)
+            .order_by(CriticalRow.at.desc(), CriticalRow.escalation_id.desc())
+            .limit(limit)
+        )
+        return tuple(Critical(**row) for row in self._rows(query))
+
+    def notices(self, *, since: datetime) -> tuple[Notice, ...]:
+        """Read what else operations was told since then, the newest first."""
+        query = (
+            NoticeRow.select(NoticeRow.at, NoticeRow.provider, NoticeRow.reason)
+            .where(NoticeRow.at >= since)
+            .order_by(NoticeRow.at.desc(), NoticeRow.provider, NoticeRow.reason)
+            .limit(AT_MOST)
+        )
+        return tuple(Notice(**row) for row in self._rows(query))
+
+    def operations_about(self, recipient_id: str) -> tuple[str, ...]:
+        """Find the operations incidents that tell of a recipient, in the order of their ids."""
+        query = (
+            CriticalRow.select(CriticalRow.operations_incident_id)
+            .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
+            .where(EscalationRow.recipient_id == recipient_id)
+            .distinct()
+            .order_by(CriticalRow.operations_incident_id)
+        )
+        return tuple(row["operations_incident_id"] for row in self._rows(query))
+
+    def uncounted(self, operations_incident_id: str) -> Uncounted:
         """Count the critical failures linked to it, and the notices, that no round has told of yet."""
         criticals = CriticalRow.select(fn.COUNT(1)).where(
             _IS_UNCOUNTED_CRITICAL, CriticalRow.operations_incident_id == operations_incident_id
         )
         notices = NoticeRow.select(fn.COUNT(1)).where(_IS_UNCOUNTED_NOTICE)
-        return int(self._scalar(criticals)) + int(self._scalar(notices))
+        return Uncounted(failures=int(self._scalar(criticals)), notices=int(self._scalar(notices)))
 
     def mark_counted(self, operations_incident_id: str) -> None:
-        """Note that a round has told of all that ``count_uncounted`` counts."""
+        """Note that a round has told of all that ``uncounted`` counts."""
         is_linked = CriticalRow.operations_incident_id == operations_incident_id
         CriticalRow.update(is_counted=True).where(_IS_UNCOUNTED_CRITICAL, is_linked).execute(self._db)
         NoticeRow.update(is_counted=True).where(_IS_UNCOUNTED_NOTICE).execute(self._db)

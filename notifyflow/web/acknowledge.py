@@ -43,12 +43,12 @@ def router(services: Services) -> APIRouter:
     @routes.api_route("/a/{token}", methods=["GET", "HEAD"])
     def show(token: str) -> Response:
         claim = services.check_link(token)
-        return HTMLResponse(_page(_kept(services, claim.incident_id), claim.recipient_id, services.notice))
+        return HTMLResponse(_page(services, _kept(services, claim.incident_id), claim.recipient_id))
 
     @routes.post("/a/{token}")
     def acknowledge(token: str) -> Response:
         claim = services.check_link(token)
-        _newest_round(_kept(services, claim.incident_id), claim.recipient_id)
+        _viewer(_kept(services, claim.incident_id), claim.recipient_id)
         services.acknowledge(claim.incident_id, claim.recipient_id)
         return RedirectResponse(token, 303)  # relative: a proxy's prefix stays
 
@@ -62,37 +62,56 @@ def _kept(services: Services, incident_id: str) -> IncidentStatus:
     return status
 
 
-def _page(status: IncidentStatus, recipient_id: str, notice: str) -> str:
-    mine = _newest_round(status, recipient_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """Who looks at an incident: one of its recipients, or somebody of operations, who was told that it reached somebody not.
+
+    Attributes:
+        contact: Who it is.
+        mine: Their newest round; None for operations.
+    """
+
+    contact: Contact
+    mine: EscalationStatus | None
+
+
+def _page(services: Services, status: IncidentStatus, recipient_id: str) -> str:
+    viewer = _viewer(status, recipient_id)
+    facts = viewer.mine.facts if viewer.mine else None
+    policy = facts.policy if facts else status.facts.policy
+    started_at = facts.started_at if facts else status.facts.opened_at
     content = compose(
-        status.content,
-        mine.contact,
+        services.word(status, viewer.contact),
+        viewer.contact,
         severity=status.facts.severity,
-        now=mine.facts.started_at,
-        round_started_at=mine.facts.started_at,
-        due_at=mine.facts.started_at,
-        delayed_after=mine.facts.policy.delayed_after,
+        now=started_at,
+        round_started_at=started_at,
+        due_at=started_at,
+        delayed_after=policy.delayed_after,
         link=None,
         kind=Kind.PAGE,
-        notice=notice,
+        notice=services.notice,
     )
     values = {
         "content": content,
-        "outcome": _outcome(status, mine),
-        "is_each": mine.facts.policy.acknowledgement is Acknowledgement.EACH,
+        "outcome": _outcome(status, viewer),
+        "is_each": viewer.mine is not None and policy.acknowledgement is Acknowledgement.EACH,
     }
     return pages.render("incident.html", values)
 
 
-def _newest_round(status: IncidentStatus, recipient_id: str) -> EscalationStatus:
+def _viewer(status: IncidentStatus, recipient_id: str) -> Viewer:
     rounds = [each for each in status.escalations if each.facts.recipient_id == recipient_id]
-    if not rounds:
+    if rounds:
+        mine = max(rounds, key=lambda each: each.facts.round)
+        return Viewer(contact=mine.contact, mine=mine)
+    if status.operations_key is None:
         raise HTTPException(404, "You are no longer among those who are paged for this incident.")
-    return max(rounds, key=lambda each: each.facts.round)
+    return Viewer(contact=Contact(recipient_id=recipient_id, name=recipient_id, addresses={}), mine=None)
 
 
-def _outcome(status: IncidentStatus, mine: EscalationStatus) -> Outcome | None:
-    facts, contact = status.facts, mine.contact
+def _outcome(status: IncidentStatus, viewer: Viewer) -> Outcome | None:
+    facts, contact = status.facts, viewer.contact
     if facts.state is IncidentState.RESOLVED:
         by = f" by {_name(status, facts.resolved_by)}" if facts.resolved_by else ""
         return Outcome(
@@ -104,7 +123,7 @@ def _outcome(status: IncidentStatus, mine: EscalationStatus) -> Outcome | None:
         how = _VIA.get(facts.acknowledged_via, "")
         taken = " ".join(filter(None, ("Taken", how))) + _at(facts.acknowledged_at, contact)
         return Outcome(headline=who, detail=f"{taken}. Nobody is paged for it any more{_stopped(status, contact)}.")
-    if mine.facts.state is EscalationState.ACKNOWLEDGED:
+    if viewer.mine and viewer.mine.facts.state is EscalationState.ACKNOWLEDGED:
         return Outcome(headline="Noted, thank you.", detail="You are not paged about it again; others still are.")
     return None
 

@@ -9,7 +9,7 @@ from notifyflow.channels.sns_messages import SnsDoor
 from notifyflow.core.doors.asked import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
-from notifyflow.core.model import Notified, Receipt, Stopped
+from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped
 from notifyflow.core.replies import Heard, Said
 from notifyflow.core.requests import Submission
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
@@ -72,6 +72,7 @@ class Services:
         api: What the routes of the API call.
         most_recipients: How many recipients one request may name.
         notice: A mark that every page about an incident shows.
+        word: Gives an incident's content as one of its recipients is told it.
     """
 
     channels: Mapping[str, Channel]
@@ -87,3 +88,4 @@ class Services:
     api: Api
     most_recipients: int
     notice: str = ""
+    word: Callable[[IncidentStatus, Contact], Incident] = lambda status, contact: status.content

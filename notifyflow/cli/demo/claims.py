@@ -134,7 +134,7 @@ def _operations_were_told(witness: Witness) -> bool:
     if witness.operations is None or witness.status.operations_key != witness.operations.facts.key:
         return False
     mails = [each for each in witness.inbox if each.channel == "email" and each.to == "operations@example.com"]
-    return len(mails) == 1 and mails[0].is_accepted and "dan" in mails[0].text
+    return len(mails) == 1 and mails[0].is_accepted and "Dan was not reached" in mails[0].text
 
 
 def _is_critical_alone(witness: Witness) -> bool:

@@ -74,7 +74,7 @@ def test_critical_failures_at_once_are_linked_to_one_operations_incident(store: 
     _at_once(*[lambda each=each: story.record(each, REFUSED) for each in story.claim("email")])
     assert {story.status(key).operations_key for key in keys} == {operations.KEY}
     assert len(story.escalations("ops", operations.KEY)) == 1
-    assert len(story.status(operations.KEY).content.body.splitlines()) == THREADS
+    assert (story.status(operations.KEY).content.body or "").count("Ada was not reached") == THREADS
     assert sum(facts.is_operations for facts in store.read(lambda reads: reads.incidents(100))) == 1
 
 

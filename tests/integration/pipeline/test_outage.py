@@ -299,7 +299,11 @@ def test_an_outage_of_ours_is_no_broken_callback_path(operated: Story) -> None:
 
 
 def test_what_goes_wrong_while_operations_is_paged_is_not_told_to_operations(store: Store) -> None:
-    story = Story(store, operations=[a_contact("ops", "sms")])
+    story = Story(store, operations=[a_contact("ops", "slack", "sms")])
+    story.answer("email", REFUSED)
+    story.notify(an_incident("lost", severity=Severity.CRITICAL), a_recipient("cyd", "email"))
+    story.deliver()
     _texted(story, *[f"db-{number}" for number in range(6)])
     story.pass_time(minutes=30)
-    assert [told.content.title for told in story.told("sms")].count(BROKEN) == 1
+    assert "ops@sms" in [told.address for told in story.told("sms")], "nothing came back about these, either"
+    assert (story.status("notifyflow/operations").content.body or "").count(BROKEN) == 1

@@ -110,6 +110,24 @@ def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, house: House):
     assert house.taken == []
 
 
+def test_operations_takes_what_it_was_told_of(client: Client, house: House):
+    assert client.get(link("ops")).status_code == 404
+    house.incidents[INCIDENT_ID] = replace(OPEN, operations_key="notifyflow/operations")
+    page = client.get(link("ops"))
+    assert page.status_code == 200
+    assert "orders db is down" in page.text
+    assert "I take it" in page.text
+    assert house.taken == []
+    assert client.post(link("ops")).status_code == 303
+    assert house.taken == [(INCIDENT_ID, "ops")]
+
+
+def test_operations_takes_an_announcement_for_everybody(client: Client, house: House):
+    each = replace(OPEN.facts, policy=replace(OPEN.facts.policy, acknowledgement=Acknowledgement.EACH))
+    house.incidents[INCIDENT_ID] = replace(OPEN, facts=each, operations_key="notifyflow/operations")
+    assert "I take it" in client.get(link("ops")).text
+
+
 def test_without_a_database_nothing_is_claimed_to_have_happened(client: Client, house: House):
     house.trouble = StorageUnavailable(5)
     for answer in (client.get(link()), client.post(link())):

@@ -1,0 +1,49 @@
+"""The page behind operations' link: it says who was not reached, and leads to what failed."""
+
+import re
+from pathlib import Path
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.facts import Outcome
+from notifyflow.core.intake import OPERATIONS_KEY
+from notifyflow.core.links import sign
+from notifyflow.core.model import Incident, IncidentState, Recipient, Severity, Word
+from notifyflow.pipeline.claim import claim
+from notifyflow.pipeline.record import record
+from notifyflow.settings import Settings
+from tests.asgi import Client
+from tests.builders import CountingIds, HandClock
+from tests.integration.web.test_api import SilentBell
+
+KEY = "a key that nobody knows"
+URL = "https://notify.example"
+
+
+def test_from_its_page_operations_goes_to_the_incident_that_failed_and_takes_it(tmp_path: Path):
+    settings = Settings.from_variables(
+        {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'notifyflow.db'}",
+            "NOTIFYFLOW_PUBLIC_URL": URL,
+            "NOTIFYFLOW_SECRET_KEY": KEY,
+            "NOTIFYFLOW_OPS_RECIPIENTS": '[{"id": "ops", "name": "Olga", "email": "ops@example.com"}]',
+        }
+    )
+    clock = HandClock()
+    with NotifyFlow(settings, clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
+        incident = Incident(key="db-1", title="orders db is down", severity=Severity.CRITICAL, url="https://grafana.example/d")
+        flow.notify(incident, [Recipient(id="u-4711", name="Ada", email="ada@example.com")])
+        (claimed,) = claim(flow._tools, "email", (), limit=9, providers=["pigeon"], reporting=()).claimed
+        record(flow._tools, claimed.attempt_id, claimed.token, Outcome(word=Word.PERMANENT, reason="there is no such mailbox"))
+        told = flow.status(OPERATIONS_KEY)
+        assert told is not None
+        assert told.content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'
+        client = Client(flow.asgi())
+        page = client.get(f"/a/{sign([KEY], told.facts.id, 'ops', clock.now().replace(year=2027))}").text
+        for said in ("Ada was not reached", "there is no such mailbox", "https://grafana.example/d", "db-1"):
+            assert said in page
+        (link,) = set(re.findall(rf"{URL}(/a/[\w-]+)", page))
+        assert "orders db is down" in client.get(link).text
+        assert client.post(link).status_code == 303
+        failed = flow.status("db-1")
+        assert failed is not None
+        assert (failed.facts.state, failed.facts.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ops")
