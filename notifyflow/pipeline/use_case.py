@@ -1,16 +1,27 @@
 """What a use case is: one transaction, at whose end subscribers and operations are told what they have to know."""
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.errors import CommitUnknown, NotFound
+from notifyflow.errors import CommitUnknown, NotFound, StorageUnavailable
 from notifyflow.pipeline import changes, operations
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.ledger import Ledger, Line
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done(Generic[T_co]):
+    """What a transaction did: its answer, what it led to, and a line of the log that says so where it has written one."""
+
+    answer: T_co
+    consequences: Consequences
+    line: Line | None
 
 
 def run(tools: Tools, body: Callable[[Transaction], T]) -> tuple[T, Consequences]:
@@ -24,24 +35,41 @@ def run(tools: Tools, body: Callable[[Transaction], T]) -> tuple[T, Consequences
         What the body returned, and what the transaction led to.
 
     Raises:
-        CommitUnknown: When nobody knows whether it was done; ``led_to`` has what it led to in that case.
+        CommitUnknown: When the answer to the commit was lost, and the log does not tell whether it was done; ``led_to`` has what
+            it led to in that case.
         StorageUnavailable: When the database did not answer in time.
     """
 
-    def once(ledger: Ledger) -> tuple[T, Consequences]:
+    def once(ledger: Ledger) -> _Done[T]:
         tx = Transaction(ledger, tools)
         answer = body(tx)
         changes.settle(tx)
         operations.settle(tx)
-        return answer, tx.consequences
+        return _Done(answer=answer, consequences=tx.consequences, line=ledger.line)
 
-    return tools.transactions.run(once)
+    try:
+        done = tools.transactions.run(once)
+    except CommitUnknown as unknown:
+        if not _is_done(tools, unknown):
+            raise
+        done = cast(_Done[T], unknown.result)
+    return done.answer, done.consequences
 
 
 def led_to(unknown: CommitUnknown) -> Consequences:
     """Return what a use case led to if its commit, whose answer was lost, was done."""
-    _, consequences = cast(tuple[object, Consequences], unknown.result)
-    return consequences
+    return cast(_Done[object], unknown.result).consequences
+
+
+def _is_done(tools: Tools, unknown: CommitUnknown) -> bool:
+    """Look up whether a commit was done; False also where it has left no line in the log, or nobody answers."""
+    line = cast(_Done[object], unknown.result).line
+    if line is None:
+        return False
+    try:
+        return tools.transactions.run(lambda ledger: ledger.has_written(line))
+    except StorageUnavailable:
+        return False
 
 
 def run_on(tools: Tools, incident_id: str, body: Callable[[Transaction, IncidentFacts], T]) -> tuple[T, Consequences]:

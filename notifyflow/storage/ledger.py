@@ -13,6 +13,7 @@ from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.health import Health
 from notifyflow.storage.inbox import Inbox
 from notifyflow.storage.keys import Keys
+from notifyflow.storage.moves import Line
 from notifyflow.storage.operations import Critical, Operations
 from notifyflow.storage.outages import Outages
 from notifyflow.storage.pruning import Pruning
@@ -22,7 +23,7 @@ from notifyflow.storage.spending import Spending
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import Due, Home, Work
 
-__all__ = ["Code", "Critical", "Due", "Home", "Ledger", "Silent"]
+__all__ = ["Code", "Critical", "Due", "Home", "Ledger", "Line", "Silent"]
 
 
 class Ledger(

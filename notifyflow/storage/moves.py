@@ -5,7 +5,7 @@ An update names the row's id, state and version as they were read. Where no row 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -25,11 +25,29 @@ Q = TypeVar("Q", Select, Run)
 _ROW_LOCK: Any = "FOR NO KEY UPDATE"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _IN_ORDER = (IncidentRow, ContactRow, EscalationRow, NotificationRow, TransitionRow)  # as they refer to each other
+_LOGGED: Mapping[str, Any] = {name: MODELS[facts] for facts, name in MACHINES.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of the transition log, as a transaction wrote it: no other can write the same."""
+
+    incident_id: str
+    machine: str
+    row_id: str
+    version: int
+    event: str
+    at: datetime
 
 
 class Moves(Rows):
-    """The one door through which rows move."""
+    """The one door through which rows move.
 
+    Attributes:
+        line: The last line that this transaction has written to the log; None while it has written none.
+    """
+
+    line: Line | None = None
     _gathered: dict[Any, list[Mapping[str, Any]]] | None = None
 
     @contextmanager
@@ -46,6 +64,13 @@ class Moves(Rows):
     def is_gathering(self) -> bool:
         """Whether new rows are written later."""
         return self._gathered is not None
+
+    def has_written(self, line: Line) -> bool:
+        """Tell whether a line stands in the log; a transaction that may still be committing it is waited for."""
+        model = _LOGGED[line.machine]
+        self._rows(self._locked(model.select(model.id).where(model.id == line.row_id)))
+        is_it = [getattr(TransitionRow, field.name) == getattr(line, field.name) for field in fields(line)]
+        return bool(self._rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
 
     def _catch_up(self) -> None:
         if self._gathered:
@@ -111,7 +136,7 @@ class Moves(Rows):
         detail: Mapping[str, str] = _NOTHING,
         source: str = "",
     ) -> None:
-        lines = [
+        lines: list[dict[str, Any]] = [
             {
                 "incident_id": facts.id if isinstance(facts, IncidentFacts) else facts.incident_id,
                 "machine": MACHINES[type(facts)],
@@ -126,6 +151,8 @@ class Moves(Rows):
             for facts in after
         ]
         self._insert(TransitionRow, lines)
+        if lines:
+            self.line = Line(**{field.name: lines[-1][field.name] for field in fields(Line)})
 
     def _update(self, model: Any, changed: Mapping[str, Any], as_read: Mapping[str, Any]) -> bool:
         """Write columns of a row whose others are as they were read; tell whether there is one."""

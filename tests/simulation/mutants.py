@@ -19,7 +19,7 @@ from notifyflow.core.model import AttemptState, Hold, NotificationState, Word
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import Case
 from notifyflow.engine import deliver
-from notifyflow.pipeline import replies
+from notifyflow.pipeline import replies, use_case
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import IncidentRow
@@ -199,6 +199,13 @@ def swapped(module: Any, name: str, other: Any) -> Iterator[None]:
         setattr(module, name, before)
 
 
+@contextmanager
+def _unasked() -> Iterator[None]:
+    """Take both ways away on which it is found out whether a commit was done."""
+    with swapped(use_case, "_is_done", lambda tools, unknown: False), swapped(deliver, "record", _record_without_asking):
+        yield
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A product that is wrong.
@@ -232,7 +239,7 @@ MUTANTS = (
     Mutant("no fencing token", swap=lambda: swapped(deliver, "record", _record_whatever_runs)),
     Mutant(
         "a commit that was not answered is taken for a lost lease",
-        swap=lambda: swapped(deliver, "record", _record_without_asking),
+        swap=_unasked,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_heard", _hear_the_last)),
     Mutant("escalation without lock", Variant(ledger=UnlockedEscalation)),

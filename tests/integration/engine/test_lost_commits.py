@@ -6,10 +6,13 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.core.model import NotificationState, Severity
+from notifyflow.channels.base import Letter
+from notifyflow.core.model import NotificationState, Receipt, Severity, Word
 from notifyflow.core.policy import DEFAULT
 from notifyflow.errors import CommitUnknown, PermanentProviderError
+from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
@@ -55,6 +58,66 @@ def test_a_lost_answer_is_said_with_what_the_use_case_returned(store: Store, rel
         store.run(lambda ledger: [count(ledger), "returned"][1])
     assert caught.value.result == "returned"
     assert store.read(lambda reads: reads.incidents(1)[0].times_seen) == 2
+
+
+def test_what_was_done_after_all_is_answered_as_done(scene: Scene, relay: Deaf) -> None:
+    """Its line in the log says so, which no other transaction can have written."""
+    relay.swallows = 1
+    ids = scene.notify("ada", "bob")
+    assert (len(ids), relay.swallowed) == (2, 1)
+    assert len(scene.rows()) == 2
+    relay.swallows = 1
+    assert acknowledge(scene.tools, "db-1", by="ada", via="test").stopped
+    assert relay.swallowed == 2
+
+
+def test_a_claim_that_was_done_after_all_is_sent_and_leaves_no_doubt(scene: Scene, relay: Deaf) -> None:
+    (email,) = scene.notify("ada")
+    relay.swallows = 1
+    scene.deliverer.deliver("email", [email])
+    assert relay.swallowed == 1
+    assert scene.states() == [NotificationState.SENT]
+    assert len(scene.provider.letters) == 1
+    assert not scene.attempt().is_doubted
+
+
+def test_a_commit_that_was_not_done_is_not_taken_for_done(scene: Scene, relay: Deaf) -> None:
+    relay.loses = 1
+    with pytest.raises(CommitUnknown):
+        scene.notify("ada")
+    assert scene.store.read(lambda reads: reads.incidents(10)) == ()
+    assert len(scene.notify("ada")) == 1
+
+
+def test_what_a_sweep_led_to_is_said_also_when_the_answer_to_its_commit_is_lost(scene: Scene, relay: Deaf) -> None:
+    scene.notify("ada", severity=Severity.INFO)
+    scene.clock.at += timedelta(days=30)
+    relay.swallows = 1
+    with capture_logs() as lines:
+        scene.deliverer.deliver("email", [row.id for row in scene.rows()])
+    assert relay.swallowed == 1
+    assert scene.states() == [NotificationState.FAILED]
+    assert "engine.notification_failed" in [line["event"] for line in lines]
+
+
+def test_a_record_that_moved_nothing_is_found_by_its_token(scene: Scene, relay: Deaf) -> None:
+    """The receipt was faster, so that recording the acceptance leaves no line in the log."""
+    (email,) = scene.notify("ada")
+
+    def send(letter: Letter) -> None:
+        receive(
+            scene.tools, Receipt(provider="scripted", event_id="1", word=Word.DELIVERED, attempt_id=letter.attempt_id), raw=""
+        )
+        relay.swallows = 1
+
+    scene.provider.script.append(send)
+    with capture_logs() as lines:
+        scene.deliverer.deliver("email", [email])
+    assert relay.swallowed == 1
+    assert scene.states() == [NotificationState.DELIVERED]
+    events = [line["event"] for line in lines]
+    assert "engine.attempt_recorded" in events
+    assert "engine.attempt_fenced" not in events
 
 
 @pytest.mark.parametrize("loses", [0, 2])
