@@ -216,7 +216,8 @@ class Settings(BaseSettings):
         default=None, description="the name of this environment, up to 64 letters, digits, dots, dashes"
     )
     recipient_caps: Annotated[Limits, AfterValidator(_be_capped)] = Field(
-        default={"sms": 60, "voice": 30}, description="sms=NUMBER,voice=NUMBER: how many one recipient is sent in an hour"
+        default={"sms": 60, "voice": 30},
+        description="sms=NUMBER,voice=NUMBER: how many an hour one namespace sends to one address",
     )
     prefix_caps: Annotated[Limits, AfterValidator(_be_prefixes)] = Field(
         default={}, description="+DIGITS=NUMBER pairs: how many texts, and how many calls, all such numbers get in an hour"

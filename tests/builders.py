@@ -127,9 +127,14 @@ class Story:
     # -- what people do
 
     def notify(
-        self, incident: Incident | None = None, *recipients: Recipient, policy: Policy = DEFAULT, strict: bool = False
+        self,
+        incident: Incident | None = None,
+        *recipients: Recipient,
+        policy: Policy = DEFAULT,
+        strict: bool = False,
+        namespace: str = "",
     ) -> Notified:
-        accepted = notify(self.tools, incident or an_incident(), recipients, policy=policy, strict=strict)
+        accepted = notify(self.tools, incident or an_incident(), recipients, policy=policy, strict=strict, namespace=namespace)
         self._note(accepted.consequences)
         return accepted.notified
 

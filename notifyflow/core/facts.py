@@ -123,6 +123,7 @@ class NotificationFacts:
         paused_until: Until when the last of these does, or did.
         ended: Why we ended it ourselves.
         ended_at: When we did.
+        namespace: Its incident's.
         is_stopped: Whether its incident was acknowledged or resolved, or its round replaced: what would be QUEUED is CANCELLED.
         reason: Why it is FAILED, in few words; nothing personal.
         change: What it tells of, and whom; None unless a change.
@@ -148,6 +149,7 @@ class NotificationFacts:
     paused_until: datetime | None = None
     ended: Ended | None = None
     ended_at: datetime | None = None
+    namespace: str = ""
     is_stopped: bool = False
     reason: str = ""
     change: Change | None = None

@@ -41,6 +41,7 @@ class Transaction:
         self.notices: list[tuple[str, str]] = []
         self.changes: list[tuple[IncidentFacts, str, Mapping[str, str]]] = []
         self.turned: list[Carrier] = []
+        self._namespaces: dict[str, str] = {}
         self._due: list[Due] = []
         self._recalls: list[Recall] = []
         self._failed: list[NotificationFacts] = []
@@ -85,10 +86,16 @@ class Transaction:
 
     def queue(self, rows: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
         """Add notifications that are due now; one that stands already is left as it is."""
-        added = self.ledger.add_notifications([replace(row, due_at=self.now, rung_at=self.now) for row in rows], event=event)
+        placed = [replace(row, due_at=self.now, rung_at=self.now, namespace=self._namespace(row.incident_id)) for row in rows]
+        added = self.ledger.add_notifications(placed, event=event)
         for row in added:
             self._note_due(row)
         return added
+
+    def _namespace(self, incident_id: str) -> str:
+        if incident_id not in self._namespaces:
+            self._namespaces[incident_id] = self.ledger.incident(incident_id).namespace
+        return self._namespaces[incident_id]
 
     def _is_newly_due(self, before: NotificationFacts, after: NotificationFacts) -> bool:
         is_due = after.state is NotificationState.QUEUED and after.due_at is not None and after.due_at <= self.now

@@ -21,7 +21,7 @@ from notifyflow.storage.models import (
 )
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import IS_UNRESOLVED, Rows, select
-from notifyflow.storage.work import QUEUED
+from notifyflow.storage.turns import QUEUED
 
 _IN_HAND = ("QUEUED", "SENDING")
 FORGOTTEN = "forgotten"

@@ -13,7 +13,8 @@ from notifyflow.errors import StaleRow
 from notifyflow.storage.models import CarrierRow, EscalationRow, NotificationRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import batches, select
-from notifyflow.storage.work import IS_CALM, IS_URGENT, QUEUED, is_free
+from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED
+from notifyflow.storage.work import is_free
 
 _HOLD = ("due_at", "held_by", "held_since", "paused_since", "paused_until")
 

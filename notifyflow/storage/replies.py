@@ -10,7 +10,7 @@ from peewee import Expression
 from notifyflow.core.model import EscalationState, IncidentState
 from notifyflow.storage.models import CodeRow, EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.work import QUEUED
+from notifyflow.storage.turns import QUEUED
 
 _UNUSED_FOR = timedelta(days=7)
 _FIRST = 10  # one digit alone is too easily meant otherwise

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import SQL, Case, Expression, Field, Select, fn
+from peewee import SQL, Expression, Field, Select, fn
 
+from notifyflow.core import fairness
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IncidentState, Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeldRow, IncidentRow, NotificationRow
-from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import first, select
 from notifyflow.storage.statements import Statement
+from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED, URGENCY, Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +41,7 @@ class Due:
     severity: Severity
 
 
-QUEUED = NotificationRow.state == SQL("'QUEUED'")
 _RUNNING = AttemptRow.state == SQL("'RUNNING'")
-_urgency = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))], SQL("1"))  # as the indexes have it
-IS_URGENT = _urgency == SQL("0")
-IS_CALM = _urgency == SQL("1")
 _IS_HELD = NotificationRow.held_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
 """What was due so long ago was held up by ourselves: what can still be in time goes first, and then the newest."""
@@ -59,7 +56,7 @@ def is_free(incident_id: Field) -> Expression:
 _IS_FREE = is_free(NotificationRow.incident_id)
 
 
-class Work(Moves):
+class Work(Turns):
     """Searches of the claim and of the sweeper; what they hand out is locked where it says so."""
 
     def take_due(self, channel: str, ids: Sequence[str], *, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
@@ -72,20 +69,14 @@ class Work(Moves):
             limit: How many at most.
 
         Returns:
-            CRITICAL first, then those that were held back, those asked for, and the others, each by ``due_at``, then age. What
-            was due minutes ago comes after all that is as urgent, the newest first. With their attempts.
+            CRITICAL first; then those that were held back, those asked for, and the others, each by ``due_at``, then age. What
+            was due minutes ago comes after all that is as urgent, the newest first. Where several namespaces have as urgent ones,
+            they take turns, and that is the order of each. With their attempts.
         """
         found: list[str] = []
-        of_channel = QUEUED & (NotificationRow.channel == channel) & _IS_FREE
-        for wish, is_whole in (
-            (IS_URGENT, True),
-            (IS_CALM & _IS_HELD, False),
-            (IS_CALM & NotificationRow.id.in_(ids), False),
-            (IS_CALM, True),
-        ):
+        for is_urgent in (True, False):
             if len(found) < limit:
-                wanted = of_channel & wish & NotificationRow.id.not_in(found) if found else of_channel & wish
-                found += self._pick(wanted, now=now, limit=limit - len(found), is_whole=is_whole)
+                found += self._take_turns(channel, ids, is_urgent=is_urgent, now=now, limit=limit - len(found))
         rows = self._notifications(select(NotificationFacts, NotificationRow.id.in_(found))) if found else ()
         return tuple(sorted(rows, key=lambda row: found.index(row.id)))
 
@@ -186,6 +177,39 @@ class Work(Moves):
         )
         return first(self._homes(is_it, limit=1))
 
+    def _take_turns(self, channel: str, ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int) -> list[str]:
+        """Lock what is due and as urgent, of each namespace in turn."""
+        names = self.namespaces_due(channel, is_urgent=is_urgent, now=now)
+        wishes = _wishes(channel, ids, is_urgent=is_urgent)
+        if len(names) < 2:
+            return self._pick_in_order(wishes, [], now=now, limit=limit) if names else []
+        begun = fairness.starts(self.turns(channel, names, is_urgent=is_urgent), names)
+        taken: dict[str, list[str]] = {name: [] for name in names}
+        waiting = set(names)
+        while waiting and (left := limit - sum(map(len, taken.values()))) > 0:
+            next_starts = {name: begun[name] + len(taken[name]) for name in waiting}
+            for name, share in fairness.shares(next_starts, left).items():
+                is_its = NotificationRow.namespace == name
+                own = tuple((wish & is_its, is_whole) for wish, is_whole in wishes)
+                found = self._pick_in_order(own, taken[name], now=now, limit=share)
+                taken[name] += found
+                if len(found) < share:
+                    waiting.discard(name)
+        self.count_turns(channel, begun, {name: len(some) for name, some in taken.items()}, is_urgent=is_urgent)
+        return fairness.in_turn(begun, taken)
+
+    def _pick_in_order(
+        self, wishes: Sequence[tuple[Expression, bool]], known: Sequence[str], *, now: datetime, limit: int
+    ) -> list[str]:
+        """Lock what is wished for first, then what is wished for next, and so on; what is known already is left out."""
+        found: list[str] = []
+        for wish, is_whole in wishes:
+            if len(found) < limit:
+                others = (*known, *found)
+                wanted = wish & NotificationRow.id.not_in(others) if others else wish
+                found += self._pick(wanted, now=now, limit=limit - len(found), is_whole=is_whole)
+        return found
+
     def _pick(self, wanted: Expression, *, now: datetime, limit: int, is_whole: bool) -> list[str]:
         """Lock what is fresh, the oldest first, and where all is asked for also what is stale, the newest first."""
         stale_at = now - _STALE_AFTER
@@ -209,12 +233,20 @@ class Work(Moves):
 
     def _to_ring(self, is_wanted: Expression, order: Field, limit: int) -> list[Due]:
         columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
-        query = NotificationRow.select(*columns).where(is_wanted, _IS_FREE).order_by(_urgency, order).limit(limit)
+        query = NotificationRow.select(*columns).where(is_wanted, _IS_FREE).order_by(URGENCY, order).limit(limit)
         return [Due(**row) for row in self._rows(self._locked(query, skips_locked=True))]
 
     def _homes(self, is_wanted: Expression, *, limit: int, order: Field = AttemptRow.started_at) -> tuple[Home, ...]:
         query = _homes(is_wanted).order_by(order).limit(limit)
         return tuple(Home(**row) for row in self._rows(query))
+
+
+def _wishes(channel: str, ids: Sequence[str], *, is_urgent: bool) -> tuple[tuple[Expression, bool], ...]:
+    """Say what of a channel goes first, and what next: each what is wanted, and whether that is all."""
+    wanted = QUEUED & (NotificationRow.channel == channel) & _IS_FREE & (IS_URGENT if is_urgent else IS_CALM)
+    if is_urgent:
+        return ((wanted, True),)
+    return ((wanted & _IS_HELD, False), (wanted & NotificationRow.id.in_(ids), False), (wanted, True))
 
 
 def _homes(is_wanted: Expression) -> Select:

@@ -19,6 +19,7 @@ from notifyflow.storage.migrations import (
     v0007_blame,
     v0008_clocks,
     v0009_numbers,
+    v0010_turns,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -31,6 +32,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0007_blame,
     v0008_clocks,
     v0009_numbers,
+    v0010_turns,
 )
 WANTED = len(MIGRATIONS)
 

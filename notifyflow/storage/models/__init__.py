@@ -18,6 +18,7 @@ from notifyflow.storage.models.house import (
     PauseRow,
     SpentRow,
     StopRow,
+    TurnRow,
 )
 from notifyflow.storage.models.incidents import (
     AttemptRow,
@@ -54,4 +55,5 @@ __all__ = [
     "SpentRow",
     "StopRow",
     "TransitionRow",
+    "TurnRow",
 ]

@@ -1,6 +1,6 @@
 """What stands beside incidents: providers and their limits, pauses, outages, API keys, answers, the environment."""
 
-from peewee import BooleanField, IntegerField, Model
+from peewee import BigIntegerField, BooleanField, IntegerField, Model
 
 from notifyflow.core.model import Hold
 from notifyflow.core.pauses import Scope
@@ -199,6 +199,21 @@ class HeldRow(Model):
         """Where it stands."""
 
         table_name = "notifyflow_held"
+
+
+class TurnRow(Model):
+    """How many turns a namespace had at a channel, for what is CRITICAL or for all else."""
+
+    channel = PlainTextField()
+    is_urgent = BooleanField()
+    namespace = PlainTextField()
+    taken = BigIntegerField()
+
+    class Meta:
+        """Where it stands."""
+
+        table_name = "notifyflow_turn"
+        primary_key = False
 
 
 class SpentRow(Model):

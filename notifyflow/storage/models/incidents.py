@@ -117,6 +117,7 @@ class NotificationRow(Model):
     paused_until = InstantField(null=True)
     ended = EnumField(Ended, null=True)
     ended_at = InstantField(null=True)
+    namespace = PlainTextField()
     is_stopped = BooleanField()
     reason = PlainTextField()
     change = ChangeField(null=True)

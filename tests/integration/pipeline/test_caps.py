@@ -19,11 +19,17 @@ def story(store: Store) -> Story:
 
 
 def page_by_text(
-    story: Story, key: str, who: str = "ada", *, severity: Severity = Severity.ERROR, sms: str = "+15005550006"
+    story: Story,
+    key: str,
+    who: str = "ada",
+    *,
+    severity: Severity = Severity.ERROR,
+    sms: str = "+15005550006",
+    namespace: str = "",
 ) -> None:
     """Page somebody whose mail fails, so that a text follows, and after it a call."""
     story.answer("email", REFUSED)
-    story.notify(an_incident(key, severity=severity), a_recipient(who, "email", sms=sms, voice=sms))
+    story.notify(an_incident(key, severity=severity), a_recipient(who, "email", sms=sms, voice=sms), namespace=namespace)
     story.deliver()
 
 
@@ -31,7 +37,7 @@ def cap(story: Story, **caps: dict[str, int]) -> None:
     story.tools = replace(story.tools, caps=Caps(**caps))
 
 
-def test_what_is_over_a_recipients_cap_fails_as_capped_and_the_next_tier_opens(story: Story) -> None:
+def test_what_is_over_an_addresss_cap_fails_as_capped_and_the_next_tier_opens(story: Story) -> None:
     cap(story, recipients={"sms": 2})
     for number in range(3):
         page_by_text(story, f"db-{number}")
@@ -41,10 +47,10 @@ def test_what_is_over_a_recipients_cap_fails_as_capped_and_the_next_tier_opens(s
     assert story.pages(key="db-2")["voice"].state is NotificationState.SENT
 
 
-def test_everybody_has_a_cap_of_their_own_and_every_hour_too(story: Story) -> None:
+def test_every_address_has_a_cap_of_its_own_and_every_hour_too(story: Story) -> None:
     cap(story, recipients={"sms": 1})
     page_by_text(story, "db-1")
-    page_by_text(story, "db-2", "bob")
+    page_by_text(story, "db-2", "bob", sms="+15005550007")
     assert len(story.told("sms")) == 2
     story.be_away(hours=1)
     page_by_text(story, "db-3")
@@ -56,6 +62,35 @@ def test_what_is_critical_has_a_higher_cap(story: Story) -> None:
     for number in range(4):
         page_by_text(story, f"db-{number}", severity=Severity.CRITICAL)
     assert len(story.told("sms")) == 3
+
+
+def test_an_address_has_one_cap_under_whatever_ids_it_is_given(story: Story) -> None:
+    cap(story, recipients={"sms": 2})
+    for number in range(4):
+        page_by_text(story, f"db-{number}", f"made-up-{number}")
+    assert len(story.told("sms")) == 2
+
+
+def test_one_namespace_uses_up_no_cap_of_another_for_an_address(story: Story) -> None:
+    cap(story, recipients={"sms": 2})
+    for number in range(4):
+        page_by_text(story, f"db-{number}", namespace="noisy")
+    page_by_text(story, "db-0", namespace="other")
+    assert [len(story.told("sms")), len(story.told("voice"))] == [3, 2]
+
+
+def test_a_critical_page_is_capped_by_what_its_own_namespace_has_sent_alone(story: Story) -> None:
+    cap(story, prefixes={"+4470": 2})
+    for number in range(8):
+        sms = f"+44700000000{number}"
+        page_by_text(story, f"db-{number}", f"p{number}", severity=Severity.CRITICAL, sms=sms, namespace="noisy")
+    assert len(story.told("sms")) == 6
+    page_by_text(story, "db-1", sms="+447000000009", namespace="other")
+    assert len(story.told("sms")) == 6, "what is not CRITICAL shares the cap of a prefix"
+    for number in range(8):
+        sms = f"+44700000001{number}"
+        page_by_text(story, f"db-1{number}", f"q{number}", severity=Severity.CRITICAL, sms=sms, namespace="other")
+    assert len(story.told("sms")) == 12
 
 
 def test_numbers_that_begin_alike_share_a_cap_whoever_has_them(story: Story) -> None:

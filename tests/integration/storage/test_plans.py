@@ -66,6 +66,12 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "is_operations_unreached": lambda ledger: ledger.is_operations_unreached(),
     "prune_incidents": lambda ledger: ledger.prune_incidents((NOW, ""), before=NOW, limit=10),
 }
+TURNS: dict[str, Callable[[Ledger], object]] = {
+    "take_due": INDEXED["take_due"],
+    "namespaces_due": lambda ledger: ledger.namespaces_due("email", is_urgent=False, now=NOW),
+    "turns": lambda ledger: ledger.turns("email", ["a", "b"], is_urgent=True),
+}
+"""Where several namespaces have something due."""
 INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "status": lambda reads: reads.status("db-1"),
     "status_in_a_namespace": lambda reads: reads.status("db-1", namespace=""),
@@ -122,6 +128,18 @@ def _assert_indexed(explained: _Explained) -> None:
 def test_the_ledger_searches_by_an_index(explained: _Explained, search: str) -> None:
     INDEXED[search](Ledger(explained._db))
     _assert_indexed(explained)
+
+
+@pytest.mark.parametrize("search", TURNS)
+def test_namespaces_take_turns_by_an_index_and_sort_nothing(store: Store, explained: _Explained, search: str) -> None:
+    others = [a_page(number, namespace=f"sender {number % 3}", urgent=number % 2 == 0) for number in range(10, 30)]
+    begin(store, *others, number=2)
+    TURNS[search](Ledger(explained._db))
+    _assert_indexed(explained)
+    for plan in explained.plans:
+        if "notifyflow_attempt" not in plan and '"id" IN' not in plan and '"id" NOT IN' not in plan:
+            assert "TEMP B-TREE" not in plan, plan
+            assert "Sort" not in plan, plan
 
 
 @pytest.mark.parametrize("read", INDEXED_READS)

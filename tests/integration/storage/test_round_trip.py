@@ -73,6 +73,7 @@ FULL_PAGE = page(
     paused_until=INSTANT,
     ended=Ended.CAPPED,
     ended_at=INSTANT,
+    namespace="prometheus",
     is_stopped=True,
     reason="capped",
     change=Change(

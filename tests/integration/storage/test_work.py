@@ -1,5 +1,6 @@
 """Work is found in the right order, once, by whoever looks first."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -42,6 +43,49 @@ def test_a_claim_takes_urgent_ones_first_then_those_asked_for_then_the_oldest(st
     assert _take(store, "n3", limit=3) == ["n5", "n4", "n3"]
     assert _take(store, limit=1) == ["n5"]
     assert _take(store, now=NOW - 10 * SECOND) == []
+
+
+def test_namespaces_take_turns_whatever_one_has_waiting_and_wishes_for(store: Store) -> None:
+    flood = [a_page(number, namespace="flood", due_at=NOW - 99 * SECOND) for number in range(1, 60)]
+    begin(store, *flood, a_page(100, namespace="other"), a_page(101, namespace="third", due_at=LATER))
+    wish = [each.id for each in flood]
+    assert "n100" in _take(store, *wish, limit=2)
+    begin(store, a_page(200, namespace="other"), a_page(201, namespace="other"), number=2)
+    assert [each for each in _take(store, *wish, limit=6) if each not in wish] == ["n100", "n200", "n201"]
+    assert len(_take(store, *wish, limit=20)) == 20
+
+
+def test_of_two_namespaces_each_gets_every_other_row(store: Store) -> None:
+    begin(store, *(a_page(number, namespace="flood", due_at=NOW - 99 * SECOND) for number in range(1, 9)))
+    begin(store, *(a_page(number, namespace="other") for number in range(11, 15)), number=2)
+
+    def take_one(ledger: Ledger) -> str:
+        (row,) = ledger.take_due("email", (), now=NOW, limit=1)
+        claim(ledger, row)
+        return row.namespace
+
+    taken = [store.run(take_one) for _ in range(12)]
+    assert Counter(taken[:8]) == {"flood": 4, "other": 4}
+    assert all(Counter(taken[: 2 * count])["other"] == count for count in range(1, 5))
+    assert taken[8:] == ["flood"] * 4
+
+
+def test_who_was_away_saves_no_turns_up(store: Store) -> None:
+    begin(store, *(a_page(number, namespace="busy") for number in range(1, 30)))
+    begin(store, a_page(31, namespace="steady"), number=2)
+    for _ in range(5):
+        _take(store, limit=10)
+    begin(store, *(a_page(number, namespace="back") for number in range(41, 60)), number=3)
+    taken = _take(store, limit=9)
+    assert 3 <= sum(each in {f"n{number}" for number in range(41, 60)} for each in taken) <= 5
+
+
+def test_within_a_namespace_the_urgent_and_the_wished_for_go_first_as_ever(store: Store) -> None:
+    begin(
+        store, a_page(1, namespace="a", due_at=NOW - 9 * SECOND), a_page(2, namespace="a"), a_page(3, namespace="a", urgent=True)
+    )
+    begin(store, a_page(4, namespace="b", due_at=NOW - 400 * SECOND), a_page(5, namespace="b"), number=2)
+    assert _take(store, "n2") == ["n3", "n2", "n5", "n1", "n4"]
 
 
 def test_after_an_outage_a_claim_takes_what_is_fresh_before_what_is_stale_and_the_newest_of_that_first(store: Store) -> None:

@@ -1,36 +1,53 @@
+import re
+from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.caps import CRITICAL_TIMES, Caps, hour_of, is_used_up
+from notifyflow.core.caps import Caps, hour_of, is_used_up
 from tests.facts import NOW
 
 CAPS = Caps(recipients={"sms": 5}, prefixes={"+": 100, "+44": 10, "+4420": 3})
 
 
+def named(caps: Iterable[str]) -> list[str]:
+    """Show scopes with their addresses out of sight, as they are stored."""
+    return [re.sub("[0-9a-f]{64}", "…", each) for each in caps]
+
+
 @pytest.mark.parametrize(
-    ("channel", "address", "caps"),
+    ("channel", "address", "is_urgent", "caps"),
     [
-        ("sms", "+442079460000", {"recipient ada": 5, "prefix +4420": 3}),
-        ("sms", "+447700900000", {"recipient ada": 5, "prefix +44": 10}),
-        ("voice", "+15005550006", {"prefix +": 100}),
-        ("email", "ada@example.com", {}),
+        ("sms", "+442079460000", False, {"address …": 5, "prefix +4420": 3}),
+        ("sms", "+447700900000", False, {"address …": 5, "prefix +44": 10}),
+        ("sms", "+447700900000", True, {"address …": 15, "prefix +44 of prometheus": 30}),
+        ("voice", "+15005550006", False, {"prefix +": 100}),
+        ("email", "ada@example.com", False, {}),
     ],
 )
-def test_a_message_counts_for_its_recipient_and_for_the_longest_prefix(channel: str, address: str, caps: dict[str, int]):
-    assert CAPS.of(channel, "ada", address) == caps
+def test_a_message_is_capped_by_its_address_and_the_longest_prefix(
+    channel: str, address: str, is_urgent: bool, caps: dict[str, int]
+):
+    found = CAPS.of(channel, "prometheus", address, is_urgent=is_urgent)
+    assert dict(zip(named(found), found.values(), strict=True)) == caps
+    counted = CAPS.counted(channel, "prometheus", address)
+    assert set(found) <= set(counted)
+    assert not any(address in each for each in counted)
+
+
+def test_a_namespace_counts_an_address_for_itself():
+    assert CAPS.counted("sms", "a", "+447700900000") != CAPS.counted("sms", "b", "+447700900000")
 
 
 def test_what_has_no_cap_is_not_counted():
-    assert Caps().of("sms", "ada", "+15005550006") == {}
-    assert not is_used_up({}, {}, is_urgent=False)
+    assert Caps().of("sms", "", "+15005550006", is_urgent=False) == {}
+    assert not Caps().counted("sms", "", "+15005550006")
+    assert not is_used_up({}, {})
 
 
-@pytest.mark.parametrize("is_urgent", [False, True])
-def test_a_cap_is_used_up_when_as_many_were_given_and_is_higher_for_what_is_critical(is_urgent: bool):
-    cap = 5 * (CRITICAL_TIMES if is_urgent else 1)
-    assert not is_used_up({"a": 5, "b": 9}, {"a": cap - 1}, is_urgent=is_urgent)
-    assert is_used_up({"a": 5, "b": 9}, {"a": cap}, is_urgent=is_urgent)
+def test_a_cap_is_used_up_when_as_many_were_given():
+    assert not is_used_up({"a": 5, "b": 9}, {"a": 4})
+    assert is_used_up({"a": 5, "b": 9}, {"a": 5})
 
 
 def test_an_hour_begins_by_the_clock():

@@ -1,0 +1,61 @@
+"""Which namespaces have something due, and how many turns each of them had."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from peewee import SQL, Case, Expression, Select
+
+from notifyflow.storage.models import NotificationRow, TurnRow
+from notifyflow.storage.moves import Moves
+from notifyflow.storage.statements import Places, Statement
+
+QUEUED = NotificationRow.state == SQL("'QUEUED'")
+_urgency = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))], SQL("1"))  # as the indexes have it
+IS_URGENT: Expression = _urgency == SQL("0")
+IS_CALM: Expression = _urgency == SQL("1")
+URGENCY = _urgency
+
+
+class Turns(Moves):
+    """Reads and counts turns; nothing is locked but by the count itself, which is the last a claim does before its rows."""
+
+    def namespaces_due(self, channel: str, *, is_urgent: bool, now: datetime) -> list[str]:
+        """List the namespaces that have something due of a channel, by name; each costs one step along an index."""
+        first, following = _WALKS[is_urgent]
+        found, row = [], self._rows(first(channel))
+        while row:
+            name = row[0]["namespace"]
+            if row[0]["due_at"] <= now:
+                found.append(name)
+            row = self._rows(following(channel, name))
+        return found
+
+    def turns(self, channel: str, namespaces: Sequence[str], *, is_urgent: bool) -> Mapping[str, int]:
+        """Read how many turns namespaces had; those that had none are left out."""
+        is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & TurnRow.namespace.in_(namespaces)
+        query = TurnRow.select(TurnRow.namespace, TurnRow.taken).where(is_its)
+        return {row["namespace"]: row["taken"] for row in self._rows(query)}
+
+    def count_turns(self, channel: str, virtual_starts: Mapping[str, int], taken: Mapping[str, int], *, is_urgent: bool) -> None:
+        """Count turns that namespaces have had, from where each has begun; what others have counted meanwhile counts, too."""
+        for name in sorted(each for each in taken if taken[each]):
+            start = virtual_starts[name]
+            had = Case(None, [(TurnRow.taken < start, start)], TurnRow.taken)
+            is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & (TurnRow.namespace == name)
+            if not TurnRow.update(taken=had + taken[name]).where(is_its).execute(self._db):
+                row = {"channel": channel, "is_urgent": is_urgent, "namespace": name, "taken": start + taken[name]}
+                self._insert_once(TurnRow, row)
+
+
+def _walk(is_urgent: bool, *, follows: bool) -> Statement:
+    def build(given: Places) -> Select:
+        wanted = QUEUED & (NotificationRow.channel == given(NotificationRow.channel)) & (IS_URGENT if is_urgent else IS_CALM)
+        if follows:
+            wanted &= NotificationRow.namespace > given(NotificationRow.namespace)
+        query = NotificationRow.select(NotificationRow.namespace, NotificationRow.due_at).where(wanted)
+        return query.order_by(NotificationRow.namespace, NotificationRow.due_at).limit(1)
+
+    return Statement(build)
+
+
+_WALKS = {each: (_walk(each, follows=False), _walk(each, follows=True)) for each in (True, False)}

@@ -1,0 +1,34 @@
+"""Whoever may tell of incidents tells of very many: everybody else's pages go out all the same, and at once."""
+
+import json
+from pathlib import Path
+
+from notifyflow.core.keys import Scope
+from tests.security.conftest import Target, targeted
+from tests.waiting import wait_until
+
+DEADLINE_S = 120
+MOST_AT_ONCE = 20
+PLACES = 4
+
+
+def post(target: Target, key: str, incident_key: str, addresses: list[str]) -> None:
+    people = [{"id": address, "email": address} for address in addresses]
+    body = json.dumps({"key": incident_key, "title": "t", "severity": "ERROR", "recipients": people}).encode()
+    code, answer = target.ask("POST", "/v1/incidents", body, authorization=f"Bearer {key}", content_type="application/json")
+    assert code == 201, answer
+
+
+def test_three_thousand_mails_of_one_key_keep_anothers_back_for_no_more_than_what_is_being_sent(tmp_path: Path):
+    """What is claimed already is sent first: by each place as many as fit into a turn."""
+    settings = {"CONCURRENT_SENDS": str(PLACES), "PROVIDER_LIMITS": "smtp=1000000,ses=1000000"}
+    with targeted(tmp_path, "email: slow 100 ms", **settings) as target:
+        _, victim = target.flow.access().create("victim", [Scope.INGEST], valid_for=None)
+        for number in range(6):
+            post(target, target.key, f"flood-{number}", [f"f{number}-{each}@example.com" for each in range(500)])
+        wait_until(lambda: len(target.sandbox.inbox.messages()) >= PLACES, within_s=DEADLINE_S)
+        post(target, victim, "orders-db", ["ada@example.com"])
+        told_before = len(target.sandbox.inbox.messages())
+        wait_until(lambda: bool(target.sandbox.inbox.messages(to="ada@example.com")), within_s=DEADLINE_S)
+        order = [message.to for message in target.sandbox.inbox.messages()]
+    assert order.index("ada@example.com") - told_before <= PLACES * MOST_AT_ONCE
