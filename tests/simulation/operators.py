@@ -40,7 +40,7 @@ class Operators:
         self._database = database
         self._deliverers: dict[Process, Deliverer] = {}
         self._stopping: dict[Deliverer, float] = {}
-        self._heard: dict[Deliverer, dict[str, str | None]] = {}
+        self._heard: dict[Deliverer, dict[str, tuple[str | None, tuple[int, ...]]]] = {}
         providers = [each.name for channel in outside.channels.values() for each in channel.providers]
         self._names = {Scope.ALL: [""], Scope.CHANNEL: list(outside.channels), Scope.PROVIDER: providers}
         chance = world.apart("limits")
@@ -86,8 +86,8 @@ class Operators:
 
     def heard(self, deliverer: Deliverer, ids: Sequence[str]) -> None:
         """Take note of a ring that a worker has read, and of when its notifications were rung for."""
-        self._heard[deliverer] |= dict.fromkeys(ids)
-        self._heard[deliverer] |= dict(self._rung(ids))
+        rung = dict(self._rung(ids))
+        self._heard[deliverer] |= {row_id: (rung.get(row_id), self._disturbances()) for row_id in ids}
 
     def is_stopping(self, deliverer: Deliverer) -> bool:
         return deliverer in self._stopping
@@ -158,9 +158,12 @@ class Operators:
         world.after(DRAINS_WITHIN_S, end)
 
     def _check_rings(self, deliverer: Deliverer) -> None:
-        """Require that a worker that has stopped keeps no ring to itself: what it has not answered, others can ring for."""
-        heard = self._heard[deliverer]
-        kept = [row_id for row_id, rung_at in self._rung(list(heard)) if rung_at == heard[row_id]]
+        """Require that a worker that has stopped keeps no ring to itself: what it has not answered, others can ring for.
+
+        What somebody else had locked when it looked, and then failed to claim, is rung for again by time alone.
+        """
+        heard, now = self._heard[deliverer], self._disturbances()
+        kept = [row_id for row_id, rung_at in self._rung(list(heard)) if heard[row_id] == (rung_at, now)]
         require(not kept, f"{[each[-4:] for each in kept]} are rung for by a worker that has stopped")
 
     def _rung(self, ids: Sequence[str]) -> list[tuple[str, str]]:
