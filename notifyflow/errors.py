@@ -472,6 +472,26 @@ class TooManyRequests(AccessDenied):
         self.retry_after_s = retry_after_s
 
 
+class TooManyAddresses(NotifyflowError):
+    """Raised when a request brings more addresses that the directory does not know than may come now; nothing was stored.
+
+    Attributes:
+        count: How many the request brings.
+        a_minute: How many may come in a minute.
+        retry_after_s: How long to wait, in whole seconds; at least 1.
+    """
+
+    def __init__(self, count: int, a_minute: int, retry_after_s: int) -> None:
+        when = f"wait {retry_after_s} s" if count <= a_minute else "send fewer at once"
+        super().__init__(
+            f"the request brings {count} addresses that the directory does not know, and {a_minute} may come in a minute "
+            f"(NOTIFYFLOW_UNKNOWN_ADDRESSES_A_MINUTE); {when}, or put the recipients into the directory"
+        )
+        self.count = count
+        self.a_minute = a_minute
+        self.retry_after_s = retry_after_s
+
+
 class ApiKeyNotFound(NotifyflowError):
     """Raised when there is no such API key.
 

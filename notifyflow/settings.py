@@ -285,6 +285,9 @@ class Settings(BaseSettings):
     incident_recipients: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=5_000, description="recipients that one request to /v1/incidents may name, 1 to 100000"
     )
+    unknown_addresses_a_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=5_000, description="addresses a minute that no directory knows and one namespace may bring, 1 to 1000000"
+    )
     web_connections: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1_000, description="connections that the web service holds at once, 1 to 100000"
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from notifyflow.app.strangers import Strangers
 from notifyflow.app.submissions import ANSWERS_WITHIN_S, admit
 from notifyflow.core.model import Notified, Stopped
 from notifyflow.core.outage import STANDSTILL
@@ -30,15 +31,22 @@ class Api:
         tools: What every use case needs.
         policies: By name.
         report: Logs and rings for what a use case led to.
+        strangers: Bounds how many unknown addresses may come.
     """
 
     def __init__(
-        self, store: Store, tools: Tools, policies: Mapping[str, Policy], report: Callable[[Consequences], None]
+        self,
+        store: Store,
+        tools: Tools,
+        policies: Mapping[str, Policy],
+        report: Callable[[Consequences], None],
+        strangers: Strangers,
     ) -> None:
         self._store = store
         self._tools = tools
         self._policies = policies
         self._report = report
+        self._strangers = strangers
 
     def submit(self, submission: Submission, once: Once | None, namespace: str) -> Notified:
         """Take an incident of a namespace, whole, or refuse it with everything that is wrong with it.
@@ -46,11 +54,13 @@ class Api:
         Raises:
             InvalidIncident: When it is of bad form, or nobody in it can be reached; with all that is wrong.
             InvalidPolicy: When nothing is wrong but that there is no such policy.
+            TooManyAddresses: When it brings too many that the directory does not know.
             IdempotencyMismatch: When another request came under its idempotency key.
             StorageUnavailable: When the database does not answer within 5 s, all statements included.
         """
         with self._store.within(ANSWERS_WITHIN_S):
             admitted, policy = admit(self._tools, submission, self._policies, most_faults=NAMED)
+            self._strangers.admit(namespace, admitted.contacts)
             accepted = take(self._tools, admitted, policy=policy, namespace=namespace, once=once)
         self._report(accepted.consequences)
         return accepted.notified

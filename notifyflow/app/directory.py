@@ -67,6 +67,8 @@ class DirectoryFile:
         self._is_untold = False
         self._numbers: Mapping[str, tuple[str, ...]] = {}
         self._numbers_of: Directory | None = None
+        self._addresses: frozenset[str] = frozenset()
+        self._addresses_of: Directory | None = None
 
     def current(self) -> Directory:
         """Give the directory that is in force.
@@ -94,6 +96,17 @@ class DirectoryFile:
         if self._numbers_of is not directory:
             self._numbers, self._numbers_of = directory.numbers(check), directory
         return self._numbers.get(number, ())
+
+    def addresses(self, check: CheckAddress) -> frozenset[str]:
+        """Return every address that the directory knows.
+
+        Raises:
+            StorageUnavailable: As ``current`` does.
+        """
+        directory = self.current()
+        if self._addresses_of is not directory:
+            self._addresses, self._addresses_of = directory.addresses(check), directory
+        return self._addresses
 
     def _has_changed(self, path: Path) -> bool:
         try:

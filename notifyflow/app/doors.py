@@ -45,6 +45,14 @@ class Doors:
         """
         return self._directory.on_routes(number, self._tools.check_address)
 
+    def addresses(self) -> frozenset[str]:
+        """Return every address that the directory knows.
+
+        Raises:
+            StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
+        """
+        return self._directory.addresses(self._tools.check_address)
+
     def ask(self, all_asked: Sequence[Asked], caller: ApiKey, via: str) -> None:
         """Do all that is asked, in the namespace of whoever asks; returning means committed.
 

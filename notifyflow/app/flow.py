@@ -21,6 +21,7 @@ from notifyflow.app.doors import Doors
 from notifyflow.app.environment import claim_environment
 from notifyflow.app.incoming import Incoming
 from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.app.strangers import Strangers
 from notifyflow.app.submissions import ANSWERS_WITHIN_S, admit
 from notifyflow.app.tools import make_tools
 from notifyflow.app.upkeep import Upkeep
@@ -245,6 +246,7 @@ class NotifyFlow(Upkeep):
         tools = self._ready()
         doors = Doors(tools, self._policies, self._settings.directory, self._report)
         incoming = Incoming(tools, self._report, doors.on_routes)
+        strangers = Strangers(doors.addresses, tools.clock, a_minute=self._settings.unknown_addresses_a_minute)
         services = Services(
             channels=self._channels,
             sns=SnsDoor.from_settings(self._settings, self._tools.clock),
@@ -256,7 +258,7 @@ class NotifyFlow(Upkeep):
             admit=self.access().admit,
             ask=doors.ask,
             new_id=tools.ids.new,
-            api=Api(self._store, tools, self._policies, self._report),
+            api=Api(self._store, tools, self._policies, self._report, strangers),
             most_recipients=self._settings.incident_recipients,
             notice=tools.notice,
             word=incoming.word,

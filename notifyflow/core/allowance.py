@@ -9,19 +9,21 @@ from datetime import datetime, timedelta
 _MINUTE = timedelta(minutes=1)
 
 
-def take(earliest_at: datetime | None, *, a_minute: int, now: datetime) -> tuple[datetime, timedelta]:
-    """Take one request.
+def take(earliest_at: datetime | None, *, a_minute: int, now: datetime, count: int = 1) -> tuple[datetime, timedelta]:
+    """Take one request, or so many at once.
 
     Args:
         earliest_at: What the last call returned; None at first.
         a_minute: How many are allowed in a minute; at least 1.
         now: The time.
+        count: How many are taken together; more than a minute allows are never taken.
 
     Returns:
         What to remember, and how long to wait first: zero where the request may be made now. One that has to wait is not taken.
     """
     start = max(earliest_at or now, now)
-    wait = start + _MINUTE / a_minute - now - _MINUTE
+    cost = count * (_MINUTE / a_minute)
+    wait = start + cost - now - _MINUTE
     if wait > timedelta(0):
         return start, wait
-    return start + _MINUTE / a_minute, timedelta(0)
+    return start + cost, timedelta(0)

@@ -90,6 +90,19 @@ class Directory:
                     found.setdefault(check(_TEXTS, given), []).append(person.id)
         return {number: tuple(ids) for number, ids in found.items()}
 
+    def addresses(self, check: CheckAddress) -> frozenset[str]:
+        """Return every address that it knows, as it is sent to; one that cannot be is left out.
+
+        Args:
+            check: Judges and normalises one address of one channel.
+        """
+        found = set()
+        for person in self.recipients.values():
+            for channel, given in person.ways.items():
+                with suppress(ValueError, LookupError):
+                    found.add(check(channel, given))
+        return frozenset(found)
+
 
 NOBODY = Directory(default=Route(to=("no-directory",), policy="default"))
 """What stands in where no directory can be had: every alert is stored, reaches nobody, and so operations is paged."""

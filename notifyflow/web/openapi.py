@@ -24,7 +24,7 @@ _MEANINGS = {
     413: "The body is too large",
     415: "The body is not said to be JSON",
     422: "Something in the request cannot be accepted; every fault is listed",
-    429: "The API key is used too often",
+    429: "The API key is used too often, or brings too many addresses that the directory does not know",
     503: "The database is away",
 }
 PLACE = {"Location": {"description": "Where the incident stands, from here.", "schema": {"type": "string"}}}

@@ -29,6 +29,7 @@ KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.InvalidInput: (422, "invalid", "Something in the request cannot be accepted"),
     errors.IdempotencyMismatch: (422, "idempotency-mismatch", "The idempotency key belongs to another request"),
     errors.TooManyRequests: (429, "too-many-requests", "The API key is used too often"),
+    errors.TooManyAddresses: (429, "too-many-addresses", "Too many addresses come that the directory does not know"),
     errors.StorageError: (503, "storage-unavailable", "The database is away"),
 }
 """What an error is to a program: status, type, title; a kind of error stands before those that it is a kind of."""
@@ -130,7 +131,7 @@ def _headers(error: Exception) -> Mapping[str, str]:
             return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         case errors.MissingScope():
             return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{error.scope}"'}
-        case errors.TooManyRequests():
+        case errors.TooManyRequests() | errors.TooManyAddresses():
             return {"Retry-After": str(error.retry_after_s)}
         case errors.StorageError():
             return {"Retry-After": "5"}

@@ -135,6 +135,22 @@ def test_numbers_are_those_of_whoever_stands_at_the_end_of_a_route():
     assert directory.numbers(check) == {"+1500": ("ada", "ben")}
 
 
+def test_an_address_that_it_knows_is_known_as_it_is_sent_to():
+    def check(channel: str, address: str) -> str:
+        if channel == "fax":
+            raise KeyError(channel)
+        if address == "bad":
+            raise ValueError("is no address")
+        return address.lower()
+
+    people = {
+        "ada": Recipient(id="ada", email="Ada@example.com", phone="+1500"),
+        "ben": Recipient(id="ben", email="bad", addresses={"fax": "+1600"}),
+    }
+    directory = Directory(recipients=people, default=Route(to=("ada",)))
+    assert directory.addresses(check) == {"ada@example.com", "+1500"}
+
+
 def test_a_group_of_nobody_is_somebody_without_an_address():
     directory = read(GOOD)
     assert directory.at(directory.routes[1]) == (Recipient(id="nobody-yet"),)

@@ -1,0 +1,45 @@
+"""How many addresses that no directory knows may come in a minute, so that a key in wrong hands calls few numbers."""
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from notifyflow.core.allowance import take
+from notifyflow.core.model import Contact
+from notifyflow.core.ports import Clock
+from notifyflow.errors import TooManyAddresses
+
+
+class Strangers:
+    """Counts unknown addresses for each namespace, in this process.
+
+    Args:
+        known: Returns every address that the directory knows.
+        clock: The one owner of time.
+        a_minute: How many a namespace may bring in a minute; as many may come at once.
+    """
+
+    def __init__(self, known: Callable[[], frozenset[str]], clock: Clock, *, a_minute: int) -> None:
+        self._known = known
+        self._clock = clock
+        self._a_minute = a_minute
+        self._earliest_at: dict[str, datetime] = {}
+        self._lock = threading.Lock()
+
+    def admit(self, namespace: str, contacts: Sequence[Contact]) -> None:
+        """Take note of the unknown addresses that a request brings.
+
+        Raises:
+            TooManyAddresses: When these are more than may come now; none of them counts.
+        """
+        known = self._known()
+        count = len({address for contact in contacts for address in contact.addresses.values()} - known)
+        if not count:
+            return
+        now = self._clock.now()
+        with self._lock:
+            before = self._earliest_at.get(namespace)
+            self._earliest_at[namespace], wait = take(before, a_minute=self._a_minute, now=now, count=count)
+        if wait:
+            raise TooManyAddresses(count, self._a_minute, math.ceil(wait.total_seconds()))
