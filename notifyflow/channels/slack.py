@@ -19,7 +19,7 @@ from notifyflow.channels.templating import Templates
 from notifyflow.core.content import Content
 from notifyflow.core.model import Kind
 from notifyflow.core.replies import Said
-from notifyflow.core.text import character_end
+from notifyflow.core.text import find_character_end
 from notifyflow.errors import RefusedUsError, UnknownOutcomeError
 from notifyflow.settings import Settings
 
@@ -136,7 +136,7 @@ def split(text: str, *, limit: int = _TEXT_LIMIT) -> Iterator[str]:
         if len(rest) <= limit:
             yield from filter(None, (rest,))
             return
-        room = _within(rest, character_end(rest, limit - 1)) or _within(rest, limit - 1)
+        room = _within(rest, find_character_end(rest, limit - 1)) or _within(rest, limit - 1)
         if (line_end := rest.rfind("\n", 1, room + 1)) > 0:
             room = line_end
         yield rest[:room].rstrip() + ("" if left else "…")

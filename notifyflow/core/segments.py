@@ -8,7 +8,7 @@ escaped character nor a surrogate pair is split between two.
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from notifyflow.core.text import whole
+from notifyflow.core.text import find_cut
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -69,7 +69,7 @@ def fit(text: str, link: str | None = None, *, segments: int = 2) -> str:
         return said + tail
     fitting = bisect_left(range(1, min(len(said), segments * _GSM_7_ROOM[0])), True, key=is_too_long)
     if fitting:
-        return f"{said[: whole(said, fitting)]}...{tail}"
+        return f"{said[: find_cut(said, fitting)]}...{tail}"
     return fit(text, None, segments=segments)
 
 

@@ -62,10 +62,10 @@ def cut(text: str, limit: int) -> str:
     Returns:
         The text itself where it is short enough.
     """
-    return text if len(text) <= limit else f"{text[: whole(text, limit - 1)].rstrip()}…"
+    return text if len(text) <= limit else f"{text[: find_cut(text, limit - 1)].rstrip()}…"
 
 
-def whole(text: str, room: int) -> int:
+def find_cut(text: str, room: int) -> int:
     """Find where to cut a text: at the end of a word, or of a character where no word end leaves half of the room.
 
     Args:
@@ -78,10 +78,10 @@ def whole(text: str, room: int) -> int:
     for end in range(room, (room + 1) // 2 - 1, -1):
         if text[end].isspace() and not text[end - 1 : end].isspace():
             return end
-    return character_end(text, room)
+    return find_character_end(text, room)
 
 
-def character_end(text: str, at: int) -> int:
+def find_character_end(text: str, at: int) -> int:
     """Find the last place, at ``at`` or before, at which a character ends as people see it: a grapheme cluster (UAX #29).
 
     It looks no further back than the longest character reaches, since a run of marks may be as long as the text.

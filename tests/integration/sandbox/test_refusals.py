@@ -16,6 +16,7 @@ _BAD_MAILS = (
     {**_MAIL, "Content": {}},
     {**_MAIL, "Content": {"Raw": {"Data": "not base64!"}}},
     {**_MAIL, "Destination": {"ToAddresses": []}, "Content": {"Raw": {"Data": "QQ=="}}},
+    {**_MAIL, "FromEmailAddress": "Дежурный <pager@example.com>", "Content": {"Raw": {"Data": "QQ=="}}},
 )
 
 
@@ -24,7 +25,7 @@ def aws_headers(sandbox: Sandbox) -> dict[str, str]:
     return {"Authorization": f"AWS4-HMAC-SHA256 Credential={key}/20261125/eu-central-1/ses/aws4_request"}
 
 
-@pytest.mark.parametrize("mail", _BAD_MAILS, ids=["empty", "without a body", "not base64", "to nobody"])
+@pytest.mark.parametrize("mail", _BAD_MAILS, ids=["empty", "without a body", "not base64", "to nobody", "not ASCII"])
 def test_ses_refuses_a_mail_that_is_none(sandbox: Sandbox, mail: Mapping[str, object]) -> None:
     url = sandbox.settings()["NOTIFYFLOW_AWS_ENDPOINT_URL"] + "/v2/email/outbound-emails"
     answer = requests.post(url, json=mail, headers=aws_headers(sandbox), timeout=10)
