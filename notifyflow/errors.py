@@ -113,33 +113,35 @@ def _namespace(name: str) -> str:
 
 
 class NotFound(NotifyflowError):
-    """Raised when no incident has the key.
+    """Raised when no incident has the key, or the id.
 
     Attributes:
-        key: The key that was asked for.
+        key: The key, or the id, that was asked for.
         namespace: The namespace that was asked for; None where all were.
     """
 
     def __init__(self, key: str, namespace: str | None = None) -> None:
         where = "" if namespace is None else f" in {_namespace(namespace)}"
-        super().__init__(f"no incident has the key {key!r}{where}. Look at the key again: notifyflow keeps it as it was given.")
+        super().__init__(
+            f"no incident has the key or id {key!r}{where}. Look at the key again: notifyflow keeps it as it was given."
+        )
         self.key = key
         self.namespace = namespace
 
 
 class AmbiguousKey(NotifyflowError):
-    """Raised when unresolved incidents of several namespaces have the key; nothing was done.
+    """Raised when unresolved incidents of several namespaces are meant; nothing was done.
 
     Attributes:
-        key: The key that was asked for.
+        key: The key, or the id, that was asked for.
         incidents: The namespace and the id of each.
     """
 
     def __init__(self, key: str, incidents: "tuple[tuple[str, str], ...]") -> None:
         listed = "; ".join(f"{incident_id} in {_namespace(namespace)}" for namespace, incident_id in incidents)
         super().__init__(
-            f"{len(incidents)} unresolved incidents have the key {key!r}, and nothing was done: {listed}. "
-            "Say which one: with --namespace NAME on the command line, or namespace=NAME in the library; '' names the empty one."
+            f"{len(incidents)} unresolved incidents are called {key!r}, and nothing was done: {listed}. "
+            "Name one by its id, or its namespace: --namespace NAME on the command line, namespace=NAME in the library."
         )
         self.key = key
         self.incidents = incidents

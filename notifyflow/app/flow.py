@@ -163,7 +163,7 @@ class NotifyFlow(Upkeep):
         """Wait until nothing more happens by itself for the incident of a key: the unresolved one, or else the newest.
 
         Args:
-            key: The incident's.
+            key: The incident's; or its id.
             namespace: The incident's; None looks in all, empty is where ``notify`` opens.
             timeout_s: How long to wait at most; None for as long as it takes.
 
@@ -197,7 +197,7 @@ class NotifyFlow(Upkeep):
         """Take an incident: what is still queued for it is cancelled.
 
         Args:
-            key: The incident's.
+            key: The incident's; or its id.
             by: Who takes it: a recipient's id, or any other name.
             via: On which way.
             namespace: The incident's; None looks in all.

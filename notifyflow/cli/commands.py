@@ -36,7 +36,7 @@ keys.register(app)
 pauses.register(app)
 upkeep.register(app)
 
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key.", show_default=False)]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key, or its id.", show_default=False)]
 Namespace = Annotated[
     str | None,
     typer.Option("--namespace", help="The incident's namespace; all are looked in where it is not said.", show_default=False),

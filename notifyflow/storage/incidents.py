@@ -9,7 +9,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, EscalationState, Incident
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import CONTACT, IS_UNRESOLVED, batches, first, named, row_of, said, select, the, the_only
+from notifyflow.storage.rows import CONTACT, IS_UNRESOLVED, Named, batches, first, row_of, said, select, the
 from notifyflow.storage.statements import Statement
 
 _INCIDENT = Statement(lambda given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
@@ -25,7 +25,7 @@ _ROUNDS = {"rounds": 1}
 """Where older code counts rounds; they are counted for each recipient since."""
 
 
-class Incidents(Moves):
+class Incidents(Moves, Named):
     """Incidents, their content and their contacts."""
 
     def lock_unresolved(self, key: str, *, namespace: str) -> IncidentFacts | None:
@@ -33,18 +33,16 @@ class Incidents(Moves):
         return self._lock_one(IncidentRow.namespace == namespace, IncidentRow.key == key, IS_UNRESOLVED)
 
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
-        """Lock and read the incident that somebody names: the one that is not resolved, or the newest of those that are.
+        """Lock and read the incident that somebody names by its key or id: the unresolved one, or else the newest.
 
         Args:
-            key: The incident's.
+            key: The incident's; or its id.
             namespace: The incident's; None looks in all.
 
         Raises:
-            AmbiguousKey: When several namespaces have an unresolved incident of the key.
+            AmbiguousKey: When several unresolved incidents are meant.
         """
-        where = named(key, namespace)
-        unresolved = self._incidents(self._locked(select(IncidentFacts, *where, IS_UNRESOLVED).order_by(IncidentRow.id)))
-        return the_only(key, unresolved) or self._lock_one(*where)
+        return self._named(key, namespace, self._locked)
 
     def lock_all_unresolved(self, keys: Collection[str], *, namespace: str) -> frozenset[str]:
         """Lock the incidents that some keys name in a namespace while they are not resolved; tell which keys these are."""

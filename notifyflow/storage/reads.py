@@ -23,12 +23,12 @@ from notifyflow.storage.models import (
     TransitionRow,
 )
 from notifyflow.storage.pruning import Prunable
-from notifyflow.storage.rows import IS_UNRESOLVED, batches, first, named, select, the, the_only
+from notifyflow.storage.rows import Named, batches, first, select, the
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 
 
-class Reads(Audits, Prunable, Listings, Environments):
+class Reads(Audits, Prunable, Listings, Named, Environments):
     """Questions about what is stored."""
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
@@ -73,11 +73,6 @@ class Reads(Audits, Prunable, Listings, Environments):
             queued = queued.where(NotificationRow.due_at <= due_by)
         sending = AttemptRow.select(fn.COUNT(1)).where(AttemptRow.state == SQL("'RUNNING'"))
         return int(self._scalar(queued)) + int(self._scalar(sending))
-
-    def _named(self, key: str, namespace: str | None) -> IncidentFacts | None:
-        where = named(key, namespace)
-        unresolved = self._incidents(select(IncidentFacts, *where, IS_UNRESOLVED).order_by(IncidentRow.id))
-        return the_only(key, unresolved) or self._newest(*where)
 
     def _newest(self, *where: Expression) -> IncidentFacts | None:
         query = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)

@@ -4,7 +4,7 @@ What every writing and reading class shares; it holds one connection for the len
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from peewee import SQL, Database, Expression, Model, Query, Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import Contact, Incident
+from notifyflow.core.model import Contact, Incident, IncidentState
 from notifyflow.core.pauses import Pause
 from notifyflow.errors import AmbiguousKey, StorageError
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PauseRow
@@ -108,21 +108,31 @@ def select(facts: type, *where: Expression) -> Select:
     return query.where(*where) if where else query
 
 
-def named(key: str, namespace: str | None) -> tuple[Expression, ...]:
-    """Find the incidents that a key names, in one namespace, or in all where it is None."""
-    has_key = IncidentRow.key == key
-    return (has_key,) if namespace is None else (has_key, IncidentRow.namespace == namespace)
+class Named(Rows):
+    """Finds the incident that somebody names: by its key, or by its id."""
 
+    def _named(
+        self, name: str, namespace: str | None, locked: Callable[[Select], Select] = lambda query: query
+    ) -> IncidentFacts | None:
+        """Find the unresolved incident that is meant, or else the newest of those that are resolved; None where there is none.
 
-def the_only(key: str, unresolved: Sequence[IncidentFacts]) -> IncidentFacts | None:
-    """Take the one unresolved incident that a key names; None where there is none.
+        Args:
+            name: Its key, or its id. Somebody else's incident may have the id as its key: then it names both.
+            namespace: Where to look; None looks in all.
+            locked: Makes a query lock what it finds.
 
-    Raises:
-        AmbiguousKey: When there are several, each in another namespace.
-    """
-    if len(unresolved) > 1:
-        raise AmbiguousKey(key, tuple((each.namespace, each.id) for each in unresolved))
-    return first(unresolved)
+        Raises:
+            AmbiguousKey: When several unresolved incidents are meant.
+        """
+        where = () if namespace is None else (IncidentRow.namespace == namespace,)
+        of_key = select(IncidentFacts, IncidentRow.key == name, *where)
+        by_key = self._incidents(locked(of_key.where(IS_UNRESOLVED).order_by(IncidentRow.id)))
+        by_id = self._incidents(locked(select(IncidentFacts, IncidentRow.id == name, *where)))
+        meant = {each.id: each for each in (*by_key, *by_id) if each.state is not IncidentState.RESOLVED}
+        if len(meant) > 1:
+            raise AmbiguousKey(name, tuple((each.namespace, each.id) for _, each in sorted(meant.items())))
+        newest = of_key.order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
+        return first([*meant.values()]) or first(by_id) or first(self._incidents(locked(newest)))
 
 
 def row_of(facts: Any) -> dict[str, Any]:

@@ -131,5 +131,6 @@ def test_a_key_of_several_namespaces_is_listed_and_nothing_is_done_until_one_is_
     assert (shown["id"], shown["namespace"], shown["state"]) == (ids[1], "b", "ACKNOWLEDGED")
     assert line.run("status", "db-1", "--namespace", "a", "--json").document["state"] == "OPEN"
     assert line.run("resolve", "db-1", "--namespace", "b").code == 0
+    assert line.run("status", ids[0], "--json").document["namespace"] == "a"
     assert line.run("resolve", "db-1", "--json").document["id"] == ids[0]
     assert line.run("resolve", "db-1", "--namespace", "c").code == 2

@@ -12,7 +12,7 @@ FAULT = Fault("recipients[2].phone", "'+1…' is no number", "Give one in intern
     ("error", "says"),
     [
         (errors.InvalidInput((FAULT, FAULT)), f"{FAULT}\n{FAULT}"),
-        (errors.NotFound("db-1"), "no incident has the key 'db-1'. "),
+        (errors.NotFound("db-1"), "no incident has the key or id 'db-1'. "),
         (errors.RecipientNotFound("db-1", "ada"), "the incident 'db-1' has no recipient 'ada'. `notifyflow status db-1` "),
         (errors.IncidentResolved("db-1"), "the incident 'db-1' is resolved and pages nobody. Notify again "),
         (errors.IllegalMove("notification", "SENT", "claim"), "the notification machine has no move for 'claim' in SENT. "),

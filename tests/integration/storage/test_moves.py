@@ -188,9 +188,9 @@ def test_a_key_names_one_unresolved_incident_and_otherwise_the_newest(store: Sto
     assert store.run(lambda ledger: ledger.lock_named("unknown", namespace=None)) is None
 
 
-def _add(store: Store, incident_id: str, namespace: str, **given: Any) -> None:
+def _add(store: Store, incident_id: str, namespace: str, *, timeout_s: float = 5.0, **given: Any) -> None:
     facts = incident(id=incident_id, namespace=namespace, **given)
-    store.run(lambda ledger: ledger.add_incident(facts, Incident(key=facts.key, title="t")), timeout_s=0.1)
+    store.run(lambda ledger: ledger.add_incident(facts, Incident(key=facts.key, title="t")), timeout_s=timeout_s)
 
 
 def test_the_same_key_in_another_namespace_is_another_incident(store: Store) -> None:
@@ -207,7 +207,7 @@ def test_the_same_key_in_another_namespace_is_another_incident(store: Store) -> 
 def test_a_namespace_has_one_unresolved_incident_of_a_key(store: Store, namespace: str) -> None:
     _add(store, "first", namespace)
     with pytest.raises(StorageError, match="notifyflow_incident"):
-        _add(store, "second", namespace)
+        _add(store, "second", namespace, timeout_s=1)
     store.run(lambda ledger: _resolve(ledger, "first"))
     _add(store, "second", namespace)
 
@@ -229,6 +229,38 @@ def test_a_key_that_several_unresolved_incidents_have_names_none_until_it_is_sai
         assert found is not None
         assert status is not None
         assert found.id == status.facts.id == incident_id
+
+
+@pytest.mark.parametrize("namespace", [None, "prometheus"])
+def test_an_id_names_its_incident_resolved_or_not(store: Store, namespace: str | None) -> None:
+    _add(store, "a", "prometheus")
+    _add(store, "b", "")
+    for resolved in (False, True):
+        if resolved:
+            store.run(lambda ledger: _resolve(ledger, "a"))
+            _add(store, "c", "prometheus")
+        found = store.run(lambda ledger: ledger.lock_named("a", namespace=namespace))
+        status = store.read(lambda reads: reads.status("a", namespace=namespace))
+        assert found is not None
+        assert status is not None
+        assert found.id == status.facts.id == "a"
+    assert store.run(lambda ledger: ledger.lock_named("a", namespace="")) is None
+
+
+def test_whoever_calls_an_incident_by_the_id_of_another_makes_it_no_other(store: Store) -> None:
+    """The id of an alert stands in logs; an incident with it as its key must not be taken in the alert's place."""
+    _add(store, "victim", "prometheus")
+    _add(store, "trap", "attacker", key="victim")
+    with pytest.raises(AmbiguousKey) as caught:
+        store.run(lambda ledger: ledger.lock_named("victim", namespace=None))
+    assert caught.value.incidents == (("attacker", "trap"), ("prometheus", "victim"))
+    found = store.run(lambda ledger: ledger.lock_named("victim", namespace="prometheus"))
+    assert found is not None
+    assert found.id == "victim"
+    store.run(lambda ledger: _resolve(ledger, "trap"))
+    found = store.run(lambda ledger: ledger.lock_named("victim", namespace=None))
+    assert found is not None
+    assert found.id == "victim"
 
 
 def test_the_unresolved_incident_goes_before_a_newer_one_of_another_namespace_that_is_resolved(store: Store) -> None:

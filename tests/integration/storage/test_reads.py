@@ -51,7 +51,7 @@ def test_a_status_is_whole_and_in_order(store: Store) -> None:
     assert [each.contact.recipient_id for each in status.escalations] == ["p0", "p0", "p1", "p1"]
     assert [each.id for each in status.escalations[-1].notifications] == ["p1-2-0", "p1-2-1", "n3", "news"]
     assert [each.number for each in status.escalations[0].notifications[0].attempts] == [1, 2]
-    assert status.content == Incident(key="db-1", title="t")
+    assert status.content == Incident(key="db-1", title="t", body="", source="", labels={})
     assert status.operations_key is None
     assert len(status.transitions) == 1 + 4 + 8 + 2
 
@@ -66,7 +66,7 @@ def test_a_status_asks_as_many_queries_however_much_there_is(store: Store, datab
     db.close()
     assert status is not None
     assert len(status.escalations) == 2 * size
-    assert len(asked) == 10
+    assert len(asked) == 11
 
 
 def test_incidents_are_listed_by_when_they_were_last_seen(store: Store) -> None:

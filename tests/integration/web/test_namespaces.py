@@ -258,6 +258,20 @@ def test_the_library_reaches_the_namespace_that_it_names(house: House):
             assert changed(before, house.state()) == (set() if name in ("status", "wait") else {("db-1", namespace)})
 
 
+def test_the_library_reaches_the_incident_whose_id_it_names(house: House):
+    flow = house.flow
+    for namespace in STORED:
+        before, incident_id = house.state(), house.ids["db-1", namespace]
+        assert flow.acknowledge(incident_id, by="ada")
+        assert changed(before, house.state()) == {("db-1", namespace)}
+        flow.page_again(incident_id, "ada", by="ada")
+        assert flow.resolve(incident_id, by="ada")
+        assert changed(before, house.state()) == {("db-1", namespace)}
+        status = flow.status(incident_id)
+        assert status is not None
+        assert status.facts.id == incident_id
+
+
 def test_the_library_finds_nothing_in_a_namespace_without_the_key(house: House):
     before = house.state()
     assert house.flow.status("db-1", namespace="newcomer") is None

@@ -16,7 +16,7 @@ def test_all_faults_are_listed_with_field_what_and_remedy(capsys: pytest.Capture
 
 def test_another_error_is_said_as_it_says_itself(capsys: pytest.CaptureFixture[str]):
     screen.show_error(NotFound("db-1"))
-    assert "no incident has the key 'db-1'" in capsys.readouterr().err
+    assert "no incident has the key or id 'db-1'" in capsys.readouterr().err
 
 
 def test_what_users_gave_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]):
