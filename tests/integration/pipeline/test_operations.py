@@ -9,11 +9,11 @@ import pytest
 from notifyflow.core.links import check
 from notifyflow.core.model import EscalationState, IncidentState, Severity, Word
 from notifyflow.core.policy import INSISTENT
-from notifyflow.pipeline import operations
+from notifyflow.pipeline import operations, rounds, use_case
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.tell import tell
 from notifyflow.storage.store import Store
-from tests.builders import ACCEPTED, BUSY, REFUSED, REFUSED_US, Story, a_contact, a_recipient, an_incident
+from tests.builders import ACCEPTED, BUSY, REFUSED, REFUSED_US, START, Story, a_contact, a_recipient, an_incident
 
 OPS = operations.KEY
 
@@ -312,3 +312,27 @@ def test_what_was_counted_in_is_paged_though_somebody_pages_one_again(story: Sto
     story.acknowledge(by="ops", key=OPS)
     story.pass_time(minutes=16)
     assert _rounds(story) == 3
+
+
+def test_under_a_policy_with_rounds_what_was_counted_in_is_paged_once_and_the_rounds_begin_anew(story: Story) -> None:
+    story.tools = replace(story.tools, operations_policy=INSISTENT)
+    _fail(story, "db-1")
+    story.pass_time(minutes=5)
+    _fail(story, "db-2")
+    story.pass_time(minutes=11)
+    rounds = [(each.facts.started_at - START, each.facts.repetition) for each in story.escalations("ops", OPS)]
+    assert rounds == [(timedelta(), 1), (timedelta(minutes=15), 1)]
+    story.pass_time(minutes=15)
+    assert (_rounds(story), story.escalation("ops", OPS).repetition) == (3, 2)
+
+
+def test_a_recipients_timer_leaves_the_round_to_the_timer_of_operations_that_is_due_as_well(story: Story) -> None:
+    story.tools = replace(story.tools, operations_policy=INSISTENT)
+    _fail(story, "db-1")
+    story.pass_time(minutes=5)
+    _fail(story, "db-2")
+    story.clock.pass_time(timedelta(minutes=10))
+    use_case.run_on(story.tools, story.status(OPS).facts.id, rounds.pass_time)
+    assert _rounds(story) == 1
+    story.sweep()
+    assert (_rounds(story), story.escalation("ops", OPS).repetition) == (2, 1)
