@@ -10,7 +10,7 @@ from notifyflow.core import rules
 from notifyflow.core.escalation import AlertOperations, Case, Decided, OpenTier, StartRound, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Severity, Word
-from notifyflow.core.outage import Outage
+from notifyflow.core.outage import Outage, Stop
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
 from tests.facts import NOW, attempt, case, escalation, incident, minutes, page, seconds
 
@@ -179,6 +179,13 @@ def test_an_expired_round_opens_no_tier() -> None:
     decided = decide(case(*expired), event="looked_at", now=at)
     assert (opened(decided), decided.after.state) == ([], EXHAUSTED)
     assert alerts(decided) == [AlertOperations(reason="exhausted", is_paging=True)]
+
+
+def test_what_a_pause_of_its_channel_deferred_expires_later_by_as_long() -> None:
+    paused = page("email", paused_since=NOW + HOUR, paused_until=NOW + 6 * HOUR)
+    assert decide(case(paused, addresses="email")).after.look_at == NOW + timedelta(hours=29)
+    overlapping = replace(case(paused, addresses="email"), stops=(Stop(began_at=NOW, ended_at=NOW + 2 * HOUR),))
+    assert decide(overlapping).after.look_at == NOW + timedelta(hours=30)
 
 
 @pytest.mark.parametrize(("other", "is_paging"), [(SENT, False), (SENDING, True)])
