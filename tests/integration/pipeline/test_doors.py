@@ -9,11 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from notifyflow.app.doors import Doors
 from notifyflow.core.doors import alertmanager
 from notifyflow.core.doors.asked import Action, Asked
+from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import EscalationState, Incident, Severity
 from notifyflow.core.policy import SHIPPED
 from notifyflow.storage.store import Store
 from tests import strategies
 from tests.builders import Story, a_contact
+from tests.facts import NOW
 
 DIRECTORY = """
 [recipients.ada]
@@ -33,6 +35,8 @@ to = ["ben", "cy"]
 to = ["ada"]
 """
 
+CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((Scope.INGEST,)), digest="", created_at=NOW)
+
 
 @pytest.fixture
 def doors(story: Story, tmp_path: Path) -> Doors:
@@ -44,7 +48,7 @@ def doors(story: Story, tmp_path: Path) -> Doors:
 @given(strategies.alert_groups)
 def test_whatever_an_alert_says_it_is_stored(doors: Doors, story: Story, group: dict[str, Any]):
     for asked in alertmanager.read(group)[0]:
-        doors.ask(asked, "prometheus", "alertmanager")
+        doors.ask([asked], CALLER, "alertmanager")
         if asked.action is Action.NOTIFY:
             status = story.store.read(lambda reads, key=asked.incident.key: reads.status(key))
             assert status is not None
@@ -56,7 +60,7 @@ def test_a_route_on_which_nobody_can_be_reached_is_exhausted_at_birth_and_operat
     (tmp_path / "directory.toml").write_text(DIRECTORY)
     doors = Doors(story.tools, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
     incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL)  # had no room for its label
-    doors.ask(Asked(action=Action.NOTIFY, incident=incident, labels={"team": "orders"}), "prometheus", "alertmanager")
+    doors.ask([Asked(action=Action.NOTIFY, incident=incident, labels={"team": "orders"})], CALLER, "alertmanager")
     status = story.store.read(lambda reads: reads.status("alertmanager/f"))
     assert status is not None
     assert [(each.facts.recipient_id, each.facts.state) for each in status.escalations] == [
