@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import EscalationState, IncidentState, Kind
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity
+from notifyflow.core.views import EscalationStatus, IncidentStatus
 
 
 def check(status: IncidentStatus) -> None:
@@ -19,11 +19,39 @@ def check(status: IncidentStatus) -> None:
         assert all(row.tier is not None and row.tier <= escalation.facts.tier for row in pages)
         for row in escalation.notifications:
             assert len(counted(row)) <= row.max_attempts
+        if _is_at_rest(status, escalation) and _could_ring(escalation):
+            assert _is_heard(escalation), "a CRITICAL round came to rest, and neither did a phone ring nor was operations told"
     current = Counter(each.facts.recipient_id for each in status.escalations if each.facts.is_current)
     assert set(current.values()) <= {1}, "two rounds of one recipient are current"
     if status.facts.state is IncidentState.ACKNOWLEDGED:
         left = {each.facts.state for each in status.escalations if each.facts.is_current} - {EscalationState.ACKNOWLEDGED}
         assert not left, f"the incident is acknowledged, and an escalation is {left}"
+
+
+def _is_at_rest(status: IncidentStatus, escalation: EscalationStatus) -> bool:
+    """Tell whether a CRITICAL round is over for now, while nobody has taken its incident."""
+    facts = escalation.facts
+    is_open = status.facts.state is IncidentState.OPEN and facts.is_current and not status.facts.is_operations
+    is_over = facts.state in (EscalationState.REACHED, EscalationState.EXHAUSTED)
+    return is_open and is_over and facts.severity is Severity.CRITICAL
+
+
+def _could_ring(escalation: EscalationStatus) -> bool:
+    facts = escalation.facts
+    is_called = any("voice" in tier.channels and facts.severity not in tier.shut_for for tier in facts.policy.tiers)
+    return is_called and "voice" in escalation.contact.addresses
+
+
+def _is_heard(escalation: EscalationStatus) -> bool:
+    """Tell whether a page arrived, or shows all that it can, a call was placed, or it is a critical failure."""
+    for row in escalation.notifications:
+        attempts = counted(row)
+        is_shown = row.state is NotificationState.SENT and attempts[-1].receipt_due_at is None
+        is_placed = row.channel == "voice" and any(attempt.evidence is not None for attempt in attempts)
+        is_human = any(attempt.evidence is Evidence.HUMAN for attempt in attempts)
+        if row.kind is Kind.PAGE and (row.state is NotificationState.DELIVERED or is_shown or is_placed or is_human):
+            return True
+    return escalation.facts.critical_at is not None
 
 
 def _check_log(status: IncidentStatus) -> None:

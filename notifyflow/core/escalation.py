@@ -46,7 +46,8 @@ class AlertOperations:
     """Effect: this became a critical failure.
 
     Attributes:
-        reason: ``exhausted``, ``unreachable`` (EXHAUSTED at birth), ``critical_channels_failed`` or ``unanswered``.
+        reason: ``exhausted``, ``unreachable`` (EXHAUSTED at birth), ``critical_channels_failed``, ``unanswered``, or
+            ``unconfirmed`` (nothing shows that a CRITICAL page arrived, and no call was placed).
         is_paging: Whether operations is paged for it, and not only finds it linked.
     """
 
@@ -200,7 +201,7 @@ class _Subject:
             return
         reason = self._critical_reason(is_over=is_round)
         if reason:
-            self._alert(reason)
+            self._alert(reason, has_settled=move.source == EscalationState.ACTIVE)
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
@@ -226,12 +227,20 @@ class _Subject:
             return "unanswered"
         if escalation.state is EscalationState.EXHAUSTED:
             return "exhausted" if self.case.pages else "unreachable"
-        return "critical_channels_failed" if rules.have_critical_channels_failed(self.case) else ""
+        if rules.have_critical_channels_failed(self.case):
+            return "critical_channels_failed"
+        is_silent = escalation.state is EscalationState.REACHED and rules.is_unheard(self.case)
+        return "unconfirmed" if is_silent else ""
 
-    def _alert(self, reason: str) -> None:
+    def _alert(self, reason: str, *, has_settled: bool) -> None:
+        """Mark the critical failure; a page whose bounce comes late, long after the round has settled, wakes nobody."""
         self._change(replace(self.case.escalation, critical_at=self._now))
         if not self.case.incident.is_operations:
-            is_sure = reason in ("unanswered", "unreachable") or rules.has_expired_unreached(self.case)
+            is_sure = (
+                reason in ("unanswered", "unreachable")
+                or (reason == "unconfirmed" and has_settled)
+                or rules.has_expired_unreached(self.case)
+            )
             is_paging = is_sure or rules.is_failure_young(self.case, self._now)
             self.effects.append(AlertOperations(reason=reason, is_paging=is_paging))
 

@@ -25,6 +25,7 @@ _EXPLAINED: Mapping[str, str] = {
     "exhausted": "Every way failed:",
     "unreachable": "There is no address at which anything may be sent.",
     "critical_channels_failed": "What counts most has failed:",
+    "unconfirmed": "Nothing shows that any page arrived, and no call could be placed:",
     _NOT_ANSWERED: "The last round is over, and nobody has acknowledged:",
 }
 _STANDS: Mapping[NotificationState, str] = {

@@ -16,6 +16,7 @@ from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
 _IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
 _REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
 _FAILING = (Word.IN_DOUBT, Word.TEMPORARY, Word.PERMANENT)
+_CALL = "voice"
 _FEWEST_ACCEPTED = 5
 _FEWEST_PEOPLE = 3
 
@@ -202,6 +203,16 @@ def look_at(case: Case, now: datetime, *, is_opening: bool) -> datetime | None:
     return min(timers, default=None)
 
 
+def is_unheard(case: Case) -> bool:
+    """Return whether nothing shows that a CRITICAL page arrived or rang, although the recipient's phone could have rung.
+
+    A message about which a receipt could come, and came not, shows nothing; one about which none can come shows all that it can.
+    """
+    could_ring = any(_CALL in ways(case, tier) for tier in case.escalation.policy.tiers)
+    is_meant = case.escalation.severity is Severity.CRITICAL and case.incident.state is IncidentState.OPEN
+    return is_meant and could_ring and not any(_is_heard(row) for row in case.pages)
+
+
 def patience(row: NotificationFacts, policy: Policy) -> timedelta:
     """Tell how long a row may be held back until it is suspected; not at all by a provider that refuses us."""
     if row.held_by is Hold.SUSPENSION:
@@ -249,6 +260,14 @@ def _is_young(case: Case, row: NotificationFacts, now: datetime) -> bool:
     attempts = counted(row)
     began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
     return now < moved(began_at + case.escalation.policy.escalate_within, case.breaks, since=began_at)
+
+
+def _is_heard(row: NotificationFacts) -> bool:
+    """Return whether a page arrived, was sent where no receipt can come, or made a phone ring."""
+    is_shown = row.state is NotificationState.SENT and not _awaits_receipt(row)
+    vouched = [attempt.evidence for attempt in counted(row) if attempt.evidence is not None]
+    has_rung = Evidence.HUMAN in vouched or (row.channel == _CALL and bool(vouched))
+    return row.state is NotificationState.DELIVERED or is_shown or has_rung
 
 
 def _awaits_receipt(row: NotificationFacts) -> bool:

@@ -229,9 +229,16 @@ class Checks:
         assert status is not None
         return status
 
-    def _check_tier(self, status: IncidentStatus, escalation: EscalationStatus, now: datetime) -> None:
-        """Require that the next tier is open when its rule is met; what is only suspected is left out, it comes and goes."""
-        facts = replace(escalation.facts, policy=replace(escalation.facts.policy, is_suspicion_on=False))
+    def _check_tier(
+        self, status: IncidentStatus, escalation: EscalationStatus, now: datetime, *, is_at_rest: bool = False
+    ) -> None:
+        """Require that the next tier is open when its rule is met.
+
+        A suspicion comes and goes, and is left out, until all is at rest: then what is overdue has been so for long.
+        """
+        facts = escalation.facts
+        if not is_at_rest:
+            facts = replace(facts, policy=replace(facts.policy, is_suspicion_on=False))
         stops, outages = self._idle_times(facts, now)
         case = Case(
             escalation=facts,
@@ -257,7 +264,7 @@ class Checks:
         except AssertionError as error:
             raise Violation(f"2-4: {error}") from error
         for escalation in status.escalations:
-            self._check_tier(status, escalation, now)
+            self._check_tier(status, escalation, now, is_at_rest=True)
             what = f"{escalation.facts.id[-4:]} ({escalation.facts.state})"
             require(escalation.facts.state is not EscalationState.ACTIVE, f"1: {what} does not settle")
             for row in escalation.notifications:

@@ -19,8 +19,9 @@ from notifyflow.core.model import AttemptState, Hold, NotificationState, Word
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import Case
 from notifyflow.engine import deliver
-from notifyflow.pipeline import replies, use_case
+from notifyflow.pipeline import callback_paths, replies, use_case, watch
 from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import IncidentRow
 from notifyflow.storage.rows import IS_UNRESOLVED
@@ -161,6 +162,18 @@ def _hear_the_last(attempt: AttemptFacts, word: Word | None, *, code: str = "", 
     return attempt if word is None else replace(attempt, word=word, code=code, reason=reason)
 
 
+def _mute_what_seems_broken(tx: Transaction, case: Case) -> Case:
+    """Await no receipt of a provider whose callback path seems broken."""
+    case = _inform(tx, case)
+    mute = {each for each in rules.overdue_receipts(case, tx.now) if callback_paths._seems_broken(tx, *each)}
+
+    def silenced(row: NotificationFacts) -> NotificationFacts:
+        attempts = (replace(each, receipt_due_at=None) if (row.channel, each.provider) in mute else each for each in row.attempts)
+        return replace(row, attempts=tuple(attempts))
+
+    return replace(case, notifications=tuple(map(silenced, case.notifications)))
+
+
 def _nothing_behind_a_shut_tier(case: Case) -> Tier | None:
     """Look no further than the first tier that is shut."""
     escalation = case.escalation
@@ -187,6 +200,7 @@ def _open_by_the_clock(case: Case, rule: Unacknowledged) -> datetime:
 
 
 _record, _record_outcome, _state_of = deliver.record, deliver.Deliverer._record, lifecycle.state_of
+_inform = watch.inform
 
 
 @contextmanager
@@ -261,6 +275,11 @@ MUTANTS = (
         "a STOP that is not heeded", swap=lambda: swapped(replies, "willing", lambda tx, row, escalation, providers: providers)
     ),
     Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping)),
+    Mutant("overdue receipts that suspect nobody", swap=lambda: swapped(rules, "_is_overdue", lambda case, row, now: False)),
+    Mutant(
+        "a callback path that seems broken mutes what is overdue",
+        swap=lambda: swapped(watch, "inform", _mute_what_seems_broken),
+    ),
     Mutant("a shut tier that ends the ladder", swap=lambda: swapped(rules, "next_tier", _nothing_behind_a_shut_tier)),
     Mutant("rings that are not taken back", Variant(ledger=NoUnring)),
     Mutant("a stop that claims on for those it turned away", swap=lambda: swapped(deliver.Deliverer, "_answer_all", _claim_on)),

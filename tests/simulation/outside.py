@@ -21,6 +21,7 @@ from tests.simulation.world import Task, World
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 SUBSCRIBERS = "webhook"
 _IN_STEP = 0.5
+_DROPPING = 0.25
 _STALL_S = (60.0, 62.0)
 _SLOW_S = (3.0, 8.0)
 PROVIDER_TIMEOUT_S = 13.0  # 3 s to connect and 10 s to answer
@@ -100,6 +101,12 @@ WORDS: dict[str, tuple[Word | None, ...]] = {
     "delivered, then bounced": (Word.DELIVERED, Word.PERMANENT),
     "contradictory": (Word.PERMANENT, Word.TEMPORARY, Word.DELIVERED, Word.ACCEPTED),
     "silent": (),
+}
+
+DROPPED: dict[str, tuple[Word | None, ...]] = {
+    # what comes of a carrier's receipts where it drops those that decide, or all
+    "deciding": (Word.ACCEPTED,),
+    "all": (),
 }
 
 
@@ -199,6 +206,7 @@ class Outside:
     Attributes:
         sends: What the providers have seen, by attempt.
         underway: How many words are still to come.
+        dropping: What carriers let through of their receipts, by channel; they never get well.
     """
 
     def __init__(self, world: World, database: Any, receive: Callable[[Receipt], Task | None]) -> None:
@@ -220,6 +228,7 @@ class Outside:
         self._beat_s = 0.1 if world.apart("in step").random() < _IN_STEP else 0.0
         self._patience_s = chance.choice((0.001, 1.0, 30.0))
         self._is_candid = chance.random() < 0.5
+        self.dropping = self._draw_dropping()
         self.channels = {}
         for name in CHANNELS:
             carriers = [f"{name}-a", f"{name}-b"][: chance.choice((1, 1, 2))]
@@ -227,6 +236,13 @@ class Outside:
 
         self.moods[SUBSCRIBERS] = "shaky"
         self.channels[SUBSCRIBERS] = SimulatedChannel(SUBSCRIBERS, [SimulatedProvider(self, SUBSCRIBERS, SUBSCRIBERS)])
+
+    def _draw_dropping(self) -> dict[str, str]:
+        """Draw the carriers that drop receipts: each that decides, or every one."""
+        chance = self.world.apart("dropping")
+        if chance.random() >= _DROPPING:
+            return {}
+        return {name: chance.choice(list(DROPPED)) for name in sorted(self.reporting) if chance.random() < 0.7}
 
     def latency_s(self) -> float:
         """Tell how long a send takes; where all keep in step, what runs at once ends at once."""
@@ -258,6 +274,7 @@ class Outside:
         """Report what became of a message: out of order, twice, never, and perhaps before its send is recorded."""
         chance = self.world.random
         words = WORDS["delivered"] if self.world.is_healed or chance.random() < 0.5 else WORDS[chance.choice(list(WORDS))]
+        words = DROPPED.get(self.dropping.get(channel, ""), words)
         for number, word in enumerate(words):
             is_key = channel == "voice" and word is Word.DELIVERED
             receipt = Receipt(

@@ -47,6 +47,7 @@ _STALLING = 0.15
 _STALLS = 0.2
 _LEFT = 0.2
 _AGEING = 0.25
+_STORM = 6
 _CROWDED = 0.1
 _CROWD = 9
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
@@ -208,6 +209,8 @@ class Scenario:
             self._people(later_s() * chance.random(), self._acknowledge)
         if chance.random() < 0.2:
             self._people(later_s(), self._resolve)
+        if self._outside.dropping:
+            self._write_storm(people)
         self._phones.write_script(self._people, until_s=self._heals_s)
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
         self._write_crowd(self.world.apart("crowd"))
@@ -229,6 +232,12 @@ class Scenario:
             return policy
         fresh_for = timedelta(minutes=chance.choice((3, 6, 12)))
         return replace(policy, fresh_for=fresh_for, fresh_for_critical=2 * fresh_for)
+
+    def _write_storm(self, people: list[Recipient]) -> None:
+        """Let many CRITICAL alerts come at once where carriers drop their receipts, so that much is overdue at a time."""
+        chance = self.world.apart("storm")
+        for number in range(_STORM):
+            self._people(chance.uniform(0, 30), partial(self._notify, key=f"storm-{number}"), Severity.CRITICAL, people)
 
     def _recipient(self, who: str) -> Recipient:
         chance = self._chance

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -453,6 +454,69 @@ def test_an_operations_incident_never_alerts_itself() -> None:
 
 def test_info_is_never_a_critical_failure() -> None:
     assert decide(case(failed("email"), addresses="email", severity=INFO)).effects == ()
+
+
+# -- a CRITICAL round that ends in silence
+
+
+CALLED = "email sms voice"
+PHONE_FAILED = page("voice", FAILED, tier=3)
+
+
+def unconfirmed(channel: str, tier: int = 1) -> NotificationFacts:
+    sent = attempt(1, Word.ACCEPTED, evidence=Evidence.ACCEPTED, receipt_due_at=NOW + minutes(1))
+    return page(channel, SENT, sent, tier=tier)
+
+
+@pytest.mark.parametrize("is_suspicion_on", [True, False])
+def test_where_nothing_was_confirmed_and_no_call_was_placed_operations_is_told(*, is_suspicion_on: bool) -> None:
+    policy = replace(DEFAULT, is_suspicion_on=is_suspicion_on)
+    pages = (unconfirmed("email"), failed("sms", tier=2), PHONE_FAILED)
+    of = case(*pages, tier=3, addresses=CALLED, severity=CRITICAL, policy=policy)
+    waiting = decide(of, event="looked_at", now=NOW + minutes(29))
+    assert (waiting.after.state, alerts(waiting)) == (ACTIVE, [])
+    over = decide(of, event="looked_at", now=NOW + minutes(30))
+    assert (over.after.state, alerts(over)) == (REACHED, [AlertOperations(reason="unconfirmed", is_paging=True)])
+
+
+def test_a_late_bounce_that_leaves_only_what_is_unconfirmed_pages_nobody() -> None:
+    of = case(unconfirmed("email"), failed("sms", tier=2), tier=2, addresses=CALLED, severity=CRITICAL, state=REACHED)
+    late = decide(of, event="received", now=NOW + minutes(61))
+    assert alerts(late) == [AlertOperations(reason="unconfirmed", is_paging=False)]
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        page("slack", SENT, attempt(1, Word.ACCEPTED, evidence=Evidence.ACCEPTED)),
+        page("slack", DELIVERED, attempt(1, Word.DELIVERED, evidence=Evidence.CARRIER)),
+        unconfirmed("voice", tier=3),
+        page("voice", FAILED, attempt(1, Word.TEMPORARY, evidence=Evidence.CARRIER), tier=3),
+        page("voice", FAILED, attempt(1, Word.TEMPORARY, evidence=Evidence.HUMAN), tier=3),
+    ],
+    ids=["no receipt can come", "delivered", "a call was placed", "nobody answered the call", "a key was pressed"],
+)
+def test_what_arrived_or_rang_is_enough(heard: NotificationFacts) -> None:
+    of = case(unconfirmed("email"), failed("sms", tier=2), heard, tier=3, addresses=f"{CALLED} slack", severity=CRITICAL)
+    over = decide(of, event="looked_at", now=NOW + minutes(30))
+    assert (over.after.state, alerts(over)) == (REACHED, [])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"severity": Severity.ERROR},
+        {"addresses": "email sms"},
+        {"policy": replace(DEFAULT, tiers=DEFAULT.tiers[:2])},
+        {"policy": replace(DEFAULT, tiers=(*DEFAULT.tiers[:2], replace(DEFAULT.tiers[2], shut_for=(CRITICAL,))))},
+        {"about": incident(state=IncidentState.ACKNOWLEDGED)},
+    ],
+    ids=["not critical", "no phone", "no tier that calls", "a tier that is shut", "acknowledged"],
+)
+def test_where_no_phone_could_ring_what_is_unconfirmed_is_told_to_nobody(given: dict[str, Any]) -> None:
+    pages = (unconfirmed("email"), failed("sms", tier=2))
+    over = decide(case(*pages, **({"tier": 2, "addresses": CALLED, "severity": CRITICAL} | given)), now=NOW + minutes(90))
+    assert (over.after.state, alerts(over)) == (REACHED, [])
 
 
 # -- rounds

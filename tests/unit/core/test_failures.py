@@ -70,6 +70,7 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
     [
         ("unreachable", "There is no address at which anything may be sent."),
         ("critical_channels_failed", "What counts most has failed:"),
+        ("unconfirmed", "Nothing shows that any page arrived, and no call could be placed:"),
         ("something new", "What became of the ways there are:"),
     ],
 )
