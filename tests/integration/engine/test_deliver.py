@@ -310,6 +310,28 @@ def test_recording_is_tried_again_while_the_lease_lasts(scene: Scene) -> None:
     assert scene.states() == [NotificationState.SENT]
 
 
+def test_between_the_tries_to_record_there_are_pauses_that_grow(scene: Scene) -> None:
+    """A database that says no at once, as a full disk does, would otherwise be asked without end."""
+    pauses: list[float] = []
+
+    def pause(length_s: float) -> None:
+        pauses.append(length_s)
+        scene.clock.pass_time(timedelta(seconds=length_s))
+
+    def fill_the_disk(_letter: object) -> None:
+        scene.flaky.failures = 10_000
+
+    scene.deliverer._pause = pause
+    scene.provider.script.append(fill_the_disk)
+    with capture_logs() as lines:
+        scene.deliverer.deliver("email", scene.notify("ada"))
+    scene.flaky.failures = 0
+    assert "engine.attempt_unrecorded" in [line["event"] for line in lines]
+    assert 20 < len(pauses) < 80  # over a lease of 60 s
+    assert all(0 < length_s <= 2 for length_s in pauses)
+    assert pauses[0] < pauses[3] < pauses[6] < LEASE.total_seconds()
+
+
 def test_what_cannot_be_recorded_within_its_lease_is_left_to_the_sweeper(scene: Scene) -> None:
     def end_lease(_letter: object) -> None:
         scene.flaky.failures = 1
