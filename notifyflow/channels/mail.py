@@ -20,12 +20,17 @@ _ENCODED_WORD = re.compile(r"=\?[^?]+\?[^?]*\?.*\?=")
 _WORD_LIMIT = 75  # of an encoded word (RFC 2047 §2)
 
 
+_LONGEST = 1_000  # in any script and spelling; 254 are allowed in ASCII (RFC 5321, section 4.5.3.1.3)
+
+
 def check_mail_address(address: str) -> str:
     """Judge a mail address and normalise it to ASCII; its domain is not asked.
 
     Raises:
         ValueError: With what is wrong as a sentence, without the address.
     """
+    if len(address) > _LONGEST:  # what is longer by much is not looked through
+        raise ValueError(f"is not a mail address: it is longer than {_LONGEST} characters")
     try:
         found = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as error:

@@ -58,14 +58,27 @@ class _Number:
     is_assigned: bool
 
 
-@lru_cache(maxsize=4096)  # a text and a call to one number are judged one after the other, and most numbers come again
 def _read(number: str) -> _Number:
+    """Read a number.
+
+    Raises:
+        ValueError: With what is wrong as a sentence, without the number.
+    """
+    read = _judge(number)
+    if isinstance(read, str):
+        raise ValueError(read)
+    return read
+
+
+@lru_cache(maxsize=4096)  # a text and a call to one number are judged one after the other, and most numbers come again
+def _judge(number: str) -> _Number | str:
+    """Read a number, or say what is wrong with it."""
     try:
         parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException as error:
-        raise ValueError("is not a phone number in international form, such as +49 30 901820") from error
+    except phonenumbers.NumberParseException:
+        return "is not a phone number in international form, such as +49 30 901820"
     if not phonenumbers.is_possible_number(parsed):
-        raise ValueError("is not a possible phone number: it has too few or too many digits for its country")
+        return "is not a possible phone number: it has too few or too many digits for its country"
     found = phonenumbers.number_type(parsed)
     is_assigned = found != PhoneNumberType.UNKNOWN
     if not is_assigned:

@@ -52,7 +52,9 @@ def _serve(host: str, port: int, begin: Callable[["NotifyFlow"], None]) -> None:
     with NotifyFlow(settings) as flow, _taking(port, lambda: serving.listen(host, port)) as listening:
         log.to_stderr(logging.INFO)
         begin(flow)
-        with serving.served(flow.asgi(), listening, bounds):
+        application = flow.asgi()
+        serving.freeze()
+        with serving.served(application, listening, bounds):
             screen.out.print(f"Listening on {serving.url_of(listening)}")
             serving.wait_for_signal()
 

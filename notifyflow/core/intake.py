@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 from notifyflow.core import text
 from notifyflow.core.faults import Faults
@@ -159,10 +159,10 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Se
         try:
             addresses[channel] = check(channel, address)
         except ValueError as error:
-            what = f"{text.masked(address)} {str(error).rstrip('.')}" if address.strip() else "it is empty"
-            if (field, what) not in told:
-                told.add((field, what))
-                faults.add(Fault(field, what, f"Correct the address; {who} is not told this way"))
+            wrong = str(error)
+            if (field, wrong) not in told:
+                told.add((field, wrong))
+                faults.note(partial(_bad_address, field, address, wrong, who))
     if not recipient.ways:
         faults.add(Fault(where, f"{who} has no address", f"Give one for {either(channels)}"))
     return Contact(
@@ -171,6 +171,11 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Se
         addresses=addresses,
         timezone=_timezone(f"{where}.timezone", recipient.timezone, faults),
     )
+
+
+def _bad_address(where: str, address: str, wrong: str, who: str) -> Fault:
+    what = f"{text.masked(address)} {wrong.rstrip('.')}" if address.strip() else "it is empty"
+    return Fault(where, what, f"Correct the address; {who} is not told this way")
 
 
 def address_field(where: str, recipient: Recipient, channel: str) -> str:
@@ -183,12 +188,21 @@ def address_field(where: str, recipient: Recipient, channel: str) -> str:
 def _timezone(where: str, name: str | None, faults: Faults) -> str:
     if name is None:
         return "UTC"
-    try:
-        return ZoneInfo(name).key
-    except (KeyError, ValueError, OSError):
-        remedy = "Use an IANA name such as Europe/Berlin; times are shown in UTC"
-        faults.add(Fault(where, f"{text.quoted(name)} is no time zone", remedy))
-        return "UTC"
+    if name in _zones():
+        return name
+    faults.note(partial(_no_zone, where, name))
+    return "UTC"
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Every zone there is, read once: to look for one that is not there costs several files."""
+    return frozenset(available_timezones())
+
+
+def _no_zone(where: str, name: str) -> Fault:
+    remedy = "Use an IANA name such as Europe/Berlin; times are shown in UTC"
+    return Fault(where, f"{text.quoted(name)} is no time zone", remedy)
 
 
 def _type_faults(where: str, given: Incident | Recipient, types: Mapping[str, type]) -> Iterator[Fault]:

@@ -3,9 +3,14 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.bench import limits, receipts
+from tests.bench import halfopen, hostile, limits, receipts
 
-SECTIONS: Mapping[str, Callable[[], int]] = {"limits": limits.main, "receipts": receipts.main}
+SECTIONS: Mapping[str, Callable[[], int]] = {
+    "limits": limits.main,
+    "receipts": receipts.main,
+    "hostile": hostile.main,
+    "halfopen": halfopen.main,
+}
 
 
 def main(wanted: Sequence[str]) -> int:

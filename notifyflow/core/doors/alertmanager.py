@@ -17,6 +17,7 @@ _TITLES = ("summary", "title", "message")
 _BODIES = ("description",)
 _LINKS = ("panelURL", "dashboardURL", "generatorURL")
 _FIELDS = ("fingerprint", "status", "labels", "annotations", "startsAt", *_LINKS)
+_encode = json.JSONEncoder(sort_keys=True).encode
 _OVER = "resolved"
 _REMEDY = "Send what Alertmanager's webhook sends, version 4"
 
@@ -59,7 +60,7 @@ def _read(alert: object, group: Mapping[str, object]) -> Asked:
     others = {each: value for each, value in notes.items() if each not in (*_TITLES, *_BODIES)}
     said = incident(
         DOOR,
-        key=say(alert.get("fingerprint")) or digest(json.dumps(labels, sort_keys=True)),
+        key=say(alert.get("fingerprint")) or digest(_encode(labels)),
         title=_first(notes, _TITLES) or (f"{name} on {place}" if name and place else name),
         body=(_first(notes, _BODIES), lines(others) if others else None, _left_out(group.get("truncatedAlerts"))),
         severity=labels.get("severity"),

@@ -23,6 +23,7 @@ _SEVERITIES: Mapping[str, Severity] = {
 }
 """The words in use: syslog's (RFC 5424, section 6.2.1), Prometheus's and PagerDuty's, Zabbix's, OpenTelemetry's."""
 
+_LONGEST_WORD = 100
 _NAMELESS = "An alert without a title"
 
 
@@ -186,12 +187,16 @@ def incident(
         key=_key(door, key),
         title=text.cut(text.one_line(say(title)), intake.MAX_TITLE) or _NAMELESS,
         body=_body((*body, note)),
-        severity=_SEVERITIES.get(say(severity).strip().casefold(), Severity.ERROR),
+        severity=_severity(say(severity)),
         source=None if source is None else text.cut(text.one_line(say(source)), intake.MAX_NAME),
         url=_url([say(url) for url in urls if url is not None]),
         labels=None if labels is None else kept,
         occurred_at=_instant(say(occurred_at)),
     )
+
+
+def _severity(word: str) -> Severity:
+    return _SEVERITIES.get(word.strip().casefold(), Severity.ERROR) if len(word) <= _LONGEST_WORD else Severity.ERROR
 
 
 def labels_of(said: Incident, labels: Mapping[str, object]) -> Mapping[str, str]:
@@ -237,6 +242,8 @@ def _url(given: Sequence[str]) -> str | None:
 
 
 def _instant(given: str) -> datetime | None:
+    if not given:
+        return None
     try:
         at = datetime.fromisoformat(given)
     except ValueError:

@@ -78,21 +78,23 @@ def _data(body: bytes, content_type: str) -> object:
 
 
 def _read(document: object) -> Asked:
-    event = table(document)
-    missing = [name for name in _REQUIRED if not say(event.get(name))]
+    given = table(document)
+    # put in words once: any of them may be as long as a body
+    event = {**given, **{name: say(given[name]) for name in (*_REQUIRED, "subject") if given.get(name) is not None}}
+    missing = [name for name in _REQUIRED if not event.get(name)]
     if missing:
         remedy = "Send a CloudEvent, with its id, source and type"
         raise UnreadableIncident(tuple(Fault(name, "it is missing", remedy) for name in missing))
     data = _decoded(event)
     fields = table(data)
-    about = say(event.get("subject")) or say(event["id"])
+    about = str(event.get("subject") or event["id"])
     others = {name: value for name, value in fields.items() if name not in _SAID_APART}
     extensions = {name: value for name, value in event.items() if name not in _NO_LABELS and value is not None}
     labels = {**table(fields.get("labels")), **extensions}
     said = incident(
         DOOR,
-        key=f"{say(event['source'])}/{about}",
-        title=fields.get("title") or fields.get("summary") or f"{say(event['type'])}: {about}",
+        key=f"{event['source']}/{about}",
+        title=fields.get("title") or fields.get("summary") or f"{event['type']}: {about}",
         body=(_first(fields, "body", "description"), _rest(data, others)),
         severity=fields.get("severity") or event.get("severitytext") or event.get("severity"),
         source=event["source"],
@@ -100,7 +102,7 @@ def _read(document: object) -> Asked:
         labels=labels,
         occurred_at=event.get("time"),
     )
-    action = _ACTIONS.get(say(event["type"]).rpartition(".")[2].lower(), Action.NOTIFY)
+    action = _ACTIONS.get(str(event["type"]).rpartition(".")[2].lower(), Action.NOTIFY)
     return Asked(action=action, incident=said, labels=labels_of(said, labels))
 
 

@@ -1,0 +1,71 @@
+"""Bodies that are made to cost more than they are long, one by one and many at once."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from notifyflow.core.model import NotificationState
+from tests.security.conftest import Target
+from tests.waiting import wait_until
+
+LONGEST_ANSWER = 64 * 1024
+INCIDENT = {"key": "k", "title": "down"}
+
+
+def submit(target: Target, body: object) -> tuple[int, bytes]:
+    said = json.dumps(body).encode()
+    return target.ask("POST", "/v1/incidents", said, authorization=f"Bearer {target.key}", content_type="application/json")
+
+
+def page(target: Target, key: str) -> None:
+    status, _ = submit(target, {**INCIDENT, "key": key, "recipients": [{"id": "ada", "email": "ada@example.com"}]})
+    assert status == 201
+    wait_until(lambda: target.status(key).escalations[0].notifications[0].state is NotificationState.SENT)
+
+
+def test_a_flood_of_faults_is_counted_and_stops_nobody(target: Target):
+    """Each of these took 23 s of processor time when every fault was compared with every other one."""
+    flood = {**INCIDENT, "recipients": [{"id": number, "e": number} for number in range(4_000)]}
+    with ThreadPoolExecutor(45) as attackers:
+        answers = [attackers.submit(submit, target, flood) for _ in range(45)]
+        assert target.ask("GET", "/readyz?exclude=sweeping")[0] == 200
+        page(target, "in-between")
+        for answer in answers:
+            status, said = answer.result()
+            assert (status, len(json.loads(said)["faults"])) == (422, 21)
+            assert len(said) < LONGEST_ANSWER
+
+
+@pytest.mark.parametrize("path", ["/v1/alertmanager", "/v1/cloudevents"])
+@pytest.mark.parametrize("item", ["0", "{}", "[]", '"x"', '{"id":"1"}'])
+def test_a_list_of_nothing_is_answered_in_a_few_words(target: Target, path: str, item: str):
+    body = "[" + ",".join([item] * (1_000_000 // (len(item) + 1))) + "]"
+    said = f'{{"alerts":{body}}}' if path == "/v1/alertmanager" else body
+    status, answer = target.ask(
+        "POST", path, said.encode(), authorization=f"Bearer {target.key}", content_type="application/json"
+    )
+    assert status in (202, 400)
+    assert len(answer) < LONGEST_ANSWER
+
+
+def test_more_recipients_than_a_request_may_name_are_refused_before_they_are_read(target: Target):
+    status, answer = submit(target, {**INCIDENT, "recipients": [{"id": 0}] * 5_001})
+    assert status == 422
+    assert [fault["what"] for fault in json.loads(answer)["faults"]] == ["there are 5,001, 5,000 are allowed in one request"]
+
+
+def test_bodies_that_are_held_before_a_key_is_shown_leave_room_for_those_who_showed_theirs(target: Target):
+    """PagerDuty's senders show their key in the body, so that anybody can have one read."""
+    held = b"POST /v2/enqueue HTTP/1.1\r\nHost: notify.example\r\nContent-Length: 524288\r\n\r\n" + b" " * 500_000
+    with ExitStack() as stack:
+        connections = [stack.enter_context(target.connect()) for _ in range(45)]
+        for connection in connections:
+            with suppress(ConnectionError):
+                connection.sendall(held)
+        alert = json.dumps({"alerts": [{"fingerprint": "f"}]}).encode()
+        assert target.ask("POST", "/v1/alertmanager", alert, authorization=f"Bearer {target.key}")[0] == 202
+        page(target, "meanwhile")
+        answers = {connection.recv(12) for connection in connections}
+    assert answers == {b"HTTP/1.1 408", b"HTTP/1.1 503"}, "those that are too many may come again, the others wait for the rest"
