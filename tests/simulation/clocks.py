@@ -1,5 +1,6 @@
 """No clock runs under a covering pause (invariant 11), by what operators did and not by what the product has noted of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,15 @@ class Cover:
     ended_s: float
 
 
+@dataclass(frozen=True)
+class Quarantine:
+    """Incidents that were held since their database was adopted, for as long as that is certain."""
+
+    incident_ids: frozenset[str]
+    began_s: float
+    ended_s: float = float("inf")
+
+
 class Covers:
     """Remembers what was paused, and requires of every line in the log that its clock did not run meanwhile."""
 
@@ -30,6 +40,7 @@ class Covers:
         self._world = world
         self._database = database
         self._covers: list[Cover] = []
+        self._quarantines: list[Quarantine] = []
 
     def begin(self, pause: Pause, *, ends_s: float) -> None:
         """Take note of a pause that is committed."""
@@ -43,9 +54,18 @@ class Covers:
             for each in self._covers
         ]
 
+    def hold(self, incident_ids: Collection[str]) -> None:
+        """Take note that incidents are held."""
+        self._quarantines.append(Quarantine(frozenset(incident_ids), self._world.now_s))
+
+    def let_go(self) -> None:
+        """Take note that somebody is about to let everything go on that is held."""
+        now_s = self._world.now_s
+        self._quarantines = [replace(each, ended_s=min(each.ended_s, now_s)) for each in self._quarantines]
+
     def check(self, line: dict[str, Any]) -> None:
         """Check a line of the log that time alone has brought about."""
-        if not self._covers:
+        if not self._covers and not self._quarantines:
             return
         if line["machine"] == "escalation":
             self._check_timer(line)
@@ -77,19 +97,22 @@ class Covers:
         escalation = self._escalation(escalation_id)
         since_s, now_s = (at.timestamp() - START.timestamp() for at in (escalation.started_at, line["at"]))
         is_urgent = escalation.severity is Severity.CRITICAL
-        paused_s = self._paused_s(since_s, now_s, is_urgent=is_urgent)
+        paused_s = self._paused_s(since_s, now_s, escalation.incident_id, is_urgent=is_urgent)
         leeway_s = _LEEWAY_S + 2 * self._world.widest_skew_s
         is_over = now_s - since_s - paused_s >= wait.total_seconds() - leeway_s
         require(is_over, f"11: {escalation_id[-4:]} {what} after {now_s - since_s:.0f} s, {paused_s:.0f} of them paused")
 
-    def _paused_s(self, since_s: float, until_s: float, *, is_urgent: bool) -> float:
-        """Add up for how long everything was paused, counting no instant twice."""
+    def _paused_s(self, since_s: float, until_s: float, incident_id: str, *, is_urgent: bool) -> float:
+        """Add up for how long everything was paused, or the incident held, counting no instant twice."""
         covering = [
-            each for each in self._covers if each.pause.scope is Scope.ALL and (each.pause.is_for_critical or not is_urgent)
+            (each.began_s, each.ended_s)
+            for each in self._covers
+            if each.pause.scope is Scope.ALL and (each.pause.is_for_critical or not is_urgent)
         ]
+        covering += [(each.began_s, each.ended_s) for each in self._quarantines if incident_id in each.incident_ids]
         paused_s, reached_s = 0.0, since_s
-        for each in sorted(covering, key=lambda each: each.began_s):
-            began_s, ended_s = max(each.began_s, reached_s), min(each.ended_s, until_s)
+        for begins_s, ends_s in sorted(covering):
+            began_s, ended_s = max(begins_s, reached_s), min(ends_s, until_s)
             if ended_s > began_s:
                 paused_s, reached_s = paused_s + ended_s - began_s, ended_s
         return paused_s

@@ -23,7 +23,7 @@ from notifyflow.pipeline import callback_paths, replies, use_case, watch
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.models import IncidentRow
+from notifyflow.storage.models import AttemptRow, IncidentRow
 from notifyflow.storage.rows import IS_UNRESOLVED
 from tests.simulation.database import SimulatedLedger
 from tests.simulation.scenario import Result, Variant, simulate
@@ -65,6 +65,19 @@ class NoNamespaceOfActs(SimulatedLedger):
 
     def lock_named(self, key: str, *, namespace: str | None) -> Any:
         return self._lock_one(IncidentRow.key == key)
+
+
+class HeldLeases(SimulatedLedger):
+    """Takes back the leases of what is held as well."""
+
+    def expired_leases(self, *, now: datetime, limit: int) -> Any:
+        is_over = (AttemptRow.state == AttemptState.RUNNING) & (AttemptRow.lease_until <= now)
+        return self._homes(is_over, limit=limit)
+
+
+class ForgottenQuarantine(SimulatedLedger):
+    def keep_held(self, incident_ids: Sequence[str], *, at: datetime) -> None:
+        del incident_ids, at
 
 
 class NoKillSwitch(SimulatedLedger):
@@ -281,6 +294,8 @@ MUTANTS = (
         swap=lambda: swapped(watch, "inform", _mute_what_seems_broken),
     ),
     Mutant("a shut tier that ends the ladder", swap=lambda: swapped(rules, "next_tier", _nothing_behind_a_shut_tier)),
+    Mutant("a lease of what is held that is taken back", Variant(ledger=HeldLeases)),
+    Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine)),
     Mutant("rings that are not taken back", Variant(ledger=NoUnring)),
     Mutant("a stop that claims on for those it turned away", swap=lambda: swapped(deliver.Deliverer, "_answer_all", _claim_on)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop)),

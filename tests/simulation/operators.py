@@ -10,6 +10,7 @@ from notifyflow.pipeline.pause import pause, resume
 from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.stops import Stops
+from tests.simulation.adoption import freed
 from tests.simulation.clocks import Covers
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
@@ -167,8 +168,8 @@ class Operators:
         require(not kept, f"{[each[-4:] for each in kept]} are rung for by a worker that has stopped")
 
     def _rung(self, ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Look up which of some notifications are queued and rung for, and since when."""
-        is_rung = f"state = 'QUEUED' AND rung_at IS NOT NULL AND id IN ({', '.join('?' * len(ids))})"
+        """Look up which of some notifications are queued and rung for, and since when; what is held waits for a word."""
+        is_rung = f"state = 'QUEUED' AND rung_at IS NOT NULL AND id IN ({', '.join('?' * len(ids))}) AND {freed('incident_id')}"
         return self._database.look(f"SELECT id, rung_at FROM notifyflow_notification WHERE {is_rung}", *ids)
 
     def _stand_still(self, workers: Collection[Process], span_s: float) -> None:

@@ -26,6 +26,7 @@ from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
+from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedLedger, Weakening
 from tests.simulation.namespaces import Namespaces
@@ -58,12 +59,18 @@ _UNHEARD = """
 _NEXT_LOOK = f"""
     SELECT MIN(at) FROM (
         SELECT MIN(due_at) AS at FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL
+            AND {freed("incident_id")}
         UNION ALL SELECT MIN(received_at) FROM {_UNHEARD}
-        UNION ALL SELECT MIN(lease_until) FROM notifyflow_attempt WHERE state = 'RUNNING'
-        UNION ALL SELECT MIN(look_at) FROM notifyflow_escalation WHERE look_at IS NOT NULL AND is_current
-        UNION ALL SELECT MIN(next_round_at) FROM notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current
-        UNION ALL SELECT MIN(round_at) FROM notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED')
+        UNION ALL SELECT MIN(a.lease_until) FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
+            WHERE a.state = 'RUNNING' AND {freed("n.incident_id")}
+        UNION ALL SELECT MIN(look_at) FROM notifyflow_escalation
+            WHERE look_at IS NOT NULL AND is_current AND {freed("incident_id")}
+        UNION ALL SELECT MIN(next_round_at) FROM notifyflow_escalation
+            WHERE next_round_at IS NOT NULL AND is_current AND {freed("incident_id")}
+        UNION ALL SELECT MIN(round_at) FROM notifyflow_incident
+            WHERE round_at IS NOT NULL AND state <> 'RESOLVED' AND {freed("id")})
 """
+_RUNG = f"SELECT MIN(rung_at) FROM notifyflow_notification WHERE state = 'QUEUED' AND {freed('incident_id')}"
 _FAULTS = {
     # what can strike, and how likely it does at most, each time it can
     "crash": 0.02,
@@ -134,6 +141,7 @@ class Scenario:
         self._policy = self._age(chance.choice((DEFAULT, INSISTENT, small_policy(chance, world.apart("shut")))))
         self._sleepers: dict[Task, float] = {}
         self._operators = Operators(world, self._database, self._outside)
+        self._adoption = Adoption(world, self._database, self._operators.covers)
         self._phones = Phones(world, self._database, self._outside)
         self._checks = Checks(world, self._database, self._outside, self._operators, self._phones)
         self._namespaces = Namespaces(world, self._database)
@@ -214,6 +222,7 @@ class Scenario:
         self._phones.write_script(self._people, until_s=self._heals_s)
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
         self._write_crowd(self.world.apart("crowd"))
+        self._adoption.write_script(self._people, until_s=self._heals_s)
         self._namespaces.write_script(self._people, self._accepted, self._policy, until_s=self._heals_s)
 
     def _write_crowd(self, chance: Random) -> None:
@@ -308,7 +317,7 @@ class Scenario:
             raise Violation("a sweep broke") from swept.broken[0]
         for channel, _, some in rings(reporter.report(swept)):
             deliverer.deliver(channel, [each.notification_id for each in some])
-        rung = self._database.look("SELECT MIN(rung_at) FROM notifyflow_notification WHERE state = 'QUEUED'")[0][0]
+        rung = self._database.look(_RUNG)[0][0]
         now = tools.clock.now()
         again_at = None if rung is None else datetime.fromisoformat(rung) + RING_AGAIN_AFTER
         again = [] if again_at is None else [max(again_at, now + timedelta(seconds=1))]  # whoever stands still may hold it locked
@@ -319,6 +328,7 @@ class Scenario:
     def _after_commit(self, session: Session) -> None:
         """Check, and wake the sweepers that would look within a second; until then they need not look in vain."""
         self._checks.after_commit(session)
+        self._adoption.check(session)
         self._namespaces.after_commit(session)
         if session.writes:
             self._wake_sweepers()

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import IncidentState, NotificationState, Severity, Word
+from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Severity, Word
 from notifyflow.core.policy import INSISTENT
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
@@ -48,6 +48,20 @@ def test_nothing_that_was_unfinished_leaves_however_much_time_passes(copied: Sto
     assert copied.seen == []
     assert copied.status("queued") == before
     assert copied.store.run(lambda ledger: ledger.next_wake_at()) is None
+
+
+def test_the_lease_of_what_is_held_is_nobodys_to_take_back(copied: Story) -> None:
+    def running() -> list[AttemptState]:
+        return [attempt.state for row in copied.pages(key="sending").values() for attempt in row.attempts]
+
+    before = running()
+    assert AttemptState.RUNNING in before
+    copied.pass_time(hours=3)
+    copied.sweep()
+    assert running() == before
+    release(copied.tools)
+    copied.sweep()
+    assert AttemptState.RUNNING not in running()
 
 
 def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) -> None:

@@ -1,0 +1,70 @@
+"""A database that is adopted, as after a restore, and released or cancelled later: meanwhile nothing moves."""
+
+from collections.abc import Callable
+from functools import partial
+
+from notifyflow.pipeline.adopt import adopt, cancel, release
+from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from tests.simulation.clocks import Covers
+from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.world import World, require
+
+_ADOPTED = 0.15
+_LONGEST_S = 900.0
+_BY_US = {
+    ("notification", "claimed"),
+    ("notification", "lease_expired"),
+    ("notification", "expired"),
+    ("escalation", "round_due"),
+}
+"""What happens only when we send something, or when time has passed."""
+
+
+class Adoption:
+    """Draws when a database is adopted, and requires that quarantine holds."""
+
+    def __init__(self, world: World, database: SimulatedDatabase, covers: Covers) -> None:
+        self._world = world
+        self._database = database
+        self._covers = covers
+        self._held_s: dict[str, float] = {}
+        self._is_decided = False
+
+    def write_script(self, people: Callable[..., None], *, until_s: float) -> None:
+        """Plan it; what is still held when all faults have ended is released then."""
+        chance = self._world.apart("adopted")
+        if chance.random() >= _ADOPTED:
+            return
+        at_s = chance.uniform(0, until_s)
+        people(at_s, self._adopt)
+        decide = release if chance.random() < 0.7 else cancel
+        people(at_s + chance.uniform(10, _LONGEST_S), partial(self._decide, decide))
+        people(until_s + _LONGEST_S, partial(self._decide, release))
+
+    def check(self, session: Session) -> None:
+        """Require that of what was held when a transaction began nothing is sent, and no clock of it has run out."""
+        for line in session.lines:
+            is_held = self._held_s.get(line["incident_id"], session.began_s) < session.began_s
+            is_ours = (line["machine"], line["event"]) in _BY_US
+            require(not (is_held and is_ours), f"11: {line['row_id'][-4:]} is {line['event']}, though its incident is held")
+
+    def _adopt(self, tools: Tools) -> Consequences:
+        count = adopt(tools, "copy", is_forced=True)
+        if not self._is_decided:
+            held = [incident_id for (incident_id,) in self._database.look("SELECT incident_id FROM notifyflow_held")]
+            self._held_s |= dict.fromkeys(held, self._world.now_s)
+            self._covers.hold(held)
+        self._world.note(f"adopted: {count} incidents are held")
+        return NOTHING
+
+    def _decide(self, decide: Callable[[Tools], int], tools: Tools) -> Consequences:
+        self._is_decided = True  # from now on nobody knows, for the web service may have stood still while it adopted
+        self._held_s.clear()
+        self._covers.let_go()
+        self._world.note(f"{decide.__name__}d: {decide(tools)} incidents were held")
+        return NOTHING
+
+
+def freed(column: str) -> str:
+    """Say in SQL that an incident is not held."""
+    return f"{column} NOT IN (SELECT incident_id FROM notifyflow_held)"
