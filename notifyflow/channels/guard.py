@@ -57,6 +57,8 @@ class Guard:
 
     def is_trusted(self, url: str) -> bool:
         """Tell whether a URL's endpoint is exempt from the rules."""
+        if not self._trusted:
+            return False
         try:
             parts = urlsplit(url)
             port = parts.port or _PORTS.get(parts.scheme, 0)
@@ -74,18 +76,17 @@ class Guard:
             raise ValueError(f"is not a URL: it holds signs that URLs do not have, or more than {_LIMIT} of them")
         try:
             parts = urlsplit(url)
-            port = parts.port
+            port, host = parts.port, parts.hostname
         except ValueError:
             raise ValueError("is not a URL") from None
-        if parts.scheme not in _PORTS or not parts.hostname:
+        if parts.scheme not in _PORTS or not host:
             raise ValueError("is not an https URL")
-        if parts.username is not None or parts.password is not None:
+        if "@" in parts.netloc:
             raise ValueError("holds a user name or password")
         if not self.is_trusted(url):
-            self._check_public(parts, port)
+            self._check_public(parts, host, port)
 
-    def _check_public(self, parts: SplitResult, port: int | None) -> None:
-        host = str(parts.hostname)
+    def _check_public(self, parts: SplitResult, host: str, port: int | None) -> None:
         if parts.scheme != "https":
             raise ValueError("is not an https URL")
         if port not in (None, 443):
