@@ -293,6 +293,7 @@ MUTANTS = (
         "a callback path that seems broken mutes what is overdue",
         swap=lambda: swapped(watch, "inform", _mute_what_seems_broken),
     ),
+    Mutant("silence that nobody is told of", swap=lambda: swapped(rules, "is_unheard", lambda case: False)),
     Mutant("a shut tier that ends the ladder", swap=lambda: swapped(rules, "next_tier", _nothing_behind_a_shut_tier)),
     Mutant("a lease of what is held that is taken back", Variant(ledger=HeldLeases)),
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine)),

@@ -247,6 +247,9 @@ class Scenario:
         chance = self.world.apart("storm")
         for number in range(_STORM):
             self._people(chance.uniform(0, 30), partial(self._notify, key=f"storm-{number}"), Severity.CRITICAL, people)
+        silent = set(self._outside.dropping) - {"voice"}  # all that leaves to fay is dropped, and no call to her can be placed
+        fay = Recipient(id="fay", addresses={name: f"{'fay' if name in silent else 'gone'}@{name}" for name in CHANNELS})
+        self._people(chance.uniform(0, 30), partial(self._notify, key="silence"), Severity.CRITICAL, [fay])
 
     def _recipient(self, who: str) -> Recipient:
         chance = self._chance
