@@ -4,6 +4,7 @@ It says which fields there are. Whether the values make sense is judged by ``jud
 written in a file and what is made in Python are refused alike.
 """
 
+import gc
 import json
 import tomllib
 from collections.abc import Callable, Collection, Mapping
@@ -233,7 +234,12 @@ def parsed(document: str | bytes) -> object:
     Raises:
         UnreadableIncident: When it is none.
     """
+    is_collecting = gc.isenabled()
+    gc.disable()  # JSON holds no cycles, and a million parts would have each other looked through again and again
     try:
         return json.loads(document)
     except (ValueError, RecursionError) as wrong:
         raise UnreadableIncident((unreadable("JSON", wrong),)) from None
+    finally:
+        if is_collecting:
+            gc.enable()

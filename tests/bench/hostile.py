@@ -201,8 +201,8 @@ def _row(path: str, costs: Sequence[Cost]) -> str:
     )
 
 
-def main() -> int:
-    costs, stored_s = measure(), measure_storing()
+def write(costs: Sequence[Cost], stored_s: float) -> None:
+    """Write the figures."""
     paths = list(dict.fromkeys(cost.path for cost in costs))
     text = _TEXT.format(
         rows="\n".join(_row(path, [cost for cost in costs if cost.path == path]) for path in paths),
@@ -217,4 +217,9 @@ def main() -> int:
     figures = {"bodies": [asdict(cost) for cost in costs], "storing_an_incident_s": stored_s}
     (_FIGURES / "hostile.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(text)
+
+
+def main() -> int:
+    costs = measure()
+    write(costs, measure_storing())
     return 0 if all(cost.is_kept for cost in costs) else 1
