@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Any
+from typing import Any, cast
 
 from peewee import Select
 
@@ -19,6 +19,7 @@ from notifyflow.core.model import AttemptState, Hold, NotificationState, Word
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import Case
 from notifyflow.engine import deliver
+from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, replies, use_case, watch
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
@@ -152,7 +153,11 @@ def _record_whatever_runs(tools: Tools, attempt_id: str, token: str, outcome: Ou
         found = [each for each in row.attempts if each.state is AttemptState.RUNNING] if row else []
         return (found[0].id, found[0].token) if found else (attempt_id, token)
 
-    return _record(tools, *tools.transactions.run(running), outcome, **given)
+    try:
+        whose = tools.transactions.run(running)
+    except CommitUnknown as unknown:  # it has only read
+        whose = cast(tuple[str, str], unknown.result)
+    return _record(tools, *whose, outcome, **given)
 
 
 def _record_without_asking(*given: Any, unsure: Any, **others: Any) -> Consequences:
