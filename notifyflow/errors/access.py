@@ -1,0 +1,99 @@
+"""Who is not let in: links, API keys, and how much a key may bring."""
+
+from notifyflow.errors.root import NotifyflowError
+
+
+class InvalidLink(NotifyflowError):
+    """Raised when an acknowledgement link was not signed by us, was changed, or has expired.
+
+    Attributes:
+        is_expired: Whether it was ours, and is too old.
+    """
+
+    def __init__(self, *, is_expired: bool) -> None:
+        super().__init__("the link has expired" if is_expired else "the link is not one of ours")
+        self.is_expired = is_expired
+
+
+class AccessDenied(NotifyflowError):
+    """Raised when a request to the API is not let in."""
+
+
+class InvalidApiKey(AccessDenied):
+    """Raised when an API key is missing, wrong, revoked or expired.
+
+    Attributes:
+        why: What is wrong with it: ``has expired``.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the API key {why}")
+        self.why = why
+
+
+class MissingScope(AccessDenied):
+    """Raised when an API key is good, and not for this.
+
+    Attributes:
+        scope: What it would have to be good for.
+    """
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the API key lacks the scope {scope}")
+        self.scope = scope
+
+
+class TooManyRequests(AccessDenied):
+    """Raised when an API key is used more often than its limit allows.
+
+    Attributes:
+        retry_after_s: How long to wait, in whole seconds; at least 1.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many requests with this API key; the next one is taken in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class TooManyAddresses(NotifyflowError):
+    """Raised when a request brings more addresses that the directory does not know than may come now; nothing was stored.
+
+    Attributes:
+        count: How many the request brings.
+        a_minute: How many may come in a minute.
+        retry_after_s: How long to wait, in whole seconds; at least 1.
+    """
+
+    def __init__(self, count: int, a_minute: int, retry_after_s: int) -> None:
+        when = f"wait {retry_after_s} s" if count <= a_minute else "send fewer at once"
+        super().__init__(
+            f"the request brings {count} addresses that the directory does not know, and {a_minute} may come in a minute "
+            f"(NOTIFYFLOW_UNKNOWN_ADDRESSES_A_MINUTE); {when}, or put the recipients into the directory"
+        )
+        self.count = count
+        self.a_minute = a_minute
+        self.retry_after_s = retry_after_s
+
+
+class ApiKeyNotFound(NotifyflowError):
+    """Raised when there is no such API key.
+
+    Attributes:
+        key_id: The id that was asked for.
+    """
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"there is no API key {key_id!r}. `notifyflow keys list` shows those there are.")
+        self.key_id = key_id
+
+
+class ApiKeyRevoked(NotifyflowError):
+    """Raised when an API key is to be rotated that was revoked; nothing was done.
+
+    Attributes:
+        key_id: Its id.
+    """
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"the API key {key_id!r} was revoked. Make a new one with `notifyflow keys create`.")
+        self.key_id = key_id

@@ -1,0 +1,124 @@
+"""What cannot be done to an incident, a recipient or a notification."""
+
+from notifyflow.errors.root import NotifyflowError
+
+
+def _namespace(name: str) -> str:
+    return f"the namespace {name!r}" if name else "the empty namespace"
+
+
+class NotFound(NotifyflowError):
+    """Raised when no incident has the key, or the id.
+
+    Attributes:
+        key: The key, or the id, that was asked for.
+        namespace: The namespace that was asked for; None where all were.
+    """
+
+    def __init__(self, key: str, namespace: str | None = None) -> None:
+        where = "" if namespace is None else f" in {_namespace(namespace)}"
+        super().__init__(
+            f"no incident has the key or id {key!r}{where}. Look at the key again: notifyflow keeps it as it was given."
+        )
+        self.key = key
+        self.namespace = namespace
+
+
+class AmbiguousKey(NotifyflowError):
+    """Raised when unresolved incidents of several namespaces are meant; nothing was done.
+
+    Attributes:
+        key: The key, or the id, that was asked for.
+        incidents: The namespace and the id of each.
+    """
+
+    def __init__(self, key: str, incidents: tuple[tuple[str, str], ...]) -> None:
+        listed = "; ".join(f"{incident_id} in {_namespace(namespace)}" for namespace, incident_id in incidents)
+        super().__init__(
+            f"{len(incidents)} unresolved incidents are called {key!r}, and nothing was done: {listed}. "
+            "Name one by its id, or its namespace: --namespace NAME on the command line, namespace=NAME in the library."
+        )
+        self.key = key
+        self.incidents = incidents
+
+
+class RecipientNotFound(NotifyflowError):
+    """Raised when the incident has no such recipient.
+
+    Attributes:
+        key: The incident's key.
+        recipient_id: The recipient that was asked for.
+    """
+
+    def __init__(self, key: str, recipient_id: str) -> None:
+        super().__init__(f"the incident {key!r} has no recipient {recipient_id!r}. `notifyflow status {key}` lists those it has.")
+        self.key = key
+        self.recipient_id = recipient_id
+
+
+class RecipientInUse(NotifyflowError):
+    """Raised when somebody is to be forgotten whom an incident still pages; nothing was overwritten.
+
+    Attributes:
+        recipient_id: Who.
+        incidents: The namespace and the key of each incident.
+    """
+
+    def __init__(self, recipient_id: str, incidents: tuple[tuple[str, str], ...]) -> None:
+        listed = ", ".join(f"{key!r} in {_namespace(namespace)}" if namespace else repr(key) for namespace, key in incidents)
+        super().__init__(f"{recipient_id!r} is still paged for {listed}. Resolve that first.")
+        self.recipient_id = recipient_id
+        self.incidents = incidents
+
+
+class IncidentResolved(NotifyflowError):
+    """Raised when somebody is to be paged again for an incident that is resolved.
+
+    Attributes:
+        key: The incident's key.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the incident {key!r} is resolved and pages nobody. Notify again under its key to open a new one.")
+        self.key = key
+
+
+class IllegalMove(NotifyflowError):
+    """Raised when a state machine is asked for a move that its table does not have; a bug of ours.
+
+    Attributes:
+        machine: ``notification``, ``escalation`` or ``incident``.
+        state: The state it was in.
+        event: The event that has no place there.
+    """
+
+    def __init__(self, machine: str, state: str, event: str) -> None:
+        super().__init__(
+            f"the {machine} machine has no move for {event!r} in {state}. This is a bug in notifyflow; please report it."
+        )
+        self.machine = machine
+        self.state = state
+        self.event = event
+
+
+class Fenced(NotifyflowError):
+    """Raised when an attempt is recorded by somebody who no longer holds its lease.
+
+    Attributes:
+        attempt_id: The attempt.
+    """
+
+    def __init__(self, attempt_id: str) -> None:
+        super().__init__(f"the lease of attempt {attempt_id} was taken back; what became of it stands recorded as a doubt")
+        self.attempt_id = attempt_id
+
+
+class IdempotencyMismatch(NotifyflowError):
+    """Raised when an idempotency key comes again with another request; nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("the idempotency key was used before, with another request. Make a new key for each request.")
+
+
+class NotConfirmed(NotifyflowError):
+    """Raised when something that needs a word of consent was asked for where nobody can be asked; nothing was done."""

@@ -1,0 +1,129 @@
+"""What goes wrong with the database, the broker, and what else this process needs."""
+
+from notifyflow.errors.root import NotifyflowError
+
+
+class StorageError(NotifyflowError):
+    """Raised when the database cannot be used as it should."""
+
+
+class StorageUnavailable(StorageError):
+    """Raised when the database does not answer in time; what was asked for may be asked for again.
+
+    Attributes:
+        waited_s: How long it was tried, in seconds.
+        reason: What was in the way; holds nothing personal. Empty where nobody knows.
+    """
+
+    def __init__(self, waited_s: float, reason: str = "", *, file: str = "", remedy: str = "") -> None:
+        because = f" ({reason})" if reason else ""
+        what = f"the database file {file} could not be used" if file else "the database did not answer"
+        remedy = remedy or "Look at NOTIFYFLOW_DATABASE_URL and the server"
+        super().__init__(f"{what} within {waited_s:g} s{because}. {remedy}.")
+        self.waited_s = waited_s
+        self.reason = reason
+
+
+class CommitUnknown(StorageUnavailable):
+    """Raised when the answer to a commit did not come: nobody knows whether it was done.
+
+    Attributes:
+        result: What the use case returned; it stands if the commit was done.
+    """
+
+    def __init__(self, waited_s: float, result: object) -> None:
+        super().__init__(waited_s, "the connection broke during the commit, which may have been done")
+        self.result = result
+
+
+class SchemaMismatch(StorageError):
+    """Raised when the database's schema is too old or too new for this code; it was not touched.
+
+    Attributes:
+        found: The schema version the database has; 0 where it has none.
+        wanted: The schema version this code was written for.
+        oldest: The oldest schema version whose code may still use this database.
+    """
+
+    def __init__(self, found: int, wanted: int, oldest: int, remedy: str) -> None:
+        super().__init__(f"the database has schema {found}, this notifyflow wants {wanted}. {remedy}")
+        self.found = found
+        self.wanted = wanted
+        self.oldest = oldest
+
+
+class WrongEnvironment(StorageError):
+    """Raised when the database belongs to another environment than this process; nothing was read or sent.
+
+    Attributes:
+        found: The environment the database belongs to; None where it has no name.
+        ours: The environment of this process; None where it has no name.
+    """
+
+    def __init__(self, found: str | None, ours: str | None) -> None:
+        super().__init__(
+            f"the database belongs to the environment {found or '(none)'}, and NOTIFYFLOW_ENVIRONMENT says {ours or '(none)'}. "
+            "If it is a copy that is yours now, `notifyflow db adopt` takes it over and holds what is unfinished in it."
+        )
+        self.found = found
+        self.ours = ours
+
+
+class DatabaseInUse(StorageError):
+    """Raised when a database is to be adopted that somebody works on, so that it is hardly a copy; nothing was held.
+
+    Attributes:
+        unfinished: How many incidents would be held.
+        swept_s: How many seconds ago somebody swept it last.
+    """
+
+    def __init__(self, unfinished: int, swept_s: int) -> None:
+        what = f"{unfinished} unfinished {'incident' if unfinished == 1 else 'incidents'}"
+        super().__init__(
+            f"somebody delivers from this database: it was swept {swept_s} s ago. Nothing was held. Adopting it stops every page "
+            f"of {what}. If it is a copy, stop what runs on it and wait a minute, or give --force."
+        )
+        self.unfinished = unfinished
+        self.swept_s = swept_s
+
+
+class StaleRow(StorageError):
+    """Raised when a guarded update matched no row: somebody else moved it first; the use case is repeated.
+
+    Attributes:
+        table: The row's table.
+        row_id: The row's id.
+    """
+
+    def __init__(self, table: str, row_id: str) -> None:
+        super().__init__(f"{table} {row_id} was moved by somebody else")
+        self.table = table
+        self.row_id = row_id
+
+
+class BrokerUnavailable(NotifyflowError):
+    """Raised when the broker cannot be rung; what was stored is stored, and the sweeper rings later."""
+
+
+class ProgramMissing(NotifyflowError):
+    """Raised when a program that is needed is not installed.
+
+    Attributes:
+        program: Its name.
+    """
+
+    def __init__(self, program: str, remedy: str) -> None:
+        super().__init__(f"the program {program!r} is not installed. {remedy}.")
+        self.program = program
+
+
+class PortTaken(NotifyflowError):
+    """Raised when a server cannot listen where it was told to.
+
+    Attributes:
+        port: The port.
+    """
+
+    def __init__(self, port: int, reason: str) -> None:
+        super().__init__(f"nothing can listen on port {port}: {reason}. Use another with --port; 0 takes a free one.")
+        self.port = port
