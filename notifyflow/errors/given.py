@@ -58,8 +58,11 @@ class InvalidInput(NotifyflowError):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+        super().__init__(self.faults)
         self.count = sum(fault.count for fault in self.faults)
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
 
 
 class InvalidIncident(InvalidInput):

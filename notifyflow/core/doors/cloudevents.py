@@ -9,6 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from urllib.parse import unquote
 
 from notifyflow.core.documents import parsed
@@ -81,10 +82,9 @@ def _read(document: object) -> Asked:
     given = table(document)
     # put in words once: any of them may be as long as a body
     event = {**given, **{name: say(given[name]) for name in (*_REQUIRED, "subject") if given.get(name) is not None}}
-    missing = [name for name in _REQUIRED if not event.get(name)]
+    missing = tuple(name for name in _REQUIRED if not event.get(name))
     if missing:
-        remedy = "Send a CloudEvent, with its id, source and type"
-        raise UnreadableIncident(tuple(Fault(name, "it is missing", remedy) for name in missing))
+        raise UnreadableIncident(_missing(missing))
     data = _decoded(event)
     fields = table(data)
     about = str(event.get("subject") or event["id"])
@@ -104,6 +104,11 @@ def _read(document: object) -> Asked:
     )
     action = _ACTIONS.get(str(event["type"]).rpartition(".")[2].lower(), Action.NOTIFY)
     return Asked(action=action, incident=said, labels=labels_of(said, labels))
+
+
+@cache
+def _missing(names: tuple[str, ...]) -> tuple[Fault, ...]:
+    return tuple(Fault(name, "it is missing", "Send a CloudEvent, with its id, source and type") for name in names)
 
 
 def _first(fields: Mapping[str, object], *names: str) -> str | None:
