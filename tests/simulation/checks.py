@@ -20,6 +20,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.stops import Stops
 from tests import invariants
 from tests.reference import opens
+from tests.simulation import alarms
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside, Send
@@ -214,7 +215,10 @@ class Checks:
         found = read(lambda db: Audits(db).audit("", now=now)).findings + read(lambda db: Audits(db).audit_operations())
         require(not found, f"the checker finds {[(each.rule.value, each.row_id[-4:], each.what) for each in found]}")
         for row_id in stored:
-            self._check_incident(self._status(row_id), now)
+            status = self._status(row_id)
+            self._check_incident(status, now)
+            if status.facts.is_operations:
+                alarms.check(self._world, self._database, status)
         ((unlinked,),) = look(
             "SELECT COUNT(*) FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id"
             " WHERE (e.critical_at IS NOT NULL AND NOT i.is_operations)"

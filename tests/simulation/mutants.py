@@ -15,12 +15,12 @@ from peewee import Select
 
 from notifyflow.core import lifecycle, limits, rounds, rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Outcome
-from notifyflow.core.model import AttemptState, Hold, NotificationState, Word
+from notifyflow.core.model import AttemptState, Hold, NotificationState, Severity, Word
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import Case
 from notifyflow.engine import deliver
 from notifyflow.errors import CommitUnknown
-from notifyflow.pipeline import callback_paths, replies, use_case, watch
+from notifyflow.pipeline import callback_paths, operations, replies, use_case, watch
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
@@ -304,6 +304,10 @@ MUTANTS = (
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine)),
     Mutant("rings that are not taken back", Variant(ledger=NoUnring)),
     Mutant("a stop that claims on for those it turned away", swap=lambda: swapped(deliver.Deliverer, "_answer_all", _claim_on)),
+    Mutant(
+        "notices alone that ring the phone",
+        swap=lambda: swapped(operations, "_severity", lambda tx, incident: Severity.CRITICAL),
+    ),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop)),
 )
 

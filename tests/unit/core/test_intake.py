@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.intake import Admitted, admit, admit_recipients, judge_incident
+from notifyflow.core.intake import OPERATIONS_KEY, Admitted, admit, admit_recipients, judge_incident
 from notifyflow.core.model import Contact, Incident, Recipient, Severity
 from notifyflow.core.text import one_line
 from notifyflow.errors import Fault, InvalidIncident
@@ -172,6 +172,10 @@ def test_a_recipient_of_another_type_silences_nobody() -> None:
     result = admitted(ADA, replace(ADA, id="bob", phone=wrong))
     assert [(fault.where, fault.what) for fault in result.faults] == [("recipients[1].phone", "it is int, not str")]
     assert [contact.recipient_id for contact in result.contacts] == ["ada"]
+
+
+def test_the_key_of_operations_is_reserved() -> None:
+    assert [fault.where for fault in judge_incident(replace(INCIDENT, key=OPERATIONS_KEY))] == ["key"]
 
 
 def test_what_is_not_given_stays_so_and_what_is_given_empty_is_no_fault() -> None:
