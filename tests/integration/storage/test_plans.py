@@ -60,7 +60,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "forget_bodies": lambda ledger: ledger.forget_bodies(before=NOW, limit=10),
     "silent_attempts": lambda ledger: ledger.silent_attempts(["p"], ahead=SECOND, waits=[SECOND] * 2, now=NOW, limit=10),
     "lock_operations": lambda ledger: ledger.lock_operations(),
-    "count_uncounted": lambda ledger: ledger.count_uncounted("i"),
+    "uncounted": lambda ledger: ledger.uncounted("i"),
     "answer": lambda ledger: ledger.answer("a", "k", now=NOW),
     "is_left_behind": lambda ledger: ledger.is_left_behind(before=NOW - SECOND),
     "is_operations_unreached": lambda ledger: ledger.is_operations_unreached(),
