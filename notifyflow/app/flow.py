@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from notifyflow.app import forks  # noqa: F401 - renews in forked children what they would find locked
 from notifyflow.app.api import Api
 from notifyflow.app.configuration import read, read_way_out
 from notifyflow.app.doors import Doors

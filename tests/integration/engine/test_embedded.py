@@ -245,6 +245,34 @@ def test_a_forked_child_starts_an_engine_of_its_own(sqlite_url: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+FORK_WHILE_PRINTING = """
+import os, signal, sys
+import structlog
+from structlog import _output
+from notifyflow import NotifyFlow
+
+log = structlog.get_logger()
+log.info("parent")
+(lock,) = _output.WRITE_LOCKS.values()
+lock.acquire()  # as a thread does that is writing a line
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    log.info("child")
+    os._exit(0)
+lock.release()
+_, status = os.waitpid(child, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_child_that_was_forked_while_a_line_was_printed_can_log() -> None:
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", FORK_WHILE_PRINTING], capture_output=True, text=True, timeout=120, cwd=root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "child" in done.stdout
+
+
 def test_a_script_that_never_closes_still_gives_what_is_due_its_time(sqlite_url: str) -> None:
     script = FORK.split("assert flow.wait")[0] + "import atexit\natexit.register(lambda: None)\n"
     root = Path(__file__).parents[3]
