@@ -99,6 +99,8 @@ class Engine:
         swept = sweep(self._tools, ring_again_after=self._patience())
         for channel, _, some in rings(self.reporter.report(swept)):
             self._deliverer.deliver(channel, [each.notification_id for each in some])
+        if swept.cut_short is not None:
+            raise swept.cut_short
         if self._heartbeat is not None:
             self._heartbeat.note_sweep(is_clean=not swept.broken)
 

@@ -17,6 +17,7 @@ from notifyflow.core.outage import Outage
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.core.replies import Heard
+from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Due, Ledger
 
 T = TypeVar("T")
@@ -119,6 +120,7 @@ class Consequences:
         outages: Times in which nobody swept, ended by this sweep; whoever called logs each.
         recalls: What is on its way and not wanted any more; whoever called recalls it where its provider can.
         broken: What a sweep or a claim stumbled over, each a bug of ours or a damaged row; whoever called logs each at ERROR.
+        cut_short: What ended a sweep before its end; whoever called raises it, after they have reported the rest.
     """
 
     due: tuple[Due, ...] = ()
@@ -128,6 +130,7 @@ class Consequences:
     outages: tuple[Outage, ...] = ()
     recalls: tuple[Recall, ...] = ()
     broken: tuple[Exception, ...] = ()
+    cut_short: StorageUnavailable | None = None
 
     def __add__(self, other: "Consequences") -> "Consequences":
         return Consequences(
@@ -138,6 +141,7 @@ class Consequences:
             outages=self.outages + other.outages,
             recalls=self.recalls + other.recalls,
             broken=self.broken + other.broken,
+            cut_short=self.cut_short or other.cut_short,
         )
 
 

@@ -30,20 +30,28 @@ def sweep(tools: Tools, *, limit: int = 200, ring_again_after: timedelta = RING_
         ring_again_after: How long a bell is given to be answered.
 
     Returns:
-        What followed, and every row that is due and that nobody was rung for.
+        What followed, and every row that is due and that nobody was rung for. Where the database stops answering in the middle
+        of it, that stands in ``cut_short``, beside what was committed before.
 
     Raises:
-        StorageUnavailable: When the database does not answer in time.
+        StorageUnavailable: When the database does not answer in time, and nothing was done.
     """
     total, swept_at = _ring(tools, limit, ring_again_after)
-    for job in _jobs(tools, limit, swept_at):
-        try:
-            total += job()
-        except StorageUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - a damaged row, whatever it raises, may not keep all others waiting
-            total += Consequences(broken=(error,))
+    try:
+        for job in _jobs(tools, limit, swept_at):
+            total += _attempt(job)
+    except StorageUnavailable as error:
+        total += Consequences(cut_short=error)
     return total
+
+
+def _attempt(job: Callable[[], Consequences]) -> Consequences:
+    try:
+        return job()
+    except StorageUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged row, whatever it raises, may not keep all others waiting
+        return Consequences(broken=(error,))
 
 
 def next_wake_at(tools: Tools) -> datetime | None:

@@ -320,6 +320,8 @@ class Scenario:
             raise Violation("a sweep broke") from swept.broken[0]
         for channel, _, some in rings(reporter.report(swept)):
             deliverer.deliver(channel, [each.notification_id for each in some])
+        if swept.cut_short is not None:
+            raise swept.cut_short
         rung = self._database.look(_RUNG)[0][0]
         now = tools.clock.now()
         again_at = None if rung is None else datetime.fromisoformat(rung) + RING_AGAIN_AFTER

@@ -1,21 +1,39 @@
 """Operations: what went wrong is in one open incident, which pages at most every 15 minutes, and never about itself."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 import pytest
 
 from notifyflow.core.links import check
 from notifyflow.core.model import EscalationState, IncidentState, Severity, Word
 from notifyflow.core.policy import INSISTENT
+from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import operations, rounds, use_case
 from notifyflow.pipeline.forget import forget
+from notifyflow.pipeline.sweep import sweep
 from notifyflow.pipeline.tell import tell
+from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, REFUSED, REFUSED_US, START, Story, a_contact, a_recipient, an_incident
 
 OPS = operations.KEY
+T = TypeVar("T")
+
+
+class Leaving:
+    """A database that goes away as soon as Ada has been a critical failure."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        if self._story.escalations()[0].facts.critical_at is not None:
+            raise StorageUnavailable(timeout_s)
+        return self._story.store.run(use_case, timeout_s=timeout_s)
 
 
 @pytest.fixture
@@ -133,6 +151,16 @@ def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(story: Stor
     assert story.status().operations_key == OPS
     assert story.status(OPS).escalations == ()
     assert [each.recipient_id for each in story.outcome.critical] == ["ada"]
+
+
+def test_what_a_sweep_has_written_is_reported_though_the_database_goes_away_during_it(story: Story) -> None:
+    story.notify(an_incident("db-1"), a_recipient("ada", "email"))
+    story.clock.pass_time(timedelta(hours=25))
+    swept = sweep(replace(story.tools, transactions=Leaving(story)))
+    assert [row.channel for row in swept.failed] == ["email"]
+    assert [each.recipient_id for each in swept.critical] == ["ada"]
+    assert [each.channel for each in swept.due] == ["email", "slack"], "what it rang for, and operations"
+    assert isinstance(swept.cut_short, StorageUnavailable)
 
 
 def test_without_operations_recipients_it_exists_all_the_same(store: Store) -> None:
