@@ -233,8 +233,8 @@ _NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledg
 
 
 def has_expired_unreached(case: Case) -> bool:
-    """Return whether a page has expired, and no other has arrived."""
-    is_reached = any(row.state in _REACHING for row in case.pages)
+    """Return whether a page has expired, and no other has arrived; of a CRITICAL one that a receipt could confirm, one has to."""
+    is_reached = any(row.state in _REACHING for row in case.pages) and not is_unheard(case)
     return not is_reached and any(row.ended is Ended.EXPIRED for row in case.pages if row.state is NotificationState.FAILED)
 
 

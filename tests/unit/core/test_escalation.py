@@ -197,6 +197,19 @@ def test_what_expires_beside_a_page_that_arrived_pages_nobody(other: Notificatio
     assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
 
 
+@pytest.mark.parametrize(("awaited", "is_paging"), [({}, False), ({"receipt_due_at": NOW}, True)])
+def test_what_expires_beside_a_critical_page_that_nothing_confirms_pages_operations(
+    awaited: dict[str, datetime], is_paging: bool
+) -> None:
+    at = NOW + timedelta(hours=72)
+    sent = attempt(1, Word.ACCEPTED, evidence=Evidence.ACCEPTED, **awaited)
+    expired = [replace(page(name), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for name in ("email", "sms", "voice")]
+    of = case(page("push", SENT, sent), *expired, tier=3, addresses="push email sms voice", severity=CRITICAL)
+    decided = decide(of, event="looked_at", now=at)
+    assert decided.after.state is REACHED
+    assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
+
+
 # -- suspicion
 
 
