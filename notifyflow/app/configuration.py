@@ -12,8 +12,8 @@ from notifyflow.core import intake, judgement
 from notifyflow.core.delivery import Delivery, Mode, read_delivery
 from notifyflow.core.directory import paging
 from notifyflow.core.documents import read_policies, read_recipients
-from notifyflow.core.model import Contact, Recipient
-from notifyflow.core.policy import SHIPPED, Policy
+from notifyflow.core.model import Contact, Recipient, Severity
+from notifyflow.core.policy import OPERATIONS, SHIPPED, Policy
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
 from notifyflow.settings import Settings
 
@@ -54,6 +54,7 @@ def read(
     warnings = _warnings(settings, channels, operations) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
     warnings += _within("NOTIFYFLOW_POLICIES", [fault for policy in policies.values() for fault in judgement.warnings(policy)])
     policies = {**SHIPPED, **policies}
+    warnings += _unnoticed(operations, policies[OPERATIONS.name])
     return policies, operations, (*warnings, *_directory_faults(settings, policies))
 
 
@@ -111,6 +112,16 @@ def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> l
         for name in names
         if name not in known
     ]
+
+
+def _unnoticed(operations: Sequence[Contact], policy: Policy) -> list[Fault]:
+    """Warn where no operations recipient has an address on a channel to which notices go."""
+    open_tiers = [tier for tier in policy.tiers if Severity.WARNING not in tier.shut_for]
+    channels = {channel for tier in open_tiers for channel in tier.channels}
+    if not operations or any(channels.intersection(contact.addresses) for contact in operations):
+        return []
+    what = "names nobody who is told of notices (a provider that refuses us, a cap that was reached): they ring no phone"
+    return [Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, f"Give one of them an address for {', '.join(sorted(channels))}")]
 
 
 def _within(name: str, faults: Sequence[Fault]) -> list[Fault]:

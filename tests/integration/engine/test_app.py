@@ -117,6 +117,25 @@ def test_operations_recipients_are_json_or_a_file(tmp_path: Path, is_file: bool)
         assert "NOTIFYFLOW_OPS_RECIPIENTS" not in [fault.where for fault in flow.warnings]
 
 
+@pytest.mark.parametrize(
+    ("addresses", "is_warned"),
+    [([{"sms": "olga@sms"}, {"voice": "otto@voice"}], True), ([{"sms": "olga@sms"}, {"email": "otto@example.com"}], False)],
+)
+def test_operations_recipients_of_whom_none_gets_notices_are_warned_of(addresses: list[dict[str, str]], is_warned: bool) -> None:
+    people = [{"id": f"ops-{number}", "addresses": each} for number, each in enumerate(addresses)]
+    with open_flow(OPS_RECIPIENTS=json.dumps(people)) as flow:
+        found = [fault for fault in flow.warnings if fault.where == "NOTIFYFLOW_OPS_RECIPIENTS"]
+    assert [fault.what.partition(" (")[0] for fault in found] == ["names nobody who is told of notices"] * is_warned
+    assert all("Give one of them an address for email" in fault.remedy for fault in found)
+
+
+def test_a_policy_of_operations_that_texts_notices_needs_no_other_address(tmp_path: Path) -> None:
+    path = tmp_path / "policies.toml"
+    path.write_text('[operations]\ntiers = [{ name = "a", channels = ["sms"] }]\n')
+    with open_flow(POLICIES=str(path), OPS_RECIPIENTS='[{"id": "ops", "addresses": {"sms": "ops@sms"}}]') as flow:
+        assert "NOTIFYFLOW_OPS_RECIPIENTS" not in [fault.where for fault in flow.warnings]
+
+
 def test_what_is_missing_is_warned_of_at_start_without_a_value(sqlite_url: str) -> None:
     people = '[{"id": "ops", "email": "hunter2"}]'
     with capture_logs() as lines, open_flow(sqlite_url, OPS_RECIPIENTS=people, TRUSTED_ENDPOINTS="10.0.0.1:80") as flow:
