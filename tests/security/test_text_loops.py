@@ -43,9 +43,9 @@ def _texts(target: Target) -> list[str]:
     return [message.text for message in target.sandbox.inbox.messages() if message.channel == "sms"]
 
 
-def _text(target: Target, body: str, sender: str = STRANGER, *, sid: str = "SM1") -> str:
+def _text(target: Target, body: str, sender: str = STRANGER, *, sid: str = "SM1", **more: str) -> str:
     """Send a text as Twilio brings it; give the answer, empty for none."""
-    form = {"MessageSid": sid, "From": sender, "To": SMS_FROM, "Body": body}
+    form = {"MessageSid": sid, "From": sender, "To": SMS_FROM, "Body": body, **more}
     status, answer = target.ask(
         "POST",
         PATH,
@@ -114,3 +114,20 @@ def test_an_acknowledgement_that_is_replayed_after_a_prune_takes_nothing(texted:
     wait_until(lambda: any("/a/" in text for text in _texts(texted)[1:]))
     _text(texted, "1", ADA, sid="SM-ack")
     assert texted.status("db-2").facts.state is IncidentState.OPEN
+
+
+def test_a_yes_takes_the_incident_whatever_twilio_makes_of_it_and_after_a_stop_it_takes_nothing(texted: Target):
+    """Twilio says of a plain yes that it is START, to whoever is out and to whoever is not."""
+    assert _text(texted, "STOP", ADA, sid="SM-stop", OptOutType="STOP") == ""
+    assert "again" in _text(texted, "yes", ADA, sid="SM-in", OptOutType="START")
+    assert _rows(texted, "opt_out") == 0
+    assert texted.status("db-1").facts.state is IncidentState.OPEN
+    assert "You have it" in _text(texted, " Yes ", ADA, sid="SM-yes", OptOutType="START")
+    facts = texted.status("db-1").facts
+    assert (facts.state, facts.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ada")
+
+
+def test_what_twilio_takes_for_a_start_in_a_text_that_is_no_yes_takes_nothing(texted: Target):
+    """A keyword of the account's own lets in, whatever else we would read in it."""
+    assert "again" in _text(texted, "ok", ADA, sid="SM-own", OptOutType="START")
+    assert texted.status("db-1").facts.state is IncidentState.OPEN

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import Severity, Word
+from notifyflow.core.model import EscalationState, Severity, Word
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.heartbeat import Pulse, beat
+from notifyflow.pipeline.tell import tell
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, UNKNOWN, Story, a_contact, a_recipient, an_incident
 
@@ -112,3 +113,34 @@ def test_it_goes_on_while_nobody_is_configured_for_operations(store: Store) -> N
     story.answer("email", REFUSED)
     _lose(story)
     assert pulse(story) is Pulse.OURS
+
+
+@pytest.fixture
+def phones(store: Store) -> Story:
+    """Nobody of operations has anything but a phone; what a notice tells comes by mail and chat only."""
+    return Story(store, operations=[a_contact("olga", "voice"), a_contact("otto", "sms")])
+
+
+def test_a_round_of_notices_does_not_stop_it_where_operations_has_phones_only(phones: Story) -> None:
+    tell(phones.tools, "its callbacks are not signed", "twilio")
+    phones.deliver()
+    assert [each.facts.state for each in phones.status(OPS).escalations] == [EscalationState.EXHAUSTED] * 2
+    assert pulse(phones) is Pulse.OURS
+
+
+def test_a_round_of_notices_does_not_hide_that_nobody_was_reached_about_a_failure(phones: Story) -> None:
+    phones.answer("email", REFUSED)
+    phones.answer("sms", REFUSED)
+    _lose(phones)
+    phones.pass_time(hours=1)
+    assert pulse(phones) is Pulse.OPERATIONS_UNREACHED
+    tell(phones.tools, "its callbacks are not signed", "twilio")
+    phones.pass_time(minutes=1)
+    assert phones.escalations("olga", OPS)[-1].facts.severity is Severity.WARNING
+    assert pulse(phones) is Pulse.OPERATIONS_UNREACHED
+
+
+def test_a_round_of_notices_that_fails_by_mail_stops_it_whoever_has_a_phone_only(story: Story) -> None:
+    tell(story.tools, "its callbacks are not signed", "twilio")
+    story.deliver()
+    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
