@@ -19,8 +19,11 @@ def check(status: IncidentStatus) -> None:
         assert all(row.tier is not None and row.tier <= escalation.facts.tier for row in pages)
         for row in escalation.notifications:
             assert len(counted(row)) <= row.max_attempts
-        if _is_at_rest(status, escalation) and _could_ring(escalation):
-            assert _is_heard(escalation), "a CRITICAL round came to rest, and neither did a phone ring nor was operations told"
+        if _is_at_rest(status, escalation) and could_ring(escalation):
+            is_told = escalation.facts.critical_at is not None
+            assert is_told or is_heard(escalation), (
+                "a CRITICAL round came to rest, and neither did a phone ring nor was operations told"
+            )
     current = Counter(each.facts.recipient_id for each in status.escalations if each.facts.is_current)
     assert set(current.values()) <= {1}, "two rounds of one recipient are current"
     if status.facts.state is IncidentState.ACKNOWLEDGED:
@@ -36,14 +39,15 @@ def _is_at_rest(status: IncidentStatus, escalation: EscalationStatus) -> bool:
     return is_open and is_over and facts.severity is Severity.CRITICAL
 
 
-def _could_ring(escalation: EscalationStatus) -> bool:
+def could_ring(escalation: EscalationStatus) -> bool:
+    """Tell whether a round may call its recipient."""
     facts = escalation.facts
     is_called = any("voice" in tier.channels and facts.severity not in tier.shut_for for tier in facts.policy.tiers)
     return is_called and "voice" in escalation.contact.addresses
 
 
-def _is_heard(escalation: EscalationStatus) -> bool:
-    """Tell whether a page arrived, or shows all that it can, a call was placed, or it is a critical failure."""
+def is_heard(escalation: EscalationStatus) -> bool:
+    """Tell whether a page arrived, or shows all that it can, or a call was placed."""
     for row in escalation.notifications:
         attempts = counted(row)
         is_shown = row.state is NotificationState.SENT and attempts[-1].receipt_due_at is None
@@ -51,7 +55,7 @@ def _is_heard(escalation: EscalationStatus) -> bool:
         is_human = any(attempt.evidence is Evidence.HUMAN for attempt in attempts)
         if row.kind is Kind.PAGE and (row.state is NotificationState.DELIVERED or is_shown or is_placed or is_human):
             return True
-    return escalation.facts.critical_at is not None
+    return False
 
 
 def _check_log(status: IncidentStatus) -> None:

@@ -1,27 +1,153 @@
-"""What operations was told in the end: notices alone ring no phone, and rounds of failures are 15 minutes apart."""
+"""What operations is told: every failure that pages it, at once or 15 minutes after its last round; notices ring no phone."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
-from notifyflow.core.model import EscalationState, Severity
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.model import Ended, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from tests.simulation.database import SimulatedDatabase
-from tests.simulation.world import World, require
+from notifyflow.storage.reads import Reads
+from tests import invariants
+from tests.simulation.clocks import Covers
+from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.world import START, World, require
 
 _QUIET = timedelta(minutes=15)
+_LATE_S = 240.0  # for a worker that stands still while all heals, and the next sweep
 _PHONES = {"sms", "voice"}
-_LINKS = "SELECT at FROM notifyflow_critical WHERE operations_incident_id = ?"
+_ARRIVED = (NotificationState.SENT, NotificationState.DELIVERED)
+_LINKED = "SELECT COUNT(*) FROM notifyflow_critical"
+_LINKS = """
+    SELECT c.escalation_id, c.operations_incident_id, c.reason, c.at, e.incident_id
+    FROM notifyflow_critical c JOIN notifyflow_escalation e ON e.id = c.escalation_id
+"""
+_ROUNDS = "SELECT started_at FROM notifyflow_escalation WHERE incident_id = ? AND severity = 'CRITICAL'"
+_FAILED_AT = "SELECT at FROM notifyflow_critical WHERE operations_incident_id = ?"
 
 
-def check(world: World, database: SimulatedDatabase, status: IncidentStatus) -> None:
-    """Check one operations incident when everything has settled; while it is held nothing of it is sent."""
-    if status.is_held:
-        return
-    failed = [datetime.fromisoformat(at) for (at,) in database.look(_LINKS, status.facts.id)]
-    rounds = sorted(status.escalations, key=lambda each: each.facts.started_at)
-    for each in rounds:
-        _check_round(each, failed)
-    _check_distances(status, rounds, timedelta(seconds=world.widest_skew_s))
+@dataclass(frozen=True)
+class Waiting:
+    """A failure that was counted in, and is to be told by a round of its own time.
+
+    Attributes:
+        row_id: The escalation that failed.
+        at: When it did.
+        due_at: When the last round of failures is 15 minutes old.
+    """
+
+    row_id: str
+    at: datetime
+    due_at: datetime
+
+
+class Alarms:
+    """Follows what operations has to be told.
+
+    Args:
+        covers: What stops clocks, and for how long.
+    """
+
+    def __init__(self, world: World, database: SimulatedDatabase, covers: Covers) -> None:
+        self.has_recipients = False
+        self._world = world
+        self._database = database
+        self._covers = covers
+        self._linked: set[str] = set()
+        self._waiting: dict[str, list[Waiting]] = {}
+
+    # -- after every commit
+
+    def after_commit(self, session: Session) -> None:
+        """Require of each failure that becomes certain that its transaction pages operations, unless it has to wait."""
+        if not self.has_recipients or not session.lines:
+            return
+        ((count,),) = self._database.look(_LINKED)
+        if count == len(self._linked):
+            return
+        for row_id, operations_id, reason, at_text, incident_id in self._database.look(_LINKS):
+            at = datetime.fromisoformat(at_text)
+            if row_id not in self._linked and self._does_page(session, incident_id, row_id, reason, at):
+                self._expect_round(Waiting(row_id, at, at), operations_id)
+            self._linked.add(row_id)
+
+    def _does_page(self, session: Session, incident_id: str, row_id: str, reason: str, at: datetime) -> bool:
+        status = self._database.read(lambda db: Reads(db).status_by_id(incident_id))
+        assert status is not None
+        (failed,) = (each for each in status.escalations if each.facts.id == row_id)
+        if reason == "unconfirmed":
+            return any(_comes_to_rest(line, row_id) for line in session.lines)
+        return reason in ("unanswered", "unreachable") or _is_young(failed, at) or _has_expired(failed)
+
+    def _expect_round(self, failure: Waiting, operations_id: str) -> None:
+        rounds = [datetime.fromisoformat(at) for (at,) in self._database.look(_ROUNDS, operations_id)]
+        if failure.at in rounds:
+            return
+        what = f"operations: the failure of {failure.row_id[-4:]}"
+        last = max(rounds, default=None)
+        is_quiet = last is None or last <= failure.at - _QUIET
+        require(not is_quiet, f"{what} waits, though no round of failures is younger than 15 minutes")
+        assert last is not None
+        waiting = Waiting(failure.row_id, failure.at, last + _QUIET)
+        self._waiting.setdefault(operations_id, []).append(waiting)
+
+    # -- at the end
+
+    def at_end(self, status: IncidentStatus, *, healed_s: float) -> None:
+        """Check one operations incident when everything has settled; while it is held nothing of it is sent."""
+        if status.is_held:
+            return
+        failed = [datetime.fromisoformat(at) for (at,) in self._database.look(_FAILED_AT, status.facts.id)]
+        rounds = sorted(status.escalations, key=lambda each: each.facts.round)  # clocks may disagree
+        for each in rounds:
+            _check_round(each, failed)
+        for waiting in self._waiting.get(status.facts.id, []):
+            self._check_told(waiting, status, healed_s)
+        _check_distances(status, rounds, timedelta(seconds=self._world.widest_skew_s))
+
+    def _check_told(self, waiting: Waiting, status: IncidentStatus, healed_s: float) -> None:
+        """Require a round when the quiet time is over; what disturbs all sweepers, or holds the incident, is set aside."""
+        due_s = (waiting.due_at - START).total_seconds()
+        covered_s = self._covers.covered_s(due_s, self._world.now_s, status.facts.id, is_urgent=True)
+        late_s = max(due_s, healed_s) + covered_s + _LATE_S + self._world.widest_skew_s
+        latest = START + timedelta(seconds=late_s)
+        resolved_at = status.facts.resolved_at
+        if resolved_at is not None and resolved_at <= latest:
+            return
+        skew = timedelta(seconds=self._world.widest_skew_s)
+        critical = [each.facts for each in status.escalations if each.facts.severity is Severity.CRITICAL]
+        is_told = any(waiting.due_at - skew <= each.started_at <= latest and each.repetition == 1 for each in critical)
+        require(is_told, f"operations: the failure of {waiting.row_id[-4:]} is told by no round in time")
+
+
+def _comes_to_rest(line: dict[str, Any], row_id: str) -> bool:
+    return line["row_id"] == row_id and (line["source"], line["target"]) == (EscalationState.ACTIVE, EscalationState.REACHED)
+
+
+def _is_young(failed: EscalationStatus, at: datetime) -> bool:
+    """Return whether some page failed less than an hour ago in a round that is fresh; time that does not count is left out.
+
+    It only makes younger: what is young by the clock is so for certain.
+    """
+    facts = failed.facts
+    is_fresh = at < facts.started_at + facts.policy.freshness(facts.severity)
+    return is_fresh and any(at < _began_at(row, at) + facts.policy.escalate_within for row in _failures(failed))
+
+
+def _began_at(row: NotificationFacts, at: datetime) -> datetime:
+    return row.ended_at or max((attempt.started_at for attempt in row.attempts), default=at)
+
+
+def _has_expired(failed: EscalationStatus) -> bool:
+    """Return whether a page has expired, and nothing has arrived."""
+    has_arrived = any(row.kind is Kind.PAGE and row.state in _ARRIVED for row in failed.notifications)
+    is_silent = failed.facts.severity is Severity.CRITICAL and invariants.could_ring(failed) and not invariants.is_heard(failed)
+    return (not has_arrived or is_silent) and any(row.ended is Ended.EXPIRED for row in _failures(failed))
+
+
+def _failures(failed: EscalationStatus) -> list[NotificationFacts]:
+    return [row for row in failed.notifications if row.kind is Kind.PAGE and row.state is NotificationState.FAILED]
 
 
 def _check_round(each: EscalationStatus, failed: list[datetime]) -> None:
@@ -43,9 +169,15 @@ def _check_distances(status: IncidentStatus, rounds: list[EscalationStatus], ske
             apart = other.started_at - one.started_at
             require(apart >= _QUIET - skew, f"operations: rounds {one.id[-4:]} and {other.id[-4:]} are {apart} apart")
         for one, other in pairwise(own):
-            is_cut = (one.id, other.started_at) in ended and one.severity is Severity.CRITICAL
-            is_less = other.severity is Severity.WARNING
-            require(not (is_cut and is_less), f"operations: a WARNING takes the place of round {one.id[-4:]}")
+            does_run = _pages_again(one) or (one.id, other.started_at) in ended
+            is_less = one.severity is Severity.CRITICAL and other.severity is Severity.WARNING
+            require(not (does_run and is_less), f"operations: a WARNING takes the place of round {one.id[-4:]}")
+
+
+def _pages_again(one: EscalationFacts) -> bool:
+    """Return whether the policy had other rounds to follow a round that nobody has acknowledged."""
+    repeat = one.policy.repeat
+    return repeat is not None and one.repetition < repeat.rounds and one.state is not EscalationState.ACKNOWLEDGED
 
 
 def _is_cut_short(source: str, event: str) -> bool:

@@ -20,7 +20,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.stops import Stops
 from tests import invariants
 from tests.reference import opens
-from tests.simulation import alarms
+from tests.simulation.alarms import Alarms
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside, Send
@@ -64,6 +64,7 @@ class Checks:
         self._claimed_late: Counter[tuple[Process, str]] = Counter()
         self._owed: dict[str, tuple[Process, float, float]] = {}  # failures to be logged: whose, since when it runs, and when
         self._loosest_skew_s = 2.0
+        self.alarms = Alarms(world, database, operators.covers)
 
     # -- after every commit
 
@@ -78,6 +79,7 @@ class Checks:
                 self._check_words(attempt_id)
         for row in session.pages:
             self._check_page(row)
+        self.alarms.after_commit(session)
         for line in session.lines:
             if (line["machine"], line["target"]) == ("notification", NotificationState.FAILED):
                 self._check_failure(line)
@@ -198,11 +200,12 @@ class Checks:
 
     # -- at the end
 
-    def at_end(self, accepted: Collection[str]) -> None:
+    def at_end(self, accepted: Collection[str], *, healed_s: float) -> None:
         """Check everything once more, whole, when it has healed and settled.
 
         Args:
             accepted: The incidents that ``notify`` has returned.
+            healed_s: When all faults have ended.
         """
         look, read = self._database.look, self._database.read
         stored = [row_id for (row_id,) in look("SELECT id FROM notifyflow_incident")]
@@ -218,7 +221,7 @@ class Checks:
             status = self._status(row_id)
             self._check_incident(status, now)
             if status.facts.is_operations:
-                alarms.check(self._world, self._database, status)
+                self.alarms.at_end(status, healed_s=healed_s)
         ((unlinked,),) = look(
             "SELECT COUNT(*) FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id"
             " WHERE (e.critical_at IS NOT NULL AND NOT i.is_operations)"

@@ -97,12 +97,12 @@ class Covers:
         escalation = self._escalation(escalation_id)
         since_s, now_s = (at.timestamp() - START.timestamp() for at in (escalation.started_at, line["at"]))
         is_urgent = escalation.severity is Severity.CRITICAL
-        paused_s = self._paused_s(since_s, now_s, escalation.incident_id, is_urgent=is_urgent)
+        paused_s = self.covered_s(since_s, now_s, escalation.incident_id, is_urgent=is_urgent)
         leeway_s = _LEEWAY_S + 2 * self._world.widest_skew_s
         is_over = now_s - since_s - paused_s >= wait.total_seconds() - leeway_s
         require(is_over, f"11: {escalation_id[-4:]} {what} after {now_s - since_s:.0f} s, {paused_s:.0f} of them paused")
 
-    def _paused_s(self, since_s: float, until_s: float, incident_id: str, *, is_urgent: bool) -> float:
+    def covered_s(self, since_s: float, until_s: float, incident_id: str, *, is_urgent: bool) -> float:
         """Add up for how long everything was paused, or the incident held, counting no instant twice."""
         covering = [
             (each.began_s, each.ended_s)

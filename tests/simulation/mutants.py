@@ -14,7 +14,7 @@ from typing import Any, cast
 from peewee import Select
 
 from notifyflow.core import lifecycle, limits, rounds, rules
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Outcome
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, Hold, NotificationState, Severity, Word
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import Case
@@ -217,6 +217,24 @@ def _open_by_the_clock(case: Case, rule: Unacknowledged) -> datetime:
     return case.escalation.started_at + rule.after
 
 
+def _wait_for_any_round(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
+    del is_failure
+    _page_or_wait(tx, incident, is_failure=False)
+
+
+def _wait_for_nothing_else(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
+    """Page at once or never: what comes within 15 minutes is counted in, and no round is started when they are over."""
+    _page_or_wait(tx, incident, is_failure=is_failure)
+    current = tx.ledger.lock_incident(incident.id)
+    if current.round_at is not None:
+        tx.ledger.save(current, replace(current, round_at=None))
+
+
+def _severity_of_what_is_new(tx: Transaction, incident: IncidentFacts) -> Severity:
+    return Severity.CRITICAL if tx.ledger.uncounted(incident.id).failures else Severity.WARNING
+
+
+_page_or_wait = operations._page_or_wait
 _record, _record_outcome, _state_of = deliver.record, deliver.Deliverer._record, lifecycle.state_of
 _inform = watch.inform
 
@@ -304,6 +322,14 @@ MUTANTS = (
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine)),
     Mutant("rings that are not taken back", Variant(ledger=NoUnring)),
     Mutant("a stop that claims on for those it turned away", swap=lambda: swapped(deliver.Deliverer, "_answer_all", _claim_on)),
+    Mutant("a failure that waits for a round of notices", swap=lambda: swapped(operations, "_page_or_wait", _wait_for_any_round)),
+    Mutant(
+        "a failure that is counted in and never told", swap=lambda: swapped(operations, "_page_or_wait", _wait_for_nothing_else)
+    ),
+    Mutant(
+        "a round of notices that replaces one of failures",
+        swap=lambda: swapped(operations, "_severity", _severity_of_what_is_new),
+    ),
     Mutant(
         "notices alone that ring the phone",
         swap=lambda: swapped(operations, "_severity", lambda tx, incident: Severity.CRITICAL),

@@ -153,6 +153,7 @@ class Scenario:
         self._heals_s = chance.uniform(60, HEALS_WITHIN_S)
         operations = [Contact(recipient_id="ops", name="Ops", addresses={name: f"ops@{name}" for name in ("email", "sms")})]
         self._operations = tuple(operations if chance.random() < 0.8 else ())
+        self._checks.alarms.has_recipients = bool(self._operations)
         self._subscribers = (_SUBSCRIBER,) if world.apart("followed").random() < _FOLLOWED else ()
 
     def run(self) -> Result:
@@ -167,7 +168,7 @@ class Scenario:
                 within_s = FOLLOWED_SETTLES_WITHIN_S if self._subscribers else SETTLES_WITHIN_S
                 is_settled = world.run(self._is_settled, until_s=world.now_s + within_s, steps=world.steps + STEPS)
                 require(is_settled, f"1: not settled after {within_s:.0f} s without faults: {self._what_is_left()}")
-                self._checks.at_end(set(self._accepted))
+                self._checks.at_end(set(self._accepted), healed_s=self._heals_s)
         except Violation as error:
             violation = str(error)
         except Exception as error:  # noqa: BLE001 - whatever the product raises where it should not
