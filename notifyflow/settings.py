@@ -27,8 +27,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from notifyflow.core.caps import CAPPED_CHANNELS
-from notifyflow.core.changes import read_subscribers
 from notifyflow.core.delivery import read_delivery
+from notifyflow.core.incident_events import read_subscribers
 from notifyflow.errors import Fault, InvalidSettings
 
 PREFIX = "NOTIFYFLOW_"

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from notifyflow.core.changes import EVENTS, Change
-from notifyflow.core.content import Content, compose
 from notifyflow.core.escalation import Case
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.incident_events import EVENTS, Change
 from notifyflow.core.lifecycle import state_of
 from notifyflow.core.model import (
     AttemptState,
@@ -34,7 +33,8 @@ from notifyflow.core.policy import (
     Tier,
     Unacknowledged,
 )
-from notifyflow.core.text import one_line
+from notifyflow.core.wording.content import Content, compose
+from notifyflow.core.wording.text import one_line
 from tests.facts import NOW, attempt, escalation, incident, page
 
 # -- words: policies, incidents, contents -------------------------------------------------------------------------------------

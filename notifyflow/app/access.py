@@ -5,7 +5,7 @@ import threading
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from notifyflow.app.sources import new_secret
+from notifyflow.app.clock_and_ids import new_secret
 from notifyflow.core import keys
 from notifyflow.core.allowance import take
 from notifyflow.core.keys import ApiKey, Scope

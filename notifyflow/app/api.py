@@ -5,15 +5,15 @@ from datetime import datetime, timedelta
 
 from notifyflow.app.strangers import Strangers
 from notifyflow.app.submissions import ANSWERS_WITHIN_S, admit
+from notifyflow.core.intake.requests import Submission
 from notifyflow.core.model import Notified, Stopped
 from notifyflow.core.outage import STANDSTILL
 from notifyflow.core.policy import Policy
-from notifyflow.core.requests import Submission
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
 from notifyflow.errors import NAMED, Fault, SchemaMismatch, StorageError
 from notifyflow.pipeline.acknowledge import acknowledge_incident
+from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import take
-from notifyflow.pipeline.once import Once
 from notifyflow.pipeline.page_again import page_incident_again
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.resolve import resolve_incident

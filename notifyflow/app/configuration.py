@@ -8,10 +8,10 @@ from notifyflow.app.directory import read_file
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.sqs import queue_faults
-from notifyflow.core import intake, judgement
 from notifyflow.core.delivery import Delivery, Mode, read_delivery
-from notifyflow.core.directory import paging
-from notifyflow.core.documents import read_policies, read_recipients
+from notifyflow.core.intake import policy_validation, validation
+from notifyflow.core.intake.directory import paging
+from notifyflow.core.intake.documents import read_policies, read_recipients
 from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import OPERATIONS, SHIPPED, Policy
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
@@ -47,12 +47,14 @@ def read(
         faults += _within("NOTIFYFLOW_OPS_RECIPIENTS", error.faults)
     if faults:
         raise InvalidSettings(tuple(faults))
-    contacts, unusable = intake.admit_recipients(
+    contacts, unusable = validation.admit_recipients(
         recipients, lambda channel, address: channels[channel].check_address(address), channels
     )
     operations = tuple(contact for contact in contacts if contact.addresses)
     warnings = _warnings(settings, channels, operations) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
-    warnings += _within("NOTIFYFLOW_POLICIES", [fault for policy in policies.values() for fault in judgement.warnings(policy)])
+    warnings += _within(
+        "NOTIFYFLOW_POLICIES", [fault for policy in policies.values() for fault in policy_validation.warnings(policy)]
+    )
     policies = {**SHIPPED, **policies}
     warnings += _unnoticed(operations, policies[OPERATIONS.name])
     return policies, operations, (*warnings, *_directory_faults(settings, policies))

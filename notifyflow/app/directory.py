@@ -7,8 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from notifyflow.core.directory import NOBODY, Directory, read_directory
-from notifyflow.core.intake import CheckAddress
+from notifyflow.core.intake.directory import NOBODY, Directory, read_directory
+from notifyflow.core.intake.validation import CheckAddress
 from notifyflow.core.ports import Clock
 from notifyflow.errors import Fault, InvalidDirectory
 

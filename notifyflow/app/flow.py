@@ -17,25 +17,25 @@ import structlog
 
 from notifyflow.app import forks  # noqa: F401 - renews in forked children what they would find locked
 from notifyflow.app.api import Api
+from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
 from notifyflow.app.configuration import read, read_way_out
-from notifyflow.app.doors import Doors
+from notifyflow.app.dependencies import make_tools
 from notifyflow.app.environment import claim_environment
 from notifyflow.app.incoming import Incoming
-from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.app.integrations import Doors
+from notifyflow.app.maintenance import Upkeep
 from notifyflow.app.strangers import Strangers
 from notifyflow.app.submissions import ANSWERS_WITHIN_S, admit
-from notifyflow.app.tools import make_tools
-from notifyflow.app.upkeep import Upkeep
 from notifyflow.channels import pinning
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.channels.sns_messages import SnsDoor
 from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core import links
+from notifyflow.core.intake.requests import Submission
 from notifyflow.core.model import Incident, Notified, Recipient, Stopped
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
-from notifyflow.core.requests import Submission
 from notifyflow.core.views import IncidentStatus
 from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
 from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping
 
-from notifyflow.core import intake, text
-from notifyflow.core.intake import Admitted
-from notifyflow.core.judgement import judge
+from notifyflow.core.intake import validation
+from notifyflow.core.intake.policy_validation import judge
+from notifyflow.core.intake.requests import Submission
+from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.policy import Policy
-from notifyflow.core.requests import Submission
+from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
 from notifyflow.pipeline.ports import Tools
 
@@ -52,7 +53,7 @@ def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels:
 
 
 def _admit(tools: Tools, submission: Submission, most_faults: int | None) -> Admitted:
-    return intake.admit(
+    return validation.admit(
         submission.incident,
         submission.recipients,
         tools.check_address,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from notifyflow.core.content import Content
 from notifyflow.core.model import Evidence, Receipt
 from notifyflow.core.replies import Heard, Said
+from notifyflow.core.wording.content import Content
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 

@@ -12,7 +12,7 @@ from email_validator import EmailNotValidError, validate_email
 from notifyflow.channels.aws_events import HEADER
 from notifyflow.channels.base import Letter
 from notifyflow.channels.templating import Templates
-from notifyflow.core.text import cut, one_line
+from notifyflow.core.wording.text import cut, one_line
 
 _SUBJECT_LIMIT = 200
 # RFC 2047 §2. Mail programs read it as what it encodes, which may be another address, and no mail can be written to it.

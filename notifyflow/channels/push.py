@@ -12,7 +12,7 @@ from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
 from notifyflow.channels.templating import Templates
-from notifyflow.core.text import cut
+from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 

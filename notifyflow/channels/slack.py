@@ -16,10 +16,10 @@ from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.slack_actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
 from notifyflow.channels.slack_codes import WEBHOOK
 from notifyflow.channels.templating import Templates
-from notifyflow.core.content import Content
 from notifyflow.core.model import Kind
 from notifyflow.core.replies import Said
-from notifyflow.core.text import find_character_end
+from notifyflow.core.wording.content import Content
+from notifyflow.core.wording.text import find_character_end
 from notifyflow.errors import RefusedUsError, UnknownOutcomeError
 from notifyflow.settings import Settings
 

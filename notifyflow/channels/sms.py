@@ -12,10 +12,10 @@ from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
-from notifyflow.core.content import Content
 from notifyflow.core.model import Receipt, Word
 from notifyflow.core.replies import Heard, Said, Verb, answer, read
-from notifyflow.core.segments import fit
+from notifyflow.core.wording.content import Content
+from notifyflow.core.wording.segments import fit
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 

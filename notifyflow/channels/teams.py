@@ -14,9 +14,9 @@ from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.channels.templating import Templates
-from notifyflow.core.content import Content
 from notifyflow.core.model import Severity
-from notifyflow.core.text import cut
+from notifyflow.core.wording.content import Content
+from notifyflow.core.wording.text import cut
 from notifyflow.settings import Settings
 
 _SOURCE = "learn.microsoft.com, Azure Logic Apps and Power Automate, HTTP request trigger"

@@ -15,9 +15,9 @@ from typing import Any
 import structlog
 from jinja2 import BaseLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError, Undefined
 
-from notifyflow.core import text
-from notifyflow.core.content import Content
 from notifyflow.core.model import Kind, Severity
+from notifyflow.core.wording import text
+from notifyflow.core.wording.content import Content
 from notifyflow.errors import Fault
 
 _MARKUP = (".html.jinja", ".xml.jinja")

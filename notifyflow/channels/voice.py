@@ -12,11 +12,11 @@ from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
-from notifyflow.core.content import Content
 from notifyflow.core.model import Evidence, Receipt, Word
 from notifyflow.core.replies import Heard
-from notifyflow.core.speech import reply, sentences
-from notifyflow.core.text import cut
+from notifyflow.core.wording.content import Content
+from notifyflow.core.wording.speech import reply, sentences
+from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 

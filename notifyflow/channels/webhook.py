@@ -15,9 +15,9 @@ from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Pr
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
-from notifyflow.core.changes import Subscriber, key_of, read_subscribers
-from notifyflow.core.content import Content
-from notifyflow.core.text import cut
+from notifyflow.core.incident_events import Subscriber, key_of, read_subscribers
+from notifyflow.core.wording.content import Content
+from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault, PermanentProviderError
 from notifyflow.settings import Settings
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from notifyflow.cli import directory, documents, files, housekeeping, keys, log, pauses, screen, serve, upkeep
+from notifyflow.cli import administration, directory, documents, files, housekeeping, keys, log, pauses, screen, serve
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import look, watch
@@ -34,7 +34,7 @@ directory.register(app)
 housekeeping.register(app)
 keys.register(app)
 pauses.register(app)
-upkeep.register(app)
+administration.register(app)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key, or its id.", show_default=False)]
 Namespace = Annotated[

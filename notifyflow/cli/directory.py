@@ -12,7 +12,7 @@ from notifyflow.cli.exits import Exit
 from notifyflow.errors import Fault, InvalidDirectory
 
 if TYPE_CHECKING:
-    from notifyflow.core.directory import Reach
+    from notifyflow.core.intake.directory import Reach
 
 _UNSET = Fault("NOTIFYFLOW_DIRECTORY", "is not set, and no file is named", "Set it, or name the file to check")
 
@@ -47,7 +47,7 @@ def _look(file: Path | None) -> "Reach":
     from notifyflow.app import configuration
     from notifyflow.app.directory import text_of
     from notifyflow.channels.registry import load
-    from notifyflow.core.directory import reach
+    from notifyflow.core.intake.directory import reach
     from notifyflow.settings import Settings
 
     settings = Settings()

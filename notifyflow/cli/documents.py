@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from notifyflow.core.audit import Finding
-from notifyflow.core.changes import Change
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
+from notifyflow.core.incident_events import Change
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Notified
 from notifyflow.core.pauses import Pause

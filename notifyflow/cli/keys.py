@@ -11,8 +11,8 @@ from rich.text import Text
 
 from notifyflow.cli import documents, screen
 from notifyflow.cli.spans import span
-from notifyflow.core import text
 from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.wording import text
 
 if TYPE_CHECKING:
     from notifyflow.app.access import Access

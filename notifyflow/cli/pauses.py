@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from notifyflow.cli import documents, screen
-from notifyflow.core.forms import read_duration
+from notifyflow.core.intake.forms import read_duration
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.errors import Fault, InvalidPause
 

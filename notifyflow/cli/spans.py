@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import typer
 
-from notifyflow.core.forms import read_duration
+from notifyflow.core.intake.forms import read_duration
 
 
 def span(written: str) -> timedelta:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from notifyflow.core.changes import Change
+from notifyflow.core.incident_events import Change
 from notifyflow.core.model import (
     AttemptState,
     Ended,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from notifyflow.core import text
+from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidPause
 
 LONGEST = timedelta(hours=24)

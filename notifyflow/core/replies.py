@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from notifyflow.core.text import cut
+from notifyflow.core.wording.text import cut
 
 _TAKING = "ack|acked|acknowledge|acknowledged|ok|okay|on it|yes|1"
 _ACKNOWLEDGE = re.compile(rf"(?:(?:{_TAKING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.!]?", re.ASCII)

@@ -18,7 +18,7 @@ from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Standing, Word
 from notifyflow.engine import doubt
-from notifyflow.engine.lanes import Lanes
+from notifyflow.engine.bulkheads import Lanes
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.engine.unanswered import Unanswered
 from notifyflow.errors import (

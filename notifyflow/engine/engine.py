@@ -9,14 +9,14 @@ from notifyflow.channels.base import Channel
 from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core.ports import Bell
 from notifyflow.engine.actors import declare_actors
-from notifyflow.engine.asker import Asker
 from notifyflow.engine.broker import BrokerBell, Doorbell, EmbeddedBroker
 from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.feedback_poller import Poller
 from notifyflow.engine.heartbeat import Heartbeat
-from notifyflow.engine.poller import Poller
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.engine.ring import rung_for
+from notifyflow.engine.status_poller import Asker
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.ports import Tools
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep

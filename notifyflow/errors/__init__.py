@@ -14,7 +14,18 @@ from notifyflow.errors.access import (
     TooManyAddresses,
     TooManyRequests,
 )
-from notifyflow.errors.given import (
+from notifyflow.errors.incidents import (
+    AmbiguousKey,
+    Fenced,
+    IdempotencyMismatch,
+    IllegalMove,
+    IncidentResolved,
+    NotConfirmed,
+    NotFound,
+    RecipientInUse,
+    RecipientNotFound,
+)
+from notifyflow.errors.input import (
     NAMED,
     Fault,
     InvalidAge,
@@ -30,17 +41,6 @@ from notifyflow.errors.given import (
     UnreadableIncident,
     count_more,
     named,
-)
-from notifyflow.errors.incidents import (
-    AmbiguousKey,
-    Fenced,
-    IdempotencyMismatch,
-    IllegalMove,
-    IncidentResolved,
-    NotConfirmed,
-    NotFound,
-    RecipientInUse,
-    RecipientNotFound,
 )
 from notifyflow.errors.providers import (
     PermanentProviderError,

@@ -8,7 +8,7 @@ from notifyflow.core.escalation import Case
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import EscalationState, IncidentState, Stopped
 from notifyflow.core.policy import Acknowledgement
-from notifyflow.pipeline import decisions, news, use_case
+from notifyflow.pipeline import decisions, status_updates, use_case
 from notifyflow.pipeline.ports import Taken, Tools
 from notifyflow.pipeline.transaction import Transaction
 
@@ -61,7 +61,7 @@ def take(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detai
     tx.turn(incident, incidents.acknowledge(incident, by=by, via=via, is_last=is_last, now=tx.now), by=by, via=via, **detail)
     for case in ended:
         decisions.write(tx, case, escalations.acknowledge(case, now=tx.now), by=by, via=via, **detail)
-    news.tell(tx, ended, by=by)
+    status_updates.tell(tx, ended, by=by)
     return decisions.stopped(ended)
 
 

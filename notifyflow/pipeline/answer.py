@@ -4,11 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from notifyflow.core import links, text
+from notifyflow.core import links
 from notifyflow.core.model import Ended, Receipt
 from notifyflow.core.replies import DOING, Choice, Effect, Heard, Said, Verb, answer
+from notifyflow.core.wording import text
 from notifyflow.errors import InvalidLink
-from notifyflow.pipeline import acknowledge, news, use_case
+from notifyflow.pipeline import acknowledge, status_updates, use_case
 from notifyflow.pipeline.claim import end_queued
 from notifyflow.pipeline.ports import NOTHING, Answered, Consequences, Tools
 from notifyflow.pipeline.replies import TEXTS
@@ -124,7 +125,7 @@ def _take(tx: Transaction, codes: Sequence[Code], *, via: str, **detail: str) ->
         cancelled, on_their_way = cancelled + len(stopped.cancelled), on_their_way + len(stopped.on_their_way)
         incident = tx.ledger.incident(incident.id)
     if not has_changed:
-        return Heard(effect=Effect.LATE, choices=choices, by=news.standing(tx, incident, codes[0].recipient_id))
+        return Heard(effect=Effect.LATE, choices=choices, by=status_updates.standing(tx, incident, codes[0].recipient_id))
     return Heard(effect=Effect.TAKEN, choices=choices, cancelled=cancelled, on_their_way=on_their_way)
 
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from notifyflow.core import lifecycle, rules
-from notifyflow.core.content import Content, compose
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.limits import Obstacle
 from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Schedule
+from notifyflow.core.wording.content import Content, compose
 from notifyflow.errors import NotifyflowError, StaleRow, StorageUnavailable
-from notifyflow.pipeline import caps, changes, decisions, news, operations, replies, use_case, watch
-from notifyflow.pipeline.carriers import Desk, hold, hold_alone, is_urgent
+from notifyflow.pipeline import decisions, eligibility, incident_events, operations, outages, replies, status_updates, use_case
 from notifyflow.pipeline.links import link
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Doubt, Tools
+from notifyflow.pipeline.provider_health import Desk, hold, hold_alone, is_urgent
 from notifyflow.pipeline.transaction import Transaction
 
 _OVERDUE_AFTER = timedelta(minutes=5)
@@ -89,7 +89,7 @@ def _take(
     willing = replies.willing(tx, row, escalation, providers)
     if why := _hopelessness(tx, row, escalation, providers, willing):
         taken.hopeless.append((row, why))
-    elif caps.is_capped(tx, desk, row, escalation):
+    elif eligibility.is_capped(tx, desk, row, escalation):
         taken.hopeless.append((row, Ended.CAPPED))
     else:
         chosen = desk.choose(row, willing)
@@ -98,7 +98,7 @@ def _take(
         elif isinstance(chosen, Obstacle):
             taken.obstacles.setdefault(is_urgent(row), chosen)
         else:
-            caps.spend(tx, row, escalation)
+            eligibility.spend(tx, row, escalation)
             taken.claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
 
 
@@ -169,7 +169,7 @@ def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFa
         return tx.now >= row.created_at + escalation.policy.fresh_for
     if tx.now < rules.page_expires_at(escalation, row, ()):  # nearly always: nobody asks what was stopped meanwhile
         return False
-    _, stops = watch.idle_times(tx, escalation)
+    _, stops = outages.idle_times(tx, escalation)
     return tx.now >= rules.page_expires_at(escalation, row, stops)
 
 
@@ -180,7 +180,9 @@ def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
 
 def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str, *, has_receipts: bool) -> Claimed:
     policy = escalation.policy
-    contact = changes.contact_of(row.change) if row.change else tx.ledger.contact(row.incident_id, escalation.recipient_id)
+    contact = (
+        incident_events.contact_of(row.change) if row.change else tx.ledger.contact(row.incident_id, escalation.recipient_id)
+    )
     attempt = AttemptFacts(
         id=tx.tools.ids.new(),
         notification_id=row.id,
@@ -240,20 +242,20 @@ def _content(
         news=_news(tx, row, contact) if row.kind is Kind.NEWS else "",
         reply=replies.hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
         change=row.change,
-        namespace=tx.ledger.incident(row.incident_id).namespace if row.channel == changes.CHANNEL else "",
+        namespace=tx.ledger.incident(row.incident_id).namespace if row.channel == incident_events.CHANNEL else "",
     )
 
 
 def _news(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
     incident = tx.ledger.incident(row.incident_id)
     if incident.state is IncidentState.OPEN:  # each for themselves: it is taken for this one
-        return news.wording(incident, contact)
-    return news.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
+        return status_updates.wording(incident, contact)
+    return status_updates.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 
 
 def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str) -> str:
     rows = (*tx.ledger.earlier_notifications(escalation), *tx.ledger.notifications(escalation.id))
-    page = news.replaced(rows, row.channel)
+    page = status_updates.replaced(rows, row.channel)
     return page.provider_ref if page and page.provider == provider else ""
 
 
@@ -267,6 +269,6 @@ def end_queued(tools: Tools, escalation_id: str, notification_id: str, why: Ende
 
         before = decisions.change(tx, escalation_id, notification_id, happens, cause="recorded", detail={"reason": why.value})
         if why is Ended.CAPPED and not tx.ledger.incident(before.incident_id).is_operations:
-            tx.notices.append((caps.USED_UP, before.channel))
+            tx.notices.append((eligibility.USED_UP, before.channel))
 
     return use_case.run(tools, body)[1]

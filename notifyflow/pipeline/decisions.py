@@ -11,7 +11,7 @@ from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFa
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Page, Stopped
 from notifyflow.core.policy import Schedule
-from notifyflow.pipeline import callback_paths, watch
+from notifyflow.pipeline import callback_paths, outages
 from notifyflow.pipeline.transaction import Transaction
 
 Happens = Callable[[NotificationFacts, Schedule], Moved | None]
@@ -54,7 +54,7 @@ def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> Non
         notifications=tx.ledger.notifications(escalation.id),
         addresses=frozenset(tx.ledger.contact(escalation.incident_id, escalation.recipient_id).addresses),
     )
-    case = watch.inform(tx, case)
+    case = outages.inform(tx, case)
     callback_paths.look_into(tx, case)
     write(tx, case, escalations.decide(case, event=cause, now=tx.now))
 

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from notifyflow.core import incident as incidents
-from notifyflow.core import intake, namespaces
-from notifyflow.core.changes import AMENDED, OPENED
+from notifyflow.core import namespaces
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.intake import Admitted
+from notifyflow.core.incident_events import AMENDED, OPENED
+from notifyflow.core.intake import validation
+from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Notified, Recipient
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import decisions, rounds, use_case
-from notifyflow.pipeline.once import Once
+from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.ports import Accepted, Tools
 from notifyflow.pipeline.transaction import Transaction
 
@@ -47,7 +48,7 @@ def notify(
         IdempotencyMismatch: When another request came under its idempotency key.
         StorageUnavailable: When the database does not answer in time.
     """
-    admitted = intake.admit(
+    admitted = validation.admit(
         incident, recipients, tools.check_address, tools.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
     )
     return take(tools, admitted, policy=policy, namespace=namespace, once=once)

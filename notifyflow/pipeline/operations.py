@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from notifyflow.core import failures, namespaces
 from notifyflow.core import incident as incidents
+from notifyflow.core import namespaces
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
-from notifyflow.core.failures import Failure
-from notifyflow.core.intake import OPERATIONS_KEY
+from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
+from notifyflow.core.wording import failures
+from notifyflow.core.wording.failures import Failure
 from notifyflow.pipeline import decisions, rounds
 from notifyflow.pipeline.links import link
 from notifyflow.pipeline.transaction import Transaction

@@ -7,16 +7,16 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from notifyflow.core.caps import Caps
-from notifyflow.core.changes import Subscriber
-from notifyflow.core.content import Content
 from notifyflow.core.delivery import LIVE, Delivery
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.limits import DEFAULT_LIMIT, Carrier
 from notifyflow.core.model import Contact, Notified, Severity, Stopped
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.core.replies import Heard
+from notifyflow.core.wording.content import Content
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Due, Ledger
 

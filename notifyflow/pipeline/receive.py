@@ -9,7 +9,7 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import EscalationState, IncidentState, Receipt
 from notifyflow.core.policy import Schedule
 from notifyflow.core.replies import Effect, Heard
-from notifyflow.pipeline import acknowledge, carriers, decisions, news, use_case
+from notifyflow.pipeline import acknowledge, decisions, provider_health, status_updates, use_case
 from notifyflow.pipeline.ports import Consequences, Fate, Received, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
@@ -58,7 +58,7 @@ def tell_standing(tools: Tools, receipt: Receipt) -> Heard:
             return Heard(effect=Effect.TAKEN if is_own else Effect.EXPLAINED)
         if incident.state is IncidentState.ACKNOWLEDGED and incident.acknowledged_by == escalation.recipient_id:
             return Heard(effect=Effect.TAKEN)
-        return Heard(effect=Effect.LATE, by=news.standing(tx, incident, escalation.recipient_id))
+        return Heard(effect=Effect.LATE, by=status_updates.standing(tx, incident, escalation.recipient_id))
 
     return use_case.run(tools, body)[0]
 
@@ -109,7 +109,7 @@ def _hear(tx: Transaction, home: Home, receipt: Receipt) -> None:
 def _hear_of_us(tx: Transaction, home: Home, channel: str, receipt: Receipt) -> None:
     """Tell operations what is wrong with us, and let the provider rest where it would refuse everything."""
     if receipt.is_general:
-        carriers.suspend(tx, channel, home.provider)
+        provider_health.suspend(tx, channel, home.provider)
     if not tx.ledger.incident(home.incident_id).is_operations:
         tx.notices.append((receipt.reason or receipt.code, home.provider))
 

@@ -11,7 +11,7 @@ from notifyflow.core.model import AttemptState
 from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import Fenced
-from notifyflow.pipeline import carriers, decisions, receive, use_case, watch
+from notifyflow.pipeline import decisions, outages, provider_health, receive, use_case
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
@@ -70,7 +70,7 @@ def record(
         detail = {"attempt": attempt_id, "word": outcome.word.value, "code": outcome.code, "reason": outcome.reason}
         cause: Cause | None = None if has_key else "recorded"  # the key is heard first, and decides
         before = decisions.change(tx, home.escalation_id, home.notification_id, happens, cause=cause, detail=detail)
-        carriers.learn(tx, before, home.provider, outcome)
+        provider_health.learn(tx, before, home.provider, outcome)
         if outcome.is_our_fault and not tx.ledger.incident(home.incident_id).is_operations:
             tx.notices.append((outcome.reason or outcome.code, home.provider))
         receive.hear(tx, home, waited)
@@ -125,8 +125,8 @@ def _settle(tools: Tools, body: Callable[[Transaction], None]) -> Consequences:
 
 def _breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
     """Read which times do not count for a row's retry window."""
-    outages, stops = watch.idle_times(tx, tx.ledger.escalation(row.escalation_id))
-    return (*outages, *stops, *rules.paused(row))
+    idle, stops = outages.idle_times(tx, tx.ledger.escalation(row.escalation_id))
+    return (*idle, *stops, *rules.paused(row))
 
 
 def _home(tx: Transaction, attempt_id: str) -> Home:

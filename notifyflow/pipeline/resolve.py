@@ -5,7 +5,7 @@ from functools import partial
 from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import IncidentState, Stopped
-from notifyflow.pipeline import decisions, news, use_case
+from notifyflow.pipeline import decisions, status_updates, use_case
 from notifyflow.pipeline.ports import Taken, Tools
 from notifyflow.pipeline.transaction import Transaction
 
@@ -45,5 +45,5 @@ def end(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> Stopp
     tx.turn(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
     for case in cases:
         decisions.close(tx, case, event="resolved")
-    news.tell(tx, cases, by=by)
+    status_updates.tell(tx, cases, by=by)
     return decisions.stopped(cases)

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from notifyflow.core import escalation as escalations
-from notifyflow.core.changes import ROUND_DUE
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
-from notifyflow.pipeline import decisions, watch
+from notifyflow.core.incident_events import ROUND_DUE
+from notifyflow.pipeline import decisions, outages
 from notifyflow.pipeline.transaction import Transaction
 
 
@@ -37,7 +37,7 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     due = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id) if _is_due(each, tx.now)}
     has_passed = False
     for case in decisions.lock_cases(tx, incident, due):
-        informed = watch.inform(tx, case)
+        informed = outages.inform(tx, case)
         decided = escalations.decide(informed, event="round_due", now=tx.now)
         decisions.write(tx, informed, decided)
         has_passed = has_passed or any(step.event == "round_due" for step in decided.steps)

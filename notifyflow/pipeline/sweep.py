@@ -10,7 +10,7 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import claim, decisions, operations, receive, rounds, use_case, watch
+from notifyflow.pipeline import claim, decisions, operations, outages, receive, rounds, use_case
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
@@ -135,7 +135,7 @@ def _ring(tools: Tools, limit: int, again_after: timedelta) -> tuple[Consequence
 
     def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
         swept_at = tx.ledger.swept_at()
-        outage = watch.keep(tx, swept_at)
+        outage = outages.keep(tx, swept_at)
         for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
             tx.ledger.settle_receipt(receipt, attempt_id=None)
         tx.ledger.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar, cast
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.errors import CommitUnknown, NotFound, StorageUnavailable
-from notifyflow.pipeline import changes, operations
+from notifyflow.pipeline import incident_events, operations
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger, Line
@@ -43,7 +43,7 @@ def run(tools: Tools, body: Callable[[Transaction], T]) -> tuple[T, Consequences
     def once(ledger: Ledger) -> _Done[T]:
         tx = Transaction(ledger, tools)
         answer = body(tx)
-        changes.settle(tx)
+        incident_events.settle(tx)
         operations.settle(tx)
         return _Done(answer=answer, consequences=tx.consequences, line=ledger.line)
 

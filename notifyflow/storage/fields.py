@@ -13,8 +13,8 @@ from typing import Any
 
 from peewee import Field, TextField
 
-from notifyflow.core.changes import dump_change, load_change
-from notifyflow.core.documents import dump_notified, dump_policy, load_notified, load_policy
+from notifyflow.core.incident_events import dump_change, load_change
+from notifyflow.core.intake.documents import dump_notified, dump_policy, load_notified, load_policy
 from notifyflow.core.keys import Scope
 from notifyflow.core.limits import Slice
 from notifyflow.core.policy import Policy

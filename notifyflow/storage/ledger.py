@@ -6,20 +6,20 @@ the providers' rows by name, the operations incident. Nothing here decides; the 
 """
 
 from notifyflow.storage.adoption import Adoption
-from notifyflow.storage.answers import Answers
 from notifyflow.storage.callbacks import Callbacks
-from notifyflow.storage.carriers import Carriers
 from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.health import Health
+from notifyflow.storage.idempotency import Answers
 from notifyflow.storage.inbox import Inbox
 from notifyflow.storage.keys import Keys
 from notifyflow.storage.moves import Line
 from notifyflow.storage.operations import Critical, Operations
 from notifyflow.storage.outages import Outages
+from notifyflow.storage.provider_health import Carriers
 from notifyflow.storage.pruning import Pruning
-from notifyflow.storage.questions import Questions, Silent
 from notifyflow.storage.replies import Code, Replies
 from notifyflow.storage.spending import Spending
+from notifyflow.storage.status_polling import Questions, Silent
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import Due, Home, Work
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from peewee import SQL, fn
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.failures import AT_MOST, Notice, Uncounted
 from notifyflow.core.model import Severity
+from notifyflow.core.wording.failures import AT_MOST, Notice, Uncounted
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from notifyflow.core.content import compose
 from notifyflow.core.model import Contact, EscalationState, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.wording.content import compose
 from notifyflow.web import pages
 from notifyflow.web.services import Services
 

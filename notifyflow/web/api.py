@@ -9,29 +9,22 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyflow.core.intake import MAX_KEY, length_faults
+from notifyflow.core.intake.requests import read_act, read_page, read_submission
+from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import IncidentState, Notified, Severity
-from notifyflow.core.requests import read_act, read_page, read_submission
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.errors import Fault, UnreadableIncident
-from notifyflow.pipeline.once import Once
+from notifyflow.pipeline.idempotency import Once
 from notifyflow.web import cursors
 from notifyflow.web.auth import Require
 from notifyflow.web.body import Body
-from notifyflow.web.given import (
-    Changed,
-    IncidentPage,
-    IncidentShape,
-    NotifiedShape,
-    StoppedShape,
-    SummaryShape,
-)
-from notifyflow.web.lane import Lane
+from notifyflow.web.bulkhead import Lane
 from notifyflow.web.openapi import PLACE, refusals, takes
 from notifyflow.web.reachability import ReachabilityShape, RecipientPage
+from notifyflow.web.requests import ActShape, NewIncident, PageShape
+from notifyflow.web.responses import Changed, IncidentPage, IncidentShape, NotifiedShape, StoppedShape, SummaryShape
 from notifyflow.web.services import Services
-from notifyflow.web.taken import ActShape, NewIncident, PageShape
 
 INCIDENT_LIMIT_BYTES = 1024 * 1024
 _ACT_LIMIT_BYTES = 16 * 1024

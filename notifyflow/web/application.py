@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from notifyflow.core.text import one_line
+from notifyflow.core.wording.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, RejectedCallback, StorageError
-from notifyflow.web import acknowledge, api, callbacks, doors, health, openapi, pages, problems
-from notifyflow.web.lane import Lane
+from notifyflow.web import acknowledge, api, callbacks, health, integrations, openapi, pages, problems
+from notifyflow.web.bulkhead import Lane
 from notifyflow.web.services import Services
 
 _log = structlog.get_logger("notifyflow.web")
@@ -33,7 +33,7 @@ def build(services: Services) -> FastAPI:
     application.include_router(callbacks.router(services, lane), include_in_schema=False)
     application.include_router(callbacks.answers(services), include_in_schema=False)
     application.include_router(acknowledge.router(services), include_in_schema=False)
-    application.include_router(doors.router(services, lane))
+    application.include_router(integrations.router(services, lane))
     application.include_router(api.router(services, lane))
     application.include_router(health.router(services))
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from notifyflow.channels.base import Callback, Provider
 from notifyflow.errors import ProviderError, RejectedCallback
 from notifyflow.web.body import Body
-from notifyflow.web.lane import Lane
+from notifyflow.web.bulkhead import Lane
 from notifyflow.web.paths import target_below
 from notifyflow.web.services import Services
 

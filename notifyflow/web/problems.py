@@ -13,7 +13,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from notifyflow import errors
-from notifyflow.core import text
+from notifyflow.core.wording import text
 from notifyflow.web.paths import path_below
 
 MEDIA_TYPE = "application/problem+json"

@@ -6,11 +6,11 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifyflow.channels.base import Channel
-from notifyflow.core import text
 from notifyflow.core.model import NotificationState
 from notifyflow.core.views import KnownRecipient
+from notifyflow.core.wording import text
 from notifyflow.pipeline.replies import TEXTS
-from notifyflow.web.given import NotificationShape
+from notifyflow.web.responses import NotificationShape
 
 
 class Verdict(StrEnum):

@@ -6,15 +6,15 @@ from typing import Protocol
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.sns_messages import SnsDoor
-from notifyflow.core.doors.asked import Asked
+from notifyflow.core.intake.integrations.inbound import Asked
+from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
 from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped
 from notifyflow.core.replies import Heard, Said
-from notifyflow.core.requests import Submission
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
 from notifyflow.errors import Fault
-from notifyflow.pipeline.once import Once
+from notifyflow.pipeline.idempotency import Once
 
 
 class Api(Protocol):

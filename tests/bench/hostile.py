@@ -20,9 +20,9 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.app.doors import Doors
+from notifyflow.app.integrations import Doors
 from notifyflow.cli import serving
-from notifyflow.core.doors.asked import Action, Asked
+from notifyflow.core.intake.integrations.inbound import Action, Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import Incident, Severity
 from notifyflow.core.policy import SHIPPED

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
 from notifyflow.channels.registry import load
 from notifyflow.core.ports import Clock
 from notifyflow.engine.broker import BrokerBell, make_broker

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 
-from notifyflow.core.intake import OPERATIONS_KEY
+from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.model import Incident, IncidentState, Recipient, Severity
 from notifyflow.sandbox.system import SMS_FROM
 from tests.security.conftest import PUBLIC_URL, TWILIO_TOKEN, Target, targeted

@@ -19,7 +19,7 @@ from notifyflow.storage.outages import Outages
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.stops import Stops
 from tests import invariants
-from tests.reference import opens
+from tests.oracle import opens
 from tests.simulation.alarms import Alarms
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators

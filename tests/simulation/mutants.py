@@ -20,7 +20,7 @@ from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import Case
 from notifyflow.engine import deliver
 from notifyflow.errors import CommitUnknown
-from notifyflow.pipeline import callback_paths, operations, replies, use_case, watch
+from notifyflow.pipeline import callback_paths, operations, outages, replies, use_case
 from notifyflow.pipeline.ports import Consequences, Tools
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
@@ -236,7 +236,7 @@ def _severity_of_what_is_new(tx: Transaction, incident: IncidentFacts) -> Severi
 
 _page_or_wait = operations._page_or_wait
 _record, _record_outcome, _state_of = deliver.record, deliver.Deliverer._record, lifecycle.state_of
-_inform = watch.inform
+_inform = outages.inform
 
 
 @contextmanager
@@ -320,7 +320,7 @@ MUTANTS = (
     ),
     Mutant(
         "a callback path that seems broken mutes what is overdue",
-        swap=lambda: swapped(watch, "inform", _mute_what_seems_broken),
+        swap=lambda: swapped(outages, "inform", _mute_what_seems_broken),
         known=37,
     ),
     Mutant("silence that nobody is told of", swap=lambda: swapped(rules, "is_unheard", lambda case: False), known=35),

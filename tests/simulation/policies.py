@@ -4,7 +4,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from notifyflow.core.judgement import judge
+from notifyflow.core.intake.policy_validation import judge
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import Acknowledgement, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from tests.simulation.outside import CHANNELS

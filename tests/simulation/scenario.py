@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from notifyflow.core.changes import Subscriber
+from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy

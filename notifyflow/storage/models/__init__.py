@@ -4,7 +4,18 @@ The models are bound to no database; every query says where it runs. Tables are 
 test holds the two together. What is personal stands in columns of its own and is marked so.
 """
 
-from notifyflow.storage.models.house import (
+from notifyflow.storage.models.incidents import (
+    AttemptRow,
+    ContactRow,
+    CriticalRow,
+    EscalationRow,
+    IncidentRow,
+    NoticeRow,
+    NotificationRow,
+    ReceiptRow,
+    TransitionRow,
+)
+from notifyflow.storage.models.service import (
     AnswerRow,
     ApiKeyRow,
     CarrierRow,
@@ -19,17 +30,6 @@ from notifyflow.storage.models.house import (
     SpentRow,
     StopRow,
     TurnRow,
-)
-from notifyflow.storage.models.incidents import (
-    AttemptRow,
-    ContactRow,
-    CriticalRow,
-    EscalationRow,
-    IncidentRow,
-    NoticeRow,
-    NotificationRow,
-    ReceiptRow,
-    TransitionRow,
 )
 
 __all__ = [

@@ -13,9 +13,9 @@ from standardwebhooks import WebhookVerificationError
 from notifyflow.channels.base import Letter
 from notifyflow.channels.templating import SAMPLE
 from notifyflow.channels.webhook import WebhookChannel
-from notifyflow.core.changes import Change
-from notifyflow.core.content import Content
+from notifyflow.core.incident_events import Change
 from notifyflow.core.model import IncidentState, Kind, Severity
+from notifyflow.core.wording.content import Content
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings
 from tests.integration.channels.scripted import HttpServer, http_server

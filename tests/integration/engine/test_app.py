@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
-from notifyflow.app.sources import DatabaseClock, RandomIds
+from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
 from notifyflow.channels.base import Letter
 from notifyflow.core.model import IncidentState, NotificationState
 from notifyflow.core.pauses import Scope

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from notifyflow.core import namespaces
-from notifyflow.core.changes import Subscriber
+from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.model import EscalationState, IncidentState, Notified, Severity
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.views import IncidentStatus

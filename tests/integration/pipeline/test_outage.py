@@ -11,7 +11,7 @@ import pytest
 from notifyflow.core.model import EscalationState, NotificationState, Receipt, Severity, Word
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import INSISTENT
-from notifyflow.pipeline import callback_paths, watch
+from notifyflow.pipeline import callback_paths, outages
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.store import Store
@@ -125,7 +125,7 @@ def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Sto
 
 def _keep(story: Story, *, swept_at: datetime) -> Outage | None:
     """Note a sweep, as a process does that has read when the last one was before somebody else noted another."""
-    return story.store.run(lambda ledger: watch.keep(Transaction(ledger, story.tools), swept_at))
+    return story.store.run(lambda ledger: outages.keep(Transaction(ledger, story.tools), swept_at))
 
 
 def test_a_process_that_comes_back_a_moment_later_does_not_end_the_outage_again(watched: Story) -> None:

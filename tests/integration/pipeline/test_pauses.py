@@ -9,7 +9,7 @@ from notifyflow.core.limits import Obstacle
 from notifyflow.core.model import Ended, EscalationState, Hold, NotificationState, Severity
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT
-from notifyflow.pipeline import carriers, operations
+from notifyflow.pipeline import operations, provider_health
 from notifyflow.pipeline.adopt import adopt, release
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.storage.store import Store
@@ -185,8 +185,8 @@ def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_holds_nothing_back(
     stop(story, 10 * HOUR)
     seen = Obstacle(why=Hold.PAUSE, until=story.clock.now() + 10 * HOUR, provider="ses")
     resume(story.tools, Scope.ALL, "")
-    carriers.hold(story.tools, "email", {False: seen})
-    carriers.hold_alone(story.tools, story.pages()["email"], seen)
+    provider_health.hold(story.tools, "email", {False: seen})
+    provider_health.hold_alone(story.tools, story.pages()["email"], seen)
     assert (story.pages()["email"].held_by, story.pages()["email"].due_at) == (None, START)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from notifyflow.app.sources import DatabaseClock
+from notifyflow.app.clock_and_ids import DatabaseClock
 from notifyflow.core.model import Incident
 from notifyflow.errors import StorageError
 from notifyflow.storage.forks import GATE

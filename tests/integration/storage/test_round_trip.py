@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifyflow.core.changes import Change
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.incident_events import Change
 from notifyflow.core.model import (
     AttemptState,
     Contact,

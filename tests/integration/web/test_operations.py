@@ -5,7 +5,7 @@ from pathlib import Path
 
 from notifyflow.app import NotifyFlow
 from notifyflow.core.facts import Outcome
-from notifyflow.core.intake import OPERATIONS_KEY
+from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.links import sign
 from notifyflow.core.model import Incident, IncidentState, Recipient, Severity, Word
 from notifyflow.pipeline.claim import claim

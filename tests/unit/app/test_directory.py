@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifyflow.app.directory import DirectoryFile
-from notifyflow.core.directory import NOBODY
+from notifyflow.core.intake.directory import NOBODY
 from notifyflow.core.policy import SHIPPED
 from notifyflow.errors import StorageUnavailable
 from tests.facts import NOW

@@ -24,9 +24,9 @@ from notifyflow.channels.sms import TwilioSms
 from notifyflow.channels.teams import Teams
 from notifyflow.channels.templating import SAMPLE, Templates, escape_mrkdwn
 from notifyflow.channels.voice import TwilioVoice
-from notifyflow.core.content import Content, compose
 from notifyflow.core.model import Contact, Incident, Kind
-from notifyflow.core.segments import count
+from notifyflow.core.wording.content import Content, compose
+from notifyflow.core.wording.segments import count
 from notifyflow.settings import Settings
 from tests.strategies import any_text, graphemes, hostile_contents
 

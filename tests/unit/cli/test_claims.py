@@ -4,7 +4,7 @@ import pytest
 
 from notifyflow.cli.demo.claims import SCENES, WHOLE, Claim, Witness
 from notifyflow.cli.demo.show import is_true
-from tests.stories import OPEN
+from tests.statuses import OPEN
 
 ELSEWHERE = Witness(status=OPEN, operations=None, inbox=(), linked_page="<button>", log="")
 TRUE_OF_NOTHING = {"nobody texted or rang her"}

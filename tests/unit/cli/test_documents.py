@@ -5,7 +5,7 @@ from notifyflow.cli import documents
 from notifyflow.core.facts import Transition
 from notifyflow.core.model import Kind, NotificationState, Notified
 from notifyflow.errors import Fault
-from tests.stories import AT, CHANGE, OPEN, TAKEN, notification
+from tests.statuses import AT, CHANGE, OPEN, TAKEN, notification
 
 
 def test_a_status_is_a_document_of_plain_values():

@@ -10,7 +10,7 @@ from notifyflow.cli.picture import explain, picture
 from notifyflow.core.facts import Transition
 from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Word
 from notifyflow.core.views import IncidentStatus, Note
-from tests.stories import AT, CHANGE, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
+from tests.statuses import AT, CHANGE, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
 
 
 def drawn(status: IncidentStatus) -> str:

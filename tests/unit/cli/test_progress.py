@@ -6,7 +6,7 @@ from rich.console import Console
 from notifyflow.cli.progress import watch
 from notifyflow.core.facts import Transition
 from notifyflow.core.views import IncidentStatus
-from tests.stories import AT, INCIDENT_ID, OPEN, TAKEN
+from tests.statuses import AT, INCIDENT_ID, OPEN, TAKEN
 
 
 def moved(row_id: str, version: int, target: str) -> Transition:

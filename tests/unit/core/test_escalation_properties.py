@@ -11,7 +11,7 @@ from notifyflow.core.escalation import Case, Decided, OpenTier, StartRound
 from notifyflow.core.machines import ESCALATION
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from tests.facts import page
-from tests.reference import name, opens
+from tests.oracle import name, opens
 from tests.strategies import brinks, cases, moments
 
 CAUSES = st.sampled_from(["recorded", "received", "looked_at", "address_added", "round_due"])

@@ -15,7 +15,7 @@ from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, Notificat
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import IllegalMove
 from tests.facts import LEASE, NOW, Row, attempt, minutes, page, seconds
-from tests.reference import STRENGTH, ReferenceRow
+from tests.oracle import STRENGTH, ReferenceRow
 
 QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, NotificationState.SENT
 DELIVERED, FAILED, CANCELLED = NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED

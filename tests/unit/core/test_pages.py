@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.core.documents import read_policies, read_recipients
-from notifyflow.core.intake import admit, admit_recipients
+from notifyflow.core.intake.documents import read_policies, read_recipients
+from notifyflow.core.intake.requests import read_incident
+from notifyflow.core.intake.validation import admit, admit_recipients
 from notifyflow.core.model import Incident, Recipient
 from notifyflow.core.policy import SHIPPED, Policy, Repeat, Retries, Schedule, Tier
-from notifyflow.core.requests import read_incident
 from tests import strategies
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"

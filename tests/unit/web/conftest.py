@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
-from notifyflow.core.doors.asked import Asked
+from notifyflow.core.intake.integrations.inbound import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.model import Receipt, Word
@@ -17,7 +17,7 @@ from notifyflow.settings import Settings
 from notifyflow.web.application import build
 from notifyflow.web.services import Services
 from tests.asgi import Client
-from tests.stories import AT, INCIDENT_ID, OPEN, TAKEN
+from tests.statuses import AT, INCIDENT_ID, OPEN, TAKEN
 
 KEYS = ("k" * 32,)
 API_KEY = "nf_1_secret"

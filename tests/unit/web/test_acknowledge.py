@@ -7,7 +7,7 @@ from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.views import EscalationStatus
 from notifyflow.errors import StorageUnavailable
 from tests.asgi import Client
-from tests.stories import INCIDENT, INCIDENT_ID, OPEN, RESOLVED, TAKEN, escalation, notification
+from tests.statuses import INCIDENT, INCIDENT_ID, OPEN, RESOLVED, TAKEN, escalation, notification
 from tests.unit.web.conftest import House, link
 
 CANCELLED, SENDING, SENT = NotificationState.CANCELLED, NotificationState.SENDING, NotificationState.SENT

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core import requests
-from notifyflow.core.documents import INCIDENT_FIELDS, RECIPIENT_FIELDS
-from notifyflow.core.requests import Act, Page, Submission, read_act, read_page, read_submission
-from notifyflow.web.taken import ActShape, NewIncident, PageShape, RecipientShape
+from notifyflow.core.intake import requests
+from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENT_FIELDS
+from notifyflow.core.intake.requests import Act, Page, Submission, read_act, read_page, read_submission
+from notifyflow.web.requests import ActShape, NewIncident, PageShape, RecipientShape
 from tests.asgi import Client
 from tests.published import Publication
 

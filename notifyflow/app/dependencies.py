@@ -1,0 +1,75 @@
+"""What the use cases are given, made of the settings."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from notifyflow.channels.base import Channel, Provider
+from notifyflow.channels.webhook import WebhookChannel
+from notifyflow.core.caps import Caps
+from notifyflow.core.delivery import Delivery
+from notifyflow.core.incident_events import Subscriber
+from notifyflow.core.model import Contact
+from notifyflow.core.policy import Policy
+from notifyflow.core.ports import Clock, Ids
+from notifyflow.pipeline.ports import Tools
+from notifyflow.settings import Settings
+from notifyflow.storage.store import Store
+
+
+def make_tools(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    *,
+    channels: Mapping[str, Channel],
+    delivery: Delivery,
+    operations: Sequence[Contact],
+    operations_policy: Policy,
+) -> Tools:
+    """Make them.
+
+    Args:
+        settings: What is set.
+        store: The database.
+        clock: The one owner of time.
+        ids: The one owner of randomness.
+        channels: Name to channel.
+        delivery: What may leave, with addresses that were judged.
+        operations: Who is told of critical failures.
+        operations_policy: How.
+    """
+    return Tools(
+        transactions=store,
+        clock=clock,
+        ids=ids,
+        channels=frozenset(channels),
+        check_address=lambda channel, address: channels[channel].check_address(address),
+        operations=tuple(operations),
+        operations_policy=operations_policy,
+        public_url=settings.public_url,
+        secret_keys=tuple(key.get_secret_value() for key in settings.secret_key),
+        notice=", ".join(filter(None, (settings.notice, delivery.notice))),
+        lease=timedelta(seconds=settings.lease_s),
+        limits=settings.provider_limits,
+        answers={
+            provider.name: timedelta(seconds=provider.capabilities.answers_doubts_within_s)
+            for channel in channels.values()
+            for provider in channel.providers
+        },
+        senders={provider.name: provider.sender for provider in _texting(channels) if provider.sender},
+        replying=frozenset(provider.name for provider in _texting(channels) if provider.capabilities.can_acknowledge),
+        tells_news=settings.news,
+        caps=Caps(recipients=settings.recipient_caps, prefixes=settings.prefix_caps),
+        delivery=delivery,
+        subscribers=_subscribers(channels),
+    )
+
+
+def _subscribers(channels: Mapping[str, Channel]) -> tuple[Subscriber, ...]:
+    webhook = channels.get("webhook")
+    return tuple(webhook.subscribers.values()) if isinstance(webhook, WebhookChannel) else ()
+
+
+def _texting(channels: Mapping[str, Channel]) -> Sequence[Provider]:
+    return channels["sms"].providers if "sms" in channels else ()

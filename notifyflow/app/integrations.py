@@ -1,0 +1,111 @@
+"""Behind the doors: the directory finds who is told, and what was asked is done, whatever it says."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from notifyflow.app.directory import DirectoryFile
+from notifyflow.core.intake.directory import Directory, Route
+from notifyflow.core.intake.integrations.inbound import Asked
+from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.keys import ApiKey
+from notifyflow.core.model import Contact
+from notifyflow.core.policy import Policy
+from notifyflow.errors import StorageError, StorageUnavailable
+from notifyflow.pipeline import inbound
+from notifyflow.pipeline.inbound import Event
+from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.tell import tell
+
+
+class Doors:
+    """Does what is asked through the doors.
+
+    Args:
+        tools: What every use case needs.
+        policies: By name.
+        directory: Its file; None where there is none.
+        report: Logs and rings for what a use case led to.
+    """
+
+    def __init__(
+        self, tools: Tools, policies: Mapping[str, Policy], directory: Path | None, report: Callable[[Consequences], None]
+    ) -> None:
+        self._tools = tools
+        self._policies = policies
+        self._report = report
+        self._directory = DirectoryFile(
+            directory, policies, tools.clock, tell=lambda reason: report(tell(tools, reason, "the directory"))
+        )
+
+    def on_routes(self, number: str) -> tuple[str, ...]:
+        """Name those at the end of a route whose texts go to a number.
+
+        Raises:
+            StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
+        """
+        return self._directory.on_routes(number, self._tools.check_address)
+
+    def addresses(self) -> frozenset[str]:
+        """Return every address that the directory knows.
+
+        Raises:
+            StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
+        """
+        return self._directory.addresses(self._tools.check_address)
+
+    def ask(self, all_asked: Sequence[Asked], caller: ApiKey, via: str) -> None:
+        """Do all that is asked, in the namespace of whoever asks; returning means committed.
+
+        Args:
+            all_asked: What is to be done, any number; what is asked of one incident is done in its order. For one that nobody
+                knows, or that is over, there is nothing to do.
+            caller: The API key that it came with.
+            via: Through which door.
+
+        Raises:
+            StorageUnavailable: When the database does not answer in time; a part may be done.
+            StorageError: When it refuses one of them; the others are done.
+        """
+        left = self._events(all_asked, caller)
+        refusal: StorageError | None = None
+        while left:
+            try:
+                left = left[self._do(left, caller, via) :]
+            except StorageUnavailable:
+                raise
+            except StorageError as error:  # one of them is broken, and harms no other
+                refusal = self._do_one_by_one(left[: inbound.MOST], caller, via) or error
+                left = left[inbound.MOST :]
+        if refusal is not None:
+            raise refusal
+
+    def _do(self, some: Sequence[Event], caller: ApiKey, via: str) -> int:
+        done, consequences = inbound.do(self._tools, some, by=caller.name, via=via, namespace=caller.namespace)
+        self._report(consequences)
+        return done
+
+    def _do_one_by_one(self, some: Sequence[Event], caller: ApiKey, via: str) -> StorageError | None:
+        refusal = None
+        for event in some:
+            try:
+                self._do([event], caller, via)
+            except StorageUnavailable:
+                raise
+            except StorageError as error:
+                refusal = error
+        return refusal
+
+    def _events(self, all_asked: Sequence[Asked], caller: ApiKey) -> Sequence[Event]:
+        directory = self._directory.current()
+        known: dict[tuple[str, ...], tuple[Contact, ...]] = {}
+        made = []
+        for asked in sorted(all_asked, key=lambda each: each.incident.key):
+            route = directory.route(asked.labels, caller.name)
+            if route.to not in known:
+                known[route.to] = self._contacts(directory, route)
+            made.append(Event(asked=asked, contacts=known[route.to], policy=self._policies[route.policy]))
+        return made
+
+    def _contacts(self, directory: Directory, route: Route) -> tuple[Contact, ...]:
+        contacts, _ = admit_recipients(directory.at(route), self._tools.check_address, self._tools.channels)
+        return contacts

@@ -1,0 +1,206 @@
+"""What whoever runs it looks after: checks all that is stored, takes away what is old, has itself watched from outside."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from notifyflow.app.access import Access
+from notifyflow.app.pauses import Switch
+from notifyflow.channels.base import Channel
+from notifyflow.channels.monitor import Monitor
+from notifyflow.core.audit import Finding
+from notifyflow.core.wording import text
+from notifyflow.engine.heartbeat import Heartbeat
+from notifyflow.errors import Fault, InvalidAge
+from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
+from notifyflow.pipeline.forget import forget
+from notifyflow.pipeline.ports import Tools
+from notifyflow.settings import Settings
+from notifyflow.storage.audit import Audited
+from notifyflow.storage.pruning import Pruned, Step
+from notifyflow.storage.store import Store
+
+_YOUNGEST = timedelta(days=1)
+_ROUNDS_A_STEP = 50
+_START = (datetime(1970, 1, 1, tzinfo=UTC), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """How far a check is.
+
+    Attributes:
+        done: How many incidents were checked so far.
+        total: How many there are.
+        findings: What was found since the last one; empty where all is as it should be.
+    """
+
+    done: int
+    total: int
+    findings: tuple[Finding, ...]
+
+
+class Upkeep(ABC):
+    """The part of ``NotifyFlow`` that looks after what is stored."""
+
+    _settings: Settings
+    _store: Store
+    _tools: Tools
+    _channels: Mapping[str, Channel]
+
+    @abstractmethod
+    def _ready(self) -> Tools: ...
+
+    @abstractmethod
+    def _prepare(self) -> Tools: ...
+
+    @property
+    def notice(self) -> str:
+        """The mark that every message, page and answer shows; empty where all is live and nothing is set."""
+        return self._tools.notice
+
+    def access(self) -> Access:
+        """Look after the API's keys, and let them in."""
+        tools = self._ready()
+        return Access(self._store, tools.clock, tools.ids, requests_a_minute=self._settings.api_requests_a_minute)
+
+    def survey(self, *, is_forced: bool = False) -> Holding:
+        """Count what ``adopt`` would hold.
+
+        Raises:
+            DatabaseInUse: When somebody has swept within the last minute, and it is not forced.
+        """
+        return survey(self._prepare(), is_forced=is_forced)
+
+    def adopt(self, *, is_forced: bool = False) -> int:
+        """Make the database this environment's, after a restore or a copy, and hold what is unfinished in it.
+
+        Held incidents send nothing, whatever becomes of them, until they are released or cancelled.
+
+        Args:
+            is_forced: Whether to do so although somebody delivers from it.
+
+        Returns:
+            How many incidents are held.
+
+        Raises:
+            DatabaseInUse: When somebody has swept within the last minute, and it is not forced; nothing is held.
+        """
+        return adopt(self._prepare(), self._settings.environment, is_forced=is_forced)
+
+    def held_count(self) -> int:
+        """Count the incidents that are held since the database was adopted."""
+        self._ready()
+        return self._store.read(lambda reads: reads.held_count())
+
+    def is_held(self, incident_id: str) -> bool:
+        """Return whether nothing of an incident is sent, since the database was adopted."""
+        self._ready()
+        return self._store.read(lambda reads: reads.is_held(incident_id))
+
+    def release_held(self) -> int:
+        """Let what is held go on; tell how many incidents that were."""
+        return release(self._ready())
+
+    def cancel_held(self) -> int:
+        """Resolve what is held, and tell nobody; tell how many incidents that were."""
+        return cancel(self._ready())
+
+    def forget(self, recipient_id: str) -> int:
+        """Overwrite what is personal about a recipient: name, addresses, messages, raw receipts.
+
+        Returns:
+            From how many incidents they were taken; 0 where nobody knows them.
+
+        Raises:
+            RecipientInUse: When they are paged for something that is not resolved; nothing was done.
+            StorageUnavailable: When the database does not answer; or when it was done, and copies remain in the log of
+                an embedded file, which others use all the time.
+        """
+        count = forget(self._ready(), recipient_id)
+        self._store.clean()
+        return count
+
+    @property
+    def switch(self) -> Switch:
+        """The kill switch: pause sending for a while, and resume."""
+        return Switch(self._ready(), self._channels)
+
+    def check(self) -> Iterator[Checked]:
+        """Check everything that is stored against what always holds, some incidents at a time; nothing is locked or mended.
+
+        Yields:
+            How far it is, and what it found.
+
+        Raises:
+            StorageUnavailable: When the database does not answer.
+        """
+        clock = self._ready().clock
+        total = self._store.read(lambda reads: reads.incident_count())
+        yield Checked(done=0, total=total, findings=self._store.read(lambda reads: reads.audit_operations()))
+        done, after_id = 0, ""
+        while True:
+            audited = self._audit(after_id, clock.now())
+            done, after_id = done + audited.count, audited.last_id
+            yield Checked(done=done, total=max(done, total), findings=audited.findings)
+            if not after_id:
+                return
+
+    def prune(self, older_than: timedelta, *, is_dry_run: bool = False) -> Iterator[Pruned]:
+        """Delete what was resolved so long ago, in small transactions with pauses between them, so that delivery goes on.
+
+        What is not resolved stays, and so does what an open operations incident tells of, and an operations incident that a
+        failure which stays is linked to.
+
+        Args:
+            older_than: A day or more.
+            is_dry_run: Whether to count only what would be deleted.
+
+        Yields:
+            What each step took away, or would.
+
+        Raises:
+            InvalidAge: When it is less than a day.
+            StorageUnavailable: When the database does not answer.
+        """
+        if older_than < _YOUNGEST:
+            raise InvalidAge((Fault("older_than", f"{text.duration(older_than)} is less than a day", "Give a day or more"),))
+        before = self._ready().clock.now() - older_than
+        yield from self._count_old(before) if is_dry_run else self._delete_old(before)
+
+    def _audit(self, after_id: str, now: datetime) -> Audited:
+        return self._store.read(lambda reads: reads.audit(after_id, now=now))
+
+    def _delete_old(self, before: datetime) -> Iterator[Pruned]:
+        place: tuple[datetime, str] | None = _START
+        while place is not None:
+            began_at = time.monotonic()
+            step = self._prune_step(place, before)
+            place = step.place
+            yield step.pruned
+            time.sleep(time.monotonic() - began_at)
+        while strays := self._store.run(lambda ledger: ledger.prune_strays(before=before, limit=_ROUNDS_A_STEP)):
+            yield strays
+
+    def _prune_step(self, place: tuple[datetime, str], before: datetime) -> Step:
+        return self._store.run(lambda ledger: ledger.prune_incidents(place, before=before, limit=_ROUNDS_A_STEP))
+
+    def _count_old(self, before: datetime) -> Iterator[Pruned]:
+        place: tuple[datetime, str] | None = _START
+        while place is not None:
+            step = self._count_step(place, before)
+            place = step.place
+            yield step.pruned
+        yield self._store.read(lambda reads: reads.prunable_strays(before=before))
+
+    def _count_step(self, place: tuple[datetime, str], before: datetime) -> Step:
+        return self._store.read(lambda reads: reads.prunable_incidents(place, before=before, limit=_ROUNDS_A_STEP))
+
+    def _make_heartbeat(self) -> Heartbeat | None:
+        """Make what a starting engine is watched by; None where no monitor is set."""
+        monitor = Monitor.from_settings(self._settings)
+        if monitor is None:
+            return None
+        return Heartbeat(monitor, self._tools, every=timedelta(seconds=self._settings.heartbeat_s))

@@ -1,0 +1,151 @@
+"""Who else is told that an incident changed, and what is kept of a change until everybody was told; pure.
+
+Subscribers are other systems: they are never paged, nothing escalates for them, and what they are told is never cancelled.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from notifyflow.core.machines import INCIDENT
+from notifyflow.core.model import IncidentState, Severity
+from notifyflow.core.wording import text
+
+OPENED = "opened"
+AMENDED = "amended"
+ROUND_DUE = "round_due"
+EVENTS: tuple[str, ...] = (OPENED, AMENDED, *(event.name for event in INCIDENT.events if event.name != "repeated"), ROUND_DUE)
+"""What is told: the birth, new words, every move of the incident's machine that is more than the same key again, and rounds
+that nobody has answered."""
+
+_LONGEST_NAME = 100
+_FIELDS = ("url", "secrets", "events")
+_PREFIX = "whsec_"
+_FEWEST_BYTES, _MOST_BYTES = 24, 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """Another system that is told of changes.
+
+    Attributes:
+        name: Ours for it; it stands for the URL wherever an address is kept or logged.
+        url: Where it listens; secret.
+        secrets: What the messages are signed with, ``whsec_…``; with several, by each, so that one can be exchanged.
+        events: Which changes; empty for all.
+    """
+
+    name: str
+    url: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    events: frozenset[str] = frozenset()
+
+    def wants(self, event: str) -> bool:
+        """Tell whether it is to be told of such a change."""
+        return not self.events or event in self.events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of an incident, for one subscriber; nothing personal.
+
+    Attributes:
+        subscriber: Whom it is for, by name.
+        event: What happened: one of ``EVENTS``.
+        incident_id: To which incident.
+        at: When.
+        state: The incident's state since.
+        severity: Its severity since.
+        version: Grows with every change of the incident, so that one which arrives late is known.
+        by: Who did it; empty where nobody did.
+        via: How.
+    """
+
+    subscriber: str
+    event: str
+    incident_id: str
+    at: datetime
+    state: IncidentState
+    severity: Severity
+    version: int
+    by: str = ""
+    via: str = ""
+
+
+def key_of(secret: str) -> bytes:
+    """Take the key out of a secret (Standard Webhooks 1.0.0, "Signature scheme").
+
+    Raises:
+        ValueError: When it is none; it does not repeat the secret.
+    """
+    with suppress(ValueError):  # binascii.Error is one
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        if secret.startswith(_PREFIX) and _FEWEST_BYTES <= len(key) <= _MOST_BYTES:
+            return key
+    raise ValueError(f"is not {_PREFIX} and {_FEWEST_BYTES} to {_MOST_BYTES} bytes in base64")
+
+
+def read_subscribers(document: str) -> tuple[Subscriber, ...]:
+    """Read ``{"NAME": {"url": "https://…", "secrets": ["whsec_…"], "events": ["acknowledged"]}}``, JSON.
+
+    Raises:
+        ValueError: With everything that is wrong as a sentence; it repeats no URL and no secret.
+    """
+    try:
+        given = json.loads(document)
+    except (ValueError, RecursionError):
+        raise ValueError("is no JSON") from None
+    if not isinstance(given, dict):
+        raise ValueError("is no table of webhooks by their names")
+    faults = [f"{text.quoted(name)} {what}" for name, table in given.items() for what in _faults(name, table)]
+    if faults:
+        raise ValueError("; ".join(faults))
+    return tuple(
+        Subscriber(name=name, url=table["url"], secrets=tuple(table["secrets"]), events=frozenset(table.get("events", ())))
+        for name, table in given.items()
+    )
+
+
+def dump_change(change: Change) -> str:
+    """Write a change as JSON."""
+    values = {name: getattr(change, name) for name in Change.__dataclass_fields__}
+    return json.dumps({**values, "at": change.at.isoformat()}, separators=(",", ":"))
+
+
+def load_change(document: str) -> Change:
+    """Read what ``dump_change`` wrote; the same change again, exactly."""
+    given: Mapping[str, Any] = json.loads(document)
+    state, severity = IncidentState(given["state"]), Severity(given["severity"])
+    return Change(**{**given, "at": datetime.fromisoformat(given["at"]), "state": state, "severity": severity})
+
+
+def _faults(name: str, table: object) -> Iterator[str]:
+    if not name or name != text.one_line(name) or len(name) > _LONGEST_NAME:
+        yield f"is no name of 1 to {_LONGEST_NAME} characters in one line"
+    if not isinstance(table, dict):
+        yield f"is no table of {', '.join(_FIELDS)}"
+        return
+    yield from (f"has a field {text.quoted(each)}, and may have {', '.join(_FIELDS)}" for each in table if each not in _FIELDS)
+    if not isinstance(table.get("url"), str):
+        yield "has no url"
+    yield from _secret_faults(table.get("secrets"))
+    events = table.get("events", [])
+    if not isinstance(events, list):
+        yield "has events that are no list"
+    elif unknown := [text.quoted(each) for each in events if each not in EVENTS]:
+        yield f"names {', '.join(unknown)} among its events, and may name {', '.join(EVENTS)}"
+
+
+def _secret_faults(secrets: object) -> Iterator[str]:
+    if not isinstance(secrets, list) or not secrets:
+        yield "has no list of secrets"
+        return
+    for number, secret in enumerate(secrets, start=1):
+        try:
+            key_of(secret if isinstance(secret, str) else "")
+        except ValueError as wrong:
+            yield f"has a secret, number {number}, that {wrong}"

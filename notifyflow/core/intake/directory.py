@@ -1,0 +1,330 @@
+"""The directory: who there is, in which groups, and which alerts go to whom; made of a TOML file's text, all faults at once.
+
+It reads no file and knows no channel: whoever calls says how addresses are judged, and which channels somebody carries.
+"""
+
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from notifyflow.core.intake.documents import RECIPIENT_FIELDS, unreadable
+from notifyflow.core.intake.faults import Faults
+from notifyflow.core.intake.forms import TEXT, Codec, Node, Refused, add_new, either, listed, mapped, record, unknown
+from notifyflow.core.intake.validation import CheckAddress, address_field, admit_recipients, id_faults
+from notifyflow.core.model import Contact, Recipient
+from notifyflow.core.policy import Policy
+from notifyflow.core.wording import text
+from notifyflow.errors import Fault, InvalidDirectory
+
+T = TypeVar("T")
+
+_INSISTENT = "pages on until somebody acknowledges"
+_BY_OUTCOME = "goes by the outcome only: an accepted message is the end of it, whether anybody has read it or not"
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_TEXTS = "sms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where alerts go.
+
+    Attributes:
+        to: Recipients and groups, by name.
+        match: Label to the patterns one of which its value has to fit; ``*`` stands for any characters. All labels have to fit.
+        keys: Patterns one of which the name of the sender's API key has to fit; empty where it may be any.
+        policy: How they are paged, by name; until somebody acknowledges, unless another is named.
+    """
+
+    to: tuple[str, ...]
+    match: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
+    keys: tuple[str, ...] = ()
+    policy: str = "insistent"
+
+    def fits(self, labels: Mapping[str, str], key: str) -> bool:
+        """Tell whether an alert with these labels, from the holder of this key, goes this way."""
+        is_meant = not self.keys or _fits(self.keys, key)
+        return is_meant and all(name in labels and _fits(patterns, labels[name]) for name, patterns in self.match.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """Who there is, and which alerts go to whom.
+
+    Attributes:
+        recipients: By their ids.
+        groups: Name to the ids of its members; may be empty.
+        routes: The first that fits counts.
+        default: Where everything else goes.
+    """
+
+    recipients: Mapping[str, Recipient] = field(default_factory=lambda: _NONE)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
+    routes: tuple[Route, ...] = ()
+    default: Route
+
+    def route(self, labels: Mapping[str, str], key: str) -> Route:
+        """Find the way of an alert with these labels, from the holder of the API key of this name."""
+        return next((route for route in self.routes if route.fits(labels, key)), self.default)
+
+    def at(self, route: Route) -> tuple[Recipient, ...]:
+        """Tell who stands at a route's end, each once; a name that stands for nobody is somebody without an address."""
+        ids = dict.fromkeys(each for name in route.to for each in self.groups.get(name) or (name,))
+        return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
+
+    def numbers(self, check: CheckAddress) -> Mapping[str, tuple[str, ...]]:
+        """List whose texts go to which number, of those at the end of a route; a number that is none is left out.
+
+        Args:
+            check: Judges and normalises one address of one channel.
+        """
+        found: dict[str, list[str]] = {}
+        people = {each.id: each for route in (*self.routes, self.default) for each in self.at(route)}
+        for person in people.values():
+            with suppress(ValueError):
+                if given := person.ways.get(_TEXTS):
+                    found.setdefault(check(_TEXTS, given), []).append(person.id)
+        return {number: tuple(ids) for number, ids in found.items()}
+
+    def addresses(self, check: CheckAddress) -> frozenset[str]:
+        """Return every address that it knows, as it is sent to; one that cannot be is left out.
+
+        Args:
+            check: Judges and normalises one address of one channel.
+        """
+        found = set()
+        for person in self.recipients.values():
+            for channel, given in person.ways.items():
+                with suppress(ValueError, LookupError):
+                    found.add(check(channel, given))
+        return frozenset(found)
+
+
+NOBODY = Directory(default=Route(to=("no-directory",), policy="default"))
+"""What stands in where no directory can be had: every alert is stored, reaches nobody, and so operations is paged."""
+
+
+def read_directory(document: str, policies: Collection[str]) -> Directory:
+    """Read a directory file.
+
+    Args:
+        document: The file's text.
+        policies: The names of the policies there are.
+
+    Returns:
+        The directory; everything it names is in it.
+
+    Raises:
+        InvalidDirectory: With everything that is wrong with its form. Addresses are judged by ``reach``: a bad one silences
+            nobody.
+    """
+    directory, faults = _read(document, policies)
+    if faults:
+        raise InvalidDirectory(faults)
+    return directory
+
+
+def _read(document: str, policies: Collection[str]) -> tuple[Directory, Faults]:
+    """Read a directory file as far as that goes; raises ``InvalidDirectory`` where it is no TOML."""
+    faults = Faults(most=None)  # the operator's own file: all of it is told
+    try:
+        tables = tomllib.loads(document)
+    except (ValueError, RecursionError) as wrong:
+        raise InvalidDirectory((unreadable("TOML", wrong),)) from None
+    directory = _DIRECTORY.read(Node("", tables, faults))
+    faults.add_all(_judge(directory, policies, {fault.where for fault in faults}))
+    return directory, faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Who can be reached.
+
+    Attributes:
+        ways: Recipient to the channels by which they can be reached; empty where there is none.
+        faults: What is in the way: what is wrong with the file's form, bad addresses, channels that nobody carries, groups of
+            nobody, routes that reach nobody.
+        is_usable: Whether nothing is wrong with the file's form.
+        paging: Route to the policy by which it pages, and what ends that, in words.
+        warnings: What is odd about addresses that are used all the same.
+    """
+
+    ways: Mapping[str, tuple[str, ...]]
+    faults: tuple[Fault, ...]
+    is_usable: bool
+    paging: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    warnings: tuple[Fault, ...] = ()
+
+
+def reach(
+    document: str,
+    check: CheckAddress,
+    channels: Collection[str],
+    carried: Collection[str],
+    policies: Mapping[str, Policy],
+    *,
+    warn: Callable[[str, str], str] = lambda _channel, _address: "",
+) -> Reach:
+    """Find everything that is wrong with a directory file, and everybody who could not be reached.
+
+    Args:
+        document: The file's text.
+        check: Judges and normalises one address of one channel.
+        channels: The names of the channels there are.
+        carried: Those that a configured provider carries.
+        policies: By name; they say which channels are used.
+        warn: Says what is odd about an address of a channel that is taken all the same; empty where nothing is.
+
+    Raises:
+        InvalidDirectory: When it is no TOML.
+    """
+    directory, faults = _read(document, policies)
+    is_usable = not faults
+    found: list[Fault] = []
+    ways: dict[str, tuple[str, ...]] = {}
+    warnings: dict[Fault, None] = {}
+    for name, recipient in directory.recipients.items():
+        where = f"recipients.{name}"
+        contacts, wrong = admit_recipients([recipient], check, channels)
+        found += [Fault(fault.where.replace("recipients[0]", where, 1), fault.what, fault.remedy) for fault in wrong]
+        addresses = [channel for contact in contacts for channel in contact.addresses]
+        ways[name] = tuple(channel for channel in addresses if channel in carried)
+        found += [_uncarried(where, channel) for channel in addresses if channel not in carried]
+        warnings |= dict.fromkeys(_odd(where, recipient, contacts, warn))
+    for name, members in directory.groups.items():
+        if not members:
+            found.append(Fault(f"groups.{name}", "nobody is in it", "Name its members; what goes to it pages operations"))
+    for where, route in _routes(directory):
+        if policy := policies.get(route.policy):
+            found += _unreached(where, [each.id for each in directory.at(route)], ways, policy)
+    add_new(faults, found)
+    return Reach(
+        ways=ways, faults=tuple(faults), is_usable=is_usable, paging=paging(directory, policies), warnings=tuple(warnings)
+    )
+
+
+def _odd(where: str, recipient: Recipient, contacts: Sequence[Contact], warn: Callable[[str, str], str]) -> Iterator[Fault]:
+    for channel, address in ((channel, address) for contact in contacts for channel, address in contact.addresses.items()):
+        if what := warn(channel, address):
+            place = address_field(where, recipient, channel)
+            yield Fault(place, f"{text.masked(address)} {what}", "Look whether it is mistyped; it is used as it is")
+
+
+def paging(directory: Directory, policies: Mapping[str, Policy]) -> Mapping[str, str]:
+    """Say of each route by which policy it pages, and what ends that; of a policy that nobody knows there is nothing to say."""
+    known = ((where, policies[route.policy]) for where, route in _routes(directory) if route.policy in policies)
+    return {where: f"{policy.name}, which {_INSISTENT if policy.is_insistent else _BY_OUTCOME}" for where, policy in known}
+
+
+def _uncarried(where: str, channel: str) -> Fault:
+    what = f"no provider carries {channel}"
+    return Fault(where, what, f"Configure one (`notifyflow config check` says how), or leave the {channel} address out")
+
+
+def _unreached(where: str, ids: list[str], ways: Mapping[str, tuple[str, ...]], policy: Policy) -> Iterator[Fault]:
+    used = {channel for tier in policy.tiers for channel in tier.channels}
+    lost = [each for each in ids if used.isdisjoint(ways.get(each, ()))]
+    for each in lost:
+        if had := ways.get(each):
+            what = f"{each} can be reached by {', '.join(had)}, which the policy {policy.name} does not use"
+            yield Fault(where, what, f"Give an address for {either(sorted(used))}, or choose another policy")
+    if lost == ids:
+        yield Fault(where, "nobody at its end can be reached", "What goes this way pages operations: mend an address")
+
+
+def _fits(patterns: tuple[str, ...], value: str) -> bool:
+    return any(_fits_one(pattern, value) for pattern in patterns)
+
+
+def _fits_one(pattern: str, value: str) -> bool:
+    """Match from left to right, and never back: what stands between stars is taken where it comes first."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return value == first
+    *between, last = rest
+    at, end = len(first), len(value) - len(last)
+    if at > end or not (value.startswith(first) and value.endswith(last)):
+        return False
+    for part in between:
+        found = value.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
+
+
+def _read_patterns(node: Node) -> tuple[str, ...]:
+    return (TEXT.read(node),) if isinstance(node.value, str) else listed(TEXT).read(node)
+
+
+def _named(make: Callable[[str], Codec[T]], stand_in: Callable[[str], T]) -> Codec[dict[str, T]]:
+    """Read a table of names; one whose value is refused stands in, so that who speaks of it is not refused, too."""
+
+    def read(node: Node) -> dict[str, T]:
+        values: dict[str, T] = {}
+        for name, value in node.fields().items():
+            values[name] = stand_in(name)
+            with suppress(Refused):
+                values[name] = make(name).read(node.field(name, value))
+        return values
+
+    return Codec(read, dict)
+
+
+_PATTERNS: Codec[tuple[str, ...]] = Codec(_read_patterns, list)
+_DEFAULT: Mapping[str, Codec[Any]] = {"to": listed(TEXT), "policy": TEXT}
+_ROUTE: Mapping[str, Codec[Any]] = {"match": mapped(_PATTERNS), "keys": _PATTERNS, **_DEFAULT}
+_DIRECTORY = record(
+    Directory,
+    {
+        "recipients": _named(
+            lambda name: record(partial(Recipient, id=name), RECIPIENT_FIELDS, {}), lambda name: Recipient(id=name)
+        ),
+        "groups": _named(lambda _: listed(TEXT), lambda _: ()),
+        "routes": listed(record(Route, _ROUTE, stand_ins={"to": ()}), stand_in=Route(to=())),
+        "default": record(Route, _DEFAULT, stand_ins={"to": ()}),
+    },
+    stand_ins={"default": Route(to=())},
+)
+
+
+def _routes(directory: Directory) -> Iterator[tuple[str, Route]]:
+    yield from ((f"routes[{index}]", route) for index, route in enumerate(directory.routes))
+    yield "default", directory.default
+
+
+def _judge(directory: Directory, policies: Collection[str], refused: Collection[str]) -> Iterator[Fault]:
+    """Find what names nothing; what could not be read is not judged again."""
+    for name in directory.recipients:
+        yield from id_faults(f"recipients.{name}", name)
+    for name, members in directory.groups.items():
+        yield from id_faults(f"groups.{name}", name)
+        if name in directory.recipients:
+            yield Fault(f"groups.{name}", "a recipient has this name, too", "Rename one of them")
+        yield from _strangers(f"groups.{name}", "recipient", members, directory.recipients)
+    for where, route in _routes(directory):
+        yield from _judge_route(where, route, refused)
+        yield from _strangers(f"{where}.to", "recipient or group", route.to, {**directory.recipients, **directory.groups})
+        if route.policy not in policies:
+            yield unknown(f"{where}.policy", "policy", route.policy, policies)
+
+
+def _judge_route(where: str, route: Route, refused: Collection[str]) -> Iterator[Fault]:
+    def is_read(place: str) -> bool:
+        return not any(each == where or each.startswith(place) for each in refused)
+
+    if not route.to and is_read(f"{where}.to"):
+        yield Fault(f"{where}.to", "it names nobody", "Name recipients or groups")
+    if where != "default" and not (route.match or route.keys) and is_read(f"{where}.match") and is_read(f"{where}.keys"):
+        yield Fault(f"{where}.match", "it fits everything, and hides what follows", "Name labels, or make it the default route")
+    for label, patterns in route.match.items():
+        if not patterns and is_read(f"{where}.match.{label}"):
+            yield Fault(f"{where}.match.{label}", "it fits nothing", "Give one pattern or more")
+
+
+def _strangers(where: str, kind: str, names: Collection[str], known: Collection[str]) -> Iterator[Fault]:
+    yield from (unknown(where, kind, name, known) for name in names if name not in known)

@@ -1,0 +1,245 @@
+"""Policies and incidents as documents: TOML and JSON in, values out, and a policy back into JSON.
+
+It says which fields there are. Whether the values make sense is judged by ``judgement`` and ``intake``, so that what is
+written in a file and what is made in Python are refused alike.
+"""
+
+import gc
+import json
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from notifyflow.core.intake.faults import Faults
+from notifyflow.core.intake.forms import (
+    DURATION,
+    FLAG,
+    INSTANT,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Codec,
+    Node,
+    Refused,
+    add_new,
+    choice,
+    listed,
+    mapped,
+    record,
+    unknown,
+)
+from notifyflow.core.intake.policy_validation import judge
+from notifyflow.core.model import Notified, Recipient, Severity
+from notifyflow.core.policy import (
+    Acknowledgement,
+    Failed,
+    Policy,
+    Repeat,
+    Retries,
+    Rule,
+    Schedule,
+    Tier,
+    Unacknowledged,
+)
+from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
+
+_RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
+    "failed": (WHOLE, lambda at_least: Failed(at_least=at_least)),
+    "unacknowledged_after": (DURATION, lambda after: Unacknowledged(after=after)),
+}
+
+
+def _read_rule(node: Node) -> Rule:
+    given = node.fields()
+    for name in given:
+        if name not in _RULES:
+            node.faults.add(unknown(node.where, "rule", name, list(_RULES)))
+            raise Refused
+    if len(given) != 1:
+        raise node.refuse("is not one rule", "Put each in its own braces")
+    ((name, value),) = given.items()
+    codec, make = _RULES[name]
+    return make(codec.read(node.field(name, value)))
+
+
+def _write_rule(rule: Rule) -> dict[str, object]:
+    if isinstance(rule, Failed):
+        return {"failed": rule.at_least}
+    return {"unacknowledged_after": DURATION.write(rule.after)}
+
+
+_SEVERITIES = listed(choice("severity", Severity))
+_SCHEDULE = record(Schedule, {"delays": listed(DURATION), "jitter": NUMBER, "window": DURATION}, stand_ins={"delays": ()})
+_RETRIES = record(Retries, {"normal": _SCHEDULE, "critical": _SCHEDULE, "by_channel": mapped(_SCHEDULE)}, stand_ins={})
+_TIER = record(
+    Tier,
+    {"name": TEXT, "channels": listed(TEXT), "rules": listed(Codec(_read_rule, _write_rule)), "shut_for": _SEVERITIES},
+    stand_ins={"name": "", "channels": ()},
+)
+_REPEAT = record(
+    Repeat,
+    {"every": DURATION, "rounds": WHOLE, "never_for": _SEVERITIES},
+    stand_ins={"every": timedelta(0), "rounds": 0},
+)
+_FIELDS: Mapping[str, Codec[Any]] = {
+    "tiers": listed(_TIER),
+    "retries": _RETRIES,
+    "is_suspicion_on": FLAG,
+    "suspected_after_attempts": WHOLE,
+    "held_back_for": DURATION,
+    "acknowledgement": choice("acknowledgement", Acknowledgement),
+    "repeat": _REPEAT,
+    "delayed_after": DURATION,
+    "fresh_for": DURATION,
+    "fresh_for_critical": DURATION,
+    "escalate_within": DURATION,
+    "overdue_after": mapped(DURATION),
+    "unconfirmed_after": DURATION,
+    "critical_channels": listed(TEXT),
+}
+
+
+def _policy(name: str) -> Codec[Policy]:
+    return record(partial(Policy, name=name), _FIELDS, stand_ins={"tiers": ()})
+
+
+def read_policies(document: str, channels: Collection[str] | None = None) -> dict[str, Policy]:
+    """Read a TOML file of policies: one table each, named by its header.
+
+    Args:
+        document: The file's text.
+        channels: The names of the channels there are; None where they are not known yet.
+
+    Returns:
+        The policies by name.
+
+    Raises:
+        InvalidPolicy: With everything that is wrong.
+    """
+    try:
+        tables = tomllib.loads(document)
+    except (ValueError, RecursionError) as wrong:
+        raise InvalidPolicy((unreadable("TOML", wrong),)) from None
+    return _policies(tables, lambda policy: judge(policy, channels))
+
+
+def dump_policy(policy: Policy) -> str:
+    """Write a policy as JSON, with every value spelt out, so that later defaults do not change it."""
+    return json.dumps({policy.name: _policy(policy.name).write(policy)}, separators=(",", ":"))
+
+
+def load_policy(document: str) -> Policy:
+    """Read what ``dump_policy`` wrote; the same policy again, exactly.
+
+    Raises:
+        InvalidPolicy: When it is not what ``dump_policy`` wrote.
+    """
+    try:
+        tables = json.loads(document)
+    except (ValueError, RecursionError) as wrong:
+        raise InvalidPolicy((unreadable("JSON", wrong),)) from None
+    if not isinstance(tables, dict) or len(tables) != 1:
+        raise InvalidPolicy((Fault("document", "it is not one policy by its name", "Restore it as it was written"),))
+    (policy,) = _policies(tables, lambda _: ()).values()
+    return policy
+
+
+def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault, ...]]) -> dict[str, Policy]:
+    faults = Faults(most=None)  # the operator's own file: all of it is told
+    policies: dict[str, Policy] = {}
+    for name, table in tables.items():
+        with suppress(Refused):
+            policies[name] = _policy(name).read(Node(name, table, faults))
+    add_new(faults, (fault for policy in policies.values() for fault in find(policy)))
+    if faults:
+        raise InvalidPolicy(faults)
+    return policies
+
+
+def unreadable(language: str, wrong: Exception) -> Fault:
+    """Say that a document could not even be parsed."""
+    reason = str(wrong).rstrip(".") if isinstance(wrong, ValueError) else "it is nested too deeply"
+    return Fault("document", f"it is no {language}: {reason}", f"Correct the {language} there")
+
+
+_MOST_NAMES = 1_000  # intake allows fewer still; a table of more is not even read
+
+INCIDENT_FIELDS: Mapping[str, Codec[Any]] = {
+    "key": TEXT,
+    "title": TEXT,
+    "body": TEXT,
+    "severity": choice("severity", Severity),
+    "source": TEXT,
+    "url": TEXT,
+    "labels": mapped(TEXT, _MOST_NAMES),
+    "occurred_at": INSTANT,
+}
+RECIPIENT_FIELDS: Mapping[str, Codec[Any]] = {
+    "name": TEXT,
+    "email": TEXT,
+    "phone": TEXT,
+    "slack": TEXT,
+    "teams": TEXT,
+    "push": TEXT,
+    "addresses": mapped(TEXT, _MOST_NAMES),
+    "timezone": TEXT,
+}
+"""What may be said of a recipient beside the id."""
+
+_RECIPIENT = record(Recipient, {"id": TEXT, **RECIPIENT_FIELDS}, stand_ins={"id": ""})
+RECIPIENTS = listed(_RECIPIENT, stand_in=Recipient(id=""))
+
+_ANSWERED = ("incident_id", "is_new", "added", "repeated")
+
+
+def read_recipients(document: str) -> list[Recipient]:
+    """Read a file of recipients: JSON, a list.
+
+    Raises:
+        InvalidIncident: With everything that is wrong with its form.
+    """
+    faults = Faults()
+    recipients: tuple[Recipient, ...] = ()
+    with suppress(Refused):
+        recipients = RECIPIENTS.read(Node("recipients", parsed(document), faults))
+    if faults:
+        raise InvalidIncident(faults)
+    return list(recipients)
+
+
+def dump_notified(notified: Notified) -> str:
+    """Write what ``notify()`` answered as JSON, so that it can be answered again."""
+    faults = [(fault.where, fault.what, fault.remedy) for fault in notified.faults]
+    return json.dumps({name: getattr(notified, name) for name in _ANSWERED} | {"faults": faults}, separators=(",", ":"))
+
+
+def load_notified(document: str) -> Notified:
+    """Read what ``dump_notified`` wrote; the same answer again, exactly."""
+    given = json.loads(document)
+    return Notified(
+        incident_id=given["incident_id"],
+        is_new=given["is_new"],
+        added=tuple(given["added"]),
+        repeated=tuple(given["repeated"]),
+        faults=tuple(Fault(*fault) for fault in given["faults"]),
+    )
+
+
+def parsed(document: str | bytes) -> object:
+    """Parse JSON that becomes an incident.
+
+    Raises:
+        UnreadableIncident: When it is none.
+    """
+    is_collecting = gc.isenabled()
+    gc.disable()  # JSON holds no cycles, and a million parts would have each other looked through again and again
+    try:
+        return json.loads(document)
+    except (ValueError, RecursionError) as wrong:
+        raise UnreadableIncident((unreadable("JSON", wrong),)) from None
+    finally:
+        if is_collecting:
+            gc.enable()

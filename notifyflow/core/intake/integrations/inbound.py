@@ -1,0 +1,252 @@
+"""What is asked of us through a door, and how anything at all becomes an incident of good form."""
+
+import hashlib
+import json
+import marshal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from itertools import islice
+
+from notifyflow.core.intake import validation
+from notifyflow.core.intake.faults import Faults
+from notifyflow.core.model import Incident, Severity
+from notifyflow.core.wording import text
+from notifyflow.errors import Fault, UnreadableIncident
+
+_SEVERITIES: Mapping[str, Severity] = {
+    **dict.fromkeys(("critical", "crit", "fatal", "emergency", "emerg", "alert", "page", "disaster"), Severity.CRITICAL),
+    **dict.fromkeys(("error", "err", "high", "major"), Severity.ERROR),
+    **dict.fromkeys(("warning", "warn", "average", "minor"), Severity.WARNING),
+    **dict.fromkeys(("info", "information", "informational", "notice", "low", "none", "debug"), Severity.INFO),
+}
+"""The words in use: syslog's (RFC 5424, section 6.2.1), Prometheus's and PagerDuty's, Zabbix's, OpenTelemetry's."""
+
+_LONGEST_WORD = 100
+_NAMELESS = "An alert without a title"
+
+
+class Action(StrEnum):
+    """What is to be done."""
+
+    NOTIFY = "notify"
+    ACKNOWLEDGE = "acknowledge"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One thing that is asked of us.
+
+    Attributes:
+        action: What is to be done.
+        incident: About what; of good form always. Unless somebody is to be notified, only its key counts.
+        labels: All its labels, by which it finds its route; also those for which the incident has no room.
+        times: How many times it came in a row, word for word.
+    """
+
+    action: Action
+    incident: Incident
+    labels: Mapping[str, str]
+    times: int = 1
+
+
+def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
+    """Say what cannot be read."""
+    return UnreadableIncident((Fault(where, what, remedy),))
+
+
+def read_each(
+    where: str, items: Iterable[object], read: Callable[[object], Asked]
+) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
+    """Read what came together; what cannot be read silences nothing that can.
+
+    Args:
+        where: What they came in, as faults name it.
+        items: What came.
+        read: Reads one.
+
+    Returns:
+        What is asked, and what could not be read.
+
+    Raises:
+        UnreadableIncident: When none of them could be read.
+    """
+    reading = _Reading(where)
+    for index, item in enumerate(items):
+        reading.take(index, item, read)
+    if reading.faults and not reading.asked:
+        raise UnreadableIncident(reading.faults)
+    times = reading.times
+    return tuple(each if times[at] == 1 else replace(each, times=times[at]) for at, each in enumerate(reading.asked)), tuple(
+        reading.faults
+    )
+
+
+class _Reading:
+    """Reads items one by one; what comes again, word for word, is not read again, so that a body of a million costs no more."""
+
+    def __init__(self, where: str) -> None:
+        self.asked: list[Asked] = []
+        self.times: list[int] = []
+        self.faults = Faults()
+        self._where = where
+        self._read: dict[object, int] = {}
+        self._refused: dict[object, int] = {}
+        self._newest: dict[str, int] = {}
+
+    def take(self, index: int, item: object, read: Callable[[object], Asked]) -> None:
+        """Read an item, count it to the one before of its incident where that says the same, or note why it cannot be read."""
+        mark = _mark(index, item)
+        at = self._read.get(mark)
+        if at is not None and self._newest[self.asked[at].incident.key] == at:
+            self.times[at] += 1
+        elif mark in self._refused:
+            self.faults.count(self._refused[mark])
+        else:
+            self._take_new(index, mark, item, read)
+
+    def _take_new(self, index: int, mark: object, item: object, read: Callable[[object], Asked]) -> None:
+        try:
+            asked = read(item)
+        except UnreadableIncident as wrong:
+            self._refused[mark] = len(wrong.faults)
+            for fault in wrong.faults:
+                self.faults.note(partial(self._placed, index, fault))
+        else:
+            self._read[mark] = self._newest[asked.incident.key] = len(self.asked)
+            self.asked.append(asked)
+            self.times.append(1)
+
+    def _placed(self, index: int, fault: Fault) -> Fault:
+        return replace(fault, where=f"{self._where}[{index}].{fault.where}".rstrip("."))
+
+
+def _mark(index: int, item: object) -> object:
+    """Make what is equal where items are; what is nested too deeply is like nothing else."""
+    try:
+        return marshal.dumps(item, 2)  # type: ignore[arg-type]  # JSON; later formats write what is equal in more than one way
+    except ValueError:
+        return index
+
+
+def table(value: object) -> Mapping[str, object]:
+    """Take a value for an object; anything else is an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def say(value: object) -> str:
+    """Put a JSON value in words: text as it is, nothing for null, the rest as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if type(value) is int:
+        return str(value)
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return "…"
+
+
+def lines(values: Mapping[str, object]) -> str:
+    """Put an object in words, a line a field."""
+    return "\n".join(f"{name}: {say(value)}" for name, value in values.items())
+
+
+def incident(
+    door: str,
+    *,
+    key: str,
+    title: object,
+    body: Iterable[str | None] = (),
+    severity: object = None,
+    source: object = None,
+    urls: Iterable[object] = (),
+    labels: Mapping[str, object] | None,
+    occurred_at: object = None,
+) -> Incident:
+    """Make an incident of good form of whatever was said; what was not said is None in it, as intake has it.
+
+    Args:
+        door: Which door; the key begins with it, so that no door reaches another's incidents, or ours.
+        key: What repeats when the same thing is meant.
+        title: What happened; has a stand-in where it is empty.
+        body: Paragraphs; empty ones are left out, and None was not given.
+        severity: A word for how bad it is; ERROR where we do not know it.
+        source: What reported it.
+        urls: Where to look; the first that is a web address counts, and None was not given.
+        labels: Free facts; those that are too many are left out, and counted. None was not given.
+        occurred_at: When it happened, as ISO 8601.
+    """
+    kept = dict(islice(clean(labels or {}).items(), validation.MAX_LABELS))
+    left_out = len(labels or {}) - len(kept)
+    note = f"({left_out} more labels were left out.)" if left_out else None
+    return Incident(
+        key=_key(door, key),
+        title=text.cut(text.one_line(say(title)), validation.MAX_TITLE) or _NAMELESS,
+        body=_body((*body, note)),
+        severity=_severity(say(severity)),
+        source=None if source is None else text.cut(text.one_line(say(source)), validation.MAX_NAME),
+        url=_url([say(url) for url in urls if url is not None]),
+        labels=None if labels is None else kept,
+        occurred_at=_instant(say(occurred_at)),
+    )
+
+
+def _severity(word: str) -> Severity:
+    return _SEVERITIES.get(word.strip().casefold(), Severity.ERROR) if len(word) <= _LONGEST_WORD else Severity.ERROR
+
+
+def labels_of(said: Incident, labels: Mapping[str, object]) -> Mapping[str, str]:
+    """Give all labels of what was said, by which it finds its route: those that it has, or more where it has no room for all."""
+    return said.labels or {} if len(labels) <= validation.MAX_LABELS else clean(labels)
+
+
+def clean(labels: Mapping[str, object]) -> dict[str, str]:
+    """Make labels of good form of whatever was said, however many there are."""
+    made: dict[str, str] = {}
+    for name, value in labels.items():
+        if short := text.cut(text.one_line(name), validation.MAX_LABEL_NAME):
+            made.setdefault(short, text.cut(text.one_line(say(value)), validation.MAX_LABEL_VALUE))
+    return made
+
+
+def digest(value: str) -> str:
+    """Make a name of a text that can be none itself."""
+    return "sha256:" + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _key(door: str, given: str) -> str:
+    key = f"{door}/{given}"
+    is_good = given and key == text.one_line(key) and len(key) <= validation.MAX_KEY
+    return key if is_good else f"{door}/{digest(given)}"
+
+
+def _body(paragraphs: Iterable[str | None]) -> str | None:
+    given = [paragraph for paragraph in paragraphs if paragraph is not None]
+    if not given:
+        return None
+    body = text.paragraphs("\n\n".join(filter(None, given)))
+    if len(body) <= validation.MAX_BODY:
+        return body
+    mark = f"\n\n(Cut here: there were {len(body):,} characters.)"
+    return text.cut(body, validation.MAX_BODY - len(mark)) + mark
+
+
+def _url(given: Sequence[str]) -> str | None:
+    """Choose where to look; empty where the first that was given is: one that cannot be used takes no other's place."""
+    found = next(filter(validation.is_web_address, given), None)
+    return "" if found is None and given and not given[0] else found
+
+
+def _instant(given: str) -> datetime | None:
+    if not given:
+        return None
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        return None
+    return None if validation.judge_instant(at) else at

@@ -1,0 +1,91 @@
+"""PagerDuty's Events API v2, as its senders speak it.
+
+Source: PagerDuty developer documentation, "Events API v2 Overview" (answers, 512 KB) and "Send an Alert Event" (fields, actions,
+what a missing ``dedup_key`` means).
+"""
+
+from collections.abc import Mapping
+
+from notifyflow.core.intake.integrations.inbound import Action, Asked, clean, incident, labels_of, lines, refusal, say, table
+from notifyflow.core.model import Incident
+
+DOOR = "pagerduty"
+BODY_LIMIT_BYTES = 512 * 1024
+
+_FACTS = ("source", "component", "group", "class", "severity")
+
+
+def routing_key(document: object) -> str:
+    """Find the key by which the sender shows who it is; empty where there is none."""
+    return say(table(document).get("routing_key"))
+
+
+def read(document: object, *, new_key: str) -> tuple[Asked, str]:
+    """Read an event.
+
+    Args:
+        document: What was sent, as JSON was loaded.
+        new_key: The dedup key of a trigger that has none: always a new incident.
+
+    Returns:
+        What is asked, and the dedup key, which is answered.
+
+    Raises:
+        UnreadableIncident: When it is no event: no trigger, and nothing that says what is acknowledged or resolved.
+    """
+    event = table(document)
+    payload = table(event.get("payload"))
+    given = say(event.get("dedup_key"))
+    action = _action(event, payload)
+    if action is not Action.NOTIFY and not given:
+        raise refusal("dedup_key", "it is missing", "Say which trigger is meant")
+    key = given or new_key
+    labels = {name: payload[name] for name in _FACTS if payload.get(name) is not None}
+    if event.get("client"):
+        labels["client"] = event["client"]
+    said = _incident(event, payload, key, labels)
+    return Asked(action=action, incident=said, labels={**clean(_more_labels(payload)), **labels_of(said, labels)}), key
+
+
+def _more_labels(payload: Mapping[str, object]) -> Mapping[str, object]:
+    """Find what else the sender says in short: it may have its own labels nowhere but in the details."""
+    details = table(payload.get("custom_details"))
+    return {name: value for name, value in details.items() if isinstance(value, str | int | float)}
+
+
+def _action(event: Mapping[str, object], payload: Mapping[str, object]) -> Action:
+    """Tell what is to be done; where something is said and an action is unknown, somebody had better hear of it."""
+    match event.get("event_action"):
+        case "acknowledge":
+            return Action.ACKNOWLEDGE
+        case "resolve":
+            return Action.RESOLVE
+        case "trigger":
+            return Action.NOTIFY
+        case _ if payload:
+            return Action.NOTIFY
+        case _:
+            raise refusal("event_action", "it is none", "Send trigger, acknowledge or resolve")
+
+
+def _incident(event: Mapping[str, object], payload: Mapping[str, object], key: str, labels: Mapping[str, object]) -> Incident:
+    details = payload.get("custom_details")
+    links = event.get("links")
+    hrefs = [table(link).get("href") for link in links] if isinstance(links, list) else []
+    return incident(
+        DOOR,
+        key=key,
+        title=payload.get("summary"),
+        body=(_details(details), "\n".join(map(say, hrefs)) if isinstance(links, list) else None),
+        severity=payload.get("severity"),
+        source=payload.get("source"),
+        urls=(event.get("client_url"), *hrefs),
+        labels=labels or None,
+        occurred_at=payload.get("timestamp"),
+    )
+
+
+def _details(given: object) -> str | None:
+    if given is None:
+        return None
+    return lines(given) if isinstance(given, dict) else say(given)

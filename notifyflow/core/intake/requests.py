@@ -1,0 +1,156 @@
+"""What is asked of us as documents, incident files and what the API takes: JSON in, values out.
+
+A submission is read as far as it can be: what could not be read goes with it, and is told with all that ``intake`` finds in
+the rest.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, parsed
+from notifyflow.core.intake.faults import Faults
+from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, Refused, record
+from notifyflow.core.intake.validation import MAX_KEY, length_faults
+from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.policy import Policy
+from notifyflow.errors import Fault, InvalidIncident, InvalidRequest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """An incident to be taken.
+
+    Attributes:
+        incident: What happened.
+        recipients: Who has to be told.
+        policy: How, by name or as a value.
+        strict: Whether a fault of one recipient refuses the whole.
+        unread: What could not be read of it; it is refused with these, and with what is wrong beside them.
+    """
+
+    incident: Incident
+    recipients: tuple[Recipient, ...] = ()
+    policy: str | Policy = "default"
+    strict: bool = False
+    unread: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Something that somebody does with an incident.
+
+    Attributes:
+        by: Who does it; empty for whoever holds the API key.
+    """
+
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Act):
+    """Somebody is to be paged again.
+
+    Attributes:
+        recipient: Who.
+    """
+
+    recipient: str
+
+
+OPTIONS: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "policy": TEXT, "strict": FLAG}
+
+
+def _submission(**values: Any) -> Submission:
+    options = {name: values.pop(name) for name in OPTIONS if name in values}
+    return Submission(incident=Incident(**values), **options)
+
+
+_INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, "recipients": RECIPIENTS}, stand_ins={"key": "", "title": ""})
+_SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, stand_ins={"key": "", "title": ""})
+_ACT = record(Act, {"by": TEXT}, stand_ins={})
+_PAGE = record(Page, {"recipient": TEXT, "by": TEXT}, stand_ins={"recipient": ""})
+
+
+def read_incident(document: str) -> Submission:
+    """Read an incident file: JSON, the incident's fields, and its ``recipients`` where they stand in the same file.
+
+    Raises:
+        UnreadableIncident: When it is no JSON.
+        InvalidIncident: When it is no table.
+    """
+    return _read(_INCIDENT_FILE, document)
+
+
+def read_submission(document: str, *, most_recipients: int | None = None) -> Submission:
+    """Read an incident file that may also name a policy and say ``strict``.
+
+    Args:
+        document: JSON.
+        most_recipients: How many recipients it may name; one with more is refused whole, and not read further. None admits any
+            number.
+
+    Raises:
+        UnreadableIncident: When it is no JSON.
+        InvalidIncident: When it is no table, or names too many recipients.
+    """
+    return _read(_SUBMISSION, document, most_recipients)
+
+
+def add_recipients(submission: Submission, document: str) -> Submission:
+    """Read a file of further recipients: JSON, a list, counted on after those that there are.
+
+    Raises:
+        UnreadableIncident: When it is no JSON.
+    """
+    faults = Faults()
+    recipients = submission.recipients
+    with suppress(Refused):
+        recipients += RECIPIENTS.read(Node("recipients", parsed(document), faults, first=len(recipients)))
+    return replace(submission, recipients=recipients, unread=(*submission.unread, *faults))
+
+
+def _read(codec: Codec[Submission], document: str, most_recipients: int | None = None) -> Submission:
+    faults = Faults()
+    given = parsed(document)
+    recipients = given.get("recipients") if isinstance(given, dict) else None
+    if most_recipients is not None and isinstance(recipients, list) and len(recipients) > most_recipients:
+        what = f"there are {len(recipients):,}, {most_recipients:,} are allowed in one request"
+        raise InvalidIncident((Fault("recipients", what, "Send the others in further requests, under the same key"),))
+    with suppress(Refused):
+        submission = codec.read(Node("", given, faults))
+        return replace(submission, unread=tuple(faults))
+    raise InvalidIncident(faults)
+
+
+def read_act(document: str) -> Act:
+    """Read who acknowledges or resolves; nothing at all is the holder of the API key.
+
+    Raises:
+        UnreadableIncident: When it is no JSON.
+        InvalidRequest: With everything that is wrong with it.
+    """
+    return _act(_ACT, document or "{}")
+
+
+def read_page(document: str) -> Page:
+    """Read who is to be paged again.
+
+    Raises:
+        UnreadableIncident: When it is no JSON.
+        InvalidRequest: With everything that is wrong with it.
+    """
+    return _act(_PAGE, document)
+
+
+def _act(codec: Codec[T], document: str) -> T:
+    faults = Faults()
+    with suppress(Refused):
+        act = codec.read(Node("", parsed(document), faults))
+        faults.add_all(length_faults("by", getattr(act, "by", ""), MAX_KEY, "Shorten it"))
+    if faults:
+        raise InvalidRequest(faults)
+    return act

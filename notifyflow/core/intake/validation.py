@@ -1,0 +1,304 @@
+"""Judges what callers give: an incident is taken or refused whole, a bad recipient never silences a good one."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache, partial
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from notifyflow.core.intake.faults import Faults
+from notifyflow.core.intake.forms import add_new, either, unknown
+from notifyflow.core.model import Contact, Incident, Recipient, Severity
+from notifyflow.core.wording import text
+from notifyflow.errors import Fault, InvalidIncident
+
+OPERATIONS_KEY = "notifyflow/operations"
+"""The key of every operations incident; nobody else may use it."""
+
+MAX_KEY = 255
+MAX_NAME = 255
+MAX_TITLE = 1_000
+MAX_BODY = 65_536
+MAX_URL = 2_000
+MAX_LABELS = 50
+MAX_LABEL_NAME = 100
+MAX_LABEL_VALUE = 1_000
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998  # every zone can show them
+
+_MAY_BE_NONE = frozenset(
+    ("body", "source", "url", "labels", "occurred_at", "email", "phone", "slack", "teams", "push", "timezone")
+)
+_INCIDENT_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("key", "title", "body", "severity", "source", "url"), str),
+    "labels": Mapping,
+    "occurred_at": datetime,
+}
+_RECIPIENT_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("id", "name", "email", "phone", "slack", "teams", "push", "timezone"), str),
+    "addresses": Mapping,
+}
+
+CheckAddress = Callable[[str, str], str]
+"""Takes a channel and an address and returns the address normalised; raises ``ValueError`` with what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """What may be stored.
+
+    Attributes:
+        incident: Clean: nothing in it that a database or a channel cannot carry.
+        contacts: The recipients in the order given; one that nothing can reach has no addresses.
+        faults: What is wrong with single recipients.
+    """
+
+    incident: Incident
+    contacts: tuple[Contact, ...]
+    faults: tuple[Fault, ...]
+
+
+def admit(
+    incident: Incident,
+    recipients: Sequence[Recipient],
+    check: CheckAddress,
+    channels: Collection[str],
+    *,
+    is_strict: bool = False,
+    may_reach_nobody: bool = False,
+    unread: Sequence[Fault] = (),
+    most_faults: int | None = None,
+) -> Admitted:
+    """Judge what ``notify()`` was given.
+
+    Args:
+        incident: As the caller says it.
+        recipients: Whom to reach.
+        check: Judges and normalises one address of one channel.
+        channels: The names of the channels there are.
+        is_strict: Whether a fault of one recipient refuses the whole.
+        may_reach_nobody: Whether it is taken although nothing can reach any recipient.
+        unread: What could not be read of the document it came in; with any it is refused.
+        most_faults: How many faults of single recipients are named, the others being counted; None names all.
+
+    Returns:
+        What may be stored, with what is wrong with single recipients.
+
+    Raises:
+        InvalidIncident: With every fault, when the incident or its document is of bad form, when nothing can reach any
+            recipient, or when ``is_strict`` and a recipient has a fault.
+    """
+    refusals = list(judge_incident(incident))
+    contacts, faults = admit_recipients(recipients, check, channels, most_faults=most_faults)
+    if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
+        what = "none of them has an address that anything can reach" if recipients else "there are none"
+        refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(sorted(channels))}"))
+    if unread or refusals or (is_strict and faults):
+        told = Faults()
+        told.add_all(unread)
+        add_new(told, (*refusals, *faults))
+        raise InvalidIncident(told)
+    return Admitted(incident=_clean(incident), contacts=contacts, faults=faults)
+
+
+def judge_incident(incident: Incident) -> tuple[Fault, ...]:
+    """Find everything that is wrong with an incident's form."""
+    return tuple(_type_faults("", incident, _INCIDENT_TYPES)) or tuple(_incident_faults(incident))
+
+
+def is_web_address(given: str) -> bool:
+    """Tell whether an incident may have this as its url."""
+    return len(given) <= MAX_URL and _is_address(given)
+
+
+def admit_recipients(
+    recipients: Sequence[Recipient], check: CheckAddress, channels: Collection[str], *, most_faults: int | None = None
+) -> tuple[tuple[Contact, ...], tuple[Fault, ...]]:
+    """Make contacts of recipients, leaving out what cannot be used.
+
+    Args:
+        recipients: Whom to reach; of one given twice the first counts.
+        check: Judges and normalises one address of one channel.
+        channels: The names of the channels there are.
+        most_faults: How many faults are named, the others being counted; None names all.
+
+    Returns:
+        The contacts in the order given, and what is wrong with single recipients.
+    """
+    contacts: dict[str, Contact] = {}
+    faults = Faults(most_faults)
+    known = sorted(channels)
+    for index, recipient in enumerate(recipients):
+        where = f"recipients[{index}]"
+        if wrong := tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)):
+            faults.add_all(wrong)
+        elif recipient.id in contacts:
+            faults.note(partial(_given_before, f"{where}.id", recipient.id))
+        else:
+            misnamed = tuple(id_faults(f"{where}.id", recipient.id))
+            faults.add_all(misnamed)
+            contact = _contact(where, recipient, check, known, faults)
+            if not misnamed:
+                contacts[recipient.id] = contact
+    return tuple(contacts.values()), tuple(faults)
+
+
+def _given_before(where: str, given: str) -> Fault:
+    return Fault(where, f"{text.quoted(given)} was given before", "Give each recipient once; the first one counts")
+
+
+def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Sequence[str], faults: Faults) -> Contact:
+    addresses: dict[str, str] = {}
+    told: set[tuple[str, str]] = set()  # a phone number is told once, though two channels want it
+    who = text.cut(text.one_line(recipient.id), MAX_NAME) or "the recipient"
+    for channel, address in recipient.ways.items():
+        field = address_field(where, recipient, channel)
+        if channel not in channels:
+            faults.note(partial(unknown, field, "channel", channel, channels))
+            continue
+        try:
+            addresses[channel] = check(channel, address)
+        except ValueError as error:
+            wrong = str(error)
+            if (field, wrong) not in told:
+                told.add((field, wrong))
+                faults.note(partial(_bad_address, field, address, wrong, who))
+    if not recipient.ways:
+        faults.add(Fault(where, f"{who} has no address", f"Give one for {either(channels)}"))
+    return Contact(
+        recipient_id=recipient.id,
+        name=text.cut(text.one_line(recipient.name), MAX_NAME) or recipient.id,
+        addresses=addresses,
+        timezone=_timezone(f"{where}.timezone", recipient.timezone, faults),
+    )
+
+
+def _bad_address(where: str, address: str, wrong: str, who: str) -> Fault:
+    what = f"{text.masked(address)} {wrong.rstrip('.')}" if address.strip() else "it is empty"
+    return Fault(where, what, f"Correct the address; {who} is not told this way")
+
+
+def address_field(where: str, recipient: Recipient, channel: str) -> str:
+    """Name the field that gives a recipient's address on a channel, as faults name it."""
+    if channel in recipient.addresses:
+        return f"{where}.addresses.{channel}"
+    return f"{where}.{'phone' if channel in ('sms', 'voice') else channel}"
+
+
+def _timezone(where: str, name: str | None, faults: Faults) -> str:
+    if name is None:
+        return "UTC"
+    if name in _zones():
+        return name
+    faults.note(partial(_no_zone, where, name))
+    return "UTC"
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Every zone there is, read once: to look for one that is not there costs several files."""
+    return frozenset(available_timezones())
+
+
+def _no_zone(where: str, name: str) -> Fault:
+    remedy = "Use an IANA name such as Europe/Berlin; times are shown in UTC"
+    return Fault(where, f"{text.quoted(name)} is no time zone", remedy)
+
+
+def _type_faults(where: str, given: Incident | Recipient, types: Mapping[str, type]) -> Iterator[Fault]:
+    """Find what a caller without a type checker mixed up; nothing else can be judged before it is mended."""
+    for field, expected in types.items():
+        value = getattr(given, field)
+        if not isinstance(value, expected) and not (value is None and field in _MAY_BE_NONE):
+            yield Fault(
+                f"{where}{field}", f"it is {type(value).__name__}, not {expected.__name__}", "Give it as the reference says"
+            )
+        elif isinstance(value, Mapping):
+            for name, item in value.items():
+                if not isinstance(name, str) or not isinstance(item, str):
+                    yield Fault(f"{where}{field}", f"{text.quoted(name)} is not text with text", "Put both in quotes")
+
+
+def id_faults(where: str, given: str) -> Iterator[Fault]:
+    """Judge what names a row for ever: nothing is changed in it, so nothing odd may stand in it."""
+    if not given.strip():
+        yield Fault(where, "it is empty", "Give it a name of its own")
+    elif given != text.one_line(given):
+        yield Fault(where, f"{text.quoted(given)} has control characters or blanks that do not show", "Leave them out")
+    yield from length_faults(where, given, MAX_KEY, "Shorten it")
+
+
+def _incident_faults(incident: Incident) -> Iterator[Fault]:
+    yield from id_faults("key", incident.key)
+    if incident.key == OPERATIONS_KEY:
+        yield Fault("key", "it belongs to notifyflow's own incidents", "Choose another key")
+    if not text.one_line(incident.title):
+        yield Fault("title", "it is empty", "Say in one line what happened")
+    yield from length_faults("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")
+    yield from length_faults("body", incident.body or "", MAX_BODY, "Shorten it, and put the rest where url points")
+    yield from length_faults("source", incident.source or "", MAX_KEY, "Shorten it")
+    if incident.severity not in list(Severity):
+        yield unknown("severity", "severity", incident.severity, list(Severity))
+    if incident.url:
+        yield from _url(incident.url)
+    yield from _labels(incident.labels or {})
+    if incident.occurred_at is not None:
+        yield from judge_instant(incident.occurred_at)
+
+
+def length_faults(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
+    """Find a text too long."""
+    if len(given) > limit:
+        yield Fault(where, f"it has {len(given):,} characters, {limit:,} are allowed", remedy)
+
+
+def _url(given: str) -> Iterator[Fault]:
+    yield from length_faults("url", given, MAX_URL, "Shorten it")
+    if not _is_address(given):
+        yield Fault(
+            "url", f"{text.masked(given)} is no web address", "Give one that begins with https:// or http://, or leave it out"
+        )
+
+
+def _is_address(given: str) -> bool:
+    try:
+        parts = urlsplit(given)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and given.isprintable() and " " not in given
+    except ValueError:
+        return False
+
+
+def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
+    if len(labels) > MAX_LABELS:
+        yield Fault("labels", f"there are {len(labels):,}, {MAX_LABELS} are allowed", "Leave out those that help nobody at night")
+    for name, value in labels.items():
+        where = f"labels.{text.cut(text.one_line(name), MAX_LABEL_NAME)}"
+        if not text.one_line(name):
+            yield Fault("labels", "one has an empty name", "Give it a name or leave it out")
+        yield from length_faults(where, name, MAX_LABEL_NAME, "Shorten the name")
+        yield from length_faults(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
+
+
+def judge_instant(at: datetime) -> tuple[Fault, ...]:
+    """Find what is wrong with the time of an incident."""
+    return tuple(_instant_faults(at))
+
+
+def _instant_faults(at: datetime) -> Iterator[Fault]:
+    if at.utcoffset() is None:
+        yield Fault("occurred_at", f"{at.isoformat()} has no time zone", "Say which one, as in 2026-11-25T03:14:00+01:00")
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        yield Fault("occurred_at", f"{at.isoformat()} is no time of an incident", "Say when it happened, or leave it out")
+
+
+def _clean(incident: Incident) -> Incident:
+    """Replace what no database and no channel can carry, so that an odd byte in an alert silences nobody."""
+    body, source, labels = incident.body, incident.source, incident.labels
+    return replace(
+        incident,
+        title=text.one_line(incident.title),
+        body=None if body is None else text.paragraphs(body),
+        severity=Severity(incident.severity),
+        source=None if source is None else text.one_line(source),
+        labels=None if labels is None else {text.one_line(name): text.one_line(value) for name, value in labels.items()},
+    )

@@ -1,0 +1,1 @@
+"""Words what goes out: the content of messages, text, segments and speech."""

@@ -1,0 +1,119 @@
+"""What is said, once for all channels: title, facts, times, links; how it looks is each channel's own affair."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from notifyflow.core.incident_events import Change
+from notifyflow.core.model import Contact, Incident, Kind, Severity
+from notifyflow.core.wording import text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What one recipient is told, in words that are ready to be set.
+
+    Attributes:
+        kind: Page, news or change.
+        severity: How bad it is.
+        title: One line, free of control characters.
+        body: More lines; may be empty.
+        key: The incident's key.
+        namespace: The incident's namespace; for other systems only.
+        recipient_name: Who is spoken to.
+        occurred: When it happened, in the recipient's zone ("Wed 25 Nov 2026, 03:14 CET").
+        occurred_utc: The same in UTC; empty where the zone is UTC.
+        delayed: How late the page leaves ("delayed 2 h 03 m"); empty when it is not.
+        source: What reported it; may be empty.
+        url: Where to look; None without.
+        link: The signed link to acknowledge; None without a public URL or secret key.
+        reply: What to answer in order to acknowledge, where that can be done on the channel itself; empty otherwise.
+        labels: Free facts.
+        notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
+        news: What became of the incident ("Ada took it", "resolved"); for news only.
+        change: What another system is told; None for people.
+    """
+
+    kind: Kind
+    severity: Severity
+    title: str
+    key: str
+    recipient_name: str
+    occurred: str
+    body: str = ""
+    occurred_utc: str = ""
+    delayed: str = ""
+    source: str = ""
+    url: str | None = None
+    link: str | None = None
+    reply: str = ""
+    namespace: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    notice: str = ""
+    news: str = ""
+    change: Change | None = None
+
+
+def compose(
+    incident: Incident,
+    contact: Contact,
+    *,
+    severity: Severity,
+    now: datetime,
+    round_started_at: datetime,
+    due_at: datetime,
+    delayed_after: timedelta,
+    link: str | None,
+    kind: Kind = Kind.PAGE,
+    notice: str = "",
+    news: str = "",
+    reply: str = "",
+    change: Change | None = None,
+    namespace: str = "",
+) -> Content:
+    """Say to one recipient what happened.
+
+    Args:
+        incident: As it was admitted; where it does not say when it happened, the round's start is taken.
+        contact: Who is told.
+        severity: The round's.
+        now: When the message leaves.
+        round_started_at: When the round started.
+        due_at: When the message was due for the first time.
+        delayed_after: From the policy; a page that leaves later than this after it was due for the first time says so.
+        link: The signed link to acknowledge; for pages only.
+        kind: Page, news or change.
+        notice: A mark to show in every message.
+        news: What became of the incident; for news only.
+        reply: What to answer in order to acknowledge; for pages only.
+        change: What another system is told; None for people.
+        namespace: The incident's namespace; for other systems only.
+
+    Returns:
+        Clean words, ready to be set.
+    """
+    occurred_at = incident.occurred_at or round_started_at
+    local = occurred_at.astimezone(ZoneInfo(contact.timezone))
+    held_up = now - due_at
+    is_page = kind is Kind.PAGE
+    return Content(
+        kind=kind,
+        severity=severity,
+        title=text.one_line(incident.title),
+        body=text.paragraphs(incident.body or ""),
+        key=text.one_line(incident.key),
+        recipient_name=text.one_line(contact.name),
+        occurred=text.instant(local),
+        occurred_utc=text.instant(occurred_at.astimezone(UTC)) if local.utcoffset() else "",
+        delayed=f"delayed {text.duration(held_up)}" if is_page and held_up > delayed_after else "",
+        source=text.one_line(incident.source or ""),
+        url=incident.url,
+        link=link if is_page else None,
+        reply=reply if is_page else "",
+        labels={text.one_line(name): text.one_line(value) for name, value in (incident.labels or {}).items()},
+        notice=text.one_line(notice),
+        news="" if is_page else text.one_line(news),
+        change=change,
+        namespace=namespace,
+    )

@@ -1,0 +1,177 @@
+"""What operations is told: who was not reached about what, which ways failed and why, and what to do; pure.
+
+The words are for somebody who was woken up by them. Titles and names are personal: they stand where content does, never in a log.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.lifecycle import counted
+from notifyflow.core.model import Kind, NotificationState, Severity
+from notifyflow.core.wording import text
+
+IN_FULL = 3
+"""How many failures are told in full; of the others there is a line each."""
+AT_MOST = 20
+"""How many failures, and how many notices, are told at all: the newest."""
+
+_NAME_LIMIT = 60
+_TITLE_LIMIT = 80
+_NOT_ANSWERED = "unanswered"
+_EXPLAINED: Mapping[str, str] = {
+    "exhausted": "Every way failed:",
+    "unreachable": "There is no address at which anything may be sent.",
+    "critical_channels_failed": "What counts most has failed:",
+    "unconfirmed": "Nothing shows that any page arrived, and no call could be placed:",
+    _NOT_ANSWERED: "The last round is over, and nobody has acknowledged:",
+}
+_STANDS: Mapping[NotificationState, str] = {
+    NotificationState.QUEUED: "not sent yet",
+    NotificationState.SENDING: "being sent",
+    NotificationState.SENT: "sent",
+    NotificationState.DELIVERED: "delivered",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way that was tried, and what became of it.
+
+    Attributes:
+        channel: Which.
+        what: In plain words.
+    """
+
+    channel: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Somebody who was not reached.
+
+    Attributes:
+        at: When that was certain.
+        reason: Why it is a critical failure, as ``AlertOperations`` says it.
+        who: The recipient's name; personal.
+        title: What happened; personal.
+        severity: How bad it is.
+        key: The incident's.
+        ways: What became of each way.
+        url: Where to look, as the incident says it; None without.
+        link: Where whoever reads this takes that incident; None without a public URL.
+    """
+
+    at: datetime
+    reason: str
+    who: str
+    title: str
+    severity: Severity
+    key: str
+    ways: Sequence[Way] = ()
+    url: str | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What else operations is told.
+
+    Attributes:
+        at: When.
+        provider: Whom it is about.
+        reason: What is wrong.
+    """
+
+    at: datetime
+    provider: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncounted:
+    """What no round of operations has told of yet.
+
+    Attributes:
+        failures: How many critical failures.
+        notices: How much else.
+    """
+
+    failures: int = 0
+    notices: int = 0
+
+
+def ways(notifications: Sequence[NotificationFacts]) -> tuple[Way, ...]:
+    """Say what became of each page of a round; what was cancelled is left out."""
+    pages = [row for row in notifications if row.kind is Kind.PAGE and row.state is not NotificationState.CANCELLED]
+    return tuple(Way(channel=row.channel, what=_what(row)) for row in pages)
+
+
+def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: Uncounted) -> str:
+    """Say in one line what is new.
+
+    Args:
+        failures: The newest first.
+        notices: The newest first; one of both is given at least.
+        uncounted: What is new; where nothing is, the newest failure is said.
+    """
+    if failures and (uncounted.failures or not uncounted.notices):
+        count, kind, newest = uncounted.failures, "failures", _not_reached(failures[0])
+    else:
+        count, kind, newest = uncounted.notices, "notices", _noticed(notices[0])
+    return f"{count} {kind}, the newest: {newest}" if count > 1 else newest
+
+
+def body(failures: Sequence[Failure], notices: Sequence[Notice]) -> str:
+    """Say everything: the newest failures in full, the others and what else there is in a line each.
+
+    Args:
+        failures: The newest first.
+        notices: The newest first.
+    """
+    full = ["\n".join(_in_full(failure)) for failure in failures[:IN_FULL]]
+    before = [f"{_instant(failure.at)}: {_not_reached(failure)}" for failure in failures[IN_FULL:]]
+    others = [f"{_instant(notice.at)}: {_noticed(notice)}" for notice in notices]
+    earlier = ["\n".join(("Before that:", *before))] if before else []
+    also = ["\n".join((*(("Also:",) if failures else ()), *others))] if others else []
+    return "\n\n".join(chain(full, earlier, also))
+
+
+def place(failures: Sequence[Failure]) -> str | None:
+    """Find where to look: where the incident of the newest failure is taken, or what it names itself."""
+    return (failures[0].link or failures[0].url) if failures else None
+
+
+def _in_full(failure: Failure) -> Iterator[str]:
+    yield f"{_not_reached(failure)}."
+    yield _EXPLAINED.get(failure.reason, "What became of the ways there are:")
+    if failure.reason != "unreachable":
+        yield from (f"- {way.channel}: {way.what}" for way in failure.ways)
+    yield f"Since {_instant(failure.at)}. Key: {failure.key}"
+    if failure.url:
+        yield f"What it is about: {failure.url}"
+    if failure.link:
+        yield f"Take it yourself: {failure.link}"
+
+
+def _not_reached(failure: Failure) -> str:
+    who, title = text.cut(text.one_line(failure.who), _NAME_LIMIT), text.cut(text.one_line(failure.title), _TITLE_LIMIT)
+    what = "has not answered" if failure.reason == _NOT_ANSWERED else "was not reached"
+    return f'{who} {what} about "{title}" ({failure.severity})'
+
+
+def _noticed(notice: Notice) -> str:
+    return f"{notice.provider}: {notice.reason}"
+
+
+def _what(row: NotificationFacts) -> str:
+    tries = len(counted(row))
+    said = f"failed: {row.reason or 'nobody knows why'}" if row.state is NotificationState.FAILED else _STANDS[row.state]
+    return f"{said} ({tries} attempts)" if tries > 1 else said
+
+
+def _instant(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,96 @@
+"""What a phone call says: text as a voice should read it."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+from notifyflow.core.replies import Effect, Heard
+from notifyflow.core.wording.content import Content
+from notifyflow.core.wording.text import DAYS, MONTHS, cut
+
+MAX_TITLE = 300
+
+_DAYS = {day[:3]: day for day in DAYS}
+_MONTHS = {month[:3]: month for month in MONTHS}
+_UNITS = {"h": "hour", "m": "minute", "s": "second"}
+_SYMBOLS = {
+    "%": " percent ",
+    "&": " and ",
+    "@": " at ",
+    "=": " equals ",
+    "<": " below ",
+    ">": " above ",
+    "+": " plus ",
+    "°": " degrees ",
+}
+_SPOKEN_MARKS = frozenset(".,:;!?'()")
+
+_Replacement = str | Callable[[re.Match[str]], str]
+_RULES: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
+    (re.compile(r"\b\w+://\S+"), " a link "),
+    (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), " an id "),
+    (re.compile(r"\b(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{8,}\b", re.IGNORECASE), " an id "),
+    (re.compile(r"(?<![\w-])-(?=\d)"), " minus "),
+    (re.compile(r"(?<=[a-z])(?=[A-Z])"), " "),
+    (re.compile(r"\d+(?:\.\d+){2,}"), lambda match: match[0].replace(".", " dot ")),
+    (re.compile(r"(?<=\w)\.(?=[^\W\d])"), " dot "),
+    (re.compile(f"[{re.escape(''.join(_SYMBOLS))}]"), lambda match: _SYMBOLS[match[0]]),
+)
+_DATE = re.compile(rf"\b({'|'.join(_DAYS)}) (\d+) ({'|'.join(_MONTHS)})\b")
+_SPAN = re.compile(r"\b0?(\d+) ([hms])\b")
+_REPEATED_MARKS = re.compile(r"([.,:;!?'()])(?:\s*\1)+")
+_BLANK_BEFORE_MARK = re.compile(r"\s+(?=[.,:;!?)])")
+
+
+def sentences(content: Content) -> tuple[str, ...]:
+    """Say a page in sentences: whom it is for and how bad it is, what happened, where and when.
+
+    Args:
+        content: What is to be said; of its title the first 300 characters are, the body is left to other channels.
+
+    Returns:
+        Sentences of letters, digits and plain punctuation, the first the mark of a test, where there is one.
+    """
+    said = (
+        aloud(content.notice),
+        aloud(f"{content.severity.capitalize()} alert for {content.recipient_name}"),
+        aloud(cut(content.title, MAX_TITLE)),
+        aloud(f"Reported by {content.source}") if content.source else "",
+        aloud(f"It happened on {content.occurred}"),
+        aloud(f"This call was {content.delayed}") if content.delayed else "",
+    )
+    return tuple(f"{sentence}." for sentence in said if sentence)
+
+
+def reply(heard: Heard | None) -> str:
+    """Say what became of a key that was pressed, in sentences; None where none was."""
+    if heard is None:
+        return "No key was pressed."
+    match heard.effect:
+        case Effect.TAKEN:
+            return "Thank you. You have it."
+        case Effect.LATE:
+            return f"{aloud(heard.by)}. Nothing was changed."
+        case Effect.EXPLAINED:
+            return "Thank you. Nobody has taken it yet."
+        case _:
+            return "Nothing was taken."
+
+
+def aloud(text: str) -> str:
+    """Turn text into one sentence that a voice reads well, without its full stop.
+
+    Links and ids become words for them, symbols and abbreviated days are spelt out, and what a voice would stumble over
+    (other symbols, emoji, control characters) is dropped.
+    """
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    text = "".join(character if _is_spoken(character) else " " for character in text)
+    text = " ".join(text.split())
+    text = _DATE.sub(lambda match: f"{_DAYS[match[1]]} {match[2]} {_MONTHS[match[3]]}", text)
+    text = _SPAN.sub(lambda match: f"{match[1]} {_UNITS[match[2]]}{'' if match[1] == '1' else 's'}", text)
+    return _BLANK_BEFORE_MARK.sub("", _REPEATED_MARKS.sub(r"\1", text)).strip(" .,:;!?")
+
+
+def _is_spoken(character: str) -> bool:
+    return character in _SPOKEN_MARKS or unicodedata.category(character)[0] in "LMN"

@@ -1,0 +1,33 @@
+"""Counts calls and texts inside the claim's transaction, under the locks of the channel's carriers."""
+
+from notifyflow.core import caps
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.pipeline.provider_health import Desk, is_urgent
+from notifyflow.pipeline.transaction import Transaction
+
+USED_UP = "the cap of calls and texts an hour was reached: some fail for it"
+"""What operations is told."""
+
+
+def is_capped(tx: Transaction, desk: Desk, row: NotificationFacts, escalation: EscalationFacts) -> bool:
+    """Return whether a notification may not be sent any more in this hour."""
+    if row.channel not in caps.CAPPED_CHANNELS:
+        return False
+    caps_of = tx.tools.caps.of(row.channel, *_whither(tx, row, escalation), is_urgent=is_urgent(row))
+    if not caps_of:
+        return False
+    desk.open()  # whoever counts for this channel waits here
+    return caps.is_used_up(caps_of, tx.ledger.spent(row.channel, caps_of, hour=caps.hour_of(tx.now)))
+
+
+def spend(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> None:
+    """Count a notification that is sent now."""
+    if row.channel in caps.CAPPED_CHANNELS:
+        counted = tx.tools.caps.counted(row.channel, *_whither(tx, row, escalation))
+        tx.ledger.spend(row.channel, counted, hour=caps.hour_of(tx.now))
+
+
+def _whither(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> tuple[str, str]:
+    """Return whose a notification is, and where it goes."""
+    address = tx.ledger.contact(row.incident_id, escalation.recipient_id).addresses[row.channel]
+    return row.namespace, address

@@ -1,0 +1,177 @@
+"""The doors for systems that are there already: Alertmanager's webhook, PagerDuty's Events API v2, CloudEvents.
+
+What can be parsed is stored, whatever it says: 202 after commit, 400 for what cannot be parsed, and 503, which such senders
+repeat, where it could not be stored.
+"""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import JSONResponse, Response
+
+from notifyflow.core.intake import validation
+from notifyflow.core.intake.documents import parsed
+from notifyflow.core.intake.integrations import alertmanager, cloudevents, pagerduty
+from notifyflow.core.intake.integrations.inbound import Asked
+from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.wording import text
+from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
+from notifyflow.web.auth import Gate
+from notifyflow.web.body import Body
+from notifyflow.web.bulkhead import Lane
+from notifyflow.web.problems import FaultShape
+from notifyflow.web.services import Services
+
+_log = structlog.get_logger("notifyflow.web")
+
+BODY_LIMIT_BYTES = 16 * 1024 * 1024  # a group of ten thousand alerts; a 413 would be given up
+
+_PATIENCE_S = 10.0  # for a body whose sender has shown no key yet
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A body that said who sends it.
+
+    Attributes:
+        caller: The key that it presents.
+        document: What it says.
+        size_bytes: How long it is.
+    """
+
+    caller: ApiKey
+    document: object
+    size_bytes: int
+
+
+class Door(Gate):
+    """A gate whose callers repeat what is answered with 503, and give up what is answered with 429."""
+
+    def admit(self, presented: str) -> ApiKey:
+        """Let in, or ask to come again.
+
+        Raises:
+            AccessDenied: When there is no key, or it is wrong, revoked, expired, or not for this.
+        """
+        try:
+            return super().admit(presented)
+        except TooManyRequests as later:
+            raise HTTPException(503, f"{later}.", {"Retry-After": str(later.retry_after_s)}) from None
+
+
+class Sender(Door):
+    """Lets in by ``Authorization``: the key as ``Bearer``, or as the password of ``Basic``; every sender can say one of them."""
+
+    def __call__(self, request: Request) -> ApiKey:
+        """Let in.
+
+        Raises:
+            AccessDenied: As ``admit`` does.
+        """
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        match scheme.lower():
+            case "bearer":
+                return self.admit(given.strip())
+            case "basic":
+                return self.admit(_password(given))
+            case _:
+                return self.admit("")
+
+
+class RoutingKey(Door):
+    """Lets in by the ``routing_key`` in the body, as PagerDuty's senders present it: the body is read first, and a short one."""
+
+    def __init__(self, services: Services, scope: Scope, lane: Lane) -> None:
+        super().__init__(services, scope)
+        self._lane = lane
+        self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=lane.small_room, patience_s=_PATIENCE_S)
+
+    async def __call__(self, request: Request) -> AsyncIterator[Presented]:
+        """Let in.
+
+        Raises:
+            AccessDenied: As ``admit`` does.
+            UnreadableIncident: When the body is no JSON.
+        """
+        async with self._body.read(request) as body:
+            yield await self._lane.run(len(body), partial(self._present, body))
+
+    def _present(self, body: bytes) -> Presented:
+        document = parsed(body)
+        return Presented(self.admit(pagerduty.routing_key(document)), document, len(body))
+
+
+def _password(given: str) -> str:
+    try:
+        return base64.b64decode(given).decode().partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def router(services: Services, lane: Lane) -> APIRouter:
+    """Build the routes.
+
+    Args:
+        services: What they call.
+        lane: Where what they hear is read and stored.
+    """
+    routes = APIRouter(include_in_schema=False)
+    let_in = Depends(Sender(services, Scope.INGEST))
+    let_in_by_routing_key = Depends(RoutingKey(services, Scope.INGEST, lane))
+    read_body = Depends(Body(BODY_LIMIT_BYTES, room=lane.room))
+
+    @routes.post("/v1/alertmanager")
+    async def hear_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body]) -> Response:
+        def hear() -> Response:
+            return _done(services, alertmanager.read(parsed(body)), caller, alertmanager.DOOR)
+
+        return await lane.run(len(body), hear)
+
+    @routes.post("/v1/cloudevents")
+    async def hear_cloudevents(
+        caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body], request: Request
+    ) -> Response:
+        def hear() -> Response:
+            return _done(services, cloudevents.read(request.headers, body), caller, cloudevents.DOOR)
+
+        return await lane.run(len(body), hear)
+
+    @routes.post("/v2/enqueue")
+    async def hear_pagerduty(presented: Annotated[Presented, let_in_by_routing_key]) -> Response:
+        return await lane.run(presented.size_bytes, partial(_hear_pagerduty, services, presented))
+
+    return routes
+
+
+def _hear_pagerduty(services: Services, presented: Presented) -> Response:
+    try:
+        asked, key = pagerduty.read(presented.document, new_key=services.new_id())
+    except UnreadableIncident as wrong:
+        errors = [str(fault) for fault in wrong.faults]
+        return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
+    services.ask([asked], presented.caller, pagerduty.DOOR)
+    said = text.cut(key, validation.MAX_KEY)
+    answer = json.dumps({"status": "success", "message": "Event processed", "dedup_key": said})  # escaped: it may be no UTF-8
+    return Response(answer, 202, media_type="application/json")
+
+
+def _done(services: Services, read: tuple[tuple[Asked, ...], tuple[Fault, ...]], caller: ApiKey, door: str) -> Response:
+    """Do what is asked; where one cannot be stored the sender repeats all, which changes nothing twice."""
+    all_asked, faults = read
+    count = sum(fault.count for fault in faults)
+    if faults:
+        _log.warning("web.event_unreadable", via=door, by=caller.name, faults=count)
+    services.ask(all_asked, caller, door)
+    answer = {
+        "accepted": [{"action": asked.action, "key": asked.incident.key} for asked in all_asked[:NAMED]],
+        "accepted_count": sum(asked.times for asked in all_asked),
+        "faults": [FaultShape.of(fault).model_dump() for fault in faults],
+        "fault_count": count,
+    }
+    return JSONResponse(answer, 202)

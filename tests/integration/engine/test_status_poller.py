@@ -1,0 +1,168 @@
+"""A provider that stays silent is asked before its receipt is overdue, and 5 and 30 minutes after the send.
+
+Over real databases, against the stand-in of Twilio.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from notifyflow.channels.base import Accepted, Channel
+from notifyflow.channels.sms import SmsChannel
+from notifyflow.channels.voice import VoiceChannel
+from notifyflow.core.delivery import LIVE, read_delivery
+from notifyflow.core.facts import NotificationFacts, Outcome
+from notifyflow.core.model import Evidence, NotificationState, Severity, Word
+from notifyflow.engine.reporter import Reporter
+from notifyflow.engine.status_poller import Asker
+from notifyflow.errors import StorageUnavailable
+from notifyflow.pipeline.adopt import adopt, release
+from notifyflow.pipeline.ports import Transactions
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.settings import Settings
+from notifyflow.storage.store import Store
+from tests.builders import REFUSED, Story, a_recipient, an_incident, letter_of
+from tests.integration.engine.scripted import Faulty
+from tests.integration.engine.test_deliver import NotedBell
+from tests.waiting import wait_until
+
+PHONE = "+15005550007"
+MINUTE = timedelta(minutes=1)
+
+
+class Scene:
+    """A text or a call that Twilio has taken, and from which no callback comes."""
+
+    def __init__(self, store: Store, channels: Mapping[str, Channel], sandbox: Sandbox) -> None:
+        self.story = Story(store, public_url="https://page.example.com")
+        self.sandbox = sandbox
+        self._channels = channels
+        self.asker = self.another_asker()
+
+    def another_asker(self, transactions: Transactions | None = None) -> Asker:
+        tools = replace(self.story.tools, transactions=transactions or self.story.store)
+        return Asker(tools, self._channels, Reporter(NotedBell(), self.story.store), every=timedelta(milliseconds=10))
+
+    def send(self, channel: str) -> None:
+        self.story.answer("email", REFUSED)
+        addresses = {"email": "ada@email", channel: PHONE}
+        self.story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", **addresses))
+        for claimed in self.story.claim("email"):
+            self.story.record(claimed, REFUSED)
+        (claimed,) = self.story.claim(channel, providers=["twilio"])
+        letter = letter_of(claimed)
+        accepted: Accepted = self._channels[channel].providers[0].send(letter)
+        self.story.record(claimed, Outcome(word=Word.ACCEPTED, evidence=accepted.evidence, provider_ref=accepted.provider_ref))
+
+    def after(self, minutes: float) -> list[str]:
+        """Let time pass, ask, and tell what came of it."""
+        self.story.clock.pass_time(minutes * MINUTE)
+        with capture_logs() as lines:
+            self.asker.turn()
+        return [line.get("code", "") for line in lines if line["event"].startswith("engine.silence")]
+
+    @property
+    def row(self) -> NotificationFacts:
+        pages = self.story.pages()
+        return pages.get("sms") or pages["voice"]
+
+
+@pytest.fixture
+def scene(store: Store) -> Iterator[Scene]:
+    with Sandbox(receipts_after_s=0.001) as sandbox:
+        variables = {**sandbox.settings(), "NOTIFYFLOW_READ_TIMEOUT_S": "0.5", "NOTIFYFLOW_PUBLIC_URL": "http://127.0.0.1:9"}
+        settings = Settings.from_variables(variables)
+        channels: dict[str, Channel] = {"sms": SmsChannel.from_settings(settings), "voice": VoiceChannel.from_settings(settings)}
+        yield Scene(store, channels, sandbox)
+        for channel in channels.values():
+            channel.close()
+
+
+def test_a_text_whose_callback_was_lost_is_found_delivered_before_a_call_is_made_for_it(scene: Scene) -> None:
+    scene.send("sms")
+    scene.sandbox.inbox.wait_for(lambda message: message.status == "delivered")
+    assert scene.after(44 / 60) == []
+    assert scene.row.state is NotificationState.SENT
+    assert scene.after(1 / 60) == ["delivered"]
+    assert (scene.row.state, scene.row.attempts[0].evidence) == (NotificationState.DELIVERED, Evidence.CARRIER)
+    assert scene.after(60) == []
+    scene.story.sweep()
+    assert "voice" not in scene.story.pages()
+
+
+def test_what_stays_silent_is_asked_after_three_times(scene: Scene) -> None:
+    scene.sandbox.script("sms: no receipt")
+    scene.send("sms")
+    asked = [scene.after(minutes) for minutes in (0.7, 0.05, 1.25, 3, 1, 23, 1, 100)]
+    assert asked == [[], ["queued"], [], ["queued"], [], [], ["queued"], []]
+    assert scene.row.state is NotificationState.SENT
+
+
+def test_after_a_long_time_in_which_nobody_asked_it_is_asked_after_once(scene: Scene) -> None:
+    scene.sandbox.script("sms: no receipt")
+    scene.send("sms")
+    assert [scene.after(minutes) for minutes in (45, 1, 60)] == [["queued"], [], []]
+
+
+def test_after_what_is_held_and_where_nothing_may_leave_nobody_is_asked(scene: Scene) -> None:
+    scene.send("sms")
+    adopt(scene.story.tools, "staging")
+    assert scene.after(minutes=6) == []
+    release(scene.story.tools)
+    scene.story.tools = replace(scene.story.tools, delivery=read_delivery("dry-run"))
+    scene.asker = scene.another_asker()
+    assert scene.after(minutes=1) == []
+    scene.story.tools = replace(scene.story.tools, delivery=LIVE)
+    scene.asker = scene.another_asker()
+    assert len(scene.after(minutes=1)) == 1
+
+
+def test_a_failure_that_is_found_opens_the_next_tier_or_tries_again(scene: Scene) -> None:
+    scene.sandbox.script("sms: undelivered 30006")
+    scene.send("sms")
+    scene.sandbox.inbox.wait_for(lambda message: message.status == "undelivered")
+    scene.after(1)
+    assert scene.row.state is not NotificationState.SENT
+
+
+def test_of_many_that_look_one_asks(scene: Scene) -> None:
+    scene.sandbox.script("sms: no receipt")
+    scene.send("sms")
+    scene.story.clock.pass_time(MINUTE)
+    with capture_logs() as lines:
+        for _ in range(3):
+            scene.another_asker().turn()
+    assert [line["event"] for line in lines] == ["engine.silence_answered"]
+
+
+def test_a_call_that_ended_without_a_key_is_found_to_have_reached_nobody(scene: Scene) -> None:
+    scene.sandbox.script("voice: machine")
+    scene.send("voice")
+    scene.sandbox.inbox.wait_for(lambda message: message.status == "completed")
+    assert scene.after(1) == ["completed"]
+    attempt = scene.row.attempts[0]
+    assert (attempt.word, attempt.evidence) == (Word.TEMPORARY, Evidence.CARRIER)
+
+
+def test_a_provider_that_does_not_answer_is_asked_again_when_the_next_wait_is_over(scene: Scene) -> None:
+    scene.send("sms")
+    scene.sandbox.inbox.wait_for(lambda message: message.status == "delivered")
+    scene.sandbox.stop()
+    assert scene.after(1) == ["no_connection"]
+    assert scene.row.state is NotificationState.SENT
+    assert scene.after(1) == []
+    assert scene.after(3) == ["no_connection"]
+
+
+def test_it_asks_by_itself_also_after_the_database_was_away_and_after_a_bug(scene: Scene) -> None:
+    scene.send("sms")
+    scene.sandbox.inbox.wait_for(lambda message: message.status == "delivered")
+    scene.story.clock.pass_time(MINUTE)
+    faulty = Faulty(scene.story.store, [StorageUnavailable(waited_s=5.0), RuntimeError("a bug")])
+    asker = scene.another_asker(faulty)
+    asker.start()
+    wait_until(lambda: scene.row.state is NotificationState.DELIVERED)
+    asker.stop()

@@ -1,0 +1,133 @@
+"""Events that came together are stored together, a thousand a transaction, each as if it had come alone."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.app.integrations import Doors
+from notifyflow.core.intake.integrations.inbound import Action, Asked
+from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.model import Incident, IncidentState, Severity
+from notifyflow.core.policy import SHIPPED
+from notifyflow.pipeline.ports import Consequences
+from notifyflow.settings import Settings
+
+DIRECTORY = """
+[recipients.ada]
+email = "ada@example.com"
+[recipients.ben]
+email = "ben@example.com"
+[[routes]]
+match = { team = "ben" }
+to = ["ben"]
+[default]
+to = ["ada"]
+"""
+
+
+class House:
+    """A flow that delivers nothing, and its doors."""
+
+    def __init__(self, flow: NotifyFlow, folder: Path) -> None:
+        (folder / "directory.toml").write_text(DIRECTORY)
+        self.flow = flow
+        self.reports: list[Consequences] = []
+        self.caller = ApiKey(
+            id="1",
+            name="sender",
+            scopes=frozenset((Scope.INGEST,)),
+            digest="",
+            created_at=datetime(2026, 11, 25, tzinfo=UTC),
+            namespace="sender",
+        )
+        self.doors = Doors(flow._ready(), SHIPPED, folder / "directory.toml", self.reports.append)
+
+    def ask(self, *asked: Asked) -> None:
+        self.doors.ask(asked, self.caller, "alertmanager")
+
+
+class SilentBell:
+    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+        del channel, severity, notification_ids
+
+
+@pytest.fixture
+def house(database_url: str, tmp_path: Path) -> Iterator[House]:
+    settings = Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": database_url})
+    with NotifyFlow(settings, bell=SilentBell()) as flow:
+        yield House(flow, tmp_path)
+
+
+def asked(key: str, action: Action = Action.NOTIFY, times: int = 1, **labels: str) -> Asked:
+    return Asked(action=action, incident=Incident(key=key, title="down", labels=labels), labels=labels, times=times)
+
+
+def test_a_group_of_any_size_is_stored_whole_and_a_thousand_a_transaction(house: House) -> None:
+    house.ask(*(asked(f"k{number}") for number in range(2_500)))
+    stored = [len(each.due) for each in house.reports]
+    assert sum(stored) == 2_500
+    assert 3 <= len(stored) < 250, "a thousand at most, fewer only where taking them is slow"
+    assert max(stored) <= 1_000
+    for number in (0, 999, 1_000, 2_499):
+        status = house.flow.status(f"k{number}", namespace="sender")
+        assert status is not None
+        assert [each.facts.recipient_id for each in status.escalations] == ["ada"]
+
+
+def test_what_is_asked_of_one_incident_is_done_in_its_order(house: House) -> None:
+    house.ask(
+        asked("a"), asked("b", team="ben"), asked("a", Action.ACKNOWLEDGE), asked("c"), asked("b", Action.RESOLVE), asked("b")
+    )
+    found = {key: house.flow.status(key, namespace="sender") for key in "abc"}
+    states = {key: status.facts.state for key, status in found.items() if status}
+    assert states == {"a": IncidentState.ACKNOWLEDGED, "b": IncidentState.OPEN, "c": IncidentState.OPEN}
+    taken, again = found["a"], found["b"]
+    assert taken is not None
+    assert again is not None
+    assert (taken.facts.acknowledged_by, taken.facts.acknowledged_via) == ("sender", "alertmanager")
+    assert again.facts.times_seen == 1, "what comes after it was resolved is a new one"
+    assert len(house.reports) == 1
+
+
+def test_what_nobody_knows_is_ended_without_a_word(house: House) -> None:
+    house.ask(asked("a", Action.RESOLVE), asked("a", Action.ACKNOWLEDGE))
+    assert house.flow.status("a", namespace="sender") is None
+
+
+def test_what_came_several_times_is_counted(house: House) -> None:
+    house.ask(asked("a", times=3))
+    house.ask(asked("a", times=4))
+    status = house.flow.status("a", namespace="sender")
+    assert status is not None
+    assert status.facts.times_seen == 7
+
+
+def test_what_opens_is_written_together_and_reads_as_if_it_had_come_alone(house: House) -> None:
+    house.ask(asked("alone", team="ben"))
+    house.ask(asked("first", team="ben"), asked("second", team="ben"))
+    shown = []
+    for key in ("alone", "second"):
+        status = house.flow.status(key, namespace="sender")
+        assert status is not None
+        assert status.content.labels == {"team": "ben"}
+        escalation = status.escalations[0]
+        shown.append(
+            (
+                [(each.machine, each.event, each.target, each.detail.keys()) for each in status.transitions],
+                [(row.channel, row.state, row.tier) for row in escalation.notifications],
+                (escalation.contact, escalation.facts.state, escalation.facts.tier, escalation.facts.round),
+            )
+        )
+    assert shown[0] == shown[1]
+
+
+def test_two_groups_that_open_the_same_incidents_at_once_open_each_once(house: House) -> None:
+    keys = [f"k{number}" for number in range(60)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: house.ask(*map(asked, keys)), range(4)))
+    found = [house.flow.status(key, namespace="sender") for key in keys]
+    assert [status.facts.times_seen for status in found if status] == [4] * 60

@@ -1,0 +1,72 @@
+"""What comes through the doors is stored, in both databases, whatever it says and wherever it leads."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from notifyflow.app.integrations import Doors
+from notifyflow.core.intake.integrations import alertmanager
+from notifyflow.core.intake.integrations.inbound import Action, Asked
+from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.model import EscalationState, Incident, Severity
+from notifyflow.core.policy import SHIPPED
+from notifyflow.storage.store import Store
+from tests import strategies
+from tests.builders import Story, a_contact
+from tests.facts import NOW
+
+DIRECTORY = """
+[recipients.ada]
+email = "ada@example.com"
+
+[recipients.ben]
+phone = "bad"
+
+[recipients.cy]
+slack = "bad"
+
+[[routes]]
+match = { team = "orders" }
+to = ["ben", "cy"]
+
+[default]
+to = ["ada"]
+"""
+
+CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((Scope.INGEST,)), digest="", created_at=NOW)
+
+
+@pytest.fixture
+def doors(story: Story, tmp_path: Path) -> Doors:
+    (tmp_path / "directory.toml").write_text(DIRECTORY)
+    return Doors(story.tools, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.alert_groups)
+def test_whatever_an_alert_says_it_is_stored(doors: Doors, story: Story, group: dict[str, Any]):
+    for asked in alertmanager.read(group)[0]:
+        doors.ask([asked], CALLER, "alertmanager")
+        if asked.action is Action.NOTIFY:
+            status = story.store.read(lambda reads, key=asked.incident.key: reads.status(key))
+            assert status is not None
+            assert status.escalations
+
+
+def test_a_route_on_which_nobody_can_be_reached_is_exhausted_at_birth_and_operations_is_paged(store: Store, tmp_path: Path):
+    story = Story(store, operations=[a_contact("ops", "email")])
+    (tmp_path / "directory.toml").write_text(DIRECTORY)
+    doors = Doors(story.tools, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+    incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL)  # had no room for its label
+    doors.ask([Asked(action=Action.NOTIFY, incident=incident, labels={"team": "orders"})], CALLER, "alertmanager")
+    status = story.store.read(lambda reads: reads.status("alertmanager/f"))
+    assert status is not None
+    assert [(each.facts.recipient_id, each.facts.state) for each in status.escalations] == [
+        ("ben", EscalationState.EXHAUSTED),
+        ("cy", EscalationState.EXHAUSTED),
+    ]
+    operations = story.store.read(lambda reads: reads.status("notifyflow/operations"))
+    assert operations is not None
+    assert [each.facts.recipient_id for each in operations.escalations] == ["ops"]

@@ -1,0 +1,339 @@
+"""Any story at all, over real SQLite, against the reference: people, workers, providers and time in any order."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from notifyflow.core.escalation import Case
+from notifyflow.core.facts import NotificationFacts, Outcome
+from notifyflow.core.lifecycle import counted
+from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.errors import Fenced, IncidentResolved
+from notifyflow.pipeline.ports import Claimed
+from notifyflow.storage.store import Store
+from tests.builders import ACCEPTED, BUSY, CHANNELS, REFUSED, REFUSED_US, UNKNOWN, Story, a_contact, a_recipient, an_incident
+from tests.oracle import ReferenceRow, name, opens
+
+KEYS = ("db-1", "db-2")
+PEOPLE = ("ada", "ben", "cyd")
+POLICIES = (DEFAULT, INSISTENT, replace(INSISTENT, name="each", acknowledgement=Acknowledgement.EACH))
+OUTCOMES = (
+    ACCEPTED,
+    BUSY,
+    replace(BUSY, retry_after_s=45.0),
+    replace(BUSY, retry_after_s=3600.0),
+    REFUSED,
+    REFUSED_US,
+    UNKNOWN,
+)
+SPANS = (1.0, 2.0, 10.0, 30.0, 31.0, 61.0, 61.0, 5 * 60.0, 15 * 60.0, 31 * 60.0, 3600.0, 80 * 3600.0)
+AT_REST = {NotificationState.DELIVERED, NotificationState.SENT, NotificationState.FAILED, NotificationState.CANCELLED}
+TABLES = {table.name: table for table in (NOTIFICATION, ESCALATION, INCIDENT)}
+
+
+class AnyStory(RuleBasedStateMachine):
+    """What may happen, and what holds after each of it."""
+
+    template: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        path = shutil.copy(self.template, self.folder.name)
+        self.store = Store(f"sqlite:///{path}")
+        self.story = Story(self.store, operations=[a_contact("ops", "email", "sms")])
+        self.rows: dict[str, ReferenceRow] = {}
+        self.attempts: dict[str, tuple[str, int]] = {}
+        self.running: list[Claimed] = []
+        self.said: list[tuple[str, Word | None, str]] = []
+        self.accepted: dict[str, int] = {}
+        self.ended: dict[str, int] = {}
+        self.keys: list[str] = []
+        self.policy = DEFAULT
+
+    @initialize(policy=st.sampled_from(POLICIES), severity=st.sampled_from(Severity))
+    def begin(self, policy: Policy, severity: Severity) -> None:
+        self.policy = policy
+        self.notify(KEYS[0], severity, [("ada", {"email", "slack", "sms"}), ("ben", {"email", "voice"})], "down")
+
+    # -- people
+
+    @rule(
+        key=st.sampled_from(KEYS),
+        severity=st.sampled_from(Severity),
+        people=st.lists(
+            st.tuples(st.sampled_from(PEOPLE), st.sets(st.sampled_from(CHANNELS), min_size=1)), min_size=1, max_size=2
+        ),
+        title=st.sampled_from(("down", "still down")),
+    )
+    def notify(self, key: str, severity: Severity, people: list[tuple[str, set[str]]], title: str) -> None:
+        recipients = [a_recipient(who, *sorted(channels)) for who, channels in people]
+        self.story.notify(an_incident(key, severity=severity, title=title), *recipients, policy=self.policy)
+        self.keys = sorted({*self.keys, key})
+
+    @precondition(lambda self: self.keys)
+    @rule(data=st.data(), what=st.sampled_from(("acknowledge", "acknowledge", "page_again", "page_again", "resolve")))
+    def take(self, data: st.DataObject, what: str) -> None:
+        getattr(self, f"_{what}")(data, data.draw(st.sampled_from(self.keys)))
+
+    def _acknowledge(self, data: st.DataObject, key: str) -> None:
+        by = data.draw(st.sampled_from((*PEOPLE, "somebody else")))
+        before = self.story.status(key)
+        self.story.acknowledge(by, key)
+        after = self.story.status(key)
+        if before.facts.state is not IncidentState.OPEN:
+            assert after.facts == before.facts
+        elif self.policy.acknowledgement is Acknowledgement.ANY or by not in {
+            each.facts.recipient_id for each in current(before)
+        }:
+            assert after.facts.state is IncidentState.ACKNOWLEDGED
+        else:
+            assert all(
+                each.facts.state is EscalationState.ACKNOWLEDGED for each in current(after) if each.facts.recipient_id == by
+            )
+
+    def _resolve(self, _: st.DataObject, key: str) -> None:
+        self.story.resolve("ada", key)
+        assert self.story.status(key).facts.state is IncidentState.RESOLVED
+
+    def _page_again(self, data: st.DataObject, key: str) -> None:
+        status = self.story.status(key)
+        who = data.draw(st.sampled_from(sorted({each.contact.recipient_id for each in status.escalations})))
+        if status.facts.state is IncidentState.RESOLVED:
+            with pytest.raises(IncidentResolved):
+                self.story.page_again(who, key)
+            return
+        self.story.page_again(who, key)
+        assert self.story.status(key).facts.state is IncidentState.OPEN
+
+    # -- workers
+
+    @rule(channels=st.sets(st.sampled_from(CHANNELS), min_size=3), has_provider=st.sampled_from((True, True, True, False)))
+    def claim(self, channels: set[str], has_provider: bool) -> None:
+        escalations = {each.facts.id: each for status in self._all() for each in status.escalations}
+        providers = [f"provider {len(self.attempts)}"] if has_provider else []  # so that none is ever found ill, or mute
+        for claimed in chain.from_iterable(self.story.claim(each, limit=2, providers=providers) for each in sorted(channels)):
+            row = self.rows[claimed.notification_id]
+            row.claim()
+            self.attempts[claimed.attempt_id] = (claimed.notification_id, len(row.calls) - 1)
+            self.running.append(claimed)
+            [home] = [each for each in escalations.values() if claimed.notification_id in {row.id for row in each.notifications}]
+            if claimed.content.kind is Kind.PAGE:
+                assert is_live(home), "a page of an escalation that has ended was claimed"
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), outcome=st.none() | st.sampled_from(OUTCOMES))
+    def finish(self, data: st.DataObject, outcome: Outcome | None) -> None:
+        """Record an attempt, or (without an outcome) release it; whoever lost the lease is fenced off."""
+        self._finish(self.running.pop(data.draw(st.integers(0, len(self.running) - 1))), outcome)
+
+    @precondition(lambda self: self.running)
+    @rule(outcome=st.sampled_from(OUTCOMES))
+    def finish_all(self, outcome: Outcome) -> None:
+        """Record everything that is running alike: primaries fail together."""
+        while self.running:
+            self._finish(self.running.pop(), outcome)
+
+    def _finish(self, claimed: Claimed, outcome: Outcome | None) -> None:
+        row_id, number = self.attempts[claimed.attempt_id]
+        row = self.rows[row_id]
+        is_fenced = row.running != number
+        with pytest.raises(Fenced) if is_fenced else nullcontext():
+            self._call(claimed, outcome)
+        if is_fenced:
+            return
+        if outcome is None:
+            row.release()
+        else:
+            row.record(outcome.word.value)
+            self.accepted[row_id] = self.accepted.get(row_id, 0) + (outcome.word is Word.ACCEPTED)
+
+    # -- providers
+
+    @precondition(lambda self: self.attempts)
+    @rule(data=st.data(), word=st.none() | st.sampled_from(Word), key=st.sampled_from(("", "", "", "1", "5")))
+    def hear(self, data: st.DataObject, word: Word | None, key: str) -> None:
+        attempt_id = data.draw(st.sampled_from(sorted(self.attempts)))
+        self.said.append((attempt_id, Word.DELIVERED if key else word, f"said-{len(self.said)}"))
+        self._say(*self.said[-1], key=key)
+
+    @precondition(lambda self: self.said)
+    @rule(data=st.data())
+    def hear_again(self, data: st.DataObject) -> None:
+        self._say(*data.draw(st.sampled_from(self.said)))
+
+    # -- time
+
+    @rule(seconds=st.sampled_from(SPANS))
+    def pass_time(self, seconds: float) -> None:
+        self.story.keep_watch(self.story.clock.now() + timedelta(seconds=seconds))
+        self.sweep()
+
+    @rule()
+    def sweep(self) -> None:
+        now = self.story.clock.now()
+        for claimed in self.running:
+            row_id, number = self.attempts[claimed.attempt_id]
+            if self.rows[row_id].running == number and claimed.lease_until <= now:
+                self.rows[row_id].record("in_doubt")
+        consequences = self.story.sweep()
+        assert consequences.broken == ()
+        for status in self._all():
+            for escalation in filter(is_live, current(status)):
+                case = case_of(status, escalation)
+                assert not opens(case, now), "a tier whose rule is met was not opened"
+                assert escalation.facts.state == name(case, now)
+
+    # -- what holds after everything
+
+    @invariant()
+    def what_always_holds(self) -> None:
+        self.story.clock.pass_time(timedelta(milliseconds=10))
+        statuses = self._all()
+        self.every_row_is_what_its_attempts_amount_to(statuses)
+        every_log_replays_and_says_nothing_personal(statuses)
+        self.tiers_open_once_and_never_after_the_end(statuses)
+        every_critical_failure_is_told_and_none_of_operations_own(statuses)
+
+    def every_row_is_what_its_attempts_amount_to(self, statuses: list[IncidentStatus]) -> None:
+        for status in statuses:
+            for escalation in status.escalations:
+                for row in escalation.notifications:
+                    reference = self.rows.setdefault(row.id, ReferenceRow(row.max_attempts))
+                    reference.is_ended, reference.is_stopped = row.ended is not None, row.is_stopped
+                    assert row.state == reference.settle()
+                    assert row.kind is Kind.NEWS or row.is_stopped is not is_live(escalation)
+                    assert_attempts_are_sound(row)
+                    assert self.accepted.get(row.id, 0) <= 1 + allowed_duplicates(row)
+
+    def tiers_open_once_and_never_after_the_end(self, statuses: list[IncidentStatus]) -> None:
+        for status in statuses:
+            for escalation in status.escalations:
+                pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
+                assert len({(row.tier, row.channel) for row in pages}) == len(pages)
+                assert all(row.tier is not None and 1 <= row.tier <= escalation.facts.tier for row in pages)
+                if not is_live(escalation):
+                    assert len(pages) == self.ended.setdefault(escalation.facts.id, len(pages))
+            if status.facts.state is IncidentState.ACKNOWLEDGED:
+                assert all(each.facts.state is EscalationState.ACKNOWLEDGED for each in current(status))
+            if status.facts.state is IncidentState.RESOLVED:
+                assert not current(status)
+
+    def teardown(self) -> None:
+        """Whatever happened, everything comes to rest when workers and time go on."""
+        try:
+            self.story.deliver()
+            self.story.pass_time(days=5)
+            for status in self._all():
+                assert status.is_settled
+                for escalation in status.escalations:
+                    assert {row.state for row in escalation.notifications} <= AT_REST
+        finally:
+            self.store.close()
+            self.folder.cleanup()
+
+    # -- what the rules share
+
+    def _say(self, attempt_id: str, word: Word | None, event_id: str, *, key: str = "") -> None:
+        self.story.say(attempt_id, word, event_id=event_id, key=key)
+        row_id, number = self.attempts[attempt_id]
+        if word is not None:
+            self.rows[row_id].calls[number].add(word.value)
+
+    def _call(self, claimed: Claimed, outcome: Outcome | None) -> None:
+        if outcome is None:
+            self.story.release(claimed)
+        else:
+            self.story.record(claimed, outcome)
+
+    def _all(self) -> list[IncidentStatus]:
+        incidents = self.store.read(lambda reads: reads.incidents(100))
+        return [status for each in incidents if (status := self.store.read(lambda reads, each=each: reads.status_by_id(each.id)))]
+
+
+def every_log_replays_and_says_nothing_personal(statuses: list[IncidentStatus]) -> None:
+    for status in statuses:
+        states = dict(states_of(status))
+        found: dict[tuple[str, str], str] = {}
+        for line in status.transitions:
+            table, row = TABLES[line.machine], (line.machine, line.row_id)
+            if row in found:
+                assert line.source == found[row]
+                assert line.target in table.targets(line.source, line.event)
+            else:
+                assert line.source == ""
+                assert line.target in table.births
+            found[row] = line.target
+            assert "@" not in "".join(chain(*line.detail.items()))
+        assert found == states
+
+
+def every_critical_failure_is_told_and_none_of_operations_own(statuses: list[IncidentStatus]) -> None:
+    operations = [each for each in statuses if each.facts.is_operations]
+    assert len([each for each in operations if each.facts.state is not IncidentState.RESOLVED]) <= 1
+    assert all(each.operations_key is None for each in operations)
+    for status in statuses:
+        is_critical = any(each.facts.critical_at is not None for each in status.escalations)
+        if not status.facts.is_operations:
+            assert (status.operations_key is not None) is is_critical
+
+
+def current(status: IncidentStatus) -> list[EscalationStatus]:
+    return [each for each in status.escalations if each.facts.is_current]
+
+
+def paged(status: IncidentStatus) -> set[str]:
+    return {each.facts.recipient_id for each in current(status)}
+
+
+def is_live(escalation: EscalationStatus) -> bool:
+    return escalation.facts.is_current and escalation.facts.state is not EscalationState.ACKNOWLEDGED
+
+
+def case_of(status: IncidentStatus, escalation: EscalationStatus) -> Case:
+    return Case(
+        escalation=escalation.facts,
+        incident=status.facts,
+        notifications=escalation.notifications,
+        addresses=frozenset(escalation.contact.addresses),
+    )
+
+
+def states_of(status: IncidentStatus) -> Iterator[tuple[tuple[str, str], str]]:
+    yield ("incident", status.facts.id), status.facts.state
+    for escalation in status.escalations:
+        yield ("escalation", escalation.facts.id), escalation.facts.state
+        for row in escalation.notifications:
+            yield ("notification", row.id), row.state
+
+
+def assert_attempts_are_sound(row: NotificationFacts) -> None:
+    assert len(counted(row)) <= row.max_attempts
+    assert sum(attempt.state is AttemptState.RUNNING for attempt in row.attempts) <= 1
+    assert (row.due_at is not None) is (row.state is NotificationState.QUEUED)
+    began: list[datetime] = [attempt.started_at for attempt in row.attempts]
+    assert began == sorted(began)
+
+
+def allowed_duplicates(row: NotificationFacts) -> int:
+    return sum(attempt.is_doubted or attempt.word in (Word.TEMPORARY, Word.PERMANENT) for attempt in row.attempts)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
+def test_any_story_ends_as_the_reference_says(sqlite_url: str) -> None:
+    story = type("AnyStory", (AnyStory,), {"template": Path(sqlite_url.removeprefix("sqlite:///"))})
+    run_state_machine_as_test(story, settings=settings(max_examples=20, stateful_step_count=25, phases=[Phase.generate]))

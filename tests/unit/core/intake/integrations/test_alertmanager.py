@@ -1,0 +1,135 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from notifyflow.core.intake.integrations import alertmanager
+from notifyflow.core.intake.integrations.inbound import Action, Asked
+from notifyflow.core.intake.validation import judge_incident
+from notifyflow.core.model import Incident, Severity
+from notifyflow.errors import UnreadableIncident
+from tests import strategies
+
+# As Alertmanager 0.28 sends it.
+ALERT: dict[str, Any] = {
+    "status": "firing",
+    "labels": {"alertname": "ProbeFailure", "instance": "db.example.org", "severity": "critical"},
+    "annotations": {
+        "description": "It has been down for over 5m.",
+        "summary": "Probe failure: db.example.org",
+        "runbook_url": "https://runbooks.example.org/probe",
+    },
+    "startsAt": "2023-02-06T13:08:45.828Z",
+    "endsAt": "0001-01-01T00:00:00Z",
+    "generatorURL": "http://prometheus.example.org:9090/graph?g0.expr=probe_success+%3D%3D+0&g0.tab=1",
+    "fingerprint": "1a30ba71cca2921f",
+}
+GROUP: dict[str, Any] = {
+    "receiver": "notifyflow",
+    "status": "firing",
+    "alerts": [ALERT],
+    "externalURL": "http://alertmanager.example.org:9093",
+    "version": "4",
+    "groupKey": "{}:{}",
+    "truncatedAlerts": 0,
+}
+
+
+def read(group: dict[str, Any]) -> tuple[Asked, ...]:
+    asked, faults = alertmanager.read(group)
+    assert faults == ()
+    return asked
+
+
+def test_a_firing_alert_is_an_incident():
+    (asked,) = read(GROUP)
+    assert asked.action is Action.NOTIFY
+    assert asked.incident == Incident(
+        key="alertmanager/1a30ba71cca2921f",
+        title="Probe failure: db.example.org",
+        body="It has been down for over 5m.\n\nrunbook_url: https://runbooks.example.org/probe",
+        severity=Severity.CRITICAL,
+        source="http://alertmanager.example.org:9093",
+        url="http://prometheus.example.org:9090/graph?g0.expr=probe_success+%3D%3D+0&g0.tab=1",
+        labels={"alertname": "ProbeFailure", "instance": "db.example.org", "severity": "critical"},
+        occurred_at=datetime(2023, 2, 6, 13, 8, 45, 828_000, UTC),
+    )
+
+
+def test_alerts_of_a_group_are_asked_each_on_its_own():
+    over = {**ALERT, "status": "resolved", "fingerprint": "b"}
+    asked = read({**GROUP, "alerts": [ALERT, over]})
+    assert [(each.action, each.incident.key) for each in asked] == [
+        (Action.NOTIFY, "alertmanager/1a30ba71cca2921f"),
+        (Action.RESOLVE, "alertmanager/b"),
+    ]
+
+
+def test_a_label_for_which_an_incident_has_no_room_is_known_for_routing():
+    labels = {f"label-{number}": "x" for number in range(60)} | {"team": "orders"}
+    (asked,) = read({"alerts": [{**ALERT, "labels": labels}]})
+    assert "team" not in asked.incident.labels
+    assert asked.labels == labels
+
+
+def test_an_alert_without_a_fingerprint_is_known_by_its_labels():
+    bare = {"labels": {"a": "1", "b": "2"}}
+    first, again, other = read({"status": "resolved", "alerts": [bare, {"labels": {"b": "2", "a": "1"}}, {"labels": {"a": "1"}}]})
+    assert first.incident.key == again.incident.key != other.incident.key
+    assert first.action is Action.RESOLVE  # the group's own status
+
+
+@pytest.mark.parametrize(
+    ("alert", "title"),
+    [
+        ({"annotations": {"summary": " ", "message": "from the rule"}, "labels": {"alertname": "A"}}, "from the rule"),
+        ({"labels": {"alertname": "A", "instance": "i"}}, "A on i"),
+        ({"labels": {"alertname": "A"}}, "A"),
+        ({}, "An alert without a title"),
+    ],
+)
+def test_an_alert_has_a_title_whatever_it_says(alert: dict[str, Any], title: str):
+    (asked,) = read({"alerts": [alert]})
+    assert asked.incident.title == title
+
+
+def test_alerts_that_the_sender_left_out_are_spoken_of():
+    (asked,) = read({"alerts": [{}], "truncatedAlerts": 7})
+    assert asked.incident.body == "(7 more alerts of its group were left out: max_alerts is set.)"
+
+
+@pytest.mark.parametrize("document", [None, 5, "x", [], {}, {"alerts": []}, {"alerts": {}}, {"alerts": [5]}])
+def test_what_holds_no_alerts_is_refused(document: object):
+    with pytest.raises(UnreadableIncident):
+        alertmanager.read(document)
+
+
+def test_what_is_no_alert_silences_none_that_came_with_it():
+    asked, faults = alertmanager.read({"alerts": [5, ALERT]})
+    assert [each.incident.key for each in asked] == ["alertmanager/1a30ba71cca2921f"]
+    assert [str(fault) for fault in faults] == ["alerts[0]: it is no alert. Send what Alertmanager's webhook sends, version 4."]
+
+
+@settings(max_examples=60)
+@given(strategies.alert_groups)
+def test_no_alert_is_turned_away_for_its_content(group: dict[str, Any]):
+    asked = read(group)
+    assert sum(each.times for each in asked) == len(group["alerts"])
+    assert all(judge_incident(each.incident) == () for each in asked)
+
+
+@pytest.mark.parametrize(
+    ("alert", "body", "labels"),
+    [
+        ({}, None, None),
+        ({"annotations": {"summary": "s"}, "labels": {}}, None, {}),
+        ({"annotations": {"description": ""}, "labels": {"a": "b"}}, "", {"a": "b"}),
+        ({"annotations": {"runbook_url": "r"}}, "runbook_url: r", None),
+    ],
+)
+def test_what_an_alert_does_not_give_is_told_from_what_it_gives_empty(
+    alert: dict[str, Any], body: str | None, labels: dict[str, str] | None
+):
+    (asked,) = read({"alerts": [alert]})
+    assert (asked.incident.body, asked.incident.labels, asked.incident.url) == (body, labels, None)

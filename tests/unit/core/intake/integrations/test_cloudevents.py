@@ -1,0 +1,179 @@
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from notifyflow.core.intake.integrations import cloudevents
+from notifyflow.core.intake.integrations.inbound import Action, Asked
+from notifyflow.core.intake.validation import judge_incident
+from notifyflow.core.model import Incident, Severity
+from notifyflow.errors import Fault, UnreadableIncident
+from tests import strategies
+
+STRUCTURED = {"content-type": "application/cloudevents+json; charset=utf-8"}
+BATCH = {"content-type": "application/cloudevents-batch+json"}
+EVENT: dict[str, Any] = {
+    "specversion": "1.0",
+    "type": "com.example.disk.full",
+    "source": "https://disks.example.com/eu",
+    "id": "A234-1234-1234",
+    "subject": "db-1",
+    "time": "2018-04-05T17:31:00Z",
+    "datacontenttype": "application/json",
+    "team": "orders",
+    "data": {
+        "title": "The disk is full",
+        "body": "Nothing can be written.",
+        "severity": "critical",
+        "url": "https://grafana.example.com/d/1",
+        "labels": {"mount": "/var"},
+        "free_bytes": 0,
+    },
+}
+
+
+def read(headers: dict[str, str], document: object) -> tuple[Asked, ...]:
+    asked, faults = read_all(headers, document)
+    assert faults == ()
+    return asked
+
+
+def read_all(headers: dict[str, str], document: object) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
+    return cloudevents.read(headers, document if isinstance(document, bytes) else json.dumps(document).encode())
+
+
+def test_a_structured_event_is_an_incident():
+    (asked,) = read(STRUCTURED, EVENT)
+    assert asked.action is Action.NOTIFY
+    assert asked.incident == Incident(
+        key="cloudevents/https://disks.example.com/eu/db-1",
+        title="The disk is full",
+        body="Nothing can be written.\n\nfree_bytes: 0",
+        severity=Severity.CRITICAL,
+        source="https://disks.example.com/eu",
+        url="https://grafana.example.com/d/1",
+        labels={
+            "mount": "/var",
+            "type": "com.example.disk.full",
+            "source": "https://disks.example.com/eu",
+            "subject": "db-1",
+            "team": "orders",
+        },
+        occurred_at=datetime(2018, 4, 5, 17, 31, tzinfo=UTC),
+    )
+
+
+def test_an_attribute_for_which_an_incident_has_no_room_is_known_for_routing():
+    (asked,) = read(STRUCTURED, {**EVENT, "data": {"labels": {f"label-{number}": "x" for number in range(60)}}})
+    assert (asked.labels["type"], asked.labels["team"]) == ("com.example.disk.full", "orders")
+
+
+def test_a_binary_event_says_the_same():
+    headers = {f"ce-{name}": str(value) for name, value in EVENT.items() if name not in ("data", "datacontenttype")}
+    (asked,) = read({**headers, "content-type": "application/json"}, EVENT["data"])
+    assert (asked,) == read(STRUCTURED, EVENT)
+
+
+@pytest.mark.parametrize("content_type", [{}, {"content-type": ""}])
+def test_a_binary_event_that_does_not_say_what_its_data_is_may_be_json(content_type: dict[str, str]):
+    headers = {f"ce-{name}": str(value) for name, value in EVENT.items() if name not in ("data", "datacontenttype")}
+    (asked,) = read({**headers, **content_type}, EVENT["data"])
+    assert (asked,) == read(STRUCTURED, EVENT)
+    for text in (b"{ the disk is full", b"5 disks are full", b'"quoted"', b"7", b"\xff"):
+        (asked,) = read({**headers, **content_type}, text)
+        assert asked.incident.body == text.decode("utf-8", "replace")
+    (asked,) = read({**headers, "content-type": "text/plain"}, EVENT["data"])
+    assert asked.incident.severity is Severity.ERROR  # what says that it is text is text
+
+
+def test_a_batch_is_read_event_by_event():
+    over = {**EVENT, "type": "com.example.disk.Resolved", "subject": "db-2"}
+    taken = {**EVENT, "type": "com.example.disk.acknowledged"}
+    asked = read(BATCH, [EVENT, over, taken])
+    assert [(each.action, each.incident.key.rpartition("/")[2]) for each in asked] == [
+        (Action.NOTIFY, "db-1"),
+        (Action.RESOLVE, "db-2"),
+        (Action.ACKNOWLEDGE, "db-1"),
+    ]
+
+
+def test_json_without_the_media_type_is_read_all_the_same():
+    assert read({"content-type": "application/json"}, EVENT) == read(STRUCTURED, EVENT) == read({}, [EVENT])
+
+
+def test_an_event_without_a_subject_is_known_by_its_id():
+    (asked,) = read(STRUCTURED, {"id": "1", "source": "s", "type": "t", "subject": None})  # null is absent
+    assert asked.incident == Incident(
+        key="cloudevents/s/1", title="t: 1", source="s", labels={"source": "s", "type": "t"}, severity=Severity.ERROR
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro € 😀"),  # the binding's own example
+        ('"a \\"quoted\\" text"', 'a "quoted" text'),
+        ("plain", "plain"),
+    ],
+)
+def test_header_values_are_unescaped(raw: str, said: str):
+    (asked,) = read({"ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-ext": raw}, b"text")
+    assert asked.incident.labels["ext"] == said
+    assert asked.incident.body == "text"
+
+
+def test_a_header_that_is_no_utf_8_is_refused():
+    with pytest.raises(UnreadableIncident, match="ce-ext"):
+        read({"ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-ext": "%C0%A0"}, b"")
+
+
+@pytest.mark.parametrize(
+    ("given", "body"),
+    [
+        ({"data_base64": base64.b64encode(b'{"a": 1}').decode()}, "a: 1"),
+        ({"data_base64": base64.b64encode(b"text").decode(), "datacontenttype": "text/plain"}, "text"),
+        ({"data_base64": base64.b64encode(b"{").decode()}, "{"),
+        ({"data_base64": "é"}, "é"),
+        ({"data": ["a", 1]}, '["a", 1]'),
+        ({"data": None}, None),
+        ({"data": {"title": "t"}}, None),
+        ({"data": {"title": "t", "body": "", "description": ""}}, ""),
+    ],
+)
+def test_data_of_any_shape_becomes_the_body(given: dict[str, object], body: str | None):
+    (asked,) = read(STRUCTURED, {"id": "1", "source": "s", "type": "t", **given})
+    assert asked.incident.body == body
+
+
+def test_everything_that_is_missing_is_said_at_once():
+    with pytest.raises(UnreadableIncident) as refused:
+        read(BATCH, [{"id": "1"}])
+    assert [fault.where for fault in refused.value.faults] == ["[0].source", "[0].type"]
+
+
+def test_what_is_no_event_silences_none_that_came_with_it():
+    asked, faults = read_all(BATCH, [EVENT, 5, {"id": "1", "source": "s"}])
+    assert [each.incident.title for each in asked] == ["The disk is full"]
+    assert [fault.where for fault in faults] == ["[1].id", "[1].source", "[1].type", "[2].type"]
+
+
+def test_a_batch_of_nothing_asks_nothing():
+    assert read(BATCH, []) == ()  # "JSON Event Format", section 4.3: valid in a request, too
+
+
+@pytest.mark.parametrize("document", [b"", b"{", b"\xff", b"[" * 100_000, 5, {}, [5]])
+def test_what_is_no_event_is_refused(document: object):
+    with pytest.raises(UnreadableIncident):
+        read(STRUCTURED, document)
+
+
+@settings(max_examples=60)
+@given(st.lists(strategies.cloud_events, min_size=1, max_size=3))
+def test_no_event_is_turned_away_for_its_content(events: list[dict[str, Any]]):
+    asked = read(BATCH, events)
+    assert sum(each.times for each in asked) == len(events)
+    assert all(judge_incident(each.incident) == () for each in asked)

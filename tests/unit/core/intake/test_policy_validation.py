@@ -1,0 +1,111 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+
+from notifyflow.core.intake.policy_validation import judge, warnings
+from notifyflow.core.model import Severity
+from notifyflow.core.policy import DEFAULT, INSISTENT, SHIPPED, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
+from tests import strategies
+
+NEVER = timedelta(0)
+FIRST, SECOND, THIRD = DEFAULT.tiers
+
+
+def places(policy: Policy) -> list[str]:
+    return [fault.where for fault in judge(policy)]
+
+
+@pytest.mark.parametrize("policy", SHIPPED.values(), ids=SHIPPED)
+def test_the_shipped_policies_are_sound(policy: Policy) -> None:
+    assert judge(policy, strategies.CHANNELS) == ()
+
+
+@given(strategies.policies())
+def test_what_the_strategy_makes_is_sound(policy: Policy) -> None:
+    assert judge(policy, strategies.CHANNELS) == ()
+
+
+@pytest.mark.parametrize(
+    ("policy", "where"),
+    [
+        (replace(DEFAULT, name=""), ["policy.name"]),
+        (replace(DEFAULT, tiers=()), ["default.tiers"]),
+        (replace(DEFAULT, tiers=(replace(FIRST, name=" a"),)), ["default.tiers[0].name"]),
+        (replace(DEFAULT, tiers=(replace(FIRST, channels=()),)), ["default.tiers[0].channels"]),
+        (replace(DEFAULT, tiers=(replace(FIRST, channels=("sms", "sms")),)), ["default.tiers[0].channels"]),
+        (replace(DEFAULT, tiers=(replace(FIRST, rules=(Failed(at_least=1),)),)), ["default.tiers[0].rules"]),
+        (replace(DEFAULT, tiers=(replace(FIRST, shut_for=(Severity.INFO,)),)), ["default.tiers[0].shut_for"]),
+        (replace(DEFAULT, tiers=(FIRST, replace(SECOND, rules=()))), ["default.tiers[1].rules"]),
+        (replace(DEFAULT, tiers=(FIRST, replace(SECOND, rules=(Failed(at_least=0),)))), ["default.tiers[1].rules[0].failed"]),
+        (
+            replace(DEFAULT, tiers=(FIRST, replace(SECOND, rules=(Failed(at_least=1), Unacknowledged(after=NEVER))))),
+            ["default.tiers[1].rules[1].unacknowledged_after"],
+        ),
+        (replace(DEFAULT, held_back_for=-timedelta(1)), ["default.held_back_for"]),
+        (replace(DEFAULT, fresh_for=timedelta(367)), ["default.fresh_for"]),
+        (replace(DEFAULT, overdue_after={"sms": NEVER}), ["default.overdue_after.sms"]),
+        (replace(DEFAULT, suspected_after_attempts=0), ["default.suspected_after_attempts"]),
+        (replace(DEFAULT, repeat=Repeat(every=NEVER, rounds=0)), ["default.repeat.every", "default.repeat.rounds"]),
+    ],
+)
+def test_a_contradiction_is_refused_where_it_stands(policy: Policy, where: list[str]) -> None:
+    assert places(policy) == where
+
+
+@pytest.mark.parametrize(
+    ("schedule", "field"),
+    [
+        (Schedule(delays=(), window=NEVER), "window"),
+        (Schedule(delays=(), jitter=1.01), "jitter"),
+        (Schedule(delays=(), jitter=float("nan")), "jitter"),
+        (Schedule(delays=(timedelta(seconds=1),) * 20), "delays"),
+        (Schedule(delays=(NEVER,)), "delays[0]"),
+        (Schedule(delays=(timedelta(minutes=11),)), "window"),
+    ],
+)
+def test_a_schedule_is_judged_wherever_it_stands(schedule: Schedule, field: str) -> None:
+    assert places(replace(DEFAULT, retries=Retries(normal=schedule))) == [f"default.retries.normal.{field}"]
+    assert places(replace(DEFAULT, retries=Retries(critical=schedule))) == [f"default.retries.critical.{field}"]
+    assert places(replace(DEFAULT, retries=Retries(by_channel={"sms": schedule}))) == [f"default.retries.by_channel.sms.{field}"]
+
+
+def test_an_unknown_channel_is_refused_once_the_channels_are_known() -> None:
+    policy = replace(
+        INSISTENT,
+        tiers=(Tier(name="primary", channels=("emial",)),),
+        retries=Retries(by_channel={"vioce": Schedule(delays=())}),
+        overdue_after={"smss": timedelta(1)},
+        critical_channels=("fax",),
+    )
+    assert judge(policy) == ()
+    assert [str(fault) for fault in judge(policy, strategies.CHANNELS)] == [
+        "insistent.tiers[0].channels: 'emial' is no channel. Use email, if that was meant.",
+        "insistent.retries.by_channel: 'vioce' is no channel. Use voice, if that was meant.",
+        "insistent.overdue_after: 'smss' is no channel. Use sms, if that was meant.",
+        "insistent.critical_channels: 'fax' is no channel. Use one of email, slack, teams, push, sms, voice.",
+    ]
+
+
+def test_a_severity_that_can_never_leave_the_first_tier_is_warned_of() -> None:
+    shut = (Severity.ERROR, Severity.INFO)
+    policy = replace(DEFAULT, tiers=(FIRST, replace(SECOND, shut_for=shut), replace(THIRD, shut_for=shut)))
+    assert judge(policy) == ()
+    assert [str(fault) for fault in warnings(policy)] == [
+        "default.tiers: ERROR can never leave the first tier: shut_for names it in every later one. "
+        "Leave ERROR out of one shut_for, or page it by a policy of its own."
+    ]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *SHIPPED.values(),
+        replace(DEFAULT, tiers=(FIRST,)),
+        replace(DEFAULT, tiers=(FIRST, replace(SECOND, shut_for=tuple(Severity)), THIRD)),
+    ],
+    ids=[*SHIPPED, "one tier", "the last tier is open"],
+)
+def test_a_policy_whose_ladder_leads_on_is_warned_of_nothing(policy: Policy) -> None:
+    assert warnings(policy) == ()

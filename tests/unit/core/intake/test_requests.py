@@ -1,0 +1,248 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+
+from notifyflow.core.intake.requests import (
+    Act,
+    Page,
+    Submission,
+    add_recipients,
+    read_act,
+    read_incident,
+    read_page,
+    read_submission,
+)
+from notifyflow.core.intake.validation import admit
+from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.errors import InvalidIncident, InvalidRequest, UnreadableIncident
+from tests import strategies
+
+
+def check(channel: str, address: str) -> str:
+    if "bad" in address:
+        raise ValueError(f"is no address for {'a phone' if channel in ('sms', 'voice') else channel}")
+    return address
+
+
+def faults_of(submission: Submission) -> list[str]:
+    with pytest.raises(InvalidIncident) as refused:
+        admit(submission.incident, submission.recipients, check, strategies.CHANNELS, is_strict=True, unread=submission.unread)
+    return [str(fault) for fault in refused.value.faults]
+
+
+def faults_of_file(document: str) -> list[str]:
+    try:
+        return faults_of(read_incident(document))
+    except InvalidIncident as refused:
+        return [str(fault) for fault in refused.faults]
+
+
+def places_of(submission: Submission) -> list[str]:
+    return [fault.partition(": ")[0] for fault in faults_of(submission)]
+
+
+def test_an_incident_file_is_a_submission():
+    document = json.dumps({"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]})
+    recipients = (Recipient(id="ada", email="ada@example.com"),)
+    assert read_submission(document) == Submission(incident=Incident(key="db-1", title="down"), recipients=recipients)
+
+
+def test_a_submission_may_say_how_it_is_told():
+    submission = read_submission('{"key": "db-1", "title": "down", "policy": "insistent", "strict": true}')
+    assert (submission.policy, submission.strict) == ("insistent", True)
+
+
+def test_everything_that_is_wrong_with_a_submission_is_told_at_once():
+    document = {"titel": "down", "key": "", "severity": "BAD", "labels": {"a": 1}, "strict": "yes", "recipients": [{"name": 3}]}
+    assert places_of(read_submission(json.dumps(document))) == [
+        *("titel", "title", "severity", "labels.a", "recipients[0].id", "recipients[0].name", "strict", "key"),
+    ]
+
+
+@pytest.mark.parametrize("document", ["", "{", "[" * 100_000, "\x00", '"\ud800'])
+def test_what_is_no_json_cannot_be_parsed(document: str):
+    with pytest.raises(UnreadableIncident):
+        read_submission(document)
+
+
+@pytest.mark.parametrize("document", ["[]", "1", "null", '"text"'])
+def test_what_is_no_table_is_refused(document: str):
+    for read in (read_submission, read_act, read_page):
+        with pytest.raises((InvalidIncident, InvalidRequest)) as caught:
+            read(document)
+        assert [fault.where for fault in caught.value.faults] == ["document"]
+
+
+def test_nobody_need_say_who_it_is():
+    assert read_act("") == read_act("{}") == read_act('{"by": null}') == Act()
+    assert read_act('{"by": "ada"}') == Act(by="ada")
+
+
+def test_who_is_to_be_paged_has_to_be_said():
+    assert read_page('{"recipient": "ada", "by": "ben"}') == Page(recipient="ada", by="ben")
+    with pytest.raises(InvalidRequest) as caught:
+        read_page(json.dumps({"by": "b" * 256, "who": "ada"}))
+    assert {fault.where for fault in caught.value.faults} == {"recipient", "by", "who"}
+
+
+# -- incident files
+
+INCIDENT_FILE = """
+{
+  "key": "db-1",
+  "title": "orders db is down",
+  "body": "no answer for 30 s",
+  "severity": "CRITICAL",
+  "source": "prometheus",
+  "url": "https://grafana.example.com/d/1",
+  "labels": {"team": "orders"},
+  "occurred_at": "2026-11-25T03:14:00+01:00",
+  "recipients": [
+    {
+      "id": "ada",
+      "name": "Ada",
+      "email": "ada@example.com",
+      "phone": "+15550001234",
+      "slack": "C024BE91L",
+      "teams": "https://example.com/workflow",
+      "push": "arn:aws:sns:eu-west-1:123456789012:endpoint/APNS/app/1",
+      "addresses": {"pager": "42"},
+      "timezone": "Europe/Berlin"
+    },
+    {"id": "bob", "email": null}
+  ]
+}
+"""
+
+
+def test_every_field_of_an_incident_can_stand_in_a_file() -> None:
+    read = read_incident(INCIDENT_FILE)
+    assert read.unread == ()
+    assert read.incident == Incident(
+        key="db-1",
+        title="orders db is down",
+        body="no answer for 30 s",
+        severity=Severity.CRITICAL,
+        source="prometheus",
+        url="https://grafana.example.com/d/1",
+        labels={"team": "orders"},
+        occurred_at=datetime(2026, 11, 25, 2, 14, tzinfo=UTC),
+    )
+    assert read.recipients == (
+        Recipient(
+            id="ada",
+            name="Ada",
+            email="ada@example.com",
+            phone="+15550001234",
+            slack="C024BE91L",
+            teams="https://example.com/workflow",
+            push="arn:aws:sns:eu-west-1:123456789012:endpoint/APNS/app/1",
+            addresses={"pager": "42"},
+            timezone="Europe/Berlin",
+        ),
+        Recipient(id="bob"),
+    )
+
+
+def test_every_fault_of_an_incident_file_is_told() -> None:
+    document = {
+        "titel": "down",
+        "key": 5,
+        "severity": "SEVERE",
+        "body": "x" * 1_000_000,
+        "url": "example.com",
+        "labels": {"retries": 3},
+        "occurred_at": "yesterday",
+        "recipients": [{"name": "Ada", "phne": "+1"}, "bob", {"id": "cy", "email": "bad"}, {"id": " ", "push": "bad"}],
+    }
+    assert faults_of(read_incident(json.dumps(document))) == [
+        "titel: 'titel' is no field here. Use title, if that was meant.",
+        "key: 5 is no text. Put it in quotes.",
+        "title: it is missing. Give it a value.",
+        "severity: 'SEVERE' is no severity. Use one of CRITICAL, ERROR, WARNING, INFO.",
+        "labels.retries: 3 is no text. Put it in quotes.",
+        "occurred_at: 'yesterday' is no instant. Write one as in 2026-11-25T03:14:00+01:00.",
+        "recipients[0].phne: 'phne' is no field here. Use phone, if that was meant.",
+        "recipients[0].id: it is missing. Give it a value.",
+        "recipients[1]: 'bob' is no table. Give fields and their values.",
+        "body: it has 1,000,000 characters, 65,536 are allowed. Shorten it, and put the rest where url points.",
+        "url: 'exa…' (11 characters) is no web address. Give one that begins with https:// or http://, or leave it out.",
+        "recipients[2].email: 'b…' (3 characters) is no address for email. Correct the address; cy is not told this way.",
+        "recipients[3].id: it is empty. Give it a name of its own.",
+        "recipients[3].push: 'b…' (3 characters) is no address for push. "
+        "Correct the address; the recipient is not told this way.",
+    ]
+
+
+def test_of_very_many_unknown_fields_the_first_are_named_and_the_others_counted() -> None:
+    document = {f"field{number}": 1 for number in range(50_000)} | {"key": "a", "title": ""}
+    faults = faults_of(read_incident(json.dumps(document)))
+    assert len(faults) < 10
+    assert "field4: 'field4' is no field here. Use one of" in faults[4]
+    assert faults[5] == "document: it has 49,995 more fields that are unknown. Take them out."
+    assert "title: it is empty. Say in one line what happened." in faults
+
+
+def test_of_very_many_faults_the_first_are_named_and_the_others_counted_to_the_last() -> None:
+    recipients = [{"id": number, "email": 5} for number in range(3_000)]
+    submission = read_incident(json.dumps({"key": "a", "title": "down", "recipients": recipients}))
+    with pytest.raises(InvalidIncident) as refused:
+        admit(submission.incident, submission.recipients, check, strategies.CHANNELS, unread=submission.unread)
+    told = [fault.where for fault in refused.value.faults]
+    assert told[:4] == ["recipients[0].id", "recipients[0].email", "recipients[1].id", "recipients[1].email"]
+    assert (len(told), told[-1]) == (21, "document")
+    assert refused.value.count >= 6_000
+
+
+def test_a_table_with_more_names_than_anybody_gives_is_refused_whole_and_not_read() -> None:
+    labels = {f"label{number}": number for number in range(1_001)}
+    faults = faults_of(read_incident(json.dumps({"key": "a", "title": "down", "labels": labels})))
+    assert faults[0] == "labels: there are 1,001, 1,000 are allowed. Leave some out."
+
+
+def test_a_path_is_cut_however_long_the_names_in_it_are() -> None:
+    submission = read_incident(json.dumps({"key": "a", "title": "down", "x" * 100_000: 1, "labels": {"y" * 100_000: 1}}))
+    assert all(len(str(fault)) < 400 for fault in submission.unread)
+
+
+def test_what_is_wrong_with_addresses_is_told_beside_what_is_wrong_with_the_form() -> None:
+    document = {"key": "a", "title": "", "recipients": [{"id": "x", "phone": "bad"}, {"id": "y", "email": "bad"}]}
+    places = ["title", "recipients", "recipients[0].phone", "recipients[1].email"]
+    assert places_of(read_incident(json.dumps(document))) == places
+    assert places_of(read_incident(json.dumps(document | {"titles": "x"}))) == ["titles", *places]
+
+
+@given(strategies.faulty_documents())
+def test_of_any_faults_in_a_document_each_is_told_once_and_nothing_else(faulty: tuple[dict[str, object], set[str]]) -> None:
+    document, places = faulty
+    assert sorted(places_of(read_incident(json.dumps(document)))) == sorted(places)
+
+
+def test_further_recipients_are_counted_on() -> None:
+    inside = read_incident('{"key": "db-1", "title": "", "recipients": [{"id": "ada", "email": "bad"}]}')
+    whole = add_recipients(inside, '[{"id": "ben", "email": "ben@example.com", "phne": "1"}, 5, {"id": "cy", "email": "bad"}]')
+    assert [each.id for each in whole.recipients] == ["ada", "ben", "", "cy"]
+    assert places_of(whole) == ["recipients[1].phne", "recipients[2]", "title", "recipients[0].email", "recipients[3].email"]
+    assert places_of(add_recipients(inside, "{}")) == ["recipients", "title"]
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ("", "document: it is no JSON: Expecting value: line 1 column 1 (char 0). Correct the JSON there."),
+        ("[" * 100_000, "document: it is no JSON: it is nested too deeply. Correct the JSON there."),
+        ('{"key": ' + "1" * 5_000 + "}", "document: it is no JSON: Exceeds the limit"),
+        (
+            '{"key": "a", "title": "b", "recipients": [{"id": "c", "email": "d"}], "severity": ' + "[" * 900 + "]" * 900 + "}",
+            "severity: [[[[[[[...]]]]]]] is no severity. Use one of CRITICAL,",
+        ),
+        ("[]", "document: [] is no table. Give fields and their values."),
+        ("null", "document: None is no table. Give fields and their values."),
+        ('{"key": "a", "title": "b", "recipients": {}}', "recipients: {} is no list. Put it in [ ]."),
+    ],
+)
+def test_what_is_no_incident_file_is_refused_in_one_sentence(document: str, fault: str) -> None:
+    (found,) = faults_of_file(document)
+    assert found.startswith(fault)

@@ -1,0 +1,136 @@
+"""What operations is told, in words for somebody who was woken up."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyflow.core.model import Kind, NotificationState, Severity, Word
+from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted, Way, body, headline, place, ways
+from tests.facts import NOW, attempt, minutes, page
+
+
+def failure(**given: Any) -> Failure:
+    facts: dict[str, Any] = {
+        "at": NOW,
+        "reason": "exhausted",
+        "who": "Ada",
+        "title": "orders db is down",
+        "severity": Severity.CRITICAL,
+        "key": "db-1",
+    }
+    return Failure(**(facts | given))
+
+
+CAP = Notice(at=NOW, provider="twilio", reason="its cap is reached")
+SLOW = Notice(at=NOW + minutes(1), provider="ses", reason="its callbacks are late")
+ADA = 'Ada was not reached about "orders db is down" (CRITICAL)'
+BEN = 'Ben has not answered about "mail is slow" (WARNING)'
+
+
+@pytest.mark.parametrize(
+    ("failures", "notices", "new", "said"),
+    [
+        (1, 0, Uncounted(failures=1), ADA),
+        (2, 0, Uncounted(failures=2), f"2 failures, the newest: {ADA}"),
+        (1, 1, Uncounted(failures=1, notices=1), ADA),
+        (0, 1, Uncounted(notices=1), "ses: its callbacks are late"),
+        (1, 2, Uncounted(notices=2), "2 notices, the newest: ses: its callbacks are late"),
+        (1, 1, Uncounted(), ADA),
+        (0, 1, Uncounted(), "ses: its callbacks are late"),
+    ],
+)
+def test_the_headline_says_what_is_new_failures_first(failures: int, notices: int, new: Uncounted, said: str) -> None:
+    assert headline([failure()] * failures, [SLOW, CAP][:notices], new) == said
+
+
+def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
+    told = failure(
+        ways=[Way(channel="email", what="failed: there is no such mailbox"), Way(channel="sms", what="sent")],
+        url="https://grafana.example/d",
+        link="https://notify.example/a/1",
+    )
+    assert body([told], []) == "\n".join(
+        (
+            f"{ADA}.",
+            "Every way failed:",
+            "- email: failed: there is no such mailbox",
+            "- sms: sent",
+            "Since 2026-11-25 03:00 UTC. Key: db-1",
+            "What it is about: https://grafana.example/d",
+            "Take it yourself: https://notify.example/a/1",
+        )
+    )
+    assert (place([told]), place([failure(url="u")]), place([failure()]), place([])) == (told.link, "u", None, None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("unreachable", "There is no address at which anything may be sent."),
+        ("critical_channels_failed", "What counts most has failed:"),
+        ("unconfirmed", "Nothing shows that any page arrived, and no call could be placed:"),
+        ("something new", "What became of the ways there are:"),
+    ],
+)
+def test_each_reason_is_explained(reason: str, said: str) -> None:
+    assert body([failure(reason=reason)], []).splitlines()[1] == said
+
+
+def test_three_are_told_in_full_and_the_others_in_a_line() -> None:
+    ben = failure(reason="unanswered", who="Ben", title="mail is slow", severity=Severity.WARNING)
+    told = body([failure(key=f"db-{number}") for number in range(3)] + [ben], [SLOW, CAP])
+    assert [f"Key: db-{number}" in told for number in range(3)] == [True] * 3
+    assert told.splitlines()[-6:] == [
+        "Before that:",
+        f"2026-11-25 03:00 UTC: {BEN}",
+        "",
+        "Also:",
+        "2026-11-25 03:01 UTC: ses: its callbacks are late",
+        "2026-11-25 03:00 UTC: twilio: its cap is reached",
+    ]
+    assert body([], [CAP]) == "2026-11-25 03:00 UTC: twilio: its cap is reached"
+
+
+@given(st.text(), st.text())
+def test_whatever_an_alert_is_called_the_headline_is_one_line_that_can_be_read(who: str, title: str) -> None:
+    said = headline([failure(who=who, title=title)], [], Uncounted(failures=1))
+    assert len(said) < 200
+    assert said.isprintable() or "\n" not in said
+
+
+def test_twenty_of_the_longest_fit_into_an_incident() -> None:
+    long = failure(
+        who="w" * 255,
+        title="t" * 1000,
+        key="k" * 255,
+        url="https://" + "u" * 1990,
+        link="https://" + "l" * 500,
+        ways=[Way(channel="c" * 50, what="failed: " + "r" * 200)] * 6,
+    )
+    assert len(body([long] * AT_MOST, [Notice(at=NOW, provider="p" * 100, reason="r" * 300)] * AT_MOST)) < 65_536
+
+
+def test_what_became_of_each_way_is_said_in_plain_words() -> None:
+    tried = [attempt(number, Word.TEMPORARY) for number in range(1, 6)]
+    rows = [
+        page("email", NotificationState.FAILED, reason="there is no such mailbox"),
+        page("slack", NotificationState.FAILED, *tried, reason="the provider is busy"),
+        page("teams", NotificationState.FAILED),
+        page("push", NotificationState.SENT),
+        page("sms", NotificationState.DELIVERED),
+        page("voice", NotificationState.QUEUED),
+        page("fax", NotificationState.SENDING, attempt(1)),
+        page("pager", NotificationState.CANCELLED),
+        page("chat", NotificationState.SENT, kind=Kind.NEWS),
+    ]
+    assert {way.channel: way.what for way in ways(rows)} == {
+        "email": "failed: there is no such mailbox",
+        "slack": "failed: the provider is busy (5 attempts)",
+        "teams": "failed: nobody knows why",
+        "push": "sent",
+        "sms": "delivered",
+        "voice": "not sent yet",
+        "fax": "being sent",
+    }

@@ -1,0 +1,110 @@
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyflow.core.wording.segments import count, fit, plain
+from tests import strategies
+
+LINK = "https://notify.example.com/a/" + "x" * 54
+
+
+@pytest.mark.parametrize(
+    ("message", "segments"),
+    [
+        ("", 1),
+        ("a" * 160, 1),
+        ("a" * 161, 2),
+        ("a" * 306, 2),
+        ("a" * 307, 3),
+        ("{" * 80, 1),
+        ("{" * 81, 2),
+        ("€" * 152, 2),
+        ("€" * 153, 3),  # 76 escaped characters fill a segment but for one septet, which no escape may straddle
+        ("a" + "€" * 152, 2),
+        ("ж" * 70, 1),
+        ("ж" * 71, 2),
+        ("ж" * 134, 2),
+        ("ж" * 135, 3),
+        ("a" * 70 + "ж", 2),
+        ("🔥" * 35, 1),
+        ("🔥" * 36, 2),
+        ("🔥" * 66, 2),
+        ("🔥" * 67, 3),  # nor may a surrogate pair
+        ("Ça va §¿ÄÖÑÜ\r\n", 1),
+        ("ç" * 71, 2),  # only the capital stands in the alphabet
+    ],
+)
+def test_segments_are_counted_as_a_phone_network_does(message: str, segments: int) -> None:
+    assert count(message) == segments
+
+
+def test_every_character_of_the_basic_alphabet_takes_one_septet() -> None:
+    letters = "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ¤¡Ä Ö Ñ Ü § ¿äöñüà"
+    assert count(letters.ljust(160, "x")) == 1
+    assert count("^{}\\[~]|€\f".ljust(150, "x")) == 1
+    assert count("^{}\\[~]|€\f".ljust(151, "x")) == 2
+
+
+@given(strategies.any_text, st.none() | st.just(LINK), st.integers(1, 3))
+def test_a_message_fits_and_its_link_is_whole(text: str, link: str | None, segments: int) -> None:
+    message = fit(text, link, segments=segments)
+    assert count(message) <= segments
+    said = message.removesuffix(f"\n{LINK}")
+    if link:
+        assert message.endswith(f"\n{LINK}") or len(text) > 0
+    assert plain(text).strip().startswith(said.removesuffix("..."))
+
+
+@given(st.lists(st.text("abcж", min_size=1, max_size=12), min_size=1, max_size=80))
+def test_words_are_kept_whole(words: list[str]) -> None:
+    said = fit(" ".join(words), LINK).removesuffix(f"\n{LINK}")
+    kept = said.removesuffix("...").split()
+    assert kept == words[: len(kept)]
+    assert said.endswith("...") or len(kept) == len(words)
+
+
+def test_as_many_words_as_fit_are_kept() -> None:
+    message = fit("word " * 100, LINK)
+    assert count(message) == 2
+    assert count(message.replace("word...", "word word...")) == 3
+
+
+def test_a_word_that_is_too_long_is_cut() -> None:
+    message = fit("x" * 500, LINK)
+    assert message.endswith(f"x...\n{LINK}")
+    assert len(message) == 306
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "データベースが応答しません" * 10,
+        "数据库没有响应" * 20,
+        "ฐานข้อมูลไม่ตอบสนอง" * 10,
+        "orders-db-1." * 30 + "example.com",
+        "👩\u200d👩\u200d👧\u200d👦" * 30,
+    ],
+)
+def test_a_title_without_blanks_does_not_vanish(title: str) -> None:
+    message = fit(f"CRITICAL: {title}", LINK)
+    said = message.removesuffix(f"...\n{LINK}").removeprefix("CRITICAL: ")
+    assert count(message) == 2
+    assert title.startswith(said)
+    assert len(said.encode("utf-16-le")) // 2 >= 30
+    assert title == said + "".join(regex.findall(r"\X", title)[len(regex.findall(r"\X", said)) :])  # nothing is torn
+
+
+@pytest.mark.parametrize("sign", ["🇩", "e\u0301", "x"])
+def test_a_long_text_costs_no_more_than_what_fits(sign: str) -> None:
+    assert count(fit(sign * 700_000, LINK)) == 2  # work that grows with its square would outlast the suite's time-out
+
+
+def test_a_link_that_leaves_no_room_is_left_out_rather_than_what_happened() -> None:
+    assert fit("disk full", "https://example.com/" + "x" * 400) == "disk full"
+    assert fit("ж" * 200, "https://example.com/" + "x" * 400).endswith("ж...")
+
+
+def test_typography_does_not_double_the_price() -> None:
+    assert plain("“disk” — full…\u00a0it’s 5\u200b×") == '"disk" - full... it\'s 5x'
+    assert count(fit("“disk” — full… " * 10)) == 2

@@ -1,0 +1,82 @@
+import unicodedata
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+
+from notifyflow.core.model import Kind, Severity
+from notifyflow.core.replies import Effect, Heard
+from notifyflow.core.wording.content import Content
+from notifyflow.core.wording.speech import aloud, reply, sentences
+from tests import strategies
+
+PAGE = Content(
+    kind=Kind.PAGE,
+    severity=Severity.CRITICAL,
+    title="orders-db_1: CPU 97% on 10.0.0.5",
+    key="db-1",
+    recipient_name="Ada",
+    occurred="Wed 25 Nov 2026, 03:14 CET",
+    source="prometheus",
+    delayed="delayed 2 h 03 m",
+    notice="sandbox",
+)
+
+
+def test_a_call_says_for_whom_and_how_bad_then_what_where_and_when() -> None:
+    assert sentences(PAGE) == (
+        "sandbox.",
+        "Critical alert for Ada.",
+        "orders db 1: CPU 97 percent on 10 dot 0 dot 0 dot 5.",
+        "Reported by prometheus.",
+        "It happened on Wednesday 25 November 2026, 03:14 CET.",
+        "This call was delayed 2 hours 3 minutes.",
+    )
+
+
+def test_what_is_not_there_is_not_said() -> None:
+    assert len(sentences(replace(PAGE, notice="", source="", delayed=""))) == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("see https://grafana.example.com/d/1?x=2&y for more", "see a link for more"),
+        ("pod 3f9a8b7c9d is gone", "pod an id is gone"),
+        ("job 123e4567-e89b-12d3-a456-426614174000 failed", "job an id failed"),
+        ("order 20261125", "order 20261125"),
+        ("OrdersDbDown", "Orders Db Down"),
+        ("db.example.com", "db dot example dot com"),
+        ("2.5 s > 1 s", "2.5 seconds above 1 second"),
+        ("at -5 °C, not db-5", "at minus 5 degrees C, not db 5"),
+        ("a & b @ c = d < e + f", "a and b at c equals d below e plus f"),
+        ("FIRE!!! 🔥🔥 ...", "FIRE"),
+        ("数据库 недоступна", "数据库 недоступна"),
+        ("Sun server in May", "Sun server in May"),
+        ("(a)  [b] | {c} ; d", "(a) b c; d"),
+    ],
+)
+def test_text_is_written_as_a_voice_reads_it(written: str, spoken: str) -> None:
+    assert aloud(written) == spoken
+
+
+@given(strategies.contents)
+def test_whatever_was_said_a_voice_can_read_it(content: Content) -> None:
+    said = sentences(content)
+    assert all(sentence.endswith(".") and len(sentence) < 2_000 for sentence in said)
+    for character in " ".join(said):
+        assert character == " " or character in ".,:;!?'()" or unicodedata.category(character)[0] in "LMN"
+
+
+@pytest.mark.parametrize(
+    ("heard", "said"),
+    [
+        (None, "No key was pressed."),
+        (Heard(effect=Effect.TAKEN), "Thank you. You have it."),
+        (Heard(effect=Effect.LATE, by="Ben @ orders took it"), "Ben at orders took it. Nothing was changed."),
+        (Heard(effect=Effect.EXPLAINED), "Thank you. Nobody has taken it yet."),
+        (Heard(effect=Effect.UNKNOWN), "Nothing was taken."),
+    ],
+)
+def test_whoever_pressed_a_key_is_told_how_things_are(heard: Heard | None, said: str) -> None:
+    assert reply(heard) == said
