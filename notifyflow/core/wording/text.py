@@ -38,8 +38,15 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """Make one clean line of it, single-spaced, and shown in the order in which it is written."""
     if _is_plain(text):
-        return " ".join(text.split())
+        return " ".join(text.split()) if " " in text else text
     return _BLANKS.sub(" ", _DIRECTIONS.sub("", clean(text))).strip()
+
+
+def short_line(text: str, limit: int) -> str:
+    """Make one clean line of it and cut it, as ``one_line`` and ``cut`` do; at once where nothing has to be done, as mostly."""
+    if len(text) <= limit and text.isascii() and text.isprintable() and " " not in text:
+        return text
+    return cut(one_line(text), limit)
 
 
 def _is_plain(text: str) -> bool:

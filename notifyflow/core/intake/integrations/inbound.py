@@ -161,10 +161,10 @@ def incident(
     *,
     key: str,
     title: object,
-    body: Iterable[str | None] = (),
+    body: Sequence[str | None] = (),
     severity: object = None,
     source: object = None,
-    urls: Iterable[object] = (),
+    urls: Sequence[object] = (),
     labels: Mapping[str, object] | None,
     occurred_at: object = None,
 ) -> Incident:
@@ -181,18 +181,20 @@ def incident(
         labels: Free facts; those that are too many are left out, and counted. None was not given.
         occurred_at: When it happened, as ISO 8601.
     """
-    kept = dict(islice(clean(labels or {}).items(), validation.MAX_LABELS))
-    left_out = len(labels or {}) - len(kept)
-    note = f"({left_out} more labels were left out.)" if left_out else None
+    kept = clean(labels) if labels else {}
+    if len(kept) > validation.MAX_LABELS:
+        kept = dict(islice(kept.items(), validation.MAX_LABELS))
+    if labels and len(kept) < len(labels):
+        body = (*body, f"({len(labels) - len(kept)} more labels were left out.)")
     return Incident(
         key=_key(door, key),
-        title=text.cut(text.one_line(say(title)), validation.MAX_TITLE) or _NAMELESS,
-        body=_body((*body, note)),
-        severity=_severity(say(severity)),
-        source=None if source is None else text.cut(text.one_line(say(source)), validation.MAX_NAME),
-        url=_url([say(url) for url in urls if url is not None]),
+        title=text.short_line(say(title), validation.MAX_TITLE) or _NAMELESS,
+        body=_body(body) if body else None,
+        severity=Severity.ERROR if severity is None else _severity(say(severity)),
+        source=None if source is None else text.short_line(say(source), validation.MAX_NAME),
+        url=_url([say(url) for url in urls if url is not None]) if urls else None,
         labels=None if labels is None else kept,
-        occurred_at=_instant(say(occurred_at)),
+        occurred_at=None if occurred_at is None else _instant(say(occurred_at)),
     )
 
 
@@ -209,8 +211,8 @@ def clean(labels: Mapping[str, object]) -> dict[str, str]:
     """Make labels of good form of whatever was said, however many there are."""
     made: dict[str, str] = {}
     for name, value in labels.items():
-        if short := text.cut(text.one_line(name), validation.MAX_LABEL_NAME):
-            made.setdefault(short, text.cut(text.one_line(say(value)), validation.MAX_LABEL_VALUE))
+        if short := text.short_line(name, validation.MAX_LABEL_NAME):
+            made.setdefault(short, text.short_line(say(value), validation.MAX_LABEL_VALUE))
     return made
 
 
@@ -221,7 +223,7 @@ def digest(value: str) -> str:
 
 def _key(door: str, given: str) -> str:
     key = f"{door}/{given}"
-    is_good = given and key == text.one_line(key) and len(key) <= validation.MAX_KEY
+    is_good = given and key == text.short_line(key, validation.MAX_KEY)
     return key if is_good else f"{door}/{digest(given)}"
 
 

@@ -147,3 +147,8 @@ def test_a_long_or_deep_value_is_quoted_in_part() -> None:
     assert len(text.quoted("x" * 1_000_000)) == 80
     assert len(text.quoted(deep)) <= 80
     assert len(text.quoted({str(number): deep for number in range(5_000)})) <= 80
+
+
+@given(strategies.any_text, st.integers(1, 30))
+def test_a_short_line_is_a_line_that_was_cut(given_text: str, limit: int) -> None:
+    assert text.short_line(given_text, limit) == text.cut(text.one_line(given_text), limit)

@@ -1,8 +1,11 @@
+import hashlib
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from notifyflow.core.intake.integrations import alertmanager
 from notifyflow.core.intake.integrations.inbound import Action, Asked
@@ -133,3 +136,10 @@ def test_what_an_alert_does_not_give_is_told_from_what_it_gives_empty(
 ):
     (asked,) = read({"alerts": [alert]})
     assert (asked.incident.body, asked.incident.labels, asked.incident.url) == (body, labels, None)
+
+
+@given(st.dictionaries(strategies.any_text, strategies.json_values))
+def test_the_key_of_an_alert_without_a_fingerprint_is_made_of_its_labels_as_sorted_json(labels: dict[str, Any]) -> None:
+    (asked,) = read({"alerts": [{"labels": labels}]})
+    canonical = json.dumps(labels, sort_keys=True).encode()
+    assert asked.incident.key == f"alertmanager/sha256:{hashlib.sha256(canonical).hexdigest()}"
