@@ -16,7 +16,7 @@ from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Received, Taken, Tools
+from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Received, Taken
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.record import record, release
 from notifyflow.pipeline.resolve import resolve
@@ -108,7 +108,7 @@ class Story:
     def __init__(self, store: Store, *, operations: Sequence[Contact] = (), public_url: str | None = None) -> None:
         self.store = store
         self.clock = HandClock()
-        self.tools = Tools(
+        self.deps = Dependencies(
             transactions=store,
             clock=self.clock,
             ids=CountingIds(),
@@ -134,22 +134,22 @@ class Story:
         strict: bool = False,
         namespace: str = "",
     ) -> Notified:
-        accepted = notify(self.tools, incident or an_incident(), recipients, policy=policy, strict=strict, namespace=namespace)
+        accepted = notify(self.deps, incident or an_incident(), recipients, policy=policy, strict=strict, namespace=namespace)
         self._note(accepted.consequences)
         return accepted.notified
 
     def acknowledge(self, by: str = "ada", key: str = KEY) -> Taken:
-        taken = acknowledge(self.tools, key, by=by, via="library")
+        taken = acknowledge(self.deps, key, by=by, via="library")
         self._note(taken.consequences)
         return taken
 
     def resolve(self, by: str = "ada", key: str = KEY) -> Taken:
-        taken = resolve(self.tools, key, by=by, via="library")
+        taken = resolve(self.deps, key, by=by, via="library")
         self._note(taken.consequences)
         return taken
 
     def page_again(self, who: str, key: str = KEY) -> Consequences:
-        return self._note(page_again(self.tools, key, who, by="ops", via="library"))
+        return self._note(page_again(self.deps, key, who, by="ops", via="library"))
 
     # -- what providers do
 
@@ -169,7 +169,7 @@ class Story:
             is_acknowledgement=key == "1",
             **given,
         )
-        received = receive(self.tools, receipt, raw="raw")
+        received = receive(self.deps, receipt, raw="raw")
         self._note(received.consequences)
         return received
 
@@ -178,15 +178,15 @@ class Story:
     def claim(self, channel: str, *wish: str, limit: int = 100, providers: Sequence[str] | None = None) -> tuple[Claimed, ...]:
         names = [f"the {channel} provider"] if providers is None else providers
         reporting = names if channel in REPORTING else ()
-        claims: Claims = claim(self.tools, channel, wish, limit=limit, providers=names, reporting=reporting)
+        claims: Claims = claim(self.deps, channel, wish, limit=limit, providers=names, reporting=reporting)
         self._note(claims.consequences)
         return claims.claimed
 
     def record(self, claimed: Claimed, outcome: Outcome = ACCEPTED) -> Consequences:
-        return self._note(record(self.tools, claimed.attempt_id, claimed.token, outcome))
+        return self._note(record(self.deps, claimed.attempt_id, claimed.token, outcome))
 
     def release(self, claimed: Claimed) -> Consequences:
-        return self._note(release(self.tools, claimed.attempt_id, claimed.token))
+        return self._note(release(self.deps, claimed.attempt_id, claimed.token))
 
     def deliver(self) -> None:
         """Claim, send and record whatever is due, until nothing is."""
@@ -196,12 +196,12 @@ class Story:
                 self.record(each, self._next_answer(each.channel))
 
     def sweep(self) -> Consequences:
-        return self._note(sweep(self.tools))
+        return self._note(sweep(self.deps))
 
     def pass_time(self, **span: float) -> None:
         """Let time pass (``minutes=5``); sweepers and workers do in between what is due, when it is due."""
         until = self.clock.at + timedelta(**span)
-        while (wake_at := next_wake_at(self.tools)) is not None and wake_at <= until:
+        while (wake_at := next_wake_at(self.deps)) is not None and wake_at <= until:
             self.keep_watch(max(self.clock.at, wake_at))
             self.sweep()
             self.deliver()

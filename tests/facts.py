@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from notifyflow.core import lifecycle
-from notifyflow.core.escalation import Case
+from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import Moved, Stop
 from notifyflow.core.model import AttemptState, Ended, NotificationState, Receipt, Severity, Word
@@ -88,13 +88,15 @@ def incident(**given: Any) -> IncidentFacts:
     return IncidentFacts(**(facts | given))
 
 
-def case(
+def context(
     *pages: NotificationFacts, addresses: str = "email slack sms voice", about: IncidentFacts | None = None, **given: Any
-) -> Case:
-    """Make a case of pages; what is given beside them belongs to the escalation, whose severity the pages take on."""
+) -> DecisionContext:
+    """Make a decision context of pages; keywords go to its escalation, whose severity the pages take on."""
     facts = escalation(**given)
     rows = tuple(replace(row, severity=facts.severity) for row in pages)
-    return Case(escalation=facts, incident=about or incident(), notifications=rows, addresses=frozenset(addresses.split()))
+    return DecisionContext(
+        escalation=facts, incident=about or incident(), notifications=rows, addresses=frozenset(addresses.split())
+    )
 
 
 class Row:

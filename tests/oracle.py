@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from notifyflow.core.escalation import Case
+from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.model import Severity, Word
 from notifyflow.core.policy import Tier, Unacknowledged
 
@@ -63,37 +63,37 @@ class ReferenceRow:
         return "CANCELLED" if self.is_stopped else "QUEUED"
 
 
-def opens(case: Case, now: datetime) -> bool:
+def opens(context: DecisionContext, now: datetime) -> bool:
     """Tell whether the next tier has to be opened now, by the letter of the rules."""
-    escalation, policy = case.escalation, case.escalation.policy
+    escalation, policy = context.escalation, context.escalation.policy
     is_critical = escalation.severity is Severity.CRITICAL
     fresh_for = policy.fresh_for_critical if is_critical else policy.fresh_for
-    if case.incident.state != "OPEN" or _unstopped(case, escalation.started_at, now) >= fresh_for:
+    if context.incident.state != "OPEN" or _unstopped(context, escalation.started_at, now) >= fresh_for:
         return False
-    if not _leads_somewhere(case):
+    if not _leads_somewhere(context):
         return False
-    rows = [row for row in case.notifications if row.kind == "page" and row.tier == escalation.tier]
-    if not rows and not (escalation.tier and _pages(case, policy.tiers[escalation.tier - 1])):
+    rows = [row for row in context.notifications if row.kind == "page" and row.tier == escalation.tier]
+    if not rows and not (escalation.tier and _pages(context, policy.tiers[escalation.tier - 1])):
         return True
-    failing = [row for row in rows if row.state == "FAILED" or _is_suspected(case, row, now)]
-    young = [row for row in failing if _watched(case, _began(row, now), now) < policy.escalate_within]
+    failing = [row for row in rows if row.state == "FAILED" or _is_suspected(context, row, now)]
+    young = [row for row in failing if _watched(context, _began(row, now), now) < policy.escalate_within]
     for rule in policy.tiers[escalation.tier].rules:
         if isinstance(rule, Unacknowledged):
-            if _watched(case, escalation.started_at, now) >= rule.after:
+            if _watched(context, escalation.started_at, now) >= rule.after:
                 return True
         elif young and (len(failing) >= rule.at_least or len(failing) == len(rows)):
             return True
     return False
 
 
-def _watched(case: Case, since: datetime, now: datetime) -> timedelta:
+def _watched(context: DecisionContext, since: datetime, now: datetime) -> timedelta:
     """Tell how much of a time we were there to look, and nobody had stopped us."""
-    return now - since - _covered([*case.outages, *case.stops], since, now)
+    return now - since - _covered([*context.outages, *context.stops], since, now)
 
 
-def _unstopped(case: Case, since: datetime, now: datetime) -> timedelta:
+def _unstopped(context: DecisionContext, since: datetime, now: datetime) -> timedelta:
     """Tell how much of a time nobody had stopped us; whoever is away grows old all the same."""
-    return now - since - _covered(case.stops, since, now)
+    return now - since - _covered(context.stops, since, now)
 
 
 def _covered(intervals, since: datetime, now: datetime) -> timedelta:  # type: ignore[no-untyped-def]
@@ -107,39 +107,39 @@ def _covered(intervals, since: datetime, now: datetime) -> timedelta:  # type: i
     return sum(pieces, timedelta())
 
 
-def name(case: Case, now: datetime) -> str:
+def name(context: DecisionContext, now: datetime) -> str:
     """Name the state of a live escalation whose tiers were opened, by the letter of the rules."""
-    pages = [row for row in case.notifications if row.kind == "page"]
-    if any(row.state in ("QUEUED", "SENDING") or _is_awaited(case, row, now) for row in pages):
+    pages = [row for row in context.notifications if row.kind == "page"]
+    if any(row.state in ("QUEUED", "SENDING") or _is_awaited(context, row, now) for row in pages):
         return "ACTIVE"
-    if any(_watched(case, case.escalation.started_at, now) < wait for wait in _timers(case)):
+    if any(_watched(context, context.escalation.started_at, now) < wait for wait in _timers(context)):
         return "ACTIVE"
     return "REACHED" if any(row.state in ("SENT", "DELIVERED") for row in pages) else "EXHAUSTED"
 
 
-def _is_awaited(case: Case, row, now: datetime) -> bool:  # type: ignore[no-untyped-def]
+def _is_awaited(context: DecisionContext, row, now: datetime) -> bool:  # type: ignore[no-untyped-def]
     if row.state != "SENT":
         return False
     call = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"][-1]
-    return call.receipt_due_at is not None and now - call.started_at < case.escalation.policy.unconfirmed_after
+    return call.receipt_due_at is not None and now - call.started_at < context.escalation.policy.unconfirmed_after
 
 
-def _timers(case: Case) -> list[timedelta]:
-    escalation, policy = case.escalation, case.escalation.policy
-    if case.incident.state != "OPEN" or not _leads_somewhere(case):
+def _timers(context: DecisionContext) -> list[timedelta]:
+    escalation, policy = context.escalation, context.escalation.policy
+    if context.incident.state != "OPEN" or not _leads_somewhere(context):
         return []
     fresh_for = policy.fresh_for_critical if escalation.severity is Severity.CRITICAL else policy.fresh_for
     waits = [rule.after for rule in policy.tiers[escalation.tier].rules if isinstance(rule, Unacknowledged)]
     return [wait for wait in waits if wait < fresh_for]
 
 
-def _leads_somewhere(case: Case) -> bool:
-    return any(_pages(case, tier) for tier in case.escalation.policy.tiers[case.escalation.tier :])
+def _leads_somewhere(context: DecisionContext) -> bool:
+    return any(_pages(context, tier) for tier in context.escalation.policy.tiers[context.escalation.tier :])
 
 
-def _pages(case: Case, tier: Tier) -> bool:
+def _pages(context: DecisionContext, tier: Tier) -> bool:
     """Tell whether a tier pages the recipient at all: it is not shut for the severity, and there is an address."""
-    return case.escalation.severity not in tier.shut_for and bool(case.addresses.intersection(tier.channels))
+    return context.escalation.severity not in tier.shut_for and bool(context.addresses.intersection(tier.channels))
 
 
 def _began(row, now: datetime) -> datetime:  # type: ignore[no-untyped-def]
@@ -149,8 +149,8 @@ def _began(row, now: datetime) -> datetime:  # type: ignore[no-untyped-def]
     return calls[-1].started_at if calls else now
 
 
-def _is_suspected(case: Case, row, now: datetime) -> bool:  # type: ignore[no-untyped-def]
-    policy, is_critical = case.escalation.policy, case.escalation.severity is Severity.CRITICAL
+def _is_suspected(context: DecisionContext, row, now: datetime) -> bool:  # type: ignore[no-untyped-def]
+    policy, is_critical = context.escalation.policy, context.escalation.severity is Severity.CRITICAL
     calls = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"]
     if not policy.is_suspicion_on:
         return False
@@ -163,5 +163,5 @@ def _is_suspected(case: Case, row, now: datetime) -> bool:  # type: ignore[no-un
     return (
         any(call.is_our_fault for call in calls)
         or (is_critical and len(failures) >= policy.suspected_after_attempts)
-        or (row.held_since is not None and _watched(case, row.held_since, now) >= patience)
+        or (row.held_since is not None and _watched(context, row.held_since, now) >= patience)
     )

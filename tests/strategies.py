@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from notifyflow.core.escalation import Case
+from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.incident_events import EVENTS, Change
 from notifyflow.core.lifecycle import state_of
@@ -260,7 +260,7 @@ def _counts(times: int) -> tuple[str, ...]:
     return {1: ("{}", "{} once", "{} 1 times"), 2: ("{} twice", "{}  2 times")}.get(times, (f"{{}} {times} times",))
 
 
-# -- machines: rows, cases, and the instants at which something may change ----------------------------------------------------
+# -- machines: rows, contexts, and the instants at which something may change ----------------------------------------------------
 
 _SOON = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=40))
 _AGES = st.one_of(_SOON, _SOON, _SOON, st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=5)))
@@ -333,8 +333,8 @@ stops = st.lists(_STOPPED, max_size=2).map(
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Make a live case of any policy: some tiers open, their pages in any state; mostly one that may still go on."""
+def contexts(draw: st.DrawFn) -> DecisionContext:
+    """Make a live context of any policy: some tiers open, their pages in any state; mostly one that may still go on."""
     policy = draw(st.one_of(policies(), lively_policies(), lively_policies()))
     severity = draw(st.just(Severity.CRITICAL) | severities)
     tier = min(draw(st.sampled_from((1, 1, 1, 2, 2, 3, 0))), len(policy.tiers) - draw(st.integers(0, 9).map(bool)))
@@ -355,7 +355,7 @@ def cases(draw: st.DrawFn) -> Case:
         repetition=draw(st.integers(1, 3)),
     )
     state = draw(st.sampled_from((IncidentState.OPEN, IncidentState.OPEN, IncidentState.ACKNOWLEDGED)))
-    return Case(
+    return DecisionContext(
         escalation=facts,
         incident=incident(state=state),
         notifications=tuple(rows),
@@ -365,8 +365,8 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def brinks(draw: st.DrawFn) -> Case:
-    """Make a case in which only failures, suspicions and their age decide whether the next tier opens."""
+def brinks(draw: st.DrawFn) -> DecisionContext:
+    """Make a context in which only failures, suspicions and their age decide whether the next tier opens."""
     policy = draw(lively_policies())
     first = Tier(name="first", channels=draw(channel_sets))
     then = Tier(name="then", channels=("voice",), rules=(Failed(at_least=draw(st.integers(1, 2))),))
@@ -374,24 +374,26 @@ def brinks(draw: st.DrawFn) -> Case:
     severity = draw(st.sampled_from((Severity.CRITICAL, Severity.ERROR)))
     rows = tuple(draw(pages(channel, 1, policy, severity)) for channel in first.channels)
     facts = escalation(policy=policy, severity=severity, tier=1)
-    return Case(escalation=facts, incident=incident(), notifications=rows, addresses=frozenset(CHANNELS), stops=draw(stops))
+    return DecisionContext(
+        escalation=facts, incident=incident(), notifications=rows, addresses=frozenset(CHANNELS), stops=draw(stops)
+    )
 
 
 @st.composite
-def moments(draw: st.DrawFn, case: Case) -> datetime:
+def moments(draw: st.DrawFn, context: DecisionContext) -> datetime:
     """Make an instant at which to decide: often the very edge of one of the policy's or the rows' times."""
-    policy = case.escalation.policy
-    edges = [NOW + policy.freshness(case.escalation.severity)]
+    policy = context.escalation.policy
+    edges = [NOW + policy.freshness(context.escalation.severity)]
     edges += [NOW + policy.repeat.every] if policy.repeat else []
     edges += [NOW + rule.after for tier in policy.tiers for rule in tier.rules if isinstance(rule, Unacknowledged)]
-    for row in case.notifications:
+    for row in context.notifications:
         edges += [row.ended_at + policy.escalate_within] if row.ended_at else []
         edges += [row.held_since + policy.held_back_for] if row.held_since else []
         for each in row.attempts:
             edges += [each.started_at + policy.escalate_within, each.started_at + policy.unconfirmed_after]
             edges += [each.receipt_due_at] if each.receipt_due_at else []
-    stopped = sum((each.ended_at - max(each.began_at, NOW) for each in case.stops if each.ended_at > NOW), timedelta())
-    edges += [edge + stopped for edge in edges] + [each.ended_at for each in case.stops]
+    stopped = sum((each.ended_at - max(each.began_at, NOW) for each in context.stops if each.ended_at > NOW), timedelta())
+    edges += [edge + stopped for edge in edges] + [each.ended_at for each in context.stops]
     at_an_edge = st.sampled_from(edges).flatmap(lambda edge: st.sampled_from([edge + away for away in _EDGES]))
     return draw(st.one_of(at_an_edge, _AGES.map(lambda age: NOW + age)))
 

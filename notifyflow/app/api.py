@@ -15,7 +15,7 @@ from notifyflow.pipeline.acknowledge import acknowledge_incident
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import take
 from notifyflow.pipeline.page_again import page_incident_again
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve_incident
 from notifyflow.storage.store import Store
 
@@ -28,7 +28,7 @@ class Api:
 
     Args:
         store: The database.
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         policies: By name.
         report: Logs and rings for what a use case led to.
         strangers: Bounds how many unknown addresses may come.
@@ -37,13 +37,13 @@ class Api:
     def __init__(
         self,
         store: Store,
-        tools: Tools,
+        deps: Dependencies,
         policies: Mapping[str, Policy],
         report: Callable[[Consequences], None],
         strangers: Strangers,
     ) -> None:
         self._store = store
-        self._tools = tools
+        self._deps = deps
         self._policies = policies
         self._report = report
         self._strangers = strangers
@@ -59,9 +59,9 @@ class Api:
             StorageUnavailable: When the database does not answer within 5 s, all statements included.
         """
         with self._store.within(ANSWERS_WITHIN_S):
-            admitted, policy = admit(self._tools, submission, self._policies, most_faults=NAMED)
+            admitted, policy = admit(self._deps, submission, self._policies, most_faults=NAMED)
             self._strangers.admit(namespace, admitted.contacts)
-            accepted = take(self._tools, admitted, policy=policy, namespace=namespace, once=once)
+            accepted = take(self._deps, admitted, policy=policy, namespace=namespace, once=once)
         self._report(accepted.consequences)
         return accepted.notified
 
@@ -71,13 +71,13 @@ class Api:
 
     def acknowledge(self, incident_id: str, by: str) -> Stopped:
         """Take an incident that is known to exist; tell what that stopped."""
-        taken = acknowledge_incident(self._tools, incident_id, by=by, via=_VIA)
+        taken = acknowledge_incident(self._deps, incident_id, by=by, via=_VIA)
         self._report(taken.consequences)
         return taken.stopped
 
     def resolve(self, incident_id: str, by: str) -> Stopped:
         """End an incident that is known to exist; tell what that stopped."""
-        taken = resolve_incident(self._tools, incident_id, by=by, via=_VIA)
+        taken = resolve_incident(self._deps, incident_id, by=by, via=_VIA)
         self._report(taken.consequences)
         return taken.stopped
 
@@ -88,7 +88,7 @@ class Api:
             RecipientNotFound: When it has no such recipient.
             IncidentResolved: When it is resolved.
         """
-        self._report(page_incident_again(self._tools, incident_id, recipient_id, by=by, via=_VIA))
+        self._report(page_incident_again(self._deps, incident_id, recipient_id, by=by, via=_VIA))
 
     def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
         """List everybody who was ever a recipient in some namespaces, or in any where it is None, by id."""
@@ -112,7 +112,7 @@ class Api:
         except StorageError:
             return (Fault("database", "it does not answer as it should", "Look at NOTIFYFLOW_DATABASE_URL and the server"),)
         faults = []
-        if swept_at is None or self._tools.clock.now() - swept_at > STANDSTILL:
+        if swept_at is None or self._deps.clock.now() - swept_at > STANDSTILL:
             what = f"nobody has swept for more than {STANDSTILL.seconds} s"
             faults.append(Fault("sweeping", what, "Start a worker, or `notifyflow up`, and look at its log"))
         if held:
@@ -121,4 +121,4 @@ class Api:
         return tuple(faults)
 
     def _since(self) -> datetime:
-        return self._tools.clock.now() - _OF_LATE
+        return self._deps.clock.now() - _OF_LATE

@@ -1,4 +1,4 @@
-"""What the use cases are given, made of the settings."""
+"""Make the dependencies of the use cases from the settings."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -11,12 +11,12 @@ from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Clock, Ids
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 
 
-def make_tools(
+def make_dependencies(
     settings: Settings,
     store: Store,
     clock: Clock,
@@ -26,8 +26,8 @@ def make_tools(
     delivery: Delivery,
     operations: Sequence[Contact],
     operations_policy: Policy,
-) -> Tools:
-    """Make them.
+) -> Dependencies:
+    """Return the dependencies of the use cases.
 
     Args:
         settings: What is set.
@@ -39,7 +39,7 @@ def make_tools(
         operations: Who is told of critical failures.
         operations_policy: How.
     """
-    return Tools(
+    return Dependencies(
         transactions=store,
         clock=clock,
         ids=ids,

@@ -19,7 +19,7 @@ from notifyflow.app import forks  # noqa: F401 - renews in forked children what 
 from notifyflow.app.api import Api
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
 from notifyflow.app.configuration import read, read_way_out
-from notifyflow.app.dependencies import make_tools
+from notifyflow.app.dependencies import make_dependencies
 from notifyflow.app.environment import claim_environment
 from notifyflow.app.incoming import Incoming
 from notifyflow.app.integrations import Doors
@@ -45,7 +45,7 @@ from notifyflow.errors import NotFound, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import take
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
@@ -103,7 +103,7 @@ class NotifyFlow(Upkeep):
         self._channels = load(settings) if channels is None else channels
         self._policies, operations, self.warnings = read(settings, self._channels)
         clock = clock or DatabaseClock(self._store)
-        self._tools = make_tools(
+        self._deps = make_dependencies(
             settings,
             self._store,
             clock,
@@ -153,7 +153,7 @@ class NotifyFlow(Upkeep):
     def submit(self, submission: Submission) -> Notified:
         """Take what was read of a document, as ``notify`` does, or refuse it with all that is wrong with both."""
         with self._store.within(ANSWERS_WITHIN_S):
-            admitted, policy = admit(self._tools, submission, self._policies)
+            admitted, policy = admit(self._deps, submission, self._policies)
             accepted = take(self._ready(), admitted, policy=policy)
         if self.is_embedded:
             self.start()
@@ -244,24 +244,24 @@ class NotifyFlow(Upkeep):
         from notifyflow.web.application import build
         from notifyflow.web.services import Services
 
-        tools = self._ready()
-        doors = Doors(tools, self._policies, self._settings.directory, self._report)
-        incoming = Incoming(tools, self._report, doors.on_routes)
-        strangers = Strangers(doors.addresses, tools.clock, a_minute=self._settings.unknown_addresses_a_minute)
+        deps = self._ready()
+        doors = Doors(deps, self._policies, self._settings.directory, self._report)
+        incoming = Incoming(deps, self._report, doors.on_routes)
+        strangers = Strangers(doors.addresses, deps.clock, a_minute=self._settings.unknown_addresses_a_minute)
         services = Services(
             channels=self._channels,
-            sns=SnsDoor.from_settings(self._settings, self._tools.clock),
+            sns=SnsDoor.from_settings(self._settings, self._deps.clock),
             receive=incoming.receive,
             hear=incoming.hear,
-            check_link=lambda token: links.check(tools.secret_keys, token, tools.clock.now()),
+            check_link=lambda token: links.check(deps.secret_keys, token, deps.clock.now()),
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
             acknowledge=incoming.acknowledge,
             admit=self.access().admit,
             ask=doors.ask,
-            new_id=tools.ids.new,
-            api=Api(self._store, tools, self._policies, self._report, strangers),
+            new_id=deps.ids.new,
+            api=Api(self._store, deps, self._policies, self._report, strangers),
             most_recipients=self._settings.incident_recipients,
-            notice=tools.notice,
+            notice=deps.notice,
             word=incoming.word,
         )
         return build(services)
@@ -272,14 +272,14 @@ class NotifyFlow(Upkeep):
         Raises:
             InvalidSettings: When requests do not go to the address that was checked, with the version of the library in use.
         """
-        tools = self._ready()
+        deps = self._ready()
         with self._lock:
             if self._engine is not None:
                 return
             pinning.prove()
             self._say_warnings()
             self._engine = EmbeddedEngine(
-                tools,
+                deps,
                 self._channels,
                 send_budget=timedelta(seconds=self._settings.send_budget_s),
                 places=self._settings.concurrent_sends,
@@ -298,11 +298,11 @@ class NotifyFlow(Upkeep):
         """
         pinning.prove()
         broker = make_broker(self._settings.broker_url.get_secret_value())
-        tools = self._ready()
+        deps = self._ready()
         self._say_warnings()
         engine = EngineMiddleware(
             broker,
-            tools,
+            deps,
             self._channels,
             send_budget=timedelta(seconds=self._settings.send_budget_s),
             places=self._settings.concurrent_sends,
@@ -353,27 +353,27 @@ class NotifyFlow(Upkeep):
         if not self._are_channels_given:
             self._channels = load(self._settings)
 
-    def _ready(self) -> Tools:
+    def _ready(self) -> Dependencies:
         """Make sure that the database is ours and has our schema: an embedded file is upgraded, a server's is judged."""
         if self._is_prepared:
-            return self._tools
+            return self._deps
         if not self._lock.acquire(timeout=self._store.left_s):
             raise StorageUnavailable(ANSWERS_WITHIN_S, "another thread still waits for it")
         try:
             if not self._is_prepared:
                 self._prepare()
-                claim_environment(self._store, self._settings.environment, self._tools.clock.now())
+                claim_environment(self._store, self._settings.environment, self._deps.clock.now())
                 self._is_prepared = True
         finally:
             self._lock.release()
-        return self._tools
+        return self._deps
 
-    def _prepare(self) -> Tools:
+    def _prepare(self) -> Dependencies:
         if self._store.is_embedded:
             self._store.upgrade()
         else:
             self._store.check_schema()
-        return self._tools
+        return self._deps
 
     def _is_settled(self, key: str, namespace: str | None) -> bool:
         self._ready()
@@ -391,7 +391,7 @@ class NotifyFlow(Upkeep):
         with self._lock:
             reporter = self._engine.reporter if self._engine else self._reporter
             if reporter is None:
-                recaller = Recaller(self._channels, self._tools.delivery)
+                recaller = Recaller(self._channels, self._deps.delivery)
                 reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
         reporter.report(consequences)
 
@@ -401,7 +401,7 @@ class NotifyFlow(Upkeep):
 
     def _drain(self) -> None:
         until = time.monotonic() + self._settings.drain_s
-        horizon = self._tools.clock.now() + timedelta(seconds=self._settings.drain_s)
+        horizon = self._deps.clock.now() + timedelta(seconds=self._settings.drain_s)
         try:
             while time.monotonic() < until and self._store.read(lambda reads: reads.pending_count(due_by=horizon)):
                 time.sleep(_LOOK_EVERY_S)

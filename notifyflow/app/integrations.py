@@ -13,7 +13,7 @@ from notifyflow.core.policy import Policy
 from notifyflow.errors import StorageError, StorageUnavailable
 from notifyflow.pipeline import inbound
 from notifyflow.pipeline.inbound import Event
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.tell import tell
 
 
@@ -21,20 +21,20 @@ class Doors:
     """Does what is asked through the doors.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         policies: By name.
         directory: Its file; None where there is none.
         report: Logs and rings for what a use case led to.
     """
 
     def __init__(
-        self, tools: Tools, policies: Mapping[str, Policy], directory: Path | None, report: Callable[[Consequences], None]
+        self, deps: Dependencies, policies: Mapping[str, Policy], directory: Path | None, report: Callable[[Consequences], None]
     ) -> None:
-        self._tools = tools
+        self._deps = deps
         self._policies = policies
         self._report = report
         self._directory = DirectoryFile(
-            directory, policies, tools.clock, tell=lambda reason: report(tell(tools, reason, "the directory"))
+            directory, policies, deps.clock, tell=lambda reason: report(tell(deps, reason, "the directory"))
         )
 
     def on_routes(self, number: str) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ class Doors:
         Raises:
             StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
         """
-        return self._directory.on_routes(number, self._tools.check_address)
+        return self._directory.on_routes(number, self._deps.check_address)
 
     def addresses(self) -> frozenset[str]:
         """Return every address that the directory knows.
@@ -51,7 +51,7 @@ class Doors:
         Raises:
             StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
         """
-        return self._directory.addresses(self._tools.check_address)
+        return self._directory.addresses(self._deps.check_address)
 
     def ask(self, all_asked: Sequence[Asked], caller: ApiKey, via: str) -> None:
         """Do all that is asked, in the namespace of whoever asks; returning means committed.
@@ -80,7 +80,7 @@ class Doors:
             raise refusal
 
     def _do(self, some: Sequence[Event], caller: ApiKey, via: str) -> int:
-        done, consequences = inbound.do(self._tools, some, by=caller.name, via=via, namespace=caller.namespace)
+        done, consequences = inbound.do(self._deps, some, by=caller.name, via=via, namespace=caller.namespace)
         self._report(consequences)
         return done
 
@@ -107,5 +107,5 @@ class Doors:
         return made
 
     def _contacts(self, directory: Directory, route: Route) -> tuple[Contact, ...]:
-        contacts, _ = admit_recipients(directory.at(route), self._tools.check_address, self._tools.channels)
+        contacts, _ = admit_recipients(directory.at(route), self._deps.check_address, self._deps.channels)
         return contacts

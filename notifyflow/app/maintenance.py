@@ -16,7 +16,7 @@ from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.errors import Fault, InvalidAge
 from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
 from notifyflow.pipeline.forget import forget
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.settings import Settings
 from notifyflow.storage.audit import Audited
 from notifyflow.storage.pruning import Pruned, Step
@@ -47,24 +47,24 @@ class Upkeep(ABC):
 
     _settings: Settings
     _store: Store
-    _tools: Tools
+    _deps: Dependencies
     _channels: Mapping[str, Channel]
 
     @abstractmethod
-    def _ready(self) -> Tools: ...
+    def _ready(self) -> Dependencies: ...
 
     @abstractmethod
-    def _prepare(self) -> Tools: ...
+    def _prepare(self) -> Dependencies: ...
 
     @property
     def notice(self) -> str:
         """The mark that every message, page and answer shows; empty where all is live and nothing is set."""
-        return self._tools.notice
+        return self._deps.notice
 
     def access(self) -> Access:
         """Look after the API's keys, and let them in."""
-        tools = self._ready()
-        return Access(self._store, tools.clock, tools.ids, requests_a_minute=self._settings.api_requests_a_minute)
+        deps = self._ready()
+        return Access(self._store, deps.clock, deps.ids, requests_a_minute=self._settings.api_requests_a_minute)
 
     def survey(self, *, is_forced: bool = False) -> Holding:
         """Count what ``adopt`` would hold.
@@ -203,4 +203,4 @@ class Upkeep(ABC):
         monitor = Monitor.from_settings(self._settings)
         if monitor is None:
             return None
-        return Heartbeat(monitor, self._tools, every=timedelta(seconds=self._settings.heartbeat_s))
+        return Heartbeat(monitor, self._deps, every=timedelta(seconds=self._settings.heartbeat_s))

@@ -8,7 +8,7 @@ import structlog
 from notifyflow.channels.base import Channel
 from notifyflow.core.pauses import Pause, Scope, judge
 from notifyflow.pipeline.pause import pause, pauses, resume
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 
 _log = structlog.get_logger("notifyflow.app")
 
@@ -17,12 +17,12 @@ class Switch:
     """Pauses and resumes; every process heeds it from its next claim on, and nothing that is paused is lost or grows old.
 
     Args:
-        tools: What the use cases need.
+        deps: The dependencies of the use cases.
         channels: Name to channel.
     """
 
-    def __init__(self, tools: Tools, channels: Mapping[str, Channel]) -> None:
-        self._tools = tools
+    def __init__(self, deps: Dependencies, channels: Mapping[str, Channel]) -> None:
+        self._deps = deps
         self._names: Mapping[Scope, frozenset[str]] = {
             Scope.ALL: frozenset(),
             Scope.CHANNEL: frozenset(channels),
@@ -43,9 +43,9 @@ class Switch:
             InvalidPause: When there is no such thing, or the time or the name will not do.
         """
         judge(scope, name, span, by, self._names[scope])
-        now = self._tools.clock.now()
+        now = self._deps.clock.now()
         wanted = Pause(scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by=by, is_for_critical=is_for_critical)
-        pause(self._tools, wanted)
+        pause(self._deps, wanted)
         _log.warning(
             "app.paused", scope=scope.value, name=name, by=by, until=wanted.ends_at.isoformat(), is_for_critical=is_for_critical
         )
@@ -57,11 +57,11 @@ class Switch:
         Returns:
             Whether there was one.
         """
-        was_paused = resume(self._tools, scope, name)
+        was_paused = resume(self._deps, scope, name)
         if was_paused:
             _log.warning("app.resumed", scope=scope.value, name=name, by=by)
         return was_paused
 
     def pauses(self) -> tuple[Pause, ...]:
         """List what is paused now."""
-        return pauses(self._tools)
+        return pauses(self._deps)

@@ -9,19 +9,19 @@ from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.policy import Policy
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 
 ANSWERS_WITHIN_S = 5.0
 """How long whoever submits is kept waiting at most, connecting and every statement included."""
 
 
 def admit(
-    tools: Tools, submission: Submission, policies: Mapping[str, Policy], *, most_faults: int | None = None
+    deps: Dependencies, submission: Submission, policies: Mapping[str, Policy], *, most_faults: int | None = None
 ) -> tuple[Admitted, Policy]:
     """Judge what is submitted; the database is not asked.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         submission: As it was read, or said.
         policies: By name.
         most_faults: How many faults of single recipients are named, the others being counted; None names all.
@@ -34,12 +34,12 @@ def admit(
         InvalidPolicy: When nothing but the policy is wrong.
     """
     try:
-        policy = _find_policy(submission.policy, policies, tools.channels)
+        policy = _find_policy(submission.policy, policies, deps.channels)
     except InvalidPolicy as unknown:
-        if beside := _faults(tools, submission, most_faults):
+        if beside := _faults(deps, submission, most_faults):
             raise InvalidIncident((*beside, *unknown.faults)) from None
         raise
-    return _admit(tools, submission, most_faults), policy
+    return _admit(deps, submission, most_faults), policy
 
 
 def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: Collection[str]) -> Policy:
@@ -52,20 +52,20 @@ def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels:
     return policy
 
 
-def _admit(tools: Tools, submission: Submission, most_faults: int | None) -> Admitted:
+def _admit(deps: Dependencies, submission: Submission, most_faults: int | None) -> Admitted:
     return validation.admit(
         submission.incident,
         submission.recipients,
-        tools.check_address,
-        tools.channels,
+        deps.check_address,
+        deps.channels,
         is_strict=submission.strict,
         unread=submission.unread,
         most_faults=most_faults,
     )
 
 
-def _faults(tools: Tools, submission: Submission, most_faults: int | None) -> tuple[Fault, ...]:
+def _faults(deps: Dependencies, submission: Submission, most_faults: int | None) -> tuple[Fault, ...]:
     try:
-        return _admit(tools, submission, most_faults).faults
+        return _admit(deps, submission, most_faults).faults
     except InvalidIncident as invalid:
         return invalid.faults

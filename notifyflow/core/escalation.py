@@ -14,7 +14,7 @@ from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.lifecycle import Stop
 from notifyflow.core.machines import MACHINES, Cell, Move
 from notifyflow.core.model import EscalationState, Severity
-from notifyflow.core.rules import Case as Case
+from notifyflow.core.rules import DecisionContext as DecisionContext
 
 _MACHINE = MACHINES["escalation"]
 
@@ -91,55 +91,55 @@ class Decided:
     effects: tuple[Effect, ...] = ()
 
 
-def born(case: Case, *, now: datetime) -> Decided:
+def born(context: DecisionContext, *, now: datetime) -> Decided:
     """Decide a new escalation's first tiers and state; its birth is the only line of the log.
 
     Args:
-        case: ``escalation`` is new (ACTIVE, tier 0); there are no notifications.
+        context: ``escalation`` is new (ACTIVE, tier 0); there are no notifications.
         now: The time of the decision.
     """
-    new = replace(case, escalation=replace(case.escalation, next_round_at=rounds.due_at(case)))
+    new = replace(context, escalation=replace(context.escalation, next_round_at=rounds.due_at(context)))
     subject = _Subject(new, now)
     subject.decide("looked_at")
-    escalation = subject.case.escalation
+    escalation = subject.context.escalation
     is_unreachable = escalation.state is EscalationState.EXHAUSTED
     after = replace(escalation, reason="no address in any tier that may open") if is_unreachable else escalation
     return Decided(after=after, effects=tuple(subject.effects))
 
 
-def decide(case: Case, *, event: Cause, now: datetime) -> Decided:
+def decide(context: DecisionContext, *, event: Cause, now: datetime) -> Decided:
     """Open what is to be opened, name the state, alert operations; late (nothing changes) where the escalation is closed.
 
     A ``round_due`` whose time has not come after all, since outages or pauses have put it off, is a look like any other.
     """
-    if not _is_live(case.escalation):
-        return Decided(after=case.escalation)
-    if event == "round_due" and not _is_round_due(case, now):
+    if not _is_live(context.escalation):
+        return Decided(after=context.escalation)
+    if event == "round_due" and not _is_round_due(context, now):
         event = "looked_at"
-    subject = _Subject(case, now)
+    subject = _Subject(context, now)
     subject.decide(event)
     return subject.decided()
 
 
-def acknowledge(case: Case, *, now: datetime) -> Decided:
+def acknowledge(context: DecisionContext, *, now: datetime) -> Decided:
     """End it, since its recipient or the whole incident has acknowledged."""
-    if not _is_live(case.escalation):
-        return Decided(after=case.escalation)
-    subject = _Subject(case, now)
+    if not _is_live(context.escalation):
+        return Decided(after=context.escalation)
+    subject = _Subject(context, now)
     _MACHINE.fire("acknowledged", subject)
     return subject.decided()
 
 
-def close(case: Case, *, event: Literal["resolved", "replaced"], now: datetime) -> Decided:
+def close(context: DecisionContext, *, event: Literal["resolved", "replaced"], now: datetime) -> Decided:
     """End it, since the incident is resolved or a newer round takes its place; ``after.is_current`` is False."""
-    subject = _Subject(replace(case, escalation=replace(case.escalation, is_current=False)), now)
+    subject = _Subject(replace(context, escalation=replace(context.escalation, is_current=False)), now)
     _MACHINE.fire(event, subject)
     return subject.decided()
 
 
-def _is_round_due(case: Case, now: datetime) -> bool:
-    due_at = rounds.due_at(case)
-    return case.escalation.next_round_at is not None and due_at is not None and now >= due_at
+def _is_round_due(context: DecisionContext, now: datetime) -> bool:
+    due_at = rounds.due_at(context)
+    return context.escalation.next_round_at is not None and due_at is not None and now >= due_at
 
 
 def _is_live(escalation: EscalationFacts) -> bool:
@@ -147,11 +147,11 @@ def _is_live(escalation: EscalationFacts) -> bool:
 
 
 class _Subject:
-    """What the machine moves: a case, with what was decided about it so far."""
+    """What the machine moves: a decision context, with the decisions made about it so far."""
 
-    def __init__(self, case: Case, now: datetime) -> None:
-        self.state = str(case.escalation.state)
-        self.case = case
+    def __init__(self, context: DecisionContext, now: datetime) -> None:
+        self.state = str(context.escalation.state)
+        self.context = context
         self.steps: list[Step] = []
         self.effects: list[Effect] = []
         self._now = now
@@ -159,45 +159,45 @@ class _Subject:
 
     def decide(self, event: Cause) -> None:
         """Open tiers first, unless a new round replaces them at once, then name the state."""
-        if event == "round_due" and not rounds.is_last(self.case.escalation):
+        if event == "round_due" and not rounds.is_last(self.context.escalation):
             _MACHINE.fire(event, self)
             return
-        if event == "address_added" and rules.may_page(self.case, self._now):
-            self.effects += [OpenTier(number=number, channels=channels) for number, channels in rules.lacking(self.case)]
+        if event == "address_added" and rules.may_page(self.context, self._now):
+            self.effects += [OpenTier(number=number, channels=channels) for number, channels in rules.lacking(self.context)]
         while _MACHINE.offer("tier_opened", self):
             continue
         _MACHINE.fire(event, self)
 
     def decided(self) -> Decided:
-        return Decided(after=self.case.escalation, steps=tuple(self.steps), effects=tuple(self.effects))
+        return Decided(after=self.context.escalation, steps=tuple(self.steps), effects=tuple(self.effects))
 
     # -- guards
 
     def is_rule_met(self, move: Move) -> bool:
         del move
-        self._reason_to_open = rules.reason_to_open(self.case, self._now)
+        self._reason_to_open = rules.reason_to_open(self.context, self._now)
         return self._reason_to_open is not None
 
     def heads_for(self, move: Move) -> bool:
-        return move.target == rules.name_state(self.case, self._now, is_opening=self._is_opening)
+        return move.target == rules.name_state(self.context, self._now, is_opening=self._is_opening)
 
     # -- callbacks
 
     def open_tier(self, move: Move) -> None:
-        escalation = self.case.escalation
+        escalation = self.context.escalation
         number = escalation.tier + 1
-        channels = rules.ways(self.case, escalation.policy.tiers[escalation.tier])
+        channels = rules.ways(self.context, escalation.policy.tiers[escalation.tier])
         self._become(move, tier=number, detail={"tier": str(number), "why": str(self._reason_to_open)})
         if channels:
             self.effects.append(OpenTier(number=number, channels=channels))
 
     def arrive(self, move: Move) -> None:
         is_round = move.event == "round_due"
-        self._become(move, detail={"repetition": str(self.case.escalation.repetition)} if is_round else None)
-        look_at = rules.look_at(self.case, self._now, is_opening=self._is_opening)
-        self._change(replace(self.case.escalation, look_at=look_at, next_round_at=self._next_round_at(is_round)))
-        if is_round and not rounds.is_last(self.case.escalation):
-            self.effects.append(StartRound(repetition=self.case.escalation.repetition + 1))
+        self._become(move, detail={"repetition": str(self.context.escalation.repetition)} if is_round else None)
+        look_at = rules.look_at(self.context, self._now, is_opening=self._is_opening)
+        self._change(replace(self.context.escalation, look_at=look_at, next_round_at=self._next_round_at(is_round)))
+        if is_round and not rounds.is_last(self.context.escalation):
+            self.effects.append(StartRound(repetition=self.context.escalation.repetition + 1))
             return
         reason = self._critical_reason(is_over=is_round)
         if reason:
@@ -205,7 +205,7 @@ class _Subject:
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
-        self._change(replace(self.case.escalation, look_at=None, next_round_at=None))
+        self._change(replace(self.context.escalation, look_at=None, next_round_at=None))
         self.effects.append(StopPages(event=cast(Stop, move.event)))
 
     # -- what they share
@@ -216,40 +216,40 @@ class _Subject:
 
     def _next_round_at(self, is_round: bool) -> datetime | None:
         """Find when the timer of rounds runs out by what is known now; one that has stays out."""
-        is_running = self.case.escalation.next_round_at is not None and not is_round
-        return rounds.due_at(self.case) if is_running else None
+        is_running = self.context.escalation.next_round_at is not None and not is_round
+        return rounds.due_at(self.context) if is_running else None
 
     def _critical_reason(self, *, is_over: bool) -> str:
-        escalation = self.case.escalation
+        escalation = self.context.escalation
         if escalation.critical_at is not None or escalation.severity is Severity.INFO:
             return ""
         if is_over:
             return "unanswered"
         if escalation.state is EscalationState.EXHAUSTED:
-            return "exhausted" if self.case.pages else "unreachable"
-        if rules.have_critical_channels_failed(self.case):
+            return "exhausted" if self.context.pages else "unreachable"
+        if rules.have_critical_channels_failed(self.context):
             return "critical_channels_failed"
-        is_silent = escalation.state is EscalationState.REACHED and rules.is_unheard(self.case)
+        is_silent = escalation.state is EscalationState.REACHED and rules.is_unheard(self.context)
         return "unconfirmed" if is_silent else ""
 
     def _alert(self, reason: str, *, has_settled: bool) -> None:
         """Mark the critical failure; a page whose bounce comes late, long after the round has settled, wakes nobody."""
-        self._change(replace(self.case.escalation, critical_at=self._now))
-        if not self.case.incident.is_operations:
+        self._change(replace(self.context.escalation, critical_at=self._now))
+        if not self.context.incident.is_operations:
             is_sure = (
                 reason in ("unanswered", "unreachable")
                 or (reason == "unconfirmed" and has_settled)
-                or rules.has_expired_unreached(self.case)
+                or rules.has_expired_unreached(self.context)
             )
-            is_paging = is_sure or rules.is_failure_young(self.case, self._now)
+            is_paging = is_sure or rules.is_failure_young(self.context, self._now)
             self.effects.append(AlertOperations(reason=reason, is_paging=is_paging))
 
     def _become(self, move: Move, *, detail: Mapping[str, str] | None = None, tier: int | None = None) -> None:
         """Follow the machine into the move's target; a line of the log tells what is more than staying."""
-        escalation = self.case.escalation
+        escalation = self.context.escalation
         self._change(replace(escalation, state=EscalationState(move.target), tier=escalation.tier if tier is None else tier))
         if detail or move.source != move.target:
             self.steps.append(Step(event=move.event, source=move.source, target=move.target, detail=detail or {}))
 
     def _change(self, escalation: EscalationFacts) -> None:
-        self.case = replace(self.case, escalation=escalation)
+        self.context = replace(self.context, escalation=escalation)

@@ -4,16 +4,16 @@ from datetime import datetime
 
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.outage import moved
-from notifyflow.core.rules import Case
+from notifyflow.core.rules import DecisionContext
 
 
-def due_at(case: Case) -> datetime | None:
+def due_at(context: DecisionContext) -> datetime | None:
     """Find when the next round, or the end after the last one, is due; None where the policy has one round only."""
-    escalation = case.escalation
+    escalation = context.escalation
     repeat = escalation.policy.repeat
     if repeat is None or escalation.severity in repeat.never_for:
         return None
-    return moved(escalation.started_at + repeat.every, case.breaks, since=escalation.started_at)
+    return moved(escalation.started_at + repeat.every, context.breaks, since=escalation.started_at)
 
 
 def is_last(escalation: EscalationFacts) -> bool:

@@ -22,8 +22,8 @@ _FEWEST_PEOPLE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """All that a decision looks at.
+class DecisionContext:
+    """Everything that a decision about one escalation depends on.
 
     Attributes:
         escalation: As it was read under its lock.
@@ -53,26 +53,26 @@ class Case:
         return (*self.outages, *self.stops)
 
 
-def ways(case: Case, tier: Tier) -> tuple[str, ...]:
+def ways(context: DecisionContext, tier: Tier) -> tuple[str, ...]:
     """List the channels of a tier on which the recipient is paged; none where it is shut for the round's severity."""
-    if case.escalation.severity in tier.shut_for:
+    if context.escalation.severity in tier.shut_for:
         return ()
-    return tuple(channel for channel in tier.channels if channel in case.addresses)
+    return tuple(channel for channel in tier.channels if channel in context.addresses)
 
 
-def lacking(case: Case) -> Iterator[tuple[int, tuple[str, ...]]]:
+def lacking(context: DecisionContext) -> Iterator[tuple[int, tuple[str, ...]]]:
     """List, for each tier that is open, the channels which have an address and no page yet."""
-    for number, tier in enumerate(case.escalation.policy.tiers[: case.escalation.tier], start=1):
-        paged = {row.channel for row in case.pages if row.tier == number}
-        channels = tuple(channel for channel in ways(case, tier) if channel not in paged)
+    for number, tier in enumerate(context.escalation.policy.tiers[: context.escalation.tier], start=1):
+        paged = {row.channel for row in context.pages if row.tier == number}
+        channels = tuple(channel for channel in ways(context, tier) if channel not in paged)
         if channels:
             yield number, channels
 
 
-def next_tier(case: Case) -> Tier | None:
+def next_tier(context: DecisionContext) -> Tier | None:
     """Find the tier after the one in force; None when neither it nor any tier behind it pages the recipient."""
-    ahead = case.escalation.policy.tiers[case.escalation.tier :]
-    return ahead[0] if any(ways(case, tier) for tier in ahead) else None
+    ahead = context.escalation.policy.tiers[context.escalation.tier :]
+    return ahead[0] if any(ways(context, tier) for tier in ahead) else None
 
 
 def expires_at(escalation: EscalationFacts, stops: Iterable[Interval]) -> datetime:
@@ -92,56 +92,56 @@ def paused(row: NotificationFacts) -> tuple[Stop, ...]:
     return (Stop(began_at=row.paused_since, ended_at=row.paused_until),)
 
 
-def may_page(case: Case, now: datetime) -> bool:
+def may_page(context: DecisionContext, now: datetime) -> bool:
     """Tell whether pages may be added at all: the incident is OPEN and the round is fresh."""
-    return case.incident.state is IncidentState.OPEN and now < _expires_at(case)
+    return context.incident.state is IncidentState.OPEN and now < _expires_at(context)
 
 
-def reason_to_open(case: Case, now: datetime) -> str | None:
+def reason_to_open(context: DecisionContext, now: datetime) -> str | None:
     """Return why the next tier opens now: ``no_address``, ``shut``, ``failed`` or ``unacknowledged``; None when it does not."""
-    tier = next_tier(case)
-    if tier is None or not may_page(case, now):
+    tier = next_tier(context)
+    if tier is None or not may_page(context, now):
         return None
-    if not _has_a_way(case):
-        return "shut" if _is_shut(case) else "no_address"
-    return next((_NAMES[type(rule)] for rule in tier.rules if is_met(case, rule, now)), None)
+    if not _has_a_way(context):
+        return "shut" if _is_shut(context) else "no_address"
+    return next((_NAMES[type(rule)] for rule in tier.rules if is_met(context, rule, now)), None)
 
 
-def is_met(case: Case, rule: Rule, now: datetime) -> bool:
+def is_met(context: DecisionContext, rule: Rule, now: datetime) -> bool:
     """Tell whether a rule of the next tier is met."""
     if isinstance(rule, Unacknowledged):
-        return now >= _opens_at(case, rule)
-    rows = [row for row in case.pages if row.tier == case.escalation.tier]
-    failing = [row for row in rows if row.state is NotificationState.FAILED or is_suspected(case, row, now)]
-    return len(failing) >= min(rule.at_least, len(rows)) and any(_is_young(case, row, now) for row in failing)
+        return now >= _opens_at(context, rule)
+    rows = [row for row in context.pages if row.tier == context.escalation.tier]
+    failing = [row for row in rows if row.state is NotificationState.FAILED or is_suspected(context, row, now)]
+    return len(failing) >= min(rule.at_least, len(rows)) and any(_is_young(context, row, now) for row in failing)
 
 
-def is_failure_young(case: Case, now: datetime) -> bool:
+def is_failure_young(context: DecisionContext, now: datetime) -> bool:
     """Tell whether a failure of the round is young enough to open a tier, if there were one."""
-    failed = (row for row in case.pages if row.state is NotificationState.FAILED)
-    return now < _expires_at(case) and any(_is_young(case, row, now) for row in failed)
+    failed = (row for row in context.pages if row.state is NotificationState.FAILED)
+    return now < _expires_at(context) and any(_is_young(context, row, now) for row in failed)
 
 
-def is_suspected(case: Case, row: NotificationFacts, now: datetime) -> bool:
+def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
     """Tell whether a page counts as failed while it may still arrive."""
-    policy = case.escalation.policy
+    policy = context.escalation.policy
     if not policy.is_suspicion_on:
         return False
     is_critical = row.severity is Severity.CRITICAL
     if row.state is NotificationState.SENT:
-        return is_critical and _is_overdue(case, row, now)
+        return is_critical and _is_overdue(context, row, now)
     if row.state not in _IN_HAND:
         return False
     if any(attempt.is_our_fault for attempt in counted(row)):
         return True
     failures = sum(attempt.word in _FAILING for attempt in counted(row))
-    held_until = _held_until(case, row)
+    held_until = _held_until(context, row)
     return (is_critical and failures >= policy.suspected_after_attempts) or (held_until is not None and now >= held_until)
 
 
-def overdue_receipts(case: Case, now: datetime) -> frozenset[tuple[str, str]]:
+def overdue_receipts(context: DecisionContext, now: datetime) -> frozenset[tuple[str, str]]:
     """Return each channel and provider that owe a receipt about a SENT page."""
-    return frozenset((row.channel, counted(row)[-1].provider) for row in case.pages if _is_overdue(case, row, now))
+    return frozenset((row.channel, counted(row)[-1].provider) for row in context.pages if _is_overdue(context, row, now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,48 +169,48 @@ def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime, outage
     return _awaits_receipt(row) and now >= _unconfirmed_at(row, policy, outages)
 
 
-def is_pending(case: Case, row: NotificationFacts, now: datetime) -> bool:
+def is_pending(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
     """Tell whether something is still to come of a page: a send, a record, or a receipt that is awaited."""
-    is_awaited = _awaits_receipt(row) and not is_unconfirmed(row, case.escalation.policy, now, case.outages)
+    is_awaited = _awaits_receipt(row) and not is_unconfirmed(row, context.escalation.policy, now, context.outages)
     return row.state in _IN_HAND or is_awaited
 
 
-def name_state(case: Case, now: datetime, *, is_opening: bool) -> EscalationState:
+def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> EscalationState:
     """Name the state of a live escalation, after its tiers were opened.
 
     Args:
-        case: As it is now.
+        context: As it is now.
         now: The time of the decision.
-        is_opening: Whether this decision queues pages which are not among the case's notifications yet.
+        is_opening: Whether this decision queues pages which are not among the context's notifications yet.
     """
-    is_timer_running = any(at > now for at in _tier_timers(case))
-    if is_opening or is_timer_running or any(is_pending(case, row, now) for row in case.pages):
+    is_timer_running = any(at > now for at in _tier_timers(context))
+    if is_opening or is_timer_running or any(is_pending(context, row, now) for row in context.pages):
         return EscalationState.ACTIVE
-    if any(row.state in _REACHING for row in case.pages):
+    if any(row.state in _REACHING for row in context.pages):
         return EscalationState.REACHED
     return EscalationState.EXHAUSTED
 
 
-def look_at(case: Case, now: datetime, *, is_opening: bool) -> datetime | None:
+def look_at(context: DecisionContext, now: datetime, *, is_opening: bool) -> datetime | None:
     """Find the earliest instant at which time alone may change the decision, or a queued page expires; None without."""
-    timers = [at for at in _tier_timers(case) if at > now]
-    for row in case.pages:
-        timers += [at for at in _row_timers(case, row) if at > now]
-    queued = (row for row in case.pages if row.state is NotificationState.QUEUED)
-    timers += [page_expires_at(case.escalation, row, case.stops) for row in queued]
+    timers = [at for at in _tier_timers(context) if at > now]
+    for row in context.pages:
+        timers += [at for at in _row_timers(context, row) if at > now]
+    queued = (row for row in context.pages if row.state is NotificationState.QUEUED)
+    timers += [page_expires_at(context.escalation, row, context.stops) for row in queued]
     if is_opening:
-        timers.append(_expires_at(case))
+        timers.append(_expires_at(context))
     return min(timers, default=None)
 
 
-def is_unheard(case: Case) -> bool:
+def is_unheard(context: DecisionContext) -> bool:
     """Return whether nothing shows that a CRITICAL page arrived or rang, although the recipient's phone could have rung.
 
     A message about which a receipt could come, and came not, shows nothing; one about which none can come shows all that it can.
     """
-    could_ring = any(_CALL in ways(case, tier) for tier in case.escalation.policy.tiers)
-    is_meant = case.escalation.severity is Severity.CRITICAL and case.incident.state is IncidentState.OPEN
-    return is_meant and could_ring and not any(_is_heard(row) for row in case.pages)
+    could_ring = any(_CALL in ways(context, tier) for tier in context.escalation.policy.tiers)
+    is_meant = context.escalation.severity is Severity.CRITICAL and context.incident.state is IncidentState.OPEN
+    return is_meant and could_ring and not any(_is_heard(row) for row in context.pages)
 
 
 def patience(row: NotificationFacts, policy: Policy) -> timedelta:
@@ -221,45 +221,45 @@ def patience(row: NotificationFacts, policy: Policy) -> timedelta:
     return policy.held_back_for if is_critical else policy.retries.schedule(row.channel, row.severity).window
 
 
-def have_critical_channels_failed(case: Case) -> bool:
+def have_critical_channels_failed(context: DecisionContext) -> bool:
     """Tell whether the policy's critical channels are all FAILED (a suspicion is not enough), and no key was pressed."""
-    failed = {row.channel for row in case.pages if row.state is NotificationState.FAILED}
-    is_heard = any(attempt.evidence is Evidence.HUMAN for row in case.pages for attempt in row.attempts)
-    critical = case.escalation.policy.critical_channels
+    failed = {row.channel for row in context.pages if row.state is NotificationState.FAILED}
+    is_heard = any(attempt.evidence is Evidence.HUMAN for row in context.pages for attempt in row.attempts)
+    critical = context.escalation.policy.critical_channels
     return bool(critical) and failed.issuperset(critical) and not is_heard
 
 
 _NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledged"}
 
 
-def has_expired_unreached(case: Case) -> bool:
+def has_expired_unreached(context: DecisionContext) -> bool:
     """Return whether a page has expired, and no other has arrived; of a CRITICAL one that a receipt could confirm, one has to."""
-    is_reached = any(row.state in _REACHING for row in case.pages) and not is_unheard(case)
-    return not is_reached and any(row.ended is Ended.EXPIRED for row in case.pages if row.state is NotificationState.FAILED)
+    is_reached = any(row.state in _REACHING for row in context.pages) and not is_unheard(context)
+    return not is_reached and any(row.ended is Ended.EXPIRED for row in context.pages if row.state is NotificationState.FAILED)
 
 
-def _expires_at(case: Case) -> datetime:
-    return expires_at(case.escalation, case.stops)
+def _expires_at(context: DecisionContext) -> datetime:
+    return expires_at(context.escalation, context.stops)
 
 
-def _has_a_way(case: Case) -> bool:
+def _has_a_way(context: DecisionContext) -> bool:
     """Tell whether the tier in force pages, or may page, on any channel; before the first tier there is none."""
-    number = case.escalation.tier
-    tiers = case.escalation.policy.tiers[:number]
-    return any(row.tier == number for row in case.pages) or bool(tiers and ways(case, tiers[-1]))
+    number = context.escalation.tier
+    tiers = context.escalation.policy.tiers[:number]
+    return any(row.tier == number for row in context.pages) or bool(tiers and ways(context, tiers[-1]))
 
 
-def _is_shut(case: Case) -> bool:
+def _is_shut(context: DecisionContext) -> bool:
     """Return whether the tier in force is shut for the round's severity."""
-    escalation = case.escalation
+    escalation = context.escalation
     return escalation.tier > 0 and escalation.severity in escalation.policy.tiers[escalation.tier - 1].shut_for
 
 
-def _is_young(case: Case, row: NotificationFacts, now: datetime) -> bool:
+def _is_young(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
     """Tell whether a failure still opens tiers: its attempt began, or we ended the row, less than ``escalate_within`` ago."""
     attempts = counted(row)
     began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
-    return now < moved(began_at + case.escalation.policy.escalate_within, case.breaks, since=began_at)
+    return now < moved(began_at + context.escalation.policy.escalate_within, context.breaks, since=began_at)
 
 
 def _is_heard(row: NotificationFacts) -> bool:
@@ -274,17 +274,17 @@ def _awaits_receipt(row: NotificationFacts) -> bool:
     return row.state is NotificationState.SENT and counted(row)[-1].receipt_due_at is not None
 
 
-def _is_overdue(case: Case, row: NotificationFacts, now: datetime) -> bool:
+def _is_overdue(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
     """Tell whether the receipt that would decide about a SENT row is overdue."""
-    due_at = _receipt_due_at(case, row)
+    due_at = _receipt_due_at(context, row)
     return due_at is not None and now >= due_at
 
 
-def _receipt_due_at(case: Case, row: NotificationFacts) -> datetime | None:
+def _receipt_due_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
     if row.state is not NotificationState.SENT:
         return None
     latest = counted(row)[-1]
-    return latest.receipt_due_at and moved(latest.receipt_due_at, case.outages, since=latest.started_at)
+    return latest.receipt_due_at and moved(latest.receipt_due_at, context.outages, since=latest.started_at)
 
 
 def _unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Interval]) -> datetime:
@@ -292,31 +292,31 @@ def _unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[In
     return moved(latest.started_at + policy.unconfirmed_after, outages, since=latest.started_at)
 
 
-def _held_until(case: Case, row: NotificationFacts) -> datetime | None:
+def _held_until(context: DecisionContext, row: NotificationFacts) -> datetime | None:
     """Tell from when on a row that is held back is suspected."""
     if row.held_since is None:
         return None
-    return moved(row.held_since + patience(row, case.escalation.policy), case.breaks, since=row.held_since)
+    return moved(row.held_since + patience(row, context.escalation.policy), context.breaks, since=row.held_since)
 
 
-def _opens_at(case: Case, rule: Unacknowledged) -> datetime:
-    started_at = case.escalation.started_at
-    return moved(started_at + rule.after, case.breaks, since=started_at)
+def _opens_at(context: DecisionContext, rule: Unacknowledged) -> datetime:
+    started_at = context.escalation.started_at
+    return moved(started_at + rule.after, context.breaks, since=started_at)
 
 
-def _tier_timers(case: Case) -> Iterator[datetime]:
+def _tier_timers(context: DecisionContext) -> Iterator[datetime]:
     """List the instants at which time opens the next tier, as far as it may open then."""
-    tier = next_tier(case)
+    tier = next_tier(context)
     if tier is not None:
-        opens_at = (_opens_at(case, rule) for rule in tier.rules if isinstance(rule, Unacknowledged))
-        yield from (at for at in opens_at if may_page(case, at))
+        opens_at = (_opens_at(context, rule) for rule in tier.rules if isinstance(rule, Unacknowledged))
+        yield from (at for at in opens_at if may_page(context, at))
 
 
-def _row_timers(case: Case, row: NotificationFacts) -> Iterator[datetime]:
-    receipt_due_at = _receipt_due_at(case, row)
+def _row_timers(context: DecisionContext, row: NotificationFacts) -> Iterator[datetime]:
+    receipt_due_at = _receipt_due_at(context, row)
     if receipt_due_at is not None:
         yield receipt_due_at
-        yield _unconfirmed_at(row, case.escalation.policy, case.outages)
-    held_until = _held_until(case, row)
+        yield _unconfirmed_at(row, context.escalation.policy, context.outages)
+    held_until = _held_until(context, row)
     if held_until is not None:
         yield held_until

@@ -34,7 +34,7 @@ from notifyflow.errors import (
     UnknownOutcomeError,
 )
 from notifyflow.pipeline.claim import claim
-from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Tools
+from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Dependencies
 from notifyflow.pipeline.record import record, release
 from notifyflow.pipeline.use_case import led_to
 
@@ -55,7 +55,7 @@ class Deliverer:
     """Makes the attempts of one process; used by many threads.
 
     Args:
-        tools: What the use cases need.
+        deps: The dependencies of the use cases.
         channels: Name to channel.
         reporter: Passes on what each transaction led to.
         send_budget: How long one send may take at most; a lease that would not outlive it is given back.
@@ -65,7 +65,7 @@ class Deliverer:
 
     def __init__(
         self,
-        tools: Tools,
+        deps: Dependencies,
         channels: Mapping[str, Channel],
         reporter: Reporter,
         *,
@@ -73,7 +73,7 @@ class Deliverer:
         places: int,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._tools = tools
+        self._deps = deps
         self._channels = channels
         self._reporter = reporter
         self._send_budget = send_budget
@@ -171,7 +171,7 @@ class Deliverer:
     def _unring(self, notification_ids: Collection[str]) -> None:
         owed = {*notification_ids, *self._unanswered.take_owed()}
         try:
-            self._tools.transactions.run(lambda ledger: ledger.unring(sorted(owed)))
+            self._deps.transactions.run(lambda ledger: ledger.unring(sorted(owed)))
         except StorageError:
             self._unanswered.owe(owed)
             raise
@@ -186,7 +186,7 @@ class Deliverer:
     def _claim(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> Claims:
         providers = self._providers(channel)
         claims = claim(
-            self._tools,
+            self._deps,
             channel,
             notification_ids,
             limit=limit,
@@ -207,7 +207,7 @@ class Deliverer:
         latency = self._latencies.get(channel)
         if latency is None:
             return 1
-        budget = min(self._tools.lease / 2, self._tools.lease - self._send_budget, _TURN)
+        budget = min(self._deps.lease / 2, self._deps.lease - self._send_budget, _TURN)
         return max(1, min(_MOST_AT_ONCE, budget // max(latency, timedelta(milliseconds=1))))
 
     def _attempt(self, claimed: Claimed) -> None:
@@ -215,7 +215,7 @@ class Deliverer:
             if self._is_stopping.is_set() or not self._has_time(claimed):
                 self._release(claimed)
                 return
-            address = self._tools.delivery.final(claimed.channel, claimed.address)
+            address = self._deps.delivery.final(claimed.channel, claimed.address)
             if address is None:
                 self._record(claimed, _WITHHELD, timedelta())
                 return
@@ -223,21 +223,21 @@ class Deliverer:
                 claimed = replace(claimed, address=address, replaces="")
             if self._is_found(claimed):
                 return
-            started_at = self._tools.clock.now()
+            started_at = self._deps.clock.now()
             outcome = self._send(claimed) if self._has_time(claimed) else _TOO_LATE
-            took = self._tools.clock.now() - started_at
+            took = self._deps.clock.now() - started_at
         before = self._latencies.get(claimed.channel, took)
         self._latencies[claimed.channel] = before + _NEWEST_WEIGHS * (took - before)
         self._record(claimed, outcome, took)
 
     def _has_time(self, claimed: Claimed) -> bool:
         """Tell whether the lease would outlive a send."""
-        return claimed.lease_until - self._tools.clock.now() >= self._send_budget
+        return claimed.lease_until - self._deps.clock.now() >= self._send_budget
 
     def _is_found(self, claimed: Claimed) -> bool:
         """Ask after an attempt in doubt; where it was carried after all, or never will be, this one is given back."""
         try:
-            word = doubt.find(self._tools, self._reporter, claimed, self._providers(claimed.channel))
+            word = doubt.find(self._deps, self._reporter, claimed, self._providers(claimed.channel))
         except StorageUnavailable:
             self._release(claimed)
             return True
@@ -271,7 +271,7 @@ class Deliverer:
         has_alternative = len(self._providers(claimed.channel)) > 1
 
         def write(unsure: Consequences | None) -> Consequences:
-            return record(self._tools, claimed.attempt_id, claimed.token, outcome, has_alternative=has_alternative, unsure=unsure)
+            return record(self._deps, claimed.attempt_id, claimed.token, outcome, has_alternative=has_alternative, unsure=unsure)
 
         try:
             consequences = self._write(claimed, write, is_patient=True)
@@ -313,14 +313,14 @@ class Deliverer:
             except StorageUnavailable:
                 if not is_patient:
                     raise
-                if self._tools.clock.now() >= claimed.lease_until and (unsure is None or self._is_stopping.is_set()):
+                if self._deps.clock.now() >= claimed.lease_until and (unsure is None or self._is_stopping.is_set()):
                     raise
             tries += 1
-            self._pause(pause_s(tries, self._tools.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
+            self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
 
     def _release(self, claimed: Claimed, *, reason: str = "") -> None:
         def write(unsure: Consequences | None) -> Consequences:
-            return release(self._tools, claimed.attempt_id, claimed.token, reason=reason, unsure=unsure)
+            return release(self._deps, claimed.attempt_id, claimed.token, reason=reason, unsure=unsure)
 
         try:
             consequences = self._write(claimed, write, is_patient=False)

@@ -12,17 +12,17 @@ from notifyflow.channels.base import Letter, Provider
 from notifyflow.core.model import Receipt, Word
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import NotifyflowError
-from notifyflow.pipeline.ports import Claimed, Doubt, Tools
+from notifyflow.pipeline.ports import Claimed, Dependencies, Doubt
 from notifyflow.pipeline.receive import receive
 
 _log = structlog.get_logger("notifyflow.engine")
 
 
-def find(tools: Tools, reporter: Reporter, claimed: Claimed, providers: Sequence[Provider]) -> Word | None:
+def find(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Sequence[Provider]) -> Word | None:
     """Ask after the attempt before, and record what is said of it as a receipt.
 
     Args:
-        tools: What the use cases need.
+        deps: The dependencies of the use cases.
         reporter: Passes on what the receipt led to.
         claimed: The attempt that would be a resend.
         providers: The channel's.
@@ -40,7 +40,7 @@ def find(tools: Tools, reporter: Reporter, claimed: Claimed, providers: Sequence
     receipt = _ask(provider, claimed, doubt) if provider else None
     if receipt is None:
         return None
-    reporter.report(receive(tools, replace(receipt, is_asked=True), raw="").consequences)
+    reporter.report(receive(deps, replace(receipt, is_asked=True), raw="").consequences)
     return receipt.word
 
 

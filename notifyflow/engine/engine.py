@@ -18,7 +18,7 @@ from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.engine.ring import rung_for
 from notifyflow.engine.status_poller import Asker
 from notifyflow.engine.sweeper import Sweeper
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 
 _POLL_MS = 200
@@ -29,7 +29,7 @@ class Engine:
 
     Args:
         broker: Whose rings it answers; the actors are declared on it here.
-        tools: What the use cases need.
+        deps: The dependencies of the use cases.
         channels: Name to channel.
         send_budget: How long one send may take at most.
         places: How many sends there are at a time.
@@ -42,7 +42,7 @@ class Engine:
     def __init__(
         self,
         broker: Doorbell | EmbeddedBroker,
-        tools: Tools,
+        deps: Dependencies,
         channels: Mapping[str, Channel],
         *,
         send_budget: timedelta,
@@ -52,15 +52,15 @@ class Engine:
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
     ) -> None:
-        self.reporter = Reporter(bell or BrokerBell(broker), tools.transactions, Recaller(channels, tools.delivery))
+        self.reporter = Reporter(bell or BrokerBell(broker), deps.transactions, Recaller(channels, deps.delivery))
         self._broker = broker
-        self._tools = tools
-        self._heard_since = tools.clock.now() if is_alone else None
-        self._deliverer = Deliverer(tools, channels, self.reporter, send_budget=send_budget, places=places)
+        self._deps = deps
+        self._heard_since = deps.clock.now() if is_alone else None
+        self._deliverer = Deliverer(deps, channels, self.reporter, send_budget=send_budget, places=places)
         self._heartbeat = heartbeat
-        self._asker = Asker(tools, channels, self.reporter)
-        self._poller = Poller(queue, tools, self.reporter) if queue else None
-        self._sweeper = Sweeper(tools.clock, self._sweep, lambda: next_wake_at(tools), tools.ids.fraction)
+        self._asker = Asker(deps, channels, self.reporter)
+        self._poller = Poller(queue, deps, self.reporter) if queue else None
+        self._sweeper = Sweeper(deps.clock, self._sweep, lambda: next_wake_at(deps), deps.ids.fraction)
         declare_actors(broker, channels, self._deliverer.deliver)
 
     def start(self, *, threads: int) -> None:
@@ -96,7 +96,7 @@ class Engine:
 
     def _sweep(self) -> None:
         """Sweep and ring; what cannot be rung, since the broker is away, is delivered from here."""
-        swept = sweep(self._tools, ring_again_after=self._patience())
+        swept = sweep(self._deps, ring_again_after=self._patience())
         for channel, _, some in rings(self.reporter.report(swept)):
             self._deliverer.deliver(channel, [each.notification_id for each in some])
         if swept.cut_short is not None:
@@ -106,8 +106,8 @@ class Engine:
 
     def _patience(self) -> timedelta:
         if self._heard_since is None:
-            return min(RING_AGAIN_AFTER, self._tools.lease)
-        return min(RING_AGAIN_AFTER, self._tools.clock.now() - self._heard_since)
+            return min(RING_AGAIN_AFTER, self._deps.lease)
+        return min(RING_AGAIN_AFTER, self._deps.clock.now() - self._heard_since)
 
 
 class EmbeddedEngine:
@@ -115,7 +115,7 @@ class EmbeddedEngine:
 
     def __init__(
         self,
-        tools: Tools,
+        deps: Dependencies,
         channels: Mapping[str, Channel],
         *,
         send_budget: timedelta,
@@ -126,7 +126,7 @@ class EmbeddedEngine:
         broker = EmbeddedBroker(middleware=[])
         self._engine = Engine(
             broker,
-            tools,
+            deps,
             channels,
             send_budget=send_budget,
             places=places,
@@ -155,7 +155,7 @@ class EngineMiddleware(Middleware):
     def __init__(
         self,
         broker: Doorbell | EmbeddedBroker,
-        tools: Tools,
+        deps: Dependencies,
         channels: Mapping[str, Channel],
         *,
         send_budget: timedelta,
@@ -165,7 +165,7 @@ class EngineMiddleware(Middleware):
         queue: FeedbackQueue | None = None,
     ) -> None:
         self._engine = Engine(
-            broker, tools, channels, send_budget=send_budget, places=places, bell=bell, heartbeat=heartbeat, queue=queue
+            broker, deps, channels, send_budget=send_budget, places=places, bell=bell, heartbeat=heartbeat, queue=queue
         )
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:

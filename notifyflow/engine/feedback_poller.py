@@ -11,7 +11,7 @@ from notifyflow.channels.sqs import FeedbackQueue, Parcel
 from notifyflow.core.model import Receipt
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.receive import receive
 
 _log = structlog.get_logger("notifyflow.engine")
@@ -24,13 +24,13 @@ class Poller:
 
     Args:
         queue: Whose messages it takes; closed by it.
-        tools: What the use cases need.
+        deps: The dependencies of the use cases.
         reporter: Passes on what the receipts led to.
     """
 
-    def __init__(self, queue: FeedbackQueue, tools: Tools, reporter: Reporter) -> None:
+    def __init__(self, queue: FeedbackQueue, deps: Dependencies, reporter: Reporter) -> None:
         self._queue = queue
-        self._tools = tools
+        self._deps = deps
         self._reporter = reporter
         self._faults = 0
         self._is_stopping = threading.Event()
@@ -95,7 +95,7 @@ class Poller:
         return True
 
     def _take(self, receipt: Receipt, raw: str) -> None:
-        received = receive(self._tools, receipt, raw=raw)
+        received = receive(self._deps, receipt, raw=raw)
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
         _log.info("engine.receipt_received", **ids, code=receipt.code, fate=received.fate.value)
         self._reporter.report(received.consequences)

@@ -13,7 +13,7 @@ from notifyflow.channels.monitor import Monitor
 from notifyflow.engine.reporter import place
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.pipeline.heartbeat import Pulse, beat
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 
 _log = structlog.get_logger("notifyflow.engine")
 
@@ -26,13 +26,13 @@ class Heartbeat:
 
     Args:
         monitor: Who is told.
-        tools: What the use case needs.
+        deps: The dependencies of the use cases.
         every: How far apart two heartbeats are, of all processes together.
     """
 
-    def __init__(self, monitor: Monitor, tools: Tools, *, every: timedelta) -> None:
+    def __init__(self, monitor: Monitor, deps: Dependencies, *, every: timedelta) -> None:
         self._monitor = monitor
-        self._tools = tools
+        self._deps = deps
         self._every = every
         self._clean_until = 0.0
         self._withheld: str | None = None
@@ -67,7 +67,7 @@ class Heartbeat:
         if time.monotonic() > self._clean_until:
             self._withhold("not_swept_clean")
             return
-        pulse = beat(self._tools, every=self._every)
+        pulse = beat(self._deps, every=self._every)
         if pulse is Pulse.OURS:
             self._ping()
         elif pulse is not Pulse.EARLY:

@@ -15,7 +15,7 @@ from notifyflow.channels.base import Channel, Provider
 from notifyflow.core.delivery import Mode
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.status_polling import find_silent, may_ask
 from notifyflow.storage.ledger import Silent
@@ -30,23 +30,23 @@ class Asker:
     """Asks after silent attempts until it is stopped.
 
     Args:
-        tools: What the use cases need.
+        deps: The dependencies of the use cases.
         channels: Name to channel; of their providers those that can look a message up are asked; none where nothing may leave.
         reporter: Passes on what the answers led to.
         every: How far apart two looks are.
     """
 
     def __init__(
-        self, tools: Tools, channels: Mapping[str, Channel], reporter: Reporter, *, every: timedelta = LOOK_EVERY
+        self, deps: Dependencies, channels: Mapping[str, Channel], reporter: Reporter, *, every: timedelta = LOOK_EVERY
     ) -> None:
-        self._tools = tools
+        self._deps = deps
         self._reporter = reporter
         self._every_s = every.total_seconds()
         self._providers = {
             (name, provider.name): provider
             for name, channel in channels.items()
             for provider in channel.providers
-            if provider.capabilities.can_be_looked_up and tools.delivery.mode is not Mode.DRY_RUN
+            if provider.capabilities.can_be_looked_up and deps.delivery.mode is not Mode.DRY_RUN
         }
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notifyflow-asker", daemon=True)
@@ -70,11 +70,11 @@ class Asker:
         """
         mute: set[str] = set()
         names = {name for _, name in self._providers}
-        for silent in find_silent(self._tools, names, limit=_MOST_A_TURN):
+        for silent in find_silent(self._deps, names, limit=_MOST_A_TURN):
             provider = self._providers.get((silent.channel, silent.provider))
             if provider is None or silent.provider in mute or self._is_stopping.is_set():
                 continue
-            if may_ask(self._tools, silent) and not self._ask(provider, silent):
+            if may_ask(self._deps, silent) and not self._ask(provider, silent):
                 mute.add(silent.provider)
 
     def _run(self) -> None:
@@ -94,7 +94,7 @@ class Asker:
         except ProviderError as error:
             _log.warning("engine.silence_not_answered", **ids, error=type(error).__name__, code=error.code)
             return False
-        received = receive(self._tools, replace(receipt, is_asked=True), raw="")
+        received = receive(self._deps, replace(receipt, is_asked=True), raw="")
         _log.info("engine.silence_answered", **ids, code=receipt.code, fate=received.fate.value)
         self._reporter.report(received.consequences)
         return True

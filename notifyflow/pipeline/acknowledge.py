@@ -4,20 +4,20 @@ from functools import partial
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import incident as incidents
-from notifyflow.core.escalation import Case
+from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import EscalationState, IncidentState, Stopped
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.pipeline import decisions, status_updates, use_case
-from notifyflow.pipeline.ports import Taken, Tools
+from notifyflow.pipeline.ports import Dependencies, Taken
 from notifyflow.pipeline.transaction import Transaction
 
 
-def acknowledge(tools: Tools, key: str, *, by: str, via: str, namespace: str | None = None) -> Taken:
+def acknowledge(deps: Dependencies, key: str, *, by: str, via: str, namespace: str | None = None) -> Taken:
     """Take the incident of a key: the unresolved one, or else the newest.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         key: The incident's.
         by: Who takes it; a recipient's id, or any other text.
         via: How: ``cli``, ``library``, ….
@@ -30,13 +30,13 @@ def acknowledge(tools: Tools, key: str, *, by: str, via: str, namespace: str | N
         NotFound: When no incident has the key.
         AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
     """
-    stopped, consequences = use_case.run_on_named(tools, key, namespace, partial(take, by=by, via=via))
+    stopped, consequences = use_case.run_on_named(deps, key, namespace, partial(take, by=by, via=via))
     return Taken(stopped=stopped, consequences=consequences)
 
 
-def acknowledge_incident(tools: Tools, incident_id: str, *, by: str, via: str) -> Taken:
+def acknowledge_incident(deps: Dependencies, incident_id: str, *, by: str, via: str) -> Taken:
     """Take one incident, as a checked link names it."""
-    stopped, consequences = use_case.run_on(tools, incident_id, partial(take, by=by, via=via))
+    stopped, consequences = use_case.run_on(deps, incident_id, partial(take, by=by, via=via))
     return Taken(stopped=stopped, consequences=consequences)
 
 
@@ -52,20 +52,22 @@ def take(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detai
     """
     if incident.state is not IncidentState.OPEN:
         return Stopped(has_changed=False)
-    cases = decisions.lock_cases(tx, incident)
-    ended = [case for case in _meant(incident, cases, by) if case.escalation.state is not EscalationState.ACKNOWLEDGED]
-    if cases and not ended:
+    contexts = decisions.lock_contexts(tx, incident)
+    ended = [
+        context for context in _meant(incident, contexts, by) if context.escalation.state is not EscalationState.ACKNOWLEDGED
+    ]
+    if contexts and not ended:
         return Stopped(has_changed=False)
-    left = {case.escalation.id for case in cases if case.escalation.state is not EscalationState.ACKNOWLEDGED}
-    is_last = left == {case.escalation.id for case in ended}
+    left = {context.escalation.id for context in contexts if context.escalation.state is not EscalationState.ACKNOWLEDGED}
+    is_last = left == {context.escalation.id for context in ended}
     tx.turn(incident, incidents.acknowledge(incident, by=by, via=via, is_last=is_last, now=tx.now), by=by, via=via, **detail)
-    for case in ended:
-        decisions.write(tx, case, escalations.acknowledge(case, now=tx.now), by=by, via=via, **detail)
+    for context in ended:
+        decisions.write(tx, context, escalations.acknowledge(context, now=tx.now), by=by, via=via, **detail)
     status_updates.tell(tx, ended, by=by)
     return decisions.stopped(ended)
 
 
-def _meant(incident: IncidentFacts, cases: tuple[Case, ...], by: str) -> tuple[Case, ...]:
+def _meant(incident: IncidentFacts, contexts: tuple[DecisionContext, ...], by: str) -> tuple[DecisionContext, ...]:
     """Whose escalations an acknowledgement ends: with ``each`` a recipient's own, otherwise all."""
-    own = tuple(case for case in cases if case.escalation.recipient_id == by)
-    return own if own and incident.policy.acknowledgement is Acknowledgement.EACH else cases
+    own = tuple(context for context in contexts if context.escalation.recipient_id == by)
+    return own if own and incident.policy.acknowledgement is Acknowledgement.EACH else contexts

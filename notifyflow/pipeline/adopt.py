@@ -8,7 +8,7 @@ from notifyflow.core.model import IncidentState
 from notifyflow.core.outage import STANDSTILL
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline import decisions, use_case
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 _BY = "notifyflow db adopt"
@@ -29,21 +29,21 @@ class Holding:
     held: int
 
 
-def survey(tools: Tools, *, is_forced: bool = False) -> Holding:
+def survey(deps: Dependencies, *, is_forced: bool = False) -> Holding:
     """Count what adopting the database would hold; raises as ``adopt`` does."""
 
     def body(tx: Transaction) -> Holding:
         _insist_on_a_copy(tx, is_forced=is_forced)
         return Holding(environment=tx.ledger.environment(), unfinished=len(tx.ledger.unfinished()), held=tx.ledger.held_count())
 
-    return use_case.run(tools, body)[0]
+    return use_case.run(deps, body)[0]
 
 
-def adopt(tools: Tools, environment: str | None, *, is_forced: bool = False) -> int:
+def adopt(deps: Dependencies, environment: str | None, *, is_forced: bool = False) -> int:
     """Make the database an environment's, and hold all that is unfinished; return how many incidents are held.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         environment: The environment's name; None for one without.
         is_forced: Whether to do so although somebody works on it.
 
@@ -56,7 +56,7 @@ def adopt(tools: Tools, environment: str | None, *, is_forced: bool = False) -> 
         tx.ledger.set_environment(environment, at=tx.now)
         return tx.ledger.hold_unfinished(at=tx.now)
 
-    return use_case.run(tools, body)[0]
+    return use_case.run(deps, body)[0]
 
 
 def _insist_on_a_copy(tx: Transaction, *, is_forced: bool) -> None:
@@ -65,7 +65,7 @@ def _insist_on_a_copy(tx: Transaction, *, is_forced: bool) -> None:
         raise DatabaseInUse(len(tx.ledger.unfinished()), max(0, int((tx.now - swept_at).total_seconds())))
 
 
-def release(tools: Tools) -> int:
+def release(deps: Dependencies) -> int:
     """Let everything that is held go on; tell how many incidents that were."""
 
     def body(tx: Transaction) -> int:
@@ -74,28 +74,28 @@ def release(tools: Tools) -> int:
         tx.ledger.let_go(held)
         return len(held)
 
-    return use_case.run(tools, body)[0]
+    return use_case.run(deps, body)[0]
 
 
-def cancel(tools: Tools) -> int:
+def cancel(deps: Dependencies) -> int:
     """Resolve every incident that is held, and tell nobody; tell how many that were."""
-    held = tools.transactions.run(lambda ledger: ledger.held())
+    held = deps.transactions.run(lambda ledger: ledger.held())
     for incident_id in held:
-        _cancel(tools, incident_id)
+        _cancel(deps, incident_id)
     return len(held)
 
 
-def _cancel(tools: Tools, incident_id: str) -> None:
+def _cancel(deps: Dependencies, incident_id: str) -> None:
     def body(tx: Transaction) -> None:
         incident = tx.ledger.lock_incident(incident_id)
         if incident.state is not IncidentState.RESOLVED:
-            cases = decisions.lock_cases(tx, incident)
+            contexts = decisions.lock_contexts(tx, incident)
             tx.turn(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via="cli")
-            for case in cases:
-                decisions.close(tx, case, event="resolved")
+            for context in contexts:
+                decisions.close(tx, context, event="resolved")
         tx.changes.clear()
         for row in tx.ledger.lock_queued(incident_id):  # news of its end
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         tx.ledger.let_go([incident_id])
 
-    use_case.run(tools, body)
+    use_case.run(deps, body)

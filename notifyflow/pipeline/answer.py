@@ -11,7 +11,7 @@ from notifyflow.core.wording import text
 from notifyflow.errors import InvalidLink
 from notifyflow.pipeline import acknowledge, status_updates, use_case
 from notifyflow.pipeline.claim import end_queued
-from notifyflow.pipeline.ports import NOTHING, Answered, Consequences, Tools
+from notifyflow.pipeline.ports import NOTHING, Answered, Consequences, Dependencies
 from notifyflow.pipeline.replies import TEXTS
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Code
@@ -22,19 +22,19 @@ _OPTED_OUT = "{who} has said STOP and gets no texts from it any more: reach them
 """What operations is told."""
 
 
-def hear(tools: Tools, said: Said, *, raw: str, on_routes: Collection[str] = ()) -> Answered:
+def hear(deps: Dependencies, said: Said, *, raw: str, on_routes: Collection[str] = ()) -> Answered:
     """Do what somebody answered, once for each event of the provider.
 
     Who is not known is not heard: nothing of it is kept, and nothing is said to it. Whoever is heard is answered three times an
     hour at most.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         said: What was answered; its callback's signature was checked.
         raw: The body it was read from; personal.
         on_routes: The ids of those at the end of a route whose number it comes from.
     """
-    who = {*on_routes, *(each.recipient_id for each in tools.operations if said.theirs in each.addresses.values())}
+    who = {*on_routes, *(each.recipient_id for each in deps.operations if said.theirs in each.addresses.values())}
 
     def body(tx: Transaction) -> Heard:
         if not _is_heard(tx, said, who):
@@ -46,9 +46,9 @@ def hear(tools: Tools, said: Said, *, raw: str, on_routes: Collection[str] = ())
         heard = _do(tx, said, who)
         return replace(heard, is_withheld=bool(said.theirs) and not _may_answer(tx, said, heard))
 
-    heard, consequences = use_case.run(tools, body)
+    heard, consequences = use_case.run(deps, body)
     if heard.effect is Effect.BLOCKED:
-        consequences += _end_texts(tools, said.theirs)
+        consequences += _end_texts(deps, said.theirs)
     return Answered(heard=heard, consequences=consequences)
 
 
@@ -56,7 +56,7 @@ def _is_heard(tx: Transaction, said: Said, who: Collection[str]) -> bool:
     """Return whether somebody is heard: by a button of ours, or from a number that is known and not our own."""
     if not said.theirs:
         return True
-    is_echo = said.verb is Verb.ECHO or said.theirs in tx.tools.senders.values()
+    is_echo = said.verb is Verb.ECHO or said.theirs in tx.deps.senders.values()
     return not is_echo and (bool(who) or tx.ledger.is_known(said.theirs))
 
 
@@ -90,7 +90,7 @@ def _let_in(tx: Transaction, said: Said) -> Heard:
 
 def _take_by_token(tx: Transaction, said: Said) -> Heard:
     try:
-        claim = links.check(tx.tools.secret_keys, said.token, tx.now)
+        claim = links.check(tx.deps.secret_keys, said.token, tx.now)
     except InvalidLink:
         return Heard(effect=Effect.UNKNOWN)
     code = Code(code="", incident_id=claim.incident_id, recipient_id=claim.recipient_id, is_shown=False)
@@ -133,14 +133,14 @@ def _choice(tx: Transaction, code: Code) -> Choice:
     return Choice(code=code.code, title=text.one_line(tx.ledger.content(code.incident_id).title), incident_id=code.incident_id)
 
 
-def _end_texts(tools: Tools, theirs: str) -> Consequences:
+def _end_texts(deps: Dependencies, theirs: str) -> Consequences:
     """End what is queued for a number that nobody may text any more, so that its tier moves on at once."""
 
     def find(tx: Transaction) -> tuple[tuple[str, str], ...]:
-        ours = frozenset(tx.tools.senders.values())
+        ours = frozenset(tx.deps.senders.values())
         return tx.ledger.queued_for(theirs, TEXTS, now=tx.now) if tx.ledger.opt_outs(theirs, ours) == ours else ()
 
     consequences = NOTHING
-    for escalation_id, notification_id in use_case.run(tools, find)[0]:
-        consequences += end_queued(tools, escalation_id, notification_id, Ended.OPTED_OUT)
+    for escalation_id, notification_id in use_case.run(deps, find)[0]:
+        consequences += end_queued(deps, escalation_id, notification_id, Ended.OPTED_OUT)
     return consequences

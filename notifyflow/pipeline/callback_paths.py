@@ -6,7 +6,7 @@ It decides nothing about a page: a receipt that is missing rings the next phone,
 from datetime import timedelta
 
 from notifyflow.core import rules
-from notifyflow.core.rules import Case
+from notifyflow.core.rules import DecisionContext
 from notifyflow.pipeline.transaction import Transaction
 
 BROKEN = "it accepts {channel} messages, and not one callback about them came in the last hour: check its callback path to us"
@@ -15,11 +15,11 @@ BROKEN = "it accepts {channel} messages, and not one callback about them came in
 _AN_HOUR = timedelta(hours=1)
 
 
-def look_into(tx: Transaction, case: Case) -> None:
-    """Note for operations which of the providers that owe a receipt about a case have a callback path that seems broken."""
-    if case.incident.is_operations:
+def look_into(tx: Transaction, context: DecisionContext) -> None:
+    """Note for operations which providers owe the escalation's pages a receipt and have a callback path that seems broken."""
+    if context.incident.is_operations:
         return
-    for channel, provider in sorted(rules.overdue_receipts(case, tx.now)):
+    for channel, provider in sorted(rules.overdue_receipts(context, tx.now)):
         reason = BROKEN.format(channel=channel)
         if not tx.ledger.has_notice(reason, provider, at=tx.now) and _seems_broken(tx, channel, provider):
             tx.notices.append((reason, provider))

@@ -15,7 +15,7 @@ from notifyflow.core.wording.content import Content, compose
 from notifyflow.errors import NotifyflowError, StaleRow, StorageUnavailable
 from notifyflow.pipeline import decisions, eligibility, incident_events, operations, outages, replies, status_updates, use_case
 from notifyflow.pipeline.links import link
-from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Doubt, Tools
+from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
 from notifyflow.pipeline.provider_health import Desk, hold, hold_alone, is_urgent
 from notifyflow.pipeline.transaction import Transaction
 
@@ -32,12 +32,12 @@ _REASONS = {
 
 
 def claim(
-    tools: Tools, channel: str, wish: Sequence[str], *, limit: int, providers: Sequence[str], reporting: Collection[str]
+    deps: Dependencies, channel: str, wish: Sequence[str], *, limit: int, providers: Sequence[str], reporting: Collection[str]
 ) -> Claims:
     """Claim what is due of a channel: CRITICAL first, then what is wished for, then what has waited longest.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         channel: The channel's registered name.
         wish: The notifications a bell rang for.
         limit: How many at most.
@@ -58,14 +58,14 @@ def claim(
         desk.save()
         return taken
 
-    taken, consequences = _run(tools, body)
+    taken, consequences = _run(deps, body)
     with suppress(StorageUnavailable):  # what is claimed is sent all the same, and the rest is still due
         if taken.obstacles:
-            consequences += hold(tools, channel, taken.obstacles)
+            consequences += hold(deps, channel, taken.obstacles)
         for row, obstacle in taken.held:
-            consequences += hold_alone(tools, row, obstacle)
+            consequences += hold_alone(deps, row, obstacle)
         for row, why in taken.hopeless:
-            consequences += _end(tools, row, why)
+            consequences += _end(deps, row, why)
     return Claims(claimed=tuple(taken.claimed), consequences=consequences)
 
 
@@ -122,26 +122,26 @@ def _blaming(row: NotificationFacts) -> Iterator[None]:
         raise _BrokenRow(row.id, error) from error
 
 
-def _run(tools: Tools, body: Callable[[Transaction], _Taken]) -> tuple[_Taken, Consequences]:
+def _run(deps: Dependencies, body: Callable[[Transaction], _Taken]) -> tuple[_Taken, Consequences]:
     """Claim, and again without each row that turns out to be broken."""
     aside = NOTHING
     while True:
         try:
-            taken, consequences = use_case.run(tools, body)
+            taken, consequences = use_case.run(deps, body)
             return taken, aside + consequences
         except _BrokenRow as broken:
-            aside += _set_aside(tools, broken)
+            aside += _set_aside(deps, broken)
 
 
-def _end(tools: Tools, row: NotificationFacts, why: Ended) -> Consequences:
+def _end(deps: Dependencies, row: NotificationFacts, why: Ended) -> Consequences:
     try:
         with _blaming(row):
-            return end_queued(tools, row.escalation_id, row.id, why)
+            return end_queued(deps, row.escalation_id, row.id, why)
     except _BrokenRow as broken:
-        return _set_aside(tools, broken)
+        return _set_aside(deps, broken)
 
 
-def _set_aside(tools: Tools, broken: _BrokenRow) -> Consequences:
+def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
     """Let a row wait that cannot be claimed, in a transaction of its own."""
 
     def body(tx: Transaction) -> None:
@@ -149,7 +149,7 @@ def _set_aside(tools: Tools, broken: _BrokenRow) -> Consequences:
         if row.state is NotificationState.QUEUED:
             tx.ledger.save(row, replace(row, due_at=tx.now + _SET_ASIDE_FOR))
 
-    return use_case.run(tools, body)[1] + Consequences(broken=(broken.error,))
+    return use_case.run(deps, body)[1] + Consequences(broken=(broken.error,))
 
 
 def _hopelessness(
@@ -184,13 +184,13 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         incident_events.contact_of(row.change) if row.change else tx.ledger.contact(row.incident_id, escalation.recipient_id)
     )
     attempt = AttemptFacts(
-        id=tx.tools.ids.new(),
+        id=tx.deps.ids.new(),
         notification_id=row.id,
         number=len(row.attempts) + 1,
         provider=provider,
-        token=tx.tools.ids.new(),
+        token=tx.deps.ids.new(),
         started_at=tx.now,
-        lease_until=tx.now + tx.tools.lease,
+        lease_until=tx.now + tx.deps.lease,
         receipt_due_at=tx.now + policy.overdue_after.get(row.channel, _OVERDUE_AFTER) if has_receipts else None,
     )
     doubted = lifecycle.doubt_of(row)
@@ -236,9 +236,9 @@ def _content(
         round_started_at=escalation.started_at,
         due_at=row.created_at,
         delayed_after=escalation.policy.delayed_after,
-        link=link(tx.tools, row.incident_id, contact.recipient_id, now=now),
+        link=link(tx.deps, row.incident_id, contact.recipient_id, now=now),
         kind=row.kind,
-        notice=tx.tools.notice,
+        notice=tx.deps.notice,
         news=_news(tx, row, contact) if row.kind is Kind.NEWS else "",
         reply=replies.hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
         change=row.change,
@@ -259,7 +259,7 @@ def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFac
     return page.provider_ref if page and page.provider == provider else ""
 
 
-def end_queued(tools: Tools, escalation_id: str, notification_id: str, why: Ended) -> Consequences:
+def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why: Ended) -> Consequences:
     """End a row, if it is still queued, in a transaction of its own: the escalation's lock comes before the notification's."""
 
     def body(tx: Transaction) -> None:
@@ -271,4 +271,4 @@ def end_queued(tools: Tools, escalation_id: str, notification_id: str, why: Ende
         if why is Ended.CAPPED and not tx.ledger.incident(before.incident_id).is_operations:
             tx.notices.append((eligibility.USED_UP, before.channel))
 
-    return use_case.run(tools, body)[1]
+    return use_case.run(deps, body)[1]

@@ -6,7 +6,7 @@ from typing import Literal, assert_never
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import lifecycle
-from notifyflow.core.escalation import AlertOperations, Case, Cause, Decided, Effect, OpenTier, StartRound, StopPages
+from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Page, Stopped
@@ -48,18 +48,18 @@ def change(
 
 def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> None:
     """Decide a locked escalation on what stands written now; its incident and notifications are read after its lock."""
-    case = Case(
+    context = DecisionContext(
         escalation=escalation,
         incident=tx.ledger.incident(escalation.incident_id),
         notifications=tx.ledger.notifications(escalation.id),
         addresses=frozenset(tx.ledger.contact(escalation.incident_id, escalation.recipient_id).addresses),
     )
-    case = outages.inform(tx, case)
-    callback_paths.look_into(tx, case)
-    write(tx, case, escalations.decide(case, event=cause, now=tx.now))
+    context = outages.inform(tx, context)
+    callback_paths.look_into(tx, context)
+    write(tx, context, escalations.decide(context, event=cause, now=tx.now))
 
 
-def lock_cases(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None) -> tuple[Case, ...]:
+def lock_contexts(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None) -> tuple[DecisionContext, ...]:
     """Lock an incident's current escalations, and their notifications.
 
     Args:
@@ -71,7 +71,7 @@ def lock_cases(tx: Transaction, incident: IncidentFacts, only: Collection[str] |
     rows = tx.ledger.lock_notifications([each.id for each in locked])
     contacts = tx.ledger.contacts(incident.id)
     return tuple(
-        Case(
+        DecisionContext(
             escalation=each,
             incident=incident,
             notifications=tuple(row for row in rows if row.escalation_id == each.id),
@@ -81,16 +81,16 @@ def lock_cases(tx: Transaction, incident: IncidentFacts, only: Collection[str] |
     )
 
 
-def stopped(cases: Collection[Case]) -> Stopped:
+def stopped(contexts: Collection[DecisionContext]) -> Stopped:
     """Tell what ending escalations has stopped, and what had left already.
 
     Args:
-        cases: As they were before.
+        contexts: As they were before.
     """
     pages = [
-        (row.state, Page(recipient_id=case.escalation.recipient_id, channel=row.channel, notification_id=row.id))
-        for case in cases
-        for row in case.notifications
+        (row.state, Page(recipient_id=context.escalation.recipient_id, channel=row.channel, notification_id=row.id))
+        for context in contexts
+        for row in context.notifications
         if row.kind is Kind.PAGE
     ]
     return Stopped(
@@ -113,7 +113,7 @@ def start(
         is_first: Whether it is known to be the first, since the incident is new.
     """
     new = EscalationFacts(
-        id=tx.tools.ids.new(),
+        id=tx.deps.ids.new(),
         incident_id=incident.id,
         recipient_id=contact.recipient_id,
         round=1 if is_first else tx.ledger.last_round(incident.id, contact.recipient_id) + 1,
@@ -122,64 +122,64 @@ def start(
         started_at=tx.now,
         repetition=repetition,
     )
-    case = Case(escalation=new, incident=incident, notifications=(), addresses=frozenset(contact.addresses))
-    decided = escalations.born(case, now=tx.now)
+    context = DecisionContext(escalation=new, incident=incident, notifications=(), addresses=frozenset(contact.addresses))
+    decided = escalations.born(context, now=tx.now)
     detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}
     tx.ledger.add_escalation(decided.after, event="started", detail=detail)
     if decided.after.critical_at is not None:
         tx.critical.append(decided.after)
-    return write(tx, replace(case, escalation=decided.after), decided)
+    return write(tx, replace(context, escalation=decided.after), decided)
 
 
-def close(tx: Transaction, case: Case, *, event: Literal["resolved", "replaced"]) -> None:
+def close(tx: Transaction, context: DecisionContext, *, event: Literal["resolved", "replaced"]) -> None:
     """End an escalation for good, and withdraw its news."""
-    write(tx, case, escalations.close(case, event=event, now=tx.now))
-    withdraw_news(tx, case, event=event)
+    write(tx, context, escalations.close(context, event=event, now=tx.now))
+    withdraw_news(tx, context, event=event)
 
 
-def withdraw_news(tx: Transaction, case: Case, *, event: Literal["resolved", "replaced"]) -> None:
+def withdraw_news(tx: Transaction, context: DecisionContext, *, event: Literal["resolved", "replaced"]) -> None:
     """Cancel news that has not left, since it is no longer true."""
-    for row in case.notifications:
+    for row in context.notifications:
         if row.kind is Kind.NEWS:
             tx.write(row, lifecycle.stop(row, event, now=tx.now))
 
 
-def write(tx: Transaction, case: Case, decided: Decided, **detail: str) -> EscalationFacts:
+def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail: str) -> EscalationFacts:
     """Write a decision: its lines, which say the detail beside their own, then its effects."""
-    stored = case.escalation
+    stored = context.escalation
     for step in decided.steps:
         target = replace(decided.after, state=EscalationState(step.target))
         stored = tx.ledger.move(stored, target, event=step.event, at=tx.now, detail={**step.detail, **detail})
     if not decided.steps and decided.after != stored:
         stored = tx.ledger.save(stored, decided.after)
-    if stored.critical_at != case.escalation.critical_at:
+    if stored.critical_at != context.escalation.critical_at:
         tx.critical.append(stored)
     for effect in decided.effects:
-        _take_effect(tx, case, stored, effect)
+        _take_effect(tx, context, stored, effect)
     return stored
 
 
-def _take_effect(tx: Transaction, case: Case, escalation: EscalationFacts, effect: Effect) -> None:
+def _take_effect(tx: Transaction, context: DecisionContext, escalation: EscalationFacts, effect: Effect) -> None:
     match effect:
         case OpenTier():
             tx.queue([_page(tx, escalation, effect.number, channel) for channel in effect.channels], event="queued")
         case StopPages():
-            for row in case.notifications:
+            for row in context.notifications:
                 if row.kind is Kind.PAGE:
                     tx.write(row, lifecycle.stop(row, effect.event, now=tx.now))
         case AlertOperations():
             tx.alerts.append((escalation, effect))
         case StartRound():
-            close(tx, replace(case, escalation=escalation), event="replaced")
+            close(tx, replace(context, escalation=escalation), event="replaced")
             contact = tx.ledger.contact(escalation.incident_id, escalation.recipient_id)
-            start(tx, case.incident, contact, repetition=effect.repetition)
+            start(tx, context.incident, contact, repetition=effect.repetition)
         case _:
             assert_never(effect)
 
 
 def _page(tx: Transaction, escalation: EscalationFacts, tier: int, channel: str) -> NotificationFacts:
     return NotificationFacts(
-        id=tx.tools.ids.new(),
+        id=tx.deps.ids.new(),
         incident_id=escalation.incident_id,
         escalation_id=escalation.id,
         channel=channel,

@@ -13,7 +13,7 @@ def is_capped(tx: Transaction, desk: Desk, row: NotificationFacts, escalation: E
     """Return whether a notification may not be sent any more in this hour."""
     if row.channel not in caps.CAPPED_CHANNELS:
         return False
-    caps_of = tx.tools.caps.of(row.channel, *_whither(tx, row, escalation), is_urgent=is_urgent(row))
+    caps_of = tx.deps.caps.of(row.channel, *_whither(tx, row, escalation), is_urgent=is_urgent(row))
     if not caps_of:
         return False
     desk.open()  # whoever counts for this channel waits here
@@ -23,7 +23,7 @@ def is_capped(tx: Transaction, desk: Desk, row: NotificationFacts, escalation: E
 def spend(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> None:
     """Count a notification that is sent now."""
     if row.channel in caps.CAPPED_CHANNELS:
-        counted = tx.tools.caps.counted(row.channel, *_whither(tx, row, escalation))
+        counted = tx.deps.caps.counted(row.channel, *_whither(tx, row, escalation))
         tx.ledger.spend(row.channel, counted, hour=caps.hour_of(tx.now))
 
 

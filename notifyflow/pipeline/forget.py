@@ -3,15 +3,15 @@
 from notifyflow.core import lifecycle
 from notifyflow.errors import RecipientInUse
 from notifyflow.pipeline import operations, use_case
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
-def forget(tools: Tools, recipient_id: str) -> int:
+def forget(deps: Dependencies, recipient_id: str) -> int:
     """Overwrite a recipient's name, addresses and messages.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         recipient_id: Who.
 
     Returns:
@@ -30,4 +30,4 @@ def forget(tools: Tools, recipient_id: str) -> int:
         operations.say_again(tx, tx.ledger.operations_about(recipient_id))
         return count
 
-    return use_case.run(tools, body)[0]
+    return use_case.run(deps, body)[0]

@@ -4,7 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from notifyflow.core.audit import LONG
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.storage.ledger import Ledger
 
 
@@ -17,17 +17,17 @@ class Pulse(StrEnum):
     OPERATIONS_UNREACHED = "operations_unreached"
 
 
-def beat(tools: Tools, *, every: timedelta) -> Pulse:
+def beat(deps: Dependencies, *, every: timedelta) -> Pulse:
     """Take it on us to send the next heartbeat, if it is time and all is well.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         every: How far apart two heartbeats are, of all processes together.
 
     Returns:
         ``OURS``: the caller sends it now. ``EARLY``: somebody has sent it. Anything else: it is withheld, and why.
     """
-    now = tools.clock.now()
+    now = deps.clock.now()
 
     def body(ledger: Ledger) -> Pulse:
         if not ledger.is_heartbeat_due(before=now - every):
@@ -38,4 +38,4 @@ def beat(tools: Tools, *, every: timedelta) -> Pulse:
             return Pulse.OPERATIONS_UNREACHED
         return Pulse.OURS if ledger.take_heartbeat(before=now - every, now=now) else Pulse.EARLY
 
-    return tools.transactions.run(body)
+    return deps.transactions.run(body)

@@ -12,7 +12,7 @@ from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import acknowledge, notify, resolve, use_case
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 MOST = 1_000
@@ -38,11 +38,11 @@ class Event:
     policy: Policy
 
 
-def do(tools: Tools, events: Sequence[Event], *, by: str, via: str, namespace: str) -> tuple[int, Consequences]:
+def do(deps: Dependencies, events: Sequence[Event], *, by: str, via: str, namespace: str) -> tuple[int, Consequences]:
     """Do the first of some events, as many as one transaction takes, in their order.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         events: At least one; sorted by key, so that two transactions do not wait for each other.
         by: Who asks.
         via: Through which integration.
@@ -60,13 +60,13 @@ def do(tools: Tools, events: Sequence[Event], *, by: str, via: str, namespace: s
         for is_new, run in groupby(_told_apart(tx, events[:MOST], namespace), key=itemgetter(0)):
             with tx.ledger.gathering() if is_new else nullcontext():
                 for _, event in run:
-                    if done and tools.clock.now() - tx.now >= _LONGEST:
+                    if done and deps.clock.now() - tx.now >= _LONGEST:
                         return done
                     _do(tx, event, by=by, via=via, namespace=namespace, is_new=is_new)
                     done += 1
         return done
 
-    return use_case.run(tools, body)
+    return use_case.run(deps, body)
 
 
 def _told_apart(tx: Transaction, events: Sequence[Event], namespace: str) -> Iterator[tuple[bool, Event]]:

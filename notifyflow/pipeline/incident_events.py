@@ -15,7 +15,7 @@ _REASON = "nobody is paged in it: it holds what subscribers are told"
 def settle(tx: Transaction) -> None:
     """Queue what the transaction has changed, for everybody who is to know; operations incidents are nobody else's business."""
     for incident, event, detail in tx.changes:
-        names = [each.name for each in tx.tools.subscribers if each.wants(event)]
+        names = [each.name for each in tx.deps.subscribers if each.wants(event)]
         if names and not incident.is_operations:
             home = tx.ledger.round_of_nobody(incident.id) or _start(tx, incident)
             waiting = _waiting(tx, home, incident) if event == AMENDED else frozenset()
@@ -33,7 +33,7 @@ def contact_of(change: Change) -> Contact:
 def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
     """Add the round of nobody: it is over when it begins, so that nothing is ever decided in it."""
     home = EscalationFacts(
-        id=tx.tools.ids.new(),
+        id=tx.deps.ids.new(),
         incident_id=incident.id,
         recipient_id="",
         round=0,
@@ -83,7 +83,7 @@ def _change(
 
 def _row(tx: Transaction, home: EscalationFacts, change: Change) -> NotificationFacts:
     return NotificationFacts(
-        id=tx.tools.ids.new(),
+        id=tx.deps.ids.new(),
         incident_id=change.incident_id,
         escalation_id=home.id,
         channel=CHANNEL,

@@ -3,21 +3,21 @@
 from datetime import datetime, timedelta
 
 from notifyflow.core import links
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 
 _GOOD_FOR = timedelta(days=7)
 
 
-def link(tools: Tools, incident_id: str, recipient_id: str, *, now: datetime) -> str | None:
+def link(deps: Dependencies, incident_id: str, recipient_id: str, *, now: datetime) -> str | None:
     """Make the link by which somebody takes an incident; None without a public URL or a secret key.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         incident_id: What it takes.
         recipient_id: Who is sent it.
         now: When it is sent; it is good for a week.
     """
-    if tools.public_url is None or not tools.secret_keys:
+    if deps.public_url is None or not deps.secret_keys:
         return None
-    token = links.sign(tools.secret_keys, incident_id, recipient_id, now + _GOOD_FOR)
-    return f"{tools.public_url.rstrip('/')}/a/{token}"
+    token = links.sign(deps.secret_keys, incident_id, recipient_id, now + _GOOD_FOR)
+    return f"{deps.public_url.rstrip('/')}/a/{token}"

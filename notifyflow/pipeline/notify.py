@@ -13,12 +13,12 @@ from notifyflow.core.model import Contact, EscalationState, Incident, IncidentSt
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import decisions, rounds, use_case
 from notifyflow.pipeline.idempotency import Once
-from notifyflow.pipeline.ports import Accepted, Tools
+from notifyflow.pipeline.ports import Accepted, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
 def notify(
-    tools: Tools,
+    deps: Dependencies,
     incident: Incident,
     recipients: Sequence[Recipient],
     *,
@@ -31,7 +31,7 @@ def notify(
     """Take an incident, whole, or refuse it.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         incident: What happened.
         recipients: Who has to be told.
         policy: How, where the key is new; an incident keeps the policy it was opened with.
@@ -49,20 +49,20 @@ def notify(
         StorageUnavailable: When the database does not answer in time.
     """
     admitted = validation.admit(
-        incident, recipients, tools.check_address, tools.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
+        incident, recipients, deps.check_address, deps.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
     )
-    return take(tools, admitted, policy=policy, namespace=namespace, once=once)
+    return take(deps, admitted, policy=policy, namespace=namespace, once=once)
 
 
 def take(
-    tools: Tools, admitted: Admitted, *, policy: Policy, namespace: str = namespaces.SHARED, once: Once | None = None
+    deps: Dependencies, admitted: Admitted, *, policy: Policy, namespace: str = namespaces.SHARED, once: Once | None = None
 ) -> Accepted:
     """Take what was judged already; see ``notify``."""
 
     def body(tx: Transaction) -> Notified:
         return store(tx, admitted, policy, namespace=namespace)
 
-    notified, consequences = use_case.run(tools, body if once is None else once.guard(body))
+    notified, consequences = use_case.run(deps, body if once is None else once.guard(body))
     return Accepted(notified=notified, consequences=consequences)
 
 
@@ -84,7 +84,7 @@ def store(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str
 
 def open_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
     """Store an incident whose key names no unresolved one, and page its recipients; see ``store``."""
-    new = incidents.open_(admitted.incident, incident_id=tx.tools.ids.new(), policy=policy, now=tx.now, namespace=namespace)
+    new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
     incident = replace(new, times_seen=times)
     tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
     tx.changes.append((incident, OPENED, {}))
@@ -137,8 +137,8 @@ def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset
 
     Once the incident is acknowledged no current escalation is EXHAUSTED: all of them are ACKNOWLEDGED.
     """
-    for case in decisions.lock_cases(tx, incident, moved) if moved else ():
-        if case.escalation.state is EscalationState.EXHAUSTED:
-            rounds.start(tx, incident, {case.escalation.recipient_id})
+    for context in decisions.lock_contexts(tx, incident, moved) if moved else ():
+        if context.escalation.state is EscalationState.EXHAUSTED:
+            rounds.start(tx, incident, {context.escalation.recipient_id})
         else:
-            decisions.decide(tx, case.escalation, cause="address_added")
+            decisions.decide(tx, context.escalation, cause="address_added")

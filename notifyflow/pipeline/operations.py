@@ -48,7 +48,7 @@ def start_round(tx: Transaction, incident: IncidentFacts) -> None:
     turned = incidents.page_again(incident, now=tx.now)
     incident = tx.turn(incident, replace(turned, after=replace(turned.after, round_at=None, severity=severity)))
     _follow_recipients(tx, incident)
-    rounds.start(tx, incident, {each.recipient_id for each in tx.tools.operations} or None)
+    rounds.start(tx, incident, {each.recipient_id for each in tx.deps.operations} or None)
     tx.ledger.mark_counted(incident.id)
 
 
@@ -58,20 +58,20 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     rounds.pass_time(tx, incident)
     paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
     if incident.state is IncidentState.OPEN:
-        rounds.start(tx, incident, {each.recipient_id for each in tx.tools.operations} - paged)
+        rounds.start(tx, incident, {each.recipient_id for each in tx.deps.operations} - paged)
 
 
 def _follow_recipients(tx: Transaction, incident: IncidentFacts) -> None:
     """Let the incident have the recipients that are configured now, at their addresses."""
-    if not tx.tools.operations:
+    if not tx.deps.operations:
         return
     known = tx.ledger.contacts(incident.id)
-    for contact in tx.tools.operations:
+    for contact in tx.deps.operations:
         if known.get(contact.recipient_id) != contact:
             tx.ledger.put_contact(incident.id, contact)
-    gone = known.keys() - {contact.recipient_id for contact in tx.tools.operations}
-    for case in decisions.lock_cases(tx, incident, gone) if gone else ():
-        decisions.close(tx, case, event="replaced")
+    gone = known.keys() - {contact.recipient_id for contact in tx.deps.operations}
+    for context in decisions.lock_contexts(tx, incident, gone) if gone else ():
+        decisions.close(tx, context, event="replaced")
 
 
 def say_again(tx: Transaction, incident_ids: Collection[str]) -> None:
@@ -92,7 +92,7 @@ def words(tx: Transaction, *, incident_id: str, said: Incident, contact: Contact
     """
 
     def make_link(failed_id: str) -> str | None:
-        return link(tx.tools, failed_id, contact.recipient_id, now=now)
+        return link(tx.deps, failed_id, contact.recipient_id, now=now)
 
     failed, notices = _failures(tx, incident_id, make_link), tx.ledger.notices(since=tx.ledger.incident(incident_id).opened_at)
     return replace(said, body=failures.body(failed, notices), url=failures.place(failed))
@@ -103,8 +103,8 @@ def _open(tx: Transaction, *, is_failure: bool) -> IncidentFacts:
     said = Incident(key=KEY, title="notifyflow", severity=severity, source="notifyflow", occurred_at=tx.now)
     incident = incidents.open_(
         said,
-        incident_id=tx.tools.ids.new(),
-        policy=tx.tools.operations_policy,
+        incident_id=tx.deps.ids.new(),
+        policy=tx.deps.operations_policy,
         now=tx.now,
         namespace=namespaces.OPERATIONS,
         is_operations=True,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.model import Severity
 from notifyflow.core.outage import STANDSTILL, Interval, Outage, Stop, outage_since
-from notifyflow.core.rules import Case
+from notifyflow.core.rules import DecisionContext
 from notifyflow.pipeline.transaction import Transaction
 
 _NOTE_EVERY = timedelta(seconds=5)
@@ -39,10 +39,10 @@ def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
     return outage
 
 
-def inform(tx: Transaction, case: Case) -> Case:
-    """Let a case know which times since its round started do not count."""
-    outages, stops = idle_times(tx, case.escalation)
-    return replace(case, outages=outages, stops=stops)
+def inform(tx: Transaction, context: DecisionContext) -> DecisionContext:
+    """Return the context with the outages and pauses since its round started."""
+    outages, stops = idle_times(tx, context.escalation)
+    return replace(context, outages=outages, stops=stops)
 
 
 def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:

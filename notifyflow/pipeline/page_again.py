@@ -7,15 +7,17 @@ from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.errors import RecipientNotFound
 from notifyflow.pipeline import decisions, rounds, use_case
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
-def page_again(tools: Tools, key: str, recipient_id: str, *, by: str, via: str, namespace: str | None = None) -> Consequences:
+def page_again(
+    deps: Dependencies, key: str, recipient_id: str, *, by: str, via: str, namespace: str | None = None
+) -> Consequences:
     """Start a new round for one recipient of the incident of a key: the unresolved one, or else the newest.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         key: The incident's.
         recipient_id: Who is to be paged.
         by: Who asks for it.
@@ -31,12 +33,12 @@ def page_again(tools: Tools, key: str, recipient_id: str, *, by: str, via: str, 
         IncidentResolved: When it is resolved.
         RecipientNotFound: When it has no such recipient.
     """
-    return use_case.run_on_named(tools, key, namespace, partial(page, recipient_id=recipient_id, by=by, via=via))[1]
+    return use_case.run_on_named(deps, key, namespace, partial(page, recipient_id=recipient_id, by=by, via=via))[1]
 
 
-def page_incident_again(tools: Tools, incident_id: str, recipient_id: str, *, by: str, via: str) -> Consequences:
+def page_incident_again(deps: Dependencies, incident_id: str, recipient_id: str, *, by: str, via: str) -> Consequences:
     """Start a new round for one recipient of one incident, which is known to exist."""
-    return use_case.run_on(tools, incident_id, partial(page, recipient_id=recipient_id, by=by, via=via))[1]
+    return use_case.run_on(deps, incident_id, partial(page, recipient_id=recipient_id, by=by, via=via))[1]
 
 
 def page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str, via: str) -> None:
@@ -47,6 +49,6 @@ def page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str
     if incident.is_operations:  # what was counted in is paged to all, when its time comes
         turned = replace(turned, after=replace(turned.after, round_at=incident.round_at))
     incident = tx.turn(incident, turned, by=by, via=via, recipient=recipient_id)
-    for case in decisions.lock_cases(tx, incident):
-        decisions.withdraw_news(tx, case, event="replaced")
+    for context in decisions.lock_contexts(tx, incident):
+        decisions.withdraw_news(tx, context, event="replaced")
     rounds.start(tx, incident, {recipient_id})

@@ -3,15 +3,15 @@
 from notifyflow.core.model import Hold
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.pipeline import use_case
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
-def pause(tools: Tools, wanted: Pause) -> None:
+def pause(deps: Dependencies, wanted: Pause) -> None:
     """Pause something, in the place of an earlier pause of the same.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         wanted: What, until when, by whom; judged already.
     """
 
@@ -19,10 +19,10 @@ def pause(tools: Tools, wanted: Pause) -> None:
         if tx.ledger.put_pause(wanted):
             _go_on(tx)
 
-    use_case.run(tools, body)
+    use_case.run(deps, body)
 
 
-def resume(tools: Tools, scope: Scope, name: str) -> bool:
+def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
     """Take a pause back; what another pause stops still is held back again.
 
     Returns:
@@ -35,7 +35,7 @@ def resume(tools: Tools, scope: Scope, name: str) -> bool:
             _go_on(tx)
         return was_paused
 
-    return use_case.run(tools, body)[0]
+    return use_case.run(deps, body)[0]
 
 
 def _go_on(tx: Transaction) -> None:
@@ -44,6 +44,6 @@ def _go_on(tx: Transaction) -> None:
     tx.ledger.bring_forward([Hold.PAUSE], now=tx.now)
 
 
-def pauses(tools: Tools) -> tuple[Pause, ...]:
+def pauses(deps: Dependencies) -> tuple[Pause, ...]:
     """List what is paused now, the oldest pause first."""
-    return use_case.run(tools, lambda tx: tx.ledger.pauses(now=tx.now))[0]
+    return use_case.run(deps, lambda tx: tx.ledger.pauses(now=tx.now))[0]

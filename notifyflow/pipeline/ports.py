@@ -1,4 +1,4 @@
-"""What the use cases are given, and what they give back."""
+"""The dependencies of the use cases, and the values that they return."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,8 +37,8 @@ class Transactions(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What every use case needs; built once by whoever composes NotifyFlow.
+class Dependencies:
+    """The dependencies of every use case, built once where NotifyFlow is composed.
 
     Attributes:
         transactions: The store.

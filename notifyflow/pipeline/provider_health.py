@@ -10,7 +10,7 @@ from notifyflow.core.limits import Carrier, Obstacle
 from notifyflow.core.model import Hold, Kind, Severity, Standing, Word
 from notifyflow.core.pauses import Pause
 from notifyflow.pipeline import use_case
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 _HELD_AT_ONCE = 50
@@ -73,21 +73,21 @@ class Desk:
         now, urgent, provider = self._tx.now, is_urgent(row), carrier.provider
         if ends_at := pauses.until(self._pauses, carrier.channel, provider, is_urgent=urgent, now=now):
             return Obstacle(why=Hold.PAUSE, until=ends_at, provider=provider)
-        return limits.obstacle(carrier, limit=self._tx.tools.limit_of(provider), is_urgent=urgent, now=now)
+        return limits.obstacle(carrier, limit=self._tx.deps.limit_of(provider), is_urgent=urgent, now=now)
 
     def _grant(self, provider: str, row: NotificationFacts) -> None:
-        now, lease_until = self._tx.now, self._tx.now + self._tx.tools.lease
+        now, lease_until = self._tx.now, self._tx.now + self._tx.deps.lease
         granted = limits.grant(self._carriers[provider], is_urgent=is_urgent(row), now=now, lease_until=lease_until)
         self._carriers[provider] = granted
 
 
-def hold(tools: Tools, channel: str, obstacles: Mapping[bool, Obstacle]) -> Consequences:
+def hold(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) -> Consequences:
     """Hold back what is due of a channel and gets no slot, the oldest first; no attempt is burnt.
 
     The claim has left these rows untouched, since an escalation's lock comes before its notifications'.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         channel: The channel.
         obstacles: What is in the way of CRITICAL notifications (True) and of the others (False).
     """
@@ -98,14 +98,14 @@ def hold(tools: Tools, channel: str, obstacles: Mapping[bool, Obstacle]) -> Cons
             if obstacle:
                 _hold(tx, tx.ledger.due(channel, is_urgent=urgent, now=tx.now, limit=_HELD_AT_ONCE), obstacle)
 
-    return use_case.run(tools, body)[1]
+    return use_case.run(deps, body)[1]
 
 
-def hold_alone(tools: Tools, row: NotificationFacts, obstacle: Obstacle) -> Consequences:
+def hold_alone(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) -> Consequences:
     """Hold back one notification, for what is in its way may not be in the way of others.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         row: The notification, as the claim has left it.
         obstacle: What is in its way.
     """
@@ -114,7 +114,7 @@ def hold_alone(tools: Tools, row: NotificationFacts, obstacle: Obstacle) -> Cons
         if standing := _standing(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
             _hold(tx, (row,), standing)
 
-    return use_case.run(tools, body)[1]
+    return use_case.run(deps, body)[1]
 
 
 def learn(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:

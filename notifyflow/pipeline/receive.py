@@ -10,16 +10,16 @@ from notifyflow.core.model import EscalationState, IncidentState, Receipt
 from notifyflow.core.policy import Schedule
 from notifyflow.core.replies import Effect, Heard
 from notifyflow.pipeline import acknowledge, decisions, provider_health, status_updates, use_case
-from notifyflow.pipeline.ports import Consequences, Fate, Received, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies, Fate, Received
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
 
 
-def receive(tools: Tools, receipt: Receipt, *, raw: str) -> Received:
+def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Received:
     """Take one receipt of a callback whose signature was checked.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         receipt: What the provider says.
         raw: The body it was read from; personal.
 
@@ -41,11 +41,11 @@ def receive(tools: Tools, receipt: Receipt, *, raw: str) -> Received:
         tx.ledger.settle_receipt(receipt, attempt_id=None)
         return Fate.FOREIGN, None
 
-    (fate, incident_id), consequences = use_case.run(tools, body)
+    (fate, incident_id), consequences = use_case.run(deps, body)
     return Received(fate=fate, incident_id=incident_id, consequences=consequences)
 
 
-def tell_standing(tools: Tools, receipt: Receipt) -> Heard:
+def tell_standing(deps: Dependencies, receipt: Receipt) -> Heard:
     """Tell whoever pressed a key how things are by now, whichever of its repetitions they hear the answer to."""
 
     def body(tx: Transaction) -> Heard:
@@ -60,10 +60,10 @@ def tell_standing(tools: Tools, receipt: Receipt) -> Heard:
             return Heard(effect=Effect.TAKEN)
         return Heard(effect=Effect.LATE, by=status_updates.standing(tx, incident, escalation.recipient_id))
 
-    return use_case.run(tools, body)[0]
+    return use_case.run(deps, body)[0]
 
 
-def hear_missed(tools: Tools, receipt: Receipt) -> Consequences:
+def hear_missed(deps: Dependencies, receipt: Receipt) -> Consequences:
     """Take a receipt that waits though its attempt is known; nothing happens where somebody else does."""
 
     def body(tx: Transaction) -> None:
@@ -71,7 +71,7 @@ def hear_missed(tools: Tools, receipt: Receipt) -> Consequences:
         if home is not None and tx.ledger.settle_receipt(receipt, attempt_id=home.attempt_id):
             hear(tx, home, [receipt])
 
-    return use_case.run(tools, body)[1]
+    return use_case.run(deps, body)[1]
 
 
 def settle_waiting(tx: Transaction, home: Home, provider_ref: str | None) -> list[Receipt]:
@@ -92,7 +92,7 @@ def _hear(tx: Transaction, home: Home, receipt: Receipt) -> None:
     incident = tx.ledger.lock_incident(home.incident_id) if receipt.is_acknowledgement else None
 
     def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
-        fraction = tx.tools.ids.fraction()
+        fraction = tx.deps.ids.fraction()
         return lifecycle.receive(row, home.attempt_id, receipt, schedule=schedule, now=tx.now, fraction=fraction)
 
     detail = {"attempt": home.attempt_id, "code": receipt.code, "reason": receipt.reason}

@@ -12,13 +12,13 @@ from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import Fenced
 from notifyflow.pipeline import decisions, outages, provider_health, receive, use_case
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
 
 
 def record(
-    tools: Tools,
+    deps: Dependencies,
     attempt_id: str,
     token: str,
     outcome: Outcome,
@@ -29,7 +29,7 @@ def record(
     """Record what came of a call.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         attempt_id: The attempt, as claimed.
         token: Its lease's token.
         outcome: What the provider said, or that nobody knows.
@@ -62,8 +62,8 @@ def record(
                 heard,
                 schedule=schedule,
                 now=tx.now,
-                fraction=tx.tools.ids.fraction(),
-                answers_within=tools.answers_within(attempt.provider),
+                fraction=tx.deps.ids.fraction(),
+                answers_within=deps.answers_within(attempt.provider),
                 breaks=_breaks(tx, row) if retry_after_s else (),
             )
 
@@ -75,14 +75,16 @@ def record(
             tx.notices.append((outcome.reason or outcome.code, home.provider))
         receive.hear(tx, home, waited)
 
-    return _settle(tools, body)
+    return _settle(deps, body)
 
 
-def release(tools: Tools, attempt_id: str, token: str, *, reason: str = "", unsure: Consequences | None = None) -> Consequences:
+def release(
+    deps: Dependencies, attempt_id: str, token: str, *, reason: str = "", unsure: Consequences | None = None
+) -> Consequences:
     """Give an attempt back whose call was not made; it counts for nothing, and the one before it decides: if none, it is due.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         attempt_id: The attempt, as claimed.
         token: Its lease's token.
         reason: Why, for the transition log; nothing personal.
@@ -105,7 +107,7 @@ def release(tools: Tools, attempt_id: str, token: str, *, reason: str = "", unsu
         home, detail = _home(tx, attempt_id), {"attempt": attempt_id} | ({"reason": reason} if reason else {})
         decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
 
-    return _settle(tools, body)
+    return _settle(deps, body)
 
 
 class _SettledBefore(Exception):
@@ -116,9 +118,9 @@ class _SettledBefore(Exception):
         self.consequences = consequences
 
 
-def _settle(tools: Tools, body: Callable[[Transaction], None]) -> Consequences:
+def _settle(deps: Dependencies, body: Callable[[Transaction], None]) -> Consequences:
     try:
-        return use_case.run(tools, body)[1]
+        return use_case.run(deps, body)[1]
     except _SettledBefore as settled:
         return settled.consequences
 

@@ -12,11 +12,11 @@ _ACKNOWLEDGE = "1"
 
 def willing(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str]) -> Sequence[str]:
     """Leave out the providers whose number the recipient of a text has said STOP to."""
-    if row.channel != TEXTS or not tx.tools.senders:
+    if row.channel != TEXTS or not tx.deps.senders:
         return providers
     number = _number(tx, tx.ledger.contact(row.incident_id, escalation.recipient_id))
-    shut = tx.ledger.opt_outs(number, tx.tools.senders.values()) if number else frozenset()
-    return [provider for provider in providers if tx.tools.senders.get(provider) not in shut] if shut else providers
+    shut = tx.ledger.opt_outs(number, tx.deps.senders.values()) if number else frozenset()
+    return [provider for provider in providers if tx.deps.senders.get(provider) not in shut] if shut else providers
 
 
 def hint(tx: Transaction, row: NotificationFacts, contact: Contact, provider: str) -> str:
@@ -30,7 +30,7 @@ def hint(tx: Transaction, row: NotificationFacts, contact: Contact, provider: st
     if number is None:
         return ""
     tx.ledger.note_texted(number, contact.recipient_id, at=tx.now)
-    if provider not in tx.tools.replying:
+    if provider not in tx.deps.replying:
         return ""
     code = tx.ledger.give_code(number, row.incident_id, contact.recipient_id, now=tx.now)
     return code.code if code.is_shown else _ACKNOWLEDGE
@@ -38,4 +38,4 @@ def hint(tx: Transaction, row: NotificationFacts, contact: Contact, provider: st
 
 def _number(tx: Transaction, contact: Contact) -> str | None:
     """Tell which number a text goes to, where not all is live: whoever has that answers. None where none leaves."""
-    return tx.tools.delivery.final(TEXTS, contact.addresses[TEXTS])
+    return tx.deps.delivery.final(TEXTS, contact.addresses[TEXTS])

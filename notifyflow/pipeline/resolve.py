@@ -6,15 +6,15 @@ from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import IncidentState, Stopped
 from notifyflow.pipeline import decisions, status_updates, use_case
-from notifyflow.pipeline.ports import Taken, Tools
+from notifyflow.pipeline.ports import Dependencies, Taken
 from notifyflow.pipeline.transaction import Transaction
 
 
-def resolve(tools: Tools, key: str, *, by: str, via: str, namespace: str | None = None) -> Taken:
+def resolve(deps: Dependencies, key: str, *, by: str, via: str, namespace: str | None = None) -> Taken:
     """End the incident of a key: the unresolved one, or else the newest.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         key: The incident's.
         by: Who ends it; a recipient's id, or any other text.
         via: How: ``cli``, ``library``, ….
@@ -27,13 +27,13 @@ def resolve(tools: Tools, key: str, *, by: str, via: str, namespace: str | None 
         NotFound: When no incident has the key.
         AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
     """
-    stopped, consequences = use_case.run_on_named(tools, key, namespace, partial(end, by=by, via=via))
+    stopped, consequences = use_case.run_on_named(deps, key, namespace, partial(end, by=by, via=via))
     return Taken(stopped=stopped, consequences=consequences)
 
 
-def resolve_incident(tools: Tools, incident_id: str, *, by: str, via: str) -> Taken:
+def resolve_incident(deps: Dependencies, incident_id: str, *, by: str, via: str) -> Taken:
     """End one incident, which is known to exist."""
-    stopped, consequences = use_case.run_on(tools, incident_id, partial(end, by=by, via=via))
+    stopped, consequences = use_case.run_on(deps, incident_id, partial(end, by=by, via=via))
     return Taken(stopped=stopped, consequences=consequences)
 
 
@@ -41,9 +41,9 @@ def end(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> Stopp
     """End an incident that is locked; tell what that stopped."""
     if incident.state is IncidentState.RESOLVED:
         return Stopped(has_changed=False)
-    cases = decisions.lock_cases(tx, incident)
+    contexts = decisions.lock_contexts(tx, incident)
     tx.turn(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
-    for case in cases:
-        decisions.close(tx, case, event="resolved")
-    status_updates.tell(tx, cases, by=by)
-    return decisions.stopped(cases)
+    for context in contexts:
+        decisions.close(tx, context, event="resolved")
+    status_updates.tell(tx, contexts, by=by)
+    return decisions.stopped(contexts)

@@ -20,8 +20,8 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
     """
     if only is not None and not only:
         return
-    for case in decisions.lock_cases(tx, incident, only):
-        decisions.close(tx, case, event="replaced")
+    for context in decisions.lock_contexts(tx, incident, only):
+        decisions.close(tx, context, event="replaced")
     for contact in tx.ledger.contacts(incident.id).values():
         if only is None or contact.recipient_id in only:
             decisions.start(tx, incident, contact)
@@ -36,8 +36,8 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
         return
     due = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id) if _is_due(each, tx.now)}
     has_passed = False
-    for case in decisions.lock_cases(tx, incident, due):
-        informed = outages.inform(tx, case)
+    for context in decisions.lock_contexts(tx, incident, due):
+        informed = outages.inform(tx, context)
         decided = escalations.decide(informed, event="round_due", now=tx.now)
         decisions.write(tx, informed, decided)
         has_passed = has_passed or any(step.event == "round_due" for step in decided.steps)

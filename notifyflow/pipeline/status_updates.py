@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import chain
 
-from notifyflow.core.escalation import Case
+from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import AttemptFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import AttemptState, Contact, IncidentState, Kind, Severity, Word
 from notifyflow.pipeline.transaction import Transaction
@@ -17,17 +17,17 @@ EDITED = frozenset({"slack"})
 _MAY_HAVE_ARRIVED = frozenset({Word.IN_DOUBT, Word.ACCEPTED, Word.DELIVERED})
 
 
-def tell(tx: Transaction, cases: Iterable[Case], *, by: str) -> None:
+def tell(tx: Transaction, contexts: Iterable[DecisionContext], *, by: str) -> None:
     """Queue news for recipients whom a page of any round has reached, or may have.
 
     For whoever did it there is only what is edited in place.
 
     Args:
         tx: The transaction.
-        cases: Whose escalations ended.
+        contexts: Whose escalations ended.
         by: Who did it.
     """
-    tx.queue(list(chain.from_iterable(_rows(tx, case, by) for case in cases)), event="queued")
+    tx.queue(list(chain.from_iterable(_rows(tx, context, by) for context in contexts)), event="queued")
 
 
 def wording(incident: IncidentFacts, taker: Contact | None) -> str:
@@ -60,16 +60,16 @@ def replaced(rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | 
     return max(known, key=lambda attempt: attempt.started_at, default=None)
 
 
-def _rows(tx: Transaction, case: Case, by: str) -> list[NotificationFacts]:
-    rows = (*tx.ledger.earlier_notifications(case.escalation), *case.notifications)
+def _rows(tx: Transaction, context: DecisionContext, by: str) -> list[NotificationFacts]:
+    rows = (*tx.ledger.earlier_notifications(context.escalation), *context.notifications)
     used = {row.channel for row in rows if row.kind is Kind.PAGE and _was_used(row)} & CHANNELS
-    if case.escalation.recipient_id == by or not tx.tools.tells_news:
+    if context.escalation.recipient_id == by or not tx.deps.tells_news:
         used = {channel for channel in used if replaced(rows, channel)}
     return [
         NotificationFacts(
-            id=tx.tools.ids.new(),
-            incident_id=case.incident.id,
-            escalation_id=case.escalation.id,
+            id=tx.deps.ids.new(),
+            incident_id=context.incident.id,
+            escalation_id=context.escalation.id,
             channel=channel,
             kind=Kind.NEWS,
             tier=None,

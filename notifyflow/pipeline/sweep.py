@@ -11,7 +11,7 @@ from notifyflow.core.model import AttemptState, Ended, IncidentState, Notificati
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import claim, decisions, operations, outages, receive, rounds, use_case
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Home
 
@@ -21,11 +21,11 @@ _MATCH_WITHIN = timedelta(minutes=2)
 _FORGET_AFTER = timedelta(days=7)
 
 
-def sweep(tools: Tools, *, limit: int = 200, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Consequences:
+def sweep(deps: Dependencies, *, limit: int = 200, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Consequences:
     """Do everything whose time has come, each in a transaction of its own, after making up for an outage of our own.
 
     Args:
-        tools: What every use case needs.
+        deps: The dependencies of the use cases.
         limit: How many of each kind are taken at most; the rest is left to the next sweep.
         ring_again_after: How long a bell is given to be answered.
 
@@ -36,9 +36,9 @@ def sweep(tools: Tools, *, limit: int = 200, ring_again_after: timedelta = RING_
     Raises:
         StorageUnavailable: When the database does not answer in time, and nothing was done.
     """
-    total, swept_at = _ring(tools, limit, ring_again_after)
+    total, swept_at = _ring(deps, limit, ring_again_after)
     try:
-        for job in _jobs(tools, limit, swept_at):
+        for job in _jobs(deps, limit, swept_at):
             total += _attempt(job)
     except StorageUnavailable as error:
         total += Consequences(cut_short=error)
@@ -54,43 +54,43 @@ def _attempt(job: Callable[[], Consequences]) -> Consequences:
         return Consequences(broken=(error,))
 
 
-def next_wake_at(tools: Tools) -> datetime | None:
+def next_wake_at(deps: Dependencies) -> datetime | None:
     """Tell when the next sweep will have something to do; None when nothing waits for time."""
-    return tools.transactions.run(lambda ledger: ledger.next_wake_at())
+    return deps.transactions.run(lambda ledger: ledger.next_wake_at())
 
 
-def _jobs(tools: Tools, limit: int, swept_at: datetime | None) -> Iterator[Callable[[], Consequences]]:
-    now, run = tools.clock.now(), tools.transactions.run
+def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator[Callable[[], Consequences]]:
+    now, run = deps.clock.now(), deps.transactions.run
     since = min(now, swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
     for receipt in run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=limit)):
-        yield partial(receive.hear_missed, tools, receipt)
+        yield partial(receive.hear_missed, deps, receipt)
     for home in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
-        yield partial(_take_back, tools, home)
+        yield partial(_take_back, deps, home)
     for _, escalation_id in run(lambda ledger: ledger.escalations_to_look_at(now=now, limit=limit)):
-        yield partial(_look_at, tools, escalation_id)
+        yield partial(_look_at, deps, escalation_id)
     for incident_id in run(lambda ledger: ledger.incident_rounds_due(now=now, limit=limit)):
-        yield partial(_start_round, tools, incident_id)
+        yield partial(_start_round, deps, incident_id)
     for incident_id in run(lambda ledger: ledger.rounds_due(now=now, limit=limit)):
-        yield partial(_pass_rounds, tools, incident_id)
+        yield partial(_pass_rounds, deps, incident_id)
 
 
-def _take_back(tools: Tools, home: Home) -> Consequences:
+def _take_back(deps: Dependencies, home: Home) -> Consequences:
     def body(tx: Transaction) -> None:
         def happens(row: NotificationFacts, schedule: Schedule) -> Moved | None:
             del schedule
             attempt = next(each for each in row.attempts if each.id == home.attempt_id)
             if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now:
                 return None
-            return lifecycle.lose(row, attempt.id, now=tx.now, answers_within=tools.answers_within(attempt.provider))
+            return lifecycle.lose(row, attempt.id, now=tx.now, answers_within=deps.answers_within(attempt.provider))
 
         detail = {"attempt": home.attempt_id}
         decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
 
-    return use_case.run(tools, body)[1]
+    return use_case.run(deps, body)[1]
 
 
-def _look_at(tools: Tools, escalation_id: str) -> Consequences:
+def _look_at(deps: Dependencies, escalation_id: str) -> Consequences:
     def body(tx: Transaction) -> None:
         escalation = tx.ledger.lock_escalation(escalation_id)
         if escalation.look_at is None or escalation.look_at > tx.now:
@@ -100,7 +100,7 @@ def _look_at(tools: Tools, escalation_id: str) -> Consequences:
                 _expire(tx, row.id)
         decisions.decide(tx, escalation, cause="looked_at")
 
-    return use_case.run(tools, body)[1]
+    return use_case.run(deps, body)[1]
 
 
 def _expire(tx: Transaction, notification_id: str) -> None:
@@ -109,7 +109,7 @@ def _expire(tx: Transaction, notification_id: str) -> None:
         tx.write(row, claim.end(tx, row, Ended.EXPIRED))
 
 
-def _start_round(tools: Tools, incident_id: str) -> Consequences:
+def _start_round(deps: Dependencies, incident_id: str) -> Consequences:
     def body(tx: Transaction) -> None:
         incident = tx.ledger.lock_incident(incident_id)
         is_due = incident.round_at is not None and incident.round_at <= tx.now
@@ -120,17 +120,17 @@ def _start_round(tools: Tools, incident_id: str) -> Consequences:
         else:
             tx.ledger.hand_over_rounds(incident.id, at=tx.now)
 
-    return use_case.run(tools, body)[1]
+    return use_case.run(deps, body)[1]
 
 
-def _pass_rounds(tools: Tools, incident_id: str) -> Consequences:
+def _pass_rounds(deps: Dependencies, incident_id: str) -> Consequences:
     def body(tx: Transaction, incident: IncidentFacts) -> None:
         (operations if incident.is_operations else rounds).pass_time(tx, incident)
 
-    return use_case.run_on(tools, incident_id, body)[1]
+    return use_case.run_on(deps, incident_id, body)[1]
 
 
-def _ring(tools: Tools, limit: int, again_after: timedelta) -> tuple[Consequences, datetime | None]:
+def _ring(deps: Dependencies, limit: int, again_after: timedelta) -> tuple[Consequences, datetime | None]:
     """Ring for what is due; tell also when somebody has swept before."""
 
     def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
@@ -143,4 +143,4 @@ def _ring(tools: Tools, limit: int, again_after: timedelta) -> tuple[Consequence
         due = tx.ledger.ring_due(now=tx.now, again_after=again_after, limit=limit)
         return Consequences(due=due, outages=(outage,) if outage else ()), swept_at
 
-    return use_case.run(tools, body)[0]
+    return use_case.run(deps, body)[0]

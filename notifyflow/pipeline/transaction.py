@@ -10,7 +10,7 @@ from notifyflow.core.incident import Turned
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.limits import Carrier
 from notifyflow.core.model import AttemptState, EscalationState, IncidentState, NotificationState, Word
-from notifyflow.pipeline.ports import Consequences, Recall, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.ledger import Due, Ledger
 
 _RECALLED_WITHIN = timedelta(minutes=10)
@@ -23,7 +23,7 @@ class Transaction:
 
     Attributes:
         ledger: The open transaction's.
-        tools: What the use case was given.
+        deps: The dependencies of the use cases.
         now: The instant at which all of it happens.
         critical: Escalations that became critical failures.
         alerts: Those that operations has still to be told of, at the end of the transaction.
@@ -32,10 +32,10 @@ class Transaction:
         turned: Providers that rest from now on, or are well again.
     """
 
-    def __init__(self, ledger: Ledger, tools: Tools) -> None:
+    def __init__(self, ledger: Ledger, deps: Dependencies) -> None:
         self.ledger = ledger
-        self.tools = tools
-        self.now = tools.clock.now()
+        self.deps = deps
+        self.now = deps.clock.now()
         self.critical: list[EscalationFacts] = []
         self.alerts: list[tuple[EscalationFacts, AlertOperations]] = []
         self.notices: list[tuple[str, str]] = []

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar, cast
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.errors import CommitUnknown, NotFound, StorageUnavailable
 from notifyflow.pipeline import incident_events, operations
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger, Line
 
@@ -24,11 +24,11 @@ class _Done(Generic[T_co]):
     line: Line | None
 
 
-def run(tools: Tools, body: Callable[[Transaction], T]) -> tuple[T, Consequences]:
+def run(deps: Dependencies, body: Callable[[Transaction], T]) -> tuple[T, Consequences]:
     """Run a use case.
 
     Args:
-        tools: What it is given.
+        deps: The dependencies of the use cases.
         body: What it does; runs again from its start when the transaction lost a race.
 
     Returns:
@@ -41,16 +41,16 @@ def run(tools: Tools, body: Callable[[Transaction], T]) -> tuple[T, Consequences
     """
 
     def once(ledger: Ledger) -> _Done[T]:
-        tx = Transaction(ledger, tools)
+        tx = Transaction(ledger, deps)
         answer = body(tx)
         incident_events.settle(tx)
         operations.settle(tx)
         return _Done(answer=answer, consequences=tx.consequences, line=ledger.line)
 
     try:
-        done = tools.transactions.run(once)
+        done = deps.transactions.run(once)
     except CommitUnknown as unknown:
-        if not _is_done(tools, unknown):
+        if not _is_done(deps, unknown):
             raise
         done = cast(_Done[T], unknown.result)
     return done.answer, done.consequences
@@ -61,29 +61,29 @@ def led_to(unknown: CommitUnknown) -> Consequences:
     return cast(_Done[object], unknown.result).consequences
 
 
-def _is_done(tools: Tools, unknown: CommitUnknown) -> bool:
+def _is_done(deps: Dependencies, unknown: CommitUnknown) -> bool:
     """Look up whether a commit was done; False also where it has left no line in the log, or nobody answers."""
     line = cast(_Done[object], unknown.result).line
     if line is None:
         return False
     try:
-        return tools.transactions.run(lambda ledger: ledger.has_written(line))
+        return deps.transactions.run(lambda ledger: ledger.has_written(line))
     except StorageUnavailable:
         return False
 
 
-def run_on(tools: Tools, incident_id: str, body: Callable[[Transaction, IncidentFacts], T]) -> tuple[T, Consequences]:
+def run_on(deps: Dependencies, incident_id: str, body: Callable[[Transaction, IncidentFacts], T]) -> tuple[T, Consequences]:
     """Run a use case on one incident, which is known to exist and is locked for it."""
-    return run(tools, lambda tx: body(tx, tx.ledger.lock_incident(incident_id)))
+    return run(deps, lambda tx: body(tx, tx.ledger.lock_incident(incident_id)))
 
 
 def run_on_named(
-    tools: Tools, key: str, namespace: str | None, body: Callable[[Transaction, IncidentFacts], T]
+    deps: Dependencies, key: str, namespace: str | None, body: Callable[[Transaction, IncidentFacts], T]
 ) -> tuple[T, Consequences]:
     """Run a use case on the incident that somebody names, which is locked for it: the unresolved one, or else the newest.
 
     Args:
-        tools: What it is given.
+        deps: The dependencies of the use cases.
         key: The incident's.
         namespace: The incident's; None looks in all.
         body: What it does.
@@ -99,4 +99,4 @@ def run_on_named(
             raise NotFound(key, namespace)
         return body(tx, incident)
 
-    return run(tools, find)
+    return run(deps, find)

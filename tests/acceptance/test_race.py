@@ -51,12 +51,12 @@ class UnlockedStore:
 def record_failures(url: str, first_id: int, claimed: Sequence[Claimed], starters: Barrier, readers: Barrier | None) -> None:
     """Record one failure after the other, each at the moment at which the other process records its own."""
     with closing(Store(url)) as store:
-        tools = replace(Story(store).tools, ids=CountingIds(first_id))
+        deps = replace(Story(store).deps, ids=CountingIds(first_id))
         if readers is not None:
-            tools = replace(tools, transactions=UnlockedStore(store, readers))
+            deps = replace(deps, transactions=UnlockedStore(store, readers))
         for each in claimed:
             starters.wait(DEADLINE_S)
-            record(tools, each.attempt_id, each.token, REFUSED)
+            record(deps, each.attempt_id, each.token, REFUSED)
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ class Texts:
 
     def __init__(self, store: Store) -> None:
         self._story = Story(store)
-        self._story.tools = replace(self._story.tools, limits={"twilio": 1_000_000})
+        self._story.deps = replace(self._story.deps, limits={"twilio": 1_000_000})
         self._keys = (f"incident-{number}" for number in count())
 
     def send(self, number: int) -> list[str]:

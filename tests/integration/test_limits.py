@@ -40,7 +40,7 @@ class Play:
 
     def __init__(self, store: Store, limits: Sequence[int]) -> None:
         self.story = Story(store)
-        self.story.tools = replace(self.story.tools, limits=dict(zip(PAIR, limits, strict=True)))
+        self.story.deps = replace(self.story.deps, limits=dict(zip(PAIR, limits, strict=True)))
         self.keys: list[str] = []
 
     def notify(self, severity: Severity, count: int) -> None:
@@ -51,7 +51,7 @@ class Play:
     def work(self, outcome=ACCEPTED) -> None:  # type: ignore[no-untyped-def]
         while claimed := self.story.claim("email", providers=PAIR):
             for each in claimed:
-                record(self.story.tools, each.attempt_id, each.token, outcome, has_alternative=True)
+                record(self.story.deps, each.attempt_id, each.token, outcome, has_alternative=True)
 
     def pass_time(self, seconds: int) -> None:
         self.story.clock.pass_time(timedelta(seconds=seconds))
@@ -62,17 +62,17 @@ class Play:
         ends_at = now + timedelta(minutes=10)
         name = "" if scope is Scope.ALL else PAIR[0]
         wanted = Pause(scope=scope, name=name, ends_at=ends_at, paused_at=now, paused_by="ada", is_for_critical=is_for_critical)
-        pause(self.story.tools, wanted)
+        pause(self.story.deps, wanted)
 
     def resume(self, scope: Scope) -> None:
-        resume(self.story.tools, scope, "" if scope is Scope.ALL else PAIR[0])
+        resume(self.story.deps, scope, "" if scope is Scope.ALL else PAIR[0])
 
     def heal(self) -> None:
         """Let everybody be well, and time pass, until nothing waits."""
         for _ in range(2000):
             self.story.sweep()
             self.work()
-            wake_at = next_wake_at(self.story.tools)
+            wake_at = next_wake_at(self.story.deps)
             if wake_at is None:
                 return
             self.story.clock.at = max(self.story.clock.at, wake_at)

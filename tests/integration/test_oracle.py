@@ -14,7 +14,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from notifyflow.core.escalation import Case
+from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION
@@ -193,9 +193,9 @@ class AnyStory(RuleBasedStateMachine):
         assert consequences.broken == ()
         for status in self._all():
             for escalation in filter(is_live, current(status)):
-                case = case_of(status, escalation)
-                assert not opens(case, now), "a tier whose rule is met was not opened"
-                assert escalation.facts.state == name(case, now)
+                context = context_of(status, escalation)
+                assert not opens(context, now), "a tier whose rule is met was not opened"
+                assert escalation.facts.state == name(context, now)
 
     # -- what holds after everything
 
@@ -303,8 +303,8 @@ def is_live(escalation: EscalationStatus) -> bool:
     return escalation.facts.is_current and escalation.facts.state is not EscalationState.ACKNOWLEDGED
 
 
-def case_of(status: IncidentStatus, escalation: EscalationStatus) -> Case:
-    return Case(
+def context_of(status: IncidentStatus, escalation: EscalationStatus) -> DecisionContext:
+    return DecisionContext(
         escalation=escalation.facts,
         incident=status.facts,
         notifications=escalation.notifications,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from notifyflow.pipeline.adopt import adopt, cancel, release
-from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.world import World, require
@@ -48,8 +48,8 @@ class Adoption:
             is_ours = (line["machine"], line["event"]) in _BY_US
             require(not (is_held and is_ours), f"11: {line['row_id'][-4:]} is {line['event']}, though its incident is held")
 
-    def _adopt(self, tools: Tools) -> Consequences:
-        count = adopt(tools, "copy", is_forced=True)
+    def _adopt(self, deps: Dependencies) -> Consequences:
+        count = adopt(deps, "copy", is_forced=True)
         if not self._is_decided:
             held = [incident_id for (incident_id,) in self._database.look("SELECT incident_id FROM notifyflow_held")]
             self._held_s |= dict.fromkeys(held, self._world.now_s)
@@ -57,11 +57,11 @@ class Adoption:
         self._world.note(f"adopted: {count} incidents are held")
         return NOTHING
 
-    def _decide(self, decide: Callable[[Tools], int], tools: Tools) -> Consequences:
+    def _decide(self, decide: Callable[[Dependencies], int], deps: Dependencies) -> Consequences:
         self._is_decided = True  # from now on nobody knows, for the web service may have stood still while it adopted
         self._held_s.clear()
         self._covers.let_go()
-        self._world.note(f"{decide.__name__}d: {decide(tools)} incidents were held")
+        self._world.note(f"{decide.__name__}d: {decide(deps)} incidents were held")
         return NOTHING
 
 

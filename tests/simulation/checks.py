@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifyflow.core.escalation import Case
+from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES
@@ -247,7 +247,7 @@ class Checks:
         if not is_at_rest:
             facts = replace(facts, policy=replace(facts.policy, is_suspicion_on=False))
         stops, outages = self._idle_times(facts, now)
-        case = Case(
+        context = DecisionContext(
             escalation=facts,
             incident=status.facts,
             notifications=escalation.notifications,
@@ -256,7 +256,7 @@ class Checks:
             stops=stops,
         )
         is_live = facts.is_current and facts.state not in (EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
-        require(not (is_live and opens(case, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
+        require(not (is_live and opens(context, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
 
     def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
         """Read when an operator had stopped the clocks of an escalation, and when nobody swept for it."""

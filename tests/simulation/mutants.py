@@ -17,11 +17,11 @@ from notifyflow.core import lifecycle, limits, rounds, rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, Hold, NotificationState, Severity, Word
 from notifyflow.core.policy import Tier, Unacknowledged
-from notifyflow.core.rules import Case
+from notifyflow.core.rules import DecisionContext
 from notifyflow.engine import deliver
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, operations, outages, replies, use_case
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, IncidentRow
@@ -146,7 +146,7 @@ class LateAttempt(SimulatedLedger):
         return super().home(attempt_id)
 
 
-def _record_whatever_runs(tools: Tools, attempt_id: str, token: str, outcome: Outcome, **given: Any) -> Consequences:
+def _record_whatever_runs(deps: Dependencies, attempt_id: str, token: str, outcome: Outcome, **given: Any) -> Consequences:
     def running(ledger: Ledger) -> tuple[str, str]:
         home = ledger.home(attempt_id)
         row = ledger.lock_notification(home.notification_id) if home else None
@@ -154,10 +154,10 @@ def _record_whatever_runs(tools: Tools, attempt_id: str, token: str, outcome: Ou
         return (found[0].id, found[0].token) if found else (attempt_id, token)
 
     try:
-        whose = tools.transactions.run(running)
+        whose = deps.transactions.run(running)
     except CommitUnknown as unknown:  # it has only read
         whose = cast(tuple[str, str], unknown.result)
-    return _record(tools, *whose, outcome, **given)
+    return _record(deps, *whose, outcome, **given)
 
 
 def _record_without_asking(*given: Any, unsure: Any, **others: Any) -> Consequences:
@@ -180,41 +180,41 @@ def _hear_the_last(attempt: AttemptFacts, word: Word | None, *, code: str = "", 
     return attempt if word is None else replace(attempt, word=word, code=code, reason=reason)
 
 
-def _mute_what_seems_broken(tx: Transaction, case: Case) -> Case:
+def _mute_what_seems_broken(tx: Transaction, context: DecisionContext) -> DecisionContext:
     """Await no receipt of a provider whose callback path seems broken."""
-    case = _inform(tx, case)
-    mute = {each for each in rules.overdue_receipts(case, tx.now) if callback_paths._seems_broken(tx, *each)}
+    context = _inform(tx, context)
+    mute = {each for each in rules.overdue_receipts(context, tx.now) if callback_paths._seems_broken(tx, *each)}
 
     def silenced(row: NotificationFacts) -> NotificationFacts:
         attempts = (replace(each, receipt_due_at=None) if (row.channel, each.provider) in mute else each for each in row.attempts)
         return replace(row, attempts=tuple(attempts))
 
-    return replace(case, notifications=tuple(map(silenced, case.notifications)))
+    return replace(context, notifications=tuple(map(silenced, context.notifications)))
 
 
-def _nothing_behind_a_shut_tier(case: Case) -> Tier | None:
+def _nothing_behind_a_shut_tier(context: DecisionContext) -> Tier | None:
     """Look no further than the first tier that is shut."""
-    escalation = case.escalation
+    escalation = context.escalation
     ahead = list(takewhile(lambda tier: escalation.severity not in tier.shut_for, escalation.policy.tiers[escalation.tier :]))
-    return ahead[0] if any(rules.ways(case, tier) for tier in ahead) else None
+    return ahead[0] if any(rules.ways(context, tier) for tier in ahead) else None
 
 
 def _forget_the_stop(row: NotificationFacts) -> NotificationState:
     return _state_of(replace(row, is_stopped=row.is_stopped and row.state is NotificationState.QUEUED))
 
 
-def _round_by_the_clock(case: Case) -> datetime | None:
-    repeat = case.escalation.policy.repeat
-    is_paged_once = repeat is None or case.escalation.severity in repeat.never_for
-    return None if is_paged_once else case.escalation.started_at + repeat.every
+def _round_by_the_clock(context: DecisionContext) -> datetime | None:
+    repeat = context.escalation.policy.repeat
+    is_paged_once = repeat is None or context.escalation.severity in repeat.never_for
+    return None if is_paged_once else context.escalation.started_at + repeat.every
 
 
 def _age_by_the_clock(escalation: EscalationFacts, row: NotificationFacts, stops: Any) -> datetime:
     return escalation.started_at + escalation.policy.freshness(escalation.severity)
 
 
-def _open_by_the_clock(case: Case, rule: Unacknowledged) -> datetime:
-    return case.escalation.started_at + rule.after
+def _open_by_the_clock(context: DecisionContext, rule: Unacknowledged) -> datetime:
+    return context.escalation.started_at + rule.after
 
 
 def _wait_for_any_round(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
@@ -252,7 +252,7 @@ def swapped(module: Any, name: str, other: Any) -> Iterator[None]:
 @contextmanager
 def _unasked() -> Iterator[None]:
     """Take both ways away on which it is found out whether a commit was done."""
-    with swapped(use_case, "_is_done", lambda tools, unknown: False), swapped(deliver, "record", _record_without_asking):
+    with swapped(use_case, "_is_done", lambda deps, unknown: False), swapped(deliver, "record", _record_without_asking):
         yield
 
 
@@ -299,7 +299,7 @@ MUTANTS = (
     Mutant("attempt row after the send", Variant(ledger=LateAttempt)),
     Mutant(
         "lease shorter than the provider's time-out",
-        Variant(tools={"lease": timedelta(seconds=5)}, send_budget=timedelta(seconds=2)),
+        Variant(deps={"lease": timedelta(seconds=5)}, send_budget=timedelta(seconds=2)),
     ),
     Mutant("a repetition that ignores the namespace", Variant(ledger=NoNamespaceOfRepetitions)),
     Mutant("an acknowledgement that ignores the namespace", Variant(ledger=NoNamespaceOfActs)),
@@ -316,14 +316,16 @@ MUTANTS = (
     ),
     Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping)),
     Mutant(
-        "overdue receipts that suspect nobody", swap=lambda: swapped(rules, "_is_overdue", lambda case, row, now: False), known=65
+        "overdue receipts that suspect nobody",
+        swap=lambda: swapped(rules, "_is_overdue", lambda context, row, now: False),
+        known=65,
     ),
     Mutant(
         "a callback path that seems broken mutes what is overdue",
         swap=lambda: swapped(outages, "inform", _mute_what_seems_broken),
         known=37,
     ),
-    Mutant("silence that nobody is told of", swap=lambda: swapped(rules, "is_unheard", lambda case: False), known=35),
+    Mutant("silence that nobody is told of", swap=lambda: swapped(rules, "is_unheard", lambda context: False), known=35),
     Mutant("a shut tier that ends the ladder", swap=lambda: swapped(rules, "next_tier", _nothing_behind_a_shut_tier), known=50),
     Mutant("a lease of what is held that is taken back", Variant(ledger=HeldLeases), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine), known=6),

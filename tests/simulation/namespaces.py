@@ -9,7 +9,7 @@ from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
@@ -28,7 +28,7 @@ _ROWS = {
     },
 }
 
-Act = Callable[[Tools], Consequences]
+Act = Callable[[Dependencies], Consequences]
 
 
 class Namespaces:
@@ -67,13 +67,13 @@ class Namespaces:
     def within(self, namespace: str | None, act: Act) -> Act:
         """Let somebody act in a namespace, whose rows alone may be moved by it."""
 
-        def watched(tools: Tools) -> Consequences:
+        def watched(deps: Dependencies) -> Consequences:
             if not self._is_shared or namespace is None:
-                return act(tools)
+                return act(deps)
             me = self._world.task
             self._acting[me] = namespace
             try:
-                return act(tools)
+                return act(deps)
             finally:
                 self._acting.pop(me, None)
 
@@ -95,20 +95,20 @@ class Namespaces:
     def _rows(self, namespace: str) -> dict[str, list[Any]]:
         return {table: self._database.look(query, namespace) for table, query in _ROWS.items()}
 
-    def _notify(self, accepted: list[str], policy: Policy, tools: Tools) -> Consequences:
+    def _notify(self, accepted: list[str], policy: Policy, deps: Dependencies) -> Consequences:
         chance = self._chance
         who = chance.choice(("ada", "eve"))
         addresses = {name: f"{chance.choice((who, 'eve'))}@{name}" for name in CHANNELS if chance.random() < 0.6} or {
             "email": "eve@email"
         }
         said = Incident(key="db-1", title="all is well", severity=chance.choice(list(Severity)))
-        taken = notify(tools, said, [Recipient(id=who, addresses=addresses)], policy=policy, namespace=OTHER)
+        taken = notify(deps, said, [Recipient(id=who, addresses=addresses)], policy=policy, namespace=OTHER)
         accepted.append(taken.notified.incident_id)
         self._world.note(f"notified elsewhere: {taken.notified.incident_id[-4:]} {said.severity} {who}")
         return taken.consequences
 
-    def _end(self, act: Callable[..., Any], tools: Tools) -> Consequences:
-        taken = act(tools, "db-1", by="eve", via="test", namespace=OTHER)
+    def _end(self, act: Callable[..., Any], deps: Dependencies) -> Consequences:
+        taken = act(deps, "db-1", by="eve", via="test", namespace=OTHER)
         self._world.note(f"{act.__name__} elsewhere: {bool(taken.stopped)}")
         consequences: Consequences = taken.consequences
         return consequences

@@ -7,7 +7,7 @@ from functools import partial
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.pause import pause, resume
-from notifyflow.pipeline.ports import NOTHING, Consequences, Tools
+from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.stops import Stops
 from tests.simulation.adoption import freed
@@ -105,8 +105,8 @@ class Operators:
                 return standing
         return None
 
-    def _pause(self, scope: Scope, name: str, span_s: float, tools: Tools, *, is_for_critical: bool) -> Consequences:
-        now, at_s = tools.clock.now(), self._world.now_s
+    def _pause(self, scope: Scope, name: str, span_s: float, deps: Dependencies, *, is_for_critical: bool) -> Consequences:
+        now, at_s = deps.clock.now(), self._world.now_s
         wanted = Pause(
             scope=scope,
             name=name,
@@ -116,18 +116,18 @@ class Operators:
             is_for_critical=is_for_critical,
         )
         self.covers.end(scope, name)
-        pause(tools, wanted)
+        pause(deps, wanted)
         self.pauses[wanted] = self._world.now_s
         self.covers.begin(wanted, ends_s=at_s + span_s)
         self._world.note(f"paused: {scope} {name} for {span_s:.0f} s, CRITICAL, too: {is_for_critical}")
         return NOTHING
 
-    def _resume(self, scope: Scope, name: str, tools: Tools) -> Consequences:
+    def _resume(self, scope: Scope, name: str, deps: Dependencies) -> Consequences:
         self.covers.end(scope, name)
-        was_paused = resume(tools, scope, name)
+        was_paused = resume(deps, scope, name)
         self._world.note(f"resumed: {scope} {name}: {was_paused}")
-        if was_paused and not self._database.read(lambda db: Stops(db).pauses(now=tools.clock.now())):
-            later = instant_text(tools.clock.now() + timedelta(seconds=1 + 2 * self._world.widest_skew_s))
+        if was_paused and not self._database.read(lambda db: Stops(db).pauses(now=deps.clock.now())):
+            later = instant_text(deps.clock.now() + timedelta(seconds=1 + 2 * self._world.widest_skew_s))
             left = [row_id[-4:] for (row_id,) in self._database.look(_WAITING, later)]
             require(not left, f"pause: {left} wait for the end of a pause that was ended")
         return NOTHING

@@ -6,7 +6,7 @@ from functools import partial
 
 from notifyflow.core.replies import Effect, Said, Verb
 from notifyflow.pipeline.answer import hear
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
 from tests.simulation.world import Violation, World
@@ -52,13 +52,13 @@ class Phones:
         is_standing = self._database.look(_IS_OUT, theirs, ours)
         return bool(is_standing) and self.stopped.get((theirs, ours), before_s) < before_s
 
-    def _text(self, event_id: str, verb: Verb, theirs: str, ours: str, tools: Tools) -> Consequences:
+    def _text(self, event_id: str, verb: Verb, theirs: str, ours: str, deps: Dependencies) -> Consequences:
         is_out = bool(self._database.look(_IS_OUT, theirs, ours))
         if verb in (Verb.START, Verb.YES):
             self.stopped.pop((theirs, ours), None)
             self._wanted[theirs, ours] += 1
         wanted = self._wanted[theirs, ours]
-        answered = hear(tools, Said(provider="sms-a", event_id=event_id, verb=verb, theirs=theirs, ours=ours), raw="")
+        answered = hear(deps, Said(provider="sms-a", event_id=event_id, verb=verb, theirs=theirs, ours=ours), raw="")
         self._world.note(f"a text to {ours}: {verb}, {answered.heard.effect}")
         has_taken = verb is Verb.YES and answered.heard.effect is Effect.TAKEN
         if is_out and has_taken and wanted == self._wanted[theirs, ours]:  # nobody has lifted it meanwhile

@@ -22,7 +22,7 @@ from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, Recipien
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
@@ -91,7 +91,7 @@ class Variant:
 
     ledger: type[SimulatedLedger] = SimulatedLedger
     without: Weakening = ()
-    tools: dict[str, Any] = field(default_factory=dict)
+    deps: dict[str, Any] = field(default_factory=dict)
     send_budget: timedelta = SEND_BUDGET
 
 
@@ -265,8 +265,8 @@ class Scenario:
     def _process(self, name: str, boot: Callable[[Process], None]) -> Process:
         return Process(self.world, name, boot, self._chance.uniform(-self._skews_s, self._skews_s))
 
-    def _tools(self, process: Process) -> Tools:
-        tools = Tools(
+    def _deps(self, process: Process) -> Dependencies:
+        deps = Dependencies(
             transactions=self._database,
             clock=process,
             ids=self._ids,
@@ -279,14 +279,14 @@ class Scenario:
             replying=frozenset(self._phones.senders),
             answers={"email-a": timedelta(seconds=15)} if "email" in self._outside.reporting else {},
         )
-        return replace(tools, **self._variant.tools)
+        return replace(deps, **self._variant.deps)
 
     def _boot(self, process: Process) -> None:
         """Start what one worker process runs: threads that answer rings, and a sweeper."""
-        tools = self._tools(process)
+        deps = self._deps(process)
         reporter = Reporter(self._broker, self._database)
         deliverer = Deliverer(
-            tools,
+            deps,
             self._outside.channels,
             reporter,
             send_budget=self._variant.send_budget,
@@ -297,7 +297,7 @@ class Scenario:
         self._operators.started(process, deliverer)
         for _ in range(_THREADS):
             process.spawn(lambda: self._answer(deliverer))
-        process.spawn(lambda: self._sweep(tools, reporter, deliverer))
+        process.spawn(lambda: self._sweep(deps, reporter, deliverer))
 
     def _answer(self, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
@@ -305,18 +305,18 @@ class Scenario:
             self._operators.heard(deliverer, ids)
             self._safely(partial(deliverer.deliver, channel, ids))
 
-    def _sweep(self, tools: Tools, reporter: Reporter, deliverer: Deliverer) -> None:
+    def _sweep(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
             self.world.point("before a sweep")
-            wake_at = self._safely(lambda: self._sweep_once(tools, reporter, deliverer))
-            pause_s = 1.0 if wake_at is None else max((wake_at - tools.clock.now()).total_seconds(), 0.05)
+            wake_at = self._safely(lambda: self._sweep_once(deps, reporter, deliverer))
+            pause_s = 1.0 if wake_at is None else max((wake_at - deps.clock.now()).total_seconds(), 0.05)
             me = self.world.task
             self._sleepers[me] = self.world.now_s + pause_s
             self.world.sleep(pause_s)
             del self._sleepers[me]
 
-    def _sweep_once(self, tools: Tools, reporter: Reporter, deliverer: Deliverer) -> Any:
-        swept = sweep(tools)
+    def _sweep_once(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> Any:
+        swept = sweep(deps)
         if swept.broken:
             raise Violation("a sweep broke") from swept.broken[0]
         for channel, _, some in rings(reporter.report(swept)):
@@ -324,10 +324,10 @@ class Scenario:
         if swept.cut_short is not None:
             raise swept.cut_short
         rung = self._database.look(_RUNG)[0][0]
-        now = tools.clock.now()
+        now = deps.clock.now()
         again_at = None if rung is None else datetime.fromisoformat(rung) + RING_AGAIN_AFTER
         again = [] if again_at is None else [max(again_at, now + timedelta(seconds=1))]  # whoever stands still may hold it locked
-        wake_at = next_wake_at(tools)
+        wake_at = next_wake_at(deps)
         sleep_limit = now + timedelta(seconds=_LONGEST_SLEEP_S)
         return min([sleep_limit, *again, *([wake_at] if wake_at else [])])
 
@@ -358,25 +358,25 @@ class Scenario:
         self._unfinished += 1
         self.world.after(delay_s, lambda: self._start_act(partial(act, *given), tries=5))
 
-    def _start_act(self, act: Callable[[Tools], Consequences], tries: int) -> None:
+    def _start_act(self, act: Callable[[Dependencies], Consequences], tries: int) -> None:
         task = self._in_web(act)
         self.world.after(15, lambda: self._look_after(task, act, tries - 1))
 
-    def _look_after(self, task: Task | None, act: Callable[[Tools], Consequences], tries: int) -> None:
+    def _look_after(self, task: Task | None, act: Callable[[Dependencies], Consequences], tries: int) -> None:
         if tries == 0 or (task is not None and task.is_done):
             self._unfinished -= 1
         else:
             self._start_act(act, tries)
 
-    def _in_web(self, act: Callable[[Tools], Consequences]) -> Task | None:
+    def _in_web(self, act: Callable[[Dependencies], Consequences]) -> Task | None:
         if self._web.is_dead:
             return None
-        tools = self._tools(self._web)
+        deps = self._deps(self._web)
         reporter = Reporter(self._broker, self._database)
 
         def body() -> None:
             try:
-                consequences = act(tools)
+                consequences = act(deps)
             except StorageUnavailable:
                 return
             except (NotFound, AmbiguousKey, RecipientNotFound, IncidentResolved):
@@ -389,32 +389,32 @@ class Scenario:
 
     def _receive(self, receipt: Receipt) -> Task | None:
         self.world.note(f"callback {receipt.event_id[-6:]}: {receipt.word}")
-        return self._in_web(lambda tools: receive(tools, receipt, raw="").consequences)
+        return self._in_web(lambda deps: receive(deps, receipt, raw="").consequences)
 
-    def _notify(self, severity: Severity, people: list[Recipient], tools: Tools, *, key: str = "db-1") -> Consequences:
-        return self._namespaces.within(SHARED, lambda tools: self._take(severity, people, tools, key))(tools)
+    def _notify(self, severity: Severity, people: list[Recipient], deps: Dependencies, *, key: str = "db-1") -> Consequences:
+        return self._namespaces.within(SHARED, lambda deps: self._take(severity, people, deps, key))(deps)
 
-    def _take(self, severity: Severity, people: list[Recipient], tools: Tools, key: str) -> Consequences:
+    def _take(self, severity: Severity, people: list[Recipient], deps: Dependencies, key: str) -> Consequences:
         said = Incident(key=key, title="down", severity=severity)
-        accepted = notify(tools, said, people, policy=self._policy)
+        accepted = notify(deps, said, people, policy=self._policy)
         self._accepted.append(accepted.notified.incident_id)
         self.world.note(f"notified: {accepted.notified.incident_id[-4:]} {severity} {[each.id for each in people]}")
         return accepted.consequences
 
-    def _acknowledge(self, tools: Tools) -> Consequences:
+    def _acknowledge(self, deps: Dependencies) -> Consequences:
         by = self._chance.choice(("ada", "ben", "eve"))
-        return self._by_key(tools, lambda **given: acknowledge(tools, "db-1", by=by, via="test", **given).consequences)
+        return self._by_key(deps, lambda **given: acknowledge(deps, "db-1", by=by, via="test", **given).consequences)
 
-    def _resolve(self, tools: Tools) -> Consequences:
-        return self._by_key(tools, lambda **given: resolve(tools, "db-1", by="ada", via="test", **given).consequences)
+    def _resolve(self, deps: Dependencies) -> Consequences:
+        return self._by_key(deps, lambda **given: resolve(deps, "db-1", by="ada", via="test", **given).consequences)
 
-    def _page_again(self, tools: Tools) -> Consequences:
-        return self._by_key(tools, lambda **given: page_again(tools, "db-1", "ada", by="eve", via="test", **given))
+    def _page_again(self, deps: Dependencies) -> Consequences:
+        return self._by_key(deps, lambda **given: page_again(deps, "db-1", "ada", by="eve", via="test", **given))
 
-    def _by_key(self, tools: Tools, act: Callable[..., Consequences]) -> Consequences:
+    def _by_key(self, deps: Dependencies, act: Callable[..., Consequences]) -> Consequences:
         """Act on the incident of a key, in our namespace where one is named."""
         namespace = self._namespaces.named()
-        return self._namespaces.within(namespace, lambda _: act(namespace=namespace))(tools)
+        return self._namespaces.within(namespace, lambda _: act(namespace=namespace))(deps)
 
     # -- what breaks and heals
 

@@ -103,9 +103,9 @@ def test_where_nothing_may_leave_nobody_is_asked_after_a_doubt_either(store: Sto
     scene.provider.script.append(UnknownOutcomeError("no answer"))
     ids = scene.notify("ada")
     scene.deliverer.deliver("email", ids)
-    scene.tools = replace(scene.tools, delivery=read_delivery("dry-run"))
+    scene.deps = replace(scene.deps, delivery=read_delivery("dry-run"))
     reporter = Reporter(scene.bell, scene.flaky)
-    deliverer = Deliverer(scene.tools, {"email": ScriptedChannel(scene.provider)}, reporter, send_budget=SEND_BUDGET, places=1)
+    deliverer = Deliverer(scene.deps, {"email": ScriptedChannel(scene.provider)}, reporter, send_budget=SEND_BUDGET, places=1)
     scene.clock.at = scene.rows()[0].due_at or scene.clock.at
     deliverer.deliver("email", ids)
     assert len(scene.provider.letters) == 1

@@ -27,7 +27,7 @@ from notifyflow.errors import (
     UnknownOutcomeError,
 )
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Consequences, Tools
+from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
@@ -75,7 +75,7 @@ class Scene:
         self.clock = HandClock()
         self.provider = ScriptedProvider()
         self.bell = NotedBell()
-        self.tools = Tools(
+        self.deps = Dependencies(
             transactions=self.flaky,
             clock=self.clock,
             ids=CountingIds(),
@@ -85,11 +85,11 @@ class Scene:
         )
         channels = {"email": ScriptedChannel(self.provider), "slack": ScriptedChannel()}
         reporter = Reporter(self.bell, self.flaky)
-        self.deliverer = Deliverer(self.tools, channels, reporter, send_budget=send_budget, places=10)
+        self.deliverer = Deliverer(self.deps, channels, reporter, send_budget=send_budget, places=10)
 
     def notify(self, *who: str, key: str = "db-1", channel: str = "email", severity: Severity = Severity.ERROR) -> list[str]:
         people = [a_recipient(each, channel) for each in who]
-        accepted = notify(self.tools, an_incident(key, severity=severity), people, policy=DEFAULT)
+        accepted = notify(self.deps, an_incident(key, severity=severity), people, policy=DEFAULT)
         return [due.notification_id for due in accepted.consequences.due]
 
     def rows(self, key: str = "db-1") -> tuple[NotificationFacts, ...]:
@@ -230,7 +230,7 @@ def test_what_others_overtook_is_rung_for_again_by_the_next_sweep(scene: Scene) 
     (urgent,) = scene.notify("eve", key="urgent", severity=Severity.CRITICAL)
     scene.deliverer.deliver("email", [calm])
     assert scene.states("urgent") == [NotificationState.SENT]
-    assert [due.notification_id for due in sweep(scene.tools).due] == [calm]
+    assert [due.notification_id for due in sweep(scene.deps).due] == [calm]
     assert urgent != calm
 
 
@@ -251,7 +251,7 @@ def test_a_worker_that_stops_gives_back_at_once_what_it_has_turned_away_and_what
         scene.deliverer.stop(unheard=ids[6:])
         assert not send.done()
         sent = {row.id for row in scene.rows() if row.attempts}
-        given_back = {due.notification_id for due in sweep(scene.tools).due}
+        given_back = {due.notification_id for due in sweep(scene.deps).due}
         assert given_back == set(ids) - sent
         hang.set()
         send.result()
@@ -263,7 +263,7 @@ def test_a_worker_that_has_stopped_gives_back_what_it_is_rung_for_afterwards(sce
     scene.deliverer.stop()
     ids = scene.notify("ada", "bob")
     scene.deliverer.deliver("email", ids)
-    assert {due.notification_id for due in sweep(scene.tools).due} == set(ids)
+    assert {due.notification_id for due in sweep(scene.deps).due} == set(ids)
     assert not scene.provider.letters
 
 
@@ -272,9 +272,9 @@ def test_a_worker_that_stops_gives_back_what_it_could_not_look_for_before(scene:
     scene.flaky.failures = 1
     with pytest.raises(StorageUnavailable):
         scene.deliverer.deliver("email", ids)
-    assert not sweep(scene.tools).due
+    assert not sweep(scene.deps).due
     scene.deliverer.stop()
-    assert {due.notification_id for due in sweep(scene.tools).due} == set(ids)
+    assert {due.notification_id for due in sweep(scene.deps).due} == set(ids)
 
 
 def test_rings_that_cannot_be_given_back_at_the_stop_are_at_the_end(scene: Scene) -> None:
@@ -284,15 +284,15 @@ def test_rings_that_cannot_be_given_back_at_the_stop_are_at_the_end(scene: Scene
     with capture_logs() as lines:
         scene.deliverer.deliver("email", ids)
     assert [(line["event"], line["notifications"]) for line in lines] == [("engine.rings_not_given_back", 2)]
-    assert not sweep(scene.tools).due
+    assert not sweep(scene.deps).due
     scene.deliverer.finish()
-    assert {due.notification_id for due in sweep(scene.tools).due} == set(ids)
+    assert {due.notification_id for due in sweep(scene.deps).due} == set(ids)
 
 
 def test_who_lost_the_lease_records_nothing(scene: Scene) -> None:
     def oversleep(_letter: object) -> None:
         scene.clock.pass_time(LEASE + timedelta(seconds=1))
-        sweep(scene.tools)
+        sweep(scene.deps)
 
     scene.provider.script.append(oversleep)
     with capture_logs() as lines:
@@ -342,7 +342,7 @@ def test_what_cannot_be_recorded_within_its_lease_is_left_to_the_sweeper(scene: 
         scene.deliverer.deliver("email", scene.notify("ada"))
     assert "engine.attempt_unrecorded" in [line["event"] for line in lines]
     assert scene.states() == [NotificationState.SENDING]
-    sweep(scene.tools)
+    sweep(scene.deps)
     assert scene.states() == [NotificationState.QUEUED]
     assert scene.attempt().is_doubted
 
@@ -384,14 +384,14 @@ def test_what_nobody_can_carry_fails_at_the_claim_all_that_was_rung_for(scene: S
 def test_a_bell_that_is_away_leaves_the_rows_to_the_next_sweep(scene: Scene) -> None:
     scene.bell.is_away = True
     reporter = Reporter(scene.bell, scene.flaky)
-    accepted = notify(scene.tools, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
-    assert sweep(scene.tools).due == ()
+    accepted = notify(scene.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
+    assert sweep(scene.deps).due == ()
     assert reporter.report(accepted.consequences) == accepted.consequences.due
-    assert [due.notification_id for due in sweep(scene.tools).due] == [row.id for row in scene.rows()]
+    assert [due.notification_id for due in sweep(scene.deps).due] == [row.id for row in scene.rows()]
 
 
 def test_a_bell_and_a_database_that_are_both_away_raise_nothing(scene: Scene) -> None:
-    accepted = notify(scene.tools, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
+    accepted = notify(scene.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
     scene.bell.is_away = True
     scene.flaky.failures = 1
     assert Reporter(scene.bell, scene.flaky).report(accepted.consequences) == accepted.consequences.due
@@ -399,8 +399,8 @@ def test_a_bell_and_a_database_that_are_both_away_raise_nothing(scene: Scene) ->
 
 def test_rings_are_shared_out_and_the_urgent_ones_go_first(scene: Scene) -> None:
     people = [a_recipient(f"p{number}", "email", "slack") for number in range(9)]
-    calm = notify(scene.tools, an_incident("calm"), people, policy=DEFAULT).consequences
-    urgent = notify(scene.tools, an_incident("urgent", severity=Severity.CRITICAL), people, policy=DEFAULT).consequences
+    calm = notify(scene.deps, an_incident("calm"), people, policy=DEFAULT).consequences
+    urgent = notify(scene.deps, an_incident("urgent", severity=Severity.CRITICAL), people, policy=DEFAULT).consequences
     Reporter(scene.bell, scene.flaky).report(calm + urgent)
     assert [(channel, severity, len(ids)) for channel, severity, ids in scene.bell.rung] == [
         (channel, severity, count)

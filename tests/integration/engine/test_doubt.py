@@ -35,7 +35,7 @@ class Scene:
         self.story = Story(store, public_url="https://page.example.com")
         self.story.clock.at = datetime.now(UTC)
         channels: Mapping[str, Channel] = {"sms": channel}
-        self._deliverer = Deliverer(self.story.tools, channels, Reporter(NotedBell(), store), send_budget=BUDGET, places=2)
+        self._deliverer = Deliverer(self.story.deps, channels, Reporter(NotedBell(), store), send_budget=BUDGET, places=2)
 
     def deliver(self) -> None:
         self._deliverer.deliver("sms", [self.row.id])

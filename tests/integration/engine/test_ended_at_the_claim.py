@@ -12,7 +12,7 @@ from notifyflow.core.policy import DEFAULT
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Tools
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.storage.store import Store
 from tests.builders import CountingIds, HandClock, a_contact, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
@@ -25,23 +25,23 @@ FAILED, CRITICAL_FAILURE = "engine.notification_failed", "engine.critical_failur
 class Scene:
     """A deliverer that carries texts; nobody carries anything else."""
 
-    def __init__(self, store: Store, **tools: Any) -> None:
+    def __init__(self, store: Store, **deps: Any) -> None:
         self.store = store
         self.clock = HandClock()
         self.bell = NotedBell()
-        self.tools = Tools(
+        self.deps = Dependencies(
             transactions=store,
             clock=self.clock,
             ids=CountingIds(),
             channels=frozenset(CHANNELS),
             check_address=lambda _channel, address: address,
-            **tools,
+            **deps,
         )
         channels = {name: ScriptedChannel() for name in CHANNELS} | {"sms": ScriptedChannel(ScriptedProvider())}
-        self.deliverer = Deliverer(self.tools, channels, Reporter(self.bell, store), send_budget=timedelta(seconds=13), places=10)
+        self.deliverer = Deliverer(self.deps, channels, Reporter(self.bell, store), send_budget=timedelta(seconds=13), places=10)
 
     def notify(self, *channels: str) -> list[str]:
-        accepted = notify(self.tools, an_incident(), [a_recipient("ada", *channels)], policy=DEFAULT)
+        accepted = notify(self.deps, an_incident(), [a_recipient("ada", *channels)], policy=DEFAULT)
         return [due.notification_id for due in accepted.consequences.due]
 
     def deliver(self, channel: str, rung: Sequence[str]) -> list[tuple[str, str]]:

@@ -190,8 +190,8 @@ def _polling(server: HttpServer, store: Store, *faults: Exception) -> Iterator[N
     }
     queue = FeedbackQueue.from_settings(Settings.from_variables(variables))
     assert queue is not None
-    tools = replace(Story(store).tools, transactions=Faulty(store, faults))
-    poller = Poller(queue, tools, Reporter(NotedBell(), store))
+    deps = replace(Story(store).deps, transactions=Faulty(store, faults))
+    poller = Poller(queue, deps, Reporter(NotedBell(), store))
     poller.start()
     try:
         yield

@@ -50,7 +50,7 @@ def beating(server: HttpServer, sqlite_store: Store) -> Iterator[Heartbeat]:
     """A heartbeat beside a sweeper that the test plays."""
     monitor = Monitor.from_settings(settings_for(server))
     assert monitor is not None
-    heartbeat = Heartbeat(monitor, Story(sqlite_store).tools, every=BEAT)
+    heartbeat = Heartbeat(monitor, Story(sqlite_store).deps, every=BEAT)
     heartbeat.start()
     yield heartbeat
     heartbeat.stop()

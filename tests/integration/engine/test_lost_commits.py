@@ -67,7 +67,7 @@ def test_what_was_done_after_all_is_answered_as_done(scene: Scene, relay: Deaf) 
     assert (len(ids), relay.swallowed) == (2, 1)
     assert len(scene.rows()) == 2
     relay.swallows = 1
-    assert acknowledge(scene.tools, "db-1", by="ada", via="test").stopped
+    assert acknowledge(scene.deps, "db-1", by="ada", via="test").stopped
     assert relay.swallowed == 2
 
 
@@ -105,9 +105,7 @@ def test_a_record_that_moved_nothing_is_found_by_its_token(scene: Scene, relay: 
     (email,) = scene.notify("ada")
 
     def send(letter: Letter) -> None:
-        receive(
-            scene.tools, Receipt(provider="scripted", event_id="1", word=Word.DELIVERED, attempt_id=letter.attempt_id), raw=""
-        )
+        receive(scene.deps, Receipt(provider="scripted", event_id="1", word=Word.DELIVERED, attempt_id=letter.attempt_id), raw="")
         relay.swallows = 1
 
     scene.provider.script.append(send)
@@ -123,7 +121,7 @@ def test_a_record_that_moved_nothing_is_found_by_its_token(scene: Scene, relay: 
 @pytest.mark.parametrize("loses", [0, 2])
 def test_a_failure_is_logged_and_its_tier_rung_for(scene: Scene, relay: Deaf, loses: int) -> None:
     ada = a_recipient("ada", "email", "slack")
-    accepted = notify(scene.tools, an_incident(severity=Severity.CRITICAL), [ada], policy=DEFAULT)
+    accepted = notify(scene.deps, an_incident(severity=Severity.CRITICAL), [ada], policy=DEFAULT)
     (email,) = [due.notification_id for due in accepted.consequences.due if due.channel == "email"]
     _swallow_when_sent(scene, relay, PermanentProviderError("no such mailbox", code="550"), loses=loses)
     with capture_logs() as lines:
@@ -153,7 +151,7 @@ def test_whoever_lost_the_lease_is_fenced_off_and_its_token_is_gone(scene: Scene
 
     def send(_letter: object) -> None:
         scene.clock.at += timedelta(minutes=2)
-        sweep(scene.tools)
+        sweep(scene.deps)
 
     scene.provider.script.append(send)
     with capture_logs() as lines:

@@ -37,7 +37,7 @@ def flow(database_url: str, clock: HandClock) -> Iterator[NotifyFlow]:
 def story(store: Store, clock: HandClock) -> Story:
     """Many incidents that are over, and one that is not."""
     story = Story(store)
-    story.clock, story.tools = clock, replace(story.tools, clock=clock)
+    story.clock, story.deps = clock, replace(story.deps, clock=clock)
     for number in range(COUNT):
         story.notify(an_incident(f"old-{number}"), *PEOPLE)
         story.resolve(key=f"old-{number}")
@@ -56,7 +56,7 @@ def test_what_was_foreseen_is_pruned_while_others_notify(flow: NotifyFlow, story
     foreseen = sum(flow.prune(AGE, is_dry_run=True), Pruned())
     assert (foreseen.incidents, foreseen.escalations) == (COUNT, COUNT * len(PEOPLE))
     other = Story(story.store)
-    other.clock, other.tools = clock, replace(other.tools, clock=clock, ids=CountingIds(1 << 124))
+    other.clock, other.deps = clock, replace(other.deps, clock=clock, ids=CountingIds(1 << 124))
 
     def notify() -> None:
         for number in range(MEANWHILE):

@@ -43,8 +43,8 @@ class Scene:
         self.asker = self.another_asker()
 
     def another_asker(self, transactions: Transactions | None = None) -> Asker:
-        tools = replace(self.story.tools, transactions=transactions or self.story.store)
-        return Asker(tools, self._channels, Reporter(NotedBell(), self.story.store), every=timedelta(milliseconds=10))
+        deps = replace(self.story.deps, transactions=transactions or self.story.store)
+        return Asker(deps, self._channels, Reporter(NotedBell(), self.story.store), every=timedelta(milliseconds=10))
 
     def send(self, channel: str) -> None:
         self.story.answer("email", REFUSED)
@@ -109,13 +109,13 @@ def test_after_a_long_time_in_which_nobody_asked_it_is_asked_after_once(scene: S
 
 def test_after_what_is_held_and_where_nothing_may_leave_nobody_is_asked(scene: Scene) -> None:
     scene.send("sms")
-    adopt(scene.story.tools, "staging")
+    adopt(scene.story.deps, "staging")
     assert scene.after(minutes=6) == []
-    release(scene.story.tools)
-    scene.story.tools = replace(scene.story.tools, delivery=read_delivery("dry-run"))
+    release(scene.story.deps)
+    scene.story.deps = replace(scene.story.deps, delivery=read_delivery("dry-run"))
     scene.asker = scene.another_asker()
     assert scene.after(minutes=1) == []
-    scene.story.tools = replace(scene.story.tools, delivery=LIVE)
+    scene.story.deps = replace(scene.story.deps, delivery=LIVE)
     scene.asker = scene.another_asker()
     assert len(scene.after(minutes=1)) == 1
 

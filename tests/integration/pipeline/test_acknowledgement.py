@@ -50,8 +50,8 @@ def test_a_link_names_the_incident_itself(story: Story) -> None:
     incident_id = story.notify(None, ADA).incident_id
     story.resolve()
     newer = story.notify(None, ADA).incident_id
-    assert acknowledge_incident(story.tools, incident_id, by="ada", via="link").is_late
-    assert not acknowledge_incident(story.tools, newer, by="ada", via="link").is_late
+    assert acknowledge_incident(story.deps, incident_id, by="ada", via="link").is_late
+    assert not acknowledge_incident(story.deps, newer, by="ada", via="link").is_late
 
 
 def test_with_each_an_acknowledgement_ends_ones_own_escalation_only(story: Story) -> None:
@@ -204,7 +204,7 @@ def test_nor_does_the_record_of_a_call_whose_key_was_heard_before(story: Story, 
             is_heard=is_key,
             is_acknowledgement=is_key and key == "1",
         )
-        assert receive(story.tools, receipt, raw="raw").fate is Fate.WAITING
+        assert receive(story.deps, receipt, raw="raw").fate is Fate.WAITING
     story.clock.pass_time(timedelta(minutes=5))
     story.record(claimed, replace(ACCEPTED, provider_ref="CA1"))
     assert story.pages()["voice"].state is NotificationState.DELIVERED

@@ -35,7 +35,7 @@ def copied(story: Story) -> Story:
     story.deliver()
     story.acknowledge("ada", key="taken")
     story.notify(an_incident("queued"), a_recipient("ada", "email", "slack", "sms", "voice"))
-    assert adopt(story.tools, "staging") >= len(IN_EVERY_STATE)
+    assert adopt(story.deps, "staging") >= len(IN_EVERY_STATE)
     story.seen.clear()
     return story
 
@@ -59,7 +59,7 @@ def test_the_lease_of_what_is_held_is_nobodys_to_take_back(copied: Story) -> Non
     copied.pass_time(hours=3)
     copied.sweep()
     assert running() == before
-    release(copied.tools)
+    release(copied.deps)
     copied.sweep()
     assert AttemptState.RUNNING not in running()
 
@@ -75,7 +75,7 @@ def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) 
 
 def test_what_is_held_says_so_until_it_is_let_go(copied: Story) -> None:
     assert copied.status("queued").is_held
-    release(copied.tools)
+    release(copied.deps)
     assert not copied.status("queued").is_held
 
 
@@ -88,16 +88,16 @@ def test_what_is_new_is_sent(copied: Story) -> None:
 
 def test_what_is_released_goes_on_where_it_stood(copied: Story) -> None:
     copied.clock.at += timedelta(minutes=2)
-    assert release(copied.tools) >= len(IN_EVERY_STATE)
+    assert release(copied.deps) >= len(IN_EVERY_STATE)
     copied.sweep()
     copied.deliver()
     assert {each.channel for each in copied.seen if each.incident_id == copied.status("queued").facts.id} == {"email", "slack"}
     assert any(each.channel == "teams" for each in copied.seen)
-    assert release(copied.tools) == 0
+    assert release(copied.deps) == 0
 
 
 def test_what_is_cancelled_ends_and_tells_nobody(copied: Story) -> None:
-    count = cancel(copied.tools)
+    count = cancel(copied.deps)
     assert count >= len(IN_EVERY_STATE)
     copied.pass_time(hours=3)
     assert copied.seen == []
@@ -106,15 +106,15 @@ def test_what_is_cancelled_ends_and_tells_nobody(copied: Story) -> None:
     states = {row.state for key in IN_EVERY_STATE for each in copied.status(key).escalations for row in each.notifications}
     assert NotificationState.QUEUED not in states
     assert NotificationState.SENDING not in states
-    assert cancel(copied.tools) == 0
+    assert cancel(copied.deps) == 0
 
 
 def test_news_of_what_was_resolved_is_withdrawn_too(story: Story) -> None:
     story.notify(an_incident("db-1"), a_recipient("ada", "slack"))
     story.deliver()
     story.resolve(by="ops")
-    adopt(story.tools, None)
-    cancel(story.tools)
+    adopt(story.deps, None)
+    cancel(story.deps)
     story.seen.clear()
     story.deliver()
     assert story.seen == []
@@ -125,14 +125,14 @@ def test_a_database_that_was_swept_within_a_minute_is_adopted_only_by_force(copi
     copied.sweep()
     copied.clock.at += timedelta(seconds=60)
     with pytest.raises(DatabaseInUse, match=r"swept 60 s ago.* of 1 unfinished incident\."):
-        adopt(copied.tools, "staging")
+        adopt(copied.deps, "staging")
     with pytest.raises(DatabaseInUse):
-        survey(copied.tools)
+        survey(copied.deps)
     assert not copied.status("new").is_held
-    held = survey(copied.tools, is_forced=True).held
-    assert adopt(copied.tools, "staging", is_forced=True) == held + 1
+    held = survey(copied.deps, is_forced=True).held
+    assert adopt(copied.deps, "staging", is_forced=True) == held + 1
     copied.clock.at += timedelta(seconds=1)
-    assert survey(copied.tools) == Holding(environment="staging", unfinished=0, held=held + 1)
+    assert survey(copied.deps) == Holding(environment="staging", unfinished=0, held=held + 1)
 
 
 def test_what_is_over_is_not_held_though_nobody_has_confirmed_it(story: Story) -> None:
@@ -140,14 +140,14 @@ def test_what_is_over_is_not_held_though_nobody_has_confirmed_it(story: Story) -
     story.deliver()
     story.resolve(key="over")
     story.deliver()
-    assert survey(story.tools, is_forced=True).unfinished == 0
-    assert adopt(story.tools, "staging", is_forced=True) == 0
+    assert survey(story.deps, is_forced=True).unfinished == 0
+    assert adopt(story.deps, "staging", is_forced=True) == 0
 
 
 def test_adopting_twice_holds_what_is_new_as_well(copied: Story) -> None:
     count = len(copied.store.run(lambda ledger: ledger.held()))
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
-    assert adopt(copied.tools, "staging") == count + 1
+    assert adopt(copied.deps, "staging") == count + 1
 
 
 def test_what_is_held_is_not_overdue(copied: Story) -> None:

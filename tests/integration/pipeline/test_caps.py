@@ -34,7 +34,7 @@ def page_by_text(
 
 
 def cap(story: Story, **caps: dict[str, int]) -> None:
-    story.tools = replace(story.tools, caps=Caps(**caps))
+    story.deps = replace(story.deps, caps=Caps(**caps))
 
 
 def test_what_is_over_an_addresss_cap_fails_as_capped_and_the_next_tier_opens(story: Story) -> None:

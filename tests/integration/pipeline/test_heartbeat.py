@@ -26,16 +26,16 @@ def story(store: Store) -> Story:
 def pulse(story: Story) -> Pulse:
     """Ask for the heartbeat a minute later."""
     story.clock.pass_time(MINUTE)
-    return beat(story.tools, every=MINUTE)
+    return beat(story.deps, every=MINUTE)
 
 
 def test_whoever_asks_first_sends_it_and_the_others_do_not(story: Story) -> None:
-    asked = [beat(story.tools, every=MINUTE) for _ in range(3)]
+    asked = [beat(story.deps, every=MINUTE) for _ in range(3)]
     assert asked == [Pulse.OURS, Pulse.EARLY, Pulse.EARLY]
     story.clock.pass_time(MINUTE - timedelta(microseconds=1))
-    assert beat(story.tools, every=MINUTE) is Pulse.EARLY
+    assert beat(story.deps, every=MINUTE) is Pulse.EARLY
     story.clock.pass_time(timedelta(microseconds=1))
-    assert beat(story.tools, every=MINUTE) is Pulse.OURS
+    assert beat(story.deps, every=MINUTE) is Pulse.OURS
 
 
 def test_what_waits_for_its_time_is_no_harm(story: Story) -> None:
@@ -56,10 +56,10 @@ def test_it_stops_while_an_expired_lease_is_not_taken_back(story: Story) -> None
     story.notify(an_incident(), a_recipient("ada", "slack"))
     story.claim("slack")
     story.clock.pass_time(timedelta(minutes=6))
-    assert beat(story.tools, every=MINUTE) is Pulse.LEFT_BEHIND
+    assert beat(story.deps, every=MINUTE) is Pulse.LEFT_BEHIND
     story.sweep()
     story.deliver()
-    assert beat(story.tools, every=MINUTE) is Pulse.OURS
+    assert beat(story.deps, every=MINUTE) is Pulse.OURS
 
 
 def _lose(story: Story) -> None:
@@ -122,7 +122,7 @@ def phones(store: Store) -> Story:
 
 
 def test_a_round_of_notices_does_not_stop_it_where_operations_has_phones_only(phones: Story) -> None:
-    tell(phones.tools, "its callbacks are not signed", "twilio")
+    tell(phones.deps, "its callbacks are not signed", "twilio")
     phones.deliver()
     assert [each.facts.state for each in phones.status(OPS).escalations] == [EscalationState.EXHAUSTED] * 2
     assert pulse(phones) is Pulse.OURS
@@ -134,13 +134,13 @@ def test_a_round_of_notices_does_not_hide_that_nobody_was_reached_about_a_failur
     _lose(phones)
     phones.pass_time(hours=1)
     assert pulse(phones) is Pulse.OPERATIONS_UNREACHED
-    tell(phones.tools, "its callbacks are not signed", "twilio")
+    tell(phones.deps, "its callbacks are not signed", "twilio")
     phones.pass_time(minutes=1)
     assert phones.escalations("olga", OPS)[-1].facts.severity is Severity.WARNING
     assert pulse(phones) is Pulse.OPERATIONS_UNREACHED
 
 
 def test_a_round_of_notices_that_fails_by_mail_stops_it_whoever_has_a_phone_only(story: Story) -> None:
-    tell(story.tools, "its callbacks are not signed", "twilio")
+    tell(story.deps, "its callbacks are not signed", "twilio")
     story.deliver()
     assert pulse(story) is Pulse.OPERATIONS_UNREACHED

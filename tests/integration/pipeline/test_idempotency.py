@@ -19,7 +19,7 @@ MANY = 8
 
 
 def ask(story: Story, once: Once = ONCE) -> Notified:
-    return notify(story.tools, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=once).notified
+    return notify(story.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=once).notified
 
 
 def test_of_many_at_once_one_is_done_and_all_are_answered_the_same(story: Story):
@@ -38,7 +38,7 @@ def test_of_many_at_once_one_is_done_and_all_are_answered_the_same(story: Story)
 
 def test_what_comes_again_leads_to_nothing(story: Story):
     first = ask(story)
-    again = notify(story.tools, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=ONCE)
+    again = notify(story.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=ONCE)
     assert again.notified == first
     assert again.consequences.due == ()
 

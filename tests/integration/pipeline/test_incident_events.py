@@ -20,7 +20,7 @@ ENDS = Subscriber(name="chat", url="https://chat.example.com", secrets=(), event
 @pytest.fixture
 def told(store: Store) -> Story:
     story = Story(store, operations=[a_contact("ops", "email")])
-    story.tools = replace(story.tools, subscribers=(ALL, ENDS))
+    story.deps = replace(story.deps, subscribers=(ALL, ENDS))
     return story
 
 
@@ -132,7 +132,7 @@ def test_words_that_change_after_another_change_are_told_anew(told: Story) -> No
 
 def test_a_raised_severity_is_told_once_with_its_words(told: Story) -> None:
     words = Subscriber(name="words", url="https://words.example.com", secrets=(), events=frozenset({"amended"}))
-    told.tools = replace(told.tools, subscribers=(ALL, words))
+    told.deps = replace(told.deps, subscribers=(ALL, words))
     told.notify(None, ADA)
     told.notify(an_incident(severity=Severity.CRITICAL), ADA)
     assert events(told) == ["opened", "severity_raised"]
@@ -146,7 +146,7 @@ def test_a_raised_severity_is_told_once_with_its_words(told: Story) -> None:
 
 def test_a_copy_that_is_cancelled_tells_nobody(told: Story) -> None:
     told.notify(None, ADA)
-    adopt(told.tools, "copy")
-    cancel(told.tools)
+    adopt(told.deps, "copy")
+    cancel(told.deps)
     assert events(told) == ["opened"]
     assert {row.state for row in told.status().changes} == {NotificationState.CANCELLED}

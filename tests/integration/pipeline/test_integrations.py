@@ -41,7 +41,7 @@ CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((Scope.INGEST,)), di
 @pytest.fixture
 def doors(story: Story, tmp_path: Path) -> Doors:
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    return Doors(story.tools, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+    return Doors(story.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -58,7 +58,7 @@ def test_whatever_an_alert_says_it_is_stored(doors: Doors, story: Story, group: 
 def test_a_route_on_which_nobody_can_be_reached_is_exhausted_at_birth_and_operations_is_paged(store: Store, tmp_path: Path):
     story = Story(store, operations=[a_contact("ops", "email")])
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    doors = Doors(story.tools, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+    doors = Doors(story.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
     incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL)  # had no room for its label
     doors.ask([Asked(action=Action.NOTIFY, incident=incident, labels={"team": "orders"})], CALLER, "alertmanager")
     status = story.store.read(lambda reads: reads.status("alertmanager/f"))

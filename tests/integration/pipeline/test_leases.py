@@ -48,7 +48,7 @@ def test_only_the_holder_of_the_token_may_record(story: Story) -> None:
 
 def test_an_attempt_that_is_not_ours_cannot_be_recorded(story: Story) -> None:
     with pytest.raises(Fenced):
-        record(story.tools, "f" * 32, "token", ACCEPTED)
+        record(story.deps, "f" * 32, "token", ACCEPTED)
 
 
 def test_a_page_carries_its_recipients_link_where_there_is_a_way_back(store: Store) -> None:
@@ -57,7 +57,7 @@ def test_a_page_carries_its_recipients_link_where_there_is_a_way_back(store: Sto
     (claimed,) = story.claim("email")
     assert claimed.content.link is not None
     address, _, token = claimed.content.link.rpartition("/")
-    claim = links.check(story.tools.secret_keys, token, story.clock.at)
+    claim = links.check(story.deps.secret_keys, token, story.clock.at)
     assert (address, claim.incident_id, claim.recipient_id) == ("https://pages.example/a", incident_id, "ada")
 
 

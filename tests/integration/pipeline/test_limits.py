@@ -25,7 +25,7 @@ THROTTLED = Outcome(word=Word.TEMPORARY, code="429", reason="asks for fewer requ
 
 
 def limited(story: Story, **limits: int) -> Story:
-    story.tools = replace(story.tools, limits={f"the {channel} provider": limit for channel, limit in limits.items()} | limits)
+    story.deps = replace(story.deps, limits={f"the {channel} provider": limit for channel, limit in limits.items()} | limits)
     return story
 
 
@@ -39,7 +39,7 @@ def claim(story: Story, channel: str = "email", providers: Sequence[str] = PAIR)
 
 
 def finish(story: Story, claimed: Claimed, outcome: Outcome) -> None:
-    record(story.tools, claimed.attempt_id, claimed.token, outcome, has_alternative=True)
+    record(story.deps, claimed.attempt_id, claimed.token, outcome, has_alternative=True)
 
 
 def carrier(story: Story, provider: str) -> Carrier:
@@ -58,7 +58,7 @@ def stop(story: Story, scope: Scope = Scope.ALL, name: str = "", *, minutes: int
         paused_by="ada",
         is_for_critical=is_for_critical,
     )
-    pause(story.tools, wanted)
+    pause(story.deps, wanted)
 
 
 def test_what_gets_no_slot_is_held_back_burns_nothing_and_is_sent_in_the_order_it_came(story: Story) -> None:
@@ -87,7 +87,7 @@ def test_what_gets_no_slot_is_held_back_burns_nothing_and_is_sent_in_the_order_i
 
 def test_what_only_one_provider_may_carry_keeps_nobody_waiting_whom_the_other_can_reach(story: Story) -> None:
     limited(story, twilio=1)
-    story.tools = replace(story.tools, senders={"twilio": "+1", "twilio-b": "+2"})
+    story.deps = replace(story.deps, senders={"twilio": "+1", "twilio-b": "+2"})
     people = [a_recipient(who, "sms") for who in ("ada", "ben", "cy")]
     story.store.run(lambda ledger: ledger.opt_out("+2", "ben@sms", at=story.clock.now()))
     for person in people:
@@ -231,7 +231,7 @@ def test_one_notification_alone_opens_no_circuit(story: Story) -> None:
 
 
 def test_a_provider_that_refuses_us_is_suspended_and_operations_is_told_once(story: Story) -> None:
-    story.tools = replace(story.tools, operations=(a_contact("ops", "slack"),))
+    story.deps = replace(story.deps, operations=(a_contact("ops", "slack"),))
     page(story, "k1", "email", "sms")
     page(story, "k2", "email", "sms")
     (first, second) = claim(story, providers=["ses"])
@@ -258,10 +258,10 @@ def test_a_pause_holds_back_suspects_nobody_and_ends_by_itself(story: Story) -> 
     assert (row.held_by, row.attempts) == (Hold.PAUSE, ())
     assert "sms" not in story.pages(key="k")
     assert story.pages(key="urgent")["email"].state is SENT
-    assert [each.paused_by for each in pauses(story.tools)] == ["ada"]
+    assert [each.paused_by for each in pauses(story.deps)] == ["ada"]
     story.pass_time(minutes=2)
     assert story.pages(key="k")["email"].state is SENT
-    assert pauses(story.tools) == ()
+    assert pauses(story.deps) == ()
 
 
 def test_a_pause_that_is_taken_back_lets_everything_go_at_once(story: Story) -> None:
@@ -270,8 +270,8 @@ def test_a_pause_that_is_taken_back_lets_everything_go_at_once(story: Story) -> 
         page(story, severity.value, severity=severity)
     story.deliver()
     assert story.seen == []
-    assert resume(story.tools, Scope.CHANNEL, "email")
-    assert not resume(story.tools, Scope.CHANNEL, "email")
+    assert resume(story.deps, Scope.CHANNEL, "email")
+    assert not resume(story.deps, Scope.CHANNEL, "email")
     story.pass_time(seconds=0)
     assert len(story.seen) == 2
 
@@ -285,7 +285,7 @@ def test_while_one_provider_is_paused_the_other_carries(story: Story) -> None:
 def test_a_second_pause_of_the_same_takes_the_place_of_the_first(story: Story) -> None:
     stop(story)
     stop(story, minutes=60)
-    (only,) = pauses(story.tools)
+    (only,) = pauses(story.deps)
     assert only.ends_at == story.clock.now() + timedelta(minutes=60)
 
 

@@ -25,15 +25,15 @@ NAMESPACES = (namespaces.SHARED, "prometheus", "staging")
 
 Act = Callable[..., object]
 ACTS: dict[str, Act] = {
-    "acknowledge": lambda tools, **given: acknowledge(tools, KEY, by="ops", via="api", **given),
-    "resolve": lambda tools, **given: resolve(tools, KEY, by="ops", via="api", **given),
-    "page again": lambda tools, **given: page_again(tools, KEY, "ada", by="ops", via="api", **given),
+    "acknowledge": lambda deps, **given: acknowledge(deps, KEY, by="ops", via="api", **given),
+    "resolve": lambda deps, **given: resolve(deps, KEY, by="ops", via="api", **given),
+    "page again": lambda deps, **given: page_again(deps, KEY, "ada", by="ops", via="api", **given),
 }
 
 
 def _notify(story: Story, namespace: str, *, title: str = "orders db is down", severity: Severity = Severity.ERROR) -> Notified:
     incident = an_incident(title=title, severity=severity)
-    return notify(story.tools, incident, [ADA], policy=DEFAULT, namespace=namespace).notified
+    return notify(story.deps, incident, [ADA], policy=DEFAULT, namespace=namespace).notified
 
 
 def _status(story: Story, namespace: str) -> IncidentStatus:
@@ -79,7 +79,7 @@ def test_an_act_in_a_namespace_touches_no_other(story: Story, act: str, mine: st
     for namespace in NAMESPACES:
         _notify(story, namespace)
     before = _all(story)
-    ACTS[act](story.tools, namespace=mine)
+    ACTS[act](story.deps, namespace=mine)
     after = _all(story)
     assert {namespace for namespace in NAMESPACES if after[namespace] != before[namespace]} == {mine}
 
@@ -89,7 +89,7 @@ def test_whoever_names_no_namespace_is_told_of_all_and_nothing_is_done(story: St
     opened = {namespace: _notify(story, namespace).incident_id for namespace in NAMESPACES}
     before = _all(story)
     with pytest.raises(AmbiguousKey) as caught:
-        ACTS[act](story.tools)
+        ACTS[act](story.deps)
     assert _all(story) == before
     assert dict(caught.value.incidents) == opened
     assert all(part in str(caught.value) for part in (*opened.values(), "'prometheus'", "--namespace", "namespace="))
@@ -99,7 +99,7 @@ def test_whoever_names_no_namespace_is_told_of_all_and_nothing_is_done(story: St
 def test_whoever_names_no_namespace_finds_the_only_unresolved_one_in_any(story: Story, act: str) -> None:
     _notify(story, "prometheus")
     before = _status(story, "prometheus")
-    ACTS[act](story.tools)
+    ACTS[act](story.deps)
     assert _status(story, "prometheus") != before
 
 
@@ -108,12 +108,12 @@ def test_a_key_that_only_other_namespaces_have_is_not_found(story: Story, act: s
     _notify(story, "prometheus")
     before = _status(story, "prometheus")
     with pytest.raises(NotFound, match="in the namespace 'staging'"):
-        ACTS[act](story.tools, namespace="staging")
+        ACTS[act](story.deps, namespace="staging")
     assert _status(story, "prometheus") == before
 
 
 def test_what_other_systems_are_told_names_the_namespace(story: Story) -> None:
-    story.tools = replace(story.tools, subscribers=(Subscriber(name="status", url="https://status.example.com", secrets=()),))
+    story.deps = replace(story.deps, subscribers=(Subscriber(name="status", url="https://status.example.com", secrets=()),))
     for namespace in NAMESPACES:
         _notify(story, namespace)
     assert sorted(each.content.namespace for each in story.claim("webhook")) == sorted(NAMESPACES)
@@ -121,7 +121,7 @@ def test_what_other_systems_are_told_names_the_namespace(story: Story) -> None:
 
 def test_after_resolve_the_key_is_free_in_its_namespace_and_taken_in_others(story: Story) -> None:
     first = {namespace: _notify(story, namespace).incident_id for namespace in NAMESPACES}
-    resolve(story.tools, KEY, by="ops", via="api", namespace="prometheus")
+    resolve(story.deps, KEY, by="ops", via="api", namespace="prometheus")
     again = {namespace: _notify(story, namespace) for namespace in NAMESPACES}
     assert {namespace for namespace, each in again.items() if each.is_new} == {"prometheus"}
     assert {namespace for namespace, each in again.items() if each.incident_id != first[namespace]} == {"prometheus"}
@@ -136,7 +136,7 @@ def test_the_operations_incident_stands_in_the_reserved_namespace(story: Story) 
     assert found is not None
     assert (found.facts.namespace, found.facts.is_operations) == (namespaces.OPERATIONS, True)
     assert _status(story, "prometheus").operations_key == operations.KEY
-    acknowledge(story.tools, operations.KEY, by="ops", via="cli")
+    acknowledge(story.deps, operations.KEY, by="ops", via="cli")
     taken = story.store.read(partial(lambda reads, **given: reads.status(operations.KEY, **given), namespace="notifyflow"))
     assert taken is not None
     assert taken.facts.state is IncidentState.ACKNOWLEDGED

@@ -136,10 +136,10 @@ def test_a_provider_that_refuses_us_is_told_once_a_day(story: Story) -> None:
     assert (status.content.body or "").splitlines() == [
         "2026-11-25 03:00 UTC: the teams provider: the provider refuses our credentials"
     ]
-    assert tell(story.tools, "its callbacks are not signed", "twilio").due == ()
+    assert tell(story.deps, "its callbacks are not signed", "twilio").due == ()
     assert len((story.status(OPS).content.body or "").splitlines()) == 2
     story.clock.pass_time(timedelta(days=1))
-    assert tell(story.tools, "its callbacks are not signed", "twilio").due != ()
+    assert tell(story.deps, "its callbacks are not signed", "twilio").due != ()
 
 
 def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(story: Story) -> None:
@@ -156,7 +156,7 @@ def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(story: Stor
 def test_what_a_sweep_has_written_is_reported_though_the_database_goes_away_during_it(story: Story) -> None:
     story.notify(an_incident("db-1"), a_recipient("ada", "email"))
     story.clock.pass_time(timedelta(hours=25))
-    swept = sweep(replace(story.tools, transactions=Leaving(story)))
+    swept = sweep(replace(story.deps, transactions=Leaving(story)))
     assert [row.channel for row in swept.failed] == ["email"]
     assert [each.recipient_id for each in swept.critical] == ["ada"]
     assert [each.channel for each in swept.due] == ["email", "slack"], "what it rang for, and operations"
@@ -209,7 +209,7 @@ def test_it_links_its_own_incident_and_those_that_failed(store: Store) -> None:
     story.pass_time(minutes=16)
     for told in story.told("slack")[-2:]:
         links = [told.content.link, told.content.url, *re.findall(r"Take it yourself: (\S+)", told.content.body)]
-        claims = [check(story.tools.secret_keys, str(link).rpartition("/")[2], story.clock.now()) for link in links]
+        claims = [check(story.deps.secret_keys, str(link).rpartition("/")[2], story.clock.now()) for link in links]
         keys = [story.store.read(lambda reads, id=each.incident_id: reads.status_by_id(id)) for each in claims]
         assert [status.facts.key for status in keys if status] == [OPS, "db-3", "db-3", "db-2", "db-1"]
         assert {each.recipient_id for each in claims} == {"ops" if told.address.startswith("ops") else "otto"}
@@ -229,7 +229,7 @@ def test_what_is_said_of_somebody_who_is_forgotten_is_overwritten(story: Story) 
     story.notify(an_incident("db-2", title="another"), a_recipient("ben", "email"))
     story.deliver()
     story.resolve(key="db-1")
-    forget(story.tools, "ada")
+    forget(story.deps, "ada")
     said = story.status(OPS).content
     assert "Ada" not in repr(said)
     assert "orders db is down" not in repr(said)
@@ -244,7 +244,7 @@ def _severities(story: Story) -> list[Severity]:
 
 
 def _notice(story: Story, reason: str = "its callbacks are not signed") -> None:
-    tell(story.tools, reason, "twilio")
+    tell(story.deps, reason, "twilio")
     story.deliver()
 
 
@@ -309,7 +309,7 @@ def test_notices_after_the_last_round_of_failures_are_a_warning(story: Story) ->
 
 def test_recipients_that_changed_are_used_while_it_is_open(story: Story) -> None:
     _fail(story, "db-1")
-    story.tools = replace(story.tools, operations=(a_contact("otto", "slack"),))
+    story.deps = replace(story.deps, operations=(a_contact("otto", "slack"),))
     story.pass_time(minutes=16)
     assert [each.address for each in story.told("slack")] == ["ops@slack", "otto@slack"]
     assert (_rounds(story), len(story.escalations("otto", OPS))) == (1, 1)
@@ -320,14 +320,14 @@ def test_recipients_that_changed_are_used_while_it_is_open(story: Story) -> None
 
 def test_an_address_that_changed_is_used_by_the_next_round(story: Story) -> None:
     _fail(story, "db-1")
-    story.tools = replace(story.tools, operations=(replace(a_contact("ops"), addresses={"slack": "ops@new"}),))
+    story.deps = replace(story.deps, operations=(replace(a_contact("ops"), addresses={"slack": "ops@new"}),))
     story.pass_time(minutes=16)
     assert [each.address for each in story.told("slack")] == ["ops@slack", "ops@new"]
 
 
 def test_a_process_that_knows_nobody_pages_those_who_were_paged_before(story: Story) -> None:
     _fail(story, "db-1")
-    story.tools = replace(story.tools, operations=())
+    story.deps = replace(story.deps, operations=())
     _fail(story, "db-2")
     story.pass_time(minutes=16)
     assert [each.address for each in story.told("slack")] == ["ops@slack", "ops@slack"]
@@ -343,7 +343,7 @@ def test_what_was_counted_in_is_paged_though_somebody_pages_one_again(story: Sto
 
 
 def test_under_a_policy_with_rounds_what_was_counted_in_is_paged_once_and_the_rounds_begin_anew(story: Story) -> None:
-    story.tools = replace(story.tools, operations_policy=INSISTENT)
+    story.deps = replace(story.deps, operations_policy=INSISTENT)
     _fail(story, "db-1")
     story.pass_time(minutes=5)
     _fail(story, "db-2")
@@ -355,12 +355,12 @@ def test_under_a_policy_with_rounds_what_was_counted_in_is_paged_once_and_the_ro
 
 
 def test_a_recipients_timer_leaves_the_round_to_the_timer_of_operations_that_is_due_as_well(story: Story) -> None:
-    story.tools = replace(story.tools, operations_policy=INSISTENT)
+    story.deps = replace(story.deps, operations_policy=INSISTENT)
     _fail(story, "db-1")
     story.pass_time(minutes=5)
     _fail(story, "db-2")
     story.clock.pass_time(timedelta(minutes=10))
-    use_case.run_on(story.tools, story.status(OPS).facts.id, rounds.pass_time)
+    use_case.run_on(story.deps, story.status(OPS).facts.id, rounds.pass_time)
     assert _rounds(story) == 1
     story.sweep()
     assert (_rounds(story), story.escalation("ops", OPS).repetition) == (2, 1)

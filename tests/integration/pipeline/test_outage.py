@@ -114,7 +114,7 @@ def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Sto
 
     def come_back(_: int) -> int:
         start.wait()
-        return len(sweep(watched.tools).outages)
+        return len(sweep(watched.deps).outages)
 
     with ThreadPoolExecutor(SWEEPERS) as pool:
         assert sum(pool.map(come_back, range(SWEEPERS))) == 1
@@ -125,7 +125,7 @@ def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Sto
 
 def _keep(story: Story, *, swept_at: datetime) -> Outage | None:
     """Note a sweep, as a process does that has read when the last one was before somebody else noted another."""
-    return story.store.run(lambda ledger: outages.keep(Transaction(ledger, story.tools), swept_at))
+    return story.store.run(lambda ledger: outages.keep(Transaction(ledger, story.deps), swept_at))
 
 
 def test_a_process_that_comes_back_a_moment_later_does_not_end_the_outage_again(watched: Story) -> None:
@@ -162,7 +162,7 @@ def test_two_sweepers_at_once_double_nothing(watched: Story) -> None:
 
     def come(_: int) -> Counter[str]:
         start.wait()
-        return Counter(due.notification_id for _ in range(3) for due in sweep(watched.tools).due)
+        return Counter(due.notification_id for _ in range(3) for due in sweep(watched.deps).due)
 
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(come, range(2))

@@ -26,7 +26,7 @@ MAIL = a_recipient("ada", "email")
 def stop(story: Story, span: timedelta, scope: Scope = Scope.ALL, name: str = "", *, is_for_critical: bool = False) -> None:
     now = story.clock.now()
     wanted = Pause(scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by="eve", is_for_critical=is_for_critical)
-    pause(story.tools, wanted)
+    pause(story.deps, wanted)
 
 
 def starts(story: Story, who: str = "ada", key: str = "db-1") -> list[timedelta]:
@@ -113,8 +113,8 @@ def test_a_pause_that_is_ended_early_counts_as_long_as_it_was(story: Story) -> N
     story.deliver()
     story.pass_time(minutes=60)
     assert len(story.seen) == 2
-    assert resume(story.tools, Scope.ALL, "")
-    assert not resume(story.tools, Scope.ALL, "")
+    assert resume(story.deps, Scope.ALL, "")
+    assert not resume(story.deps, Scope.ALL, "")
     story.pass_time(seconds=0)
     (late,) = story.seen[2:]
     assert (late.incident_id, late.content.delayed) == (story.status("db-3").facts.id, "delayed 1 h 00 m")
@@ -176,17 +176,17 @@ def test_an_outage_is_no_time_of_the_retry_window(watched: Story) -> None:
 def test_a_pause_is_over_when_its_time_is(story: Story) -> None:
     stop(story, HOUR)
     story.clock.pass_time(HOUR)
-    assert pauses(story.tools) == ()
-    assert not resume(story.tools, Scope.ALL, "")
+    assert pauses(story.deps) == ()
+    assert not resume(story.deps, Scope.ALL, "")
 
 
 def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_holds_nothing_back(story: Story) -> None:
     story.notify(None, MAIL)
     stop(story, 10 * HOUR)
     seen = Obstacle(why=Hold.PAUSE, until=story.clock.now() + 10 * HOUR, provider="ses")
-    resume(story.tools, Scope.ALL, "")
-    provider_health.hold(story.tools, "email", {False: seen})
-    provider_health.hold_alone(story.tools, story.pages()["email"], seen)
+    resume(story.deps, Scope.ALL, "")
+    provider_health.hold(story.deps, "email", {False: seen})
+    provider_health.hold_alone(story.deps, story.pages()["email"], seen)
     assert (story.pages()["email"].held_by, story.pages()["email"].due_at) == (None, START)
 
 
@@ -197,11 +197,11 @@ def test_old_pauses_are_let_go_of(story: Story) -> None:
     for _ in range(2):
         stop(story, HOUR)
         story.clock.pass_time(2 * HOUR)
-        resume(story.tools, Scope.ALL, "")
+        resume(story.deps, Scope.ALL, "")
     assert kept() == 2
     story.clock.pass_time(timedelta(days=31))
     stop(story, HOUR)
-    resume(story.tools, Scope.ALL, "")
+    resume(story.deps, Scope.ALL, "")
     assert kept() == 1
 
 
@@ -263,9 +263,9 @@ def test_while_an_incident_is_held_no_clock_of_it_runs(watched: Story) -> None:
         watched.record(each)
     unsent = watched.pages(key="db-2")["email"]
     watched.pass_time(seconds=30)
-    adopt(watched.tools, "production", is_forced=True)
+    adopt(watched.deps, "production", is_forced=True)
     watched.pass_time(hours=30)
-    assert release(watched.tools) == 3
+    assert release(watched.deps) == 3
     watched.pass_time(seconds=29)
     assert "voice" not in watched.pages(key="db-3"), "its receipt could not come while it was held"
     watched.pass_time(seconds=31)

@@ -87,7 +87,7 @@ def test_a_fault_of_ours_is_a_fault_of_ours_also_where_the_receipt_waits_for_the
     story.notify(None, a_recipient("ada", "email", "sms"))
     (claimed,) = story.claim("email", providers=["ses"])
     blaming = Receipt(provider="ses", event_id="1", word=Word.TEMPORARY, provider_ref="m-1", is_our_fault=True)
-    assert receive(story.tools, blaming, raw="raw").fate is Fate.WAITING
+    assert receive(story.deps, blaming, raw="raw").fate is Fate.WAITING
     story.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
     assert story.pages()["email"].attempts[0].is_our_fault
     assert story.pages()["sms"].state is NotificationState.QUEUED
@@ -105,11 +105,11 @@ def test_a_fault_of_ours_that_came_before_the_record_is_not_forgotten_by_it(stor
 def test_what_was_asked_for_and_then_comes_by_itself_has_come_by_itself(story: Story) -> None:
     attempt_id = _texted(story)
     asked = Receipt(provider="twilio", event_id="SM1:sent", word=Word.ACCEPTED, attempt_id=attempt_id, is_asked=True)
-    receive(story.tools, asked, raw="")
-    receive(story.tools, asked, raw="")
+    receive(story.deps, asked, raw="")
+    receive(story.deps, asked, raw="")
     count = ReceiptRow.select().where(ReceiptRow.is_asked).count
     assert story.store.run(lambda ledger: count(ledger._db)) == 1
-    assert receive(story.tools, replace(asked, is_asked=False), raw="raw").fate is Fate.REPEATED
+    assert receive(story.deps, replace(asked, is_asked=False), raw="raw").fate is Fate.REPEATED
     assert story.store.run(lambda ledger: count(ledger._db)) == 0
 
 
@@ -153,21 +153,21 @@ def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(story: 
     story.notify(None, a_recipient("ada", "email"))
     (claimed,) = story.claim("email", providers=["ses"])
     receipt = Receipt(provider="ses", event_id="1", word=Word.PERMANENT, provider_ref="m-1", reason="no such mailbox")
-    assert receive(story.tools, receipt, raw="raw").fate is Fate.WAITING
+    assert receive(story.deps, receipt, raw="raw").fate is Fate.WAITING
     story.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
     email = story.pages()["email"]
     assert (email.state, email.reason) == (NotificationState.FAILED, "no such mailbox")
     later = Receipt(provider="ses", event_id="2", word=None, provider_ref="m-1")
-    assert receive(story.tools, later, raw="raw").fate is Fate.MATCHED
+    assert receive(story.deps, later, raw="raw").fate is Fate.MATCHED
 
 
 def test_what_waits_is_heard_as_soon_as_another_receipt_tells_whose_it_is(story: Story) -> None:
     story.notify(None, a_recipient("ada", "email"))
     (claimed,) = story.claim("email", providers=["ses"])
     bounce = Receipt(provider="ses", event_id="1", word=Word.PERMANENT, provider_ref="m-1", reason="no such mailbox")
-    assert receive(story.tools, bounce, raw="raw").fate is Fate.WAITING
+    assert receive(story.deps, bounce, raw="raw").fate is Fate.WAITING
     sent = replace(bounce, event_id="2", word=Word.ACCEPTED, attempt_id=claimed.attempt_id)
-    assert receive(story.tools, sent, raw="raw").fate is Fate.MATCHED
+    assert receive(story.deps, sent, raw="raw").fate is Fate.MATCHED
     (attempt,) = story.pages()["email"].attempts
     assert (attempt.word, attempt.reason) == (Word.PERMANENT, "no such mailbox")
 
@@ -181,13 +181,13 @@ def test_a_receipt_that_was_written_at_once_with_the_record_is_heard_by_the_swee
     story.sweep()
     assert story.pages()["email"].state is NotificationState.DELIVERED
     heard = story.escalation()
-    hear_missed(story.tools, receipt)
+    hear_missed(story.deps, receipt)
     assert story.escalation() == heard
 
 
 def test_what_nobody_claims_within_an_hour_ends_as_foreign(story: Story) -> None:
     receipt = Receipt(provider="ses", event_id="1", word=Word.DELIVERED, provider_ref="m-1")
-    receive(story.tools, receipt, raw="raw")
+    receive(story.deps, receipt, raw="raw")
     story.sweep()
     assert story.store.run(lambda ledger: ledger.waiting_receipts("ses", "m-1")) == (receipt,)
     story.clock.pass_time(timedelta(hours=1, seconds=1))
@@ -228,7 +228,7 @@ QUICK = replace(DEFAULT, retries=Retries(normal=SOON, critical=SOON, by_channel=
 
 def _doubted(story: Story, severity: Severity) -> str:
     """Let a mail be in doubt, whose provider tells within 15 s that it has it; give the attempt."""
-    story.tools = replace(story.tools, answers={SES: timedelta(seconds=15)})
+    story.deps = replace(story.deps, answers={SES: timedelta(seconds=15)})
     story.answer("email", UNKNOWN, ACCEPTED)
     story.notify(an_incident(severity=severity), a_recipient("ada", "email"), policy=QUICK)
     story.deliver()
@@ -261,7 +261,7 @@ def test_what_is_critical_waits_for_no_event(story: Story) -> None:
 
 
 def test_an_event_has_its_time_also_after_a_short_lease(story: Story) -> None:
-    story.tools = replace(story.tools, answers={SES: timedelta(seconds=15)}, lease=timedelta(seconds=5))
+    story.deps = replace(story.deps, answers={SES: timedelta(seconds=15)}, lease=timedelta(seconds=5))
     story.notify(None, a_recipient("ada", "email"), policy=QUICK)
     story.claim("email")
     story.pass_time(seconds=14)

@@ -130,7 +130,7 @@ def test_a_retry_is_rung_for_when_it_is_due(story: Story) -> None:
     story.deliver()
     assert story.sweep().due == ()
     retry_at = START + timedelta(seconds=30)
-    wake_at = next_wake_at(story.tools)
+    wake_at = next_wake_at(story.deps)
     assert wake_at is not None
     assert wake_at <= retry_at
     story.clock.at = retry_at
@@ -151,7 +151,7 @@ def test_what_is_held_back_by_its_provider_is_suspected_and_passed_over(story: S
 def test_nothing_waits_for_time_once_all_is_settled(story: Story) -> None:
     story.notify(None, a_recipient("ada", "email"))
     story.deliver()
-    assert next_wake_at(story.tools) is None
+    assert next_wake_at(story.deps) is None
 
 
 def test_a_damaged_row_keeps_no_other_waiting(story: Story) -> None:

@@ -34,7 +34,7 @@ def test_what_they_answered_goes_and_that_they_said_stop_is_kept(story: Story, s
     for key in ("alone", "shared"):
         story.resolve(key=key)
     store.run(lambda ledger: ledger.note_texted(MARKS[2], "ada", at=story.clock.now()))
-    forget(story.tools, "ada")
+    forget(story.deps, "ada")
     assert "%2B15005550123" not in dump(database_url)
     assert dump(database_url).count(MARKS[2]) == 1
 
@@ -53,7 +53,7 @@ def test_nothing_personal_is_left_of_somebody_who_is_forgotten(story: Story, dat
     assert "raw" in dump(database_url)
     for key in ("alone", "shared"):
         story.resolve(key=key)
-    assert forget(story.tools, "ada") == 2
+    assert forget(story.deps, "ada") == 2
     left = dump(database_url)
     assert [mark for mark in (*MARKS, "'raw'", "ada@email") if mark in left] == []
 
@@ -62,12 +62,12 @@ def test_what_others_were_told_stays_and_so_does_what_happened(story: Story) -> 
     for key in ("alone", "shared"):
         story.resolve(key=key)
     before = story.status("shared")
-    forget(story.tools, "ada")
+    forget(story.deps, "ada")
     after = story.status("shared")
     assert after.content.title == "told to both"
     assert after.transitions == before.transitions
     assert [each.contact.addresses for each in after.escalations] == [{}, {"email": "bob@email"}]
-    assert forget(story.tools, "bob") == 1
+    assert forget(story.deps, "bob") == 1
     assert story.status("shared").content.title == "forgotten"
 
 
@@ -75,7 +75,7 @@ def test_news_for_somebody_who_is_forgotten_is_withdrawn_and_nobody_else_waits_f
     story.resolve(key="alone", by="ops")
     (begun,) = story.claim("email")
     story.resolve(key="shared", by="ops")
-    forget(story.tools, "ada")
+    forget(story.deps, "ada")
     story.release(begun)
     story.seen.clear()
     story.deliver()
@@ -89,13 +89,13 @@ def test_somebody_who_is_still_paged_is_not_forgotten(story: Story, database_url
     story.resolve(key="alone")
     before = dump(database_url)
     with pytest.raises(RecipientInUse) as refused:
-        forget(story.tools, "ada")
+        forget(story.deps, "ada")
     assert refused.value.incidents == (("", "shared"),)
     assert dump(database_url) == before
 
 
 def test_nobody_is_forgotten_whom_nobody_knows(story: Story) -> None:
-    assert forget(story.tools, "zoe") == 0
+    assert forget(story.deps, "zoe") == 0
 
 
 def test_a_line_of_the_log_cannot_be_changed(story: Story, store: Store) -> None:

@@ -83,7 +83,7 @@ def _unique(db, tables: list[str]) -> set[tuple[str, tuple[str, ...]]]:  # type:
 def _new_story(store: Store) -> Story:
     """New code, a while after the old, with ids that the old cannot have."""
     story = Story(store)
-    story.tools = replace(story.tools, ids=CountingIds(1 << 124))
+    story.deps = replace(story.deps, ids=CountingIds(1 << 124))
     story.clock.pass_time(timedelta(minutes=10))
     return story
 

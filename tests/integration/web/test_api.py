@@ -60,9 +60,9 @@ class Desk:
 
     def send(self, channel: str, outcome: Outcome) -> None:
         """Carry what is due on a channel, as a worker would."""
-        tools = self.flow._tools
-        for claimed in claim(tools, channel, (), limit=9, providers=("pigeon",), reporting=()).claimed:
-            record(tools, claimed.attempt_id, claimed.token, outcome)
+        deps = self.flow._deps
+        for claimed in claim(deps, channel, (), limit=9, providers=("pigeon",), reporting=()).claimed:
+            record(deps, claimed.attempt_id, claimed.token, outcome)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_what_a_provider_notes_is_shown_with_the_attempt_it_is_about(desk: Desk)
     complaint = Receipt(
         provider="pigeon", event_id="e", word=None, attempt_id=attempt_id, code="complaint", reason="they complained"
     )
-    receive(desk.flow._tools, complaint, raw="")
+    receive(desk.flow._deps, complaint, raw="")
     assert desk.get(path)["notes"] == [
         {"attempt": attempt_id, "code": "complaint", "reason": "they complained", "received_at": "2026-11-25T03:00:00Z"}
     ]
@@ -458,7 +458,7 @@ def test_a_recipients_id_may_be_anything(desk: Desk):
 
 def test_it_is_ready_while_somebody_sweeps(desk: Desk):
     assert [fault["where"] for fault in desk.client.get("/readyz").json()["faults"]] == ["sweeping"]
-    sweep(desk.flow._tools)
+    sweep(desk.flow._deps)
     assert desk.get("/readyz") == {"is_ready": True, "is_degraded": False, "faults": []}
     desk.clock.pass_time(timedelta(seconds=61))
     assert desk.client.get("/readyz").status_code == 503
@@ -468,7 +468,7 @@ def test_it_is_ready_while_somebody_sweeps(desk: Desk):
 def test_it_is_not_ready_without_its_tables(sqlite_url: str):
     with NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url}), bell=SilentBell()) as flow:
         client = Published(flow.asgi())
-        sweep(flow._tools)
+        sweep(flow._deps)
         for statement, where in {
             "UPDATE notifyflow_schema SET version = version + 1, oldest = version + 1": "schema",
             "UPDATE notifyflow_schema SET version = version - 2, oldest = 1": "schema",

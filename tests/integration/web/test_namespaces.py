@@ -53,7 +53,7 @@ class House:
 
     def open(self, key: str, namespace: str) -> str:
         ada = Recipient(id="ada", email="ada@example.com")
-        taken = notify(self.flow._tools, Incident(key=key, title="down"), [ada], policy=DEFAULT, namespace=namespace)
+        taken = notify(self.flow._deps, Incident(key=key, title="down"), [ada], policy=DEFAULT, namespace=namespace)
         self.ids[key, namespace] = taken.notified.incident_id
         return taken.notified.incident_id
 
@@ -177,7 +177,7 @@ def test_an_id_helps_only_whom_the_namespace_lets(house: House, caller: str):
 
 
 def test_only_who_reaches_all_reaches_the_operations_incident(house: House):
-    tell(house.flow._tools, "it is ill", "a provider")
+    tell(house.flow._deps, "it is ill", "a provider")
     status = house.flow.status("notifyflow/operations")
     assert status is not None
     place = f"/v1/incidents/{status.facts.id}"
@@ -210,7 +210,7 @@ def test_recipients_are_known_as_the_namespace_knows_them(house: House, caller: 
     for namespace, mail in ((SHARED, "eve@shared.example"), ("prometheus", "eve@prometheus.example")):
         eve = Recipient(id=f"eve{namespace}", name=namespace, email=mail)
         ada = Recipient(id="ada", name=f"Ada of {namespace!r}", email="ada@example.com")
-        notify(flow._tools, Incident(key="db-2", title="down"), [eve, ada], policy=DEFAULT, namespace=namespace)
+        notify(flow._deps, Incident(key="db-2", title="down"), [eve, ada], policy=DEFAULT, namespace=namespace)
     listed = house.ask(Scope.READ, caller, "GET", "/v1/recipients").json()["recipients"]
     all_known = {SHARED: {"ada", "eve"}, "prometheus": {"ada", "eveprometheus"}, "staging": {"ada"}}
     known = set().union(*all_known.values()) if caller == ALL else all_known[caller]

@@ -32,8 +32,8 @@ def test_from_its_page_operations_goes_to_the_incident_that_failed_and_takes_it(
     with NotifyFlow(settings, clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
         incident = Incident(key="db-1", title="orders db is down", severity=Severity.CRITICAL, url="https://grafana.example/d")
         flow.notify(incident, [Recipient(id="u-4711", name="Ada", email="ada@example.com")])
-        (claimed,) = claim(flow._tools, "email", (), limit=9, providers=["pigeon"], reporting=()).claimed
-        record(flow._tools, claimed.attempt_id, claimed.token, Outcome(word=Word.PERMANENT, reason="there is no such mailbox"))
+        (claimed,) = claim(flow._deps, "email", (), limit=9, providers=["pigeon"], reporting=()).claimed
+        record(flow._deps, claimed.attempt_id, claimed.token, Outcome(word=Word.PERMANENT, reason="there is no such mailbox"))
         told = flow.status(OPERATIONS_KEY)
         assert told is not None
         assert told.content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'

@@ -100,7 +100,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         }
         story = Story(store)
         flow = NotifyFlow(
-            Settings.from_variables(variables), clock=story.clock, ids=story.tools.ids, store=store, bell=NotedBell()
+            Settings.from_variables(variables), clock=story.clock, ids=story.deps.ids, store=store, bell=NotedBell()
         )
         with flow:
             yield Doors(story, Client(flow.asgi()), amazon)

@@ -50,7 +50,7 @@ def published(flow: NotifyFlow) -> schemathesis.BaseSchema:
 
 @pytest.fixture
 def known(flow: NotifyFlow) -> dict[str, str]:
-    sweep(flow._tools)
+    sweep(flow._deps)
     done = flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", email="ada@example.com")])
     return {"incident_id": done.incident_id, "recipient_id": "ada"}
 

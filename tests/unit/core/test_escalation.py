@@ -8,12 +8,12 @@ import pytest
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import rules
-from notifyflow.core.escalation import AlertOperations, Case, Decided, OpenTier, StartRound, Step, StopPages
+from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Severity, Word
 from notifyflow.core.outage import Outage, Stop
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
-from tests.facts import NOW, attempt, case, escalation, incident, minutes, page, seconds
+from tests.facts import NOW, attempt, context, escalation, incident, minutes, page, seconds
 
 QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, NotificationState.SENT
 DELIVERED, FAILED = NotificationState.DELIVERED, NotificationState.FAILED
@@ -22,7 +22,7 @@ CRITICAL, INFO = Severity.CRITICAL, Severity.INFO
 HOUR = timedelta(hours=1)
 
 
-def decide(of: Case, *, event: escalations.Cause = "recorded", now: datetime = NOW) -> Decided:
+def decide(of: DecisionContext, *, event: escalations.Cause = "recorded", now: datetime = NOW) -> Decided:
     return escalations.decide(of, event=event, now=now)
 
 
@@ -42,7 +42,7 @@ def failed(channel: str, **given: object) -> NotificationFacts:
 
 
 def born(addresses: str, **given: object) -> Decided:
-    return escalations.born(case(addresses=addresses, tier=0, **given), now=NOW)
+    return escalations.born(context(addresses=addresses, tier=0, **given), now=NOW)
 
 
 def test_an_escalation_is_born_with_its_first_tier() -> None:
@@ -74,42 +74,42 @@ def test_info_with_a_phone_only_is_exhausted_at_birth_and_alerts_nobody() -> Non
 
 
 def test_one_of_two_primaries_opens_nothing() -> None:
-    decided = decide(case(failed("email"), page("slack", SENT)))
+    decided = decide(context(failed("email"), page("slack", SENT)))
     assert (opened(decided), decided.after.state) == ([], REACHED)
 
 
 def test_two_failed_primaries_open_sms_and_the_machine_says_why() -> None:
-    decided = decide(case(failed("email"), failed("slack"), page("teams", SENT)))
+    decided = decide(context(failed("email"), failed("slack"), page("teams", SENT)))
     assert opened(decided) == [(2, ("sms",))]
     assert decided.steps == (Step(event="tier_opened", source="ACTIVE", target="ACTIVE", detail={"tier": "2", "why": "failed"}),)
     assert (decided.after.tier, decided.after.state) == (2, ACTIVE)
 
 
 def test_the_only_primary_is_enough_when_there_is_no_other() -> None:
-    assert opened(decide(case(failed("email"), addresses="email sms"))) == [(2, ("sms",))]
+    assert opened(decide(context(failed("email"), addresses="email sms"))) == [(2, ("sms",))]
 
 
 def test_a_failed_sms_opens_the_call() -> None:
-    of = case(failed("email"), failed("slack"), failed("sms", tier=2), tier=2)
+    of = context(failed("email"), failed("slack"), failed("sms", tier=2), tier=2)
     assert opened(decide(of)) == [(3, ("voice",))]
 
 
 def test_a_tier_without_an_address_is_passed_at_once() -> None:
-    decided = decide(case(failed("email"), failed("slack"), addresses="email slack voice"))
+    decided = decide(context(failed("email"), failed("slack"), addresses="email slack voice"))
     assert opened(decided) == [(3, ("voice",))]
     assert [step.detail for step in decided.steps] == [{"tier": "2", "why": "failed"}, {"tier": "3", "why": "no_address"}]
 
 
 def test_a_tier_that_just_opened_has_not_failed() -> None:
-    assert decide(case(failed("email"), failed("slack"))).after.tier == 2
+    assert decide(context(failed("email"), failed("slack"))).after.tier == 2
 
 
 def test_a_tier_whose_address_came_later_is_not_passed() -> None:
-    assert opened(decide(case(failed("email"), tier=2, addresses="email sms voice"))) == []
+    assert opened(decide(context(failed("email"), tier=2, addresses="email sms voice"))) == []
 
 
 def test_info_never_leaves_the_primary_tier() -> None:
-    decided = decide(case(failed("email"), failed("slack"), severity=INFO))
+    decided = decide(context(failed("email"), failed("slack"), severity=INFO))
     assert (decided.after.state, decided.effects, decided.after.critical_at) == (EXHAUSTED, (), None)
 
 
@@ -119,7 +119,7 @@ LADDER = replace(DEFAULT, tiers=(DEFAULT.tiers[0], SHUT, BEHIND))
 
 
 def test_a_shut_tier_is_passed_at_once_when_its_own_rule_is_met() -> None:
-    decided = decide(case(failed("email"), policy=LADDER))
+    decided = decide(context(failed("email"), policy=LADDER))
     assert opened(decided) == [(3, ("voice",))]
     assert [step.detail for step in decided.steps] == [{"tier": "2", "why": "failed"}, {"tier": "3", "why": "shut"}]
     assert (decided.after.state, decided.after.tier) == (ACTIVE, 3)
@@ -127,7 +127,7 @@ def test_a_shut_tier_is_passed_at_once_when_its_own_rule_is_met() -> None:
 
 def test_a_shut_tier_opens_by_its_own_rules_only() -> None:
     slow = replace(SHUT, rules=(Unacknowledged(after=minutes(5)),))
-    of = case(failed("email"), policy=replace(LADDER, tiers=(DEFAULT.tiers[0], slow, BEHIND)))
+    of = context(failed("email"), policy=replace(LADDER, tiers=(DEFAULT.tiers[0], slow, BEHIND)))
     waiting = decide(of)
     assert (opened(waiting), waiting.after.state, waiting.after.look_at) == ([], ACTIVE, NOW + minutes(5))
     assert opened(decide(of, event="looked_at", now=NOW + minutes(5))) == [(3, ("voice",))]
@@ -135,27 +135,27 @@ def test_a_shut_tier_opens_by_its_own_rules_only() -> None:
 
 def test_a_shut_tier_at_the_end_of_the_ladder_is_no_reason_to_wait() -> None:
     policy = replace(LADDER, tiers=(DEFAULT.tiers[0], replace(SHUT, rules=(Unacknowledged(after=minutes(5)),))))
-    assert decide(case(failed("email"), policy=policy)).after.state is EXHAUSTED
+    assert decide(context(failed("email"), policy=policy)).after.state is EXHAUSTED
 
 
 def test_an_address_that_comes_later_is_not_paged_in_a_tier_that_was_shut() -> None:
-    of = case(failed("email"), failed("voice", tier=3), policy=LADDER, tier=3, addresses="email sms voice")
+    of = context(failed("email"), failed("voice", tier=3), policy=LADDER, tier=3, addresses="email sms voice")
     assert opened(decide(of, event="address_added")) == []
 
 
 def test_news_counts_for_nothing() -> None:
     news = replace(failed("slack"), kind=Kind.NEWS, tier=None)
-    assert opened(decide(case(failed("email"), page("teams", SENT), news))) == []
-    assert decide(case(page("email", SENT), replace(page("slack"), kind=Kind.NEWS, tier=None))).after.state is REACHED
+    assert opened(decide(context(failed("email"), page("teams", SENT), news))) == []
+    assert decide(context(page("email", SENT), replace(page("slack"), kind=Kind.NEWS, tier=None))).after.state is REACHED
 
 
 def test_a_failure_opens_a_tier_only_while_the_incident_is_open() -> None:
     taken = incident(state=IncidentState.ACKNOWLEDGED)
-    assert opened(decide(case(failed("email"), failed("slack"), about=taken))) == []
+    assert opened(decide(context(failed("email"), failed("slack"), about=taken))) == []
 
 
 def test_an_old_failure_wakes_nobody() -> None:
-    of = case(failed("email"), failed("slack"))
+    of = context(failed("email"), failed("slack"))
     assert opened(decide(of, now=NOW + HOUR - seconds(1))) == [(2, ("sms",))]
     late = decide(of, now=NOW + HOUR)
     assert (opened(late), late.after.state) == ([], EXHAUSTED)
@@ -164,12 +164,12 @@ def test_an_old_failure_wakes_nobody() -> None:
 
 def test_a_page_that_was_held_up_still_escalates_with_those_that_failed_before() -> None:
     held_up = failed("slack", attempts=(attempt(1, Word.PERMANENT, started_at=NOW + 3 * HOUR),))
-    assert opened(decide(case(failed("email"), held_up), now=NOW + 3 * HOUR)) == [(2, ("sms",))]
+    assert opened(decide(context(failed("email"), held_up), now=NOW + 3 * HOUR)) == [(2, ("sms",))]
 
 
 def test_a_row_that_we_ended_is_as_young_as_its_end() -> None:
     ended = page(state=FAILED, attempts=(), ended=Ended.NO_PROVIDER, ended_at=NOW + 3 * HOUR)
-    of = case(replace(ended, attempts=()), addresses="email sms")
+    of = context(replace(ended, attempts=()), addresses="email sms")
     assert opened(decide(of, now=NOW + 3 * HOUR)) == [(2, ("sms",))]
     assert opened(decide(of, now=NOW + 4 * HOUR)) == []
 
@@ -177,15 +177,15 @@ def test_a_row_that_we_ended_is_as_young_as_its_end() -> None:
 def test_an_expired_round_opens_no_tier() -> None:
     at = NOW + timedelta(hours=24)
     expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "slack")]
-    decided = decide(case(*expired), event="looked_at", now=at)
+    decided = decide(context(*expired), event="looked_at", now=at)
     assert (opened(decided), decided.after.state) == ([], EXHAUSTED)
     assert alerts(decided) == [AlertOperations(reason="exhausted", is_paging=True)]
 
 
 def test_what_a_pause_of_its_channel_deferred_expires_later_by_as_long() -> None:
     paused = page("email", paused_since=NOW + HOUR, paused_until=NOW + 6 * HOUR)
-    assert decide(case(paused, addresses="email")).after.look_at == NOW + timedelta(hours=29)
-    overlapping = replace(case(paused, addresses="email"), stops=(Stop(began_at=NOW, ended_at=NOW + 2 * HOUR),))
+    assert decide(context(paused, addresses="email")).after.look_at == NOW + timedelta(hours=29)
+    overlapping = replace(context(paused, addresses="email"), stops=(Stop(began_at=NOW, ended_at=NOW + 2 * HOUR),))
     assert decide(overlapping).after.look_at == NOW + timedelta(hours=30)
 
 
@@ -193,7 +193,7 @@ def test_what_a_pause_of_its_channel_deferred_expires_later_by_as_long() -> None
 def test_what_expires_beside_a_page_that_arrived_pages_nobody(other: NotificationState, is_paging: bool) -> None:
     at = NOW + timedelta(hours=24)
     expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "sms")]
-    decided = decide(case(*expired, page("slack", other, attempt(1, Word.ACCEPTED))), event="looked_at", now=at)
+    decided = decide(context(*expired, page("slack", other, attempt(1, Word.ACCEPTED))), event="looked_at", now=at)
     assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
 
 
@@ -204,7 +204,7 @@ def test_what_expires_beside_a_critical_page_that_nothing_confirms_pages_operati
     at = NOW + timedelta(hours=72)
     sent = attempt(1, Word.ACCEPTED, evidence=Evidence.ACCEPTED, **awaited)
     expired = [replace(page(name), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for name in ("email", "sms", "voice")]
-    of = case(page("push", SENT, sent), *expired, tier=3, addresses="push email sms voice", severity=CRITICAL)
+    of = context(page("push", SENT, sent), *expired, tier=3, addresses="push email sms voice", severity=CRITICAL)
     decided = decide(of, event="looked_at", now=at)
     assert decided.after.state is REACHED
     assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
@@ -237,35 +237,35 @@ UNSUSPECTED = {
 
 @pytest.mark.parametrize("why", SUSPECTS)
 def test_a_suspected_page_counts_as_failed_when_critical(why: str) -> None:
-    assert opened(decide(case(SUSPECTS[why], severity=CRITICAL, addresses="email sms"))) == [(2, ("sms",))]
+    assert opened(decide(context(SUSPECTS[why], severity=CRITICAL, addresses="email sms"))) == [(2, ("sms",))]
 
 
 @pytest.mark.parametrize("why", UNSUSPECTED)
 def test_a_page_without_suspicion_does_not(why: str) -> None:
-    assert opened(decide(case(UNSUSPECTED[why], severity=CRITICAL, addresses="email sms"))) == []
+    assert opened(decide(context(UNSUSPECTED[why], severity=CRITICAL, addresses="email sms"))) == []
 
 
 @pytest.mark.parametrize("why", SUSPECTS)
 def test_suspicion_can_be_switched_off(why: str) -> None:
     policy = replace(DEFAULT, is_suspicion_on=False)
-    assert opened(decide(case(SUSPECTS[why], severity=CRITICAL, policy=policy, addresses="email sms"))) == []
+    assert opened(decide(context(SUSPECTS[why], severity=CRITICAL, policy=policy, addresses="email sms"))) == []
 
 
 @pytest.mark.parametrize("why", SUSPECTS)
 def test_what_is_not_critical_is_suspected_for_a_fault_of_ours_only(why: str) -> None:
     expected = [(2, ("sms",))] if why == "it refused us" else []
-    assert opened(decide(case(SUSPECTS[why], addresses="email sms"))) == expected
+    assert opened(decide(context(SUSPECTS[why], addresses="email sms"))) == expected
 
 
 def test_what_is_not_critical_is_suspected_after_being_held_back_for_its_whole_window() -> None:
-    held = case(page("email", held_since=NOW), addresses="email sms")
+    held = context(page("email", held_since=NOW), addresses="email sms")
     assert decide(held).after.look_at == NOW + minutes(10)
     assert opened(decide(held, event="looked_at", now=NOW + minutes(10) - seconds(1))) == []
     assert opened(decide(held, event="looked_at", now=NOW + minutes(10))) == [(2, ("sms",))]
 
 
 def test_what_a_provider_holds_back_that_refuses_us_is_suspected_at_once() -> None:
-    held = case(page("email", held_since=NOW, held_by=Hold.SUSPENSION), addresses="email sms")
+    held = context(page("email", held_since=NOW, held_by=Hold.SUSPENSION), addresses="email sms")
     assert opened(decide(held)) == [(2, ("sms",))]
 
 
@@ -273,7 +273,7 @@ def test_what_a_provider_holds_back_that_refuses_us_is_suspected_at_once() -> No
 
 
 def test_nobody_acknowledging_opens_the_tiers_of_insistent_by_time_whatever_was_delivered() -> None:
-    of = case(page("email", DELIVERED), policy=INSISTENT)
+    of = context(page("email", DELIVERED), policy=INSISTENT)
     first = decide(of)
     assert (first.after.state, first.after.look_at, opened(first)) == (ACTIVE, NOW + minutes(5), [])
     assert opened(decide(of, event="looked_at", now=NOW + minutes(5) - seconds(1))) == []
@@ -285,7 +285,7 @@ def test_nobody_acknowledging_opens_the_tiers_of_insistent_by_time_whatever_was_
 
 
 def test_a_timer_that_leads_to_no_address_is_not_waited_for() -> None:
-    decided = decide(case(page("email", DELIVERED), policy=INSISTENT, addresses="email"))
+    decided = decide(context(page("email", DELIVERED), policy=INSISTENT, addresses="email"))
     assert (decided.after.state, decided.after.look_at) == (REACHED, None)
 
 
@@ -295,26 +295,26 @@ def test_a_timer_that_leads_to_no_address_is_not_waited_for() -> None:
     ids=["shut by severity", "incident not open"],
 )
 def test_a_tier_that_is_kept_shut_is_no_reason_to_wait(given: dict[str, object]) -> None:
-    decided = decide(case(page("email", DELIVERED), policy=INSISTENT, **given))
+    decided = decide(context(page("email", DELIVERED), policy=INSISTENT, **given))
     assert (decided.after.state, decided.after.look_at) == (REACHED, None)
 
 
 def test_a_timer_beyond_freshness_is_no_reason_to_wait() -> None:
-    decided = decide(case(page("email", DELIVERED), policy=replace(INSISTENT, fresh_for=minutes(5))))
+    decided = decide(context(page("email", DELIVERED), policy=replace(INSISTENT, fresh_for=minutes(5))))
     assert (decided.after.state, decided.after.look_at) == (REACHED, None)
 
 
 # -- an outage of our own, and a broken way back
 
 
-def after(minute: float, *, began: float, of: Case) -> Decided:
+def after(minute: float, *, began: float, of: DecisionContext) -> Decided:
     """Decide so many minutes after NOW, when nobody has swept since the minute it began."""
     now = NOW + minutes(minute)
     return decide(replace(of, outages=(Outage(began_at=NOW + minutes(began), ended_at=now),)), event="looked_at", now=now)
 
 
 def test_an_outage_does_not_count_as_time_in_which_nobody_acknowledged() -> None:
-    of = case(page("email", DELIVERED), policy=INSISTENT)
+    of = context(page("email", DELIVERED), policy=INSISTENT)
     decided = after(63, began=3, of=of)
     assert (opened(decided), decided.after.look_at) == ([], NOW + minutes(65))
     ended = replace(of, outages=(Outage(began_at=NOW + minutes(3), ended_at=NOW + minutes(63)),))
@@ -323,24 +323,24 @@ def test_an_outage_does_not_count_as_time_in_which_nobody_acknowledged() -> None
 
 def test_an_outage_does_not_count_as_time_in_which_a_receipt_could_have_come() -> None:
     awaited = page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5)))
-    decided = after(63, began=3, of=case(awaited, addresses="email sms", severity=CRITICAL))
+    decided = after(63, began=3, of=context(awaited, addresses="email sms", severity=CRITICAL))
     assert (opened(decided), decided.after.state, decided.after.look_at) == ([], ACTIVE, NOW + minutes(65))
-    late = after(63, began=6, of=case(awaited, addresses="email sms", severity=CRITICAL))
+    late = after(63, began=6, of=context(awaited, addresses="email sms", severity=CRITICAL))
     assert opened(late) == [(2, ("sms",))]
 
 
 def test_an_outage_does_not_count_as_time_in_which_a_provider_held_us_back() -> None:
-    held = case(page("email", held_since=NOW), addresses="email sms", severity=CRITICAL)
+    held = context(page("email", held_since=NOW), addresses="email sms", severity=CRITICAL)
     assert opened(after(63, began=0.25, of=held)) == []
     assert after(63, began=0.25, of=held).after.look_at == NOW + minutes(63) + seconds(15)
 
 
 def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:
     awaited = page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5)))
-    of = case(awaited, page("slack", SENT), addresses="email sms", severity=CRITICAL)
+    of = context(awaited, page("slack", SENT), addresses="email sms", severity=CRITICAL)
     assert rules.overdue_receipts(of, NOW + minutes(4)) == frozenset()
     assert rules.overdue_receipts(of, NOW + minutes(5)) == {("email", "p")}
-    assert opened(decide(case(awaited, addresses="email sms", severity=CRITICAL), now=NOW + minutes(5))) == [(2, ("sms",))]
+    assert opened(decide(context(awaited, addresses="email sms", severity=CRITICAL), now=NOW + minutes(5))) == [(2, ("sms",))]
 
 
 @pytest.mark.parametrize(
@@ -369,11 +369,11 @@ def test_a_callback_path_seems_broken_after_five_attempts_to_three_people_or_to_
     ],
 )
 def test_a_state_is_named_after_its_pages(pages: tuple[NotificationFacts, ...], state: EscalationState) -> None:
-    assert decide(case(*pages, addresses="email slack")).after.state is state
+    assert decide(context(*pages, addresses="email slack")).after.state is state
 
 
 def test_a_receipt_is_awaited_for_thirty_minutes() -> None:
-    of = case(page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5))), addresses="email")
+    of = context(page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5))), addresses="email")
     assert decide(of).after.look_at == NOW + minutes(5)
     waiting = decide(of, event="looked_at", now=NOW + minutes(5))
     assert (waiting.after.state, waiting.after.look_at) == (ACTIVE, NOW + minutes(30))
@@ -382,12 +382,12 @@ def test_a_receipt_is_awaited_for_thirty_minutes() -> None:
 
 
 def test_a_move_without_an_opening_is_one_step() -> None:
-    decided = decide(case(failed("email"), state=REACHED, addresses="email"), event="received")
+    decided = decide(context(failed("email"), state=REACHED, addresses="email"), event="received")
     assert decided.steps == (Step(event="received", source="REACHED", target="EXHAUSTED", detail={}),)
 
 
 def test_a_decision_that_changes_nothing_has_no_step() -> None:
-    decided = decide(case(page("email", SENT), state=REACHED, addresses="email"))
+    decided = decide(context(page("email", SENT), state=REACHED, addresses="email"))
     assert (decided.steps, decided.effects) == ((), ())
 
 
@@ -399,18 +399,18 @@ def test_a_decision_that_changes_nothing_has_no_step() -> None:
 def test_every_move_among_the_three_live_states_is_legal(
     source: EscalationState, pages: tuple[NotificationFacts, ...], target: EscalationState, event: escalations.Cause
 ) -> None:
-    assert decide(case(*pages, state=source, addresses="email"), event=event).after.state is target
+    assert decide(context(*pages, state=source, addresses="email"), event=event).after.state is target
 
 
 def test_a_bounce_may_open_a_tier_of_one_who_was_reached() -> None:
-    decided = decide(case(failed("email"), state=REACHED, addresses="email sms"), event="received")
+    decided = decide(context(failed("email"), state=REACHED, addresses="email sms"), event="received")
     assert [(step.source, step.target) for step in decided.steps] == [("REACHED", "ACTIVE")]
 
 
 def test_a_queued_page_is_looked_at_when_its_round_expires() -> None:
-    assert decide(case(page())).after.look_at == NOW + timedelta(hours=24)
-    assert decide(case(page(), severity=CRITICAL)).after.look_at == NOW + timedelta(hours=72)
-    overdue = decide(case(page()), now=NOW + timedelta(hours=25))
+    assert decide(context(page())).after.look_at == NOW + timedelta(hours=24)
+    assert decide(context(page(), severity=CRITICAL)).after.look_at == NOW + timedelta(hours=72)
+    overdue = decide(context(page()), now=NOW + timedelta(hours=25))
     assert overdue.after.look_at == NOW + timedelta(hours=24)
 
 
@@ -418,17 +418,17 @@ def test_a_queued_page_is_looked_at_when_its_round_expires() -> None:
 
 
 def test_another_address_gets_the_row_that_its_opened_tier_lacks() -> None:
-    decided = decide(case(page("email", SENT), state=REACHED, addresses="email slack sms"), event="address_added")
+    decided = decide(context(page("email", SENT), state=REACHED, addresses="email slack sms"), event="address_added")
     assert (opened(decided), decided.after.state) == ([(1, ("slack",))], ACTIVE)
-    assert decide(case(page("email", SENT), state=REACHED, addresses="email slack")).effects == ()
+    assert decide(context(page("email", SENT), state=REACHED, addresses="email slack")).effects == ()
 
 
 def test_another_address_of_a_tier_that_is_not_open_waits_for_it() -> None:
-    assert decide(case(page("email", SENT), addresses="email sms"), event="address_added").effects == ()
+    assert decide(context(page("email", SENT), addresses="email sms"), event="address_added").effects == ()
 
 
 def test_another_address_comes_too_late_for_a_stale_round() -> None:
-    of = case(page("email", SENT), addresses="email slack")
+    of = context(page("email", SENT), addresses="email slack")
     assert decide(of, event="address_added", now=NOW + timedelta(hours=24)).effects == ()
 
 
@@ -436,7 +436,7 @@ def test_another_address_comes_too_late_for_a_stale_round() -> None:
 
 
 def test_email_and_sms_failed_is_a_critical_failure_once() -> None:
-    of = case(failed("email"), failed("slack"), failed("sms", tier=2), page("voice", QUEUED, tier=3), tier=3)
+    of = context(failed("email"), failed("slack"), failed("sms", tier=2), page("voice", QUEUED, tier=3), tier=3)
     decided = decide(of)
     assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=True)]
     assert decided.after.critical_at == NOW
@@ -446,27 +446,29 @@ def test_email_and_sms_failed_is_a_critical_failure_once() -> None:
 
 def test_a_suspicion_is_not_enough_for_a_critical_failure() -> None:
     suspected = page("email", QUEUED, *refused(2))
-    assert alerts(decide(case(suspected, failed("sms", tier=2), page("voice", SENT, tier=3), tier=3, severity=CRITICAL))) == []
+    assert alerts(decide(context(suspected, failed("sms", tier=2), page("voice", SENT, tier=3), tier=3, severity=CRITICAL))) == []
 
 
 def test_a_pressed_key_is_no_critical_failure() -> None:
     heard = page("voice", DELIVERED, attempt(1, Word.DELIVERED, evidence=Evidence.HUMAN), tier=3)
-    assert alerts(decide(case(failed("email"), failed("sms", tier=2), heard, tier=3))) == []
+    assert alerts(decide(context(failed("email"), failed("sms", tier=2), heard, tier=3))) == []
 
 
 def test_a_policy_without_critical_channels_knows_exhaustion_only() -> None:
     policy = replace(DEFAULT, critical_channels=())
-    assert alerts(decide(case(failed("email"), failed("sms", tier=2), page("voice", SENT, tier=3), tier=3, policy=policy))) == []
-    assert [each.reason for each in alerts(decide(case(failed("email"), addresses="email", policy=policy)))] == ["exhausted"]
+    assert (
+        alerts(decide(context(failed("email"), failed("sms", tier=2), page("voice", SENT, tier=3), tier=3, policy=policy))) == []
+    )
+    assert [each.reason for each in alerts(decide(context(failed("email"), addresses="email", policy=policy)))] == ["exhausted"]
 
 
 def test_an_operations_incident_never_alerts_itself() -> None:
-    decided = decide(case(failed("email"), addresses="email", about=incident(is_operations=True)))
+    decided = decide(context(failed("email"), addresses="email", about=incident(is_operations=True)))
     assert (decided.after.state, decided.after.critical_at, decided.effects) == (EXHAUSTED, NOW, ())
 
 
 def test_info_is_never_a_critical_failure() -> None:
-    assert decide(case(failed("email"), addresses="email", severity=INFO)).effects == ()
+    assert decide(context(failed("email"), addresses="email", severity=INFO)).effects == ()
 
 
 # -- a CRITICAL round that ends in silence
@@ -485,7 +487,7 @@ def unconfirmed(channel: str, tier: int = 1) -> NotificationFacts:
 def test_where_nothing_was_confirmed_and_no_call_was_placed_operations_is_told(*, is_suspicion_on: bool) -> None:
     policy = replace(DEFAULT, is_suspicion_on=is_suspicion_on)
     pages = (unconfirmed("email"), failed("sms", tier=2), PHONE_FAILED)
-    of = case(*pages, tier=3, addresses=CALLED, severity=CRITICAL, policy=policy)
+    of = context(*pages, tier=3, addresses=CALLED, severity=CRITICAL, policy=policy)
     waiting = decide(of, event="looked_at", now=NOW + minutes(29))
     assert (waiting.after.state, alerts(waiting)) == (ACTIVE, [])
     over = decide(of, event="looked_at", now=NOW + minutes(30))
@@ -493,7 +495,7 @@ def test_where_nothing_was_confirmed_and_no_call_was_placed_operations_is_told(*
 
 
 def test_a_late_bounce_that_leaves_only_what_is_unconfirmed_pages_nobody() -> None:
-    of = case(unconfirmed("email"), failed("sms", tier=2), tier=2, addresses=CALLED, severity=CRITICAL, state=REACHED)
+    of = context(unconfirmed("email"), failed("sms", tier=2), tier=2, addresses=CALLED, severity=CRITICAL, state=REACHED)
     late = decide(of, event="received", now=NOW + minutes(61))
     assert alerts(late) == [AlertOperations(reason="unconfirmed", is_paging=False)]
 
@@ -510,7 +512,7 @@ def test_a_late_bounce_that_leaves_only_what_is_unconfirmed_pages_nobody() -> No
     ids=["no receipt can come", "delivered", "a call was placed", "nobody answered the call", "a key was pressed"],
 )
 def test_what_arrived_or_rang_is_enough(heard: NotificationFacts) -> None:
-    of = case(unconfirmed("email"), failed("sms", tier=2), heard, tier=3, addresses=f"{CALLED} slack", severity=CRITICAL)
+    of = context(unconfirmed("email"), failed("sms", tier=2), heard, tier=3, addresses=f"{CALLED} slack", severity=CRITICAL)
     over = decide(of, event="looked_at", now=NOW + minutes(30))
     assert (over.after.state, alerts(over)) == (REACHED, [])
 
@@ -528,17 +530,17 @@ def test_what_arrived_or_rang_is_enough(heard: NotificationFacts) -> None:
 )
 def test_where_no_phone_could_ring_what_is_unconfirmed_is_told_to_nobody(given: dict[str, Any]) -> None:
     pages = (unconfirmed("email"), failed("sms", tier=2))
-    over = decide(case(*pages, **({"tier": 2, "addresses": CALLED, "severity": CRITICAL} | given)), now=NOW + minutes(90))
+    over = decide(context(*pages, **({"tier": 2, "addresses": CALLED, "severity": CRITICAL} | given)), now=NOW + minutes(90))
     assert (over.after.state, alerts(over)) == (REACHED, [])
 
 
 # -- rounds
 
 
-def round_due(minute: float, *, repetition: int = 1, of: Case | None = None, **given: object) -> Decided:
+def round_due(minute: float, *, repetition: int = 1, of: DecisionContext | None = None, **given: object) -> Decided:
     """Let the timer of a recipient's rounds, as it was set at the start, run out so many minutes after it."""
     timer = {"next_round_at": NOW + minutes(15), "repetition": repetition, "policy": INSISTENT}
-    asked = of or case(page("email", DELIVERED), **{"addresses": "email", **timer, **given})
+    asked = of or context(page("email", DELIVERED), **{"addresses": "email", **timer, **given})
     return decide(asked, event="round_due", now=NOW + minutes(minute))
 
 
@@ -563,7 +565,7 @@ def test_whoever_lets_the_last_round_pass_is_a_critical_failure_reached_or_not(s
     decided = round_due(15, repetition=3, state=state)
     assert alerts(decided) == [AlertOperations(reason="unanswered", is_paging=True)]
     assert (decided.after.critical_at, decided.after.next_round_at) == (NOW + minutes(15), None)
-    again = replace(case(page("email", DELIVERED), addresses="email"), escalation=decided.after)
+    again = replace(context(page("email", DELIVERED), addresses="email"), escalation=decided.after)
     assert round_due(60, of=again).effects == ()
 
 
@@ -574,7 +576,7 @@ def test_a_round_is_not_due_before_its_time_nor_without_a_timer() -> None:
 
 
 def test_an_outage_puts_the_next_round_off() -> None:
-    of = case(page("email", DELIVERED), addresses="email", policy=INSISTENT, next_round_at=NOW + minutes(15))
+    of = context(page("email", DELIVERED), addresses="email", policy=INSISTENT, next_round_at=NOW + minutes(15))
     of = replace(of, outages=(Outage(began_at=NOW + minutes(3), ended_at=NOW + minutes(63)),))
     assert round_due(63, of=of).after.next_round_at == NOW + minutes(75)
     assert decide(of, now=NOW + minutes(63)).after.next_round_at == NOW + minutes(75)
@@ -582,7 +584,7 @@ def test_an_outage_puts_the_next_round_off() -> None:
 
 
 def test_an_end_stops_the_timer_of_rounds() -> None:
-    of = case(page("email", DELIVERED), policy=INSISTENT, next_round_at=NOW + minutes(15))
+    of = context(page("email", DELIVERED), policy=INSISTENT, next_round_at=NOW + minutes(15))
     assert escalations.acknowledge(of, now=NOW).after.next_round_at is None
     assert escalations.close(of, event="replaced", now=NOW).after.next_round_at is None
 
@@ -592,7 +594,7 @@ def test_an_end_stops_the_timer_of_rounds() -> None:
 
 @pytest.mark.parametrize("state", [ACTIVE, REACHED, EXHAUSTED])
 def test_an_acknowledgement_ends_it_and_stops_its_pages(state: EscalationState) -> None:
-    decided = escalations.acknowledge(case(page(), state=state, look_at=NOW), now=NOW)
+    decided = escalations.acknowledge(context(page(), state=state, look_at=NOW), now=NOW)
     assert (decided.after.state, decided.after.look_at) == (EscalationState.ACKNOWLEDGED, None)
     assert decided.effects == (StopPages(event="acknowledged"),)
     assert [(step.event, step.source) for step in decided.steps] == [("acknowledged", state)]
@@ -603,7 +605,7 @@ def test_an_acknowledgement_ends_it_and_stops_its_pages(state: EscalationState) 
 def test_a_close_cancels_what_is_active_and_leaves_the_rest_as_it_ended(
     state: EscalationState, ends: EscalationState, event: str
 ) -> None:
-    decided = escalations.close(case(page(), state=state, look_at=NOW), event=event, now=NOW)
+    decided = escalations.close(context(page(), state=state, look_at=NOW), event=event, now=NOW)
     assert (decided.after.state, decided.after.is_current, decided.after.look_at) == (ends, False, None)
     assert decided.effects == (StopPages(event=event),)
     assert len(decided.steps) == (state is not ends)
@@ -615,14 +617,14 @@ def test_a_close_cancels_what_is_active_and_leaves_the_rest_as_it_ended(
     ids=["acknowledged", "cancelled", "closed"],
 )
 def test_whatever_comes_after_the_end_is_late(given: dict[str, object]) -> None:
-    of = case(failed("email"), failed("slack"), **given)
+    of = context(failed("email"), failed("slack"), **given)
     for event in ("recorded", "received", "looked_at", "address_added", "round_due"):
         assert decide(of, event=event) == Decided(after=of.escalation)
     assert escalations.acknowledge(of, now=NOW) == Decided(after=of.escalation)
 
 
 def test_an_acknowledged_escalation_can_be_closed_by_a_newer_round() -> None:
-    of = case(state=EscalationState.ACKNOWLEDGED)
+    of = context(state=EscalationState.ACKNOWLEDGED)
     decided = escalations.close(of, event="replaced", now=NOW)
     assert decided == Decided(after=replace(of.escalation, is_current=False))
 
@@ -634,6 +636,8 @@ def test_a_policy_of_ones_own_is_followed() -> None:
     )
     policy = Policy(name="own", tiers=tiers)
     facts = escalation(policy=policy)
-    of = Case(escalation=facts, incident=incident(), notifications=(page("pager", SENT),), addresses=frozenset({"pager", "sms"}))
+    of = DecisionContext(
+        escalation=facts, incident=incident(), notifications=(page("pager", SENT),), addresses=frozenset({"pager", "sms"})
+    )
     assert decide(of).after.look_at == NOW + minutes(2)
     assert opened(decide(of, event="looked_at", now=NOW + minutes(2))) == [(2, ("sms",))]

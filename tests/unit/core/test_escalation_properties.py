@@ -7,18 +7,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from notifyflow.core import escalation as escalations
-from notifyflow.core.escalation import Case, Decided, OpenTier, StartRound
+from notifyflow.core.escalation import Decided, DecisionContext, OpenTier, StartRound
 from notifyflow.core.machines import ESCALATION
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from tests.facts import page
 from tests.oracle import name, opens
-from tests.strategies import brinks, cases, moments
+from tests.strategies import brinks, contexts, moments
 
 CAUSES = st.sampled_from(["recorded", "received", "looked_at", "address_added", "round_due"])
 A_MOMENT = timedelta(microseconds=1)
 
 
-def after(case: Case, decided: Decided, now: datetime) -> Case:
+def after(context: DecisionContext, decided: Decided, now: datetime) -> DecisionContext:
     """Write a decision as the ledger would: new pages are queued, due at once."""
     facts = decided.after
     new = tuple(
@@ -34,17 +34,17 @@ def after(case: Case, decided: Decided, now: datetime) -> Case:
         if isinstance(effect, OpenTier)
         for channel in effect.channels
     )
-    return replace(case, escalation=facts, notifications=case.notifications + new)
+    return replace(context, escalation=facts, notifications=context.notifications + new)
 
 
 @settings(max_examples=300)
 @given(st.data(), CAUSES)
 def test_tiers_open_exactly_while_the_reference_says_so(data: st.DataObject, cause: escalations.Cause) -> None:
-    case = data.draw(brinks() | cases())
-    now = data.draw(moments(case))
-    decided = escalations.decide(case, event=cause, now=now)
+    context = data.draw(brinks() | contexts())
+    now = data.draw(moments(context))
+    decided = escalations.decide(context, event=cause, now=now)
     expected = 0
-    walked = case
+    walked = context
     while opens(walked, now):
         expected += 1
         walked = replace(walked, escalation=replace(walked.escalation, tier=walked.escalation.tier + 1))
@@ -52,33 +52,33 @@ def test_tiers_open_exactly_while_the_reference_says_so(data: st.DataObject, cau
         expected = 0
     steps = [step for step in decided.steps if step.event == "tier_opened"]
     assert len(steps) == expected
-    assert decided.after.tier == case.escalation.tier + expected
+    assert decided.after.tier == context.escalation.tier + expected
     numbers = [effect.number for effect in decided.effects if isinstance(effect, OpenTier)]
     assert len(set(numbers)) == len(numbers)
     for effect in decided.effects:
         if isinstance(effect, OpenTier):
-            tier = case.escalation.policy.tiers[effect.number - 1]
+            tier = context.escalation.policy.tiers[effect.number - 1]
             assert effect.channels
-            assert case.addresses.intersection(tier.channels).issuperset(effect.channels)
-            if effect.number > case.escalation.tier:
-                assert case.escalation.severity not in tier.shut_for
+            assert context.addresses.intersection(tier.channels).issuperset(effect.channels)
+            if effect.number > context.escalation.tier:
+                assert context.escalation.severity not in tier.shut_for
 
 
 @given(st.data(), CAUSES)
 def test_a_decision_is_sound(data: st.DataObject, cause: escalations.Cause) -> None:
-    case = data.draw(cases())
-    now = data.draw(moments(case))
-    decided = escalations.decide(case, event=cause, now=now)
-    assert_steps_replay(case, decided)
-    assert decided.after.state == name(after(case, decided, now), now)
-    assert_active_only_while_something_is_to_come(case, decided)
-    assert_critical_failures_are_marked(case, decided)
-    again = escalations.decide(after(case, decided, now), event=cause, now=now)
+    context = data.draw(contexts())
+    now = data.draw(moments(context))
+    decided = escalations.decide(context, event=cause, now=now)
+    assert_steps_replay(context, decided)
+    assert decided.after.state == name(after(context, decided, now), now)
+    assert_active_only_while_something_is_to_come(context, decided)
+    assert_critical_failures_are_marked(context, decided)
+    again = escalations.decide(after(context, decided, now), event=cause, now=now)
     assert again == Decided(after=decided.after)
 
 
-def assert_steps_replay(case: Case, decided: Decided) -> None:
-    state: str = case.escalation.state
+def assert_steps_replay(context: DecisionContext, decided: Decided) -> None:
+    state: str = context.escalation.state
     for step in decided.steps:
         assert step.source == state
         assert step.target in ESCALATION.targets(step.source, step.event)
@@ -86,21 +86,21 @@ def assert_steps_replay(case: Case, decided: Decided) -> None:
     assert state == decided.after.state
 
 
-def assert_active_only_while_something_is_to_come(case: Case, decided: Decided) -> None:
-    is_in_hand = any(row.state in (NotificationState.QUEUED, NotificationState.SENDING) for row in case.pages)
+def assert_active_only_while_something_is_to_come(context: DecisionContext, decided: Decided) -> None:
+    is_in_hand = any(row.state in (NotificationState.QUEUED, NotificationState.SENDING) for row in context.pages)
     is_opening = any(isinstance(effect, OpenTier) for effect in decided.effects)
     if decided.after.state is EscalationState.ACTIVE:
         assert is_in_hand or is_opening or decided.after.look_at is not None
     else:
         assert not is_in_hand
         assert not is_opening
-    if is_opening or any(row.state is NotificationState.QUEUED for row in case.pages):
+    if is_opening or any(row.state is NotificationState.QUEUED for row in context.pages):
         assert decided.after.look_at is not None
 
 
-def assert_critical_failures_are_marked(case: Case, decided: Decided) -> None:
+def assert_critical_failures_are_marked(context: DecisionContext, decided: Decided) -> None:
     alerts = [effect for effect in decided.effects if isinstance(effect, escalations.AlertOperations)]
-    is_info = case.escalation.severity is Severity.INFO
+    is_info = context.escalation.severity is Severity.INFO
     assert len(alerts) == (decided.after.critical_at is not None)
     is_round = any(step.event == "round_due" for step in decided.steps)
     is_replaced = any(isinstance(effect, StartRound) for effect in decided.effects)
@@ -112,10 +112,10 @@ def assert_critical_failures_are_marked(case: Case, decided: Decided) -> None:
 
 @given(st.data())
 def test_until_look_at_time_alone_changes_nothing(data: st.DataObject) -> None:
-    case = data.draw(cases())
-    now = data.draw(moments(case))
-    decided = escalations.decide(case, event="recorded", now=now)
-    later = after(case, decided, now)
+    context = data.draw(contexts())
+    now = data.draw(moments(context))
+    decided = escalations.decide(context, event="recorded", now=now)
+    later = after(context, decided, now)
     look_at = decided.after.look_at
     assume(look_at is None or look_at > now)
     between = [
@@ -128,19 +128,19 @@ def test_until_look_at_time_alone_changes_nothing(data: st.DataObject) -> None:
 @settings(max_examples=30)
 @given(st.data(), st.sampled_from(["resolved", "replaced"]))
 def test_after_the_end_nothing_opens(data: st.DataObject, event: str) -> None:
-    case = data.draw(cases())
-    now = data.draw(moments(case))
-    for ended in (escalations.acknowledge(case, now=now), escalations.close(case, event=event, now=now)):
+    context = data.draw(contexts())
+    now = data.draw(moments(context))
+    for ended in (escalations.acknowledge(context, now=now), escalations.close(context, event=event, now=now)):
         assert (ended.after.look_at, ended.after.next_round_at) == (None, None)
-        late = escalations.decide(replace(case, escalation=ended.after), event="recorded", now=now)
+        late = escalations.decide(replace(context, escalation=ended.after), event="recorded", now=now)
         assert late == Decided(after=ended.after)
 
 
 @settings(max_examples=50)
 @given(st.data())
 def test_a_birth_opens_the_first_tier_that_has_an_address_or_is_exhausted(data: st.DataObject) -> None:
-    case = data.draw(cases())
-    new = replace(case, notifications=(), escalation=replace(case.escalation, tier=0, state=EscalationState.ACTIVE))
+    context = data.draw(contexts())
+    new = replace(context, notifications=(), escalation=replace(context.escalation, tier=0, state=EscalationState.ACTIVE))
     new = replace(new, incident=replace(new.incident, state=IncidentState.OPEN))
     decided = escalations.born(new, now=new.escalation.started_at)
     opened = [effect.number for effect in decided.effects if isinstance(effect, OpenTier)]
