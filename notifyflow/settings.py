@@ -1,6 +1,6 @@
 """Settings: the only reader of the environment.
 
-It judges the form of what is set, all of it at once. Whether a provider's settings suffice is its channel's affair: a
+It validates the form of all settings at once. Whether a provider's settings suffice is its channel's affair: a
 provider that is missing must not stop the others.
 """
 
@@ -329,7 +329,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _judge(cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
         faults: list[Fault] = values.pop(_FAULTS, [])
         try:
             settings = handler(values)

@@ -129,7 +129,7 @@ class Access:
         """
         key_id, secret = keys.read(presented)
         now = self._clock.now()
-        key = keys.judge(self._store.read(lambda reads: reads.api_key(key_id)), secret, scope, now=now)
+        key = keys.authorise(self._store.read(lambda reads: reads.api_key(key_id)), secret, scope, now=now)
         self._take(key.id, now)
         if key.last_used_at is None or now - key.last_used_at >= _NOTE_USE_EVERY:
             self._store.run(lambda ledger: ledger.note_api_key_use(key.id, at=now))

@@ -71,7 +71,7 @@ def read_paging(settings: Settings, policies: Mapping[str, Policy]) -> Mapping[s
 
 
 def read_way_out(settings: Settings, channels: Mapping[str, Channel]) -> Delivery:
-    """Read what may leave, and judge the addresses to which all of it is redirected.
+    """Read what may leave, and validate the addresses to which all of it is redirected.
 
     Raises:
         InvalidSettings: When one of them is none, with all that are.

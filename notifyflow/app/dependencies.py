@@ -35,7 +35,7 @@ def make_dependencies(
         clock: The one owner of time.
         ids: The one owner of randomness.
         channels: Name to channel.
-        delivery: What may leave, with addresses that were judged.
+        delivery: What may leave, with validated addresses.
         operations: Who is told of critical failures.
         operations_policy: How.
     """

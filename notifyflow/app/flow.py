@@ -354,7 +354,7 @@ class NotifyFlow(Upkeep):
             self._channels = load(self._settings)
 
     def _ready(self) -> Dependencies:
-        """Make sure that the database is ours and has our schema: an embedded file is upgraded, a server's is judged."""
+        """Make sure that the database is ours and has our schema: an embedded file is upgraded, a server's is only checked."""
         if self._is_prepared:
             return self._deps
         if not self._lock.acquire(timeout=self._store.left_s):

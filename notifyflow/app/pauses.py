@@ -6,7 +6,7 @@ from datetime import timedelta
 import structlog
 
 from notifyflow.channels.base import Channel
-from notifyflow.core.pauses import Pause, Scope, judge
+from notifyflow.core.pauses import Pause, Scope, validate_pause
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.pipeline.ports import Dependencies
 
@@ -42,7 +42,7 @@ class Switch:
         Raises:
             InvalidPause: When there is no such thing, or the time or the name will not do.
         """
-        judge(scope, name, span, by, self._names[scope])
+        validate_pause(scope, name, span, by, self._names[scope])
         now = self._deps.clock.now()
         wanted = Pause(scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by=by, is_for_critical=is_for_critical)
         pause(self._deps, wanted)

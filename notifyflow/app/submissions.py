@@ -1,9 +1,9 @@
-"""Judges what is submitted, whole, before anything is opened: its document, the incident, the recipients, the policy."""
+"""Validates a submission as a whole, before anything is stored: its document, the incident, the recipients, the policy."""
 
 from collections.abc import Collection, Mapping
 
 from notifyflow.core.intake import validation
-from notifyflow.core.intake.policy_validation import judge
+from notifyflow.core.intake.policy_validation import validate_policy
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.policy import Policy
@@ -18,7 +18,7 @@ ANSWERS_WITHIN_S = 5.0
 def admit(
     deps: Dependencies, submission: Submission, policies: Mapping[str, Policy], *, most_faults: int | None = None
 ) -> tuple[Admitted, Policy]:
-    """Judge what is submitted; the database is not asked.
+    """Validate a submission, without the database.
 
     Args:
         deps: The dependencies of the use cases.
@@ -47,7 +47,7 @@ def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels:
         if policy not in policies:
             raise InvalidPolicy((Fault("policy", f"{text.quoted(policy)} is not known", f"Choose one of {', '.join(policies)}"),))
         return policies[policy]
-    if faults := judge(policy, channels):
+    if faults := validate_policy(policy, channels):
         raise InvalidPolicy(faults)
     return policy
 

@@ -73,7 +73,7 @@ class AwsClient:
         self._seen.status = response_dict["status_code"]
 
     def _unread(self) -> ProviderError:
-        """Judge an answer that botocore could not read: its error does not keep the status, which is definite."""
+        """Classify a response that botocore could not read: its error does not keep the status, which is definite."""
         status: int = self._seen.status
         if 200 <= status < 300:
             return UnknownOutcomeError("an answer came that cannot be understood", code="garbage")

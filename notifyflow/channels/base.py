@@ -225,7 +225,7 @@ class Channel(ABC):
 
     @abstractmethod
     def check_address(self, address: str) -> str:
-        """Judge an address and normalise it.
+        """Validate and normalise an address.
 
         Raises:
             ValueError: With what is wrong as a sentence ("is not a mail address: …"), without the address itself.

@@ -32,7 +32,7 @@ class EmailChannel(Channel):
         return cls(providers, faults)
 
     def check_address(self, address: str) -> str:
-        """Judge a mail address; see ``Channel.check_address``."""
+        """Validate a mail address; see ``Channel.check_address``."""
         return check_mail_address(address)
 
 

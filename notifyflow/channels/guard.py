@@ -43,7 +43,7 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 class Guard:
-    """Judges URLs for one channel."""
+    """Validates URLs for one channel."""
 
     def __init__(self, *, hosts: Iterable[str] = (), trusted_endpoints: Iterable[str] = ()) -> None:
         """Take the rules.
@@ -67,7 +67,7 @@ class Guard:
         return f"{parts.hostname}:{port}" in self._trusted
 
     def check(self, url: str) -> None:
-        """Judge a URL by its text alone; nothing is resolved.
+        """Validate a URL by its text alone; nothing is resolved.
 
         Raises:
             ValueError: With what is wrong as a sentence, without the URL.
@@ -126,7 +126,7 @@ def _spelt_address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def endpoint_faults(name: str, url: str | None, trusted_endpoints: Iterable[str]) -> tuple[Fault, ...]:
-    """Judge a provider's base URL that the operator set: https, unless its endpoint is trusted.
+    """Validate a provider's base URL that the operator set: https, unless its endpoint is trusted.
 
     Args:
         name: The setting, without its prefix.

@@ -24,7 +24,7 @@ _LONGEST = 1_000  # in any script and spelling; 254 are allowed in ASCII (RFC 53
 
 
 def check_mail_address(address: str) -> str:
-    """Judge a mail address and normalise it to ASCII; its domain is not asked.
+    """Validate a mail address and normalise it to ASCII; its domain is not asked.
 
     Raises:
         ValueError: With what is wrong as a sentence, without the address.

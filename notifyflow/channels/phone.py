@@ -24,7 +24,7 @@ _COSTLY_TYPES = {PhoneNumberType.PREMIUM_RATE: _PREMIUM, PhoneNumberType.SHARED_
 
 
 class PhoneNumbers:
-    """Judges the numbers of one channel.
+    """Validates the numbers of one channel.
 
     Args:
         costly: How numbers begin that may be paged although whoever has them may earn by it: ``+88216``; ``+`` allows all.
@@ -34,7 +34,7 @@ class PhoneNumbers:
         self._costly = tuple(costly)
 
     def check(self, number: str) -> str:
-        """Judge a number in international form and normalise it to E.164.
+        """Validate a number in international form and normalise it to E.164.
 
         A number need not be assigned to be taken, only possible: numbering plans change faster than any library.
 
@@ -64,14 +64,14 @@ def _read(number: str) -> _Number:
     Raises:
         ValueError: With what is wrong as a sentence, without the number.
     """
-    read = _judge(number)
+    read = _parse(number)
     if isinstance(read, str):
         raise ValueError(read)
     return read
 
 
-@lru_cache(maxsize=4096)  # a text and a call to one number are judged one after the other, and most numbers come again
-def _judge(number: str) -> _Number | str:
+@lru_cache(maxsize=4096)  # a text and a call to one number are validated one after the other, and most numbers come again
+def _parse(number: str) -> _Number | str:
     """Read a number, or say what is wrong with it."""
     try:
         parsed = phonenumbers.parse(number)

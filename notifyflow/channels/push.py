@@ -96,7 +96,7 @@ class PushChannel(Channel):
         return cls(() if faults else (Sns(settings, templates),), (*faults, *templates.faults("push")))
 
     def check_address(self, address: str) -> str:
-        """Judge the ARN of a platform endpoint; see ``Channel.check_address``."""
+        """Validate the ARN of a platform endpoint; see ``Channel.check_address``."""
         if not _ARN.fullmatch(address.strip()):
             raise ValueError("is not the ARN of an SNS platform endpoint (arn:aws:sns:…:endpoint/…)")
         return address.strip()

@@ -42,7 +42,7 @@ class Slack(Provider):
     is_bound_to_address = True
 
     def __init__(self, settings: Settings, templates: Templates, guard: Guard, token: str | None) -> None:
-        """Take the templates, what judges the webhooks' URLs, and the bot's token, where there is a bot."""
+        """Take the templates, what validates the webhooks' URLs, and the bot's token, where there is a bot."""
         self._templates = templates
         self._webhooks = Http(settings, guard=guard)
         self._api = Http(settings)
@@ -183,7 +183,7 @@ class SlackChannel(Channel):
         return cls(settings)
 
     def check_address(self, address: str) -> str:
-        """Judge a webhook's URL, or the id of a channel or person; see ``Channel.check_address``."""
+        """Validate a webhook's URL, or the id of a channel or person; see ``Channel.check_address``."""
         address = address.strip()
         if _ID.fullmatch(address):
             if not self._has_bot:

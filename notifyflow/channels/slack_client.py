@@ -11,7 +11,7 @@ from notifyflow.errors import UnknownOutcomeError
 
 
 class OurWebClient(WebClient):
-    """Calls the Web API with our time-outs, proxy and CA bundle, and judges the answers.
+    """Calls the Web API with our time-outs, proxy and CA bundle, and classifies the responses.
 
     The SDK's own transport follows redirects with the token in hand, repeats by itself and reads without end.
     """

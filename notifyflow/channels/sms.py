@@ -164,7 +164,7 @@ class SmsChannel(Channel):
     name = "sms"
 
     def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
-        """Take what was built, what was found wrong, and what judges numbers."""
+        """Take what was built, what was found wrong, and what validates numbers."""
         super().__init__(providers, faults)
         self._numbers = numbers
 
@@ -182,7 +182,7 @@ class SmsChannel(Channel):
         return cls(providers, (*faults, *templates.faults("sms", text="")), PhoneNumbers(settings.costly_numbers))
 
     def check_address(self, address: str) -> str:
-        """Judge a phone number; see ``Channel.check_address``."""
+        """Validate a phone number; see ``Channel.check_address``."""
         return self._numbers.check(address)
 
     def warning(self, address: str) -> str:

@@ -44,7 +44,7 @@ class Teams(Provider):
     is_bound_to_address = True
 
     def __init__(self, settings: Settings, templates: Templates, guard: Guard) -> None:
-        """Take the templates, and what judges the URLs."""
+        """Take the templates, and what validates the URLs."""
         self._templates = templates
         self._http = Http(settings, guard=guard)
 
@@ -119,6 +119,6 @@ class TeamsChannel(Channel):
         return cls(settings)
 
     def check_address(self, address: str) -> str:
-        """Judge a workflow's URL; see ``Channel.check_address``."""
+        """Validate a workflow's URL; see ``Channel.check_address``."""
         self._guard.check(address.strip())
         return address.strip()

@@ -18,9 +18,10 @@ _silent = logging.getLogger(
 
 
 class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
-    """Sends the SDK's requests with our time-outs, proxy and CA bundle, without redirects or repeats, and judges the answers.
+    """Sends the SDK's requests with our time-outs, proxy and CA bundle, without redirects or repeats.
 
-    It raises our errors itself: the SDK's exception does not keep the headers, and Retry-After is one.
+    It classifies the responses and raises our errors itself: the SDK's exception does not keep the headers, and Retry-After is
+    one of them.
     """
 
     def __init__(self, http: Http) -> None:

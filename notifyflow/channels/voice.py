@@ -104,7 +104,7 @@ class VoiceChannel(Channel):
     name = "voice"
 
     def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
-        """Take what was built, what was found wrong, and what judges numbers."""
+        """Take what was built, what was found wrong, and what validates numbers."""
         super().__init__(providers, faults)
         self._numbers = numbers
 
@@ -117,7 +117,7 @@ class VoiceChannel(Channel):
         return cls(providers, wrong, PhoneNumbers(settings.costly_numbers))
 
     def check_address(self, address: str) -> str:
-        """Judge a phone number; see ``Channel.check_address``."""
+        """Validate a phone number; see ``Channel.check_address``."""
         return self._numbers.check(address)
 
     def warning(self, address: str) -> str:

@@ -39,7 +39,7 @@ class Webhook(Provider):
     has_server_per_address = True
 
     def __init__(self, settings: Settings, subscribers: Mapping[str, Subscriber], guard: Guard) -> None:
-        """Take whom there is to tell, and what judges the URLs."""
+        """Take whom there is to tell, and what validates the URLs."""
         self._subscribers = subscribers
         self._http = Http(settings, guard=guard)
 
@@ -125,7 +125,7 @@ class WebhookChannel(Channel):
         return cls(settings)
 
     def check_address(self, address: str) -> str:
-        """Judge the name of a subscriber; see ``Channel.check_address``."""
+        """Validate the name of a subscriber; see ``Channel.check_address``."""
         if address.strip() not in self.subscribers:
             raise ValueError("is no webhook that is configured")
         return address.strip()

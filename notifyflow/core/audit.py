@@ -1,6 +1,6 @@
 """The checker's rules: what always holds about the rows of one incident, found out by replaying and counting; pure.
 
-It judges what is stored and mends nothing. What a finding says holds ids, states and codes, and nothing personal.
+It checks what is stored and repairs nothing. What a finding says holds ids, states and codes, and nothing personal.
 """
 
 from collections import Counter

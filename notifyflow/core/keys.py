@@ -131,8 +131,10 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def judge(key: ApiKey | None, secret: str, scope: Scope, *, now: datetime) -> ApiKey:
-    """Let somebody in, or say why not; of a key that is not theirs nothing is said.
+def authorise(key: ApiKey | None, secret: str, scope: Scope, *, now: datetime) -> ApiKey:
+    """Return the key if its secret is right, it is in force and it has the scope.
+
+    An error for a wrong secret says nothing about the key.
 
     Args:
         key: The key whose id was presented; None where there is none.

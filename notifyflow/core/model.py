@@ -159,7 +159,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """A person, with at most one address a channel; any text is taken here and judged by ``notify()``.
+    """A person, with at most one address a channel; any text is accepted here; ``notify()`` validates it.
 
     Attributes:
         id: Who it is; opaque to us, stands in logs.
@@ -200,7 +200,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """A recipient as an incident keeps them: judged, with normalised addresses. Personal data.
+    """A recipient as an incident keeps them: validated, with normalised addresses. Personal data.
 
     Attributes:
         recipient_id: Who it is.

@@ -46,8 +46,8 @@ class Pause:
         return self.name == {Scope.ALL: "", Scope.CHANNEL: channel, Scope.PROVIDER: provider}[self.scope]
 
 
-def judge(scope: Scope, name: str, span: timedelta, by: str, known: Iterable[str]) -> None:
-    """Judge what somebody wants to pause.
+def validate_pause(scope: Scope, name: str, span: timedelta, by: str, known: Iterable[str]) -> None:
+    """Validate a pause that somebody asks for.
 
     Args:
         scope: What.

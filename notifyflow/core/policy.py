@@ -1,6 +1,6 @@
 """What a policy is made of: tiers, rules, retry schedules, freshness, acknowledgement; plain data that compares by value.
 
-Reading one from TOML and judging it is the duty of ``documents``; applying the rules that of ``rules``.
+``intake.documents`` reads one from TOML and ``intake.policy_validation`` validates it; ``rules`` applies it.
 """
 
 from collections.abc import Mapping

@@ -26,7 +26,7 @@ def look_into(tx: Transaction, context: DecisionContext) -> None:
 
 
 def _seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
-    """Judge the last hour; what was sent before an outage of ours says nothing, since its callbacks came to nobody."""
+    """Decide by the last hour; what was sent before an outage of ours says nothing, since its callbacks came to nobody."""
     since = tx.now - _AN_HOUR
     since = max([since, *(outage.ended_at for outage in tx.ledger.outages(since=since, now=tx.now))])
     if tx.ledger.has_called_back(provider, channel, since=since):

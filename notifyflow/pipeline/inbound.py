@@ -29,7 +29,7 @@ class Event:
 
     Attributes:
         asked: What is to be done; its incident is of good form.
-        contacts: Who is told, judged already.
+        contacts: Who is told, validated already.
         policy: How, where the key is new.
     """
 

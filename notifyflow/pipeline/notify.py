@@ -57,7 +57,7 @@ def notify(
 def take(
     deps: Dependencies, admitted: Admitted, *, policy: Policy, namespace: str = namespaces.SHARED, once: Once | None = None
 ) -> Accepted:
-    """Take what was judged already; see ``notify``."""
+    """Take what was validated already; see ``notify``."""
 
     def body(tx: Transaction) -> Notified:
         return store(tx, admitted, policy, namespace=namespace)
@@ -67,7 +67,7 @@ def take(
 
 
 def store(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
-    """Store what was judged already, or hear its key again, as one step of a transaction.
+    """Store what was validated already, or hear its key again, as one step of a transaction.
 
     Args:
         tx: The transaction.

@@ -12,7 +12,7 @@ def pause(deps: Dependencies, wanted: Pause) -> None:
 
     Args:
         deps: The dependencies of the use cases.
-        wanted: What, until when, by whom; judged already.
+        wanted: What, until when, by whom; validated already.
     """
 
     def body(tx: Transaction) -> None:

@@ -46,7 +46,7 @@ class Dependencies:
         ids: The one owner of randomness.
         channels: The names of all registered channels.
         check_address: (channel, address) → the address normalised; ValueError with what is wrong as a sentence.
-        operations: Who is told of critical failures, judged already; empty where nobody is configured.
+        operations: Who is told of critical failures, validated already; empty where nobody is configured.
         operations_policy: How they are told.
         public_url: Where the web service is reached; None means messages carry no link.
         secret_keys: The first signs links; empty means messages carry no link.

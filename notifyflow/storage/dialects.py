@@ -66,8 +66,8 @@ class Dialect(ABC):
         """Tell whether the connection lives and holds no transaction."""
 
     @abstractmethod
-    def judge(self, error: peewee.PeeweeException) -> Trouble:
-        """Tell what an error means."""
+    def classify(self, error: peewee.PeeweeException) -> Trouble:
+        """Classify an error: what it means for the transaction."""
 
     @abstractmethod
     def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
@@ -158,8 +158,8 @@ class Sqlite(Dialect):
         """Tell whether no transaction is open; a file does not go away."""
         return not db.is_closed() and not _driver(db).in_transaction
 
-    def judge(self, error: peewee.PeeweeException) -> Trouble:
-        """Tell what an error means by SQLite's result code."""
+    def classify(self, error: peewee.PeeweeException) -> Trouble:
+        """Classify an error by SQLite's result code."""
         kind = _kind(error)
         if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return Trouble.COLLIDED
@@ -328,8 +328,8 @@ class Postgres(Dialect):
         """Ask the driver; no round trip."""
         return not db.is_closed() and bool(_driver(db).info.transaction_status == TransactionStatus.IDLE)
 
-    def judge(self, error: peewee.PeeweeException) -> Trouble:
-        """Tell what an error means by its SQLSTATE (PostgreSQL: Appendix A, Error Codes); a lost connection has none."""
+    def classify(self, error: peewee.PeeweeException) -> Trouble:
+        """Classify an error by its SQLSTATE (PostgreSQL: Appendix A, Error Codes); a lost connection has none."""
         cause = _cause(error)
         state = getattr(cause, "sqlstate", None)
         if state in self._COLLISIONS:
@@ -341,7 +341,7 @@ class Postgres(Dialect):
 
     def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
         """A connection that broke leaves it open."""
-        return self.judge(error) is Trouble.GONE
+        return self.classify(error) is Trouble.GONE
 
     def describe(self, error: peewee.PeeweeException) -> str:
         """Name an error; the server's details hold whole rows, and the client's own words parts of the URL: both are left out."""

@@ -87,7 +87,7 @@ class Store:
         return self._repeat(self._dialect.now, self._deadline(_TIMEOUT_S), Access.READ)
 
     def check_schema(self) -> None:
-        """Judge whether this code may use the database; touch nothing.
+        """Check whether this code may use the database, and change nothing.
 
         Raises:
             SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.
@@ -166,7 +166,7 @@ class Store:
         """Raise what does not help to repeat; where a connection is gone, let the next try make a new one."""
         if isinstance(error, StaleRow):
             return
-        trouble = self._dialect.judge(error)
+        trouble = self._dialect.classify(error)
         if trouble is Trouble.REFUSED:
             raise StorageError(f"the database refused a statement: {self._dialect.describe(error)}") from None
         if trouble is Trouble.GONE:

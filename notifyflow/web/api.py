@@ -147,7 +147,7 @@ def _add_intake(routes: APIRouter, services: Services, lane: Lane) -> None:
             str | None,
             Header(
                 description="The same key and body again do nothing, and are answered the same.",
-                json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # judged below, with all the rest
+                json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # validated below, with all the rest
             ),
         ] = None,
     ) -> NotifiedShape:

@@ -69,12 +69,12 @@ class Body:
         try:
             async with asyncio.timeout(self._patience_s):
                 async for chunk in request.stream():
-                    self._judge(len(body) + len(chunk), len(chunk))
+                    self._reserve(len(body) + len(chunk), len(chunk))
                     body += chunk
         except TimeoutError:
             raise HTTPException(408, f"A body has {self._patience_s:g} seconds to come here.") from None
 
-    def _judge(self, total: int, more: int) -> None:
+    def _reserve(self, total: int, more: int) -> None:
         if total > self.limit_bytes:
             raise HTTPException(413, f"A body has at most {self.limit_bytes} bytes here.")
         if self._room is not None and not self._room.take(more):

@@ -4,7 +4,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from notifyflow.core.intake.policy_validation import judge
+from notifyflow.core.intake.policy_validation import validate_policy
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import Acknowledgement, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from tests.simulation.outside import CHANNELS
@@ -42,6 +42,6 @@ def small_policy(chance: Random, shutting: Random) -> Policy:
         repeat=Repeat(every=timedelta(minutes=4), rounds=2) if chance.random() < 0.3 else None,
         unconfirmed_after=timedelta(minutes=8),
     )
-    faults = judge(policy, dict.fromkeys(CHANNELS))
+    faults = validate_policy(policy, dict.fromkeys(CHANNELS))
     assert not faults, faults
     return policy

@@ -1,6 +1,6 @@
 """The directory: who there is, in which groups, and which alerts go to whom; made of a TOML file's text, all faults at once.
 
-It reads no file and knows no channel: whoever calls says how addresses are judged, and which channels somebody carries.
+It reads no file and knows no channel: the caller says how addresses are validated, and which channels somebody carries.
 """
 
 import tomllib
@@ -80,7 +80,7 @@ class Directory:
         """List whose texts go to which number, of those at the end of a route; a number that is none is left out.
 
         Args:
-            check: Judges and normalises one address of one channel.
+            check: Validates and normalises one address of one channel.
         """
         found: dict[str, list[str]] = {}
         people = {each.id: each for route in (*self.routes, self.default) for each in self.at(route)}
@@ -94,7 +94,7 @@ class Directory:
         """Return every address that it knows, as it is sent to; one that cannot be is left out.
 
         Args:
-            check: Judges and normalises one address of one channel.
+            check: Validates and normalises one address of one channel.
         """
         found = set()
         for person in self.recipients.values():
@@ -119,7 +119,7 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
         The directory; everything it names is in it.
 
     Raises:
-        InvalidDirectory: With everything that is wrong with its form. Addresses are judged by ``reach``: a bad one silences
+        InvalidDirectory: With everything that is wrong with its form. Addresses are validated by ``reach``: a bad one silences
             nobody.
     """
     directory, faults = _read(document, policies)
@@ -136,7 +136,7 @@ def _read(document: str, policies: Collection[str]) -> tuple[Directory, Faults]:
     except (ValueError, RecursionError) as wrong:
         raise InvalidDirectory((unreadable("TOML", wrong),)) from None
     directory = _DIRECTORY.read(Node("", tables, faults))
-    faults.add_all(_judge(directory, policies, {fault.where for fault in faults}))
+    faults.add_all(_validate(directory, policies, {fault.where for fault in faults}))
     return directory, faults
 
 
@@ -173,7 +173,7 @@ def reach(
 
     Args:
         document: The file's text.
-        check: Judges and normalises one address of one channel.
+        check: Validates and normalises one address of one channel.
         channels: The names of the channels there are.
         carried: Those that a configured provider carries.
         policies: By name; they say which channels are used.
@@ -297,8 +297,8 @@ def _routes(directory: Directory) -> Iterator[tuple[str, Route]]:
     yield "default", directory.default
 
 
-def _judge(directory: Directory, policies: Collection[str], refused: Collection[str]) -> Iterator[Fault]:
-    """Find what names nothing; what could not be read is not judged again."""
+def _validate(directory: Directory, policies: Collection[str], refused: Collection[str]) -> Iterator[Fault]:
+    """Find references to unknown names; what could not be read is not validated again."""
     for name in directory.recipients:
         yield from id_faults(f"recipients.{name}", name)
     for name, members in directory.groups.items():
@@ -307,13 +307,13 @@ def _judge(directory: Directory, policies: Collection[str], refused: Collection[
             yield Fault(f"groups.{name}", "a recipient has this name, too", "Rename one of them")
         yield from _strangers(f"groups.{name}", "recipient", members, directory.recipients)
     for where, route in _routes(directory):
-        yield from _judge_route(where, route, refused)
+        yield from _validate_route(where, route, refused)
         yield from _strangers(f"{where}.to", "recipient or group", route.to, {**directory.recipients, **directory.groups})
         if route.policy not in policies:
             yield unknown(f"{where}.policy", "policy", route.policy, policies)
 
 
-def _judge_route(where: str, route: Route, refused: Collection[str]) -> Iterator[Fault]:
+def _validate_route(where: str, route: Route, refused: Collection[str]) -> Iterator[Fault]:
     def is_read(place: str) -> bool:
         return not any(each == where or each.startswith(place) for each in refused)
 

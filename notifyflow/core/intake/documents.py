@@ -1,7 +1,7 @@
 """Policies and incidents as documents: TOML and JSON in, values out, and a policy back into JSON.
 
-It says which fields there are. Whether the values make sense is judged by ``judgement`` and ``intake``, so that what is
-written in a file and what is made in Python are refused alike.
+It says which fields there are. ``policy_validation`` and ``validation`` check whether the values make sense, so that a file
+and what is made in Python are refused alike.
 """
 
 import gc
@@ -31,7 +31,7 @@ from notifyflow.core.intake.forms import (
     record,
     unknown,
 )
-from notifyflow.core.intake.policy_validation import judge
+from notifyflow.core.intake.policy_validation import validate_policy
 from notifyflow.core.model import Notified, Recipient, Severity
 from notifyflow.core.policy import (
     Acknowledgement,
@@ -123,7 +123,7 @@ def read_policies(document: str, channels: Collection[str] | None = None) -> dic
         tables = tomllib.loads(document)
     except (ValueError, RecursionError) as wrong:
         raise InvalidPolicy((unreadable("TOML", wrong),)) from None
-    return _policies(tables, lambda policy: judge(policy, channels))
+    return _policies(tables, lambda policy: validate_policy(policy, channels))
 
 
 def dump_policy(policy: Policy) -> str:

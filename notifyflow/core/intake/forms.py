@@ -238,7 +238,7 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
         make: Takes the fields as keywords; what is not given, or null, has its default.
         fields: Each field with its codec, in the order they are written.
         stand_ins: The fields that must be given, each with what takes its place when it is missing or refused, so that the
-            rest can still be judged.
+            rest can still be validated.
 
     Returns:
         The codec.

@@ -1,4 +1,4 @@
-"""Judges policies: what contradicts itself is refused before anybody relies on it at night."""
+"""Validates policies: one that contradicts itself is refused before anybody relies on it at night."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
@@ -16,7 +16,7 @@ MAX_ROUNDS = 100
 MAX_SPAN = timedelta(days=366)
 
 
-def judge(policy: Policy, channels: Collection[str] | None = None) -> tuple[Fault, ...]:
+def validate_policy(policy: Policy, channels: Collection[str] | None = None) -> tuple[Fault, ...]:
     """Find everything that is wrong with a policy.
 
     Args:
@@ -46,7 +46,7 @@ def warnings(policy: Policy) -> tuple[Fault, ...]:
     policy by which operations is told: notices alone are one.
 
     Args:
-        policy: One that ``judge`` finds nothing wrong with.
+        policy: One in which ``validate_policy`` finds no fault.
 
     Returns:
         What is worth a warning, each with its path below the policy's name.

@@ -1,4 +1,4 @@
-"""Judges what callers give: an incident is taken or refused whole, a bad recipient never silences a good one."""
+"""Validates what callers pass: an incident is accepted or refused as a whole; a faulty recipient never silences the others."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,12 +69,12 @@ def admit(
     unread: Sequence[Fault] = (),
     most_faults: int | None = None,
 ) -> Admitted:
-    """Judge what ``notify()`` was given.
+    """Validate the arguments of ``notify()``.
 
     Args:
         incident: As the caller says it.
         recipients: Whom to reach.
-        check: Judges and normalises one address of one channel.
+        check: Validates and normalises one address of one channel.
         channels: The names of the channels there are.
         is_strict: Whether a fault of one recipient refuses the whole.
         may_reach_nobody: Whether it is taken although nothing can reach any recipient.
@@ -88,7 +88,7 @@ def admit(
         InvalidIncident: With every fault, when the incident or its document is of bad form, when nothing can reach any
             recipient, or when ``is_strict`` and a recipient has a fault.
     """
-    refusals = list(judge_incident(incident))
+    refusals = list(validate_incident(incident))
     contacts, faults = admit_recipients(recipients, check, channels, most_faults=most_faults)
     if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
@@ -101,7 +101,7 @@ def admit(
     return Admitted(incident=_clean(incident), contacts=contacts, faults=faults)
 
 
-def judge_incident(incident: Incident) -> tuple[Fault, ...]:
+def validate_incident(incident: Incident) -> tuple[Fault, ...]:
     """Find everything that is wrong with an incident's form."""
     return tuple(_type_faults("", incident, _INCIDENT_TYPES)) or tuple(_incident_faults(incident))
 
@@ -118,7 +118,7 @@ def admit_recipients(
 
     Args:
         recipients: Whom to reach; of one given twice the first counts.
-        check: Judges and normalises one address of one channel.
+        check: Validates and normalises one address of one channel.
         channels: The names of the channels there are.
         most_faults: How many faults are named, the others being counted; None names all.
 
@@ -206,7 +206,7 @@ def _no_zone(where: str, name: str) -> Fault:
 
 
 def _type_faults(where: str, given: Incident | Recipient, types: Mapping[str, type]) -> Iterator[Fault]:
-    """Find what a caller without a type checker mixed up; nothing else can be judged before it is mended."""
+    """Find what a caller without a type checker mixed up; nothing else can be validated before it is corrected."""
     for field, expected in types.items():
         value = getattr(given, field)
         if not isinstance(value, expected) and not (value is None and field in _MAY_BE_NONE):
@@ -220,7 +220,7 @@ def _type_faults(where: str, given: Incident | Recipient, types: Mapping[str, ty
 
 
 def id_faults(where: str, given: str) -> Iterator[Fault]:
-    """Judge what names a row for ever: nothing is changed in it, so nothing odd may stand in it."""
+    """Find what is wrong with an id or key; it names a row for good and is never normalised, so nothing odd may stand in it."""
     if not given.strip():
         yield Fault(where, "it is empty", "Give it a name of its own")
     elif given != text.one_line(given):
@@ -243,7 +243,7 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
         yield from _url(incident.url)
     yield from _labels(incident.labels or {})
     if incident.occurred_at is not None:
-        yield from judge_instant(incident.occurred_at)
+        yield from validate_instant(incident.occurred_at)
 
 
 def length_faults(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
@@ -279,7 +279,7 @@ def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
         yield from length_faults(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
 
 
-def judge_instant(at: datetime) -> tuple[Fault, ...]:
+def validate_instant(at: datetime) -> tuple[Fault, ...]:
     """Find what is wrong with the time of an incident."""
     return tuple(_instant_faults(at))
 

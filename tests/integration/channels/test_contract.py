@@ -248,7 +248,7 @@ def test_an_acceptance_that_cannot_be_understood_is_unknown(bench: Bench, server
 
 
 @every_provider
-def test_a_refusal_with_a_huge_body_is_judged_by_its_status(bench: Bench, server: HttpServer) -> None:
+def test_a_refusal_with_a_huge_body_is_classified_by_its_status(bench: Bench, server: HttpServer) -> None:
     server.answer(503, b"x" * 3_000_000)
     assert isinstance(refused(bench, server), TemporaryProviderError)
 

@@ -58,7 +58,7 @@ class OldCode:
                 return
             except PeeweeException as error:
                 self._db.rollback()
-                if self._dialect.judge(error) is not Trouble.COLLIDED:
+                if self._dialect.classify(error) is not Trouble.COLLIDED:
                     raise
 
     def _values(self, given: Sequence[Any], number: int) -> list[Any]:

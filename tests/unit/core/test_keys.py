@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.keys import ApiKey, Scope, digest, judge, namespace_of, read, replacement, spell
+from notifyflow.core.keys import ApiKey, Scope, authorise, digest, namespace_of, read, replacement, spell
 from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
 from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, MissingScope
 
@@ -28,7 +28,7 @@ def test_whatever_is_presented_is_a_key_or_refused(presented: str):
         return
     assert spell(key_id, secret) == presented
     with pytest.raises(InvalidApiKey, match="none of ours"):
-        judge(KEY, secret, Scope.INGEST, now=NOW)
+        authorise(KEY, secret, Scope.INGEST, now=NOW)
 
 
 def test_of_a_secret_only_its_hash_is_kept():
@@ -37,20 +37,20 @@ def test_of_a_secret_only_its_hash_is_kept():
 
 def test_a_good_key_is_let_in_until_it_expires():
     lasting = replace(KEY, expires_at=NOW + HOUR)
-    assert judge(lasting, SECRET, Scope.INGEST, now=NOW) == lasting
+    assert authorise(lasting, SECRET, Scope.INGEST, now=NOW) == lasting
     with pytest.raises(InvalidApiKey, match="has expired"):
-        judge(lasting, SECRET, Scope.INGEST, now=NOW + HOUR)
+        authorise(lasting, SECRET, Scope.INGEST, now=NOW + HOUR)
 
 
 def test_a_revoked_key_is_refused():
     with pytest.raises(InvalidApiKey, match="was revoked"):
-        judge(replace(KEY, revoked_at=NOW), SECRET, Scope.INGEST, now=NOW)
+        authorise(replace(KEY, revoked_at=NOW), SECRET, Scope.INGEST, now=NOW)
 
 
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.OPERATE])
 def test_no_scope_includes_another(scope: Scope):
     with pytest.raises(MissingScope) as caught:
-        judge(KEY, SECRET, scope, now=NOW)
+        authorise(KEY, SECRET, scope, now=NOW)
     assert caught.value.scope == scope
 
 
@@ -58,12 +58,12 @@ def test_no_scope_includes_another(scope: Scope):
 @pytest.mark.parametrize("key", [KEY, None, replace(KEY, revoked_at=NOW), replace(KEY, expires_at=NOW)])
 def test_nothing_is_said_of_a_key_to_whoever_does_not_hold_it(key: ApiKey | None, secret: str):
     with pytest.raises(InvalidApiKey, match="none of ours"):
-        judge(key, secret, Scope.INGEST, now=NOW)
+        authorise(key, secret, Scope.INGEST, now=NOW)
 
 
 def test_a_key_that_there_is_not_is_refused_whatever_its_secret():
     with pytest.raises(InvalidApiKey, match="none of ours"):
-        judge(None, "", Scope.INGEST, now=NOW)
+        authorise(None, "", Scope.INGEST, now=NOW)
 
 
 # -- whose incidents a key reaches

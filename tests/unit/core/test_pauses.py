@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.pauses import Pause, Scope, judge, until
+from notifyflow.core.pauses import Pause, Scope, until, validate_pause
 from notifyflow.errors import InvalidPause
 from tests.facts import NOW, minutes
 
@@ -42,7 +42,7 @@ def test_of_two_pauses_the_longer_one_counts_and_each_ends_by_itself() -> None:
 
 def test_everything_that_is_wrong_with_a_pause_is_said_at_once() -> None:
     with pytest.raises(InvalidPause) as refused:
-        judge(Scope.CHANNEL, "smss", timedelta(hours=25), " ", ["sms", "voice"])
+        validate_pause(Scope.CHANNEL, "smss", timedelta(hours=25), " ", ["sms", "voice"])
     assert [fault.where for fault in refused.value.faults] == ["channel", "for", "by"]
     assert "sms, voice" in refused.value.faults[0].remedy
     assert refused.value.faults[1].what == "25 h 00 m is no time for a pause"
@@ -51,9 +51,9 @@ def test_everything_that_is_wrong_with_a_pause_is_said_at_once() -> None:
 @pytest.mark.parametrize("span", [timedelta(0), -minutes(1)])
 def test_a_pause_that_would_be_over_is_refused(span: timedelta) -> None:
     with pytest.raises(InvalidPause):
-        judge(Scope.ALL, "", span, "ada", ())
+        validate_pause(Scope.ALL, "", span, "ada", ())
 
 
 def test_a_pause_of_something_that_there_is_is_fine() -> None:
-    judge(Scope.ALL, "", timedelta(hours=24), "ada", ())
-    judge(Scope.PROVIDER, "ses", minutes(1), "ada", ["ses"])
+    validate_pause(Scope.ALL, "", timedelta(hours=24), "ada", ())
+    validate_pause(Scope.PROVIDER, "ses", minutes(1), "ada", ["ses"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from notifyflow.core.intake.integrations.inbound import Action
-from notifyflow.core.intake.validation import judge_incident
+from notifyflow.core.intake.validation import validate_incident
 from notifyflow.errors import MissingScope, StorageUnavailable, TooManyRequests
 from tests import strategies
 from tests.asgi import Client
@@ -167,7 +167,7 @@ def test_anything_with_a_good_key_is_refused_as_unreadable_or_heard(body: bytes,
         answer = ANSWERING.post(path, content=body, headers=[*more.items(), *BEARER.items()])
         is_nothing = answer.json().get("accepted_count") == answer.json().get("fault_count") == 0  # a batch without an event
         assert (answer.status_code, bool(HOUSE.asked) or is_nothing) in ((400, False), (202, True))
-        assert all(judge_incident(asked.incident) == () for asked, *_ in HOUSE.asked)
+        assert all(validate_incident(asked.incident) == () for asked, *_ in HOUSE.asked)
 
 
 def test_a_dedup_key_that_no_text_can_hold_comes_back_as_it_was(client: Client):

@@ -251,4 +251,4 @@ def _instant(given: str) -> datetime | None:
         at = datetime.fromisoformat(given)
     except ValueError:
         return None
-    return None if validation.judge_instant(at) else at
+    return None if validation.validate_instant(at) else at

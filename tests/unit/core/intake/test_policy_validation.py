@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from notifyflow.core.intake.policy_validation import judge, warnings
+from notifyflow.core.intake.policy_validation import validate_policy, warnings
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, SHIPPED, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from tests import strategies
@@ -14,17 +14,17 @@ FIRST, SECOND, THIRD = DEFAULT.tiers
 
 
 def places(policy: Policy) -> list[str]:
-    return [fault.where for fault in judge(policy)]
+    return [fault.where for fault in validate_policy(policy)]
 
 
 @pytest.mark.parametrize("policy", SHIPPED.values(), ids=SHIPPED)
 def test_the_shipped_policies_are_sound(policy: Policy) -> None:
-    assert judge(policy, strategies.CHANNELS) == ()
+    assert validate_policy(policy, strategies.CHANNELS) == ()
 
 
 @given(strategies.policies())
 def test_what_the_strategy_makes_is_sound(policy: Policy) -> None:
-    assert judge(policy, strategies.CHANNELS) == ()
+    assert validate_policy(policy, strategies.CHANNELS) == ()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_contradiction_is_refused_where_it_stands(policy: Policy, where: list[
         (Schedule(delays=(timedelta(minutes=11),)), "window"),
     ],
 )
-def test_a_schedule_is_judged_wherever_it_stands(schedule: Schedule, field: str) -> None:
+def test_a_schedule_is_validated_wherever_it_stands(schedule: Schedule, field: str) -> None:
     assert places(replace(DEFAULT, retries=Retries(normal=schedule))) == [f"default.retries.normal.{field}"]
     assert places(replace(DEFAULT, retries=Retries(critical=schedule))) == [f"default.retries.critical.{field}"]
     assert places(replace(DEFAULT, retries=Retries(by_channel={"sms": schedule}))) == [f"default.retries.by_channel.sms.{field}"]
@@ -79,8 +79,8 @@ def test_an_unknown_channel_is_refused_once_the_channels_are_known() -> None:
         overdue_after={"smss": timedelta(1)},
         critical_channels=("fax",),
     )
-    assert judge(policy) == ()
-    assert [str(fault) for fault in judge(policy, strategies.CHANNELS)] == [
+    assert validate_policy(policy) == ()
+    assert [str(fault) for fault in validate_policy(policy, strategies.CHANNELS)] == [
         "insistent.tiers[0].channels: 'emial' is no channel. Use email, if that was meant.",
         "insistent.retries.by_channel: 'vioce' is no channel. Use voice, if that was meant.",
         "insistent.overdue_after: 'smss' is no channel. Use sms, if that was meant.",
@@ -91,7 +91,7 @@ def test_an_unknown_channel_is_refused_once_the_channels_are_known() -> None:
 def test_a_severity_that_can_never_leave_the_first_tier_is_warned_of() -> None:
     shut = (Severity.ERROR, Severity.INFO)
     policy = replace(DEFAULT, tiers=(FIRST, replace(SECOND, shut_for=shut), replace(THIRD, shut_for=shut)))
-    assert judge(policy) == ()
+    assert validate_policy(policy) == ()
     assert [str(fault) for fault in warnings(policy)] == [
         "default.tiers: ERROR can never leave the first tier: shut_for names it in every later one. "
         "Leave ERROR out of one shut_for, or page it by a policy of its own."

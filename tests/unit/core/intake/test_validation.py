@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.intake.validation import OPERATIONS_KEY, Admitted, admit, admit_recipients, judge_incident
+from notifyflow.core.intake.validation import OPERATIONS_KEY, Admitted, admit, admit_recipients, validate_incident
 from notifyflow.core.model import Contact, Incident, Recipient, Severity
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import Fault, InvalidIncident
@@ -112,7 +112,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         labels={"": "", "n" * 101: "v" * 1_001, **{str(number): "" for number in range(50)}},
         occurred_at=datetime(1, 1, 1),  # noqa: DTZ001 - what is to be refused
     )
-    faults = judge_incident(incident)
+    faults = validate_incident(incident)
     assert [fault.where for fault in faults] == [
         "key",
         "title",
@@ -136,18 +136,18 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 
 @pytest.mark.parametrize("key", ["db\n1", " db-1", "db\x00", "db\ud800", "k" * 256])
 def test_a_key_that_would_not_be_found_again_is_refused(key: str) -> None:
-    assert [fault.where for fault in judge_incident(replace(INCIDENT, key=key))] == ["key"]
+    assert [fault.where for fault in validate_incident(replace(INCIDENT, key=key))] == ["key"]
 
 
 @pytest.mark.parametrize(
     "url", [" ", "example.com", "https://", "https://[::1", "javascript:alert(1)", "https://a b", "http://a/\n"]
 )
 def test_what_is_no_web_address_is_refused(url: str) -> None:
-    assert [fault.where for fault in judge_incident(replace(INCIDENT, url=url))] == ["url"]
+    assert [fault.where for fault in validate_incident(replace(INCIDENT, url=url))] == ["url"]
 
 
 def test_a_web_address_that_is_too_long_is_refused() -> None:
-    assert [fault.where for fault in judge_incident(replace(INCIDENT, url="https://example.com/" + "x" * 2_000))] == ["url"]
+    assert [fault.where for fault in validate_incident(replace(INCIDENT, url="https://example.com/" + "x" * 2_000))] == ["url"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_web_address_that_is_too_long_is_refused() -> None:
 )
 def test_a_value_of_another_type_is_a_fault_and_no_crash(field: str, value: Any, what: str) -> None:
     wrong: Any = {field: value}
-    assert [(fault.where, fault.what) for fault in judge_incident(replace(INCIDENT, **wrong))] == [(field, what)]
+    assert [(fault.where, fault.what) for fault in validate_incident(replace(INCIDENT, **wrong))] == [(field, what)]
 
 
 def test_a_recipient_of_another_type_silences_nobody() -> None:
@@ -175,7 +175,7 @@ def test_a_recipient_of_another_type_silences_nobody() -> None:
 
 
 def test_the_key_of_operations_is_reserved() -> None:
-    assert [fault.where for fault in judge_incident(replace(INCIDENT, key=OPERATIONS_KEY))] == ["key"]
+    assert [fault.where for fault in validate_incident(replace(INCIDENT, key=OPERATIONS_KEY))] == ["key"]
 
 
 def test_what_is_not_given_stays_so_and_what_is_given_empty_is_no_fault() -> None:
@@ -213,7 +213,7 @@ def test_whatever_recipients_are_given_each_is_kept_or_has_a_fault(recipients: l
 
 
 def test_an_instant_may_be_in_any_zone() -> None:
-    assert judge_incident(replace(INCIDENT, occurred_at=datetime(2026, 11, 25, 3, 14, tzinfo=UTC))) == ()
+    assert validate_incident(replace(INCIDENT, occurred_at=datetime(2026, 11, 25, 3, 14, tzinfo=UTC))) == ()
 
 
 def test_direction_marks_are_stored_in_no_title_and_no_name_and_refuse_a_key() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.intake.integrations import alertmanager
 from notifyflow.core.intake.integrations.inbound import Action, Asked
-from notifyflow.core.intake.validation import judge_incident
+from notifyflow.core.intake.validation import validate_incident
 from notifyflow.core.model import Incident, Severity
 from notifyflow.errors import UnreadableIncident
 from tests import strategies
@@ -119,7 +119,7 @@ def test_what_is_no_alert_silences_none_that_came_with_it():
 def test_no_alert_is_turned_away_for_its_content(group: dict[str, Any]):
     asked = read(group)
     assert sum(each.times for each in asked) == len(group["alerts"])
-    assert all(judge_incident(each.incident) == () for each in asked)
+    assert all(validate_incident(each.incident) == () for each in asked)
 
 
 @pytest.mark.parametrize(

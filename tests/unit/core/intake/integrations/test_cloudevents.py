@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.intake.integrations import cloudevents
 from notifyflow.core.intake.integrations.inbound import Action, Asked
-from notifyflow.core.intake.validation import judge_incident
+from notifyflow.core.intake.validation import validate_incident
 from notifyflow.core.model import Incident, Severity
 from notifyflow.errors import Fault, UnreadableIncident
 from tests import strategies
@@ -176,4 +176,4 @@ def test_what_is_no_event_is_refused(document: object):
 def test_no_event_is_turned_away_for_its_content(events: list[dict[str, Any]]):
     asked = read(BATCH, events)
     assert sum(each.times for each in asked) == len(events)
-    assert all(judge_incident(each.incident) == () for each in asked)
+    assert all(validate_incident(each.incident) == () for each in asked)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.intake.integrations import inbound
 from notifyflow.core.intake.integrations.inbound import Action, Asked, read_each, refusal
-from notifyflow.core.intake.validation import judge_incident
+from notifyflow.core.intake.validation import validate_incident
 from notifyflow.core.model import Incident, Severity
 from tests import strategies
 
@@ -31,7 +31,7 @@ def test_whatever_is_said_becomes_an_incident_of_good_form(key: str, anything: o
         labels=labels,
         occurred_at=more,
     )
-    assert judge_incident(incident) == ()
+    assert validate_incident(incident) == ()
     assert incident.key.startswith("door/")
 
 

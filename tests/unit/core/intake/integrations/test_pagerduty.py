@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from notifyflow.core.intake.integrations import pagerduty
 from notifyflow.core.intake.integrations.inbound import Action
-from notifyflow.core.intake.validation import judge_incident
+from notifyflow.core.intake.validation import validate_incident
 from notifyflow.core.model import Incident, Severity
 from notifyflow.errors import UnreadableIncident
 from tests import strategies
@@ -107,7 +107,7 @@ def test_the_routing_key_is_the_senders_key():
 def test_no_trigger_is_turned_away_for_its_content(event: dict[str, Any]):
     asked, key = pagerduty.read({**event, "event_action": "trigger"}, new_key="new")
     assert asked.action is Action.NOTIFY
-    assert judge_incident(asked.incident) == ()
+    assert validate_incident(asked.incident) == ()
     assert key
 
 
