@@ -175,10 +175,12 @@ class Story:
 
     # -- what workers do
 
-    def claim(self, channel: str, *wish: str, limit: int = 100, providers: Sequence[str] | None = None) -> tuple[Claimed, ...]:
+    def claim(
+        self, channel: str, *requested_ids: str, limit: int = 100, providers: Sequence[str] | None = None
+    ) -> tuple[Claimed, ...]:
         names = [f"the {channel} provider"] if providers is None else providers
         reporting = names if channel in REPORTING else ()
-        claims: Claims = claim(self.deps, channel, wish, limit=limit, providers=names, reporting=reporting)
+        claims: Claims = claim(self.deps, channel, requested_ids, limit=limit, providers=names, reporting=reporting)
         self._note(claims.consequences)
         return claims.claimed
 

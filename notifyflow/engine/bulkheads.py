@@ -14,14 +14,14 @@ class _Waiting:
     notification_ids: set[str] = field(default_factory=set)
 
 
-class Lanes:
-    """Lets half of the threads at most work in one lane at a time; the others are turned away and wait for nothing.
+class Bulkheads:
+    """Limits how many threads work on one provider at a time: at most half; the others are turned away at once.
 
     Whoever was let in goes on for those who were turned away, since nobody else knows that they came; each for one of them, so
     that as many work on as did before.
 
     Args:
-        threads: How many there are.
+        threads: How many threads the process has.
     """
 
     def __init__(self, threads: int) -> None:
@@ -32,21 +32,21 @@ class Lanes:
         self.share(threads)
 
     def share(self, threads: int) -> None:
-        """Share so many threads."""
+        """Set how many threads are shared."""
         self._width = max(1, threads // 2)
 
-    def enter(self, lane: str, channel: str, notification_ids: Collection[str]) -> bool:
-        """Ask to be let in for a channel; False when the lane holds as many threads as it may."""
+    def enter(self, bulkhead: str, channel: str, notification_ids: Collection[str]) -> bool:
+        """Enter a provider's bulkhead for a channel; return False when it is full."""
         with self._lock:
-            if self._inside[lane] >= self._width:
-                waiting = self._turned_away[lane].setdefault(channel, _Waiting())
+            if self._inside[bulkhead] >= self._width:
+                waiting = self._turned_away[bulkhead].setdefault(channel, _Waiting())
                 waiting.count = min(waiting.count + 1, self._width)
                 waiting.notification_ids.update(notification_ids)
                 return False
-            self._inside[lane] += 1
+            self._inside[bulkhead] += 1
             return True
 
-    def leave(self, lane: str) -> tuple[str, Collection[str]] | None:
+    def leave(self, bulkhead: str) -> tuple[str, Collection[str]] | None:
         """Leave, unless somebody was turned away.
 
         Returns:
@@ -54,17 +54,17 @@ class Lanes:
             whatever is due there, and ask again. None when the caller is out.
         """
         with self._lock:
-            if turned_away := self._turned_away[lane]:
+            if turned_away := self._turned_away[bulkhead]:
                 channel, waiting = next(iter(turned_away.items()))
                 rung, waiting.notification_ids = waiting.notification_ids, set()
                 waiting.count -= 1
                 if not waiting.count:
                     del turned_away[channel]
                 return channel, rung
-            self._inside[lane] -= 1
+            self._inside[bulkhead] -= 1
             return None
 
-    def drop_out(self, lane: str) -> None:
+    def drop_out(self, bulkhead: str) -> None:
         """Leave whatever is due to others."""
         with self._lock:
-            self._inside[lane] -= 1
+            self._inside[bulkhead] -= 1

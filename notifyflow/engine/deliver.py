@@ -18,7 +18,7 @@ from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Standing, Word
 from notifyflow.engine import doubt
-from notifyflow.engine.bulkheads import Lanes
+from notifyflow.engine.bulkheads import Bulkheads
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.engine.unanswered import Unanswered
 from notifyflow.errors import (
@@ -79,7 +79,7 @@ class Deliverer:
         self._send_budget = send_budget
         self._pause = pause
         self._places = threading.BoundedSemaphore(places)
-        self._lanes = Lanes(places)
+        self._bulkheads = Bulkheads(places)
         self._is_stopping = threading.Event()
         self._unanswered = Unanswered()
         self._latencies: dict[str, timedelta] = {}
@@ -121,20 +121,20 @@ class Deliverer:
         if not self._unanswered.hear(notification_ids):
             self.give_back(notification_ids)
             return
-        lane = next((provider.name for provider in self._providers(channel)), channel)
-        if not self._lanes.enter(lane, channel, notification_ids):
+        bulkhead = next((provider.name for provider in self._providers(channel)), channel)
+        if not self._bulkheads.enter(bulkhead, channel, notification_ids):
             return
         try:
             self._answer(channel, notification_ids)
-            while (missed := self._lanes.leave(lane)) is not None:
+            while (missed := self._bulkheads.leave(bulkhead)) is not None:
                 self._answer_all(*missed)
         except BaseException:
-            self._lanes.drop_out(lane)
+            self._bulkheads.drop_out(bulkhead)
             raise
 
     def share(self, threads: int) -> None:
         """Share so many threads among the providers."""
-        self._lanes.share(threads)
+        self._bulkheads.share(threads)
 
     def _answer(self, channel: str, notification_ids: Sequence[str]) -> None:
         """Make as many attempts as notifications were rung for, until nothing is due."""

@@ -32,27 +32,33 @@ _REASONS = {
 
 
 def claim(
-    deps: Dependencies, channel: str, wish: Sequence[str], *, limit: int, providers: Sequence[str], reporting: Collection[str]
+    deps: Dependencies,
+    channel: str,
+    requested_ids: Sequence[str],
+    *,
+    limit: int,
+    providers: Sequence[str],
+    reporting: Collection[str],
 ) -> Claims:
-    """Claim what is due of a channel: CRITICAL first, then what is wished for, then what has waited longest.
+    """Claim what is due of a channel: CRITICAL first, then what is requested, then what has waited longest.
 
     Args:
         deps: The dependencies of the use cases.
         channel: The channel's registered name.
-        wish: The notifications a bell rang for.
+        requested_ids: The notifications that the ring named.
         limit: How many at most.
         providers: Who can carry it, the preferred one first; where it is empty, what is due ends as FAILED.
         reporting: Those of them that report back.
 
     Returns:
-        The attempts to make, and what followed from rows that can be sent no more. What gets no slot is held back, and what
+        The attempts to make, and what followed from rows that cannot be sent any more. What gets no slot is held back, and what
         is damaged is set aside: it keeps nothing else waiting.
     """
 
     def body(tx: Transaction) -> _Taken:
         taken = _Taken()
         desk = Desk(tx, channel, providers)
-        for row in tx.ledger.take_due(channel, wish, now=tx.now, limit=limit):
+        for row in tx.ledger.take_due(channel, requested_ids, now=tx.now, limit=limit):
             with _blaming(row):
                 _take(tx, desk, row, taken, providers, reporting)
         desk.save()
@@ -64,20 +70,20 @@ def claim(
             consequences += hold(deps, channel, taken.obstacles)
         for row, obstacle in taken.held:
             consequences += hold_alone(deps, row, obstacle)
-        for row, why in taken.hopeless:
+        for row, why in taken.unsendable:
             consequences += _end(deps, row, why)
     return Claims(claimed=tuple(taken.claimed), consequences=consequences)
 
 
 @dataclass(slots=True)
 class _Taken:
-    """What became of what was due: attempts to make, rows that can be sent no more, what is in the way of all the others.
+    """What became of what was due: attempts to make, rows that cannot be sent any more, what is in the way of all the others.
 
     A row that not every provider may carry says nothing about the others: it is held by itself.
     """
 
     claimed: list[Claimed] = field(default_factory=list)
-    hopeless: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
+    unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
     obstacles: dict[bool, Obstacle] = field(default_factory=dict)
     held: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
 
@@ -87,10 +93,10 @@ def _take(
 ) -> None:
     escalation = tx.ledger.escalation(row.escalation_id)
     willing = replies.willing(tx, row, escalation, providers)
-    if why := _hopelessness(tx, row, escalation, providers, willing):
-        taken.hopeless.append((row, why))
+    if why := _reason_unsendable(tx, row, escalation, providers, willing):
+        taken.unsendable.append((row, why))
     elif eligibility.is_capped(tx, desk, row, escalation):
-        taken.hopeless.append((row, Ended.CAPPED))
+        taken.unsendable.append((row, Ended.CAPPED))
     else:
         chosen = desk.choose(row, willing)
         if isinstance(chosen, Obstacle) and len(willing) < len(providers):
@@ -152,10 +158,10 @@ def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
     return use_case.run(deps, body)[1] + Consequences(broken=(broken.error,))
 
 
-def _hopelessness(
+def _reason_unsendable(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str], willing: Sequence[str]
 ) -> Ended | None:
-    """Tell why a row can be sent no more; None where it can."""
+    """Return why a row cannot be sent any more, or None."""
     if is_expired(tx, row, escalation):
         return Ended.EXPIRED
     if not providers:

@@ -17,10 +17,10 @@ def settle(tx: Transaction) -> None:
     for incident, event, detail in tx.changes:
         names = [each.name for each in tx.deps.subscribers if each.wants(event)]
         if names and not incident.is_operations:
-            home = tx.ledger.round_of_nobody(incident.id) or _start(tx, incident)
-            waiting = _waiting(tx, home, incident) if event == AMENDED else frozenset()
+            escalation = tx.ledger.round_of_nobody(incident.id) or _start(tx, incident)
+            waiting = _waiting(tx, escalation, incident) if event == AMENDED else frozenset()
             tx.queue(
-                [_row(tx, home, _change(tx, incident, event, name, **detail)) for name in names if name not in waiting],
+                [_row(tx, escalation, _change(tx, incident, event, name, **detail)) for name in names if name not in waiting],
                 event="queued",
             )
 
@@ -32,7 +32,7 @@ def contact_of(change: Change) -> Contact:
 
 def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
     """Add the round of nobody: it is over when it begins, so that nothing is ever decided in it."""
-    home = EscalationFacts(
+    escalation = EscalationFacts(
         id=tx.deps.ids.new(),
         incident_id=incident.id,
         recipient_id="",
@@ -44,16 +44,16 @@ def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
         is_current=False,
         reason=_REASON,
     )
-    tx.ledger.add_escalation(home, event=_BIRTH, detail={"round": "0"})
-    return home
+    tx.ledger.add_escalation(escalation, event=_BIRTH, detail={"round": "0"})
+    return escalation
 
 
-def _waiting(tx: Transaction, home: EscalationFacts, incident: IncidentFacts) -> frozenset[str]:
+def _waiting(tx: Transaction, escalation: EscalationFacts, incident: IncidentFacts) -> frozenset[str]:
     """Name the subscribers who will hear the new words anyway: what waits is worded when it leaves.
 
     It must be the last that they are told: they keep the highest version, and drop what comes under an older one.
     """
-    told = sorted((row.change.version, row.id, row) for row in tx.ledger.notifications(home.id) if row.change)
+    told = sorted((row.change.version, row.id, row) for row in tx.ledger.notifications(escalation.id) if row.change)
     last = {row.change.subscriber: row for _, _, row in told if row.change}
     return frozenset(
         name
@@ -81,16 +81,16 @@ def _change(
     )
 
 
-def _row(tx: Transaction, home: EscalationFacts, change: Change) -> NotificationFacts:
+def _row(tx: Transaction, escalation: EscalationFacts, change: Change) -> NotificationFacts:
     return NotificationFacts(
         id=tx.deps.ids.new(),
         incident_id=change.incident_id,
-        escalation_id=home.id,
+        escalation_id=escalation.id,
         channel=CHANNEL,
         kind=Kind.CHANGE,
         tier=None,
-        severity=home.severity,
-        max_attempts=home.policy.retries.schedule(CHANNEL, home.severity).attempts,
+        severity=escalation.severity,
+        max_attempts=escalation.policy.retries.schedule(CHANNEL, escalation.severity).attempts,
         created_at=tx.now,
         change=change,
     )

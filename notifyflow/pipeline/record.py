@@ -14,7 +14,7 @@ from notifyflow.errors import Fenced
 from notifyflow.pipeline import decisions, outages, provider_health, receive, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.ledger import Home
+from notifyflow.storage.ledger import AttemptRef
 
 
 def record(
@@ -45,11 +45,11 @@ def record(
     """
 
     def body(tx: Transaction) -> None:
-        home = _home(tx, attempt_id)
-        waited = receive.settle_waiting(tx, home, outcome.provider_ref)
+        ref = _attempt_ref(tx, attempt_id)
+        waited = receive.settle_waiting(tx, ref, outcome.provider_ref)
         has_key = any(each.is_acknowledgement for each in waited)
         if has_key:
-            tx.ledger.lock_incident(home.incident_id)
+            tx.ledger.lock_incident(ref.incident_id)
 
         def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
             attempt = _leased(row, attempt_id, token, unsure)
@@ -69,11 +69,11 @@ def record(
 
         detail = {"attempt": attempt_id, "word": outcome.word.value, "code": outcome.code, "reason": outcome.reason}
         cause: Cause | None = None if has_key else "recorded"  # the key is heard first, and decides
-        before = decisions.change(tx, home.escalation_id, home.notification_id, happens, cause=cause, detail=detail)
-        provider_health.learn(tx, before, home.provider, outcome)
-        if outcome.is_our_fault and not tx.ledger.incident(home.incident_id).is_operations:
-            tx.notices.append((outcome.reason or outcome.code, home.provider))
-        receive.hear(tx, home, waited)
+        before = decisions.change(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
+        provider_health.learn(tx, before, ref.provider, outcome)
+        if outcome.is_our_fault and not tx.ledger.incident(ref.incident_id).is_operations:
+            tx.notices.append((outcome.reason or outcome.code, ref.provider))
+        receive.hear(tx, ref, waited)
 
     return _settle(deps, body)
 
@@ -104,8 +104,8 @@ def release(
             _leased(row, attempt_id, token, unsure)
             return lifecycle.release(row, attempt_id, now=tx.now)
 
-        home, detail = _home(tx, attempt_id), {"attempt": attempt_id} | ({"reason": reason} if reason else {})
-        decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
+        ref, detail = _attempt_ref(tx, attempt_id), {"attempt": attempt_id} | ({"reason": reason} if reason else {})
+        decisions.change(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)
 
     return _settle(deps, body)
 
@@ -131,11 +131,11 @@ def _breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
     return (*idle, *stops, *rules.paused(row))
 
 
-def _home(tx: Transaction, attempt_id: str) -> Home:
-    home = tx.ledger.home(attempt_id)
-    if home is None:
+def _attempt_ref(tx: Transaction, attempt_id: str) -> AttemptRef:
+    ref = tx.ledger.attempt_ref(attempt_id)
+    if ref is None:
         raise Fenced(attempt_id)
-    return home
+    return ref
 
 
 def _leased(row: NotificationFacts, attempt_id: str, token: str, unsure: Consequences | None) -> AttemptFacts:

@@ -13,7 +13,7 @@ from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import claim, decisions, operations, outages, receive, rounds, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.ledger import Home
+from notifyflow.storage.ledger import AttemptRef
 
 RING_AGAIN_AFTER = timedelta(seconds=30)
 _DISOWN_AFTER = timedelta(hours=1)
@@ -65,8 +65,8 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
     before = now - _DISOWN_AFTER
     for receipt in run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=limit)):
         yield partial(receive.hear_missed, deps, receipt)
-    for home in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
-        yield partial(_take_back, deps, home)
+    for ref in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
+        yield partial(_take_back, deps, ref)
     for _, escalation_id in run(lambda ledger: ledger.escalations_to_look_at(now=now, limit=limit)):
         yield partial(_look_at, deps, escalation_id)
     for incident_id in run(lambda ledger: ledger.incident_rounds_due(now=now, limit=limit)):
@@ -75,17 +75,17 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
         yield partial(_pass_rounds, deps, incident_id)
 
 
-def _take_back(deps: Dependencies, home: Home) -> Consequences:
+def _take_back(deps: Dependencies, ref: AttemptRef) -> Consequences:
     def body(tx: Transaction) -> None:
         def happens(row: NotificationFacts, schedule: Schedule) -> Moved | None:
             del schedule
-            attempt = next(each for each in row.attempts if each.id == home.attempt_id)
+            attempt = next(each for each in row.attempts if each.id == ref.attempt_id)
             if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now:
                 return None
             return lifecycle.lose(row, attempt.id, now=tx.now, answers_within=deps.answers_within(attempt.provider))
 
-        detail = {"attempt": home.attempt_id}
-        decisions.change(tx, home.escalation_id, home.notification_id, happens, cause="recorded", detail=detail)
+        detail = {"attempt": ref.attempt_id}
+        decisions.change(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)
 
     return use_case.run(deps, body)[1]
 

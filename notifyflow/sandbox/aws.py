@@ -95,13 +95,13 @@ def _xml(status: int, body: str, **headers: str) -> Answer:
 
 
 def _read_mail(request: Request) -> Arrival | None:
-    wish: Mapping[str, Any] = read_object(request.body) or {}
-    match wish:
+    body: Mapping[str, Any] = read_object(request.body) or {}
+    match body:
         case {"FromEmailAddress": str(sender)} if not sender.isascii():
             return None  # a name in another script has to be encoded (SES API v2 Reference, SendEmail)
         case {"Destination": {"ToAddresses": [str(to)]}, "Content": dict(content)}:
-            tags = {tag["Name"]: tag["Value"] for tag in wish.get("EmailTags") or ()}
-            read = _read_content(content, str(wish.get("FromEmailAddress", "")))
+            tags = {tag["Name"]: tag["Value"] for tag in body.get("EmailTags") or ()}
+            read = _read_content(content, str(body.get("FromEmailAddress", "")))
         case _:
             return None
     if read is None:

@@ -17,13 +17,13 @@ _TOTAL_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """Where to call back, and how hard to try.
+class ConnectionOverrides:
+    """The connection overrides of a callback URL.
 
     Attributes:
-        url: Without its fragment.
-        retries: How often to try again.
-        policies: On what: ``ct`` (no connection), ``rt`` (no answer), ``4xx``, ``5xx``, ``all``.
+        url: The URL without its fragment.
+        retries: How often to retry.
+        policies: What to retry on: ``ct`` (no connection), ``rt`` (no answer), ``4xx``, ``5xx``, ``all``.
     """
 
     url: str
@@ -31,19 +31,19 @@ class Wish:
     policies: frozenset[str]
 
     def wants_retry(self, status: int | None) -> bool:
-        """Tell whether what came back is to be tried again; None where nothing did."""
+        """Return whether to retry after an HTTP status, or after no answer (None)."""
         if status is None:
             return bool(self.policies & {"all", "ct", "rt"})
         return status >= 400 and bool(self.policies & {"all", f"{status // 100}xx"})
 
 
-def read_wish(url: str) -> Wish:
+def read_overrides(url: str) -> ConnectionOverrides:
     """Read the connection overrides from a URL's fragment; one retry, and only where there was no connection, without any."""
     plain, fragment = urldefrag(url)
-    overrides = {name: values[-1] for name, values in parse_qs(fragment).items()}
-    count = overrides.get("rc", "1")
+    values = {name: values[-1] for name, values in parse_qs(fragment).items()}
+    count = values.get("rc", "1")
     retries = min(int(count), 5) if count.isdecimal() else 1
-    return Wish(url=plain, retries=retries, policies=frozenset(overrides.get("rp", "ct").split(",")))
+    return ConnectionOverrides(url=plain, retries=retries, policies=frozenset(values.get("rp", "ct").split(",")))
 
 
 class Courier:
@@ -62,15 +62,15 @@ class Courier:
         Returns:
             The body of a 2xx answer; None where there is none.
         """
-        wish = read_wish(url)
-        headers = {"X-Twilio-Signature": self._validator.compute_signature(wish.url, dict(form))}
+        overrides = read_overrides(url)
+        headers = {"X-Twilio-Signature": self._validator.compute_signature(overrides.url, dict(form))}
         try:
             async with asyncio.timeout(_TOTAL_S):
-                for number in range(wish.retries + 1):
-                    status, body = await post_form(wish.url, urlencode(form), headers)
+                for number in range(overrides.retries + 1):
+                    status, body = await post_form(overrides.url, urlencode(form), headers)
                     if status is not None and 200 <= status < 300:
                         return body
-                    if not wish.wants_retry(status):
+                    if not overrides.wants_retry(status):
                         return None
                     await asyncio.sleep(_FIRST_PAUSE_S * 2**number)
         except TimeoutError:

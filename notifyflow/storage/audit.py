@@ -67,9 +67,9 @@ class Audits(Rows):
         for incident, log in self._readable(ids, self._incidents_with_logs, "incident", lambda each: each, findings):
             incidents[incident.id] = incident
             findings += audit.check_incident(incident, log, now=now)
-        for home in self._rounds(list(incidents)):
+        for incident_ids in self._rounds(list(incidents)):
             read = partial(self._stood, incidents)
-            for stood in self._readable(list(home), read, "escalation", home.__getitem__, findings):
+            for stood in self._readable(list(incident_ids), read, "escalation", incident_ids.__getitem__, findings):
                 findings += audit.check_round(stood, now=now)
         last_id = ids[-1] if len(ids) == limit else ""
         held = {row["incident_id"] for row in self._rows(HeldRow.select().where(HeldRow.incident_id.in_(ids)))}
@@ -94,7 +94,7 @@ class Audits(Rows):
         ids: Sequence[str],
         read: Callable[[Sequence[str]], list[T]],
         machine: str,
-        home: Callable[[str], str],
+        incident_id_of: Callable[[str], str],
         findings: list[Finding],
     ) -> list[T]:
         """Read what can be read; what cannot is found out by halves, and becomes a finding."""
@@ -104,10 +104,12 @@ class Audits(Rows):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a damaged row raises, it is what we look for
             if len(ids) == 1:
-                findings.append(audit.unreadable(machine, ids[0], home(ids[0]), error))
+                findings.append(audit.unreadable(machine, ids[0], incident_id_of(ids[0]), error))
                 return []
         half = len(ids) // 2
-        return [each for some in (ids[:half], ids[half:]) for each in self._readable(some, read, machine, home, findings)]
+        return [
+            each for some in (ids[:half], ids[half:]) for each in self._readable(some, read, machine, incident_id_of, findings)
+        ]
 
     def _incidents_with_logs(self, ids: Sequence[str]) -> list[tuple[IncidentFacts, list[Transition]]]:
         logs = self._logs(TransitionRow.row_id.in_(ids))

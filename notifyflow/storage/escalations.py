@@ -7,7 +7,7 @@ from peewee import Expression, fn
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import batches, first, row_of, select, the
+from notifyflow.storage.rows import batches, first, must_exist, row_of, select
 from notifyflow.storage.statements import Statement
 
 _ESCALATION = Statement(lambda given: select(EscalationFacts, EscalationRow.id == given(EscalationRow.id)))
@@ -32,7 +32,7 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        return the(first(self._escalations(self._locked(_ESCALATION(escalation_id)))), "escalation", escalation_id)
+        return must_exist(first(self._escalations(self._locked(_ESCALATION(escalation_id)))), "escalation", escalation_id)
 
     def escalation(self, escalation_id: str) -> EscalationFacts:
         """Read an escalation that is known to exist; not locked.
@@ -40,7 +40,7 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        return the(first(self._escalations(_ESCALATION(escalation_id))), "escalation", escalation_id)
+        return must_exist(first(self._escalations(_ESCALATION(escalation_id))), "escalation", escalation_id)
 
     def last_round(self, incident_id: str, recipient_id: str) -> int:
         """Tell the number of a recipient's newest round; 0 where there was none."""
@@ -87,7 +87,7 @@ class Escalations(Moves):
             StorageError: When it does not.
         """
         found = self._notifications(self._locked(_NOTIFICATION(notification_id)))
-        return the(first(found), "notification", notification_id)
+        return must_exist(first(found), "notification", notification_id)
 
     def add_notifications(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
         """Store new notifications and log their births.

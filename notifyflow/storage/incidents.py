@@ -9,7 +9,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, EscalationState, Incident
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import CONTACT, IS_UNRESOLVED, Named, batches, first, row_of, said, select, the
+from notifyflow.storage.rows import CONTACT, IS_UNRESOLVED, Named, batches, first, must_exist, row_of, said, select
 from notifyflow.storage.statements import Statement
 
 _INCIDENT = Statement(lambda given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
@@ -59,7 +59,7 @@ class Incidents(Moves, Named):
         Raises:
             StorageError: When it does not.
         """
-        return the(self._lock_one(IncidentRow.id == incident_id), "incident", incident_id)
+        return must_exist(self._lock_one(IncidentRow.id == incident_id), "incident", incident_id)
 
     def lock_incident_if_kept(self, incident_id: str) -> IncidentFacts | None:
         """Lock and read an incident that may have been pruned; None where it was."""
@@ -71,7 +71,7 @@ class Incidents(Moves, Named):
         Raises:
             StorageError: When it does not.
         """
-        return the(first(self._incidents(_INCIDENT(incident_id))), "incident", incident_id)
+        return must_exist(first(self._incidents(_INCIDENT(incident_id))), "incident", incident_id)
 
     def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its birth.
@@ -95,7 +95,7 @@ class Incidents(Moves, Named):
         Raises:
             StorageError: When there is no such incident.
         """
-        return the(self._content(incident_id), "incident", incident_id)
+        return must_exist(self._content(incident_id), "incident", incident_id)
 
     def set_content(self, incident_id: str, content: Incident) -> None:
         """Keep what was said last, in the place of what was said before."""
@@ -112,7 +112,7 @@ class Incidents(Moves, Named):
             StorageError: When it has no such recipient.
         """
         found = [Contact(**row) for row in self._rows(_CONTACT(incident_id, recipient_id))]
-        return the(first(found), "contact of incident", incident_id)
+        return must_exist(first(found), "contact of incident", incident_id)
 
     def add_contacts(self, incident_id: str, contacts: Sequence[Contact]) -> None:
         """Keep the contacts of a new incident, in their order."""

@@ -21,9 +21,9 @@ from notifyflow.storage.replies import Code, Replies
 from notifyflow.storage.spending import Spending
 from notifyflow.storage.status_polling import Questions, Silent
 from notifyflow.storage.stops import Stops
-from notifyflow.storage.work import Due, Home, Work
+from notifyflow.storage.work import AttemptRef, Due, Work
 
-__all__ = ["Code", "Critical", "Due", "Home", "Ledger", "Line", "Silent"]
+__all__ = ["AttemptRef", "Code", "Critical", "Due", "Ledger", "Line", "Silent"]
 
 
 class Ledger(

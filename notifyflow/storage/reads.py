@@ -23,7 +23,7 @@ from notifyflow.storage.models import (
     TransitionRow,
 )
 from notifyflow.storage.pruning import Prunable
-from notifyflow.storage.rows import Named, batches, first, select, the
+from notifyflow.storage.rows import Named, batches, first, must_exist, select
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 
@@ -84,14 +84,14 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         rows = self._notifications(query.order_by(is_news, NotificationRow.tier, NotificationRow.channel, NotificationRow.id))
         escalations = self._escalation_statuses(incident.id, rows)
         changes = tuple(sorted((row for row in rows if row.change), key=lambda row: row.created_at))
-        homes = {row.escalation_id for row in changes}
+        event_escalations = {row.escalation_id for row in changes}
         return IncidentStatus(
             facts=incident,
-            content=the(self._content(incident.id), "incident", incident.id),
+            content=must_exist(self._content(incident.id), "incident", incident.id),
             escalations=escalations,
             notes=self._notes([attempt.id for row in rows for attempt in row.attempts]),
             changes=changes,
-            transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in homes),
+            transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in event_escalations),
             operations_key=self._operations_key(incident.id),
             is_held=self.is_held(incident.id),
         )

@@ -159,15 +159,15 @@ def batches(rows: Sequence[F]) -> Iterable[Sequence[F]]:
 
 
 def first(found: Sequence[F]) -> F | None:
-    """Take the first, where there is one."""
+    """Return the first row, or None."""
     return found[0] if found else None
 
 
-def the(found: F | None, what: str, row_id: str) -> F:
-    """Insist on a row that is known to exist.
+def must_exist(found: F | None, what: str, row_id: str) -> F:
+    """Return a row that must exist.
 
     Raises:
-        StorageError: When it does not.
+        StorageError: When it does not exist.
     """
     if found is None:
         raise StorageError(f"there is no {what} {row_id}")

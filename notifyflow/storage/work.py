@@ -21,8 +21,8 @@ from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED, URGENCY, Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Home:
-    """Where an attempt lives: the ids to lock, in their order; who carries it, and their id of it where that is known."""
+class AttemptRef:
+    """The ids of an attempt and of the rows to lock for it, in lock order; its provider, and the provider's id if known."""
 
     incident_id: str
     escalation_id: str
@@ -59,24 +59,24 @@ _IS_FREE = is_free(NotificationRow.incident_id)
 class Work(Turns):
     """Searches of the claim and of the sweeper; what they hand out is locked where it says so."""
 
-    def take_due(self, channel: str, ids: Sequence[str], *, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
+    def take_due(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
         """Lock and read notifications of a channel that may be sent now, passing over those somebody else has locked.
 
         Args:
             channel: The channel's name.
-            ids: Those asked for; a wish: the urgent ones go first, and what is not due is left out.
+            requested_ids: Notifications to prefer; more urgent ones still go first, and those that are not due are left out.
             now: What is due by then may be sent.
             limit: How many at most.
 
         Returns:
-            CRITICAL first; then those that were held back, those asked for, and the others, each by ``due_at``, then age. What
+            CRITICAL first; then those that were held back, those requested, and the others, each by ``due_at``, then age. What
             was due minutes ago comes after all that is as urgent, the newest first. Where several namespaces have as urgent ones,
             they take turns, and that is the order of each. With their attempts.
         """
         found: list[str] = []
         for is_urgent in (True, False):
             if len(found) < limit:
-                found += self._take_turns(channel, ids, is_urgent=is_urgent, now=now, limit=limit - len(found))
+                found += self._take_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(found))
         rows = self._notifications(select(NotificationFacts, NotificationRow.id.in_(found))) if found else ()
         return tuple(sorted(rows, key=lambda row: found.index(row.id)))
 
@@ -106,10 +106,10 @@ class Work(Turns):
         """Take back that somebody was rung for these: nobody was, so that the next sweep rings."""
         self._mark_rung(ids, None)
 
-    def expired_leases(self, *, now: datetime, limit: int) -> tuple[Home, ...]:
+    def expired_leases(self, *, now: datetime, limit: int) -> tuple[AttemptRef, ...]:
         """Find running attempts whose lease is over, the oldest first; not locked."""
         is_over = _RUNNING & (AttemptRow.lease_until <= now) & _IS_FREE
-        return self._homes(is_over, order=AttemptRow.lease_until, limit=limit)
+        return self._attempt_refs(is_over, order=AttemptRow.lease_until, limit=limit)
 
     def escalations_to_look_at(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
         """Find current escalations whose ``look_at`` has come, as (incident id, escalation id), the oldest first; not locked."""
@@ -166,23 +166,23 @@ class Work(Turns):
         instants = [instant for query in earliest if (instant := self._scalar(query)) is not None]
         return min(instants, default=None)
 
-    def home(self, attempt_id: str) -> Home | None:
-        """Find where an attempt lives; not locked."""
-        return first([Home(**row) for row in self._rows(_HOME(attempt_id))])
+    def attempt_ref(self, attempt_id: str) -> AttemptRef | None:
+        """Find an attempt by its id; not locked."""
+        return first([AttemptRef(**row) for row in self._rows(_ATTEMPT_REF(attempt_id))])
 
-    def home_by_reference(self, provider: str, provider_ref: str) -> Home | None:
-        """Find where the attempt lives that a provider knows by an id of its own; not locked."""
+    def attempt_ref_by_provider_ref(self, provider: str, provider_ref: str) -> AttemptRef | None:
+        """Find an attempt by its provider's id; not locked."""
         is_it = (
             (AttemptRow.provider == provider) & (AttemptRow.provider_ref == provider_ref) & (AttemptRow.provider_ref != SQL("''"))
         )
-        return first(self._homes(is_it, limit=1))
+        return first(self._attempt_refs(is_it, limit=1))
 
-    def _take_turns(self, channel: str, ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int) -> list[str]:
+    def _take_turns(self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int) -> list[str]:
         """Lock what is due and as urgent, of each namespace in turn."""
         names = self.namespaces_due(channel, is_urgent=is_urgent, now=now)
-        wishes = _wishes(channel, ids, is_urgent=is_urgent)
+        selections = _selections(channel, requested_ids, is_urgent=is_urgent)
         if len(names) < 2:
-            return self._pick_in_order(wishes, [], now=now, limit=limit) if names else []
+            return self._pick_in_order(selections, [], now=now, limit=limit) if names else []
         begun = fairness.starts(self.turns(channel, names, is_urgent=is_urgent), names)
         taken: dict[str, list[str]] = {name: [] for name in names}
         waiting = set(names)
@@ -190,7 +190,7 @@ class Work(Turns):
             next_starts = {name: begun[name] + len(taken[name]) for name in waiting}
             for name, share in fairness.shares(next_starts, left).items():
                 is_its = NotificationRow.namespace == name
-                own = tuple((wish & is_its, is_whole) for wish, is_whole in wishes)
+                own = tuple((selection & is_its, is_whole) for selection, is_whole in selections)
                 found = self._pick_in_order(own, taken[name], now=now, limit=share)
                 taken[name] += found
                 if len(found) < share:
@@ -199,14 +199,14 @@ class Work(Turns):
         return fairness.in_turn(begun, taken)
 
     def _pick_in_order(
-        self, wishes: Sequence[tuple[Expression, bool]], known: Sequence[str], *, now: datetime, limit: int
+        self, selections: Sequence[tuple[Expression, bool]], known: Sequence[str], *, now: datetime, limit: int
     ) -> list[str]:
-        """Lock what is wished for first, then what is wished for next, and so on; what is known already is left out."""
+        """Lock rows of the first selection, then of the next, up to the limit; leave out the rows in ``known``."""
         found: list[str] = []
-        for wish, is_whole in wishes:
+        for selection, is_whole in selections:
             if len(found) < limit:
                 others = (*known, *found)
-                wanted = wish & NotificationRow.id.not_in(others) if others else wish
+                wanted = selection & NotificationRow.id.not_in(others) if others else selection
                 found += self._pick(wanted, now=now, limit=limit - len(found), is_whole=is_whole)
         return found
 
@@ -236,20 +236,20 @@ class Work(Turns):
         query = NotificationRow.select(*columns).where(is_wanted, _IS_FREE).order_by(URGENCY, order).limit(limit)
         return [Due(**row) for row in self._rows(self._locked(query, skips_locked=True))]
 
-    def _homes(self, is_wanted: Expression, *, limit: int, order: Field = AttemptRow.started_at) -> tuple[Home, ...]:
-        query = _homes(is_wanted).order_by(order).limit(limit)
-        return tuple(Home(**row) for row in self._rows(query))
+    def _attempt_refs(self, is_wanted: Expression, *, limit: int, order: Field = AttemptRow.started_at) -> tuple[AttemptRef, ...]:
+        query = _attempt_refs(is_wanted).order_by(order).limit(limit)
+        return tuple(AttemptRef(**row) for row in self._rows(query))
 
 
-def _wishes(channel: str, ids: Sequence[str], *, is_urgent: bool) -> tuple[tuple[Expression, bool], ...]:
-    """Say what of a channel goes first, and what next: each what is wanted, and whether that is all."""
+def _selections(channel: str, requested_ids: Sequence[str], *, is_urgent: bool) -> tuple[tuple[Expression, bool], ...]:
+    """Return conditions on a channel's due rows in order of preference, each with whether it covers all that is due."""
     wanted = QUEUED & (NotificationRow.channel == channel) & _IS_FREE & (IS_URGENT if is_urgent else IS_CALM)
     if is_urgent:
         return ((wanted, True),)
-    return ((wanted & _IS_HELD, False), (wanted & NotificationRow.id.in_(ids), False), (wanted, True))
+    return ((wanted & _IS_HELD, False), (wanted & NotificationRow.id.in_(requested_ids), False), (wanted, True))
 
 
-def _homes(is_wanted: Expression) -> Select:
+def _attempt_refs(is_wanted: Expression) -> Select:
     columns = (
         NotificationRow.incident_id,
         NotificationRow.escalation_id,
@@ -262,4 +262,4 @@ def _homes(is_wanted: Expression) -> Select:
     return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
 
 
-_HOME = Statement(lambda given: _homes(AttemptRow.id == given(AttemptRow.id)))
+_ATTEMPT_REF = Statement(lambda given: _attempt_refs(AttemptRow.id == given(AttemptRow.id)))

@@ -19,7 +19,7 @@ from notifyflow.pipeline.idempotency import Once
 from notifyflow.web import cursors
 from notifyflow.web.auth import Require
 from notifyflow.web.body import Body
-from notifyflow.web.bulkhead import Lane
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.openapi import PLACE, refusals, takes
 from notifyflow.web.reachability import ReachabilityShape, RecipientPage
 from notifyflow.web.requests import ActShape, NewIncident, PageShape
@@ -106,15 +106,15 @@ def _reached(caller: ApiKey, wanted: str | None) -> frozenset[str] | None:
     return frozenset({wanted}) if caller.reaches(wanted) else frozenset()
 
 
-def router(services: Services, lane: Lane) -> APIRouter:
+def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/v1``.
 
     Args:
         services: What they call.
-        lane: Where what they take is read and stored.
+        bulkhead: The threads in which request bodies are read and stored.
     """
     routes = APIRouter(prefix="/v1")
-    _add_intake(routes, services, lane)
+    _add_intake(routes, services, bulkhead)
     for add in (_add_incidents, _add_acts, _add_page_again, _add_recipients):
         add(routes, services)
     return routes
@@ -123,9 +123,9 @@ def router(services: Services, lane: Lane) -> APIRouter:
 # All handlers but one are plain functions: they run in worker threads, since the database blocks.
 
 
-def _add_intake(routes: APIRouter, services: Services, lane: Lane) -> None:
+def _add_intake(routes: APIRouter, services: Services, bulkhead: Bulkhead) -> None:
     let_in = Depends(Require(services, Scope.INGEST))
-    read_body = Depends(JsonBody(INCIDENT_LIMIT_BYTES, room=lane.room))
+    read_body = Depends(JsonBody(INCIDENT_LIMIT_BYTES, room=bulkhead.room))
 
     @routes.post(
         "/incidents",
@@ -152,7 +152,7 @@ def _add_intake(routes: APIRouter, services: Services, lane: Lane) -> None:
         ] = None,
     ) -> NotifiedShape:
         """Page the recipients, or hear the key again; 201 and 200 come after commit. Scope: `ingest`."""
-        notified = await lane.run(len(body), partial(_submit, services, caller, body, idempotency_key))
+        notified = await bulkhead.run(len(body), partial(_submit, services, caller, body, idempotency_key))
         response.headers["Location"] = f"incidents/{notified.incident_id}"  # relative: a proxy's prefix stays
         response.status_code = 201 if notified.is_new else 200
         return NotifiedShape.of(notified)

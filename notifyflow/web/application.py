@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, RejectedCallback, StorageError
 from notifyflow.web import acknowledge, api, callbacks, health, integrations, openapi, pages, problems
-from notifyflow.web.bulkhead import Lane
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.services import Services
 
 _log = structlog.get_logger("notifyflow.web")
@@ -29,12 +29,12 @@ def build(services: Services) -> FastAPI:
     """
     # A redirect to the path without its last slash would name the host that the request names.
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    lane = Lane()
-    application.include_router(callbacks.router(services, lane), include_in_schema=False)
+    bulkhead = Bulkhead()
+    application.include_router(callbacks.router(services, bulkhead), include_in_schema=False)
     application.include_router(callbacks.answers(services), include_in_schema=False)
     application.include_router(acknowledge.router(services), include_in_schema=False)
-    application.include_router(integrations.router(services, lane))
-    application.include_router(api.router(services, lane))
+    application.include_router(integrations.router(services, bulkhead))
+    application.include_router(api.router(services, bulkhead))
     application.include_router(health.router(services))
 
     @lru_cache(maxsize=8)  # built once; a proxy's or another application's prefix is seldom more than one

@@ -1,4 +1,4 @@
-"""Where what others send us in any number is read and stored, apart from links, receipts and health."""
+"""Reads and stores incoming requests in threads of their own, so that a flood leaves links, receipts and health checks free."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,8 +13,8 @@ _MIB = 1024 * 1024
 _AT_A_TIME = 4
 
 
-class Lane:
-    """A few worker threads, so that no flood of requests takes all that there are, and room for so many bodies.
+class Bulkhead:
+    """A few worker threads, so that a flood of requests cannot take them all, and a limit on the memory of bodies.
 
     Attributes:
         room: What the bodies of those who have shown a key share.
@@ -28,10 +28,10 @@ class Lane:
         self.small_room = Room(16 * _MIB)
 
     async def run(self, size_bytes: int, work: Callable[[], T]) -> T:
-        """Do something that blocks, as soon as it is its turn.
+        """Run a blocking function when a thread is free.
 
         Args:
-            size_bytes: How long the body is that it is about.
-            work: What is to be done.
+            size_bytes: The length of the request's body.
+            work: The function.
         """
         return await to_thread.run_sync(work, limiter=self._threads if size_bytes <= _MIB else self._thread_for_large)

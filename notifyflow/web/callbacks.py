@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from notifyflow.channels.base import Callback, Provider
 from notifyflow.errors import ProviderError, RejectedCallback
 from notifyflow.web.body import Body
-from notifyflow.web.bulkhead import Lane
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.paths import target_below
 from notifyflow.web.services import Services
 
@@ -21,10 +21,10 @@ _SNS_LIMIT_BYTES = 512 * 1024  # a message has up to 256 KiB (SNS API Reference,
 read_body = Body(BODY_LIMIT_BYTES)
 
 
-def router(services: Services, lane: Lane) -> APIRouter:
+def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/callbacks``."""
     routes = APIRouter()
-    read_message = Body(_SNS_LIMIT_BYTES, room=lane.small_room)
+    read_message = Body(_SNS_LIMIT_BYTES, room=bulkhead.small_room)
 
     # The handlers are plain functions: they run in worker threads, since verifying and committing block.
     @routes.post("/callbacks/{provider}/{channel}/{attempt_id}")

@@ -24,7 +24,7 @@ from notifyflow.core.wording import text
 from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
 from notifyflow.web.auth import Gate
 from notifyflow.web.body import Body
-from notifyflow.web.bulkhead import Lane
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.problems import FaultShape
 from notifyflow.web.services import Services
 
@@ -87,10 +87,10 @@ class Sender(Door):
 class RoutingKey(Door):
     """Lets in by the ``routing_key`` in the body, as PagerDuty's senders present it: the body is read first, and a short one."""
 
-    def __init__(self, services: Services, scope: Scope, lane: Lane) -> None:
+    def __init__(self, services: Services, scope: Scope, bulkhead: Bulkhead) -> None:
         super().__init__(services, scope)
-        self._lane = lane
-        self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=lane.small_room, patience_s=_PATIENCE_S)
+        self._bulkhead = bulkhead
+        self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=bulkhead.small_room, patience_s=_PATIENCE_S)
 
     async def __call__(self, request: Request) -> AsyncIterator[Presented]:
         """Let in.
@@ -100,7 +100,7 @@ class RoutingKey(Door):
             UnreadableIncident: When the body is no JSON.
         """
         async with self._body.read(request) as body:
-            yield await self._lane.run(len(body), partial(self._present, body))
+            yield await self._bulkhead.run(len(body), partial(self._present, body))
 
     def _present(self, body: bytes) -> Presented:
         document = parsed(body)
@@ -114,24 +114,24 @@ def _password(given: str) -> str:
         return ""
 
 
-def router(services: Services, lane: Lane) -> APIRouter:
+def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes.
 
     Args:
         services: What they call.
-        lane: Where what they hear is read and stored.
+        bulkhead: The threads in which request bodies are read and stored.
     """
     routes = APIRouter(include_in_schema=False)
     let_in = Depends(Sender(services, Scope.INGEST))
-    let_in_by_routing_key = Depends(RoutingKey(services, Scope.INGEST, lane))
-    read_body = Depends(Body(BODY_LIMIT_BYTES, room=lane.room))
+    let_in_by_routing_key = Depends(RoutingKey(services, Scope.INGEST, bulkhead))
+    read_body = Depends(Body(BODY_LIMIT_BYTES, room=bulkhead.room))
 
     @routes.post("/v1/alertmanager")
     async def hear_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body]) -> Response:
         def hear() -> Response:
             return _done(services, alertmanager.read(parsed(body)), caller, alertmanager.DOOR)
 
-        return await lane.run(len(body), hear)
+        return await bulkhead.run(len(body), hear)
 
     @routes.post("/v1/cloudevents")
     async def hear_cloudevents(
@@ -140,11 +140,11 @@ def router(services: Services, lane: Lane) -> APIRouter:
         def hear() -> Response:
             return _done(services, cloudevents.read(request.headers, body), caller, cloudevents.DOOR)
 
-        return await lane.run(len(body), hear)
+        return await bulkhead.run(len(body), hear)
 
     @routes.post("/v2/enqueue")
     async def hear_pagerduty(presented: Annotated[Presented, let_in_by_routing_key]) -> Response:
-        return await lane.run(presented.size_bytes, partial(_hear_pagerduty, services, presented))
+        return await bulkhead.run(presented.size_bytes, partial(_hear_pagerduty, services, presented))
 
     return routes
 

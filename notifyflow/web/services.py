@@ -1,4 +1,4 @@
-"""What the web application needs from the house; whoever composes NotifyFlow fills it in."""
+"""The services that the web application calls; filled in where NotifyFlow is composed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

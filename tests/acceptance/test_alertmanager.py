@@ -61,7 +61,7 @@ def configuration(url: str, key: str) -> str:
     return ROUTES + receivers.replace("https://notify.example.com", url).replace("KEY", key)
 
 
-class House:
+class System:
     """A notifyflow that runs, in front of the sandbox, and an Alertmanager that calls it."""
 
     def __init__(self, url: str, key: str, sandbox: Sandbox, caller: Alertmanager) -> None:
@@ -92,7 +92,7 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def system(tmp_path: Path) -> Iterator[System]:
     with Sandbox() as sandbox:
         (tmp_path / "directory.toml").write_text(DIRECTORY)
         line = CommandLine(tmp_path, sandbox.settings() | {"NOTIFYFLOW_DIRECTORY": "directory.toml"})
@@ -100,7 +100,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         with line.running("up", "--port", "0", until="Listening on") as said:
             url = said[-1].removeprefix("Listening on ")
             with alertmanager(configuration(url, made["key"])) as caller:
-                yield House(url, made["key"], sandbox, caller)
+                yield System(url, made["key"], sandbox, caller)
 
 
 WAYS = {
@@ -110,25 +110,25 @@ WAYS = {
 }
 
 
-def test_alerts_page_and_resolve_by_every_way_in_which_it_calls(house: House):
+def test_alerts_page_and_resolve_by_every_way_in_which_it_calls(system: System):
     alerts = {team: {"alertname": "DiskFull", "team": team, "severity": "critical"} for team in WAYS}
     for team, labels in alerts.items():
-        house.caller.fire(labels, {"summary": f"{team} db is full", "description": "Nothing can be written."})
+        system.caller.fire(labels, {"summary": f"{team} db is full", "description": "Nothing can be written."})
     for team, (_, to) in WAYS.items():
-        house.wait_for_page(to, team)
+        system.wait_for_page(to, team)
     for labels in alerts.values():
-        house.caller.end(labels)
-    keys = house.wait_for_end()
+        system.caller.end(labels)
+    keys = system.wait_for_end()
     assert len(keys) == len(WAYS)
     for team, (door, _) in WAYS.items():
         assert any(team in title and key.startswith(door) for title, key in keys.items()), keys
 
 
-def test_an_alert_that_comes_as_pagerduty_is_called_keeps_its_severity_its_title_and_its_labels(house: House):
+def test_an_alert_that_comes_as_pagerduty_is_called_keeps_its_severity_its_title_and_its_labels(system: System):
     labels = {"alertname": "DiskFull", "team": "billing", "severity": "critical"}
-    house.caller.fire(labels, {"summary": "The billing db is full", "description": "Nothing can be written."})
-    house.wait_for_page("cy@example.com", "Nothing can be written.")  # the route goes by the alert's own labels
-    (incident,) = house.incidents()
+    system.caller.fire(labels, {"summary": "The billing db is full", "description": "Nothing can be written."})
+    system.wait_for_page("cy@example.com", "Nothing can be written.")  # the route goes by the alert's own labels
+    (incident,) = system.incidents()
     assert (incident["severity"], incident["title"]) == ("CRITICAL", "The billing db is full")
-    house.caller.end(labels)
-    assert house.wait_for_end()["The billing db is full"].startswith("pagerduty/")
+    system.caller.end(labels)
+    assert system.wait_for_end()["The billing db is full"].startswith("pagerduty/")

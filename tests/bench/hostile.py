@@ -28,7 +28,7 @@ from notifyflow.core.model import Incident, Severity
 from notifyflow.core.policy import SHIPPED
 from tests.bench import bodies
 from tests.bench.bodies import Endpoint
-from tests.unit.web.conftest import API_KEY, House, application_of
+from tests.unit.web.conftest import API_KEY, Backend, application_of
 
 MOST_CPU_S, MOST_BYTES, LONGEST_ANSWER = 0.5, 100_000_000, 64 * 1024
 TRIES, STORED = 2, 2_000
@@ -154,7 +154,7 @@ def measure() -> list[Cost]:
         flow = stack.enter_context(_flow())
         key = flow.access().create("attacker", list(Scope), valid_for=None)[1]
         whole = stack.enter_context(_listening(flow.asgi()))
-        reading = stack.enter_context(_listening(application_of(House())))
+        reading = stack.enter_context(_listening(application_of(Backend())))
         serving.freeze()
         for endpoint in bodies.ENDPOINTS:
             for name, make in endpoint.bodies.items():

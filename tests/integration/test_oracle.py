@@ -130,9 +130,11 @@ class AnyStory(RuleBasedStateMachine):
             row.claim()
             self.attempts[claimed.attempt_id] = (claimed.notification_id, len(row.calls) - 1)
             self.running.append(claimed)
-            [home] = [each for each in escalations.values() if claimed.notification_id in {row.id for row in each.notifications}]
+            [escalation] = [
+                each for each in escalations.values() if claimed.notification_id in {row.id for row in each.notifications}
+            ]
             if claimed.content.kind is Kind.PAGE:
-                assert is_live(home), "a page of an escalation that has ended was claimed"
+                assert is_live(escalation), "a page of an escalation that has ended was claimed"
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), outcome=st.none() | st.sampled_from(OUTCOMES))

@@ -73,7 +73,7 @@ class HeldLeases(SimulatedLedger):
 
     def expired_leases(self, *, now: datetime, limit: int) -> Any:
         is_over = (AttemptRow.state == AttemptState.RUNNING) & (AttemptRow.lease_until <= now)
-        return self._homes(is_over, limit=limit)
+        return self._attempt_refs(is_over, limit=limit)
 
 
 class ForgottenQuarantine(SimulatedLedger):
@@ -140,16 +140,16 @@ class LateAttempt(SimulatedLedger):
     def add_attempt(self, facts: AttemptFacts) -> None:
         self.session.database.put_off[facts.id] = facts
 
-    def home(self, attempt_id: str) -> Any:
+    def attempt_ref(self, attempt_id: str) -> Any:
         if attempt_id in self.session.database.put_off:
             super().add_attempt(self.session.database.put_off.pop(attempt_id))
-        return super().home(attempt_id)
+        return super().attempt_ref(attempt_id)
 
 
 def _record_whatever_runs(deps: Dependencies, attempt_id: str, token: str, outcome: Outcome, **given: Any) -> Consequences:
     def running(ledger: Ledger) -> tuple[str, str]:
-        home = ledger.home(attempt_id)
-        row = ledger.lock_notification(home.notification_id) if home else None
+        ref = ledger.attempt_ref(attempt_id)
+        row = ledger.lock_notification(ref.notification_id) if ref else None
         found = [each for each in row.attempts if each.state is AttemptState.RUNNING] if row else []
         return (found[0].id, found[0].token) if found else (attempt_id, token)
 

@@ -2,41 +2,41 @@
 
 import pytest
 
-from notifyflow.engine.bulkheads import Lanes
+from notifyflow.engine.bulkheads import Bulkheads
 
 
 @pytest.mark.parametrize(("threads", "width"), [(1, 1), (2, 1), (8, 4), (9, 4)])
-def test_a_lane_has_half_of_the_threads_at_most(threads: int, width: int) -> None:
-    lanes = Lanes(1)
-    lanes.share(threads)
-    assert [lanes.enter("twilio", "sms", ["n1"]) for _ in range(width + 1)] == [True] * width + [False]
-    assert lanes.enter("ses", "email", ["n2"])
+def test_a_bulkhead_has_half_of_the_threads_at_most(threads: int, width: int) -> None:
+    bulkheads = Bulkheads(1)
+    bulkheads.share(threads)
+    assert [bulkheads.enter("twilio", "sms", ["n1"]) for _ in range(width + 1)] == [True] * width + [False]
+    assert bulkheads.enter("ses", "email", ["n2"])
 
 
 def test_who_is_inside_looks_again_for_those_who_were_turned_away() -> None:
-    lanes = Lanes(2)
-    assert lanes.enter("twilio", "sms", ["n1"])
-    assert not lanes.enter("twilio", "voice", ["n2"])
-    assert not lanes.enter("twilio", "voice", ["n3", "n4"])
-    assert lanes.leave("twilio") == ("voice", {"n2", "n3", "n4"})
-    assert lanes.leave("twilio") is None
-    assert lanes.enter("twilio", "sms", ["n5"])
+    bulkheads = Bulkheads(2)
+    assert bulkheads.enter("twilio", "sms", ["n1"])
+    assert not bulkheads.enter("twilio", "voice", ["n2"])
+    assert not bulkheads.enter("twilio", "voice", ["n3", "n4"])
+    assert bulkheads.leave("twilio") == ("voice", {"n2", "n3", "n4"})
+    assert bulkheads.leave("twilio") is None
+    assert bulkheads.enter("twilio", "sms", ["n5"])
 
 
 def test_as_many_go_on_as_were_turned_away_and_there_is_room_for() -> None:
-    lanes = Lanes(8)
-    assert all(lanes.enter("smtp", "email", [f"in {number}"]) for number in range(4))
-    assert not any(lanes.enter("smtp", "email", [f"out {number}"]) for number in range(3))
+    bulkheads = Bulkheads(8)
+    assert all(bulkheads.enter("smtp", "email", [f"in {number}"]) for number in range(4))
+    assert not any(bulkheads.enter("smtp", "email", [f"out {number}"]) for number in range(3))
     rung = {"out 0", "out 1", "out 2"}
-    assert [lanes.leave("smtp") for _ in range(4)] == [("email", rung), ("email", set()), ("email", set()), None]
-    assert lanes.enter("smtp", "email", ["in 4"])
-    assert not any(lanes.enter("smtp", "email", [f"out {number}"]) for number in range(50))
-    assert [each and each[0] for each in [lanes.leave("smtp") for _ in range(4 + 4)]] == ["email"] * 4 + [None] * 4
+    assert [bulkheads.leave("smtp") for _ in range(4)] == [("email", rung), ("email", set()), ("email", set()), None]
+    assert bulkheads.enter("smtp", "email", ["in 4"])
+    assert not any(bulkheads.enter("smtp", "email", [f"out {number}"]) for number in range(50))
+    assert [each and each[0] for each in [bulkheads.leave("smtp") for _ in range(4 + 4)]] == ["email"] * 4 + [None] * 4
 
 
 def test_who_drops_out_makes_room() -> None:
-    lanes = Lanes(2)
-    assert lanes.enter("twilio", "sms", ["n1"])
-    assert not lanes.enter("twilio", "sms", ["n2"])
-    lanes.drop_out("twilio")
-    assert lanes.enter("twilio", "sms", ["n3"])
+    bulkheads = Bulkheads(2)
+    assert bulkheads.enter("twilio", "sms", ["n1"])
+    assert not bulkheads.enter("twilio", "sms", ["n2"])
+    bulkheads.drop_out("twilio")
+    assert bulkheads.enter("twilio", "sms", ["n3"])

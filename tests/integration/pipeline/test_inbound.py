@@ -29,7 +29,7 @@ to = ["ada"]
 """
 
 
-class House:
+class System:
     """A flow that delivers nothing, and its doors."""
 
     def __init__(self, flow: NotifyFlow, folder: Path) -> None:
@@ -56,33 +56,33 @@ class SilentBell:
 
 
 @pytest.fixture
-def house(database_url: str, tmp_path: Path) -> Iterator[House]:
+def system(database_url: str, tmp_path: Path) -> Iterator[System]:
     settings = Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": database_url})
     with NotifyFlow(settings, bell=SilentBell()) as flow:
-        yield House(flow, tmp_path)
+        yield System(flow, tmp_path)
 
 
 def asked(key: str, action: Action = Action.NOTIFY, times: int = 1, **labels: str) -> Asked:
     return Asked(action=action, incident=Incident(key=key, title="down", labels=labels), labels=labels, times=times)
 
 
-def test_a_group_of_any_size_is_stored_whole_and_a_thousand_a_transaction(house: House) -> None:
-    house.ask(*(asked(f"k{number}") for number in range(2_500)))
-    stored = [len(each.due) for each in house.reports]
+def test_a_group_of_any_size_is_stored_whole_and_a_thousand_a_transaction(system: System) -> None:
+    system.ask(*(asked(f"k{number}") for number in range(2_500)))
+    stored = [len(each.due) for each in system.reports]
     assert sum(stored) == 2_500
     assert 3 <= len(stored) < 250, "a thousand at most, fewer only where taking them is slow"
     assert max(stored) <= 1_000
     for number in (0, 999, 1_000, 2_499):
-        status = house.flow.status(f"k{number}", namespace="sender")
+        status = system.flow.status(f"k{number}", namespace="sender")
         assert status is not None
         assert [each.facts.recipient_id for each in status.escalations] == ["ada"]
 
 
-def test_what_is_asked_of_one_incident_is_done_in_its_order(house: House) -> None:
-    house.ask(
+def test_what_is_asked_of_one_incident_is_done_in_its_order(system: System) -> None:
+    system.ask(
         asked("a"), asked("b", team="ben"), asked("a", Action.ACKNOWLEDGE), asked("c"), asked("b", Action.RESOLVE), asked("b")
     )
-    found = {key: house.flow.status(key, namespace="sender") for key in "abc"}
+    found = {key: system.flow.status(key, namespace="sender") for key in "abc"}
     states = {key: status.facts.state for key, status in found.items() if status}
     assert states == {"a": IncidentState.ACKNOWLEDGED, "b": IncidentState.OPEN, "c": IncidentState.OPEN}
     taken, again = found["a"], found["b"]
@@ -90,28 +90,28 @@ def test_what_is_asked_of_one_incident_is_done_in_its_order(house: House) -> Non
     assert again is not None
     assert (taken.facts.acknowledged_by, taken.facts.acknowledged_via) == ("sender", "alertmanager")
     assert again.facts.times_seen == 1, "what comes after it was resolved is a new one"
-    assert len(house.reports) == 1
+    assert len(system.reports) == 1
 
 
-def test_what_nobody_knows_is_ended_without_a_word(house: House) -> None:
-    house.ask(asked("a", Action.RESOLVE), asked("a", Action.ACKNOWLEDGE))
-    assert house.flow.status("a", namespace="sender") is None
+def test_what_nobody_knows_is_ended_without_a_word(system: System) -> None:
+    system.ask(asked("a", Action.RESOLVE), asked("a", Action.ACKNOWLEDGE))
+    assert system.flow.status("a", namespace="sender") is None
 
 
-def test_what_came_several_times_is_counted(house: House) -> None:
-    house.ask(asked("a", times=3))
-    house.ask(asked("a", times=4))
-    status = house.flow.status("a", namespace="sender")
+def test_what_came_several_times_is_counted(system: System) -> None:
+    system.ask(asked("a", times=3))
+    system.ask(asked("a", times=4))
+    status = system.flow.status("a", namespace="sender")
     assert status is not None
     assert status.facts.times_seen == 7
 
 
-def test_what_opens_is_written_together_and_reads_as_if_it_had_come_alone(house: House) -> None:
-    house.ask(asked("alone", team="ben"))
-    house.ask(asked("first", team="ben"), asked("second", team="ben"))
+def test_what_opens_is_written_together_and_reads_as_if_it_had_come_alone(system: System) -> None:
+    system.ask(asked("alone", team="ben"))
+    system.ask(asked("first", team="ben"), asked("second", team="ben"))
     shown = []
     for key in ("alone", "second"):
-        status = house.flow.status(key, namespace="sender")
+        status = system.flow.status(key, namespace="sender")
         assert status is not None
         assert status.content.labels == {"team": "ben"}
         escalation = status.escalations[0]
@@ -125,9 +125,9 @@ def test_what_opens_is_written_together_and_reads_as_if_it_had_come_alone(house:
     assert shown[0] == shown[1]
 
 
-def test_two_groups_that_open_the_same_incidents_at_once_open_each_once(house: House) -> None:
+def test_two_groups_that_open_the_same_incidents_at_once_open_each_once(system: System) -> None:
     keys = [f"k{number}" for number in range(60)]
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: house.ask(*map(asked, keys)), range(4)))
-    found = [house.flow.status(key, namespace="sender") for key in keys]
+        list(threads.map(lambda _: system.ask(*map(asked, keys)), range(4)))
+    found = [system.flow.status(key, namespace="sender") for key in keys]
     assert [status.facts.times_seen for status in found if status] == [4] * 60

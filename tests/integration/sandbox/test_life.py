@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_behind() -> None:
     assert set(threading.enumerate()) == before
 
 
-def test_mail_goes_over_ses_where_that_is_wished() -> None:
+def test_mail_goes_over_ses_where_that_is_set() -> None:
     with Sandbox(mail_over="ses") as sandbox:
         settings = sandbox.settings()
         assert "NOTIFYFLOW_SES_FROM" in settings

@@ -9,7 +9,7 @@ from threading import Barrier
 import pytest
 
 from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Severity
-from notifyflow.storage.ledger import Due, Home, Ledger
+from notifyflow.storage.ledger import AttemptRef, Due, Ledger
 from notifyflow.storage.store import Store
 from tests.facts import LEASE, NOW
 from tests.integration.storage.samples import LATER, a_page, begin, claim, ids
@@ -18,8 +18,8 @@ SECOND = timedelta(seconds=1)
 AGAIN_AFTER = timedelta(seconds=30)
 
 
-def _take(store: Store, *wish: str, limit: int = 10, now: datetime = NOW) -> list[str]:
-    return ids(store.run(lambda ledger: ledger.take_due("email", wish, now=now, limit=limit)))
+def _take(store: Store, *requested_ids: str, limit: int = 10, now: datetime = NOW) -> list[str]:
+    return ids(store.run(lambda ledger: ledger.take_due("email", requested_ids, now=now, limit=limit)))
 
 
 def _ring(store: Store, *, limit: int = 10, now: datetime = NOW) -> list[str]:
@@ -45,14 +45,14 @@ def test_a_claim_takes_urgent_ones_first_then_those_asked_for_then_the_oldest(st
     assert _take(store, now=NOW - 10 * SECOND) == []
 
 
-def test_namespaces_take_turns_whatever_one_has_waiting_and_wishes_for(store: Store) -> None:
+def test_namespaces_take_turns_whatever_one_has_waiting_and_requests(store: Store) -> None:
     flood = [a_page(number, namespace="flood", due_at=NOW - 99 * SECOND) for number in range(1, 60)]
     begin(store, *flood, a_page(100, namespace="other"), a_page(101, namespace="third", due_at=LATER))
-    wish = [each.id for each in flood]
-    assert "n100" in _take(store, *wish, limit=2)
+    requested_ids = [each.id for each in flood]
+    assert "n100" in _take(store, *requested_ids, limit=2)
     begin(store, a_page(200, namespace="other"), a_page(201, namespace="other"), number=2)
-    assert [each for each in _take(store, *wish, limit=6) if each not in wish] == ["n100", "n200", "n201"]
-    assert len(_take(store, *wish, limit=20)) == 20
+    assert [each for each in _take(store, *requested_ids, limit=6) if each not in requested_ids] == ["n100", "n200", "n201"]
+    assert len(_take(store, *requested_ids, limit=20)) == 20
 
 
 def test_of_two_namespaces_each_gets_every_other_row(store: Store) -> None:
@@ -80,7 +80,7 @@ def test_who_was_away_saves_no_turns_up(store: Store) -> None:
     assert 3 <= sum(each in {f"n{number}" for number in range(41, 60)} for each in taken) <= 5
 
 
-def test_within_a_namespace_the_urgent_and_the_wished_for_go_first_as_ever(store: Store) -> None:
+def test_within_a_namespace_urgent_and_requested_rows_still_go_first(store: Store) -> None:
     begin(
         store, a_page(1, namespace="a", due_at=NOW - 9 * SECOND), a_page(2, namespace="a"), a_page(3, namespace="a", urgent=True)
     )
@@ -194,8 +194,8 @@ def test_leases_that_are_over_are_found(store: Store) -> None:
     begin(store, a_page(1), a_page(2))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), lease_until=NOW + 2 * LEASE))
-    home = Home(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="p", provider_ref="")
-    assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE, limit=10)) == (home,)
+    ref = AttemptRef(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="p", provider_ref="")
+    assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE, limit=10)) == (ref,)
     assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE - SECOND, limit=10)) == ()
     assert len(store.run(lambda ledger: ledger.expired_leases(now=NOW + 2 * LEASE, limit=10))) == 2
     assert len(store.run(lambda ledger: ledger.expired_leases(now=NOW + 2 * LEASE, limit=1))) == 1
@@ -279,12 +279,12 @@ def test_the_sweeper_wakes_for_the_earliest_of_all_timers(store: Store) -> None:
 def test_an_attempt_is_found_by_our_id_and_by_the_providers(store: Store) -> None:
     begin(store, a_page())
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider="twilio", provider_ref="SM1"))
-    home = Home(
+    ref = AttemptRef(
         incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="twilio", provider_ref="SM1"
     )
-    assert store.run(lambda ledger: ledger.home("n1-a1")) == home
-    assert store.run(lambda ledger: ledger.home_by_reference("twilio", "SM1")) == home
-    assert store.run(lambda ledger: ledger.home("unknown")) is None
+    assert store.run(lambda ledger: ledger.attempt_ref("n1-a1")) == ref
+    assert store.run(lambda ledger: ledger.attempt_ref_by_provider_ref("twilio", "SM1")) == ref
+    assert store.run(lambda ledger: ledger.attempt_ref("unknown")) is None
 
 
 @pytest.mark.parametrize(("provider", "reference"), [("twilio", ""), ("twilio", "SM2"), ("ses", "SM1")])
@@ -292,4 +292,4 @@ def test_another_providers_id_finds_nothing(store: Store, provider: str, referen
     begin(store, a_page(1), a_page(2))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider="twilio", provider_ref="SM1"))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), provider="twilio"))
-    assert store.run(lambda ledger: ledger.home_by_reference(provider, reference)) is None
+    assert store.run(lambda ledger: ledger.attempt_ref_by_provider_ref(provider, reference)) is None

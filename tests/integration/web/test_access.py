@@ -45,7 +45,7 @@ BODIES: Mapping[str, dict[str, Any]] = {
 
 
 @dataclass
-class House:
+class System:
     """A flow with every way in, one incident, and what those who knock hold."""
 
     flow: NotifyFlow
@@ -87,7 +87,7 @@ class House:
 
 
 @contextmanager
-def opened(template: Path, folder: Path) -> Iterator[House]:
+def opened(template: Path, folder: Path) -> Iterator[System]:
     """Open every way in, on a copy of an empty database."""
     database = shutil.copy(template, folder / "notifyflow.db")
     with sns(folder) as amazon:
@@ -107,13 +107,13 @@ def opened(template: Path, folder: Path) -> Iterator[House]:
         clock = HandClock()
         with NotifyFlow(Settings.from_variables(variables), clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
             done = flow.notify(Incident(key="db-1", title="the lost orders db"), [Recipient(id="ada", email="ada@example.com")])
-            yield House(flow, Client(flow.asgi()), clock, database, done.incident_id, amazon)
+            yield System(flow, Client(flow.asgi()), clock, database, done.incident_id, amazon)
 
 
 @pytest.fixture(scope="module")
-def house(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with opened(_sqlite_template, tmp_path_factory.mktemp("access")) as house:
-        yield house
+def system(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with opened(_sqlite_template, tmp_path_factory.mktemp("access")) as system:
+        yield system
 
 
 # -- with a key: as ``Authorization: Bearer``, as a password, in the body
@@ -143,14 +143,14 @@ KEYED: Mapping[Route, tuple[Scope, Iterable[Present]]] = {
 # -- with a signature of whoever is called back for, or a link of ours
 
 
-def with_link(house: House, method: str, path: str, held: str) -> int:
+def with_link(system: System, method: str, path: str, held: str) -> int:
     who = "eve" if held == "of somebody else" else "ada"
-    until = house.clock.now() + timedelta(days=-1 if held == "expired" else 1)
-    token = sign_link((KEYS["wrong" if held == "wrong" else "right"],), house.incident_id, who, until)
-    return house.ask(method, path.format(token="" if held == "none" else token)).status_code
+    until = system.clock.now() + timedelta(days=-1 if held == "expired" else 1)
+    token = sign_link((KEYS["wrong" if held == "wrong" else "right"],), system.incident_id, who, until)
+    return system.ask(method, path.format(token="" if held == "none" else token)).status_code
 
 
-def with_form(house: House, method: str, path: str, held: str) -> int:
+def with_form(system: System, method: str, path: str, held: str) -> int:
     """Ask as Twilio does."""
     form = {"MessageSid": "SM1", "MessageStatus": "delivered", "Body": "stop", "From": "+15005550011", "To": "+15005550006"}
     there = path.format(provider="twilio", channel="sms", attempt_id="a2" if held == "of somebody else" else "a1")
@@ -158,31 +158,31 @@ def with_form(house: House, method: str, path: str, held: str) -> int:
     signature = RequestValidator(TOKENS["wrong" if held == "wrong" else "right"]).compute_signature(signed, form)
     headers = {"content-type": "application/x-www-form-urlencoded", "x-twilio-signature": signature}
     del headers["x-twilio-signature" if held == "none" else "content-type"]
-    return house.ask(method, there, content=urlencode(form), headers=headers).status_code
+    return system.ask(method, there, content=urlencode(form), headers=headers).status_code
 
 
-def with_press(house: House, method: str, path: str, held: str) -> int:
+def with_press(system: System, method: str, path: str, held: str) -> int:
     """Ask as Slack does, which signs the time, too."""
-    token = sign_link((KEYS["right"],), house.incident_id, "ada", house.clock.now() + timedelta(days=1))
+    token = sign_link((KEYS["right"],), system.incident_id, "ada", system.clock.now() + timedelta(days=1))
     press = f'{{"type": "block_actions", "actions": [{{"action_id": "acknowledge", "value": "{token}"}}]}}'
     body = urlencode({"payload": press})
     at = time.time() - (600 if held == "expired" else 0)
     signature = sign_press(body, secret=SECRETS["wrong" if held == "wrong" else "right"], at=at)
     sent = body + "&x=1" if held == "of somebody else" else body
-    return house.ask(method, path, content=sent, headers={} if held == "none" else signature).status_code
+    return system.ask(method, path, content=sent, headers={} if held == "none" else signature).status_code
 
 
-def with_message(house: House, method: str, path: str, held: str) -> int:
+def with_message(system: System, method: str, path: str, held: str) -> int:
     """Ask as SNS does."""
     message = dict(
-        house.amazon.message("{}", **({"TopicArn": "arn:aws:sns:eu-central-1:1:x"} if held == "of somebody else" else {}))
+        system.amazon.message("{}", **({"TopicArn": "arn:aws:sns:eu-central-1:1:x"} if held == "of somebody else" else {}))
     )
     if held == "none":
         del message["Signature"]
-    return house.ask(method, path, content=body_of(message | ({"Message": "x"} if held == "wrong" else {}))).status_code
+    return system.ask(method, path, content=body_of(message | ({"Message": "x"} if held == "wrong" else {}))).status_code
 
 
-Knock = Callable[[House, str, str, str], int]
+Knock = Callable[[System, str, str, str], int]
 SIGNED: Mapping[Route, tuple[Knock, Mapping[str, int]]] = {
     **{
         (method, "/a/{token}"): (
@@ -219,46 +219,46 @@ def routes_of(routes: Iterable[BaseRoute]) -> Iterator[Route]:
             yield from ((method, path) for method in route.methods)  # type: ignore[attr-defined]
 
 
-def test_every_route_there_is_says_whom_it_lets_in(house: House):
-    application = house.flow.asgi()
+def test_every_route_there_is_says_whom_it_lets_in(system: System):
+    application = system.flow.asgi()
     assert set(routes_of(application.routes)) == OPEN | KEYED.keys() | SIGNED.keys()
     application.get("/v1/secrets")(lambda: "all of them")
     assert set(routes_of(application.routes)) - OPEN - KEYED.keys() - SIGNED.keys() == {("GET", "/v1/secrets")}
-    application.mount("/everything", house.client.application)
+    application.mount("/everything", system.client.application)
     with pytest.raises(AssertionError, match="/everything is mounted"):
         list(routes_of(application.routes))
 
 
-def test_who_holds_no_good_key_is_kept_out_and_leaves_nothing_behind(house: House):
-    before = house.trace
+def test_who_holds_no_good_key_is_kept_out_and_leaves_nothing_behind(system: System):
+    before = system.trace
     for held, status in {"none": 401, "wrong": 401, "revoked": 401, "expired": 401, "wrong scope": 403}.items():
-        keys = {scope: house.key(scope, held) for scope in Scope}
+        keys = {scope: system.key(scope, held) for scope in Scope}
         for (method, path), (scope, ways) in KEYED.items():
             for present in ways:
-                answer = house.ask(method, path, **present(path, keys[scope]))
+                answer = system.ask(method, path, **present(path, keys[scope]))
                 assert answer.status_code == status, (method, path, present, held)
-    assert house.trace == before
-    keys = {scope: house.key(scope, "right") for scope in Scope}
+    assert system.trace == before
+    keys = {scope: system.key(scope, "right") for scope in Scope}
     for (method, path), (scope, ways) in KEYED.items():
         for present in ways:
-            answer = house.ask(method, path, **present(path, keys[scope]))
+            answer = system.ask(method, path, **present(path, keys[scope]))
             assert answer.status_code in (200, 201, 202, 409), (method, path, present, answer.text)
 
 
-def test_whoever_signs_for_something_else_or_too_long_ago_is_kept_out_and_leaves_nothing_behind(house: House):
-    before = house.trace
+def test_whoever_signs_for_something_else_or_too_long_ago_is_kept_out_and_leaves_nothing_behind(system: System):
+    before = system.trace
     for (method, path), (knock, expected) in SIGNED.items():
         for held in expected.keys() - {"right"}:
-            assert knock(house, method, path, held) == expected[held], (method, path, held)
-    assert house.trace == before
+            assert knock(system, method, path, held) == expected[held], (method, path, held)
+    assert system.trace == before
     for (method, path), (knock, expected) in SIGNED.items():
-        assert knock(house, method, path, "right") == expected["right"], (method, path)
-    assert house.trace != before
+        assert knock(system, method, path, "right") == expected["right"], (method, path)
+    assert system.trace != before
 
 
-def test_what_is_open_to_all_tells_nothing_that_is_not_theirs_to_know(house: House):
-    secrets = {house.incident_id, KEYS["right"], TOKENS["right"], SECRETS["right"], "the lost orders db", "xoxb"}
+def test_what_is_open_to_all_tells_nothing_that_is_not_theirs_to_know(system: System):
+    secrets = {system.incident_id, KEYS["right"], TOKENS["right"], SECRETS["right"], "the lost orders db", "xoxb"}
     for method, path in OPEN:
-        answer = house.ask(method, path, params={"exclude": "sweeping"} if path == "/readyz" else {})
+        answer = system.ask(method, path, params={"exclude": "sweeping"} if path == "/readyz" else {})
         assert answer.status_code == 200
         assert [secret for secret in secrets if secret in answer.text] == []

@@ -21,7 +21,7 @@ PUBLIC_URL = "https://notify.example/pager"
 OLD_TOKEN, NEW_TOKEN = "sandbox-auth-token", "the-next-auth-token"
 
 
-class House:
+class System:
     """A flow whose texts and calls are out, and whose web application can be asked."""
 
     def __init__(self, flow: NotifyFlow) -> None:
@@ -62,25 +62,25 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def texted(settings: Settings) -> Iterator[House]:
+def texted(settings: Settings) -> Iterator[System]:
     with NotifyFlow(settings) as flow:
         flow.notify(Incident(key="db-1", title="down", severity=Severity.CRITICAL), [Recipient(id="ada", phone="+15005550011")])
-        house = House(flow)
-        wait_until(lambda: house.page.state is NotificationState.SENT)
-        yield house
+        system = System(flow)
+        wait_until(lambda: system.page.state is NotificationState.SENT)
+        yield system
 
 
 @pytest.fixture
-def called(settings: Settings) -> Iterator[House]:
+def called(settings: Settings) -> Iterator[System]:
     with NotifyFlow(settings) as flow:
         flow.notify(Incident(key="db-1", title="down", severity=Severity.CRITICAL), [Recipient(id="ben", phone="+15005550012")])
-        house = House(flow)
-        wait_until(lambda: house.page.channel == "voice" and bool(house.page.attempts))
-        yield house
+        system = System(flow)
+        wait_until(lambda: system.page.channel == "voice" and bool(system.page.attempts))
+        yield system
 
 
 @pytest.mark.parametrize("token", [OLD_TOKEN, NEW_TOKEN])
-def test_a_signed_receipt_moves_its_page_once(texted: House, token: str):
+def test_a_signed_receipt_moves_its_page_once(texted: System, token: str):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     for _ in range(2):
         assert texted.call_back(path, token, MessageSid="SM1", MessageStatus="delivered")[0] == 200
@@ -88,7 +88,7 @@ def test_a_signed_receipt_moves_its_page_once(texted: House, token: str):
     assert [move.event for move in texted.status.transitions].count("delivery_heard") == 1
 
 
-def test_a_forged_receipt_changes_nothing(texted: House):
+def test_a_forged_receipt_changes_nothing(texted: System):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     form = {"MessageSid": "SM1", "MessageStatus": "sent"}
     assert texted.call_back(path, "another-token", **form)[0] == 403
@@ -99,7 +99,7 @@ def test_a_forged_receipt_changes_nothing(texted: House):
     assert texted.page.state is NotificationState.SENT
 
 
-def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_are(called: House):
+def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_are(called: System):
     path = f"/callbacks/twilio/voice/{called.page.attempts[0].id}/key"
 
     def press(key: str, path: str = path) -> str:
@@ -122,7 +122,7 @@ def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_are(called: 
     assert "No key was pressed." in press("")
 
 
-def test_a_receipt_that_cannot_be_committed_is_answered_with_503_and_may_come_again(texted: House, tmp_path: Path):
+def test_a_receipt_that_cannot_be_committed_is_answered_with_503_and_may_come_again(texted: System, tmp_path: Path):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
     blocker = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
@@ -137,7 +137,7 @@ def test_a_receipt_that_cannot_be_committed_is_answered_with_503_and_may_come_ag
     assert texted.page.state is NotificationState.DELIVERED
 
 
-def test_our_own_url_is_what_counts_whatever_a_proxy_or_a_forger_says_of_the_host(texted: House):
+def test_our_own_url_is_what_counts_whatever_a_proxy_or_a_forger_says_of_the_host(texted: System):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
     elsewhere = "https://elsewhere.example"
@@ -159,7 +159,7 @@ def test_our_own_url_is_what_counts_whatever_a_proxy_or_a_forger_says_of_the_hos
     assert texted.page.state is NotificationState.DELIVERED
 
 
-def test_a_body_in_json_is_refused_even_where_its_url_is_signed(texted: House):
+def test_a_body_in_json_is_refused_even_where_its_url_is_signed(texted: System):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     headers = {
         "x-twilio-signature": RequestValidator(OLD_TOKEN).compute_signature(PUBLIC_URL + path, {}),
@@ -171,14 +171,14 @@ def test_a_body_in_json_is_refused_even_where_its_url_is_signed(texted: House):
     assert texted.page.state is NotificationState.SENT
 
 
-def test_statuses_that_come_out_of_order_are_each_kept_and_the_strongest_counts(texted: House):
+def test_statuses_that_come_out_of_order_are_each_kept_and_the_strongest_counts(texted: System):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     for status in ("delivered", "sent", "queued", "sent", "delivered"):
         assert texted.call_back(path, MessageSid="SM1", MessageStatus=status)[0] == 200
     assert texted.page.state is NotificationState.DELIVERED
 
 
-def test_a_call_that_a_mailbox_took_has_reached_no_human(called: House):
+def test_a_call_that_a_mailbox_took_has_reached_no_human(called: System):
     attempt_id = called.page.attempts[0].id
     path = f"/callbacks/twilio/voice/{attempt_id}"
     assert called.call_back(path, CallSid="CA1", CallStatus="completed", AnsweredBy="machine_end_beep")[0] == 200

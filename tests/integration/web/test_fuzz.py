@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from tests.integration.web.test_access import SECRETS, TOKENS, URL, House, opened
+from tests.integration.web.test_access import SECRETS, TOKENS, URL, System, opened
 from tests.integration.web.test_ways import sign
 from tests.servers.sns import body_of
 from tests.strategies import any_text, json_values
@@ -45,47 +45,47 @@ events = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def house(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with opened(_sqlite_template, tmp_path_factory.mktemp("fuzz")) as house:
-        yield house
+def system(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with opened(_sqlite_template, tmp_path_factory.mktemp("fuzz")) as system:
+        yield system
 
 
-def from_twilio(house: House, body: bytes, where: str) -> httpx.Response:
+def from_twilio(system: System, body: bytes, where: str) -> httpx.Response:
     path = f"/callbacks/twilio/{where}"
     try:
         form = dict(parse_qsl(body.decode(), keep_blank_values=True))
     except ValueError:
         form = {}
     signature = RequestValidator(TOKENS["right"]).compute_signature(URL + path, form)
-    return house.client.post(path, content=body, headers={"x-twilio-signature": signature})
+    return system.client.post(path, content=body, headers={"x-twilio-signature": signature})
 
 
-def from_slack(house: House, body: bytes) -> httpx.Response:
-    return house.client.post("/callbacks/slack/actions", content=body, headers=sign(body, secret=SECRETS["right"]))
+def from_slack(system: System, body: bytes) -> httpx.Response:
+    return system.client.post("/callbacks/slack/actions", content=body, headers=sign(body, secret=SECRETS["right"]))
 
 
 @settings(max_examples=40)
 @given(forms | st.binary(max_size=60), st.sampled_from(("sms", "sms/a1", "voice/a1", "voice/a1/key")))
-def test_whatever_twilio_signs_is_heard_or_refused(house: House, body: bytes, where: str):
-    assert from_twilio(house, body, where).status_code in FAIR
+def test_whatever_twilio_signs_is_heard_or_refused(system: System, body: bytes, where: str):
+    assert from_twilio(system, body, where).status_code in FAIR
 
 
 @settings(max_examples=40)
 @given((presses | json_values).map(lambda value: b"payload=" + quote_from_bytes(json.dumps(value).encode()).encode()) | forms)
-def test_whatever_slack_signs_is_heard_or_refused(house: House, body: bytes):
-    assert from_slack(house, body).status_code in FAIR
+def test_whatever_slack_signs_is_heard_or_refused(system: System, body: bytes):
+    assert from_slack(system, body).status_code in FAIR
 
 
 @settings(max_examples=40)
 @given((events | json_values).map(json.dumps) | any_text.map(lambda text: text.encode("utf-8", "replace").decode()))
-def test_whatever_sns_signs_is_heard_or_refused(house: House, text: str):
-    assert house.client.post("/callbacks/sns", content=body_of(house.amazon.message(text))).status_code in FAIR
+def test_whatever_sns_signs_is_heard_or_refused(system: System, text: str):
+    assert system.client.post("/callbacks/sns", content=body_of(system.amazon.message(text))).status_code in FAIR
 
 
 @settings(max_examples=20)
 @given(forms | st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_what_nobody_signed_changes_nothing_and_asks_nobody(house: House, body: bytes):
-    before, asked = house.trace, len(house.amazon.asked)
+def test_what_nobody_signed_changes_nothing_and_asks_nobody(system: System, body: bytes):
+    before, asked = system.trace, len(system.amazon.asked)
     for path in ("/callbacks/twilio/sms", "/callbacks/twilio/sms/a1", "/callbacks/slack/actions", "/callbacks/sns"):
-        assert house.client.post(path, content=body).status_code in FAIR - {200, 204}
-    assert (house.trace, len(house.amazon.asked)) == (before, asked)
+        assert system.client.post(path, content=body).status_code in FAIR - {200, 204}
+    assert (system.trace, len(system.amazon.asked)) == (before, asked)

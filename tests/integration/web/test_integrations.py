@@ -43,7 +43,7 @@ to = ["ada"]
 OPERATIONS = "notifyflow/operations"
 
 
-class House:
+class System:
     """A flow with a directory, and a key that opens its doors."""
 
     def __init__(self, flow: NotifyFlow, directory: Path) -> None:
@@ -69,7 +69,7 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def system(tmp_path: Path) -> Iterator[System]:
     directory = tmp_path / "directory.toml"
     directory.write_text(DIRECTORY)
     with Sandbox() as sandbox:
@@ -80,92 +80,92 @@ def house(tmp_path: Path) -> Iterator[House]:
             "NOTIFYFLOW_DRAIN_S": "0",
         }
         with NotifyFlow(Settings.from_variables(sandbox.settings() | variables)) as flow:
-            yield House(flow, directory)
+            yield System(flow, directory)
 
 
-def test_what_comes_by_a_route_without_a_policy_pages_until_somebody_acknowledges(house: House) -> None:
-    assert house.alert(labels={"alertname": "OrdersDown", "severity": "critical"}).status_code == 202
-    (escalation,) = house.status("alertmanager/f").escalations
+def test_what_comes_by_a_route_without_a_policy_pages_until_somebody_acknowledges(system: System) -> None:
+    assert system.alert(labels={"alertname": "OrdersDown", "severity": "critical"}).status_code == 202
+    (escalation,) = system.status("alertmanager/f").escalations
     assert escalation.facts.policy.name == "insistent"
     assert escalation.facts.policy.is_insistent
 
 
-def test_an_alert_reaches_whom_the_directory_names_and_resolves(house: House):
-    assert house.alert(labels={"team": "orders", "severity": "critical"}).status_code == 202
-    wait_until(lambda: house.status("alertmanager/f").escalations[0].notifications[0].state is NotificationState.SENT)
-    assert house.who("alertmanager/f") == ["ben"]
-    assert house.alert(labels={"team": "orders", "severity": "critical"}).status_code == 202
-    assert house.status("alertmanager/f").facts.times_seen == 2
-    assert house.alert(status="resolved").status_code == 202
-    facts = house.status("alertmanager/f").facts
+def test_an_alert_reaches_whom_the_directory_names_and_resolves(system: System):
+    assert system.alert(labels={"team": "orders", "severity": "critical"}).status_code == 202
+    wait_until(lambda: system.status("alertmanager/f").escalations[0].notifications[0].state is NotificationState.SENT)
+    assert system.who("alertmanager/f") == ["ben"]
+    assert system.alert(labels={"team": "orders", "severity": "critical"}).status_code == 202
+    assert system.status("alertmanager/f").facts.times_seen == 2
+    assert system.alert(status="resolved").status_code == 202
+    facts = system.status("alertmanager/f").facts
     assert (facts.state, facts.resolved_by) == (IncidentState.RESOLVED, "prometheus")
 
 
-def test_what_no_route_fits_goes_the_default_way(house: House):
-    house.alert(labels={"team": "another"})
-    assert house.who("alertmanager/f") == ["ada"]
+def test_what_no_route_fits_goes_the_default_way(system: System):
+    system.alert(labels={"team": "another"})
+    assert system.who("alertmanager/f") == ["ada"]
 
 
-def test_alerts_of_a_group_are_incidents_each_on_its_own(house: House):
+def test_alerts_of_a_group_are_incidents_each_on_its_own(system: System):
     alerts = [{"fingerprint": each, "status": "firing"} for each in ("a", "b", "c")]
-    answer = house.client.post("/v1/alertmanager", json={"alerts": alerts}, headers={"authorization": f"Bearer {house.key}"})
+    answer = system.client.post("/v1/alertmanager", json={"alerts": alerts}, headers={"authorization": f"Bearer {system.key}"})
     assert [each["key"] for each in answer.json()["accepted"]] == ["alertmanager/a", "alertmanager/b", "alertmanager/c"]
-    assert all(house.who(f"alertmanager/{each}") == ["ada"] for each in ("a", "b", "c"))
+    assert all(system.who(f"alertmanager/{each}") == ["ada"] for each in ("a", "b", "c"))
 
 
-def test_what_reaches_nobody_is_stored_exhausted_and_pages_operations(house: House):
-    assert house.alert(labels={"team": "void"}).status_code == 202
-    status = house.status("alertmanager/f")
+def test_what_reaches_nobody_is_stored_exhausted_and_pages_operations(system: System):
+    assert system.alert(labels={"team": "void"}).status_code == 202
+    status = system.status("alertmanager/f")
     (escalation,) = status.escalations
     assert (escalation.facts.recipient_id, escalation.facts.state) == ("void", EscalationState.EXHAUSTED)
     assert status.operations_key == OPERATIONS
-    assert house.who(OPERATIONS) == ["ops"]
+    assert system.who(OPERATIONS) == ["ops"]
 
 
-def test_an_event_is_triggered_acknowledged_and_resolved(house: House):
-    answer = house.event(event_action="trigger", payload={"summary": "down", "severity": "warning", "source": "db"})
+def test_an_event_is_triggered_acknowledged_and_resolved(system: System):
+    answer = system.event(event_action="trigger", payload={"summary": "down", "severity": "warning", "source": "db"})
     assert (answer.status_code, answer.json()["dedup_key"]) == (202, "d")
-    assert house.event(event_action="acknowledge").status_code == 202
-    facts = house.status("pagerduty/d").facts
+    assert system.event(event_action="acknowledge").status_code == 202
+    facts = system.status("pagerduty/d").facts
     assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "prometheus", "pagerduty")
-    assert house.event(event_action="resolve").status_code == 202
-    assert house.status("pagerduty/d").facts.state is IncidentState.RESOLVED
+    assert system.event(event_action="resolve").status_code == 202
+    assert system.status("pagerduty/d").facts.state is IncidentState.RESOLVED
 
 
-def test_what_is_over_or_was_never_there_can_be_ended_all_the_same(house: House):
-    assert house.event(event_action="resolve").status_code == 202
-    assert house.event(event_action="acknowledge").status_code == 202
-    assert house.alert(status="resolved").status_code == 202
-    assert house.flow.status("pagerduty/d") is None
+def test_what_is_over_or_was_never_there_can_be_ended_all_the_same(system: System):
+    assert system.event(event_action="resolve").status_code == 202
+    assert system.event(event_action="acknowledge").status_code == 202
+    assert system.alert(status="resolved").status_code == 202
+    assert system.flow.status("pagerduty/d") is None
 
 
-def test_no_door_reaches_operations_own_incident(house: House):
-    house.alert(labels={"team": "void"})
-    assert house.event(dedup_key=OPERATIONS, event_action="resolve").status_code == 202
-    assert house.status(OPERATIONS).facts.state is not IncidentState.RESOLVED
+def test_no_door_reaches_operations_own_incident(system: System):
+    system.alert(labels={"team": "void"})
+    assert system.event(dedup_key=OPERATIONS, event_action="resolve").status_code == 202
+    assert system.status(OPERATIONS).facts.state is not IncidentState.RESOLVED
 
 
-def test_a_broken_directory_is_not_taken_up_and_pages_operations(house: House):
-    house.alert(fingerprint="before")
-    house.directory.write_text("[default")
-    os.utime(house.directory, (1, 1))
-    house.alert(fingerprint="after")
-    assert house.who("alertmanager/after") == ["ada"]
-    assert "the directory: its file was changed" in house.status(OPERATIONS).content.title
-    house.directory.write_text(DIRECTORY.replace('to = ["ada"]', 'to = ["ben"]'))
-    os.utime(house.directory, (2, 2))
-    house.alert(fingerprint="mended")
-    assert house.who("alertmanager/mended") == ["ben"]
+def test_a_broken_directory_is_not_taken_up_and_pages_operations(system: System):
+    system.alert(fingerprint="before")
+    system.directory.write_text("[default")
+    os.utime(system.directory, (1, 1))
+    system.alert(fingerprint="after")
+    assert system.who("alertmanager/after") == ["ada"]
+    assert "the directory: its file was changed" in system.status(OPERATIONS).content.title
+    system.directory.write_text(DIRECTORY.replace('to = ["ada"]', 'to = ["ben"]'))
+    os.utime(system.directory, (2, 2))
+    system.alert(fingerprint="mended")
+    assert system.who("alertmanager/mended") == ["ben"]
 
 
-def test_what_cannot_be_stored_is_answered_with_503_and_may_come_again(house: House, tmp_path: Path):
+def test_what_cannot_be_stored_is_answered_with_503_and_may_come_again(system: System, tmp_path: Path):
     blocker = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
     try:
         blocker.execute("BEGIN IMMEDIATE")
-        assert house.alert().status_code == 503
+        assert system.alert().status_code == 503
         blocker.execute("ROLLBACK")
     finally:
         blocker.close()
-    assert house.flow.status("alertmanager/f") is None
-    assert house.alert().status_code == 202
-    assert house.who("alertmanager/f") == ["ada"]
+    assert system.flow.status("alertmanager/f") is None
+    assert system.alert().status_code == 202
+    assert system.who("alertmanager/f") == ["ada"]

@@ -39,7 +39,7 @@ KEYS = {"incidents": "db-1", "alertmanager": "alertmanager/f", "pagerduty": "pag
 State = Mapping[tuple[str, str], IncidentStatus | None]
 
 
-class House:
+class System:
     """A flow in whose namespaces the same keys name an unresolved incident each, and callers with keys of their own."""
 
     def __init__(self, flow: NotifyFlow) -> None:
@@ -80,7 +80,7 @@ class House:
 
 
 @pytest.fixture
-def house(database_url: str, tmp_path: Path) -> Iterator[House]:
+def system(database_url: str, tmp_path: Path) -> Iterator[System]:
     directory = tmp_path / "directory.toml"
     directory.write_text(DIRECTORY)
     variables = {
@@ -89,7 +89,7 @@ def house(database_url: str, tmp_path: Path) -> Iterator[House]:
         "NOTIFYFLOW_API_REQUESTS_A_MINUTE": "1000",
     }
     with NotifyFlow(Settings.from_variables(variables), clock=HandClock(), ids=CountingIds(), bell=SilentBell()) as flow:
-        yield House(flow)
+        yield System(flow)
 
 
 def changed(before: State, after: State) -> set[tuple[str, str]]:
@@ -131,25 +131,25 @@ BY_KEY: Mapping[str, Verb] = {
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_who_may_ingest_moves_what_is_its_own_and_nothing_else(house: House, caller: str):
+def test_who_may_ingest_moves_what_is_its_own_and_nothing_else(system: System, caller: str):
     for name, verb in BY_KEY.items():
-        before = house.state()
-        answer = house.send(_ingest(house, caller), verb)
+        before = system.state()
+        answer = system.send(_ingest(system, caller), verb)
         assert answer.status_code in (200, 201, 202), (name, answer.text)
         assert (answer.status_code == 201) is (verb.path == "/v1/incidents" and caller not in STORED)
-        assert changed(before, house.state()) == {(KEYS[verb.door], caller)}, name
+        assert changed(before, system.state()) == {(KEYS[verb.door], caller)}, name
 
 
-def test_who_has_no_such_incident_ends_nothing(house: House):
-    before = house.state()
+def test_who_has_no_such_incident_ends_nothing(system: System):
+    before = system.state()
     for verb in BY_KEY.values():
         if not verb.opens:
-            assert house.send(_ingest(house, "newcomer"), verb).status_code == 202
-    assert changed(before, house.state()) == set()
+            assert system.send(_ingest(system, "newcomer"), verb).status_code == 202
+    assert changed(before, system.state()) == set()
 
 
-def _ingest(house: House, caller: str) -> str:
-    _, presented = house.flow.access().create("sender", [Scope.INGEST], valid_for=None, namespace=caller)
+def _ingest(system: System, caller: str) -> str:
+    _, presented = system.flow.access().create("sender", [Scope.INGEST], valid_for=None, namespace=caller)
     return presented
 
 
@@ -164,67 +164,67 @@ BY_ID: Mapping[str, tuple[Scope, str, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("caller", [*CALLERS, ALL])
-def test_an_id_helps_only_whom_the_namespace_lets(house: House, caller: str):
+def test_an_id_helps_only_whom_the_namespace_lets(system: System, caller: str):
     for namespace in STORED:
         reaches = caller in (namespace, ALL)
         for scope, method, path, values in BY_ID.values():
-            before, incident_id = house.state(), house.ids["db-1", namespace]
-            answer = house.ask(scope, caller, method, f"/v1/incidents/{incident_id}{path}", **values)
+            before, incident_id = system.state(), system.ids["db-1", namespace]
+            answer = system.ask(scope, caller, method, f"/v1/incidents/{incident_id}{path}", **values)
             assert answer.status_code == (200 if reaches else 404), answer.text
-            assert changed(before, house.state()) == ({("db-1", namespace)} if reaches and method == "POST" else set())
+            assert changed(before, system.state()) == ({("db-1", namespace)} if reaches and method == "POST" else set())
             if not reaches:  # it is answered as if there were none
-                assert house.ask(scope, caller, method, f"/v1/incidents/nowhere{path}", **values).json() == answer.json()
+                assert system.ask(scope, caller, method, f"/v1/incidents/nowhere{path}", **values).json() == answer.json()
 
 
-def test_only_who_reaches_all_reaches_the_operations_incident(house: House):
-    tell(house.flow._deps, "it is ill", "a provider")
-    status = house.flow.status("notifyflow/operations")
+def test_only_who_reaches_all_reaches_the_operations_incident(system: System):
+    tell(system.flow._deps, "it is ill", "a provider")
+    status = system.flow.status("notifyflow/operations")
     assert status is not None
     place = f"/v1/incidents/{status.facts.id}"
     for caller in CALLERS:
         for scope, method, path, values in BY_ID.values():
-            assert house.ask(scope, caller, method, f"{place}{path}", **values).status_code == 404
-    assert house.flow.status("notifyflow/operations") == status
-    assert house.ask(Scope.READ, ALL, "GET", place).json()["namespace"] == OPERATIONS
-    assert house.ask(Scope.OPERATE, ALL, "POST", f"{place}/acknowledge").json()["has_changed"]
+            assert system.ask(scope, caller, method, f"{place}{path}", **values).status_code == 404
+    assert system.flow.status("notifyflow/operations") == status
+    assert system.ask(Scope.READ, ALL, "GET", place).json()["namespace"] == OPERATIONS
+    assert system.ask(Scope.OPERATE, ALL, "POST", f"{place}/acknowledge").json()["has_changed"]
 
 
 # -- lists
 
 
 @pytest.mark.parametrize("caller", [*CALLERS, ALL])
-def test_a_list_shows_what_the_key_reaches(house: House, caller: str):
+def test_a_list_shows_what_the_key_reaches(system: System, caller: str):
     reached = set(STORED) if caller == ALL else {caller} & set(STORED)
-    listed = house.ask(Scope.READ, caller, "GET", "/v1/incidents?key=db-1").json()["incidents"]
+    listed = system.ask(Scope.READ, caller, "GET", "/v1/incidents?key=db-1").json()["incidents"]
     assert {each["namespace"] for each in listed} == reached
     assert len(listed) == len(reached)
     for wanted in CALLERS:
-        listed = house.ask(Scope.READ, caller, "GET", f"/v1/incidents?namespace={wanted}").json()["incidents"]
+        listed = system.ask(Scope.READ, caller, "GET", f"/v1/incidents?namespace={wanted}").json()["incidents"]
         assert len(listed) == (len(KEYS) if wanted in reached else 0)
         assert {each["namespace"] for each in listed} == {wanted} & reached
 
 
 @pytest.mark.parametrize("caller", [*STORED, ALL])
-def test_recipients_are_known_as_the_namespace_knows_them(house: House, caller: str):
-    flow = house.flow
+def test_recipients_are_known_as_the_namespace_knows_them(system: System, caller: str):
+    flow = system.flow
     for namespace, mail in ((SHARED, "eve@shared.example"), ("prometheus", "eve@prometheus.example")):
         eve = Recipient(id=f"eve{namespace}", name=namespace, email=mail)
         ada = Recipient(id="ada", name=f"Ada of {namespace!r}", email="ada@example.com")
         notify(flow._deps, Incident(key="db-2", title="down"), [eve, ada], policy=DEFAULT, namespace=namespace)
-    listed = house.ask(Scope.READ, caller, "GET", "/v1/recipients").json()["recipients"]
+    listed = system.ask(Scope.READ, caller, "GET", "/v1/recipients").json()["recipients"]
     all_known = {SHARED: {"ada", "eve"}, "prometheus": {"ada", "eveprometheus"}, "staging": {"ada"}}
     known = set().union(*all_known.values()) if caller == ALL else all_known[caller]
     assert {each["id"] for each in listed} == known
     for who in ("ada", "eve", "eveprometheus"):
-        answer = house.ask(Scope.READ, caller, "GET", f"/v1/recipients/{who}")
+        answer = system.ask(Scope.READ, caller, "GET", f"/v1/recipients/{who}")
         assert answer.status_code == (200 if who in known else 404)
-    shown = house.ask(Scope.READ, caller, "GET", "/v1/recipients/ada").json()["name"]
+    shown = system.ask(Scope.READ, caller, "GET", "/v1/recipients/ada").json()["name"]
     assert shown == {SHARED: "Ada of ''", "staging": "ada"}.get(caller, "Ada of 'prometheus'")
     for wanted, names in all_known.items():
         reached = caller in (wanted, ALL)
-        listed = house.ask(Scope.READ, caller, "GET", f"/v1/recipients?namespace={wanted}").json()["recipients"]
+        listed = system.ask(Scope.READ, caller, "GET", f"/v1/recipients?namespace={wanted}").json()["recipients"]
         assert {each["id"] for each in listed} == (names if reached else set())
-        answer = house.ask(Scope.READ, caller, "GET", f"/v1/recipients/ada?namespace={wanted}")
+        answer = system.ask(Scope.READ, caller, "GET", f"/v1/recipients/ada?namespace={wanted}")
         assert answer.status_code == (200 if reached else 404)
         assert not reached or answer.json()["name"] == {"staging": "ada"}.get(wanted, f"Ada of {wanted!r}")
 
@@ -241,82 +241,82 @@ LIBRARY: Mapping[str, Act] = {
 }
 
 
-def test_the_library_does_nothing_where_a_key_names_several(house: House):
-    before = house.state()
+def test_the_library_does_nothing_where_a_key_names_several(system: System):
+    before = system.state()
     for act in LIBRARY.values():
         with pytest.raises(AmbiguousKey) as caught:
-            act(house.flow)
+            act(system.flow)
         assert {namespace for namespace, _ in caught.value.incidents} == set(STORED)
-    assert changed(before, house.state()) == set()
+    assert changed(before, system.state()) == set()
 
 
-def test_the_library_reaches_the_namespace_that_it_names(house: House):
+def test_the_library_reaches_the_namespace_that_it_names(system: System):
     for namespace in STORED:
         for name, act in LIBRARY.items():
-            before = house.state()
-            act(house.flow, namespace=namespace)
-            assert changed(before, house.state()) == (set() if name in ("status", "wait") else {("db-1", namespace)})
+            before = system.state()
+            act(system.flow, namespace=namespace)
+            assert changed(before, system.state()) == (set() if name in ("status", "wait") else {("db-1", namespace)})
 
 
-def test_the_library_reaches_the_incident_whose_id_it_names(house: House):
-    flow = house.flow
+def test_the_library_reaches_the_incident_whose_id_it_names(system: System):
+    flow = system.flow
     for namespace in STORED:
-        before, incident_id = house.state(), house.ids["db-1", namespace]
+        before, incident_id = system.state(), system.ids["db-1", namespace]
         assert flow.acknowledge(incident_id, by="ada")
-        assert changed(before, house.state()) == {("db-1", namespace)}
+        assert changed(before, system.state()) == {("db-1", namespace)}
         flow.page_again(incident_id, "ada", by="ada")
         assert flow.resolve(incident_id, by="ada")
-        assert changed(before, house.state()) == {("db-1", namespace)}
+        assert changed(before, system.state()) == {("db-1", namespace)}
         status = flow.status(incident_id)
         assert status is not None
         assert status.facts.id == incident_id
 
 
-def test_the_library_finds_nothing_in_a_namespace_without_the_key(house: House):
-    before = house.state()
-    assert house.flow.status("db-1", namespace="newcomer") is None
+def test_the_library_finds_nothing_in_a_namespace_without_the_key(system: System):
+    before = system.state()
+    assert system.flow.status("db-1", namespace="newcomer") is None
     for act in list(LIBRARY.values())[1:]:
         with pytest.raises(NotFound):
-            act(house.flow, namespace="newcomer")
-    assert changed(before, house.state()) == set()
+            act(system.flow, namespace="newcomer")
+    assert changed(before, system.state()) == set()
 
 
-def test_the_library_opens_and_repeats_in_the_empty_namespace(house: House):
-    before = house.state()
-    taken = house.flow.notify(Incident(key="db-1", title="again"), [Recipient(id="ada", email="ada@example.com")])
-    assert (taken.is_new, taken.incident_id) == (False, house.ids["db-1", SHARED])
-    assert changed(before, house.state()) == {("db-1", SHARED)}
+def test_the_library_opens_and_repeats_in_the_empty_namespace(system: System):
+    before = system.state()
+    taken = system.flow.notify(Incident(key="db-1", title="again"), [Recipient(id="ada", email="ada@example.com")])
+    assert (taken.is_new, taken.incident_id) == (False, system.ids["db-1", SHARED])
+    assert changed(before, system.state()) == {("db-1", SHARED)}
 
 
 # -- rotation, and requests that come again
 
 
-def test_a_rotated_key_goes_on_where_the_old_one_was(house: House):
-    access = house.flow.access()
+def test_a_rotated_key_goes_on_where_the_old_one_was(system: System):
+    access = system.flow.access()
     old, presented = access.create("sender", [Scope.INGEST], valid_for=timedelta(days=90), namespace="prometheus")
     new, rotated = access.rotate(old.id)
     assert (new.name, new.namespace, new.scopes) == (old.name, "prometheus", old.scopes)
     assert new.expires_at == old.expires_at
-    assert _submit(house, presented).status_code == 401
-    answer = _submit(house, rotated)
-    assert (answer.status_code, answer.json()["incident_id"]) == (200, house.ids["db-1", "prometheus"])
+    assert _submit(system, presented).status_code == 401
+    answer = _submit(system, rotated)
+    assert (answer.status_code, answer.json()["incident_id"]) == (200, system.ids["db-1", "prometheus"])
 
 
-def test_keys_that_share_a_namespace_share_its_incidents(house: House):
+def test_keys_that_share_a_namespace_share_its_incidents(system: System):
     for _ in range(2):
-        _, presented = house.flow.access().create("one of a pair", [Scope.INGEST], valid_for=None, namespace="prometheus")
-        assert _submit(house, presented).json()["incident_id"] == house.ids["db-1", "prometheus"]
+        _, presented = system.flow.access().create("one of a pair", [Scope.INGEST], valid_for=None, namespace="prometheus")
+        assert _submit(system, presented).json()["incident_id"] == system.ids["db-1", "prometheus"]
 
 
-def test_an_idempotency_key_answers_nobody_of_another_namespace(house: House):
+def test_an_idempotency_key_answers_nobody_of_another_namespace(system: System):
     answers = {}
     for namespace in CALLERS:
-        presented = _ingest(house, namespace)
-        answers[namespace] = [_submit(house, presented, **{"idempotency-key": "k"}).json() for _ in range(2)]
+        presented = _ingest(system, namespace)
+        answers[namespace] = [_submit(system, presented, **{"idempotency-key": "k"}).json() for _ in range(2)]
     assert all(first == again for first, again in answers.values())
     assert len({first["incident_id"] for first, _ in answers.values()}) == len(CALLERS)
 
 
-def _submit(house: House, presented: str, **headers: str) -> httpx.Response:
+def _submit(system: System, presented: str, **headers: str) -> httpx.Response:
     body = {"key": "db-1", "title": "again", "recipients": [ADA]}
-    return house.client.post("/v1/incidents", json=body, headers={"authorization": f"Bearer {presented}", **headers})
+    return system.client.post("/v1/incidents", json=body, headers={"authorization": f"Bearer {presented}", **headers})

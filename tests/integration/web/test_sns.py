@@ -48,7 +48,7 @@ class LaterClock:
         return datetime.now(UTC) + self.later
 
 
-class House:
+class System:
     """A flow whose mail is out, and whose door for SNS can be knocked at."""
 
     def __init__(self, flow: NotifyFlow, amazon: Sns, database: Path, clock: "LaterClock") -> None:
@@ -86,7 +86,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox,
 
 
 @contextmanager
-def mailed(running: tuple[Sandbox, Sns], folder: Path) -> Iterator[House]:
+def mailed(running: tuple[Sandbox, Sns], folder: Path) -> Iterator[System]:
     """Bring a mail to SENT."""
     sandbox, amazon = running
     variables = {
@@ -99,74 +99,74 @@ def mailed(running: tuple[Sandbox, Sns], folder: Path) -> Iterator[House]:
     clock = LaterClock()
     with NotifyFlow(Settings.from_variables(variables), clock=clock) as flow:
         flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", email="ada@example.com")])
-        house = House(flow, amazon, folder / "test.db", clock)
+        system = System(flow, amazon, folder / "test.db", clock)
         ends_at = time.monotonic() + 30
-        while house.page.state is not NotificationState.SENT:
+        while system.page.state is not NotificationState.SENT:
             assert time.monotonic() < ends_at, "the mail did not go out within 30 s"
             time.sleep(0.02)
-        yield house
+        yield system
 
 
 @pytest.fixture
-def house(running: tuple[Sandbox, Sns], tmp_path: Path) -> Iterator[House]:
+def system(running: tuple[Sandbox, Sns], tmp_path: Path) -> Iterator[System]:
     amazon = running[1]
     usual = dict(amazon.answers)
-    with mailed(running, tmp_path) as house:
+    with mailed(running, tmp_path) as system:
         amazon.asked.clear()
-        yield house
+        yield system
     amazon.answers = usual
 
 
 @pytest.fixture(scope="module")
-def shared(running: tuple[Sandbox, Sns], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with mailed(running, tmp_path_factory.mktemp("shared")) as house:
-        yield house
+def shared(running: tuple[Sandbox, Sns], tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with mailed(running, tmp_path_factory.mktemp("shared")) as system:
+        yield system
 
 
 @pytest.fixture
-def guarded(shared: House) -> Iterator[House]:
-    """A house in which nothing may move."""
+def guarded(shared: System) -> Iterator[System]:
+    """A system in which nothing may change."""
     shared.amazon.asked.clear()
     yield shared
     assert shared.page.state is NotificationState.SENT
     assert _rows(shared, "SELECT word FROM notifyflow_receipt WHERE word <> 'accepted'") == []
 
 
-def test_a_signed_delivery_moves_its_page_once_and_its_certificate_is_fetched_once(house: House) -> None:
-    assert house.attempt.receipt_due_at is not None
-    assert [house.tell(code) for code in ("Delivery", "Delivery", "Send")] == [200, 200, 200]
-    assert house.page.state is NotificationState.DELIVERED
-    assert (house.attempt.word, house.attempt.evidence) == (Word.DELIVERED, Evidence.CARRIER)
-    assert house.amazon.asked == [(f"{HOST}:443", CERTIFICATE_PATH)]
+def test_a_signed_delivery_moves_its_page_once_and_its_certificate_is_fetched_once(system: System) -> None:
+    assert system.attempt.receipt_due_at is not None
+    assert [system.tell(code) for code in ("Delivery", "Delivery", "Send")] == [200, 200, 200]
+    assert system.page.state is NotificationState.DELIVERED
+    assert (system.attempt.word, system.attempt.evidence) == (Word.DELIVERED, Evidence.CARRIER)
+    assert system.amazon.asked == [(f"{HOST}:443", CERTIFICATE_PATH)]
 
 
-def test_the_older_shape_is_known_by_the_id_that_ses_gave(house: House) -> None:
-    assert house.post(house.amazon.message(mails.notification("Delivery", message_id=house.attempt.provider_ref))) == 200
-    assert house.page.state is NotificationState.DELIVERED
+def test_the_older_shape_is_known_by_the_id_that_ses_gave(system: System) -> None:
+    assert system.post(system.amazon.message(mails.notification("Delivery", message_id=system.attempt.provider_ref))) == 200
+    assert system.page.state is NotificationState.DELIVERED
 
 
-def test_a_transient_bounce_after_a_delivery_changes_nothing_and_a_permanent_one_takes_it_back(house: House) -> None:
+def test_a_transient_bounce_after_a_delivery_changes_nothing_and_a_permanent_one_takes_it_back(system: System) -> None:
     for code in ("Delivery", "Bounce Transient"):
-        house.tell(code)
-    assert house.page.state is NotificationState.DELIVERED
-    house.tell("Bounce Permanent")
-    assert house.page.state is NotificationState.FAILED
-    house.tell("Delivery")
-    assert house.page.state is NotificationState.FAILED
+        system.tell(code)
+    assert system.page.state is NotificationState.DELIVERED
+    system.tell("Bounce Permanent")
+    assert system.page.state is NotificationState.FAILED
+    system.tell("Delivery")
+    assert system.page.state is NotificationState.FAILED
 
 
-def test_a_complaint_an_automatic_answer_and_whatever_scanners_do_are_noted(house: House) -> None:
+def test_a_complaint_an_automatic_answer_and_whatever_scanners_do_are_noted(system: System) -> None:
     codes = ["Complaint", "Bounce Automatic", "Open", "Click"]
-    assert [house.tell(code) for code in codes] == [200] * 4
-    assert (house.page.state, house.attempt.word) == (NotificationState.SENT, Word.ACCEPTED)
-    assert [(note.attempt_id, note.code, note.reason) for note in house.status.notes] == [
-        (house.attempt.id, code, MAIL_EVENTS[code].meaning) for code in codes
+    assert [system.tell(code) for code in codes] == [200] * 4
+    assert (system.page.state, system.attempt.word) == (NotificationState.SENT, Word.ACCEPTED)
+    assert [(note.attempt_id, note.code, note.reason) for note in system.status.notes] == [
+        (system.attempt.id, code, MAIL_EVENTS[code].meaning) for code in codes
     ]
 
 
 @pytest.mark.parametrize("url", ELSEWHERE.values(), ids=ELSEWHERE)
 @pytest.mark.parametrize("kind", ["message", "confirmation"])
-def test_a_certificate_from_elsewhere_is_never_asked_for(guarded: House, url: str, kind: str) -> None:
+def test_a_certificate_from_elsewhere_is_never_asked_for(guarded: System, url: str, kind: str) -> None:
     fields = signed({**guarded.amazon.confirmation(), "SigningCertURL": url})
     if kind == "message":
         fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), SigningCertURL=url)
@@ -175,7 +175,7 @@ def test_a_certificate_from_elsewhere_is_never_asked_for(guarded: House, url: st
 
 
 @pytest.mark.parametrize("name", ["SigningCertURL", "Signature", "SignatureVersion", "TopicArn", "Type", "Message", "MessageId"])
-def test_what_lacks_anything_or_says_it_in_another_form_is_refused_and_asks_nobody(guarded: House, name: str) -> None:
+def test_what_lacks_anything_or_says_it_in_another_form_is_refused_and_asks_nobody(guarded: System, name: str) -> None:
     fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id))
     assert guarded.post({each: value for each, value in fields.items() if each != name}) == 403
     assert guarded.post({**fields, name: [fields[name]]}) == 403
@@ -184,98 +184,98 @@ def test_what_lacks_anything_or_says_it_in_another_form_is_refused_and_asks_nobo
 
 
 @pytest.mark.parametrize("version", ["1", "3", ""])
-def test_another_version_of_signature_is_refused_and_asks_nobody(guarded: House, version: str) -> None:
+def test_another_version_of_signature_is_refused_and_asks_nobody(guarded: System, version: str) -> None:
     fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), SignatureVersion=version)
     assert guarded.post(fields) == 403
     assert guarded.amazon.asked == []
 
 
 @pytest.mark.parametrize("name", ["Message", "MessageId", "Timestamp", "Type", "Signature", "Subject"])
-def test_what_was_changed_after_it_was_signed_is_refused(guarded: House, name: str) -> None:
+def test_what_was_changed_after_it_was_signed_is_refused(guarded: System, name: str) -> None:
     fields = guarded.amazon.message(mails.event("Send", guarded.attempt.id), Subject="a mail")
     changed = {"Message": mails.event("Delivery", guarded.attempt.id), "Type": "UnsubscribeConfirmation", "Signature": "AAAA"}
     assert guarded.post({**fields, "Token": "t", "SubscribeURL": "u", name: changed.get(name, "another")}) == 403
     assert guarded.post(fields) == 200
 
 
-def test_a_topic_that_is_not_allowed_is_refused_and_asks_nobody(guarded: House) -> None:
+def test_a_topic_that_is_not_allowed_is_refused_and_asks_nobody(guarded: System) -> None:
     other = TOPIC + "-of-somebody-else"
     assert guarded.post(guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), TopicArn=other)) == 403
     assert guarded.post(guarded.amazon.confirmation(TopicArn=other)) == 403
     assert guarded.amazon.asked == []
 
 
-def test_a_subscription_of_an_allowed_topic_is_confirmed_where_its_region_is_and_not_where_it_says(house: House) -> None:
-    assert house.post(house.amazon.confirmation(SubscribeURL="http://169.254.169.254/latest/meta-data")) == 200
-    certificate, confirmation = house.amazon.asked
+def test_a_subscription_of_an_allowed_topic_is_confirmed_where_its_region_is_and_not_where_it_says(system: System) -> None:
+    assert system.post(system.amazon.confirmation(SubscribeURL="http://169.254.169.254/latest/meta-data")) == 200
+    certificate, confirmation = system.amazon.asked
     assert certificate == (f"{HOST}:443", CERTIFICATE_PATH)
     assert confirmation[0] == f"{HOST}:443"
     assert confirmation[1].startswith("/?Action=ConfirmSubscription&TopicArn=arn%3Aaws%3Asns%3A")
     assert confirmation[1].endswith("&Token=t0ken")
 
 
-def test_a_farewell_is_taken_note_of_and_no_more(house: House) -> None:
-    assert house.post(house.amazon.confirmation(Type="UnsubscribeConfirmation")) == 200
-    assert [path for _, path in house.amazon.asked] == [CERTIFICATE_PATH]
+def test_a_farewell_is_taken_note_of_and_no_more(system: System) -> None:
+    assert system.post(system.amazon.confirmation(Type="UnsubscribeConfirmation")) == 200
+    assert [path for _, path in system.amazon.asked] == [CERTIFICATE_PATH]
 
 
-def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused(house: House) -> None:
-    fields = house.amazon.message(mails.event("Delivery", house.attempt.id))
+def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused(system: System) -> None:
+    fields = system.amazon.message(mails.event("Delivery", system.attempt.id))
     for answer in ((302, b""), (200, b"-----BEGIN CERTIFICATE-----"), (404, b"")):
-        house.amazon.answers[CERTIFICATE_PATH] = answer
-        assert house.post(fields) == 403
-        house.clock.later += timedelta(minutes=1)
-    assert {path for _, path in house.amazon.asked} == {CERTIFICATE_PATH}
+        system.amazon.answers[CERTIFICATE_PATH] = answer
+        assert system.post(fields) == 403
+        system.clock.later += timedelta(minutes=1)
+    assert {path for _, path in system.amazon.asked} == {CERTIFICATE_PATH}
 
 
-def test_a_certificate_that_cannot_be_had_just_now_is_answered_with_503_and_the_message_may_come_again(house: House) -> None:
-    usual = house.amazon.answers[CERTIFICATE_PATH]
-    house.amazon.answers[CERTIFICATE_PATH] = (503, b"")
-    assert house.tell("Delivery") == 503
-    house.amazon.answers[CERTIFICATE_PATH] = usual
-    house.clock.later += timedelta(minutes=1)
-    assert house.tell("Delivery") == 200
-    assert house.page.state is NotificationState.DELIVERED
+def test_a_certificate_that_cannot_be_had_just_now_is_answered_with_503_and_the_message_may_come_again(system: System) -> None:
+    usual = system.amazon.answers[CERTIFICATE_PATH]
+    system.amazon.answers[CERTIFICATE_PATH] = (503, b"")
+    assert system.tell("Delivery") == 503
+    system.amazon.answers[CERTIFICATE_PATH] = usual
+    system.clock.later += timedelta(minutes=1)
+    assert system.tell("Delivery") == 200
+    assert system.page.state is NotificationState.DELIVERED
 
 
-def test_a_flood_of_messages_that_nobody_signed_costs_one_certificate_a_minute(house: House) -> None:
+def test_a_flood_of_messages_that_nobody_signed_costs_one_certificate_a_minute(system: System) -> None:
     def forged(number: int) -> int:
         url = f"https://{HOST}/SimpleNotificationService-{number:032x}.pem"
-        return house.post(house.amazon.message("a word", SigningCertURL=url))
+        return system.post(system.amazon.message("a word", SigningCertURL=url))
 
     assert [forged(number) for number in range(30)] == [403] + [503] * 29
-    assert len(house.amazon.asked) == 1
-    house.clock.later += timedelta(minutes=1)
-    assert house.tell("Delivery") == 200  # Amazon's own is taken the minute after, and from then on however much is forged
+    assert len(system.amazon.asked) == 1
+    system.clock.later += timedelta(minutes=1)
+    assert system.tell("Delivery") == 200  # Amazon's own is taken the minute after, and from then on however much is forged
     assert [forged(number) for number in range(30)] == [503] * 30
-    assert house.tell("Delivery") == 200
-    assert [path for _, path in house.amazon.asked][1:] == [CERTIFICATE_PATH]
+    assert system.tell("Delivery") == 200
+    assert [path for _, path in system.amazon.asked][1:] == [CERTIFICATE_PATH]
 
 
-def test_amazon_may_change_its_certificate_as_often_as_it_likes(house: House) -> None:
-    certificate = house.amazon.answers[CERTIFICATE_PATH]
+def test_amazon_may_change_its_certificate_as_often_as_it_likes(system: System) -> None:
+    certificate = system.amazon.answers[CERTIFICATE_PATH]
     for number in range(20):
         path = f"/SimpleNotificationService-{number:032x}.pem"
-        house.amazon.answers[path] = certificate
-        assert house.post(house.amazon.message("a word", SigningCertURL=f"https://{HOST}{path}")) == 200
-        house.clock.later += timedelta(minutes=1)
-    assert len(house.amazon.asked) == 20
+        system.amazon.answers[path] = certificate
+        assert system.post(system.amazon.message("a word", SigningCertURL=f"https://{HOST}{path}")) == 200
+        system.clock.later += timedelta(minutes=1)
+    assert len(system.amazon.asked) == 20
 
 
-def test_a_message_that_cannot_be_committed_is_answered_with_503_and_may_come_again(house: House) -> None:
-    blocker = sqlite3.connect(house.database, isolation_level=None)
+def test_a_message_that_cannot_be_committed_is_answered_with_503_and_may_come_again(system: System) -> None:
+    blocker = sqlite3.connect(system.database, isolation_level=None)
     try:
         blocker.execute("BEGIN IMMEDIATE")
-        assert house.tell("Delivery") == 503
+        assert system.tell("Delivery") == 503
         blocker.execute("ROLLBACK")
     finally:
         blocker.close()
-    assert house.page.state is NotificationState.SENT
-    assert house.tell("Delivery") == 200
-    assert house.page.state is NotificationState.DELIVERED
+    assert system.page.state is NotificationState.SENT
+    assert system.tell("Delivery") == 200
+    assert system.page.state is NotificationState.DELIVERED
 
 
-def test_what_is_too_large_is_refused(guarded: House) -> None:
+def test_what_is_too_large_is_refused(guarded: System) -> None:
     assert guarded.client.post("/callbacks/sns", content=b"x" * (512 * 1024 + 1)).status_code == 413
 
 
@@ -294,7 +294,7 @@ BODIES = st.binary(max_size=200) | st.recursive(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(body=BODIES)
-def test_whatever_is_posted_is_refused_and_asks_nobody(guarded: House, body: bytes) -> None:
+def test_whatever_is_posted_is_refused_and_asks_nobody(guarded: System, body: bytes) -> None:
     assert guarded.client.post("/callbacks/sns", content=body).status_code == 403
     assert guarded.amazon.asked == []
 
@@ -304,8 +304,8 @@ def test_without_an_allowed_topic_there_is_no_door(tmp_path: Path) -> None:
         assert Client(flow.asgi()).post("/callbacks/sns", content=b"{}").status_code == 404
 
 
-def _rows(house: House, query: str) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(house.database)
+def _rows(system: System, query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(system.database)
     try:
         return connection.execute(query).fetchall()
     finally:

@@ -35,7 +35,7 @@ ANSWER = re.compile(r"<Message>(.*)</Message>", re.DOTALL)
 
 
 @dataclass
-class House:
+class System:
     """A flow that is served, with the sandbox around it."""
 
     flow: NotifyFlow
@@ -96,7 +96,7 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+def system(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[System]:
     more: Mapping[str, str] = getattr(request, "param", {})
     with listen("127.0.0.1", 0) as listening, Sandbox(receipts_after_s=0.01) as sandbox:
         url = url_of(listening)
@@ -108,7 +108,7 @@ def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
             **more,
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow, served(flow.asgi(), listening):
-            yield House(flow, sandbox, url, variables)
+            yield System(flow, sandbox, url, variables)
 
 
 def sign(body: str, *, secret: str = SIGNING_SECRET, at: float | None = None) -> dict[str, str]:
@@ -126,40 +126,40 @@ def said(answer: requests.Response) -> str:
 # -- the ways
 
 
-def by_link(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def by_link(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
-    (link,) = (url for url in house.arrived("email", who).links if "/a/" in url)
+    (link,) = (url for url in system.arrived("email", who).links if "/a/" in url)
     with requests.Session() as scanner:
         for _ in range(50):
             assert scanner.get(link, timeout=DEADLINE_S).ok
         assert scanner.head(link, timeout=DEADLINE_S).ok
-    assert house.escalation(who) is not EscalationState.ACKNOWLEDGED
+    assert system.escalation(who) is not EscalationState.ACKNOWLEDGED
     assert requests.post(link, timeout=DEADLINE_S).ok
 
 
-def by_text(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def by_text(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
-    house.arrived("sms", who)
-    (told,) = house.sandbox.reply({"ada": ADA, "bob": BOB}[who], "Ack")
+    system.arrived("sms", who)
+    (told,) = system.sandbox.reply({"ada": ADA, "bob": BOB}[who], "Ack")
     assert told.startswith("You have it: db-1 is down.")
 
 
-def by_key(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    del house, who, monkeypatch  # whoever is called presses it
+def by_key(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    del system, who, monkeypatch  # whoever is called presses it
 
 
-def by_button(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def by_button(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
-    assert house.sandbox.press(house.arrived("slack", who), f"{house.url}/callbacks/slack/actions") == 200
+    assert system.sandbox.press(system.arrived("slack", who), f"{system.url}/callbacks/slack/actions") == 200
 
 
-def by_library(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def by_library(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
-    assert house.flow.acknowledge("db-1", by=who)
+    assert system.flow.acknowledge("db-1", by=who)
 
 
-def by_command(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in house.variables.items():
+def by_command(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in system.variables.items():
         monkeypatch.setenv(name, value)
     shown = CliRunner().invoke(commands, ["ack", "db-1", "--by", who])
     assert shown.exit_code == 0, shown.output
@@ -167,14 +167,14 @@ def by_command(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"email to {who}" in shown.output
 
 
-def by_api(house: House, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def by_api(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
-    _, secret = house.flow.access().create("test", [Scope.OPERATE], valid_for=None, namespace=ALL)
-    url = f"{house.url}/v1/incidents/{house.status().facts.id}/acknowledge"
+    _, secret = system.flow.access().create("test", [Scope.OPERATE], valid_for=None, namespace=ALL)
+    url = f"{system.url}/v1/incidents/{system.status().facts.id}/acknowledge"
     assert requests.post(url, json={"by": who}, headers={"Authorization": f"Bearer {secret}"}, timeout=DEADLINE_S).ok
 
 
-Way = Callable[[House, str, pytest.MonkeyPatch], None]
+Way = Callable[[System, str, pytest.MonkeyPatch], None]
 WAYS: Mapping[str, tuple[Way, str]] = {
     "link": (by_link, "email"),
     "sms": (by_text, "sms"),
@@ -189,27 +189,27 @@ WAYS: Mapping[str, tuple[Way, str]] = {
 @pytest.mark.parametrize("mode", Acknowledgement)
 @pytest.mark.parametrize("via", WAYS)
 def test_every_way_acknowledges_for_all_or_for_each(
-    house: House, via: str, mode: Acknowledgement, monkeypatch: pytest.MonkeyPatch
+    system: System, via: str, mode: Acknowledgement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     way, channel = WAYS[via]
-    house.sandbox.script(f"voice to {ADA}: key 1; voice to {BOB}: nobody answers")
-    house.notify(channel, mode=mode)
-    wait_until(lambda: not any(row.state is NotificationState.QUEUED for row in pages(house.status())) or channel == "voice")
-    way(house, "ada", monkeypatch)
-    wait_until(lambda: house.escalation("ada") is EscalationState.ACKNOWLEDGED)
-    status = house.status()
+    system.sandbox.script(f"voice to {ADA}: key 1; voice to {BOB}: nobody answers")
+    system.notify(channel, mode=mode)
+    wait_until(lambda: not any(row.state is NotificationState.QUEUED for row in pages(system.status())) or channel == "voice")
+    way(system, "ada", monkeypatch)
+    wait_until(lambda: system.escalation("ada") is EscalationState.ACKNOWLEDGED)
+    status = system.status()
     if mode is Acknowledgement.ANY:
         assert (status.facts.state, status.facts.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ada")
-        assert house.escalation("bob") is EscalationState.ACKNOWLEDGED
+        assert system.escalation("bob") is EscalationState.ACKNOWLEDGED
     else:
         assert status.facts.state is IncidentState.OPEN
-        assert house.escalation("bob") is not EscalationState.ACKNOWLEDGED
+        assert system.escalation("bob") is not EscalationState.ACKNOWLEDGED
         if via == "key":
-            house.sandbox.script(f"voice to {BOB}: key 1")
-            house.flow.page_again("db-1", "bob", by="ops")
-        way(house, "bob", monkeypatch)
-        wait_until(lambda: house.status().facts.state is IncidentState.ACKNOWLEDGED)
-    facts = house.status().facts
+            system.sandbox.script(f"voice to {BOB}: key 1")
+            system.flow.page_again("db-1", "bob", by="ops")
+        way(system, "bob", monkeypatch)
+        wait_until(lambda: system.status().facts.state is IncidentState.ACKNOWLEDGED)
+    facts = system.status().facts
     assert facts.acknowledged_via == via
     assert facts.acknowledged_by == ("ada" if mode is Acknowledgement.ANY else "bob")
 
@@ -221,120 +221,120 @@ def pages(status: IncidentStatus) -> list:
 # -- text messages
 
 
-def test_a_code_says_which_of_several_is_meant(house: House) -> None:
-    house.notify("sms", key="db-1", who="ada")
-    assert "Reply 1 to take it." in house.arrived("sms", "ada", "db-1").text
-    house.notify("sms", key="db-2", who="ada")
-    second = house.arrived("sms", "ada", "db-2").text
+def test_a_code_says_which_of_several_is_meant(system: System) -> None:
+    system.notify("sms", key="db-1", who="ada")
+    assert "Reply 1 to take it." in system.arrived("sms", "ada", "db-1").text
+    system.notify("sms", key="db-2", who="ada")
+    second = system.arrived("sms", "ada", "db-2").text
     assert "Reply 11 to take it." in second
-    asked = said(house.text("ack"))
+    asked = said(system.text("ack"))
     assert "2 are open, nothing was taken" in asked
     assert "10 db-1 is down" in asked
     assert "11 db-2 is down" in asked
-    assert said(house.text("11", sid="SM2")).startswith("You have it: db-2 is down.")
-    assert house.status("db-1").facts.state is IncidentState.OPEN
-    assert house.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
-    assert said(house.text("ack 11", sid="SM3")) == "You have it already: db-2 is down. Nothing was changed."
-    assert said(house.text("1", sid="SM4")) == "", "a number is answered three times an hour"
-    assert house.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
-    house.notify("sms", key="db-3", who="ada")
-    house.arrived("sms", "ada", "db-3")
+    assert said(system.text("11", sid="SM2")).startswith("You have it: db-2 is down.")
+    assert system.status("db-1").facts.state is IncidentState.OPEN
+    assert system.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
+    assert said(system.text("ack 11", sid="SM3")) == "You have it already: db-2 is down. Nothing was changed."
+    assert said(system.text("1", sid="SM4")) == "", "a number is answered three times an hour"
+    assert system.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
+    system.notify("sms", key="db-3", who="ada")
+    system.arrived("sms", "ada", "db-3")
     for number, words in enumerate(("ack 10", "ack 99")):  # a code is not used again
-        assert said(house.text(words, sid=f"SM{5 + number}")) == ""
-    assert house.status("db-3").facts.state is IncidentState.OPEN
-    wait_until(lambda: house.flow.wait("db-3", timeout_s=DEADLINE_S))
+        assert said(system.text(words, sid=f"SM{5 + number}")) == ""
+    assert system.status("db-3").facts.state is IncidentState.OPEN
+    wait_until(lambda: system.flow.wait("db-3", timeout_s=DEADLINE_S))
 
 
-def test_one_event_counts_once_also_after_another_round(house: House) -> None:
-    house.notify("sms", who="ada")
-    house.arrived("sms", "ada")
-    assert said(house.text("1")).startswith("You have it")
-    house.flow.page_again("db-1", "ada", by="ops")
-    assert said(house.text("1")) == ""
-    assert house.status().facts.state is IncidentState.OPEN
+def test_one_event_counts_once_also_after_another_round(system: System) -> None:
+    system.notify("sms", who="ada")
+    system.arrived("sms", "ada")
+    assert said(system.text("1")).startswith("You have it")
+    system.flow.page_again("db-1", "ada", by="ops")
+    assert said(system.text("1")) == ""
+    assert system.status().facts.state is IncidentState.OPEN
 
 
 @pytest.mark.parametrize(
     "word", ["STOP", "stop.", "Unsubscribe", "END", "hello", "11 or so", "help", "start", "nack", "1111111111"]
 )
-def test_what_is_no_acknowledgement_takes_nothing(house: House, word: str) -> None:
-    house.notify("sms", who="ada")
-    house.arrived("sms", "ada")
-    assert house.text(word).ok
-    assert house.status().facts.state is IncidentState.OPEN
+def test_what_is_no_acknowledgement_takes_nothing(system: System, word: str) -> None:
+    system.notify("sms", who="ada")
+    system.arrived("sms", "ada")
+    assert system.text(word).ok
+    assert system.status().facts.state is IncidentState.OPEN
 
 
-def test_stop_blocks_the_pair_of_numbers_and_the_tier_moves_on(house: House) -> None:
-    house.sandbox.script("slack: 404; email: 550; voice: nobody answers")
-    house.notify("sms", key="db-1", who="ada")
-    house.arrived("sms", "ada")
-    assert said(house.text("STOP")) == ""
-    house.page(DEFAULT, key="db-2", who="ada")
-    wait_until(lambda: any(row.channel == "voice" for row in pages(house.status("db-2"))))
-    (text,) = (row for row in pages(house.status("db-2")) if row.channel == "sms")
+def test_stop_blocks_the_pair_of_numbers_and_the_tier_moves_on(system: System) -> None:
+    system.sandbox.script("slack: 404; email: 550; voice: nobody answers")
+    system.notify("sms", key="db-1", who="ada")
+    system.arrived("sms", "ada")
+    assert said(system.text("STOP")) == ""
+    system.page(DEFAULT, key="db-2", who="ada")
+    wait_until(lambda: any(row.channel == "voice" for row in pages(system.status("db-2"))))
+    (text,) = (row for row in pages(system.status("db-2")) if row.channel == "sms")
     assert (text.state, text.ended, text.attempts) == (NotificationState.FAILED, Ended.OPTED_OUT, ())
-    assert not [each for each in house.sandbox.inbox.messages(channel="sms", to=ADA) if "db-2" in each.text]
-    assert "again" in said(house.text("START", sid="SM2"))
-    house.notify("sms", key="db-3", who="ada")
-    house.arrived("sms", "ada", "db-3")
+    assert not [each for each in system.sandbox.inbox.messages(channel="sms", to=ADA) if "db-2" in each.text]
+    assert "again" in said(system.text("START", sid="SM2"))
+    system.notify("sms", key="db-3", who="ada")
+    system.arrived("sms", "ada", "db-3")
 
 
-def test_stop_ends_what_is_queued_at_once(house: House) -> None:
-    house.sandbox.script("sms: 503")
-    house.notify("sms", who="ada")
-    wait_until(lambda: bool(pages(house.status())[0].attempts) and pages(house.status())[0].state is NotificationState.QUEUED)
-    assert house.text("STOP").ok
-    assert (pages(house.status())[0].state, pages(house.status())[0].ended) == (NotificationState.FAILED, Ended.OPTED_OUT)
+def test_stop_ends_what_is_queued_at_once(system: System) -> None:
+    system.sandbox.script("sms: 503")
+    system.notify("sms", who="ada")
+    wait_until(lambda: bool(pages(system.status())[0].attempts) and pages(system.status())[0].state is NotificationState.QUEUED)
+    assert system.text("STOP").ok
+    assert (pages(system.status())[0].state, pages(system.status())[0].ended) == (NotificationState.FAILED, Ended.OPTED_OUT)
 
 
-def test_a_text_that_is_not_twilios_changes_nothing(house: House) -> None:
-    house.notify("sms", who="ada")
-    house.arrived("sms", "ada")
-    assert house.text("ack", token="another").status_code == 403
-    assert house.text("ack", To="+15005550099").status_code == 200
-    assert house.status().facts.state is IncidentState.OPEN
+def test_a_text_that_is_not_twilios_changes_nothing(system: System) -> None:
+    system.notify("sms", who="ada")
+    system.arrived("sms", "ada")
+    assert system.text("ack", token="another").status_code == 403
+    assert system.text("ack", To="+15005550099").status_code == 200
+    assert system.status().facts.state is IncidentState.OPEN
 
 
 @pytest.mark.parametrize(
-    ("house", "got_it", "told"),
+    ("system", "got_it", "told"),
     [
         ({"NOTIFYFLOW_DELIVERY": f"redirect:sms={BOB}"}, BOB, "[redirected] You have it: db-1 is down."),
         ({"NOTIFYFLOW_DELIVERY": f"allow:{ADA}"}, ADA, "[limited delivery] You have it: db-1 is down."),
     ],
-    indirect=["house"],
+    indirect=["system"],
 )
 def test_an_answer_leaves_as_messages_do_and_counts_from_the_number_that_got_the_text(
-    house: House, got_it: str, told: str
+    system: System, got_it: str, told: str
 ) -> None:
-    house.notify("sms", who="ada")
-    wait_until(lambda: pages(house.status())[0].state is not NotificationState.QUEUED)
-    assert said(house.text("ack", {ADA: BOB, BOB: ADA}[got_it])) == ""
-    assert house.status().facts.state is IncidentState.OPEN
-    assert said(house.text("ack", got_it, sid="SM2")).startswith(told)
-    assert house.status().facts.acknowledged_by == "ada"
+    system.notify("sms", who="ada")
+    wait_until(lambda: pages(system.status())[0].state is not NotificationState.QUEUED)
+    assert said(system.text("ack", {ADA: BOB, BOB: ADA}[got_it])) == ""
+    assert system.status().facts.state is IncidentState.OPEN
+    assert said(system.text("ack", got_it, sid="SM2")).startswith(told)
+    assert system.status().facts.acknowledged_by == "ada"
 
 
-def test_a_phone_can_answer_by_itself(house: House) -> None:
-    house.sandbox.script("sms: reply ack")
-    house.notify("sms", who="ada")
-    wait_until(lambda: house.status().facts.state is IncidentState.ACKNOWLEDGED)
+def test_a_phone_can_answer_by_itself(system: System) -> None:
+    system.sandbox.script("sms: reply ack")
+    system.notify("sms", who="ada")
+    wait_until(lambda: system.status().facts.state is IncidentState.ACKNOWLEDGED)
 
 
 # -- Slack
 
 
-def test_a_button_that_was_pressed_is_gone_and_the_message_says_who_took_it(house: House) -> None:
-    house.notify("slack")
-    ada, bob = house.arrived("slack", "ada"), house.arrived("slack", "bob")
-    wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(house.status())))
-    assert house.sandbox.press(ada, f"{house.url}/callbacks/slack/actions", user="U0000ADA") == 200
+def test_a_button_that_was_pressed_is_gone_and_the_message_says_who_took_it(system: System) -> None:
+    system.notify("slack")
+    ada, bob = system.arrived("slack", "ada"), system.arrived("slack", "bob")
+    wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(system.status())))
+    assert system.sandbox.press(ada, f"{system.url}/callbacks/slack/actions", user="U0000ADA") == 200
     for message in (ada, bob):
-        edited = house.sandbox.inbox.wait_for(lambda now, number=message.number: now.number == number and now.status == "edited")
+        edited = system.sandbox.inbox.wait_for(lambda now, number=message.number: now.number == number and now.status == "edited")
         assert isinstance(edited.content, Card)
         assert "Ada took it" in edited.text
         assert not [piece for piece in edited.content.pieces if piece.kind == "button"]
-    assert len(house.sandbox.inbox.messages(channel="slack")) == 2
-    (line,) = (line for line in house.status().transitions if line.machine == "incident" and line.event == "acknowledged")
+    assert len(system.sandbox.inbox.messages(channel="slack")) == 2
+    (line,) = (line for line in system.status().transitions if line.machine == "incident" and line.event == "acknowledged")
     assert (line.detail["by"], line.detail["via"], line.detail["who"]) == ("ada", "slack", "U0000ADA")
 
 
@@ -353,9 +353,9 @@ def test_a_button_that_was_pressed_is_gone_and_the_message_says_who_took_it(hous
         (sign("payload={}"), "payload={}x"),
     ],
 )
-def test_what_slack_did_not_sign_or_nobody_can_read_is_refused(house: House, headers: dict[str, str], body: str) -> None:
+def test_what_slack_did_not_sign_or_nobody_can_read_is_refused(system: System, headers: dict[str, str], body: str) -> None:
     encoded = {name: value.encode() for name, value in headers.items()}
-    assert house.press(body, encoded).status_code == 401  # type: ignore[arg-type]
+    assert system.press(body, encoded).status_code == 401  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -366,44 +366,44 @@ def test_what_slack_did_not_sign_or_nobody_can_read_is_refused(house: House, hea
         {"type": "block_actions", "actions": [{"action_id": "acknowledge", "value": "forged"}]},
     ],
 )
-def test_other_presses_are_answered_and_change_nothing(house: House, payload: object) -> None:
-    house.notify("slack", who="ada")
+def test_other_presses_are_answered_and_change_nothing(system: System, payload: object) -> None:
+    system.notify("slack", who="ada")
     body = urlencode({"payload": json.dumps(payload)})
-    assert house.press(body, sign(body)).status_code == 200
-    assert house.status().facts.state is IncidentState.OPEN
+    assert system.press(body, sign(body)).status_code == 200
+    assert system.status().facts.state is IncidentState.OPEN
 
 
-def test_a_press_that_is_replayed_counts_once(house: House) -> None:
-    house.notify("slack", who="ada")
-    message = house.arrived("slack", "ada")
+def test_a_press_that_is_replayed_counts_once(system: System) -> None:
+    system.notify("slack", who="ada")
+    message = system.arrived("slack", "ada")
     assert isinstance(message.content, Card)
     token = next(piece.value for piece in message.content.pieces if piece.value)
     press = {"type": "block_actions", "user": {"id": "U1"}, "actions": [{"action_id": "acknowledge", "value": token}]}
     body = urlencode({"payload": json.dumps(press)})
     headers = sign(body)
-    assert house.press(body, headers).ok
-    house.flow.page_again("db-1", "ada", by="ops")
-    assert house.press(body, headers).ok
-    assert house.status().facts.state is IncidentState.OPEN
+    assert system.press(body, headers).ok
+    system.flow.page_again("db-1", "ada", by="ops")
+    assert system.press(body, headers).ok
+    assert system.status().facts.state is IncidentState.OPEN
     with capture_logs() as lines:
-        assert house.press(body, headers).ok
+        assert system.press(body, headers).ok
     assert [line["effect"] for line in lines if line["event"] == "app.answer_heard"] == ["repeated"]
     assert token not in str(lines)
 
 
-@pytest.mark.parametrize("house", [{"NOTIFYFLOW_SLACK_SIGNING_SECRET": ""}], indirect=True)
-def test_without_a_signing_secret_the_button_is_a_link_and_no_press_is_believed(house: House) -> None:
-    house.notify("slack", who="ada")
-    message = house.arrived("slack", "ada")
+@pytest.mark.parametrize("system", [{"NOTIFYFLOW_SLACK_SIGNING_SECRET": ""}], indirect=True)
+def test_without_a_signing_secret_the_button_is_a_link_and_no_press_is_believed(system: System) -> None:
+    system.notify("slack", who="ada")
+    message = system.arrived("slack", "ada")
     assert [url for url in message.links if "/a/" in url]
-    assert house.press("payload={}", sign("payload={}")).status_code == 401
+    assert system.press("payload={}", sign("payload={}")).status_code == 401
 
 
-@pytest.mark.parametrize("house", [{"NOTIFYFLOW_SLACK_SIGNING_SECRET": f"the-next-one,{SIGNING_SECRET}"}], indirect=True)
-def test_two_signing_secrets_are_good_at_a_time(house: House) -> None:
+@pytest.mark.parametrize("system", [{"NOTIFYFLOW_SLACK_SIGNING_SECRET": f"the-next-one,{SIGNING_SECRET}"}], indirect=True)
+def test_two_signing_secrets_are_good_at_a_time(system: System) -> None:
     for secret in ("the-next-one", SIGNING_SECRET):
-        assert house.press("payload={}", sign("payload={}", secret=secret)).status_code == 200
-    assert house.press("payload={}", sign("payload={}", secret="third")).status_code == 401
+        assert system.press("payload={}", sign("payload={}", secret=secret)).status_code == 200
+    assert system.press("payload={}", sign("payload={}", secret="third")).status_code == 401
 
 
 # -- what it brings with it
@@ -414,47 +414,47 @@ def recalls(lines: list[EventDict]) -> list[str]:
 
 
 @pytest.mark.parametrize("ends", ["acknowledge", "resolve"])
-def test_a_call_that_rings_ends(house: House, ends: str) -> None:
-    house.sandbox.script("voice: rings")
-    house.notify("voice")
-    wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(house.status())))
+def test_a_call_that_rings_ends(system: System, ends: str) -> None:
+    system.sandbox.script("voice: rings")
+    system.notify("voice")
+    wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(system.status())))
     with capture_logs() as lines:
-        stopped = getattr(house.flow, ends)("db-1", by="ops")
+        stopped = getattr(system.flow, ends)("db-1", by="ops")
         assert {page.recipient_id for page in stopped.on_their_way} == {"ada", "bob"}
         for who in ("ada", "bob"):
-            number = house.arrived("voice", who, key="").number
-            house.sandbox.inbox.wait_for(lambda now, number=number: now.number == number and now.status == "canceled")
+            number = system.arrived("voice", who, key="").number
+            system.sandbox.inbox.wait_for(lambda now, number=number: now.number == number and now.status == "canceled")
         wait_until(lambda: len(recalls(lines)) == 2)
     assert recalls(lines) == ["engine.attempt_recalled"] * 2
 
 
-def test_a_call_that_cannot_be_ended_is_logged_and_nothing_else_suffers(house: House) -> None:
-    house.sandbox.script("voice: rings")
-    house.notify("voice", who="ada")
-    wait_until(lambda: pages(house.status())[0].state is NotificationState.SENT)
-    house.sandbox.script("voice: refuse")
+def test_a_call_that_cannot_be_ended_is_logged_and_nothing_else_suffers(system: System) -> None:
+    system.sandbox.script("voice: rings")
+    system.notify("voice", who="ada")
+    wait_until(lambda: pages(system.status())[0].state is NotificationState.SENT)
+    system.sandbox.script("voice: refuse")
     with capture_logs() as lines:
-        assert house.flow.acknowledge("db-1", by="ops")
+        assert system.flow.acknowledge("db-1", by="ops")
         wait_until(lambda: any(line["event"] == "engine.recall_failed" for line in lines))
-    assert house.status().facts.state is IncidentState.ACKNOWLEDGED
+    assert system.status().facts.state is IncidentState.ACKNOWLEDGED
 
 
-def test_it_tells_what_was_cancelled_and_what_had_left(house: House) -> None:
-    house.sandbox.script("sms: 503")
-    house.notify("email", "sms", who="ada")
-    wait_until(lambda: {row.channel for row in pages(house.status()) if row.attempts} == {"email", "sms"})
-    wait_until(lambda: {row.state for row in pages(house.status())} == {NotificationState.SENT, NotificationState.QUEUED})
-    stopped = house.flow.acknowledge("db-1", by="ops")
+def test_it_tells_what_was_cancelled_and_what_had_left(system: System) -> None:
+    system.sandbox.script("sms: 503")
+    system.notify("email", "sms", who="ada")
+    wait_until(lambda: {row.channel for row in pages(system.status()) if row.attempts} == {"email", "sms"})
+    wait_until(lambda: {row.state for row in pages(system.status())} == {NotificationState.SENT, NotificationState.QUEUED})
+    stopped = system.flow.acknowledge("db-1", by="ops")
     assert [(page.channel, page.recipient_id) for page in stopped.cancelled] == [("sms", "ada")]
     assert [(page.channel, page.recipient_id) for page in stopped.on_their_way] == [("email", "ada")]
-    assert not house.flow.acknowledge("db-1", by="ops")
+    assert not system.flow.acknowledge("db-1", by="ops")
 
 
-@pytest.mark.parametrize("house", [{"NOTIFYFLOW_NEWS": "false"}], indirect=True)
-def test_news_can_be_switched_off_and_messages_are_edited_all_the_same(house: House) -> None:
-    house.notify("email", "slack")
-    wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(house.status())))
-    house.flow.acknowledge("db-1", by="ada")
-    assert {row.channel for each in house.status().escalations for row in each.notifications if row.kind is Kind.NEWS} == {
+@pytest.mark.parametrize("system", [{"NOTIFYFLOW_NEWS": "false"}], indirect=True)
+def test_news_can_be_switched_off_and_messages_are_edited_all_the_same(system: System) -> None:
+    system.notify("email", "slack")
+    wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(system.status())))
+    system.flow.acknowledge("db-1", by="ada")
+    assert {row.channel for each in system.status().escalations for row in each.notifications if row.kind is Kind.NEWS} == {
         "slack"
     }

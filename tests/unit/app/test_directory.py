@@ -21,7 +21,7 @@ class Clock:
         return self.now_is
 
 
-class House:
+class WatchedFile:
     """A directory's file, and what operations was told of it."""
 
     def __init__(self, path: Path) -> None:
@@ -53,85 +53,85 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    house = House(tmp_path / "directory.toml")
-    house.write("ada")
-    return house
+def watched(tmp_path: Path) -> WatchedFile:
+    watched = WatchedFile(tmp_path / "directory.toml")
+    watched.write("ada")
+    return watched
 
 
-def test_a_change_is_taken_up_by_the_next_who_asks(house: House):
+def test_a_change_is_taken_up_by_the_next_who_asks(watched: WatchedFile):
     with capture_logs() as logs:
-        assert house.who == house.who == ["ada"]
-        house.write("ben", at=LONG_AGO + timedelta(minutes=1))
-        assert house.who == ["ben"]
+        assert watched.who == watched.who == ["ada"]
+        watched.write("ben", at=LONG_AGO + timedelta(minutes=1))
+        assert watched.who == ["ben"]
     assert [line["event"] for line in logs] == ["app.directory_read"] * 2
-    assert house.told == []
+    assert watched.told == []
 
 
-def test_a_file_that_is_being_written_is_left_alone_until_it_rests(house: House):
-    assert house.who == ["ada"]
-    house.write("ben", at=NOW - timedelta(seconds=0.5))
-    assert house.who == ["ada"]
-    house.clock.now_is = NOW + timedelta(seconds=1)
-    assert house.who == ["ben"]
+def test_a_file_that_is_being_written_is_left_alone_until_it_rests(watched: WatchedFile):
+    assert watched.who == ["ada"]
+    watched.write("ben", at=NOW - timedelta(seconds=0.5))
+    assert watched.who == ["ada"]
+    watched.clock.now_is = NOW + timedelta(seconds=1)
+    assert watched.who == ["ben"]
 
 
-def test_the_first_look_does_not_wait(house: House):
-    house.date(NOW)
-    assert house.who == ["ada"]
+def test_the_first_look_does_not_wait(watched: WatchedFile):
+    watched.date(NOW)
+    assert watched.who == ["ada"]
 
 
-def test_a_broken_file_keeps_the_last_good_one_and_operations_is_told_once(house: House):
-    assert house.who == ["ada"]
-    house.spoil(LONG_AGO + timedelta(minutes=1))
+def test_a_broken_file_keeps_the_last_good_one_and_operations_is_told_once(watched: WatchedFile):
+    assert watched.who == ["ada"]
+    watched.spoil(LONG_AGO + timedelta(minutes=1))
     with capture_logs() as logs:
-        assert house.who == house.who == ["ada"]
+        assert watched.who == watched.who == ["ada"]
     assert [(line["event"], line["log_level"]) for line in logs] == [("app.directory_refused", "error")]
-    assert len(house.told) == 1
-    house.write("ben", at=LONG_AGO + timedelta(minutes=2))
-    assert house.who == ["ben"]
-    house.spoil(LONG_AGO + timedelta(minutes=3))
-    assert house.who == ["ben"]
-    assert len(house.told) == 2
+    assert len(watched.told) == 1
+    watched.write("ben", at=LONG_AGO + timedelta(minutes=2))
+    assert watched.who == ["ben"]
+    watched.spoil(LONG_AGO + timedelta(minutes=3))
+    assert watched.who == ["ben"]
+    assert len(watched.told) == 2
 
 
-def test_a_file_that_is_gone_is_a_broken_one(house: House):
-    assert house.who == ["ada"]
-    house.path.unlink()
-    assert house.who == house.who == ["ada"]
-    assert len(house.told) == 1
+def test_a_file_that_is_gone_is_a_broken_one(watched: WatchedFile):
+    assert watched.who == ["ada"]
+    watched.path.unlink()
+    assert watched.who == watched.who == ["ada"]
+    assert len(watched.told) == 1
 
 
-def test_operations_is_told_as_soon_as_that_can_be_stored(house: House):
-    assert house.who == ["ada"]
-    house.spoil(LONG_AGO + timedelta(minutes=1))
-    house.trouble = StorageUnavailable(5)
+def test_operations_is_told_as_soon_as_that_can_be_stored(watched: WatchedFile):
+    assert watched.who == ["ada"]
+    watched.spoil(LONG_AGO + timedelta(minutes=1))
+    watched.trouble = StorageUnavailable(5)
     for _ in range(2):
         with pytest.raises(StorageUnavailable):
-            house.file.current()
-    house.trouble = None
-    assert house.who == ["ada"]
-    assert len(house.told) == 1
+            watched.file.current()
+    watched.trouble = None
+    assert watched.who == ["ada"]
+    assert len(watched.told) == 1
 
 
-def test_a_file_that_is_broken_from_the_start_leads_to_nobody(house: House):
-    house.spoil(LONG_AGO)
-    assert house.file.current() is NOBODY
-    assert len(house.told) == 1
+def test_a_file_that_is_broken_from_the_start_leads_to_nobody(watched: WatchedFile):
+    watched.spoil(LONG_AGO)
+    assert watched.file.current() is NOBODY
+    assert len(watched.told) == 1
 
 
-def test_no_file_leads_to_nobody_and_nobody_is_told(house: House):
-    assert DirectoryFile(None, SHIPPED, house.clock, house.tell).current() is NOBODY
-    assert house.told == []
+def test_no_file_leads_to_nobody_and_nobody_is_told(watched: WatchedFile):
+    assert DirectoryFile(None, SHIPPED, watched.clock, watched.tell).current() is NOBODY
+    assert watched.told == []
 
 
-def test_whose_number_it_is_follows_the_file(house: House):
+def test_whose_number_it_is_follows_the_file(watched: WatchedFile):
     def numbers(number: str):
-        return house.file.on_routes(number, lambda channel, address: address)
+        return watched.file.on_routes(number, lambda channel, address: address)
 
-    house.path.write_text('[recipients.ada]\nphone = "+1500"\n[default]\nto = ["ada"]\n', encoding="utf-8")
-    house.date(LONG_AGO)
+    watched.path.write_text('[recipients.ada]\nphone = "+1500"\n[default]\nto = ["ada"]\n', encoding="utf-8")
+    watched.date(LONG_AGO)
     assert (numbers("+1500"), numbers("+1600"), numbers("+1500")) == (("ada",), (), ("ada",))
-    house.path.write_text('[recipients.ben]\nphone = "+1500"\n[default]\nto = ["ben"]\n', encoding="utf-8")
-    house.date(LONG_AGO + timedelta(minutes=1))
+    watched.path.write_text('[recipients.ben]\nphone = "+1500"\n[default]\nto = ["ben"]\n', encoding="utf-8")
+    watched.date(LONG_AGO + timedelta(minutes=1))
     assert numbers("+1500") == ("ben",)

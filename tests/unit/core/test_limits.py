@@ -11,7 +11,7 @@ from notifyflow.core.model import Hold, Standing
 from tests.facts import LEASE, NOW, minutes, seconds
 
 CARRIER = Carrier(channel="sms", provider="twilio")
-WISHES = st.lists(st.tuples(st.integers(0, 20_000), st.booleans()), min_size=1, max_size=120)
+ARRIVALS = st.lists(st.tuples(st.integers(0, 20_000), st.booleans()), min_size=1, max_size=120)
 """Milliseconds that pass, and whether somebody CRITICAL asks then."""
 
 
@@ -35,13 +35,13 @@ def fail(carrier: Carrier, standing: Standing = Standing.ILL, *, times: int = 1,
     return carrier
 
 
-@given(WISHES, st.integers(1, 30))
+@given(ARRIVALS, st.integers(1, 30))
 def test_no_minute_whatever_holds_more_than_the_limit_nor_more_calm_ones_than_four_fifths(
-    wishes: list[tuple[int, bool]], limit: int
+    arrivals: list[tuple[int, bool]], limit: int
 ) -> None:
     carrier, at = CARRIER, timedelta(0)
     granted: list[tuple[timedelta, bool]] = []
-    for wait_ms, is_urgent in wishes:
+    for wait_ms, is_urgent in arrivals:
         at += timedelta(milliseconds=wait_ms)
         answer = ask(carrier, limit, is_urgent=is_urgent, at=at)
         if isinstance(answer, Carrier):

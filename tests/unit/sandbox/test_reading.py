@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from notifyflow.sandbox import mail, page
 from notifyflow.sandbox.aws import read_push
-from notifyflow.sandbox.courier import Wish, read_wish
+from notifyflow.sandbox.courier import ConnectionOverrides, read_overrides
 from notifyflow.sandbox.inbox import Card, Inbox, Mail, Message, Piece, Push
 from notifyflow.sandbox.slack import read_blocks, read_mrkdwn
 from notifyflow.sandbox.teams import read_card
@@ -107,16 +107,22 @@ def test_a_mail_is_taken_apart_and_its_attempt_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "wish"),
+    ("url", "overrides"),
     [
-        ("https://n.example/c/1", Wish(url="https://n.example/c/1", retries=1, policies=frozenset({"ct"}))),
-        ("https://n.example/c?a=1#rc=5&rp=all", Wish(url="https://n.example/c?a=1", retries=5, policies=frozenset({"all"}))),
-        ("https://n.example/c#rc=99&rp=5xx,rt", Wish(url="https://n.example/c", retries=5, policies=frozenset({"5xx", "rt"}))),
-        ("https://n.example/c#rc=x", Wish(url="https://n.example/c", retries=1, policies=frozenset({"ct"}))),
+        ("https://n.example/c/1", ConnectionOverrides(url="https://n.example/c/1", retries=1, policies=frozenset({"ct"}))),
+        (
+            "https://n.example/c?a=1#rc=5&rp=all",
+            ConnectionOverrides(url="https://n.example/c?a=1", retries=5, policies=frozenset({"all"})),
+        ),
+        (
+            "https://n.example/c#rc=99&rp=5xx,rt",
+            ConnectionOverrides(url="https://n.example/c", retries=5, policies=frozenset({"5xx", "rt"})),
+        ),
+        ("https://n.example/c#rc=x", ConnectionOverrides(url="https://n.example/c", retries=1, policies=frozenset({"ct"}))),
     ],
 )
-def test_connection_overrides_are_read_from_the_fragment(url: str, wish: Wish) -> None:
-    assert read_wish(url) == wish
+def test_connection_overrides_are_read_from_the_fragment(url: str, overrides: ConnectionOverrides) -> None:
+    assert read_overrides(url) == overrides
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,7 @@ def test_connection_overrides_are_read_from_the_fragment(url: str, wish: Wish) -
     ],
 )
 def test_what_is_tried_again_is_what_the_policy_names(policies: str, status: int | None, *, wants: bool) -> None:
-    assert Wish(url="", retries=1, policies=frozenset({policies})).wants_retry(status) is wants
+    assert ConnectionOverrides(url="", retries=1, policies=frozenset({policies})).wants_retry(status) is wants
 
 
 def test_what_was_posted_is_shown_as_it_is_indented() -> None:

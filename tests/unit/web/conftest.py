@@ -65,8 +65,8 @@ class Loft(Channel):
 
 
 @dataclass
-class House:
-    """What stands behind the pages, as far as they can tell."""
+class Backend:
+    """The services behind the web application: it keeps what it was called with, and fails on demand."""
 
     incidents: dict[str, IncidentStatus] = field(default_factory=lambda: {INCIDENT_ID: OPEN})
     received: list[tuple[Receipt, str]] = field(default_factory=list)
@@ -123,23 +123,23 @@ class House:
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def backend() -> Backend:
+    return Backend()
 
 
-def application_of(house: House, *, notice: str = "") -> FastAPI:
+def application_of(backend: Backend, *, notice: str = "") -> FastAPI:
     services = Services(
         sns=None,
-        channels=house.channels(),
-        receive=house.receive,
-        hear=house.hear,
-        check_link=house.check_link,
-        status=house.status,
-        acknowledge=house.acknowledge,
-        admit=house.admit,
-        ask=house.ask,
+        channels=backend.channels(),
+        receive=backend.receive,
+        hear=backend.hear,
+        check_link=backend.check_link,
+        status=backend.status,
+        acknowledge=backend.acknowledge,
+        admit=backend.admit,
+        ask=backend.ask,
         new_id=lambda: "new-id",
-        api=house,
+        api=backend,
         most_recipients=100,
         notice=notice,
     )
@@ -147,8 +147,8 @@ def application_of(house: House, *, notice: str = "") -> FastAPI:
 
 
 @pytest.fixture
-def application(house: House) -> FastAPI:
-    return application_of(house)
+def application(backend: Backend) -> FastAPI:
+    return application_of(backend)
 
 
 @pytest.fixture
@@ -156,8 +156,8 @@ def client(application: FastAPI) -> Client:
     return Client(application)
 
 
-def client_of(house: House, *, notice: str = "") -> Client:
-    return Client(application_of(house, notice=notice))
+def client_of(backend: Backend, *, notice: str = "") -> Client:
+    return Client(application_of(backend, notice=notice))
 
 
 def link(who: str = "ada", *, days: int = 1, incident_id: str = INCIDENT_ID) -> str:

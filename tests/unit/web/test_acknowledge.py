@@ -8,29 +8,29 @@ from notifyflow.core.views import EscalationStatus
 from notifyflow.errors import StorageUnavailable
 from tests.asgi import Client
 from tests.statuses import INCIDENT, INCIDENT_ID, OPEN, RESOLVED, TAKEN, escalation, notification
-from tests.unit.web.conftest import House, link
+from tests.unit.web.conftest import Backend, link
 
 CANCELLED, SENDING, SENT = NotificationState.CANCELLED, NotificationState.SENDING, NotificationState.SENT
 
 
-def test_looking_shows_the_incident_and_takes_nothing(client: Client, house: House):
+def test_looking_shows_the_incident_and_takes_nothing(client: Client, backend: Backend):
     for _ in range(3):
         page = client.get(link())
     assert page.status_code == 200
     for said in ("CRITICAL", "orders db is down", "Writes fail.", "grafana", "orders", "03:14 CET", "02:14 UTC", "I take it"):
         assert said in page.text
-    assert house.taken == []
+    assert backend.taken == []
 
 
-def test_a_mail_scanner_that_only_asks_for_the_head_takes_nothing(client: Client, house: House):
+def test_a_mail_scanner_that_only_asks_for_the_head_takes_nothing(client: Client, backend: Backend):
     assert client.request("HEAD", link()).status_code == 200
-    assert house.taken == []
+    assert backend.taken == []
 
 
-def test_the_clicked_button_takes_it_and_leads_back_to_the_page(client: Client, house: House):
+def test_the_clicked_button_takes_it_and_leads_back_to_the_page(client: Client, backend: Backend):
     answer = client.post(link())
     assert answer.status_code == 303
-    assert house.taken == [(INCIDENT_ID, "ada")]
+    assert backend.taken == [(INCIDENT_ID, "ada")]
     page = client.get("/a/" + answer.headers["location"])
     assert "You have it." in page.text
     assert "<button" not in page.text
@@ -40,107 +40,107 @@ def test_clicking_twice_is_as_good_as_once(client: Client):
     assert [client.post(link()).status_code for _ in range(2)] == [303, 303]
 
 
-def test_the_others_see_who_has_it(client: Client, house: House):
-    house.incidents[INCIDENT_ID] = TAKEN
+def test_the_others_see_who_has_it(client: Client, backend: Backend):
+    backend.incidents[INCIDENT_ID] = TAKEN
     page = client.get(link("ben"))
     assert "Ada has it." in page.text
     assert "Taken with the link on Wed 25 Nov, 03:14 CET" in page.text
 
 
-def test_whoever_takes_it_sees_what_was_cancelled_and_what_had_left_to_others(client: Client, house: House):
-    assert "Nobody is paged for it any more." in _page_of(client, house, "ada")
+def test_whoever_takes_it_sees_what_was_cancelled_and_what_had_left_to_others(client: Client, backend: Backend):
+    assert "Nobody is paged for it any more." in _page_of(client, backend, "ada")
     cancelled, sent, news = (notification("sms", state) for state in (CANCELLED, SENT, SENT))
     others = (
         escalation("ben", cancelled, sent, replace(sent, state=SENDING), replace(news, kind=Kind.NEWS)),
         escalation("cy", cancelled),
     )
     said = "Nobody is paged for it any more: 2 pages were cancelled, 2 had left to others already."
-    assert said in _page_of(client, house, "ada", *others)
-    assert "any more: 1 page was cancelled." in _page_of(client, house, "ada", others[1])
+    assert said in _page_of(client, backend, "ada", *others)
+    assert "any more: 1 page was cancelled." in _page_of(client, backend, "ada", others[1])
 
 
-def _page_of(client: Client, house: House, who: str, *others: EscalationStatus) -> str:
+def _page_of(client: Client, backend: Backend, who: str, *others: EscalationStatus) -> str:
     own = escalation(who, notification("email", SENT))
-    house.incidents[INCIDENT_ID] = replace(TAKEN, escalations=(own, *others))
+    backend.incidents[INCIDENT_ID] = replace(TAKEN, escalations=(own, *others))
     return client.get(link(who)).text
 
 
-def test_a_resolved_incident_says_that_it_is_over(client: Client, house: House):
-    house.incidents[INCIDENT_ID] = RESOLVED
+def test_a_resolved_incident_says_that_it_is_over(client: Client, backend: Backend):
+    backend.incidents[INCIDENT_ID] = RESOLVED
     assert "It is over." in client.get(link()).text
 
 
-def test_an_announcement_is_read_and_not_taken(client: Client, house: House):
+def test_an_announcement_is_read_and_not_taken(client: Client, backend: Backend):
     mine, other = OPEN.escalations
     policy = replace(mine.facts.policy, acknowledgement=Acknowledgement.EACH)
     unread = replace(mine, facts=replace(mine.facts, policy=policy))
-    house.incidents[INCIDENT_ID] = replace(OPEN, escalations=(unread, other))
+    backend.incidents[INCIDENT_ID] = replace(OPEN, escalations=(unread, other))
     assert "I have read it" in client.get(link()).text
     read = replace(unread, facts=replace(unread.facts, state=EscalationState.ACKNOWLEDGED))
-    house.incidents[INCIDENT_ID] = replace(OPEN, escalations=(read, other))
+    backend.incidents[INCIDENT_ID] = replace(OPEN, escalations=(read, other))
     page = client.get(link())
     assert "Noted, thank you." in page.text
     assert "<button" not in page.text
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_expired_link_says_what_to_do_instead(client: Client, house: House, method: str):
+def test_an_expired_link_says_what_to_do_instead(client: Client, backend: Backend, method: str):
     page = client.request(method, link(days=-1))
     assert page.status_code == 410
     assert "This link has expired." in page.text
     assert "newest message" in page.text
-    assert house.taken == []
+    assert backend.taken == []
 
 
 @pytest.mark.parametrize("token", ["nonsense", "a" * 500, "%00", "AAAA%C3%A4"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_link_that_we_never_signed_is_refused(client: Client, house: House, method: str, token: str):
+def test_a_link_that_we_never_signed_is_refused(client: Client, backend: Backend, method: str, token: str):
     page = client.request(method, f"/a/{token}")
     assert page.status_code == 404
     assert "not one of ours" in page.text
-    assert house.taken == []
+    assert backend.taken == []
 
 
-def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, house: House):
+def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, backend: Backend):
     for method in ("GET", "POST"):
         page = client.request(method, link(incident_id="f" * 32))
         assert page.status_code == 404
         assert "no longer kept" in page.text
         assert client.request(method, link("eve")).status_code == 404
-    assert house.taken == []
+    assert backend.taken == []
 
 
-def test_operations_takes_what_it_was_told_of(client: Client, house: House):
+def test_operations_takes_what_it_was_told_of(client: Client, backend: Backend):
     assert client.get(link("ops")).status_code == 404
-    house.incidents[INCIDENT_ID] = replace(OPEN, operations_key="notifyflow/operations")
+    backend.incidents[INCIDENT_ID] = replace(OPEN, operations_key="notifyflow/operations")
     page = client.get(link("ops"))
     assert page.status_code == 200
     assert "orders db is down" in page.text
     assert "I take it" in page.text
-    assert house.taken == []
+    assert backend.taken == []
     assert client.post(link("ops")).status_code == 303
-    assert house.taken == [(INCIDENT_ID, "ops")]
+    assert backend.taken == [(INCIDENT_ID, "ops")]
 
 
-def test_operations_takes_an_announcement_for_everybody(client: Client, house: House):
+def test_operations_takes_an_announcement_for_everybody(client: Client, backend: Backend):
     each = replace(OPEN.facts, policy=replace(OPEN.facts.policy, acknowledgement=Acknowledgement.EACH))
-    house.incidents[INCIDENT_ID] = replace(OPEN, facts=each, operations_key="notifyflow/operations")
+    backend.incidents[INCIDENT_ID] = replace(OPEN, facts=each, operations_key="notifyflow/operations")
     assert "I take it" in client.get(link("ops")).text
 
 
-def test_without_a_database_nothing_is_claimed_to_have_happened(client: Client, house: House):
-    house.trouble = StorageUnavailable(5)
+def test_without_a_database_nothing_is_claimed_to_have_happened(client: Client, backend: Backend):
+    backend.trouble = StorageUnavailable(5)
     for answer in (client.get(link()), client.post(link())):
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "5"
         assert "Nothing was changed." in answer.text
 
 
-def test_hostile_words_stay_words(client: Client, house: House):
+def test_hostile_words_stay_words(client: Client, backend: Backend):
     hostile = replace(
         INCIDENT, title='</title><script>alert("x")</script>', body="<img src=x onerror=alert(1)>", labels={"<b>": "</dd>"}
     )
-    house.incidents[INCIDENT_ID] = replace(OPEN, content=hostile)
+    backend.incidents[INCIDENT_ID] = replace(OPEN, content=hostile)
     page = client.get(link()).text
     assert "<script" not in page
     assert "<img" not in page

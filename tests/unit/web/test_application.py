@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 
 from tests.asgi import Client
-from tests.unit.web.conftest import House, link
+from tests.unit.web.conftest import Backend, link
 
 EVERY_KIND_OF_ANSWER = {
     "a page": ("GET", link(), 200),
@@ -36,8 +36,8 @@ def test_a_page_loads_nothing_and_its_policy_lets_in_its_own_style_only(client: 
     assert not re.search(r"\ssrc=|<link|<script|url\(|@import|\son\w+=|\sstyle=", page.text)
 
 
-def test_a_bug_is_answered_with_a_page_and_the_usual_headers(client: Client, house: House):
-    house.trouble = ZeroDivisionError("a secret")
+def test_a_bug_is_answered_with_a_page_and_the_usual_headers(client: Client, backend: Backend):
+    backend.trouble = ZeroDivisionError("a secret")
     answer = client.get(link())
     assert answer.status_code == 500
     assert "Something went wrong here." in answer.text

@@ -4,36 +4,36 @@ from fastapi import FastAPI
 from notifyflow.errors import StorageUnavailable
 from notifyflow.web.callbacks import BODY_LIMIT_BYTES
 from tests.asgi import Client
-from tests.unit.web.conftest import House
+from tests.unit.web.conftest import Backend
 
 SIGNED = {"x-signature": "coo"}
 
 
-def test_a_signed_callback_is_committed_with_its_raw_body_and_answered_as_the_provider_wishes(client: Client, house: House):
+def test_a_signed_callback_is_committed_with_its_raw_body_and_answered_as_the_provider_wishes(client: Client, backend: Backend):
     answer = client.post("/callbacks/pigeon/post/a1?x=%20y", content=b"landed", headers=SIGNED)
     assert (answer.status_code, answer.text) == (200, "<coo/>")
     assert answer.headers["content-type"] == "application/xml"
-    ((receipt, raw),) = house.received
+    ((receipt, raw),) = backend.received
     assert (receipt.attempt_id, receipt.event_id, raw) == ("a1", "landed", "landed")
     assert receipt.reason == "/callbacks/pigeon/post/a1?x=%20y"
 
 
-def test_a_gathered_key_comes_in_under_a_path_of_its_own(client: Client, house: House):
+def test_a_gathered_key_comes_in_under_a_path_of_its_own(client: Client, backend: Backend):
     assert client.post("/callbacks/pigeon/post/a1/key", content=b"1", headers=SIGNED).status_code == 200
-    assert house.received[0][0].reason == "/callbacks/pigeon/post/a1/key"
+    assert backend.received[0][0].reason == "/callbacks/pigeon/post/a1/key"
 
 
-def test_within_another_application_the_path_is_the_one_below_the_public_url(application: FastAPI, house: House):
+def test_within_another_application_the_path_is_the_one_below_the_public_url(application: FastAPI, backend: Backend):
     whole = FastAPI()
     whole.mount("/notify", application)
     assert Client(whole).post("/notify/callbacks/pigeon/post/a1?x=y", content=b"1", headers=SIGNED).status_code == 200
-    assert house.received[0][0].reason == "/callbacks/pigeon/post/a1?x=y"
+    assert backend.received[0][0].reason == "/callbacks/pigeon/post/a1?x=y"
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-signature": ""}, {"x-signature": "moo"}])
-def test_without_the_right_signature_nothing_is_kept(client: Client, house: House, headers: dict[str, str]):
+def test_without_the_right_signature_nothing_is_kept(client: Client, backend: Backend, headers: dict[str, str]):
     assert client.post("/callbacks/pigeon/post/a1", content=b"landed", headers=headers).status_code == 403
-    assert house.received == []
+    assert backend.received == []
 
 
 @pytest.mark.parametrize("path", ["/callbacks/owl/post/a1", "/callbacks/pigeon/sea/a1"])
@@ -41,31 +41,31 @@ def test_a_provider_that_is_not_configured_here_has_no_way_in(client: Client, pa
     assert client.post(path, headers=SIGNED).status_code == 404
 
 
-def test_what_cannot_be_committed_is_not_answered_with_2xx(client: Client, house: House):
-    house.trouble = StorageUnavailable(5)
+def test_what_cannot_be_committed_is_not_answered_with_2xx(client: Client, backend: Backend):
+    backend.trouble = StorageUnavailable(5)
     answer = client.post("/callbacks/pigeon/post/a1", content=b"landed", headers=SIGNED)
     assert answer.status_code == 503
-    assert house.received == []
+    assert backend.received == []
 
 
-def test_what_somebody_answered_is_committed_and_answered_and_comes_again_where_it_could_not_be(client: Client, house: House):
+def test_what_somebody_answered_is_committed_and_answered_and_comes_again_where_it_could_not_be(client: Client, backend: Backend):
     def say() -> tuple[int, str]:
         answer = client.post("/callbacks/pigeon/post", content=b"ack", headers=SIGNED)
         return answer.status_code, answer.text
 
-    house.trouble = StorageUnavailable(5)
+    backend.trouble = StorageUnavailable(5)
     assert say()[0] == 503
-    assert house.said == []
-    house.trouble = None
+    assert backend.said == []
+    backend.trouble = None
     assert say() == (200, "<taken/>")
-    assert [(said.event_id, raw) for said, raw in house.said] == [("ack", "ack")]
+    assert [(said.event_id, raw) for said, raw in backend.said] == [("ack", "ack")]
 
 
-def test_a_body_larger_than_any_provider_sends_is_refused(client: Client, house: House):
+def test_a_body_larger_than_any_provider_sends_is_refused(client: Client, backend: Backend):
     fits = client.post("/callbacks/pigeon/post/a1", content=b"x" * BODY_LIMIT_BYTES, headers=SIGNED)
     larger = client.post("/callbacks/pigeon/post/a1", content=b"x" * (BODY_LIMIT_BYTES + 1), headers=SIGNED)
     assert (fits.status_code, larger.status_code) == (200, 413)
-    assert len(house.received) == 1
+    assert len(backend.received) == 1
 
 
 def test_a_callback_is_posted_and_nothing_else(client: Client):

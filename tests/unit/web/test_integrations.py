@@ -12,7 +12,7 @@ from notifyflow.core.intake.validation import validate_incident
 from notifyflow.errors import MissingScope, StorageUnavailable, TooManyRequests
 from tests import strategies
 from tests.asgi import Client
-from tests.unit.web.conftest import API_KEY, House, client_of
+from tests.unit.web.conftest import API_KEY, Backend, client_of
 
 GROUP = {"alerts": [{"status": "firing", "labels": {"alertname": "A"}, "fingerprint": "f"}]}
 EVENT = {"id": "1", "source": "s", "type": "disk.resolved", "subject": "db"}
@@ -25,39 +25,39 @@ def basic(user: str, password: str) -> dict[str, str]:
     return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def test_an_alert_is_answered_with_what_was_done(client: Client, house: House):
+def test_an_alert_is_answered_with_what_was_done(client: Client, backend: Backend):
     answer = client.post("/v1/alertmanager", json=GROUP, headers=BEARER)
     assert (answer.status_code, answer.json()) == (
         202,
         {"accepted": [{"action": "notify", "key": "alertmanager/f"}], "accepted_count": 1, "faults": [], "fault_count": 0},
     )
-    ((asked, caller, via),) = house.asked
+    ((asked, caller, via),) = backend.asked
     assert (asked.action, asked.incident.title, caller.name, via) == (Action.NOTIFY, "A", "prometheus", "alertmanager")
 
 
-def test_a_cloud_event_is_answered_with_what_was_done(client: Client, house: House):
+def test_a_cloud_event_is_answered_with_what_was_done(client: Client, backend: Backend):
     answer = client.post("/v1/cloudevents", json=EVENT, headers=BEARER)
     assert answer.status_code == 202
     assert answer.json()["accepted"] == [{"action": "resolve", "key": "cloudevents/s/db"}]
-    assert [(caller.name, via) for _, caller, via in house.asked] == [("prometheus", "cloudevents")]
+    assert [(caller.name, via) for _, caller, via in backend.asked] == [("prometheus", "cloudevents")]
 
 
-def test_what_cannot_be_read_is_said_and_logged_while_the_rest_is_done(client: Client, house: House):
+def test_what_cannot_be_read_is_said_and_logged_while_the_rest_is_done(client: Client, backend: Backend):
     with capture_logs() as logs:
         answer = client.post("/v1/cloudevents", json=[EVENT, {**EVENT, "id": None}], headers=BEARER)
     assert answer.status_code == 202
     assert [each["key"] for each in answer.json()["accepted"]] == ["cloudevents/s/db"]
     assert [fault["where"] for fault in answer.json()["faults"]] == ["[1].id"]
     assert [(line["event"], line["via"], line["by"]) for line in logs] == [("web.event_unreadable", "cloudevents", "prometheus")]
-    assert len(house.asked) == 1
+    assert len(backend.asked) == 1
 
 
 @pytest.mark.parametrize(("event", "key"), [(TRIGGER, "d"), ({**TRIGGER, "dedup_key": None}, "new-id")])
-def test_a_pagerduty_event_is_answered_as_pagerduty_does(client: Client, house: House, event: dict[str, Any], key: str):
+def test_a_pagerduty_event_is_answered_as_pagerduty_does(client: Client, backend: Backend, event: dict[str, Any], key: str):
     answer = client.post("/v2/enqueue", json=event)
     assert answer.status_code == 202
     assert answer.json() == {"status": "success", "message": "Event processed", "dedup_key": key}
-    assert [(asked.incident.key, via) for asked, _, via in house.asked] == [(f"pagerduty/{key}", "pagerduty")]
+    assert [(asked.incident.key, via) for asked, _, via in backend.asked] == [(f"pagerduty/{key}", "pagerduty")]
 
 
 def test_a_pagerduty_event_that_is_none_is_refused_as_pagerduty_does(client: Client):
@@ -89,34 +89,34 @@ def test_a_sender_may_say_its_key_in_two_ways(client: Client, headers: dict[str,
         {"authorization": f" {API_KEY}"},
     ],
 )
-def test_nobody_comes_in_without_a_key(client: Client, house: House, headers: dict[str, str]):
+def test_nobody_comes_in_without_a_key(client: Client, backend: Backend, headers: dict[str, str]):
     for path in ("/v1/alertmanager", "/v1/cloudevents"):
         assert client.post(path, content=b"{", headers=headers).status_code == 401
-    assert house.asked == []
+    assert backend.asked == []
 
 
 @pytest.mark.parametrize("event", [{}, [], {**TRIGGER, "routing_key": "wrong"}, {**TRIGGER, "routing_key": {"a": 1}}])
-def test_nobody_comes_in_without_a_routing_key(client: Client, house: House, event: object):
+def test_nobody_comes_in_without_a_routing_key(client: Client, backend: Backend, event: object):
     assert client.post("/v2/enqueue", json=event, headers=BEARER).status_code == 401
-    assert house.asked == []
+    assert backend.asked == []
 
 
 @pytest.mark.parametrize(("path", "document"), DOORS)
-def test_a_key_for_something_else_does_not_open(client: Client, house: House, path: str, document: object):
-    house.refusal = MissingScope("ingest")
+def test_a_key_for_something_else_does_not_open(client: Client, backend: Backend, path: str, document: object):
+    backend.refusal = MissingScope("ingest")
     assert client.post(path, json=document, headers=BEARER).status_code == 403
 
 
 @pytest.mark.parametrize(("path", "document"), DOORS)
-def test_who_comes_too_often_is_asked_to_repeat_it(client: Client, house: House, path: str, document: object):
-    house.refusal = TooManyRequests(7)
+def test_who_comes_too_often_is_asked_to_repeat_it(client: Client, backend: Backend, path: str, document: object):
+    backend.refusal = TooManyRequests(7)
     answer = client.post(path, json=document, headers=BEARER)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
 
 
 @pytest.mark.parametrize(("path", "document"), DOORS)
-def test_what_cannot_be_stored_is_to_be_repeated(client: Client, house: House, path: str, document: object):
-    house.trouble = StorageUnavailable(5)
+def test_what_cannot_be_stored_is_to_be_repeated(client: Client, backend: Backend, path: str, document: object):
+    backend.trouble = StorageUnavailable(5)
     assert client.post(path, json=document, headers=BEARER).status_code == 503
 
 
@@ -125,16 +125,16 @@ def test_what_is_no_json_is_refused(client: Client, path: str):
     assert client.post(path, content=b'{"routing_key": ', headers=BEARER).status_code == 400
 
 
-def test_of_very_many_events_each_is_done_and_the_answer_names_the_first(client: Client, house: House):
+def test_of_very_many_events_each_is_done_and_the_answer_names_the_first(client: Client, backend: Backend):
     alerts = [{"fingerprint": "ä" * 200 + str(number)} for number in range(3_000)]
     answer = client.post("/v1/alertmanager", json={"alerts": [*alerts, *[0] * 1_000]}, headers=BEARER)
-    assert (answer.status_code, len(house.asked)) == (202, 3_000)
+    assert (answer.status_code, len(backend.asked)) == (202, 3_000)
     said = answer.json()
     assert (len(said["accepted"]), said["accepted_count"], len(said["faults"]), said["fault_count"]) == (20, 3_000, 2, 1_000)
     assert len(answer.content) < 64 * 1024
 
 
-def test_where_nothing_can_be_read_the_answer_is_as_short(client: Client, house: House):
+def test_where_nothing_can_be_read_the_answer_is_as_short(client: Client, backend: Backend):
     answer = client.post("/v1/cloudevents", json=[{"x" * 1_000: number} for number in range(3_000)], headers=BEARER)
     assert (answer.status_code, len(answer.json()["faults"])) == (400, 21)
     assert answer.json()["detail"] == "Nothing was done: 9,000 faults." or answer.json()["faults"][-1]["what"].startswith(
@@ -155,19 +155,19 @@ headers = st.dictionaries(
 )
 
 
-HOUSE = House()
-ANSWERING = client_of(HOUSE)  # once: building costs more than asking
+BACKEND = Backend()
+ANSWERING = client_of(BACKEND)  # once: building costs more than asking
 
 
 @settings(max_examples=60)
 @given(anything, headers)
 def test_anything_with_a_good_key_is_refused_as_unreadable_or_heard(body: bytes, more: dict[str, bytes]):
     for path in ("/v1/alertmanager", "/v1/cloudevents"):
-        HOUSE.asked.clear()
+        BACKEND.asked.clear()
         answer = ANSWERING.post(path, content=body, headers=[*more.items(), *BEARER.items()])
         is_nothing = answer.json().get("accepted_count") == answer.json().get("fault_count") == 0  # a batch without an event
-        assert (answer.status_code, bool(HOUSE.asked) or is_nothing) in ((400, False), (202, True))
-        assert all(validate_incident(asked.incident) == () for asked, *_ in HOUSE.asked)
+        assert (answer.status_code, bool(BACKEND.asked) or is_nothing) in ((400, False), (202, True))
+        assert all(validate_incident(asked.incident) == () for asked, *_ in BACKEND.asked)
 
 
 def test_a_dedup_key_that_no_text_can_hold_comes_back_as_it_was(client: Client):
@@ -178,6 +178,6 @@ def test_a_dedup_key_that_no_text_can_hold_comes_back_as_it_was(client: Client):
 @settings(max_examples=60)
 @given(strategies.pagerduty_events)
 def test_any_event_with_a_good_key_is_refused_as_unreadable_or_heard(event: dict[str, object]):
-    HOUSE.asked.clear()
+    BACKEND.asked.clear()
     answer = ANSWERING.post("/v2/enqueue", content=json.dumps({**event, "routing_key": API_KEY}).encode())
-    assert (answer.status_code, bool(HOUSE.asked)) in ((400, False), (202, True))
+    assert (answer.status_code, bool(BACKEND.asked)) in ((400, False), (202, True))

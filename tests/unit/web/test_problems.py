@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from notifyflow.errors import Fault, StorageUnavailable
 from notifyflow.web.problems import MEDIA_TYPE
 from tests.asgi import Client
-from tests.unit.web.conftest import House
+from tests.unit.web.conftest import Backend
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/nothing", 404), ("PUT", "/v1/incidents", 405)])
@@ -36,8 +36,8 @@ def test_below_a_prefix_programs_are_known_as_well(client: Client):
     assert mounted.get("/pager/nothing").headers["content-type"].startswith("text/html")
 
 
-def test_a_bug_is_a_problem_that_tells_nothing(client: Client, house: House):
-    house.refusal = ZeroDivisionError("a secret")
+def test_a_bug_is_a_problem_that_tells_nothing(client: Client, backend: Backend):
+    backend.refusal = ZeroDivisionError("a secret")
     answer = client.request("GET", "/v1/incidents", headers={"authorization": "Bearer x"})
     assert (answer.status_code, answer.headers["content-type"]) == (500, MEDIA_TYPE)
     assert "secret" not in answer.text
@@ -49,16 +49,16 @@ def test_who_is_not_let_in_is_logged_without_what_they_presented(client: Client)
     assert lines == [{"event": "web.access_denied", "error": "InvalidApiKey", "log_level": "warning"}]
 
 
-def test_a_database_that_is_away_is_asked_again(client: Client, house: House):
-    house.refusal = StorageUnavailable(5)
+def test_a_database_that_is_away_is_asked_again(client: Client, backend: Backend):
+    backend.refusal = StorageUnavailable(5)
     answer = client.request("GET", "/v1/incidents", headers={"authorization": "Bearer x"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json()["type"] == "urn:notifyflow:problem:storage-unavailable"
 
 
-def test_readiness_is_the_absence_of_faults_that_count(client: Client, house: House):
+def test_readiness_is_the_absence_of_faults_that_count(client: Client, backend: Backend):
     assert client.get("/readyz").json() == {"is_ready": True, "is_degraded": False, "faults": []}
-    house.faults = (Fault("sweeping", "nobody does", "Start a worker"),)
+    backend.faults = (Fault("sweeping", "nobody does", "Start a worker"),)
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json() == {
@@ -68,13 +68,13 @@ def test_readiness_is_the_absence_of_faults_that_count(client: Client, house: Ho
     }
     assert client.get("/readyz?exclude=sweeping").status_code == 200
     assert client.get("/readyz?exclude=schema&exclude=database").status_code == 503
-    house.faults = (Fault("held", "3 incidents are held", "Release them"),)
+    backend.faults = (Fault("held", "3 incidents are held", "Release them"),)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["is_ready"], answer.json()["is_degraded"]) == (200, True, True)
     assert client.get("/readyz?exclude=held").json()["is_degraded"] is False
     assert client.get("/readyz?exclude=everything").json()["faults"][0]["where"] == "exclude[0]"
 
 
-def test_the_process_lives_whatever_is_away(client: Client, house: House):
-    house.trouble = StorageUnavailable(5)
+def test_the_process_lives_whatever_is_away(client: Client, backend: Backend):
+    backend.trouble = StorageUnavailable(5)
     assert (client.get("/livez").status_code, client.get("/livez").text) == (200, "ok\n")

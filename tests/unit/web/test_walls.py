@@ -9,7 +9,7 @@ from fastapi import HTTPException, Request
 
 from notifyflow.web.body import Body, Room
 from tests.asgi import Client
-from tests.unit.web.conftest import API_KEY, House, client_of, link
+from tests.unit.web.conftest import API_KEY, Backend, client_of, link
 
 SAFE = {"GET", "HEAD"}
 FORGED = {
@@ -37,36 +37,36 @@ def test_no_answer_sets_a_cookie_so_that_no_other_site_can_act_in_somebodys_name
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGING)
-def test_what_changes_anything_is_not_done_by_looking(client: Client, house: House, method: str, path: str):
+def test_what_changes_anything_is_not_done_by_looking(client: Client, backend: Backend, method: str, path: str):
     for safe in SAFE:
         client.request(safe, path, headers={"authorization": f"Bearer {API_KEY}", "x-signature": "coo"})
-    assert (house.taken, house.received, house.asked) == ([], [], [])
+    assert (backend.taken, backend.received, backend.asked) == ([], [], [])
 
 
 @pytest.mark.parametrize("path", ["/v1/incidents", "/v1/alertmanager", "/v1/cloudevents", "/v2/enqueue"])
 @pytest.mark.parametrize("name", ["access_token", "api_key", "key", "token", "routing_key"])
-def test_a_key_in_a_url_lets_nobody_in(client: Client, house: House, path: str, name: str):
+def test_a_key_in_a_url_lets_nobody_in(client: Client, backend: Backend, path: str, name: str):
     answer = client.post(f"{path}?{name}={API_KEY}", json={}, headers={"cookie": f"{name}={API_KEY}", "x-api-key": API_KEY})
     assert answer.status_code == 401
     assert API_KEY not in answer.text + repr(answer.headers)
-    assert house.asked == []
+    assert backend.asked == []
 
 
-def test_our_own_url_is_not_taken_from_the_request(client: Client, house: House):
+def test_our_own_url_is_not_taken_from_the_request(client: Client, backend: Backend):
     asked = [("GET", link()), ("POST", link()), ("GET", "/a/x"), ("GET", "/nothing"), ("GET", "/v1/openapi.json")]
     for method, path in [*asked, ("GET", link() + "/"), ("POST", "/v1/incidents/"), ("GET", "/livez/")]:
         answer = client.request(method, path, headers=FORGED)
         assert "evil" not in answer.text + repr(answer.headers)
     client.post("/callbacks/pigeon/post/a1", content=b"x", headers=FORGED | {"x-signature": "coo"})
-    assert "evil" not in repr(house.received)
+    assert "evil" not in repr(backend.received)
 
 
 @pytest.mark.parametrize("path", [path for _, path in CHANGING if not path.startswith("/a/")])
-def test_every_body_has_an_end(client: Client, house: House, path: str):
+def test_every_body_has_an_end(client: Client, backend: Backend, path: str):
     endless = b"[" * (16 * 1024 * 1024 + 1)
     headers = {"authorization": f"Bearer {API_KEY}", "content-type": "application/json", "x-signature": "coo"}
     assert client.post(path, content=endless, headers=headers).status_code == 413
-    assert (house.received, house.asked) == ([], [])
+    assert (backend.received, backend.asked) == ([], [])
 
 
 def test_a_body_that_does_not_come_is_not_waited_for():
@@ -110,11 +110,11 @@ def test_bodies_share_their_room_and_give_it_back():
     asyncio.run(read())
 
 
-def test_a_flood_of_events_leaves_threads_for_everybody_else(house: House):
+def test_a_flood_of_events_leaves_threads_for_everybody_else(backend: Backend):
     """More requests than there are worker threads hang in the database, and whoever opens a link is answered."""
     hangs = threading.Event()
-    house.hang = hangs.wait
-    application = client_of(house).application
+    backend.hang = hangs.wait
+    application = client_of(backend).application
 
     async def flood() -> int:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="https://notify.example") as client:
@@ -131,18 +131,18 @@ def test_a_flood_of_events_leaves_threads_for_everybody_else(house: House):
     assert asyncio.run(flood()) == 200
 
 
-def test_a_page_says_that_not_all_is_live(house: House):
-    client = client_of(house)
+def test_a_page_says_that_not_all_is_live(backend: Backend):
+    client = client_of(backend)
     for path in (link(), "/a/x", "/nothing"):
         assert "redirected" not in client.get(path).text
-        assert '<p class="notice">redirected</p>' in client_of(house, notice="redirected").get(path).text
-        assert "<b>" not in client_of(house, notice="<b>").get(path).text
-    house.trouble = ZeroDivisionError()
-    assert '<p class="notice">redirected</p>' in client_of(house, notice="redirected").get(link()).text
+        assert '<p class="notice">redirected</p>' in client_of(backend, notice="redirected").get(path).text
+        assert "<b>" not in client_of(backend, notice="<b>").get(path).text
+    backend.trouble = ZeroDivisionError()
+    assert '<p class="notice">redirected</p>' in client_of(backend, notice="redirected").get(link()).text
 
 
 @pytest.mark.parametrize("path", ["/livez", "/v1/openapi.json", "/v1/nothing", "/a/x"])
-def test_an_answer_to_a_program_says_so_too(client: Client, house: House, path: str):
+def test_an_answer_to_a_program_says_so_too(client: Client, backend: Backend, path: str):
     assert "notifyflow-notice" not in client.get(path).headers
-    answer = client_of(house, notice="sändbox,\r\n dry run").get(path)
+    answer = client_of(backend, notice="sändbox,\r\n dry run").get(path)
     assert answer.headers["notifyflow-notice"] == "s\\xe4ndbox, dry run"
