@@ -10,7 +10,7 @@ from notifyflow.core.model import Notified, Stopped
 from notifyflow.core.outage import STANDSTILL
 from notifyflow.core.policy import Policy
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
-from notifyflow.errors import NAMED, Fault, SchemaMismatch, StorageError
+from notifyflow.errors import NAMED, Fault, SchemaMismatch, StorageError, UnreleasedSchema
 from notifyflow.pipeline.acknowledge import acknowledge_incident
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import take
@@ -109,6 +109,8 @@ class Api:
             swept_at, held = self._store.run(lambda ledger: (ledger.swept_at(), ledger.held_count()))
         except SchemaMismatch as error:
             return (Fault("schema", f"it is {error.found}, {error.wanted} is wanted", "Run `notifyflow db upgrade`"),)
+        except UnreleasedSchema:
+            return (Fault("schema", "an unreleased version of notifyflow made it", "Start with an empty database"),)
         except StorageError:
             return (Fault("database", "it does not answer as it should", "Look at NOTIFYFLOW_DATABASE_URL and the server"),)
         faults = []

@@ -63,6 +63,7 @@ from notifyflow.errors.servers import (
     StaleRow,
     StorageError,
     StorageUnavailable,
+    UnreleasedSchema,
     WrongEnvironment,
 )
 
@@ -113,6 +114,7 @@ __all__ = [
     "TooManyRequests",
     "UnknownOutcomeError",
     "UnreadableIncident",
+    "UnreleasedSchema",
     "WrongEnvironment",
     "count_more",
     "named",

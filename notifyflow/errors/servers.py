@@ -52,6 +52,16 @@ class SchemaMismatch(StorageError):
         self.oldest = oldest
 
 
+class UnreleasedSchema(StorageError):
+    """Raised when the database was made by an unreleased version and cannot be upgraded; it was not touched."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database was made by an unreleased version of notifyflow and cannot be upgraded. Start with an empty one: move "
+            "the SQLite file away, or name another file or PostgreSQL database in NOTIFYFLOW_DATABASE_URL."
+        )
+
+
 class WrongEnvironment(StorageError):
     """Raised when the database belongs to another environment than this process; nothing was read or sent.
 

@@ -87,10 +87,11 @@ class Store:
         return self._repeat(self._dialect.now, self._deadline(_TIMEOUT_S), Access.READ)
 
     def check_schema(self) -> None:
-        """Check whether this code may use the database, and change nothing.
+        """Refuse a database that this code may not use; touch nothing.
 
         Raises:
             SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.
+            UnreleasedSchema: When an unreleased version made the database.
             StorageUnavailable: When the database does not answer within 5 s.
         """
         if self._dialect.is_missing():
@@ -105,6 +106,7 @@ class Store:
 
         Raises:
             SchemaMismatch: When this code is too old for the database; it was not touched.
+            UnreleasedSchema: When an unreleased version made the database; it was not touched.
             StorageUnavailable: When the database does not answer.
         """
         found = self._repeat(lambda db: migrations.judge(db, self._dialect), self._deadline(_TIMEOUT_S), Access.READ)

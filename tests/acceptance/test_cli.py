@@ -317,7 +317,7 @@ def test_a_database_that_this_code_is_too_old_for_is_refused_and_not_touched(lin
     assert line.run("db", "upgrade").code == 0
     database = sqlite3.connect(line.folder / "notifyflow.db")
     with database:
-        database.execute("UPDATE notifyflow_schema SET version = 999, oldest = 999")
+        database.execute("UPDATE notifyflow_schema_version SET version = 999, oldest = 999")
     database.close()
     for command in (("db", "upgrade"), ("send", line.write("incident.json", INCIDENT))):
         ended = line.run(*command)

@@ -50,7 +50,7 @@ _CLEAR = sql.SQL("""
         END LOOP;
         SET LOCAL session_replication_role = replica;
         FOR name IN SELECT tablename FROM pg_tables
-            WHERE starts_with(tablename, 'notifyflow') AND tablename <> 'notifyflow_schema'
+            WHERE starts_with(tablename, 'notifyflow') AND tablename <> 'notifyflow_schema_version'
         LOOP
             EXECUTE format('DELETE FROM %I', name);
         END LOOP;

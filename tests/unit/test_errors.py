@@ -22,6 +22,10 @@ FAULT = Fault("recipients[2].phone", "'+1…' is no number", "Give one in intern
             errors.SchemaMismatch(1, 3, 2, "Run the upgrade."),
             "the database has schema 1, this notifyflow wants 3. Run the upgrade.",
         ),
+        (
+            errors.UnreleasedSchema(),
+            "the database was made by an unreleased version of notifyflow and cannot be upgraded. Start ",
+        ),
         (errors.StaleRow("notification", "n1"), "notification n1 was moved by somebody else"),
         (errors.Fenced("a1"), "the lease of attempt a1 was taken back; "),
         (errors.ProgramMissing("dot", "Install Graphviz"), "the program 'dot' is not installed. Install Graphviz."),

@@ -1,40 +1,23 @@
 """The schema's versions, oldest first, and their application under a lock.
 
-``notifyflow_schema`` has one row: the version the tables have, and the oldest schema whose code may still use them.
+``notifyflow_schema_version`` has one row: the version the tables have, and the oldest schema whose code may still use them.
+Unreleased versions counted in another table, ``notifyflow_schema``; a database that has it cannot be upgraded and is refused.
 """
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from peewee import Database
 
-from notifyflow.errors import SchemaMismatch
+from notifyflow.errors import SchemaMismatch, UnreleasedSchema
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.migrations import (
-    v0001_initial,
-    v0002_limits,
-    v0003_outages,
-    v0004_upkeep,
-    v0005_back,
-    v0006_namespaces,
-    v0007_blame,
-    v0008_clocks,
-    v0009_numbers,
-    v0010_turns,
-)
+from notifyflow.storage.migrations import v0001_initial
 
-MIGRATIONS: tuple[ModuleType, ...] = (
-    v0001_initial,
-    v0002_limits,
-    v0003_outages,
-    v0004_upkeep,
-    v0005_back,
-    v0006_namespaces,
-    v0007_blame,
-    v0008_clocks,
-    v0009_numbers,
-    v0010_turns,
-)
+MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial,)
 WANTED = len(MIGRATIONS)
+
+_TABLE = "notifyflow_schema_version"
+_TABLE_OF_UNRELEASED = "notifyflow_schema"
 
 _UPGRADE = "Run `notifyflow db upgrade`; older workers may go on meanwhile."
 _TOO_OLD = "Install the notifyflow that upgraded it, or a newer one; this one did not touch it."
@@ -48,36 +31,46 @@ def upgrade(db: Database, dialect: Dialect) -> int:
 
     Raises:
         SchemaMismatch: When the database was upgraded past what this code may use.
+        UnreleasedSchema: When an unreleased version made the database.
     """
     dialect.lock_schema(db)
     missing = MIGRATIONS[judge(db, dialect) :]
-    for migration in missing:
-        for statement in migration.STATEMENTS:
-            execute(db, statement.format(**dialect.types))
-    if missing:
-        _write_version(db, dialect, missing[-1])
+    apply(db, dialect, missing)
     return len(missing)
 
 
+def apply(db: Database, dialect: Dialect, migrations: Sequence[ModuleType]) -> None:
+    """Apply some migrations and store the version of the last one; the caller holds a transaction."""
+    for migration in migrations:
+        for statement in migration.STATEMENTS:
+            execute(db, statement.format(**dialect.types))
+    if migrations:
+        _write_version(db, dialect, migrations[-1])
+
+
 def judge(db: Database, dialect: Dialect) -> int:
-    """Read the schema's version, 0 where notifyflow has no tables, and touch nothing.
+    """Return the schema's version, 0 where notifyflow has no tables; touch nothing.
 
     Raises:
         SchemaMismatch: When this code is too old for the database.
+        UnreleasedSchema: When an unreleased version made the database.
     """
-    if not dialect.has_table(db, "notifyflow_schema"):
+    if not dialect.has_table(db, _TABLE):
+        if dialect.has_table(db, _TABLE_OF_UNRELEASED):
+            raise UnreleasedSchema
         return 0
-    found, oldest = execute(db, "SELECT version, oldest FROM notifyflow_schema").fetchone()
+    found, oldest = execute(db, f"SELECT version, oldest FROM {_TABLE}").fetchone()  # noqa: S608 (a name of ours)
     if oldest > WANTED:
         raise SchemaMismatch(found, WANTED, oldest, _TOO_OLD)
     return int(found)
 
 
 def check(db: Database, dialect: Dialect) -> None:
-    """Tell whether this code may use the database as it is; touch nothing.
+    """Refuse a database that this code may not use as it is; touch nothing.
 
     Raises:
         SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.
+        UnreleasedSchema: When an unreleased version made the database.
     """
     insist(judge(db, dialect))
 
@@ -93,7 +86,7 @@ def insist(found: int) -> None:
 
 
 def _write_version(db: Database, dialect: Dialect, migration: ModuleType) -> None:
-    if not dialect.has_table(db, "notifyflow_schema"):
-        execute(db, "CREATE TABLE notifyflow_schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)")
-        execute(db, "INSERT INTO notifyflow_schema (version, oldest) VALUES (0, 0)")
-    execute(db, f"UPDATE notifyflow_schema SET version = {int(migration.VERSION)}, oldest = {int(migration.OLDEST)}")  # noqa: S608 (two integers of ours)
+    if not dialect.has_table(db, _TABLE):
+        execute(db, f"CREATE TABLE {_TABLE} (version INTEGER NOT NULL, oldest INTEGER NOT NULL)")
+        execute(db, f"INSERT INTO {_TABLE} (version, oldest) VALUES (0, 0)")  # noqa: S608 (a name of ours)
+    execute(db, f"UPDATE {_TABLE} SET version = {int(migration.VERSION)}, oldest = {int(migration.OLDEST)}")  # noqa: S608 (ours alone)

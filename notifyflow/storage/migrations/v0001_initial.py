@@ -1,7 +1,10 @@
 """Schema 1: everything that the first release keeps.
 
-A migration is frozen once released: it is written in SQL of its own and knows no model. ``{instant}`` is the database's word
-for an instant, ``{serial}`` for a number that grows by itself. Everything else is spelt the same on SQLite and PostgreSQL.
+A migration is frozen once it is released: it is written in SQL of its own and knows no model. ``{instant}`` is the database's
+type for an instant, ``{serial}`` for a number that grows by itself; ``{transition_guard}`` and ``{transition_keeper}`` are its
+triggers on the transition log. Everything else is spelled the same on SQLite and PostgreSQL.
+
+Rows are deleted, so each reference has an index on the side that refers.
 """
 
 VERSION = 1
@@ -11,6 +14,7 @@ STATEMENTS = (
     """
     CREATE TABLE notifyflow_incident (
         id TEXT NOT NULL PRIMARY KEY,
+        namespace TEXT NOT NULL DEFAULT '',
         key TEXT NOT NULL,
         state TEXT NOT NULL,
         version INTEGER NOT NULL,
@@ -36,8 +40,7 @@ STATEMENTS = (
         said_occurred_at {instant}
     )
     """,
-    # one unresolved incident a key, one open operations incident
-    "CREATE UNIQUE INDEX notifyflow_incident_key ON notifyflow_incident (key) WHERE state <> 'RESOLVED'",
+    # one open operations incident
     """
     CREATE UNIQUE INDEX notifyflow_incident_operations ON notifyflow_incident (is_operations)
         WHERE is_operations AND state <> 'RESOLVED'
@@ -45,6 +48,15 @@ STATEMENTS = (
     "CREATE INDEX notifyflow_incident_newest ON notifyflow_incident (key, opened_at, id)",
     "CREATE INDEX notifyflow_incident_seen ON notifyflow_incident (last_seen_at, id)",
     "CREATE INDEX notifyflow_incident_round ON notifyflow_incident (round_at) WHERE round_at IS NOT NULL",
+    "CREATE INDEX notifyflow_incident_resolved ON notifyflow_incident (resolved_at, id) WHERE state = 'RESOLVED'",
+    # lists of unresolved incidents, the newest first, however many resolved ones are kept
+    "CREATE INDEX notifyflow_incident_unresolved ON notifyflow_incident (id) WHERE state <> 'RESOLVED'",
+    # one unresolved incident a key and namespace
+    "CREATE UNIQUE INDEX notifyflow_incident_key ON notifyflow_incident (namespace, key) WHERE state <> 'RESOLVED'",
+    # the incidents that an API key may read, the newest first
+    "CREATE INDEX notifyflow_incident_namespace ON notifyflow_incident (namespace, id)",
+    # a key is also looked up in all namespaces
+    "CREATE INDEX notifyflow_incident_open_key ON notifyflow_incident (key) WHERE state <> 'RESOLVED'",
     """
     CREATE TABLE notifyflow_contact (
         incident_id TEXT NOT NULL REFERENCES notifyflow_incident (id),
@@ -56,6 +68,8 @@ STATEMENTS = (
         PRIMARY KEY (incident_id, recipient_id)
     )
     """,
+    # a recipient's newest contact
+    "CREATE INDEX notifyflow_contact_recipient ON notifyflow_contact (recipient_id, incident_id)",
     """
     CREATE TABLE notifyflow_escalation (
         id TEXT NOT NULL PRIMARY KEY,
@@ -69,6 +83,8 @@ STATEMENTS = (
         policy TEXT NOT NULL,
         started_at {instant} NOT NULL,
         look_at {instant},
+        next_round_at {instant},
+        repetition INTEGER NOT NULL DEFAULT 1,
         critical_at {instant},
         is_current BOOLEAN NOT NULL,
         reason TEXT NOT NULL,
@@ -77,13 +93,21 @@ STATEMENTS = (
     """,
     "CREATE INDEX notifyflow_escalation_look ON notifyflow_escalation (look_at) WHERE look_at IS NOT NULL AND is_current",
     "CREATE INDEX notifyflow_escalation_active ON notifyflow_escalation (incident_id) WHERE state = 'ACTIVE'",
+    # a recipient's latest pages
+    "CREATE INDEX notifyflow_escalation_recipient ON notifyflow_escalation (recipient_id, started_at)",
+    """
+    CREATE INDEX notifyflow_escalation_round ON notifyflow_escalation (next_round_at)
+        WHERE next_round_at IS NOT NULL AND is_current
+    """,
     """
     CREATE TABLE notifyflow_notification (
         id TEXT NOT NULL PRIMARY KEY,
         incident_id TEXT NOT NULL REFERENCES notifyflow_incident (id),
         escalation_id TEXT NOT NULL REFERENCES notifyflow_escalation (id),
+        namespace TEXT NOT NULL DEFAULT '',
         channel TEXT NOT NULL,
         kind TEXT NOT NULL,
+        change TEXT,
         tier INTEGER,
         state TEXT NOT NULL,
         version INTEGER NOT NULL,
@@ -93,6 +117,9 @@ STATEMENTS = (
         due_at {instant},
         rung_at {instant},
         held_since {instant},
+        held_by TEXT,
+        paused_since {instant},
+        paused_until {instant},
         ended TEXT,
         ended_at {instant},
         is_stopped BOOLEAN NOT NULL,
@@ -102,12 +129,6 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX notifyflow_notification_incident ON notifyflow_notification (incident_id)",
-    # claiming: the urgent ones of a channel first, then by the time they became due
-    """
-    CREATE INDEX notifyflow_notification_claim
-        ON notifyflow_notification (channel, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at)
-        WHERE state = 'QUEUED'
-    """,
     # sweeping: those never rung for, and those rung for long ago
     """
     CREATE INDEX notifyflow_notification_unrung
@@ -118,6 +139,23 @@ STATEMENTS = (
     CREATE INDEX notifyflow_notification_rung
         ON notifyflow_notification ((CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), rung_at)
         WHERE state = 'QUEUED' AND rung_at IS NOT NULL
+    """,
+    # claiming: the urgent ones of a channel first, then by the time they became due, then the oldest
+    """
+    CREATE INDEX notifyflow_notification_claim
+        ON notifyflow_notification (channel, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at, id)
+        WHERE state = 'QUEUED'
+    """,
+    # those that were held back go before those that came later
+    """
+    CREATE INDEX notifyflow_notification_held ON notifyflow_notification (channel, due_at, id)
+        WHERE state = 'QUEUED' AND held_by IS NOT NULL
+    """,
+    # which namespaces have anything queued of a channel, and claiming what is one's
+    """
+    CREATE INDEX notifyflow_notification_turn
+        ON notifyflow_notification (channel, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), namespace, due_at, id)
+        WHERE state = 'QUEUED'
     """,
     """
     CREATE TABLE notifyflow_attempt (
@@ -139,6 +177,7 @@ STATEMENTS = (
         provider_ref TEXT NOT NULL,
         retry_after_s DOUBLE PRECISION,
         receipt_due_at {instant},
+        times_asked INTEGER NOT NULL DEFAULT 0,
         UNIQUE (notification_id, number)
     )
     """,
@@ -146,6 +185,16 @@ STATEMENTS = (
     "CREATE UNIQUE INDEX notifyflow_attempt_running ON notifyflow_attempt (notification_id) WHERE state = 'RUNNING'",
     "CREATE INDEX notifyflow_attempt_lease ON notifyflow_attempt (lease_until) WHERE state = 'RUNNING'",
     "CREATE INDEX notifyflow_attempt_reference ON notifyflow_attempt (provider, provider_ref) WHERE provider_ref <> ''",
+    # what a provider's receipts are worth
+    """
+    CREATE INDEX notifyflow_attempt_awaited ON notifyflow_attempt (provider, started_at)
+        WHERE receipt_due_at IS NOT NULL
+    """,
+    # accepted messages whose provider is asked, since it stays silent
+    """
+    CREATE INDEX notifyflow_attempt_silent ON notifyflow_attempt (started_at)
+    WHERE word = 'accepted' AND times_asked < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
+    """,
     """
     CREATE TABLE notifyflow_transition (
         id {serial} PRIMARY KEY,
@@ -162,6 +211,9 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX notifyflow_transition_incident ON notifyflow_transition (incident_id, id)",
+    # the log is append-only
+    "{transition_guard}",
+    "{transition_keeper}",
     """
     CREATE TABLE notifyflow_receipt (
         provider TEXT NOT NULL,
@@ -174,6 +226,9 @@ STATEMENTS = (
         reason TEXT NOT NULL,
         is_acknowledgement BOOLEAN NOT NULL,
         is_heard BOOLEAN NOT NULL,
+        is_our_fault BOOLEAN NOT NULL DEFAULT FALSE,
+        is_general BOOLEAN NOT NULL DEFAULT FALSE,
+        is_asked BOOLEAN NOT NULL DEFAULT FALSE,
         received_at {instant} NOT NULL,
         standing TEXT NOT NULL,
         matched_attempt_id TEXT REFERENCES notifyflow_attempt (id),
@@ -183,6 +238,11 @@ STATEMENTS = (
     """,
     "CREATE INDEX notifyflow_receipt_waiting ON notifyflow_receipt (received_at) WHERE standing = 'waiting'",
     "CREATE INDEX notifyflow_receipt_reference ON notifyflow_receipt (provider, provider_ref) WHERE standing = 'waiting'",
+    "CREATE INDEX notifyflow_receipt_attempt ON notifyflow_receipt (matched_attempt_id) WHERE matched_attempt_id IS NOT NULL",
+    "CREATE INDEX notifyflow_receipt_foreign ON notifyflow_receipt (received_at) WHERE standing = 'foreign'",
+    "CREATE INDEX notifyflow_receipt_body ON notifyflow_receipt (received_at) WHERE body <> ''",
+    # when a provider was last heard of
+    "CREATE INDEX notifyflow_receipt_heard ON notifyflow_receipt (provider, received_at)",
     """
     CREATE TABLE notifyflow_critical (
         escalation_id TEXT NOT NULL PRIMARY KEY REFERENCES notifyflow_escalation (id),
@@ -193,6 +253,7 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX notifyflow_critical_uncounted ON notifyflow_critical (operations_incident_id) WHERE is_counted = FALSE",
+    "CREATE INDEX notifyflow_critical_operations ON notifyflow_critical (operations_incident_id)",
     """
     CREATE TABLE notifyflow_notice (
         reason TEXT NOT NULL,
@@ -204,4 +265,141 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX notifyflow_notice_uncounted ON notifyflow_notice (at) WHERE is_counted = FALSE",
+    """
+    CREATE TABLE notifyflow_carrier (
+        channel TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        version INTEGER NOT NULL DEFAULT 1,
+        spent TEXT NOT NULL DEFAULT '[]',
+        narrowed_until {instant},
+        failures INTEGER NOT NULL DEFAULT 0,
+        shut_by TEXT,
+        shut_until {instant},
+        times_shut INTEGER NOT NULL DEFAULT 0,
+        probe_until {instant},
+        PRIMARY KEY (channel, provider)
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_pause (
+        scope TEXT NOT NULL,
+        name TEXT NOT NULL,
+        ends_at {instant} NOT NULL,
+        paused_at {instant} NOT NULL,
+        paused_by TEXT NOT NULL,
+        is_for_critical BOOLEAN NOT NULL,
+        PRIMARY KEY (scope, name)
+    )
+    """,
+    # pauses that were ended or replaced, and incidents that were held: what they kept waiting does not count as late
+    """
+    CREATE TABLE notifyflow_stop (
+        scope TEXT NOT NULL,
+        name TEXT NOT NULL,
+        began_at {instant} NOT NULL,
+        ended_at {instant} NOT NULL,
+        is_for_critical BOOLEAN NOT NULL
+    )
+    """,
+    "CREATE INDEX notifyflow_stop_ended ON notifyflow_stop (ended_at)",
+    # one row is not over: it began when somebody swept last, and is an outage only once that is long ago
+    """
+    CREATE TABLE notifyflow_outage (
+        began_at {instant} NOT NULL,
+        ended_at {instant},
+        is_over BOOLEAN NOT NULL,
+        CHECK (is_over = (ended_at IS NOT NULL))
+    )
+    """,
+    "CREATE UNIQUE INDEX notifyflow_outage_watch ON notifyflow_outage (is_over) WHERE is_over = FALSE",
+    "CREATE INDEX notifyflow_outage_ended ON notifyflow_outage (ended_at) WHERE ended_at IS NOT NULL",
+    "CREATE TABLE notifyflow_heartbeat (name TEXT NOT NULL PRIMARY KEY, at {instant} NOT NULL)",
+    """
+    CREATE TABLE notifyflow_api_key (
+        id TEXT NOT NULL PRIMARY KEY,
+        name TEXT NOT NULL,
+        namespace TEXT NOT NULL DEFAULT '',
+        scopes TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        created_at {instant} NOT NULL,
+        expires_at {instant},
+        revoked_at {instant},
+        last_used_at {instant}
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_answer (
+        api_key_id TEXT NOT NULL,
+        idempotency_key TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        notified TEXT NOT NULL,
+        expires_at {instant} NOT NULL,
+        PRIMARY KEY (api_key_id, idempotency_key)
+    )
+    """,
+    "CREATE INDEX notifyflow_answer_expiry ON notifyflow_answer (expires_at)",
+    # what somebody answers to which number: personal (address, theirs)
+    """
+    CREATE TABLE notifyflow_code (
+        address TEXT NOT NULL,
+        code TEXT NOT NULL,
+        incident_id TEXT NOT NULL,
+        recipient_id TEXT NOT NULL,
+        is_shown BOOLEAN NOT NULL,
+        given_at {instant} NOT NULL,
+        PRIMARY KEY (address, code),
+        UNIQUE (address, incident_id, recipient_id)
+    )
+    """,
+    "CREATE INDEX notifyflow_code_age ON notifyflow_code (given_at)",
+    """
+    CREATE TABLE notifyflow_opt_out (
+        ours TEXT NOT NULL,
+        theirs TEXT NOT NULL,
+        at {instant} NOT NULL,
+        PRIMARY KEY (ours, theirs)
+    )
+    """,
+    # which numbers texts went to, and how often they were answered; theirs is personal
+    """
+    CREATE TABLE notifyflow_number (
+        theirs TEXT NOT NULL PRIMARY KEY,
+        recipient_id TEXT NOT NULL,
+        texted_at {instant} NOT NULL,
+        answered TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX notifyflow_number_age ON notifyflow_number (texted_at)",
+    """
+    CREATE TABLE notifyflow_environment (
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        name TEXT NOT NULL,
+        since {instant} NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_held (
+        incident_id TEXT NOT NULL PRIMARY KEY,
+        held_at {instant} NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_spent (
+        channel TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        hour {instant} NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (channel, scope, hour)
+    )
+    """,
+    # how many turns each namespace had, so that none keeps the others waiting
+    """
+    CREATE TABLE notifyflow_turn (
+        channel TEXT NOT NULL,
+        is_urgent BOOLEAN NOT NULL,
+        namespace TEXT NOT NULL,
+        taken BIGINT NOT NULL,
+        PRIMARY KEY (channel, is_urgent, namespace)
+    )
+    """,
 )

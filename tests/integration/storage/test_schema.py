@@ -9,7 +9,7 @@ from threading import Barrier
 import peewee
 import pytest
 
-from notifyflow.errors import SchemaMismatch, StorageError
+from notifyflow.errors import SchemaMismatch, StorageError, UnreleasedSchema
 from notifyflow.storage import models
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
@@ -109,7 +109,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty: Store, empty_databas
 
 def test_code_that_is_too_old_refuses_the_database_and_does_not_touch_it(empty: Store, empty_database_url: str) -> None:
     empty.upgrade()
-    _run_sql(empty_database_url, f"UPDATE notifyflow_schema SET version = {WANTED + 2}, oldest = {WANTED + 1}")
+    _run_sql(empty_database_url, f"UPDATE notifyflow_schema_version SET version = {WANTED + 2}, oldest = {WANTED + 1}")
     before = _dump(empty_database_url)
     for refused in (empty.check_schema, empty.upgrade):
         with pytest.raises(SchemaMismatch, match="Install the notifyflow that upgraded it") as caught:
@@ -118,9 +118,22 @@ def test_code_that_is_too_old_refuses_the_database_and_does_not_touch_it(empty: 
     assert _dump(empty_database_url) == before
 
 
+def test_a_database_of_an_unreleased_version_is_refused_and_not_touched(empty: Store, empty_database_url: str) -> None:
+    _run_sql(
+        empty_database_url,
+        "CREATE TABLE notifyflow_schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)",
+        "INSERT INTO notifyflow_schema (version, oldest) VALUES (10, 1)",
+    )
+    before = _dump(empty_database_url)
+    for refused in (empty.check_schema, empty.upgrade):
+        with pytest.raises(UnreleasedSchema, match=r"made by an unreleased version .* Start with an empty one"):
+            refused()
+    assert _dump(empty_database_url) == before
+
+
 def test_code_that_is_old_enough_uses_a_newer_database(empty: Store, empty_database_url: str) -> None:
     empty.upgrade()
-    _run_sql(empty_database_url, f"UPDATE notifyflow_schema SET version = {WANTED + 1}, oldest = {WANTED}")
+    _run_sql(empty_database_url, f"UPDATE notifyflow_schema_version SET version = {WANTED + 1}, oldest = {WANTED}")
     empty.check_schema()
     assert empty.upgrade() == 0
     begin(empty)

@@ -18,6 +18,7 @@ ENDINGS = [
     (errors.NotConfirmed("Nothing was done."), Exit.BAD_INPUT),
     (errors.StorageUnavailable(5), Exit.UNAVAILABLE),
     (errors.SchemaMismatch(1, 2, 1, "Upgrade"), Exit.UNAVAILABLE),
+    (errors.UnreleasedSchema(), Exit.UNAVAILABLE),
     (errors.BrokerUnavailable(), Exit.UNAVAILABLE),
     (errors.ProgramMissing("dot", "Install it"), Exit.UNAVAILABLE),
     (errors.PortTaken(80, "Permission denied"), Exit.UNAVAILABLE),
