@@ -68,10 +68,10 @@ class Browser:
         self._commands.write(json.dumps(command).encode() + b"\0")
         self._commands.flush()
         while True:
-            answer = self._next()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer["error"]
-                return dict(answer["result"])
+            response = self._next()
+            if response.get("id") == self._number:
+                assert "error" not in response, response["error"]
+                return dict(response["result"])
 
     def _until(self, event: str) -> None:
         while event not in self._events:

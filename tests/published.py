@@ -16,20 +16,20 @@ class Publication:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
 
-    def check(self, method: str, path: str, answer: httpx.Response) -> None:
+    def check(self, method: str, path: str, response: httpx.Response) -> None:
         """Hold an answer against the document."""
         template = next((each for each in self.document["paths"] if _fits(each, path)), None)
         operation = self.document["paths"].get(template, {}).get(method.lower())
         if operation is None:  # what there is not is answered with a problem all the same
-            assert answer.status_code in (404, 405), answer.text
-            self.validate({"$ref": "#/components/schemas/Problem"}, answer.json())
+            assert response.status_code in (404, 405), response.text
+            self.validate({"$ref": "#/components/schemas/Problem"}, response.json())
             return
-        said = operation["responses"].get(str(answer.status_code))
-        assert said is not None, f"{method} {template} does not say that it may answer {answer.status_code}: {answer.text}"
-        kind = answer.headers["content-type"].partition(";")[0]
-        self.validate(said["content"][kind]["schema"], answer.json() if "json" in kind else answer.text)
+        said = operation["responses"].get(str(response.status_code))
+        assert said is not None, f"{method} {template} does not say that it may answer {response.status_code}: {response.text}"
+        kind = response.headers["content-type"].partition(";")[0]
+        self.validate(said["content"][kind]["schema"], response.json() if "json" in kind else response.text)
         for name, header in said.get("headers", {}).items():
-            given = answer.headers[name]
+            given = response.headers[name]
             self.validate(header["schema"], int(given) if header["schema"]["type"] == "integer" else given)
 
     def validate(self, schema: dict[str, Any], value: object) -> None:
@@ -49,9 +49,9 @@ class Published(Client):
     def request(self, method: str, path: str, **values: Any) -> httpx.Response:
         """Ask with the key, and check the answer."""
         headers = ({"authorization": f"Bearer {self.key}"} if self.key else {}) | values.pop("headers", {})
-        answer = super().request(method, path, headers=headers, **values)
-        self.publication.check(method, path.partition("?")[0], answer)
-        return answer
+        response = super().request(method, path, headers=headers, **values)
+        self.publication.check(method, path.partition("?")[0], response)
+        return response
 
 
 _PUBLISHED: list[Publication] = []

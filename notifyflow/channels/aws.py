@@ -47,14 +47,14 @@ class AwsClient:
         from botocore.parsers import ResponseParserError
 
         try:
-            answer: Mapping[str, Any] = getattr(self._connected(), operation)(**arguments)
+            response: Mapping[str, Any] = getattr(self._connected(), operation)(**arguments)
         except exceptions.ClientError as error:
             raise self._refusal(error.response) from error
         except exceptions.BotoCoreError as error:
             raise _failure(error) from error
         except (ResponseParserError, AttributeError) as error:  # the latter where JSON is not of the shape that botocore expects
             raise self._unread() from error
-        return answer
+        return response
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -76,7 +76,7 @@ class AwsClient:
         """Classify a response that botocore could not read: its error does not keep the status, which is definite."""
         status: int = self._seen.status
         if 200 <= status < 300:
-            return UnknownOutcomeError("an answer came that cannot be understood", code="garbage")
+            return UnknownOutcomeError("the response cannot be understood", code="garbage")
         return refusal(status, self._codes)
 
     def _blaming(self, code: str, message: str) -> str:
@@ -100,10 +100,10 @@ def publish(client: AwsClient, **arguments: object) -> Accepted:
     Raises:
         ProviderError: When SNS did not take it, or nobody can say.
     """
-    answer = client.call("publish", **arguments)
-    if not answer.get("MessageId"):
+    response = client.call("publish", **arguments)
+    if not response.get("MessageId"):
         raise UnknownOutcomeError("SNS answered without an id of the message", code="garbage")
-    return Accepted(provider_ref=str(answer["MessageId"]))
+    return Accepted(provider_ref=str(response["MessageId"]))
 
 
 def aws_faults(settings: Settings, service: str) -> Iterator[Fault]:
@@ -160,4 +160,4 @@ def _failure(error: Exception) -> ProviderError:
         case exceptions.ReadTimeoutError():
             return UnknownOutcomeError("did not answer in time", code="timeout")
         case _:
-            return UnknownOutcomeError("the connection broke before an answer came", code="connection_lost")
+            return UnknownOutcomeError("the connection broke before a response came", code="connection_lost")

@@ -69,7 +69,7 @@ class Accepted:
 
     Attributes:
         provider_ref: Its id of the message; empty where it gives none.
-        evidence: What its answer proves.
+        evidence: What its response proves.
     """
 
     provider_ref: str = ""
@@ -94,13 +94,13 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What is answered to a provider's callback after its receipts are committed.
+class CallbackResponse:
+    """The response to a provider's callback, sent after its receipts are committed.
 
     Attributes:
-        receipts: What it said; may be empty.
-        content_type: Of the answer.
-        body: Of the answer; where a receipt ``is_heard``, ``Provider.answer`` makes it.
+        receipts: What the callback reported; may be empty.
+        content_type: The response's.
+        body: The response's; where a receipt ``is_heard``, ``Provider.answer`` makes another.
     """
 
     receipts: tuple[Receipt, ...]
@@ -136,7 +136,7 @@ class Provider(ABC):
             TemporaryProviderError: When it says no for now, or there was no connection.
             PermanentProviderError: When it will never carry this to this address.
             RefusedUsError: When it refuses us.
-            UnknownOutcomeError: When the request left and no definite answer came.
+            UnknownOutcomeError: When the request left and no definite response came.
         """
 
     def ask(self, letter: Letter) -> Receipt | None:
@@ -164,7 +164,7 @@ class Provider(ABC):
         """
         raise NotImplementedError(f"{self.name} cannot look up {provider_ref} (attempt {attempt_id})")
 
-    def read_callback(self, callback: Callback) -> Reply:
+    def read_callback(self, callback: Callback) -> CallbackResponse:
         """Verify a callback on its raw body, then read it.
 
         Raises:
@@ -183,10 +183,10 @@ class Provider(ABC):
         """
         raise RejectedCallback(self.name, f"{self.name} brings no answers ({callback.path})")
 
-    def answer(self, heard: Heard) -> Reply:
+    def answer(self, heard: Heard) -> CallbackResponse:
         """Make what is replied to an answer or to a pressed key, once it is committed."""
         del heard
-        return Reply(receipts=())
+        return CallbackResponse(receipts=())
 
     def recall(self, attempt_id: str, provider_ref: str) -> None:
         """Stop what is on its way, within the time of a send; only where ``can_be_recalled``.

@@ -1,6 +1,6 @@
-"""HTTP out, hardened: time-outs, no redirects, no environment, capped reads, and every failure told apart.
+"""Outgoing HTTP, hardened: time-outs, no redirects, no environment, capped reads, and every failure classified.
 
-Whatever an answer says is definite; no connection is definite; everything else is unknown.
+What a response says is definite; a connection that could not be made is definite; everything else is unknown.
 """
 
 import contextlib
@@ -53,16 +53,16 @@ STATUSES = table(
     Row("429", Verdict.TEMPORARY, "asks for fewer requests", "RFC 6585, Additional HTTP Status Codes, §4"),
     Row("4xx", Verdict.OURS, "refuses our request", _RFC),
     Row("500", Verdict.TEMPORARY, "failed on its own side", _RFC),
-    Row("502", Verdict.UNKNOWN, "a gateway lost the answer", _RFC),
+    Row("502", Verdict.UNKNOWN, "a gateway lost the response", _RFC),
     Row("503", Verdict.TEMPORARY, "is not available now", _RFC),
-    Row("504", Verdict.UNKNOWN, "a gateway waited for the answer in vain", _RFC),
+    Row("504", Verdict.UNKNOWN, "a gateway waited in vain for the response", _RFC),
     Row("5xx", Verdict.TEMPORARY, "failed on its own side", _RFC),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back over HTTP.
+class HttpResponse:
+    """A response over HTTP.
 
     Attributes:
         status: The HTTP status.
@@ -76,17 +76,17 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """Tell whether the status is 2xx."""
+        """Return whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
     def text(self) -> str:
-        """The body as text, whatever it is."""
+        """Return the body as text, whatever it is."""
         return self.body.decode("utf-8", "replace")
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """The body as a JSON object; empty where it is none."""
+        """Return the body as a JSON object, or an empty one where it is anything else."""
         try:
             value = jsonlib.loads(self.body)
         except (ValueError, RecursionError):
@@ -95,12 +95,12 @@ class Answer:
 
     @property
     def retry_after_s(self) -> float | None:
-        """When to ask again, in seconds; a date counts from the answer's own (RFC 9110 §10.2.3)."""
+        """Return Retry-After in seconds; a date counts from the response's own Date (RFC 9110 §10.2.3)."""
         return retry_after_s(self.headers)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After: seconds, or a date beside the answer's own Date, so that no clock matters; None where it is neither."""
+    """Return Retry-After: seconds, or a date less the response's own Date, so that no clock matters; None for anything else."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -112,7 +112,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def refusal(status: int, codes: Table, *, code: object = "", retry_after_s: float | None = None) -> ProviderError:
-    """Say what an answer means that is no acceptance.
+    """Return the error that a refusing response means.
 
     Args:
         status: The HTTP status.
@@ -125,12 +125,12 @@ def refusal(status: int, codes: Table, *, code: object = "", retry_after_s: floa
     """
     told = str(code) if _CODE.fullmatch(str(code)) else ""
     keys = (told, str(status), f"{status // 100}xx")
-    row = next((known[key] for known in (codes, STATUSES) for key in keys if key in known), _NO_ANSWER)
+    row = next((known[key] for known in (codes, STATUSES) for key in keys if key in known), _NOT_HTTP)
     is_throttled = status == 429 or told.startswith("Throttling")  # the latter is how AWS says it
     return row.error(code=told or str(status), retry_after_s=retry_after_s, is_ill=status >= 500, is_throttled=is_throttled)
 
 
-_NO_ANSWER = Row("", Verdict.UNKNOWN, "answered in a way that HTTP does not have", _RFC)
+_NOT_HTTP = Row("", Verdict.UNKNOWN, "answered in a way that HTTP does not have", _RFC)
 
 
 class Http:
@@ -161,8 +161,8 @@ class Http:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
-    ) -> Answer:
-        """Post once, and read at most 64 KiB of the answer.
+    ) -> HttpResponse:
+        """Post once, and read at most 64 KiB of the response.
 
         Raises:
             TemporaryProviderError: When there was no connection.
@@ -182,8 +182,8 @@ class Http:
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
-    ) -> Answer:
-        """Ask once, and read at most 1 MiB of the answer.
+    ) -> HttpResponse:
+        """Get once, and read at most 1 MiB of the response.
 
         Raises:
             TemporaryProviderError: When there was no connection.
@@ -193,7 +193,7 @@ class Http:
         sent = {"Accept-Encoding": "identity", **(headers or {})}
         return self._request("GET", url, limit_bytes=_LONGEST_LIST_BYTES, params=query, headers=sent, auth=auth)
 
-    def _request(self, method: str, url: str, *, limit_bytes: int = _LIMIT_BYTES, **given: Any) -> Answer:
+    def _request(self, method: str, url: str, *, limit_bytes: int = _LIMIT_BYTES, **given: Any) -> HttpResponse:
         if self._guard is not None:
             self._check(self._guard, url)
         until = time.monotonic() + sum(self._timeout)
@@ -202,7 +202,7 @@ class Http:
         except exceptions.RequestException as error:
             raise _failure(error, is_given=self._guard is not None) from error
         with response:
-            return Answer(status=response.status_code, headers=response.headers, body=_read(response, until, limit_bytes))
+            return HttpResponse(status=response.status_code, headers=response.headers, body=_read(response, until, limit_bytes))
 
     def close(self) -> None:
         """Close the sessions of all threads."""
@@ -253,7 +253,7 @@ def _read(response: requests.Response, until: float, limit_bytes: int) -> bytes:
 
 
 def _failure(error: exceptions.RequestException, *, is_given: bool) -> ProviderError:
-    """Say what it means that no answer came; ``is_given`` tells a recipient's URL from one that the operator configured."""
+    """Return the error for a request that got no response; ``is_given`` marks a recipient's URL, not one of our settings."""
     if isinstance(error, exceptions.InvalidURL | exceptions.InvalidSchema | exceptions.MissingSchema):
         if is_given:
             return PermanentProviderError("the address is not one that can be asked", code="address")
@@ -264,7 +264,7 @@ def _failure(error: exceptions.RequestException, *, is_given: bool) -> ProviderE
         return TemporaryProviderError("could not be reached", code="no_connection", is_ill=True)
     if isinstance(error, exceptions.Timeout):
         return UnknownOutcomeError("did not answer in time", code="timeout")
-    return UnknownOutcomeError("the connection broke before an answer came", code="connection_lost")
+    return UnknownOutcomeError("the connection broke before a response came", code="connection_lost")
 
 
 def _never_left(error: BaseException) -> bool:

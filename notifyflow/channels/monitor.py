@@ -32,9 +32,9 @@ class Monitor:
         Raises:
             ProviderError: When it was not heard, or nobody knows.
         """
-        answer = self._http.get(self._url)
-        if not answer.is_success:
-            raise refusal(answer.status, STATUSES)
+        response = self._http.get(self._url)
+        if not response.is_success:
+            raise refusal(response.status, STATUSES)
 
     def close(self) -> None:
         """Close the connections."""

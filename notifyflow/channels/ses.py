@@ -39,7 +39,7 @@ class Ses(Provider):
 
     def send(self, letter: Letter) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""
-        answer = self._client.call(
+        response = self._client.call(
             "send_email",
             FromEmailAddress=encoded(self._writer.sender),
             Destination={"ToAddresses": [letter.address]},
@@ -47,9 +47,9 @@ class Ses(Provider):
             EmailTags=[{"Name": TAG, "Value": letter.attempt_id}],
             **self._set,
         )
-        if not answer.get("MessageId"):
+        if not response.get("MessageId"):
             raise UnknownOutcomeError("SES answered without an id of the message", code="garbage")
-        return Accepted(provider_ref=str(answer["MessageId"]))
+        return Accepted(provider_ref=str(response["MessageId"]))
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -76,21 +76,21 @@ class Slack(Provider):
         self._api.close()
 
     def _post_to_webhook(self, letter: Letter, message: Mapping[str, Any]) -> Accepted:
-        answer = self._webhooks.post(letter.address, json=message)
-        word = answer.text.strip()
-        if not answer.is_success:
-            is_strange = answer.status in _DEFINITE and _WORD.fullmatch(word) and word not in WEBHOOK
-            raise refusal(400 if is_strange else answer.status, WEBHOOK, code=word, retry_after_s=answer.retry_after_s)
+        response = self._webhooks.post(letter.address, json=message)
+        word = response.text.strip()
+        if not response.is_success:
+            is_strange = response.status in _DEFINITE and _WORD.fullmatch(word) and word not in WEBHOOK
+            raise refusal(400 if is_strange else response.status, WEBHOOK, code=word, retry_after_s=response.retry_after_s)
         if word != "ok":
-            raise UnknownOutcomeError("the webhook answered with something else than ok", code="garbage")
+            raise UnknownOutcomeError("the webhook responded with something else than ok", code="garbage")
         return Accepted()
 
     def _post_as_bot(self, letter: Letter, message: Mapping[str, Any]) -> Accepted:
         if self._token is None:
             raise RefusedUsError("there is no bot that could post there (any more)", code="no_token")
         metadata = {"event_type": "notifyflow", "event_payload": {"attempt": letter.attempt_id}}
-        answer = self._connected(self._token).chat_postMessage(channel=letter.address, metadata=metadata, **message)
-        return Accepted(provider_ref=f"{answer.get('channel', '')}:{answer.get('ts', '')}")
+        response = self._connected(self._token).chat_postMessage(channel=letter.address, metadata=metadata, **message)
+        return Accepted(provider_ref=f"{response.get('channel', '')}:{response.get('ts', '')}")
 
     def _edit_as_bot(self, letter: Letter) -> Accepted:
         """Edit what was posted: it says what became of the incident, and its buttons are gone."""

@@ -25,19 +25,19 @@ class OurWebClient(WebClient):
         """Call a method that takes JSON; see ``Http.post`` for what is raised besides a refusal."""
         del unused
         url = self.base_url + api_method
-        answer = self._http.post(url, json=json, headers={"Authorization": f"Bearer {self.token}"})
-        fields = answer.fields
-        if not answer.is_success or fields.get("ok") is False:
-            status = 400 if answer.is_success else answer.status
-            raise refusal(status, SLACK, code=fields.get("error", ""), retry_after_s=answer.retry_after_s)
+        response = self._http.post(url, json=json, headers={"Authorization": f"Bearer {self.token}"})
+        fields = response.fields
+        if not response.is_success or fields.get("ok") is False:
+            status = 400 if response.is_success else response.status
+            raise refusal(status, SLACK, code=fields.get("error", ""), retry_after_s=response.retry_after_s)
         if fields.get("ok") is not True:
-            raise UnknownOutcomeError("Slack answered with something else than its API does", code="garbage")
+            raise UnknownOutcomeError("Slack responded with something that its API does not have", code="garbage")
         return SlackResponse(
             client=self,
             http_verb="POST",
             api_url=url,
             req_args={},
             data=dict(fields),
-            headers=dict(answer.headers),
-            status_code=answer.status,
+            headers=dict(response.headers),
+            status_code=response.status,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS_TEXTS
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Letter, Provider
 from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
@@ -75,13 +75,15 @@ class TwilioSms(TwilioProvider):
         """Write the text: two segments at most, the link whole at its end."""
         return _write(self._templates, content)
 
-    def read_callback(self, callback: Callback) -> Reply:
+    def read_callback(self, callback: Callback) -> CallbackResponse:
         """Read a message's status; see ``Provider.read_callback``."""
         form = self._verify(callback)
         sid, status = form.get("MessageSid", ""), form.get("MessageStatus", "")
         if not (sid and status):
             raise RejectedCallback(self.name, "it tells no message or no status")
-        return Reply(receipts=(self._receipt(callback.attempt_id, sid, status, MESSAGE_STATUSES, form.get("ErrorCode", "")),))
+        return CallbackResponse(
+            receipts=(self._receipt(callback.attempt_id, sid, status, MESSAGE_STATUSES, form.get("ErrorCode", "")),)
+        )
 
     def read_answer(self, callback: Callback) -> Said | None:
         """Read a text that came to our number (Twilio docs, "Twilio's request to your incoming message Webhook URL")."""
@@ -94,10 +96,10 @@ class TwilioSms(TwilioProvider):
         verb, code = _read(form.get("Body", ""), form.get("OptOutType", ""))
         return Said(provider=self.name, event_id=f"{sid}:said", verb=verb, theirs=theirs, ours=self.sender, code=code)
 
-    def answer(self, heard: Heard) -> Reply:
+    def answer(self, heard: Heard) -> CallbackResponse:
         """Say in a text what became of an answer (Twilio docs, "TwiML for Programmable Messaging")."""
         body = self._templates.render("sms/answer.xml.jinja", None, text=answer(heard))
-        return Reply(receipts=(), content_type="text/xml; charset=utf-8", body=body)
+        return CallbackResponse(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
 
 def _read(body: str, opt_out_type: str) -> tuple[Verb, str]:

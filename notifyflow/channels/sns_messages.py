@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from notifyflow.channels.aws_codes import SNS
 from notifyflow.channels.aws_events import read_event, read_object
-from notifyflow.channels.http import Answer, Http, refusal
+from notifyflow.channels.http import Http, HttpResponse, refusal
 from notifyflow.core.model import Receipt
 from notifyflow.core.ports import Clock
 from notifyflow.errors import RejectedCallback, TemporaryProviderError
@@ -146,25 +146,25 @@ class SnsDoor:
         query = {"Action": "ConfirmSubscription", "TopicArn": topic.arn, "Token": token}
         self._ask(topic.origin + "/", query)
 
-    def _ask(self, url: str, query: Mapping[str, str] | None = None) -> Answer:
+    def _ask(self, url: str, query: Mapping[str, str] | None = None) -> HttpResponse:
         http = Http(self._settings)  # for once: it is asked a few times in the life of a process
         try:
-            answer = http.get(url, query=query)
+            response = http.get(url, query=query)
         finally:
             http.close()
-        if answer.is_success:
-            return answer
-        if answer.status < 500 and answer.status != 429:
-            raise RejectedCallback(_NAME, f"{urlsplit(url).hostname} answered {answer.status} when asked about it")
-        raise refusal(answer.status, SNS, retry_after_s=answer.retry_after_s)
+        if response.is_success:
+            return response
+        if response.status < 500 and response.status != 429:
+            raise RejectedCallback(_NAME, f"{urlsplit(url).hostname} answered {response.status}")
+        raise refusal(response.status, SNS, retry_after_s=response.retry_after_s)
 
 
-def _read_key(answer: Answer) -> "RSAPublicKey":
+def _read_key(response: HttpResponse) -> "RSAPublicKey":
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.x509 import load_pem_x509_certificate
 
     try:
-        key = load_pem_x509_certificate(answer.body).public_key()
+        key = load_pem_x509_certificate(response.body).public_key()
     except ValueError:
         key = None
     if not isinstance(key, RSAPublicKey):

@@ -59,10 +59,10 @@ class FeedbackQueue:
         Raises:
             ProviderError: When the queue does not give any.
         """
-        answer: Mapping[str, Any] = self._client.call(
+        response: Mapping[str, Any] = self._client.call(
             "receive_message", QueueUrl=self._url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=self._wait_s
         )
-        return tuple(Parcel(str(each["Body"]), str(each["ReceiptHandle"])) for each in answer.get("Messages", ()))
+        return tuple(Parcel(str(each["Body"]), str(each["ReceiptHandle"])) for each in response.get("Messages", ()))
 
     def delete(self, parcel: Parcel) -> None:
         """Delete a message that is done with.

@@ -1,6 +1,6 @@
 """The teams channel: an adaptive card to a Workflows URL ("When a Teams webhook request is received").
 
-The URL is a secret. An answer of 202 says that the workflow was started, not that the card was posted, so what it took stays SENT
+The URL is a secret. A 202 says that the workflow was started, not that the card was posted, so what it took stays SENT
 (learn.microsoft.com, "Create incoming webhooks with Workflows for Microsoft Teams"). Office 365 connectors are retired, and not
 spoken.
 """
@@ -60,10 +60,10 @@ class Teams(Provider):
             "contentUrl": None,
             "content": self.card(letter.content),
         }
-        answer = self._http.post(letter.address, json={"type": "message", "attachments": [card]})
-        if not answer.is_success:
-            raise refusal(answer.status, TEAMS, retry_after_s=answer.retry_after_s)
-        return Accepted(provider_ref=answer.headers.get("x-ms-workflow-run-id", ""))
+        response = self._http.post(letter.address, json={"type": "message", "attachments": [card]})
+        if not response.is_success:
+            raise refusal(response.status, TEAMS, retry_after_s=response.retry_after_s)
+        return Accepted(provider_ref=response.headers.get("x-ms-workflow-run-id", ""))
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -43,16 +43,16 @@ class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
         """Post a letter or get a list, once; see ``Http.post`` for what is raised besides a refusal."""
         del timeout, allow_redirects
         if method == "GET":
-            answer = self._http.get(uri, query=params or {}, headers=headers, auth=auth)
-            is_told = isinstance(answer.fields.get("messages"), list) or isinstance(answer.fields.get("sid"), str)
+            response = self._http.get(uri, query=params or {}, headers=headers, auth=auth)
+            is_told = isinstance(response.fields.get("messages"), list) or isinstance(response.fields.get("sid"), str)
         else:
-            answer = self._http.post(uri, form=data, headers=headers, auth=auth)
-            is_told = isinstance(answer.fields.get("sid"), str)
-        if not answer.is_success:
-            raise refusal(answer.status, TWILIO, code=answer.fields.get("code", ""), retry_after_s=answer.retry_after_s)
+            response = self._http.post(uri, form=data, headers=headers, auth=auth)
+            is_told = isinstance(response.fields.get("sid"), str)
+        if not response.is_success:
+            raise refusal(response.status, TWILIO, code=response.fields.get("code", ""), retry_after_s=response.retry_after_s)
         if not is_told:
-            raise UnknownOutcomeError("Twilio answered with something else than what was asked for", code="garbage")
-        return Response(answer.status, answer.text, dict(answer.headers))
+            raise UnknownOutcomeError("Twilio responded with something else than what was requested", code="garbage")
+        return Response(response.status, response.text, dict(response.headers))
 
 
 def connect(settings: Settings, http: Http) -> Any:

@@ -7,7 +7,7 @@ was answered and hung up, or answered by a machine, has reached nobody.
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Letter, Provider
 from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
@@ -57,7 +57,7 @@ class TwilioVoice(TwilioProvider):
         del attempt_id
         self._connected().calls(provider_ref).update(status="completed")
 
-    def read_callback(self, callback: Callback) -> Reply:
+    def read_callback(self, callback: Callback) -> CallbackResponse:
         """Read a call's status or its key; see ``Provider.read_callback``."""
         form = self._verify(callback)
         sid = form.get("CallSid", "")
@@ -65,14 +65,14 @@ class TwilioVoice(TwilioProvider):
             raise RejectedCallback(self.name, "it tells no call")
         if urlsplit(callback.path).path.endswith(_KEY):
             return self._read_key(callback, sid, form.get("Digits", ""))
-        return Reply(receipts=(self._receipt(callback.attempt_id, sid, form.get("CallStatus", ""), CALL_STATUSES),))
+        return CallbackResponse(receipts=(self._receipt(callback.attempt_id, sid, form.get("CallStatus", ""), CALL_STATUSES),))
 
     def twiml(self, content: Content, action_url: str | None) -> str:
         """Write what the call does: it says the incident twice, and gathers a key where there is a URL to tell it to."""
         speech = cut(" ".join(sentences(content)), _SPEECH_LIMIT)
         return self._templates.render("voice/call.xml.jinja", content, speech=speech, action_url=action_url)
 
-    def _read_key(self, callback: Callback, sid: str, digits: str) -> Reply:
+    def _read_key(self, callback: Callback, sid: str, digits: str) -> CallbackResponse:
         if not digits:
             return self._say(None)
         receipt = Receipt(
@@ -87,15 +87,15 @@ class TwilioVoice(TwilioProvider):
             is_acknowledgement=digits == _ACKNOWLEDGE,
             is_heard=True,
         )
-        return Reply(receipts=(receipt,))
+        return CallbackResponse(receipts=(receipt,))
 
-    def answer(self, heard: Heard) -> Reply:
+    def answer(self, heard: Heard) -> CallbackResponse:
         """Say on the phone what became of the key; see ``Provider.answer``."""
         return self._say(heard)
 
-    def _say(self, heard: Heard | None) -> Reply:
+    def _say(self, heard: Heard | None) -> CallbackResponse:
         body = self._templates.render("voice/key.xml.jinja", None, speech=reply(heard))
-        return Reply(receipts=(), content_type="text/xml; charset=utf-8", body=body)
+        return CallbackResponse(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
 
 class VoiceChannel(Channel):

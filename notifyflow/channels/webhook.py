@@ -45,7 +45,7 @@ class Webhook(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It reports nothing beyond its answer, and cannot be asked."""
+        """It reports nothing beyond its response, and cannot be asked."""
         return Capabilities()
 
     def send(self, letter: Letter) -> Accepted:
@@ -54,9 +54,9 @@ class Webhook(Provider):
         if subscriber is None:
             raise PermanentProviderError("is no webhook that is configured", code="address")
         body = json.dumps(payload(letter), separators=(",", ":")).encode()
-        answer = self._http.post(subscriber.url, body=body, headers=headers(letter, subscriber.secrets, body))
-        if not answer.is_success:
-            raise refusal(answer.status, WEBHOOK, retry_after_s=answer.retry_after_s)
+        response = self._http.post(subscriber.url, body=body, headers=headers(letter, subscriber.secrets, body))
+        if not response.is_success:
+            raise refusal(response.status, WEBHOOK, retry_after_s=response.retry_after_s)
         return Accepted()
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from notifyflow.sandbox import mail
 from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
-from notifyflow.sandbox.http import Answer, Form, Request, as_json, read_object
+from notifyflow.sandbox.http import Form, HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Content, Mail, Message, Push, Text
 from notifyflow.sandbox.script import Kind, Reaction, short_name
 
@@ -48,7 +48,7 @@ class AmazonDesk(Desk):
     def __init__(self, access_key_id: str) -> None:
         self._key = f"Credential={access_key_id}/"
 
-    def read(self, request: Request) -> Arrival | Answer:
+    def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request to either service; only the key's id is looked at, the signature is not."""
         is_mail = request.path == _MAILS
         if self._key not in request.headers.get("authorization", ""):
@@ -60,7 +60,7 @@ class AmazonDesk(Desk):
             400, "BadRequestException" if is_mail else "InvalidParameter", "The request is not understood.", is_mail=is_mail
         )
 
-    def accept(self, arrival: Arrival) -> Answer:
+    def accept(self, arrival: Arrival) -> HttpResponse:
         """Answer with the message's id."""
         reference = arrival.message.reference
         if arrival.message.channel == "email":
@@ -71,7 +71,7 @@ class AmazonDesk(Desk):
             f"</PublishResult><ResponseMetadata><RequestId>{new_reference()}</RequestId></ResponseMetadata></PublishResponse>",
         )
 
-    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
         """Refuse with an exception of that service."""
         is_mail = arrival.message.channel == "email"
         if reaction.kind is Kind.STATUS:
@@ -82,7 +82,7 @@ class AmazonDesk(Desk):
         return _no(status, code, "Refused by the script.", is_mail=is_mail, **retry_header(reaction))
 
 
-def _no(status: int, code: str, message: str, *, is_mail: bool, **headers: str) -> Answer:
+def _no(status: int, code: str, message: str, *, is_mail: bool, **headers: str) -> HttpResponse:
     if is_mail:
         return as_json(status, {"message": message}, **{"x-amzn-ErrorType": code, **headers})
     fault = "Sender" if status < 500 else "Receiver"
@@ -90,8 +90,8 @@ def _no(status: int, code: str, message: str, *, is_mail: bool, **headers: str) 
     return _xml(status, f"<ErrorResponse>{error}<RequestId>{new_reference()}</RequestId></ErrorResponse>", **headers)
 
 
-def _xml(status: int, body: str, **headers: str) -> Answer:
-    return Answer(status=status, content_type="text/xml", body=body, headers=headers)
+def _xml(status: int, body: str, **headers: str) -> HttpResponse:
+    return HttpResponse(status=status, content_type="text/xml", body=body, headers=headers)
 
 
 def _read_mail(request: Request) -> Arrival | None:

@@ -23,7 +23,7 @@ class ConnectionOverrides:
     Attributes:
         url: The URL without its fragment.
         retries: How often to retry.
-        policies: What to retry on: ``ct`` (no connection), ``rt`` (no answer), ``4xx``, ``5xx``, ``all``.
+        policies: What to retry on: ``ct`` (no connection), ``rt`` (no response), ``4xx``, ``5xx``, ``all``.
     """
 
     url: str
@@ -60,7 +60,7 @@ class Courier:
             form: What is said.
 
         Returns:
-            The body of a 2xx answer; None where there is none.
+            The body of a 2xx response; None where there is none.
         """
         overrides = read_overrides(url)
         headers = {"X-Twilio-Signature": self._validator.compute_signature(overrides.url, dict(form))}
@@ -104,7 +104,7 @@ class Reports:
 
 
 async def post_form(url: str, body: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
-    """Post once in HTTP/1.0, where an answer ends with its connection; no status where there was no answer."""
+    """Post once in HTTP/1.0, where a response ends with its connection; no status where there was none."""
     parts = urlsplit(url)
     is_tls = parts.scheme == "https"
     lines = [

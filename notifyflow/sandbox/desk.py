@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from notifyflow.sandbox.http import Answer, Form, Request
+from notifyflow.sandbox.http import Form, HttpResponse, Request
 from notifyflow.sandbox.inbox import Message
 from notifyflow.sandbox.script import Reaction
 
@@ -30,15 +30,15 @@ class Desk(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def read(self, request: Request) -> Arrival | Answer:
-        """Read a request; an answer where the provider itself would refuse it, or where nothing is to be delivered."""
+    def read(self, request: Request) -> Arrival | HttpResponse:
+        """Read a request; a response where the provider itself would refuse it, or where nothing is to be delivered."""
 
     @abstractmethod
-    def accept(self, arrival: Arrival) -> Answer:
+    def accept(self, arrival: Arrival) -> HttpResponse:
         """Say that a message is taken."""
 
     @abstractmethod
-    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
         """Say no, with an HTTP status or the provider's own code."""
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:

@@ -1,6 +1,6 @@
 """HTTP as the stand-ins speak it: one request a connection, on the sandbox's own event loop.
 
-Written out rather than left to a web framework, since a stand-in must also be able to hang, to cut, and to answer nonsense.
+Written out rather than left to a web framework, since a stand-in must also be able to hang, to cut, and to respond with nonsense.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A response."""
+class HttpResponse:
+    """A response to a client of the sandbox."""
 
     status: int = 200
     content_type: str = "text/plain; charset=utf-8"
@@ -57,12 +57,12 @@ class Silence(Enum):
     CUT = "cut"
 
 
-Handler = Callable[[Request], Awaitable[Answer | Silence]]
+Handler = Callable[[Request], Awaitable[HttpResponse | Silence]]
 
 
-def as_json(status: int, value: object, **headers: str) -> Answer:
-    """Answer with JSON."""
-    return Answer(status=status, content_type="application/json", body=json.dumps(value), headers=headers)
+def as_json(status: int, value: object, **headers: str) -> HttpResponse:
+    """Return a response with JSON."""
+    return HttpResponse(status=status, content_type="application/json", body=json.dumps(value), headers=headers)
 
 
 def read_object(text: bytes | str) -> dict[str, Any] | None:
@@ -75,13 +75,13 @@ def read_object(text: bytes | str) -> dict[str, Any] | None:
 
 
 async def serve(handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Read one request, have it handled, answer, and close."""
+    """Read one request, have it handled, respond, and close."""
     try:
         request = await _read(reader)
-        answer = await handler(request) if request else Answer(status=400, body="not a request that this server reads")
-        match answer:
-            case Answer():
-                writer.write(_write(answer))
+        response = await handler(request) if request else HttpResponse(status=400, body="not a request that this server reads")
+        match response:
+            case HttpResponse():
+                writer.write(_write(response))
                 await writer.drain()
             case Silence.HANG:
                 await reader.read()
@@ -109,12 +109,12 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     return Request(method=method, path=url.path, query=query, headers=headers, body=await reader.readexactly(length))
 
 
-def _write(answer: Answer) -> bytes:
-    body = answer.body.encode("utf-8", "replace")
+def _write(response: HttpResponse) -> bytes:
+    body = response.body.encode("utf-8", "replace")
     try:
-        phrase = HTTPStatus(answer.status).phrase
+        phrase = HTTPStatus(response.status).phrase
     except ValueError:
         phrase = "Unassigned"
-    headers = {"Content-Type": answer.content_type, "Content-Length": str(len(body)), "Connection": "close", **answer.headers}
-    lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    headers = {"Content-Type": response.content_type, "Content-Length": str(len(body)), "Connection": "close", **response.headers}
+    lines = [f"HTTP/1.1 {response.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode() + body

@@ -100,7 +100,7 @@ class Message:
         to: The address; of a webhook or an endpoint its short name.
         attempt_id: Ours, where the message carries it.
         reference: The stand-in's id of it.
-        answer: What the script said to do.
+        reaction: What the script said to do.
         is_accepted: Whether it was taken, and reached its reader.
         status: What became of it, in the provider's words: ``sent``, ``delivered``, ``no-answer``, ….
         content: What it says.
@@ -114,7 +114,7 @@ class Message:
     to: str
     attempt_id: str = ""
     reference: str = ""
-    answer: str = ""
+    reaction: str = ""
     is_accepted: bool = False
     status: str = ""
     content: Content
@@ -208,6 +208,6 @@ class Inbox:
         with self._changed:
             message = self._changed.wait_for(found, timeout_s)
         if message is None:
-            seen = ", ".join(f"{there.channel} to {there.to} ({there.answer}, {there.status})" for there in self.messages())
+            seen = ", ".join(f"{there.channel} to {there.to} ({there.reaction}, {there.status})" for there in self.messages())
             raise TimeoutError(f"no such message within {timeout_s:g} s; there are: {seen or 'none'}")
         return message

@@ -41,7 +41,7 @@ class Reaction:
         code: The HTTP or SMTP status, the provider's own code, what the receipt says, what the callee does, or what is replied.
         detail: The error code of a receipt, or the key that the callee presses.
         is_accepted: Whether the message is taken and reaches its reader.
-        delay_s: How long the answer takes, in seconds.
+        delay_s: How long the response takes, in seconds.
         retry_after_s: What ``Retry-After`` says, in seconds; None without.
     """
 
@@ -264,7 +264,7 @@ PHRASES: tuple[Phrase, ...] = (
         _status,
     ),
     _phrase("hang", "never answered, and not taken", _ANY, r"hang", _simple(Kind.HANG)),
-    _phrase("cut", "the connection is cut without an answer, and nothing is taken", _ANY, r"cut", _simple(Kind.CUT)),
+    _phrase("cut", "the connection is cut without a response, and nothing is taken", _ANY, r"cut", _simple(Kind.CUT)),
     _phrase("garbage", "answered with nonsense, and not taken", _ANY, r"garbage", _simple(Kind.GARBAGE)),
     _phrase("accept, then hang", "taken, but never answered (also cut, garbage, 500)", _ANY, _ACCEPT, _accepted),
     _phrase("refuse", "nobody listens: the connection is refused, until the next script", _ANY, r"refuse", _simple(Kind.REFUSE)),

@@ -17,13 +17,13 @@ from slack_sdk.signature import SignatureVerifier
 
 from notifyflow.sandbox.courier import post_form
 from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
-from notifyflow.sandbox.http import Answer, Request, as_json, read_object
+from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Inbox, Message, Piece
 from notifyflow.sandbox.script import Kind, Reaction
 
 HOOKS = "/services/T00000000/B00000000/"
 _API = "/api/"
-# What a webhook answers with which status; everything else is a 400.
+# What a webhook responds with which status; everything else is a 400.
 _HOOK_STATUSES = {
     "action_prohibited": 403,
     "channel_not_found": 404,
@@ -54,7 +54,7 @@ class SlackDesk(Desk):
         self._signer = SignatureVerifier(signing_secret)
         self._inbox = inbox
 
-    def read(self, request: Request) -> Arrival | Answer:
+    def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a post; a webhook's name is the last part of its path, a bot's address the ``channel``."""
         if request.method == "POST" and request.path.startswith(HOOKS):
             return _read_hook(request)
@@ -62,9 +62,9 @@ class SlackDesk(Desk):
             return self._read_api(request)
         if request.method == "POST" and request.path == f"{_API}chat.update":
             return self._update(request)
-        return Answer(status=404, body="no_service") if not request.path.startswith(_API) else _no("unknown_method")
+        return HttpResponse(status=404, body="no_service") if not request.path.startswith(_API) else _no("unknown_method")
 
-    def _read_api(self, request: Request) -> Arrival | Answer:
+    def _read_api(self, request: Request) -> Arrival | HttpResponse:
         if request.headers.get("authorization") != f"Bearer {self._token}":
             return _no("invalid_auth" if "authorization" in request.headers else "not_authed")
         post = read_object(request.body)
@@ -75,7 +75,7 @@ class SlackDesk(Desk):
             return _no("channel_not_found")
         return _arrival(post, to, _new_ts()) or _no("no_text")
 
-    def _update(self, request: Request) -> Answer:
+    def _update(self, request: Request) -> HttpResponse:
         """Edit a message that the bot posted."""
         if request.headers.get("authorization") != f"Bearer {self._token}":
             return _no("invalid_auth")
@@ -118,13 +118,13 @@ class SlackDesk(Desk):
         signature = self._signer.generate_signature(timestamp=timestamp, body=body) or ""
         return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": signature}
 
-    def accept(self, arrival: Arrival) -> Answer:
+    def accept(self, arrival: Arrival) -> HttpResponse:
         """Answer ``ok``, as text to a webhook, as JSON with the message's ``ts`` to the bot."""
         if _is_hook(arrival):
-            return Answer(body="ok")
+            return HttpResponse(body="ok")
         return as_json(200, {"ok": True, "channel": arrival.message.to, "ts": arrival.message.reference, "message": {}})
 
-    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
         """Refuse with Slack's word; its Web API does so with 200, but for rate limits."""
         if reaction.kind is Kind.STATUS:
             words = _HOOK_WORDS if _is_hook(arrival) else _API_WORDS
@@ -135,20 +135,20 @@ class SlackDesk(Desk):
         else:
             word, status = reaction.code, _HOOK_STATUSES.get(reaction.code, 400)
         if _is_hook(arrival):
-            return Answer(status=status, body=word, headers=retry_header(reaction))
+            return HttpResponse(status=status, body=word, headers=retry_header(reaction))
         status = status if reaction.kind is Kind.STATUS or word == "ratelimited" else 200
         return as_json(status, {"ok": False, "error": word}, **retry_header(reaction))
 
 
-def _no(word: str) -> Answer:
+def _no(word: str) -> HttpResponse:
     return as_json(200, {"ok": False, "error": word})
 
 
-def _read_hook(request: Request) -> Arrival | Answer:
+def _read_hook(request: Request) -> Arrival | HttpResponse:
     post = read_object(request.body)
     if post is None:
-        return Answer(status=400, body="invalid_payload")
-    return _arrival(post, request.path.removeprefix(HOOKS)) or Answer(status=400, body="no_text")
+        return HttpResponse(status=400, body="invalid_payload")
+    return _arrival(post, request.path.removeprefix(HOOKS)) or HttpResponse(status=400, body="no_text")
 
 
 def _is_hook(arrival: Arrival) -> bool:

@@ -101,7 +101,7 @@ def _message(to: str, reaction: Reaction, content: Mail) -> Message:
         provider="smtp",
         to=to,
         reference=new_reference(),
-        answer=reaction.words,
+        reaction=reaction.words,
         is_accepted=reaction.is_accepted,
         status="sent" if reaction.is_accepted else "refused",
         content=content,

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from notifyflow.sandbox import page
 from notifyflow.sandbox.aws import AmazonDesk
 from notifyflow.sandbox.desk import Desk
-from notifyflow.sandbox.http import Answer, Handler, Request, Silence, as_json, serve
+from notifyflow.sandbox.http import Handler, HttpResponse, Request, Silence, as_json, serve
 from notifyflow.sandbox.inbox import Inbox, Message
 from notifyflow.sandbox.playbook import Playbook
 from notifyflow.sandbox.script import Kind, Reaction
@@ -224,12 +224,12 @@ class Sandbox:
             self._running.call(self._settle_doors)
 
     def reply(self, number: str, text: str) -> tuple[str, ...]:
-        """Text back from a phone to the number that texted it last, and give what is texted in answer.
+        """Text back from a phone to the number that texted it last, and return what is texted in response.
 
-        The answer goes where the receipts of that text go, without the attempt: ``…/callbacks/twilio/sms``.
+        The text goes where the receipts of that text go, without the attempt: ``…/callbacks/twilio/sms``.
 
         Raises:
-            LookupError: When nobody who hears answers has texted the number, or the sandbox does not run.
+            LookupError: When no number that takes replies has texted the number, or the sandbox does not run.
         """
         return self._wait_for(self._twilio.reply(number, text))
 
@@ -330,14 +330,14 @@ class Sandbox:
     def _doors_of(self, channel: str) -> tuple[str, ...]:
         return _DOORS_OF.get(channel, ("smtp" if self._mail_over == "smtp" else "aws",))
 
-    async def _attend(self, desk: Desk, request: Request) -> Answer | Silence:
+    async def _attend(self, desk: Desk, request: Request) -> HttpResponse | Silence:
         """Let a desk read a request, keep what it brings, and answer as the script says."""
         arrival = desk.read(request)
-        if isinstance(arrival, Answer):
+        if isinstance(arrival, HttpResponse):
             return arrival
         reaction = self._play(arrival.message.channel, arrival.message.to)
         status = ("queued" if desk.name == "twilio" else "sent") if reaction.is_accepted else "refused"
-        message = replace(arrival.message, answer=reaction.words, is_accepted=reaction.is_accepted, status=status)
+        message = replace(arrival.message, reaction=reaction.words, is_accepted=reaction.is_accepted, status=status)
         arrival = replace(arrival, message=self.inbox.add(message))
         if reaction.is_accepted:
             self._spawn(desk.follow(arrival, reaction))
@@ -346,24 +346,24 @@ class Sandbox:
             case Kind.HANG | Kind.CUT:
                 return Silence(reaction.kind.value)
             case Kind.GARBAGE:
-                return Answer(content_type="text/html", body="<<< garbage >>>")
+                return HttpResponse(content_type="text/html", body="<<< garbage >>>")
             case Kind.STATUS | Kind.CODE:
                 return desk.refuse(arrival, reaction)
         return desk.accept(arrival)
 
-    async def _show(self, request: Request) -> Answer:
+    async def _show(self, request: Request) -> HttpResponse:
         """Show the inbox."""
         if request.method != "GET":
-            return Answer(status=405, body="Only GET is answered here.", headers={"Allow": "GET"})
+            return HttpResponse(status=405, body="Only GET is allowed here.", headers={"Allow": "GET"})
         match request.path:
             case "/":
-                return Answer(content_type="text/html; charset=utf-8", body=page.render(self.inbox), headers=page.HEADERS)
+                return HttpResponse(content_type="text/html; charset=utf-8", body=page.render(self.inbox), headers=page.HEADERS)
             case "/inbox.json":
                 return as_json(200, page.as_values(self.inbox))
-        return Answer(status=404, body="There is only / and /inbox.json.")
+        return HttpResponse(status=404, body="There is only / and /inbox.json.")
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Do something beside the answer; kept until it is done, since the loop itself holds tasks only weakly."""
+        """Do something beside the response; kept until it is done, since the loop itself holds tasks only weakly."""
         task = asyncio.get_running_loop().create_task(work)
         self._following.add(task)
         task.add_done_callback(self._following.discard)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
-from notifyflow.sandbox.http import Answer, Request, as_json, read_object
+from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Message, Piece
 from notifyflow.sandbox.script import Reaction, short_name
 
@@ -25,7 +25,7 @@ class TeamsDesk(Desk):
 
     name = "teams"
 
-    def read(self, request: Request) -> Arrival | Answer:
+    def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a post; the workflow's name stands in its path."""
         if request.method != "POST" or not request.path.startswith(_BEFORE) or not request.path.endswith(_AFTER):
             return _no(404, "WorkflowNotFound", "The workflow could not be found.")
@@ -48,11 +48,11 @@ class TeamsDesk(Desk):
         )
         return Arrival(message=message)
 
-    def accept(self, arrival: Arrival) -> Answer:
+    def accept(self, arrival: Arrival) -> HttpResponse:
         """Answer 202 with the id of the flow's run."""
-        return Answer(status=202, headers={"x-ms-workflow-run-id": arrival.message.reference})
+        return HttpResponse(status=202, headers={"x-ms-workflow-run-id": arrival.message.reference})
 
-    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
         """Refuse as the gateway before the flow does."""
         del arrival
         status = int(reaction.code)
@@ -64,7 +64,7 @@ class TeamsDesk(Desk):
         )
 
 
-def _no(status: int, code: str, message: str, **headers: str) -> Answer:
+def _no(status: int, code: str, message: str, **headers: str) -> HttpResponse:
     return as_json(status, {"error": {"code": code, "message": message}}, **headers)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from notifyflow.sandbox.courier import Courier, Reports
 from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
-from notifyflow.sandbox.http import Answer, Form, Request, as_json
+from notifyflow.sandbox.http import Form, HttpResponse, Request, as_json
 from notifyflow.sandbox.inbox import Call, Inbox, Message, Text
 from notifyflow.sandbox.phone import Callee, read_twiml
 from notifyflow.sandbox.script import Kind, Reaction
@@ -43,7 +43,7 @@ class TwilioDesk(Desk):
         self._texts: dict[str, Form] = {}
         self._calls: dict[str, _Story] = {}
 
-    def read(self, request: Request) -> Arrival | Answer:
+    def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request; messages can be created and looked up, calls too."""
         if request.headers.get("authorization") != self._authorization:
             return _no(401, 20003, "Authenticate")
@@ -62,7 +62,7 @@ class TwilioDesk(Desk):
                 return as_json(200, found[0]) if found else _no(404, 20404, "The requested resource was not found")
         return _no(404, 20404, "The requested resource was not found")
 
-    def _end_call(self, sid: str, status: str) -> Answer:
+    def _end_call(self, sid: str, status: str) -> HttpResponse:
         """End a call ("Update a Call resource": Status); one that is over stays as it is."""
         if status not in ("completed", "canceled"):
             return _no(400, 21220, "Call is not in a state that can be changed so.")
@@ -74,14 +74,14 @@ class TwilioDesk(Desk):
         """Text back from a phone to the number that texted it last, as if that number's webhook were the one of its receipts.
 
         Returns:
-            What is texted to the phone in answer.
+            What is texted to the phone in response.
 
         Raises:
             LookupError: When nobody has texted the number, or no receipts were wanted.
         """
         form = self._texts.get(number)
         if form is None or not form.last("StatusCallback"):
-            raise LookupError(f"nobody who hears answers has texted {number}")
+            raise LookupError(f"no number that takes replies has texted {number}")
         url = form.last("StatusCallback").partition("#")[0].rpartition("/")[0]
         sids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid"), new_reference("SM"))
         service = {"MessagingServiceSid": sid} if (sid := form.last("MessagingServiceSid")) else {}
@@ -90,7 +90,7 @@ class TwilioDesk(Desk):
         verbs = read_twiml(twiml) if twiml else ()
         return tuple(verb.text.strip() for verb in verbs or () if verb.name == "Message")
 
-    def _list(self, kind: str, request: Request) -> Answer:
+    def _list(self, kind: str, request: Request) -> HttpResponse:
         """List what was taken, the newest first, as one page ("Read multiple Message resources": To, From, PageSize)."""
         resources = [self._describe(message) for message in reversed(self._look_up(kind))]
         wanted = {name.lower(): request.query[name] for name in ("To", "From") if name in request.query}
@@ -103,7 +103,7 @@ class TwilioDesk(Desk):
     def _look_up(self, kind: str) -> tuple[Message, ...]:
         return self._inbox.messages(channel="sms" if kind == "Messages" else "voice", is_accepted=True)
 
-    def _read_text(self, request: Request) -> Arrival | Answer:
+    def _read_text(self, request: Request) -> Arrival | HttpResponse:
         form = request.form()
         sender = form.last("From") or form.last("MessagingServiceSid")
         if not form.last("To"):
@@ -114,7 +114,7 @@ class TwilioDesk(Desk):
             return _no(400, 21602, "Message body is required.")
         return _arrival(form, "sms", new_reference("SM"), Text(sender=sender, text=form.last("Body")))
 
-    def _read_call(self, request: Request) -> Arrival | Answer:
+    def _read_call(self, request: Request) -> Arrival | HttpResponse:
         form = request.form()
         if not form.last("To"):
             return _no(400, 21201, "No 'To' number is specified")
@@ -124,11 +124,11 @@ class TwilioDesk(Desk):
             return _no(400, 21205, "Url parameter is required.")
         return _arrival(form, "voice", new_reference("CA"), Call(sender=form.last("From")))
 
-    def accept(self, arrival: Arrival) -> Answer:
+    def accept(self, arrival: Arrival) -> HttpResponse:
         """Answer 201 with the new resource, queued."""
         return as_json(201, self._describe(replace(arrival.message, status=_initial_status(arrival))))
 
-    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
         """Refuse with Twilio's code, and the status that comes with it."""
         del arrival
         if reaction.kind is Kind.STATUS:
@@ -265,7 +265,7 @@ class _Story:
 
 
 def _initial_status(arrival: Arrival) -> str:
-    """Name the status that the answer itself tells, and for which nobody is called back."""
+    """Name the status that the response itself tells, and for which nobody is called back."""
     return "accepted" if arrival.form.last("MessagingServiceSid") else "queued"
 
 
@@ -278,6 +278,6 @@ def _arrival(form: Form, channel: str, sid: str, content: Text | Call) -> Arriva
     return Arrival(message=message, form=form)
 
 
-def _no(status: int, code: int, message: str, **headers: str) -> Answer:
+def _no(status: int, code: int, message: str, **headers: str) -> HttpResponse:
     more_info = f"https://www.twilio.com/docs/errors/{code}"
     return as_json(status, {"code": code, "message": message, "more_info": more_info, "status": status}, **headers)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from notifyflow.sandbox.desk import Arrival, Desk, retry_header
-from notifyflow.sandbox.http import Answer, Request, as_json, read_object
+from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Message, Piece
 from notifyflow.sandbox.script import Reaction, short_name
 
@@ -27,10 +27,10 @@ class SubscriberDesk(Desk):
 
     name = "webhook"
 
-    def read(self, request: Request) -> Arrival | Answer:
+    def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request; the subscriber's name stands in its path."""
         if request.method != "POST" or not request.path.startswith(PATH):
-            return as_json(404, {"error": f"Only POST {PATH}NAME is answered here."})
+            return as_json(404, {"error": f"Only POST {PATH}NAME is served here."})
         if not _is_signed(request):
             return as_json(401, {"error": "The signature is not valid."})
         told = read_object(request.body)
@@ -40,12 +40,12 @@ class SubscriberDesk(Desk):
         to, reference = short_name(request.path), request.headers["webhook-id"]
         return Arrival(message=Message(channel="webhook", provider="webhook", to=to, reference=reference, content=content))
 
-    def accept(self, arrival: Arrival) -> Answer:
+    def accept(self, arrival: Arrival) -> HttpResponse:
         """Take it."""
         del arrival
-        return Answer(status=204)
+        return HttpResponse(status=204)
 
-    def refuse(self, arrival: Arrival, reaction: Reaction) -> Answer:
+    def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
         """Refuse it."""
         del arrival
         return as_json(int(reaction.code), {"error": "Refused by the script."}, **retry_header(reaction))

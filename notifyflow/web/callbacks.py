@@ -34,11 +34,11 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
     ) -> Response:
         callback = Callback(path=target_below(request.scope), headers=dict(request.headers), body=body, attempt_id=attempt_id)
         carrier = _provider(services, channel, provider)
-        reply = carrier.read_callback(callback)
-        for receipt in reply.receipts:
+        response = carrier.read_callback(callback)
+        for receipt in response.receipts:
             if heard := services.receive(receipt, body.decode("utf-8", "replace")):
-                reply = carrier.answer(heard)
-        return Response(reply.body, media_type=reply.content_type)
+                response = carrier.answer(heard)
+        return Response(response.body, media_type=response.content_type)
 
     @routes.post("/callbacks/sns")
     def receive_from_sns(body: Annotated[bytes, Depends(read_message)]) -> Response:
@@ -80,8 +80,8 @@ def _hear(services: Services, provider: str, channel: str, request: Request, bod
     said = carrier.read_answer(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
     if said is None:
         return Response()
-    reply = carrier.answer(services.hear(said, body.decode("utf-8", "replace")))
-    return Response(reply.body, media_type=reply.content_type)
+    response = carrier.answer(services.hear(said, body.decode("utf-8", "replace")))
+    return Response(response.body, media_type=response.content_type)
 
 
 def _provider(services: Services, channel: str, name: str) -> Provider:

@@ -157,8 +157,8 @@ def _hear_pagerduty(services: Services, presented: Presented) -> Response:
         return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
     services.ask([asked], presented.caller, pagerduty.DOOR)
     said = text.cut(key, validation.MAX_KEY)
-    answer = json.dumps({"status": "success", "message": "Event processed", "dedup_key": said})  # escaped: it may be no UTF-8
-    return Response(answer, 202, media_type="application/json")
+    response = json.dumps({"status": "success", "message": "Event processed", "dedup_key": said})  # escaped: it may be no UTF-8
+    return Response(response, 202, media_type="application/json")
 
 
 def _done(services: Services, read: tuple[tuple[Asked, ...], tuple[Fault, ...]], caller: ApiKey, door: str) -> Response:
@@ -168,10 +168,10 @@ def _done(services: Services, read: tuple[tuple[Asked, ...], tuple[Fault, ...]],
     if faults:
         _log.warning("web.event_unreadable", via=door, by=caller.name, faults=count)
     services.ask(all_asked, caller, door)
-    answer = {
+    response = {
         "accepted": [{"action": asked.action, "key": asked.incident.key} for asked in all_asked[:NAMED]],
         "accepted_count": sum(asked.times for asked in all_asked),
         "faults": [FaultShape.of(fault).model_dump() for fault in faults],
         "fault_count": count,
     }
-    return JSONResponse(answer, 202)
+    return JSONResponse(response, 202)

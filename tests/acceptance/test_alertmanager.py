@@ -86,8 +86,8 @@ class System:
 
     def incidents(self) -> list[dict[str, Any]]:
         request = urllib.request.Request(f"{self._url}/v1/incidents", headers={"Authorization": f"Bearer {self._key}"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            found: list[dict[str, Any]] = json.load(answer)["incidents"]
+        with urllib.request.urlopen(request, timeout=30) as response:
+            found: list[dict[str, Any]] = json.load(response)["incidents"]
         return found
 
 

@@ -33,9 +33,9 @@ class Api:
 
     def ask(self, method: str, path: str, key: str, **values: Any) -> requests.Response:
         headers = {"authorization": f"Bearer {key}"}
-        answer = requests.request(method, self.url + path, headers=headers, timeout=PATIENCE_S, **values)
-        self.publication.check(method, path.partition("?")[0], answer)
-        return answer
+        response = requests.request(method, self.url + path, headers=headers, timeout=PATIENCE_S, **values)
+        self.publication.check(method, path.partition("?")[0], response)
+        return response
 
 
 @pytest.fixture

@@ -41,8 +41,8 @@ def incidents_in(folder: Path) -> int:
 
 
 def fetched(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        return bytes(answer.read())
+    with urllib.request.urlopen(url, timeout=30) as response:
+        return bytes(response.read())
 
 
 def assert_refused(ended: Ended, *said: str) -> None:

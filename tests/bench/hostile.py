@@ -107,14 +107,14 @@ def _post(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> tupl
     """Post a body; give the status, and how long the answer's body is."""
     given = {"host": "notify.example", "connection": "close", "content-length": str(len(body)), **headers}
     head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in given.items()) + "\r\n"
-    answer = bytearray()
+    response = bytearray()
     with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
         with suppress(ConnectionError):  # it may be refused before all of it was sent
             connection.sendall(head.encode("latin-1") + body)
         with suppress(ConnectionError):
             while part := connection.recv(65_536):
-                answer += part
-    said, _, content = bytes(answer).partition(b"\r\n\r\n")
+                response += part
+    said, _, content = bytes(response).partition(b"\r\n\r\n")
     return int(said.split(b" ", 2)[1]) if said else 0, len(content)
 
 
@@ -131,9 +131,9 @@ def _cost(port: int, endpoint: Endpoint, name: str, body: bytes, key: str) -> Co
         gc.collect()
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from now on (proc(5))
         memory, before = _memory("VmRSS"), time.process_time()
-        status, answer = _post(port, path, body, headers)
+        status, response = _post(port, path, body, headers)
         cpu_s = time.process_time() - before
-        found.append((cpu_s, max(0, _memory("VmHWM") - memory), status, answer))
+        found.append((cpu_s, max(0, _memory("VmHWM") - memory), status, response))
         if cpu_s < MOST_CPU_S / 3 and found[-1][1] < MOST_BYTES / 2:
             break
     return Cost(
@@ -143,7 +143,7 @@ def _cost(port: int, endpoint: Endpoint, name: str, body: bytes, key: str) -> Co
         status=found[0][2],
         cpu_s=min(cpu_s for cpu_s, *_ in found),
         memory_bytes=min(memory for _, memory, *_ in found),
-        answer_bytes=max(answer for *_, answer in found),
+        answer_bytes=max(response for *_, response in found),
     )
 
 

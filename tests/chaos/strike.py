@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Letter, Provider
 from notifyflow.core.model import Receipt, Severity
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.settings import Settings
@@ -131,7 +131,7 @@ class StrikingProvider(Provider):
         with self._striker.around("ask"):
             return self._provider.ask(letter)
 
-    def read_callback(self, callback: Callback) -> Reply:
+    def read_callback(self, callback: Callback) -> CallbackResponse:
         return self._provider.read_callback(callback)
 
     def close(self) -> None:

@@ -115,8 +115,8 @@ def receive(flow: NotifyFlow, token: str) -> None:
     path = f"/callbacks/twilio/sms/{text.attempts[-1].id}"
     form = {"MessageSid": text.attempts[-1].provider_ref, "MessageStatus": "delivered", "To": NUMBER, "Body": MARK}
     signature = RequestValidator(token).compute_signature("https://notify.example" + path, form)
-    answer = Client(flow.asgi()).post(path, data=form, headers={"x-twilio-signature": signature})
-    assert answer.status_code == 200
+    response = Client(flow.asgi()).post(path, data=form, headers={"x-twilio-signature": signature})
+    assert response.status_code == 200
 
 
 def broker_messages(redis: Redis) -> str:
@@ -139,7 +139,7 @@ def knock(flow: NotifyFlow) -> None:
         client.request("GET", f"/v1/incidents?key={MARK}", headers=headers)
 
 
-def answer(flow: NotifyFlow, settings: dict[str, str]) -> None:
+def send_reply(flow: NotifyFlow, settings: dict[str, str]) -> None:
     """Let a text and a press of a button come in, signed, with marked values in them."""
     client = Client(flow.asgi())
     form = {"MessageSid": "SM9", "From": f"+{MARK}", "To": SMS_FROM, "Body": MARK, "ProfileName": MARK}
@@ -217,7 +217,7 @@ def test_what_is_secret_or_personal_stands_in_no_log_and_no_message(sqlite_url: 
                 flow.notify(an_incident(f"k{number}"), [a_recipient(sandbox)], policy=ALL_AT_ONCE)
                 wait_until(lambda key=f"k{number}": is_told(flow, key), within_s=DEADLINE_S)
             receive(flow, settings["NOTIFYFLOW_TWILIO_AUTH_TOKEN"])
-            answer(flow, settings)
+            send_reply(flow, settings)
             knock(flow)
             errors = what_is_raised(flow)
             flow.acknowledge("k0", by="r1")

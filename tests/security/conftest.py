@@ -58,8 +58,8 @@ class Target:
         given = {"host": "notify.example", "connection": "close", "content-length": str(len(body))}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
         lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
-        head, _, answer = self.say(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body).partition(b"\r\n\r\n")
-        return int(head.split(b" ", 2)[1]), answer
+        head, _, response = self.say(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body).partition(b"\r\n\r\n")
+        return int(head.split(b" ", 2)[1]), response
 
     def status(self, key: str) -> IncidentStatus:
         """Look an incident up."""
@@ -70,13 +70,13 @@ class Target:
 
 def read_all(connection: socket.socket) -> bytes:
     """Read until the other side closes, also where it resets."""
-    answer = bytearray()
+    response = bytearray()
     try:
         while part := connection.recv(65_536):
-            answer += part
+            response += part
     except ConnectionResetError:
         pass
-    return bytes(answer)
+    return bytes(response)
 
 
 @contextmanager

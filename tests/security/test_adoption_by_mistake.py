@@ -27,8 +27,8 @@ def test_a_database_that_is_worked_on_is_not_adopted_unless_forced_and_what_is_h
     assert json.loads(target.ask("GET", "/readyz")[1])["is_degraded"] is False
 
     assert "1 incident is held" in line.run("db", "adopt", "--force", "--yes").out
-    code, answer = target.ask("GET", "/readyz?exclude=sweeping")
-    found = json.loads(answer)
+    code, response = target.ask("GET", "/readyz?exclude=sweeping")
+    found = json.loads(response)
     assert (code, found["is_ready"], found["is_degraded"]) == (200, True, True)
     assert found["faults"][0]["where"] == "held"
     assert "db adopt --release" in found["faults"][0]["remedy"]

@@ -15,8 +15,8 @@ PLACES = 4
 def post(target: Target, key: str, incident_key: str, addresses: list[str]) -> None:
     people = [{"id": address, "email": address} for address in addresses]
     body = json.dumps({"key": incident_key, "title": "t", "severity": "ERROR", "recipients": people}).encode()
-    code, answer = target.ask("POST", "/v1/incidents", body, authorization=f"Bearer {key}", content_type="application/json")
-    assert code == 201, answer
+    code, response = target.ask("POST", "/v1/incidents", body, authorization=f"Bearer {key}", content_type="application/json")
+    assert code == 201, response
 
 
 def test_three_thousand_mails_of_one_key_keep_anothers_back_for_no_more_than_what_is_being_sent(tmp_path: Path):

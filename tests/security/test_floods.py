@@ -32,8 +32,8 @@ def test_a_flood_of_faults_is_counted_and_stops_nobody(target: Target):
         answers = [attackers.submit(submit, target, flood) for _ in range(45)]
         assert target.ask("GET", "/readyz?exclude=sweeping")[0] == 200
         page(target, "in-between")
-        for answer in answers:
-            status, said = answer.result()
+        for response in answers:
+            status, said = response.result()
             assert (status, len(json.loads(said)["faults"])) == (422, 21)
             assert len(said) < LONGEST_ANSWER
 
@@ -43,17 +43,17 @@ def test_a_flood_of_faults_is_counted_and_stops_nobody(target: Target):
 def test_a_list_of_nothing_is_answered_in_a_few_words(target: Target, path: str, item: str):
     body = "[" + ",".join([item] * (1_000_000 // (len(item) + 1))) + "]"
     said = f'{{"alerts":{body}}}' if path == "/v1/alertmanager" else body
-    status, answer = target.ask(
+    status, response = target.ask(
         "POST", path, said.encode(), authorization=f"Bearer {target.key}", content_type="application/json"
     )
     assert status in (202, 400)
-    assert len(answer) < LONGEST_ANSWER
+    assert len(response) < LONGEST_ANSWER
 
 
 def test_more_recipients_than_a_request_may_name_are_refused_before_they_are_read(target: Target):
-    status, answer = submit(target, {**INCIDENT, "recipients": [{"id": 0}] * 5_001})
+    status, response = submit(target, {**INCIDENT, "recipients": [{"id": 0}] * 5_001})
     assert status == 422
-    assert [fault["what"] for fault in json.loads(answer)["faults"]] == ["there are 5,001, 5,000 are allowed in one request"]
+    assert [fault["what"] for fault in json.loads(response)["faults"]] == ["there are 5,001, 5,000 are allowed in one request"]
 
 
 def test_bodies_that_are_held_before_a_key_is_shown_leave_room_for_those_who_showed_theirs(target: Target):

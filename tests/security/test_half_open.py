@@ -44,14 +44,14 @@ def test_headers_that_do_not_come_are_answered_with_408(hasty: Target):
 
 
 def test_headers_that_drip_are_answered_with_408_too(hasty: Target):
-    answer = b""
+    response = b""
     with hasty.connect() as connection, suppress(ConnectionError):
         connection.settimeout(0.02)
-        while not answer:
+        while not response:
             connection.sendall(b"G")
             with suppress(TimeoutError):
-                answer = connection.recv(100)
-    assert answer.startswith(b"HTTP/1.1 408 ")
+                response = connection.recv(100)
+    assert response.startswith(b"HTTP/1.1 408 ")
 
 
 def test_who_says_nothing_is_told_nothing_and_the_connection_ends(hasty: Target):
@@ -170,8 +170,8 @@ def test_pages_leave_while_more_connections_are_open_than_there_are_files(tmp_pa
                     json.dumps(said).encode(),
                     {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
                 )
-                with urllib.request.urlopen(request, timeout=60) as answer:
-                    assert answer.status == 201
+                with urllib.request.urlopen(request, timeout=60) as response:
+                    assert response.status == 201
 
             def states() -> list[NotificationState]:
                 found = [flow.status(f"k{number}") for number in range(5)]

@@ -21,8 +21,8 @@ to = ["ada"]
 
 def post(target: Target, key: str, incident_key: str, *people: dict[str, str]) -> tuple[int, Any]:
     body = json.dumps({"key": incident_key, "title": "t", "recipients": people}).encode()
-    code, answer = target.ask("POST", "/v1/incidents", body, authorization=f"Bearer {key}", content_type="application/json")
-    return code, json.loads(answer)
+    code, response = target.ask("POST", "/v1/incidents", body, authorization=f"Bearer {key}", content_type="application/json")
+    return code, json.loads(response)
 
 
 def stranger(number: int) -> dict[str, str]:

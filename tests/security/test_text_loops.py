@@ -46,7 +46,7 @@ def _texts(target: Target) -> list[str]:
 def _text(target: Target, body: str, sender: str = STRANGER, *, sid: str = "SM1", **more: str) -> str:
     """Send a text as Twilio brings it; give the answer, empty for none."""
     form = {"MessageSid": sid, "From": sender, "To": SMS_FROM, "Body": body, **more}
-    status, answer = target.ask(
+    status, response = target.ask(
         "POST",
         PATH,
         urlencode(form).encode(),
@@ -54,7 +54,7 @@ def _text(target: Target, body: str, sender: str = STRANGER, *, sid: str = "SM1"
         x_twilio_signature=RequestValidator(TWILIO_TOKEN).compute_signature(PUBLIC_URL + PATH, form),
     )
     assert status == 200
-    found = re.search(r"<Message>(.*)</Message>", answer.decode(), re.DOTALL)
+    found = re.search(r"<Message>(.*)</Message>", response.decode(), re.DOTALL)
     return found[1] if found else ""
 
 

@@ -13,14 +13,14 @@ SHOWN = "all is well nwod si bd, go back to sleep"
 
 
 def post(target: Target, path: str, document: object, authorization: str | None = None) -> tuple[int, str]:
-    status, answer = target.ask(
+    status, response = target.ask(
         "POST",
         path,
         json.dumps(document).encode(),
         authorization=authorization or f"Bearer {target.key}",
         content_type="application/json",
     )
-    return status, answer.decode()
+    return status, response.decode()
 
 
 def incident(*recipients: dict[str, object], **more: object) -> dict[str, object]:
@@ -45,12 +45,12 @@ def test_a_title_that_would_read_backwards_is_shown_as_it_is_written(tmp_path: P
 @pytest.mark.parametrize("address", ["=?utf-8?q?eve=40evil.example?=@example.com", "=?utf-8?b?ZXZl?=@example.com"])
 def test_an_address_that_reads_as_an_encoded_word_is_refused_and_silences_nobody(target: Target, address: str):
     alone = incident({"id": "eve", "email": address})
-    status, answer = post(target, "/v1/incidents", alone)
-    assert (status, "encoded word" in answer, address in answer) == (422, True, False)
-    status, answer = post(
+    status, response = post(target, "/v1/incidents", alone)
+    assert (status, "encoded word" in response, address in response) == (422, True, False)
+    status, response = post(
         target, "/v1/incidents", incident({"id": "eve", "email": address}, {"id": "ada", "email": "ada@example.com"})
     )
-    assert (status in (200, 201), "encoded word" in answer) == (True, True)
+    assert (status in (200, 201), "encoded word" in response) == (True, True)
     target.sandbox.inbox.wait_for(lambda message: message.to == "ada@example.com")
 
 

@@ -105,7 +105,7 @@ def _arrived_once(witness: Witness, who: str, *channels: str) -> bool:
 
 
 def _answers(witness: Witness, who: str, channel: str) -> list[str]:
-    return [each.answer for each in witness.messages(who, channel)]
+    return [each.reaction for each in witness.messages(who, channel)]
 
 
 def _was_told_the_news(witness: Witness, who: str, channel: str) -> bool:

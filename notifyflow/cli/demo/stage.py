@@ -100,7 +100,7 @@ def _witness(on: Stage, status: IncidentStatus) -> Witness:
     links = [link for each in inbox if each.to == "ada@example.com" for link in each.links if "/a/" in link]
     page = ""
     if links:
-        with urllib.request.urlopen(links[0], timeout=5) as answer:  # noqa: S310 - our own link, on loopback
-            page = answer.read().decode()
+        with urllib.request.urlopen(links[0], timeout=5) as response:  # noqa: S310 - our own link, on loopback
+            page = response.read().decode()
     operations = None if status.operations_key is None else look(on.flow, status.operations_key)
     return Witness(status=status, operations=operations, inbox=inbox, linked_page=page, log=on.log.getvalue())

@@ -73,9 +73,9 @@ def test_an_answer_that_drips_is_left_when_its_time_is_over() -> None:
     with http_server() as server:
         settings = Settings.from_variables({"NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.1", "NOTIFYFLOW_READ_TIMEOUT_S": "0.2"})
         server.answer(200, b"x" * 200, act=DRIP)
-        answer = Http(settings).post(server.url, json={})
-    assert answer.status == 200
-    assert len(answer.body) < 200
+        response = Http(settings).post(server.url, json={})
+    assert response.status == 200
+    assert len(response.body) < 200
 
 
 def test_an_answer_without_end_is_read_up_to_a_cap_also_where_it_is_packed() -> None:

@@ -56,10 +56,10 @@ def ear() -> Iterator[Ear]:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = dict(parse_qsl(body, keep_blank_values=True))
             call = Called(url=f"{heard.url}{self.path}", form=form, signature=self.headers["X-Twilio-Signature"])
-            status, answer = heard.take(call)
+            status, response = heard.take(call)
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(answer.encode())
+            self.wfile.write(response.encode())
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""

@@ -146,21 +146,21 @@ def amazon(sandbox: Sandbox, service: str, key: str = "") -> Any:
 
 
 def send_raw(client: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = client.send_email(
+    response: dict[str, Any] = client.send_email(
         FromEmailAddress="n@example.com",
         Destination={"ToAddresses": ["ada@example.com"]},
         Content={"Raw": {"Data": mail().as_bytes()}},
         EmailTags=[{"Name": "notifyflow_attempt", "Value": "a2"}],
     )
-    return answer
+    return response
 
 
 def test_boto3_sends_a_raw_mail(sandbox: Sandbox) -> None:
     client = amazon(sandbox, "sesv2")
-    answer = send_raw(client)
+    response = send_raw(client)
     client.close()
     (message,) = sandbox.inbox.messages(channel="email")
-    assert (message.provider, message.attempt_id, message.reference) == ("ses", "a2", answer["MessageId"])
+    assert (message.provider, message.attempt_id, message.reference) == ("ses", "a2", response["MessageId"])
     assert message.text == "db is down\nhttps://example.com/a/token"
 
 
@@ -207,7 +207,7 @@ def test_boto3_publishes_a_push(sandbox: Sandbox) -> None:
     client = amazon(sandbox, "sns")
     shown = {"title": "db is down", "body": "now"}
     payload = {"fcmV1Message": {"message": {"notification": shown, "data": {"attempt": "a3"}}}}
-    answer = client.publish(
+    response = client.publish(
         TargetArn=sandbox.push_arn("ada"),
         Message=json.dumps({"default": "db is down", "GCM": json.dumps(payload)}),
         MessageStructure="json",
@@ -215,7 +215,7 @@ def test_boto3_publishes_a_push(sandbox: Sandbox) -> None:
     client.publish(TargetArn=sandbox.push_arn("ben"), Message="plain")
     client.close()
     first, second = sandbox.inbox.messages(channel="push")
-    assert (first.to, first.attempt_id, first.reference) == ("ada", "a3", answer["MessageId"])
+    assert (first.to, first.attempt_id, first.reference) == ("ada", "a3", response["MessageId"])
     assert (first.content, second.content) == (Push(title="db is down", text="now"), Push(title="", text="plain"))
 
 
@@ -252,10 +252,10 @@ def bot(sandbox: Sandbox, token: str = "") -> WebClient:
 
 def test_slack_sdk_posts_as_a_bot(sandbox: Sandbox) -> None:
     metadata = {"event_type": "page", "event_payload": {"attempt": "a4"}}
-    answer = bot(sandbox).chat_postMessage(channel="C0123", text="down", blocks=BLOCKS, metadata=metadata)
+    response = bot(sandbox).chat_postMessage(channel="C0123", text="down", blocks=BLOCKS, metadata=metadata)
     (message,) = sandbox.inbox.messages(channel="slack")
-    assert answer["ok"]
-    assert (message.to, message.attempt_id, message.reference) == ("C0123", "a4", answer["ts"])
+    assert response["ok"]
+    assert (message.to, message.attempt_id, message.reference) == ("C0123", "a4", response["ts"])
     assert isinstance(message.content, Card)
     assert message.content.summary == "down"
     assert [piece.text for piece in message.content.pieces] == ["orders db is down"]
@@ -267,8 +267,8 @@ def test_slack_sdk_posts_plain_text(sandbox: Sandbox) -> None:
 
 
 def test_slack_sdk_posts_to_a_webhook(sandbox: Sandbox) -> None:
-    answer = WebhookClient(sandbox.slack_url("ada"), retry_handlers=[]).send(text="down", blocks=BLOCKS)
-    assert (answer.status_code, answer.body) == (200, "ok")
+    response = WebhookClient(sandbox.slack_url("ada"), retry_handlers=[]).send(text="down", blocks=BLOCKS)
+    assert (response.status_code, response.body) == (200, "ok")
     assert sandbox.inbox.messages()[0].to == "ada"
 
 
@@ -293,7 +293,7 @@ def test_a_webhook_answers_with_slacks_words(sandbox: Sandbox) -> None:
     sandbox.script("slack: channel_is_archived, then action_prohibited, then 500")
     hook = WebhookClient(sandbox.slack_url("ada"), retry_handlers=[])
     answers = [hook.send(text="down") for _ in range(3)]
-    assert [(answer.status_code, answer.body) for answer in answers] == [
+    assert [(response.status_code, response.body) for response in answers] == [
         (410, "channel_is_archived"),
         (403, "action_prohibited"),
         (500, "rollup_error"),
@@ -305,9 +305,9 @@ def test_a_webhook_answers_with_slacks_words(sandbox: Sandbox) -> None:
 
 
 def test_a_workflow_takes_an_adaptive_card(sandbox: Sandbox) -> None:
-    answer = requests.post(sandbox.teams_url("ada"), json=CARD, timeout=10)
+    response = requests.post(sandbox.teams_url("ada"), json=CARD, timeout=10)
     (message,) = sandbox.inbox.messages(channel="teams")
-    assert (answer.status_code, message.to) == (202, "ada")
+    assert (response.status_code, message.to) == (202, "ada")
     assert "orders db is down" in message.text
 
 
@@ -318,14 +318,14 @@ def test_a_workflow_refuses_what_it_cannot_read_and_what_is_not_signed(sandbox: 
         requests.post(url.replace("sig=sandbox", "sig=x"), json=CARD, timeout=10),
         requests.post(url.replace("/paths/", "/path/"), json=CARD, timeout=10),
     ]
-    assert [answer.status_code for answer in answers] == [400, 401, 404]
+    assert [response.status_code for response in answers] == [400, 401, 404]
     assert sandbox.inbox.messages() == ()
 
 
 def test_a_workflow_asks_for_patience(sandbox: Sandbox) -> None:
     sandbox.script("teams: 429 retry after 12 s")
-    answer = requests.post(sandbox.teams_url("ada"), json=CARD, timeout=10)
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "12")
+    response = requests.post(sandbox.teams_url("ada"), json=CARD, timeout=10)
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "12")
 
 
 # -- Twilio -------------------------------------------------------------------------------------------------------------------

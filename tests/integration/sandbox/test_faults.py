@@ -34,7 +34,7 @@ def mail_to(sandbox: Sandbox, to: str, timeout_s: float = 10) -> None:
 
 
 @pytest.mark.parametrize("is_accepted", [False, True])
-def test_a_request_that_hangs_gets_no_answer(sandbox: Sandbox, *, is_accepted: bool) -> None:
+def test_a_request_that_hangs_gets_no_response(sandbox: Sandbox, *, is_accepted: bool) -> None:
     sandbox.script("slack: accept, then hang" if is_accepted else "slack: hang")
     with pytest.raises(requests.ReadTimeout):
         post(sandbox.slack_url("ada"), timeout_s=0.2)
@@ -53,16 +53,16 @@ def test_a_request_that_is_cut_loses_its_connection(sandbox: Sandbox, *, is_acce
 @pytest.mark.parametrize("is_accepted", [False, True])
 def test_garbage_is_an_answer_that_says_nothing(sandbox: Sandbox, *, is_accepted: bool) -> None:
     sandbox.script("teams: ok; slack: " + ("accept, then garbage" if is_accepted else "garbage"))
-    answer = post(sandbox.slack_url("ada"))
-    assert (answer.status_code, answer.text) == (200, "<<< garbage >>>")
+    response = post(sandbox.slack_url("ada"))
+    assert (response.status_code, response.text) == (200, "<<< garbage >>>")
     assert sandbox.inbox.messages()[0].is_accepted is is_accepted
 
 
 def test_a_slow_answer_comes(sandbox: Sandbox) -> None:
     sandbox.script("slack: slow 200 ms")
-    answer = post(sandbox.slack_url("ada"))
-    assert answer.text == "ok"
-    assert answer.elapsed.total_seconds() >= 0.2
+    response = post(sandbox.slack_url("ada"))
+    assert response.text == "ok"
+    assert response.elapsed.total_seconds() >= 0.2
 
 
 @pytest.mark.parametrize("fault", SMTP_SEES)
@@ -117,7 +117,7 @@ def test_the_inbox_counts_what_was_seen_and_what_was_taken(sandbox: Sandbox) -> 
         post(sandbox.slack_url("ada"))
     mail_to(sandbox, "ada@example.com")
     assert sandbox.inbox.counts() == {"slack": Count(seen=3, accepted=1), "email": Count(seen=1, accepted=1)}
-    assert [message.answer for message in sandbox.inbox.messages(channel="slack")] == ["500", "500", "ok"]
+    assert [message.reaction for message in sandbox.inbox.messages(channel="slack")] == ["500", "500", "ok"]
 
 
 def test_waiting_for_what_does_not_come_says_what_is_there(sandbox: Sandbox) -> None:

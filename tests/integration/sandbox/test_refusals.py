@@ -28,8 +28,8 @@ def aws_headers(sandbox: Sandbox) -> dict[str, str]:
 @pytest.mark.parametrize("mail", _BAD_MAILS, ids=["empty", "without a body", "not base64", "to nobody", "not ASCII"])
 def test_ses_refuses_a_mail_that_is_none(sandbox: Sandbox, mail: Mapping[str, object]) -> None:
     url = sandbox.settings()["NOTIFYFLOW_AWS_ENDPOINT_URL"] + "/v2/email/outbound-emails"
-    answer = requests.post(url, json=mail, headers=aws_headers(sandbox), timeout=10)
-    assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (400, "BadRequestException")
+    response = requests.post(url, json=mail, headers=aws_headers(sandbox), timeout=10)
+    assert (response.status_code, response.headers["x-amzn-ErrorType"]) == (400, "BadRequestException")
     assert sandbox.inbox.messages() == ()
 
 
@@ -38,8 +38,8 @@ def test_ses_refuses_a_mail_that_is_none(sandbox: Sandbox, mail: Mapping[str, ob
 )
 def test_sns_refuses_what_it_does_not_know(sandbox: Sandbox, form: dict[str, str]) -> None:
     url = sandbox.settings()["NOTIFYFLOW_AWS_ENDPOINT_URL"]
-    answer = requests.post(url, data=form, headers=aws_headers(sandbox), timeout=10)
-    assert (answer.status_code, "<Code>InvalidParameter</Code>" in answer.text) == (400, True)
+    response = requests.post(url, data=form, headers=aws_headers(sandbox), timeout=10)
+    assert (response.status_code, "<Code>InvalidParameter</Code>" in response.text) == (400, True)
     assert sandbox.inbox.messages() == ()
 
 
@@ -55,21 +55,21 @@ def test_sns_refuses_what_it_does_not_know(sandbox: Sandbox, form: dict[str, str
 def test_slacks_web_api_refuses_with_its_words(sandbox: Sandbox, method: str, body: str, error: str) -> None:
     settings = sandbox.settings()
     headers = {"Authorization": f"Bearer {settings['NOTIFYFLOW_SLACK_BOT_TOKEN']}"}
-    answer = requests.post(settings["NOTIFYFLOW_SLACK_BASE_URL"] + method, data=body, headers=headers, timeout=10)
-    assert answer.json() == {"ok": False, "error": error}
+    response = requests.post(settings["NOTIFYFLOW_SLACK_BASE_URL"] + method, data=body, headers=headers, timeout=10)
+    assert response.json() == {"ok": False, "error": error}
     assert sandbox.inbox.messages() == ()
 
 
 def test_a_slack_webhook_refuses_what_is_no_message_or_no_webhook(sandbox: Sandbox) -> None:
     url = sandbox.slack_url("ada")
     answers = [requests.post(url, data="not json", timeout=10), requests.post(url.replace("/services/", "/other/"), timeout=10)]
-    assert [(answer.status_code, answer.text) for answer in answers] == [(400, "invalid_payload"), (404, "no_service")]
+    assert [(response.status_code, response.text) for response in answers] == [(400, "invalid_payload"), (404, "no_service")]
 
 
 def test_a_status_that_http_does_not_name_is_answered_all_the_same(sandbox: Sandbox) -> None:
     sandbox.script("teams: 499")
-    answer = requests.post(sandbox.slack_url("ada"), json={"text": "down"}, timeout=10)
-    assert answer.ok
+    response = requests.post(sandbox.slack_url("ada"), json={"text": "down"}, timeout=10)
+    assert response.ok
     card = {"contentType": "application/vnd.microsoft.card.adaptive", "content": {}}
     refused = requests.post(sandbox.teams_url("ada"), json={"type": "message", "attachments": [card]}, timeout=10)
     assert (refused.status_code, refused.reason) == (499, "Unassigned")

@@ -235,14 +235,14 @@ def test_who_holds_no_good_key_is_kept_out_and_leaves_nothing_behind(system: Sys
         keys = {scope: system.key(scope, held) for scope in Scope}
         for (method, path), (scope, ways) in KEYED.items():
             for present in ways:
-                answer = system.ask(method, path, **present(path, keys[scope]))
-                assert answer.status_code == status, (method, path, present, held)
+                response = system.ask(method, path, **present(path, keys[scope]))
+                assert response.status_code == status, (method, path, present, held)
     assert system.trace == before
     keys = {scope: system.key(scope, "right") for scope in Scope}
     for (method, path), (scope, ways) in KEYED.items():
         for present in ways:
-            answer = system.ask(method, path, **present(path, keys[scope]))
-            assert answer.status_code in (200, 201, 202, 409), (method, path, present, answer.text)
+            response = system.ask(method, path, **present(path, keys[scope]))
+            assert response.status_code in (200, 201, 202, 409), (method, path, present, response.text)
 
 
 def test_whoever_signs_for_something_else_or_too_long_ago_is_kept_out_and_leaves_nothing_behind(system: System):
@@ -259,6 +259,6 @@ def test_whoever_signs_for_something_else_or_too_long_ago_is_kept_out_and_leaves
 def test_what_is_open_to_all_tells_nothing_that_is_not_theirs_to_know(system: System):
     secrets = {system.incident_id, KEYS["right"], TOKENS["right"], SECRETS["right"], "the lost orders db", "xoxb"}
     for method, path in OPEN:
-        answer = system.ask(method, path, params={"exclude": "sweeping"} if path == "/readyz" else {})
-        assert answer.status_code == 200
-        assert [secret for secret in secrets if secret in answer.text] == []
+        response = system.ask(method, path, params={"exclude": "sweeping"} if path == "/readyz" else {})
+        assert response.status_code == 200
+        assert [secret for secret in secrets if secret in response.text] == []

@@ -46,14 +46,14 @@ class Desk:
         self.client = Published(flow.asgi(), key)
 
     def get(self, path: str, **query: Any) -> Any:
-        answer = self.client.get(f"{path}?{httpx.QueryParams(query)}" if query else path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        response = self.client.get(f"{path}?{httpx.QueryParams(query)}" if query else path)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def post(self, path: str, body: object, status: int = 200, **headers: str) -> Any:
-        answer = self.client.post(path, json=body, headers=headers)
-        assert answer.status_code == status, answer.text
-        return answer.json()
+        response = self.client.post(path, json=body, headers=headers)
+        assert response.status_code == status, response.text
+        return response.json()
 
     def submit(self, key: str = "db-1", *recipients: dict[str, str], status: int = 201, **said: Any) -> Any:
         return self.post("/v1/incidents", {"key": key, "title": "down", "recipients": recipients or (ADA,), **said}, status)
@@ -95,8 +95,8 @@ def test_an_incident_is_taken_and_shown_whole(desk: Desk):
 
 
 def test_where_it_stands_is_told(desk: Desk):
-    answer = desk.client.post("/v1/incidents", json={"key": "db-1", "title": "down", "recipients": [ADA]})
-    assert answer.headers["location"] == f"incidents/{answer.json()['incident_id']}"
+    response = desk.client.post("/v1/incidents", json={"key": "db-1", "title": "down", "recipients": [ADA]})
+    assert response.headers["location"] == f"incidents/{response.json()['incident_id']}"
 
 
 def test_attempts_are_shown_with_what_became_of_them(desk: Desk):
@@ -170,9 +170,9 @@ def test_what_no_text_can_hold_is_a_fault_all_the_same(desk: Desk):
         ('"\\ud800": 1', 422),
         ('"recipients": [{"id": "eve", "email": "e@example.com", "addresses": {"\\ud800": "x"}}]', 201),
     ):
-        answer = desk.client.post("/v1/incidents", content=f'{{"key": "db-1", "title": "down", {named}}}', headers=headers)
-        assert answer.status_code == status
-        assert any("\ufffd" in fault["where"] for fault in answer.json()["faults"])
+        response = desk.client.post("/v1/incidents", content=f'{{"key": "db-1", "title": "down", {named}}}', headers=headers)
+        assert response.status_code == status
+        assert any("\ufffd" in fault["where"] for fault in response.json()["faults"])
 
 
 def test_an_unknown_policy_is_told_beside_the_rest(desk: Desk):
@@ -189,20 +189,20 @@ def test_strictly_one_fault_refuses_the_whole(desk: Desk):
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_what_cannot_be_parsed_is_400(desk: Desk, body: bytes):
-    answer = desk.client.post("/v1/incidents", content=body, headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["type"]) == (400, "urn:notifyflow:problem:unreadable")
+    response = desk.client.post("/v1/incidents", content=body, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["type"]) == (400, "urn:notifyflow:problem:unreadable")
 
 
 @pytest.mark.parametrize("kind", [{}, {"content-type": "text/plain"}, {"content-type": "application/x-www-form-urlencoded"}])
 def test_what_is_not_said_to_be_json_is_415(desk: Desk, kind: dict[str, str]):
-    answer = desk.client.post("/v1/incidents", content=b"{}", headers=kind)
-    assert (answer.status_code, answer.headers["accept"]) == (415, "application/json")
+    response = desk.client.post("/v1/incidents", content=b"{}", headers=kind)
+    assert (response.status_code, response.headers["accept"]) == (415, "application/json")
 
 
 def test_a_body_is_capped(desk: Desk):
     headers = {"content-type": "application/json; charset=utf-8"}
-    answer = desk.client.post("/v1/incidents", content=b" " * (1024 * 1024 + 1), headers=headers)
-    assert (answer.status_code, answer.headers["content-type"]) == (413, MEDIA_TYPE)
+    response = desk.client.post("/v1/incidents", content=b" " * (1024 * 1024 + 1), headers=headers)
+    assert (response.status_code, response.headers["content-type"]) == (413, MEDIA_TYPE)
 
 
 # -- once
@@ -314,10 +314,10 @@ BAD_QUERIES = {
 
 def test_a_query_that_is_wrong_is_a_fault(desk: Desk):
     for query, where in BAD_QUERIES.items():
-        answer = desk.client.get(f"/v1/incidents?{query}")
-        assert answer.status_code == 422
-        assert [fault["where"] for fault in answer.json()["faults"]] == [where]
-    assert answer.json()["faults"][0]["what"] == "it is no field here"
+        response = desk.client.get(f"/v1/incidents?{query}")
+        assert response.status_code == 422
+        assert [fault["where"] for fault in response.json()["faults"]] == [where]
+    assert response.json()["faults"][0]["what"] == "it is no field here"
 
 
 def test_a_cursor_belongs_to_its_list(desk: Desk):
@@ -358,8 +358,8 @@ def test_what_an_act_stops_is_told_and_what_had_left_already(desk: Desk, act: st
 
 def test_without_a_name_it_was_the_api_key(desk: Desk):
     path = f"/v1/incidents/{desk.submit()['incident_id']}/resolve"
-    answer = desk.client.post(path)
-    assert (answer.status_code, answer.json()["incident"]["resolved_by"]) == (200, "desk")
+    response = desk.client.post(path)
+    assert (response.status_code, response.json()["incident"]["resolved_by"]) == (200, "desk")
     assert desk.post(path, {})["has_changed"] is False
 
 
@@ -478,6 +478,6 @@ def test_it_is_not_ready_without_its_tables(sqlite_url: str):
             database = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
             database.execute(statement)
             database.close()
-            answer = client.get("/readyz")
-            assert [fault["where"] for fault in answer.json()["faults"]] == ([where] if where else [])
-            assert answer.status_code == (503 if where else 200)
+            response = client.get("/readyz")
+            assert [fault["where"] for fault in response.json()["faults"]] == ([where] if where else [])
+            assert response.status_code == (503 if where else 200)

@@ -28,11 +28,11 @@ def test_the_requests_of_the_how_to_are_answered(sqlite_url: str):
         client = Published(flow.asgi())
         for request in requests:
             method, path, headers, body = read_curl(re.sub(r"\$(\w+)", lambda name: variables[name[1]], request))
-            answer = client.request(method, path, headers=headers, content=body)
-            assert answer.status_code in (200, 201), answer.text
+            response = client.request(method, path, headers=headers, content=body)
+            assert response.status_code in (200, 201), response.text
             if "INCIDENT" not in variables:
-                variables["INCIDENT"] = answer.json()["incident_id"]
-                assert answer.json() == json.loads(shown) | {"incident_id": variables["INCIDENT"]}
+                variables["INCIDENT"] = response.json()["incident_id"]
+                assert response.json() == json.loads(shown) | {"incident_id": variables["INCIDENT"]}
         assert flow.status("db-1").facts.resolved_by == "billing"
 
 

@@ -43,8 +43,8 @@ class Desk:
         """Ask with a key: the status, and how to authenticate."""
         method, path = operation
         headers = {} if presented is None else {"authorization": f"Bearer {presented}".encode("latin-1")}
-        answer = self.client.request(method.upper(), path.replace("{", "").replace("}", ""), headers=headers)
-        return answer.status_code, answer.headers.get("www-authenticate", "")
+        response = self.client.request(method.upper(), path.replace("{", "").replace("}", ""), headers=headers)
+        return response.status_code, response.headers.get("www-authenticate", "")
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_what_is_no_bearer_is_no_key(desk: Desk, given: str):
 
 
 def test_a_request_without_a_key_is_not_even_read(desk: Desk):
-    answer = desk.client.post("/v1/incidents", content=b"x" * 2_000_000)
-    assert answer.status_code == 401
+    response = desk.client.post("/v1/incidents", content=b"x" * 2_000_000)
+    assert response.status_code == 401
 
 
 def test_before_any_key_was_made_nobody_is_let_in(desk: Desk):
@@ -143,8 +143,8 @@ def test_only_a_key_that_was_not_revoked_can_be_rotated(desk: Desk):
 def test_a_key_has_a_limit_of_its_own_and_is_told_when_to_come_back(desk: Desk):
     busy, calm = desk.make(Scope.READ)[1], desk.make(Scope.READ)[1]
     assert {desk.ask(("get", "/v1/recipients"), busy)[0] for _ in range(A_MINUTE)} == {200}
-    answer = desk.client.request("GET", "/v1/recipients", headers={"authorization": f"Bearer {busy}"})
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    response = desk.client.request("GET", "/v1/recipients", headers={"authorization": f"Bearer {busy}"})
+    assert (response.status_code, response.headers["retry-after"]) == (429, "1")
     assert desk.ask(("get", "/v1/recipients"), calm)[0] == 200
     desk.clock.pass_time(timedelta(seconds=1))
     assert [desk.ask(("get", "/v1/recipients"), busy)[0] for _ in range(2)] == [200, 429]

@@ -42,8 +42,8 @@ class System:
         """Post a form as Twilio does; `forge` may change its body after it was signed."""
         signature = RequestValidator(token).compute_signature(PUBLIC_URL + path, form)
         headers = {"x-twilio-signature": signature, "content-type": "application/x-www-form-urlencoded"}
-        answer = self.client.post(path, content=forge(urlencode(form)), headers=headers)
-        return answer.status_code, answer.text
+        response = self.client.post(path, content=forge(urlencode(form)), headers=headers)
+        return response.status_code, response.text
 
 
 @pytest.fixture

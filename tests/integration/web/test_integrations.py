@@ -108,8 +108,8 @@ def test_what_no_route_fits_goes_the_default_way(system: System):
 
 def test_alerts_of_a_group_are_incidents_each_on_its_own(system: System):
     alerts = [{"fingerprint": each, "status": "firing"} for each in ("a", "b", "c")]
-    answer = system.client.post("/v1/alertmanager", json={"alerts": alerts}, headers={"authorization": f"Bearer {system.key}"})
-    assert [each["key"] for each in answer.json()["accepted"]] == ["alertmanager/a", "alertmanager/b", "alertmanager/c"]
+    response = system.client.post("/v1/alertmanager", json={"alerts": alerts}, headers={"authorization": f"Bearer {system.key}"})
+    assert [each["key"] for each in response.json()["accepted"]] == ["alertmanager/a", "alertmanager/b", "alertmanager/c"]
     assert all(system.who(f"alertmanager/{each}") == ["ada"] for each in ("a", "b", "c"))
 
 
@@ -123,8 +123,8 @@ def test_what_reaches_nobody_is_stored_exhausted_and_pages_operations(system: Sy
 
 
 def test_an_event_is_triggered_acknowledged_and_resolved(system: System):
-    answer = system.event(event_action="trigger", payload={"summary": "down", "severity": "warning", "source": "db"})
-    assert (answer.status_code, answer.json()["dedup_key"]) == (202, "d")
+    response = system.event(event_action="trigger", payload={"summary": "down", "severity": "warning", "source": "db"})
+    assert (response.status_code, response.json()["dedup_key"]) == (202, "d")
     assert system.event(event_action="acknowledge").status_code == 202
     facts = system.status("pagerduty/d").facts
     assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "prometheus", "pagerduty")

@@ -134,9 +134,9 @@ BY_KEY: Mapping[str, Verb] = {
 def test_who_may_ingest_moves_what_is_its_own_and_nothing_else(system: System, caller: str):
     for name, verb in BY_KEY.items():
         before = system.state()
-        answer = system.send(_ingest(system, caller), verb)
-        assert answer.status_code in (200, 201, 202), (name, answer.text)
-        assert (answer.status_code == 201) is (verb.path == "/v1/incidents" and caller not in STORED)
+        response = system.send(_ingest(system, caller), verb)
+        assert response.status_code in (200, 201, 202), (name, response.text)
+        assert (response.status_code == 201) is (verb.path == "/v1/incidents" and caller not in STORED)
         assert changed(before, system.state()) == {(KEYS[verb.door], caller)}, name
 
 
@@ -169,11 +169,11 @@ def test_an_id_helps_only_whom_the_namespace_lets(system: System, caller: str):
         reaches = caller in (namespace, ALL)
         for scope, method, path, values in BY_ID.values():
             before, incident_id = system.state(), system.ids["db-1", namespace]
-            answer = system.ask(scope, caller, method, f"/v1/incidents/{incident_id}{path}", **values)
-            assert answer.status_code == (200 if reaches else 404), answer.text
+            response = system.ask(scope, caller, method, f"/v1/incidents/{incident_id}{path}", **values)
+            assert response.status_code == (200 if reaches else 404), response.text
             assert changed(before, system.state()) == ({("db-1", namespace)} if reaches and method == "POST" else set())
             if not reaches:  # it is answered as if there were none
-                assert system.ask(scope, caller, method, f"/v1/incidents/nowhere{path}", **values).json() == answer.json()
+                assert system.ask(scope, caller, method, f"/v1/incidents/nowhere{path}", **values).json() == response.json()
 
 
 def test_only_who_reaches_all_reaches_the_operations_incident(system: System):
@@ -216,17 +216,17 @@ def test_recipients_are_known_as_the_namespace_knows_them(system: System, caller
     known = set().union(*all_known.values()) if caller == ALL else all_known[caller]
     assert {each["id"] for each in listed} == known
     for who in ("ada", "eve", "eveprometheus"):
-        answer = system.ask(Scope.READ, caller, "GET", f"/v1/recipients/{who}")
-        assert answer.status_code == (200 if who in known else 404)
+        response = system.ask(Scope.READ, caller, "GET", f"/v1/recipients/{who}")
+        assert response.status_code == (200 if who in known else 404)
     shown = system.ask(Scope.READ, caller, "GET", "/v1/recipients/ada").json()["name"]
     assert shown == {SHARED: "Ada of ''", "staging": "ada"}.get(caller, "Ada of 'prometheus'")
     for wanted, names in all_known.items():
         reached = caller in (wanted, ALL)
         listed = system.ask(Scope.READ, caller, "GET", f"/v1/recipients?namespace={wanted}").json()["recipients"]
         assert {each["id"] for each in listed} == (names if reached else set())
-        answer = system.ask(Scope.READ, caller, "GET", f"/v1/recipients/ada?namespace={wanted}")
-        assert answer.status_code == (200 if reached else 404)
-        assert not reached or answer.json()["name"] == {"staging": "ada"}.get(wanted, f"Ada of {wanted!r}")
+        response = system.ask(Scope.READ, caller, "GET", f"/v1/recipients/ada?namespace={wanted}")
+        assert response.status_code == (200 if reached else 404)
+        assert not reached or response.json()["name"] == {"staging": "ada"}.get(wanted, f"Ada of {wanted!r}")
 
 
 # -- the library and the command line open in the empty namespace and look in all
@@ -298,8 +298,8 @@ def test_a_rotated_key_goes_on_where_the_old_one_was(system: System):
     assert (new.name, new.namespace, new.scopes) == (old.name, "prometheus", old.scopes)
     assert new.expires_at == old.expires_at
     assert _submit(system, presented).status_code == 401
-    answer = _submit(system, rotated)
-    assert (answer.status_code, answer.json()["incident_id"]) == (200, system.ids["db-1", "prometheus"])
+    response = _submit(system, rotated)
+    assert (response.status_code, response.json()["incident_id"]) == (200, system.ids["db-1", "prometheus"])
 
 
 def test_keys_that_share_a_namespace_share_its_incidents(system: System):

@@ -66,13 +66,13 @@ class Doors:
     def call_back(self, channel: str, attempt_id: str, event: str) -> None:
         if channel == "email":
             body = body_of(self._amazon.message(mails.event(event, attempt_id, message_id=attempt_id)))
-            answer = self._client.post("/callbacks/sns", content=body)
+            response = self._client.post("/callbacks/sns", content=body)
         else:
             path, form = _twilio(channel, attempt_id, *event.split())
             signature = RequestValidator(TOKEN).compute_signature(PUBLIC_URL + path, form)
             headers = {"x-twilio-signature": signature, "content-type": "application/x-www-form-urlencoded"}
-            answer = self._client.post(path, content=urlencode(form), headers=headers)
-        assert answer.status_code == 200
+            response = self._client.post(path, content=urlencode(form), headers=headers)
+        assert response.status_code == 200
 
 
 def _twilio(channel: str, attempt_id: str, status: str, code: str = "") -> tuple[str, dict[str, str]]:

@@ -221,8 +221,8 @@ def test_a_farewell_is_taken_note_of_and_no_more(system: System) -> None:
 
 def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused(system: System) -> None:
     fields = system.amazon.message(mails.event("Delivery", system.attempt.id))
-    for answer in ((302, b""), (200, b"-----BEGIN CERTIFICATE-----"), (404, b"")):
-        system.amazon.answers[CERTIFICATE_PATH] = answer
+    for response in ((302, b""), (200, b"-----BEGIN CERTIFICATE-----"), (404, b"")):
+        system.amazon.answers[CERTIFICATE_PATH] = response
         assert system.post(fields) == 403
         system.clock.later += timedelta(minutes=1)
     assert {path for _, path in system.amazon.asked} == {CERTIFICATE_PATH}

@@ -118,8 +118,8 @@ def sign(body: str, *, secret: str = SIGNING_SECRET, at: float | None = None) ->
     return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": signature or ""}
 
 
-def said(answer: requests.Response) -> str:
-    found = ANSWER.search(answer.text)
+def said(response: requests.Response) -> str:
+    found = ANSWER.search(response.text)
     return found[1] if found else ""
 
 

@@ -1,9 +1,9 @@
-"""How answers are read, without a network."""
+"""How responses are read, without a network."""
 
 import pytest
 
 from notifyflow.channels.guard import Guard
-from notifyflow.channels.http import Answer, Http, refusal, retry_after_s
+from notifyflow.channels.http import Http, HttpResponse, refusal, retry_after_s
 from notifyflow.channels.tables import Row, Verdict, table
 from notifyflow.errors import PermanentProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
@@ -31,7 +31,7 @@ def test_retry_after_is_seconds_or_a_date_beside_the_answers_own(headers: dict[s
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"\xff", b"[" * 100_000, b'"text"', b"nul"])
 def test_a_body_that_is_no_json_object_has_no_fields(body: bytes) -> None:
-    assert Answer(status=200, headers={}, body=body).fields == {}
+    assert HttpResponse(status=200, headers={}, body=body).fields == {}
 
 
 def test_the_providers_code_wins_over_the_status_and_the_providers_status_over_the_general_one() -> None:

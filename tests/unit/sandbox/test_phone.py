@@ -77,10 +77,10 @@ def test_a_loop_of_redirects_ends() -> None:
     assert len(call(Callee(), again, {"https://example.com/a": again})) == 100
 
 
-@pytest.mark.parametrize("answer", [None, "", "<html/>", "<Response>"])
-def test_an_answer_that_is_no_twiml_ends_the_call_with_an_apology(answer: str | None) -> None:
+@pytest.mark.parametrize("response", [None, "", "<html/>", "<Response>"])
+def test_a_response_that_is_not_twiml_ends_the_call_with_an_apology(response: str | None) -> None:
     callee = Callee(key="1")
-    call(callee, QUESTION, {"https://example.com/key": answer})
+    call(callee, QUESTION, {"https://example.com/key": response})
     assert callee.heard.said[-1] == BROKEN
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider, Reply
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Letter, Provider
 from notifyflow.core.intake.integrations.inbound import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
@@ -32,22 +32,22 @@ class Pigeon(Provider):
     def send(self, letter: Letter) -> Accepted:
         return Accepted(provider_ref=letter.attempt_id)
 
-    def read_callback(self, callback: Callback) -> Reply:
+    def read_callback(self, callback: Callback) -> CallbackResponse:
         if callback.headers.get("x-signature") != "coo":
             raise RejectedCallback(self.name, "no coo")
         heard = callback.body.decode()
         receipt = Receipt(
             provider=self.name, event_id=heard, word=Word.DELIVERED, attempt_id=callback.attempt_id, reason=callback.path
         )
-        return Reply(receipts=(receipt,), content_type="application/xml", body="<coo/>")
+        return CallbackResponse(receipts=(receipt,), content_type="application/xml", body="<coo/>")
 
     def read_answer(self, callback: Callback) -> Said | None:
         if callback.headers.get("x-signature") != "coo":
             raise RejectedCallback(self.name, "no coo")
         return Said(provider=self.name, event_id=callback.body.decode(), verb=Verb.ACKNOWLEDGE)
 
-    def answer(self, heard: Heard) -> Reply:
-        return Reply(receipts=(), content_type="application/xml", body=f"<{heard.effect}/>")
+    def answer(self, heard: Heard) -> CallbackResponse:
+        return CallbackResponse(receipts=(), content_type="application/xml", body=f"<{heard.effect}/>")
 
 
 class Loft(Channel):

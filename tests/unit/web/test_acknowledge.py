@@ -28,10 +28,10 @@ def test_a_mail_scanner_that_only_asks_for_the_head_takes_nothing(client: Client
 
 
 def test_the_clicked_button_takes_it_and_leads_back_to_the_page(client: Client, backend: Backend):
-    answer = client.post(link())
-    assert answer.status_code == 303
+    response = client.post(link())
+    assert response.status_code == 303
     assert backend.taken == [(INCIDENT_ID, "ada")]
-    page = client.get("/a/" + answer.headers["location"])
+    page = client.get("/a/" + response.headers["location"])
     assert "You have it." in page.text
     assert "<button" not in page.text
 
@@ -130,10 +130,10 @@ def test_operations_takes_an_announcement_for_everybody(client: Client, backend:
 
 def test_without_a_database_nothing_is_claimed_to_have_happened(client: Client, backend: Backend):
     backend.trouble = StorageUnavailable(5)
-    for answer in (client.get(link()), client.post(link())):
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"] == "5"
-        assert "Nothing was changed." in answer.text
+    for response in (client.get(link()), client.post(link())):
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "5"
+        assert "Nothing was changed." in response.text
 
 
 def test_hostile_words_stay_words(client: Client, backend: Backend):

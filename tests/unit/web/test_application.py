@@ -20,13 +20,13 @@ EVERY_KIND_OF_ANSWER = {
 
 @pytest.mark.parametrize(("method", "path", "code"), EVERY_KIND_OF_ANSWER.values(), ids=EVERY_KIND_OF_ANSWER)
 def test_every_answer_is_kept_nowhere_framed_nowhere_and_tells_nobody(client: Client, method: str, path: str, code: int):
-    answer = client.request(method, path)
-    assert answer.status_code == code
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["referrer-policy"] == "no-referrer"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    response = client.request(method, path)
+    assert response.status_code == code
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
 
 
 def test_a_page_loads_nothing_and_its_policy_lets_in_its_own_style_only(client: Client):
@@ -38,8 +38,8 @@ def test_a_page_loads_nothing_and_its_policy_lets_in_its_own_style_only(client: 
 
 def test_a_bug_is_answered_with_a_page_and_the_usual_headers(client: Client, backend: Backend):
     backend.trouble = ZeroDivisionError("a secret")
-    answer = client.get(link())
-    assert answer.status_code == 500
-    assert "Something went wrong here." in answer.text
-    assert "secret" not in answer.text
-    assert answer.headers["cache-control"] == "no-store"
+    response = client.get(link())
+    assert response.status_code == 500
+    assert "Something went wrong here." in response.text
+    assert "secret" not in response.text
+    assert response.headers["cache-control"] == "no-store"

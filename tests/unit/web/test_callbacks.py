@@ -10,9 +10,9 @@ SIGNED = {"x-signature": "coo"}
 
 
 def test_a_signed_callback_is_committed_with_its_raw_body_and_answered_as_the_provider_wishes(client: Client, backend: Backend):
-    answer = client.post("/callbacks/pigeon/post/a1?x=%20y", content=b"landed", headers=SIGNED)
-    assert (answer.status_code, answer.text) == (200, "<coo/>")
-    assert answer.headers["content-type"] == "application/xml"
+    response = client.post("/callbacks/pigeon/post/a1?x=%20y", content=b"landed", headers=SIGNED)
+    assert (response.status_code, response.text) == (200, "<coo/>")
+    assert response.headers["content-type"] == "application/xml"
     ((receipt, raw),) = backend.received
     assert (receipt.attempt_id, receipt.event_id, raw) == ("a1", "landed", "landed")
     assert receipt.reason == "/callbacks/pigeon/post/a1?x=%20y"
@@ -43,15 +43,15 @@ def test_a_provider_that_is_not_configured_here_has_no_way_in(client: Client, pa
 
 def test_what_cannot_be_committed_is_not_answered_with_2xx(client: Client, backend: Backend):
     backend.trouble = StorageUnavailable(5)
-    answer = client.post("/callbacks/pigeon/post/a1", content=b"landed", headers=SIGNED)
-    assert answer.status_code == 503
+    response = client.post("/callbacks/pigeon/post/a1", content=b"landed", headers=SIGNED)
+    assert response.status_code == 503
     assert backend.received == []
 
 
 def test_what_somebody_answered_is_committed_and_answered_and_comes_again_where_it_could_not_be(client: Client, backend: Backend):
     def say() -> tuple[int, str]:
-        answer = client.post("/callbacks/pigeon/post", content=b"ack", headers=SIGNED)
-        return answer.status_code, answer.text
+        response = client.post("/callbacks/pigeon/post", content=b"ack", headers=SIGNED)
+        return response.status_code, response.text
 
     backend.trouble = StorageUnavailable(5)
     assert say()[0] == 503

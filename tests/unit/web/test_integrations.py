@@ -26,8 +26,8 @@ def basic(user: str, password: str) -> dict[str, str]:
 
 
 def test_an_alert_is_answered_with_what_was_done(client: Client, backend: Backend):
-    answer = client.post("/v1/alertmanager", json=GROUP, headers=BEARER)
-    assert (answer.status_code, answer.json()) == (
+    response = client.post("/v1/alertmanager", json=GROUP, headers=BEARER)
+    assert (response.status_code, response.json()) == (
         202,
         {"accepted": [{"action": "notify", "key": "alertmanager/f"}], "accepted_count": 1, "faults": [], "fault_count": 0},
     )
@@ -36,34 +36,34 @@ def test_an_alert_is_answered_with_what_was_done(client: Client, backend: Backen
 
 
 def test_a_cloud_event_is_answered_with_what_was_done(client: Client, backend: Backend):
-    answer = client.post("/v1/cloudevents", json=EVENT, headers=BEARER)
-    assert answer.status_code == 202
-    assert answer.json()["accepted"] == [{"action": "resolve", "key": "cloudevents/s/db"}]
+    response = client.post("/v1/cloudevents", json=EVENT, headers=BEARER)
+    assert response.status_code == 202
+    assert response.json()["accepted"] == [{"action": "resolve", "key": "cloudevents/s/db"}]
     assert [(caller.name, via) for _, caller, via in backend.asked] == [("prometheus", "cloudevents")]
 
 
 def test_what_cannot_be_read_is_said_and_logged_while_the_rest_is_done(client: Client, backend: Backend):
     with capture_logs() as logs:
-        answer = client.post("/v1/cloudevents", json=[EVENT, {**EVENT, "id": None}], headers=BEARER)
-    assert answer.status_code == 202
-    assert [each["key"] for each in answer.json()["accepted"]] == ["cloudevents/s/db"]
-    assert [fault["where"] for fault in answer.json()["faults"]] == ["[1].id"]
+        response = client.post("/v1/cloudevents", json=[EVENT, {**EVENT, "id": None}], headers=BEARER)
+    assert response.status_code == 202
+    assert [each["key"] for each in response.json()["accepted"]] == ["cloudevents/s/db"]
+    assert [fault["where"] for fault in response.json()["faults"]] == ["[1].id"]
     assert [(line["event"], line["via"], line["by"]) for line in logs] == [("web.event_unreadable", "cloudevents", "prometheus")]
     assert len(backend.asked) == 1
 
 
 @pytest.mark.parametrize(("event", "key"), [(TRIGGER, "d"), ({**TRIGGER, "dedup_key": None}, "new-id")])
 def test_a_pagerduty_event_is_answered_as_pagerduty_does(client: Client, backend: Backend, event: dict[str, Any], key: str):
-    answer = client.post("/v2/enqueue", json=event)
-    assert answer.status_code == 202
-    assert answer.json() == {"status": "success", "message": "Event processed", "dedup_key": key}
+    response = client.post("/v2/enqueue", json=event)
+    assert response.status_code == 202
+    assert response.json() == {"status": "success", "message": "Event processed", "dedup_key": key}
     assert [(asked.incident.key, via) for asked, _, via in backend.asked] == [(f"pagerduty/{key}", "pagerduty")]
 
 
 def test_a_pagerduty_event_that_is_none_is_refused_as_pagerduty_does(client: Client):
-    answer = client.post("/v2/enqueue", json={"routing_key": API_KEY})
-    assert (answer.status_code, answer.json()["status"]) == (400, "invalid event")
-    assert answer.json()["errors"] == ["event_action: it is none. Send trigger, acknowledge or resolve."]
+    response = client.post("/v2/enqueue", json={"routing_key": API_KEY})
+    assert (response.status_code, response.json()["status"]) == (400, "invalid event")
+    assert response.json()["errors"] == ["event_action: it is none. Send trigger, acknowledge or resolve."]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_a_key_for_something_else_does_not_open(client: Client, backend: Backend
 @pytest.mark.parametrize(("path", "document"), DOORS)
 def test_who_comes_too_often_is_asked_to_repeat_it(client: Client, backend: Backend, path: str, document: object):
     backend.refusal = TooManyRequests(7)
-    answer = client.post(path, json=document, headers=BEARER)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+    response = client.post(path, json=document, headers=BEARER)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
 
 @pytest.mark.parametrize(("path", "document"), DOORS)
@@ -127,20 +127,20 @@ def test_what_is_no_json_is_refused(client: Client, path: str):
 
 def test_of_very_many_events_each_is_done_and_the_answer_names_the_first(client: Client, backend: Backend):
     alerts = [{"fingerprint": "ä" * 200 + str(number)} for number in range(3_000)]
-    answer = client.post("/v1/alertmanager", json={"alerts": [*alerts, *[0] * 1_000]}, headers=BEARER)
-    assert (answer.status_code, len(backend.asked)) == (202, 3_000)
-    said = answer.json()
+    response = client.post("/v1/alertmanager", json={"alerts": [*alerts, *[0] * 1_000]}, headers=BEARER)
+    assert (response.status_code, len(backend.asked)) == (202, 3_000)
+    said = response.json()
     assert (len(said["accepted"]), said["accepted_count"], len(said["faults"]), said["fault_count"]) == (20, 3_000, 2, 1_000)
-    assert len(answer.content) < 64 * 1024
+    assert len(response.content) < 64 * 1024
 
 
 def test_where_nothing_can_be_read_the_answer_is_as_short(client: Client, backend: Backend):
-    answer = client.post("/v1/cloudevents", json=[{"x" * 1_000: number} for number in range(3_000)], headers=BEARER)
-    assert (answer.status_code, len(answer.json()["faults"])) == (400, 21)
-    assert answer.json()["detail"] == "Nothing was done: 9,000 faults." or answer.json()["faults"][-1]["what"].startswith(
+    response = client.post("/v1/cloudevents", json=[{"x" * 1_000: number} for number in range(3_000)], headers=BEARER)
+    assert (response.status_code, len(response.json()["faults"])) == (400, 21)
+    assert response.json()["detail"] == "Nothing was done: 9,000 faults." or response.json()["faults"][-1]["what"].startswith(
         "8,980 more"
     )
-    assert len(answer.content) < 64 * 1024
+    assert len(response.content) < 64 * 1024
 
 
 def test_a_body_has_a_limit(client: Client):
@@ -164,20 +164,20 @@ ANSWERING = client_of(BACKEND)  # once: building costs more than asking
 def test_anything_with_a_good_key_is_refused_as_unreadable_or_heard(body: bytes, more: dict[str, bytes]):
     for path in ("/v1/alertmanager", "/v1/cloudevents"):
         BACKEND.asked.clear()
-        answer = ANSWERING.post(path, content=body, headers=[*more.items(), *BEARER.items()])
-        is_nothing = answer.json().get("accepted_count") == answer.json().get("fault_count") == 0  # a batch without an event
-        assert (answer.status_code, bool(BACKEND.asked) or is_nothing) in ((400, False), (202, True))
+        response = ANSWERING.post(path, content=body, headers=[*more.items(), *BEARER.items()])
+        is_nothing = response.json().get("accepted_count") == response.json().get("fault_count") == 0  # a batch without an event
+        assert (response.status_code, bool(BACKEND.asked) or is_nothing) in ((400, False), (202, True))
         assert all(validate_incident(asked.incident) == () for asked, *_ in BACKEND.asked)
 
 
 def test_a_dedup_key_that_no_text_can_hold_comes_back_as_it_was(client: Client):
-    answer = client.post("/v2/enqueue", content=json.dumps({**TRIGGER, "dedup_key": "\ud800"}).encode())
-    assert (answer.status_code, answer.json()["dedup_key"]) == (202, "\ud800")
+    response = client.post("/v2/enqueue", content=json.dumps({**TRIGGER, "dedup_key": "\ud800"}).encode())
+    assert (response.status_code, response.json()["dedup_key"]) == (202, "\ud800")
 
 
 @settings(max_examples=60)
 @given(strategies.pagerduty_events)
 def test_any_event_with_a_good_key_is_refused_as_unreadable_or_heard(event: dict[str, object]):
     BACKEND.asked.clear()
-    answer = ANSWERING.post("/v2/enqueue", content=json.dumps({**event, "routing_key": API_KEY}).encode())
-    assert (answer.status_code, bool(BACKEND.asked)) in ((400, False), (202, True))
+    response = ANSWERING.post("/v2/enqueue", content=json.dumps({**event, "routing_key": API_KEY}).encode())
+    assert (response.status_code, bool(BACKEND.asked)) in ((400, False), (202, True))

@@ -12,11 +12,11 @@ from tests.unit.web.conftest import Backend
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/nothing", 404), ("PUT", "/v1/incidents", 405)])
 def test_what_there_is_not_is_a_problem(client: Client, method: str, path: str, status: int):
-    answer = client.request(method, path)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA_TYPE)
-    assert answer.json()["type"] == "about:blank"
-    assert answer.json()["status"] == status
-    assert answer.headers["cache-control"] == "no-store"
+    response = client.request(method, path)
+    assert (response.status_code, response.headers["content-type"]) == (status, MEDIA_TYPE)
+    assert response.json()["type"] == "about:blank"
+    assert response.json()["status"] == status
+    assert response.headers["cache-control"] == "no-store"
 
 
 def test_a_wrong_method_is_told_the_right_ones(client: Client):
@@ -38,9 +38,9 @@ def test_below_a_prefix_programs_are_known_as_well(client: Client):
 
 def test_a_bug_is_a_problem_that_tells_nothing(client: Client, backend: Backend):
     backend.refusal = ZeroDivisionError("a secret")
-    answer = client.request("GET", "/v1/incidents", headers={"authorization": "Bearer x"})
-    assert (answer.status_code, answer.headers["content-type"]) == (500, MEDIA_TYPE)
-    assert "secret" not in answer.text
+    response = client.request("GET", "/v1/incidents", headers={"authorization": "Bearer x"})
+    assert (response.status_code, response.headers["content-type"]) == (500, MEDIA_TYPE)
+    assert "secret" not in response.text
 
 
 def test_who_is_not_let_in_is_logged_without_what_they_presented(client: Client):
@@ -51,17 +51,17 @@ def test_who_is_not_let_in_is_logged_without_what_they_presented(client: Client)
 
 def test_a_database_that_is_away_is_asked_again(client: Client, backend: Backend):
     backend.refusal = StorageUnavailable(5)
-    answer = client.request("GET", "/v1/incidents", headers={"authorization": "Bearer x"})
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert answer.json()["type"] == "urn:notifyflow:problem:storage-unavailable"
+    response = client.request("GET", "/v1/incidents", headers={"authorization": "Bearer x"})
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert response.json()["type"] == "urn:notifyflow:problem:storage-unavailable"
 
 
 def test_readiness_is_the_absence_of_faults_that_count(client: Client, backend: Backend):
     assert client.get("/readyz").json() == {"is_ready": True, "is_degraded": False, "faults": []}
     backend.faults = (Fault("sweeping", "nobody does", "Start a worker"),)
-    answer = client.get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json() == {
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json() == {
         "is_ready": False,
         "is_degraded": False,
         "faults": [{"where": "sweeping", "what": "nobody does", "remedy": "Start a worker"}],
@@ -69,8 +69,8 @@ def test_readiness_is_the_absence_of_faults_that_count(client: Client, backend: 
     assert client.get("/readyz?exclude=sweeping").status_code == 200
     assert client.get("/readyz?exclude=schema&exclude=database").status_code == 503
     backend.faults = (Fault("held", "3 incidents are held", "Release them"),)
-    answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()["is_ready"], answer.json()["is_degraded"]) == (200, True, True)
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["is_ready"], response.json()["is_degraded"]) == (200, True, True)
     assert client.get("/readyz?exclude=held").json()["is_degraded"] is False
     assert client.get("/readyz?exclude=everything").json()["faults"][0]["where"] == "exclude[0]"
 

@@ -31,9 +31,9 @@ CHANGING = [
 
 @pytest.mark.parametrize(("method", "path"), [("GET", link()), ("GET", "/livez"), ("GET", "/a/x"), *CHANGING])
 def test_no_answer_sets_a_cookie_so_that_no_other_site_can_act_in_somebodys_name(client: Client, method: str, path: str):
-    answer = client.request(method, path, headers={"cookie": "session=x", "authorization": f"Bearer {API_KEY}"})
-    assert "set-cookie" not in answer.headers
-    assert "access-control-allow-origin" not in answer.headers
+    response = client.request(method, path, headers={"cookie": "session=x", "authorization": f"Bearer {API_KEY}"})
+    assert "set-cookie" not in response.headers
+    assert "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGING)
@@ -46,17 +46,17 @@ def test_what_changes_anything_is_not_done_by_looking(client: Client, backend: B
 @pytest.mark.parametrize("path", ["/v1/incidents", "/v1/alertmanager", "/v1/cloudevents", "/v2/enqueue"])
 @pytest.mark.parametrize("name", ["access_token", "api_key", "key", "token", "routing_key"])
 def test_a_key_in_a_url_lets_nobody_in(client: Client, backend: Backend, path: str, name: str):
-    answer = client.post(f"{path}?{name}={API_KEY}", json={}, headers={"cookie": f"{name}={API_KEY}", "x-api-key": API_KEY})
-    assert answer.status_code == 401
-    assert API_KEY not in answer.text + repr(answer.headers)
+    response = client.post(f"{path}?{name}={API_KEY}", json={}, headers={"cookie": f"{name}={API_KEY}", "x-api-key": API_KEY})
+    assert response.status_code == 401
+    assert API_KEY not in response.text + repr(response.headers)
     assert backend.asked == []
 
 
 def test_our_own_url_is_not_taken_from_the_request(client: Client, backend: Backend):
     asked = [("GET", link()), ("POST", link()), ("GET", "/a/x"), ("GET", "/nothing"), ("GET", "/v1/openapi.json")]
     for method, path in [*asked, ("GET", link() + "/"), ("POST", "/v1/incidents/"), ("GET", "/livez/")]:
-        answer = client.request(method, path, headers=FORGED)
-        assert "evil" not in answer.text + repr(answer.headers)
+        response = client.request(method, path, headers=FORGED)
+        assert "evil" not in response.text + repr(response.headers)
     client.post("/callbacks/pigeon/post/a1", content=b"x", headers=FORGED | {"x-signature": "coo"})
     assert "evil" not in repr(backend.received)
 
@@ -122,11 +122,11 @@ def test_a_flood_of_events_leaves_threads_for_everybody_else(backend: Backend):
             alert = {"alerts": [{"fingerprint": "f"}]}
             flooding = [asyncio.create_task(client.post("/v1/alertmanager", json=alert, headers=headers)) for _ in range(100)]
             try:
-                answer = await asyncio.wait_for(client.get(link()), 30)
+                response = await asyncio.wait_for(client.get(link()), 30)
             finally:
                 hangs.set()
             assert {each.status_code for each in await asyncio.gather(*flooding)} == {202}
-            return answer.status_code
+            return response.status_code
 
     assert asyncio.run(flood()) == 200
 
@@ -144,5 +144,5 @@ def test_a_page_says_that_not_all_is_live(backend: Backend):
 @pytest.mark.parametrize("path", ["/livez", "/v1/openapi.json", "/v1/nothing", "/a/x"])
 def test_an_answer_to_a_program_says_so_too(client: Client, backend: Backend, path: str):
     assert "notifyflow-notice" not in client.get(path).headers
-    answer = client_of(backend, notice="sändbox,\r\n dry run").get(path)
-    assert answer.headers["notifyflow-notice"] == "s\\xe4ndbox, dry run"
+    response = client_of(backend, notice="sändbox,\r\n dry run").get(path)
+    assert response.headers["notifyflow-notice"] == "s\\xe4ndbox, dry run"
