@@ -9,7 +9,7 @@ from typing import Any
 
 from notifyflow.channels.base import Letter
 from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
-from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Severity, Word
+from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result, Severity
 from notifyflow.core.policy import DEFAULT, Policy
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.pipeline.acknowledge import acknowledge
@@ -30,11 +30,13 @@ KEY = "db-1"
 BAD = "bad"
 """An address that no channel takes."""
 
-ACCEPTED = Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED)
-BUSY = Outcome(word=Word.TEMPORARY, code="503", reason="the provider is busy")
-REFUSED = Outcome(word=Word.PERMANENT, code="404", reason="there is no such address")
-REFUSED_US = Outcome(word=Word.TEMPORARY, code="401", reason="the provider refuses our credentials", is_our_fault=True)
-UNKNOWN = Outcome(word=Word.IN_DOUBT, code="timeout", reason="no answer came")
+ACCEPTED = Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED)
+BUSY = Outcome(result=Result.TEMPORARY_FAILURE, code="503", reason="the provider is busy")
+REFUSED = Outcome(result=Result.PERMANENT_FAILURE, code="404", reason="there is no such address")
+REFUSED_US = Outcome(
+    result=Result.TEMPORARY_FAILURE, code="401", reason="the provider refuses our credentials", is_our_fault=True
+)
+UNKNOWN = Outcome(result=Result.IN_DOUBT, code="timeout", reason="no answer came")
 
 
 class HandClock:
@@ -157,12 +159,12 @@ class Story:
         """Let the providers of a channel say these in turn from now on, and the last one ever after."""
         self.answers[channel] = list(outcomes)
 
-    def say(self, attempt_id: str, word: Word | None, *, event_id: str = "", key: str = "", **given: Any) -> Received:
+    def say(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **given: Any) -> Received:
         """Send a receipt; a key is one that was pressed on a call."""
         receipt = Receipt(
             provider=next((each.provider for each in self.seen if each.attempt_id == attempt_id), "twilio"),
             event_id=event_id or f"event-{next(self._events)}",
-            word=word,
+            result=result,
             attempt_id=attempt_id,
             evidence=Evidence.HUMAN if key else Evidence.CARRIER,
             is_heard=bool(key),

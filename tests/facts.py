@@ -8,7 +8,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import Moved, Stop
-from notifyflow.core.model import AttemptState, Ended, NotificationState, Receipt, Severity, Word
+from notifyflow.core.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT, Policy, Schedule
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
@@ -23,8 +23,8 @@ def minutes(number: float) -> timedelta:
     return timedelta(minutes=number)
 
 
-def attempt(number: int = 1, word: Word | None = None, **given: Any) -> AttemptFacts:
-    """Make an attempt: running without a word, recorded with one."""
+def attempt(number: int = 1, result: Result | None = None, **given: Any) -> AttemptFacts:
+    """Make an attempt: running without a result, recorded with one."""
     facts: dict[str, Any] = {
         "id": f"a{number}",
         "notification_id": "n",
@@ -33,8 +33,8 @@ def attempt(number: int = 1, word: Word | None = None, **given: Any) -> AttemptF
         "token": f"t{number}",
         "started_at": NOW,
         "lease_until": NOW + LEASE,
-        "state": AttemptState.RUNNING if word is None else AttemptState.RECORDED,
-        "word": word,
+        "state": AttemptState.RUNNING if result is None else AttemptState.RECORDED,
+        "result": result,
     }
     return AttemptFacts(**(facts | given))
 
@@ -43,10 +43,10 @@ def page(
     channel: str = "email", state: NotificationState = NotificationState.QUEUED, *attempts: AttemptFacts, **given: Any
 ) -> NotificationFacts:
     """Make a page; one that is FAILED, SENT or DELIVERED has the attempt that made it so, unless attempts are given."""
-    word = {
-        NotificationState.FAILED: Word.PERMANENT,
-        NotificationState.SENT: Word.ACCEPTED,
-        NotificationState.DELIVERED: Word.DELIVERED,
+    result = {
+        NotificationState.FAILED: Result.PERMANENT_FAILURE,
+        NotificationState.SENT: Result.ACCEPTED,
+        NotificationState.DELIVERED: Result.DELIVERED,
     }.get(state)
     facts: dict[str, Any] = {
         "id": f"n-{channel}",
@@ -57,7 +57,7 @@ def page(
         "max_attempts": 5,
         "created_at": NOW,
         "state": state,
-        "attempts": attempts or ((attempt(1, word),) if word else ()),
+        "attempts": attempts or ((attempt(1, result),) if result else ()),
     }
     return NotificationFacts(**(facts | given))
 
@@ -127,8 +127,8 @@ class Row:
         new = attempt(number, **({"started_at": now, "lease_until": now + LEASE} | given))
         return self._follow(lifecycle.claim(self.facts, new, now=now))
 
-    def record(self, word: Word, **given: Any) -> "Row":
-        outcome = Outcome(word=word, **given)
+    def record(self, result: Result, **given: Any) -> "Row":
+        outcome = Outcome(result=result, **given)
         number = len(self.facts.attempts)
         return self._follow(
             lifecycle.record(self.facts, f"a{number}", outcome, schedule=self.schedule, now=self._pass(), fraction=0.5)
@@ -140,9 +140,9 @@ class Row:
     def lose(self) -> "Row":
         return self._follow(lifecycle.lose(self.facts, f"a{len(self.facts.attempts)}", now=self._pass()))
 
-    def hear(self, word: Word | None, number: int | None = None, **given: Any) -> "Row":
+    def hear(self, result: Result | None, number: int | None = None, **given: Any) -> "Row":
         attempt_id = f"a{number or len(self.facts.attempts)}"
-        receipt = Receipt(provider="p", event_id="e", word=word, attempt_id=attempt_id, **given)
+        receipt = Receipt(provider="p", event_id="e", result=result, attempt_id=attempt_id, **given)
         return self._follow(
             lifecycle.receive(self.facts, attempt_id, receipt, schedule=self.schedule, now=self._pass(), fraction=0.5)
         )
@@ -153,6 +153,6 @@ class Row:
     def stop(self, event: Stop = "acknowledged") -> "Row":
         return self._follow(lifecycle.stop(self.facts, event, now=self._pass()))
 
-    def sent(self, word: Word = Word.ACCEPTED, **given: Any) -> "Row":
+    def sent(self, result: Result = Result.ACCEPTED, **given: Any) -> "Row":
         """Claim and record in one breath."""
-        return self.claim().record(word, **given)
+        return self.claim().record(result, **given)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.model import Severity, Word
+from notifyflow.core.model import Result, Severity
 from notifyflow.core.policy import Tier, Unacknowledged
 
 STRENGTH = ["in_doubt", "accepted", "temporary", "delivered", "permanent"]
@@ -13,7 +13,7 @@ STRENGTH = ["in_doubt", "accepted", "temporary", "delivered", "permanent"]
 
 @dataclass
 class ReferenceRow:
-    """A notification as a heap of words."""
+    """A notification as a heap of results."""
 
     max_attempts: int
     calls: list[set[str]] = field(default_factory=list)
@@ -27,8 +27,8 @@ class ReferenceRow:
         self.calls.append(set())
         self.running = len(self.calls) - 1
 
-    def record(self, word: str) -> None:
-        self.calls[-1].add(word)
+    def record(self, result: str) -> None:
+        self.calls[-1].add(result)
         self.running = None
 
     def release(self) -> None:
@@ -48,8 +48,8 @@ class ReferenceRow:
     def _state(self) -> str:
         if self.is_cancelled:
             return "CANCELLED"
-        calls = [(number, words) for number, words in enumerate(self.calls) if number not in self.unsent]
-        strongest = [max(words, key=STRENGTH.index, default="") for _, words in calls]
+        calls = [(number, results) for number, results in enumerate(self.calls) if number not in self.unsent]
+        strongest = [max(results, key=STRENGTH.index, default="") for _, results in calls]
         if "delivered" in strongest:
             return "DELIVERED"
         if self.running is not None:
@@ -158,7 +158,7 @@ def _is_suspected(context: DecisionContext, row, now: datetime) -> bool:  # type
         return is_critical and calls[-1].receipt_due_at is not None and now >= calls[-1].receipt_due_at
     if row.state not in ("QUEUED", "SENDING"):
         return False
-    failures = [call for call in calls if call.word in (Word.IN_DOUBT, Word.TEMPORARY, Word.PERMANENT)]
+    failures = [call for call in calls if call.result in (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)]
     patience = policy.held_back_for if is_critical else policy.retries.schedule(row.channel, row.severity).window
     return (
         any(call.is_our_fault for call in calls)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident_events import Change
-from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, NotificationState, Severity, Word
+from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, NotificationState, Result, Severity
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 
@@ -32,7 +32,7 @@ CHANGE = Change(
 FACTS = IncidentFacts(id=INCIDENT_ID, key="db-1", severity=Severity.CRITICAL, policy=DEFAULT, opened_at=AT, last_seen_at=AT)
 
 
-def attempt(number: int, word: Word | None, reason: str = "", code: str = "") -> AttemptFacts:
+def attempt(number: int, result: Result | None, reason: str = "", code: str = "") -> AttemptFacts:
     begun = AT + timedelta(seconds=number)
     return AttemptFacts(
         id=f"a{number}",
@@ -41,9 +41,9 @@ def attempt(number: int, word: Word | None, reason: str = "", code: str = "") ->
         provider="slack",
         token="t",
         started_at=begun,
-        ended_at=None if word is None else begun + timedelta(milliseconds=300),
+        ended_at=None if result is None else begun + timedelta(milliseconds=300),
         lease_until=begun + timedelta(minutes=1),
-        word=word,
+        result=result,
         reason=reason,
         code=code,
     )
@@ -87,9 +87,11 @@ OPEN = IncidentStatus(
     content=INCIDENT,
     escalations=(
         escalation(
-            "ada", notification("email", NotificationState.SENT, attempt(1, Word.ACCEPTED)), state=EscalationState.REACHED
+            "ada", notification("email", NotificationState.SENT, attempt(1, Result.ACCEPTED)), state=EscalationState.REACHED
         ),
-        escalation("ben", notification("slack", NotificationState.FAILED, attempt(1, Word.PERMANENT, "no such channel", "404"))),
+        escalation(
+            "ben", notification("slack", NotificationState.FAILED, attempt(1, Result.PERMANENT_FAILURE, "no such channel", "404"))
+        ),
     ),
     transitions=(),
 )

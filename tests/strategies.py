@@ -19,8 +19,8 @@ from notifyflow.core.model import (
     Kind,
     NotificationState,
     Recipient,
+    Result,
     Severity,
-    Word,
 )
 from notifyflow.core.outage import Stop
 from notifyflow.core.policy import (
@@ -271,13 +271,13 @@ _EDGES = (timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1))
 def attempts(draw: st.DrawFn, number: int, *, may_run: bool) -> AttemptFacts:
     """Make an attempt that was recorded, given back, or (if it is the latest) is running."""
     state = draw(st.sampled_from(AttemptState if may_run else (AttemptState.RECORDED, AttemptState.NOT_SENT)))
-    word = draw(st.sampled_from(Word)) if state is AttemptState.RECORDED else None
+    result = draw(st.sampled_from(Result)) if state is AttemptState.RECORDED else None
     return attempt(
         number,
-        word,
+        result,
         state=state,
         started_at=NOW + draw(_AGES),
-        is_our_fault=word is Word.TEMPORARY and draw(st.booleans()),
+        is_our_fault=result is Result.TEMPORARY_FAILURE and draw(st.booleans()),
         receipt_due_at=draw(st.none() | _AGES.map(lambda age: NOW + age)),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from notifyflow.channels.tables import Status
-from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.core.model import Evidence, Receipt, Result
 
 _log = structlog.get_logger(__name__)
 
@@ -29,24 +29,36 @@ _OURS = re.compile("[0-9a-f]{32}")
 _LONGEST_ID = 255  # theirs have 36 to 60 characters
 
 MAIL_EVENTS: Mapping[str, Status] = {
-    "Send": Status(Word.ACCEPTED, Evidence.ACCEPTED, "SES has it, and tries to deliver it", _SES),
-    "DeliveryDelay": Status(Word.ACCEPTED, Evidence.ACCEPTED, "the recipient's server put it off, and SES tries on", _SES),
-    "Delivery": Status(Word.DELIVERED, Evidence.CARRIER, "the recipient's server has it", _SES),
-    "Bounce Permanent": Status(Word.PERMANENT, Evidence.CARRIER, "the address does not exist, or is suppressed", _BOUNCE),
-    "Bounce Transient": Status(Word.TEMPORARY, Evidence.CARRIER, "the recipient's server gave it back for now", _BOUNCE),
+    "Send": Status(Result.ACCEPTED, Evidence.ACCEPTED, "SES has it, and tries to deliver it", _SES),
+    "DeliveryDelay": Status(Result.ACCEPTED, Evidence.ACCEPTED, "the recipient's server put it off, and SES tries on", _SES),
+    "Delivery": Status(Result.DELIVERED, Evidence.CARRIER, "the recipient's server has it", _SES),
+    "Bounce Permanent": Status(
+        Result.PERMANENT_FAILURE, Evidence.CARRIER, "the address does not exist, or is suppressed", _BOUNCE
+    ),
+    "Bounce Transient": Status(
+        Result.TEMPORARY_FAILURE, Evidence.CARRIER, "the recipient's server gave it back for now", _BOUNCE
+    ),
     "Bounce Transient ContentRejected": Status(
-        Word.TEMPORARY, Evidence.CARRIER, "the recipient's server refused what the mail says", _BOUNCE, is_our_fault=True
+        Result.TEMPORARY_FAILURE,
+        Evidence.CARRIER,
+        "the recipient's server refused what the mail says",
+        _BOUNCE,
+        is_our_fault=True,
     ),
     "Bounce Transient MessageTooLarge": Status(
-        Word.TEMPORARY, Evidence.CARRIER, "the mail is too large for the recipient's server", _BOUNCE, is_our_fault=True
+        Result.TEMPORARY_FAILURE, Evidence.CARRIER, "the mail is too large for the recipient's server", _BOUNCE, is_our_fault=True
     ),
-    "Bounce Undetermined": Status(Word.TEMPORARY, Evidence.CARRIER, "it came back, and why cannot be told", _BOUNCE),
+    "Bounce Undetermined": Status(Result.TEMPORARY_FAILURE, Evidence.CARRIER, "it came back, and why cannot be told", _BOUNCE),
     _AUTOMATIC: Status(None, Evidence.CARRIER, "something answered by itself, as those who are out of office do", _BOUNCE),
     "Complaint": Status(None, Evidence.CARRIER, "the recipient called it spam", _SES),
-    "Complaint OnAccountSuppressionList": Status(Word.PERMANENT, Evidence.ACCEPTED, "our account suppresses the address", _SES),
-    "Reject": Status(Word.TEMPORARY, Evidence.ACCEPTED, "SES found a virus in it, and did not send it", _SES, is_our_fault=True),
+    "Complaint OnAccountSuppressionList": Status(
+        Result.PERMANENT_FAILURE, Evidence.ACCEPTED, "our account suppresses the address", _SES
+    ),
+    "Reject": Status(
+        Result.TEMPORARY_FAILURE, Evidence.ACCEPTED, "SES found a virus in it, and did not send it", _SES, is_our_fault=True
+    ),
     "Rendering Failure": Status(
-        Word.TEMPORARY, Evidence.ACCEPTED, "SES could not render it, and did not send it", _SES, is_our_fault=True
+        Result.TEMPORARY_FAILURE, Evidence.ACCEPTED, "SES could not render it, and did not send it", _SES, is_our_fault=True
     ),
     "Open": Status(None, Evidence.CARRIER, "it was opened, perhaps by a scanner", _SES),
     "Click": Status(None, Evidence.CARRIER, "a link was opened, perhaps by a scanner", _SES),
@@ -54,12 +66,14 @@ MAIL_EVENTS: Mapping[str, Status] = {
 }
 
 PUSH_FAILURES: Mapping[str, Status] = {
-    "DeliveryFailedPerm": Status(Word.PERMANENT, Evidence.CARRIER, "the push service refused it for good", _SNS),
-    "EndpointDisabled": Status(Word.PERMANENT, Evidence.ACCEPTED, "the device's endpoint is disabled", _SNS),
-    "InvalidPlatformToken": Status(Word.PERMANENT, Evidence.CARRIER, "the app is gone, or its token has changed", _SNS),
-    "NotificationTTLExpired": Status(Word.TEMPORARY, Evidence.CARRIER, "its time was over before it could be pushed", _SNS),
+    "DeliveryFailedPerm": Status(Result.PERMANENT_FAILURE, Evidence.CARRIER, "the push service refused it for good", _SNS),
+    "EndpointDisabled": Status(Result.PERMANENT_FAILURE, Evidence.ACCEPTED, "the device's endpoint is disabled", _SNS),
+    "InvalidPlatformToken": Status(Result.PERMANENT_FAILURE, Evidence.CARRIER, "the app is gone, or its token has changed", _SNS),
+    "NotificationTTLExpired": Status(
+        Result.TEMPORARY_FAILURE, Evidence.CARRIER, "its time was over before it could be pushed", _SNS
+    ),
 }
-_PUSH_FAILED = Status(Word.PERMANENT, Evidence.CARRIER, "it failed for good", _SNS)
+_PUSH_FAILED = Status(Result.PERMANENT_FAILURE, Evidence.CARRIER, "it failed for good", _SNS)
 
 
 def read_event(text: str) -> tuple[Receipt, ...]:
@@ -100,7 +114,7 @@ def _read_mail(event: Mapping[str, Any]) -> Receipt | None:
     return Receipt(
         provider="ses",
         event_id=f"{message_id}:{kind}:{mark}",
-        word=status.word,
+        result=status.result,
         attempt_id=_attempt(mail),
         provider_ref=message_id,
         evidence=status.evidence,
@@ -150,7 +164,7 @@ def _read_push(event: Mapping[str, Any]) -> Receipt | None:
     return Receipt(
         provider="sns",
         event_id=f"{message_id}:DeliveryFailure",
-        word=status.word,
+        result=status.result,
         provider_ref=message_id,
         evidence=status.evidence,
         code=failure if failure in PUSH_FAILURES else "DeliveryFailure",

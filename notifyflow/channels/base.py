@@ -146,7 +146,7 @@ class Provider(ABC):
             letter: What was sent, if it was.
 
         Returns:
-            What it says, always with a word; None where it knows nothing of it, so that it is sent again.
+            What it says, always with a result; None where it knows nothing of it, so that it is sent again.
 
         Raises:
             ProviderError: When it does not answer, or refuses to.

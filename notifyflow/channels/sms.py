@@ -12,7 +12,7 @@ from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
-from notifyflow.core.model import Receipt, Word
+from notifyflow.core.model import Receipt, Result
 from notifyflow.core.replies import Heard, Said, Verb, answer, read
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.segments import fit
@@ -69,7 +69,7 @@ class TwilioSms(TwilioProvider):
         """Read the status of a text that was found; one that nobody knows says at least that Twilio has it."""
         status = str(message.status)
         receipt = self._receipt(attempt_id, message.sid, status, MESSAGE_STATUSES, str(message.error_code or ""))
-        return replace(receipt, event_id=f"{message.sid}:asked:{attempt_id}:{status}", word=receipt.word or Word.ACCEPTED)
+        return replace(receipt, event_id=f"{message.sid}:asked:{attempt_id}:{status}", result=receipt.result or Result.ACCEPTED)
 
     def text(self, content: Content) -> str:
         """Write the text: two segments at most, the link whole at its end."""

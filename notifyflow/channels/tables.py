@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from notifyflow.core.model import Evidence, Word
+from notifyflow.core.model import Evidence, Result
 from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 
 
@@ -75,14 +75,14 @@ class Status:
     """One status that a provider reports later.
 
     Attributes:
-        word: What it means for the attempt; None where the error code decides.
+        result: What it means for the attempt; None where the error code decides.
         evidence: Who vouches for it.
         meaning: In words.
         source: Where it is documented.
         is_our_fault: Whether it blames us, and not the recipient.
     """
 
-    word: Word | None
+    result: Result | None
     evidence: Evidence | None
     meaning: str
     source: str

@@ -12,7 +12,7 @@ from notifyflow.channels.http import Http
 from notifyflow.channels.tables import Status, Verdict
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio_codes import TWILIO
-from notifyflow.core.model import Receipt, Word
+from notifyflow.core.model import Receipt, Result
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
@@ -90,15 +90,15 @@ class TwilioProvider(Provider):
         """Read one status; one that nobody knows is only noted."""
         found = known.get(status)
         if found is None:
-            word, evidence, reason = None, None, "a status that is not in our table"
+            result, evidence, reason = None, None, "a status that is not in our table"
         else:
-            word, evidence, reason = found.word or _word(code), found.evidence, found.meaning
+            result, evidence, reason = found.result or _result(code), found.evidence, found.meaning
         row = TWILIO.get(code)
-        is_our_fault = row is not None and row.verdict is Verdict.OURS and word is Word.TEMPORARY
+        is_our_fault = row is not None and row.verdict is Verdict.OURS and result is Result.TEMPORARY_FAILURE
         return Receipt(
             provider=self.name,
             event_id=f"{sid}:{status}",
-            word=word,
+            result=result,
             attempt_id=attempt_id,
             provider_ref=sid,
             evidence=evidence,
@@ -109,9 +109,9 @@ class TwilioProvider(Provider):
         )
 
 
-def _word(code: str) -> Word:
+def _result(code: str) -> Result:
     row = TWILIO.get(code)
-    return Word.PERMANENT if row and row.verdict is Verdict.PERMANENT else Word.TEMPORARY
+    return Result.PERMANENT_FAILURE if row and row.verdict is Verdict.PERMANENT else Result.TEMPORARY_FAILURE
 
 
 T = TypeVar("T", bound=TwilioProvider)

@@ -7,7 +7,7 @@ validation errors"); one that is not listed is classified by the HTTP status, or
 from collections.abc import Mapping
 
 from notifyflow.channels.tables import Row, Status, Table, Verdict, table
-from notifyflow.core.model import Evidence, Word
+from notifyflow.core.model import Evidence, Result
 
 _API = "Twilio Error Dictionary"
 _MESSAGE = "Twilio Messages resource, Message Status values"
@@ -91,26 +91,28 @@ TWILIO: Table = table(
 )
 
 MESSAGE_STATUSES: Mapping[str, Status] = {
-    "accepted": Status(Word.ACCEPTED, Evidence.ACCEPTED, "Twilio has it, and chooses a sender", _MESSAGE),
-    "scheduled": Status(Word.ACCEPTED, Evidence.ACCEPTED, "Twilio has it, for later", _MESSAGE),
-    "queued": Status(Word.ACCEPTED, Evidence.ACCEPTED, "it waits for its turn", _MESSAGE),
-    "sending": Status(Word.ACCEPTED, Evidence.ACCEPTED, "it is being given to the carrier", _MESSAGE),
-    "sent": Status(Word.ACCEPTED, Evidence.CARRIER, "the carrier has it", _MESSAGE),
-    "delivered": Status(Word.DELIVERED, Evidence.CARRIER, "the carrier says that the phone has it", _MESSAGE),
-    "read": Status(Word.DELIVERED, Evidence.DEVICE, "the device says that it was opened, by whomever", _MESSAGE),
+    "accepted": Status(Result.ACCEPTED, Evidence.ACCEPTED, "Twilio has it, and chooses a sender", _MESSAGE),
+    "scheduled": Status(Result.ACCEPTED, Evidence.ACCEPTED, "Twilio has it, for later", _MESSAGE),
+    "queued": Status(Result.ACCEPTED, Evidence.ACCEPTED, "it waits for its turn", _MESSAGE),
+    "sending": Status(Result.ACCEPTED, Evidence.ACCEPTED, "it is being given to the carrier", _MESSAGE),
+    "sent": Status(Result.ACCEPTED, Evidence.CARRIER, "the carrier has it", _MESSAGE),
+    "delivered": Status(Result.DELIVERED, Evidence.CARRIER, "the carrier says that the phone has it", _MESSAGE),
+    "read": Status(Result.DELIVERED, Evidence.DEVICE, "the device says that it was opened, by whomever", _MESSAGE),
     "undelivered": Status(None, Evidence.CARRIER, "the carrier could not deliver it", _MESSAGE),
     "failed": Status(None, Evidence.CARRIER, "it could not be sent", _MESSAGE),
-    "canceled": Status(Word.TEMPORARY, Evidence.ACCEPTED, "it was cancelled at Twilio", _MESSAGE),
+    "canceled": Status(Result.TEMPORARY_FAILURE, Evidence.ACCEPTED, "it was cancelled at Twilio", _MESSAGE),
 }
 
 CALL_STATUSES: Mapping[str, Status] = {
-    "queued": Status(Word.ACCEPTED, Evidence.ACCEPTED, "Twilio has it", _CALL),
-    "initiated": Status(Word.ACCEPTED, Evidence.ACCEPTED, "the number is being dialled", _CALL),
-    "ringing": Status(Word.ACCEPTED, Evidence.CARRIER, "the phone rings", _CALL),
-    "in-progress": Status(Word.ACCEPTED, Evidence.CARRIER, "somebody, or a machine, has answered", _CALL),
-    "completed": Status(Word.TEMPORARY, Evidence.CARRIER, "it was answered, and no key was pressed: perhaps by a machine", _CALL),
-    "busy": Status(Word.TEMPORARY, Evidence.CARRIER, "the line was busy", _CALL),
-    "no-answer": Status(Word.TEMPORARY, Evidence.CARRIER, "nobody answered", _CALL),
-    "failed": Status(Word.TEMPORARY, Evidence.CARRIER, "the carriers could not connect it", _CALL),
-    "canceled": Status(Word.TEMPORARY, Evidence.ACCEPTED, "it was cancelled at Twilio", _CALL),
+    "queued": Status(Result.ACCEPTED, Evidence.ACCEPTED, "Twilio has it", _CALL),
+    "initiated": Status(Result.ACCEPTED, Evidence.ACCEPTED, "the number is being dialled", _CALL),
+    "ringing": Status(Result.ACCEPTED, Evidence.CARRIER, "the phone rings", _CALL),
+    "in-progress": Status(Result.ACCEPTED, Evidence.CARRIER, "somebody, or a machine, has answered", _CALL),
+    "completed": Status(
+        Result.TEMPORARY_FAILURE, Evidence.CARRIER, "it was answered, and no key was pressed: perhaps by a machine", _CALL
+    ),
+    "busy": Status(Result.TEMPORARY_FAILURE, Evidence.CARRIER, "the line was busy", _CALL),
+    "no-answer": Status(Result.TEMPORARY_FAILURE, Evidence.CARRIER, "nobody answered", _CALL),
+    "failed": Status(Result.TEMPORARY_FAILURE, Evidence.CARRIER, "the carriers could not connect it", _CALL),
+    "canceled": Status(Result.TEMPORARY_FAILURE, Evidence.ACCEPTED, "it was cancelled at Twilio", _CALL),
 }

@@ -12,7 +12,7 @@ from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
-from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.core.replies import Heard
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.speech import reply, sentences
@@ -78,7 +78,7 @@ class TwilioVoice(TwilioProvider):
         receipt = Receipt(
             provider=self.name,
             event_id=f"{sid}:key:{digits}",
-            word=Word.DELIVERED,
+            result=Result.DELIVERED,
             attempt_id=callback.attempt_id,
             provider_ref=sid,
             evidence=Evidence.HUMAN,

@@ -131,7 +131,7 @@ def _attempt(value: AttemptFacts) -> Document:
         "state": value.state,
         "started_at": _instant(value.started_at),
         "ended_at": _instant(value.ended_at),
-        "word": value.word,
+        "result": value.result,
         "evidence": value.evidence,
         "is_doubted": value.is_doubted,
         "code": value.code or None,

@@ -18,8 +18,8 @@ from notifyflow.core.model import (
     IncidentState,
     Kind,
     NotificationState,
+    Result,
     Severity,
-    Word,
 )
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 
@@ -148,32 +148,32 @@ def explain(notification: NotificationFacts, *, is_reached: bool = False) -> str
         return plain(notification.reason)
     last = counted[-1]
     said = [last.provider]
-    if len(counted) > 1 or last.word not in (Word.ACCEPTED, Word.DELIVERED):
+    if len(counted) > 1 or last.result not in (Result.ACCEPTED, Result.DELIVERED):
         said.append(f"attempt {len(counted)} of {notification.max_attempts}")
-    if len(counted) > 1 and counted[-2].word is Word.IN_DOUBT:
+    if len(counted) > 1 and counted[-2].result is Result.IN_DOUBT:
         said.append("sent again after a doubt")
-    said.append(_word(last, is_reached=is_reached))
+    said.append(_result(last, is_reached=is_reached))
     if notification.state is NotificationState.QUEUED and notification.due_at is not None:
         said.append(f"again at {clock_time(notification.due_at)}")
     return ", ".join(plain(each) for each in said if each)
 
 
-def _word(attempt: AttemptFacts, *, is_reached: bool) -> str:
+def _result(attempt: AttemptFacts, *, is_reached: bool) -> str:
     because = f"{attempt.reason} ({attempt.code})" if attempt.reason and attempt.code else attempt.reason or attempt.code
-    match attempt.word:
+    match attempt.result:
         case None:
             return "under way"
-        case Word.ACCEPTED:
+        case Result.ACCEPTED:
             said = f"accepted by {attempt.evidence}" if attempt.evidence not in (None, Evidence.ACCEPTED) else "accepted"
             if attempt.receipt_due_at is None:
                 return said
             return f"{said}, unconfirmed" if is_reached else f"{said}, receipt awaited"
-        case Word.DELIVERED:
+        case Result.DELIVERED:
             return f"confirmed by {attempt.evidence}" if attempt.evidence else "confirmed"
-        case Word.IN_DOUBT:
+        case Result.IN_DOUBT:
             return f"in doubt: {because}" if because else "in doubt"
-        case Word.TEMPORARY | Word.PERMANENT:
-            return because or attempt.word
+        case Result.TEMPORARY_FAILURE | Result.PERMANENT_FAILURE:
+            return because or attempt.result
 
 
 def _last_moment(notification: NotificationFacts) -> str:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES, Table
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Word
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result
 
 LONG = timedelta(minutes=5)
 """How long something may be due before it counts as left behind; sweepers come by every second."""
@@ -214,15 +214,15 @@ def _check_doubts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator
         if not attempt.is_doubted and _is_doubtful(attempt, told):
             what = f"has attempt {attempt.number}, of which nobody knows what came, and no doubt on it"
             yield _finding(Rule.DOUBT, "notification", row, row.incident_id, what)
-        if attempt.state is AttemptState.RECORDED and attempt.word is None:
-            what = f"has attempt {attempt.number}, which is recorded without a word"
+        if attempt.state is AttemptState.RECORDED and attempt.result is None:
+            what = f"has attempt {attempt.number}, which is recorded without a result"
             yield _finding(Rule.DOUBT, "notification", row, row.incident_id, what)
 
 
 def _is_doubtful(attempt: AttemptFacts, told: set[str]) -> bool:
     """Tell whether an attempt's outcome was unknown at any time, or was a refusal that its provider contradicted."""
     is_contradicted = attempt.evidence is not None and not told.isdisjoint(_REFUSING)
-    return attempt.word is Word.IN_DOUBT or not told.isdisjoint(_DOUBTING) or is_contradicted
+    return attempt.result is Result.IN_DOUBT or not told.isdisjoint(_DOUBTING) or is_contradicted
 
 
 def _replay(

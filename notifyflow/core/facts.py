@@ -18,9 +18,9 @@ from notifyflow.core.model import (
     IncidentState,
     Kind,
     NotificationState,
+    Result,
     Severity,
     Standing,
-    Word,
 )
 from notifyflow.core.policy import Policy
 
@@ -39,7 +39,7 @@ class AttemptFacts:
         started_at: When it was claimed.
         lease_until: From when on the sweeper takes it back.
         ended_at: When it was recorded, put in doubt or released.
-        word: The strongest word heard, None while there is none.
+        result: How it ended, as far as is known: the strongest result so far, or None before the first.
         evidence: Who vouches for it.
         is_doubted: Whether a doubt was ever recorded.
         is_our_fault: Whether the provider refused *us*, in its answer or in a receipt.
@@ -59,7 +59,7 @@ class AttemptFacts:
     lease_until: datetime
     state: AttemptState = AttemptState.RUNNING
     ended_at: datetime | None = None
-    word: Word | None = None
+    result: Result | None = None
     evidence: Evidence | None = None
     is_doubted: bool = False
     is_our_fault: bool = False
@@ -75,7 +75,7 @@ class Outcome:
     """What came of one call to a provider.
 
     Attributes:
-        word: ACCEPTED, TEMPORARY, PERMANENT, or IN_DOUBT where no definite answer came.
+        result: ACCEPTED, TEMPORARY_FAILURE, PERMANENT_FAILURE, or IN_DOUBT where no definite answer came.
         code: The provider's code or HTTP status.
         reason: What that means, from our tables; nothing personal.
         provider_ref: The provider's id of the message.
@@ -87,7 +87,7 @@ class Outcome:
         narrows_s: For how many seconds the provider wants to be left alone by everybody; None where it did not say.
     """
 
-    word: Word
+    result: Result
     code: str = ""
     reason: str = ""
     provider_ref: str = ""

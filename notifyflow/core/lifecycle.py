@@ -12,7 +12,7 @@ from typing import Literal
 
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.machines import MACHINES, Move
-from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, NotificationState, Receipt, Word
+from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, NotificationState, Receipt, Result
 from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 from notifyflow.core.retry import next_due, resend_at
@@ -25,16 +25,16 @@ Stop = Literal["acknowledged", "resolved", "replaced"]
 _MACHINE = MACHINES["notification"]
 
 _RECORDED = {
-    Word.ACCEPTED: "accepted",
-    Word.TEMPORARY: "refused",
-    Word.PERMANENT: "refused_for_good",
-    Word.IN_DOUBT: "doubted",
+    Result.ACCEPTED: "accepted",
+    Result.TEMPORARY_FAILURE: "refused",
+    Result.PERMANENT_FAILURE: "refused_for_good",
+    Result.IN_DOUBT: "doubted",
 }
 _HEARD = {
-    Word.ACCEPTED: "acceptance_heard",
-    Word.TEMPORARY: "failure_heard",
-    Word.DELIVERED: "delivery_heard",
-    Word.PERMANENT: "bounce_heard",
+    Result.ACCEPTED: "acceptance_heard",
+    Result.TEMPORARY_FAILURE: "failure_heard",
+    Result.DELIVERED: "delivery_heard",
+    Result.PERMANENT_FAILURE: "bounce_heard",
 }
 
 
@@ -61,20 +61,20 @@ def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
 def doubt_of(row: NotificationFacts) -> AttemptFacts | None:
     """Find the attempt in doubt after which a row would be sent again: nobody has said what became of it yet."""
     latest = counted(row)[-1:]
-    return latest[0] if latest and latest[0].word is Word.IN_DOUBT else None
+    return latest[0] if latest and latest[0].result is Result.IN_DOUBT else None
 
 
 def state_of(row: NotificationFacts) -> NotificationState:
     """Name the state that the attempts, and what became of the row, amount to; CANCELLED rows stay as they are."""
     attempts = counted(row)
-    if any(attempt.word is Word.DELIVERED for attempt in attempts):
+    if any(attempt.result is Result.DELIVERED for attempt in attempts):
         return NotificationState.DELIVERED
     if any(attempt.state is AttemptState.RUNNING for attempt in attempts):
         return NotificationState.SENDING
-    latest = attempts[-1].word if attempts else None
-    if latest is Word.ACCEPTED:
+    latest = attempts[-1].result if attempts else None
+    if latest is Result.ACCEPTED:
         return NotificationState.SENT
-    if latest is Word.PERMANENT or row.ended or len(attempts) >= row.max_attempts:
+    if latest is Result.PERMANENT_FAILURE or row.ended or len(attempts) >= row.max_attempts:
         return NotificationState.FAILED
     return NotificationState.CANCELLED if row.is_stopped else NotificationState.QUEUED
 
@@ -103,23 +103,23 @@ def record(
     Raises:
         IllegalMove: When the attempt is not running; whoever holds an old token is to be fenced off before.
     """
-    event = _RECORDED[outcome.word]
+    event = _RECORDED[outcome.result]
     attempt = _running(row, attempt_id, event)
-    is_contradicted = outcome.word is not Word.ACCEPTED and attempt.evidence is not None
+    is_contradicted = outcome.result is not Result.ACCEPTED and attempt.evidence is not None
     attempt = replace(
-        _heard(attempt, outcome.word, code=outcome.code, reason=outcome.reason),
+        _heard(attempt, outcome.result, code=outcome.code, reason=outcome.reason),
         state=AttemptState.RECORDED,
         ended_at=now,
         evidence=_stronger(attempt.evidence, outcome.evidence or Evidence.ACCEPTED)
-        if outcome.word is Word.ACCEPTED
+        if outcome.result is Result.ACCEPTED
         else attempt.evidence,
-        is_doubted=outcome.word is Word.IN_DOUBT or is_contradicted,
+        is_doubted=outcome.result is Result.IN_DOUBT or is_contradicted,
         is_our_fault=attempt.is_our_fault or outcome.is_our_fault,
         provider_ref=outcome.provider_ref or attempt.provider_ref,
         retry_after_s=outcome.retry_after_s,
         receipt_due_at=outcome.receipt_due_at or attempt.receipt_due_at,
     )
-    wait = answers_within if outcome.word is Word.IN_DOUBT else _AT_ONCE
+    wait = answers_within if outcome.result is Result.IN_DOUBT else _AT_ONCE
     return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, wait, breaks))
 
 
@@ -132,7 +132,7 @@ def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
         IllegalMove: When the attempt is not running.
     """
     attempt = _running(row, attempt_id, "released")
-    if attempt.word is not None:
+    if attempt.result is not None:
         return _doubt(row, attempt, "doubted", now=now, due_at=now)
     return _fire(row, _with(row, replace(attempt, state=AttemptState.NOT_SENT, ended_at=now)), "released", now=now)
 
@@ -157,13 +157,13 @@ def receive(
     attempt = _find(row, attempt_id)
     was_unheard = attempt.state is AttemptState.RECORDED and attempt.evidence is None
     attempt = replace(
-        _heard(attempt, receipt.word, code=receipt.code, reason=receipt.reason),
+        _heard(attempt, receipt.result, code=receipt.code, reason=receipt.reason),
         evidence=_stronger(attempt.evidence, receipt.evidence or Evidence.ACCEPTED),
         is_doubted=attempt.is_doubted or was_unheard,
         is_our_fault=attempt.is_our_fault or receipt.is_our_fault,
         provider_ref=attempt.provider_ref or receipt.provider_ref or "",
     )
-    event = _HEARD.get(receipt.word, "noted") if receipt.word else "noted"
+    event = _HEARD.get(receipt.result, "noted") if receipt.result else "noted"
     return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction))
 
 
@@ -286,15 +286,15 @@ def _with(row: NotificationFacts, changed: AttemptFacts) -> NotificationFacts:
 
 
 def _doubt(row: NotificationFacts, attempt: AttemptFacts, event: str, *, now: datetime, due_at: datetime) -> Moved:
-    doubted = replace(_heard(attempt, Word.IN_DOUBT), state=AttemptState.RECORDED, ended_at=now, is_doubted=True)
+    doubted = replace(_heard(attempt, Result.IN_DOUBT), state=AttemptState.RECORDED, ended_at=now, is_doubted=True)
     return _fire(row, _with(row, doubted), event, now=now, due=lambda _: due_at)
 
 
-def _heard(attempt: AttemptFacts, word: Word | None, *, code: str = "", reason: str = "") -> AttemptFacts:
-    """Let the strongest word count, with the code and the reason that came with it."""
-    if word is None or (attempt.word is not None and attempt.word.strength >= word.strength):
+def _heard(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:
+    """Let the strongest result count, with the code and the reason that came with it."""
+    if result is None or (attempt.result is not None and attempt.result.strength >= result.strength):
         return attempt
-    return replace(attempt, word=word, code=code, reason=reason)
+    return replace(attempt, result=result, code=code, reason=reason)
 
 
 def _stronger(one: Evidence | None, other: Evidence) -> Evidence:

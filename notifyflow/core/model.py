@@ -1,4 +1,4 @@
-"""The values that everybody speaks in: what users say, the states, and what a provider's word weighs.
+"""The values that all modules share: what users give, the states, and how strong each result is.
 
 What the machines decide on stands in ``facts``; what a policy is made of in ``policy``.
 """
@@ -69,23 +69,23 @@ class Kind(StrEnum):
     CHANGE = "change"
 
 
-class Word(StrEnum):
-    """What was heard about one attempt; within one attempt the strongest word counts."""
+class Result(StrEnum):
+    """How an attempt ended, as far as is known; of several reports on one attempt the strongest counts."""
 
     IN_DOUBT = "in_doubt"
     ACCEPTED = "accepted"
-    TEMPORARY = "temporary"
+    TEMPORARY_FAILURE = "temporary"
     DELIVERED = "delivered"
-    PERMANENT = "permanent"
+    PERMANENT_FAILURE = "permanent"
 
     @property
     def strength(self) -> int:
-        """How much it weighs against another word about the same attempt: 1 is the weakest."""
-        return list(Word).index(self) + 1
+        """How strong it is among the results of one attempt: 1 is the weakest."""
+        return list(Result).index(self) + 1
 
 
 class Evidence(StrEnum):
-    """Who vouches for what was heard, weakest first."""
+    """Who vouches for a result, weakest first."""
 
     ACCEPTED = "accepted"
     CARRIER = "carrier"
@@ -102,7 +102,7 @@ class AttemptState(StrEnum):
 
 
 class Ended(StrEnum):
-    """Why we ended a notification ourselves, without a provider's word."""
+    """Why we ended a notification ourselves, without a provider's report."""
 
     EXPIRED = "expired"
     BEYOND_WINDOW = "beyond_retry_window"
@@ -274,7 +274,7 @@ class Receipt:
     Attributes:
         provider: Who says it.
         event_id: What makes the event unique at that provider; a repetition has the same.
-        word: What it means for the attempt; None where it is only noted.
+        result: What it means for the attempt; None where it is only noted.
         attempt_id: Our attempt, where the callback carried it.
         provider_ref: The provider's id of the message, where it gave one.
         evidence: Who vouches for it.
@@ -289,7 +289,7 @@ class Receipt:
 
     provider: str
     event_id: str
-    word: Word | None
+    result: Result | None
     attempt_id: str | None = None
     provider_ref: str | None = None
     evidence: Evidence | None = None

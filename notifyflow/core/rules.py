@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Result, Severity
 from notifyflow.core.outage import Interval, Stop, moved
 from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
 
 _IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
 _REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
-_FAILING = (Word.IN_DOUBT, Word.TEMPORARY, Word.PERMANENT)
+_FAILING = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
 _CALL = "voice"
 _FEWEST_ACCEPTED = 5
 _FEWEST_PEOPLE = 3
@@ -134,7 +134,7 @@ def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime
         return False
     if any(attempt.is_our_fault for attempt in counted(row)):
         return True
-    failures = sum(attempt.word in _FAILING for attempt in counted(row))
+    failures = sum(attempt.result in _FAILING for attempt in counted(row))
     held_until = _held_until(context, row)
     return (is_critical and failures >= policy.suspected_after_attempts) or (held_until is not None and now >= held_until)
 

@@ -16,7 +16,7 @@ import structlog
 from notifyflow.channels.base import Accepted, Channel, Letter, Provider
 from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
-from notifyflow.core.model import Standing, Word
+from notifyflow.core.model import Result, Standing
 from notifyflow.engine import doubt
 from notifyflow.engine.bulkheads import Bulkheads
 from notifyflow.engine.reporter import Reporter, place
@@ -47,8 +47,8 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _NARROWED_S = 10.0
 """How long a provider is left alone that asks for fewer requests and does not say until when."""
-_WITHHELD = Outcome(word=Word.PERMANENT, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
-_TOO_LATE = Outcome(word=Word.TEMPORARY, reason="asking after the attempt in doubt has used up the lease")
+_WITHHELD = Outcome(result=Result.PERMANENT_FAILURE, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
+_TOO_LATE = Outcome(result=Result.TEMPORARY_FAILURE, reason="asking after the attempt in doubt has used up the lease")
 
 
 class Deliverer:
@@ -237,13 +237,13 @@ class Deliverer:
     def _is_found(self, claimed: Claimed) -> bool:
         """Ask after an attempt in doubt; where it was carried after all, or never will be, this one is given back."""
         try:
-            word = doubt.find(self._deps, self._reporter, claimed, self._providers(claimed.channel))
+            result = doubt.find(self._deps, self._reporter, claimed, self._providers(claimed.channel))
         except StorageUnavailable:
             self._release(claimed)
             return True
-        if word is None or word is Word.TEMPORARY:
+        if result is None or result is Result.TEMPORARY_FAILURE:
             return False
-        self._release(claimed, reason=f"the attempt in doubt was asked after: {word.value}")
+        self._release(claimed, reason=f"the attempt in doubt was asked after: {result.value}")
         return True
 
     def _send(self, claimed: Claimed) -> Outcome:
@@ -264,7 +264,7 @@ class Deliverer:
             return _told(_outcome(error), error, provider)
         except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and may have sent before it did
             _log.error("engine.channel_broke", **_ids(claimed), error=type(error).__name__, place=place(error))
-            return Outcome(word=Word.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
+            return Outcome(result=Result.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
 
     def _record(self, claimed: Claimed, outcome: Outcome, took: timedelta) -> None:
         """Record an outcome, as often as it takes while the lease lasts."""
@@ -276,15 +276,15 @@ class Deliverer:
         try:
             consequences = self._write(claimed, write, is_patient=True)
         except Fenced:
-            _log.warning("engine.attempt_fenced", **_ids(claimed), word=outcome.word.value)
+            _log.warning("engine.attempt_fenced", **_ids(claimed), result=outcome.result.value)
             return
         except StorageUnavailable:
-            _log.error("engine.attempt_unrecorded", **_ids(claimed), word=outcome.word.value)
+            _log.error("engine.attempt_unrecorded", **_ids(claimed), result=outcome.result.value)
             return
         _log.info(
             "engine.attempt_recorded",
             **_ids(claimed),
-            word=outcome.word.value,
+            result=outcome.result.value,
             code=outcome.code,
             reason=outcome.reason,
             took_s=round(took.total_seconds(), 3),
@@ -342,20 +342,24 @@ def _ids(claimed: Claimed) -> dict[str, str]:
 
 
 def _outcome(answer: Accepted | NotifyflowError) -> Outcome:
-    """Put what a provider answered, or how it failed, into the machines' words."""
+    """Translate what a provider answered, or how it failed, into an outcome."""
     match answer:
         case Accepted():
-            return Outcome(word=Word.ACCEPTED, provider_ref=answer.provider_ref, evidence=answer.evidence)
+            return Outcome(result=Result.ACCEPTED, provider_ref=answer.provider_ref, evidence=answer.evidence)
         case TemporaryProviderError():
-            return Outcome(word=Word.TEMPORARY, code=answer.code, reason=answer.reason, retry_after_s=answer.retry_after_s)
+            return Outcome(
+                result=Result.TEMPORARY_FAILURE, code=answer.code, reason=answer.reason, retry_after_s=answer.retry_after_s
+            )
         case PermanentProviderError():
-            return Outcome(word=Word.PERMANENT, code=answer.code, reason=answer.reason)
+            return Outcome(result=Result.PERMANENT_FAILURE, code=answer.code, reason=answer.reason)
         case RefusedUsError():
-            return Outcome(word=Word.TEMPORARY, code=answer.code, reason=answer.reason, is_our_fault=True)
+            return Outcome(result=Result.TEMPORARY_FAILURE, code=answer.code, reason=answer.reason, is_our_fault=True)
         case UnknownOutcomeError() | ProviderError():
-            return Outcome(word=Word.IN_DOUBT, code=answer.code, reason=answer.reason)
+            return Outcome(result=Result.IN_DOUBT, code=answer.code, reason=answer.reason)
         case _:
-            return Outcome(word=Word.TEMPORARY, reason=f"could not be rendered: {type(answer).__name__}", is_our_fault=True)
+            return Outcome(
+                result=Result.TEMPORARY_FAILURE, reason=f"could not be rendered: {type(answer).__name__}", is_our_fault=True
+            )
 
 
 def _told(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outcome:

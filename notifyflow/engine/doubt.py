@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from notifyflow.channels.base import Letter, Provider
-from notifyflow.core.model import Receipt, Word
+from notifyflow.core.model import Receipt, Result
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import NotifyflowError
 from notifyflow.pipeline.ports import Claimed, Dependencies, Doubt
@@ -18,7 +18,7 @@ from notifyflow.pipeline.receive import receive
 _log = structlog.get_logger("notifyflow.engine")
 
 
-def find(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Sequence[Provider]) -> Word | None:
+def find(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Sequence[Provider]) -> Result | None:
     """Ask after the attempt before, and record what is said of it as a receipt.
 
     Args:
@@ -41,7 +41,7 @@ def find(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Se
     if receipt is None:
         return None
     reporter.report(receive(deps, replace(receipt, is_asked=True), raw="").consequences)
-    return receipt.word
+    return receipt.result
 
 
 def _ask(provider: Provider, claimed: Claimed, doubt: Doubt) -> Receipt | None:
@@ -62,5 +62,5 @@ def _ask(provider: Provider, claimed: Claimed, doubt: Doubt) -> Receipt | None:
     except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and the page has to go out
         _log.error("engine.channel_broke", **ids, channel=claimed.channel, error=type(error).__name__, place=place(error))
         return None
-    _log.info("engine.doubt_answered", **ids, word=receipt.word.value if receipt and receipt.word else "unknown")
+    _log.info("engine.doubt_answered", **ids, result=receipt.result.value if receipt and receipt.result else "unknown")
     return receipt

@@ -39,7 +39,7 @@ def hear(deps: Dependencies, said: Said, *, raw: str, on_routes: Collection[str]
     def body(tx: Transaction) -> Heard:
         if not _is_heard(tx, said, who):
             return Heard(effect=Effect.IGNORED)
-        receipt = Receipt(provider=said.provider, event_id=said.event_id, word=None, code=said.verb, reason="somebody answered")
+        receipt = Receipt(provider=said.provider, event_id=said.event_id, result=None, code=said.verb, reason="somebody answered")
         if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
             return Heard(effect=Effect.REPEATED)
         tx.ledger.settle_answer(receipt, is_done=said.verb in DOING)

@@ -7,14 +7,14 @@ from datetime import datetime
 from notifyflow.core import lifecycle, limits, pauses, rules
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.limits import Carrier, Obstacle
-from notifyflow.core.model import Hold, Kind, Severity, Standing, Word
+from notifyflow.core.model import Hold, Kind, Result, Severity, Standing
 from notifyflow.core.pauses import Pause
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 _HELD_AT_ONCE = 50
-_FAILED = (Word.TEMPORARY, Word.IN_DOUBT)
+_FAILED = (Result.TEMPORARY_FAILURE, Result.IN_DOUBT)
 
 
 def is_urgent(row: NotificationFacts) -> bool:
@@ -126,7 +126,7 @@ def learn(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outco
         provider: Who carried it.
         outcome: What came of it.
     """
-    is_new = not any(each.provider == provider and each.word in _FAILED for each in row.attempts)
+    is_new = not any(each.provider == provider and each.result in _FAILED for each in row.attempts)
 
     def heard(carrier: Carrier) -> Carrier:
         return limits.hear(carrier, outcome.standing, is_new=is_new, narrows_s=outcome.narrows_s, now=tx.now)
@@ -186,6 +186,6 @@ def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Iterator[str]:
     """Give the providers as they are preferred; after a failure the one after it, and the one that failed last."""
     attempts = lifecycle.counted(row)
     first = 0
-    if attempts and attempts[-1].word in _FAILED and attempts[-1].provider in providers:
+    if attempts and attempts[-1].result in _FAILED and attempts[-1].provider in providers:
         first = providers.index(attempts[-1].provider) + 1
     yield from (*providers[first:], *providers[:first])

@@ -67,7 +67,7 @@ def record(
                 breaks=_breaks(tx, row) if retry_after_s else (),
             )
 
-        detail = {"attempt": attempt_id, "word": outcome.word.value, "code": outcome.code, "reason": outcome.reason}
+        detail = {"attempt": attempt_id, "result": outcome.result.value, "code": outcome.code, "reason": outcome.reason}
         cause: Cause | None = None if has_key else "recorded"  # the key is heard first, and decides
         before = decisions.change(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
         provider_health.learn(tx, before, ref.provider, outcome)

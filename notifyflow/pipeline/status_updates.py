@@ -5,7 +5,7 @@ from itertools import chain
 
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import AttemptFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import AttemptState, Contact, IncidentState, Kind, Severity, Word
+from notifyflow.core.model import AttemptState, Contact, IncidentState, Kind, Result, Severity
 from notifyflow.pipeline.transaction import Transaction
 
 CHANNELS = frozenset({"email", "slack", "teams"})
@@ -14,7 +14,7 @@ CHANNELS = frozenset({"email", "slack", "teams"})
 EDITED = frozenset({"slack"})
 """Where a page is edited in place, if its provider gave an id of it: nobody is told, and the button is gone."""
 
-_MAY_HAVE_ARRIVED = frozenset({Word.IN_DOUBT, Word.ACCEPTED, Word.DELIVERED})
+_MAY_HAVE_ARRIVED = frozenset({Result.IN_DOUBT, Result.ACCEPTED, Result.DELIVERED})
 
 
 def tell(tx: Transaction, contexts: Iterable[DecisionContext], *, by: str) -> None:
@@ -56,7 +56,7 @@ def replaced(rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | 
     if channel not in EDITED:
         return None
     pages = (row for row in rows if row.kind is Kind.PAGE and row.channel == channel)
-    known = [attempt for row in pages for attempt in row.attempts if attempt.provider_ref and attempt.word in _MAY_HAVE_ARRIVED]
+    known = [attempt for row in pages for attempt in row.attempts if attempt.provider_ref and attempt.result in _MAY_HAVE_ARRIVED]
     return max(known, key=lambda attempt: attempt.started_at, default=None)
 
 
@@ -82,4 +82,4 @@ def _rows(tx: Transaction, context: DecisionContext, by: str) -> list[Notificati
 
 
 def _was_used(row: NotificationFacts) -> bool:
-    return any(attempt.state is AttemptState.RUNNING or attempt.word in _MAY_HAVE_ARRIVED for attempt in row.attempts)
+    return any(attempt.state is AttemptState.RUNNING or attempt.result in _MAY_HAVE_ARRIVED for attempt in row.attempts)

@@ -9,7 +9,7 @@ from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFa
 from notifyflow.core.incident import Turned
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.limits import Carrier
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, NotificationState, Word
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, NotificationState, Result
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.ledger import Due, Ledger
 
@@ -109,7 +109,7 @@ class Transaction:
         running = {attempt.id for attempt in before.attempts if attempt.state is AttemptState.RUNNING}
         is_new = event in ("acknowledged", "resolved")
         for attempt in after.attempts:
-            is_on_its_way = attempt.word is Word.ACCEPTED and attempt.started_at > self.now - _RECALLED_WITHIN
+            is_on_its_way = attempt.result is Result.ACCEPTED and attempt.started_at > self.now - _RECALLED_WITHIN
             is_just_accepted = attempt.id in running and attempt.state is AttemptState.RECORDED
             if is_on_its_way and attempt.provider_ref and (is_new or (is_just_accepted and self._is_taken(after))):
                 self._recalls.append(

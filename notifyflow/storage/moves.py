@@ -117,13 +117,13 @@ class Moves(Rows):
         return replace(after, **{name: changed[name] for name in ("version", "rung_at") if name in changed})
 
     def save_attempt(self, before: AttemptFacts, after: AttemptFacts) -> None:
-        """Write what changed in an attempt, as long as its state, token and word are those that were read.
+        """Write what changed in an attempt, as long as its state, token and result are those that were read.
 
         Raises:
             StaleRow: When they are not.
         """
         changed = changes(before, after)
-        as_read = {name: getattr(before, name) for name in ("id", "state", "token", "word")}
+        as_read = {name: getattr(before, name) for name in ("id", "state", "token", "result")}
         if changed and not self._update(AttemptRow, changed, as_read):
             raise StaleRow("attempt", before.id)
 

@@ -118,7 +118,7 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         columns = (ReceiptRow.matched_attempt_id.alias("attempt_id"), ReceiptRow.code, ReceiptRow.reason, ReceiptRow.received_at)
         found: list[dict[str, Any]] = []
         for some in batches(attempt_ids):
-            query = ReceiptRow.select(*columns).where(ReceiptRow.matched_attempt_id.in_(list(some)), ReceiptRow.word.is_null())
+            query = ReceiptRow.select(*columns).where(ReceiptRow.matched_attempt_id.in_(list(some)), ReceiptRow.result.is_null())
             found += self._rows(query.order_by(ReceiptRow.received_at))
         return tuple(Note(**row) for row in sorted(found, key=lambda row: row["received_at"]))
 

@@ -102,4 +102,4 @@ def _column(selected: Any) -> tuple[str, Callable[[Any], Any]]:
     """Tell what a selected column is called, and how it is read."""
     if isinstance(selected, Alias):
         return selected.name, selected.unwrap().python_value  # type: ignore[no-untyped-call]
-    return selected.column_name, selected.python_value
+    return selected.name, selected.python_value

@@ -14,7 +14,7 @@ from notifyflow.storage.work import is_free
 
 _OLDEST = timedelta(days=1)
 _IS_SILENT = (  # as the index has it
-    (AttemptRow.word == SQL("'accepted'"))
+    (AttemptRow.result == SQL("'accepted'"))
     & (AttemptRow.times_asked < SQL("3"))
     & AttemptRow.receipt_due_at.is_null(is_null=False)
     & (AttemptRow.provider_ref != SQL("''"))

@@ -19,9 +19,9 @@ from notifyflow.core.model import (
     NotificationState,
     Notified,
     Page,
+    Result,
     Severity,
     Stopped,
-    Word,
 )
 from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary, Note
 from notifyflow.errors import named
@@ -76,7 +76,7 @@ class AttemptShape(BaseModel):
     state: AttemptState
     started_at: datetime
     ended_at: datetime | None
-    word: Word | None = Field(description="The strongest word heard about it.")
+    result: Result | None = Field(description="How it ended, as far as is known: the strongest result so far.")
     evidence: Evidence | None = Field(description="Who vouches for it, weakest first: accepted, carrier, device, human.")
     is_doubted: bool
     code: str

@@ -58,7 +58,7 @@ def test_an_incident_goes_out_is_looked_at_and_is_taken(api: Api):
     wait_until(lambda: api.ask("GET", path, key).json()["is_settled"])
     (escalation,) = api.ask("GET", path, key).json()["escalations"]
     assert escalation["state"] == "REACHED"
-    assert escalation["notifications"][0]["attempts"][0]["word"] is not None
+    assert escalation["notifications"][0]["attempts"][0]["result"] is not None
     (way,) = api.ask("GET", "/v1/recipients/ada", key).json()["ways"]
     assert (way["verdict"], way["address"]) == ("works", "'ada…' (15 characters)")
     assert api.ask("POST", f"{path}/acknowledge", key).json()["incident"]["acknowledged_by"] == "pager"

@@ -60,7 +60,7 @@ Medians of {rounds} rounds in turn. The ratio is {ratio:.2f} ({lowest:.2f} to {h
      - {events:,}
    * - Events that are not in the inbox, or not with their attempt
      - {lost}
-   * - Texts that are not in the state of the strongest word about them
+   * - Texts that are not in the state of the strongest result about them
      - {wrong}
    * - Callbacks that were answered with anything but 200
      - {refused}

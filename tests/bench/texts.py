@@ -78,19 +78,19 @@ def as_they_come(attempt_ids: Iterable[str]) -> list[Callback]:
 
 
 def in_disorder(attempt_ids: Sequence[str], *, number: int, seed: int) -> list[Callback]:
-    """Report on texts as badly as can be: some words about each, in any order, and again and again."""
+    """Report on texts as badly as can be: some results of each, in any order, and again and again."""
     chance = random.Random(seed)
-    words = sorted(_MEANING)
-    once = [Callback(each, word) for each in attempt_ids for word in chance.sample(words, chance.randint(1, len(words)))]
+    events = sorted(_MEANING)
+    once = [Callback(each, event) for each in attempt_ids for event in chance.sample(events, chance.randint(1, len(events)))]
     told = once + chance.choices(once, k=number - len(once))
     chance.shuffle(told)
     return told
 
 
 def states(told: Iterable[Callback]) -> Mapping[str, str]:
-    """Tell in which state each text has to end, by attempt: the strongest word counts."""
+    """Return the state in which each text has to end, by attempt: the strongest result counts."""
     strongest: dict[str, str] = {}
     for each in told:
-        words = (strongest.get(each.attempt_id, "accepted"), _MEANING[each.event])
-        strongest[each.attempt_id] = max(words, key=_STRENGTH.index)
-    return {attempt_id: _STATES[word] for attempt_id, word in strongest.items()}
+        results = (strongest.get(each.attempt_id, "accepted"), _MEANING[each.event])
+        strongest[each.attempt_id] = max(results, key=_STRENGTH.index)
+    return {attempt_id: _STATES[result] for attempt_id, result in strongest.items()}

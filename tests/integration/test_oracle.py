@@ -18,7 +18,7 @@ from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.errors import Fenced, IncidentResolved
@@ -58,7 +58,7 @@ class AnyStory(RuleBasedStateMachine):
         self.rows: dict[str, ReferenceRow] = {}
         self.attempts: dict[str, tuple[str, int]] = {}
         self.running: list[Claimed] = []
-        self.said: list[tuple[str, Word | None, str]] = []
+        self.said: list[tuple[str, Result | None, str]] = []
         self.accepted: dict[str, int] = {}
         self.ended: dict[str, int] = {}
         self.keys: list[str] = []
@@ -160,16 +160,16 @@ class AnyStory(RuleBasedStateMachine):
         if outcome is None:
             row.release()
         else:
-            row.record(outcome.word.value)
-            self.accepted[row_id] = self.accepted.get(row_id, 0) + (outcome.word is Word.ACCEPTED)
+            row.record(outcome.result.value)
+            self.accepted[row_id] = self.accepted.get(row_id, 0) + (outcome.result is Result.ACCEPTED)
 
     # -- providers
 
     @precondition(lambda self: self.attempts)
-    @rule(data=st.data(), word=st.none() | st.sampled_from(Word), key=st.sampled_from(("", "", "", "1", "5")))
-    def hear(self, data: st.DataObject, word: Word | None, key: str) -> None:
+    @rule(data=st.data(), result=st.none() | st.sampled_from(Result), key=st.sampled_from(("", "", "", "1", "5")))
+    def hear(self, data: st.DataObject, result: Result | None, key: str) -> None:
         attempt_id = data.draw(st.sampled_from(sorted(self.attempts)))
-        self.said.append((attempt_id, Word.DELIVERED if key else word, f"said-{len(self.said)}"))
+        self.said.append((attempt_id, Result.DELIVERED if key else result, f"said-{len(self.said)}"))
         self._say(*self.said[-1], key=key)
 
     @precondition(lambda self: self.said)
@@ -249,11 +249,11 @@ class AnyStory(RuleBasedStateMachine):
 
     # -- what the rules share
 
-    def _say(self, attempt_id: str, word: Word | None, event_id: str, *, key: str = "") -> None:
-        self.story.say(attempt_id, word, event_id=event_id, key=key)
+    def _say(self, attempt_id: str, result: Result | None, event_id: str, *, key: str = "") -> None:
+        self.story.say(attempt_id, result, event_id=event_id, key=key)
         row_id, number = self.attempts[attempt_id]
-        if word is not None:
-            self.rows[row_id].calls[number].add(word.value)
+        if result is not None:
+            self.rows[row_id].calls[number].add(result.value)
 
     def _call(self, claimed: Claimed, outcome: Outcome | None) -> None:
         if outcome is None:
@@ -331,7 +331,9 @@ def assert_attempts_are_sound(row: NotificationFacts) -> None:
 
 
 def allowed_duplicates(row: NotificationFacts) -> int:
-    return sum(attempt.is_doubted or attempt.word in (Word.TEMPORARY, Word.PERMANENT) for attempt in row.attempts)
+    return sum(
+        attempt.is_doubted or attempt.result in (Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE) for attempt in row.attempts
+    )
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from functools import partial
 from multiprocessing import Pool
 
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.scenario import Result, simulate
+from tests.simulation.scenario import RunResult, simulate
 
 REPLAY = "scripts/simulate --seed {seed} --trace"
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _many(pool.imap(simulate, seeds, chunksize=4), len(seeds))
 
 
-def explain(result: Result, *, lines: int | None = None) -> str:
+def explain(result: RunResult, *, lines: int | None = None) -> str:
     """Tell what a seed came to, and how to see it again."""
     shown = result.trace if lines is None else result.trace[-lines:]
     verdict = f"violates {result.violation}" if result.violation else "is clean"
@@ -48,7 +48,7 @@ def _one(seed: int, *, with_trace: bool) -> int:
     return 1 if result.violation else 0
 
 
-def _many(results: Iterable[Result], count: int) -> int:
+def _many(results: Iterable[RunResult], count: int) -> int:
     began, failed, sends, faults = time.monotonic(), 0, 0, Counter[str]()
     for number, result in enumerate(results, start=1):
         sends += result.sends
@@ -64,7 +64,7 @@ def _many(results: Iterable[Result], count: int) -> int:
     return 1 if failed else 0
 
 
-def _mutants(results: Iterable[Result | None]) -> int:
+def _mutants(results: Iterable[RunResult | None]) -> int:
     survivors = 0
     for mutant, caught in zip(MUTANTS, results, strict=True):
         survivors += caught is None
@@ -72,7 +72,7 @@ def _mutants(results: Iterable[Result | None]) -> int:
     return 1 if survivors else 0
 
 
-def _catch(number: int, seeds: Sequence[int]) -> Result | None:
+def _catch(number: int, seeds: Sequence[int]) -> RunResult | None:
     return MUTANTS[number].catch(seeds)
 
 

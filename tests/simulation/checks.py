@@ -10,7 +10,7 @@ from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
 from notifyflow.core.outage import Interval, Stop
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.audit import Audits
@@ -149,13 +149,15 @@ class Checks:
         require(not paused, f"pause: {what}, which is paused")
 
     def _check_words(self, attempt_id: str) -> None:
-        ((word, state),) = self._database.look("SELECT word, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
+        ((result, state),) = self._database.look("SELECT word, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
         send = self._outside.sends.get(attempt_id)
-        heard = [Word(each) for (each,) in self._database.look(_HEARD, attempt_id)]
-        strength = Word(word).strength if word else 0
-        require(all(each.strength <= strength for each in heard), f"5: {attempt_id[-4:]} has heard {heard}, and says {word}")
-        said = send.words if send else {Word.TEMPORARY}  # asking after the attempt before it may use its lease up
-        require(word in (None, Word.IN_DOUBT) or word in said, f"9: {attempt_id[-4:]} says {word}; its provider said {said}")
+        heard = [Result(each) for (each,) in self._database.look(_HEARD, attempt_id)]
+        strength = Result(result).strength if result else 0
+        require(all(each.strength <= strength for each in heard), f"5: {attempt_id[-4:]} has heard {heard}, and says {result}")
+        said = send.results if send else {Result.TEMPORARY_FAILURE}  # asking after the attempt before it may use its lease up
+        require(
+            result in (None, Result.IN_DOUBT) or result in said, f"9: {attempt_id[-4:]} says {result}; its provider said {said}"
+        )
         require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is given back as unsent")
 
     def _check_page(self, row: NotificationFacts) -> None:
@@ -285,10 +287,10 @@ class Checks:
         accepted = doubts = failures = 0
         for attempt in counted(row):
             send = self._outside.sends.get(attempt.id)
-            heard = [word for (word,) in self._database.look(_HEARD, attempt.id)]
+            heard = [result for (result,) in self._database.look(_HEARD, attempt.id)]
             accepted += send is not None and send.is_taken and not send.answer.startswith("busy")
             doubts += attempt.is_doubted
-            failures += Word.TEMPORARY in heard
+            failures += Result.TEMPORARY_FAILURE in heard
             if send and send.answer.startswith("busy") and heard:
                 require(attempt.is_doubted, f"9: {attempt.id[-4:]} was refused and then heard of, and is not doubted")
         require(accepted <= 1 + doubts + failures, f"9: {what} was taken {accepted} times after {doubts} doubts")

@@ -15,7 +15,7 @@ from peewee import Select
 
 from notifyflow.core import lifecycle, limits, rounds, rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
-from notifyflow.core.model import AttemptState, Hold, NotificationState, Severity, Word
+from notifyflow.core.model import AttemptState, Hold, NotificationState, Result, Severity
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import DecisionContext
 from notifyflow.engine import deliver
@@ -27,7 +27,7 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, IncidentRow
 from notifyflow.storage.rows import IS_UNRESOLVED
 from tests.simulation.database import SimulatedLedger
-from tests.simulation.scenario import Result, Variant, simulate
+from tests.simulation.scenario import RunResult, Variant, simulate
 
 _NO_RUNNING_INDEX = ("UNIQUE INDEX notifyflow_attempt_running", "INDEX notifyflow_attempt_running")
 _NO_NUMBER = (",\n        UNIQUE (notification_id, number)", "")
@@ -176,8 +176,8 @@ def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str]) -> 
         pass
 
 
-def _hear_the_last(attempt: AttemptFacts, word: Word | None, *, code: str = "", reason: str = "") -> AttemptFacts:
-    return attempt if word is None else replace(attempt, word=word, code=code, reason=reason)
+def _hear_the_last(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:
+    return attempt if result is None else replace(attempt, result=result, code=code, reason=reason)
 
 
 def _mute_what_seems_broken(tx: Transaction, context: DecisionContext) -> DecisionContext:
@@ -272,11 +272,11 @@ class Mutant:
     swap: Callable[[], AbstractContextManager[None]] = nullcontext
     known: int = 0
 
-    def simulate(self, seed: int) -> Result:
+    def simulate(self, seed: int) -> RunResult:
         with self.swap():
             return simulate(seed, self.variant)
 
-    def catch(self, seeds: Sequence[int]) -> Result | None:
+    def catch(self, seeds: Sequence[int]) -> RunResult | None:
         """Run seeds, the known one first, until one catches it, by what it does and not by how it is made."""
         caught = next((result for seed in (self.known, *seeds) if (result := self.simulate(seed)).violation), None)
         assert caught is None or not caught.violation.startswith(("TypeError", "AttributeError")), caught.violation

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
-from notifyflow.core.model import Evidence, Receipt, Severity, Word
+from notifyflow.core.model import Evidence, Receipt, Result, Severity
 from notifyflow.errors import (
     BrokerUnavailable,
     PermanentProviderError,
@@ -92,20 +92,20 @@ MOODS: dict[str, dict[str, float]] = {
     "hanging": {"timed out": 0.5, "timed out, yet sent": 0.4},
     "limiting": {"throttled": 0.6, "throttled for long": 0.2},
 }
-WORDS: dict[str, tuple[Word | None, ...]] = {
+RESULTS: dict[str, tuple[Result | None, ...]] = {
     # what is said later about a message that was taken
-    "delivered": (None, Word.ACCEPTED, Word.DELIVERED),
-    "at once": (Word.DELIVERED,),
-    "failed": (Word.ACCEPTED, Word.TEMPORARY),
-    "bounced": (Word.ACCEPTED, Word.PERMANENT),
-    "delivered, then bounced": (Word.DELIVERED, Word.PERMANENT),
-    "contradictory": (Word.PERMANENT, Word.TEMPORARY, Word.DELIVERED, Word.ACCEPTED),
+    "delivered": (None, Result.ACCEPTED, Result.DELIVERED),
+    "at once": (Result.DELIVERED,),
+    "failed": (Result.ACCEPTED, Result.TEMPORARY_FAILURE),
+    "bounced": (Result.ACCEPTED, Result.PERMANENT_FAILURE),
+    "delivered, then bounced": (Result.DELIVERED, Result.PERMANENT_FAILURE),
+    "contradictory": (Result.PERMANENT_FAILURE, Result.TEMPORARY_FAILURE, Result.DELIVERED, Result.ACCEPTED),
     "silent": (),
 }
 
-DROPPED: dict[str, tuple[Word | None, ...]] = {
+DROPPED: dict[str, tuple[Result | None, ...]] = {
     # what comes of a carrier's receipts where it drops those that decide, or all
-    "deciding": (Word.ACCEPTED,),
+    "deciding": (Result.ACCEPTED,),
     "all": (),
 }
 
@@ -116,7 +116,7 @@ class Send:
 
     Attributes:
         answer: What it has answered; empty while it has not.
-        words: What may be recorded of the attempt: what was answered, what was said later.
+        results: What may be recorded of the attempt: what was answered, what was said later.
         is_taken: Whether it has taken the message, whatever it has answered.
     """
 
@@ -124,7 +124,7 @@ class Send:
     notification_id: str
     answer: str = ""
     is_taken: bool = False
-    words: set[Word] = field(default_factory=set)
+    results: set[Result] = field(default_factory=set)
 
 
 class SimulatedProvider(Provider):
@@ -153,7 +153,7 @@ class SimulatedProvider(Provider):
         world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else outside.latency_s())
         world.note(f"{self.name}: {answer} ({letter.attempt_id[-4:]})")
         send.answer, send.is_taken = answer, is_taken
-        send.words.add(_WORDS_OF_ERRORS.get(answer, Word.TEMPORARY))
+        send.results.add(_RESULTS_OF_ERRORS.get(answer, Result.TEMPORARY_FAILURE))
         outside.on_answer(send)
         if world.strikes("stall", self.name):  # past its lease, while what came of it is still to be recorded
             world.task.process.paused_until_s = world.now_s + world.random.uniform(*_STALL_S)
@@ -173,15 +173,15 @@ class SimulatedProvider(Provider):
             raise TemporaryProviderError("busy", code="503")
         if send is None or not send.is_taken:
             return None
-        send.words.add(Word.ACCEPTED)
+        send.results.add(Result.ACCEPTED)
         event_id = f"{send.attempt_id}-asked"
-        return Receipt(provider=self.name, event_id=event_id, word=Word.ACCEPTED, attempt_id=send.attempt_id)
+        return Receipt(provider=self.name, event_id=event_id, result=Result.ACCEPTED, attempt_id=send.attempt_id)
 
 
-_WORDS_OF_ERRORS = {
-    "accepted": Word.ACCEPTED,
-    "refused for good": Word.PERMANENT,
-    **dict.fromkeys(("timed out", "timed out, yet sent", "broke"), Word.IN_DOUBT),
+_RESULTS_OF_ERRORS = {
+    "accepted": Result.ACCEPTED,
+    "refused for good": Result.PERMANENT_FAILURE,
+    **dict.fromkeys(("timed out", "timed out, yet sent", "broke"), Result.IN_DOUBT),
 }
 
 
@@ -205,7 +205,7 @@ class Outside:
 
     Attributes:
         sends: What the providers have seen, by attempt.
-        underway: How many words are still to come.
+        underway: How many results are still to come.
         dropping: What carriers let through of their receipts, by channel; they never get well.
     """
 
@@ -273,27 +273,27 @@ class Outside:
     def say_later(self, provider: SimulatedProvider, send: Send, channel: str, ref: str) -> None:
         """Report what became of a message: out of order, twice, never, and perhaps before its send is recorded."""
         chance = self.world.random
-        words = WORDS["delivered"] if self.world.is_healed or chance.random() < 0.5 else WORDS[chance.choice(list(WORDS))]
-        words = DROPPED.get(self.dropping.get(channel, ""), words)
-        for number, word in enumerate(words):
-            is_key = channel == "voice" and word is Word.DELIVERED
+        results = RESULTS["delivered"] if self.world.is_healed or chance.random() < 0.5 else RESULTS[chance.choice(list(RESULTS))]
+        results = DROPPED.get(self.dropping.get(channel, ""), results)
+        for number, result in enumerate(results):
+            is_key = channel == "voice" and result is Result.DELIVERED
             receipt = Receipt(
                 provider=provider.name,
                 event_id=f"{send.attempt_id}-{number}",
-                word=word,
+                result=result,
                 attempt_id=send.attempt_id if self._is_candid or chance.random() < 0.5 else None,
                 provider_ref=ref,
                 evidence=Evidence.HUMAN if is_key else Evidence.CARRIER,
                 is_heard=is_key,
                 is_acknowledgement=is_key and chance.random() < 0.5,
             )
-            if word is not None:
-                send.words.add(word)
+            if result is not None:
+                send.results.add(result)
             copies = (
                 0
-                if self.world.strikes("receipt lost", str(word))
+                if self.world.strikes("receipt lost", str(result))
                 else 2
-                if self.world.strikes("receipt doubled", str(word))
+                if self.world.strikes("receipt doubled", str(result))
                 else 1
             )
             for _ in range(copies):

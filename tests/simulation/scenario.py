@@ -96,7 +96,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """What came of one seed."""
 
     seed: int
@@ -156,7 +156,7 @@ class Scenario:
         self._checks.alarms.has_recipients = bool(self._operations)
         self._subscribers = (_SUBSCRIBER,) if world.apart("followed").random() < _FOLLOWED else ()
 
-    def run(self) -> Result:
+    def run(self) -> RunResult:
         """Let it happen, heal, settle; check what always holds."""
         world, violation = self.world, ""
         try:
@@ -177,7 +177,7 @@ class Scenario:
         finally:
             world.end()
             self._database.close()
-        return Result(
+        return RunResult(
             seed=world.seed,
             trace=tuple(world.trace),
             trace_hash=world.trace_hash,
@@ -388,7 +388,7 @@ class Scenario:
         return task
 
     def _receive(self, receipt: Receipt) -> Task | None:
-        self.world.note(f"callback {receipt.event_id[-6:]}: {receipt.word}")
+        self.world.note(f"callback {receipt.event_id[-6:]}: {receipt.result}")
         return self._in_web(lambda deps: receive(deps, receipt, raw="").consequences)
 
     def _notify(self, severity: Severity, people: list[Recipient], deps: Dependencies, *, key: str = "db-1") -> Consequences:
@@ -465,7 +465,7 @@ class Scenario:
         self.world.note(f"{event} {' '.join(f'{name}={str(value)[-6:]}' for name, value in sorted(facts.items()))}")
 
 
-def simulate(seed: int, variant: Variant = Variant()) -> Result:
+def simulate(seed: int, variant: Variant = Variant()) -> RunResult:
     """Run one seed."""
     return Scenario(seed, variant).run()
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from notifyflow.core.facts import NotificationFacts, Transition
 from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Word
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.sandbox.inbox import Call, Message
 from notifyflow.sandbox.script import is_for
@@ -122,7 +122,7 @@ def _heard_on_the_phone(witness: Witness) -> bool:
 
 def _was_pressed_by_a_human(witness: Witness) -> bool:
     last = witness.pages("chloe")["voice"].attempts[-1]
-    return (last.word, last.evidence) == (Word.DELIVERED, Evidence.HUMAN)
+    return (last.result, last.evidence) == (Result.DELIVERED, Evidence.HUMAN)
 
 
 def _was_taken_by_chloe(witness: Witness) -> bool:

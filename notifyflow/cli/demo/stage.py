@@ -86,7 +86,7 @@ def _is_time_to_pick_up(status: IncidentStatus) -> bool:
         and by_id["ben"].facts.state is EscalationState.REACHED
         and all(each.state in _AT_REST for each in rest)
         and any(each.attempts for each in by_id["eve"].notifications)
-        and any(each.attempts[0].word is not None and each.state is NotificationState.QUEUED for each in calls)
+        and any(each.attempts[0].result is not None and each.state is NotificationState.QUEUED for each in calls)
     )
 
 

@@ -11,8 +11,8 @@ from notifyflow.core.model import (
     IncidentState,
     Kind,
     NotificationState,
+    Result,
     Severity,
-    Word,
 )
 from notifyflow.storage.fields import ChangeField, EnumField, InstantField, KeyTextField, PlainTextField, PolicyField, TextsField
 
@@ -140,7 +140,7 @@ class AttemptRow(Model):
     started_at = InstantField()
     lease_until = InstantField()
     ended_at = InstantField(null=True)
-    word = EnumField(Word, null=True)
+    result = EnumField(Result, null=True, column_name="word")
     evidence = EnumField(Evidence, null=True)
     is_doubted = BooleanField()
     is_our_fault = BooleanField()
@@ -183,7 +183,7 @@ class ReceiptRow(Model):
 
     provider = PlainTextField()
     event_id = KeyTextField()
-    word = EnumField(Word, null=True)
+    result = EnumField(Result, null=True, column_name="word")
     attempt_id = PlainTextField(null=True)
     provider_ref = KeyTextField(null=True)
     evidence = EnumField(Evidence, null=True)

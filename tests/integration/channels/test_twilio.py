@@ -15,7 +15,7 @@ from notifyflow.channels.sms import SmsChannel, TwilioSms
 from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
 from notifyflow.channels.voice import VoiceChannel
-from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.core.replies import Effect, Heard
 from notifyflow.errors import RefusedUsError, RejectedCallback, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
@@ -118,7 +118,7 @@ def test_without_a_public_url_there_are_no_receipts(server: HttpServer, kind: ty
 def test_every_documented_status_of_a_message_has_its_word(status: str) -> None:
     receipt = heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus=status, SmsSid="SM1"))
     expected = MESSAGE_STATUSES[status]
-    assert receipt.word is (expected.word or Word.TEMPORARY)
+    assert receipt.result is (expected.result or Result.TEMPORARY_FAILURE)
     assert receipt.evidence is expected.evidence
     assert (receipt.event_id, receipt.provider_ref, receipt.attempt_id) == (f"SM1:{status}", "SM1", ATTEMPT)
     assert receipt.code == status
@@ -128,7 +128,7 @@ def test_every_documented_status_of_a_message_has_its_word(status: str) -> None:
 def test_the_error_code_decides_what_an_undelivered_message_means(code: str) -> None:
     callback = signed(SMS_PATH, MessageSid="SM1", MessageStatus="undelivered", ErrorCode=code)
     receipt = heard(SmsChannel, callback)
-    assert receipt.word is (Word.PERMANENT if TWILIO[code].verdict is Verdict.PERMANENT else Word.TEMPORARY)
+    assert receipt.result is (Result.PERMANENT_FAILURE if TWILIO[code].verdict is Verdict.PERMANENT else Result.TEMPORARY_FAILURE)
     assert (receipt.code, receipt.reason) == (code, TWILIO[code].meaning)
     is_ours = TWILIO[code].verdict is Verdict.OURS
     assert (receipt.is_our_fault, receipt.is_general) == (is_ours, is_ours and TWILIO[code].is_general)
@@ -137,22 +137,22 @@ def test_the_error_code_decides_what_an_undelivered_message_means(code: str) -> 
 @pytest.mark.parametrize("code", ["30002", "30007", "30032", "30034"])
 def test_a_receipt_carries_the_class_of_its_code(code: str) -> None:
     failed = heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="failed", ErrorCode=code))
-    assert (failed.word, failed.is_our_fault) == (Word.TEMPORARY, True)
+    assert (failed.result, failed.is_our_fault) == (Result.TEMPORARY_FAILURE, True)
     delivered = heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="delivered", ErrorCode=code))
-    assert (delivered.word, delivered.is_our_fault) == (Word.DELIVERED, False)
+    assert (delivered.result, delivered.is_our_fault) == (Result.DELIVERED, False)
 
 
 @pytest.mark.parametrize("status", sorted(CALL_STATUSES))
 def test_every_documented_status_of_a_call_has_its_word(status: str) -> None:
     receipt = heard(VoiceChannel, signed(VOICE_PATH, CallSid="CA1", CallStatus=status))
-    assert receipt.word is CALL_STATUSES[status].word
-    assert receipt.word is not Word.DELIVERED
+    assert receipt.result is CALL_STATUSES[status].result
+    assert receipt.result is not Result.DELIVERED
     assert receipt.event_id == f"CA1:{status}"
     assert not receipt.is_heard
 
 
 def test_a_status_that_nobody_knows_is_only_noted() -> None:
-    assert heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="dreaming")).word is None
+    assert heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="dreaming")).result is None
 
 
 @pytest.mark.parametrize(("digit", "is_acknowledgement"), [("1", True), ("2", False), ("#", False)])
@@ -160,7 +160,7 @@ def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) 
     callback = signed(f"{VOICE_PATH}/key", CallSid="CA1", CallStatus="in-progress", Digits=digit)
     provider = build(VoiceChannel).providers[0]
     (receipt,) = provider.read_callback(callback).receipts
-    assert (receipt.word, receipt.evidence) == (Word.DELIVERED, Evidence.HUMAN)
+    assert (receipt.result, receipt.evidence) == (Result.DELIVERED, Evidence.HUMAN)
     assert receipt.is_heard
     assert receipt.is_acknowledgement is is_acknowledgement
     said = provider.answer(Heard(effect=Effect.TAKEN))
@@ -170,13 +170,13 @@ def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) 
 
 def test_both_tokens_verify() -> None:
     callback = signed(SMS_PATH, token="second-token", MessageSid="SM1", MessageStatus="sent")
-    assert heard(SmsChannel, callback).word is Word.ACCEPTED
+    assert heard(SmsChannel, callback).result is Result.ACCEPTED
 
 
 def test_a_signature_may_include_the_fragment_of_the_url_that_was_given() -> None:
     plain = signed(SMS_PATH, MessageSid="SM1", MessageStatus="sent")
     full = signed(f"{SMS_PATH}#rc=5&rp=all", MessageSid="SM1", MessageStatus="sent")
-    assert heard(SmsChannel, replace(plain, headers=full.headers)).word is Word.ACCEPTED
+    assert heard(SmsChannel, replace(plain, headers=full.headers)).result is Result.ACCEPTED
 
 
 GOOD = signed(SMS_PATH, MessageSid="SM1", MessageStatus="delivered")
@@ -242,7 +242,7 @@ def test_a_text_is_found_by_its_link(server: HttpServer) -> None:
     assert receipt == Receipt(
         provider="twilio",
         event_id=f"SM2:asked:{ATTEMPT}:sent",
-        word=Word.ACCEPTED,
+        result=Result.ACCEPTED,
         attempt_id=ATTEMPT,
         provider_ref="SM2",
         evidence=Evidence.CARRIER,
@@ -275,14 +275,16 @@ def test_every_status_of_a_text_that_is_found_says_something(server: HttpServer,
     message = letter("+15005550006")
     receipt = ask(server, message, {"body": words_of(message), "status": status})
     assert receipt is not None
-    assert receipt.word is ((MESSAGE_STATUSES[status].word or Word.TEMPORARY) if status in MESSAGE_STATUSES else Word.ACCEPTED)
+    assert receipt.result is (
+        (MESSAGE_STATUSES[status].result or Result.TEMPORARY_FAILURE) if status in MESSAGE_STATUSES else Result.ACCEPTED
+    )
 
 
 def test_the_code_of_a_text_that_is_found_decides(server: HttpServer) -> None:
     message = letter("+15005550006")
     receipt = ask(server, message, {"body": words_of(message), "status": "undelivered", "error_code": 30005})
     assert receipt is not None
-    assert (receipt.word, receipt.code) == (Word.PERMANENT, "30005")
+    assert (receipt.result, receipt.code) == (Result.PERMANENT_FAILURE, "30005")
 
 
 def test_a_messaging_service_chooses_the_sender_so_that_none_is_asked_for(server: HttpServer) -> None:

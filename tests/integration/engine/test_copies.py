@@ -9,7 +9,7 @@ import pytest
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.cli.connections import try_all
 from notifyflow.core.delivery import read_delivery
-from notifyflow.core.model import NotificationState, Word
+from notifyflow.core.model import NotificationState, Result
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import InvalidSettings, PermanentProviderError, UnknownOutcomeError, WrongEnvironment
@@ -88,7 +88,7 @@ def test_what_does_not_leave_is_recorded_as_withheld(sqlite_url: str) -> None:
         status = flow.status("db-1")
     assert status is not None
     (attempt,) = status.escalations[0].notifications[0].attempts
-    assert (attempt.word, attempt.code) == (Word.PERMANENT, "withheld")
+    assert (attempt.result, attempt.code) == (Result.PERMANENT_FAILURE, "withheld")
 
 
 def test_a_mark_of_ones_own_stands_beside_the_mark_of_the_mode(sqlite_url: str) -> None:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from notifyflow.channels.base import Letter
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.limits import Carrier
-from notifyflow.core.model import AttemptState, Hold, NotificationState, Severity, Word
+from notifyflow.core.model import AttemptState, Hold, NotificationState, Result, Severity
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT
 from notifyflow.engine.deliver import Deliverer
@@ -127,27 +127,27 @@ def test_what_was_rung_for_is_sent_and_recorded(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "word", "state"),
+    ("raised", "result", "state"),
     [
-        (TemporaryProviderError("busy", code="503", retry_after_s=7), Word.TEMPORARY, NotificationState.QUEUED),
-        (PermanentProviderError("no such address", code="404"), Word.PERMANENT, NotificationState.FAILED),
-        (RefusedUsError("bad credentials", code="401"), Word.TEMPORARY, NotificationState.QUEUED),
-        (UnknownOutcomeError("no answer"), Word.IN_DOUBT, NotificationState.QUEUED),
-        (InvalidSettings(()), Word.TEMPORARY, NotificationState.QUEUED),
-        (ZeroDivisionError("a plug-in's bug about ada@email"), Word.IN_DOUBT, NotificationState.QUEUED),
+        (TemporaryProviderError("busy", code="503", retry_after_s=7), Result.TEMPORARY_FAILURE, NotificationState.QUEUED),
+        (PermanentProviderError("no such address", code="404"), Result.PERMANENT_FAILURE, NotificationState.FAILED),
+        (RefusedUsError("bad credentials", code="401"), Result.TEMPORARY_FAILURE, NotificationState.QUEUED),
+        (UnknownOutcomeError("no answer"), Result.IN_DOUBT, NotificationState.QUEUED),
+        (InvalidSettings(()), Result.TEMPORARY_FAILURE, NotificationState.QUEUED),
+        (ZeroDivisionError("a plug-in's bug about ada@email"), Result.IN_DOUBT, NotificationState.QUEUED),
     ],
 )
 def test_each_way_to_fail_is_recorded_as_what_it_means(
-    scene: Scene, raised: Exception, word: Word, state: NotificationState
+    scene: Scene, raised: Exception, result: Result, state: NotificationState
 ) -> None:
     scene.provider.script.append(raised)
     with capture_logs() as lines:
         scene.deliverer.deliver("email", scene.notify("ada"))
-    assert scene.attempt().word is word
+    assert scene.attempt().result is result
     assert scene.states() == [state]
     assert scene.attempt().is_our_fault == isinstance(raised, RefusedUsError | InvalidSettings)
     assert scene.attempt().retry_after_s == getattr(raised, "retry_after_s", None)
-    assert scene.attempt().is_doubted == (word is Word.IN_DOUBT)
+    assert scene.attempt().is_doubted == (result is Result.IN_DOUBT)
     assert "ada@email" not in str(lines)
 
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from notifyflow.channels.base import Capabilities, Channel, Letter
 from notifyflow.channels.sms import SmsChannel
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
-from notifyflow.core.model import AttemptState, NotificationState, Receipt, Word
+from notifyflow.core.model import AttemptState, NotificationState, Receipt, Result
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import PermanentProviderError, UnknownOutcomeError
@@ -91,13 +91,13 @@ def _texts(sandbox: Sandbox) -> tuple[Message, ...]:
 def test_a_text_that_was_taken_before_the_answer_was_lost_is_not_sent_again(scene: Scene, sandbox: Sandbox) -> None:
     sandbox.script("sms: accept, then hang")
     scene.deliver()
-    assert (scene.row.state, scene.attempts[0].word) == (NotificationState.QUEUED, Word.IN_DOUBT)
+    assert (scene.row.state, scene.attempts[0].result) == (NotificationState.QUEUED, Result.IN_DOUBT)
     (text,) = _texts(sandbox)
     sandbox.inbox.wait_for(lambda message: message.status == "delivered")
     scene.deliver_again()
     assert len(_texts(sandbox)) == 1
     first, second = scene.attempts
-    assert (first.word, first.provider_ref, first.is_doubted) == (Word.DELIVERED, text.reference, True)
+    assert (first.result, first.provider_ref, first.is_doubted) == (Result.DELIVERED, text.reference, True)
     assert second.state is AttemptState.NOT_SENT
     assert scene.row.state is NotificationState.DELIVERED
 
@@ -107,10 +107,10 @@ def test_a_text_that_never_arrived_is_sent_again_and_marked_as_a_resend(scene: S
     scene.deliver()
     with capture_logs() as lines:
         scene.deliver_again()
-    assert [line["word"] for line in lines if line["event"] == "engine.doubt_answered"] == ["unknown"]
+    assert [line["result"] for line in lines if line["event"] == "engine.doubt_answered"] == ["unknown"]
     (text,) = _texts(sandbox)
     first, second = scene.attempts
-    assert (first.word, second.word, second.provider_ref) == (Word.IN_DOUBT, Word.ACCEPTED, text.reference)
+    assert (first.result, second.result, second.provider_ref) == (Result.IN_DOUBT, Result.ACCEPTED, text.reference)
     claims = [line.detail for line in scene.log if line.event == "claimed"]
     assert [detail.get("after_doubt") for detail in claims] == [None, first.id]
 
@@ -122,7 +122,7 @@ def test_a_text_that_the_carrier_gave_back_is_sent_again(scene: Scene, sandbox: 
     sandbox.inbox.wait_for(lambda message: message.status == "undelivered")
     scene.expire()
     scene.deliver()
-    assert [each.word for each in scene.attempts] == [Word.TEMPORARY, Word.ACCEPTED]
+    assert [each.result for each in scene.attempts] == [Result.TEMPORARY_FAILURE, Result.ACCEPTED]
     assert len(_texts(sandbox)) == 2
 
 
@@ -138,7 +138,7 @@ def test_a_worker_that_crashed_after_its_send_doubles_nothing(scene: Scene, sand
     scene.expire()
     scene.deliver()
     assert len(_texts(sandbox)) == 1
-    assert scene.attempts[0].word in (Word.ACCEPTED, Word.DELIVERED)
+    assert scene.attempts[0].result in (Result.ACCEPTED, Result.DELIVERED)
     assert scene.row.state in (NotificationState.SENT, NotificationState.DELIVERED)
 
 
@@ -151,7 +151,7 @@ def test_another_text_to_the_same_phone_is_no_answer(scene: Scene, sandbox: Sand
     scene.expire()
     scene.deliver()
     assert len(_texts(sandbox)) == 2
-    assert [each.word for each in scene.attempts] == [Word.IN_DOUBT, Word.ACCEPTED]
+    assert [each.result for each in scene.attempts] == [Result.IN_DOUBT, Result.ACCEPTED]
 
 
 def test_a_provider_that_cannot_be_reached_is_told_again(scene: Scene, sandbox: Sandbox) -> None:
@@ -160,7 +160,7 @@ def test_a_provider_that_cannot_be_reached_is_told_again(scene: Scene, sandbox: 
     with capture_logs() as lines:
         scene.deliver()
     assert "engine.doubt_not_answered" in {line["event"] for line in lines}
-    assert [each.word for each in scene.attempts] == [Word.IN_DOUBT, Word.TEMPORARY]
+    assert [each.result for each in scene.attempts] == [Result.IN_DOUBT, Result.TEMPORARY_FAILURE]
 
 
 # -- providers of any kind
@@ -171,7 +171,7 @@ class Oracle(ScriptedProvider):
 
     name = "twilio"
 
-    def __init__(self, answer: Word | Exception | None) -> None:
+    def __init__(self, answer: Result | Exception | None) -> None:
         super().__init__()
         self.answer = answer
         self.questions: list[Letter] = []
@@ -186,7 +186,7 @@ class Oracle(ScriptedProvider):
             raise self.answer
         attempt_id = question.attempt_id
         event_id = f"asked:{attempt_id}"
-        return self.answer and Receipt(provider="twilio", event_id=event_id, word=self.answer, attempt_id=attempt_id)
+        return self.answer and Receipt(provider="twilio", event_id=event_id, result=self.answer, attempt_id=attempt_id)
 
 
 def _asked(store: Store, oracle: ScriptedProvider) -> Scene:
@@ -198,17 +198,17 @@ def _asked(store: Store, oracle: ScriptedProvider) -> Scene:
 
 
 @pytest.mark.parametrize(
-    ("word", "state"),
+    ("result", "state"),
     [
-        (Word.ACCEPTED, NotificationState.SENT),
-        (Word.DELIVERED, NotificationState.DELIVERED),
-        (Word.PERMANENT, NotificationState.FAILED),
+        (Result.ACCEPTED, NotificationState.SENT),
+        (Result.DELIVERED, NotificationState.DELIVERED),
+        (Result.PERMANENT_FAILURE, NotificationState.FAILED),
     ],
 )
-def test_what_is_found_decides_and_nothing_is_sent(store: Store, word: Word, state: NotificationState) -> None:
-    oracle = Oracle(word)
+def test_what_is_found_decides_and_nothing_is_sent(store: Store, result: Result, state: NotificationState) -> None:
+    oracle = Oracle(result)
     scene = _asked(store, oracle)
-    assert (oracle.letters, scene.row.state, scene.attempts[0].word) == ([], state, word)
+    assert (oracle.letters, scene.row.state, scene.attempts[0].result) == ([], state, result)
     (question,) = oracle.questions
     first = scene.attempts[0]
     assert (question.attempt_id, question.at) == (first.id, first.started_at)
@@ -216,10 +216,16 @@ def test_what_is_found_decides_and_nothing_is_sent(store: Store, word: Word, sta
 
 @pytest.mark.parametrize(
     "answer",
-    [None, Word.TEMPORARY, UnknownOutcomeError("silent"), PermanentProviderError("no", code="403"), RuntimeError("a bug")],
+    [
+        None,
+        Result.TEMPORARY_FAILURE,
+        UnknownOutcomeError("silent"),
+        PermanentProviderError("no", code="403"),
+        RuntimeError("a bug"),
+    ],
     ids=str,
 )
-def test_where_nothing_is_found_it_is_sent(store: Store, answer: Word | Exception | None) -> None:
+def test_where_nothing_is_found_it_is_sent(store: Store, answer: Result | Exception | None) -> None:
     oracle = Oracle(answer)
     scene = _asked(store, oracle)
     assert len(oracle.letters) == len(oracle.questions) == 1
@@ -257,7 +263,7 @@ def test_asking_that_uses_the_lease_up_counts_as_an_attempt_so_that_it_ends(stor
     oracle.ask = take_long  # type: ignore[method-assign]
     scene.deliver()
     assert oracle.letters == []
-    assert [each.word for each in scene.attempts] == [Word.IN_DOUBT, Word.TEMPORARY]
+    assert [each.result for each in scene.attempts] == [Result.IN_DOUBT, Result.TEMPORARY_FAILURE]
     oracle.ask = asked  # type: ignore[method-assign]
     scene.deliver_again()
     assert len(oracle.letters) == 1

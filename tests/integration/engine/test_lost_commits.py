@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifyflow.channels.base import Letter
-from notifyflow.core.model import NotificationState, Receipt, Severity, Word
+from notifyflow.core.model import NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT
 from notifyflow.errors import CommitUnknown, PermanentProviderError
 from notifyflow.pipeline.acknowledge import acknowledge
@@ -105,7 +105,9 @@ def test_a_record_that_moved_nothing_is_found_by_its_token(scene: Scene, relay: 
     (email,) = scene.notify("ada")
 
     def send(letter: Letter) -> None:
-        receive(scene.deps, Receipt(provider="scripted", event_id="1", word=Word.DELIVERED, attempt_id=letter.attempt_id), raw="")
+        receive(
+            scene.deps, Receipt(provider="scripted", event_id="1", result=Result.DELIVERED, attempt_id=letter.attempt_id), raw=""
+        )
         relay.swallows = 1
 
     scene.provider.script.append(send)

@@ -15,7 +15,7 @@ from notifyflow.channels.sms import SmsChannel
 from notifyflow.channels.voice import VoiceChannel
 from notifyflow.core.delivery import LIVE, read_delivery
 from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.model import Evidence, NotificationState, Severity, Word
+from notifyflow.core.model import Evidence, NotificationState, Result, Severity
 from notifyflow.engine.reporter import Reporter
 from notifyflow.engine.status_poller import Asker
 from notifyflow.errors import StorageUnavailable
@@ -55,7 +55,9 @@ class Scene:
         (claimed,) = self.story.claim(channel, providers=["twilio"])
         letter = letter_of(claimed)
         accepted: Accepted = self._channels[channel].providers[0].send(letter)
-        self.story.record(claimed, Outcome(word=Word.ACCEPTED, evidence=accepted.evidence, provider_ref=accepted.provider_ref))
+        self.story.record(
+            claimed, Outcome(result=Result.ACCEPTED, evidence=accepted.evidence, provider_ref=accepted.provider_ref)
+        )
 
     def after(self, minutes: float) -> list[str]:
         """Let time pass, ask, and tell what came of it."""
@@ -144,7 +146,7 @@ def test_a_call_that_ended_without_a_key_is_found_to_have_reached_nobody(scene: 
     scene.sandbox.inbox.wait_for(lambda message: message.status == "completed")
     assert scene.after(1) == ["completed"]
     attempt = scene.row.attempts[0]
-    assert (attempt.word, attempt.evidence) == (Word.TEMPORARY, Evidence.CARRIER)
+    assert (attempt.result, attempt.evidence) == (Result.TEMPORARY_FAILURE, Evidence.CARRIER)
 
 
 def test_a_provider_that_does_not_answer_is_asked_again_when_the_next_wait_is_over(scene: Scene) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Receipt, Severity, Word
+from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Tier, Unacknowledged
 from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
 from notifyflow.pipeline.acknowledge import acknowledge_incident
@@ -186,7 +186,7 @@ def test_the_key_that_takes_it_opens_no_tier_whose_time_has_come(story: Story) -
     story.deliver()
     (call,) = story.pages()["voice"].attempts
     story.clock.pass_time(timedelta(minutes=5))
-    story.say(call.id, Word.DELIVERED, key="1")
+    story.say(call.id, Result.DELIVERED, key="1")
     assert story.status().facts.state is IncidentState.ACKNOWLEDGED
     assert set(story.pages()) == {"voice"}
 
@@ -195,11 +195,11 @@ def test_the_key_that_takes_it_opens_no_tier_whose_time_has_come(story: Story) -
 def test_nor_does_the_record_of_a_call_whose_key_was_heard_before(story: Story, key: str) -> None:
     story.notify(None, a_recipient("ada", "voice", "sms"), policy=CALLS_THEN_TEXTS)
     (claimed,) = story.claim("voice", providers=["twilio"])
-    for event_id, word, is_key in (("ringing", Word.ACCEPTED, False), ("pressed", Word.DELIVERED, True)):
+    for event_id, result, is_key in (("ringing", Result.ACCEPTED, False), ("pressed", Result.DELIVERED, True)):
         receipt = Receipt(
             provider="twilio",
             event_id=event_id,
-            word=word,
+            result=result,
             provider_ref="CA1",
             is_heard=is_key,
             is_acknowledgement=is_key and key == "1",

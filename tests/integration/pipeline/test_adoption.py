@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Severity, Word
+from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Result, Severity
 from notifyflow.core.policy import INSISTENT
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
@@ -66,7 +66,7 @@ def test_the_lease_of_what_is_held_is_nobodys_to_take_back(copied: Story) -> Non
 
 def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) -> None:
     (text,) = [row for row in copied.pages("bob", "sent").values() if row.channel == "sms"]
-    copied.say(text.attempts[-1].id, Word.PERMANENT)
+    copied.say(text.attempts[-1].id, Result.PERMANENT_FAILURE)
     copied.notify(an_incident("reached", severity=Severity.CRITICAL), a_recipient("dan", "slack"))
     copied.resolve(key="taken")
     copied.pass_time(minutes=30)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, Severity, Word
+from notifyflow.core.model import EscalationState, Result, Severity
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.heartbeat import Pulse, beat
 from notifyflow.pipeline.tell import tell
@@ -98,7 +98,7 @@ def test_a_late_delivery_to_operations_ends_the_silence(story: Story) -> None:
     story.deliver()
     story.pass_time(minutes=30)
     assert pulse(story) is Pulse.OPERATIONS_UNREACHED
-    story.say(story.told("voice")[-1].attempt_id, Word.DELIVERED)
+    story.say(story.told("voice")[-1].attempt_id, Result.DELIVERED)
     assert pulse(story) is Pulse.OURS
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core import links
-from notifyflow.core.model import AttemptState, Ended, EscalationState, NotificationState, Severity, Word
+from notifyflow.core.model import AttemptState, Ended, EscalationState, NotificationState, Result, Severity
 from notifyflow.errors import Fenced
 from notifyflow.pipeline.record import record
 from notifyflow.storage.store import Store
@@ -67,7 +67,7 @@ def test_an_expired_lease_is_taken_back_as_a_doubt_and_its_worker_is_fenced_off(
     story.clock.pass_time(timedelta(seconds=61))
     assert [due.channel for due in story.sweep().due] == ["email"]
     email = story.pages()["email"]
-    assert (email.state, email.due_at, email.attempts[0].word) == (NotificationState.QUEUED, story.clock.at, Word.IN_DOUBT)
+    assert (email.state, email.due_at, email.attempts[0].result) == (NotificationState.QUEUED, story.clock.at, Result.IN_DOUBT)
     with pytest.raises(Fenced):
         story.record(paused)
     (again,) = story.claim("email")
@@ -143,4 +143,4 @@ def test_a_doubt_is_tried_again(story: Story) -> None:
     story.pass_time(minutes=1)
     email = story.pages()["email"]
     assert email.state is NotificationState.SENT
-    assert [attempt.word for attempt in email.attempts] == [Word.IN_DOUBT, Word.ACCEPTED]
+    assert [attempt.result for attempt in email.attempts] == [Result.IN_DOUBT, Result.ACCEPTED]

@@ -8,7 +8,7 @@ import pytest
 
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.limits import Carrier
-from notifyflow.core.model import Hold, NotificationState, Severity, Standing, Word
+from notifyflow.core.model import Hold, NotificationState, Result, Severity, Standing
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.pipeline.ports import Claimed
@@ -19,9 +19,13 @@ QUEUED, SENT = NotificationState.QUEUED, NotificationState.SENT
 PAIR = ("ses", "smtp")
 ILL = replace(UNKNOWN, standing=Standing.ILL)
 REFUSING = Outcome(
-    word=Word.TEMPORARY, code="401", reason="does not accept our credentials", is_our_fault=True, standing=Standing.REFUSING
+    result=Result.TEMPORARY_FAILURE,
+    code="401",
+    reason="does not accept our credentials",
+    is_our_fault=True,
+    standing=Standing.REFUSING,
 )
-THROTTLED = Outcome(word=Word.TEMPORARY, code="429", reason="asks for fewer requests", retry_after_s=90, narrows_s=90)
+THROTTLED = Outcome(result=Result.TEMPORARY_FAILURE, code="429", reason="asks for fewer requests", retry_after_s=90, narrows_s=90)
 
 
 def limited(story: Story, **limits: int) -> Story:

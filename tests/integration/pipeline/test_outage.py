@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from notifyflow.core.model import EscalationState, NotificationState, Receipt, Severity, Word
+from notifyflow.core.model import EscalationState, NotificationState, Receipt, Result, Severity
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import INSISTENT
 from notifyflow.pipeline import callback_paths, outages
@@ -80,7 +80,7 @@ def test_a_receipt_that_was_missed_just_before_is_heard_after_it(watched: Story)
     watched.notify(None, ADA)
     (claimed,) = watched.claim("email", providers=["ses"])
     watched.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
-    receipt = Receipt(provider="ses", event_id="1", word=Word.DELIVERED, provider_ref="m-1")
+    receipt = Receipt(provider="ses", event_id="1", result=Result.DELIVERED, provider_ref="m-1")
     watched.store.run(lambda ledger: ledger.add_receipt(receipt, raw="raw", at=watched.clock.now()))
     watched.be_away(minutes=40)
     assert watched.pages()["email"].state is NotificationState.DELIVERED
@@ -171,7 +171,7 @@ def test_two_sweepers_at_once_double_nothing(watched: Story) -> None:
         first, second = watched.escalations(key=key)
         assert (first.facts.state, second.facts.state) == (EscalationState.CANCELLED, EscalationState.ACTIVE)
         (lost,) = next(row for row in first.notifications if row.channel == "email").attempts
-        assert lost.word is Word.IN_DOUBT
+        assert lost.result is Result.IN_DOUBT
 
 
 def test_a_time_in_which_nothing_waited_is_no_outage(watched: Story) -> None:
@@ -212,7 +212,7 @@ def test_a_carrier_that_drops_texts_makes_every_phone_ring(operated: Story, coun
     keys = [f"db-{number}" for number in range(count)]
     _texted(operated, *keys)
     for attempt in operated.told("sms"):
-        operated.say(attempt.attempt_id, Word.ACCEPTED)  # sent, and never delivered
+        operated.say(attempt.attempt_id, Result.ACCEPTED)  # sent, and never delivered
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == keys
     assert BROKEN not in _titles(operated), "callbacks come, so nothing is wrong with their path"
@@ -255,7 +255,7 @@ def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Story)
 def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Story) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.say(operated.told("sms")[0].attempt_id, Word.ACCEPTED)
+    operated.say(operated.told("sms")[0].attempt_id, Result.ACCEPTED)
     operated.pass_time(minutes=2)
     assert BROKEN not in _titles(operated)
 
@@ -263,7 +263,7 @@ def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Story) -> N
 def test_what_we_asked_for_did_not_come_by_the_callback_path(operated: Story) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.say(operated.told("sms")[0].attempt_id, Word.ACCEPTED, is_asked=True)
+    operated.say(operated.told("sms")[0].attempt_id, Result.ACCEPTED, is_asked=True)
     operated.pass_time(minutes=2)
     assert _titles(operated) == [BROKEN]
 
@@ -272,7 +272,7 @@ def test_callbacks_about_calls_say_nothing_about_those_about_texts(operated: Sto
     operated.notify(an_incident("call", severity=Severity.CRITICAL), a_recipient("ada", "voice"))
     (call,) = operated.claim("voice", providers=["the sms provider"])
     operated.record(call)
-    operated.say(call.attempt_id, Word.ACCEPTED)
+    operated.say(call.attempt_id, Result.ACCEPTED)
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
     operated.pass_time(minutes=2)
@@ -292,7 +292,7 @@ def test_an_outage_of_ours_is_no_broken_callback_path(operated: Story) -> None:
     _texted(operated, *keys)
     operated.be_away(minutes=20)
     for attempt in operated.told("sms")[1:]:
-        operated.say(attempt.attempt_id, Word.DELIVERED)
+        operated.say(attempt.attempt_id, Result.DELIVERED)
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == ["db-0"]
     assert operated.told("slack") == []

@@ -9,7 +9,7 @@ import pytest
 
 from notifyflow.core.delivery import read_delivery
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.model import Ended, Evidence, IncidentState, NotificationState, Word
+from notifyflow.core.model import Ended, Evidence, IncidentState, NotificationState, Result
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.core.replies import Effect, Said, Verb, answer
 from notifyflow.pipeline.answer import hear
@@ -267,6 +267,6 @@ def test_a_call_that_is_accepted_only_after_somebody_took_it_is_recalled(story: 
     notify(story.deps, an_incident("db-1"), [a_recipient("ada", "voice")], policy=CALLS, strict=False)
     (call,) = take(story.deps, "voice")
     getattr(story, ends)("ada", "db-1")
-    accepted = replace(ACCEPTED, word=Word.ACCEPTED, evidence=Evidence.ACCEPTED, provider_ref="CA1")
+    accepted = replace(ACCEPTED, result=Result.ACCEPTED, evidence=Evidence.ACCEPTED, provider_ref="CA1")
     recalls = record(story.deps, call.attempt_id, call.token, accepted).recalls
     assert [each.provider_ref for each in recalls] == (["CA1"] if is_recalled else [])

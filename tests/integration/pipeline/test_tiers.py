@@ -1,6 +1,6 @@
 """From notify to the last tier: who is paged when, over both databases."""
 
-from notifyflow.core.model import EscalationState, NotificationState, Severity, Word
+from notifyflow.core.model import EscalationState, NotificationState, Result, Severity
 from tests.builders import BUSY, REFUSED, Story, a_recipient, an_incident
 
 
@@ -24,7 +24,7 @@ def test_two_failed_primaries_open_sms_and_a_failed_sms_opens_voice(story: Story
     assert [each.channel for each in story.seen] == ["email", "slack", "sms", "voice"]
     assert story.escalation().state is EscalationState.ACTIVE
     assert story.escalation().tier == 3
-    story.say(story.seen[-1].attempt_id, Word.DELIVERED, key="5")
+    story.say(story.seen[-1].attempt_id, Result.DELIVERED, key="5")
     assert story.escalation().state is EscalationState.REACHED
 
 

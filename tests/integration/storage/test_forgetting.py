@@ -3,7 +3,7 @@
 import pytest
 from peewee import PeeweeException
 
-from notifyflow.core.model import Kind, NotificationState, Receipt, Word
+from notifyflow.core.model import Kind, NotificationState, Receipt, Result
 from notifyflow.errors import RecipientInUse, StorageError
 from notifyflow.pipeline.forget import forget
 from notifyflow.storage.deadline import Deadline
@@ -23,12 +23,12 @@ def story(store: Store) -> Story:
     story.notify(an_incident("shared", title="told to both"), ada, a_recipient("bob", "email"))
     story.deliver()
     for key in ("alone", "shared"):
-        story.say(story.pages(key=key)["email"].attempts[-1].id, Word.DELIVERED)
+        story.say(story.pages(key=key)["email"].attempts[-1].id, Result.DELIVERED)
     return story
 
 
 def test_what_they_answered_goes_and_that_they_said_stop_is_kept(story: Story, store: Store, database_url: str) -> None:
-    said = Receipt(provider="twilio", event_id="answer", word=None)
+    said = Receipt(provider="twilio", event_id="answer", result=None)
     store.run(lambda ledger: ledger.add_receipt(said, raw="From=%2B15005550123&Body=raw", at=story.clock.now()))
     store.run(lambda ledger: ledger.opt_out("+1500", MARKS[2], at=story.clock.now()))
     for key in ("alone", "shared"):

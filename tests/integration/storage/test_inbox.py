@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import Evidence, Receipt, Word
+from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import NOW
@@ -14,7 +14,7 @@ from tests.integration.storage.samples import LATER, a_page, begin, claim
 RECEIPT = Receipt(
     provider="twilio",
     event_id="SM1:delivered",
-    word=Word.DELIVERED,
+    result=Result.DELIVERED,
     attempt_id="n1-a1",
     provider_ref="SM1",
     evidence=Evidence.DEVICE,
@@ -23,7 +23,7 @@ RECEIPT = Receipt(
     is_acknowledgement=True,
     is_heard=True,
 )
-NOTED = Receipt(provider="twilio", event_id="SM1:queued", word=None, provider_ref="SM1")
+NOTED = Receipt(provider="twilio", event_id="SM1:queued", result=None, provider_ref="SM1")
 
 
 def _add(store: Store, receipt: Receipt) -> bool:

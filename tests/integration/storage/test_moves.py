@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from notifyflow.core.facts import NotificationFacts, Transition
-from notifyflow.core.model import AttemptState, EscalationState, Incident, IncidentState, NotificationState, Word
+from notifyflow.core.model import AttemptState, EscalationState, Incident, IncidentState, NotificationState, Result
 from notifyflow.errors import AmbiguousKey, StaleRow, StorageError
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
@@ -118,17 +118,17 @@ def test_an_attempt_is_saved_once_by_the_holder_of_its_token(store: Store) -> No
 
     def use_case(ledger: Ledger) -> None:
         begun = claim(ledger, ledger.lock_notification("n1"))
-        recorded = replace(begun, state=AttemptState.RECORDED, word=Word.ACCEPTED, provider_ref="SM1")
+        recorded = replace(begun, state=AttemptState.RECORDED, result=Result.ACCEPTED, provider_ref="SM1")
         with pytest.raises(StaleRow):
             ledger.save_attempt(replace(begun, token="another"), recorded)
         ledger.save_attempt(begun, begun)
         ledger.save_attempt(begun, recorded)
         with pytest.raises(StaleRow):
             ledger.save_attempt(begun, recorded)
-        ledger.save_attempt(recorded, replace(recorded, word=Word.DELIVERED))
+        ledger.save_attempt(recorded, replace(recorded, result=Result.DELIVERED))
 
     store.run(use_case)
-    assert store.run(lambda ledger: ledger.lock_notification("n1")).attempts[0].word is Word.DELIVERED
+    assert store.run(lambda ledger: ledger.lock_notification("n1")).attempts[0].result is Result.DELIVERED
 
 
 def test_a_tier_has_a_channel_once(store: Store) -> None:

@@ -29,7 +29,7 @@ def _crowd(ledger: Ledger, people: int, pages: int) -> None:
             ledger.add_notifications(rows, event="queued")
             for row in rows:
                 for call in (1, 2):
-                    ledger.add_attempt(attempt(call, row.attempts[0].word, id=f"{row.id}-{call}", notification_id=row.id))
+                    ledger.add_attempt(attempt(call, row.attempts[0].result, id=f"{row.id}-{call}", notification_id=row.id))
 
 
 def test_an_unknown_key_has_no_status(store: Store) -> None:

@@ -21,8 +21,8 @@ from notifyflow.core.model import (
     IncidentState,
     Kind,
     NotificationState,
+    Result,
     Severity,
-    Word,
 )
 from notifyflow.core.policy import INSISTENT
 from notifyflow.errors import StorageError
@@ -93,7 +93,7 @@ FULL_ATTEMPT = attempt(
     notification_id=FULL_PAGE.id,
     state=AttemptState.RECORDED,
     ended_at=INSTANT,
-    word=Word.TEMPORARY,
+    result=Result.TEMPORARY_FAILURE,
     evidence=Evidence.CARRIER,
     is_doubted=True,
     is_our_fault=True,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from notifyflow.core.model import Word
+from notifyflow.core.model import Result
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import ReceiptRow
 from notifyflow.storage.statements import Places, Statement
@@ -11,7 +11,7 @@ from tests.facts import NOW
 from tests.integration.storage.samples import LATER
 from tests.integration.storage.test_inbox import NOTED, RECEIPT
 
-COLUMNS = (ReceiptRow.event_id, ReceiptRow.word.alias("said"), ReceiptRow.received_at, ReceiptRow.is_heard)
+COLUMNS = (ReceiptRow.event_id, ReceiptRow.result.alias("said"), ReceiptRow.received_at, ReceiptRow.is_heard)
 
 
 def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> None:
@@ -29,7 +29,7 @@ def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> No
         return [ledger._rows(statement(each)) for each in (RECEIPT.event_id, NOTED.event_id, "none")]
 
     (delivered,), (queued,), none = store.run(look)
-    assert delivered == {"event_id": RECEIPT.event_id, "said": Word.DELIVERED, "received_at": NOW, "is_heard": True}
+    assert delivered == {"event_id": RECEIPT.event_id, "said": Result.DELIVERED, "received_at": NOW, "is_heard": True}
     assert queued == {"event_id": NOTED.event_id, "said": None, "received_at": NOW, "is_heard": False}
     assert none == []
     assert len(built) == 1
@@ -37,7 +37,7 @@ def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> No
 
 def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(store: Store) -> None:
     statement = Statement(
-        lambda given: ReceiptRow.update({"word": given(ReceiptRow.word), "code": given(ReceiptRow.code)}).where(
+        lambda given: ReceiptRow.update({"result": given(ReceiptRow.result), "code": given(ReceiptRow.code)}).where(
             ReceiptRow.received_at <= given(ReceiptRow.received_at)
         )
     )
@@ -45,8 +45,10 @@ def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(st
     def write(ledger: Ledger) -> tuple[int, tuple[Any, ...]]:
         for receipt in (RECEIPT, NOTED):
             ledger.add_receipt(receipt, raw="raw", at=NOW)
-        return statement(Word.PERMANENT, "nul\0", NOW).execute(ledger._db), ledger.stale_receipts(before=LATER, limit=10)
+        return statement(Result.PERMANENT_FAILURE, "nul\0", NOW).execute(ledger._db), ledger.stale_receipts(
+            before=LATER, limit=10
+        )
 
     count, found = store.run(write)
     assert count == 2
-    assert {(each.word, each.code) for each in found} == {(Word.PERMANENT, "nul\N{REPLACEMENT CHARACTER}")}
+    assert {(each.result, each.code) for each in found} == {(Result.PERMANENT_FAILURE, "nul\N{REPLACEMENT CHARACTER}")}

@@ -12,7 +12,7 @@ import pytest
 from notifyflow.app import NotifyFlow
 from notifyflow.core.facts import Outcome
 from notifyflow.core.keys import Scope
-from notifyflow.core.model import Evidence, Receipt, Severity, Word
+from notifyflow.core.model import Evidence, Receipt, Result, Severity
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.record import record
@@ -101,11 +101,11 @@ def test_where_it_stands_is_told(desk: Desk):
 
 def test_attempts_are_shown_with_what_became_of_them(desk: Desk):
     incident_id = desk.submit()["incident_id"]
-    desk.send("email", Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED, provider_ref="r1"))
+    desk.send("email", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED, provider_ref="r1"))
     (page,) = desk.get(f"/v1/incidents/{incident_id}")["escalations"][0]["notifications"]
     assert page["state"] == "SENT"
     (attempt,) = page["attempts"]
-    assert (attempt["provider"], attempt["word"], attempt["evidence"], attempt["provider_ref"]) == (
+    assert (attempt["provider"], attempt["result"], attempt["evidence"], attempt["provider_ref"]) == (
         *("pigeon", "accepted"),
         *("accepted", "r1"),
     )
@@ -113,10 +113,10 @@ def test_attempts_are_shown_with_what_became_of_them(desk: Desk):
 
 def test_what_a_provider_notes_is_shown_with_the_attempt_it_is_about(desk: Desk):
     path = f"/v1/incidents/{desk.submit()['incident_id']}"
-    desk.send("email", Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED))
+    desk.send("email", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED))
     attempt_id = desk.get(path)["escalations"][0]["notifications"][0]["attempts"][0]["id"]
     complaint = Receipt(
-        provider="pigeon", event_id="e", word=None, attempt_id=attempt_id, code="complaint", reason="they complained"
+        provider="pigeon", event_id="e", result=None, attempt_id=attempt_id, code="complaint", reason="they complained"
     )
     receive(desk.flow._deps, complaint, raw="")
     assert desk.get(path)["notes"] == [
@@ -126,7 +126,7 @@ def test_what_a_provider_notes_is_shown_with_the_attempt_it_is_about(desk: Desk)
 
 def test_what_other_systems_are_told_is_shown(desk: Desk):
     path = f"/v1/incidents/{desk.submit()['incident_id']}"
-    desk.send("webhook", Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED))
+    desk.send("webhook", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED))
     (change,) = desk.get(path)["changes"]
     assert (change["subscriber"], change["event"], change["at"]) == ("status", "opened", "2026-11-25T03:00:00Z")
     assert (change["notification"]["kind"], change["notification"]["state"]) == ("change", "SENT")
@@ -346,7 +346,7 @@ def test_an_incident_is_acknowledged_once_by_whoever_it_is_said_to_be(desk: Desk
 @pytest.mark.parametrize("act", ["acknowledge", "resolve"])
 def test_what_an_act_stops_is_told_and_what_had_left_already(desk: Desk, act: str):
     path = f"/v1/incidents/{desk.submit('db-1', ADA)['incident_id']}"
-    desk.send("email", Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED))
+    desk.send("email", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED))
     desk.submit("db-1", BEN, status=200)
     ada, ben = (each["notifications"][0]["id"] for each in desk.get(path)["escalations"])
     done = desk.post(f"{path}/{act}", {})
@@ -400,7 +400,7 @@ def test_what_comes_with_an_act_is_read_as_strictly(desk: Desk):
 
 def test_a_recipient_is_shown_with_what_became_of_the_last_page_on_each_way(desk: Desk):
     desk.submit("old", ADA)
-    desk.send("email", Outcome(word=Word.PERMANENT, code="550", reason="there is no such address"))
+    desk.send("email", Outcome(result=Result.PERMANENT_FAILURE, code="550", reason="there is no such address"))
     desk.submit("new", ADA | {"name": "Ada Lovelace", "timezone": "Europe/London"})
     shown = desk.get("/v1/recipients/ada")
     assert (shown["id"], shown["name"], shown["timezone"]) == ("ada", "Ada Lovelace", "Europe/London")
@@ -429,7 +429,7 @@ def test_whoever_has_said_stop_is_not_reached_by_text(sqlite_url: str):
 
 def test_what_became_of_pages_long_ago_tells_nothing(desk: Desk):
     desk.submit("old", ADA)
-    desk.send("email", Outcome(word=Word.ACCEPTED, evidence=Evidence.ACCEPTED))
+    desk.send("email", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED))
     desk.clock.pass_time(timedelta(days=31))
     assert {way["last_page"] for way in desk.get("/v1/recipients/ada")["ways"]} == {None}
 

@@ -10,7 +10,7 @@ from twilio.request_validator import RequestValidator
 
 from notifyflow.app import NotifyFlow
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Evidence, Incident, IncidentState, NotificationState, Recipient, Severity, Word
+from notifyflow.core.model import Evidence, Incident, IncidentState, NotificationState, Recipient, Result, Severity
 from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
@@ -183,8 +183,8 @@ def test_a_call_that_a_mailbox_took_has_reached_no_human(called: System):
     path = f"/callbacks/twilio/voice/{attempt_id}"
     assert called.call_back(path, CallSid="CA1", CallStatus="completed", AnsweredBy="machine_end_beep")[0] == 200
     attempt = next(each for each in called.page.attempts if each.id == attempt_id)
-    assert attempt.word is not Word.DELIVERED
+    assert attempt.result is not Result.DELIVERED
     assert attempt.evidence is not Evidence.HUMAN
     assert called.call_back(path + "/key", CallSid="CA1", Digits="5")[0] == 200
     attempt = next(each for each in called.page.attempts if each.id == attempt_id)
-    assert (attempt.word, attempt.evidence) == (Word.DELIVERED, Evidence.HUMAN)
+    assert (attempt.result, attempt.evidence) == (Result.DELIVERED, Evidence.HUMAN)

@@ -7,7 +7,7 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.facts import Outcome
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.links import sign
-from notifyflow.core.model import Incident, IncidentState, Recipient, Severity, Word
+from notifyflow.core.model import Incident, IncidentState, Recipient, Result, Severity
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.record import record
 from notifyflow.settings import Settings
@@ -33,7 +33,12 @@ def test_from_its_page_operations_goes_to_the_incident_that_failed_and_takes_it(
         incident = Incident(key="db-1", title="orders db is down", severity=Severity.CRITICAL, url="https://grafana.example/d")
         flow.notify(incident, [Recipient(id="u-4711", name="Ada", email="ada@example.com")])
         (claimed,) = claim(flow._deps, "email", (), limit=9, providers=["pigeon"], reporting=()).claimed
-        record(flow._deps, claimed.attempt_id, claimed.token, Outcome(word=Word.PERMANENT, reason="there is no such mailbox"))
+        record(
+            flow._deps,
+            claimed.attempt_id,
+            claimed.token,
+            Outcome(result=Result.PERMANENT_FAILURE, reason="there is no such mailbox"),
+        )
         told = flow.status(OPERATIONS_KEY)
         assert told is not None
         assert told.content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'

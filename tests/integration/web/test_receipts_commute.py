@@ -132,5 +132,5 @@ def test_any_order_and_any_repetition_of_receipts_ends_in_the_same_state(
             doors.call_back(channel, ids[number], event)
         row = doors.row(key)
         doors.forget(key)
-        ends.append((row.state, [(each.word, each.evidence, each.is_doubted) for each in row.attempts]))
+        ends.append((row.state, [(each.result, each.evidence, each.is_doubted) for each in row.attempts]))
     assert ends[0] == ends[1]

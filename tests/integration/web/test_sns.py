@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from notifyflow.app import NotifyFlow
 from notifyflow.channels.aws_events import MAIL_EVENTS
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.model import Evidence, Incident, NotificationState, Recipient, Word
+from notifyflow.core.model import Evidence, Incident, NotificationState, Recipient, Result
 from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
@@ -136,7 +136,7 @@ def test_a_signed_delivery_moves_its_page_once_and_its_certificate_is_fetched_on
     assert system.attempt.receipt_due_at is not None
     assert [system.tell(code) for code in ("Delivery", "Delivery", "Send")] == [200, 200, 200]
     assert system.page.state is NotificationState.DELIVERED
-    assert (system.attempt.word, system.attempt.evidence) == (Word.DELIVERED, Evidence.CARRIER)
+    assert (system.attempt.result, system.attempt.evidence) == (Result.DELIVERED, Evidence.CARRIER)
     assert system.amazon.asked == [(f"{HOST}:443", CERTIFICATE_PATH)]
 
 
@@ -158,7 +158,7 @@ def test_a_transient_bounce_after_a_delivery_changes_nothing_and_a_permanent_one
 def test_a_complaint_an_automatic_answer_and_whatever_scanners_do_are_noted(system: System) -> None:
     codes = ["Complaint", "Bounce Automatic", "Open", "Click"]
     assert [system.tell(code) for code in codes] == [200] * 4
-    assert (system.page.state, system.attempt.word) == (NotificationState.SENT, Word.ACCEPTED)
+    assert (system.page.state, system.attempt.result) == (NotificationState.SENT, Result.ACCEPTED)
     assert [(note.attempt_id, note.code, note.reason) for note in system.status.notes] == [
         (system.attempt.id, code, MAIL_EVENTS[code].meaning) for code in codes
     ]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.channels.aws_events import HEADER, MAIL_EVENTS, PUSH_FAILURES, read_event
-from notifyflow.core.model import Evidence, Word
+from notifyflow.core.model import Evidence, Result
 from tests import mails
 from tests.mails import DETAILS, MESSAGE_ID
 
@@ -30,7 +30,7 @@ def test_every_event_of_ses_says_what_its_table_says_and_whose_it_is(code: str) 
     (receipt,) = read_event(mails.event(code, ATTEMPT))
     about = MAIL_EVENTS[code]
     assert (receipt.provider, receipt.attempt_id, receipt.provider_ref) == ("ses", ATTEMPT, MESSAGE_ID)
-    assert (receipt.code, receipt.word, receipt.evidence, receipt.reason) == (code, about.word, about.evidence, about.meaning)
+    assert (receipt.code, receipt.result, receipt.evidence, receipt.reason) == (code, about.result, about.evidence, about.meaning)
 
 
 def test_every_event_has_an_id_of_its_own_and_the_same_one_when_it_comes_again() -> None:
@@ -44,8 +44,8 @@ def test_the_older_shape_says_the_same_and_is_known_by_the_id_of_ses_or_by_our_h
     (published,) = read_event(mails.event(code, ATTEMPT))
     (bare,) = read_event(mails.notification(code))
     (headed,) = read_event(mails.notification(code, headers={"To": "ada@example.com", HEADER: ATTEMPT}))
-    assert (bare.word, bare.event_id, bare.attempt_id, bare.provider_ref) == (
-        published.word,
+    assert (bare.result, bare.event_id, bare.attempt_id, bare.provider_ref) == (
+        published.result,
         published.event_id,
         None,
         MESSAGE_ID,
@@ -54,9 +54,9 @@ def test_the_older_shape_says_the_same_and_is_known_by_the_id_of_ses_or_by_our_h
 
 
 def test_a_transient_bounce_is_weaker_than_a_delivery_and_an_automatic_answer_is_no_word_at_all() -> None:
-    assert Word.TEMPORARY.strength < Word.DELIVERED.strength
-    assert [MAIL_EVENTS[code].word for code in ("Bounce Transient", "Bounce Automatic", "Complaint")] == [
-        Word.TEMPORARY,
+    assert Result.TEMPORARY_FAILURE.strength < Result.DELIVERED.strength
+    assert [MAIL_EVENTS[code].result for code in ("Bounce Transient", "Bounce Automatic", "Complaint")] == [
+        Result.TEMPORARY_FAILURE,
         None,
         None,
     ]
@@ -77,7 +77,7 @@ def test_a_push_that_failed_is_known_by_the_id_of_sns(failure: str) -> None:
     told = {"EventType": "DeliveryFailure", "FailureType": failure, "MessageId": "m-1", "EndpointArn": "arn", "Service": "SNS"}
     (receipt,) = read_event(json.dumps(told))
     assert (receipt.provider, receipt.attempt_id, receipt.provider_ref) == ("sns", None, "m-1")
-    assert receipt.word is (PUSH_FAILURES[failure].word if failure in PUSH_FAILURES else Word.PERMANENT)
+    assert receipt.result is (PUSH_FAILURES[failure].result if failure in PUSH_FAILURES else Result.PERMANENT_FAILURE)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_push_that_failed_is_known_by_the_id_of_sns(failure: str) -> None:
 )
 def test_an_event_of_ses_that_blames_our_mail_is_a_fault_of_ours(code: str) -> None:
     (receipt,) = read_event(mails.event(code, ATTEMPT))
-    assert (receipt.word, receipt.is_our_fault, receipt.is_general) == (Word.TEMPORARY, True, False)
+    assert (receipt.result, receipt.is_our_fault, receipt.is_general) == (Result.TEMPORARY_FAILURE, True, False)
 
 
 @pytest.mark.parametrize("code", ["Delivery", "Bounce Transient", "Bounce Permanent", "Complaint OnAccountSuppressionList"])

@@ -60,19 +60,19 @@ def page() -> str:
         receipts = [
             (
                 f"``{status}``",
-                _word(about, "noted" if statuses is MAIL_EVENTS else "by the error code"),
+                _result(about, "noted" if statuses is MAIL_EVENTS else "by the error code"),
                 str(about.evidence),
                 about.meaning,
                 about.source,
             )
             for status, about in statuses.items()
         ]
-        parts.append(_section(title, ("status", "word", "evidence", "meaning", "source"), receipts, "15 12 12 36 25"))
+        parts.append(_section(title, ("status", "result", "evidence", "meaning", "source"), receipts, "15 12 12 36 25"))
     return "\n".join(parts)
 
 
-def _word(about: Status, otherwise: str) -> str:
-    return "fault of ours" if about.is_our_fault else str(about.word or otherwise)
+def _result(about: Status, otherwise: str) -> str:
+    return "fault of ours" if about.is_our_fault else str(about.result or otherwise)
 
 
 def _section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: str) -> str:

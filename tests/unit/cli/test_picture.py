@@ -8,7 +8,7 @@ from rich.console import Console
 
 from notifyflow.cli.picture import explain, picture
 from notifyflow.core.facts import Transition
-from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Word
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
 from notifyflow.core.views import IncidentStatus, Note
 from tests.statuses import AT, CHANGE, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
 
@@ -88,25 +88,26 @@ def test_every_state_of_an_incident_can_be_drawn(state: IncidentState):
 
 
 @pytest.mark.parametrize(
-    ("word", "reason", "code", "said"),
+    ("result", "reason", "code", "said"),
     [
         (None, "", "", "under way"),
-        (Word.ACCEPTED, "", "", "slack, accepted"),
-        (Word.DELIVERED, "", "", "slack, confirmed"),
-        (Word.IN_DOUBT, "", "", "in doubt"),
-        (Word.IN_DOUBT, "no answer", "", "in doubt: no answer"),
-        (Word.TEMPORARY, "busy", "503", "busy (503)"),
-        (Word.PERMANENT, "", "404", "404"),
-        (Word.PERMANENT, "", "", "permanent"),
+        (Result.ACCEPTED, "", "", "slack, accepted"),
+        (Result.DELIVERED, "", "", "slack, confirmed"),
+        (Result.IN_DOUBT, "", "", "in doubt"),
+        (Result.IN_DOUBT, "no answer", "", "in doubt: no answer"),
+        (Result.TEMPORARY_FAILURE, "busy", "503", "busy (503)"),
+        (Result.PERMANENT_FAILURE, "", "404", "404"),
+        (Result.PERMANENT_FAILURE, "", "", "permanent"),
     ],
 )
-def test_what_was_heard_is_said_in_few_words(word: Word | None, reason: str, code: str, said: str):
-    assert explain(notification("slack", NotificationState.SENT, attempt(1, word, reason, code))).endswith(said)
+def test_what_was_heard_is_said_in_few_words(result: Result | None, reason: str, code: str, said: str):
+    assert explain(notification("slack", NotificationState.SENT, attempt(1, result, reason, code))).endswith(said)
 
 
 def test_a_retry_says_when():
     waiting = replace(
-        notification("slack", NotificationState.QUEUED, attempt(1, Word.TEMPORARY, "busy")), due_at=AT + timedelta(minutes=1)
+        notification("slack", NotificationState.QUEUED, attempt(1, Result.TEMPORARY_FAILURE, "busy")),
+        due_at=AT + timedelta(minutes=1),
     )
     assert ", again at " in explain(waiting)
 
@@ -117,7 +118,7 @@ def test_news_is_marked_as_news():
 
 
 def test_what_other_systems_were_told_stands_by_itself():
-    row = replace(notification("webhook", NotificationState.SENT, attempt(1, Word.ACCEPTED)), kind=Kind.CHANGE, tier=None)
+    row = replace(notification("webhook", NotificationState.SENT, attempt(1, Result.ACCEPTED)), kind=Kind.CHANGE, tier=None)
     text = drawn(replace(OPEN, changes=(replace(row, change=CHANGE),)))
     assert "Other systems" in text
     assert "status (opened)" in text
@@ -131,27 +132,27 @@ def test_escape_sequences_reach_no_terminal():
 
 
 def test_a_receipt_that_is_waited_for_no_more_is_missing():
-    silent = replace(attempt(1, Word.ACCEPTED), receipt_due_at=AT)
+    silent = replace(attempt(1, Result.ACCEPTED), receipt_due_at=AT)
     assert explain(notification("sms", NotificationState.SENT, silent)).endswith("accepted, receipt awaited")
     assert explain(notification("sms", NotificationState.SENT, silent), is_reached=True).endswith("accepted, unconfirmed")
 
 
 @pytest.mark.parametrize(
-    ("word", "evidence", "said"),
+    ("result", "evidence", "said"),
     [
-        (Word.ACCEPTED, Evidence.ACCEPTED, "accepted"),
-        (Word.ACCEPTED, Evidence.CARRIER, "accepted by carrier"),
-        (Word.DELIVERED, Evidence.CARRIER, "confirmed by carrier"),
-        (Word.DELIVERED, Evidence.DEVICE, "confirmed by device"),
-        (Word.DELIVERED, Evidence.HUMAN, "confirmed by human"),
+        (Result.ACCEPTED, Evidence.ACCEPTED, "accepted"),
+        (Result.ACCEPTED, Evidence.CARRIER, "accepted by carrier"),
+        (Result.DELIVERED, Evidence.CARRIER, "confirmed by carrier"),
+        (Result.DELIVERED, Evidence.DEVICE, "confirmed by device"),
+        (Result.DELIVERED, Evidence.HUMAN, "confirmed by human"),
     ],
 )
-def test_who_vouches_for_it_is_said(word: Word, evidence: Evidence, said: str):
-    assert explain(notification("sms", NotificationState.SENT, replace(attempt(1, word), evidence=evidence))).endswith(said)
+def test_who_vouches_for_it_is_said(result: Result, evidence: Evidence, said: str):
+    assert explain(notification("sms", NotificationState.SENT, replace(attempt(1, result), evidence=evidence))).endswith(said)
 
 
 def test_what_decides_nothing_is_shown_once_beside_what_it_is_about():
-    sent = notification("email", NotificationState.SENT, attempt(1, Word.ACCEPTED))
+    sent = notification("email", NotificationState.SENT, attempt(1, Result.ACCEPTED))
     notes = [
         Note(attempt_id=id_, code="Complaint", reason="the recipient called it spam", received_at=AT)
         for id_ in ("a1", "a1", "a9")

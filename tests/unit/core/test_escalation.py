@@ -10,7 +10,7 @@ from notifyflow.core import escalation as escalations
 from notifyflow.core import rules
 from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Severity, Word
+from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Result, Severity
 from notifyflow.core.outage import Outage, Stop
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
 from tests.facts import NOW, attempt, context, escalation, incident, minutes, page, seconds
@@ -163,7 +163,7 @@ def test_an_old_failure_wakes_nobody() -> None:
 
 
 def test_a_page_that_was_held_up_still_escalates_with_those_that_failed_before() -> None:
-    held_up = failed("slack", attempts=(attempt(1, Word.PERMANENT, started_at=NOW + 3 * HOUR),))
+    held_up = failed("slack", attempts=(attempt(1, Result.PERMANENT_FAILURE, started_at=NOW + 3 * HOUR),))
     assert opened(decide(context(failed("email"), held_up), now=NOW + 3 * HOUR)) == [(2, ("sms",))]
 
 
@@ -193,7 +193,7 @@ def test_what_a_pause_of_its_channel_deferred_expires_later_by_as_long() -> None
 def test_what_expires_beside_a_page_that_arrived_pages_nobody(other: NotificationState, is_paging: bool) -> None:
     at = NOW + timedelta(hours=24)
     expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "sms")]
-    decided = decide(context(*expired, page("slack", other, attempt(1, Word.ACCEPTED))), event="looked_at", now=at)
+    decided = decide(context(*expired, page("slack", other, attempt(1, Result.ACCEPTED))), event="looked_at", now=at)
     assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
 
 
@@ -202,7 +202,7 @@ def test_what_expires_beside_a_critical_page_that_nothing_confirms_pages_operati
     awaited: dict[str, datetime], is_paging: bool
 ) -> None:
     at = NOW + timedelta(hours=72)
-    sent = attempt(1, Word.ACCEPTED, evidence=Evidence.ACCEPTED, **awaited)
+    sent = attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED, **awaited)
     expired = [replace(page(name), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for name in ("email", "sms", "voice")]
     of = context(page("push", SENT, sent), *expired, tier=3, addresses="push email sms voice", severity=CRITICAL)
     decided = decide(of, event="looked_at", now=at)
@@ -214,20 +214,22 @@ def test_what_expires_beside_a_critical_page_that_nothing_confirms_pages_operati
 
 
 def refused(number: int, **given: object) -> tuple[object, ...]:
-    return tuple(attempt(each, Word.TEMPORARY, **given) for each in range(1, number + 1))
+    return tuple(attempt(each, Result.TEMPORARY_FAILURE, **given) for each in range(1, number + 1))
 
 
 SUSPECTS = {
     "its 2nd attempt failed": page("email", QUEUED, *refused(2)),
     "its 3rd attempt is running": page("email", SENDING, *refused(2), attempt(3)),
-    "its receipt is overdue": page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW)),
+    "its receipt is overdue": page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW)),
     "it refused us": page("email", QUEUED, *refused(1, is_our_fault=True)),
     "it has been held back for 30 s": page("email", QUEUED, held_since=NOW - seconds(30)),
 }
 UNSUSPECTED = {
     "its 1st attempt failed": page("email", QUEUED, *refused(1)),
-    "one of its two attempts was accepted": page("email", QUEUED, attempt(1, Word.ACCEPTED), attempt(2, Word.TEMPORARY)),
-    "its receipt is not yet overdue": page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + seconds(1))),
+    "one of its two attempts was accepted": page(
+        "email", QUEUED, attempt(1, Result.ACCEPTED), attempt(2, Result.TEMPORARY_FAILURE)
+    ),
+    "its receipt is not yet overdue": page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + seconds(1))),
     "no receipt is awaited": page("email", SENT),
     "it arrived": page("email", DELIVERED),
     "it has been held back for 29 s": page("email", QUEUED, held_since=NOW - seconds(29)),
@@ -322,7 +324,7 @@ def test_an_outage_does_not_count_as_time_in_which_nobody_acknowledged() -> None
 
 
 def test_an_outage_does_not_count_as_time_in_which_a_receipt_could_have_come() -> None:
-    awaited = page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5)))
+    awaited = page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5)))
     decided = after(63, began=3, of=context(awaited, addresses="email sms", severity=CRITICAL))
     assert (opened(decided), decided.after.state, decided.after.look_at) == ([], ACTIVE, NOW + minutes(65))
     late = after(63, began=6, of=context(awaited, addresses="email sms", severity=CRITICAL))
@@ -336,7 +338,7 @@ def test_an_outage_does_not_count_as_time_in_which_a_provider_held_us_back() -> 
 
 
 def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:
-    awaited = page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5)))
+    awaited = page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5)))
     of = context(awaited, page("slack", SENT), addresses="email sms", severity=CRITICAL)
     assert rules.overdue_receipts(of, NOW + minutes(4)) == frozenset()
     assert rules.overdue_receipts(of, NOW + minutes(5)) == {("email", "p")}
@@ -362,7 +364,7 @@ def test_a_callback_path_seems_broken_after_five_attempts_to_three_people_or_to_
         ((page("email", QUEUED),), ACTIVE),
         ((page("email", SENDING, attempt()),), ACTIVE),
         ((page("email", SENT), page("slack", QUEUED)), ACTIVE),
-        ((page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + seconds(60))),), ACTIVE),
+        ((page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + seconds(60))),), ACTIVE),
         ((page("email", SENT),), REACHED),
         ((page("email", DELIVERED), failed("slack")), REACHED),
         ((failed("email"), failed("slack")), EXHAUSTED),
@@ -373,7 +375,7 @@ def test_a_state_is_named_after_its_pages(pages: tuple[NotificationFacts, ...], 
 
 
 def test_a_receipt_is_awaited_for_thirty_minutes() -> None:
-    of = context(page("email", SENT, attempt(1, Word.ACCEPTED, receipt_due_at=NOW + minutes(5))), addresses="email")
+    of = context(page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5))), addresses="email")
     assert decide(of).after.look_at == NOW + minutes(5)
     waiting = decide(of, event="looked_at", now=NOW + minutes(5))
     assert (waiting.after.state, waiting.after.look_at) == (ACTIVE, NOW + minutes(30))
@@ -450,7 +452,7 @@ def test_a_suspicion_is_not_enough_for_a_critical_failure() -> None:
 
 
 def test_a_pressed_key_is_no_critical_failure() -> None:
-    heard = page("voice", DELIVERED, attempt(1, Word.DELIVERED, evidence=Evidence.HUMAN), tier=3)
+    heard = page("voice", DELIVERED, attempt(1, Result.DELIVERED, evidence=Evidence.HUMAN), tier=3)
     assert alerts(decide(context(failed("email"), failed("sms", tier=2), heard, tier=3))) == []
 
 
@@ -479,7 +481,7 @@ PHONE_FAILED = page("voice", FAILED, tier=3)
 
 
 def unconfirmed(channel: str, tier: int = 1) -> NotificationFacts:
-    sent = attempt(1, Word.ACCEPTED, evidence=Evidence.ACCEPTED, receipt_due_at=NOW + minutes(1))
+    sent = attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED, receipt_due_at=NOW + minutes(1))
     return page(channel, SENT, sent, tier=tier)
 
 
@@ -503,11 +505,11 @@ def test_a_late_bounce_that_leaves_only_what_is_unconfirmed_pages_nobody() -> No
 @pytest.mark.parametrize(
     "heard",
     [
-        page("slack", SENT, attempt(1, Word.ACCEPTED, evidence=Evidence.ACCEPTED)),
-        page("slack", DELIVERED, attempt(1, Word.DELIVERED, evidence=Evidence.CARRIER)),
+        page("slack", SENT, attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED)),
+        page("slack", DELIVERED, attempt(1, Result.DELIVERED, evidence=Evidence.CARRIER)),
         unconfirmed("voice", tier=3),
-        page("voice", FAILED, attempt(1, Word.TEMPORARY, evidence=Evidence.CARRIER), tier=3),
-        page("voice", FAILED, attempt(1, Word.TEMPORARY, evidence=Evidence.HUMAN), tier=3),
+        page("voice", FAILED, attempt(1, Result.TEMPORARY_FAILURE, evidence=Evidence.CARRIER), tier=3),
+        page("voice", FAILED, attempt(1, Result.TEMPORARY_FAILURE, evidence=Evidence.HUMAN), tier=3),
     ],
     ids=["no receipt can come", "delivered", "a call was placed", "nobody answered the call", "a key was pressed"],
 )

@@ -11,7 +11,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import NOTIFICATION
-from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, NotificationState, Severity, Word
+from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, NotificationState, Result, Severity
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import IllegalMove
 from tests.facts import LEASE, NOW, Row, attempt, minutes, page, seconds
@@ -19,7 +19,7 @@ from tests.oracle import STRENGTH, ReferenceRow
 
 QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, NotificationState.SENT
 DELIVERED, FAILED, CANCELLED = NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED
-A, D, T, P, DOUBT = Word.ACCEPTED, Word.DELIVERED, Word.TEMPORARY, Word.PERMANENT, Word.IN_DOUBT
+A, D, T, P, DOUBT = Result.ACCEPTED, Result.DELIVERED, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE, Result.IN_DOUBT
 
 STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     # QUEUED
@@ -50,7 +50,7 @@ STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     "released after a failure is queued": (lambda: Row().sent(T).claim().release(), QUEUED),
     "released after a bounce of the attempt before is failed": (lambda: Row().sent(DOUBT).claim().hear(P, 1).release(), FAILED),
     "released after an acceptance of the attempt before is sent": (lambda: Row().sent(DOUBT).claim().hear(A, 1).release(), SENT),
-    "released after a word of its own was sent after all": (lambda: Row(max_attempts=1).claim().hear(T).release(), FAILED),
+    "released after a result of its own was sent after all": (lambda: Row(max_attempts=1).claim().hear(T).release(), FAILED),
     "refused after an acknowledgement is cancelled": (lambda: Row().claim().stop().record(T), CANCELLED),
     "in doubt after a resolve is cancelled": (lambda: Row().claim().stop("resolved").record(DOUBT), CANCELLED),
     "a lost lease after a replacement is cancelled": (lambda: Row().claim().stop("replaced").lose(), CANCELLED),
@@ -59,7 +59,7 @@ STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     "refused for good after an acknowledgement fails": (lambda: Row().claim().stop().record(P), FAILED),
     "a delivery reaches a sending row": (lambda: Row().claim().hear(D), DELIVERED),
     "a delivery of an older attempt reaches a sending row": (lambda: Row().sent(T).claim().hear(D, 1), DELIVERED),
-    "any weaker word leaves a sending row": (lambda: Row().claim().hear(A).hear(T).hear(None), SENDING),
+    "any weaker result leaves a sending row": (lambda: Row().claim().hear(A).hear(T).hear(None), SENDING),
     "a bounce leaves a sending row": (lambda: Row().claim().hear(P), SENDING),
     # SENT
     "a delivery reaches a sent row": (lambda: Row().sent().hear(D), DELIVERED),
@@ -67,7 +67,7 @@ STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     "a failure of a sent row is tried again": (lambda: Row().sent().hear(T), QUEUED),
     "a failure of a sent row fails it on the last": (lambda: Row(max_attempts=1).sent().hear(T), FAILED),
     "a failure of a sent row after an acknowledgement cancels it": (lambda: Row().sent().stop().hear(T), CANCELLED),
-    "a word about an older attempt leaves a sent row": (lambda: Row().sent(T).sent().hear(P, 1), SENT),
+    "a result about an older attempt leaves a sent row": (lambda: Row().sent(T).sent().hear(P, 1), SENT),
     "an acknowledgement leaves a sent row": (lambda: Row().sent().stop(), SENT),
     # DELIVERED
     "a bounce takes a delivery back": (lambda: Row().sent().hear(D).hear(P), FAILED),
@@ -91,7 +91,7 @@ STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     "delivered while it runs, then given back": (lambda: Row().claim().hear(D).release(), DELIVERED),
     "delivered while it runs, then refused for good": (lambda: Row().claim().hear(D).record(P), FAILED),
     "another attempt is refused for good": (lambda: Row().sent(T).claim().hear(D, 1).record(P), DELIVERED),
-    "a weaker word leaves a delivered row": (lambda: Row().sent().hear(D).hear(T).hear(A).hear(None).stop(), DELIVERED),
+    "a weaker result leaves a delivered row": (lambda: Row().sent().hear(D).hear(T).hear(A).hear(None).stop(), DELIVERED),
     # FAILED
     "a late delivery puts a failed row right": (lambda: Row(max_attempts=1).sent(T).hear(D), DELIVERED),
     "a delivery after a bounce does not": (lambda: Row().sent(P).hear(D), FAILED),
@@ -210,7 +210,7 @@ def test_a_late_claim_or_end_leaves_no_trace() -> None:
 def test_a_cancelled_row_keeps_its_receipts_on_the_attempt() -> None:
     row = Row().sent(T).stop().hear(D, evidence=Evidence.DEVICE)
     assert row.state is CANCELLED
-    assert (row.facts.attempts[0].word, row.facts.attempts[0].evidence) == (D, Evidence.DEVICE)
+    assert (row.facts.attempts[0].result, row.facts.attempts[0].evidence) == (D, Evidence.DEVICE)
 
 
 # -- what is kept on the attempt
@@ -223,7 +223,7 @@ def test_an_outcome_is_kept_on_its_attempt() -> None:
         .record(A, code="201", reason="queued", provider_ref="SM1", receipt_due_at=NOW + minutes(1))
     )
     kept = row.facts.attempts[0]
-    assert (kept.word, kept.code, kept.reason, kept.provider_ref) == (A, "201", "queued", "SM1")
+    assert (kept.result, kept.code, kept.reason, kept.provider_ref) == (A, "201", "queued", "SM1")
     assert (kept.evidence, kept.state, kept.ended_at) == (Evidence.ACCEPTED, AttemptState.RECORDED, row.now)
     assert kept.receipt_due_at == NOW + minutes(1)
     assert Row().claim(receipt_due_at=NOW).record(A).facts.attempts[0].receipt_due_at == NOW
@@ -232,9 +232,9 @@ def test_an_outcome_is_kept_on_its_attempt() -> None:
 def test_the_strongest_word_keeps_its_code_and_the_strongest_evidence_counts() -> None:
     row = Row().sent(provider_ref="SM1").hear(D, code="delivered", evidence=Evidence.DEVICE)
     kept = row.hear(A, code="sent", provider_ref="SM2").facts.attempts[0]
-    assert (kept.word, kept.code, kept.evidence, kept.provider_ref) == (D, "delivered", Evidence.DEVICE, "SM1")
+    assert (kept.result, kept.code, kept.evidence, kept.provider_ref) == (D, "delivered", Evidence.DEVICE, "SM1")
     heard = row.hear(None, is_heard=True, evidence=Evidence.HUMAN).facts.attempts[0]
-    assert (heard.word, heard.evidence) == (D, Evidence.HUMAN)
+    assert (heard.result, heard.evidence) == (D, Evidence.HUMAN)
 
 
 def test_a_word_that_nobody_vouches_for_proves_no_more_than_that_the_provider_has_it() -> None:
@@ -303,9 +303,9 @@ def test_an_attempt_that_runs_under_a_cancelled_row_is_recorded_all_the_same() -
 
 # -- any sequence of events, any order of receipts
 
-words = st.sampled_from(Word)
+results = st.sampled_from(Result)
 outcomes = st.sampled_from([A, T, P, DOUBT])
-receipts = st.tuples(st.integers(0, 4), words)
+receipts = st.tuples(st.integers(0, 4), results)
 events = st.lists(
     st.one_of(
         st.just(("claim",)),
@@ -345,12 +345,12 @@ def follow(row: Row, reference: ReferenceRow, event: tuple) -> None:  # type: ig
         case ("lose",):
             row.lose()
             reference.record("in_doubt")
-        case ("record", word):
-            row.record(word)
-            reference.record(word.value)
-        case ("hear", (number, word)):
-            row.hear(word, number + 1)
-            reference.calls[number].add(word.value)
+        case ("record", result):
+            row.record(result)
+            reference.record(result.value)
+        case ("hear", (number, result)):
+            row.hear(result, number + 1)
+            reference.calls[number].add(result.value)
         case ("end", why):
             row.end(why)
             reference.is_ended = True
@@ -388,24 +388,24 @@ def test_receipts_commute_and_may_be_repeated(data: st.DataObject) -> None:
         row.claim()
     if not row.facts.attempts:
         return
-    heard = data.draw(st.lists(st.tuples(st.integers(1, len(row.facts.attempts)), words), max_size=8))
+    heard = data.draw(st.lists(st.tuples(st.integers(1, len(row.facts.attempts)), results), max_size=8))
     again = data.draw(st.lists(st.sampled_from(heard), max_size=4)) if heard else []
     one, other = replay(row, heard), replay(row, data.draw(st.permutations(heard + again)))
     assert one.state is other.state
-    assert [each.word for each in one.facts.attempts] == [each.word for each in other.facts.attempts]
+    assert [each.result for each in one.facts.attempts] == [each.result for each in other.facts.attempts]
     assert [each.is_doubted for each in one.facts.attempts] == [each.is_doubted for each in other.facts.attempts]
 
 
-def replay(row: Row, heard: list[tuple[int, Word]]) -> Row:
+def replay(row: Row, heard: list[tuple[int, Result]]) -> Row:
     copy = Row(max_attempts=row.facts.max_attempts)
     copy.facts, copy.now = row.facts, row.now
-    for number, word in heard:
-        copy.hear(word, number)
+    for number, result in heard:
+        copy.hear(result, number)
     return copy
 
 
 def test_the_reference_knows_the_words_of_the_model() -> None:
-    assert [word.value for word in sorted(Word, key=lambda word: word.strength)] == STRENGTH
+    assert [result.value for result in sorted(Result, key=lambda result: result.strength)] == STRENGTH
 
 
 SOON = Schedule(delays=(seconds(1),) * 4, jitter=0)
@@ -414,8 +414,8 @@ SOON = Schedule(delays=(seconds(1),) * 4, jitter=0)
 def test_a_doubt_that_events_may_answer_is_resent_no_sooner() -> None:
     running = Row().claim().facts
 
-    def record(word: Word) -> NotificationFacts:
-        heard = Outcome(word=word)
+    def record(result: Result) -> NotificationFacts:
+        heard = Outcome(result=result)
         return lifecycle.record(
             running, "a1", heard, schedule=SOON, now=NOW + seconds(10), fraction=0.5, answers_within=seconds(15)
         ).after

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
-from notifyflow.core.model import Contact, EscalationState, Incident, Recipient, Severity, Word
+from notifyflow.core.model import Contact, EscalationState, Incident, Recipient, Result, Severity
 from notifyflow.core.policy import CRITICAL_SCHEDULE, DEFAULT, NORMAL_SCHEDULE, VOICE_SCHEDULE, Schedule
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 
@@ -20,12 +20,12 @@ def test_severities_are_ordered_by_urgency() -> None:
 
 
 def test_words_weigh_as_the_rules_of_delivery_say() -> None:
-    assert sorted(Word, key=lambda word: word.strength) == [
-        Word.IN_DOUBT,
-        Word.ACCEPTED,
-        Word.TEMPORARY,
-        Word.DELIVERED,
-        Word.PERMANENT,
+    assert sorted(Result, key=lambda result: result.strength) == [
+        Result.IN_DOUBT,
+        Result.ACCEPTED,
+        Result.TEMPORARY_FAILURE,
+        Result.DELIVERED,
+        Result.PERMANENT_FAILURE,
     ]
 
 

@@ -9,7 +9,7 @@ from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capab
 from notifyflow.core.intake.integrations.inbound import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
-from notifyflow.core.model import Receipt, Word
+from notifyflow.core.model import Receipt, Result
 from notifyflow.core.replies import Effect, Heard, Said, Verb
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import Fault, InvalidApiKey, RejectedCallback
@@ -37,7 +37,7 @@ class Pigeon(Provider):
             raise RejectedCallback(self.name, "no coo")
         heard = callback.body.decode()
         receipt = Receipt(
-            provider=self.name, event_id=heard, word=Word.DELIVERED, attempt_id=callback.attempt_id, reason=callback.path
+            provider=self.name, event_id=heard, result=Result.DELIVERED, attempt_id=callback.attempt_id, reason=callback.path
         )
         return CallbackResponse(receipts=(receipt,), content_type="application/xml", body="<coo/>")
 

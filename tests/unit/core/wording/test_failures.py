@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.model import Kind, NotificationState, Severity, Word
+from notifyflow.core.model import Kind, NotificationState, Result, Severity
 from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted, Way, body, headline, place, ways
 from tests.facts import NOW, attempt, minutes, page
 
@@ -113,7 +113,7 @@ def test_twenty_of_the_longest_fit_into_an_incident() -> None:
 
 
 def test_what_became_of_each_way_is_said_in_plain_words() -> None:
-    tried = [attempt(number, Word.TEMPORARY) for number in range(1, 6)]
+    tried = [attempt(number, Result.TEMPORARY_FAILURE) for number in range(1, 6)]
     rows = [
         page("email", NotificationState.FAILED, reason="there is no such mailbox"),
         page("slack", NotificationState.FAILED, *tried, reason="the provider is busy"),
