@@ -20,10 +20,17 @@ from notifyflow.web import cursors
 from notifyflow.web.auth import Require
 from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
-from notifyflow.web.openapi import PLACE, refusals, takes
-from notifyflow.web.reachability import ReachabilityShape, RecipientPage
-from notifyflow.web.requests import ActShape, NewIncident, PageShape
-from notifyflow.web.responses import Changed, IncidentPage, IncidentShape, NotifiedShape, StoppedShape, SummaryShape
+from notifyflow.web.openapi import PLACE, refusals, request_body
+from notifyflow.web.reachability import ReachabilityResponse, RecipientListResponse
+from notifyflow.web.requests import ActRequest, NewIncident, PageAgainRequest
+from notifyflow.web.responses import (
+    ActResponse,
+    IncidentListResponse,
+    IncidentResponse,
+    IncidentSummaryResponse,
+    NotifiedResponse,
+    StoppedResponse,
+)
 from notifyflow.web.services import Services
 
 INCIDENT_LIMIT_BYTES = 1024 * 1024
@@ -130,14 +137,14 @@ def _add_intake(routes: APIRouter, services: Services, bulkhead: Bulkhead) -> No
     @routes.post(
         "/incidents",
         tags=["incidents"],
-        summary="Take an incident",
+        summary="Submit an incident",
         status_code=201,
         responses={
-            200: {"model": NotifiedShape, "description": "The key was known", "headers": PLACE},
+            200: {"model": NotifiedResponse, "description": "The key was known", "headers": PLACE},
             201: {"description": "It is a new incident", "headers": PLACE},
             **refusals(400, 401, 403, 408, 413, 415, 422, 429),
         },
-        openapi_extra=takes(NewIncident),
+        openapi_extra=request_body(NewIncident),
     )
     async def submit(
         caller: Annotated[ApiKey, let_in],
@@ -150,12 +157,12 @@ def _add_intake(routes: APIRouter, services: Services, bulkhead: Bulkhead) -> No
                 json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # validated below, with all the rest
             ),
         ] = None,
-    ) -> NotifiedShape:
-        """Page the recipients, or hear the key again; 201 and 200 come after commit. Scope: `ingest`."""
+    ) -> NotifiedResponse:
+        """Page the recipients, or count a repeated key; answered after commit. Scope: `ingest`."""
         notified = await bulkhead.run(len(body), partial(_submit, services, caller, body, idempotency_key))
         response.headers["Location"] = f"incidents/{notified.incident_id}"  # relative: a proxy's prefix stays
         response.status_code = 201 if notified.is_new else 200
-        return NotifiedShape.of(notified)
+        return NotifiedResponse.of(notified)
 
 
 def _submit(services: Services, caller: ApiKey, body: str, idempotency_key: str | None) -> Notified:
@@ -182,14 +189,14 @@ def _add_incidents(routes: APIRouter, services: Services) -> None:
         summary="List incidents",
         responses=refusals(401, 403, 422, 429),
     )
-    def list_incidents(caller: Annotated[ApiKey, let_read], wanted: Annotated[IncidentListing, Query()]) -> IncidentPage:
+    def list_incidents(caller: Annotated[ApiKey, let_read], wanted: Annotated[IncidentListing, Query()]) -> IncidentListResponse:
         """Those of the key's namespace, the newest first. Scope: `read`."""
         before_id = cursors.read(wanted.mark, wanted.cursor)
         found = services.api.incidents(wanted.filter(caller), before_id=before_id, limit=wanted.limit + 1)
         shown = found[: wanted.limit]
         is_last = len(found) == len(shown)
-        return IncidentPage(
-            incidents=[SummaryShape.of(each) for each in shown],
+        return IncidentListResponse(
+            incidents=[IncidentSummaryResponse.of(each) for each in shown],
             next_cursor=None if is_last else cursors.write(wanted.mark, shown[-1].facts.id),
         )
 
@@ -199,9 +206,9 @@ def _add_incidents(routes: APIRouter, services: Services) -> None:
         summary="Show one incident",
         responses=refusals(401, 403, 404, 422, 429),
     )
-    def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentShape:
+    def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentResponse:
         """With its escalations, notifications, attempts and log. Scope: `read`."""
-        return IncidentShape.of(_find(services, caller, incident_id))
+        return IncidentResponse.of(_find(services, caller, incident_id))
 
 
 def _add_acts(routes: APIRouter, services: Services) -> None:
@@ -212,28 +219,28 @@ def _add_acts(routes: APIRouter, services: Services) -> None:
         tags=["acts"],
         summary="Acknowledge an incident",
         responses=_ACT_REFUSALS,
-        openapi_extra=takes(ActShape, is_required=False),
+        openapi_extra=request_body(ActRequest, is_required=False),
     )
-    def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedShape:
+    def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
         """What is still queued for it is cancelled. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(services, caller, incident_id)
         stopped = services.api.acknowledge(incident_id, by)
-        return StoppedShape.of(stopped, _find(services, caller, incident_id))
+        return StoppedResponse.of(stopped, _find(services, caller, incident_id))
 
     @routes.post(
         "/incidents/{incident_id}/resolve",
         tags=["acts"],
         summary="Resolve an incident",
         responses=_ACT_REFUSALS,
-        openapi_extra=takes(ActShape, is_required=False),
+        openapi_extra=request_body(ActRequest, is_required=False),
     )
-    def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedShape:
+    def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
         """It is over; the same key opens a new one. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(services, caller, incident_id)
         stopped = services.api.resolve(incident_id, by)
-        return StoppedShape.of(stopped, _find(services, caller, incident_id))
+        return StoppedResponse.of(stopped, _find(services, caller, incident_id))
 
 
 def _add_page_again(routes: APIRouter, services: Services) -> None:
@@ -244,14 +251,14 @@ def _add_page_again(routes: APIRouter, services: Services) -> None:
         tags=["acts"],
         summary="Page a recipient again",
         responses={**_ACT_REFUSALS, **refusals(409)},
-        openapi_extra=takes(PageShape),
+        openapi_extra=request_body(PageAgainRequest),
     )
-    def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> Changed:
+    def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> ActResponse:
         """Starts a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
         page = read_page(body)
         _find(services, caller, incident_id)
         services.api.page_again(incident_id, page.recipient, page.by or caller.name)
-        return Changed(has_changed=True, incident=SummaryShape.of(_find(services, caller, incident_id)))
+        return ActResponse(has_changed=True, incident=IncidentSummaryResponse.of(_find(services, caller, incident_id)))
 
 
 def _add_recipients(routes: APIRouter, services: Services) -> None:
@@ -263,14 +270,16 @@ def _add_recipients(routes: APIRouter, services: Services) -> None:
         summary="List recipients and how they can be reached",
         responses=refusals(401, 403, 422, 429),
     )
-    def list_recipients(caller: Annotated[ApiKey, let_read], wanted: Annotated[RecipientListing, Query()]) -> RecipientPage:
+    def list_recipients(
+        caller: Annotated[ApiKey, let_read], wanted: Annotated[RecipientListing, Query()]
+    ) -> RecipientListResponse:
         """Everybody who was ever a recipient in the key's namespace, by id. Scope: `read`."""
         after_id = cursors.read(wanted.mark, wanted.cursor)
         found = services.api.recipients(_reached(caller, wanted.namespace), after_id=after_id, limit=wanted.limit + 1)
         shown = found[: wanted.limit]
         is_last = len(found) == len(shown)
-        return RecipientPage(
-            recipients=[ReachabilityShape.of(each, services.channels) for each in shown],
+        return RecipientListResponse(
+            recipients=[ReachabilityResponse.of(each, services.channels) for each in shown],
             next_cursor=None if is_last else cursors.write(wanted.mark, shown[-1].contact.recipient_id),
         )
 
@@ -284,12 +293,12 @@ def _add_recipients(routes: APIRouter, services: Services) -> None:
         caller: Annotated[ApiKey, let_read],
         recipient_id: str,
         namespace: Annotated[str | None, Query(max_length=255, description="As this namespace knows them.")] = None,
-    ) -> ReachabilityShape:
+    ) -> ReachabilityResponse:
         """By each way: who carries it, and what became of the last page. Scope: `read`."""
         found = services.api.recipient(recipient_id, _reached(caller, namespace))
         if found is None:
             raise HTTPException(404, "Nobody with this id was ever a recipient.")
-        return ReachabilityShape.of(found, services.channels)
+        return ReachabilityResponse.of(found, services.channels)
 
 
 def _find(services: Services, caller: ApiKey, incident_id: str) -> IncidentStatus:

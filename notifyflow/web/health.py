@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from notifyflow.web.openapi import refusals
-from notifyflow.web.problems import FaultShape
+from notifyflow.web.problems import FaultResponse
 from notifyflow.web.services import Services
 
 Checks = list[Literal["database", "schema", "sweeping", "held"]]
@@ -20,7 +20,7 @@ class Readiness(BaseModel):
 
     is_ready: bool = Field(description="Whether what comes now is delivered.")
     is_degraded: bool = Field(description="Whether incidents are held since the database was adopted: nothing of them is sent.")
-    faults: list[FaultShape]
+    faults: list[FaultResponse]
 
 
 def router(services: Services) -> APIRouter:
@@ -46,6 +46,6 @@ def router(services: Services) -> APIRouter:
         is_ready = all(fault.where == _DEGRADING for fault in faults)
         response.status_code = 200 if is_ready else 503
         is_degraded = any(fault.where == _DEGRADING for fault in faults)
-        return Readiness(is_ready=is_ready, is_degraded=is_degraded, faults=[FaultShape.of(fault) for fault in faults])
+        return Readiness(is_ready=is_ready, is_degraded=is_degraded, faults=[FaultResponse.of(fault) for fault in faults])
 
     return routes

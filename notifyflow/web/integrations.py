@@ -25,7 +25,7 @@ from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
 from notifyflow.web.auth import Gate
 from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
-from notifyflow.web.problems import FaultShape
+from notifyflow.web.problems import FaultResponse
 from notifyflow.web.services import Services
 
 _log = structlog.get_logger("notifyflow.web")
@@ -171,7 +171,7 @@ def _done(services: Services, read: tuple[tuple[Asked, ...], tuple[Fault, ...]],
     response = {
         "accepted": [{"action": asked.action, "key": asked.incident.key} for asked in all_asked[:NAMED]],
         "accepted_count": sum(asked.times for asked in all_asked),
-        "faults": [FaultShape.of(fault).model_dump() for fault in faults],
+        "faults": [FaultResponse.of(fault).model_dump() for fault in faults],
         "fault_count": count,
     }
     return JSONResponse(response, 202)

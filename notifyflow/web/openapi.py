@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the routes say of themselves, and the shapes that they read and answer by hand."""
+"""The OpenAPI document: what FastAPI derives from the routes, and the schemas that they read and write by hand."""
 
 from typing import Any
 
@@ -9,38 +9,38 @@ from pydantic.json_schema import models_json_schema
 
 from notifyflow.web import problems
 from notifyflow.web.problems import Problem
-from notifyflow.web.requests import ActShape, NewIncident, PageShape
+from notifyflow.web.requests import ActRequest, NewIncident, PageAgainRequest
 
 _VERSION = "1"
 _REF = "#/components/schemas/{model}"
-_BY_HAND = (NewIncident, ActShape, PageShape, Problem)
+_BY_HAND = (NewIncident, ActRequest, PageAgainRequest, Problem)
 _MEANINGS = {
     400: "The body cannot be parsed",
     401: "The API key is missing, wrong, revoked or expired",
-    403: "The API key is not for this",
-    404: "There is no such thing",
+    403: "The API key does not have the scope",
+    404: "Not found",
     409: "The incident is resolved",
-    408: "The body did not come in time",
+    408: "The body did not arrive in time",
     413: "The body is too large",
-    415: "The body is not said to be JSON",
-    422: "Something in the request cannot be accepted; every fault is listed",
-    429: "The API key is used too often, or brings too many addresses that the directory does not know",
-    503: "The database is away",
+    415: "The Content-Type is not application/json",
+    422: "The request is invalid; every fault is listed",
+    429: "Too many requests with this API key, or too many addresses that the directory does not know",
+    503: "The database is unavailable",
 }
-PLACE = {"Location": {"description": "Where the incident stands, from here.", "schema": {"type": "string"}}}
-_HOW = {"WWW-Authenticate": {"description": "How to come in, and what is wrong.", "schema": {"type": "string"}}}
-_WAITING = {"Retry-After": {"description": "How many seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+PLACE = {"Location": {"description": "The URL of the incident, relative to this one.", "schema": {"type": "string"}}}
+_HOW = {"WWW-Authenticate": {"description": "How to authenticate, and what is wrong.", "schema": {"type": "string"}}}
+_WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
 _HEADERS = {401: _HOW, 403: _HOW, 429: _WAITING, 503: _WAITING}
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Say with which statuses an operation may refuse; a database that is away is always among them."""
+    """Describe the statuses with which an operation may refuse; 503 is always among them."""
     return {status: _refusal(status) for status in (*statuses, 503)}
 
 
-def takes(shape: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]:
-    """Say what an operation takes, which reads its body by hand."""
-    content = {"application/json": {"schema": {"$ref": _REF.format(model=shape.__name__)}}}
+def request_body(schema: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]:
+    """Describe the body of an operation that parses its body by hand."""
+    content = {"application/json": {"schema": {"$ref": _REF.format(model=schema.__name__)}}}
     return {"requestBody": {"required": is_required, "content": content}}
 
 
@@ -58,7 +58,7 @@ def document(application: FastAPI, prefix: str) -> dict[str, Any]:
         routes=application.routes,
         servers=[{"url": prefix or "/"}],
     )
-    _, by_hand = models_json_schema([(shape, "validation") for shape in _BY_HAND], ref_template=_REF)
+    _, by_hand = models_json_schema([(schema, "validation") for schema in _BY_HAND], ref_template=_REF)
     made["components"]["schemas"] |= by_hand["$defs"]
     return made
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
@@ -35,29 +35,27 @@ KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
 """What an error is to a program: status, type, title; a kind of error stands before those that it is a kind of."""
 
 
-class FaultShape(BaseModel):
-    """One thing that is wrong: where, what, and what to do."""
-
-    model_config = ConfigDict(title="Fault")
+class FaultResponse(BaseModel):
+    """One fault of a request: where it is, what is wrong, and what to do."""
 
     where: str = Field(description="The field, as a path.", examples=["recipients[0].phone"])
     what: str = Field(description="What is wrong with it.", examples=["'+15…' (12 characters) is not a possible number"])
     remedy: str = Field(description="What to do about it.", examples=["Correct the address; ada is not told this way"])
 
     @classmethod
-    def of(cls, fault: errors.Fault) -> "FaultShape":
-        """Show a fault; its path may be of names that no UTF-8 can spell."""
+    def of(cls, fault: errors.Fault) -> "FaultResponse":
+        """Build it from the value; the path may contain names that UTF-8 cannot encode."""
         return cls(where=text.one_line(fault.where), what=fault.what, remedy=fault.remedy)
 
 
 class Problem(BaseModel):
     """Why a request was refused (RFC 9457)."""
 
-    type: str = Field(description="What kind of problem it is; `about:blank` where the status says all.")
-    title: str = Field(description="The kind in words; always the same for a type.")
+    type: str = Field(description="The kind of problem; `about:blank` if the status says it all.")
+    title: str = Field(description="The kind in words; the same for every problem of a type.")
     status: int = Field(description="The HTTP status.", ge=400, le=599)
     detail: str = Field(description="What happened here.")
-    faults: list[FaultShape] = Field(default_factory=list, description="Everything that is wrong with the request.")
+    faults: list[FaultResponse] = Field(default_factory=list, description="Every fault of the request.")
 
 
 def are_wanted(scope: Scope) -> bool:
@@ -104,7 +102,7 @@ def _response(
     faults: tuple[errors.Fault, ...] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    shown = [FaultShape.of(fault) for fault in faults]
+    shown = [FaultResponse.of(fault) for fault in faults]
     problem = Problem(type=kind, title=title, status=status, detail=detail, faults=shown)
     return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
 

@@ -1,40 +1,38 @@
-"""What the API gives of recipients: by which ways each can be reached, and whether that works."""
+"""The response schemas about recipients: over which channels each can be reached, and whether that works."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from notifyflow.channels.base import Channel
 from notifyflow.core.model import NotificationState
 from notifyflow.core.views import KnownRecipient
 from notifyflow.core.wording import text
 from notifyflow.pipeline.replies import TEXTS
-from notifyflow.web.responses import NotificationShape
+from notifyflow.web.responses import NotificationResponse
 
 
 class Verdict(StrEnum):
-    """Whether a way leads to somebody."""
+    """Whether a recipient can be reached over a channel."""
 
     WORKS = "works"
     FAILS = "fails"
     UNTRIED = "untried"
 
 
-class WayShape(BaseModel):
-    """One way to reach a recipient."""
-
-    model_config = ConfigDict(title="Way")
+class WayResponse(BaseModel):
+    """One channel over which a recipient has an address."""
 
     channel: str
-    address: str = Field(description="The beginning of the address, and how long it is.")
-    providers: list[str] = Field(description="Who carries the channel here, but for texts to whom they have said STOP.")
-    verdict: Verdict = Field(description="`fails` where nobody carries it to them or the last page failed; of the last 30 days.")
-    last_page: NotificationShape | None = Field(description="The last page that came to something.")
+    address: str = Field(description="The beginning of the address, and its length.")
+    providers: list[str] = Field(description="The channel's providers, without those to which the recipient texted STOP.")
+    verdict: Verdict = Field(description="`fails` if no provider is left or the last page of the last 30 days failed.")
+    last_page: NotificationResponse | None = Field(description="The last page that was sent or failed.")
 
     @classmethod
-    def of(cls, value: KnownRecipient, channel: str, carriers: Mapping[str, Channel]) -> "WayShape":
-        """Show a way."""
+    def of(cls, value: KnownRecipient, channel: str, carriers: Mapping[str, Channel]) -> "WayResponse":
+        """Build it for one channel."""
         last = value.last_pages.get(channel)
         all_providers = carriers[channel].providers if channel in carriers else ()
         providers = [each.name for each in all_providers if channel != TEXTS or each.sender not in value.shut]
@@ -45,26 +43,24 @@ class WayShape(BaseModel):
             address=text.masked(value.contact.addresses[channel]),
             providers=providers,
             verdict=Verdict.FAILS if has_failed or not providers else tried,
-            last_page=None if last is None else NotificationShape.of(last),
+            last_page=None if last is None else NotificationResponse.of(last),
         )
 
 
-class ReachabilityShape(BaseModel):
-    """How a recipient can be reached, as the newest incident that names them knows them."""
-
-    model_config = ConfigDict(title="Reachability")
+class ReachabilityResponse(BaseModel):
+    """How a recipient can be reached, by the contact data of the newest incident that names them."""
 
     id: str
     name: str
     timezone: str
-    is_reachable: bool = Field(description="Whether there is a way that does not fail.")
-    ways: list[WayShape]
+    is_reachable: bool = Field(description="Whether there is a channel that does not fail.")
+    ways: list[WayResponse]
 
     @classmethod
-    def of(cls, value: KnownRecipient, carriers: Mapping[str, Channel]) -> "ReachabilityShape":
-        """Show how somebody can be reached."""
+    def of(cls, value: KnownRecipient, carriers: Mapping[str, Channel]) -> "ReachabilityResponse":
+        """Build it from the value."""
         contact = value.contact
-        ways = [WayShape.of(value, channel, carriers) for channel in contact.addresses]
+        ways = [WayResponse.of(value, channel, carriers) for channel in contact.addresses]
         return cls(
             id=contact.recipient_id,
             name=contact.name,
@@ -74,8 +70,8 @@ class ReachabilityShape(BaseModel):
         )
 
 
-class RecipientPage(BaseModel):
-    """Everybody who was ever a recipient, by id."""
+class RecipientListResponse(BaseModel):
+    """Everybody who has been a recipient, by id."""
 
-    recipients: list[ReachabilityShape]
-    next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")
+    recipients: list[ReachabilityResponse]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")

@@ -1,7 +1,7 @@
-"""What the API takes, as the OpenAPI document publishes it; names are those of the values inside.
+"""The request schemas that the OpenAPI document publishes; fields are named like those of the values inside.
 
-It is read by ``core.requests``, which says everything that is wrong; the shapes of it stand here to be published, and a test
-holds the two together.
+``core.intake.requests`` parses the requests and reports every fault. The schemas here are only published; a test keeps the two
+in step.
 """
 
 from typing import Annotated
@@ -14,30 +14,28 @@ from notifyflow.core.model import Severity
 Who = Annotated[str, Field(max_length=validation.MAX_KEY)]
 
 
-class Taken(BaseModel):
-    """What is taken: a field that is not here is a fault, and null is as good as leaving a field out."""
+class RequestBody(BaseModel):
+    """The body of a request: an unknown field is a fault, and null is the same as leaving a field out."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class RecipientShape(Taken):
-    """Whom to tell; a bad address is a fault of its own, and silences nobody else."""
+class NewRecipient(RequestBody):
+    """A recipient of an incident; a faulty address is reported on its own and silences nobody else."""
 
-    model_config = ConfigDict(title="Recipient")
-
-    id: str = Field(description="Who it is; opaque, and stands in logs.", min_length=1, max_length=validation.MAX_KEY)
-    name: str | None = Field(None, description="How messages speak of them; the id where it is left out.")
+    id: str = Field(description="The recipient's id; opaque, and written to logs.", min_length=1, max_length=validation.MAX_KEY)
+    name: str | None = Field(None, description="The name used in messages; by default the id.")
     email: str | None = Field(None, description="A mail address.")
     phone: str | None = Field(None, description="A number in international form; gives `sms` and `voice`.")
     slack: str | None = Field(None, description="An incoming webhook's URL, or a channel or user id for the bot.")
     teams: str | None = Field(None, description="A Workflows URL.")
     push: str | None = Field(None, description="An SNS platform endpoint's ARN.")
     addresses: dict[str, str] | None = Field(None, description="Addresses of further channels: channel to address.")
-    timezone: str | None = Field(None, description="IANA name; UTC where it is left out.")
+    timezone: str | None = Field(None, description="An IANA name; by default UTC.")
 
 
-class NewIncident(Taken):
-    """An incident to be taken: an incident file, as `notifyflow send` takes it, and how it is to be told."""
+class NewIncident(RequestBody):
+    """An incident to notify about: the fields of an incident file (`notifyflow send`), and how to deliver it."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -62,36 +60,40 @@ class NewIncident(Taken):
     title: str = Field(description="One line.", min_length=1, max_length=validation.MAX_TITLE)
     body: str | None = Field(
         None,
-        description="More lines, plain text; the same key again keeps them where they are left out.",
+        description="More lines, plain text; if left out, a repeated key keeps what is stored.",
         max_length=validation.MAX_BODY,
     )
-    severity: Severity | None = Field(None, description="How bad it is; ERROR where it is left out.")
-    source: str | None = Field(None, description="What reported it; kept where it is left out.", max_length=validation.MAX_KEY)
+    severity: Severity | None = Field(None, description="By default ERROR.")
+    source: str | None = Field(
+        None, description="What reported it; if left out, what is stored is kept.", max_length=validation.MAX_KEY
+    )
     url: str | None = Field(
         None,
-        description="Where to look, http or https; kept where it is left out, removed by an empty text.",
+        description="A link, http or https; what is stored is kept if left out, removed if empty.",
         max_length=validation.MAX_URL,
     )
     labels: dict[str, str] | None = Field(
-        None, description="Free facts; kept where they are left out, replaced as a whole.", max_length=validation.MAX_LABELS
+        None,
+        description="Replaced as a whole; if left out, what is stored is kept.",
+        max_length=validation.MAX_LABELS,
     )
-    occurred_at: AwareDatetime | None = Field(None, description="When it happened; now where it is left out.")
-    recipients: list[RecipientShape] = Field(description="Who has to be told; at least one that can be reached.", min_length=1)
-    policy: str | None = Field(None, description="How: `default`, `insistent`, or one of your own.")
-    strict: bool | None = Field(None, description="Whether a fault of one recipient refuses the whole.")
+    occurred_at: AwareDatetime | None = Field(None, description="When it happened; by default now.")
+    recipients: list[NewRecipient] = Field(description="Whom to notify; at least one must be reachable.", min_length=1)
+    policy: str | None = Field(None, description="The policy's name: `default`, `insistent`, or one of your own.")
+    strict: bool | None = Field(None, description="Whether a fault of one recipient refuses the whole request.")
 
 
-class ActShape(Taken):
+class ActRequest(RequestBody):
     """Who acknowledges or resolves."""
 
-    model_config = ConfigDict(title="Act", json_schema_extra={"examples": [{"by": "ada"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"by": "ada"}]})
 
-    by: Who | None = Field(None, description="A recipient's id, or any other name; the API key's name where it is left out.")
+    by: Who | None = Field(None, description="A recipient's id or any other name; by default the API key's name.")
 
 
-class PageShape(ActShape):
-    """Who is to be paged again."""
+class PageAgainRequest(ActRequest):
+    """Which recipient to page again."""
 
-    model_config = ConfigDict(title="Page", json_schema_extra={"examples": [{"recipient": "ada"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"recipient": "ada"}]})
 
     recipient: str = Field(description="The recipient's id.")

@@ -1,4 +1,4 @@
-"""What the API gives of incidents, as the OpenAPI document publishes it; names are those of the values inside."""
+"""The response schemas about incidents; fields are named like those of the values inside."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,35 +25,33 @@ from notifyflow.core.model import (
 )
 from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary, Note
 from notifyflow.errors import named
-from notifyflow.web.problems import FaultShape
+from notifyflow.web.problems import FaultResponse
 
-_LONGEST_LIST = 10_000  # characters: two lists of them, and 20 faults, make less than 64 KB of answer
+_LONGEST_LIST = 10_000  # characters: two such lists and 20 faults stay below 64 KB
 
 
 def _beginning(ids: Sequence[str]) -> list[str]:
-    """Give as many ids as an answer has room for."""
+    """Return as many ids as a response has room for."""
     lengths = accumulate(len(each) for each in ids)
     return [each for each, length in zip(ids, lengths, strict=True) if length <= _LONGEST_LIST]
 
 
-class NotifiedShape(BaseModel):
-    """What was stored; it will be delivered."""
+class NotifiedResponse(BaseModel):
+    """The result of a submission: it is stored, and will be delivered."""
 
-    model_config = ConfigDict(title="Notified")
-
-    incident_id: str = Field(description="The incident that the key names now.")
-    is_new: bool = Field(description="Whether this opened it.")
-    added: list[str] = Field(description="Recipients who are paged by this; the first ones, where they are very many.")
-    added_count: int = Field(description="How many are paged by this.")
-    repeated: list[str] = Field(description="Recipients who were known already; the first ones, where they are very many.")
-    repeated_count: int = Field(description="How many were known already.")
-    faults: list[FaultShape] = Field(
-        description="What is wrong with single recipients, of 20 faults; the others are counted. Whoever is not named is paged."
+    incident_id: str = Field(description="The id of the incident that has the key now.")
+    is_new: bool = Field(description="Whether this request opened the incident.")
+    added: list[str] = Field(description="Recipients whom this request pages; only the first of a very long list.")
+    added_count: int = Field(description="How many recipients this request pages.")
+    repeated: list[str] = Field(description="Recipients who were known already; only the first of a very long list.")
+    repeated_count: int = Field(description="How many recipients were known already.")
+    faults: list[FaultResponse] = Field(
+        description="The first 20 faults of single recipients; one more counts the rest. Recipients without a fault are paged."
     )
 
     @classmethod
-    def of(cls, value: Notified) -> "NotifiedShape":
-        """Show what was done."""
+    def of(cls, value: Notified) -> "NotifiedResponse":
+        """Build it from the value."""
         return cls(
             incident_id=value.incident_id,
             is_new=value.is_new,
@@ -61,14 +59,14 @@ class NotifiedShape(BaseModel):
             added_count=len(value.added),
             repeated=_beginning(value.repeated),
             repeated_count=len(value.repeated),
-            faults=[FaultShape.of(fault) for fault in named(value.faults)],
+            faults=[FaultResponse.of(fault) for fault in named(value.faults)],
         )
 
 
-class AttemptShape(BaseModel):
+class AttemptResponse(BaseModel):
     """One call to a provider."""
 
-    model_config = ConfigDict(title="Attempt", from_attributes=True)
+    model_config = ConfigDict(from_attributes=True)
 
     id: str
     number: int
@@ -84,15 +82,15 @@ class AttemptShape(BaseModel):
     provider_ref: str = Field(description="The provider's id of the message.")
 
 
-class NotificationShape(BaseModel):
+class NotificationResponse(BaseModel):
     """One escalation over one channel."""
 
-    model_config = ConfigDict(title="Notification", from_attributes=True)
+    model_config = ConfigDict(from_attributes=True)
 
     id: str
     channel: str
     kind: Kind
-    tier: int | None = Field(description="The tier it belongs to; null unless it is a page.")
+    tier: int | None = Field(description="The tier of a page; null for other kinds.")
     state: NotificationState
     due_at: datetime | None
     held_since: datetime | None = Field(description="Since when it is held back.")
@@ -100,18 +98,16 @@ class NotificationShape(BaseModel):
         description="By what: a limit, a wait that the provider asked for, a provider that rests, a pause."
     )
     reason: str = Field(description="Why it is FAILED.")
-    attempts: list[AttemptShape]
+    attempts: list[AttemptResponse]
 
     @classmethod
-    def of(cls, value: NotificationFacts) -> "NotificationShape":
-        """Show a notification."""
+    def of(cls, value: NotificationFacts) -> "NotificationResponse":
+        """Build it from the value."""
         return cls.model_validate(value)
 
 
-class EscalationShape(BaseModel):
+class EscalationResponse(BaseModel):
     """One recipient in one round."""
-
-    model_config = ConfigDict(title="Escalation")
 
     id: str
     recipient: str
@@ -122,12 +118,12 @@ class EscalationShape(BaseModel):
     severity: Severity
     started_at: datetime
     critical_at: datetime | None = Field(description="When it became a critical failure.")
-    reason: str = Field(description="Why nobody could be paged at all.")
-    notifications: list[NotificationShape]
+    reason: str = Field(description="Why nothing could be sent at all.")
+    notifications: list[NotificationResponse]
 
     @classmethod
-    def of(cls, value: EscalationStatus) -> "EscalationShape":
-        """Show an escalation."""
+    def of(cls, value: EscalationStatus) -> "EscalationResponse":
+        """Build it from the value."""
         facts = value.facts
         return cls(
             id=facts.id,
@@ -140,26 +136,24 @@ class EscalationShape(BaseModel):
             started_at=facts.started_at,
             critical_at=facts.critical_at,
             reason=facts.reason,
-            notifications=[NotificationShape.of(each) for each in value.notifications],
+            notifications=[NotificationResponse.of(each) for each in value.notifications],
         )
 
 
-class MoveShape(BaseModel):
-    """One line of the log."""
-
-    model_config = ConfigDict(title="Move")
+class LogEntryResponse(BaseModel):
+    """One transition in the log."""
 
     at: datetime
     machine: str = Field(description="What moved: incident, escalation or notification.")
     row: str = Field(description="Its id.")
     event: str
-    source: str = Field(description="The state before; empty at birth.")
+    source: str = Field(description="The state before; empty for a new row.")
     target: str = Field(description="The state after.")
     detail: dict[str, str]
 
     @classmethod
-    def of(cls, value: Transition) -> "MoveShape":
-        """Show a move."""
+    def of(cls, value: Transition) -> "LogEntryResponse":
+        """Build it from the value."""
         return cls(
             at=value.at,
             machine=value.machine,
@@ -171,54 +165,48 @@ class MoveShape(BaseModel):
         )
 
 
-class NoteShape(BaseModel):
-    """What a provider said that decides nothing: a complaint, an automatic answer, a status that nobody knows."""
+class NoteResponse(BaseModel):
+    """Something a provider reported that changes no state: a complaint, an automatic reply, an unknown status."""
 
-    model_config = ConfigDict(title="Note")
-
-    attempt: str = Field(description="About which attempt: its id.")
+    attempt: str = Field(description="The id of the attempt it is about.")
     code: str
     reason: str
     received_at: datetime
 
     @classmethod
-    def of(cls, value: Note) -> "NoteShape":
-        """Show a note."""
+    def of(cls, value: Note) -> "NoteResponse":
+        """Build it from the value."""
         return cls(attempt=value.attempt_id, code=value.code, reason=value.reason, received_at=value.received_at)
 
 
-class ChangeShape(BaseModel):
+class IncidentEventResponse(BaseModel):
     """What another system was told, or is to be."""
-
-    model_config = ConfigDict(title="Change")
 
     subscriber: str
     event: str = Field(description="What happened to the incident, as the subscriber is told it: `incident.EVENT`.")
     at: datetime = Field(description="When it happened.")
-    notification: NotificationShape = Field(description="How it is told.")
+    notification: NotificationResponse = Field(description="How it is told.")
 
     @classmethod
-    def of(cls, value: NotificationFacts, told: Change) -> "ChangeShape":
-        """Show a change."""
-        return cls(subscriber=told.subscriber, event=told.event, at=told.at, notification=NotificationShape.of(value))
+    def of(cls, value: NotificationFacts, told: Change) -> "IncidentEventResponse":
+        """Build it from the values."""
+        return cls(subscriber=told.subscriber, event=told.event, at=told.at, notification=NotificationResponse.of(value))
 
 
-class SummaryShape(BaseModel):
+class IncidentSummaryResponse(BaseModel):
     """One incident, as a list shows it."""
 
-    model_config = ConfigDict(title="IncidentSummary")
-
     id: str
-    namespace: str = Field(description="Whose it is: that of the API key it came with; empty where it came another way.")
+    namespace: str = Field(description="The namespace of the API key that submitted it; empty if it came another way.")
     key: str
     state: IncidentState
-    severity: Severity = Field(description="The highest given so far.")
+    severity: Severity = Field(description="The highest severity reported so far.")
     title: str
     source: str
     url: str | None
     labels: dict[str, str]
     policy: str
-    is_operations: bool = Field(description="Whether it is one of notifyflow's own, of which the operations team is told.")
+    is_operations: bool = Field(description="Whether it is one of notifyflow's own incidents, for the operations team.")
     occurred_at: datetime | None
     opened_at: datetime
     last_seen_at: datetime
@@ -230,35 +218,33 @@ class SummaryShape(BaseModel):
     resolved_by: str
 
     @classmethod
-    def of(cls, value: IncidentSummary | IncidentStatus) -> "SummaryShape":
-        """Show an incident in short."""
+    def of(cls, value: IncidentSummary | IncidentStatus) -> "IncidentSummaryResponse":
+        """Build it from the value."""
         return cls(**summary(value))
 
 
-class IncidentPage(BaseModel):
+class IncidentListResponse(BaseModel):
     """Incidents, the newest first."""
 
-    incidents: list[SummaryShape]
-    next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")
+    incidents: list[IncidentSummaryResponse]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
 
 
-class IncidentShape(SummaryShape):
-    """One incident with all that became of it."""
-
-    model_config = ConfigDict(title="Incident")
+class IncidentResponse(IncidentSummaryResponse):
+    """One incident with its escalations, notifications, attempts and log."""
 
     body: str
-    is_settled: bool = Field(description="Whether nothing more happens by itself.")
+    is_settled: bool = Field(description="Whether nothing more happens on its own.")
     is_held: bool = Field(description="Whether nothing of it is sent, since its database was adopted and nobody has decided.")
     operations_key: str | None = Field(description="The key of the operations incident that its critical failures are linked to.")
-    escalations: list[EscalationShape]
-    log: list[MoveShape]
-    notes: list[NoteShape] = Field(description="What providers said that decides nothing, in the order it came.")
-    changes: list[ChangeShape] = Field(description="What other systems were told of it, or are to be.")
+    escalations: list[EscalationResponse]
+    log: list[LogEntryResponse]
+    notes: list[NoteResponse] = Field(description="What providers reported that changes no state, in order of arrival.")
+    changes: list[IncidentEventResponse] = Field(description="What other systems were told of it, or are to be.")
 
     @classmethod
-    def of(cls, value: IncidentSummary | IncidentStatus) -> "IncidentShape":
-        """Show an incident whole."""
+    def of(cls, value: IncidentSummary | IncidentStatus) -> "IncidentResponse":
+        """Build it from the value, which must be a whole status."""
         assert isinstance(value, IncidentStatus)  # noqa: S101 - a summary does not have the rest
         return cls(
             **summary(value),
@@ -266,58 +252,52 @@ class IncidentShape(SummaryShape):
             is_settled=value.is_settled,
             is_held=value.is_held,
             operations_key=value.operations_key,
-            escalations=[EscalationShape.of(each) for each in value.escalations],
-            log=[MoveShape.of(each) for each in value.transitions],
-            notes=[NoteShape.of(each) for each in value.notes],
-            changes=[ChangeShape.of(each, each.change) for each in value.changes if each.change],
+            escalations=[EscalationResponse.of(each) for each in value.escalations],
+            log=[LogEntryResponse.of(each) for each in value.transitions],
+            notes=[NoteResponse.of(each) for each in value.notes],
+            changes=[IncidentEventResponse.of(each, each.change) for each in value.changes if each.change],
         )
 
 
-class Changed(BaseModel):
-    """What became of an incident by an act."""
+class ActResponse(BaseModel):
+    """The result of an action on an incident."""
 
-    has_changed: bool = Field(description="Whether this changed anything; false where it was so already.")
-    incident: SummaryShape
+    has_changed: bool = Field(description="Whether this request changed anything; false if it had been done before.")
+    incident: IncidentSummaryResponse
 
 
-class StoppedPageShape(BaseModel):
-    """A page that was stopped, or came too late to be."""
-
-    model_config = ConfigDict(title="StoppedPage")
+class StoppedPageResponse(BaseModel):
+    """A page that was cancelled, or that had been sent already."""
 
     recipient: str
     channel: str
     notification: str = Field(description="Its id.")
 
     @classmethod
-    def of(cls, value: Page) -> "StoppedPageShape":
-        """Show a page."""
+    def of(cls, value: Page) -> "StoppedPageResponse":
+        """Build it from the value."""
         return cls(recipient=value.recipient_id, channel=value.channel, notification=value.notification_id)
 
 
-class StoppedShape(Changed):
-    """What became of an incident that somebody took or ended, and of its pages."""
+class StoppedResponse(ActResponse):
+    """The result of acknowledging or resolving an incident, with its pages."""
 
-    model_config = ConfigDict(title="Stopped")
-
-    cancelled: list[StoppedPageShape] = Field(description="Pages that were queued and are sent no more.")
-    on_their_way: list[StoppedPageShape] = Field(
-        description="Pages that had left already, and of which nobody knows yet whether they arrived."
-    )
+    cancelled: list[StoppedPageResponse] = Field(description="Pages that were queued and are not sent.")
+    on_their_way: list[StoppedPageResponse] = Field(description="Pages that had been sent already and may still arrive.")
 
     @classmethod
-    def of(cls, value: Stopped, incident: IncidentStatus) -> "StoppedShape":
-        """Show what was stopped."""
+    def of(cls, value: Stopped, incident: IncidentStatus) -> "StoppedResponse":
+        """Build it from the values."""
         return cls(
             has_changed=value.has_changed,
-            incident=SummaryShape.of(incident),
-            cancelled=[StoppedPageShape.of(each) for each in value.cancelled],
-            on_their_way=[StoppedPageShape.of(each) for each in value.on_their_way],
+            incident=IncidentSummaryResponse.of(incident),
+            cancelled=[StoppedPageResponse.of(each) for each in value.cancelled],
+            on_their_way=[StoppedPageResponse.of(each) for each in value.on_their_way],
         )
 
 
 def summary(value: IncidentSummary | IncidentStatus) -> dict[str, Any]:
-    """Name what every view of an incident shows."""
+    """Return the fields that every response about an incident has."""
     facts, content = value.facts, value.content
     return {
         "id": facts.id,

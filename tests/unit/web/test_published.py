@@ -1,4 +1,4 @@
-"""What is published of what the API takes is what it reads, and the examples are good."""
+"""The published request schemas are those that are read, and their examples are valid."""
 
 import json
 from typing import Any
@@ -8,11 +8,11 @@ import pytest
 from notifyflow.core.intake import requests
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENT_FIELDS
 from notifyflow.core.intake.requests import Act, Page, Submission, read_act, read_page, read_submission
-from notifyflow.web.requests import ActShape, NewIncident, PageShape, RecipientShape
+from notifyflow.web.requests import ActRequest, NewIncident, NewRecipient, PageAgainRequest
 from tests.asgi import Client
 from tests.published import Publication
 
-READERS = {"NewIncident": read_submission, "ActShape": read_act, "PageShape": read_page}
+READERS = {"NewIncident": read_submission, "ActRequest": read_act, "PageAgainRequest": read_page}
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def publication(client: Client) -> Publication:
 
 def test_the_fields_that_are_published_are_those_that_are_read():
     assert set(NewIncident.model_fields) == {*INCIDENT_FIELDS, *requests.OPTIONS}
-    assert set(RecipientShape.model_fields) == {"id", *RECIPIENT_FIELDS}
-    assert set(ActShape.model_fields) == set(Act.__dataclass_fields__)
-    assert set(PageShape.model_fields) == set(Page.__dataclass_fields__)
+    assert set(NewRecipient.model_fields) == {"id", *RECIPIENT_FIELDS}
+    assert set(ActRequest.model_fields) == set(Act.__dataclass_fields__)
+    assert set(PageAgainRequest.model_fields) == set(Page.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_every_example_fits_and_is_taken(publication: Publication, name: str):
+def test_every_example_fits_its_schema_and_is_read(publication: Publication, name: str):
     schema = publication.document["components"]["schemas"][name]
     assert schema["examples"]
     for example in schema["examples"]:
