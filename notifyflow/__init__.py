@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import NotifyflowError as NotifyflowError
     from notifyflow.settings import Settings as Settings
 
-__version__ = "0.1.0"
+__version__ = "0.1.0.dev0"
 
 _MODULES = {
     "Incident": "notifyflow.core.model",
