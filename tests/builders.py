@@ -7,7 +7,7 @@ from itertools import count
 from threading import Lock
 from typing import Any
 
-from notifyflow.channels.base import Letter
+from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result, Severity
 from notifyflow.core.policy import DEFAULT, Policy
@@ -80,8 +80,8 @@ def a_contact(who: str, *channels: str) -> Contact:
     return Contact(recipient_id=who, name=who.title(), addresses=a_recipient(who, *channels).addresses)
 
 
-def letter_of(claimed: Claimed) -> Letter:
-    return Letter(
+def outbound_message(claimed: Claimed) -> OutboundMessage:
+    return OutboundMessage(
         attempt_id=claimed.attempt_id,
         notification_id=claimed.notification_id,
         incident_id=claimed.incident_id,

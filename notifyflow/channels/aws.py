@@ -1,6 +1,6 @@
 """AWS over boto3: one client a service, without boto3's own retries, and its errors told apart; and how SNS is published to.
 
-boto3 is imported when the first letter is sent: it takes long, and who does not use AWS never pays for it.
+boto3 is imported when the first message is sent: it takes long, and who does not use AWS never pays for it.
 """
 
 import re

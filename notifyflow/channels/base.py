@@ -1,4 +1,4 @@
-"""What a channel is: it renders a letter, hands it to a provider, and reads what the provider says back.
+"""What a channel is: it renders a message, hands it to a provider, and reads what the provider says back.
 
 A channel knows no rows and no broker. It is built once a process from the settings and used by many threads.
 A third party's channel subclasses ``Channel`` and is registered under the entry point group ``notifyflow.channels``.
@@ -23,24 +23,24 @@ class Capabilities:
 
     Attributes:
         has_receipts: Whether it reports later what became of an attempt, and a way back is configured.
-        can_be_asked: Whether an attempt in doubt can be asked after.
-        can_be_looked_up: Whether it tells, by its own id of a message, what became of it.
+        can_find_sent_messages: Whether it can find the message of an attempt in doubt.
+        can_fetch_status: Whether it reports the status of a message by its own id of it.
         answers_doubts_within_s: How soon an event of its own tells that it took an attempt; 0 where none comes.
         can_acknowledge: Whether the recipient can acknowledge on the channel itself.
         can_be_recalled: Whether what is on its way can be stopped: a call that rings.
     """
 
     has_receipts: bool = False
-    can_be_asked: bool = False
-    can_be_looked_up: bool = False
+    can_find_sent_messages: bool = False
+    can_fetch_status: bool = False
     answers_doubts_within_s: float = 0.0
     can_acknowledge: bool = False
     can_be_recalled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """One message to one address, ready to be rendered and sent.
+class OutboundMessage:
+    """One message to one address, ready to render and send.
 
     Attributes:
         attempt_id: Ours; goes out with the message wherever the provider lets it.
@@ -109,7 +109,7 @@ class CallbackResponse:
 
 
 class Provider(ABC):
-    """Who carries a channel's letters: one configured account at SMTP, SES, Slack, Teams, SNS, Twilio.
+    """Who carries a channel's messages: one configured account at SMTP, SES, Slack, Teams, SNS, Twilio.
 
     Attributes:
         name: Ours for it; one of its channel's.
@@ -129,8 +129,8 @@ class Provider(ABC):
         """What it can do as it is configured."""
 
     @abstractmethod
-    def send(self, letter: Letter) -> Accepted:
-        """Render and hand over one letter, within 3 s to connect and 10 s to answer.
+    def send(self, message: OutboundMessage) -> Accepted:
+        """Render and hand over one message, within 3 s to connect and 10 s to answer.
 
         Raises:
             TemporaryProviderError: When it says no for now, or there was no connection.
@@ -139,30 +139,30 @@ class Provider(ABC):
             UnknownOutcomeError: When the request left and no definite response came.
         """
 
-    def ask(self, letter: Letter) -> Receipt | None:
-        """Ask what became of an attempt in doubt, within the time of a send; only where ``can_be_asked``.
+    def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
+        """Find the message of an attempt in doubt, within the time of a send; only where ``can_find_sent_messages``.
 
         Args:
-            letter: What was sent, if it was.
+            message: The message that may have been sent.
 
         Returns:
-            What it says, always with a result; None where it knows nothing of it, so that it is sent again.
+            A receipt with a result; None if the provider has no such message, so that it is sent again.
 
         Raises:
             ProviderError: When it does not answer, or refuses to.
         """
-        raise NotImplementedError(f"{self.name} cannot be asked (attempt {letter.attempt_id})")
+        raise NotImplementedError(f"{self.name} cannot find sent messages (attempt {message.attempt_id})")
 
-    def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
-        """Look up what became of a message that it took, within the time of a send; only where ``can_be_looked_up``.
+    def fetch_status(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Fetch the status of a message that it accepted, within the time of a send; only where ``can_fetch_status``.
 
         Returns:
-            What it says, with the event id that its own callback has.
+            A receipt with the event id of the matching callback.
 
         Raises:
             ProviderError: When it does not answer, or does not know it.
         """
-        raise NotImplementedError(f"{self.name} cannot look up {provider_ref} (attempt {attempt_id})")
+        raise NotImplementedError(f"{self.name} cannot fetch the status of {provider_ref} (attempt {attempt_id})")
 
     def read_callback(self, callback: Callback) -> CallbackResponse:
         """Verify a callback on its raw body, then read it.
@@ -205,7 +205,7 @@ class Channel(ABC):
 
     Attributes:
         name: As recipients and policies call it, and as it is registered.
-        providers: Those that are configured, the preferred one first; each can carry every letter; empty where none is.
+        providers: Those that are configured, the preferred one first; each can carry every message; empty where none is.
         faults: What is missing or wrong in the settings; a channel that nobody configured has one that says so.
     """
 

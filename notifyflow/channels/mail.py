@@ -10,7 +10,7 @@ from email.utils import formatdate
 from email_validator import EmailNotValidError, validate_email
 
 from notifyflow.channels.aws_events import HEADER
-from notifyflow.channels.base import Letter
+from notifyflow.channels.base import OutboundMessage
 from notifyflow.channels.templating import Templates
 from notifyflow.core.wording.text import cut, one_line
 
@@ -67,23 +67,23 @@ class MailWriter:
         self._templates = templates
         self.sender = sender
 
-    def write(self, letter: Letter) -> bytes:
+    def write(self, message: OutboundMessage) -> bytes:
         """Write one message as it goes over the wire: ASCII, its lines ended by CR LF.
 
         All mail about one incident refers to one id that no mail has, and keeps its subject, so that mail programs show it as one
         thread, whoever carries it.
         """
-        content = letter.content
-        message = EmailMessage(policy=SMTP)
-        message["Subject"] = cut(one_line(self._templates.render("email/subject.txt.jinja", content)), _SUBJECT_LIMIT)
-        message["From"] = self.sender
-        message["To"] = Address(addr_spec=letter.address)
-        message["Date"] = formatdate()  # of this call: it says when the message left, and nothing is decided by it
-        message["Message-ID"] = f"<{letter.attempt_id}@{self.sender.domain}>"
-        if letter.incident_id:
-            message["References"] = f"<{letter.incident_id}@incidents.notifyflow.invalid>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: keeps vacation replies away
-        message[HEADER] = letter.attempt_id
-        message.set_content(self._templates.render("email/body.txt.jinja", content), cte="quoted-printable")
-        message.add_alternative(self._templates.render("email/body.html.jinja", content), subtype="html", cte="quoted-printable")
-        return message.as_bytes()
+        content = message.content
+        mail = EmailMessage(policy=SMTP)
+        mail["Subject"] = cut(one_line(self._templates.render("email/subject.txt.jinja", content)), _SUBJECT_LIMIT)
+        mail["From"] = self.sender
+        mail["To"] = Address(addr_spec=message.address)
+        mail["Date"] = formatdate()  # of this call: it says when the message left, and nothing is decided by it
+        mail["Message-ID"] = f"<{message.attempt_id}@{self.sender.domain}>"
+        if message.incident_id:
+            mail["References"] = f"<{message.incident_id}@incidents.notifyflow.invalid>"
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: keeps vacation replies away
+        mail[HEADER] = message.attempt_id
+        mail.set_content(self._templates.render("email/body.txt.jinja", content), cte="quoted-printable")
+        mail.add_alternative(self._templates.render("email/body.html.jinja", content), subtype="html", cte="quoted-printable")
+        return mail.as_bytes()

@@ -10,7 +10,7 @@ from typing import Any
 
 from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.channels.templating import Templates
 from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault
@@ -38,26 +38,26 @@ class Sns(Provider):
         """It reports failures only, so that no receipt is awaited, and cannot be asked."""
         return Capabilities()
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         """Publish to one endpoint; see ``Provider.send``."""
         return publish(
             self._client,
-            TargetArn=letter.address,
+            TargetArn=message.address,
             MessageStructure="json",
-            Message=self.message(letter),
-            MessageAttributes=_attributes(letter.valid_for_s),
+            Message=self.payload(message),
+            MessageAttributes=_attributes(message.valid_for_s),
         )
 
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
 
-    def message(self, letter: Letter) -> str:
+    def payload(self, message: OutboundMessage) -> str:
         """Make the message: one payload a platform, each JSON within JSON, each below the 4 KB that APNs and FCM allow."""
-        title = cut(self._templates.render("push/title.txt.jinja", letter.content), _TITLE_LIMIT)
-        text = cut(self._templates.render("push/text.txt.jinja", letter.content), _TEXT_LIMIT)
-        links = {"link": letter.content.link, "url": letter.content.url}
-        data = {"attempt": letter.attempt_id} | {name: url for name, url in links.items() if url and len(url) <= _URL_LIMIT}
+        title = cut(self._templates.render("push/title.txt.jinja", message.content), _TITLE_LIMIT)
+        text = cut(self._templates.render("push/text.txt.jinja", message.content), _TEXT_LIMIT)
+        links = {"link": message.content.link, "url": message.content.url}
+        data = {"attempt": message.attempt_id} | {name: url for name, url in links.items() if url and len(url) <= _URL_LIMIT}
         apple = {"aps": {"alert": {"title": title, "body": text}, "sound": "default"}, **data}
         google = {
             "fcmV1Message": {

@@ -7,7 +7,7 @@ Its events (delivery, bounce, complaint) come over SNS, to our door or into our 
 from notifyflow.channels.aws import AwsClient
 from notifyflow.channels.aws_codes import SES
 from notifyflow.channels.aws_events import TAG
-from notifyflow.channels.base import Accepted, Capabilities, Letter, Provider
+from notifyflow.channels.base import Accepted, Capabilities, OutboundMessage, Provider
 from notifyflow.channels.mail import MailWriter, encoded
 from notifyflow.errors import UnknownOutcomeError
 from notifyflow.settings import Settings
@@ -37,14 +37,14 @@ class Ses(Provider):
         has_receipts = bool(self._set) and self._has_way_back
         return Capabilities(has_receipts=has_receipts, answers_doubts_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0)
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""
         response = self._client.call(
             "send_email",
             FromEmailAddress=encoded(self._writer.sender),
-            Destination={"ToAddresses": [letter.address]},
-            Content={"Raw": {"Data": self._writer.write(letter)}},
-            EmailTags=[{"Name": TAG, "Value": letter.attempt_id}],
+            Destination={"ToAddresses": [message.address]},
+            Content={"Raw": {"Data": self._writer.write(message)}},
+            EmailTags=[{"Name": TAG, "Value": message.attempt_id}],
             **self._set,
         )
         if not response.get("MessageId"):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.channels.guard import Guard, endpoint_faults
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.slack_actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
@@ -57,13 +57,13 @@ class Slack(Provider):
         """It reports nothing, and cannot be asked; a signing secret lets its button act."""
         return Capabilities(can_acknowledge=bool(self._signing_secrets))
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         """Post one message; see ``Provider.send``."""
-        if letter.replaces and letter.content.kind is Kind.NEWS:
-            return self._edit_as_bot(letter)
-        if _ID.fullmatch(letter.address):
-            return self._post_as_bot(letter, self.message(letter.content, acts_in_place=bool(self._signing_secrets)))
-        return self._post_to_webhook(letter, self.message(letter.content))
+        if message.replaces and message.content.kind is Kind.NEWS:
+            return self._edit_as_bot(message)
+        if _ID.fullmatch(message.address):
+            return self._post_as_bot(message, self.payload(message.content, acts_in_place=bool(self._signing_secrets)))
+        return self._post_to_webhook(message, self.payload(message.content))
 
     def read_answer(self, callback: Callback) -> Said | None:
         """Read a button that was pressed; see ``Provider.read_answer``."""
@@ -75,8 +75,8 @@ class Slack(Provider):
         self._webhooks.close()
         self._api.close()
 
-    def _post_to_webhook(self, letter: Letter, message: Mapping[str, Any]) -> Accepted:
-        response = self._webhooks.post(letter.address, json=message)
+    def _post_to_webhook(self, message: OutboundMessage, payload: Mapping[str, Any]) -> Accepted:
+        response = self._webhooks.post(message.address, json=payload)
         word = response.text.strip()
         if not response.is_success:
             is_strange = response.status in _DEFINITE and _WORD.fullmatch(word) and word not in WEBHOOK
@@ -85,21 +85,21 @@ class Slack(Provider):
             raise UnknownOutcomeError("the webhook responded with something else than ok", code="garbage")
         return Accepted()
 
-    def _post_as_bot(self, letter: Letter, message: Mapping[str, Any]) -> Accepted:
+    def _post_as_bot(self, message: OutboundMessage, payload: Mapping[str, Any]) -> Accepted:
         if self._token is None:
             raise RefusedUsError("there is no bot that could post there (any more)", code="no_token")
-        metadata = {"event_type": "notifyflow", "event_payload": {"attempt": letter.attempt_id}}
-        response = self._connected(self._token).chat_postMessage(channel=letter.address, metadata=metadata, **message)
+        metadata = {"event_type": "notifyflow", "event_payload": {"attempt": message.attempt_id}}
+        response = self._connected(self._token).chat_postMessage(channel=message.address, metadata=metadata, **payload)
         return Accepted(provider_ref=f"{response.get('channel', '')}:{response.get('ts', '')}")
 
-    def _edit_as_bot(self, letter: Letter) -> Accepted:
+    def _edit_as_bot(self, message: OutboundMessage) -> Accepted:
         """Edit what was posted: it says what became of the incident, and its buttons are gone."""
         if self._token is None:
             raise RefusedUsError("there is no bot that could edit that (any more)", code="no_token")
-        channel, _, ts = letter.replaces.partition(":")
-        message = self.message(replace(letter.content, url=None))
-        self._connected(self._token).chat_update(channel=channel, ts=ts, text=message["text"], blocks=message["blocks"])
-        return Accepted(provider_ref=letter.replaces)
+        channel, _, ts = message.replaces.partition(":")
+        payload = self.payload(replace(message.content, url=None))
+        self._connected(self._token).chat_update(channel=channel, ts=ts, text=payload["text"], blocks=payload["blocks"])
+        return Accepted(provider_ref=message.replaces)
 
     def _connected(self, token: str) -> Any:
         from notifyflow.channels.slack_client import OurWebClient
@@ -109,8 +109,8 @@ class Slack(Provider):
                 self._bot = OurWebClient(self._api, token, self._base_url)
             return self._bot
 
-    def message(self, content: Content, *, acts_in_place: bool = False) -> dict[str, Any]:
-        """Make the message: text in sections, and a button for each link; the one to acknowledge may act in place.
+    def payload(self, content: Content, *, acts_in_place: bool = False) -> dict[str, Any]:
+        """Make the payload: text in sections, and a button for each link; the one to acknowledge may act in place.
 
         Whatever it is made of, ``<!channel>`` and its like stay text: the templates escape values, and ``verbatim`` keeps Slack
         from making links of names (docs.slack.dev, "Formatting message text").

@@ -1,4 +1,4 @@
-"""Slack's SDK over our own HTTP; only the bot imports this, when it sends its first letter."""
+"""Slack's SDK over our own HTTP; only the bot imports this, when it sends its first message."""
 
 from typing import Any
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS_TEXTS
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
@@ -35,41 +35,41 @@ class TwilioSms(TwilioProvider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It can be asked for the texts to a number, which are known by their words, and for a text by its id."""
+        """It lists the texts to a number, which are matched by their words, and fetches a text by its id."""
         can_acknowledge = self._settings.twilio_sms_replies and self._public_url is not None
-        return replace(super().capabilities, can_be_asked=True, can_be_looked_up=True, can_acknowledge=can_acknowledge)
+        return replace(super().capabilities, can_find_sent_messages=True, can_fetch_status=True, can_acknowledge=can_acknowledge)
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         """Hand one text over; see ``Provider.send``."""
         sender = "messaging_service_sid" if self.sender.startswith("MG") else "from_"
-        optional = {"status_callback": self._way_back(letter.attempt_id), "validity_period": _validity(letter.valid_for_s)}
+        optional = {"status_callback": self._way_back(message.attempt_id), "validity_period": _validity(message.valid_for_s)}
         given = {name: value for name, value in optional.items() if value is not None}
-        message = self._connected().messages.create(
-            to=letter.address, body=self.text(letter.content), **{sender: self.sender}, **given
+        sent = self._connected().messages.create(
+            to=message.address, body=self.text(message.content), **{sender: self.sender}, **given
         )
-        return Accepted(provider_ref=message.sid)
+        return Accepted(provider_ref=sent.sid)
 
-    def ask(self, letter: Letter) -> Receipt | None:
-        """Look for the text among those to the number since the attempt; see ``Provider.ask``."""
+    def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
+        """Find the text among those to the number since the attempt; see ``Provider.find_sent_message``."""
         sender = {} if self.sender.startswith("MG") else {"from_": self.sender}
-        listed = self._connected().messages.list(to=letter.address, limit=_PAGE, page_size=_PAGE, **sender)
-        since = letter.at - _CLOCKS_DIFFER_BY
-        text = self.text(letter.content)
-        for message in listed:
-            if message.date_created and message.date_created >= since and _is_same(message.body, text, letter.content.link):
-                return self._found(letter.attempt_id, message)
+        listed = self._connected().messages.list(to=message.address, limit=_PAGE, page_size=_PAGE, **sender)
+        since = message.at - _CLOCKS_DIFFER_BY
+        text = self.text(message.content)
+        for sent in listed:
+            if sent.date_created and sent.date_created >= since and _is_same(sent.body, text, message.content.link):
+                return self._found(message.attempt_id, sent)
         return None
 
-    def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
-        """Fetch one text; see ``Provider.look_up``."""
-        message = self._connected().messages(provider_ref).fetch()
-        return self._receipt(attempt_id, message.sid, str(message.status), MESSAGE_STATUSES, str(message.error_code or ""))
+    def fetch_status(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Fetch one text; see ``Provider.fetch_status``."""
+        sent = self._connected().messages(provider_ref).fetch()
+        return self._receipt(attempt_id, sent.sid, str(sent.status), MESSAGE_STATUSES, str(sent.error_code or ""))
 
-    def _found(self, attempt_id: str, message: Any) -> Receipt:
+    def _found(self, attempt_id: str, sent: Any) -> Receipt:
         """Read the status of a text that was found; one that nobody knows says at least that Twilio has it."""
-        status = str(message.status)
-        receipt = self._receipt(attempt_id, message.sid, status, MESSAGE_STATUSES, str(message.error_code or ""))
-        return replace(receipt, event_id=f"{message.sid}:asked:{attempt_id}:{status}", result=receipt.result or Result.ACCEPTED)
+        status = str(sent.status)
+        receipt = self._receipt(attempt_id, sent.sid, status, MESSAGE_STATUSES, str(sent.error_code or ""))
+        return replace(receipt, event_id=f"{sent.sid}:found:{attempt_id}:{status}", result=receipt.result or Result.ACCEPTED)
 
     def text(self, content: Content) -> str:
         """Write the text: two segments at most, the link whole at its end."""
@@ -133,13 +133,13 @@ class SnsSms(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It has no receipts, and cannot be asked."""
+        """It has no receipts, and cannot find sent messages."""
         return Capabilities()
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         """Publish one text; see ``Provider.send``."""
-        text = _write(self._templates, letter.content)
-        return publish(self._client, PhoneNumber=letter.address, Message=text, MessageAttributes=self._attributes)
+        text = _write(self._templates, message.content)
+        return publish(self._client, PhoneNumber=message.address, Message=text, MessageAttributes=self._attributes)
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from notifyflow.channels.base import Accepted, Capabilities, Letter, Provider
+from notifyflow.channels.base import Accepted, Capabilities, OutboundMessage, Provider
 from notifyflow.channels.mail import MailWriter
 from notifyflow.channels.smtp_codes import find
 from notifyflow.channels.tables import Row, Verdict
@@ -96,18 +96,18 @@ class Smtp(Provider):
         """It reports nothing, and cannot be asked."""
         return Capabilities()
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""
-        message = self._writer.write(letter)
+        mail = self._writer.write(message)
         stage = _Stage.INTRODUCTION
         try:
             with contextlib.closing(self._connect()) as session:
                 self._introduce(session)
                 _expect(session.mail(self._writer.sender.addr_spec), 250)
                 stage = _Stage.RECIPIENT
-                _expect(session.rcpt(letter.address), 250, 251)
+                _expect(session.rcpt(message.address), 250, 251)
                 stage = _Stage.MESSAGE
-                _expect(session.data(message), 250)
+                _expect(session.data(mail), 250)
                 with contextlib.suppress(OSError):
                     session.until = time.monotonic() + _FAREWELL_S
                     session.quit()
@@ -115,7 +115,7 @@ class Smtp(Provider):
             raise _refusal(error, stage) from error
         except OSError as error:
             raise _failure(error, stage) from error
-        return Accepted(provider_ref=f"{letter.attempt_id}@{self._writer.sender.domain}")
+        return Accepted(provider_ref=f"{message.attempt_id}@{self._writer.sender.domain}")
 
     def _connect(self) -> "_Session":
         until = time.monotonic() + self._total_s

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
@@ -53,14 +53,14 @@ class Teams(Provider):
         """It reports nothing, and cannot be asked."""
         return Capabilities()
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         """Post one card; see ``Provider.send``."""
         card = {
             "contentType": "application/vnd.microsoft.card.adaptive",
             "contentUrl": None,
-            "content": self.card(letter.content),
+            "content": self.card(message.content),
         }
-        response = self._http.post(letter.address, json={"type": "message", "attachments": [card]})
+        response = self._http.post(message.address, json={"type": "message", "attachments": [card]})
         if not response.is_success:
             raise refusal(response.status, TEAMS, retry_after_s=response.retry_after_s)
         return Accepted(provider_ref=response.headers.get("x-ms-workflow-run-id", ""))

@@ -1,4 +1,4 @@
-"""Twilio's SDK over our own HTTP. Imported only with the first letter that a Twilio provider sends: the SDK loads slowly."""
+"""Twilio's SDK over our own HTTP. Imported only with the first message that a Twilio provider sends: the SDK loads slowly."""
 
 import logging
 from typing import Any
@@ -40,7 +40,7 @@ class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
         timeout: float | None = None,
         allow_redirects: bool = False,
     ) -> Response:
-        """Post a letter or get a list, once; see ``Http.post`` for what is raised besides a refusal."""
+        """Post a message or get a list, once; see ``Http.post`` for what is raised besides a refusal."""
         del timeout, allow_redirects
         if method == "GET":
             response = self._http.get(uri, query=params or {}, headers=headers, auth=auth)

@@ -7,7 +7,7 @@ was answered and hung up, or answered by a machine, has reached nobody.
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
@@ -37,18 +37,18 @@ class TwilioVoice(TwilioProvider):
     def capabilities(self) -> Capabilities:
         """Where there is a public URL the call itself takes a key."""
         has_way_back = self._public_url is not None
-        return Capabilities(has_receipts=has_way_back, can_be_looked_up=True, can_acknowledge=has_way_back, can_be_recalled=True)
+        return Capabilities(has_receipts=has_way_back, can_fetch_status=True, can_acknowledge=has_way_back, can_be_recalled=True)
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         """Start one call; see ``Provider.send``."""
-        status_url = self._way_back(letter.attempt_id)
+        status_url = self._way_back(message.attempt_id)
         way_back = {"status_callback": status_url, "status_callback_event": _EVENTS} if status_url else {}
-        twiml = self.twiml(letter.content, self._way_back(letter.attempt_id, _KEY))
-        call = self._connected().calls.create(to=letter.address, from_=self.sender, twiml=twiml, timeout=_RING_S, **way_back)
+        twiml = self.twiml(message.content, self._way_back(message.attempt_id, _KEY))
+        call = self._connected().calls.create(to=message.address, from_=self.sender, twiml=twiml, timeout=_RING_S, **way_back)
         return Accepted(provider_ref=call.sid)
 
-    def look_up(self, attempt_id: str, provider_ref: str) -> Receipt:
-        """Fetch one call; see ``Provider.look_up``."""
+    def fetch_status(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Fetch one call; see ``Provider.fetch_status``."""
         call = self._connected().calls(provider_ref).fetch()
         return self._receipt(attempt_id, call.sid, str(call.status), CALL_STATUSES)
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
@@ -48,13 +48,13 @@ class Webhook(Provider):
         """It reports nothing beyond its response, and cannot be asked."""
         return Capabilities()
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         """Post one change; see ``Provider.send``."""
-        subscriber = self._subscribers.get(letter.address)
+        subscriber = self._subscribers.get(message.address)
         if subscriber is None:
             raise PermanentProviderError("is no webhook that is configured", code="address")
-        body = json.dumps(payload(letter), separators=(",", ":")).encode()
-        response = self._http.post(subscriber.url, body=body, headers=headers(letter, subscriber.secrets, body))
+        body = json.dumps(payload(message), separators=(",", ":")).encode()
+        response = self._http.post(subscriber.url, body=body, headers=headers(message, subscriber.secrets, body))
         if not response.is_success:
             raise refusal(response.status, WEBHOOK, retry_after_s=response.retry_after_s)
         return Accepted()
@@ -64,9 +64,9 @@ class Webhook(Provider):
         self._http.close()
 
 
-def payload(letter: Letter) -> dict[str, Any]:
+def payload(message: OutboundMessage) -> dict[str, Any]:
     """Make what is posted: a change of an incident; or a page, or news of one, for a subscriber who is somebody's address."""
-    content, change = letter.content, letter.content.change
+    content, change = message.content, message.content.change
     said = {
         "namespace": content.namespace,
         "key": content.key,
@@ -78,19 +78,19 @@ def payload(letter: Letter) -> dict[str, Any]:
         "labels": dict(content.labels),
     } | ({"notice": content.notice} if content.notice else {})
     if change is None:
-        return {"type": f"incident.{content.kind}", "timestamp": letter.at.isoformat(), "data": said | _for_somebody(content)}
+        return {"type": f"incident.{content.kind}", "timestamp": message.at.isoformat(), "data": said | _for_somebody(content)}
     known = {"id": change.incident_id, "state": change.state, "version": change.version, "by": change.by, "via": change.via}
     return {"type": f"incident.{change.event}", "timestamp": change.at.isoformat(), "data": known | said}
 
 
-def headers(letter: Letter, secrets: Sequence[str], body: bytes) -> dict[str, str]:
+def headers(message: OutboundMessage, secrets: Sequence[str], body: bytes) -> dict[str, str]:
     """Sign a request, once with each secret."""
-    at = str(int(letter.at.timestamp()))
-    signed = b".".join((letter.notification_id.encode(), at.encode(), body))
+    at = str(int(message.at.timestamp()))
+    signed = b".".join((message.notification_id.encode(), at.encode(), body))
     macs = (hmac.digest(key_of(secret), signed, hashlib.sha256) for secret in secrets)
     return {
         "Content-Type": "application/json",
-        "webhook-id": letter.notification_id,
+        "webhook-id": message.notification_id,
         "webhook-timestamp": at,
         "webhook-signature": " ".join(f"v1,{base64.b64encode(mac).decode()}" for mac in macs),
     }

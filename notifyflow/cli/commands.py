@@ -55,8 +55,8 @@ def main() -> None:
         sys.exit(code_of(error))
 
 
-def _show_version(is_asked: bool) -> None:
-    if is_asked:
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
         from notifyflow import __version__
 
         typer.echo(f"notifyflow {__version__}")

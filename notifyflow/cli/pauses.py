@@ -36,9 +36,9 @@ def pause(
     as_json: AsJson = False,
 ) -> None:
     """Stop sending for a while, or list what is paused; what is held back is sent when the pause is over."""
-    is_asked = bool(channel or provider or is_all or span)
-    wanted = _choice(channel, provider, is_all=is_all) if is_asked else None
-    for_ = _span(span) if is_asked else timedelta(0)
+    is_requested = bool(channel or provider or is_all or span)
+    wanted = _choice(channel, provider, is_all=is_all) if is_requested else None
+    for_ = _span(span) if is_requested else timedelta(0)
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:

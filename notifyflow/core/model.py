@@ -284,7 +284,7 @@ class Receipt:
         is_heard: Whether a human pressed a key.
         is_our_fault: Whether it blames *us*: an unregistered number, filtered content, a suspended account.
         is_general: For a fault of ours, whether every message would be refused, whomever it is for.
-        is_asked: Whether we asked for it; a callback came by itself.
+        is_fetched: Whether it was fetched from the provider, and did not come by callback.
     """
 
     provider: str
@@ -299,4 +299,4 @@ class Receipt:
     is_heard: bool = False
     is_our_fault: bool = False
     is_general: bool = False
-    is_asked: bool = False
+    is_fetched: bool = False

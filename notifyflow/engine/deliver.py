@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import structlog
 
-from notifyflow.channels.base import Accepted, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Channel, OutboundMessage, Provider
 from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Result, Standing
@@ -48,7 +48,7 @@ _LONGEST_PAUSE_S = 2.0
 _NARROWED_S = 10.0
 """How long a provider is left alone that asks for fewer requests and does not say until when."""
 _WITHHELD = Outcome(result=Result.PERMANENT_FAILURE, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
-_TOO_LATE = Outcome(result=Result.TEMPORARY_FAILURE, reason="asking after the attempt in doubt has used up the lease")
+_TOO_LATE = Outcome(result=Result.TEMPORARY_FAILURE, reason="the search for the message in doubt has used up the lease")
 
 
 class Deliverer:
@@ -237,17 +237,17 @@ class Deliverer:
     def _is_found(self, claimed: Claimed) -> bool:
         """Ask after an attempt in doubt; where it was carried after all, or never will be, this one is given back."""
         try:
-            result = doubt.find(self._deps, self._reporter, claimed, self._providers(claimed.channel))
+            result = doubt.find_sent_message(self._deps, self._reporter, claimed, self._providers(claimed.channel))
         except StorageUnavailable:
             self._release(claimed)
             return True
         if result is None or result is Result.TEMPORARY_FAILURE:
             return False
-        self._release(claimed, reason=f"the attempt in doubt was asked after: {result.value}")
+        self._release(claimed, reason=f"the message in doubt was searched for: {result.value}")
         return True
 
     def _send(self, claimed: Claimed) -> Outcome:
-        letter = Letter(
+        message = OutboundMessage(
             attempt_id=claimed.attempt_id,
             notification_id=claimed.notification_id,
             incident_id=claimed.incident_id,
@@ -259,7 +259,7 @@ class Deliverer:
         )
         provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)
         try:
-            return _outcome(provider.send(letter))
+            return _outcome(provider.send(message))
         except NotifyflowError as error:
             return _told(_outcome(error), error, provider)
         except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and may have sent before it did

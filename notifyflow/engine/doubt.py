@@ -1,6 +1,6 @@
-"""Asks what became of an attempt in doubt before it is made again, where its provider can be asked; outside any transaction.
+"""Searches for the message of an attempt in doubt before it is sent again, where its provider can; outside any transaction.
 
-A message that is found is not sent again. Where nothing is found, or nobody answers, it is: rather twice than not at all.
+A message that is found is not sent again. If none is found, or the provider does not answer, it is: rather twice than not at all.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import structlog
 
-from notifyflow.channels.base import Letter, Provider
+from notifyflow.channels.base import OutboundMessage, Provider
 from notifyflow.core.model import Receipt, Result
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import NotifyflowError
@@ -18,8 +18,8 @@ from notifyflow.pipeline.receive import receive
 _log = structlog.get_logger("notifyflow.engine")
 
 
-def find(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Sequence[Provider]) -> Result | None:
-    """Ask after the attempt before, and record what is said of it as a receipt.
+def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Sequence[Provider]) -> Result | None:
+    """Search for the message of the previous attempt, and record what is found as a receipt.
 
     Args:
         deps: The dependencies of the use cases.
@@ -28,7 +28,7 @@ def find(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Se
         providers: The channel's.
 
     Returns:
-        What became of the attempt before; None where that was no doubt, nobody could be asked, or nothing was found.
+        What became of the previous attempt; None if it was not in doubt, its provider cannot search, or nothing was found.
 
     Raises:
         StorageUnavailable: When what was found could not be recorded.
@@ -36,16 +36,18 @@ def find(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Se
     doubt = claimed.doubt
     if doubt is None:
         return None
-    provider = next((each for each in providers if each.name == doubt.provider and each.capabilities.can_be_asked), None)
-    receipt = _ask(provider, claimed, doubt) if provider else None
+    provider = next(
+        (each for each in providers if each.name == doubt.provider and each.capabilities.can_find_sent_messages), None
+    )
+    receipt = _search(provider, claimed, doubt) if provider else None
     if receipt is None:
         return None
-    reporter.report(receive(deps, replace(receipt, is_asked=True), raw="").consequences)
+    reporter.report(receive(deps, replace(receipt, is_fetched=True), raw="").consequences)
     return receipt.result
 
 
-def _ask(provider: Provider, claimed: Claimed, doubt: Doubt) -> Receipt | None:
-    letter = Letter(
+def _search(provider: Provider, claimed: Claimed, doubt: Doubt) -> Receipt | None:
+    message = OutboundMessage(
         attempt_id=doubt.attempt_id,
         notification_id=claimed.notification_id,
         incident_id=claimed.incident_id,
@@ -55,7 +57,7 @@ def _ask(provider: Provider, claimed: Claimed, doubt: Doubt) -> Receipt | None:
     )
     ids = {"attempt_id": doubt.attempt_id, "notification_id": claimed.notification_id, "provider": doubt.provider}
     try:
-        receipt = provider.ask(letter)
+        receipt = provider.find_sent_message(message)
     except NotifyflowError as error:
         _log.warning("engine.doubt_not_answered", **ids, error=type(error).__name__)
         return None

@@ -16,7 +16,7 @@ from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.engine.ring import rung_for
-from notifyflow.engine.status_poller import Asker
+from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
@@ -58,7 +58,7 @@ class Engine:
         self._heard_since = deps.clock.now() if is_alone else None
         self._deliverer = Deliverer(deps, channels, self.reporter, send_budget=send_budget, places=places)
         self._heartbeat = heartbeat
-        self._asker = Asker(deps, channels, self.reporter)
+        self._status_poller = StatusPoller(deps, channels, self.reporter)
         self._poller = Poller(queue, deps, self.reporter) if queue else None
         self._sweeper = Sweeper(deps.clock, self._sweep, lambda: next_wake_at(deps), deps.ids.fraction)
         declare_actors(broker, channels, self._deliverer.deliver)
@@ -67,7 +67,7 @@ class Engine:
         """Begin to sweep; the broker's worker threads, so many, are started by whoever owns them."""
         self._deliverer.share(threads)
         self._sweeper.start()
-        self._asker.start()
+        self._status_poller.start()
         if self._poller is not None:
             self._poller.start()
         if self._heartbeat is not None:
@@ -83,7 +83,7 @@ class Engine:
         self._deliverer.stop(_left_in(worker))
         if self._poller is not None:
             self._poller.stop()
-        self._asker.stop()
+        self._status_poller.stop()
         self._sweeper.stop()
         if self._heartbeat is not None:
             self._heartbeat.stop()

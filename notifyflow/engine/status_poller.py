@@ -1,7 +1,7 @@
-"""Asks providers about what they took and say nothing more about: 15 s before a receipt is overdue, and 5 and 30 minutes after.
+"""Polls providers for the status of accepted messages: 15 s before a receipt is overdue, and 5 and 30 minutes after the send.
 
-It makes up for a callback that got lost on its way, outside any transaction, and in a thread of its own, so that a provider that
-hangs holds up no sweep.
+It makes up for lost callbacks. It runs outside any transaction and in a thread of its own, so that a provider that hangs holds up
+no sweep.
 """
 
 import threading
@@ -17,27 +17,27 @@ from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.status_polling import find_silent, may_ask
-from notifyflow.storage.ledger import Silent
+from notifyflow.pipeline.status_polling import claim_poll, find_attempts_to_poll
+from notifyflow.storage.ledger import AttemptToPoll
 
 _log = structlog.get_logger("notifyflow.engine")
 
-LOOK_EVERY = timedelta(seconds=5)
-_MOST_A_TURN = 50
+POLL_EVERY = timedelta(seconds=5)
+_MOST_A_POLL = 50
 
 
-class Asker:
-    """Asks after silent attempts until it is stopped.
+class StatusPoller:
+    """Polls for missing receipts until it is stopped.
 
     Args:
         deps: The dependencies of the use cases.
-        channels: Name to channel; of their providers those that can look a message up are asked; none where nothing may leave.
-        reporter: Passes on what the answers led to.
-        every: How far apart two looks are.
+        channels: Name to channel; the providers that can fetch a status are polled; none in a dry run.
+        reporter: Passes on what the receipts led to.
+        every: The time between two polls.
     """
 
     def __init__(
-        self, deps: Dependencies, channels: Mapping[str, Channel], reporter: Reporter, *, every: timedelta = LOOK_EVERY
+        self, deps: Dependencies, channels: Mapping[str, Channel], reporter: Reporter, *, every: timedelta = POLL_EVERY
     ) -> None:
         self._deps = deps
         self._reporter = reporter
@@ -46,55 +46,55 @@ class Asker:
             (name, provider.name): provider
             for name, channel in channels.items()
             for provider in channel.providers
-            if provider.capabilities.can_be_looked_up and deps.delivery.mode is not Mode.DRY_RUN
+            if provider.capabilities.can_fetch_status and deps.delivery.mode is not Mode.DRY_RUN
         }
         self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notifyflow-asker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="notifyflow-status-poller", daemon=True)
 
     def start(self) -> None:
-        """Begin to look, where there is anybody to ask."""
+        """Start polling, if any provider can be polled."""
         if self._providers:
             self._thread.start()
 
     def stop(self) -> None:
-        """Let a question that runs be answered, and ask no other."""
+        """Stop after the request that is running."""
         self._is_stopping.set()
         if self._providers:
             self._thread.join()
 
-    def turn(self) -> None:
-        """Ask after what is silent; a provider that does not answer is asked no more in this turn.
+    def poll(self) -> None:
+        """Fetch the status of each attempt to poll; skip a provider for the rest of this poll once it does not answer.
 
         Raises:
             StorageUnavailable: When the database does not answer in time.
         """
         mute: set[str] = set()
         names = {name for _, name in self._providers}
-        for silent in find_silent(self._deps, names, limit=_MOST_A_TURN):
-            provider = self._providers.get((silent.channel, silent.provider))
-            if provider is None or silent.provider in mute or self._is_stopping.is_set():
+        for attempt in find_attempts_to_poll(self._deps, names, limit=_MOST_A_POLL):
+            provider = self._providers.get((attempt.channel, attempt.provider))
+            if provider is None or attempt.provider in mute or self._is_stopping.is_set():
                 continue
-            if may_ask(self._deps, silent) and not self._ask(provider, silent):
-                mute.add(silent.provider)
+            if claim_poll(self._deps, attempt) and not self._fetch(provider, attempt):
+                mute.add(attempt.provider)
 
     def _run(self) -> None:
         while not self._is_stopping.wait(self._every_s):
             try:
-                self.turn()
+                self.poll()
             except StorageUnavailable:  # the sweeper says so
                 continue
             except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.asker_broke", error=type(error).__name__, place=place(error))
+                _log.error("engine.status_poller_broke", error=type(error).__name__, place=place(error))
 
-    def _ask(self, provider: Provider, silent: Silent) -> bool:
-        """Ask after one attempt; tell whether the provider answered."""
-        ids = {"attempt_id": silent.attempt_id, "provider": silent.provider, "channel": silent.channel}
+    def _fetch(self, provider: Provider, attempt: AttemptToPoll) -> bool:
+        """Fetch the status of one attempt; return whether the provider answered."""
+        ids = {"attempt_id": attempt.attempt_id, "provider": attempt.provider, "channel": attempt.channel}
         try:
-            receipt = provider.look_up(silent.attempt_id, silent.provider_ref)
+            receipt = provider.fetch_status(attempt.attempt_id, attempt.provider_ref)
         except ProviderError as error:
-            _log.warning("engine.silence_not_answered", **ids, error=type(error).__name__, code=error.code)
+            _log.warning("engine.status_not_fetched", **ids, error=type(error).__name__, code=error.code)
             return False
-        received = receive(self._deps, replace(receipt, is_asked=True), raw="")
-        _log.info("engine.silence_answered", **ids, code=receipt.code, fate=received.fate.value)
+        received = receive(self._deps, replace(receipt, is_fetched=True), raw="")
+        _log.info("engine.status_fetched", **ids, code=receipt.code, fate=received.fate.value)
         self._reporter.report(received.consequences)
         return True

@@ -30,7 +30,7 @@ def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Received:
     def body(tx: Transaction) -> tuple[Fate, str | None]:
         ref = _attempt_ref(tx, receipt)
         if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now, attempt_id=None if ref is None else ref.attempt_id):
-            if not receipt.is_asked:
+            if not receipt.is_fetched:
                 tx.ledger.note_called_back(receipt)
             return Fate.REPEATED, None
         if ref is not None:

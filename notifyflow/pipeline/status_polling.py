@@ -1,36 +1,38 @@
-"""Which silent attempts are to be asked after now; the asking itself is done outside any transaction."""
+"""Finds the attempts whose status is to be polled now; the polling itself is done outside any transaction."""
 
 from collections.abc import Collection
 from datetime import timedelta
 
 from notifyflow.pipeline.ports import Dependencies
-from notifyflow.storage.ledger import Silent
+from notifyflow.storage.ledger import AttemptToPoll
 
 AHEAD = timedelta(seconds=15)
-"""How long before its receipt is overdue an attempt is asked after for the first time, so that the answer counts first."""
+"""How long before its receipt is overdue an attempt is polled for the first time, so that the answer counts first."""
 
 WAITS = (timedelta(minutes=5), timedelta(minutes=30))
-"""How long after it began it is asked after again; the index knows that there are three times in all."""
+"""How long after its start an attempt is polled again; the index relies on three polls in all."""
 
 
-def find_silent(deps: Dependencies, providers: Collection[str], *, limit: int) -> tuple[Silent, ...]:
-    """Find attempts whose providers have taken them, and owe a receipt that decides.
+def find_attempts_to_poll(deps: Dependencies, providers: Collection[str], *, limit: int) -> tuple[AttemptToPoll, ...]:
+    """Find accepted attempts that still lack a decisive receipt.
 
     Args:
         deps: The dependencies of the use cases.
-        providers: Whom to ask.
+        providers: The providers to poll.
         limit: How many at most.
     """
     now = deps.clock.now()
-    return deps.transactions.run(lambda ledger: ledger.silent_attempts(providers, ahead=AHEAD, waits=WAITS, now=now, limit=limit))
+    return deps.transactions.run(
+        lambda ledger: ledger.attempts_to_poll(providers, ahead=AHEAD, waits=WAITS, now=now, limit=limit)
+    )
 
 
-def may_ask(deps: Dependencies, silent: Silent) -> bool:
-    """Note that an attempt is asked after; where many processes find it, one of them may ask.
+def claim_poll(deps: Dependencies, attempt: AttemptToPoll) -> bool:
+    """Count a poll of an attempt before it is made; return True in one process only, if several have found the attempt.
 
-    Whatever comes of it, the attempt is asked after again only when the next wait is over; waits that are over count as asked.
+    Whatever comes of it, the attempt is polled again only after the next wait; waits that have passed count as polled.
     """
     now = deps.clock.now()
-    asking_at = (silent.receipt_due_at - AHEAD, *(silent.started_at + wait for wait in WAITS))
-    times = sum(at <= now for at in asking_at)
-    return deps.transactions.run(lambda ledger: ledger.note_asked(silent, times=times))
+    polls_at = (attempt.receipt_due_at - AHEAD, *(attempt.started_at + wait for wait in WAITS))
+    times = sum(at <= now for at in polls_at)
+    return deps.transactions.run(lambda ledger: ledger.record_poll(attempt, times=times))

@@ -106,9 +106,9 @@ def _read_mail(request: Request) -> Arrival | None:
             return None
     if read is None:
         return None
-    letter, from_header = read
+    mail, from_header = read
     attempt_id = tags.get("notifyflow_attempt") or from_header
-    message = Message(channel="email", provider="ses", to=to, attempt_id=attempt_id, reference=new_reference(), content=letter)
+    message = Message(channel="email", provider="ses", to=to, attempt_id=attempt_id, reference=new_reference(), content=mail)
     return Arrival(message=message)
 
 

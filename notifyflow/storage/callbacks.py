@@ -22,7 +22,7 @@ class Callbacks(Moves):
             .where(
                 ReceiptRow.provider == provider,
                 ReceiptRow.received_at > since,
-                ReceiptRow.is_asked == SQL("FALSE"),
+                ReceiptRow.is_fetched == SQL("FALSE"),
                 NotificationRow.channel.is_null() | (NotificationRow.channel == channel),
             )
         )

@@ -87,9 +87,9 @@ class Inbox(Moves):
         return self._insert_once(ReceiptRow, values)
 
     def note_called_back(self, receipt: Receipt) -> None:
-        """Note that what we had asked for has come by itself, too."""
+        """Note that the callback of a receipt that was fetched has come, too."""
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
-        ReceiptRow.update(is_asked=False).where(is_it, ReceiptRow.is_asked).execute(self._db)
+        ReceiptRow.update(is_fetched=False).where(is_it, ReceiptRow.is_fetched).execute(self._db)
 
     def settle_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> bool:
         """Note whose attempt a receipt that waits was about; None: nobody's, it is foreign.

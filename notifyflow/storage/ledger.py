@@ -19,11 +19,11 @@ from notifyflow.storage.provider_health import Carriers
 from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.replies import Code, Replies
 from notifyflow.storage.spending import Spending
-from notifyflow.storage.status_polling import Questions, Silent
+from notifyflow.storage.status_polling import AttemptToPoll, StatusPolls
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import AttemptRef, Due, Work
 
-__all__ = ["AttemptRef", "Code", "Critical", "Due", "Ledger", "Line", "Silent"]
+__all__ = ["AttemptRef", "AttemptToPoll", "Code", "Critical", "Due", "Ledger", "Line"]
 
 
 class Ledger(
@@ -39,7 +39,7 @@ class Ledger(
     Pruning,
     Keys,
     Answers,
-    Questions,
+    StatusPolls,
     Replies,
     Adoption,
     Spending,

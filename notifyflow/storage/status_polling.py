@@ -1,4 +1,4 @@
-"""Attempts that a provider has taken and says nothing more about, and how often it was asked."""
+"""Accepted attempts that lack a decisive receipt, and how often their status was polled."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from notifyflow.storage.moves import Moves
 from notifyflow.storage.work import is_free
 
 _OLDEST = timedelta(days=1)
-_IS_SILENT = (  # as the index has it
+_IS_AWAITING_RECEIPT = (  # as the index has it
     (AttemptRow.result == SQL("'accepted'"))
-    & (AttemptRow.times_asked < SQL("3"))
+    & (AttemptRow.times_polled < SQL("3"))
     & AttemptRow.receipt_due_at.is_null(is_null=False)
     & (AttemptRow.provider_ref != SQL("''"))
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silent:
-    """An attempt to ask after.
+class AttemptToPoll:
+    """An attempt whose status is to be polled.
 
     Attributes:
         attempt_id: The attempt.
         channel: Which channel carries it.
-        provider: Whom to ask.
-        provider_ref: Its id of the message.
+        provider: The provider to poll.
+        provider_ref: The provider's id of the message.
         started_at: When the attempt began.
         receipt_due_at: From when on its receipt is overdue.
-        times_asked: How often it was asked after.
+        times_polled: How often it was polled.
     """
 
     attempt_id: str
@@ -41,21 +41,21 @@ class Silent:
     provider_ref: str
     started_at: datetime
     receipt_due_at: datetime
-    times_asked: int
+    times_polled: int
 
 
-class Questions(Moves):
-    """What is asked, and that it was."""
+class StatusPolls(Moves):
+    """Status polls."""
 
-    def silent_attempts(
+    def attempts_to_poll(
         self, providers: Collection[str], *, ahead: timedelta, waits: Sequence[timedelta], now: datetime, limit: int
-    ) -> tuple[Silent, ...]:
-        """Find attempts to ask after, the oldest first; not locked. What is held is nobody's to ask after.
+    ) -> tuple[AttemptToPoll, ...]:
+        """Find attempts to poll, the oldest first; not locked. Attempts of quarantined incidents are left out.
 
         Args:
-            providers: Whom to ask.
-            ahead: How long before its receipt is overdue an attempt is asked after for the first time.
-            waits: How long after its beginning it is asked after again.
+            providers: The providers to poll.
+            ahead: How long before its receipt is overdue an attempt is polled for the first time.
+            waits: How long after its start it is polled again.
             now: The instant.
             limit: How many at most.
         """
@@ -69,22 +69,22 @@ class Questions(Moves):
                 AttemptRow.provider_ref,
                 AttemptRow.started_at,
                 AttemptRow.receipt_due_at,
-                AttemptRow.times_asked,
+                AttemptRow.times_polled,
             )
             .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
             .where(
-                _IS_SILENT,
+                _IS_AWAITING_RECEIPT,
                 is_free(NotificationRow.incident_id),
                 AttemptRow.started_at > now - _OLDEST,
                 AttemptRow.provider.in_(list(providers)),
-                AttemptRow.times_asked < times,
+                AttemptRow.times_polled < times,
             )
             .order_by(AttemptRow.started_at)
             .limit(limit)
         )
-        return tuple(Silent(**row) for row in self._rows(query))
+        return tuple(AttemptToPoll(**row) for row in self._rows(query))
 
-    def note_asked(self, silent: Silent, *, times: int) -> bool:
-        """Note that an attempt is asked after; tell whether nobody else has noted it since it was read."""
-        is_it = (AttemptRow.id == silent.attempt_id) & (AttemptRow.times_asked == silent.times_asked)
-        return bool(AttemptRow.update(times_asked=times).where(is_it).execute(self._db))
+    def record_poll(self, attempt: AttemptToPoll, *, times: int) -> bool:
+        """Count a poll; return False if another process has counted one since the attempt was read."""
+        is_it = (AttemptRow.id == attempt.attempt_id) & (AttemptRow.times_polled == attempt.times_polled)
+        return bool(AttemptRow.update(times_polled=times).where(is_it).execute(self._db))

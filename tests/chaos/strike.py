@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.core.model import Receipt, Severity
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.settings import Settings
@@ -123,13 +123,13 @@ class StrikingProvider(Provider):
     def capabilities(self) -> Capabilities:
         return self._provider.capabilities
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         with self._striker.around("send"):
-            return self._provider.send(letter)
+            return self._provider.send(message)
 
-    def ask(self, letter: Letter) -> Receipt | None:
-        with self._striker.around("ask"):
-            return self._provider.ask(letter)
+    def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
+        with self._striker.around("find_sent_message"):
+            return self._provider.find_sent_message(message)
 
     def read_callback(self, callback: Callback) -> CallbackResponse:
         return self._provider.read_callback(callback)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.core.model import Evidence, Receipt, Result, Severity
 from notifyflow.errors import (
     BrokerUnavailable,
@@ -139,19 +139,21 @@ class SimulatedProvider(Provider):
     @property
     def capabilities(self) -> Capabilities:
         outside = self._outside
-        return Capabilities(has_receipts=self._channel in outside.reporting, can_be_asked=self._channel in outside.askable)
+        return Capabilities(
+            has_receipts=self._channel in outside.reporting, can_find_sent_messages=self._channel in outside.askable
+        )
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         outside, world = self._outside, self._outside.world
         world.point("before a send")
-        send = outside.begin(letter.attempt_id)
-        answer = outside.draw(self._channel, letter.address)
+        send = outside.begin(message.attempt_id)
+        answer = outside.draw(self._channel, message.address)
         is_taken, error = ANSWERS[answer]
-        ref = f"ref-{letter.attempt_id[-6:]}"
+        ref = f"ref-{message.attempt_id[-6:]}"
         if is_taken and self._channel in outside.reporting:
             outside.say_later(self, send, self._channel, ref)
         world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else outside.latency_s())
-        world.note(f"{self.name}: {answer} ({letter.attempt_id[-4:]})")
+        world.note(f"{self.name}: {answer} ({message.attempt_id[-4:]})")
         send.answer, send.is_taken = answer, is_taken
         send.results.add(_RESULTS_OF_ERRORS.get(answer, Result.TEMPORARY_FAILURE))
         outside.on_answer(send)
@@ -162,13 +164,13 @@ class SimulatedProvider(Provider):
             raise error()
         return Accepted(provider_ref=ref)
 
-    def ask(self, letter: Letter) -> Receipt | None:
+    def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
         world = self._outside.world
         world.point("before a question")
-        send = self._outside.sends.get(letter.attempt_id)
-        answer = self._outside.draw(self._channel, letter.address)
+        send = self._outside.sends.get(message.attempt_id)
+        answer = self._outside.draw(self._channel, message.address)
         world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else 0.1)
-        world.note(f"{self.name}: asked after {letter.attempt_id[-4:]}: {answer}, {send and send.is_taken}")
+        world.note(f"{self.name}: asked after {message.attempt_id[-4:]}: {answer}, {send and send.is_taken}")
         if answer != "accepted":
             raise TemporaryProviderError("busy", code="503")
         if send is None or not send.is_taken:

@@ -177,7 +177,7 @@ STATEMENTS = (
         provider_ref TEXT NOT NULL,
         retry_after_s DOUBLE PRECISION,
         receipt_due_at {instant},
-        times_asked INTEGER NOT NULL DEFAULT 0,
+        times_polled INTEGER NOT NULL DEFAULT 0,
         UNIQUE (notification_id, number)
     )
     """,
@@ -193,7 +193,7 @@ STATEMENTS = (
     # accepted messages whose provider is asked, since it stays silent
     """
     CREATE INDEX notifyflow_attempt_silent ON notifyflow_attempt (started_at)
-    WHERE word = 'accepted' AND times_asked < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
+    WHERE word = 'accepted' AND times_polled < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
     """,
     """
     CREATE TABLE notifyflow_transition (
@@ -228,7 +228,7 @@ STATEMENTS = (
         is_heard BOOLEAN NOT NULL,
         is_our_fault BOOLEAN NOT NULL DEFAULT FALSE,
         is_general BOOLEAN NOT NULL DEFAULT FALSE,
-        is_asked BOOLEAN NOT NULL DEFAULT FALSE,
+        is_fetched BOOLEAN NOT NULL DEFAULT FALSE,
         received_at {instant} NOT NULL,
         standing TEXT NOT NULL,
         matched_attempt_id TEXT REFERENCES notifyflow_attempt (id),

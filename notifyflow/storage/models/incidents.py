@@ -149,7 +149,7 @@ class AttemptRow(Model):
     provider_ref = KeyTextField()
     retry_after_s = FloatField(null=True)
     receipt_due_at = InstantField(null=True)
-    times_asked = IntegerField(default=0)
+    times_polled = IntegerField(default=0)
 
     class Meta:
         """Where it stands."""
@@ -193,7 +193,7 @@ class ReceiptRow(Model):
     is_heard = BooleanField()
     is_our_fault = BooleanField(default=False)
     is_general = BooleanField(default=False)
-    is_asked = BooleanField(default=False)
+    is_fetched = BooleanField(default=False)
     received_at = InstantField()
     standing = PlainTextField()
     matched_attempt_id = PlainTextField(null=True)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from notifyflow.channels.aws_codes import SES, SNS, SNS_TEXTS
-from notifyflow.channels.base import Channel, Letter, Provider
+from notifyflow.channels.base import Channel, OutboundMessage, Provider
 from notifyflow.channels.email import EmailChannel
 from notifyflow.channels.push import PushChannel
 from notifyflow.channels.slack import SlackChannel
@@ -79,7 +79,7 @@ class Bench:
     at: Callable[[str], str] = str
 
     @contextlib.contextmanager
-    def provider(self, server: HttpServer | int, **more: str) -> Iterator[tuple[Provider, Letter]]:
+    def provider(self, server: HttpServer | int, **more: str) -> Iterator[tuple[Provider, OutboundMessage]]:
         """Build the provider against a server, or a port on which nobody listens."""
         port = server if isinstance(server, int) else server.port
         values = {"TRUSTED_ENDPOINTS": f"127.0.0.1:{port}", **self.values, **more}
@@ -88,7 +88,7 @@ class Bench:
         channel = _build(self.channel, tuple(values.items()))
         address = f"http://127.0.0.1:{port}{self.address}" if self.address.startswith("/") else self.address
         try:
-            yield channel.providers[0], letter(channel.check_address(address))
+            yield channel.providers[0], a_message(channel.check_address(address))
         finally:
             channel.close()
 
@@ -100,8 +100,8 @@ def _build(kind: type[Channel], values: tuple[tuple[str, str], ...]) -> Channel:
     return channel
 
 
-def letter(address: str, **more: Any) -> Letter:
-    return Letter(attempt_id=ATTEMPT, notification_id="n1", address=address, content=SAMPLE, at=AT, **more)
+def a_message(address: str, **more: Any) -> OutboundMessage:
+    return OutboundMessage(attempt_id=ATTEMPT, notification_id="n1", address=address, content=SAMPLE, at=AT, **more)
 
 
 def _subscribe(url: str) -> str:

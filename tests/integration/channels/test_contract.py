@@ -39,8 +39,8 @@ def server() -> Iterator[HttpServer]:
 
 
 def send(bench: Bench, server: HttpServer | int, **more: str) -> Accepted:
-    with bench.provider(server, **more) as (provider, letter):
-        return provider.send(letter)
+    with bench.provider(server, **more) as (provider, message):
+        return provider.send(message)
 
 
 def refused(bench: Bench, server: HttpServer | int, **more: str) -> ProviderError:
@@ -62,7 +62,7 @@ def test_only_what_has_a_way_back_claims_receipts(bench: Bench, server: HttpServ
     with bench.provider(server) as (provider, _):
         has_way_back = {"has_receipts", "can_acknowledge", "answers_doubts_within_s"}
         assert not any(getattr(provider.capabilities, name) for name in has_way_back)
-        assert provider.capabilities.can_be_asked is (bench.name == "twilio sms")
+        assert provider.capabilities.can_find_sent_messages is (bench.name == "twilio sms")
     with bench.provider(server, PUBLIC_URL="https://page.example.com") as (provider, _):
         assert provider.capabilities.has_receipts is bench.name.startswith("twilio")
         assert provider.capabilities.can_acknowledge is (bench.name == "twilio voice")
@@ -80,8 +80,8 @@ def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell_somebody
 def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "sns")
     server.answer(*bench.accepted)
-    with bench.provider(server) as (provider, letter):
-        provider.send(replace(letter, valid_for_s=600))
+    with bench.provider(server) as (provider, message):
+        provider.send(replace(message, valid_for_s=600))
     form = parse_qs(server.heard[0].body.decode())
     names = [value[0] for name, value in form.items() if name.endswith("Name")]
     platforms = ("FCM", "GCM", "APNS", "APNS_SANDBOX")
@@ -103,10 +103,12 @@ def test_a_text_over_sns_is_transactional_and_fits_into_two_segments(
 ) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "sns sms")
     server.answer(*bench.accepted)
-    with bench.provider(server, **more) as (provider, letter):
-        provider.send(replace(letter, content=replace(letter.content, title="down " * 200, link="https://page.example.com/a/1")))
+    with bench.provider(server, **more) as (provider, message):
+        provider.send(
+            replace(message, content=replace(message.content, title="down " * 200, link="https://page.example.com/a/1"))
+        )
     form = {name: value[0] for name, value in parse_qs(server.heard[0].body.decode()).items()}
-    assert form["PhoneNumber"] == letter.address
+    assert form["PhoneNumber"] == message.address
     assert form["Message"].endswith("https://page.example.com/a/1")
     assert len(form["Message"]) <= 2 * 153
     values = [form[name.replace("Name", "Value.StringValue")] for name in sorted(form) if name.endswith("Name")]
@@ -115,15 +117,15 @@ def test_a_text_over_sns_is_transactional_and_fits_into_two_segments(
 
 def test_a_bot_whose_token_was_taken_away_is_a_fault_of_ours(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "slack webhook")
-    with bench.provider(server) as (provider, letter), pytest.raises(RefusedUsError):
-        provider.send(replace(letter, address="C0123456789"))
+    with bench.provider(server) as (provider, message), pytest.raises(RefusedUsError):
+        provider.send(replace(message, address="C0123456789"))
 
 
 @every_provider
 def test_many_threads_may_send_at_a_time(bench: Bench, server: HttpServer) -> None:
     server.answer(*bench.accepted)
-    with bench.provider(server) as (provider, letter), ThreadPoolExecutor(8) as pool:
-        assert len(set(pool.map(provider.send, [letter] * 24))) == 1
+    with bench.provider(server) as (provider, message), ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(provider.send, [message] * 24))) == 1
     assert len(server.heard) == 24
 
 
@@ -274,10 +276,10 @@ def test_the_proxy_is_used_and_the_environment_is_not(bench: Bench, server: Http
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{reserve_port()}")
     server.answer(407)
     more = {"HTTPS_PROXY": server.url, **({bench.base: _https(bench)} if bench.base else {})}
-    with bench.provider(server, **more) as (provider, letter):
-        address = f"https://{bench.real.removesuffix(':443')}{bench.address}" if not bench.base else letter.address
+    with bench.provider(server, **more) as (provider, message):
+        address = f"https://{bench.real.removesuffix(':443')}{bench.address}" if not bench.base else message.address
         with pytest.raises(TemporaryProviderError):
-            provider.send(replace(letter, address=address))
+            provider.send(replace(message, address=address))
     assert [(said.method, said.path) for said in server.heard] == [("CONNECT", bench.real)]
 
 

@@ -10,11 +10,11 @@ import pytest
 from notifyflow.app import NotifyFlow
 from notifyflow.channels.registry import load
 from notifyflow.settings import Settings
-from tests.integration.channels.benches import letter
+from tests.integration.channels.benches import a_message
 from tests.integration.channels.scripted import http_server
 
 MODULE = """
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.templating import Templates
 
@@ -26,8 +26,8 @@ class Pager(Provider):
     def __init__(self, settings):
         self._http = Http(settings)
 
-    def send(self, letter: Letter) -> Accepted:
-        answer = self._http.post(letter.address, json={"title": letter.content.title})
+    def send(self, a_message: OutboundMessage) -> Accepted:
+        answer = self._http.post(a_message.address, json={"title": a_message.content.title})
         if not answer.is_success:
             raise refusal(answer.status, {}, retry_after_s=answer.retry_after_s)
         return Accepted(provider_ref=answer.text)
@@ -86,7 +86,7 @@ def test_another_packages_channel_delivers() -> None:
     channel = load(Settings.from_variables({}))["pager"]
     with http_server() as server:
         server.answer(200, b"beep-1")
-        accepted = channel.providers[0].send(letter(channel.check_address(server.url + "/beep")))
+        accepted = channel.providers[0].send(a_message(channel.check_address(server.url + "/beep")))
         assert accepted.provider_ref == "beep-1"
         assert b"orders db is down" in server.heard[0].body
         channel.close()

@@ -18,7 +18,7 @@ from notifyflow.errors import (
     UnknownOutcomeError,
 )
 from notifyflow.settings import Settings
-from tests.integration.channels.benches import ATTEMPT, letter
+from tests.integration.channels.benches import ATTEMPT, a_message
 from tests.integration.channels.scripted import CUT, HANG, SmtpScript, smtp_server
 from tests.integration.channels.test_contract import ERRORS
 from tests.servers.ports import reserve_port
@@ -41,7 +41,7 @@ def send(port: int, *, url: str = "smtp://localhost:{port}", **more: str) -> Non
     values = {"SMTP_URL": url.format(port=port), "MAIL_FROM": "notifyflow <pager@example.com>", **more}
     channel = EmailChannel.from_settings(Settings.from_variables({f"NOTIFYFLOW_{name}": text for name, text in values.items()}))
     assert not channel.faults
-    channel.providers[0].send(letter("ada@example.com"))
+    channel.providers[0].send(a_message("ada@example.com"))
 
 
 def refused(port: int, **more: str) -> ProviderError:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from twilio.request_validator import RequestValidator
 
-from notifyflow.channels.base import Callback, Channel, Letter
+from notifyflow.channels.base import Callback, Channel, OutboundMessage
 from notifyflow.channels.sms import SmsChannel, TwilioSms
 from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
@@ -19,7 +19,7 @@ from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.core.replies import Effect, Heard
 from notifyflow.errors import RefusedUsError, RejectedCallback, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
-from tests.integration.channels.benches import ATTEMPT, TWILIO_ACCOUNT, letter
+from tests.integration.channels.benches import ATTEMPT, TWILIO_ACCOUNT, a_message
 from tests.integration.channels.scripted import HttpServer, http_server
 
 PUBLIC = "https://page.example.com/notify"
@@ -47,7 +47,7 @@ def build(kind: type[Channel], port: int = 9, **more: str) -> Channel:
     return kind.from_settings(Settings.from_variables({f"NOTIFYFLOW_{name}": text for name, text in values.items() if text}))
 
 
-def given(server: HttpServer, kind: type[Channel], message: Letter, **more: str) -> dict[str, list[str]]:
+def given(server: HttpServer, kind: type[Channel], message: OutboundMessage, **more: str) -> dict[str, list[str]]:
     server.heard.clear()
     channel = build(kind, server.port, **more)
     channel.providers[0].send(message)
@@ -68,7 +68,7 @@ def heard(kind: type[Channel], callback: Callback) -> Receipt:
 
 
 def test_a_text_carries_its_way_back_and_its_validity(server: HttpServer) -> None:
-    form = given(server, SmsChannel, letter("+4915112345678", valid_for_s=600))
+    form = given(server, SmsChannel, a_message("+4915112345678", valid_for_s=600))
     assert form["To"] == ["+4915112345678"]
     assert form["From"] == ["+15005550006"]
     assert form["StatusCallback"] == [f"{PUBLIC}{SMS_PATH}#rc=5&rp=all"]
@@ -78,18 +78,18 @@ def test_a_text_carries_its_way_back_and_its_validity(server: HttpServer) -> Non
 
 @pytest.mark.parametrize(("valid_for_s", "period"), [(0, "1"), (90_000, "36000")])
 def test_a_validity_keeps_within_what_twilio_takes(server: HttpServer, valid_for_s: int, period: str) -> None:
-    assert given(server, SmsChannel, letter("+4915112345678", valid_for_s=valid_for_s))["ValidityPeriod"] == [period]
+    assert given(server, SmsChannel, a_message("+4915112345678", valid_for_s=valid_for_s))["ValidityPeriod"] == [period]
 
 
 def test_a_messaging_service_chooses_the_number(server: HttpServer) -> None:
-    form = given(server, SmsChannel, letter("+4915112345678"), TWILIO_SMS_FROM="MG0123")
+    form = given(server, SmsChannel, a_message("+4915112345678"), TWILIO_SMS_FROM="MG0123")
     assert form["MessagingServiceSid"] == ["MG0123"]
     assert "From" not in form
     assert "ValidityPeriod" not in form
 
 
 def test_a_call_says_it_twice_and_gathers_one_key(server: HttpServer) -> None:
-    form = given(server, VoiceChannel, letter("+4915112345678"))
+    form = given(server, VoiceChannel, a_message("+4915112345678"))
     assert form["StatusCallback"] == [f"{PUBLIC}{VOICE_PATH}#rc=5&rp=all"]
     assert form["StatusCallbackEvent"] == ["initiated", "ringing", "answered", "completed"]
     gather = ElementTree.fromstring(form["Twiml"][0].encode()).find("Gather")
@@ -104,7 +104,7 @@ def test_a_call_says_it_twice_and_gathers_one_key(server: HttpServer) -> None:
 
 @pytest.mark.parametrize("kind", [SmsChannel, VoiceChannel])
 def test_without_a_public_url_there_are_no_receipts(server: HttpServer, kind: type[Channel]) -> None:
-    form = given(server, kind, letter("+4915112345678"), PUBLIC_URL="")
+    form = given(server, kind, a_message("+4915112345678"), PUBLIC_URL="")
     assert "StatusCallback" not in form
     assert "Gather" not in form.get("Twiml", [""])[0]
     provider = build(kind, PUBLIC_URL="").providers[0]
@@ -209,7 +209,7 @@ def test_a_call_that_is_not_named_is_rejected() -> None:
         build(VoiceChannel).providers[0].read_callback(signed(VOICE_PATH, CallStatus="busy"))
 
 
-# -- asking after a text in doubt
+# -- finding a text in doubt
 
 STARTED = datetime(2026, 11, 25, 3, 0, 10, 500_000, tzinfo=UTC)
 
@@ -220,28 +220,28 @@ def listed(*texts: dict[str, object]) -> bytes:
     return json.dumps({"messages": [usual | text for text in texts], "uri": "/list", "next_page_uri": None}).encode()
 
 
-def ask(server: HttpServer, message: Letter, *texts: dict[str, object], **more: str) -> Receipt | None:
+def find(server: HttpServer, message: OutboundMessage, *texts: dict[str, object], **more: str) -> Receipt | None:
     server.answer(200, listed(*texts))
     channel = build(SmsChannel, server.port, **more)
-    receipt = channel.providers[0].ask(replace(message, at=STARTED))
+    receipt = channel.providers[0].find_sent_message(replace(message, at=STARTED))
     channel.close()
     return receipt
 
 
-def words_of(message: Letter) -> str:
+def words_of(message: OutboundMessage) -> str:
     channel = build(SmsChannel)
     assert isinstance(channel.providers[0], TwilioSms)
     return channel.providers[0].text(message.content)
 
 
 def test_a_text_is_found_by_its_link(server: HttpServer) -> None:
-    message = letter("+15005550006")
+    message = a_message("+15005550006")
     assert message.content.link
     body = f"Twilio may put \u201cother\u201d signs {message.content.link}"
-    receipt = ask(server, message, {"body": "something else"}, {"body": body, "sid": "SM2", "status": "sent"})
+    receipt = find(server, message, {"body": "something else"}, {"body": body, "sid": "SM2", "status": "sent"})
     assert receipt == Receipt(
         provider="twilio",
-        event_id=f"SM2:asked:{ATTEMPT}:sent",
+        event_id=f"SM2:found:{ATTEMPT}:sent",
         result=Result.ACCEPTED,
         attempt_id=ATTEMPT,
         provider_ref="SM2",
@@ -255,25 +255,25 @@ def test_a_text_is_found_by_its_link(server: HttpServer) -> None:
 
 
 def test_a_text_without_a_link_is_found_by_all_its_words(server: HttpServer) -> None:
-    message = letter("+15005550006")
+    message = a_message("+15005550006")
     message = replace(message, content=replace(message.content, link=None))
     words = words_of(message)
-    assert ask(server, message, {"body": words + " more"}, {"body": None}) is None
-    assert ask(server, message, {"body": words.replace(" ", "\n")}) is not None
+    assert find(server, message, {"body": words + " more"}, {"body": None}) is None
+    assert find(server, message, {"body": words.replace(" ", "\n")}) is not None
 
 
 def test_a_text_from_before_the_attempt_is_another_one(server: HttpServer) -> None:
-    message = letter("+15005550006")
+    message = a_message("+15005550006")
     body = words_of(message)
-    assert ask(server, message, {"body": body, "date_created": "Wed, 25 Nov 2026 02:59:40 +0000"}) is None
-    assert ask(server, message, {"body": body, "date_created": None}) is None
-    assert ask(server, message, {"body": body, "date_created": "Wed, 25 Nov 2026 03:00:10 +0000"}) is not None
+    assert find(server, message, {"body": body, "date_created": "Wed, 25 Nov 2026 02:59:40 +0000"}) is None
+    assert find(server, message, {"body": body, "date_created": None}) is None
+    assert find(server, message, {"body": body, "date_created": "Wed, 25 Nov 2026 03:00:10 +0000"}) is not None
 
 
 @pytest.mark.parametrize("status", [*MESSAGE_STATUSES, "a new one"])
 def test_every_status_of_a_text_that_is_found_says_something(server: HttpServer, status: str) -> None:
-    message = letter("+15005550006")
-    receipt = ask(server, message, {"body": words_of(message), "status": status})
+    message = a_message("+15005550006")
+    receipt = find(server, message, {"body": words_of(message), "status": status})
     assert receipt is not None
     assert receipt.result is (
         (MESSAGE_STATUSES[status].result or Result.TEMPORARY_FAILURE) if status in MESSAGE_STATUSES else Result.ACCEPTED
@@ -281,14 +281,14 @@ def test_every_status_of_a_text_that_is_found_says_something(server: HttpServer,
 
 
 def test_the_code_of_a_text_that_is_found_decides(server: HttpServer) -> None:
-    message = letter("+15005550006")
-    receipt = ask(server, message, {"body": words_of(message), "status": "undelivered", "error_code": 30005})
+    message = a_message("+15005550006")
+    receipt = find(server, message, {"body": words_of(message), "status": "undelivered", "error_code": 30005})
     assert receipt is not None
     assert (receipt.result, receipt.code) == (Result.PERMANENT_FAILURE, "30005")
 
 
 def test_a_messaging_service_chooses_the_sender_so_that_none_is_asked_for(server: HttpServer) -> None:
-    assert ask(server, letter("+15005550006"), TWILIO_SMS_FROM="MG00000000000000000000000000000000") is None
+    assert find(server, a_message("+15005550006"), TWILIO_SMS_FROM="MG00000000000000000000000000000000") is None
     (said,) = server.heard
     assert "From" not in parse_qs(urlsplit(said.path).query)
 
@@ -301,15 +301,15 @@ def test_a_question_that_is_not_answered_raises(server: HttpServer, status: int,
     server.answer(status, body)
     channel = build(SmsChannel, server.port)
     with pytest.raises(error):
-        channel.providers[0].ask(letter("+15005550006"))
+        channel.providers[0].find_sent_message(a_message("+15005550006"))
     channel.close()
 
 
-def test_a_call_cannot_be_told_from_another_so_that_nobody_asks_after_it(server: HttpServer) -> None:
+def test_a_call_cannot_be_told_from_another_so_that_it_is_not_searched_for(server: HttpServer) -> None:
     channel = build(VoiceChannel, server.port)
-    assert not channel.providers[0].capabilities.can_be_asked
+    assert not channel.providers[0].capabilities.can_find_sent_messages
     with pytest.raises(NotImplementedError):
-        channel.providers[0].ask(letter("+15005550006"))
+        channel.providers[0].find_sent_message(a_message("+15005550006"))
 
 
 @pytest.mark.parametrize("kind", [SmsChannel, VoiceChannel])
@@ -320,7 +320,7 @@ def test_a_second_account_sends_as_itself_and_hears_its_own_callbacks(server: Ht
     second = {f"TWILIO_B_{name}": value for name, value in account.items()} | {"TWILIO_B_VOICE_FROM": "+15005550007"}
     channel = build(kind, server.port, **second)
     assert [provider.name for provider in channel.providers] == ["twilio", "twilio-b"]
-    channel.providers[1].send(letter("+4915112345678"))
+    channel.providers[1].send(a_message("+4915112345678"))
     (said,) = server.heard
     form = parse_qs(said.body.decode())
     path = f"/callbacks/twilio-b/{channel.name}/{ATTEMPT}"

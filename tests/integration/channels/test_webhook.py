@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook as Reference
 from standardwebhooks import WebhookVerificationError
 
-from notifyflow.channels.base import Letter
+from notifyflow.channels.base import OutboundMessage
 from notifyflow.channels.templating import SAMPLE
 from notifyflow.channels.webhook import WebhookChannel
 from notifyflow.core.incident_events import Change
@@ -48,15 +48,15 @@ def channel_of(url: str, *secrets: str, **more: str) -> WebhookChannel:
     return WebhookChannel(Settings.from_variables(variables))
 
 
-def letter(content: Content = CONTENT, attempt_id: str = "a1", at: datetime | None = None) -> Letter:
+def a_message(content: Content = CONTENT, attempt_id: str = "a1", at: datetime | None = None) -> OutboundMessage:
     at = at or datetime.now(UTC)
-    return Letter(attempt_id=attempt_id, notification_id="n1", address="status", content=content, at=at)
+    return OutboundMessage(attempt_id=attempt_id, notification_id="n1", address="status", content=content, at=at)
 
 
-def post(server: HttpServer, *letters: Letter, secrets: tuple[str, ...] = (NEW,)) -> None:
+def post(server: HttpServer, *messages: OutboundMessage, secrets: tuple[str, ...] = (NEW,)) -> None:
     server.answer(204)
     channel = channel_of(f"{server.url}/hook", *secrets, TRUSTED_ENDPOINTS=server.url.removeprefix("http://"))
-    for each in letters:
+    for each in messages:
         channel.providers[0].send(each)
     channel.close()
 
@@ -67,7 +67,7 @@ def test_each_subscriber_is_a_server_of_its_own_which_tells_nothing_about_the_ot
 
 
 def test_the_reference_implementation_takes_what_is_signed(server: HttpServer) -> None:
-    post(server, letter())
+    post(server, a_message())
     (heard,) = server.heard
     told = Reference(NEW).verify(heard.body, dict(heard.headers))
     assert told["type"] == "incident.acknowledged"
@@ -84,7 +84,7 @@ def test_the_reference_implementation_takes_what_is_signed(server: HttpServer) -
 
 
 def test_while_a_secret_is_exchanged_both_are_good(server: HttpServer) -> None:
-    post(server, letter(), secrets=(NEW, OLD))
+    post(server, a_message(), secrets=(NEW, OLD))
     (heard,) = server.heard
     for secret in (NEW, OLD):
         assert Reference(secret).verify(heard.body, dict(heard.headers))
@@ -94,7 +94,7 @@ def test_while_a_secret_is_exchanged_both_are_good(server: HttpServer) -> None:
 
 
 def test_another_attempt_has_the_same_id_and_a_time_of_its_own(server: HttpServer) -> None:
-    post(server, letter(attempt_id="a1", at=AT), letter(attempt_id="a2", at=AT.replace(minute=5)))
+    post(server, a_message(attempt_id="a1", at=AT), a_message(attempt_id="a2", at=AT.replace(minute=5)))
     first, second = server.heard
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == "n1"
     assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) == 300
@@ -103,7 +103,7 @@ def test_another_attempt_has_the_same_id_and_a_time_of_its_own(server: HttpServe
 
 
 def test_a_page_says_whom_it_is_for_and_where_to_take_it(server: HttpServer) -> None:
-    post(server, letter(replace(SAMPLE, link="https://page.example.com/a/token", notice="sandbox")))
+    post(server, a_message(replace(SAMPLE, link="https://page.example.com/a/token", notice="sandbox")))
     told = json.loads(server.heard[0].body)
     assert told["type"] == "incident.page"
     assert told["data"]["recipient"] == SAMPLE.recipient_name
@@ -112,7 +112,7 @@ def test_a_page_says_whom_it_is_for_and_where_to_take_it(server: HttpServer) -> 
 
 
 def test_a_long_body_is_cut(server: HttpServer) -> None:
-    post(server, letter(replace(CONTENT, body="word " * 10_000)))
+    post(server, a_message(replace(CONTENT, body="word " * 10_000)))
     assert len(server.heard[0].body) < 20_000
     assert json.loads(server.heard[0].body)["data"]["body"].endswith("…")
 
@@ -125,21 +125,21 @@ def test_a_url_that_may_not_be_asked_is_said_at_start_and_refused_at_the_send(ur
     assert "'status'" in fault.what
     assert url not in str(fault)
     with pytest.raises(PermanentProviderError):
-        channel.providers[0].send(letter())
+        channel.providers[0].send(a_message())
     channel.close()
 
 
 def test_a_private_address_is_never_asked() -> None:
     channel = channel_of("https://localhost")
     with pytest.raises(PermanentProviderError, match="not on the public internet"):
-        channel.providers[0].send(letter())
+        channel.providers[0].send(a_message())
     channel.close()
 
 
 def test_whoever_subscribes_no_more_is_told_no_more() -> None:
     channel = channel_of("https://status.example.com")
     with pytest.raises(PermanentProviderError, match="no webhook that is configured"):
-        channel.providers[0].send(replace(letter(), address="gone"))
+        channel.providers[0].send(replace(a_message(), address="gone"))
 
 
 def test_an_address_is_the_name_of_a_subscriber() -> None:
@@ -158,5 +158,5 @@ def test_what_is_refused_now_may_be_taken_when_it_has_been_mended(server: HttpSe
     server.answer(404)
     channel = channel_of(server.url, TRUSTED_ENDPOINTS=server.url.removeprefix("http://"))
     with pytest.raises(TemporaryProviderError):
-        channel.providers[0].send(letter())
+        channel.providers[0].send(a_message())
     channel.close()

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger
@@ -14,28 +14,28 @@ T = TypeVar("T")
 
 
 class ScriptedProvider(Provider):
-    """Answers each letter with the next of its script, and accepts when that is over."""
+    """Answers each message with the next of its script, and accepts when that is over."""
 
     name = "scripted"
 
-    def __init__(self, script: Iterable[Exception | Callable[[Letter], None]] = ()) -> None:
+    def __init__(self, script: Iterable[Exception | Callable[[OutboundMessage], None]] = ()) -> None:
         self.script = deque(script)
-        self.letters: list[Letter] = []
+        self.messages: list[OutboundMessage] = []
         self._lock = threading.Lock()
 
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities()
 
-    def send(self, letter: Letter) -> Accepted:
+    def send(self, message: OutboundMessage) -> Accepted:
         with self._lock:
-            self.letters.append(letter)
+            self.messages.append(message)
             step = self.script.popleft() if self.script else None
         if isinstance(step, Exception):
             raise step
         if step is not None:
-            step(letter)
-        return Accepted(provider_ref=letter.attempt_id)
+            step(message)
+        return Accepted(provider_ref=message.attempt_id)
 
 
 class ScriptedChannel(Channel):

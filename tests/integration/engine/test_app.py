@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
-from notifyflow.channels.base import Letter
+from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.model import IncidentState, NotificationState
 from notifyflow.core.pauses import Scope
 from notifyflow.errors import InvalidPause, InvalidSettings, StorageUnavailable
@@ -154,7 +154,7 @@ def test_a_link_takes_the_incident(sqlite_url: str) -> None:
     with open_flow(sqlite_url, provider, PUBLIC_URL="https://notify.example.com/in/", SECRET_KEY=KEY) as flow:
         flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
         assert flow.wait("db-1", timeout_s=DEADLINE_S)
-        link = provider.letters[0].content.link
+        link = provider.messages[0].content.link
         assert link is not None
         path = link.removeprefix("https://notify.example.com/in")
         assert ask(flow, "GET", path).status_code == 200
@@ -201,7 +201,7 @@ class InterruptedStore(Store):
 
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
-        self.is_pressed, self.is_asked, self.may_answer = False, Event(), Event()
+        self.is_pressed, self.is_requested, self.may_answer = False, Event(), Event()
 
     def read(self, query: Callable[[Reads], T]) -> T:
         if self.is_pressed:
@@ -210,8 +210,8 @@ class InterruptedStore(Store):
             raise KeyboardInterrupt
         return super().read(query)
 
-    def answer(self, _: Letter) -> None:
-        self.is_asked.set()
+    def answer(self, _: OutboundMessage) -> None:
+        self.is_requested.set()
         assert self.may_answer.wait(30)
 
 
@@ -219,7 +219,7 @@ def test_an_impatient_leave_still_records_what_runs(sqlite_url: str) -> None:
     store = InterruptedStore(sqlite_url)
     flow = NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider([store.answer])))
     flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
-    assert store.is_asked.wait(30)
+    assert store.is_requested.wait(30)
     store.is_pressed = True
     with pytest.raises(KeyboardInterrupt):
         flow.close()
@@ -260,10 +260,10 @@ def test_the_clock_goes_on_while_the_database_is_away() -> None:
 
 
 def test_no_thread_is_told_a_time_before_the_offset_is_known() -> None:
-    is_asked, may_answer = threading.Event(), threading.Event()
+    is_requested, may_answer = threading.Event(), threading.Event()
 
     def tell() -> datetime:
-        is_asked.set()
+        is_requested.set()
         may_answer.wait(DEADLINE_S)
         return datetime.now(UTC)
 
@@ -273,7 +273,7 @@ def test_no_thread_is_told_a_time_before_the_offset_is_known() -> None:
     threads = [threading.Thread(target=lambda: told.append(clock.now())) for _ in range(5)]
     for thread in threads:
         thread.start()
-    is_asked.wait(DEADLINE_S)
+    is_requested.wait(DEADLINE_S)
     may_answer.set()
     for thread in threads:
         thread.join(DEADLINE_S)

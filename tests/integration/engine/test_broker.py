@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
-from notifyflow.channels.base import Letter
+from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.model import NotificationState
 from notifyflow.engine.broker import BrokerBell, make_broker
 from notifyflow.engine.redis import connect
@@ -115,7 +115,7 @@ def test_a_worker_answers_rings_calm_and_critical(flow: NotifyFlow, provider: Sc
         notify(flow, "urgent", Severity.CRITICAL)
         assert flow.wait("calm", timeout_s=DEADLINE_S)
         assert flow.wait("urgent", timeout_s=DEADLINE_S)
-    assert len(provider.letters) == 2
+    assert len(provider.messages) == 2
 
 
 def test_messages_hold_ids_only(flow: NotifyFlow, shared: SharedBroker) -> None:
@@ -181,7 +181,7 @@ def test_notify_succeeds_while_the_broker_takes_nothing_and_a_worker_delivers_fr
             assert flow.wait("before", timeout_s=DEADLINE_S)
             notify(flow, "after")
             assert flow.wait("after", timeout_s=DEADLINE_S)
-    assert len(provider.letters) == 3
+    assert len(provider.messages) == 3
 
 
 def test_what_the_broker_forgets_is_rung_for_again(settings: Settings, shared: SharedBroker, provider: ScriptedProvider) -> None:
@@ -192,7 +192,7 @@ def test_what_the_broker_forgets_is_rung_for_again(settings: Settings, shared: S
         clock.later = timedelta(seconds=30)
         with working(flow):
             assert flow.wait("db-1", timeout_s=DEADLINE_S)
-    assert len(provider.letters) == 1
+    assert len(provider.messages) == 1
 
 
 def test_where_leases_are_short_it_is_rung_for_again_as_soon(
@@ -240,7 +240,7 @@ def test_poisoned_and_foreign_messages_harm_nobody(flow: NotifyFlow, shared: Sha
     passed_over = [line["event"] for line in lines if line["event"].startswith("engine.message_")]
     assert len(passed_over) == len(bodies)
     assert set(passed_over) == {"engine.message_unreadable", "engine.message_foreign"}
-    assert len(provider.letters) == 3
+    assert len(provider.messages) == 3
 
 
 def test_many_threads_ring_at_once(flow: NotifyFlow, provider: ScriptedProvider) -> None:
@@ -256,7 +256,7 @@ def test_many_threads_ring_at_once(flow: NotifyFlow, provider: ScriptedProvider)
             thread.join(DEADLINE_S)
         for number in range(40):
             assert flow.wait(f"k{number}", timeout_s=DEADLINE_S)
-    assert len(provider.letters) == 40
+    assert len(provider.messages) == 40
 
 
 @pytest.mark.parametrize("is_away", [False, True], ids=["there", "away"])
@@ -265,7 +265,7 @@ def test_a_worker_that_stops_gives_back_what_it_has_fetched_and_ends_without_a_t
 ) -> None:
     hang, is_hanging = threading.Event(), threading.Event()
 
-    def wait(_: Letter) -> None:
+    def wait(_: OutboundMessage) -> None:
         is_hanging.set()
         hang.wait(DEADLINE_S)
 

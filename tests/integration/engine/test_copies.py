@@ -51,8 +51,8 @@ def test_only_what_may_leave_leaves_and_says_so(
     provider = ScriptedProvider()
     with open_flow(sqlite_url, provider, DELIVERY=delivery) as flow:
         assert notify(flow) is state
-    assert [letter.address for letter in provider.letters] == addresses
-    assert all(letter.content.notice == notice for letter in provider.letters)
+    assert [message.address for message in provider.messages] == addresses
+    assert all(message.content.notice == notice for message in provider.messages)
 
 
 def test_what_is_redirected_edits_no_message_that_was_posted_where_it_belongs(sqlite_url: str) -> None:
@@ -69,8 +69,8 @@ def test_what_is_redirected_edits_no_message_that_was_posted_where_it_belongs(sq
         assert flow.wait("db-1", timeout_s=30)
     with open_slack("redirect:slack=dev@slack") as flow:
         flow.resolve("db-1", by="ops")
-        wait_until(lambda: len(provider.letters) == 2)
-    assert [(letter.address, letter.replaces) for letter in provider.letters] == [("ada@slack", ""), ("dev@slack", "")]
+        wait_until(lambda: len(provider.messages) == 2)
+    assert [(message.address, message.replaces) for message in provider.messages] == [("ada@slack", ""), ("dev@slack", "")]
 
 
 def test_operations_is_paged_where_everybody_is(sqlite_url: str) -> None:
@@ -78,8 +78,8 @@ def test_operations_is_paged_where_everybody_is(sqlite_url: str) -> None:
     operations = '[{"id": "ops", "email": "ops@example.com"}]'
     with open_flow(sqlite_url, provider, DELIVERY="redirect:email=dev@example.com", OPS_RECIPIENTS=operations) as flow:
         assert notify(flow) is NotificationState.FAILED
-        wait_until(lambda: len(provider.letters) == 2)
-    assert [(letter.address, letter.content.notice) for letter in provider.letters] == [("dev@example.com", "redirected")] * 2
+        wait_until(lambda: len(provider.messages) == 2)
+    assert [(message.address, message.content.notice) for message in provider.messages] == [("dev@example.com", "redirected")] * 2
 
 
 def test_what_does_not_leave_is_recorded_as_withheld(sqlite_url: str) -> None:
@@ -95,10 +95,10 @@ def test_a_mark_of_ones_own_stands_beside_the_mark_of_the_mode(sqlite_url: str) 
     provider = ScriptedProvider()
     with open_flow(sqlite_url, provider, DELIVERY="redirect:email=dev@example.com", NOTICE="staging") as flow:
         notify(flow)
-    assert provider.letters[0].content.notice == "staging, redirected"
+    assert provider.messages[0].content.notice == "staging, redirected"
 
 
-def test_where_nothing_may_leave_nobody_is_asked_after_a_doubt_either(store: Store) -> None:
+def test_in_a_dry_run_no_message_in_doubt_is_searched_for_either(store: Store) -> None:
     scene = Scene(store)
     scene.provider.script.append(UnknownOutcomeError("no answer"))
     ids = scene.notify("ada")
@@ -108,7 +108,7 @@ def test_where_nothing_may_leave_nobody_is_asked_after_a_doubt_either(store: Sto
     deliverer = Deliverer(scene.deps, {"email": ScriptedChannel(scene.provider)}, reporter, send_budget=SEND_BUDGET, places=1)
     scene.clock.at = scene.rows()[0].due_at or scene.clock.at
     deliverer.deliver("email", ids)
-    assert len(scene.provider.letters) == 1
+    assert len(scene.provider.messages) == 1
     assert scene.states() == [NotificationState.FAILED]
 
 
@@ -142,7 +142,7 @@ def test_a_process_of_another_environment_neither_delivers_nor_reads(sqlite_url:
         ):
             with pytest.raises(WrongEnvironment, match="db adopt"):
                 act()
-    assert provider.letters == []
+    assert provider.messages == []
 
 
 def test_the_check_of_the_settings_says_that_the_database_is_anothers(sqlite_url: str) -> None:
@@ -169,10 +169,10 @@ def test_a_copy_that_is_adopted_holds_what_was_unfinished_until_it_is_released(s
     with open_flow(sqlite_url, silent, ENVIRONMENT="staging") as flow:
         assert flow.adopt() == 1
         assert notify(flow, "db-2") is NotificationState.SENT
-        assert [letter.content.key for letter in silent.letters] == ["db-2"]
+        assert [message.content.key for message in silent.messages] == ["db-2"]
         assert flow.release_held() == 1
         assert flow.wait("db-1", timeout_s=30)
-        assert [letter.content.key for letter in silent.letters] == ["db-2", "db-1"]
+        assert [message.content.key for message in silent.messages] == ["db-2", "db-1"]
         assert flow.cancel_held() == 0
 
 

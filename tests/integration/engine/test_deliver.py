@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.channels.base import Letter
+from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.limits import Carrier
 from notifyflow.core.model import AttemptState, Hold, NotificationState, Result, Severity
@@ -117,13 +117,13 @@ def scene(store: Store) -> Scene:
 
 def test_what_was_rung_for_is_sent_and_recorded(scene: Scene) -> None:
     scene.deliverer.deliver("email", scene.notify("ada"))
-    (letter,) = scene.provider.letters
-    assert letter.address == "ada@email"
-    assert letter.content.title == "orders db is down"
-    assert letter.incident_id == scene.rows()[0].incident_id
+    (message,) = scene.provider.messages
+    assert message.address == "ada@email"
+    assert message.content.title == "orders db is down"
+    assert message.incident_id == scene.rows()[0].incident_id
     assert scene.states() == [NotificationState.SENT]
-    assert scene.attempt().id == letter.attempt_id
-    assert scene.attempt().provider_ref == letter.attempt_id
+    assert scene.attempt().id == message.attempt_id
+    assert scene.attempt().provider_ref == message.attempt_id
 
 
 @pytest.mark.parametrize(
@@ -153,18 +153,18 @@ def test_each_way_to_fail_is_recorded_as_what_it_means(
 
 def test_the_attempt_is_committed_before_the_provider_is_called(scene: Scene) -> None:
     seen: list[AttemptFacts] = []
-    scene.provider.script.append(lambda _letter: seen.append(scene.attempt()))
+    scene.provider.script.append(lambda _message: seen.append(scene.attempt()))
     scene.deliverer.deliver("email", scene.notify("ada"))
     (attempt,) = seen
     assert attempt.state is AttemptState.RUNNING
-    assert attempt.id == scene.provider.letters[0].attempt_id
+    assert attempt.id == scene.provider.messages[0].attempt_id
 
 
 def test_one_ring_makes_as_many_attempts_as_it_named_and_the_critical_ones_first(scene: Scene) -> None:
     ids = scene.notify("ada", "bob", "cyd", key="calm")
     scene.notify("eve", key="urgent", severity=Severity.CRITICAL)
     scene.deliverer.deliver("email", ids)
-    assert len(scene.provider.letters) == 3
+    assert len(scene.provider.messages) == 3
     assert scene.states("urgent") == [NotificationState.SENT]
     assert sorted(scene.states("calm")) == ["QUEUED", "SENT", "SENT"]
 
@@ -172,7 +172,7 @@ def test_one_ring_makes_as_many_attempts_as_it_named_and_the_critical_ones_first
 def test_one_is_claimed_while_the_latency_is_unknown_and_as_many_as_fit_afterwards(scene: Scene) -> None:
     running: list[int] = []
 
-    def send(_letter: object) -> None:
+    def send(_message: object) -> None:
         running.append(sum(state is NotificationState.SENDING for state in scene.states()))
         scene.clock.pass_time(timedelta(seconds=1))
 
@@ -182,7 +182,7 @@ def test_one_is_claimed_while_the_latency_is_unknown_and_as_many_as_fit_afterwar
 
 
 def test_a_lease_that_would_not_outlive_the_send_is_given_back(scene: Scene) -> None:
-    def dawdle(_letter: object) -> None:
+    def dawdle(_message: object) -> None:
         scene.clock.pass_time(LEASE - SEND_BUDGET + timedelta(seconds=1))
 
     scene.deliverer.deliver("email", scene.notify("ada", key="before"))
@@ -193,7 +193,7 @@ def test_a_lease_that_would_not_outlive_the_send_is_given_back(scene: Scene) -> 
     assert by_state.keys() == {NotificationState.SENT, NotificationState.QUEUED}
     released = by_state[NotificationState.QUEUED]
     assert [attempt.state for attempt in released.attempts] == [AttemptState.NOT_SENT]
-    assert len(scene.provider.letters) == 2
+    assert len(scene.provider.messages) == 2
     assert scene.bell.rung == [("email", Severity.ERROR, (released.id,))]
 
 
@@ -204,7 +204,7 @@ def test_under_a_short_lease_nothing_is_claimed_that_would_have_to_be_given_back
     scene = Scene(store, lease=timedelta(seconds=5), send_budget=timedelta(seconds=3))
     running: list[int] = []
 
-    def send(_letter: object) -> None:
+    def send(_message: object) -> None:
         running.append(sum(state is NotificationState.SENDING for state in scene.states()))
         scene.clock.pass_time(timedelta(seconds=takes_s))
 
@@ -216,7 +216,7 @@ def test_under_a_short_lease_nothing_is_claimed_that_would_have_to_be_given_back
 
 def test_after_stop_what_runs_is_recorded_and_what_is_claimed_is_released(scene: Scene) -> None:
     scene.deliverer.deliver("email", scene.notify("ada", key="before"))
-    scene.provider.script.append(lambda _letter: scene.deliverer.stop())
+    scene.provider.script.append(lambda _message: scene.deliverer.stop())
     scene.deliverer.deliver("email", scene.notify("bob", "cyd", "dan"))
     assert sorted(scene.states()) == ["QUEUED", "QUEUED", "SENT"]
     assert {attempt.state for row in scene.rows() for attempt in row.attempts} == {AttemptState.RECORDED, AttemptState.NOT_SENT}
@@ -237,7 +237,7 @@ def test_what_others_overtook_is_rung_for_again_by_the_next_sweep(scene: Scene) 
 def test_a_worker_that_stops_gives_back_at_once_what_it_has_turned_away_and_what_it_has_not_begun(scene: Scene) -> None:
     hang, is_hanging = Event(), Event()
 
-    def wait(_: Letter) -> None:
+    def wait(_: OutboundMessage) -> None:
         is_hanging.set()
         hang.wait(timeout=30)
 
@@ -255,7 +255,7 @@ def test_a_worker_that_stops_gives_back_at_once_what_it_has_turned_away_and_what
         assert given_back == set(ids) - sent
         hang.set()
         send.result()
-    assert len(scene.provider.letters) == 1
+    assert len(scene.provider.messages) == 1
     assert sum(len(row.attempts) for row in scene.rows()) == 1, "it claims on for those it has turned away"
 
 
@@ -264,7 +264,7 @@ def test_a_worker_that_has_stopped_gives_back_what_it_is_rung_for_afterwards(sce
     ids = scene.notify("ada", "bob")
     scene.deliverer.deliver("email", ids)
     assert {due.notification_id for due in sweep(scene.deps).due} == set(ids)
-    assert not scene.provider.letters
+    assert not scene.provider.messages
 
 
 def test_a_worker_that_stops_gives_back_what_it_could_not_look_for_before(scene: Scene) -> None:
@@ -290,7 +290,7 @@ def test_rings_that_cannot_be_given_back_at_the_stop_are_at_the_end(scene: Scene
 
 
 def test_who_lost_the_lease_records_nothing(scene: Scene) -> None:
-    def oversleep(_letter: object) -> None:
+    def oversleep(_message: object) -> None:
         scene.clock.pass_time(LEASE + timedelta(seconds=1))
         sweep(scene.deps)
 
@@ -302,7 +302,7 @@ def test_who_lost_the_lease_records_nothing(scene: Scene) -> None:
 
 
 def test_recording_is_tried_again_while_the_lease_lasts(scene: Scene) -> None:
-    def fail_three(_letter: object) -> None:
+    def fail_three(_message: object) -> None:
         scene.flaky.failures = 3
 
     scene.provider.script.append(fail_three)
@@ -318,7 +318,7 @@ def test_between_the_tries_to_record_there_are_pauses_that_grow(scene: Scene) ->
         pauses.append(length_s)
         scene.clock.pass_time(timedelta(seconds=length_s))
 
-    def fill_the_disk(_letter: object) -> None:
+    def fill_the_disk(_message: object) -> None:
         scene.flaky.failures = 10_000
 
     scene.deliverer._pause = pause
@@ -333,7 +333,7 @@ def test_between_the_tries_to_record_there_are_pauses_that_grow(scene: Scene) ->
 
 
 def test_what_cannot_be_recorded_within_its_lease_is_left_to_the_sweeper(scene: Scene) -> None:
-    def end_lease(_letter: object) -> None:
+    def end_lease(_message: object) -> None:
         scene.flaky.failures = 1
         scene.clock.pass_time(LEASE + timedelta(seconds=1))
 
@@ -350,7 +350,7 @@ def test_what_cannot_be_recorded_within_its_lease_is_left_to_the_sweeper(scene: 
 def test_what_cannot_be_released_is_left_to_the_sweeper(scene: Scene) -> None:
     scene.deliverer.deliver("email", scene.notify("ada", key="before"))
 
-    def stop(_letter: object) -> None:
+    def stop(_message: object) -> None:
         scene.deliverer.stop()
 
     scene.provider.script.append(stop)
@@ -438,7 +438,7 @@ def test_what_one_webhook_refuses_says_nothing_about_the_others(scene: Scene, ra
     scene.provider.script.append(raised)
     scene.deliverer.deliver("email", scene.notify("ada", "ben"))
     assert (scene.carrier().shut_by, scene.carrier().narrowed_until) == (None, None)
-    assert len(scene.provider.letters) == 2
+    assert len(scene.provider.messages) == 2
 
 
 @pytest.mark.parametrize(
@@ -455,13 +455,13 @@ def test_what_fails_at_one_subscriber_keeps_no_other_waiting(scene: Scene, raise
     scene.provider.script.extend([raised] * 8)
     scene.deliverer.deliver("email", scene.notify(*(f"r{number}" for number in range(9))))
     assert (scene.carrier().failures, scene.carrier().shut_by, scene.carrier().narrowed_until) == (0, None, None)
-    assert len(scene.provider.letters) == 9
+    assert len(scene.provider.messages) == 9
 
 
 def test_a_channel_whose_provider_hangs_leaves_threads_to_the_others_and_catches_up(scene: Scene) -> None:
     hang, is_hanging = Event(), Barrier(6)
 
-    def wait(_: Letter) -> None:
+    def wait(_: OutboundMessage) -> None:
         is_hanging.wait(timeout=30)
         hang.wait(timeout=30)
 
@@ -471,7 +471,7 @@ def test_a_channel_whose_provider_hangs_leaves_threads_to_the_others_and_catches
         sends = [threads.submit(scene.deliverer.deliver, "email", [each]) for each in ids[:5]]
         is_hanging.wait(timeout=30)
         scene.deliverer.deliver("email", ids[5:])  # would hang, too, were it let in
-        assert len(scene.provider.letters) == 5
+        assert len(scene.provider.messages) == 5
         hang.set()
         for send in sends:
             send.result()

@@ -1,4 +1,4 @@
-"""An attempt in doubt is asked after before it is made again: over real databases, against the stand-in of Twilio."""
+"""A message in doubt is searched for before it is sent again: over real databases, against the stand-in of Twilio."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.channels.base import Capabilities, Channel, Letter
+from notifyflow.channels.base import Capabilities, Channel, OutboundMessage
 from notifyflow.channels.sms import SmsChannel
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
 from notifyflow.core.model import AttemptState, NotificationState, Receipt, Result
@@ -19,7 +19,7 @@ from notifyflow.sandbox.inbox import Message
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-from tests.builders import Story, a_recipient, letter_of
+from tests.builders import Story, a_recipient, outbound_message
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
 
@@ -128,7 +128,7 @@ def test_a_text_that_the_carrier_gave_back_is_sent_again(scene: Scene, sandbox: 
 
 def _send(sandbox: Sandbox, claimed: Claimed) -> None:
     channel = SmsChannel.from_settings(Settings.from_variables(sandbox.settings()))
-    channel.providers[0].send(letter_of(claimed))
+    channel.providers[0].send(outbound_message(claimed))
     channel.close()
 
 
@@ -167,29 +167,29 @@ def test_a_provider_that_cannot_be_reached_is_told_again(scene: Scene, sandbox: 
 
 
 class Oracle(ScriptedProvider):
-    """Can be asked, and answers as it is told."""
+    """Finds sent messages as the test says."""
 
     name = "twilio"
 
     def __init__(self, answer: Result | Exception | None) -> None:
         super().__init__()
         self.answer = answer
-        self.questions: list[Letter] = []
+        self.questions: list[OutboundMessage] = []
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(can_be_asked=True)
+        return Capabilities(can_find_sent_messages=True)
 
-    def ask(self, question: Letter) -> Receipt | None:
+    def find_sent_message(self, question: OutboundMessage) -> Receipt | None:
         self.questions.append(question)
         if isinstance(self.answer, Exception):
             raise self.answer
         attempt_id = question.attempt_id
-        event_id = f"asked:{attempt_id}"
+        event_id = f"found:{attempt_id}"
         return self.answer and Receipt(provider="twilio", event_id=event_id, result=self.answer, attempt_id=attempt_id)
 
 
-def _asked(store: Store, oracle: ScriptedProvider) -> Scene:
+def _searched(store: Store, oracle: ScriptedProvider) -> Scene:
     scene = Scene(store, ScriptedChannel(oracle))
     scene.story.notify(None, a_recipient("ada", "sms"))
     scene.crash()
@@ -207,8 +207,8 @@ def _asked(store: Store, oracle: ScriptedProvider) -> Scene:
 )
 def test_what_is_found_decides_and_nothing_is_sent(store: Store, result: Result, state: NotificationState) -> None:
     oracle = Oracle(result)
-    scene = _asked(store, oracle)
-    assert (oracle.letters, scene.row.state, scene.attempts[0].result) == ([], state, result)
+    scene = _searched(store, oracle)
+    assert (oracle.messages, scene.row.state, scene.attempts[0].result) == ([], state, result)
     (question,) = oracle.questions
     first = scene.attempts[0]
     assert (question.attempt_id, question.at) == (first.id, first.started_at)
@@ -227,18 +227,18 @@ def test_what_is_found_decides_and_nothing_is_sent(store: Store, result: Result,
 )
 def test_where_nothing_is_found_it_is_sent(store: Store, answer: Result | Exception | None) -> None:
     oracle = Oracle(answer)
-    scene = _asked(store, oracle)
-    assert len(oracle.letters) == len(oracle.questions) == 1
+    scene = _searched(store, oracle)
+    assert len(oracle.messages) == len(oracle.questions) == 1
     assert scene.row.state is NotificationState.SENT
 
 
-def test_a_provider_that_cannot_be_asked_is_not(store: Store) -> None:
+def test_a_provider_that_cannot_search_is_not_called(store: Store) -> None:
     provider = ScriptedProvider()
     provider.name = "twilio"
-    assert len(_asked(store, provider).attempts) == len(provider.letters) + 1 == 2
+    assert len(_searched(store, provider).attempts) == len(provider.messages) + 1 == 2
 
 
-def test_only_the_attempt_right_before_is_asked_after(store: Store) -> None:
+def test_only_the_previous_attempt_is_searched_for(store: Store) -> None:
     oracle = Oracle(None)
     scene = Scene(store, ScriptedChannel(oracle))
     scene.story.notify(None, a_recipient("ada", "sms"))
@@ -249,21 +249,21 @@ def test_only_the_attempt_right_before_is_asked_after(store: Store) -> None:
     assert scene.row.state is NotificationState.FAILED
 
 
-def test_asking_that_uses_the_lease_up_counts_as_an_attempt_so_that_it_ends(store: Store) -> None:
+def test_a_search_that_uses_the_lease_up_counts_as_an_attempt_so_that_it_ends(store: Store) -> None:
     oracle = Oracle(None)
     scene = Scene(store, ScriptedChannel(oracle))
     scene.story.notify(None, a_recipient("ada", "sms"))
     scene.crash()
-    asked = oracle.ask
+    search = oracle.find_sent_message
 
-    def take_long(question: Letter) -> Receipt | None:
+    def take_long(question: OutboundMessage) -> Receipt | None:
         scene.story.clock.pass_time(timedelta(seconds=50))
-        return asked(question)
+        return search(question)
 
-    oracle.ask = take_long  # type: ignore[method-assign]
+    oracle.find_sent_message = take_long  # type: ignore[method-assign]
     scene.deliver()
-    assert oracle.letters == []
+    assert oracle.messages == []
     assert [each.result for each in scene.attempts] == [Result.IN_DOUBT, Result.TEMPORARY_FAILURE]
-    oracle.ask = asked  # type: ignore[method-assign]
+    oracle.find_sent_message = search  # type: ignore[method-assign]
     scene.deliver_again()
-    assert len(oracle.letters) == 1
+    assert len(oracle.messages) == 1

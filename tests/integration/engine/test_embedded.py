@@ -53,14 +53,14 @@ def test_a_notification_is_delivered_without_any_server(open_flow: Callable[...,
     notified = flow.notify(INCIDENT, [ADA])
     assert notified.is_new
     assert flow.wait("db-1", timeout_s=DEADLINE_S)
-    assert [letter.address for letter in provider.letters] == ["ada@example.com"]
+    assert [message.address for message in provider.messages] == ["ada@example.com"]
     assert states(flow) == [NotificationState.SENT]
 
 
 def test_leaving_gives_what_is_due_time_to_leave(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
     with open_flow() as flow:
         flow.notify(INCIDENT, [Recipient(id=f"p{number}", email=f"p{number}@example.com") for number in range(30)])
-    assert len(provider.letters) == 30
+    assert len(provider.messages) == 30
 
 
 def test_leaving_does_not_wait_for_a_retry_that_is_far_off_but_says_that_it_is_left(
@@ -76,7 +76,7 @@ def test_leaving_does_not_wait_for_a_retry_that_is_far_off_but_says_that_it_is_l
 
 def test_the_next_start_takes_up_what_the_last_one_left(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
     left = threading.Event()
-    provider.script.append(lambda _letter: left.wait(DEADLINE_S) and None)
+    provider.script.append(lambda _message: left.wait(DEADLINE_S) and None)
     first = open_flow(drain_s=0, concurrent_sends=1)
     first.notify(INCIDENT, [ADA, Recipient(id="bob", email="bob@example.com")])
     closing = threading.Thread(target=first.close)
@@ -85,7 +85,7 @@ def test_the_next_start_takes_up_what_the_last_one_left(open_flow: Callable[...,
     closing.join()
     second = open_flow()
     assert second.wait("db-1", timeout_s=DEADLINE_S)
-    assert sorted(letter.address for letter in provider.letters) == ["ada@example.com", "bob@example.com"]
+    assert sorted(message.address for message in provider.messages) == ["ada@example.com", "bob@example.com"]
 
 
 def test_what_was_rung_for_in_a_process_that_is_gone_is_rung_for_at_once(
@@ -106,7 +106,7 @@ def test_two_flows_share_a_file_and_none_sends_twice(open_flow: Callable[..., No
         flow.notify(Incident(key=f"k{number}", title="t"), [ADA])
     for number in range(20):
         assert flows[number % 2].wait(f"k{number}", timeout_s=DEADLINE_S)
-    assert len(provider.letters) == 20
+    assert len(provider.messages) == 20
 
 
 def test_a_retry_comes_when_it_is_due(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
@@ -116,7 +116,7 @@ def test_a_retry_comes_when_it_is_due(open_flow: Callable[..., NotifyFlow], prov
     flow = open_flow()
     flow.notify(INCIDENT, [ADA], policy=policy)
     assert flow.wait("db-1", timeout_s=DEADLINE_S)
-    assert len(provider.letters) == 2
+    assert len(provider.messages) == 2
 
 
 def test_an_acknowledgement_takes_the_incident_once(open_flow: Callable[..., NotifyFlow]) -> None:
@@ -138,7 +138,7 @@ def test_resolving_ends_it_and_paging_again_starts_a_round(
     assert flow.wait("db-1", timeout_s=DEADLINE_S)
     flow.page_again("db-1", "ada", by="ops")
     assert flow.wait("db-1", timeout_s=DEADLINE_S)
-    assert [letter.content.title for letter in provider.letters] == ["orders db is down"] * 2
+    assert [message.content.title for message in provider.messages] == ["orders db is down"] * 2
     assert flow.resolve("db-1", by="ops")
     assert not flow.resolve("db-1", by="ops")
 
@@ -199,7 +199,7 @@ def test_many_threads_may_share_a_flow(open_flow: Callable[..., NotifyFlow], pro
         thread.start()
     for thread in threads:
         thread.join(DEADLINE_S)
-    assert len(provider.letters) == 12
+    assert len(provider.messages) == 12
 
 
 def test_a_closed_flow_leaves_no_thread(open_flow: Callable[..., NotifyFlow]) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.channels.base import Letter
+from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.model import NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT
 from notifyflow.errors import CommitUnknown, PermanentProviderError
@@ -44,7 +44,7 @@ def scene(store: Store) -> Scene:
 def _swallow_when_sent(scene: Scene, relay: Deaf, answer: Exception, *, loses: int = 0) -> None:
     """Let the provider answer, then some requests for a commit be lost, and then the answer to one."""
 
-    def send(_letter: object) -> None:
+    def send(_message: object) -> None:
         relay.loses, relay.swallows = loses, 1
         raise answer
 
@@ -77,7 +77,7 @@ def test_a_claim_that_was_done_after_all_is_sent_and_leaves_no_doubt(scene: Scen
     scene.deliverer.deliver("email", [email])
     assert relay.swallowed == 1
     assert scene.states() == [NotificationState.SENT]
-    assert len(scene.provider.letters) == 1
+    assert len(scene.provider.messages) == 1
     assert not scene.attempt().is_doubted
 
 
@@ -104,9 +104,9 @@ def test_a_record_that_moved_nothing_is_found_by_its_token(scene: Scene, relay: 
     """The receipt was faster, so that recording the acceptance leaves no line in the log."""
     (email,) = scene.notify("ada")
 
-    def send(letter: Letter) -> None:
+    def send(message: OutboundMessage) -> None:
         receive(
-            scene.deps, Receipt(provider="scripted", event_id="1", result=Result.DELIVERED, attempt_id=letter.attempt_id), raw=""
+            scene.deps, Receipt(provider="scripted", event_id="1", result=Result.DELIVERED, attempt_id=message.attempt_id), raw=""
         )
         relay.swallows = 1
 
@@ -151,7 +151,7 @@ def test_a_critical_failure_is_an_error_line(scene: Scene, relay: Deaf) -> None:
 def test_whoever_lost_the_lease_is_fenced_off_and_its_token_is_gone(scene: Scene) -> None:
     (email,) = scene.notify("ada")
 
-    def send(_letter: object) -> None:
+    def send(_message: object) -> None:
         scene.clock.at += timedelta(minutes=2)
         sweep(scene.deps)
 

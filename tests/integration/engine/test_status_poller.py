@@ -1,4 +1,4 @@
-"""A provider that stays silent is asked before its receipt is overdue, and 5 and 30 minutes after the send.
+"""A missing receipt is polled for before it is overdue, and 5 and 30 minutes after the send.
 
 Over real databases, against the stand-in of Twilio.
 """
@@ -17,14 +17,14 @@ from notifyflow.core.delivery import LIVE, read_delivery
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.model import Evidence, NotificationState, Result, Severity
 from notifyflow.engine.reporter import Reporter
-from notifyflow.engine.status_poller import Asker
+from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.adopt import adopt, release
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-from tests.builders import REFUSED, Story, a_recipient, an_incident, letter_of
+from tests.builders import REFUSED, Story, a_recipient, an_incident, outbound_message
 from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
 from tests.waiting import wait_until
@@ -40,11 +40,11 @@ class Scene:
         self.story = Story(store, public_url="https://page.example.com")
         self.sandbox = sandbox
         self._channels = channels
-        self.asker = self.another_asker()
+        self.poller = self.another_poller()
 
-    def another_asker(self, transactions: Transactions | None = None) -> Asker:
+    def another_poller(self, transactions: Transactions | None = None) -> StatusPoller:
         deps = replace(self.story.deps, transactions=transactions or self.story.store)
-        return Asker(deps, self._channels, Reporter(NotedBell(), self.story.store), every=timedelta(milliseconds=10))
+        return StatusPoller(deps, self._channels, Reporter(NotedBell(), self.story.store), every=timedelta(milliseconds=10))
 
     def send(self, channel: str) -> None:
         self.story.answer("email", REFUSED)
@@ -53,18 +53,18 @@ class Scene:
         for claimed in self.story.claim("email"):
             self.story.record(claimed, REFUSED)
         (claimed,) = self.story.claim(channel, providers=["twilio"])
-        letter = letter_of(claimed)
-        accepted: Accepted = self._channels[channel].providers[0].send(letter)
+        message = outbound_message(claimed)
+        accepted: Accepted = self._channels[channel].providers[0].send(message)
         self.story.record(
             claimed, Outcome(result=Result.ACCEPTED, evidence=accepted.evidence, provider_ref=accepted.provider_ref)
         )
 
     def after(self, minutes: float) -> list[str]:
-        """Let time pass, ask, and tell what came of it."""
+        """Let time pass, poll, and return what came of it."""
         self.story.clock.pass_time(minutes * MINUTE)
         with capture_logs() as lines:
-            self.asker.turn()
-        return [line.get("code", "") for line in lines if line["event"].startswith("engine.silence")]
+            self.poller.poll()
+        return [line.get("code", "") for line in lines if line["event"].startswith("engine.status_")]
 
     @property
     def row(self) -> NotificationFacts:
@@ -95,30 +95,30 @@ def test_a_text_whose_callback_was_lost_is_found_delivered_before_a_call_is_made
     assert "voice" not in scene.story.pages()
 
 
-def test_what_stays_silent_is_asked_after_three_times(scene: Scene) -> None:
+def test_a_missing_receipt_is_polled_for_three_times(scene: Scene) -> None:
     scene.sandbox.script("sms: no receipt")
     scene.send("sms")
-    asked = [scene.after(minutes) for minutes in (0.7, 0.05, 1.25, 3, 1, 23, 1, 100)]
-    assert asked == [[], ["queued"], [], ["queued"], [], [], ["queued"], []]
+    polled = [scene.after(minutes) for minutes in (0.7, 0.05, 1.25, 3, 1, 23, 1, 100)]
+    assert polled == [[], ["queued"], [], ["queued"], [], [], ["queued"], []]
     assert scene.row.state is NotificationState.SENT
 
 
-def test_after_a_long_time_in_which_nobody_asked_it_is_asked_after_once(scene: Scene) -> None:
+def test_after_a_long_time_without_polls_there_is_one_poll(scene: Scene) -> None:
     scene.sandbox.script("sms: no receipt")
     scene.send("sms")
     assert [scene.after(minutes) for minutes in (45, 1, 60)] == [["queued"], [], []]
 
 
-def test_after_what_is_held_and_where_nothing_may_leave_nobody_is_asked(scene: Scene) -> None:
+def test_nothing_is_polled_for_held_incidents_or_in_a_dry_run(scene: Scene) -> None:
     scene.send("sms")
     adopt(scene.story.deps, "staging")
     assert scene.after(minutes=6) == []
     release(scene.story.deps)
     scene.story.deps = replace(scene.story.deps, delivery=read_delivery("dry-run"))
-    scene.asker = scene.another_asker()
+    scene.poller = scene.another_poller()
     assert scene.after(minutes=1) == []
     scene.story.deps = replace(scene.story.deps, delivery=LIVE)
-    scene.asker = scene.another_asker()
+    scene.poller = scene.another_poller()
     assert len(scene.after(minutes=1)) == 1
 
 
@@ -130,14 +130,14 @@ def test_a_failure_that_is_found_opens_the_next_tier_or_tries_again(scene: Scene
     assert scene.row.state is not NotificationState.SENT
 
 
-def test_of_many_that_look_one_asks(scene: Scene) -> None:
+def test_of_many_processes_one_polls(scene: Scene) -> None:
     scene.sandbox.script("sms: no receipt")
     scene.send("sms")
     scene.story.clock.pass_time(MINUTE)
     with capture_logs() as lines:
         for _ in range(3):
-            scene.another_asker().turn()
-    assert [line["event"] for line in lines] == ["engine.silence_answered"]
+            scene.another_poller().poll()
+    assert [line["event"] for line in lines] == ["engine.status_fetched"]
 
 
 def test_a_call_that_ended_without_a_key_is_found_to_have_reached_nobody(scene: Scene) -> None:
@@ -149,7 +149,7 @@ def test_a_call_that_ended_without_a_key_is_found_to_have_reached_nobody(scene: 
     assert (attempt.result, attempt.evidence) == (Result.TEMPORARY_FAILURE, Evidence.CARRIER)
 
 
-def test_a_provider_that_does_not_answer_is_asked_again_when_the_next_wait_is_over(scene: Scene) -> None:
+def test_a_provider_that_does_not_answer_is_polled_again_after_the_next_wait(scene: Scene) -> None:
     scene.send("sms")
     scene.sandbox.inbox.wait_for(lambda message: message.status == "delivered")
     scene.sandbox.stop()
@@ -159,12 +159,12 @@ def test_a_provider_that_does_not_answer_is_asked_again_when_the_next_wait_is_ov
     assert scene.after(3) == ["no_connection"]
 
 
-def test_it_asks_by_itself_also_after_the_database_was_away_and_after_a_bug(scene: Scene) -> None:
+def test_it_polls_by_itself_also_after_the_database_was_away_and_after_a_bug(scene: Scene) -> None:
     scene.send("sms")
     scene.sandbox.inbox.wait_for(lambda message: message.status == "delivered")
     scene.story.clock.pass_time(MINUTE)
     faulty = Faulty(scene.story.store, [StorageUnavailable(waited_s=5.0), RuntimeError("a bug")])
-    asker = scene.another_asker(faulty)
-    asker.start()
+    poller = scene.another_poller(faulty)
+    poller.start()
     wait_until(lambda: scene.row.state is NotificationState.DELIVERED)
-    asker.stop()
+    poller.stop()

@@ -104,12 +104,12 @@ def test_a_fault_of_ours_that_came_before_the_record_is_not_forgotten_by_it(stor
 
 def test_what_was_asked_for_and_then_comes_by_itself_has_come_by_itself(story: Story) -> None:
     attempt_id = _texted(story)
-    asked = Receipt(provider="twilio", event_id="SM1:sent", result=Result.ACCEPTED, attempt_id=attempt_id, is_asked=True)
+    asked = Receipt(provider="twilio", event_id="SM1:sent", result=Result.ACCEPTED, attempt_id=attempt_id, is_fetched=True)
     receive(story.deps, asked, raw="")
     receive(story.deps, asked, raw="")
-    count = ReceiptRow.select().where(ReceiptRow.is_asked).count
+    count = ReceiptRow.select().where(ReceiptRow.is_fetched).count
     assert story.store.run(lambda ledger: count(ledger._db)) == 1
-    assert receive(story.deps, replace(asked, is_asked=False), raw="raw").fate is Fate.REPEATED
+    assert receive(story.deps, replace(asked, is_fetched=False), raw="raw").fate is Fate.REPEATED
     assert story.store.run(lambda ledger: count(ledger._db)) == 0
 
 

@@ -58,7 +58,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "missed_receipts": lambda ledger: ledger.missed_receipts(since=NOW, before=NOW - SECOND, limit=10),
     "stale_receipts": lambda ledger: ledger.stale_receipts(before=NOW, limit=10),
     "forget_bodies": lambda ledger: ledger.forget_bodies(before=NOW, limit=10),
-    "silent_attempts": lambda ledger: ledger.silent_attempts(["p"], ahead=SECOND, waits=[SECOND] * 2, now=NOW, limit=10),
+    "attempts_to_poll": lambda ledger: ledger.attempts_to_poll(["p"], ahead=SECOND, waits=[SECOND] * 2, now=NOW, limit=10),
     "lock_operations": lambda ledger: ledger.lock_operations(),
     "uncounted": lambda ledger: ledger.uncounted("i"),
     "answer": lambda ledger: ledger.answer("a", "k", now=NOW),

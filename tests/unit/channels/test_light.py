@@ -18,6 +18,6 @@ print([name for name in ("twilio", "boto3", "botocore", "slack_sdk", "cryptograp
 """
 
 
-def test_the_sdks_wait_for_the_first_letter() -> None:
+def test_the_sdks_wait_for_the_first_message() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -15,7 +15,7 @@ import regex
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
-from notifyflow.channels.base import Letter
+from notifyflow.channels.base import OutboundMessage
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.mail import MailWriter, encoded, parse_sender
 from notifyflow.channels.push import Sns
@@ -50,14 +50,16 @@ AT = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 few = hypothesis_settings(max_examples=60)
 
 
-def letter(content: Content) -> Letter:
-    return Letter(attempt_id="a1", notification_id="n1", incident_id="i1", address="ada@example.com", content=content, at=AT)
+def a_message(content: Content) -> OutboundMessage:
+    return OutboundMessage(
+        attempt_id="a1", notification_id="n1", incident_id="i1", address="ada@example.com", content=content, at=AT
+    )
 
 
 @few
 @given(hostile_contents())
 def test_mail_headers_and_parts_survive_any_text(content: Content) -> None:
-    raw = MAIL.write(letter(content))
+    raw = MAIL.write(a_message(content))
     message = email.message_from_bytes(raw, policy=email.policy.default)
     assert message.keys() == [
         "Subject", "From", "To", "Date", "Message-ID", "References", "Auto-Submitted", "X-Notifyflow-Attempt", "MIME-Version",
@@ -72,9 +74,9 @@ def test_mail_headers_and_parts_survive_any_text(content: Content) -> None:
 
 
 def test_all_mail_of_one_incident_is_one_thread_whoever_carries_it() -> None:
-    page = replace(letter(SAMPLE), attempt_id="a1")
-    late = replace(letter(replace(SAMPLE, delayed="delayed 7 m")), attempt_id="a2", notification_id="n2")
-    update = replace(letter(replace(SAMPLE, kind=Kind.NEWS, news="Ada took it", link=None)), attempt_id="a3")
+    page = replace(a_message(SAMPLE), attempt_id="a1")
+    late = replace(a_message(replace(SAMPLE, delayed="delayed 7 m")), attempt_id="a2", notification_id="n2")
+    update = replace(a_message(replace(SAMPLE, kind=Kind.NEWS, news="Ada took it", link=None)), attempt_id="a3")
     elsewhere = MailWriter(TEMPLATES, parse_sender("pager@example.org"))
     writers = (MAIL, MAIL, MAIL, elsewhere)
     mails = [
@@ -95,7 +97,7 @@ def test_all_mail_of_one_incident_is_one_thread_whoever_carries_it() -> None:
 
 
 def test_mail_about_another_incident_and_a_letter_without_one_is_in_no_thread() -> None:
-    other, none = (MAIL.write(replace(letter(SAMPLE), incident_id=each)) for each in ("i2", ""))
+    other, none = (MAIL.write(replace(a_message(SAMPLE), incident_id=each)) for each in ("i2", ""))
     assert b"References: <i2@incidents.notifyflow.invalid>" in other
     assert b"References" not in none
 
@@ -149,25 +151,25 @@ def test_twiml_is_well_formed_and_short_enough(content: Content) -> None:
 @few
 @given(hostile_contents())
 def test_slack_blocks_keep_to_their_limits_and_mention_nobody(content: Content) -> None:
-    message = SLACK.message(content)
-    assert json.loads(json.dumps(message)) == message
-    assert 1 <= len(message["text"]) <= 1000
-    assert 1 <= len(message["blocks"]) <= 50
-    texts = [block["text"]["text"] for block in message["blocks"] if block["type"] == "section"]
+    payload = SLACK.payload(content)
+    assert json.loads(json.dumps(payload)) == payload
+    assert 1 <= len(payload["text"]) <= 1000
+    assert 1 <= len(payload["blocks"]) <= 50
+    texts = [block["text"]["text"] for block in payload["blocks"] if block["type"] == "section"]
     assert all(1 <= len(text) <= 3000 for text in texts)
-    for text in (*texts, message["text"]):
+    for text in (*texts, payload["text"]):
         assert "<" not in text
         assert not re.search(r"&(?!(amp|lt|gt);)", text)
-    for button in (element for block in message["blocks"] if block["type"] == "actions" for element in block["elements"]):
+    for button in (element for block in payload["blocks"] if block["type"] == "actions" for element in block["elements"]):
         assert len(button["text"]["text"]) <= 75
         assert len(button["url"]) <= 3000
 
 
 @pytest.mark.parametrize("text", ["<!channel> wake up", "<@U012>", "<https://evil.example|click>", "&lt;!here&gt;"])
 def test_a_mention_in_an_incident_is_inert_at_slack(text: str) -> None:
-    message = json.dumps(SLACK.message(hostile(text)))
-    assert not SPECIAL.search(message)
-    assert "<http" not in message
+    payload = json.dumps(SLACK.payload(hostile(text)))
+    assert not SPECIAL.search(payload)
+    assert "<http" not in payload
 
 
 @pytest.mark.parametrize("sign", ["😀", "<", "'", '"', "a", "a ", "\n", "&\n"])
@@ -180,11 +182,11 @@ def test_the_longest_message_of_one_sign_keeps_every_limit(sign: str) -> None:
     )
     assert count(SMS.text(content)) <= 2
     assert len(VOICE.twiml(content, "https://page.example.com/" + "x" * 100)) <= 4000
-    assert all(len(block["text"]["text"]) <= 3000 for block in SLACK.message(content)["blocks"] if "text" in block)
+    assert all(len(block["text"]["text"]) <= 3000 for block in SLACK.payload(content)["blocks"] if "text" in block)
     assert len(json.dumps(TEAMS.card(content), ensure_ascii=False).encode()) <= 28 * 1024
     for platform in ("GCM", "APNS"):
-        assert len(json.loads(PUSH.message(letter(content)))[platform].encode()) <= 4096
-    assert MAIL.write(letter(content)).isascii()
+        assert len(json.loads(PUSH.payload(a_message(content)))[platform].encode()) <= 4096
+    assert MAIL.write(a_message(content)).isascii()
 
 
 @pytest.mark.parametrize(
@@ -200,8 +202,8 @@ def test_the_longest_message_of_one_sign_keeps_every_limit(sign: str) -> None:
 )
 def test_a_title_without_blanks_is_shown_as_far_as_it_fits_and_nothing_is_torn(title: str) -> None:
     content = replace(SAMPLE, title=title[:1000], body="", labels={})
-    push = json.loads(json.loads(PUSH.message(letter(content)))["APNS"])["aps"]["alert"]["title"]
-    mail = email.message_from_bytes(MAIL.write(letter(content)), policy=email.policy.default)
+    push = json.loads(json.loads(PUSH.payload(a_message(content)))["APNS"])["aps"]["alert"]["title"]
+    mail = email.message_from_bytes(MAIL.write(a_message(content)), policy=email.policy.default)
     heads = {
         "subject": (mail["Subject"], 190),
         "card": (TEAMS.card(content)["body"][0]["inlines"][0]["text"], 390),
@@ -226,15 +228,15 @@ def test_direction_marks_are_in_no_title_of_any_channel() -> None:
         delayed_after=timedelta(minutes=5),
         link=None,
     )
-    mail = email.message_from_bytes(MAIL.write(letter(content)), policy=email.policy.default)
+    mail = email.message_from_bytes(MAIL.write(a_message(content)), policy=email.policy.default)
     said = (
         mail["Subject"],
         *(part.get_content() for part in mail.iter_parts()),
         SMS.text(content),
         VOICE.twiml(content, None),
-        json.dumps(SLACK.message(content), ensure_ascii=False),
+        json.dumps(SLACK.payload(content), ensure_ascii=False),
         json.dumps(TEAMS.card(content), ensure_ascii=False),
-        PUSH.message(letter(content)),
+        PUSH.payload(a_message(content)),
     )
     assert not [text for text in said if re.search("[\u202a-\u202e\u2066-\u2069]", text)]
 
@@ -270,18 +272,18 @@ def test_an_adaptive_card_is_small_enough_and_made_of_text_runs(content: Content
 @few
 @given(hostile_contents())
 def test_a_push_message_is_json_in_json_below_4_kb(content: Content) -> None:
-    message = json.loads(PUSH.message(letter(content)))
-    assert set(message) == {"default", "GCM", "APNS", "APNS_SANDBOX"}
+    payload = json.loads(PUSH.payload(a_message(content)))
+    assert set(payload) == {"default", "GCM", "APNS", "APNS_SANDBOX"}
     for platform in ("GCM", "APNS", "APNS_SANDBOX"):
-        assert len(message[platform].encode("utf-8", "replace")) <= 4096
-        assert isinstance(json.loads(message[platform]), dict)
+        assert len(payload[platform].encode("utf-8", "replace")) <= 4096
+        assert isinstance(json.loads(payload[platform]), dict)
 
 
 @pytest.mark.parametrize("kind", [Kind.PAGE, Kind.NEWS])
 def test_every_message_shows_the_mark_that_not_all_is_live(kind: Kind) -> None:
     content = replace(SAMPLE, kind=kind, news="Ada took it" if kind is Kind.NEWS else "", notice="redirected")
-    mail = email.message_from_bytes(MAIL.write(letter(content)), policy=email.policy.default)
-    slack, push = SLACK.message(content), json.loads(PUSH.message(letter(content)))
+    mail = email.message_from_bytes(MAIL.write(a_message(content)), policy=email.policy.default)
+    slack, push = SLACK.payload(content), json.loads(PUSH.payload(a_message(content)))
     messages = {
         "subject": mail["Subject"],
         **{part.get_content_type(): part.get_content() for part in mail.iter_parts()},

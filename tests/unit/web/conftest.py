@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Letter, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, OutboundMessage, Provider
 from notifyflow.core.intake.integrations.inbound import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
@@ -29,8 +29,8 @@ class Pigeon(Provider):
     name = "pigeon"
     capabilities = Capabilities(has_receipts=True)
 
-    def send(self, letter: Letter) -> Accepted:
-        return Accepted(provider_ref=letter.attempt_id)
+    def send(self, message: OutboundMessage) -> Accepted:
+        return Accepted(provider_ref=message.attempt_id)
 
     def read_callback(self, callback: Callback) -> CallbackResponse:
         if callback.headers.get("x-signature") != "coo":
