@@ -203,11 +203,14 @@ class Settings(BaseSettings):
         default=None, description="the http(s) URL of a monitor that raises the alarm when it is not asked any more"
     )
     heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
-    news: bool = Field(default=True, description="false where the others are not told who took an incident, and that it is over")
+    status_updates: bool = Field(
+        default=True, description="false where the others are not told who took an incident, and that it is over"
+    )
     notice: str = Field(default="", description="a few words that every message shows")
 
     webhooks: Annotated[SecretStr, AfterValidator(_be_webhooks)] | None = Field(
-        default=None, description='JSON: {"NAME": {"url": "https://…", "secrets": ["whsec_…"]}}, whom to tell of every change'
+        default=None,
+        description='JSON: {"NAME": {"url": "https://…", "secrets": ["whsec_…"]}}, whom to send every incident event',
     )
     delivery: Annotated[SecretStr, AfterValidator(_be_delivery)] = Field(
         default=SecretStr("live"), description="live, redirect:CHANNEL=ADDRESS,…, allow:PATTERN,… or dry-run"

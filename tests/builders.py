@@ -238,8 +238,8 @@ class Story:
         """Show the pages of somebody's newest round by channel."""
         return {row.channel: row for row in self.escalations(who, key)[-1].notifications if row.kind is Kind.PAGE}
 
-    def news(self, who: str, key: str = KEY) -> list[NotificationFacts]:
-        return [row for each in self.escalations(who, key) for row in each.notifications if row.kind is Kind.NEWS]
+    def status_updates(self, who: str, key: str = KEY) -> list[NotificationFacts]:
+        return [row for each in self.escalations(who, key) for row in each.notifications if row.kind is Kind.STATUS_UPDATE]
 
     def told(self, channel: str) -> list[Claimed]:
         return [each for each in self.seen if each.channel == channel]

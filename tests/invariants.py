@@ -66,7 +66,7 @@ def _check_log(status: IncidentStatus) -> None:
     states = {("incident", status.facts.id): status.facts.state.value}
     states |= {("escalation", each.facts.id): each.facts.state.value for each in status.escalations}
     states |= {("notification", row.id): row.state.value for each in status.escalations for row in each.notifications}
-    states |= {("notification", row.id): row.state.value for row in status.changes}
+    states |= {("notification", row.id): row.state.value for row in status.incident_events}
     assert lines.keys() == states.keys()
     for (machine, row_id), log in lines.items():
         table = MACHINES[machine].table

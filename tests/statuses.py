@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.incident_events import Change
+from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, NotificationState, Result, Severity
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.views import EscalationStatus, IncidentStatus
@@ -20,7 +20,7 @@ INCIDENT = Incident(
     url="https://grafana.example/d/orders",
     labels={"team": "orders"},
 )
-CHANGE = Change(
+EVENT = IncidentEvent(
     subscriber="status",
     event="opened",
     incident_id=INCIDENT_ID,

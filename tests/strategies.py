@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.incident_events import EVENTS, Change
+from notifyflow.core.incident_events import EVENTS, IncidentEvent
 from notifyflow.core.lifecycle import state_of
 from notifyflow.core.model import (
     AttemptState,
@@ -56,9 +56,9 @@ instants = st.floats(100_000, 7_000_000_000).map(lambda seconds: datetime.fromti
 zones = st.sampled_from(("UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Kiritimati", "America/New_York"))
 
 
-def changes() -> st.SearchStrategy[Change]:
+def incident_events() -> st.SearchStrategy[IncidentEvent]:
     return st.builds(
-        Change,
+        IncidentEvent,
         subscriber=any_text,
         event=st.sampled_from(EVENTS),
         incident_id=any_text,
@@ -164,7 +164,7 @@ def _contents_of(said: st.SearchStrategy[Incident]) -> st.SearchStrategy[Content
         link=st.none() | st.just("https://notify.example.com/a/" + "x" * 54),
         kind=st.sampled_from(Kind),
         notice=st.just("") | any_text,
-        news=st.just("Ada took it"),
+        status_update=st.just("Ada took it"),
     )
 
 

@@ -59,7 +59,7 @@ def make_dependencies(
         },
         senders={provider.name: provider.sender for provider in _texting(channels) if provider.sender},
         replying=frozenset(provider.name for provider in _texting(channels) if provider.capabilities.can_acknowledge),
-        tells_news=settings.news,
+        sends_status_updates=settings.status_updates,
         caps=Caps(recipients=settings.recipient_caps, prefixes=settings.prefix_caps),
         delivery=delivery,
         subscribers=_subscribers(channels),

@@ -13,8 +13,8 @@ from notifyflow.core.policy import Policy
 from notifyflow.errors import StorageError, StorageUnavailable
 from notifyflow.pipeline import inbound
 from notifyflow.pipeline.inbound import Event
+from notifyflow.pipeline.notices import add_notice
 from notifyflow.pipeline.ports import Consequences, Dependencies
-from notifyflow.pipeline.tell import tell
 
 
 class Doors:
@@ -34,7 +34,7 @@ class Doors:
         self._policies = policies
         self._report = report
         self._directory = DirectoryFile(
-            directory, policies, deps.clock, tell=lambda reason: report(tell(deps, reason, "the directory"))
+            directory, policies, deps.clock, tell=lambda reason: report(add_notice(deps, reason, "the directory"))
         )
 
     def on_routes(self, number: str) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ class Slack(Provider):
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Post one message; see ``Provider.send``."""
-        if message.replaces and message.content.kind is Kind.NEWS:
+        if message.replaces and message.content.kind is Kind.STATUS_UPDATE:
             return self._edit_as_bot(message)
         if _ID.fullmatch(message.address):
             return self._post_as_bot(message, self.payload(message.content, acts_in_place=bool(self._signing_secrets)))

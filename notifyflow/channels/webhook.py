@@ -1,4 +1,4 @@
-"""The webhook channel: tells other systems, with a signed request, what became of an incident (Standard Webhooks 1.0.0).
+"""The webhook channel: sends incident events to other systems as signed requests (Standard Webhooks 1.0.0).
 
 An address on this channel is the name of a subscriber in ``NOTIFYFLOW_WEBHOOKS``; its URL and its secrets stand nowhere else.
 The id of a request is its notification's, the same for every attempt, so that whoever is told twice can know it.
@@ -49,7 +49,7 @@ class Webhook(Provider):
         return Capabilities()
 
     def send(self, message: OutboundMessage) -> Accepted:
-        """Post one change; see ``Provider.send``."""
+        """Post one event; see ``Provider.send``."""
         subscriber = self._subscribers.get(message.address)
         if subscriber is None:
             raise PermanentProviderError("is no webhook that is configured", code="address")
@@ -65,8 +65,8 @@ class Webhook(Provider):
 
 
 def payload(message: OutboundMessage) -> dict[str, Any]:
-    """Make what is posted: a change of an incident; or a page, or news of one, for a subscriber who is somebody's address."""
-    content, change = message.content, message.content.change
+    """Make the body: an incident event; or a page or a status update, for a subscriber who is somebody's address."""
+    content, event = message.content, message.content.incident_event
     said = {
         "namespace": content.namespace,
         "key": content.key,
@@ -77,10 +77,10 @@ def payload(message: OutboundMessage) -> dict[str, Any]:
         "url": content.url,
         "labels": dict(content.labels),
     } | ({"notice": content.notice} if content.notice else {})
-    if change is None:
+    if event is None:
         return {"type": f"incident.{content.kind}", "timestamp": message.at.isoformat(), "data": said | _for_somebody(content)}
-    known = {"id": change.incident_id, "state": change.state, "version": change.version, "by": change.by, "via": change.via}
-    return {"type": f"incident.{change.event}", "timestamp": change.at.isoformat(), "data": known | said}
+    known = {"id": event.incident_id, "state": event.state, "version": event.version, "by": event.by, "via": event.via}
+    return {"type": f"incident.{event.event}", "timestamp": event.at.isoformat(), "data": known | said}
 
 
 def headers(message: OutboundMessage, secrets: Sequence[str], body: bytes) -> dict[str, str]:
@@ -101,7 +101,7 @@ def _for_somebody(content: Content) -> dict[str, Any]:
         "recipient": content.recipient_name,
         "occurred": content.occurred,
         "delayed": content.delayed,
-        "news": content.news,
+        "status_update": content.status_update,
         "acknowledge_url": content.link,
     }
 

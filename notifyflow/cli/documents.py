@@ -5,7 +5,7 @@ from typing import Any
 
 from notifyflow.core.audit import Finding
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
-from notifyflow.core.incident_events import Change
+from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Notified
 from notifyflow.core.pauses import Pause
@@ -83,7 +83,7 @@ def status(value: IncidentStatus) -> Document:
         "escalations": [_escalation(each) for each in value.escalations],
         "transitions": [_transition(each) for each in value.transitions],
         "notes": [_note(each) for each in value.notes],
-        "changes": [_change(each, each.change) for each in value.changes if each.change],
+        "incident_events": [_incident_event(each, each.incident_event) for each in value.incident_events if each.incident_event],
     }
 
 
@@ -119,7 +119,7 @@ def _notification(value: NotificationFacts) -> Document:
     }
 
 
-def _change(value: NotificationFacts, told: Change) -> Document:
+def _incident_event(value: NotificationFacts, told: IncidentEvent) -> Document:
     return {"subscriber": told.subscriber, "event": told.event, "at": _instant(told.at)} | _notification(value)
 
 

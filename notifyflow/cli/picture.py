@@ -111,14 +111,14 @@ def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> Renderab
 
 
 def _others(status: IncidentStatus) -> Iterator[RenderableType]:
-    if status.changes:
-        yield Group(Text("\nOther systems", "bold"), _lines(status.changes, status.notes, is_reached=False))
+    if status.incident_events:
+        yield Group(Text("\nOther systems", "bold"), _lines(status.incident_events, status.notes, is_reached=False))
 
 
 def _about(notification: NotificationFacts) -> str:
-    if notification.change is not None:
-        return f"{plain(notification.change.subscriber)} ({notification.change.event})"
-    return notification.channel if notification.kind is Kind.PAGE else f"{notification.channel} (news)"
+    if notification.incident_event is not None:
+        return f"{plain(notification.incident_event.subscriber)} ({notification.incident_event.event})"
+    return notification.channel if notification.kind is Kind.PAGE else f"{notification.channel} (status update)"
 
 
 def _lines(notifications: Iterable[NotificationFacts], notes: Sequence[Note], *, is_reached: bool) -> Table:

@@ -79,7 +79,7 @@ def sandbox(
         screen.out.print(f"# The inbox is at {stand_ins.url}. Addresses for a recipient named ada:", soft_wrap=True)
         screen.out.print(f"#   slack {stand_ins.slack_url('ada')}\n#   teams {stand_ins.teams_url('ada')}", soft_wrap=True)
         screen.out.print(f"#   push  {stand_ins.push_arn('ada')}", soft_wrap=True)
-        screen.out.print("# To see what other systems are told of every change, set this as well:", soft_wrap=True)
+        screen.out.print("# To see the incident events that other systems are sent, set this as well:", soft_wrap=True)
         screen.out.print(f"#   export NOTIFYFLOW_WEBHOOKS='{stand_ins.webhooks('status-page')}'", soft_wrap=True, markup=False)
         serving.wait_for_signal()
     finally:

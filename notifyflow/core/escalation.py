@@ -195,7 +195,7 @@ class _Subject:
         is_round = move.event == "round_due"
         self._become(move, detail={"repetition": str(self.context.escalation.repetition)} if is_round else None)
         look_at = rules.look_at(self.context, self._now, is_opening=self._is_opening)
-        self._change(replace(self.context.escalation, look_at=look_at, next_round_at=self._next_round_at(is_round)))
+        self._update(replace(self.context.escalation, look_at=look_at, next_round_at=self._next_round_at(is_round)))
         if is_round and not rounds.is_last(self.context.escalation):
             self.effects.append(StartRound(repetition=self.context.escalation.repetition + 1))
             return
@@ -205,7 +205,7 @@ class _Subject:
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
-        self._change(replace(self.context.escalation, look_at=None, next_round_at=None))
+        self._update(replace(self.context.escalation, look_at=None, next_round_at=None))
         self.effects.append(StopPages(event=cast(Stop, move.event)))
 
     # -- what they share
@@ -234,7 +234,7 @@ class _Subject:
 
     def _alert(self, reason: str, *, has_settled: bool) -> None:
         """Mark the critical failure; a page whose bounce comes late, long after the round has settled, wakes nobody."""
-        self._change(replace(self.context.escalation, critical_at=self._now))
+        self._update(replace(self.context.escalation, critical_at=self._now))
         if not self.context.incident.is_operations:
             is_sure = (
                 reason in ("unanswered", "unreachable")
@@ -247,9 +247,9 @@ class _Subject:
     def _become(self, move: Move, *, detail: Mapping[str, str] | None = None, tier: int | None = None) -> None:
         """Follow the machine into the move's target; a line of the log tells what is more than staying."""
         escalation = self.context.escalation
-        self._change(replace(escalation, state=EscalationState(move.target), tier=escalation.tier if tier is None else tier))
+        self._update(replace(escalation, state=EscalationState(move.target), tier=escalation.tier if tier is None else tier))
         if detail or move.source != move.target:
             self.steps.append(Step(event=move.event, source=move.source, target=move.target, detail=detail or {}))
 
-    def _change(self, escalation: EscalationFacts) -> None:
+    def _update(self, escalation: EscalationFacts) -> None:
         self.context = replace(self.context, escalation=escalation)

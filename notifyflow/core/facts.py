@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from notifyflow.core.incident_events import Change
+from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
     AttemptState,
     Ended,
@@ -108,12 +108,12 @@ class NotificationFacts:
         incident_id: Its incident.
         escalation_id: Its escalation.
         channel: The channel's registered name.
-        kind: Page, news or change.
+        kind: Page, status update or incident event.
         tier: The tier it belongs to, from 1; None unless a page.
         state: Where it stands.
         version: Counts its writes; the guard of every update.
         severity: The round's; decides order and queue.
-        max_attempts: From the policy's schedule; 1 for news.
+        max_attempts: From the policy's schedule; 1 for a status update.
         created_at: When it was queued.
         due_at: When it may be sent; None unless QUEUED.
         rung_at: When the bell was last rung for it; every new ``due_at`` clears it.
@@ -126,7 +126,7 @@ class NotificationFacts:
         namespace: Its incident's.
         is_stopped: Whether its incident was acknowledged or resolved, or its round replaced: what would be QUEUED is CANCELLED.
         reason: Why it is FAILED, in few words; nothing personal.
-        change: What it tells of, and whom; None unless a change.
+        incident_event: The event and its subscriber; None for people.
         attempts: All of them, by number; those NOT_SENT count for nothing.
     """
 
@@ -152,7 +152,7 @@ class NotificationFacts:
     namespace: str = ""
     is_stopped: bool = False
     reason: str = ""
-    change: Change | None = None
+    incident_event: IncidentEvent | None = None
     attempts: tuple[AttemptFacts, ...] = ()
 
 

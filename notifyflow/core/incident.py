@@ -1,4 +1,4 @@
-"""The incident's life: what a repeated key, an acknowledgement, a resolve and a call for a new round make of it; pure."""
+"""The incident's lifecycle: what a repeated key, an acknowledgement, a resolve and a call for a new round make of it; pure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ _MACHINE = MACHINES["incident"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turned:
+class IncidentUpdate:
     """What an event made of an incident.
 
     Attributes:
@@ -47,7 +47,7 @@ def open_(
     )
 
 
-def repeat(facts: IncidentFacts, incoming: Incident, *, now: datetime) -> Turned:
+def repeat(facts: IncidentFacts, incoming: Incident, *, now: datetime) -> IncidentUpdate:
     """Hear the same key again: ``repeated``, or ``severity_raised`` with a new round by the new severity."""
     is_raised = incoming.severity.is_above(facts.severity)
     return _fire(facts, "severity_raised" if is_raised else "repeated", now, severity=incoming.severity)
@@ -70,7 +70,7 @@ def amend(stored: Incident, incoming: Incident) -> Incident:
     )
 
 
-def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> Turned:
+def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> IncidentUpdate:
     """Take it; late unless it is OPEN.
 
     Args:
@@ -83,12 +83,12 @@ def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: 
     return _fire(facts, "acknowledged", now, by=by, via=via, is_last=is_last)
 
 
-def resolve(facts: IncidentFacts, *, by: str, now: datetime) -> Turned:
+def resolve(facts: IncidentFacts, *, by: str, now: datetime) -> IncidentUpdate:
     """End it; late when it is."""
     return _fire(facts, "resolved", now, by=by)
 
 
-def page_again(facts: IncidentFacts, *, now: datetime) -> Turned:
+def page_again(facts: IncidentFacts, *, now: datetime) -> IncidentUpdate:
     """Open it for a new round: of one recipient, or of all whom an operations incident has.
 
     Raises:
@@ -108,12 +108,12 @@ def _fire(
     by: str = "",
     via: str = "",
     is_last: bool = True,
-) -> Turned:
+) -> IncidentUpdate:
     subject = _Subject(facts, now=now, severity=severity, by=by, via=via, is_last=is_last)
     _MACHINE.fire(event, subject)
     after = replace(subject.facts, state=IncidentState(subject.state))
     has_moved = after.state is not facts.state or subject.needs_round
-    return Turned(after=after, event=event, has_moved=has_moved, needs_round=subject.needs_round)
+    return IncidentUpdate(after=after, event=event, has_moved=has_moved, needs_round=subject.needs_round)
 
 
 class _Subject:

@@ -1,6 +1,6 @@
-"""Who else is told that an incident changed, and what is kept of a change until everybody was told; pure.
+"""Subscribers, and the incident events that they are sent; pure.
 
-Subscribers are other systems: they are never paged, nothing escalates for them, and what they are told is never cancelled.
+Subscribers are other systems: they are never paged, nothing escalates for them, and their events are never cancelled.
 """
 
 import base64
@@ -19,8 +19,8 @@ OPENED = "opened"
 AMENDED = "amended"
 ROUND_DUE = "round_due"
 EVENTS: tuple[str, ...] = (OPENED, AMENDED, *(event.name for event in INCIDENT.events if event.name != "repeated"), ROUND_DUE)
-"""What is told: the birth, new words, every move of the incident's machine that is more than the same key again, and rounds
-that nobody has answered."""
+"""``opened``, ``amended`` (new words), every event of the incident's machine but ``repeated``, and ``round_due`` (nobody has
+acknowledged in time)."""
 
 _LONGEST_NAME = 100
 _FIELDS = ("url", "secrets", "events")
@@ -30,13 +30,13 @@ _FEWEST_BYTES, _MOST_BYTES = 24, 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscriber:
-    """Another system that is told of changes.
+    """Another system that is sent incident events.
 
     Attributes:
-        name: Ours for it; it stands for the URL wherever an address is kept or logged.
+        name: Our name for it; it stands for the URL wherever an address is kept or logged.
         url: Where it listens; secret.
         secrets: What the messages are signed with, ``whsec_…``; with several, by each, so that one can be exchanged.
-        events: Which changes; empty for all.
+        events: Which events; empty for all.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Subscriber:
     events: frozenset[str] = frozenset()
 
     def wants(self, event: str) -> bool:
-        """Tell whether it is to be told of such a change."""
+        """Return whether it subscribes to an event."""
         return not self.events or event in self.events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One change of an incident, for one subscriber; nothing personal.
+class IncidentEvent:
+    """One event of an incident, for one subscriber; nothing personal.
 
     Attributes:
         subscriber: Whom it is for, by name.
@@ -60,7 +60,7 @@ class Change:
         at: When.
         state: The incident's state since.
         severity: Its severity since.
-        version: Grows with every change of the incident, so that one which arrives late is known.
+        version: Grows with every event of the incident, so that one which arrives late is known.
         by: Who did it; empty where nobody did.
         via: How.
     """
@@ -110,17 +110,17 @@ def read_subscribers(document: str) -> tuple[Subscriber, ...]:
     )
 
 
-def dump_change(change: Change) -> str:
-    """Write a change as JSON."""
-    values = {name: getattr(change, name) for name in Change.__dataclass_fields__}
-    return json.dumps({**values, "at": change.at.isoformat()}, separators=(",", ":"))
+def dump_event(event: IncidentEvent) -> str:
+    """Write an event as JSON."""
+    values = {name: getattr(event, name) for name in IncidentEvent.__dataclass_fields__}
+    return json.dumps({**values, "at": event.at.isoformat()}, separators=(",", ":"))
 
 
-def load_change(document: str) -> Change:
-    """Read what ``dump_change`` wrote; the same change again, exactly."""
+def load_event(document: str) -> IncidentEvent:
+    """Read what ``dump_event`` wrote; the same event again, exactly."""
     given: Mapping[str, Any] = json.loads(document)
     state, severity = IncidentState(given["state"]), Severity(given["severity"])
-    return Change(**{**given, "at": datetime.fromisoformat(given["at"]), "state": state, "severity": severity})
+    return IncidentEvent(**{**given, "at": datetime.fromisoformat(given["at"]), "state": state, "severity": severity})
 
 
 def _faults(name: str, table: object) -> Iterator[str]:

@@ -62,11 +62,11 @@ class IncidentState(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a notification is for: a page escalates, news and changes never do; a change is for another system."""
+    """What a notification is for: only a page escalates; an incident event is for another system."""
 
     PAGE = "page"
-    NEWS = "news"
-    CHANGE = "change"
+    STATUS_UPDATE = "status_update"
+    INCIDENT_EVENT = "incident_event"
 
 
 class Result(StrEnum):

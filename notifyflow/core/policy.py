@@ -222,8 +222,8 @@ OPERATIONS = replace(
 )
 """How operations is told, unless a policy of this name takes its place: notices alone, a WARNING, text and ring up nobody."""
 
-CHANGES = Policy(
-    name="changes",
+INCIDENT_EVENTS = Policy(
+    name="incident_events",
     tiers=(Tier(name="subscribers", channels=("webhook",)),),
     retries=Retries(
         normal=Schedule(

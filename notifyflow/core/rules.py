@@ -28,7 +28,7 @@ class DecisionContext:
     Attributes:
         escalation: As it was read under its lock.
         incident: Its incident.
-        notifications: All of the escalation's, as they are *after* the event (news is not looked at).
+        notifications: All of the escalation's, as they are *after* the event (status updates do not count).
         addresses: The channels on which the recipient can be reached.
         outages: Times, since the round started, in which nobody swept for it.
         stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
@@ -44,7 +44,7 @@ class DecisionContext:
 
     @property
     def pages(self) -> tuple[NotificationFacts, ...]:
-        """Its notifications without the news."""
+        """Its notifications without the status updates."""
         return tuple(row for row in self.notifications if row.kind is Kind.PAGE)
 
     @property

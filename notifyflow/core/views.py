@@ -15,7 +15,7 @@ class EscalationStatus:
     Attributes:
         facts: The escalation.
         contact: Who is paged; personal.
-        notifications: Its pages and news with their attempts, by tier, then channel.
+        notifications: Its pages and status updates with their attempts, by tier, then channel.
     """
 
     facts: EscalationFacts
@@ -56,7 +56,7 @@ class IncidentStatus:
         transitions: The log of all its rows, by time.
         operations_key: The key of the operations incident its critical failures are linked to; None without.
         notes: What providers said that decides nothing, in the order it came.
-        changes: What other systems were told, or are to be, in the order in which it happened.
+        incident_events: The events for other systems, sent or to be sent, in the order in which they happened.
         is_held: Whether nothing of it is sent, since its database was adopted and nobody has decided.
     """
 
@@ -66,7 +66,7 @@ class IncidentStatus:
     transitions: tuple[Transition, ...]
     operations_key: str | None = None
     notes: tuple[Note, ...] = ()
-    changes: tuple[NotificationFacts, ...] = ()
+    incident_events: tuple[NotificationFacts, ...] = ()
     is_held: bool = False
 
     @property

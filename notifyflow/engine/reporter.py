@@ -76,7 +76,7 @@ class Reporter:
                 recipient_id=escalation.recipient_id,
                 severity=escalation.severity.value,
             )
-        for carrier in consequences.turned:
+        for carrier in consequences.health_updates:
             _report_turn(carrier)
         for outage in consequences.outages:
             _log.warning(

@@ -22,7 +22,7 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
     → ``Taken``; raises NotFound.
 ``page_again.page_again(deps, key, recipient_id, *, by, via)``
     → ``Consequences``; raises NotFound, RecipientNotFound, IncidentResolved.
-``tell.tell(deps, reason, provider)``
+``notices.add_notice(deps, reason, provider)``
     → ``Consequences``; what else operations should know, counted once a day per reason and provider.
 ``adopt.survey(deps)``, ``adopt.adopt(deps, environment)``, ``adopt.release(deps)``, ``adopt.cancel(deps)``
     → how many incidents are held, go on, are resolved; the last one in a transaction an incident.

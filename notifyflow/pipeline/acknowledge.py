@@ -60,10 +60,12 @@ def take(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detai
         return Stopped(has_changed=False)
     left = {context.escalation.id for context in contexts if context.escalation.state is not EscalationState.ACKNOWLEDGED}
     is_last = left == {context.escalation.id for context in ended}
-    tx.turn(incident, incidents.acknowledge(incident, by=by, via=via, is_last=is_last, now=tx.now), by=by, via=via, **detail)
+    tx.update_incident(
+        incident, incidents.acknowledge(incident, by=by, via=via, is_last=is_last, now=tx.now), by=by, via=via, **detail
+    )
     for context in ended:
         decisions.write(tx, context, escalations.acknowledge(context, now=tx.now), by=by, via=via, **detail)
-    status_updates.tell(tx, ended, by=by)
+    status_updates.queue(tx, ended, by=by)
     return decisions.stopped(ended)
 
 

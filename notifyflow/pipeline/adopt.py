@@ -90,11 +90,11 @@ def _cancel(deps: Dependencies, incident_id: str) -> None:
         incident = tx.ledger.lock_incident(incident_id)
         if incident.state is not IncidentState.RESOLVED:
             contexts = decisions.lock_contexts(tx, incident)
-            tx.turn(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via="cli")
+            tx.update_incident(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via="cli")
             for context in contexts:
                 decisions.close(tx, context, event="resolved")
-        tx.changes.clear()
-        for row in tx.ledger.lock_queued(incident_id):  # news of its end
+        tx.incident_events.clear()
+        for row in tx.ledger.lock_queued(incident_id):  # status updates of its end
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         tx.ledger.let_go([incident_id])
 

@@ -125,7 +125,7 @@ def _take(tx: Transaction, codes: Sequence[Code], *, via: str, **detail: str) ->
         cancelled, on_their_way = cancelled + len(stopped.cancelled), on_their_way + len(stopped.on_their_way)
         incident = tx.ledger.incident(incident.id)
     if not has_changed:
-        return Heard(effect=Effect.LATE, choices=choices, by=status_updates.standing(tx, incident, codes[0].recipient_id))
+        return Heard(effect=Effect.LATE, choices=choices, by=status_updates.late_reply(tx, incident, codes[0].recipient_id))
     return Heard(effect=Effect.TAKEN, choices=choices, cancelled=cancelled, on_their_way=on_their_way)
 
 

@@ -187,7 +187,9 @@ def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
 def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str, *, has_receipts: bool) -> Claimed:
     policy = escalation.policy
     contact = (
-        incident_events.contact_of(row.change) if row.change else tx.ledger.contact(row.incident_id, escalation.recipient_id)
+        incident_events.contact_of(row.incident_event)
+        if row.incident_event
+        else tx.ledger.contact(row.incident_id, escalation.recipient_id)
     )
     attempt = AttemptFacts(
         id=tx.deps.ids.new(),
@@ -216,7 +218,7 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         claimed_at=attempt.started_at,
         lease_until=attempt.lease_until,
         doubt=_doubt(tx, row, escalation, contact, doubted) if doubted else None,
-        replaces=_replaced(tx, row, escalation, provider) if row.kind is Kind.NEWS else "",
+        replaces=_replaced(tx, row, escalation, provider) if row.kind is Kind.STATUS_UPDATE else "",
     )
 
 
@@ -237,7 +239,7 @@ def _content(
     return compose(
         said,
         contact,
-        severity=row.change.severity if row.change else escalation.severity,
+        severity=row.incident_event.severity if row.incident_event else escalation.severity,
         now=now,
         round_started_at=escalation.started_at,
         due_at=row.created_at,
@@ -245,14 +247,14 @@ def _content(
         link=link(tx.deps, row.incident_id, contact.recipient_id, now=now),
         kind=row.kind,
         notice=tx.deps.notice,
-        news=_news(tx, row, contact) if row.kind is Kind.NEWS else "",
+        status_update=_status_update(tx, row, contact) if row.kind is Kind.STATUS_UPDATE else "",
         reply=replies.hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
-        change=row.change,
+        incident_event=row.incident_event,
         namespace=tx.ledger.incident(row.incident_id).namespace if row.channel == incident_events.CHANNEL else "",
     )
 
 
-def _news(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
+def _status_update(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
     incident = tx.ledger.incident(row.incident_id)
     if incident.state is IncidentState.OPEN:  # each for themselves: it is taken for this one
         return status_updates.wording(incident, contact)
@@ -261,7 +263,7 @@ def _news(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
 
 def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str) -> str:
     rows = (*tx.ledger.earlier_notifications(escalation), *tx.ledger.notifications(escalation.id))
-    page = status_updates.replaced(rows, row.channel)
+    page = status_updates.replaced_attempt(rows, row.channel)
     return page.provider_ref if page and page.provider == provider else ""
 
 
@@ -273,7 +275,7 @@ def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why
             del schedule
             return end(tx, current, why) if current.state is NotificationState.QUEUED else None
 
-        before = decisions.change(tx, escalation_id, notification_id, happens, cause="recorded", detail={"reason": why.value})
+        before = decisions.update(tx, escalation_id, notification_id, happens, cause="recorded", detail={"reason": why.value})
         if why is Ended.CAPPED and not tx.ledger.incident(before.incident_id).is_operations:
             tx.notices.append((eligibility.USED_UP, before.channel))
 

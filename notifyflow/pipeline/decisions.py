@@ -18,7 +18,7 @@ Happens = Callable[[NotificationFacts, Schedule], Moved | None]
 """What happens to one notification: (the row under its lock, its retry schedule) → what becomes of it; None for nothing."""
 
 
-def change(
+def update(
     tx: Transaction, escalation_id: str, notification_id: str, happens: Happens, *, cause: Cause | None, detail: Mapping[str, str]
 ) -> NotificationFacts:
     """Move one notification and decide its escalation, all under the escalation's lock.
@@ -132,15 +132,15 @@ def start(
 
 
 def close(tx: Transaction, context: DecisionContext, *, event: Literal["resolved", "replaced"]) -> None:
-    """End an escalation for good, and withdraw its news."""
+    """End an escalation for good, and cancel its status updates."""
     write(tx, context, escalations.close(context, event=event, now=tx.now))
-    withdraw_news(tx, context, event=event)
+    cancel_status_updates(tx, context, event=event)
 
 
-def withdraw_news(tx: Transaction, context: DecisionContext, *, event: Literal["resolved", "replaced"]) -> None:
-    """Cancel news that has not left, since it is no longer true."""
+def cancel_status_updates(tx: Transaction, context: DecisionContext, *, event: Literal["resolved", "replaced"]) -> None:
+    """Cancel the status updates that have not left, since they are no longer true."""
     for row in context.notifications:
-        if row.kind is Kind.NEWS:
+        if row.kind is Kind.STATUS_UPDATE:
             tx.write(row, lifecycle.stop(row, event, now=tx.now))
 
 

@@ -1,44 +1,44 @@
-"""Tells subscribers of every change of an incident: a notification each, queued in the transaction that changed it."""
+"""Tells subscribers of each event of an incident: a notification each, queued in the transaction in which it happened."""
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.incident_events import AMENDED, Change
+from notifyflow.core.incident_events import AMENDED, IncidentEvent
 from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Severity
-from notifyflow.core.policy import CHANGES
+from notifyflow.core.policy import INCIDENT_EVENTS
 from notifyflow.pipeline.transaction import Transaction
 
 CHANNEL = "webhook"
 
 _BIRTH = "started"
-_REASON = "nobody is paged in it: it holds what subscribers are told"
+_REASON = "it pages nobody: it holds the incident events for subscribers"
 
 
 def settle(tx: Transaction) -> None:
-    """Queue what the transaction has changed, for everybody who is to know; operations incidents are nobody else's business."""
-    for incident, event, detail in tx.changes:
+    """Queue the transaction's events for their subscribers; those of operations incidents are told to nobody."""
+    for incident, event, detail in tx.incident_events:
         names = [each.name for each in tx.deps.subscribers if each.wants(event)]
         if names and not incident.is_operations:
-            escalation = tx.ledger.round_of_nobody(incident.id) or _start(tx, incident)
+            escalation = tx.ledger.subscribers_escalation(incident.id) or _start(tx, incident)
             waiting = _waiting(tx, escalation, incident) if event == AMENDED else frozenset()
             tx.queue(
-                [_row(tx, escalation, _change(tx, incident, event, name, **detail)) for name in names if name not in waiting],
+                [_row(tx, escalation, _event(tx, incident, event, name, **detail)) for name in names if name not in waiting],
                 event="queued",
             )
 
 
-def contact_of(change: Change) -> Contact:
-    """Make what stands for a subscriber wherever a recipient's contact would."""
-    return Contact(recipient_id=change.subscriber, name=change.subscriber, addresses={CHANNEL: change.subscriber})
+def contact_of(event: IncidentEvent) -> Contact:
+    """Return the subscriber of an event as a contact."""
+    return Contact(recipient_id=event.subscriber, name=event.subscriber, addresses={CHANNEL: event.subscriber})
 
 
 def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
-    """Add the round of nobody: it is over when it begins, so that nothing is ever decided in it."""
+    """Add the escalation that holds the incident's events: it starts EXHAUSTED, so that nothing is ever decided in it."""
     escalation = EscalationFacts(
         id=tx.deps.ids.new(),
         incident_id=incident.id,
         recipient_id="",
         round=0,
         severity=Severity.INFO,
-        policy=CHANGES,
+        policy=INCIDENT_EVENTS,
         started_at=tx.now,
         state=EscalationState.EXHAUSTED,
         is_current=False,
@@ -49,26 +49,28 @@ def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
 
 
 def _waiting(tx: Transaction, escalation: EscalationFacts, incident: IncidentFacts) -> frozenset[str]:
-    """Name the subscribers who will hear the new words anyway: what waits is worded when it leaves.
+    """Name the subscribers who are told the new words anyway, since an event that waits is worded when it leaves.
 
-    It must be the last that they are told: they keep the highest version, and drop what comes under an older one.
+    It must be the last of theirs: they keep the highest version, and drop what comes with an older one.
     """
-    told = sorted((row.change.version, row.id, row) for row in tx.ledger.notifications(escalation.id) if row.change)
-    last = {row.change.subscriber: row for _, _, row in told if row.change}
+    told = sorted(
+        (row.incident_event.version, row.id, row) for row in tx.ledger.notifications(escalation.id) if row.incident_event
+    )
+    last = {row.incident_event.subscriber: row for _, _, row in told if row.incident_event}
     return frozenset(
         name
         for name, row in last.items()
-        if row.change
-        and (row.change.event == AMENDED or row.change.version == incident.version)
+        if row.incident_event
+        and (row.incident_event.event == AMENDED or row.incident_event.version == incident.version)
         and row.state is NotificationState.QUEUED
         and not row.attempts
     )
 
 
-def _change(
+def _event(
     tx: Transaction, incident: IncidentFacts, event: str, subscriber: str, *, by: str = "", via: str = "", **_: str
-) -> Change:
-    return Change(
+) -> IncidentEvent:
+    return IncidentEvent(
         subscriber=subscriber,
         event=event,
         incident_id=incident.id,
@@ -81,16 +83,16 @@ def _change(
     )
 
 
-def _row(tx: Transaction, escalation: EscalationFacts, change: Change) -> NotificationFacts:
+def _row(tx: Transaction, escalation: EscalationFacts, event: IncidentEvent) -> NotificationFacts:
     return NotificationFacts(
         id=tx.deps.ids.new(),
-        incident_id=change.incident_id,
+        incident_id=event.incident_id,
         escalation_id=escalation.id,
         channel=CHANNEL,
-        kind=Kind.CHANGE,
+        kind=Kind.INCIDENT_EVENT,
         tier=None,
         severity=escalation.severity,
         max_attempts=escalation.policy.retries.schedule(CHANNEL, escalation.severity).attempts,
         created_at=tx.now,
-        change=change,
+        incident_event=event,
     )

@@ -87,7 +87,7 @@ def open_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: 
     new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
     incident = replace(new, times_seen=times)
     tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
-    tx.changes.append((incident, OPENED, {}))
+    tx.incident_events.append((incident, OPENED, {}))
     tx.ledger.add_contacts(incident.id, admitted.contacts)
     for contact in admitted.contacts:
         decisions.start(tx, incident, contact, is_first=True)
@@ -96,19 +96,19 @@ def open_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: 
 
 
 def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Notified:
-    turned = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
-    incident = tx.turn(facts, turned)
+    update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
+    incident = tx.update_incident(facts, update)
     said = tx.ledger.content(incident.id)
     amended = incidents.amend(said, admitted.incident)
     if amended != said:
         tx.ledger.set_content(incident.id, amended)
     if amended != replace(said, severity=amended.severity, occurred_at=amended.occurred_at):
-        tx.changes.append((incident, AMENDED, {}))
+        tx.incident_events.append((incident, AMENDED, {}))
     paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
     moved = _keep_contacts(tx, incident, admitted.contacts)
     given = [contact.recipient_id for contact in admitted.contacts]
     added = tuple(each for each in given if each not in paged) if incident.state is IncidentState.OPEN else ()
-    if turned.needs_round:
+    if update.needs_round:
         rounds.start(tx, incident)
     else:
         _follow_addresses(tx, incident, moved & paged)

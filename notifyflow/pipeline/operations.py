@@ -45,8 +45,8 @@ def start_round(tx: Transaction, incident: IncidentFacts) -> None:
     another has put there.
     """
     severity = _severity(tx, incident)
-    turned = incidents.page_again(incident, now=tx.now)
-    incident = tx.turn(incident, replace(turned, after=replace(turned.after, round_at=None, severity=severity)))
+    update = incidents.page_again(incident, now=tx.now)
+    incident = tx.update_incident(incident, replace(update, after=replace(update.after, round_at=None, severity=severity)))
     _follow_recipients(tx, incident)
     rounds.start(tx, incident, {each.recipient_id for each in tx.deps.operations} or None)
     tx.ledger.mark_counted(incident.id)

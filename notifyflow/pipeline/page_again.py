@@ -43,12 +43,12 @@ def page_incident_again(deps: Dependencies, incident_id: str, recipient_id: str,
 
 def page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str, via: str) -> None:
     """Start a new round for one recipient of an incident that is locked."""
-    turned = incidents.page_again(incident, now=tx.now)
+    update = incidents.page_again(incident, now=tx.now)
     if recipient_id not in tx.ledger.contacts(incident.id):
         raise RecipientNotFound(incident.key, recipient_id)
     if incident.is_operations:  # what was counted in is paged to all, when its time comes
-        turned = replace(turned, after=replace(turned.after, round_at=incident.round_at))
-    incident = tx.turn(incident, turned, by=by, via=via, recipient=recipient_id)
+        update = replace(update, after=replace(update.after, round_at=incident.round_at))
+    incident = tx.update_incident(incident, update, by=by, via=via, recipient=recipient_id)
     for context in decisions.lock_contexts(tx, incident):
-        decisions.withdraw_news(tx, context, event="replaced")
+        decisions.cancel_status_updates(tx, context, event="replaced")
     rounds.start(tx, incident, {recipient_id})

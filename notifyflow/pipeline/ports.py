@@ -58,8 +58,8 @@ class Dependencies:
         delivery: What may leave, and where to.
         senders: The number that each provider texts from.
         replying: Those of them at whose number answers are heard.
-        tells_news: Whether the others are told what became of an incident; messages are edited in place all the same.
-        subscribers: Who is told of every change of an incident.
+        sends_status_updates: Whether others are told what became of an incident; messages are edited in place all the same.
+        subscribers: The systems that are sent incident events.
     """
 
     transactions: Transactions
@@ -79,7 +79,7 @@ class Dependencies:
     delivery: Delivery = LIVE
     senders: Mapping[str, str] = field(default_factory=dict)
     replying: frozenset[str] = frozenset()
-    tells_news: bool = True
+    sends_status_updates: bool = True
     subscribers: tuple[Subscriber, ...] = ()
 
     def limit_of(self, provider: str) -> int:
@@ -116,7 +116,7 @@ class Consequences:
         due: Notifications that may be sent now; whoever called rings for them.
         failed: Notifications that became FAILED; whoever called logs each at WARNING.
         critical: Escalations that became critical failures; whoever called logs each at ERROR.
-        turned: Providers that rest from now on, or are well again; whoever called logs each.
+        health_updates: Providers whose circuit opened or closed; the caller logs each.
         outages: Times in which nobody swept, ended by this sweep; whoever called logs each.
         recalls: What is on its way and not wanted any more; whoever called recalls it where its provider can.
         broken: What a sweep or a claim stumbled over, each a bug of ours or a damaged row; whoever called logs each at ERROR.
@@ -126,7 +126,7 @@ class Consequences:
     due: tuple[Due, ...] = ()
     failed: tuple[NotificationFacts, ...] = ()
     critical: tuple[EscalationFacts, ...] = ()
-    turned: tuple[Carrier, ...] = ()
+    health_updates: tuple[Carrier, ...] = ()
     outages: tuple[Outage, ...] = ()
     recalls: tuple[Recall, ...] = ()
     broken: tuple[Exception, ...] = ()
@@ -137,7 +137,7 @@ class Consequences:
             due=self.due + other.due,
             failed=self.failed + other.failed,
             critical=self.critical + other.critical,
-            turned=self.turned + other.turned,
+            health_updates=self.health_updates + other.health_updates,
             outages=self.outages + other.outages,
             recalls=self.recalls + other.recalls,
             broken=self.broken + other.broken,
@@ -196,7 +196,7 @@ class Claimed:
         claimed_at: When.
         lease_until: The claimer must have recorded or released it by then.
         doubt: The attempt after which this one is a resend; None where it is none.
-        replaces: The provider's id of the page that this news may stand in the place of; empty where there is none.
+        replaces: The provider's id of the page that this status update may replace; empty if there is none.
     """
 
     attempt_id: str

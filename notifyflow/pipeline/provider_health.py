@@ -154,7 +154,7 @@ def _change(tx: Transaction, channel: str, provider: str, heard: Callable[[Carri
     after = heard(before)
     tx.ledger.save_carrier(before, after)
     if (before.shut_by, before.shut_until) != (after.shut_by, after.shut_until):
-        tx.turned.append(after)
+        tx.health_updates.append(after)
     return before
 
 

@@ -58,7 +58,7 @@ def tell_standing(deps: Dependencies, receipt: Receipt) -> Heard:
             return Heard(effect=Effect.TAKEN if is_own else Effect.EXPLAINED)
         if incident.state is IncidentState.ACKNOWLEDGED and incident.acknowledged_by == escalation.recipient_id:
             return Heard(effect=Effect.TAKEN)
-        return Heard(effect=Effect.LATE, by=status_updates.standing(tx, incident, escalation.recipient_id))
+        return Heard(effect=Effect.LATE, by=status_updates.late_reply(tx, incident, escalation.recipient_id))
 
     return use_case.run(deps, body)[0]
 
@@ -97,7 +97,7 @@ def _hear(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
 
     detail = {"attempt": ref.attempt_id, "code": receipt.code, "reason": receipt.reason}
     cause: Cause | None = None if incident else "received"  # whoever takes it opens no tier by the same word
-    before = decisions.change(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
+    before = decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
     if receipt.is_our_fault:
         _hear_of_us(tx, ref, before.channel, receipt)
     if incident is not None:

@@ -69,7 +69,7 @@ def record(
 
         detail = {"attempt": attempt_id, "result": outcome.result.value, "code": outcome.code, "reason": outcome.reason}
         cause: Cause | None = None if has_key else "recorded"  # the key is heard first, and decides
-        before = decisions.change(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
+        before = decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
         provider_health.learn(tx, before, ref.provider, outcome)
         if outcome.is_our_fault and not tx.ledger.incident(ref.incident_id).is_operations:
             tx.notices.append((outcome.reason or outcome.code, ref.provider))
@@ -105,7 +105,7 @@ def release(
             return lifecycle.release(row, attempt_id, now=tx.now)
 
         ref, detail = _attempt_ref(tx, attempt_id), {"attempt": attempt_id} | ({"reason": reason} if reason else {})
-        decisions.change(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)
+        decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)
 
     return _settle(deps, body)
 

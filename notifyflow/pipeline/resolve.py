@@ -42,8 +42,8 @@ def end(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> Stopp
     if incident.state is IncidentState.RESOLVED:
         return Stopped(has_changed=False)
     contexts = decisions.lock_contexts(tx, incident)
-    tx.turn(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
+    tx.update_incident(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
     for context in contexts:
         decisions.close(tx, context, event="resolved")
-    status_updates.tell(tx, contexts, by=by)
+    status_updates.queue(tx, contexts, by=by)
     return decisions.stopped(contexts)

@@ -42,8 +42,8 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
         decisions.write(tx, informed, decided)
         has_passed = has_passed or any(step.event == "round_due" for step in decided.steps)
     if has_passed:
-        changed = tx.ledger.save(incident, incident)  # its version tells subscribers which change is the newest
-        tx.changes.append((changed, ROUND_DUE, {}))
+        changed = tx.ledger.save(incident, incident)  # its version tells subscribers which event is the newest
+        tx.incident_events.append((changed, ROUND_DUE, {}))
 
 
 def _is_due(escalation: EscalationFacts, now: datetime) -> bool:

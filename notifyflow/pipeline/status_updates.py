@@ -12,13 +12,13 @@ CHANNELS = frozenset({"email", "slack", "teams"})
 """Chat and mail: nobody is rung up or texted to hear that there is nothing to do."""
 
 EDITED = frozenset({"slack"})
-"""Where a page is edited in place, if its provider gave an id of it: nobody is told, and the button is gone."""
+"""Where a page is edited in place if its provider gave an id for it: nobody is disturbed, and its button is gone."""
 
 _MAY_HAVE_ARRIVED = frozenset({Result.IN_DOUBT, Result.ACCEPTED, Result.DELIVERED})
 
 
-def tell(tx: Transaction, contexts: Iterable[DecisionContext], *, by: str) -> None:
-    """Queue news for recipients whom a page of any round has reached, or may have.
+def queue(tx: Transaction, contexts: Iterable[DecisionContext], *, by: str) -> None:
+    """Queue status updates for recipients whom a page of any round has reached, or may have.
 
     For whoever did it there is only what is edited in place.
 
@@ -42,8 +42,8 @@ def wording(incident: IncidentFacts, taker: Contact | None) -> str:
     return f"{taker.name if taker else incident.acknowledged_by} took it"
 
 
-def standing(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> str:
-    """Say to a recipient why nothing is left to take."""
+def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> str:
+    """Return why there is nothing left for a recipient to acknowledge."""
     if incident.state is IncidentState.RESOLVED:
         return "It is over"
     if incident.state is IncidentState.OPEN or incident.acknowledged_by == recipient_id:
@@ -51,8 +51,8 @@ def standing(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> str
     return wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 
 
-def replaced(rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:
-    """Find the attempt whose message news on a channel may stand in the place of: the newest page that has an id."""
+def replaced_attempt(rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:
+    """Find the attempt whose message a status update on a channel may replace: the newest page that has an id."""
     if channel not in EDITED:
         return None
     pages = (row for row in rows if row.kind is Kind.PAGE and row.channel == channel)
@@ -63,15 +63,15 @@ def replaced(rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | 
 def _rows(tx: Transaction, context: DecisionContext, by: str) -> list[NotificationFacts]:
     rows = (*tx.ledger.earlier_notifications(context.escalation), *context.notifications)
     used = {row.channel for row in rows if row.kind is Kind.PAGE and _was_used(row)} & CHANNELS
-    if context.escalation.recipient_id == by or not tx.deps.tells_news:
-        used = {channel for channel in used if replaced(rows, channel)}
+    if context.escalation.recipient_id == by or not tx.deps.sends_status_updates:
+        used = {channel for channel in used if replaced_attempt(rows, channel)}
     return [
         NotificationFacts(
             id=tx.deps.ids.new(),
             incident_id=context.incident.id,
             escalation_id=context.escalation.id,
             channel=channel,
-            kind=Kind.NEWS,
+            kind=Kind.STATUS_UPDATE,
             tier=None,
             severity=Severity.INFO,
             max_attempts=1,

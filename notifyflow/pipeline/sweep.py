@@ -85,7 +85,7 @@ def _take_back(deps: Dependencies, ref: AttemptRef) -> Consequences:
             return lifecycle.lose(row, attempt.id, now=tx.now, answers_within=deps.answers_within(attempt.provider))
 
         detail = {"attempt": ref.attempt_id}
-        decisions.change(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)
+        decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)
 
     return use_case.run(deps, body)[1]
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.incident import Turned
+from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.limits import Carrier
 from notifyflow.core.model import AttemptState, EscalationState, IncidentState, NotificationState, Result
@@ -15,7 +15,7 @@ from notifyflow.storage.ledger import Due, Ledger
 
 _RECALLED_WITHIN = timedelta(minutes=10)
 """What left longer ago has arrived, or never will."""
-_UNTOLD = "could not be told of a change"
+_UNDELIVERED = "an incident event could not be delivered"
 
 
 class Transaction:
@@ -28,8 +28,8 @@ class Transaction:
         critical: Escalations that became critical failures.
         alerts: Those that operations has still to be told of, at the end of the transaction.
         notices: What else operations has to be told: (reason, provider).
-        changes: What became of incidents, for whoever subscribes to it: (incident, event, detail).
-        turned: Providers that rest from now on, or are well again.
+        incident_events: What happened to incidents, for their subscribers: (incident, event, detail).
+        health_updates: Providers whose circuit opened or closed.
     """
 
     def __init__(self, ledger: Ledger, deps: Dependencies) -> None:
@@ -39,8 +39,8 @@ class Transaction:
         self.critical: list[EscalationFacts] = []
         self.alerts: list[tuple[EscalationFacts, AlertOperations]] = []
         self.notices: list[tuple[str, str]] = []
-        self.changes: list[tuple[IncidentFacts, str, Mapping[str, str]]] = []
-        self.turned: list[Carrier] = []
+        self.incident_events: list[tuple[IncidentFacts, str, Mapping[str, str]]] = []
+        self.health_updates: list[Carrier] = []
         self._namespaces: dict[str, str] = {}
         self._due: list[Due] = []
         self._recalls: list[Recall] = []
@@ -53,17 +53,17 @@ class Transaction:
             due=tuple(self._due),
             failed=tuple(self._failed),
             critical=tuple(self.critical),
-            turned=tuple(self.turned),
+            health_updates=tuple(self.health_updates),
             recalls=tuple(self._recalls),
         )
 
-    def turn(self, before: IncidentFacts, turned: Turned, **detail: str) -> IncidentFacts:
-        """Write what became of an incident."""
-        if turned.has_moved:
-            after = self.ledger.move(before, turned.after, event=turned.event, at=self.now, detail=detail)
-            self.changes.append((after, turned.event, detail))
+    def update_incident(self, before: IncidentFacts, update: IncidentUpdate, **detail: str) -> IncidentFacts:
+        """Write an incident that an event has changed."""
+        if update.has_moved:
+            after = self.ledger.move(before, update.after, event=update.event, at=self.now, detail=detail)
+            self.incident_events.append((after, update.event, detail))
             return after
-        return self.ledger.save(before, turned.after) if turned.after != before else before
+        return self.ledger.save(before, update.after) if update.after != before else before
 
     def write(self, before: NotificationFacts, moved: Moved, **detail: str) -> NotificationFacts:
         """Write what became of a notification and its attempts."""
@@ -80,8 +80,8 @@ class Transaction:
             after = self.ledger.save(before, after)
         if after.state is NotificationState.FAILED and before.state is not NotificationState.FAILED:
             self._failed.append(after)
-            if after.change is not None:
-                self.notices.append((_UNTOLD, f"{after.channel} {after.change.subscriber}"))
+            if after.incident_event is not None:
+                self.notices.append((_UNDELIVERED, f"{after.channel} {after.incident_event.subscriber}"))
         return after
 
     def queue(self, rows: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:

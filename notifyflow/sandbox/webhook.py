@@ -16,10 +16,10 @@ from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Message, Piece
 from notifyflow.sandbox.script import Reaction, short_name
 
-PATH = "/changes/"
+PATH = "/events/"
 _KEY = b"known to everybody, of no use"
 SECRET = "whsec_" + base64.b64encode(_KEY).decode()
-_SHOWN = ("key", "title", "severity", "state", "by", "via", "recipient", "news")
+_SHOWN = ("key", "title", "severity", "state", "by", "via", "recipient", "status_update")
 
 
 class SubscriberDesk(Desk):

@@ -49,8 +49,8 @@ class Escalations(Moves):
         )
         return int(self._scalar(rounds) or 0)
 
-    def round_of_nobody(self, incident_id: str) -> EscalationFacts | None:
-        """Read the round to which what subscribers are told belongs; None while nothing was."""
+    def subscribers_escalation(self, incident_id: str) -> EscalationFacts | None:
+        """Return the escalation that holds the incident events, or None."""
         return first(
             self._escalations(select(EscalationFacts, EscalationRow.incident_id == incident_id, EscalationRow.round == 0))
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from peewee import Field, TextField
 
-from notifyflow.core.incident_events import dump_change, load_change
+from notifyflow.core.incident_events import dump_event, load_event
 from notifyflow.core.intake.documents import dump_notified, dump_policy, load_notified, load_policy
 from notifyflow.core.keys import Scope
 from notifyflow.core.limits import Slice
@@ -138,11 +138,11 @@ class NotifiedField(DocumentField):
         super().__init__(dump_notified, load_notified, **options)
 
 
-class ChangeField(DocumentField):
+class IncidentEventField(DocumentField):
     """What a subscriber is told of."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(dump_change, load_change, **options)
+        super().__init__(dump_event, load_event, **options)
 
 
 def storable(text: str) -> str:

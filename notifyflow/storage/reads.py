@@ -80,17 +80,19 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
         query = select(NotificationFacts, NotificationRow.incident_id == incident.id)
-        is_news = NotificationRow.tier.is_null()
-        rows = self._notifications(query.order_by(is_news, NotificationRow.tier, NotificationRow.channel, NotificationRow.id))
+        is_status_update = NotificationRow.tier.is_null()
+        rows = self._notifications(
+            query.order_by(is_status_update, NotificationRow.tier, NotificationRow.channel, NotificationRow.id)
+        )
         escalations = self._escalation_statuses(incident.id, rows)
-        changes = tuple(sorted((row for row in rows if row.change), key=lambda row: row.created_at))
-        event_escalations = {row.escalation_id for row in changes}
+        events = tuple(sorted((row for row in rows if row.incident_event), key=lambda row: row.created_at))
+        event_escalations = {row.escalation_id for row in events}
         return IncidentStatus(
             facts=incident,
             content=must_exist(self._content(incident.id), "incident", incident.id),
             escalations=escalations,
             notes=self._notes([attempt.id for row in rows for attempt in row.attempts]),
-            changes=changes,
+            incident_events=events,
             transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in event_escalations),
             operations_key=self._operations_key(incident.id),
             is_held=self.is_held(incident.id),

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifyflow.core.facts import NotificationFacts, Transition
-from notifyflow.core.incident_events import Change
+from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
     AttemptState,
     EscalationState,
@@ -188,7 +188,7 @@ class IncidentEventResponse(BaseModel):
     notification: NotificationResponse = Field(description="How it is told.")
 
     @classmethod
-    def of(cls, value: NotificationFacts, told: Change) -> "IncidentEventResponse":
+    def of(cls, value: NotificationFacts, told: IncidentEvent) -> "IncidentEventResponse":
         """Build it from the values."""
         return cls(subscriber=told.subscriber, event=told.event, at=told.at, notification=NotificationResponse.of(value))
 
@@ -240,7 +240,7 @@ class IncidentResponse(IncidentSummaryResponse):
     escalations: list[EscalationResponse]
     log: list[LogEntryResponse]
     notes: list[NoteResponse] = Field(description="What providers reported that changes no state, in order of arrival.")
-    changes: list[IncidentEventResponse] = Field(description="What other systems were told of it, or are to be.")
+    incident_events: list[IncidentEventResponse] = Field(description="What other systems were told of it, or are to be.")
 
     @classmethod
     def of(cls, value: IncidentSummary | IncidentStatus) -> "IncidentResponse":
@@ -255,7 +255,9 @@ class IncidentResponse(IncidentSummaryResponse):
             escalations=[EscalationResponse.of(each) for each in value.escalations],
             log=[LogEntryResponse.of(each) for each in value.transitions],
             notes=[NoteResponse.of(each) for each in value.notes],
-            changes=[IncidentEventResponse.of(each, each.change) for each in value.changes if each.change],
+            incident_events=[
+                IncidentEventResponse.of(each, each.incident_event) for each in value.incident_events if each.incident_event
+            ],
         )
 
 

@@ -55,7 +55,7 @@ _TEXT = """.. Made by scripts/soak; do not edit.
 
 {table}
 
-{pages:,} pages over email, Slack and SMS, and {news:,} messages that tell what became of them, in {minutes:.1f} minutes:
+{pages:,} pages over email, Slack and SMS, and {updates:,} messages that tell what became of them, in {minutes:.1f} minutes:
 {attempts:,} attempts, {retried:,} of the messages tried again, {delivered:,} receipts.
 All of it, stand-ins too, on the same two cores.
 """
@@ -184,7 +184,7 @@ def main() -> int:
     text = _TEXT.format(
         table=_rows(samples),
         pages=sum(row.kind is Kind.PAGE for row in found),
-        news=sum(row.kind is Kind.NEWS for row in found),
+        updates=sum(row.kind is Kind.STATUS_UPDATE for row in found),
         minutes=took_s / 60,
         attempts=sum(len(row.attempts) for row in found),
         retried=sum(len(row.attempts) > 1 for row in found),

@@ -217,7 +217,7 @@ class AnyStory(RuleBasedStateMachine):
                     reference = self.rows.setdefault(row.id, ReferenceRow(row.max_attempts))
                     reference.is_ended, reference.is_stopped = row.ended is not None, row.is_stopped
                     assert row.state == reference.settle()
-                    assert row.kind is Kind.NEWS or row.is_stopped is not is_live(escalation)
+                    assert row.kind is Kind.STATUS_UPDATE or row.is_stopped is not is_live(escalation)
                     assert_attempts_are_sound(row)
                     assert self.accepted.get(row.id, 0) <= 1 + allowed_duplicates(row)
 

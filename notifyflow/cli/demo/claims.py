@@ -92,13 +92,13 @@ class Scene:
 S = NotificationState
 
 
-_NEWS = "Chloe took it"
+_STATUS_UPDATE = "Chloe took it"
 
 
 def _arrived_once(witness: Witness, who: str, *channels: str) -> bool:
     title = witness.status.content.title
     for channel in channels:
-        taken = [each.text for each in witness.messages(who, channel) if each.is_accepted and _NEWS not in each.text]
+        taken = [each.text for each in witness.messages(who, channel) if each.is_accepted and _STATUS_UPDATE not in each.text]
         if len(taken) != 1 or title not in taken[0] or len(witness.pages(who)[channel].attempts) != 1:
             return False
     return True
@@ -108,9 +108,11 @@ def _answers(witness: Witness, who: str, channel: str) -> list[str]:
     return [each.reaction for each in witness.messages(who, channel)]
 
 
-def _was_told_the_news(witness: Witness, who: str, channel: str) -> bool:
-    news = [each for each in witness.escalation(who).notifications if each.kind is Kind.NEWS and each.channel == channel]
-    return [each.state for each in news] == [S.SENT] and any(
+def _got_the_status_update(witness: Witness, who: str, channel: str) -> bool:
+    updates = [
+        each for each in witness.escalation(who).notifications if each.kind is Kind.STATUS_UPDATE and each.channel == channel
+    ]
+    return [each.state for each in updates] == [S.SENT] and any(
         "Chloe took it" in each.text for each in witness.messages(who, channel)
     )
 
@@ -195,7 +197,7 @@ SCENES = (
             ),
             Claim("each at its first attempt, and it arrived once", lambda w: _arrived_once(w, "ada", "email", "slack", "teams")),
             Claim("nobody texted or rang her", lambda w: not w.messages("ada", "sms") and not w.messages("ada", "voice")),
-            Claim("her mail said later that Chloe took it", lambda w: _was_told_the_news(w, "ada", "email")),
+            Claim("her mail said later that Chloe took it", lambda w: _got_the_status_update(w, "ada", "email")),
             Claim(
                 "the link in her mail shows who has it, and has no button any more",
                 lambda w: "Chloe has it." in w.linked_page and "<button" not in w.linked_page,

@@ -57,7 +57,7 @@ def _after(start: datetime, at: datetime) -> str:
 def _where(row: NotificationFacts | None) -> Text:
     if row is None:
         return Text("escalation", _QUIET)
-    return Text(row.channel if row.kind is Kind.PAGE else f"{row.channel} (news)", "bold")
+    return Text(row.channel if row.kind is Kind.PAGE else f"{row.channel} (status update)", "bold")
 
 
 def _what(move: Transition, escalation: EscalationStatus) -> Text:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from notifyflow.core.incident_events import Change
+from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import Contact, Incident, Kind, Severity
 from notifyflow.core.wording import text
 
@@ -15,7 +15,7 @@ class Content:
     """What one recipient is told, in words that are ready to be set.
 
     Attributes:
-        kind: Page, news or change.
+        kind: Page, status update or incident event.
         severity: How bad it is.
         title: One line, free of control characters.
         body: More lines; may be empty.
@@ -31,8 +31,8 @@ class Content:
         reply: What to answer in order to acknowledge, where that can be done on the channel itself; empty otherwise.
         labels: Free facts.
         notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
-        news: What became of the incident ("Ada took it", "resolved"); for news only.
-        change: What another system is told; None for people.
+        status_update: What became of the incident ("Ada took it", "resolved"); for status updates only.
+        incident_event: What another system is told; None for people.
     """
 
     kind: Kind
@@ -51,8 +51,8 @@ class Content:
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     notice: str = ""
-    news: str = ""
-    change: Change | None = None
+    status_update: str = ""
+    incident_event: IncidentEvent | None = None
 
 
 def compose(
@@ -67,9 +67,9 @@ def compose(
     link: str | None,
     kind: Kind = Kind.PAGE,
     notice: str = "",
-    news: str = "",
+    status_update: str = "",
     reply: str = "",
-    change: Change | None = None,
+    incident_event: IncidentEvent | None = None,
     namespace: str = "",
 ) -> Content:
     """Say to one recipient what happened.
@@ -83,11 +83,11 @@ def compose(
         due_at: When the message was due for the first time.
         delayed_after: From the policy; a page that leaves later than this after it was due for the first time says so.
         link: The signed link to acknowledge; for pages only.
-        kind: Page, news or change.
+        kind: Page, status update or incident event.
         notice: A mark to show in every message.
-        news: What became of the incident; for news only.
+        status_update: What became of the incident; for status updates only.
         reply: What to answer in order to acknowledge; for pages only.
-        change: What another system is told; None for people.
+        incident_event: What another system is told; None for people.
         namespace: The incident's namespace; for other systems only.
 
     Returns:
@@ -113,7 +113,7 @@ def compose(
         reply=reply if is_page else "",
         labels={text.one_line(name): text.one_line(value) for name, value in (incident.labels or {}).items()},
         notice=text.one_line(notice),
-        news="" if is_page else text.one_line(news),
-        change=change,
+        status_update="" if is_page else text.one_line(status_update),
+        incident_event=incident_event,
         namespace=namespace,
     )

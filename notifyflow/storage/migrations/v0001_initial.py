@@ -107,7 +107,7 @@ STATEMENTS = (
         namespace TEXT NOT NULL DEFAULT '',
         channel TEXT NOT NULL,
         kind TEXT NOT NULL,
-        change TEXT,
+        incident_event TEXT,
         tier INTEGER,
         state TEXT NOT NULL,
         version INTEGER NOT NULL,

@@ -14,7 +14,15 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.storage.fields import ChangeField, EnumField, InstantField, KeyTextField, PlainTextField, PolicyField, TextsField
+from notifyflow.storage.fields import (
+    EnumField,
+    IncidentEventField,
+    InstantField,
+    KeyTextField,
+    PlainTextField,
+    PolicyField,
+    TextsField,
+)
 
 
 class IncidentRow(Model):
@@ -120,7 +128,7 @@ class NotificationRow(Model):
     namespace = PlainTextField()
     is_stopped = BooleanField()
     reason = PlainTextField()
-    change = ChangeField(null=True)
+    incident_event = IncidentEventField(null=True)
 
     class Meta:
         """Where it stands."""

@@ -105,7 +105,7 @@ def a_message(address: str, **more: Any) -> OutboundMessage:
 
 
 def _subscribe(url: str) -> str:
-    return json.dumps({"status": {"url": f"{url}/changes", "secrets": [WEBHOOK_SECRET]}})
+    return json.dumps({"status": {"url": f"{url}/events", "secrets": [WEBHOOK_SECRET]}})
 
 
 def _json(value: object) -> bytes:

@@ -13,7 +13,7 @@ from standardwebhooks import WebhookVerificationError
 from notifyflow.channels.base import OutboundMessage
 from notifyflow.channels.templating import SAMPLE
 from notifyflow.channels.webhook import WebhookChannel
-from notifyflow.core.incident_events import Change
+from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import IncidentState, Kind, Severity
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
@@ -22,7 +22,7 @@ from tests.integration.channels.scripted import HttpServer, http_server
 
 NEW, OLD = ("whsec_" + base64.b64encode(letter * 32).decode() for letter in (b"n", b"o"))
 AT = datetime(2026, 11, 25, 3, tzinfo=UTC)
-CHANGE = Change(
+EVENT = IncidentEvent(
     subscriber="status",
     event="acknowledged",
     incident_id="i1",
@@ -33,7 +33,7 @@ CHANGE = Change(
     by="ada",
     via="link",
 )
-CONTENT = replace(SAMPLE, namespace="prometheus", kind=Kind.CHANGE, change=CHANGE, link=None, notice="")
+CONTENT = replace(SAMPLE, namespace="prometheus", kind=Kind.INCIDENT_EVENT, incident_event=EVENT, link=None, notice="")
 
 
 @pytest.fixture

@@ -24,10 +24,10 @@ def test_a_subscriber_hears_of_an_incident_from_its_beginning_to_its_end(tmp_pat
                 told = sandbox.inbox.wait_for(lambda message, event=event: _summary(message.content) == f"incident.{event}")
                 assert (told.channel, told.to, told.is_accepted) == ("webhook", "status", True)
         with NotifyFlow(Settings.from_variables(variables)) as flow:
-            changes = flow.status("db-1").changes
-        assert [row.state for row in changes] == [NotificationState.SENT] * 3
+            events = flow.status("db-1").incident_events
+        assert [row.state for row in events] == [NotificationState.SENT] * 3
         references = {message.reference for message in sandbox.inbox.messages() if message.channel == "webhook"}
-        assert references == {row.id for row in changes}
+        assert references == {row.id for row in events}
 
 
 def _summary(content: object) -> str:

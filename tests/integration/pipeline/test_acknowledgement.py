@@ -1,4 +1,4 @@
-"""Acknowledging, resolving, paging again, and the news of it."""
+"""Acknowledging, resolving, paging again, and the status updates about it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -82,10 +82,14 @@ def test_the_others_are_told_who_took_it_over_chat_and_mail_already_used(story: 
     story.notify(an_incident(severity=Severity.CRITICAL), ADA, BEN, a_recipient("cy", "teams"))
     story.deliver()
     story.acknowledge(by="ada")
-    assert [row.channel for row in story.news("ben")] == ["slack"]  # in doubt: it may have been read
-    assert (story.news("ada"), [row.channel for row in story.news("cy")]) == ([], ["teams"])
-    (news,) = story.claim("teams")
-    assert (news.content.kind, news.content.news, news.content.severity) == (Kind.NEWS, "Ada took it", Severity.CRITICAL)
+    assert [row.channel for row in story.status_updates("ben")] == ["slack"]  # in doubt: it may have been read
+    assert (story.status_updates("ada"), [row.channel for row in story.status_updates("cy")]) == ([], ["teams"])
+    (update,) = story.claim("teams")
+    assert (update.content.kind, update.content.status_update, update.content.severity) == (
+        Kind.STATUS_UPDATE,
+        "Ada took it",
+        Severity.CRITICAL,
+    )
 
 
 def test_who_was_reached_in_an_earlier_round_only_is_told_too_and_its_message_edited(story: Story) -> None:
@@ -94,9 +98,9 @@ def test_who_was_reached_in_an_earlier_round_only_is_told_too_and_its_message_ed
         story.record(claimed, replace(ACCEPTED, provider_ref=f"of {claimed.address}"))
     story.notify(an_incident(severity=Severity.CRITICAL), ADA, BEN)
     story.acknowledge(by="ada")
-    assert [row.channel for row in story.news("ben")] == ["email", "slack"]
-    (news,) = story.claim("slack")
-    assert (news.content.news, news.replaces) == ("Ada took it", "of ben@slack")
+    assert [row.channel for row in story.status_updates("ben")] == ["email", "slack"]
+    (update,) = story.claim("slack")
+    assert (update.content.status_update, update.replaces) == ("Ada took it", "of ben@slack")
 
 
 def test_news_is_one_attempt_and_never_escalates(story: Story) -> None:
@@ -106,7 +110,7 @@ def test_news_is_one_attempt_and_never_escalates(story: Story) -> None:
     story.acknowledge(by="ada")
     story.deliver()
     story.pass_time(hours=1)
-    states = {row.channel: (row.state, len(row.attempts)) for row in story.news("ben")}
+    states = {row.channel: (row.state, len(row.attempts)) for row in story.status_updates("ben")}
     assert states == {"email": (NotificationState.SENT, 1), "slack": (NotificationState.FAILED, 1)}
     assert "sms" not in story.pages("ben")
     assert story.escalation("ben").state is EscalationState.ACKNOWLEDGED
@@ -125,8 +129,8 @@ def test_a_resolve_cancels_what_is_queued_and_tells_whoever_was_paged(story: Sto
         "email": NotificationState.CANCELLED,
         "slack": NotificationState.SENT,
     }
-    (news,) = story.claim("slack")
-    assert (news.content.news, story.claim("email")) == ("resolved", ())
+    (update,) = story.claim("slack")
+    assert (update.content.status_update, story.claim("email")) == ("resolved", ())
 
 
 def test_news_that_is_no_longer_true_is_withdrawn(story: Story) -> None:
@@ -134,10 +138,10 @@ def test_news_that_is_no_longer_true_is_withdrawn(story: Story) -> None:
     story.deliver()
     story.acknowledge(by="ada")
     story.resolve(by="ada")
-    assert sorted(row.state for row in story.news("ben")) == ["CANCELLED", "CANCELLED", "QUEUED", "QUEUED"]
+    assert sorted(row.state for row in story.status_updates("ben")) == ["CANCELLED", "CANCELLED", "QUEUED", "QUEUED"]
 
 
-def test_paging_again_is_a_new_round_for_one_and_withdraws_the_news(story: Story) -> None:
+def test_paging_again_is_a_new_round_for_one_and_cancels_the_status_updates(story: Story) -> None:
     story.notify(None, ADA, BEN)
     story.deliver()
     story.acknowledge(by="ada")
@@ -146,7 +150,7 @@ def test_paging_again_is_a_new_round_for_one_and_withdraws_the_news(story: Story
     assert story.status().facts.state is IncidentState.OPEN
     assert (story.escalation("ada").round, story.escalation("ada").state) == (2, EscalationState.ACTIVE)
     assert (story.escalation("ben").round, story.escalation("ben").state) == (1, EscalationState.ACKNOWLEDGED)
-    assert {row.state for row in story.news("ben")} == {NotificationState.CANCELLED}
+    assert {row.state for row in story.status_updates("ben")} == {NotificationState.CANCELLED}
 
 
 def test_what_cannot_be_found_or_done_is_said(story: Story) -> None:

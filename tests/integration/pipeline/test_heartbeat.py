@@ -7,7 +7,7 @@ import pytest
 from notifyflow.core.model import EscalationState, Result, Severity
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.heartbeat import Pulse, beat
-from notifyflow.pipeline.tell import tell
+from notifyflow.pipeline.notices import add_notice
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, UNKNOWN, Story, a_contact, a_recipient, an_incident
 
@@ -122,7 +122,7 @@ def phones(store: Store) -> Story:
 
 
 def test_a_round_of_notices_does_not_stop_it_where_operations_has_phones_only(phones: Story) -> None:
-    tell(phones.deps, "its callbacks are not signed", "twilio")
+    add_notice(phones.deps, "its callbacks are not signed", "twilio")
     phones.deliver()
     assert [each.facts.state for each in phones.status(OPS).escalations] == [EscalationState.EXHAUSTED] * 2
     assert pulse(phones) is Pulse.OURS
@@ -134,13 +134,13 @@ def test_a_round_of_notices_does_not_hide_that_nobody_was_reached_about_a_failur
     _lose(phones)
     phones.pass_time(hours=1)
     assert pulse(phones) is Pulse.OPERATIONS_UNREACHED
-    tell(phones.deps, "its callbacks are not signed", "twilio")
+    add_notice(phones.deps, "its callbacks are not signed", "twilio")
     phones.pass_time(minutes=1)
     assert phones.escalations("olga", OPS)[-1].facts.severity is Severity.WARNING
     assert pulse(phones) is Pulse.OPERATIONS_UNREACHED
 
 
 def test_a_round_of_notices_that_fails_by_mail_stops_it_whoever_has_a_phone_only(story: Story) -> None:
-    tell(story.deps, "its callbacks are not signed", "twilio")
+    add_notice(story.deps, "its callbacks are not signed", "twilio")
     story.deliver()
     assert pulse(story) is Pulse.OPERATIONS_UNREACHED

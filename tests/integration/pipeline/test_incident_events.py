@@ -1,4 +1,4 @@
-"""What other systems are told of an incident: queued with the change itself, never paged, never cancelled."""
+"""What other systems are told of an incident: queued with the event itself, never paged, never cancelled."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +25,11 @@ def told(store: Store) -> Story:
 
 
 def events(story: Story, subscriber: str = "status") -> list[str]:
-    return [row.change.event for row in story.status().changes if row.change and row.change.subscriber == subscriber]
+    return [
+        row.incident_event.event
+        for row in story.status().incident_events
+        if row.incident_event and row.incident_event.subscriber == subscriber
+    ]
 
 
 def test_every_change_is_told_and_a_repetition_is_none(told: Story) -> None:
@@ -47,7 +51,7 @@ def test_a_change_says_how_the_incident_stood_then(told: Story) -> None:
     told.acknowledge(by="ada")
     told.clock.pass_time(timedelta(minutes=1))
     told.resolve(by="ops")
-    opened, taken, ended, _ = [row.change for row in told.status().changes if row.change]
+    opened, taken, ended, _ = [row.incident_event for row in told.status().incident_events if row.incident_event]
     assert {each.incident_id for each in (opened, taken, ended)} == {incident_id}
     assert [each.state for each in (opened, taken, ended)] == [
         IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.RESOLVED,
@@ -65,7 +69,7 @@ def test_what_is_told_survives_the_acknowledgement_and_the_end(told: Story) -> N
     assert [each.address for each in claimed] == ["status", "status", "status", "chat"]
     for each in claimed:
         told.record(each)
-    assert {row.state for row in told.status().changes} == {NotificationState.SENT}
+    assert {row.state for row in told.status().incident_events} == {NotificationState.SENT}
 
 
 def test_nobody_is_paged_in_their_place(told: Story) -> None:
@@ -91,23 +95,23 @@ def test_with_each_the_subscribers_are_not_waited_for(told: Story) -> None:
 def test_it_is_tried_for_days_and_then_operations_is_told(told: Story) -> None:
     told.notify(None, ADA)
     tries = 0
-    while any(row.state is NotificationState.QUEUED for row in told.status().changes):
+    while any(row.state is NotificationState.QUEUED for row in told.status().incident_events):
         for claimed in told.claim("webhook"):
             told.record(claimed, BUSY)
             tries += 1
         told.clock.pass_time(timedelta(minutes=30))
-    (row,) = told.status().changes
+    (row,) = told.status().incident_events
     assert (row.state, tries) == (NotificationState.FAILED, 10)
     assert row.attempts[-1].started_at - row.created_at > timedelta(days=3)
-    assert told.status("notifyflow/operations").content.title == "webhook status: could not be told of a change"
-    assert "opened" not in [each.change for each in told.status("notifyflow/operations").changes]
+    assert told.status("notifyflow/operations").content.title == "webhook status: an incident event could not be delivered"
+    assert "opened" not in [each.incident_event for each in told.status("notifyflow/operations").incident_events]
 
 
 def test_operations_incidents_are_nobody_elses_business(told: Story) -> None:
     told.answer("email", REFUSED)
     told.notify(None, ADA)
     told.deliver()
-    assert told.status("notifyflow/operations").changes == ()
+    assert told.status("notifyflow/operations").incident_events == ()
 
 
 def test_words_that_change_often_are_told_once_while_they_wait(told: Story) -> None:
@@ -149,4 +153,4 @@ def test_a_copy_that_is_cancelled_tells_nobody(told: Story) -> None:
     adopt(told.deps, "copy")
     cancel(told.deps)
     assert events(told) == ["opened"]
-    assert {row.state for row in told.status().changes} == {NotificationState.CANCELLED}
+    assert {row.state for row in told.status().incident_events} == {NotificationState.CANCELLED}

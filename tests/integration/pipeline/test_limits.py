@@ -202,8 +202,8 @@ def test_an_ill_provider_is_left_alone_and_one_attempt_finds_out_when_it_is_well
     for each in claim(story, providers=["ses"]):
         story.record(each, ILL)
     assert carrier(story, "ses").shut_by is Hold.CIRCUIT
-    (turned,) = story.outcome.turned
-    assert turned.provider == "ses"
+    (health,) = story.outcome.health_updates
+    assert health.provider == "ses"
     page(story, "k5")
     assert [each.provider for each in claim(story)] == ["smtp"]
     story.clock.pass_time(timedelta(seconds=45))
@@ -222,7 +222,7 @@ def test_a_recipient_that_is_refused_opens_no_circuit(story: Story, outcome: Out
     for each in claim(story, providers=["ses"]):
         story.record(each, outcome)
     assert carrier(story, "ses").failures == 0
-    assert story.outcome.turned == ()
+    assert story.outcome.health_updates == ()
 
 
 def test_one_notification_alone_opens_no_circuit(story: Story) -> None:
@@ -301,5 +301,5 @@ def test_news_that_is_held_back_asks_for_no_decision(story: Story) -> None:
     finish(story, claimed, THROTTLED)
     story.acknowledge(by="eve")
     assert claim(story, providers=["ses"]) == []
-    assert [row.held_by for row in story.news("ada", "db-1")] == [Hold.RETRY_AFTER]
+    assert [row.held_by for row in story.status_updates("ada", "db-1")] == [Hold.RETRY_AFTER]
     assert story.escalation(key="db-1").look_at is None

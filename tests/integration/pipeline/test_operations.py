@@ -14,8 +14,8 @@ from notifyflow.core.policy import INSISTENT
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import operations, rounds, use_case
 from notifyflow.pipeline.forget import forget
+from notifyflow.pipeline.notices import add_notice
 from notifyflow.pipeline.sweep import sweep
-from notifyflow.pipeline.tell import tell
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, REFUSED, REFUSED_US, START, Story, a_contact, a_recipient, an_incident
@@ -136,10 +136,10 @@ def test_a_provider_that_refuses_us_is_told_once_a_day(story: Story) -> None:
     assert (status.content.body or "").splitlines() == [
         "2026-11-25 03:00 UTC: the teams provider: the provider refuses our credentials"
     ]
-    assert tell(story.deps, "its callbacks are not signed", "twilio").due == ()
+    assert add_notice(story.deps, "its callbacks are not signed", "twilio").due == ()
     assert len((story.status(OPS).content.body or "").splitlines()) == 2
     story.clock.pass_time(timedelta(days=1))
-    assert tell(story.deps, "its callbacks are not signed", "twilio").due != ()
+    assert add_notice(story.deps, "its callbacks are not signed", "twilio").due != ()
 
 
 def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(story: Story) -> None:
@@ -244,7 +244,7 @@ def _severities(story: Story) -> list[Severity]:
 
 
 def _notice(story: Story, reason: str = "its callbacks are not signed") -> None:
-    tell(story.deps, reason, "twilio")
+    add_notice(story.deps, reason, "twilio")
     story.deliver()
 
 

@@ -75,8 +75,8 @@ def test_operations_is_told_of_a_fault_of_ours_that_a_receipt_reports(store: Sto
 def test_a_provider_whose_receipt_refuses_all_of_ours_rests(story: Story) -> None:
     attempt_id = _texted(story)
     story.say(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, is_general=True)
-    (turned,) = story.outcome.turned
-    assert (turned.channel, turned.provider, turned.shut_by) == ("sms", "the sms provider", Hold.SUSPENSION)
+    (health,) = story.outcome.health_updates
+    assert (health.channel, health.provider, health.shut_by) == ("sms", "the sms provider", Hold.SUSPENSION)
     story.notify(an_incident("db-2", severity=Severity.CRITICAL), a_recipient("ben", "sms", "voice"))
     story.deliver()
     story.sweep()

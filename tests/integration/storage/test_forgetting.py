@@ -81,8 +81,8 @@ def test_news_for_somebody_who_is_forgotten_is_withdrawn_and_nobody_else_waits_f
     story.deliver()
     assert [each.address for each in story.seen] == ["bob@email"]
     rows = [row for key in ("alone", "shared") for each in story.status(key).escalations for row in each.notifications]
-    news = [row.state for row in rows if row.kind is Kind.NEWS]
-    assert sorted(news) == [NotificationState.CANCELLED, NotificationState.CANCELLED, NotificationState.SENT]
+    updates = [row.state for row in rows if row.kind is Kind.STATUS_UPDATE]
+    assert sorted(updates) == [NotificationState.CANCELLED, NotificationState.CANCELLED, NotificationState.SENT]
 
 
 def test_somebody_who_is_still_paged_is_not_forgotten(story: Story, database_url: str) -> None:

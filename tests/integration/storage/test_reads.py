@@ -42,14 +42,14 @@ def test_an_unknown_key_has_no_status(store: Store) -> None:
 
 def test_a_status_is_whole_and_in_order(store: Store) -> None:
     store.run(lambda ledger: _crowd(ledger, 2, 2))
-    news = page("c0", id="news", escalation_id="p1-2", kind=Kind.NEWS, tier=None, due_at=NOW)
-    store.run(lambda ledger: ledger.add_notifications([news, a_page(3, "a", escalation_id="p1-2")], event="queued"))
+    update = page("c0", id="update", escalation_id="p1-2", kind=Kind.STATUS_UPDATE, tier=None, due_at=NOW)
+    store.run(lambda ledger: ledger.add_notifications([update, a_page(3, "a", escalation_id="p1-2")], event="queued"))
     status = store.read(lambda reads: reads.status("db-1"))
     assert status is not None
     assert status == store.read(lambda reads: reads.status_by_id("i"))
     assert [each.facts.id for each in status.escalations] == ["p0-1", "p0-2", "p1-1", "p1-2"]
     assert [each.contact.recipient_id for each in status.escalations] == ["p0", "p0", "p1", "p1"]
-    assert [each.id for each in status.escalations[-1].notifications] == ["p1-2-0", "p1-2-1", "n3", "news"]
+    assert [each.id for each in status.escalations[-1].notifications] == ["p1-2-0", "p1-2-1", "n3", "update"]
     assert [each.number for each in status.escalations[0].notifications[0].attempts] == [1, 2]
     assert status.content == Incident(key="db-1", title="t", body="", source="", labels={})
     assert status.operations_key is None

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.incident_events import Change
+from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
     AttemptState,
     Contact,
@@ -63,7 +63,7 @@ FULL_ESCALATION = escalation(
 FULL_PAGE = page(
     "sms",
     NotificationState.FAILED,
-    kind=Kind.CHANGE,
+    kind=Kind.INCIDENT_EVENT,
     tier=None,
     version=9,
     rung_at=INSTANT,
@@ -76,7 +76,7 @@ FULL_PAGE = page(
     namespace="prometheus",
     is_stopped=True,
     reason="capped",
-    change=Change(
+    incident_event=IncidentEvent(
         subscriber="status-page",
         event="acknowledged",
         incident_id="i",

@@ -127,9 +127,9 @@ def test_what_a_provider_notes_is_shown_with_the_attempt_it_is_about(desk: Desk)
 def test_what_other_systems_are_told_is_shown(desk: Desk):
     path = f"/v1/incidents/{desk.submit()['incident_id']}"
     desk.send("webhook", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED))
-    (change,) = desk.get(path)["changes"]
-    assert (change["subscriber"], change["event"], change["at"]) == ("status", "opened", "2026-11-25T03:00:00Z")
-    assert (change["notification"]["kind"], change["notification"]["state"]) == ("change", "SENT")
+    (event,) = desk.get(path)["incident_events"]
+    assert (event["subscriber"], event["event"], event["at"]) == ("status", "opened", "2026-11-25T03:00:00Z")
+    assert (event["notification"]["kind"], event["notification"]["state"]) == ("incident_event", "SENT")
 
 
 def test_the_same_key_again_is_heard_and_pages_nobody_again(desk: Desk):

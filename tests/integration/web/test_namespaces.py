@@ -17,8 +17,8 @@ from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import AmbiguousKey, NotFound
+from notifyflow.pipeline.notices import add_notice
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.tell import tell
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
@@ -177,7 +177,7 @@ def test_an_id_helps_only_whom_the_namespace_lets(system: System, caller: str):
 
 
 def test_only_who_reaches_all_reaches_the_operations_incident(system: System):
-    tell(system.flow._deps, "it is ill", "a provider")
+    add_notice(system.flow._deps, "it is ill", "a provider")
     status = system.flow.status("notifyflow/operations")
     assert status is not None
     place = f"/v1/incidents/{status.facts.id}"

@@ -450,11 +450,11 @@ def test_it_tells_what_was_cancelled_and_what_had_left(system: System) -> None:
     assert not system.flow.acknowledge("db-1", by="ops")
 
 
-@pytest.mark.parametrize("system", [{"NOTIFYFLOW_NEWS": "false"}], indirect=True)
+@pytest.mark.parametrize("system", [{"NOTIFYFLOW_STATUS_UPDATES": "false"}], indirect=True)
 def test_news_can_be_switched_off_and_messages_are_edited_all_the_same(system: System) -> None:
     system.notify("email", "slack")
     wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(system.status())))
     system.flow.acknowledge("db-1", by="ada")
-    assert {row.channel for each in system.status().escalations for row in each.notifications if row.kind is Kind.NEWS} == {
-        "slack"
-    }
+    assert {
+        row.channel for each in system.status().escalations for row in each.notifications if row.kind is Kind.STATUS_UPDATE
+    } == {"slack"}

@@ -76,7 +76,7 @@ def test_mail_headers_and_parts_survive_any_text(content: Content) -> None:
 def test_all_mail_of_one_incident_is_one_thread_whoever_carries_it() -> None:
     page = replace(a_message(SAMPLE), attempt_id="a1")
     late = replace(a_message(replace(SAMPLE, delayed="delayed 7 m")), attempt_id="a2", notification_id="n2")
-    update = replace(a_message(replace(SAMPLE, kind=Kind.NEWS, news="Ada took it", link=None)), attempt_id="a3")
+    update = replace(a_message(replace(SAMPLE, kind=Kind.STATUS_UPDATE, status_update="Ada took it", link=None)), attempt_id="a3")
     elsewhere = MailWriter(TEMPLATES, parse_sender("pager@example.org"))
     writers = (MAIL, MAIL, MAIL, elsewhere)
     mails = [
@@ -279,9 +279,9 @@ def test_a_push_message_is_json_in_json_below_4_kb(content: Content) -> None:
         assert isinstance(json.loads(payload[platform]), dict)
 
 
-@pytest.mark.parametrize("kind", [Kind.PAGE, Kind.NEWS])
+@pytest.mark.parametrize("kind", [Kind.PAGE, Kind.STATUS_UPDATE])
 def test_every_message_shows_the_mark_that_not_all_is_live(kind: Kind) -> None:
-    content = replace(SAMPLE, kind=kind, news="Ada took it" if kind is Kind.NEWS else "", notice="redirected")
+    content = replace(SAMPLE, kind=kind, status_update="Ada took it" if kind is Kind.STATUS_UPDATE else "", notice="redirected")
     mail = email.message_from_bytes(MAIL.write(a_message(content)), policy=email.policy.default)
     slack, push = SLACK.payload(content), json.loads(PUSH.payload(a_message(content)))
     messages = {

@@ -5,7 +5,7 @@ from notifyflow.cli import documents
 from notifyflow.core.facts import Transition
 from notifyflow.core.model import Kind, NotificationState, Notified
 from notifyflow.errors import Fault
-from tests.statuses import AT, CHANGE, OPEN, TAKEN, notification
+from tests.statuses import AT, EVENT, OPEN, TAKEN, notification
 
 
 def test_a_status_is_a_document_of_plain_values():
@@ -24,8 +24,8 @@ def test_a_status_is_a_document_of_plain_values():
 
 
 def test_what_other_systems_were_told_is_in_the_document():
-    row = replace(notification("webhook", NotificationState.QUEUED), kind=Kind.CHANGE, tier=None, change=CHANGE)
-    (told,) = documents.status(replace(OPEN, changes=(row,)))["changes"]
+    row = replace(notification("webhook", NotificationState.QUEUED), kind=Kind.INCIDENT_EVENT, tier=None, incident_event=EVENT)
+    (told,) = documents.status(replace(OPEN, incident_events=(row,)))["incident_events"]
     assert (told["subscriber"], told["event"], told["state"], told["attempts"]) == ("status", "opened", "QUEUED", [])
 
 

@@ -10,7 +10,7 @@ from notifyflow.cli.picture import explain, picture
 from notifyflow.core.facts import Transition
 from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
 from notifyflow.core.views import IncidentStatus, Note
-from tests.statuses import AT, CHANGE, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
+from tests.statuses import AT, EVENT, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
 
 
 def drawn(status: IncidentStatus) -> str:
@@ -112,14 +112,16 @@ def test_a_retry_says_when():
     assert ", again at " in explain(waiting)
 
 
-def test_news_is_marked_as_news():
-    news = replace(notification("slack", NotificationState.SENT), kind=Kind.NEWS, tier=None)
-    assert "slack (news)" in drawn(replace(OPEN, escalations=(escalation("ada", news),)))
+def test_a_status_update_is_marked_as_one():
+    update = replace(notification("slack", NotificationState.SENT), kind=Kind.STATUS_UPDATE, tier=None)
+    assert "slack (status update)" in drawn(replace(OPEN, escalations=(escalation("ada", update),)))
 
 
 def test_what_other_systems_were_told_stands_by_itself():
-    row = replace(notification("webhook", NotificationState.SENT, attempt(1, Result.ACCEPTED)), kind=Kind.CHANGE, tier=None)
-    text = drawn(replace(OPEN, changes=(replace(row, change=CHANGE),)))
+    row = replace(
+        notification("webhook", NotificationState.SENT, attempt(1, Result.ACCEPTED)), kind=Kind.INCIDENT_EVENT, tier=None
+    )
+    text = drawn(replace(OPEN, incident_events=(replace(row, incident_event=EVENT),)))
     assert "Other systems" in text
     assert "status (opened)" in text
 

@@ -144,9 +144,9 @@ def test_an_address_that_comes_later_is_not_paged_in_a_tier_that_was_shut() -> N
 
 
 def test_news_counts_for_nothing() -> None:
-    news = replace(failed("slack"), kind=Kind.NEWS, tier=None)
-    assert opened(decide(context(failed("email"), page("teams", SENT), news))) == []
-    assert decide(context(page("email", SENT), replace(page("slack"), kind=Kind.NEWS, tier=None))).after.state is REACHED
+    update = replace(failed("slack"), kind=Kind.STATUS_UPDATE, tier=None)
+    assert opened(decide(context(failed("email"), page("teams", SENT), update))) == []
+    assert decide(context(page("email", SENT), replace(page("slack"), kind=Kind.STATUS_UPDATE, tier=None))).after.state is REACHED
 
 
 def test_a_failure_opens_a_tier_only_while_the_incident_is_open() -> None:

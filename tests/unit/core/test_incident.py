@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core import incident as incidents
-from notifyflow.core.incident import Turned
+from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.machines import INCIDENT
 from notifyflow.core.model import Incident, IncidentState, Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT
@@ -22,7 +22,7 @@ def said(severity: Severity = Severity.ERROR, **given: object) -> Incident:
     return Incident(**({"key": "db-1", "title": "down", "severity": severity} | given))
 
 
-def taken(**given: object) -> Turned:
+def taken(**given: object) -> IncidentUpdate:
     return incidents.acknowledge(incident(**given), by="ada", via="link", is_last=True, now=LATER)
 
 
@@ -35,16 +35,18 @@ def test_a_new_incident_is_open_and_has_no_timer_of_its_own() -> None:
 @pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
 @pytest.mark.parametrize("severity", [Severity.ERROR, Severity.INFO])
 def test_the_same_key_is_counted_and_nobody_is_told_again(state: IncidentState, severity: Severity) -> None:
-    turned = incidents.repeat(incident(state=state), said(severity), now=LATER)
-    assert turned == Turned(after=incident(state=state, times_seen=2, last_seen_at=LATER), event="repeated", has_moved=False)
+    update = incidents.repeat(incident(state=state), said(severity), now=LATER)
+    assert update == IncidentUpdate(
+        after=incident(state=state, times_seen=2, last_seen_at=LATER), event="repeated", has_moved=False
+    )
 
 
 @pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
 def test_a_higher_severity_opens_it_for_a_new_round(state: IncidentState) -> None:
     facts = incident(state=state, policy=INSISTENT, acknowledged_at=NOW, acknowledged_by="ada", acknowledged_via="key")
-    turned = incidents.repeat(facts, said(Severity.CRITICAL), now=LATER)
-    assert (turned.event, turned.needs_round, turned.has_moved) == ("severity_raised", True, True)
-    assert turned.after == incident(
+    update = incidents.repeat(facts, said(Severity.CRITICAL), now=LATER)
+    assert (update.event, update.needs_round, update.has_moved) == ("severity_raised", True, True)
+    assert update.after == incident(
         severity=Severity.CRITICAL,
         policy=INSISTENT,
         times_seen=2,
@@ -80,18 +82,18 @@ def test_a_repetition_replaces_what_is_given_and_keeps_what_is_not(field: str) -
 
 
 def test_an_acknowledgement_takes_it() -> None:
-    turned = taken(policy=INSISTENT, round_at=LATER)
-    assert turned.has_moved
-    assert not turned.needs_round
-    assert turned.after == incident(
+    update = taken(policy=INSISTENT, round_at=LATER)
+    assert update.has_moved
+    assert not update.needs_round
+    assert update.after == incident(
         state=ACKNOWLEDGED, policy=INSISTENT, acknowledged_at=LATER, acknowledged_by="ada", acknowledged_via="link"
     )
 
 
 def test_one_of_several_who_have_to_acknowledge_leaves_it_open() -> None:
     facts = incident(round_at=LATER)
-    turned = incidents.acknowledge(facts, by="ada", via="key", is_last=False, now=NOW)
-    assert turned == Turned(after=facts, event="acknowledged", has_moved=False)
+    update = incidents.acknowledge(facts, by="ada", via="key", is_last=False, now=NOW)
+    assert update == IncidentUpdate(after=facts, event="acknowledged", has_moved=False)
 
 
 def test_an_acknowledged_operations_incident_keeps_its_timer() -> None:
@@ -101,21 +103,21 @@ def test_an_acknowledged_operations_incident_keeps_its_timer() -> None:
 @pytest.mark.parametrize("state", [ACKNOWLEDGED, RESOLVED])
 def test_taking_it_twice_is_late(state: IncidentState) -> None:
     facts = incident(state=state, acknowledged_by="ben")
-    assert incidents.acknowledge(facts, by="ada", via="link", is_last=True, now=NOW) == Turned(
+    assert incidents.acknowledge(facts, by="ada", via="link", is_last=True, now=NOW) == IncidentUpdate(
         after=facts, event="acknowledged", has_moved=False
     )
 
 
 @pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
 def test_a_resolve_ends_it(state: IncidentState) -> None:
-    turned = incidents.resolve(incident(state=state, round_at=LATER), by="ben", now=LATER)
-    assert turned.has_moved
-    assert turned.after == incident(state=RESOLVED, resolved_at=LATER, resolved_by="ben")
+    update = incidents.resolve(incident(state=state, round_at=LATER), by="ben", now=LATER)
+    assert update.has_moved
+    assert update.after == incident(state=RESOLVED, resolved_at=LATER, resolved_by="ben")
 
 
 def test_resolving_twice_is_late() -> None:
     facts = incident(state=RESOLVED, resolved_by="ben")
-    assert incidents.resolve(facts, by="ada", now=LATER) == Turned(after=facts, event="resolved", has_moved=False)
+    assert incidents.resolve(facts, by="ada", now=LATER) == IncidentUpdate(after=facts, event="resolved", has_moved=False)
 
 
 def test_what_is_resolved_is_not_repeated() -> None:
@@ -125,19 +127,21 @@ def test_what_is_resolved_is_not_repeated() -> None:
 
 def test_page_again_of_an_open_incident_leaves_the_others_alone() -> None:
     facts = incident(policy=INSISTENT)
-    assert incidents.page_again(facts, now=NOW) == Turned(after=facts, event="paged_again", has_moved=True, needs_round=True)
+    assert incidents.page_again(facts, now=NOW) == IncidentUpdate(
+        after=facts, event="paged_again", has_moved=True, needs_round=True
+    )
 
 
 def test_page_again_opens_what_was_taken() -> None:
-    turned = incidents.page_again(taken(policy=INSISTENT).after, now=LATER)
-    assert turned.after == incident(policy=INSISTENT)
-    assert (turned.has_moved, turned.needs_round) == (True, True)
+    update = incidents.page_again(taken(policy=INSISTENT).after, now=LATER)
+    assert update.after == incident(policy=INSISTENT)
+    assert (update.has_moved, update.needs_round) == (True, True)
 
 
 @pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
 def test_a_round_of_operations_uses_up_its_timer(state: IncidentState) -> None:
-    turned = incidents.page_again(incident(is_operations=True, state=state, round_at=NOW), now=NOW)
-    assert (turned.after, turned.needs_round) == (incident(is_operations=True), True)
+    update = incidents.page_again(incident(is_operations=True, state=state, round_at=NOW), now=NOW)
+    assert (update.after, update.needs_round) == (incident(is_operations=True), True)
 
 
 def test_page_again_after_resolve_is_refused() -> None:
@@ -163,18 +167,18 @@ def test_any_sequence_of_events_replays_through_the_table(story: list[tuple], po
         before = facts
         match event:
             case "repeat":
-                turned = incidents.repeat(facts, said(value), now=now)
+                update = incidents.repeat(facts, said(value), now=now)
             case "acknowledge":
-                turned = incidents.acknowledge(facts, by="ada", via="key", is_last=value, now=now)
+                update = incidents.acknowledge(facts, by="ada", via="key", is_last=value, now=now)
             case "page_again" if facts.state is RESOLVED:
                 continue
             case "resolve":
-                turned = incidents.resolve(facts, by="ada", now=now)
+                update = incidents.resolve(facts, by="ada", now=now)
             case _:
-                turned = getattr(incidents, event)(facts, now=now)
-        facts = turned.after
-        assert facts.state == before.state or facts.state in INCIDENT.targets(before.state, turned.event)
-        assert not turned.needs_round or facts.state is OPEN
+                update = getattr(incidents, event)(facts, now=now)
+        facts = update.after
+        assert facts.state == before.state or facts.state in INCIDENT.targets(before.state, update.event)
+        assert not update.needs_round or facts.state is OPEN
         assert (facts.acknowledged_at is not None) >= (facts.state is ACKNOWLEDGED)
         assert facts.round_at is None
         assert not facts.severity.is_above(Severity.CRITICAL)

@@ -1,4 +1,4 @@
-"""Who is told of changes, and what is kept of one."""
+"""Subscribers, and the incident events that they are sent."""
 
 import base64
 import json
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 
-from notifyflow.core.incident_events import EVENTS, Change, Subscriber, dump_change, key_of, load_change, read_subscribers
+from notifyflow.core.incident_events import EVENTS, IncidentEvent, Subscriber, dump_event, key_of, load_event, read_subscribers
 from notifyflow.core.model import IncidentState, Severity
-from tests.strategies import changes
+from tests.strategies import incident_events
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
 STATUS = {"url": "https://status.example.com/hook", "secrets": [SECRET]}
@@ -70,13 +70,13 @@ def test_a_key_is_what_its_base64_stands_for() -> None:
     assert key_of(SECRET) == b"k" * 24
 
 
-@given(changes())
-def test_a_change_is_read_back_as_it_was_written(change: Change) -> None:
-    assert load_change(dump_change(change)) == change
+@given(incident_events())
+def test_an_event_is_read_back_as_it_was_written(event: IncidentEvent) -> None:
+    assert load_event(dump_event(event)) == event
 
 
 def test_a_change_is_written_in_plain_words() -> None:
-    change = Change(
+    event = IncidentEvent(
         subscriber="status",
         event="opened",
         incident_id="i1",
@@ -85,4 +85,4 @@ def test_a_change_is_written_in_plain_words() -> None:
         severity=Severity.ERROR,
         version=1,
     )
-    assert json.loads(dump_change(change))["at"] == "2026-11-25T03:00:00+00:00"
+    assert json.loads(dump_event(event))["at"] == "2026-11-25T03:00:00+00:00"

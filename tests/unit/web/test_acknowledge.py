@@ -49,9 +49,9 @@ def test_the_others_see_who_has_it(client: Client, backend: Backend):
 
 def test_whoever_takes_it_sees_what_was_cancelled_and_what_had_left_to_others(client: Client, backend: Backend):
     assert "Nobody is paged for it any more." in _page_of(client, backend, "ada")
-    cancelled, sent, news = (notification("sms", state) for state in (CANCELLED, SENT, SENT))
+    cancelled, sent, update = (notification("sms", state) for state in (CANCELLED, SENT, SENT))
     others = (
-        escalation("ben", cancelled, sent, replace(sent, state=SENDING), replace(news, kind=Kind.NEWS)),
+        escalation("ben", cancelled, sent, replace(sent, state=SENDING), replace(update, kind=Kind.STATUS_UPDATE)),
         escalation("cy", cancelled),
     )
     said = "Nobody is paged for it any more: 2 pages were cancelled, 2 had left to others already."

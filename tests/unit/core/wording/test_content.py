@@ -31,7 +31,7 @@ def composed(
         delayed_after=timedelta(minutes=5),
         link="https://notify.example.com/a/token",
         kind=kind,
-        news="Ada took it",
+        status_update="Ada took it",
     )
 
 
@@ -40,7 +40,7 @@ def test_a_page_has_the_severity_of_its_round_and_both_times() -> None:
     assert (content.severity, content.title, content.recipient_name) == (Severity.CRITICAL, "orders db is down", "Ada")
     assert (content.occurred, content.occurred_utc) == ("Wed 25 Nov 2026, 03:14 CET", "Wed 25 Nov 2026, 02:14 UTC")
     assert content.link == "https://notify.example.com/a/token"
-    assert content.news == ""
+    assert content.status_update == ""
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Africa/Abidjan"])
@@ -66,13 +66,21 @@ def test_a_page_that_leaves_late_says_so(late_by: timedelta, said: str) -> None:
 
 
 def test_news_says_what_became_of_it_and_asks_for_nothing() -> None:
-    content = composed(late_by=timedelta(hours=1), kind=Kind.NEWS)
-    assert (content.news, content.link, content.delayed) == ("Ada took it", None, "")
+    content = composed(late_by=timedelta(hours=1), kind=Kind.STATUS_UPDATE)
+    assert (content.status_update, content.link, content.delayed) == ("Ada took it", None, "")
 
 
 @given(strategies.contents)
 def test_whatever_was_said_is_ready_to_be_set(content: Content) -> None:
-    lines = (content.title, content.key, content.source, content.notice, content.news, *content.labels, *content.labels.values())
+    lines = (
+        content.title,
+        content.key,
+        content.source,
+        content.notice,
+        content.status_update,
+        *content.labels,
+        *content.labels.values(),
+    )
     assert all(len(line.splitlines()) <= 1 and line == line.strip() for line in lines)
     assert content.title
     assert content.recipient_name

@@ -123,7 +123,7 @@ def test_what_became_of_each_way_is_said_in_plain_words() -> None:
         page("voice", NotificationState.QUEUED),
         page("fax", NotificationState.SENDING, attempt(1)),
         page("pager", NotificationState.CANCELLED),
-        page("chat", NotificationState.SENT, kind=Kind.NEWS),
+        page("chat", NotificationState.SENT, kind=Kind.STATUS_UPDATE),
     ]
     assert {way.channel: way.what for way in ways(rows)} == {
         "email": "failed: there is no such mailbox",
