@@ -82,6 +82,8 @@ def _take_back(deps: Dependencies, ref: AttemptRef) -> Consequences:
             attempt = next(each for each in row.attempts if each.id == ref.attempt_id)
             if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now:
                 return None
+            if tx.ledger.is_held(ref.incident_id):  # adopted since the leases were listed
+                return None
             return lifecycle.lose(row, attempt.id, now=tx.now, answers_within=deps.answers_within(attempt.provider))
 
         detail = {"attempt": ref.attempt_id}

@@ -1,6 +1,9 @@
 """A database that was restored or copied: nothing that was unfinished in it leaves before somebody has decided."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 import pytest
 
@@ -8,10 +11,13 @@ from notifyflow.core.model import AttemptState, IncidentState, NotificationState
 from notifyflow.core.policy import INSISTENT
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
+from notifyflow.pipeline.sweep import sweep
+from notifyflow.storage.ledger import AttemptRef, Ledger
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, Story, a_contact, a_recipient, an_incident
 from tests.integration.storage.samples import found_in
 
+T = TypeVar("T")
 IN_EVERY_STATE = ("queued", "retried", "sending", "sent", "reached", "repeated", "taken")
 
 
@@ -62,6 +68,31 @@ def test_the_lease_of_what_is_held_is_nobodys_to_take_back(copied: Story) -> Non
     release(copied.deps)
     copied.sweep()
     assert AttemptState.RUNNING not in running()
+
+
+class _AdoptedMeanwhile:
+    """The transactions of a sweeper that has just listed what to take back when the database is adopted."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        answer = self._story.store.run(use_case, timeout_s=timeout_s)
+        if isinstance(answer, tuple) and any(isinstance(each, AttemptRef) for each in answer):
+            adopt(self._story.deps, "staging", is_forced=True)
+        return answer
+
+
+def test_the_lease_of_what_is_adopted_after_the_leases_were_listed_is_nobodys_to_take_back(story: Story) -> None:
+    story.notify(None, a_recipient("ada", "email"))
+    story.claim("email")
+    story.clock.at += timedelta(seconds=61)
+    sweep(replace(story.deps, transactions=_AdoptedMeanwhile(story)))
+    assert story.status().is_held
+    assert [each.state for each in story.pages()["email"].attempts] == [AttemptState.RUNNING]
+    release(story.deps)
+    story.sweep()
+    assert [each.result for each in story.pages()["email"].attempts] == [Result.IN_DOUBT]
 
 
 def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) -> None:
