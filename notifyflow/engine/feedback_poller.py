@@ -4,10 +4,12 @@ It fears nothing: where the queue or the database is away it waits and goes on, 
 """
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
 from notifyflow.channels.sqs import FeedbackQueue, Parcel
+from notifyflow.core.backoff import pause_s
 from notifyflow.core.model import Receipt
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
@@ -16,7 +18,7 @@ from notifyflow.pipeline.receive import receive
 
 _log = structlog.get_logger("notifyflow.engine")
 
-_PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 
 
 class Poller:
@@ -26,14 +28,18 @@ class Poller:
         queue: Whose messages it takes; closed by it.
         deps: The dependencies of the use cases.
         reporter: Passes on what the receipts led to.
+        pause: Waits for so many seconds after a failure; by default until the poller is stopped, at most so long.
     """
 
-    def __init__(self, queue: FeedbackQueue, deps: Dependencies, reporter: Reporter) -> None:
+    def __init__(
+        self, queue: FeedbackQueue, deps: Dependencies, reporter: Reporter, *, pause: Callable[[float], object] | None = None
+    ) -> None:
         self._queue = queue
         self._deps = deps
         self._reporter = reporter
         self._faults = 0
         self._is_stopping = threading.Event()
+        self._pause = pause or self._is_stopping.wait
         self._is_handling = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="notifyflow-poller", daemon=True)
 
@@ -56,10 +62,14 @@ class Poller:
                 if self._turn():
                     self._faults = 0
                 else:
-                    self._is_stopping.wait(_PAUSES_S[min(self._faults, len(_PAUSES_S) - 1)])
                     self._faults += 1
+                    self._pause(self._pause_s())
         finally:
             self._queue.close()
+
+    def _pause_s(self) -> float:
+        fraction = self._deps.ids.fraction()
+        return pause_s(self._faults, fraction, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
 
     def _turn(self) -> bool:
         """Poll once, and handle what came; tell whether all went well."""

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from notifyflow.errors import StorageUnavailable
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 from tests import mails
-from tests.builders import Story
+from tests.builders import CountingIds, Story
 from tests.integration.channels.scripted import HttpServer, http_server
 from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
@@ -178,8 +178,40 @@ def test_a_queue_that_is_away_is_polled_again(scripted: HttpServer, store: Store
     assert (lines[0]["event"], lines[0]["error"]) == ("engine.queue_not_polled", "TemporaryProviderError")
 
 
+@pytest.mark.parametrize(
+    ("fraction", "pauses_s"),
+    [(0.0, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]), (0.5, [0.75, 1.5, 3.0, 6.0, 12.0, 22.5, 22.5])],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_pauses_grow_with_the_failures_and_chance_takes_off_a_part(
+    scripted: HttpServer, store: Store, fraction: float, pauses_s: list[float]
+) -> None:
+    paused: list[float] = []
+    scripted.answer(503)
+    with capture_logs(), _polling(scripted, store, pause=paused.append, fraction=fraction):
+        wait_until(lambda: len(paused) >= len(pauses_s))
+    assert paused[: len(pauses_s)] == pauses_s
+
+
+class _Fraction(CountingIds):
+    """Ids, and the same chance each time."""
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__()
+        self._fraction = fraction
+
+    def fraction(self) -> float:
+        return self._fraction
+
+
 @contextmanager
-def _polling(server: HttpServer, store: Store, *faults: Exception) -> Iterator[None]:
+def _polling(
+    server: HttpServer,
+    store: Store,
+    *faults: Exception,
+    pause: Callable[[float], object] | None = None,
+    fraction: float = 0.5,
+) -> Iterator[None]:
     variables = {
         "NOTIFYFLOW_AWS_REGION": "eu-central-1",
         "NOTIFYFLOW_AWS_ACCESS_KEY_ID": "testing",
@@ -190,8 +222,8 @@ def _polling(server: HttpServer, store: Store, *faults: Exception) -> Iterator[N
     }
     queue = FeedbackQueue.from_settings(Settings.from_variables(variables))
     assert queue is not None
-    deps = replace(Story(store).deps, transactions=Faulty(store, faults))
-    poller = Poller(queue, deps, Reporter(NotedBell(), store))
+    deps = replace(Story(store).deps, transactions=Faulty(store, faults), ids=_Fraction(fraction))
+    poller = Poller(queue, deps, Reporter(NotedBell(), store), pause=pause)
     poller.start()
     try:
         yield
