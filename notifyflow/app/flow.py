@@ -419,6 +419,9 @@ class NotifyFlow(Upkeep):
     def _say_warnings(self) -> None:
         if self.warnings:
             _log.warning("app.settings_incomplete", where=[fault.where for fault in self.warnings], see="notifyflow config check")
+        if exposed := self._store.exposed:
+            file, mode = exposed
+            _log.warning("app.database_file_exposed", file=file, mode=f"{mode:04o}", remedy=f"chmod 600 {file}")
 
 
 _FLOWS: "weakref.WeakSet[NotifyFlow]" = weakref.WeakSet()

@@ -5,6 +5,7 @@ Nothing here knows a table.
 
 import os
 import sqlite3
+import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -52,6 +53,10 @@ class Dialect(ABC):
     def is_missing(self) -> bool:
         """Tell whether there is nothing yet that could be looked at, and connecting would make it."""
         return False
+
+    def exposed(self) -> tuple[str, int] | None:
+        """Return the file that others than its owner may read or write, and its mode; None where there is none."""
+        return None
 
     @abstractmethod
     def connect(self, deadline: Deadline) -> peewee.Database:
@@ -133,6 +138,13 @@ class Sqlite(Dialect):
     def is_missing(self) -> bool:
         """Tell whether the file is still to be made; where its folder does not allow that, connecting fails and makes nothing."""
         return not os.path.exists(self._path) and os.access(os.path.dirname(self._path) or ".", os.W_OK)
+
+    def exposed(self) -> tuple[str, int] | None:
+        """Look at the file's mode; those of the files beside it take after it."""
+        with suppress(OSError):
+            mode = stat.S_IMODE(os.stat(self._path).st_mode)
+            return (os.path.abspath(self._path), mode) if mode & (stat.S_IRWXG | stat.S_IRWXO) else None
+        return None
 
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Open the file; it is made where it does not exist, for its owner only, and the files beside it take after it."""

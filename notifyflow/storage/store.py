@@ -52,6 +52,11 @@ class Store:
         """Whether the database is a file of this machine (SQLite)."""
         return self._dialect.is_embedded
 
+    @property
+    def exposed(self) -> tuple[str, int] | None:
+        """The database's file and its mode, where others than its owner may read or write it; None otherwise."""
+        return self._dialect.exposed()
+
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = _TIMEOUT_S) -> T:
         """Run a use case in one transaction; run it again, whole, when somebody else was in the way.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.errors import StorageUnavailable
@@ -61,6 +62,26 @@ def test_a_file_that_was_opened_to_a_group_stays_so_with_what_stands_beside_it(t
     store.run(lambda ledger: ledger.environment())
     assert set(_files(tmp_path).values()) == {0o660}
     store.close()
+
+
+@pytest.mark.parametrize(("mode", "said"), [(0o644, "0644"), (0o660, "0660"), (0o604, "0604"), (0o600, None), (0o700, None)])
+def test_a_file_that_others_may_use_is_warned_of_at_every_start(tmp_path: Path, mode: int, said: str | None) -> None:
+    (tmp_path / "notifyflow.db").touch()
+    (tmp_path / "notifyflow.db").chmod(mode)
+    for _ in range(2):
+        with _flow(tmp_path) as flow, capture_logs() as lines:
+            flow.start()
+            flow.start()
+        warnings = [line for line in lines if line["event"] == "app.database_file_exposed"]
+        assert [(line["log_level"], line["mode"]) for line in warnings] == ([("warning", said)] if said else [])
+        assert all(line["remedy"] == f"chmod 600 {tmp_path}/notifyflow.db" for line in warnings)
+    assert _files(tmp_path)["notifyflow.db"] == mode, "it is for its owner to change"
+
+
+def test_a_file_that_we_made_is_not_warned_of(tmp_path: Path) -> None:
+    with capture_logs() as lines, _flow(tmp_path) as flow:
+        flow.start()
+    assert "app.database_file_exposed" not in [line["event"] for line in lines]
 
 
 def test_nothing_of_whoever_is_forgotten_stands_in_the_files(tmp_path: Path) -> None:
