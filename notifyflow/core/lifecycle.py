@@ -151,9 +151,19 @@ def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, answers_with
 
 
 def receive(
-    row: NotificationFacts, attempt_id: str, receipt: Receipt, *, schedule: Schedule, now: datetime, fraction: float
+    row: NotificationFacts,
+    attempt_id: str,
+    receipt: Receipt,
+    *,
+    schedule: Schedule,
+    now: datetime,
+    fraction: float,
+    breaks: tuple[Interval, ...] = (),
 ) -> Moved:
-    """Hear a provider's word about one attempt, whatever has been heard before; a CANCELLED row keeps it on the attempt."""
+    """Hear a provider's result of one attempt, whatever has been heard before; a CANCELLED row keeps it on the attempt.
+
+    Where the latest attempt's provider has asked to wait, ``breaks`` are the times that do not count for the retry window.
+    """
     attempt = _find(row, attempt_id)
     was_unheard = attempt.state is AttemptState.RECORDED and attempt.evidence is None
     attempt = replace(
@@ -164,7 +174,7 @@ def receive(
         provider_ref=attempt.provider_ref or receipt.provider_ref or "",
     )
     event = _HEARD.get(receipt.result, "noted") if receipt.result else "noted"
-    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction))
+    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, breaks=breaks))
 
 
 def hold(row: NotificationFacts, why: Hold, *, until: datetime, now: datetime) -> Moved:

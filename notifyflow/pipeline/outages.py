@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from notifyflow.core.facts import EscalationFacts
+from notifyflow.core import rules
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import Severity
 from notifyflow.core.outage import STANDSTILL, Interval, Outage, Stop, outage_since
 from notifyflow.core.rules import DecisionContext
@@ -51,3 +52,9 @@ def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Inte
     stops = tx.ledger.stops(escalation.incident_id, since=since, now=tx.now)
     covering = tuple(each for each in stops if each.is_for_critical or not is_urgent)
     return (*tx.ledger.outages(since=since, now=tx.now), *(each for each in covering if each.is_held)), covering
+
+
+def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
+    """Read which times do not count for a row's retry window: outages, pauses of everything, and those that kept it waiting."""
+    idle, stops = idle_times(tx, tx.ledger.escalation(row.escalation_id))
+    return (*idle, *stops, *rules.paused(row))

@@ -9,7 +9,7 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import EscalationState, IncidentState, Receipt
 from notifyflow.core.policy import Schedule
 from notifyflow.core.replies import Effect, Heard
-from notifyflow.pipeline import acknowledge, decisions, provider_health, status_updates, use_case
+from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies, Fate, Received
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import AttemptRef
@@ -92,8 +92,16 @@ def _hear(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
     incident = tx.ledger.lock_incident(ref.incident_id) if receipt.is_acknowledgement else None
 
     def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
-        fraction = tx.deps.ids.fraction()
-        return lifecycle.receive(row, ref.attempt_id, receipt, schedule=schedule, now=tx.now, fraction=fraction)
+        has_to_wait = any(each.retry_after_s for each in lifecycle.counted(row)[-1:])
+        return lifecycle.receive(
+            row,
+            ref.attempt_id,
+            receipt,
+            schedule=schedule,
+            now=tx.now,
+            fraction=tx.deps.ids.fraction(),
+            breaks=outages.breaks(tx, row) if has_to_wait else (),
+        )
 
     detail = {"attempt": ref.attempt_id, "code": receipt.code, "reason": receipt.reason}
     cause: Cause | None = None if incident else "received"  # whoever takes it opens no tier by the same word

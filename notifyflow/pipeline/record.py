@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from notifyflow.core import lifecycle, rules
+from notifyflow.core import lifecycle
 from notifyflow.core.escalation import Cause
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState
-from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import Fenced
 from notifyflow.pipeline import decisions, outages, provider_health, receive, use_case
@@ -64,7 +63,7 @@ def record(
                 now=tx.now,
                 fraction=tx.deps.ids.fraction(),
                 answers_within=deps.answers_within(attempt.provider),
-                breaks=_breaks(tx, row) if retry_after_s else (),
+                breaks=outages.breaks(tx, row) if retry_after_s else (),
             )
 
         detail = {"attempt": attempt_id, "result": outcome.result.value, "code": outcome.code, "reason": outcome.reason}
@@ -123,12 +122,6 @@ def _settle(deps: Dependencies, body: Callable[[Transaction], None]) -> Conseque
         return use_case.run(deps, body)[1]
     except _SettledBefore as settled:
         return settled.consequences
-
-
-def _breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
-    """Read which times do not count for a row's retry window."""
-    idle, stops = outages.idle_times(tx, tx.ledger.escalation(row.escalation_id))
-    return (*idle, *stops, *rules.paused(row))
 
 
 def _attempt_ref(tx: Transaction, attempt_id: str) -> AttemptRef:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.limits import Obstacle
-from notifyflow.core.model import Ended, EscalationState, Hold, NotificationState, Severity
+from notifyflow.core.model import Ended, EscalationState, Hold, NotificationState, Result, Severity
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.pipeline import operations, provider_health
@@ -161,6 +161,21 @@ def test_a_pause_of_everything_is_no_time_of_the_retry_window(story: Story) -> N
     story.pass_time(minutes=21)
     row = story.pages()["email"]
     assert (row.state, row.held_by, len(row.attempts)) == (QUEUED, Hold.RETRY_AFTER, 2)
+
+
+def test_a_pause_is_no_time_of_the_retry_window_when_a_receipt_queues_a_page_again_either(story: Story) -> None:
+    story.answer("email", BUSY, replace(BUSY, retry_after_s=300.0))
+    story.notify(None, MAIL)
+    story.deliver()
+    story.pass_time(minutes=1)
+    first, second = (attempt.id for attempt in story.pages()["email"].attempts)
+    story.say(first, Result.DELIVERED)
+    assert story.pages()["email"].state is NotificationState.DELIVERED
+    stop(story, 20 * MINUTE)
+    story.pass_time(minutes=21)
+    story.say(first, Result.PERMANENT_FAILURE)
+    row = story.pages()["email"]
+    assert (row.state, row.held_by, row.attempts[-1].id) == (QUEUED, Hold.RETRY_AFTER, second)
 
 
 def test_an_outage_is_no_time_of_the_retry_window(watched: Story) -> None:
