@@ -73,8 +73,9 @@ def test_a_decision_is_sound(data: st.DataObject, cause: escalations.Cause) -> N
     assert decided.after.state == name(after(context, decided, now), now)
     assert_active_only_while_something_is_to_come(context, decided)
     assert_critical_failures_are_marked(context, decided)
-    again = escalations.decide(after(context, decided, now), event=cause, now=now)
-    assert again == Decided(after=decided.after)
+    if not any(isinstance(effect, StartRound) for effect in decided.effects):  # that one is replaced and decides no more
+        again = escalations.decide(after(context, decided, now), event=cause, now=now)
+        assert again == Decided(after=decided.after)
 
 
 def assert_steps_replay(context: DecisionContext, decided: Decided) -> None:
