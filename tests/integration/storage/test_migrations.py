@@ -1,11 +1,22 @@
-"""Migrations only add what older code may leave out."""
+"""Migrations only add, run while old code runs, and leave it working."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
+import pytest
+
+from notifyflow.core.model import NotificationState
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.migrations import MIGRATIONS, WANTED
+from notifyflow.storage.store import Store
+from tests.builders import CountingIds, Story, a_recipient, an_incident
+from tests.integration.storage.old_code import VERSION, OldCode
+from tests.integration.storage.record_rows import record
+from tests.integration.storage.samples import found_in
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,24 @@ class Column:
 
 
 Schema = Mapping[str, Mapping[str, Column]]
+
+
+@pytest.fixture
+def old(empty_database_url: str) -> Iterator[OldCode]:
+    """Code of the oldest schema, on a database that it has made and used."""
+    code = OldCode(empty_database_url)
+    code.make_schema()
+    code.play(0)
+    yield code
+    code.close()
+
+
+@pytest.fixture
+def upgraded(empty_database_url: str, old: OldCode) -> Iterator[Store]:
+    store = Store(empty_database_url)
+    assert store.upgrade() == WANTED - VERSION
+    yield store
+    store.close()
 
 
 def test_each_migration_only_adds_what_old_code_may_leave_out(empty_database_url: str) -> None:
@@ -52,5 +81,71 @@ def _unique(db, tables: list[str]) -> set[tuple[str, tuple[str, ...]]]:  # type:
     return {(table, tuple(index.columns)) for table in tables for index in db.get_indexes(table) if index.unique}
 
 
+def _new_story(store: Store) -> Story:
+    """New code, a while after the old, with ids that the old cannot have."""
+    story = Story(store)
+    story.deps = replace(story.deps, ids=CountingIds(1 << 124))
+    story.clock.pass_time(timedelta(minutes=10))
+    return story
+
+
+def _deliver(story: Story) -> None:
+    """Let new code deliver what waits, whoever stored it, and find all of it whole."""
+    story.deliver()
+    story.pass_time(minutes=5)
+    assert found_in(story.store, story.clock.now()) == []
+
+
 def test_a_release_leaves_the_oldest_code_working() -> None:
     assert [(migration.VERSION, migration.OLDEST) for migration in MIGRATIONS] == [(n, 1) for n in range(1, WANTED + 1)]
+
+
+def test_what_this_version_writes_can_be_recorded_and_replayed(empty_database_url: str) -> None:
+    code = OldCode(empty_database_url, record())
+    store = Store(empty_database_url)
+    store.upgrade()
+    for number in range(2):
+        code.play(number)
+    assert found_in(store) == []
+    code.close()
+    store.close()
+
+
+def test_what_old_code_stored_is_whole_and_is_delivered_by_the_new(upgraded: Store) -> None:
+    assert found_in(upgraded) == []
+    assert upgraded.read(lambda reads: reads.pending_count()) > 0
+    story = _new_story(upgraded)
+    _deliver(story)
+    assert {row.state for row in story.pages("zoe", "left-0").values()} == {NotificationState.SENT}
+    assert found_in(upgraded) == []
+
+
+def test_old_code_works_on_the_new_schema(upgraded: Store, old: OldCode) -> None:
+    old.play(1)
+    assert found_in(upgraded) == []
+    _deliver(_new_story(upgraded))
+    old.play(2)
+    assert found_in(upgraded) == []
+
+
+def test_it_is_upgraded_while_old_code_runs_in_another_process(empty_database_url: str, old: OldCode) -> None:
+    store = Store(empty_database_url)
+    command = [sys.executable, "-m", "tests.integration.storage.old_code", empty_database_url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "1\n"
+            assert store.upgrade() == WANTED - VERSION
+            stood = sum(1 for _ in range(2) if process.stdout.readline())
+            story = _new_story(store)
+            story.notify(an_incident("new"), a_recipient("ada", "email"))
+            process.stdin.close()
+            stood += sum(1 for _ in process.stdout)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    assert stood >= 2
+    assert found_in(store) == []
+    _deliver(story)
+    store.close()

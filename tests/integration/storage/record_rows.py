@@ -1,0 +1,169 @@
+# ruff: noqa: T201 - a command prints
+"""Records what this version's code writes, so that a later version's migrations can be tested against rows that old code wrote.
+
+Run ``python -m tests.integration.storage.record_rows`` once the schema of a version is final, before its release. It plays a
+short story on a new SQLite file and keeps every INSERT, UPDATE and DELETE in ``tests/data/rows_of_schema_N.json``, where N is the
+version of the schema. ``old_code.py`` replays them on SQLite and PostgreSQL. A recording is frozen once its version is released.
+Until then, record again whenever tables or columns are renamed: ``test_migrations.py`` fails until that is done.
+
+The file holds the ``statements``, each once, and the ``transactions``, each a list of [number of the statement, values, how many
+rows it changed, or null]. ``texts`` are long values (snapshots of policies), each once; the values name them.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from peewee import Database
+
+from notifyflow.core.model import Result, Severity
+from notifyflow.storage import migrations
+from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects import Access, dialect_for
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.reads import Reads
+from tests.builders import BAD, BUSY, REFUSED, Story, a_contact, a_recipient, an_incident
+
+DATA = Path(__file__).parents[2] / "data"
+
+SHARED = ("notifyflow_outage", "notifyflow_turn")
+"""Tables whose rows all processes share; what is written there depends on what stands there, so it is not recorded."""
+
+_LONG = 200
+
+T = TypeVar("T")
+
+Written = tuple[str, list[Any], int | None]
+"""A statement, its values and how many rows it changed; None where that was not known at once."""
+
+
+def path_of(version: int) -> Path:
+    """Return the recording of a version of the schema."""
+    return DATA / f"rows_of_schema_{version}.json"
+
+
+class Recorder:
+    """The port ``Transactions`` over one connection; keeps what is written.
+
+    Attributes:
+        transactions: The committed transactions that wrote something, in the order they were committed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.transactions: list[list[Written]] = []
+        self._written: list[Written] = []
+        self._dialect = dialect_for(url)
+        self._db = self._dialect.connect(Deadline(600))
+        self._dialect.prepare(self._db)
+        self._transact(lambda db: migrations.upgrade(db, self._dialect))
+        self._execute = self._db.execute_sql
+        self._db.execute_sql = self._execute_and_keep
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        del timeout_s
+        result = self._transact(lambda db: use_case(Ledger(db)))
+        if self._written:
+            self.transactions.append(self._written)
+        return result
+
+    def read(self, query: Callable[[Reads], T]) -> T:
+        return self._transact(lambda db: query(Reads(db)))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _transact(self, work: Callable[[Database], T]) -> T:
+        self._written = []
+        self._dialect.begin(self._db, access=Access.WRITE, deadline=Deadline(600))
+        result = work(self._db)
+        self._db.commit()
+        return result
+
+    def _execute_and_keep(self, sql: str, params: Any = None) -> Any:
+        cursor = self._execute(sql, params)
+        if sql.startswith(("INSERT", "UPDATE", "DELETE")) and not any(f'"{table}"' in sql for table in SHARED):
+            count = None if " RETURNING " in sql else cursor.rowcount
+            self._written.append((_in_both_dialects(sql), list(params or ()), count))
+        return cursor
+
+
+def _in_both_dialects(sql: str) -> str:
+    """Write SQLite's own form of ``ON CONFLICT DO NOTHING`` as both databases read it, and leave out what it returns."""
+    sql = sql.partition(" RETURNING ")[0]
+    if sql.startswith("INSERT OR IGNORE "):
+        sql = sql.replace("INSERT OR IGNORE ", "INSERT ", 1) + " ON CONFLICT DO NOTHING"
+    assert " OR REPLACE " not in sql, f"only SQLite reads this: {sql}"
+    assert "%" not in sql, f"PostgreSQL's driver reads a placeholder in this: {sql}"
+    return sql
+
+
+def play(story: Story) -> None:
+    """Page, fail, lose a lease, escalate, receive, acknowledge and resolve; leave one incident open, and none of operations."""
+    team = "team"
+
+    # nobody answers: a provider fails, a lease is lost, operations is paged
+    story.answer("email", BUSY, REFUSED)
+    lost = an_incident("lost", severity=Severity.CRITICAL)
+    story.notify(lost, a_recipient("ada", "email", "slack", "sms"), a_recipient("bad", email=BAD), namespace=team)
+    story.claim("slack")  # and never recorded
+    story.deliver()
+    story.pass_time(minutes=2)
+
+    # a text is delivered, the incident is acknowledged and resolved
+    grace = a_recipient("grace", "sms", "email")
+    story.notify(an_incident("taken"), grace, namespace=team)
+    story.answer("email", REFUSED)
+    story.deliver()
+    texted = story.told("sms")[-1].attempt_id
+    story.say(texted, Result.DELIVERED)
+    story.say("nobody's", Result.DELIVERED)
+    story.notify(an_incident("taken", severity=Severity.CRITICAL), grace, namespace=team)
+    story.page_again("grace", "taken")
+    story.acknowledge("grace", "taken")
+    story.resolve("grace", "taken")
+    story.resolve("ada", "lost")
+    story.resolve("olga", "notifyflow/operations")
+    story.deliver()
+
+    # still to be delivered by whoever comes
+    story.answer("email")
+    story.notify(an_incident("left"), a_recipient("zoe", "email", "push"), namespace=team)
+
+
+def record() -> str:
+    """Play the story on a new SQLite file and return the recording."""
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(f"sqlite:///{folder}/recorded.db")
+        story = Story(recorder, operations=[a_contact("olga", "push")])  # type: ignore[arg-type]
+        play(story)
+        recorder.close()
+    statements: dict[str, int] = {}
+    texts: dict[str, str] = {}
+
+    def value(given: Any) -> Any:
+        if isinstance(given, str) and len(given) > _LONG:
+            return texts.setdefault(given, f"text {len(texts) + 1}")
+        return given
+
+    transactions = [
+        [[statements.setdefault(sql, len(statements)), [value(each) for each in values], count] for sql, values, count in one]
+        for one in recorder.transactions
+    ]
+    parts = (
+        f'"texts": {json.dumps({name: text for text, name in texts.items()}, indent=0)}',
+        f'"statements": {_a_line_each(list(statements))}',
+        f'"transactions": {_a_line_each(transactions)}',
+    )
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _a_line_each(values: list[Any]) -> str:
+    return "[\n" + ",\n".join(json.dumps(each, separators=(",", ":")) for each in values) + "\n]"
+
+
+if __name__ == "__main__":
+    path = path_of(migrations.WANTED)
+    path.write_text(record())
+    print(f"Recorded {path}.")
