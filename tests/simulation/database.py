@@ -9,6 +9,7 @@ is: one writer at a time. Either can be away, break during a commit, and end a t
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import cache
+from types import FunctionType
 from typing import Any, TypeVar
 
 import peewee
@@ -24,7 +25,7 @@ from tests.simulation.world import Task, World
 T = TypeVar("T")
 
 Weakening = tuple[tuple[str, str], ...]
-"""What is written otherwise in the schema's statements."""
+"""What is written otherwise in the schema's statements; each must be there once."""
 
 _IDLE_LIMIT_S = 60.0  # as storage.dialects sets idle_in_transaction_session_timeout
 _STATEMENT_LIMIT_S = 5.0
@@ -107,7 +108,18 @@ class Session:
         self.waiting = []
 
 
-class SimulatedLedger(Ledger):
+class OverridingLedger(Ledger):
+    """A ledger whose subclasses only override: a method that no base class has would change nothing, and is refused."""
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        own = [name for name, each in vars(cls).items() if isinstance(each, FunctionType)]
+        assert own, f"{cls.__name__} overrides nothing"
+        unknown = [name for name in own if not any(name in vars(base) for base in cls.__mro__[1:])]
+        assert not unknown, f"{cls.__name__} overrides methods that do not exist: {', '.join(unknown)}"
+
+
+class SimulatedLedger(OverridingLedger):
     """The real ledger; lets others run between its statements, locks rows, and notes what is written."""
 
     def __init__(self, session: Session) -> None:
@@ -309,12 +321,13 @@ def _schema(without: Weakening) -> bytes:
     """Make the tables once; a mutant leaves some constraints out."""
     db = peewee.SqliteDatabase(":memory:", thread_safe=False, autoconnect=False)
     db.connect()
-    for migration in migrations.MIGRATIONS:
-        for statement in migration.STATEMENTS:
-            text = statement.format(**Sqlite.types)
-            for old, new in without:
-                text = text.replace(old, new)
-            db.execute_sql(text)
+    statements = [each.format(**Sqlite.types) for migration in migrations.MIGRATIONS for each in migration.STATEMENTS]
+    for old, new in without:
+        found = sum(each.count(old) for each in statements)
+        assert found == 1, f"the schema says {found} times what a mutant leaves out: {old!r}"
+        statements = [each.replace(old, new) for each in statements]
+    for each in statements:
+        db.execute_sql(each)
     schema = db.connection().serialize()
     db.close()
     return bytes(schema)

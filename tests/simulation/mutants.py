@@ -92,14 +92,18 @@ class NoBringingForward(SimulatedLedger):
             super().bring_forward(why, **given)
 
 
-class Unguarded(SimulatedLedger):
-    """Writes some rows over whatever stands there."""
+class Unguarding:
+    """Which rows are written over whatever stands there."""
 
     def _is_unguarded(self, before: Any, after: Any) -> bool:
         raise NotImplementedError
 
     def _now(self, before: Any) -> Any:
         raise NotImplementedError
+
+
+class Unguarded(Unguarding, SimulatedLedger):
+    """Writes some rows over whatever stands there."""
 
     def save(self, before: Any, after: Any) -> Any:
         if self._is_unguarded(before, after):

@@ -2,9 +2,11 @@
 
 import pytest
 
+from notifyflow.core import lifecycle
 from tests.simulation.__main__ import explain
-from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant
-from tests.simulation.scenario import simulate
+from tests.simulation.database import SimulatedLedger
+from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant, swapped
+from tests.simulation.scenario import Variant, simulate
 
 SEEDS = 200
 CHUNK = 20
@@ -30,3 +32,14 @@ def test_a_wrong_product_is_caught(mutant: Mutant) -> None:
 def test_the_constraint_alone_keeps_a_tier_from_opening_twice() -> None:
     violations = {LAST_DEFENCE.simulate(seed).violation for seed in range(CHUNK)}
     assert not [each for each in violations if "times" in each]
+
+
+def test_a_mutant_that_would_change_nothing_is_refused() -> None:
+    with pytest.raises(AssertionError, match="overrides methods that do not exist: no_such_method"):
+        type("Misnamed", (SimulatedLedger,), {"no_such_method": lambda self: None})
+    with pytest.raises(AssertionError, match="overrides nothing"):
+        type("Empty", (SimulatedLedger,), {})
+    with pytest.raises(AttributeError), swapped(lifecycle, "no_such_function", None):
+        pass
+    with pytest.raises(AssertionError, match="0 times what a mutant leaves out"):
+        simulate(0, Variant(without=(("no such constraint", ""),)))
