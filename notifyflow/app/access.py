@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from notifyflow.app.clock_and_ids import new_secret
 from notifyflow.core import keys
-from notifyflow.core.allowance import take
+from notifyflow.core.allowance import consume
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.errors import ApiKeyNotFound, TooManyRequests
@@ -130,13 +130,13 @@ class Access:
         key_id, secret = keys.read(presented)
         now = self._clock.now()
         key = keys.authorise(self._store.read(lambda reads: reads.api_key(key_id)), secret, scope, now=now)
-        self._take(key.id, now)
+        self._limit_rate(key.id, now)
         if key.last_used_at is None or now - key.last_used_at >= _NOTE_USE_EVERY:
             self._store.run(lambda ledger: ledger.note_api_key_use(key.id, at=now))
         return key
 
-    def _take(self, key_id: str, now: datetime) -> None:
+    def _limit_rate(self, key_id: str, now: datetime) -> None:
         with self._lock:
-            self._earliest_at[key_id], wait = take(self._earliest_at.get(key_id), a_minute=self._requests_a_minute, now=now)
+            self._earliest_at[key_id], wait = consume(self._earliest_at.get(key_id), a_minute=self._requests_a_minute, now=now)
         if wait:
             raise TooManyRequests(math.ceil(wait.total_seconds()))

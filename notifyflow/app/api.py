@@ -13,7 +13,7 @@ from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipien
 from notifyflow.errors import NAMED, Fault, SchemaMismatch, StorageError, UnreleasedSchema
 from notifyflow.pipeline.acknowledge import acknowledge_incident
 from notifyflow.pipeline.idempotency import Once
-from notifyflow.pipeline.notify import take
+from notifyflow.pipeline.notify import store_admitted
 from notifyflow.pipeline.page_again import page_incident_again
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve_incident
@@ -49,7 +49,7 @@ class Api:
         self._strangers = strangers
 
     def submit(self, submission: Submission, once: Once | None, namespace: str) -> Notified:
-        """Take an incident of a namespace, whole, or refuse it with everything that is wrong with it.
+        """Store an incident in a namespace, or refuse it with all its faults.
 
         Raises:
             InvalidIncident: When it is of bad form, or nobody in it can be reached; with all that is wrong.
@@ -61,7 +61,7 @@ class Api:
         with self._store.within(ANSWERS_WITHIN_S):
             admitted, policy = admit(self._deps, submission, self._policies, most_faults=NAMED)
             self._strangers.admit(namespace, admitted.contacts)
-            accepted = take(self._deps, admitted, policy=policy, namespace=namespace, once=once)
+            accepted = store_admitted(self._deps, admitted, policy=policy, namespace=namespace, once=once)
         self._report(accepted.consequences)
         return accepted.notified
 

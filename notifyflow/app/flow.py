@@ -43,7 +43,7 @@ from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import NotFound, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge
-from notifyflow.pipeline.notify import take
+from notifyflow.pipeline.notify import store_admitted
 from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve
@@ -151,10 +151,10 @@ class NotifyFlow(Upkeep):
         return self.submit(Submission(incident=incident, recipients=tuple(recipients), policy=policy, strict=strict))
 
     def submit(self, submission: Submission) -> Notified:
-        """Take what was read of a document, as ``notify`` does, or refuse it with all that is wrong with both."""
+        """Store the incident of a document, as ``notify`` does, or refuse it with every fault of both."""
         with self._store.within(ANSWERS_WITHIN_S):
             admitted, policy = admit(self._deps, submission, self._policies)
-            accepted = take(self._ready(), admitted, policy=policy)
+            accepted = store_admitted(self._ready(), admitted, policy=policy)
         if self.is_embedded:
             self.start()
         self._report(accepted.consequences)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from notifyflow.core.allowance import take
+from notifyflow.core.allowance import consume
 from notifyflow.core.model import Contact
 from notifyflow.core.ports import Clock
 from notifyflow.errors import TooManyAddresses
@@ -28,7 +28,7 @@ class Strangers:
         self._lock = threading.Lock()
 
     def admit(self, namespace: str, contacts: Sequence[Contact]) -> None:
-        """Take note of the unknown addresses that a request brings.
+        """Count the unknown addresses of a request.
 
         Raises:
             TooManyAddresses: When these are more than may come now; none of them counts.
@@ -40,6 +40,6 @@ class Strangers:
         now = self._clock.now()
         with self._lock:
             before = self._earliest_at.get(namespace)
-            self._earliest_at[namespace], wait = take(before, a_minute=self._a_minute, now=now, count=count)
+            self._earliest_at[namespace], wait = consume(before, a_minute=self._a_minute, now=now, count=count)
         if wait:
             raise TooManyAddresses(count, self._a_minute, math.ceil(wait.total_seconds()))

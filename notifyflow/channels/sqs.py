@@ -40,7 +40,7 @@ class Parcel:
 
 
 class FeedbackQueue:
-    """One SQS queue; what is taken and not deleted comes again when its visibility timeout is over."""
+    """One SQS queue; a message that is received and not deleted comes again after its visibility timeout."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self._url = url
@@ -53,11 +53,11 @@ class FeedbackQueue:
         is_usable = settings.sqs_queue_url is not None and not queue_faults(settings)
         return cls(str(settings.sqs_queue_url), settings) if is_usable else None
 
-    def take(self) -> tuple[Parcel, ...]:
-        """Take some messages, waiting for the first one a while.
+    def receive(self) -> tuple[Parcel, ...]:
+        """Receive messages, waiting a while for the first one.
 
         Raises:
-            ProviderError: When the queue does not give any.
+            ProviderError: When the request fails.
         """
         response: Mapping[str, Any] = self._client.call(
             "receive_message", QueueUrl=self._url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=self._wait_s

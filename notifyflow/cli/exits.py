@@ -13,7 +13,7 @@ from notifyflow.errors import (
     NotConfirmed,
     NotFound,
     NotifyflowError,
-    PortTaken,
+    PortUnavailable,
     ProgramMissing,
     RecipientInUse,
     RecipientNotFound,
@@ -58,7 +58,7 @@ def code_of(error: NotifyflowError) -> Exit:
             | NotConfirmed()
         ):
             return Exit.BAD_INPUT
-        case StorageError() | BrokerUnavailable() | ProgramMissing() | PortTaken():
+        case StorageError() | BrokerUnavailable() | ProgramMissing() | PortUnavailable():
             return Exit.UNAVAILABLE
         case _:
             return Exit.UNTOLD

@@ -85,7 +85,7 @@ def forget(
 
     with NotifyFlow.from_env() as flow:
         count = flow.forget(recipient)
-    screen.out.print(f"Taken from {count} {'incident' if count == 1 else 'incidents'}.")
+    screen.out.print(f"Removed from {count} {'incident' if count == 1 else 'incidents'}.")
 
 
 def _show(findings: "tuple[Finding, ...]") -> None:

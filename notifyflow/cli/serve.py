@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from notifyflow.cli import log, screen
-from notifyflow.errors import PortTaken
+from notifyflow.errors import PortUnavailable
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 picks a free one.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def _serve(host: str, port: int, begin: Callable[["NotifyFlow"], None]) -> None:
     settings = Settings()
     files = serving.raise_file_limit()
     bounds = Bounds(connections=serving.connections_within(files, settings.web_connections))
-    with NotifyFlow(settings) as flow, _taking(port, lambda: serving.listen(host, port)) as listening:
+    with NotifyFlow(settings) as flow, _bind(port, lambda: serving.listen(host, port)) as listening:
         log.to_stderr(logging.INFO)
         begin(flow)
         application = flow.asgi()
@@ -63,7 +63,7 @@ def sandbox(
     script: Annotated[list[str] | None, typer.Option(help="What they do: 'slack: 500 twice, then ok'; may be repeated.")] = None,
     host: Host = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65530, help="Of the inbox page; the stand-ins follow. 0 takes free ones.")
+        int, typer.Option(min=0, max=65530, help="Of the inbox page; the stand-ins follow. 0 picks free ones.")
     ] = 8025,
 ) -> None:
     """Run stand-ins for Twilio, Slack, Teams, SES, SNS and SMTP, with scripted faults and an inbox page."""
@@ -72,7 +72,7 @@ def sandbox(
 
     stand_ins = Sandbox(host=host, port=port)
     stand_ins.script("\n".join(script or ()))
-    _taking(port, stand_ins.start)
+    _bind(port, stand_ins.start)
     try:
         for name, value in stand_ins.settings().items():
             screen.out.print(f"export {name}={value}", soft_wrap=True, markup=False)
@@ -86,8 +86,8 @@ def sandbox(
         stand_ins.stop()
 
 
-def _taking(port: int, take: Callable[[], T]) -> T:
+def _bind(port: int, listen: Callable[[], T]) -> T:
     try:
-        return take()
+        return listen()
     except OSError as error:
-        raise PortTaken(port, error.strerror or str(error)) from None
+        raise PortUnavailable(port, error.strerror or str(error)) from None

@@ -26,14 +26,14 @@ class Bounds:
     Attributes:
         headers_s: For a request's headers, from the connection's first moment, or the request's first byte.
         body_s: For its body, from the end of its headers.
-        taking_s: For a client to take what it is answered.
+        response_s: For the client to read the response.
         connections: How many connections are held.
         chunks: How many pieces a body in pieces (RFC 9112, section 7.1) may have.
     """
 
     headers_s: float = 10.0
     body_s: float = 30.0
-    taking_s: float = 30.0
+    response_s: float = 30.0
     connections: int = 1000
     chunks: int = 10_000
 
@@ -82,7 +82,7 @@ class TimedProtocol(H11Protocol):
         self.conn = _Connection(self._heard)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; where all places are taken, somebody who waits gives way, or this one is turned away."""
+        """Begin; where all places are in use, a waiting connection is closed in its favour, or this one is refused."""
         super().connection_made(transport)
         # asyncio sets it for sockets that call themselves TCP, and one that was accepted calls itself nothing (proto 0): without
         # it the second half of each answer waits for the client to confirm the first, which clients put off for 40 ms.
@@ -129,7 +129,7 @@ class TimedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Wait for the client to take what it was answered, but not for ever."""
         super().pause_writing()
-        self._stall = self.loop.call_later(self._bounds.taking_s, self.transport.abort)
+        self._stall = self.loop.call_later(self._bounds.response_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         """Go on writing."""

@@ -1,7 +1,7 @@
-"""How many requests somebody may make: a steady rate, and a burst of as many as a minute allows.
+"""A rate limit: a steady rate, and a burst of as many requests as a minute allows.
 
-The generic cell rate algorithm (ITU-T I.371, annex A): one instant says it all, the one at which everything taken so far would
-have come at the steady rate.
+The generic cell rate algorithm (ITU-T I.371, annex A) keeps one instant: the one at which everything consumed so far would have
+arrived at the steady rate.
 """
 
 from datetime import datetime, timedelta
@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 _MINUTE = timedelta(minutes=1)
 
 
-def take(earliest_at: datetime | None, *, a_minute: int, now: datetime, count: int = 1) -> tuple[datetime, timedelta]:
-    """Take one request, or so many at once.
+def consume(earliest_at: datetime | None, *, a_minute: int, now: datetime, count: int = 1) -> tuple[datetime, timedelta]:
+    """Consume allowance for one request, or for several at once.
 
     Args:
         earliest_at: What the last call returned; None at first.
         a_minute: How many are allowed in a minute; at least 1.
         now: The time.
-        count: How many are taken together; more than a minute allows are never taken.
+        count: How many requests; more than a minute allows are never admitted.
 
     Returns:
-        What to remember, and how long to wait first: zero where the request may be made now. One that has to wait is not taken.
+        What to remember, and how long to wait: zero if the request is admitted. One that has to wait consumes nothing.
     """
     start = max(earliest_at or now, now)
     cost = count * (_MINUTE / a_minute)

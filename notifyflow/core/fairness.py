@@ -31,7 +31,7 @@ def shares(virtual_starts: Mapping[str, int], slots: int) -> dict[str, int]:
     return shared
 
 
-def in_turn(virtual_starts: Mapping[str, int], taken: Mapping[str, Sequence[str]]) -> list[str]:
-    """Put what was taken of each namespace, in its own order, into one line by turns."""
-    line = [(virtual_starts[name] + number, name, each) for name, some in taken.items() for number, each in enumerate(some)]
+def in_turn(virtual_starts: Mapping[str, int], picked: Mapping[str, Sequence[str]]) -> list[str]:
+    """Merge what was picked of each namespace, in its own order, into one list by turns."""
+    line = [(virtual_starts[name] + number, name, each) for name, some in picked.items() for number, each in enumerate(some)]
     return [each for _, _, each in sorted(line, key=lambda place: place[:2])]

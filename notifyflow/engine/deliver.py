@@ -92,7 +92,7 @@ class Deliverer:
         """
         left = self._unanswered.close()  # before the threads are told: what they drop from then on is given back here
         self._is_stopping.set()
-        self.give_back({*left, *unheard, *self._unanswered.take_owed()})
+        self.give_back({*left, *unheard, *self._unanswered.pop_owed()})
 
     def give_back(self, notification_ids: Collection[str]) -> None:
         """Take the rings for notifications back: nobody here answers them, and whoever sweeps next rings again.
@@ -108,7 +108,7 @@ class Deliverer:
 
     def finish(self) -> None:
         """Give back what could not be given back before; the last thing a process does."""
-        self.give_back(self._unanswered.take_owed())
+        self.give_back(self._unanswered.pop_owed())
 
     def deliver(self, channel: str, notification_ids: Sequence[str]) -> None:
         """Make up to as many attempts on a channel as notifications were rung for, the most urgent that are due first.
@@ -142,19 +142,19 @@ class Deliverer:
         left = len(wanted)
         with self._owing(wanted):
             while left > 0 and not self._is_stopping.is_set():
-                taken = self._take(channel, notification_ids, limit=left)
-                if not taken:
+                done = self._deliver_batch(channel, notification_ids, limit=left)
+                if not done:
                     return
-                wanted -= taken
-                left -= len(taken)
-                self._unanswered.answer(taken)
+                wanted -= done
+                left -= len(done)
+                self._unanswered.answer(done)
             if wanted and not self._is_stopping.is_set():  # others went first, and nobody else knows of these
                 self._unring(wanted)
 
     def _answer_all(self, channel: str, notification_ids: Collection[str]) -> None:
         """Make attempts for those who were turned away, until nothing is due."""
         with self._owing(notification_ids):
-            while not self._is_stopping.is_set() and self._take(channel, (), limit=_MOST_AT_ONCE):
+            while not self._is_stopping.is_set() and self._deliver_batch(channel, (), limit=_MOST_AT_ONCE):
                 pass
 
     @contextmanager
@@ -169,15 +169,15 @@ class Deliverer:
             self._unanswered.answer(notification_ids)
 
     def _unring(self, notification_ids: Collection[str]) -> None:
-        owed = {*notification_ids, *self._unanswered.take_owed()}
+        owed = {*notification_ids, *self._unanswered.pop_owed()}
         try:
             self._deps.transactions.run(lambda ledger: ledger.unring(sorted(owed)))
         except StorageError:
             self._unanswered.owe(owed)
             raise
 
-    def _take(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> set[str]:
-        """Claim what is due, as many as fit, and send it; tell what is done with."""
+    def _deliver_batch(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> set[str]:
+        """Claim as many due notifications as fit, and send them; return the ids of all that need no further attempt now."""
         claims = self._claim(channel, notification_ids, limit=min(limit, self._fitting(channel)))
         for claimed in claims.claimed:
             self._attempt(claimed)
@@ -300,7 +300,7 @@ class Deliverer:
             is_patient: Whether to try again, while the lease lasts, also when the database is away; otherwise only to find out.
 
         Raises:
-            Fenced: When the lease was taken back.
+            Fenced: When the lease has expired.
             StorageUnavailable: When it is given up.
         """
         unsure: Consequences | None = None

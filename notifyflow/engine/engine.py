@@ -138,7 +138,7 @@ class EmbeddedEngine:
         self.reporter = self._engine.reporter
 
     def start(self) -> None:
-        """Start the threads; what an earlier process left is taken up by the first sweep."""
+        """Start the threads; the first sweep picks up what an earlier process left."""
         self._worker.start()
         self._engine.start(threads=self._worker.worker_threads)
 

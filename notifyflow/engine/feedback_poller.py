@@ -1,6 +1,6 @@
-"""Takes what providers say out of a queue; a message is deleted only after its receipts are committed.
+"""Polls a queue for the receipts of providers; a message is deleted only after its receipts are committed.
 
-It fears nothing: where the queue or the database is away it waits and goes on, and what it did not delete comes again.
+When the queue or the database is unavailable it waits and goes on; what it did not delete comes again.
 """
 
 import threading
@@ -25,7 +25,7 @@ class Poller:
     """Polls a queue until it is stopped.
 
     Args:
-        queue: Whose messages it takes; closed by it.
+        queue: The queue it polls; it closes it.
         deps: The dependencies of the use cases.
         reporter: Passes on what the receipts led to.
         pause: Waits for so many seconds after a failure; by default until the poller is stopped, at most so long.
@@ -48,7 +48,7 @@ class Poller:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the message in hand be finished, and take up no other.
+        """Finish the message in hand, and start no other.
 
         A poll that waits ends by itself, and what it brings comes again.
         """
@@ -74,7 +74,7 @@ class Poller:
     def _turn(self) -> bool:
         """Poll once, and handle what came; tell whether all went well."""
         try:
-            handled = [self._handle(parcel) for parcel in self._queue.take()]
+            handled = [self._handle(parcel) for parcel in self._queue.receive()]
             return all(handled)
         except ProviderError as error:
             if not self._is_stopping.is_set():
@@ -95,7 +95,7 @@ class Poller:
                 return True
             try:
                 for receipt in parcel.receipts:
-                    self._take(receipt, parcel.body)
+                    self._receive(receipt, parcel.body)
             except StorageUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - one message, whatever it is, may not hold up all others
@@ -104,7 +104,7 @@ class Poller:
             self._queue.delete(parcel)
         return True
 
-    def _take(self, receipt: Receipt, raw: str) -> None:
+    def _receive(self, receipt: Receipt, raw: str) -> None:
         received = receive(self._deps, receipt, raw=raw)
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
         _log.info("engine.receipt_received", **ids, code=receipt.code, fate=received.fate.value)

@@ -115,7 +115,7 @@ class _Line:
             self._channel.confirm_delivery()
 
     def publish(self, queue: str, body: bytes) -> None:
-        """Publish one message, and wait until it is taken."""
+        """Publish one message, and wait until it is confirmed."""
         with self._patience():
             if queue not in self._queues:
                 self._channel.queue_declare(queue, durable=True)

@@ -55,7 +55,7 @@ def connect(url: str) -> "redis.Redis":
 
 
 class _PatientConsumer(_RedisConsumer):
-    """Reads past what is no message of ours, and takes every error of Redis for a lost connection.
+    """Reads past what is no message of ours, and treats every error of Redis as a lost connection.
 
     Otherwise one undecodable message strands those prefetched behind it (dramatiq#375), and a time-out, which is no
     ``redis.ConnectionError``, leaves a message stuck. Once the broker has stopped reading, nothing that goes wrong keeps the
@@ -68,12 +68,12 @@ class _PatientConsumer(_RedisConsumer):
         message = self._read() if self.broker.give_back is None else None
         if self.broker.give_back is None:
             return message
-        self._put_back(filter(None, (message, *self._take_cached())))
+        self._put_back(filter(None, (message, *self._drain_cached())))
         time.sleep(_PAUSE_S)  # dramatiq asks again at once
         return None
 
     def ack(self, message: MessageProxy) -> None:
-        """Take an answered message from Redis; dramatiq repeats that until it succeeds, unless the process ends."""
+        """Remove an answered message from Redis; dramatiq repeats that until it succeeds, unless the process ends."""
         try:
             super().ack(message)  # type: ignore[no-untyped-call]
         except (redis.RedisError, ConnectionClosed) as error:
@@ -103,8 +103,8 @@ class _PatientConsumer(_RedisConsumer):
             return None
         return message
 
-    def _take_cached(self) -> Iterable[MessageProxy]:
-        """Take what was fetched together with the last message that was read."""
+    def _drain_cached(self) -> Iterable[MessageProxy]:
+        """Empty the cache: return the messages fetched together with the last one that was read."""
         cached, self.message_cache = self.message_cache, []
         for body in cached:
             with suppress(DecodeError, TypeError):

@@ -41,7 +41,7 @@ class Reporter:
 
     Args:
         bell: Rings for what is due.
-        transactions: Where the marks of what could not be rung are taken back.
+        transactions: Where the marks of rings that failed are removed.
         recalling: Recalls what is on its way and not wanted any more; nobody does where None.
     """
 

@@ -26,12 +26,12 @@ class Unanswered:
             self._ids.difference_update(notification_ids)
 
     def owe(self, notification_ids: Collection[str]) -> None:
-        """Take note of what nobody here will answer, and whose ring could not be taken back."""
+        """Note rings that nobody here will answer and that could not be given back."""
         with self._lock:
             self._owed.update(notification_ids)
 
-    def take_owed(self) -> Collection[str]:
-        """Return what is owed, for somebody who takes those rings back now."""
+    def pop_owed(self) -> Collection[str]:
+        """Return and forget the owed rings; the caller takes them back now."""
         with self._lock:
             owed, self._owed = self._owed, set()
             return owed

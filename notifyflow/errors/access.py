@@ -51,7 +51,7 @@ class TooManyRequests(AccessDenied):
     """
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"too many requests with this API key; the next one is taken in {retry_after_s} s")
+        super().__init__(f"too many requests with this API key; try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
 

@@ -109,7 +109,7 @@ class Fenced(NotifyflowError):
     """
 
     def __init__(self, attempt_id: str) -> None:
-        super().__init__(f"the lease of attempt {attempt_id} was taken back; what became of it stands recorded as a doubt")
+        super().__init__(f"the lease of attempt {attempt_id} has expired; its result is recorded as in doubt")
         self.attempt_id = attempt_id
 
 

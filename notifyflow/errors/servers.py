@@ -127,7 +127,7 @@ class ProgramMissing(NotifyflowError):
         self.program = program
 
 
-class PortTaken(NotifyflowError):
+class PortUnavailable(NotifyflowError):
     """Raised when a server cannot listen where it was told to.
 
     Attributes:
@@ -135,5 +135,5 @@ class PortTaken(NotifyflowError):
     """
 
     def __init__(self, port: int, reason: str) -> None:
-        super().__init__(f"nothing can listen on port {port}: {reason}. Use another with --port; 0 takes a free one.")
+        super().__init__(f"nothing can listen on port {port}: {reason}. Use another with --port; 0 picks a free one.")
         self.port = port

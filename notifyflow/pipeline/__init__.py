@@ -5,8 +5,8 @@ rings a bell or writes a log line. What a transaction led to comes back as ``Con
 rows are marked as rung already), logs each of ``failed`` at WARNING, and each of ``critical`` and ``broken`` at ERROR.
 
 ``notify.notify(deps, incident, recipients, *, policy, strict=False)``
-    → ``Accepted(notified, consequences)``; raises InvalidIncident. ``notify.take(deps, admitted, *, policy)`` takes what was
-    validated already.
+    → ``Accepted(notified, consequences)``; raises InvalidIncident. ``notify.store_admitted(deps, admitted, *, policy)``
+    stores what was validated already.
 ``claim.claim(deps, channel, requested_ids, *, limit, providers, reporting)``
     → ``Claims(claimed, consequences)``; rows that can be sent no more are ended, each in a transaction of its own, and those
     that get no slot from ``carriers`` are held back.

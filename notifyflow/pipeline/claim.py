@@ -55,31 +55,31 @@ def claim(
         is damaged is set aside: it keeps nothing else waiting.
     """
 
-    def body(tx: Transaction) -> _Taken:
-        taken = _Taken()
+    def body(tx: Transaction) -> _Claiming:
+        claiming = _Claiming()
         desk = Desk(tx, channel, providers)
-        for row in tx.ledger.take_due(channel, requested_ids, now=tx.now, limit=limit):
+        for row in tx.ledger.claim_due(channel, requested_ids, now=tx.now, limit=limit):
             with _blaming(row):
-                _take(tx, desk, row, taken, providers, reporting)
+                _claim_row(tx, desk, row, claiming, providers, reporting)
         desk.save()
-        return taken
+        return claiming
 
-    taken, consequences = _run(deps, body)
+    claiming, consequences = _run(deps, body)
     with suppress(StorageUnavailable):  # what is claimed is sent all the same, and the rest is still due
-        if taken.obstacles:
-            consequences += hold(deps, channel, taken.obstacles)
-        for row, obstacle in taken.held:
+        if claiming.obstacles:
+            consequences += hold(deps, channel, claiming.obstacles)
+        for row, obstacle in claiming.held:
             consequences += hold_alone(deps, row, obstacle)
-        for row, why in taken.unsendable:
+        for row, why in claiming.unsendable:
             consequences += _end(deps, row, why)
-    return Claims(claimed=tuple(taken.claimed), consequences=consequences)
+    return Claims(claimed=tuple(claiming.claimed), consequences=consequences)
 
 
 @dataclass(slots=True)
-class _Taken:
-    """What became of what was due: attempts to make, rows that cannot be sent any more, what is in the way of all the others.
+class _Claiming:
+    """What a claim found: attempts to make, rows that cannot be sent any more, and what blocks all the others.
 
-    A row that not every provider may carry says nothing about the others: it is held by itself.
+    A row that only some of the providers may carry says nothing about the others: it is held by itself.
     """
 
     claimed: list[Claimed] = field(default_factory=list)
@@ -88,24 +88,24 @@ class _Taken:
     held: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
 
 
-def _take(
-    tx: Transaction, desk: Desk, row: NotificationFacts, taken: _Taken, providers: Sequence[str], reporting: Collection[str]
+def _claim_row(
+    tx: Transaction, desk: Desk, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str], reporting: Collection[str]
 ) -> None:
     escalation = tx.ledger.escalation(row.escalation_id)
     willing = replies.willing(tx, row, escalation, providers)
     if why := _reason_unsendable(tx, row, escalation, providers, willing):
-        taken.unsendable.append((row, why))
+        claiming.unsendable.append((row, why))
     elif eligibility.is_capped(tx, desk, row, escalation):
-        taken.unsendable.append((row, Ended.CAPPED))
+        claiming.unsendable.append((row, Ended.CAPPED))
     else:
         chosen = desk.choose(row, willing)
         if isinstance(chosen, Obstacle) and len(willing) < len(providers):
-            taken.held.append((row, chosen))
+            claiming.held.append((row, chosen))
         elif isinstance(chosen, Obstacle):
-            taken.obstacles.setdefault(is_urgent(row), chosen)
+            claiming.obstacles.setdefault(is_urgent(row), chosen)
         else:
             eligibility.spend(tx, row, escalation)
-            taken.claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
+            claiming.claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
 
 
 class _BrokenRow(Exception):
@@ -128,13 +128,13 @@ def _blaming(row: NotificationFacts) -> Iterator[None]:
         raise _BrokenRow(row.id, error) from error
 
 
-def _run(deps: Dependencies, body: Callable[[Transaction], _Taken]) -> tuple[_Taken, Consequences]:
+def _run(deps: Dependencies, body: Callable[[Transaction], _Claiming]) -> tuple[_Claiming, Consequences]:
     """Claim, and again without each row that turns out to be broken."""
     aside = NOTHING
     while True:
         try:
-            taken, consequences = use_case.run(deps, body)
-            return taken, aside + consequences
+            claiming, consequences = use_case.run(deps, body)
+            return claiming, aside + consequences
         except _BrokenRow as broken:
             aside += _set_aside(deps, broken)
 

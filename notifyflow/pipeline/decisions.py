@@ -155,11 +155,11 @@ def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail:
     if stored.critical_at != context.escalation.critical_at:
         tx.critical.append(stored)
     for effect in decided.effects:
-        _take_effect(tx, context, stored, effect)
+        _apply_effect(tx, context, stored, effect)
     return stored
 
 
-def _take_effect(tx: Transaction, context: DecisionContext, escalation: EscalationFacts, effect: Effect) -> None:
+def _apply_effect(tx: Transaction, context: DecisionContext, escalation: EscalationFacts, effect: Effect) -> None:
     match effect:
         case OpenTier():
             tx.queue([_page(tx, escalation, effect.number, channel) for channel in effect.channels], event="queued")

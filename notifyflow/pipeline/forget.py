@@ -15,7 +15,7 @@ def forget(deps: Dependencies, recipient_id: str) -> int:
         recipient_id: Who.
 
     Returns:
-        From how many incidents they were taken; 0 where nobody knows them.
+        From how many incidents they were removed; 0 if no incident has them.
 
     Raises:
         RecipientInUse: When they are paged for something that is not resolved; nothing was done.

@@ -18,14 +18,14 @@ class Pulse(StrEnum):
 
 
 def beat(deps: Dependencies, *, every: timedelta) -> Pulse:
-    """Take it on us to send the next heartbeat, if it is time and all is well.
+    """Claim the next heartbeat for this process, if it is due and all is well.
 
     Args:
         deps: The dependencies of the use cases.
         every: How far apart two heartbeats are, of all processes together.
 
     Returns:
-        ``OURS``: the caller sends it now. ``EARLY``: somebody has sent it. Anything else: it is withheld, and why.
+        ``OURS``: the caller sends it now. ``EARLY``: it is not due, or another process sends it. Otherwise: why it is withheld.
     """
     now = deps.clock.now()
 
@@ -36,6 +36,6 @@ def beat(deps: Dependencies, *, every: timedelta) -> Pulse:
             return Pulse.LEFT_BEHIND
         if ledger.is_operations_unreached():
             return Pulse.OPERATIONS_UNREACHED
-        return Pulse.OURS if ledger.take_heartbeat(before=now - every, now=now) else Pulse.EARLY
+        return Pulse.OURS if ledger.claim_heartbeat(before=now - every, now=now) else Pulse.EARLY
 
     return deps.transactions.run(body)

@@ -1,4 +1,4 @@
-"""Takes an incident: stores it with its escalations and their first pages, or hears its key again."""
+"""Stores an incident with its escalations and their first pages, or counts a repeated key."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ def notify(
     may_reach_nobody: bool = False,
     once: Once | None = None,
 ) -> Accepted:
-    """Take an incident, whole, or refuse it.
+    """Validate and store an incident, or refuse it as a whole.
 
     Args:
         deps: The dependencies of the use cases.
@@ -51,13 +51,13 @@ def notify(
     admitted = validation.admit(
         incident, recipients, deps.check_address, deps.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
     )
-    return take(deps, admitted, policy=policy, namespace=namespace, once=once)
+    return store_admitted(deps, admitted, policy=policy, namespace=namespace, once=once)
 
 
-def take(
+def store_admitted(
     deps: Dependencies, admitted: Admitted, *, policy: Policy, namespace: str = namespaces.SHARED, once: Once | None = None
 ) -> Accepted:
-    """Take what was validated already; see ``notify``."""
+    """Store a validated incident; see ``notify``."""
 
     def body(tx: Transaction) -> Notified:
         return store(tx, admitted, policy, namespace=namespace)
@@ -67,7 +67,7 @@ def take(
 
 
 def store(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
-    """Store what was validated already, or hear its key again, as one step of a transaction.
+    """Store a validated incident, or count a repeated key, as one step of a transaction.
 
     Args:
         tx: The transaction.

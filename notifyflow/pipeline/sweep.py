@@ -66,7 +66,7 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
     for receipt in run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=limit)):
         yield partial(receive.hear_missed, deps, receipt)
     for ref in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
-        yield partial(_take_back, deps, ref)
+        yield partial(_expire_lease, deps, ref)
     for _, escalation_id in run(lambda ledger: ledger.escalations_to_look_at(now=now, limit=limit)):
         yield partial(_look_at, deps, escalation_id)
     for incident_id in run(lambda ledger: ledger.incident_rounds_due(now=now, limit=limit)):
@@ -75,7 +75,7 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
         yield partial(_pass_rounds, deps, incident_id)
 
 
-def _take_back(deps: Dependencies, ref: AttemptRef) -> Consequences:
+def _expire_lease(deps: Dependencies, ref: AttemptRef) -> Consequences:
     def body(tx: Transaction) -> None:
         def happens(row: NotificationFacts, schedule: Schedule) -> Moved | None:
             del schedule

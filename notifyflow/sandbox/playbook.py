@@ -13,8 +13,8 @@ class Playbook:
         self._rules: dict[tuple[str, str], Rule] = {}
         self._counts: dict[tuple[str, str], int] = {}
 
-    def take(self, script: str) -> None:
-        """Put a script in force; a line begins anew for its target, and one about ``all`` ends every earlier line it covers.
+    def load(self, script: str) -> None:
+        """Load a script: a line restarts its target, and one about ``all`` replaces every earlier line it covers.
 
         Raises:
             InvalidScript: When it cannot be read; the rules in force stay.

@@ -162,7 +162,7 @@ class Sandbox:
 
         Args:
             host: The IPv4 address to listen on.
-            port: Of the inbox page, with the providers at the ports that follow; 0 takes free ones.
+            port: Of the inbox page, with the providers at the ports that follow; 0 picks free ones.
             receipts_after_s: How long Twilio takes from one status to the next, in seconds.
             mail_over: What carries mail, as ``settings`` says it.
             login: User and password that the mail server asks for; none lets everybody in.
@@ -219,7 +219,7 @@ class Sandbox:
         Raises:
             InvalidScript: When it cannot be read; nothing changes then.
         """
-        self._playbook.take(text)
+        self._playbook.load(text)
         if self._running is not None:
             self._running.call(self._settle_doors)
 

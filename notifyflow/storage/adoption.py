@@ -114,7 +114,7 @@ class Adoption(Environments, Moves):
         is not resolved, since somebody may just have opened it, is left alone.
 
         Returns:
-            From how many incidents they were taken.
+            From how many incidents they were removed.
         """
         is_over = ContactRow.incident_id.in_(IncidentRow.select(IncidentRow.id).where(~IS_UNRESOLVED))
         is_theirs = (ContactRow.recipient_id == recipient_id) & is_over

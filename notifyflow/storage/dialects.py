@@ -162,7 +162,7 @@ class Sqlite(Dialect):
         return db
 
     def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
-        """Begin; a write takes the only write lock at once, since one taken later fails at once when somebody else has it."""
+        """Begin; a write acquires the only write lock now, since later that fails at once if another transaction has it."""
         execute(db, f"PRAGMA busy_timeout = {max(1, int(deadline.left_s * 1000))}")
         execute(db, "BEGIN IMMEDIATE" if access is Access.WRITE else "BEGIN")
 

@@ -65,10 +65,10 @@ class Health(Moves):
         """Tell whether the last heartbeat was sent before an instant."""
         return not self._has(HeartbeatRow, HeartbeatRow.at > before)
 
-    def take_heartbeat(self, *, before: datetime, now: datetime) -> bool:
-        """Take it on us to send one, unless somebody has since; tell whether we have."""
-        is_taken = bool(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before).execute(self._db))
-        return is_taken or self._insert_once(HeartbeatRow, {"name": _NAME, "at": now})
+    def claim_heartbeat(self, *, before: datetime, now: datetime) -> bool:
+        """Claim the next heartbeat for this process; return False if another process has claimed it since."""
+        is_claimed = bool(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before).execute(self._db))
+        return is_claimed or self._insert_once(HeartbeatRow, {"name": _NAME, "at": now})
 
     def _has(self, model: type[Model], *where: Expression) -> bool:
         return self._first(model.select(SQL("1").alias("one")).where(*where)) is not None

@@ -1,7 +1,7 @@
 """All writes. A ledger lives for one transaction; whoever holds it has the transaction.
 
 ``lock_…`` reads and locks the row until the transaction ends: ``SELECT … FOR NO KEY UPDATE`` on PostgreSQL, nothing on SQLite,
-where the transaction holds the only writer. Locks are taken in the order incident, escalations by id, notifications by id,
+where the transaction holds the only writer. Locks are acquired in the order incident, escalations by id, notifications by id,
 the providers' rows by name, the operations incident. Nothing here decides; the core does.
 """
 

@@ -28,7 +28,7 @@ class ForkedInside(Exception):
 
 
 class Turn:
-    """A lock that is handed on in the order in which it was asked for.
+    """A fair lock: threads get it in the order in which they asked for it.
 
     SQLite's own busy handler polls, so that under ten writing threads some wait for a second while others pass twice.
     """
@@ -37,8 +37,8 @@ class Turn:
         self._line: deque[threading.Event] = deque()  # the first has the turn
 
     @contextmanager
-    def taken(self, deadline: Deadline) -> Iterator[None]:
-        """Hold the turn.
+    def acquired(self, deadline: Deadline) -> Iterator[None]:
+        """Wait for the turn and hold it.
 
         Raises:
             StorageUnavailable: When it did not come before the deadline.
@@ -87,7 +87,7 @@ class Pool:
     """At most so many connections of one process; an idle one is used again before a new one is opened.
 
     Attributes:
-        turn: Taken by whoever writes to a file.
+        turn: Acquired by every thread that writes to a file.
     """
 
     def __init__(self, dialect: Dialect, size: int) -> None:
@@ -109,7 +109,7 @@ class Pool:
             ForkedInside: When the process was forked while the connection was lent; its transaction is rolled back.
         """
         lent = _Lent()
-        self._take_place(lent, deadline)
+        self._acquire_slot(lent, deadline)
         try:
             GATE.enter(lent, deadline)
             try:
@@ -119,10 +119,10 @@ class Pool:
                     raise lent.broken_off from None
                 raise
             finally:
-                self._take_back(lent)
+                self._return_connection(lent)
         finally:
             GATE.leave(lent)
-            self._give_up_place(lent)
+            self._release_slot(lent)
 
     def drop_idle(self) -> None:
         """Close the connections that nobody uses: after one turned out dead, the others are too."""
@@ -142,13 +142,13 @@ class Pool:
         self._freed = threading.Condition(GATE.lock)
         self._lent.clear()
 
-    def _take_place(self, lent: _Lent, deadline: Deadline) -> None:
+    def _acquire_slot(self, lent: _Lent, deadline: Deadline) -> None:
         with self._freed:
             if not self._freed.wait_for(lambda: len(self._lent) < self._size, deadline.left_s):
                 raise self._dialect.unavailable(deadline.waited_s, "all connections are in use")
             self._lent.add(lent)
 
-    def _give_up_place(self, lent: _Lent) -> None:
+    def _release_slot(self, lent: _Lent) -> None:
         with self._freed:
             self._lent.discard(lent)
             self._freed.notify()
@@ -164,7 +164,7 @@ class Pool:
             raise lent.broken_off
         return lent.db
 
-    def _take_back(self, lent: _Lent) -> None:
+    def _return_connection(self, lent: _Lent) -> None:
         db = lent.db
         if db is None:
             return

@@ -1,4 +1,4 @@
-"""Taking away what is old, a few rounds a transaction; what is left is whole after each of them."""
+"""Deletes what is old, a few rounds in each transaction; what is left is consistent after each of them."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -29,7 +29,7 @@ _IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What was taken away, or would be.
+    """What was deleted, or would be.
 
     Attributes:
         incidents: Incidents, with what was said and whom it reached.
@@ -61,7 +61,7 @@ class Step:
     """What one step of a prune did, and where the next one goes on.
 
     Attributes:
-        pruned: What was taken away, or would be.
+        pruned: What was deleted, or would be.
         place: (resolved_at, id) of an incident that is behind us; None when the last one is.
     """
 

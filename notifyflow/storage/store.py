@@ -114,7 +114,7 @@ class Store:
             UnreleasedSchema: When an unreleased version made the database; it was not touched.
             StorageUnavailable: When the database does not answer.
         """
-        found = self._repeat(lambda db: migrations.judge(db, self._dialect), self._deadline(_TIMEOUT_S), Access.READ)
+        found = self._repeat(lambda db: migrations.read_version(db, self._dialect), self._deadline(_TIMEOUT_S), Access.READ)
         if found >= migrations.WANTED:
             return 0
         deadline = self._deadline(_UPGRADE_TIMEOUT_S)
@@ -185,7 +185,7 @@ class Store:
         return self._dialect.unavailable(deadline.waited_s, str(trouble))
 
     def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
-        turn = self._pool.turn.taken(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
+        turn = self._pool.turn.acquired(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
         with turn, self._pool.connection(deadline) as db:
             if access is Access.BARE:
                 return work(db)

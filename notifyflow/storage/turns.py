@@ -1,4 +1,4 @@
-"""Which namespaces have something due, and how many turns each of them had."""
+"""Which namespaces have something due, and how many turns each has had."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,10 +17,10 @@ URGENCY = _urgency
 
 
 class Turns(Moves):
-    """Reads and counts turns; nothing is locked but by the count itself, which is the last a claim does before its rows."""
+    """Reads and counts turns; only the count takes a lock, and a claim counts last before it writes its rows."""
 
     def namespaces_due(self, channel: str, *, is_urgent: bool, now: datetime) -> list[str]:
-        """List the namespaces that have something due of a channel, by name; each costs one step along an index."""
+        """List by name the namespaces with something due on a channel; each costs one step along an index."""
         first, following = _WALKS[is_urgent]
         found, row = [], self._rows(first(channel))
         while row:
@@ -33,17 +33,17 @@ class Turns(Moves):
     def turns(self, channel: str, namespaces: Sequence[str], *, is_urgent: bool) -> Mapping[str, int]:
         """Read how many turns namespaces had; those that had none are left out."""
         is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & TurnRow.namespace.in_(namespaces)
-        query = TurnRow.select(TurnRow.namespace, TurnRow.taken).where(is_its)
-        return {row["namespace"]: row["taken"] for row in self._rows(query)}
+        query = TurnRow.select(TurnRow.namespace, TurnRow.served).where(is_its)
+        return {row["namespace"]: row["served"] for row in self._rows(query)}
 
-    def count_turns(self, channel: str, virtual_starts: Mapping[str, int], taken: Mapping[str, int], *, is_urgent: bool) -> None:
-        """Count turns that namespaces have had, from where each has begun; what others have counted meanwhile counts, too."""
-        for name in sorted(each for each in taken if taken[each]):
+    def count_turns(self, channel: str, virtual_starts: Mapping[str, int], counts: Mapping[str, int], *, is_urgent: bool) -> None:
+        """Add turns to namespaces, from their virtual starts; turns that others have added meanwhile are kept."""
+        for name in sorted(each for each in counts if counts[each]):
             start = virtual_starts[name]
-            had = Case(None, [(TurnRow.taken < start, start)], TurnRow.taken)
+            had = Case(None, [(TurnRow.served < start, start)], TurnRow.served)
             is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & (TurnRow.namespace == name)
-            if not TurnRow.update(taken=had + taken[name]).where(is_its).execute(self._db):
-                row = {"channel": channel, "is_urgent": is_urgent, "namespace": name, "taken": start + taken[name]}
+            if not TurnRow.update(served=had + counts[name]).where(is_its).execute(self._db):
+                row = {"channel": channel, "is_urgent": is_urgent, "namespace": name, "served": start + counts[name]}
                 self._insert_once(TurnRow, row)
 
 

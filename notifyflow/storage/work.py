@@ -59,8 +59,10 @@ _IS_FREE = is_free(NotificationRow.incident_id)
 class Work(Turns):
     """Searches of the claim and of the sweeper; what they hand out is locked where it says so."""
 
-    def take_due(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
-        """Lock and read notifications of a channel that may be sent now, passing over those somebody else has locked.
+    def claim_due(
+        self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int
+    ) -> tuple[NotificationFacts, ...]:
+        """Lock and read notifications of a channel that may be sent now, skipping those that another transaction has locked.
 
         Args:
             channel: The channel's name.
@@ -76,7 +78,7 @@ class Work(Turns):
         found: list[str] = []
         for is_urgent in (True, False):
             if len(found) < limit:
-                found += self._take_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(found))
+                found += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(found))
         rows = self._notifications(select(NotificationFacts, NotificationRow.id.in_(found))) if found else ()
         return tuple(sorted(rows, key=lambda row: found.index(row.id)))
 
@@ -177,26 +179,28 @@ class Work(Turns):
         )
         return first(self._attempt_refs(is_it, limit=1))
 
-    def _take_turns(self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int) -> list[str]:
-        """Lock what is due and as urgent, of each namespace in turn."""
+    def _claim_by_turns(
+        self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int
+    ) -> list[str]:
+        """Lock what is due and equally urgent, one namespace after the other in turns."""
         names = self.namespaces_due(channel, is_urgent=is_urgent, now=now)
         selections = _selections(channel, requested_ids, is_urgent=is_urgent)
         if len(names) < 2:
             return self._pick_in_order(selections, [], now=now, limit=limit) if names else []
         begun = fairness.starts(self.turns(channel, names, is_urgent=is_urgent), names)
-        taken: dict[str, list[str]] = {name: [] for name in names}
+        claimed: dict[str, list[str]] = {name: [] for name in names}
         waiting = set(names)
-        while waiting and (left := limit - sum(map(len, taken.values()))) > 0:
-            next_starts = {name: begun[name] + len(taken[name]) for name in waiting}
+        while waiting and (left := limit - sum(map(len, claimed.values()))) > 0:
+            next_starts = {name: begun[name] + len(claimed[name]) for name in waiting}
             for name, share in fairness.shares(next_starts, left).items():
                 is_its = NotificationRow.namespace == name
                 own = tuple((selection & is_its, is_whole) for selection, is_whole in selections)
-                found = self._pick_in_order(own, taken[name], now=now, limit=share)
-                taken[name] += found
+                found = self._pick_in_order(own, claimed[name], now=now, limit=share)
+                claimed[name] += found
                 if len(found) < share:
                     waiting.discard(name)
-        self.count_turns(channel, begun, {name: len(some) for name, some in taken.items()}, is_urgent=is_urgent)
-        return fairness.in_turn(begun, taken)
+        self.count_turns(channel, begun, {name: len(some) for name, some in claimed.items()}, is_urgent=is_urgent)
+        return fairness.in_turn(begun, claimed)
 
     def _pick_in_order(
         self, selections: Sequence[tuple[Expression, bool]], known: Sequence[str], *, now: datetime, limit: int

@@ -1,4 +1,4 @@
-"""Bodies of requests, read raw, up to a limit, for so long, and no more of them at a time than there is room for."""
+"""Request bodies, read raw, with a limit for the size, for the time, and for the memory of all bodies together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,17 +11,17 @@ _AGAIN_AFTER_S = 1
 
 
 class Room:
-    """How many bytes of bodies are held at a time, by all requests together.
+    """A budget of bytes for the bodies that all requests hold at the same time.
 
     Args:
-        limit_bytes: How many.
+        limit_bytes: The size of the budget.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._free_bytes = limit_bytes
 
-    def take(self, count: int) -> bool:
-        """Take room for so many bytes more; False where there is none."""
+    def reserve(self, count: int) -> bool:
+        """Reserve room for more bytes; return False if there is not enough."""
         if count > self._free_bytes:
             return False
         self._free_bytes -= count
@@ -33,15 +33,15 @@ class Room:
 
 
 class Body:
-    """A dependency that reads the raw body, and refuses it as soon as it is larger, or takes longer, than anybody's should.
+    """A dependency that reads the raw body, and refuses it as soon as it is too large or takes too long.
 
     Args:
-        limit_bytes: How much is read at most.
-        room: What it shares with others; None where its limit is bound enough.
-        patience_s: How long it is waited for.
+        limit_bytes: The largest body that is accepted.
+        room: The budget that it shares with other bodies; None for no further limit.
+        patience_s: How long the client may take to send it.
 
     Attributes:
-        limit_bytes: How much is read at most.
+        limit_bytes: The largest body that is accepted.
     """
 
     def __init__(self, limit_bytes: int, *, room: Room | None = None, patience_s: float = _PATIENCE_S) -> None:
@@ -50,13 +50,13 @@ class Body:
         self._patience_s = patience_s
 
     async def __call__(self, request: Request) -> AsyncIterator[bytes]:
-        """Read it; its room is given back when the request is answered."""
+        """Read it; its room is given back when the request has been answered."""
         async with self.read(request) as body:
             yield body
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Read it, and hold its room until the block is left."""
+        """Read it, and keep its room until the end of the block."""
         body = bytearray()
         try:
             await self._fill(body, request)
@@ -77,6 +77,6 @@ class Body:
     def _reserve(self, total: int, more: int) -> None:
         if total > self.limit_bytes:
             raise HTTPException(413, f"A body has at most {self.limit_bytes} bytes here.")
-        if self._room is not None and not self._room.take(more):
+        if self._room is not None and not self._room.reserve(more):
             detail = "Too many bodies are being read at this moment. Send it again."
             raise HTTPException(503, detail, {"Retry-After": str(_AGAIN_AFTER_S)})

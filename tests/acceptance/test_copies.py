@@ -44,7 +44,7 @@ def test_a_copy_is_refused_adopted_and_emptied_and_pages_nobody_of_production(tm
         assert (still_paged.code, "'db-1'" in still_paged.err) == (2, True)
         assert line.run("db", "adopt", "--cancel", **STAGING).code == 2
         assert "1 incident was held, and is resolved" in line.run("db", "adopt", "--cancel", "--yes", **STAGING).out
-        assert "Taken from 1 incident." in line.run("forget", "ada", **STAGING).out
+        assert "Removed from 1 incident." in line.run("forget", "ada", **STAGING).out
         assert "all is as it should be" in line.run("check", **STAGING).out
 
         sent = line.run("send", file, **STAGING)

@@ -63,14 +63,14 @@ Sample = Mapping[str, float]
 
 
 @contextmanager
-def watched(take: Callable[[], Sample]) -> Iterator[list[Sample]]:
+def watched(sample: Callable[[], Sample]) -> Iterator[list[Sample]]:
     """Take a sample every few seconds, from a thread of its own."""
     samples: list[Sample] = []
     is_over = threading.Event()
 
     def watch() -> None:
         while not is_over.wait(EVERY_S):
-            samples.append(take())
+            samples.append(sample())
 
     with ThreadPoolExecutor(1) as pool:
         watching = pool.submit(watch)
@@ -81,7 +81,7 @@ def watched(take: Callable[[], Sample]) -> Iterator[list[Sample]]:
         watching.result()
 
 
-def take(worker: int, server: Postgres, name: str, broker: redis.Redis) -> Sample:
+def sample(worker: int, server: Postgres, name: str, broker: redis.Redis) -> Sample:
     """Look at the worker's processes, at this one, and at what both have open in the servers."""
     parent = psutil.Process(worker)
     return {
@@ -178,7 +178,7 @@ def main() -> int:
     ):
         name, started_at = server.create_database(), time.monotonic()
         with installation(server, name, queue.url, Path(folder)) as (flow, worker):
-            with watched(lambda: take(worker.group, server, name, broker)) as samples:
+            with watched(lambda: sample(worker.group, server, name, broker)) as samples:
                 keys = drive(flow)
             took_s, found = time.monotonic() - started_at, rows(flow, keys)
     text = _TEXT.format(

@@ -187,14 +187,14 @@ class Field:
         accepted = Counter(message.attempt_id for message in self.sandbox.inbox.messages()[self._known :] if message.is_accepted)
         verdict = NOTHING_YET
         for row in self.rows():
-            taken = sum(accepted.pop(attempt.id, 0) for attempt in row.attempts)
+            copies = sum(accepted.pop(attempt.id, 0) for attempt in row.attempts)
             doubts = sum(attempt.is_doubted for attempt in row.attempts)
             verdict += Verdict(
                 notifications=1,
-                lost=taken == 0 or row.state is not NotificationState.SENT,
-                duplicates=max(0, taken - 1),
+                lost=copies == 0 or row.state is not NotificationState.SENT,
+                duplicates=max(0, copies - 1),
                 doubts=doubts,
-                unexplained=taken > 1 + doubts,
+                unexplained=copies > 1 + doubts,
             )
         return verdict + Verdict(notifications=0, lost=0, duplicates=0, doubts=0, unexplained=len(accepted))
 

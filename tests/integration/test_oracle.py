@@ -86,7 +86,7 @@ class AnyStory(RuleBasedStateMachine):
 
     @precondition(lambda self: self.keys)
     @rule(data=st.data(), what=st.sampled_from(("acknowledge", "acknowledge", "page_again", "page_again", "resolve")))
-    def take(self, data: st.DataObject, what: str) -> None:
+    def act(self, data: st.DataObject, what: str) -> None:
         getattr(self, f"_{what}")(data, data.draw(st.sampled_from(self.keys)))
 
     def _acknowledge(self, data: st.DataObject, key: str) -> None:

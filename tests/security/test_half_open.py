@@ -29,7 +29,7 @@ POSTED = b"POST {path} HTTP/1.1\r\nHost: notify.example\r\nContent-Type: applica
 
 @pytest.fixture
 def hasty(tmp_path: Path) -> Iterator[Target]:
-    with targeted(tmp_path, bounds=Bounds(headers_s=0.3, body_s=-1.5, taking_s=0.3, connections=20, chunks=50)) as target:
+    with targeted(tmp_path, bounds=Bounds(headers_s=0.3, body_s=-1.5, response_s=0.3, connections=20, chunks=50)) as target:
         yield target
 
 

@@ -288,7 +288,7 @@ class Checks:
         for attempt in counted(row):
             send = self._outside.sends.get(attempt.id)
             heard = [result for (result,) in self._database.look(_HEARD, attempt.id)]
-            accepted += send is not None and send.is_taken and not send.answer.startswith("busy")
+            accepted += send is not None and send.is_accepted and not send.answer.startswith("busy")
             doubts += attempt.is_doubted
             failures += Result.TEMPORARY_FAILURE in heard
             if send and send.answer.startswith("busy") and heard:

@@ -176,7 +176,7 @@ def _record_unless_stopping(deliverer: Any, *given: Any) -> None:
 
 def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str]) -> None:
     del notification_ids
-    while deliverer._take(channel, (), limit=20):
+    while deliverer._deliver_batch(channel, (), limit=20):
         pass
 
 

@@ -50,7 +50,7 @@ class Broker:
         if world.strikes("ring unsure", channel):
             raise BrokerUnavailable("simulated: the reply was lost")
 
-    def take(self) -> Message:
+    def receive(self) -> Message:
         """Wait for a message."""
         world = self._world
         while not self._queue:
@@ -117,13 +117,13 @@ class Send:
     Attributes:
         answer: What it has answered; empty while it has not.
         results: What may be recorded of the attempt: what was answered, what was said later.
-        is_taken: Whether it has taken the message, whatever it has answered.
+        is_accepted: Whether it has taken the message, whatever it has answered.
     """
 
     attempt_id: str
     notification_id: str
     answer: str = ""
-    is_taken: bool = False
+    is_accepted: bool = False
     results: set[Result] = field(default_factory=set)
 
 
@@ -148,13 +148,13 @@ class SimulatedProvider(Provider):
         world.point("before a send")
         send = outside.begin(message.attempt_id)
         answer = outside.draw(self._channel, message.address)
-        is_taken, error = ANSWERS[answer]
+        is_accepted, error = ANSWERS[answer]
         ref = f"ref-{message.attempt_id[-6:]}"
-        if is_taken and self._channel in outside.reporting:
+        if is_accepted and self._channel in outside.reporting:
             outside.say_later(self, send, self._channel, ref)
         world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else outside.latency_s())
         world.note(f"{self.name}: {answer} ({message.attempt_id[-4:]})")
-        send.answer, send.is_taken = answer, is_taken
+        send.answer, send.is_accepted = answer, is_accepted
         send.results.add(_RESULTS_OF_ERRORS.get(answer, Result.TEMPORARY_FAILURE))
         outside.on_answer(send)
         if world.strikes("stall", self.name):  # past its lease, while what came of it is still to be recorded
@@ -170,10 +170,10 @@ class SimulatedProvider(Provider):
         send = self._outside.sends.get(message.attempt_id)
         answer = self._outside.draw(self._channel, message.address)
         world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else 0.1)
-        world.note(f"{self.name}: asked after {message.attempt_id[-4:]}: {answer}, {send and send.is_taken}")
+        world.note(f"{self.name}: asked after {message.attempt_id[-4:]}: {answer}, {send and send.is_accepted}")
         if answer != "accepted":
             raise TemporaryProviderError("busy", code="503")
-        if send is None or not send.is_taken:
+        if send is None or not send.is_accepted:
             return None
         send.results.add(Result.ACCEPTED)
         event_id = f"{send.attempt_id}-asked"

@@ -301,7 +301,7 @@ class Scenario:
 
     def _answer(self, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
-            channel, ids = self._broker.take()
+            channel, ids = self._broker.receive()
             self._operators.heard(deliverer, ids)
             self._safely(partial(deliverer.deliver, channel, ids))
 
@@ -392,9 +392,9 @@ class Scenario:
         return self._in_web(lambda deps: receive(deps, receipt, raw="").consequences)
 
     def _notify(self, severity: Severity, people: list[Recipient], deps: Dependencies, *, key: str = "db-1") -> Consequences:
-        return self._namespaces.within(SHARED, lambda deps: self._take(severity, people, deps, key))(deps)
+        return self._namespaces.within(SHARED, lambda deps: self._store(severity, people, deps, key))(deps)
 
-    def _take(self, severity: Severity, people: list[Recipient], deps: Dependencies, key: str) -> Consequences:
+    def _store(self, severity: Severity, people: list[Recipient], deps: Dependencies, key: str) -> Consequences:
         said = Incident(key=key, title="down", severity=severity)
         accepted = notify(deps, said, people, policy=self._policy)
         self._accepted.append(accepted.notified.incident_id)

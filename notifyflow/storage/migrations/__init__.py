@@ -34,7 +34,7 @@ def upgrade(db: Database, dialect: Dialect) -> int:
         UnreleasedSchema: When an unreleased version made the database.
     """
     dialect.lock_schema(db)
-    missing = MIGRATIONS[judge(db, dialect) :]
+    missing = MIGRATIONS[read_version(db, dialect) :]
     apply(db, dialect, missing)
     return len(missing)
 
@@ -48,7 +48,7 @@ def apply(db: Database, dialect: Dialect, migrations: Sequence[ModuleType]) -> N
         _write_version(db, dialect, migrations[-1])
 
 
-def judge(db: Database, dialect: Dialect) -> int:
+def read_version(db: Database, dialect: Dialect) -> int:
     """Return the schema's version, 0 where notifyflow has no tables; touch nothing.
 
     Raises:
@@ -72,7 +72,7 @@ def check(db: Database, dialect: Dialect) -> None:
         SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.
         UnreleasedSchema: When an unreleased version made the database.
     """
-    insist(judge(db, dialect))
+    insist(read_version(db, dialect))
 
 
 def insist(found: int) -> None:

@@ -398,7 +398,7 @@ STATEMENTS = (
         channel TEXT NOT NULL,
         is_urgent BOOLEAN NOT NULL,
         namespace TEXT NOT NULL,
-        taken BIGINT NOT NULL,
+        served BIGINT NOT NULL,
         PRIMARY KEY (channel, is_urgent, namespace)
     )
     """,

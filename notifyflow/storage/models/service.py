@@ -202,12 +202,12 @@ class HeldRow(Model):
 
 
 class TurnRow(Model):
-    """How many turns a namespace had at a channel, for what is CRITICAL or for all else."""
+    """How many turns a namespace has had on a channel, counted apart for CRITICAL and for everything else."""
 
     channel = PlainTextField()
     is_urgent = BooleanField()
     namespace = PlainTextField()
-    taken = BigIntegerField()
+    served = BigIntegerField()
 
     class Meta:
         """Where it stands."""

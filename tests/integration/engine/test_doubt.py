@@ -256,11 +256,11 @@ def test_a_search_that_uses_the_lease_up_counts_as_an_attempt_so_that_it_ends(st
     scene.crash()
     search = oracle.find_sent_message
 
-    def take_long(question: OutboundMessage) -> Receipt | None:
+    def answer_late(question: OutboundMessage) -> Receipt | None:
         scene.story.clock.pass_time(timedelta(seconds=50))
         return search(question)
 
-    oracle.find_sent_message = take_long  # type: ignore[method-assign]
+    oracle.find_sent_message = answer_late  # type: ignore[method-assign]
     scene.deliver()
     assert oracle.messages == []
     assert [each.result for each in scene.attempts] == [Result.IN_DOUBT, Result.TEMPORARY_FAILURE]

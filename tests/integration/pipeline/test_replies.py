@@ -36,10 +36,10 @@ def text(story: Story, key: str, *who: str, policy: Policy = TEXTS) -> Claimed:
     """Page people whose texts all go to one number; give the first claim."""
     people = [a_recipient(each, sms=HERS) for each in who or ("ada",)]
     notify(story.deps, an_incident(key), people, policy=policy, strict=False)
-    return take(story.deps, "sms")[0]
+    return claim_due(story.deps, "sms")[0]
 
 
-def take(deps: Dependencies, channel: str, *providers: str) -> tuple[Claimed, ...]:
+def claim_due(deps: Dependencies, channel: str, *providers: str) -> tuple[Claimed, ...]:
     return claim(deps, channel, (), limit=9, providers=providers or ("twilio",), reporting=("twilio",)).claimed
 
 
@@ -62,7 +62,7 @@ def test_a_code_is_kept_while_it_is_used_and_free_a_week_later(story: Story) -> 
     assert text(story, "db-2").content.reply == "11"
     story.clock.pass_time(timedelta(days=6))
     story.page_again("ada", "db-2")
-    assert take(story.deps, "sms")[0].content.reply == "11"
+    assert claim_due(story.deps, "sms")[0].content.reply == "11"
     story.clock.pass_time(timedelta(days=2))
     assert text(story, "db-3").content.reply == "10", "nobody has had it for a week"
     assert say(story, code="11").heard.effect is Effect.TAKEN
@@ -103,17 +103,17 @@ def test_stop_leaves_the_other_number_of_ours(story: Story) -> None:
     text(story, "db-1")
     assert say(story, Verb.STOP).heard.effect is Effect.BLOCKED
     notify(story.deps, an_incident("db-2"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
-    (claimed,) = take(story.deps, "sms", "twilio", "twilio-b")
+    (claimed,) = claim_due(story.deps, "sms", "twilio", "twilio-b")
     assert claimed.provider == "twilio-b"
     assert claimed.content.reply == "", "nobody hears answers there"
     say(story, Verb.STOP, ours="+15005550007")
     notify(story.deps, an_incident("db-3"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
-    assert take(story.deps, "sms", "twilio", "twilio-b") == ()
+    assert claim_due(story.deps, "sms", "twilio", "twilio-b") == ()
     (row,) = story.status("db-3").escalations[0].notifications
     assert (row.state, row.ended) == (NotificationState.FAILED, Ended.OPTED_OUT)
     assert say(story, Verb.START).heard.effect is Effect.UNBLOCKED
     story.page_again("ada", "db-3")
-    assert take(story.deps, "sms", "twilio", "twilio-b")[0].provider == "twilio"
+    assert claim_due(story.deps, "sms", "twilio", "twilio-b")[0].provider == "twilio"
 
 
 def test_nothing_is_texted_in_answer_to_who_said_stop_and_what_they_take_is_taken(story: Story) -> None:
@@ -129,13 +129,13 @@ def test_nothing_is_texted_in_answer_to_who_said_stop_and_what_they_take_is_take
 def test_what_is_redirected_is_answered_by_who_gets_it(story: Story) -> None:
     story.deps = replace(story.deps, delivery=read_delivery(f"redirect:sms={HERS}"))
     notify(story.deps, an_incident("db-1"), [a_recipient("bob", sms="+15005550012")], policy=TEXTS, strict=False)
-    assert take(story.deps, "sms")[0].content.reply == "1"
+    assert claim_due(story.deps, "sms")[0].content.reply == "1"
     assert say(story).heard.effect is Effect.TAKEN
     assert story.status("db-1").facts.acknowledged_by == "bob"
     for ours in (OURS, "+15005550007"):
         say(story, Verb.STOP, ours=ours)
     notify(story.deps, an_incident("db-2"), [a_recipient("bob", sms="+15005550012")], policy=TEXTS, strict=False)
-    assert take(story.deps, "sms", "twilio", "twilio-b") == ()
+    assert claim_due(story.deps, "sms", "twilio", "twilio-b") == ()
     assert story.status("db-2").escalations[0].notifications[0].ended is Ended.OPTED_OUT
 
 
@@ -259,13 +259,13 @@ def test_an_event_that_comes_again_does_nothing(story: Story) -> None:
     say(story, Verb.START)
     assert say(story, Verb.STOP, event_id="1").heard.effect is Effect.REPEATED
     story.page_again("ada", "db-1")
-    assert take(story.deps, "sms")
+    assert claim_due(story.deps, "sms")
 
 
 @pytest.mark.parametrize(("ends", "is_recalled"), [("acknowledge", True), ("resolve", True), ("page_again", False)])
 def test_a_call_that_is_accepted_only_after_somebody_took_it_is_recalled(story: Story, ends: str, is_recalled: bool) -> None:
     notify(story.deps, an_incident("db-1"), [a_recipient("ada", "voice")], policy=CALLS, strict=False)
-    (call,) = take(story.deps, "voice")
+    (call,) = claim_due(story.deps, "voice")
     getattr(story, ends)("ada", "db-1")
     accepted = replace(ACCEPTED, result=Result.ACCEPTED, evidence=Evidence.ACCEPTED, provider_ref="CA1")
     recalls = record(story.deps, call.attempt_id, call.token, accepted).recalls

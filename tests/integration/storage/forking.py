@@ -26,37 +26,37 @@ ROUNDS = 25
 PATIENCE_S = 60
 
 
-class Taker:
-    """Takes incidents, and writes down which were taken."""
+class Writer:
+    """Stores incidents, and notes which were stored."""
 
     def __init__(self, store: Store, folder: Path, name: str) -> None:
         self._store = store
         self._name = name
-        self._taken = 0
-        self._list = folder / f"{name}.taken"
+        self._written = 0
+        self._list = folder / f"{name}.written"
 
-    def take(self) -> None:
-        key = f"{self._name}-{self._taken}"
+    def write(self) -> None:
+        key = f"{self._name}-{self._written}"
         self._store.run(lambda ledger: ledger.add_incident(incident(id=key, key=key), Incident(key=key, title="t")), timeout_s=60)
-        self._taken += 1
+        self._written += 1
         with self._list.open("a") as file:
             file.write(f"{key}\n")
 
-    def take_some(self) -> None:
+    def write_some(self) -> None:
         for _ in range(ROUNDS):
-            self.take()
+            self.write()
 
 
 def the_parent_closes(store: Store, folder: Path) -> None:
     """The parent's last close must not take away what its child writes."""
-    Taker(store, folder, "before").take()
+    Writer(store, folder, "before").write()
     from_child, to_parent = os.pipe()
 
     def child() -> None:
-        taker = Taker(store, folder, "child")
-        taker.take()
+        writer = Writer(store, folder, "child")
+        writer.write()
         os.write(to_parent, b"1")
-        taker.take_some()
+        writer.write_some()
         os._exit(0)
 
     pid = fork(child)
@@ -66,17 +66,17 @@ def the_parent_closes(store: Store, folder: Path) -> None:
 
 
 def the_child_closes(store: Store, folder: Path) -> None:
-    Taker(store, folder, "before").take()
+    Writer(store, folder, "before").write()
 
     def child() -> None:
-        Taker(store, folder, "child").take()
+        Writer(store, folder, "child").write()
         store.close()
 
     pid = fork(child)
-    taker = Taker(store, folder, "parent")
-    taker.take_some()
+    writer = Writer(store, folder, "parent")
+    writer.write_some()
     succeed(pid)
-    taker.take_some()
+    writer.write_some()
 
 
 def both_are_busy(store: Store, folder: Path) -> None:
@@ -84,15 +84,15 @@ def both_are_busy(store: Store, folder: Path) -> None:
     is_over = threading.Event()
 
     def work(number: int) -> None:
-        taker = Taker(store, folder, f"thread-{number}")
+        writer = Writer(store, folder, f"thread-{number}")
         while not is_over.is_set():
-            taker.take()
+            writer.write()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
     for thread in threads:
         thread.start()
-    children = [fork(lambda name=f"child-{number}": Taker(store, folder, name).take_some()) for number in range(4)]  # type: ignore[misc]
-    Taker(store, folder, "parent").take_some()
+    children = [fork(lambda name=f"child-{number}": Writer(store, folder, name).write_some()) for number in range(4)]  # type: ignore[misc]
+    Writer(store, folder, "parent").write_some()
     for each in children:
         succeed(each)
     is_over.set()
@@ -104,32 +104,32 @@ def the_child_is_killed(store: Store, folder: Path) -> None:
     from_child, to_parent = os.pipe()
 
     def child() -> None:
-        taker = Taker(store, folder, "child")
+        writer = Writer(store, folder, "child")
         while True:
-            taker.take()
+            writer.write()
             os.write(to_parent, b"1")
 
     pid = fork(child)
     os.read(from_child, 5)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    Taker(store, folder, "parent").take_some()
+    Writer(store, folder, "parent").write_some()
 
 
 def the_parent_is_killed(store: Store, folder: Path) -> None:
     """The child outlives its parent; whoever runs this sees that it ended well by the file that it leaves."""
-    Taker(store, folder, "before").take()
+    Writer(store, folder, "before").write()
     parent = os.getpid()
 
     def child() -> None:
-        taker = Taker(store, folder, "child")
-        taker.take()
+        writer = Writer(store, folder, "child")
+        writer.write()
         os.kill(parent, signal.SIGKILL)
-        taker.take_some()
+        writer.write_some()
         (folder / "done").touch()
 
     fork(child)
-    Taker(store, folder, "parent").take_some()
+    Writer(store, folder, "parent").write_some()
     threading.Event().wait()
 
 

@@ -32,7 +32,7 @@ def test_a_fork_loses_nothing(scenario: str, store: Store, database_url: str, tm
     assert (done.returncode, done.stderr) == (-signal.SIGKILL if is_killed else 0, "")
     if is_killed:
         wait_until((tmp_path / "done").exists)
-    accepted = {key for file in tmp_path.glob("*.taken") for key in file.read_text().split()}
+    accepted = {key for file in tmp_path.glob("*.written") for key in file.read_text().split()}
     another = Store(database_url)
     stored = {each.key for each in another.read(lambda reads: reads.incidents(10_000))}
     another.close()

@@ -26,7 +26,7 @@ RESOLVED = """
 """
 """So many that PostgreSQL has no choice between two indexes, whatever it remembers of a table that was emptied."""
 INDEXED: dict[str, Callable[[Ledger], object]] = {
-    "take_due": lambda ledger: ledger.take_due("email", ["n1"], now=NOW, limit=10),
+    "claim_due": lambda ledger: ledger.claim_due("email", ["n1"], now=NOW, limit=10),
     "due": lambda ledger: ledger.due("email", is_urgent=False, now=NOW, limit=10),
     "bring_forward": lambda ledger: ledger.bring_forward([Hold.CIRCUIT], channel="email", now=NOW),
     "lock_due": lambda ledger: ledger.lock_due(["n1"], now=NOW),
@@ -67,7 +67,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "prune_incidents": lambda ledger: ledger.prune_incidents((NOW, ""), before=NOW, limit=10),
 }
 TURNS: dict[str, Callable[[Ledger], object]] = {
-    "take_due": INDEXED["take_due"],
+    "claim_due": INDEXED["claim_due"],
     "namespaces_due": lambda ledger: ledger.namespaces_due("email", is_urgent=False, now=NOW),
     "turns": lambda ledger: ledger.turns("email", ["a", "b"], is_urgent=True),
 }
@@ -161,7 +161,7 @@ def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _
     assert "Sort" not in plan
 
 
-@pytest.mark.parametrize("search", ["take_due", "ring_due"])
+@pytest.mark.parametrize("search", ["claim_due", "ring_due"])
 def test_the_most_urgent_are_found_without_sorting_the_backlog(explained: _Explained, search: str) -> None:
     INDEXED[search](Ledger(explained._db))
     by_index = [plan for plan in explained.plans if "notifyflow_attempt" not in plan and '"id" IN' not in plan]

@@ -179,10 +179,10 @@ class TestTurn:
         served: list[int] = []
 
         def serve(number: int) -> None:
-            with turn.taken(Deadline(60)):
+            with turn.acquired(Deadline(60)):
                 served.append(number)
 
-        with turn.taken(Deadline(1)):
+        with turn.acquired(Deadline(1)):
             threads = [threading.Thread(target=serve, args=(number,)) for number in range(8)]
             for number, thread in enumerate(threads, start=2):
                 thread.start()
@@ -194,8 +194,8 @@ class TestTurn:
 
     def test_whoever_gives_up_is_passed_over(self) -> None:
         turn = Turn()
-        with turn.taken(Deadline(1)), pytest.raises(StorageUnavailable, match="busy"), turn.taken(Deadline(0.01)):
+        with turn.acquired(Deadline(1)), pytest.raises(StorageUnavailable, match="busy"), turn.acquired(Deadline(0.01)):
             pass
-        with turn.taken(Deadline(0.01)):
+        with turn.acquired(Deadline(0.01)):
             assert len(turn._line) == 1
         assert not turn._line

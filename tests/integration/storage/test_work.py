@@ -18,8 +18,8 @@ SECOND = timedelta(seconds=1)
 AGAIN_AFTER = timedelta(seconds=30)
 
 
-def _take(store: Store, *requested_ids: str, limit: int = 10, now: datetime = NOW) -> list[str]:
-    return ids(store.run(lambda ledger: ledger.take_due("email", requested_ids, now=now, limit=limit)))
+def _claim_due(store: Store, *requested_ids: str, limit: int = 10, now: datetime = NOW) -> list[str]:
+    return ids(store.run(lambda ledger: ledger.claim_due("email", requested_ids, now=now, limit=limit)))
 
 
 def _ring(store: Store, *, limit: int = 10, now: datetime = NOW) -> list[str]:
@@ -39,45 +39,45 @@ def test_a_claim_takes_urgent_ones_first_then_those_asked_for_then_the_oldest(st
         a_page(6, due_at=NOW + SECOND),
         a_page(7, "sms"),
     )
-    assert _take(store, "n3", "n4", "n6", "n7", "unknown") == ["n5", "n4", "n3", "n2", "n1"]
-    assert _take(store, "n3", limit=3) == ["n5", "n4", "n3"]
-    assert _take(store, limit=1) == ["n5"]
-    assert _take(store, now=NOW - 10 * SECOND) == []
+    assert _claim_due(store, "n3", "n4", "n6", "n7", "unknown") == ["n5", "n4", "n3", "n2", "n1"]
+    assert _claim_due(store, "n3", limit=3) == ["n5", "n4", "n3"]
+    assert _claim_due(store, limit=1) == ["n5"]
+    assert _claim_due(store, now=NOW - 10 * SECOND) == []
 
 
 def test_namespaces_take_turns_whatever_one_has_waiting_and_requests(store: Store) -> None:
     flood = [a_page(number, namespace="flood", due_at=NOW - 99 * SECOND) for number in range(1, 60)]
     begin(store, *flood, a_page(100, namespace="other"), a_page(101, namespace="third", due_at=LATER))
     requested_ids = [each.id for each in flood]
-    assert "n100" in _take(store, *requested_ids, limit=2)
+    assert "n100" in _claim_due(store, *requested_ids, limit=2)
     begin(store, a_page(200, namespace="other"), a_page(201, namespace="other"), number=2)
-    assert [each for each in _take(store, *requested_ids, limit=6) if each not in requested_ids] == ["n100", "n200", "n201"]
-    assert len(_take(store, *requested_ids, limit=20)) == 20
+    assert [each for each in _claim_due(store, *requested_ids, limit=6) if each not in requested_ids] == ["n100", "n200", "n201"]
+    assert len(_claim_due(store, *requested_ids, limit=20)) == 20
 
 
 def test_of_two_namespaces_each_gets_every_other_row(store: Store) -> None:
     begin(store, *(a_page(number, namespace="flood", due_at=NOW - 99 * SECOND) for number in range(1, 9)))
     begin(store, *(a_page(number, namespace="other") for number in range(11, 15)), number=2)
 
-    def take_one(ledger: Ledger) -> str:
-        (row,) = ledger.take_due("email", (), now=NOW, limit=1)
+    def claim_one(ledger: Ledger) -> str:
+        (row,) = ledger.claim_due("email", (), now=NOW, limit=1)
         claim(ledger, row)
         return row.namespace
 
-    taken = [store.run(take_one) for _ in range(12)]
-    assert Counter(taken[:8]) == {"flood": 4, "other": 4}
-    assert all(Counter(taken[: 2 * count])["other"] == count for count in range(1, 5))
-    assert taken[8:] == ["flood"] * 4
+    claimed = [store.run(claim_one) for _ in range(12)]
+    assert Counter(claimed[:8]) == {"flood": 4, "other": 4}
+    assert all(Counter(claimed[: 2 * count])["other"] == count for count in range(1, 5))
+    assert claimed[8:] == ["flood"] * 4
 
 
 def test_who_was_away_saves_no_turns_up(store: Store) -> None:
     begin(store, *(a_page(number, namespace="busy") for number in range(1, 30)))
     begin(store, a_page(31, namespace="steady"), number=2)
     for _ in range(5):
-        _take(store, limit=10)
+        _claim_due(store, limit=10)
     begin(store, *(a_page(number, namespace="back") for number in range(41, 60)), number=3)
-    taken = _take(store, limit=9)
-    assert 3 <= sum(each in {f"n{number}" for number in range(41, 60)} for each in taken) <= 5
+    claimed = _claim_due(store, limit=9)
+    assert 3 <= sum(each in {f"n{number}" for number in range(41, 60)} for each in claimed) <= 5
 
 
 def test_within_a_namespace_urgent_and_requested_rows_still_go_first(store: Store) -> None:
@@ -85,7 +85,7 @@ def test_within_a_namespace_urgent_and_requested_rows_still_go_first(store: Stor
         store, a_page(1, namespace="a", due_at=NOW - 9 * SECOND), a_page(2, namespace="a"), a_page(3, namespace="a", urgent=True)
     )
     begin(store, a_page(4, namespace="b", due_at=NOW - 400 * SECOND), a_page(5, namespace="b"), number=2)
-    assert _take(store, "n2") == ["n3", "n2", "n5", "n1", "n4"]
+    assert _claim_due(store, "n2") == ["n3", "n2", "n5", "n1", "n4"]
 
 
 def test_after_an_outage_a_claim_takes_what_is_fresh_before_what_is_stale_and_the_newest_of_that_first(store: Store) -> None:
@@ -99,7 +99,7 @@ def test_after_an_outage_a_claim_takes_what_is_fresh_before_what_is_stale_and_th
         a_page(6, due_at=NOW - 800 * SECOND, urgent=True),
         a_page(7, due_at=NOW - 2 * SECOND, urgent=True),
     )
-    assert _take(store, "n1") == ["n7", "n6", "n5", "n3", "n4", "n2", "n1"]
+    assert _claim_due(store, "n1") == ["n7", "n6", "n5", "n3", "n4", "n2", "n1"]
     assert _ring(store) == ["n7", "n5", "n6", "n3", "n4", "n1", "n2"]
 
 
@@ -113,8 +113,8 @@ def test_a_claim_brings_the_attempts(store: Store) -> None:
         ledger.move(row, replace(row, state=NotificationState.QUEUED, due_at=NOW), event="released", at=NOW)
 
     store.run(release)
-    (taken,) = store.run(lambda ledger: ledger.take_due("email", (), now=NOW, limit=1))
-    assert [each.id for each in taken.attempts] == ["n1-a1"]
+    (claimed,) = store.run(lambda ledger: ledger.claim_due("email", (), now=NOW, limit=1))
+    assert [each.id for each in claimed.attempts] == ["n1-a1"]
 
 
 def test_workers_that_claim_at_once_share_the_work_without_a_gap(store: Store) -> None:
@@ -126,7 +126,7 @@ def test_workers_that_claim_at_once_share_the_work_without_a_gap(store: Store) -
         start.wait()
 
         def use_case(ledger: Ledger) -> list[str]:
-            rows = ledger.take_due("email", ("n1",), now=NOW, limit=each)
+            rows = ledger.claim_due("email", ("n1",), now=NOW, limit=each)
             for row in rows:
                 claim(ledger, row)
             return ids(rows)
@@ -134,8 +134,8 @@ def test_workers_that_claim_at_once_share_the_work_without_a_gap(store: Store) -
         return store.run(use_case, timeout_s=30)
 
     with ThreadPoolExecutor(workers) as pool:
-        taken = [taken for batch in pool.map(work, range(workers)) for taken in batch]
-    assert sorted(taken) == sorted(f"n{number}" for number in range(1, workers * each + 1))
+        claimed = [claimed for batch in pool.map(work, range(workers)) for claimed in batch]
+    assert sorted(claimed) == sorted(f"n{number}" for number in range(1, workers * each + 1))
 
 
 def test_what_is_due_is_rung_for_once_urgent_ones_first(store: Store) -> None:

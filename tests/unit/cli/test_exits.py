@@ -21,7 +21,7 @@ ENDINGS = [
     (errors.UnreleasedSchema(), Exit.UNAVAILABLE),
     (errors.BrokerUnavailable(), Exit.UNAVAILABLE),
     (errors.ProgramMissing("dot", "Install it"), Exit.UNAVAILABLE),
-    (errors.PortTaken(80, "Permission denied"), Exit.UNAVAILABLE),
+    (errors.PortUnavailable(80, "Permission denied"), Exit.UNAVAILABLE),
     (errors.IllegalMove("incident", "OPEN", "x"), Exit.UNTOLD),
 ]
 

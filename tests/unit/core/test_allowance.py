@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.allowance import take
+from notifyflow.core.allowance import consume
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
@@ -12,24 +12,24 @@ MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 def test_a_minutes_worth_may_come_at_once_and_the_next_has_to_wait_for_its_turn():
     state = None
     for _ in range(60):
-        state, wait = take(state, a_minute=60, now=NOW)
+        state, wait = consume(state, a_minute=60, now=NOW)
         assert wait == timedelta(0)
-    kept, wait = take(state, a_minute=60, now=NOW)
+    kept, wait = consume(state, a_minute=60, now=NOW)
     assert (kept, wait) == (state, SECOND)
-    assert take(state, a_minute=60, now=NOW + SECOND)[1] == timedelta(0)
+    assert consume(state, a_minute=60, now=NOW + SECOND)[1] == timedelta(0)
 
 
 def test_whoever_was_quiet_has_the_whole_burst_again_and_no_more():
-    state, _ = take(NOW, a_minute=1, now=NOW + 10 * MINUTE)
-    assert take(state, a_minute=1, now=NOW + 10 * MINUTE)[1] == MINUTE
+    state, _ = consume(NOW, a_minute=1, now=NOW + 10 * MINUTE)
+    assert consume(state, a_minute=1, now=NOW + 10 * MINUTE)[1] == MINUTE
 
 
 def test_many_are_taken_together_or_not_at_all():
-    state, wait = take(None, a_minute=60, now=NOW, count=50)
+    state, wait = consume(None, a_minute=60, now=NOW, count=50)
     assert wait == timedelta(0)
-    assert take(state, a_minute=60, now=NOW, count=11) == (state, SECOND)
-    assert take(state, a_minute=60, now=NOW, count=10)[1] == timedelta(0)
-    assert take(None, a_minute=60, now=NOW + 10 * MINUTE, count=61)[1] > timedelta(0)
+    assert consume(state, a_minute=60, now=NOW, count=11) == (state, SECOND)
+    assert consume(state, a_minute=60, now=NOW, count=10)[1] == timedelta(0)
+    assert consume(None, a_minute=60, now=NOW + 10 * MINUTE, count=61)[1] > timedelta(0)
 
 
 @given(st.integers(1, 50), st.lists(st.integers(0, 20_000), max_size=200))
@@ -37,10 +37,10 @@ def test_no_minute_has_more_than_twice_what_is_allowed_and_waiting_as_told_is_en
     state, now, taken = None, NOW, []
     for pause_ms in pauses_ms:
         now += timedelta(milliseconds=pause_ms)
-        after, wait = take(state, a_minute=a_minute, now=now)
+        after, wait = consume(state, a_minute=a_minute, now=now)
         if wait:
             assert after == state
-            assert take(state, a_minute=a_minute, now=now + wait)[1] == timedelta(0)
+            assert consume(state, a_minute=a_minute, now=now + wait)[1] == timedelta(0)
         else:
             taken.append(now)
         state = after

@@ -8,7 +8,7 @@ from notifyflow.sandbox.playbook import Playbook
 
 def playbook(script: str) -> Playbook:
     made = Playbook()
-    made.take(script)
+    made.load(script)
     return made
 
 
@@ -39,27 +39,27 @@ def test_lines_count_for_themselves() -> None:
 def test_a_new_line_for_the_same_target_begins_anew_and_leaves_the_others() -> None:
     running = playbook("slack: 500 once\nsms: 21610")
     running.play("slack", "ada")
-    running.take("slack: 404 once")
+    running.load("slack: 404 once")
     assert [running.play("slack", "ada").words for _ in range(2)] == ["404", "ok"]
     assert running.play("sms", "+1").words == "21610"
 
 
 def test_a_line_about_all_ends_every_earlier_one() -> None:
     running = playbook("slack: 500\nsms to +1: 21610")
-    running.take("all: ok")
+    running.load("all: ok")
     assert {running.play("slack", "ada").words, running.play("sms", "+1").words} == {"ok"}
 
 
 def test_a_line_about_all_to_one_address_ends_only_the_earlier_ones_for_that_address() -> None:
     running = playbook("slack: 500\nslack to ben: 404")
-    running.take("all to ben: 503")
+    running.load("all to ben: 503")
     assert [running.play("slack", who).words for who in ("ben", "ada")] == ["503", "500"]
 
 
 def test_a_script_that_cannot_be_read_changes_nothing() -> None:
     running = playbook("slack: 500")
     with pytest.raises(InvalidScript):
-        running.take("all: ok\nslack: nonsense")
+        running.load("all: ok\nslack: nonsense")
     assert running.play("slack", "ada").words == "500"
 
 
@@ -68,7 +68,7 @@ def test_channels_are_refusing_from_the_moment_their_step_comes() -> None:
     assert running.refusing() == frozenset()
     running.play("slack", "ada")
     assert running.refusing() == {"slack"}
-    running.take("all: refuse")
+    running.load("all: refuse")
     assert running.refusing() == {"email", "slack", "teams", "push", "sms", "voice", "webhook"}
-    running.take("sms: ok")
+    running.load("sms: ok")
     assert "sms" not in running.refusing()

@@ -76,7 +76,7 @@ def read_each(
     """
     reading = _Reading(where)
     for index, item in enumerate(items):
-        reading.take(index, item, read)
+        reading.add(index, item, read)
     if reading.faults and not reading.asked:
         raise UnreadableIncident(reading.faults)
     times = reading.times
@@ -97,8 +97,8 @@ class _Reading:
         self._refused: dict[object, int] = {}
         self._newest: dict[str, int] = {}
 
-    def take(self, index: int, item: object, read: Callable[[object], Asked]) -> None:
-        """Read an item, count it to the one before of its incident where that says the same, or note why it cannot be read."""
+    def add(self, index: int, item: object, read: Callable[[object], Asked]) -> None:
+        """Read an item, count it if it repeats the previous one of its incident, or note why it cannot be read."""
         mark = _mark(index, item)
         at = self._read.get(mark)
         if at is not None and self._newest[self.asked[at].incident.key] == at:
@@ -106,9 +106,9 @@ class _Reading:
         elif mark in self._refused:
             self.faults.count(self._refused[mark])
         else:
-            self._take_new(index, mark, item, read)
+            self._read_new(index, mark, item, read)
 
-    def _take_new(self, index: int, mark: object, item: object, read: Callable[[object], Asked]) -> None:
+    def _read_new(self, index: int, mark: object, item: object, read: Callable[[object], Asked]) -> None:
         try:
             asked = read(item)
         except UnreadableIncident as wrong:
