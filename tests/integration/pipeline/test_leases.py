@@ -29,12 +29,12 @@ def test_a_claimed_row_is_claimed_by_nobody_else(story: Story) -> None:
 
 
 def test_the_urgent_go_first_and_then_what_was_requested(story: Story) -> None:
-    for key, severity in (("old", Severity.ERROR), ("wished", Severity.WARNING), ("urgent", Severity.CRITICAL)):
+    for key, severity in (("old", Severity.ERROR), ("requested", Severity.WARNING), ("urgent", Severity.CRITICAL)):
         story.notify(an_incident(key, severity=severity), a_recipient("ada", "email"))
         story.clock.pass_time(timedelta(seconds=1))
     requested_id = story.pages(key="requested")["email"].id
     claimed = story.claim("email", requested_id, limit=2) + story.claim("email", requested_id, limit=2)
-    assert [each.content.key for each in claimed] == ["urgent", "wished", "old"]
+    assert [each.content.key for each in claimed] == ["urgent", "requested", "old"]
 
 
 def test_only_the_holder_of_the_token_may_record(story: Story) -> None:
