@@ -137,7 +137,7 @@ class Adoption(Environments, Moves):
             .where(EscalationRow.recipient_id == recipient_id)
         )
         is_theirs = ReceiptRow.matched_attempt_id.in_(attempts)
-        for contact in self._contacts(ContactRow.recipient_id == recipient_id):
-            for address in contact.addresses.values():
+        for row in self._rows(ContactRow.select(ContactRow.addresses).where(ContactRow.recipient_id == recipient_id)):
+            for address in row["addresses"].values():
                 is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # as a form spells a number, too
         ReceiptRow.update(body="").where(ReceiptRow.body != SQL("''"), is_theirs).execute(self._db)

@@ -1,14 +1,15 @@
 """Writes about escalations, notifications and attempts."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from peewee import Expression, fn
+from peewee import Select, fn
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import batches, first, must_exist, row_of, select
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.statements import Places, Statement
 
 _ESCALATION = Statement(lambda given: select(EscalationFacts, EscalationRow.id == given(EscalationRow.id)))
 _NOTIFICATION = Statement(lambda given: select(NotificationFacts, NotificationRow.id == given(NotificationRow.id)))
@@ -17,6 +18,11 @@ _NOTIFICATIONS = Statement(
         NotificationRow.id
     )
 )
+_CURRENT = Statement(
+    lambda given: select(
+        EscalationFacts, (EscalationRow.incident_id == given(EscalationRow.incident_id)) & EscalationRow.is_current
+    ).order_by(EscalationRow.id)
+)
 
 
 class Escalations(Moves):
@@ -24,7 +30,7 @@ class Escalations(Moves):
 
     def lock_escalations(self, incident_id: str) -> tuple[EscalationFacts, ...]:
         """Lock and read the current escalations of an incident, by id."""
-        return self._lock_escalations((EscalationRow.incident_id == incident_id) & EscalationRow.is_current)
+        return tuple(self._escalations(self._locked(_CURRENT(incident_id))))
 
     def lock_escalation(self, escalation_id: str) -> EscalationFacts:
         """Lock and read an escalation that is known to exist.
@@ -78,7 +84,9 @@ class Escalations(Moves):
 
     def lock_notifications(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
         """Lock and read all notifications of some escalations with their attempts, by id."""
-        return self._lock_notifications(NotificationRow.escalation_id.in_(escalation_ids)) if escalation_ids else ()
+        if not escalation_ids:
+            return ()
+        return self._notifications(self._locked(_notifications_of(len(escalation_ids))(*escalation_ids)))
 
     def lock_notification(self, notification_id: str) -> NotificationFacts:
         """Lock and read a notification that is known to exist, with its attempts.
@@ -114,8 +122,11 @@ class Escalations(Moves):
         """Store a new attempt, before its provider is called."""
         self._insert(AttemptRow, [row_of(facts)])
 
-    def _lock_escalations(self, *where: Expression) -> tuple[EscalationFacts, ...]:
-        return tuple(self._escalations(self._locked(select(EscalationFacts, *where).order_by(EscalationRow.id))))
 
-    def _lock_notifications(self, *where: Expression) -> tuple[NotificationFacts, ...]:
-        return self._notifications(self._locked(select(NotificationFacts, *where).order_by(NotificationRow.id)))
+@lru_cache(maxsize=64)
+def _notifications_of(escalations: int) -> Statement:
+    def build(given: Places) -> Select:
+        ids = [given(NotificationRow.escalation_id) for _ in range(escalations)]
+        return select(NotificationFacts, NotificationRow.escalation_id.in_(ids)).order_by(NotificationRow.id)
+
+    return Statement(build)

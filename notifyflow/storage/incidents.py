@@ -3,16 +3,20 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from peewee import Expression, fn
+from peewee import Expression, Select, fn
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, EscalationState, Incident
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import CONTACT, IS_UNRESOLVED, Named, batches, first, must_exist, row_of, said, select
+from notifyflow.storage.rows import CONTACT, INCIDENT, IS_UNRESOLVED, Named, batches, first, must_exist, row_of, said, select
 from notifyflow.storage.statements import Statement
 
-_INCIDENT = Statement(lambda given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
+_UNRESOLVED = Statement(
+    lambda given: _newest(
+        IncidentRow.namespace == given(IncidentRow.namespace), IncidentRow.key == given(IncidentRow.key), IS_UNRESOLVED
+    )
+)
 _CONTACT = Statement(
     lambda given: ContactRow.select(*CONTACT).where(
         ContactRow.incident_id == given(ContactRow.incident_id), ContactRow.recipient_id == given(ContactRow.recipient_id)
@@ -30,7 +34,7 @@ class Incidents(Moves, Named):
 
     def lock_unresolved(self, key: str, *, namespace: str) -> IncidentFacts | None:
         """Lock and read the one incident of a namespace that the key names while it is not resolved."""
-        return self._lock_one(IncidentRow.namespace == namespace, IncidentRow.key == key, IS_UNRESOLVED)
+        return first(self._incidents(self._locked(_UNRESOLVED(namespace, key))))
 
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
         """Lock and read the incident that somebody names by its key or id: the unresolved one, or else the newest.
@@ -59,11 +63,11 @@ class Incidents(Moves, Named):
         Raises:
             StorageError: When it does not.
         """
-        return must_exist(self._lock_one(IncidentRow.id == incident_id), "incident", incident_id)
+        return must_exist(self.lock_incident_if_kept(incident_id), "incident", incident_id)
 
     def lock_incident_if_kept(self, incident_id: str) -> IncidentFacts | None:
         """Lock and read an incident that may have been pruned; None where it was."""
-        return self._lock_one(IncidentRow.id == incident_id)
+        return first(self._incidents(self._locked(INCIDENT(incident_id))))
 
     def incident(self, incident_id: str) -> IncidentFacts:
         """Read an incident that is known to exist; not locked.
@@ -71,7 +75,7 @@ class Incidents(Moves, Named):
         Raises:
             StorageError: When it does not.
         """
-        return must_exist(first(self._incidents(_INCIDENT(incident_id))), "incident", incident_id)
+        return must_exist(first(self._incidents(INCIDENT(incident_id))), "incident", incident_id)
 
     def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its birth.
@@ -103,7 +107,7 @@ class Incidents(Moves, Named):
 
     def contacts(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the contacts by recipient, in the order they were added."""
-        return {contact.recipient_id: contact for contact in self._contacts(ContactRow.incident_id == incident_id)}
+        return {contact.recipient_id: contact for contact in self._contacts(incident_id)}
 
     def contact(self, incident_id: str, recipient_id: str) -> Contact:
         """Read the contact of a recipient whom the incident is known to have.
@@ -140,5 +144,9 @@ class Incidents(Moves, Named):
             )
 
     def _lock_one(self, *where: Expression) -> IncidentFacts | None:
-        query = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
-        return first(self._incidents(self._locked(query)))
+        return first(self._incidents(self._locked(_newest(*where))))
+
+
+def _newest(*where: Expression) -> Select:
+    """Select the incident that was opened last."""
+    return select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)

@@ -10,6 +10,7 @@ from peewee import SQL
 from notifyflow.core.outage import Outage, outage_since
 from notifyflow.storage.models import EscalationRow, OutageRow
 from notifyflow.storage.moves import Moves
+from notifyflow.storage.rows import first
 from notifyflow.storage.statements import Statement
 
 _IS_WATCH = OutageRow.is_over == SQL("FALSE")
@@ -18,6 +19,8 @@ _OUTAGES = Statement(
         _IS_WATCH | (OutageRow.ended_at > given(OutageRow.ended_at))
     )
 )
+_SWEPT_AT = Statement(lambda given: OutageRow.select(OutageRow.began_at).where(_IS_WATCH).limit(1))
+_NOTE_SWEEP = Statement(lambda given: OutageRow.update(began_at=given(OutageRow.began_at)).where(_IS_WATCH))
 _KEPT_FOR = timedelta(days=30)
 
 
@@ -32,12 +35,12 @@ class Outages(Moves):
 
     def swept_at(self) -> datetime | None:
         """Tell when the last sweep was that was noted; not locked. None before the first."""
-        swept_at: datetime | None = self._scalar(OutageRow.select(OutageRow.began_at).where(_IS_WATCH))
+        swept_at: datetime | None = self._scalar(_SWEPT_AT())
         return swept_at
 
     def lock_watch(self) -> datetime | None:
         """Lock the watch, and tell as ``swept_at`` does; None also where somebody else has just ended an outage."""
-        found = self._first(self._locked(OutageRow.select(OutageRow.began_at).where(_IS_WATCH)))
+        found = first(self._rows(self._locked(_SWEPT_AT())))
         return None if found is None else found["began_at"]
 
     def begin_watch(self, *, at: datetime) -> None:
@@ -46,7 +49,7 @@ class Outages(Moves):
 
     def note_sweep(self, *, at: datetime) -> None:
         """Note a sweep; the watch is locked."""
-        OutageRow.update(began_at=at).where(_IS_WATCH).execute(self._db)
+        _NOTE_SWEEP(at).execute(self._db)
 
     def end_outage(self, outage: Outage) -> None:
         """Keep an outage that is over, for as long as anything may wait; the watch is locked, and begins anew."""

@@ -3,7 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
+
+from peewee import IntegerField, Select
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.limits import Carrier
@@ -12,7 +15,8 @@ from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import CarrierRow, EscalationRow, NotificationRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import batches, select
+from notifyflow.storage.rows import batches, first, select
+from notifyflow.storage.statements import Places, Statement
 from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED
 from notifyflow.storage.work import is_free
 
@@ -33,8 +37,7 @@ class Carriers(Moves):
 
     def carrier(self, channel: str, provider: str) -> Carrier | None:
         """Read one carrier, not locked; None where it never carried anything."""
-        row = self._first(CarrierRow.select().where(CarrierRow.channel == channel, CarrierRow.provider == provider))
-        return None if row is None else Carrier(**row)
+        return first([Carrier(**row) for row in self._rows(_carriers_of(1)(channel, provider))])
 
     def save_carrier(self, before: Carrier, after: Carrier) -> None:
         """Write what changed in a carrier.
@@ -46,23 +49,18 @@ class Carriers(Moves):
         changed: dict[str, Any] = {name: getattr(after, name) for name, value in asdict(after).items() if value != old[name]}
         if not changed:
             return
-        is_it = (CarrierRow.channel == before.channel) & (CarrierRow.provider == before.provider)
-        query = CarrierRow.update(changed | {"version": before.version + 1}).where(is_it, CarrierRow.version == before.version)
+        changed["version"] = before.version + 1
+        query = _saving(tuple(changed))(*changed.values(), before.channel, before.provider, before.version)
         if query.execute(self._db) == 0:
             raise StaleRow("carrier", f"{before.channel}/{before.provider}")
 
     def due(self, channel: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
         """Read what may be sent now over a channel, CRITICAL or not, the oldest first; not locked."""
-        query = select(NotificationFacts, QUEUED, NotificationRow.channel == channel, NotificationRow.due_at <= now)
-        query = query.where(IS_URGENT if is_urgent else IS_CALM, is_free(NotificationRow.incident_id)).order_by(
-            NotificationRow.due_at, NotificationRow.id
-        )
-        return tuple(NotificationFacts(**row) for row in self._rows(query.limit(limit)))
+        return tuple(NotificationFacts(**row) for row in self._rows(_DUE[is_urgent](channel, now, limit)))
 
     def lock_due(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
         """Lock and read those of some notifications that may be sent now, passing over those somebody else has locked."""
-        query = select(NotificationFacts, NotificationRow.id.in_(ids), QUEUED, NotificationRow.due_at <= now)
-        return self._notifications(self._locked(query.order_by(NotificationRow.id), skips_locked=True))
+        return self._notifications(self._locked(_due_of(len(ids))(*ids, now), skips_locked=True))
 
     def hold(
         self, before: Sequence[NotificationFacts], after: Sequence[NotificationFacts], *, at: datetime, detail: Mapping[str, str]
@@ -120,5 +118,53 @@ class Carriers(Moves):
             query.where(EscalationRow.id.in_(batch)).execute(self._db)
 
     def _carriers(self, channel: str, providers: Collection[str]) -> dict[str, Carrier]:
-        query = CarrierRow.select().where(CarrierRow.channel == channel, CarrierRow.provider.in_(sorted(providers)))
-        return {row["provider"]: Carrier(**row) for row in self._rows(self._locked(query.order_by(CarrierRow.provider)))}
+        query = _carriers_of(len(providers))(channel, *sorted(providers))
+        return {row["provider"]: Carrier(**row) for row in self._rows(self._locked(query))}
+
+
+@lru_cache(maxsize=64)
+def _carriers_of(providers: int) -> Statement:
+    def build(given: Places) -> Select:
+        is_its = CarrierRow.channel == given(CarrierRow.channel)
+        names = [given(CarrierRow.provider) for _ in range(providers)]
+        return CarrierRow.select().where(is_its, CarrierRow.provider.in_(names)).order_by(CarrierRow.provider)
+
+    return Statement(build)
+
+
+def _due(*, is_urgent: bool) -> Statement:
+    def build(given: Places) -> Select:
+        query = select(
+            NotificationFacts,
+            QUEUED,
+            NotificationRow.channel == given(NotificationRow.channel),
+            NotificationRow.due_at <= given(NotificationRow.due_at),
+            IS_URGENT if is_urgent else IS_CALM,
+            is_free(NotificationRow.incident_id),
+        )
+        return query.order_by(NotificationRow.due_at, NotificationRow.id).limit(given(IntegerField()))
+
+    return Statement(build)
+
+
+_DUE = {each: _due(is_urgent=each) for each in (True, False)}
+
+
+@lru_cache(maxsize=64)
+def _due_of(notifications: int) -> Statement:
+    def build(given: Places) -> Select:
+        ids = [given(NotificationRow.id) for _ in range(notifications)]
+        is_due = NotificationRow.due_at <= given(NotificationRow.due_at)
+        return select(NotificationFacts, NotificationRow.id.in_(ids), QUEUED, is_due).order_by(NotificationRow.id)
+
+    return Statement(build)
+
+
+@lru_cache(maxsize=64)
+def _saving(changed: tuple[str, ...]) -> Statement:
+    def build(given: Places) -> Any:
+        values = {name: given(getattr(CarrierRow, name)) for name in changed}
+        as_read = (getattr(CarrierRow, name) == given(getattr(CarrierRow, name)) for name in ("channel", "provider", "version"))
+        return CarrierRow.update(values).where(*as_read)
+
+    return Statement(build)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from peewee import SQL, Expression, fn
+from peewee import SQL, fn
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
@@ -14,7 +14,6 @@ from notifyflow.storage.audit import Audits
 from notifyflow.storage.listings import Listings
 from notifyflow.storage.models import (
     AttemptRow,
-    ContactRow,
     CriticalRow,
     EscalationRow,
     IncidentRow,
@@ -23,9 +22,36 @@ from notifyflow.storage.models import (
     TransitionRow,
 )
 from notifyflow.storage.pruning import Prunable
-from notifyflow.storage.rows import Named, batches, first, must_exist, select
+from notifyflow.storage.rows import INCIDENT, Named, batches, first, must_exist, select
+from notifyflow.storage.statements import Statement
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
+_NOTIFICATIONS = Statement(
+    lambda given: select(NotificationFacts, NotificationRow.incident_id == given(NotificationRow.incident_id)).order_by(
+        NotificationRow.tier.is_null(), NotificationRow.tier, NotificationRow.channel, NotificationRow.id
+    )
+)
+_ESCALATIONS = Statement(
+    lambda given: select(EscalationFacts, EscalationRow.incident_id == given(EscalationRow.incident_id), EscalationRow.round > 0)
+)
+_TRANSITIONS = Statement(
+    lambda given: (
+        TransitionRow.select(*(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__))
+        .where(TransitionRow.incident_id == given(TransitionRow.incident_id))
+        .order_by(TransitionRow.id)
+    )
+)
+_OPERATIONS_KEY = Statement(
+    lambda given: (
+        CriticalRow.select(IncidentRow.key)
+        .join(IncidentRow, on=(IncidentRow.id == CriticalRow.operations_incident_id))
+        .switch(CriticalRow)
+        .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
+        .where(EscalationRow.incident_id == given(EscalationRow.incident_id))
+        .order_by(CriticalRow.at.desc())
+        .limit(1)
+    )
+)
 
 
 class Reads(Audits, Prunable, Listings, Named, Environments):
@@ -46,7 +72,7 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
 
     def status_by_id(self, incident_id: str) -> IncidentStatus | None:
         """Show one incident with all that became of it; None where there is none."""
-        incident = self._newest(IncidentRow.id == incident_id)
+        incident = first(self._incidents(INCIDENT(incident_id)))
         return None if incident is None else self._status(incident)
 
     def incidents(self, limit: int) -> tuple[IncidentFacts, ...]:
@@ -74,16 +100,8 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         sending = AttemptRow.select(fn.COUNT(1)).where(AttemptRow.state == SQL("'RUNNING'"))
         return int(self._scalar(queued)) + int(self._scalar(sending))
 
-    def _newest(self, *where: Expression) -> IncidentFacts | None:
-        query = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
-        return first(self._incidents(query))
-
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
-        query = select(NotificationFacts, NotificationRow.incident_id == incident.id)
-        is_status_update = NotificationRow.tier.is_null()
-        rows = self._notifications(
-            query.order_by(is_status_update, NotificationRow.tier, NotificationRow.channel, NotificationRow.id)
-        )
+        rows = self._notifications(_NOTIFICATIONS(incident.id))
         escalations = self._escalation_statuses(incident.id, rows)
         events = tuple(sorted((row for row in rows if row.incident_event), key=lambda row: row.created_at))
         event_escalations = {row.escalation_id for row in events}
@@ -99,10 +117,9 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         )
 
     def _escalation_statuses(self, incident_id: str, rows: Sequence[NotificationFacts]) -> tuple[EscalationStatus, ...]:
-        contacts = {contact.recipient_id: contact for contact in self._contacts(ContactRow.incident_id == incident_id)}
+        contacts = {contact.recipient_id: contact for contact in self._contacts(incident_id)}
         places = {recipient_id: place for place, recipient_id in enumerate(contacts)}
-        is_of_somebody = EscalationRow.round > 0
-        escalations = self._escalations(select(EscalationFacts, EscalationRow.incident_id == incident_id, is_of_somebody))
+        escalations = self._escalations(_ESCALATIONS(incident_id))
         notifications: dict[str, list[NotificationFacts]] = defaultdict(list)
         for each in rows:
             notifications[each.escalation_id].append(each)
@@ -112,9 +129,7 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         )
 
     def _transitions(self, incident_id: str) -> tuple[Transition, ...]:
-        columns = (getattr(TransitionRow, name) for name in Transition.__dataclass_fields__)
-        query = TransitionRow.select(*columns).where(TransitionRow.incident_id == incident_id).order_by(TransitionRow.id)
-        return tuple(Transition(**row) for row in self._rows(query))
+        return tuple(Transition(**row) for row in self._rows(_TRANSITIONS(incident_id)))
 
     def _notes(self, attempt_ids: Sequence[str]) -> tuple[Note, ...]:
         columns = (ReceiptRow.matched_attempt_id.alias("attempt_id"), ReceiptRow.code, ReceiptRow.reason, ReceiptRow.received_at)
@@ -125,13 +140,4 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         return tuple(Note(**row) for row in sorted(found, key=lambda row: row["received_at"]))
 
     def _operations_key(self, incident_id: str) -> str | None:
-        query = (
-            CriticalRow.select(IncidentRow.key)
-            .join(IncidentRow, on=(IncidentRow.id == CriticalRow.operations_incident_id))
-            .switch(CriticalRow)
-            .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
-            .where(EscalationRow.incident_id == incident_id)
-            .order_by(CriticalRow.at.desc())
-        )
-        row = self._first(query)
-        return None if row is None else str(row["key"])
+        return first([str(row["key"]) for row in self._rows(_OPERATIONS_KEY(incident_id))])

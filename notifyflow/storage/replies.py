@@ -10,6 +10,7 @@ from peewee import Expression
 from notifyflow.core.model import EscalationState, IncidentState
 from notifyflow.storage.models import CodeRow, EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow
 from notifyflow.storage.moves import Moves
+from notifyflow.storage.statements import Statement
 from notifyflow.storage.turns import QUEUED
 
 _UNUSED_FOR = timedelta(days=7)
@@ -34,6 +35,7 @@ class Code:
 
 
 _COLUMNS = tuple(getattr(CodeRow, name) for name in Code.__dataclass_fields__)
+_FORGET_CODES = Statement(lambda given: CodeRow.delete().where(CodeRow.given_at <= given(CodeRow.given_at)))
 
 
 class Replies(Moves):
@@ -63,7 +65,7 @@ class Replies(Moves):
 
     def forget_codes(self, *, now: datetime) -> None:
         """Delete the codes that have not been used for a week."""
-        CodeRow.delete().where(CodeRow.given_at <= now - _UNUSED_FOR).execute(self._db)
+        _FORGET_CODES(now - _UNUSED_FOR).execute(self._db)
 
     def code(self, address: str, code: str, *, now: datetime) -> Code | None:
         """Find what a code means that was given to a number within the last week; None for nothing."""

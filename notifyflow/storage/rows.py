@@ -13,9 +13,8 @@ from peewee import SQL, Database, Expression, Model, Query, Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Contact, Incident, IncidentState
-from notifyflow.core.pauses import Pause
 from notifyflow.errors import AmbiguousKey, StorageError
-from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PauseRow
+from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
 from notifyflow.storage.statements import Places, Run, Statement
 
 F = TypeVar("F")
@@ -55,7 +54,7 @@ class Rows:
         rows = self._rows(query.limit(1))
         return rows[0] if rows else None
 
-    def _scalar(self, query: Select) -> Any:
+    def _scalar(self, query: Select | Run) -> Any:
         self._catch_up()
         return query.scalar(self._db)
 
@@ -80,16 +79,26 @@ class Rows:
                 found[row["notification_id"]].append(AttemptFacts(**row))
         return found
 
-    def _contacts(self, where: Expression) -> list[Contact]:
-        return [Contact(**row) for row in self._rows(ContactRow.select(*CONTACT).where(where).order_by(ContactRow.position))]
-
-    def _pauses(self, *where: Expression) -> tuple[Pause, ...]:
-        return tuple(Pause(**row) for row in self._rows(PauseRow.select().where(*where).order_by(PauseRow.paused_at)))
+    def _contacts(self, incident_id: str) -> list[Contact]:
+        return [Contact(**row) for row in self._rows(_CONTACTS(incident_id))]
 
     def _content(self, incident_id: str) -> Incident | None:
-        columns = [getattr(IncidentRow, f"said_{name}").alias(name) for name in SAID]
-        row = self._first(IncidentRow.select(IncidentRow.key, *columns).where(IncidentRow.id == incident_id))
-        return None if row is None else Incident(**row)
+        return first([Incident(**row) for row in self._rows(_CONTENT(incident_id))])
+
+
+INCIDENT = Statement(lambda given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
+_CONTACTS = Statement(
+    lambda given: (
+        ContactRow.select(*CONTACT).where(ContactRow.incident_id == given(ContactRow.incident_id)).order_by(ContactRow.position)
+    )
+)
+_CONTENT = Statement(
+    lambda given: (
+        IncidentRow.select(IncidentRow.key, *(getattr(IncidentRow, f"said_{name}").alias(name) for name in SAID))
+        .where(IncidentRow.id == given(IncidentRow.id))
+        .limit(1)
+    )
+)
 
 
 @lru_cache(maxsize=64)

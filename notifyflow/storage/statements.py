@@ -45,7 +45,7 @@ class Statement:
 
     Args:
         build: places → the query; called once for each kind of database.
-        columns: What it selects, where the query itself does not say: a union does not.
+        columns: What it selects, where the query itself does not say: a union or a function does not.
     """
 
     def __init__(self, build: Callable[[Places], Query], columns: Sequence[Field] = ()) -> None:
@@ -87,6 +87,12 @@ class Run:
         built = self._statement.built_for(db, self._locks)
         found = self._run(db, built).fetchall()
         return [{name: read(value) for (name, read), value in zip(built.columns, row, strict=True)} for row in found]
+
+    def scalar(self, db: Database) -> Any:
+        """Run it, and read the first column of the first row it finds; None where it finds none."""
+        built = self._statement.built_for(db, self._locks)
+        row = self._run(db, built).fetchone()
+        return None if row is None else built.columns[0][1](row[0])
 
     def execute(self, db: Database) -> int:
         """Run it, and tell how many rows it wrote."""

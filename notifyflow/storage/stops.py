@@ -30,6 +30,12 @@ def _stops(given: Places) -> Any:
 
 _STOP = (StopRow.scope, StopRow.began_at, StopRow.ended_at, StopRow.is_for_critical)
 _STOPS = Statement(_stops, columns=_STOP)
+_PAUSES = Statement(
+    lambda given: PauseRow.select().where(PauseRow.ends_at > given(PauseRow.ends_at)).order_by(PauseRow.paused_at)
+)
+_IN_ORDER = Statement(
+    lambda given: PauseRow.select().where(PauseRow.ends_at > given(PauseRow.ends_at)).order_by(PauseRow.scope, PauseRow.name)
+)
 
 
 class Stops(Moves):
@@ -49,12 +55,11 @@ class Stops(Moves):
 
     def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
         """Read the pauses that are not over."""
-        return self._pauses(PauseRow.ends_at > now)
+        return tuple(Pause(**row) for row in self._rows(_PAUSES(now)))
 
     def lock_pauses(self, *, now: datetime) -> tuple[Pause, ...]:
         """Lock and read the pauses that are not over, so that none of them is ended meanwhile; comes before all other locks."""
-        query = PauseRow.select().where(PauseRow.ends_at > now).order_by(PauseRow.scope, PauseRow.name)
-        return tuple(Pause(**row) for row in self._rows(self._locked(query)))
+        return tuple(Pause(**row) for row in self._rows(self._locked(_IN_ORDER(now))))
 
     def put_pause(self, pause: Pause) -> bool:
         """Store a pause, in the place of an earlier one of the same, which ends; return whether that was not over."""

@@ -4,19 +4,20 @@ Each search walks an index of the rows that are still to be worked on, so that i
 partial index is found only where the query repeats its condition literally, not as a parameter: hence the SQL below.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from peewee import SQL, Expression, Field, Select, fn
+from peewee import SQL, Expression, Field, IntegerField, Select, fn
 
 from notifyflow.core import fairness
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import IncidentState, Severity
+from notifyflow.core.model import Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeldRow, IncidentRow, NotificationRow
-from notifyflow.storage.rows import first, select
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.rows import IS_UNRESOLVED, first, select
+from notifyflow.storage.statements import Places, Run, Statement
 from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED, URGENCY, Turns
 
 
@@ -54,6 +55,7 @@ def is_free(incident_id: Field) -> Expression:
 
 
 _IS_FREE = is_free(NotificationRow.incident_id)
+_IS_ESCALATION_FREE = is_free(EscalationRow.incident_id)
 
 
 class Work(Turns):
@@ -79,7 +81,7 @@ class Work(Turns):
         for is_urgent in (True, False):
             if len(found) < limit:
                 found += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(found))
-        rows = self._notifications(select(NotificationFacts, NotificationRow.id.in_(found))) if found else ()
+        rows = self._notifications(_notifications_of(len(found))(*found)) if found else ()
         return tuple(sorted(rows, key=lambda row: found.index(row.id)))
 
     def ring_due(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
@@ -93,12 +95,9 @@ class Work(Turns):
         Returns:
             CRITICAL first, and among those that are as urgent, what was due minutes ago last.
         """
-        never = QUEUED & NotificationRow.rung_at.is_null()
-        fresh = never & (NotificationRow.due_at > now - _STALE_AFTER) & (NotificationRow.due_at <= now)
-        stale = never & (NotificationRow.due_at <= now - _STALE_AFTER)
-        again = QUEUED & NotificationRow.rung_at.is_null(is_null=False) & (NotificationRow.rung_at <= now - again_after)
-        kinds = ((fresh, NotificationRow.due_at), (again, NotificationRow.rung_at), (stale, NotificationRow.due_at))
-        found = [due for is_wanted, order in kinds for due in self._to_ring(is_wanted, order, limit)]
+        stale_at = now - _STALE_AFTER
+        kinds = (_RING_FRESH(stale_at, now, limit), _RING_AGAIN(now - again_after, limit), _RING_STALE(stale_at, limit))
+        found = [Due(**row) for kind in kinds for row in self._rows(self._locked(kind, skips_locked=True))]
         rung = sorted(found, key=lambda due: due.severity is not Severity.CRITICAL)[:limit]
         if rung:
             self._mark_rung([due.notification_id for due in rung], now)
@@ -110,74 +109,35 @@ class Work(Turns):
 
     def expired_leases(self, *, now: datetime, limit: int) -> tuple[AttemptRef, ...]:
         """Find running attempts whose lease is over, the oldest first; not locked."""
-        is_over = _RUNNING & (AttemptRow.lease_until <= now) & _IS_FREE
-        return self._attempt_refs(is_over, order=AttemptRow.lease_until, limit=limit)
+        return self._attempt_refs(_EXPIRED_LEASES(now, limit))
 
     def escalations_to_look_at(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
         """Find current escalations whose ``look_at`` has come, as (incident id, escalation id), the oldest first; not locked."""
-        query = (
-            EscalationRow.select(EscalationRow.incident_id, EscalationRow.id)
-            .where(EscalationRow.look_at <= now, EscalationRow.is_current, is_free(EscalationRow.incident_id))
-            .order_by(EscalationRow.look_at)
-            .limit(limit)
-        )
-        return tuple((row["incident_id"], row["id"]) for row in self._rows(query))
+        return tuple((row["incident_id"], row["id"]) for row in self._rows(_TO_LOOK_AT(now, limit)))
 
     def rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
         """Find incidents in which a recipient's ``next_round_at`` has come, the oldest first; not locked."""
-        first_at = fn.MIN(EscalationRow.next_round_at)
-        query = (
-            EscalationRow.select(EscalationRow.incident_id, first_at)
-            .where(EscalationRow.next_round_at <= now, EscalationRow.is_current, is_free(EscalationRow.incident_id))
-            .group_by(EscalationRow.incident_id)
-            .order_by(first_at)
-            .limit(limit)
-        )
-        return tuple(row["incident_id"] for row in self._rows(query))
+        return tuple(row["incident_id"] for row in self._rows(_ROUNDS_DUE(now, limit)))
 
     def incident_rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
         """Find incidents, not resolved, whose own ``round_at`` has come, the oldest first; not locked."""
-        query = (
-            IncidentRow.select(IncidentRow.id)
-            .where(IncidentRow.round_at <= now, IncidentRow.state != IncidentState.RESOLVED, is_free(IncidentRow.id))
-            .order_by(IncidentRow.round_at)
-            .limit(limit)
-        )
-        return tuple(row["id"] for row in self._rows(query))
+        return tuple(row["id"] for row in self._rows(_INCIDENT_ROUNDS_DUE(now, limit)))
 
     def next_wake_at(self) -> datetime | None:
         """Tell when there is work for the sweeper next, which may be in the past; None while nothing waits for time.
 
         What was rung for already does not count: whoever was rung takes it, and if nobody does, a later sweep sees it.
         """
-        earliest = (
-            NotificationRow.select(fn.MIN(NotificationRow.due_at)).where(QUEUED, NotificationRow.rung_at.is_null(), _IS_FREE),
-            AttemptRow.select(fn.MIN(AttemptRow.lease_until))
-            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-            .where(_RUNNING, _IS_FREE),
-            EscalationRow.select(fn.MIN(EscalationRow.look_at)).where(
-                EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current, is_free(EscalationRow.incident_id)
-            ),
-            EscalationRow.select(fn.MIN(EscalationRow.next_round_at)).where(
-                EscalationRow.next_round_at.is_null(is_null=False), EscalationRow.is_current, is_free(EscalationRow.incident_id)
-            ),
-            IncidentRow.select(fn.MIN(IncidentRow.round_at)).where(
-                IncidentRow.round_at.is_null(is_null=False), IncidentRow.state != IncidentState.RESOLVED, is_free(IncidentRow.id)
-            ),
-        )
-        instants = [instant for query in earliest if (instant := self._scalar(query)) is not None]
+        instants = [instant for earliest in _EARLIEST if (instant := self._scalar(earliest())) is not None]
         return min(instants, default=None)
 
     def attempt_ref(self, attempt_id: str) -> AttemptRef | None:
         """Find an attempt by its id; not locked."""
-        return first([AttemptRef(**row) for row in self._rows(_ATTEMPT_REF(attempt_id))])
+        return first(self._attempt_refs(_ATTEMPT_REF(attempt_id)))
 
     def attempt_ref_by_provider_ref(self, provider: str, provider_ref: str) -> AttemptRef | None:
         """Find an attempt by its provider's id; not locked."""
-        is_it = (
-            (AttemptRow.provider == provider) & (AttemptRow.provider_ref == provider_ref) & (AttemptRow.provider_ref != SQL("''"))
-        )
-        return first(self._attempt_refs(is_it, limit=1))
+        return first(self._attempt_refs(_ATTEMPT_REF_BY_PROVIDER_REF(provider, provider_ref)))
 
     def _claim_by_turns(
         self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int
@@ -235,13 +195,7 @@ class Work(Turns):
     def _mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
         NotificationRow.update(rung_at=at).where(NotificationRow.id.in_(ids), QUEUED).execute(self._db)
 
-    def _to_ring(self, is_wanted: Expression, order: Field, limit: int) -> list[Due]:
-        columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
-        query = NotificationRow.select(*columns).where(is_wanted, _IS_FREE).order_by(URGENCY, order).limit(limit)
-        return [Due(**row) for row in self._rows(self._locked(query, skips_locked=True))]
-
-    def _attempt_refs(self, is_wanted: Expression, *, limit: int, order: Field = AttemptRow.started_at) -> tuple[AttemptRef, ...]:
-        query = _attempt_refs(is_wanted).order_by(order).limit(limit)
+    def _attempt_refs(self, query: Select | Run) -> tuple[AttemptRef, ...]:
         return tuple(AttemptRef(**row) for row in self._rows(query))
 
 
@@ -266,4 +220,99 @@ def _attempt_refs(is_wanted: Expression) -> Select:
     return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
 
 
+def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
+    """Find what somebody is to be rung for; the last value says how many at most."""
+    columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
+
+    def build(given: Places) -> Select:
+        query = NotificationRow.select(*columns).where(QUEUED & where(given), _IS_FREE)
+        return query.order_by(URGENCY, order).limit(given(IntegerField()))
+
+    return Statement(build)
+
+
+def _earliest(timer: Field, *where: Expression | Field) -> Statement:
+    """Find when the first of some timers is over."""
+    query: Any = timer.model.select(fn.MIN(timer))
+    if timer.model is AttemptRow:
+        query = query.join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+    return Statement(lambda given: query.where(*where), columns=(timer,))
+
+
+@lru_cache(maxsize=64)
+def _notifications_of(ids: int) -> Statement:
+    return Statement(
+        lambda given: select(NotificationFacts, NotificationRow.id.in_([given(NotificationRow.id) for _ in range(ids)]))
+    )
+
+
 _ATTEMPT_REF = Statement(lambda given: _attempt_refs(AttemptRow.id == given(AttemptRow.id)))
+_ATTEMPT_REF_BY_PROVIDER_REF = Statement(
+    lambda given: (
+        _attempt_refs(
+            (AttemptRow.provider == given(AttemptRow.provider))
+            & (AttemptRow.provider_ref == given(AttemptRow.provider_ref))
+            & (AttemptRow.provider_ref != SQL("''"))
+        )
+        .order_by(AttemptRow.started_at)
+        .limit(1)
+    )
+)
+_EXPIRED_LEASES = Statement(
+    lambda given: (
+        _attempt_refs(_RUNNING & (AttemptRow.lease_until <= given(AttemptRow.lease_until)) & _IS_FREE)
+        .order_by(AttemptRow.lease_until)
+        .limit(given(IntegerField()))
+    )
+)
+_IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
+_RING_FRESH = _to_ring(
+    lambda given: (
+        NotificationRow.rung_at.is_null()
+        & (NotificationRow.due_at > given(NotificationRow.due_at))
+        & (NotificationRow.due_at <= given(NotificationRow.due_at))
+    ),
+    NotificationRow.due_at,
+)
+_RING_STALE = _to_ring(
+    lambda given: NotificationRow.rung_at.is_null() & (NotificationRow.due_at <= given(NotificationRow.due_at)),
+    NotificationRow.due_at,
+)
+_RING_AGAIN = _to_ring(
+    lambda given: _IS_RUNG & (NotificationRow.rung_at <= given(NotificationRow.rung_at)), NotificationRow.rung_at
+)
+_TO_LOOK_AT = Statement(
+    lambda given: (
+        EscalationRow.select(EscalationRow.incident_id, EscalationRow.id)
+        .where(EscalationRow.look_at <= given(EscalationRow.look_at), EscalationRow.is_current, _IS_ESCALATION_FREE)
+        .order_by(EscalationRow.look_at)
+        .limit(given(IntegerField()))
+    )
+)
+_ROUNDS_DUE = Statement(
+    lambda given: (
+        EscalationRow.select(EscalationRow.incident_id, fn.MIN(EscalationRow.next_round_at))
+        .where(EscalationRow.next_round_at <= given(EscalationRow.next_round_at), EscalationRow.is_current, _IS_ESCALATION_FREE)
+        .group_by(EscalationRow.incident_id)
+        .order_by(fn.MIN(EscalationRow.next_round_at))
+        .limit(given(IntegerField()))
+    ),
+    columns=(EscalationRow.incident_id, EscalationRow.next_round_at),
+)
+_INCIDENT_ROUNDS_DUE = Statement(
+    lambda given: (
+        IncidentRow.select(IncidentRow.id)
+        .where(IncidentRow.round_at <= given(IncidentRow.round_at), IS_UNRESOLVED, is_free(IncidentRow.id))
+        .order_by(IncidentRow.round_at)
+        .limit(given(IntegerField()))
+    )
+)
+_EARLIEST = (
+    _earliest(NotificationRow.due_at, QUEUED, NotificationRow.rung_at.is_null(), _IS_FREE),
+    _earliest(AttemptRow.lease_until, _RUNNING, _IS_FREE),
+    *(
+        _earliest(timer, timer.is_null(is_null=False), EscalationRow.is_current, _IS_ESCALATION_FREE)
+        for timer in (EscalationRow.look_at, EscalationRow.next_round_at)
+    ),
+    _earliest(IncidentRow.round_at, IncidentRow.round_at.is_null(is_null=False), IS_UNRESOLVED, is_free(IncidentRow.id)),
+)

@@ -23,6 +23,7 @@ from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, operations, outages, replies, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.storage import work
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, IncidentRow
 from notifyflow.storage.rows import IS_UNRESOLVED
@@ -73,7 +74,7 @@ class HeldLeases(SimulatedLedger):
 
     def expired_leases(self, *, now: datetime, limit: int) -> Any:
         is_over = (AttemptRow.state == AttemptState.RUNNING) & (AttemptRow.lease_until <= now)
-        return self._attempt_refs(is_over, limit=limit)
+        return self._attempt_refs(work._attempt_refs(is_over).order_by(AttemptRow.started_at).limit(limit))
 
 
 class ForgottenQuarantine(SimulatedLedger):

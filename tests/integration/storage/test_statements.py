@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from peewee import fn
+
 from notifyflow.core.model import Result
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import ReceiptRow
@@ -33,6 +35,20 @@ def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> No
     assert queued == {"event_id": NOTED.event_id, "said": None, "received_at": NOW, "is_heard": False}
     assert none == []
     assert len(built) == 1
+
+
+def test_a_statement_that_finds_one_value_reads_it_as_its_column(store: Store) -> None:
+    statement = Statement(
+        lambda given: ReceiptRow.select(fn.MAX(ReceiptRow.received_at)).where(ReceiptRow.event_id == given(ReceiptRow.event_id)),
+        columns=(ReceiptRow.received_at,),
+    )
+    empty = Statement(lambda given: ReceiptRow.select(ReceiptRow.code).where(ReceiptRow.event_id == given(ReceiptRow.event_id)))
+
+    def look(ledger: Ledger) -> list[Any]:
+        ledger.add_receipt(RECEIPT, raw="raw", at=NOW)
+        return [ledger._scalar(each) for each in (statement(RECEIPT.event_id), statement("none"), empty("none"))]
+
+    assert store.run(look) == [NOW, None, None]
 
 
 def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(store: Store) -> None:
