@@ -159,7 +159,7 @@ class Story:
         """Let the providers of a channel say these in turn from now on, and the last one ever after."""
         self.answers[channel] = list(outcomes)
 
-    def say(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **given: Any) -> Received:
+    def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **given: Any) -> Received:
         """Send a receipt; a key is one that was pressed on a call."""
         receipt = Receipt(
             provider=next((each.provider for each in self.seen if each.attempt_id == attempt_id), "twilio"),
@@ -167,7 +167,7 @@ class Story:
             result=result,
             attempt_id=attempt_id,
             evidence=Evidence.HUMAN if key else Evidence.CARRIER,
-            is_heard=bool(key),
+            is_key_press=bool(key),
             is_acknowledgement=key == "1",
             **given,
         )

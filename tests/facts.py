@@ -140,7 +140,7 @@ class Row:
     def lose(self) -> "Row":
         return self._follow(lifecycle.lose(self.facts, f"a{len(self.facts.attempts)}", now=self._pass()))
 
-    def hear(self, result: Result | None, number: int | None = None, **given: Any) -> "Row":
+    def report(self, result: Result | None, number: int | None = None, **given: Any) -> "Row":
         attempt_id = f"a{number or len(self.facts.attempts)}"
         receipt = Receipt(provider="p", event_id="e", result=result, attempt_id=attempt_id, **given)
         return self._follow(

@@ -8,7 +8,7 @@ from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.model import Result, Severity
 from notifyflow.core.policy import Tier, Unacknowledged
 
-STRENGTH = ["in_doubt", "accepted", "temporary", "delivered", "permanent"]
+STRENGTH = ["in_doubt", "accepted", "temporary_failure", "delivered", "permanent_failure"]
 
 
 @dataclass
@@ -56,7 +56,7 @@ class ReferenceRow:
             return "SENDING"
         if strongest and strongest[-1] == "accepted":
             return "SENT"
-        if strongest and strongest[-1] == "permanent":
+        if strongest and strongest[-1] == "permanent_failure":
             return "FAILED"
         if self.is_ended or len(calls) >= self.max_attempts:
             return "FAILED"

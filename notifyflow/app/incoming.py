@@ -13,7 +13,7 @@ from notifyflow.pipeline import operations, use_case
 from notifyflow.pipeline.acknowledge import acknowledge_incident
 from notifyflow.pipeline.answer import hear
 from notifyflow.pipeline.ports import Consequences, Dependencies
-from notifyflow.pipeline.receive import receive, tell_standing
+from notifyflow.pipeline.receive import describe_current_state, receive
 from notifyflow.pipeline.replies import TEXTS
 
 _log = structlog.get_logger("notifyflow.app")
@@ -44,7 +44,7 @@ class Incoming:
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
         _log.info("app.receipt_received", **ids, code=receipt.code, fate=received.fate.value)
         self._report(received.consequences)
-        return tell_standing(self._deps, receipt) if receipt.is_heard else None
+        return describe_current_state(self._deps, receipt) if receipt.is_key_press else None
 
     def hear(self, said: Said, raw: str) -> Heard:
         """Do what somebody answered, with the raw body it came in; what is said to it is a message, and leaves as messages do."""

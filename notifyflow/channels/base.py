@@ -100,7 +100,7 @@ class CallbackResponse:
     Attributes:
         receipts: What the callback reported; may be empty.
         content_type: The response's.
-        body: The response's; where a receipt ``is_heard``, ``Provider.answer`` makes another.
+        body: The response's; where a receipt ``is_key_press``, ``Provider.answer`` makes another.
     """
 
     receipts: tuple[Receipt, ...]

@@ -85,7 +85,7 @@ class TwilioVoice(TwilioProvider):
             code=f"key {digits}",
             reason="somebody pressed a key",
             is_acknowledgement=digits == _ACKNOWLEDGE,
-            is_heard=True,
+            is_key_press=True,
         )
         return CallbackResponse(receipts=(receipt,))
 

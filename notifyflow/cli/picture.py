@@ -173,7 +173,7 @@ def _result(attempt: AttemptFacts, *, is_reached: bool) -> str:
         case Result.IN_DOUBT:
             return f"in doubt: {because}" if because else "in doubt"
         case Result.TEMPORARY_FAILURE | Result.PERMANENT_FAILURE:
-            return because or attempt.result
+            return because or attempt.result.replace("_", " ")
 
 
 def _last_moment(notification: NotificationFacts) -> str:

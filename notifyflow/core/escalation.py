@@ -229,7 +229,7 @@ class _Subject:
             return "exhausted" if self.context.pages else "unreachable"
         if rules.have_critical_channels_failed(self.context):
             return "critical_channels_failed"
-        is_silent = escalation.state is EscalationState.REACHED and rules.is_unheard(self.context)
+        is_silent = escalation.state is EscalationState.REACHED and rules.has_no_sign_of_arrival(self.context)
         return "unconfirmed" if is_silent else ""
 
     def _alert(self, reason: str, *, has_settled: bool) -> None:

@@ -42,7 +42,7 @@ class AttemptFacts:
         result: How it ended, as far as is known: the strongest result so far, or None before the first.
         evidence: Who vouches for it.
         is_doubted: Whether a doubt was ever recorded.
-        is_our_fault: Whether the provider refused *us*, in its answer or in a receipt.
+        is_our_fault: Whether the provider refused *us*, in its response or in a receipt.
         code: The provider's code or status.
         reason: What that means, from our tables.
         provider_ref: The provider's id of the message.

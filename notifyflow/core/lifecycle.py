@@ -30,11 +30,11 @@ _RECORDED = {
     Result.PERMANENT_FAILURE: "refused_for_good",
     Result.IN_DOUBT: "doubted",
 }
-_HEARD = {
-    Result.ACCEPTED: "acceptance_heard",
-    Result.TEMPORARY_FAILURE: "failure_heard",
-    Result.DELIVERED: "delivery_heard",
-    Result.PERMANENT_FAILURE: "bounce_heard",
+_REPORTED = {
+    Result.ACCEPTED: "acceptance_reported",
+    Result.TEMPORARY_FAILURE: "temporary_failure_reported",
+    Result.DELIVERED: "delivery_reported",
+    Result.PERMANENT_FAILURE: "permanent_failure_reported",
 }
 
 
@@ -59,7 +59,7 @@ def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
 
 
 def doubt_of(row: NotificationFacts) -> AttemptFacts | None:
-    """Find the attempt in doubt after which a row would be sent again: nobody has said what became of it yet."""
+    """Return the latest attempt if it is in doubt, so that the row would be sent again after it; None otherwise."""
     latest = counted(row)[-1:]
     return latest[0] if latest and latest[0].result is Result.IN_DOUBT else None
 
@@ -107,7 +107,7 @@ def record(
     attempt = _running(row, attempt_id, event)
     is_contradicted = outcome.result is not Result.ACCEPTED and attempt.evidence is not None
     attempt = replace(
-        _heard(attempt, outcome.result, code=outcome.code, reason=outcome.reason),
+        _apply(attempt, outcome.result, code=outcome.code, reason=outcome.reason),
         state=AttemptState.RECORDED,
         ended_at=now,
         evidence=_stronger(attempt.evidence, outcome.evidence or Evidence.ACCEPTED)
@@ -126,7 +126,7 @@ def record(
 def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
     """Give the running attempt back unsent: it counts for nothing, and the row is due at once.
 
-    Where the provider has spoken about it already, it was sent after all: it is put in doubt.
+    Where the provider has reported on it already, it was sent after all: it is put in doubt.
 
     Raises:
         IllegalMove: When the attempt is not running.
@@ -160,20 +160,20 @@ def receive(
     fraction: float,
     breaks: tuple[Interval, ...] = (),
 ) -> Moved:
-    """Hear a provider's result of one attempt, whatever has been heard before; a CANCELLED row keeps it on the attempt.
+    """Apply a receipt to its attempt, whatever was reported before; a CANCELLED row keeps it on the attempt only.
 
-    Where the latest attempt's provider has asked to wait, ``breaks`` are the times that do not count for the retry window.
+    If the latest attempt's provider has asked to wait, ``breaks`` are the times that do not count for the retry window.
     """
     attempt = _find(row, attempt_id)
-    was_unheard = attempt.state is AttemptState.RECORDED and attempt.evidence is None
+    is_contradicted = attempt.state is AttemptState.RECORDED and attempt.evidence is None
     attempt = replace(
-        _heard(attempt, receipt.result, code=receipt.code, reason=receipt.reason),
+        _apply(attempt, receipt.result, code=receipt.code, reason=receipt.reason),
         evidence=_stronger(attempt.evidence, receipt.evidence or Evidence.ACCEPTED),
-        is_doubted=attempt.is_doubted or was_unheard,
+        is_doubted=attempt.is_doubted or is_contradicted,
         is_our_fault=attempt.is_our_fault or receipt.is_our_fault,
         provider_ref=attempt.provider_ref or receipt.provider_ref or "",
     )
-    event = _HEARD.get(receipt.result, "noted") if receipt.result else "noted"
+    event = _REPORTED.get(receipt.result, "noted") if receipt.result else "noted"
     return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, breaks=breaks))
 
 
@@ -296,12 +296,12 @@ def _with(row: NotificationFacts, changed: AttemptFacts) -> NotificationFacts:
 
 
 def _doubt(row: NotificationFacts, attempt: AttemptFacts, event: str, *, now: datetime, due_at: datetime) -> Moved:
-    doubted = replace(_heard(attempt, Result.IN_DOUBT), state=AttemptState.RECORDED, ended_at=now, is_doubted=True)
+    doubted = replace(_apply(attempt, Result.IN_DOUBT), state=AttemptState.RECORDED, ended_at=now, is_doubted=True)
     return _fire(row, _with(row, doubted), event, now=now, due=lambda _: due_at)
 
 
-def _heard(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:
-    """Let the strongest result count, with the code and the reason that came with it."""
+def _apply(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:
+    """Set the result of an attempt, with its code and reason, unless a result as strong was reported before."""
     if result is None or (attempt.result is not None and attempt.result.strength >= result.strength):
         return attempt
     return replace(attempt, result=result, code=code, reason=reason)

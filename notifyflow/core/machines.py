@@ -170,8 +170,8 @@ def _stopped(name: str, meaning: str) -> Event:
     )
 
 
-def _heard(name: str, meaning: str, leads_to: Mapping[str, tuple[str, ...]]) -> Event:
-    """Hear a receipt: every state but CANCELLED may stay as it is."""
+def _reported(name: str, meaning: str, leads_to: Mapping[str, tuple[str, ...]]) -> Event:
+    """Make the event of a receipt: every state but CANCELLED may stay as it is."""
     moves: dict[str, tuple[str, ...]] = {state: (*leads_to.get(state, ()), state) for state in N if state is not N.CANCELLED}
     return Event(name=name, meaning=meaning, moves=moves, late=(N.CANCELLED,), guard="heads_for", then="arrive")
 
@@ -182,7 +182,7 @@ NOTIFICATION = Table(
         N.QUEUED: "Waits for a worker, at once or until its next attempt is due",
         N.SENDING: "A worker holds it under a lease and calls the provider",
         N.SENT: "The provider has accepted it; nobody has confirmed that it arrived",
-        N.DELIVERED: "The provider says that it arrived, or a key was pressed on the call",
+        N.DELIVERED: "The provider reports that it arrived, or a key was pressed on the call",
         N.FAILED: "This way has failed for now; a late receipt may still put it right",
         N.CANCELLED: "Not sent any more, because somebody took the incident, it was resolved, or a newer round pages",
     },
@@ -210,17 +210,23 @@ NOTIFICATION = Table(
         _recorded("doubted", "No definite answer came: the attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
         _recorded("lease_expired", "The worker vanished: its attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
         _recorded("released", "The worker gave it back unsent", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
-        _heard("noted", "The provider said something that decides nothing", {}),
-        _heard("acceptance_heard", "The provider says that it took an attempt", {N.QUEUED: (N.SENT,), N.FAILED: (N.SENT,)}),
-        _heard("failure_heard", "The provider says that an attempt failed for now", {N.SENT: (N.QUEUED, N.FAILED, N.CANCELLED)}),
-        _heard(
-            "delivery_heard",
-            "The provider says that an attempt arrived",
+        _reported("noted", "The provider reported something that decides nothing", {}),
+        _reported(
+            "acceptance_reported", "The provider reported that it accepted an attempt", {N.QUEUED: (N.SENT,), N.FAILED: (N.SENT,)}
+        ),
+        _reported(
+            "temporary_failure_reported",
+            "The provider reported that an attempt failed for now",
+            {N.SENT: (N.QUEUED, N.FAILED, N.CANCELLED)},
+        ),
+        _reported(
+            "delivery_reported",
+            "The provider reported that an attempt arrived",
             dict.fromkeys((N.QUEUED, N.SENDING, N.SENT, N.FAILED), (N.DELIVERED,)),
         ),
-        _heard(
-            "bounce_heard",
-            "The provider says that an attempt will never arrive",
+        _reported(
+            "permanent_failure_reported",
+            "The provider reported that an attempt will never arrive",
             {N.QUEUED: (N.FAILED,), N.SENT: (N.FAILED,), N.DELIVERED: (N.FAILED, N.SENDING, N.SENT, N.QUEUED, N.CANCELLED)},
         ),
         _ended("expired", "Its round started too long ago to page anybody now"),

@@ -74,9 +74,9 @@ class Result(StrEnum):
 
     IN_DOUBT = "in_doubt"
     ACCEPTED = "accepted"
-    TEMPORARY_FAILURE = "temporary"
+    TEMPORARY_FAILURE = "temporary_failure"
     DELIVERED = "delivered"
-    PERMANENT_FAILURE = "permanent"
+    PERMANENT_FAILURE = "permanent_failure"
 
     @property
     def strength(self) -> int:
@@ -269,10 +269,10 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a provider says later about one attempt.
+    """What a provider reports later about one attempt.
 
     Attributes:
-        provider: Who says it.
+        provider: Who reports it.
         event_id: What makes the event unique at that provider; a repetition has the same.
         result: What it means for the attempt; None where it is only noted.
         attempt_id: Our attempt, where the callback carried it.
@@ -280,8 +280,8 @@ class Receipt:
         evidence: Who vouches for it.
         code: The provider's code or status.
         reason: What that means, from our table; nothing personal.
-        is_acknowledgement: Whether a human took the incident with it (key 1).
-        is_heard: Whether a human pressed a key.
+        is_acknowledgement: Whether a human acknowledged the incident with it (key 1).
+        is_key_press: Whether a human pressed a key on the call.
         is_our_fault: Whether it blames *us*: an unregistered number, filtered content, a suspended account.
         is_general: For a fault of ours, whether every message would be refused, whomever it is for.
         is_fetched: Whether it was fetched from the provider, and did not come by callback.
@@ -296,7 +296,7 @@ class Receipt:
     code: str = ""
     reason: str = ""
     is_acknowledgement: bool = False
-    is_heard: bool = False
+    is_key_press: bool = False
     is_our_fault: bool = False
     is_general: bool = False
     is_fetched: bool = False

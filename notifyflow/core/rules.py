@@ -203,14 +203,14 @@ def look_at(context: DecisionContext, now: datetime, *, is_opening: bool) -> dat
     return min(timers, default=None)
 
 
-def is_unheard(context: DecisionContext) -> bool:
+def has_no_sign_of_arrival(context: DecisionContext) -> bool:
     """Return whether nothing shows that a CRITICAL page arrived or rang, although the recipient's phone could have rung.
 
-    A message about which a receipt could come, and came not, shows nothing; one about which none can come shows all that it can.
+    A message that awaits a receipt shows nothing until it comes; one for which no receipt can come counts once it is sent.
     """
     could_ring = any(_CALL in ways(context, tier) for tier in context.escalation.policy.tiers)
     is_meant = context.escalation.severity is Severity.CRITICAL and context.incident.state is IncidentState.OPEN
-    return is_meant and could_ring and not any(_is_heard(row) for row in context.pages)
+    return is_meant and could_ring and not any(_has_sign_of_arrival(row) for row in context.pages)
 
 
 def patience(row: NotificationFacts, policy: Policy) -> timedelta:
@@ -222,11 +222,11 @@ def patience(row: NotificationFacts, policy: Policy) -> timedelta:
 
 
 def have_critical_channels_failed(context: DecisionContext) -> bool:
-    """Tell whether the policy's critical channels are all FAILED (a suspicion is not enough), and no key was pressed."""
+    """Return whether the policy's critical channels are all FAILED (a suspicion is not enough), and no key was pressed."""
     failed = {row.channel for row in context.pages if row.state is NotificationState.FAILED}
-    is_heard = any(attempt.evidence is Evidence.HUMAN for row in context.pages for attempt in row.attempts)
+    has_key_press = any(attempt.evidence is Evidence.HUMAN for row in context.pages for attempt in row.attempts)
     critical = context.escalation.policy.critical_channels
-    return bool(critical) and failed.issuperset(critical) and not is_heard
+    return bool(critical) and failed.issuperset(critical) and not has_key_press
 
 
 _NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledged"}
@@ -234,7 +234,7 @@ _NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledg
 
 def has_expired_unreached(context: DecisionContext) -> bool:
     """Return whether a page has expired, and no other has arrived; of a CRITICAL one that a receipt could confirm, one has to."""
-    is_reached = any(row.state in _REACHING for row in context.pages) and not is_unheard(context)
+    is_reached = any(row.state in _REACHING for row in context.pages) and not has_no_sign_of_arrival(context)
     return not is_reached and any(row.ended is Ended.EXPIRED for row in context.pages if row.state is NotificationState.FAILED)
 
 
@@ -262,7 +262,7 @@ def _is_young(context: DecisionContext, row: NotificationFacts, now: datetime) -
     return now < moved(began_at + context.escalation.policy.escalate_within, context.breaks, since=began_at)
 
 
-def _is_heard(row: NotificationFacts) -> bool:
+def _has_sign_of_arrival(row: NotificationFacts) -> bool:
     """Return whether a page arrived, was sent where no receipt can come, or made a phone ring."""
     is_shown = row.state is NotificationState.SENT and not _awaits_receipt(row)
     vouched = [attempt.evidence for attempt in counted(row) if attempt.evidence is not None]

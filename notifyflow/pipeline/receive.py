@@ -1,4 +1,4 @@
-"""Hears what a provider says later: the inbox first, then the move, then the acknowledgement of a key."""
+"""Applies receipts: stores each in the inbox, moves its notification, and acknowledges where key 1 was pressed."""
 
 from collections.abc import Sequence
 
@@ -16,11 +16,11 @@ from notifyflow.storage.ledger import AttemptRef
 
 
 def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Received:
-    """Take one receipt of a callback whose signature was checked.
+    """Store and apply one receipt of a callback whose signature was checked.
 
     Args:
         deps: The dependencies of the use cases.
-        receipt: What the provider says.
+        receipt: What the provider reports.
         raw: The body it was read from; personal.
 
     Returns:
@@ -34,19 +34,19 @@ def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Received:
                 tx.ledger.note_called_back(receipt)
             return Fate.REPEATED, None
         if ref is not None:
-            hear(tx, ref, [receipt, *settle_waiting(tx, ref, receipt.provider_ref)])
+            apply_receipts(tx, ref, [receipt, *match_waiting(tx, ref, receipt.provider_ref)])
             return Fate.MATCHED, ref.incident_id
         if receipt.attempt_id is None:
             return Fate.WAITING, None
-        tx.ledger.settle_receipt(receipt, attempt_id=None)
+        tx.ledger.match_receipt(receipt, attempt_id=None)
         return Fate.FOREIGN, None
 
     (fate, incident_id), consequences = use_case.run(deps, body)
     return Received(fate=fate, incident_id=incident_id, consequences=consequences)
 
 
-def tell_standing(deps: Dependencies, receipt: Receipt) -> Heard:
-    """Tell whoever pressed a key how things are by now, whichever of its repetitions they hear the answer to."""
+def describe_current_state(deps: Dependencies, receipt: Receipt) -> Heard:
+    """Return what to say to whoever pressed a key: how the incident stands now, however often the callback is repeated."""
 
     def body(tx: Transaction) -> Heard:
         ref = _attempt_ref(tx, receipt)
@@ -63,32 +63,32 @@ def tell_standing(deps: Dependencies, receipt: Receipt) -> Heard:
     return use_case.run(deps, body)[0]
 
 
-def hear_missed(deps: Dependencies, receipt: Receipt) -> Consequences:
-    """Take a receipt that waits though its attempt is known; nothing happens where somebody else does."""
+def apply_missed(deps: Dependencies, receipt: Receipt) -> Consequences:
+    """Apply a receipt that waits although its attempt is known; do nothing if another process has applied it."""
 
     def body(tx: Transaction) -> None:
         ref = _attempt_ref(tx, receipt)
-        if ref is not None and tx.ledger.settle_receipt(receipt, attempt_id=ref.attempt_id):
-            hear(tx, ref, [receipt])
+        if ref is not None and tx.ledger.match_receipt(receipt, attempt_id=ref.attempt_id):
+            apply_receipts(tx, ref, [receipt])
 
     return use_case.run(deps, body)[1]
 
 
-def settle_waiting(tx: Transaction, ref: AttemptRef, provider_ref: str | None) -> list[Receipt]:
-    """Settle what has waited for the provider's id that an attempt gets only now; receipts come before all locks."""
+def match_waiting(tx: Transaction, ref: AttemptRef, provider_ref: str | None) -> list[Receipt]:
+    """Match the receipts that waited for the provider's id that an attempt gets only now; this comes before all locks."""
     if not provider_ref or ref.provider_ref:
         return []
     waiting = tx.ledger.waiting_receipts(ref.provider, provider_ref)
-    return [each for each in waiting if tx.ledger.settle_receipt(each, attempt_id=ref.attempt_id)]
+    return [each for each in waiting if tx.ledger.match_receipt(each, attempt_id=ref.attempt_id)]
 
 
-def hear(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]) -> None:
-    """Let settled receipts do their work; whoever takes the incident comes first, so that no other word opens a tier."""
+def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]) -> None:
+    """Apply matched receipts; an acknowledgement comes first, so that no other receipt opens a tier."""
     for receipt in sorted(receipts, key=lambda each: not each.is_acknowledgement):
-        _hear(tx, ref, receipt)
+        _apply(tx, ref, receipt)
 
 
-def _hear(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
+def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
     incident = tx.ledger.lock_incident(ref.incident_id) if receipt.is_acknowledgement else None
 
     def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
@@ -104,18 +104,18 @@ def _hear(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
         )
 
     detail = {"attempt": ref.attempt_id, "code": receipt.code, "reason": receipt.reason}
-    cause: Cause | None = None if incident else "received"  # whoever takes it opens no tier by the same word
+    cause: Cause | None = None if incident else "received"  # what acknowledges opens no tier
     before = decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
     if receipt.is_our_fault:
-        _hear_of_us(tx, ref, before.channel, receipt)
+        _report_our_fault(tx, ref, before.channel, receipt)
     if incident is not None:
         recipient_id = tx.ledger.escalation(ref.escalation_id).recipient_id
         if not acknowledge.take(tx, incident, by=recipient_id, via="key"):
             decisions.decide(tx, tx.ledger.lock_escalation(ref.escalation_id), cause="received")
 
 
-def _hear_of_us(tx: Transaction, ref: AttemptRef, channel: str, receipt: Receipt) -> None:
-    """Tell operations what is wrong with us, and let the provider rest where it would refuse everything."""
+def _report_our_fault(tx: Transaction, ref: AttemptRef, channel: str, receipt: Receipt) -> None:
+    """Tell operations about a fault of ours, and suspend the provider if it would refuse every message."""
     if receipt.is_general:
         provider_health.suspend(tx, channel, ref.provider)
     if not tx.ledger.incident(ref.incident_id).is_operations:

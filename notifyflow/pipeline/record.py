@@ -45,7 +45,7 @@ def record(
 
     def body(tx: Transaction) -> None:
         ref = _attempt_ref(tx, attempt_id)
-        waited = receive.settle_waiting(tx, ref, outcome.provider_ref)
+        waited = receive.match_waiting(tx, ref, outcome.provider_ref)
         has_key = any(each.is_acknowledgement for each in waited)
         if has_key:
             tx.ledger.lock_incident(ref.incident_id)
@@ -54,11 +54,11 @@ def record(
             attempt = _leased(row, attempt_id, token, unsure)
             awaited = attempt.receipt_due_at and tx.now + (attempt.receipt_due_at - attempt.started_at)
             retry_after_s = None if has_alternative else outcome.retry_after_s
-            heard = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
+            completed = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
             return lifecycle.record(
                 row,
                 attempt_id,
-                heard,
+                completed,
                 schedule=schedule,
                 now=tx.now,
                 fraction=tx.deps.ids.fraction(),
@@ -67,14 +67,14 @@ def record(
             )
 
         detail = {"attempt": attempt_id, "result": outcome.result.value, "code": outcome.code, "reason": outcome.reason}
-        cause: Cause | None = None if has_key else "recorded"  # the key is heard first, and decides
+        cause: Cause | None = None if has_key else "recorded"  # the acknowledgement is applied first, and decides
         before = decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
         provider_health.learn(tx, before, ref.provider, outcome)
         if outcome.is_our_fault and not tx.ledger.incident(ref.incident_id).is_operations:
             tx.notices.append((outcome.reason or outcome.code, ref.provider))
-        receive.hear(tx, ref, waited)
+        receive.apply_receipts(tx, ref, waited)
 
-    return _settle(deps, body)
+    return _run(deps, body)
 
 
 def release(
@@ -106,22 +106,22 @@ def release(
         ref, detail = _attempt_ref(tx, attempt_id), {"attempt": attempt_id} | ({"reason": reason} if reason else {})
         decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)
 
-    return _settle(deps, body)
+    return _run(deps, body)
 
 
-class _SettledBefore(Exception):
-    """Raised when the call before, whose commit was not answered, has written what became of the attempt."""
+class _RecordedBefore(Exception):
+    """Raised when the earlier call, whose commit was not confirmed, has recorded the attempt."""
 
     def __init__(self, consequences: Consequences) -> None:
         super().__init__()
         self.consequences = consequences
 
 
-def _settle(deps: Dependencies, body: Callable[[Transaction], None]) -> Consequences:
+def _run(deps: Dependencies, body: Callable[[Transaction], None]) -> Consequences:
     try:
         return use_case.run(deps, body)[1]
-    except _SettledBefore as settled:
-        return settled.consequences
+    except _RecordedBefore as recorded:
+        return recorded.consequences
 
 
 def _attempt_ref(tx: Transaction, attempt_id: str) -> AttemptRef:
@@ -136,5 +136,5 @@ def _leased(row: NotificationFacts, attempt_id: str, token: str, unsure: Consequ
     if attempt.token == token and attempt.state is AttemptState.RUNNING:
         return attempt
     if attempt.token == token and unsure is not None:  # whoever takes a lease back takes the token, too
-        raise _SettledBefore(unsure)
+        raise _RecordedBefore(unsure)
     raise Fenced(attempt_id)

@@ -64,7 +64,7 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
     since = min(now, swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
     for receipt in run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=limit)):
-        yield partial(receive.hear_missed, deps, receipt)
+        yield partial(receive.apply_missed, deps, receipt)
     for ref in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
         yield partial(_expire_lease, deps, ref)
     for _, escalation_id in run(lambda ledger: ledger.escalations_to_look_at(now=now, limit=limit)):
@@ -139,7 +139,7 @@ def _ring(deps: Dependencies, limit: int, again_after: timedelta) -> tuple[Conse
         swept_at = tx.ledger.swept_at()
         outage = outages.keep(tx, swept_at)
         for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
-            tx.ledger.settle_receipt(receipt, attempt_id=None)
+            tx.ledger.match_receipt(receipt, attempt_id=None)
         tx.ledger.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
         tx.ledger.forget_codes(now=tx.now)
         due = tx.ledger.ring_due(now=tx.now, again_after=again_after, limit=limit)

@@ -1,4 +1,4 @@
-"""What providers say: the inbox, in which every event stands once, and how it was settled."""
+"""The inbox: each event of a provider once, and what became of it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,7 +12,7 @@ from notifyflow.storage.moves import Moves
 from notifyflow.storage.statements import Places, Run, Statement
 
 _COLUMNS = tuple(Receipt.__dataclass_fields__)
-_IS_WAITING = ReceiptRow.standing == SQL("'waiting'")
+_IS_WAITING = ReceiptRow.state == SQL("'waiting'")
 _HAS_ATTEMPT = fn.EXISTS(
     AttemptRow.select(SQL("1")).where(
         AttemptRow.provider == ReceiptRow.provider,
@@ -57,8 +57,8 @@ _OLD_BODY = Statement(
 )
 
 
-class Standing(StrEnum):
-    """How far a receipt is settled."""
+class ReceiptState(StrEnum):
+    """What became of a receipt."""
 
     WAITING = "waiting"
     MATCHED = "matched"
@@ -70,20 +70,20 @@ class Inbox(Moves):
     """Receipts."""
 
     def add_receipt(self, receipt: Receipt, *, raw: str, at: datetime, attempt_id: str | None = None) -> bool:
-        """Keep a receipt, as one that is settled where it is known whose it is, and waits for that otherwise.
+        """Store a receipt: matched if its attempt is known, waiting otherwise.
 
         Args:
-            receipt: What it says.
+            receipt: What the provider reports.
             raw: The body it came in, as it came; personal.
             at: When it came.
-            attempt_id: Whose attempt it is about; None where that is not known yet.
+            attempt_id: The attempt it is about; None if that is not known yet.
 
         Returns:
             Whether it is new: False where the provider's event stands here already.
         """
         values = {name: getattr(receipt, name) for name in _COLUMNS}
-        standing = Standing.WAITING if attempt_id is None else Standing.MATCHED
-        values |= {"standing": standing, "matched_attempt_id": attempt_id, "body": raw, "received_at": at}
+        state = ReceiptState.WAITING if attempt_id is None else ReceiptState.MATCHED
+        values |= {"state": state, "matched_attempt_id": attempt_id, "body": raw, "received_at": at}
         return self._insert_once(ReceiptRow, values)
 
     def note_called_back(self, receipt: Receipt) -> None:
@@ -91,15 +91,15 @@ class Inbox(Moves):
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
         ReceiptRow.update(is_fetched=False).where(is_it, ReceiptRow.is_fetched).execute(self._db)
 
-    def settle_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> bool:
-        """Note whose attempt a receipt that waits was about; None: nobody's, it is foreign.
+    def match_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> bool:
+        """Match a waiting receipt with its attempt; with None it is marked as foreign.
 
         Returns:
-            Whether it waited still; False where somebody else has settled it.
+            Whether it was still waiting; False if another process was faster.
         """
-        standing = Standing.FOREIGN if attempt_id is None else Standing.MATCHED
+        state = ReceiptState.FOREIGN if attempt_id is None else ReceiptState.MATCHED
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
-        query = ReceiptRow.update(standing=standing, matched_attempt_id=attempt_id).where(is_it, _IS_WAITING)
+        query = ReceiptRow.update(state=state, matched_attempt_id=attempt_id).where(is_it, _IS_WAITING)
         return bool(query.execute(self._db))
 
     def settle_answer(self, receipt: Receipt, *, is_done: bool) -> None:
@@ -108,15 +108,15 @@ class Inbox(Moves):
         What was done because of it is not done again: its event is kept for ever, since nothing in it says how old it is.
         """
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
-        standing = Standing.DONE if is_done else Standing.FOREIGN
-        ReceiptRow.update(standing=standing).where(is_it, _IS_WAITING).execute(self._db)
+        state = ReceiptState.DONE if is_done else ReceiptState.FOREIGN
+        ReceiptRow.update(state=state).where(is_it, _IS_WAITING).execute(self._db)
 
     def waiting_receipts(self, provider: str, provider_ref: str) -> tuple[Receipt, ...]:
-        """Read what a provider has said about a message of its own id before we knew that id, in the order it came."""
+        """Read the receipts for a provider's message id that came before we knew that id, in the order they came."""
         return self._receipts(_WAITING(provider, provider_ref, 100))
 
     def missed_receipts(self, *, since: datetime, before: datetime, limit: int) -> tuple[Receipt, ...]:
-        """Read what waits though its attempt is known, of what came since one instant or before the other, in the order it came.
+        """Read what waits although its attempt is known, of what came after ``since`` or before ``before``, in the order it came.
 
         A receipt and the record of its attempt that are written at once do not see each other.
         """

@@ -203,7 +203,7 @@ def _belongings(where: Expression) -> tuple[Select, Select]:
 
 
 def _is_stray(before: datetime) -> Expression:
-    return (ReceiptRow.standing == SQL("'foreign'")) & (ReceiptRow.received_at < before)
+    return (ReceiptRow.state == SQL("'foreign'")) & (ReceiptRow.received_at < before)
 
 
 def _is_told_notice(before: datetime) -> Expression:

@@ -142,7 +142,7 @@ def measure(scene: Scene, texts: Texts, ours: int, bare: int) -> list[tuple[Roun
         posts = [each.signed() for each in as_they_come(texts.send(TEXTS))]
         found.append(
             (
-                _round(scene, ours, posts, "notifyflow_receipt WHERE standing = 'matched'"),
+                _round(scene, ours, posts, "notifyflow_receipt WHERE state = 'matched'"),
                 _round(scene, bare, posts, "bare"),
             )
         )

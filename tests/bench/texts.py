@@ -16,16 +16,16 @@ from tests.builders import ACCEPTED, Story, a_recipient, an_incident
 PUBLIC_URL = "https://notify.example"
 TOKEN = "token-of-the-account"
 _PEOPLE = 50  # of an incident
-_STRENGTH = ("accepted", "temporary", "delivered", "permanent")
+_STRENGTH = ("accepted", "temporary_failure", "delivered", "permanent_failure")
 _MEANING = {
     "queued": "accepted",
     "sending": "accepted",
     "sent": "accepted",
-    "undelivered 30003": "temporary",  # the phone is off
+    "undelivered 30003": "temporary_failure",  # the phone is off
     "delivered": "delivered",
-    "failed 30005": "permanent",  # nobody has the number any more
+    "failed 30005": "permanent_failure",  # nobody has the number any more
 }
-_STATES = {"accepted": "SENT", "temporary": "QUEUED", "delivered": "DELIVERED", "permanent": "FAILED"}
+_STATES = {"accepted": "SENT", "temporary_failure": "QUEUED", "delivered": "DELIVERED", "permanent_failure": "FAILED"}
 
 
 @dataclass(frozen=True, slots=True)

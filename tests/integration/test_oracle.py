@@ -170,12 +170,12 @@ class AnyStory(RuleBasedStateMachine):
     def hear(self, data: st.DataObject, result: Result | None, key: str) -> None:
         attempt_id = data.draw(st.sampled_from(sorted(self.attempts)))
         self.said.append((attempt_id, Result.DELIVERED if key else result, f"said-{len(self.said)}"))
-        self._say(*self.said[-1], key=key)
+        self._report(*self.said[-1], key=key)
 
     @precondition(lambda self: self.said)
     @rule(data=st.data())
     def hear_again(self, data: st.DataObject) -> None:
-        self._say(*data.draw(st.sampled_from(self.said)))
+        self._report(*data.draw(st.sampled_from(self.said)))
 
     # -- time
 
@@ -249,8 +249,8 @@ class AnyStory(RuleBasedStateMachine):
 
     # -- what the rules share
 
-    def _say(self, attempt_id: str, result: Result | None, event_id: str, *, key: str = "") -> None:
-        self.story.say(attempt_id, result, event_id=event_id, key=key)
+    def _report(self, attempt_id: str, result: Result | None, event_id: str, *, key: str = "") -> None:
+        self.story.report(attempt_id, result, event_id=event_id, key=key)
         row_id, number = self.attempts[attempt_id]
         if result is not None:
             self.rows[row_id].calls[number].add(result.value)

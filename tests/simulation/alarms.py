@@ -142,7 +142,11 @@ def _began_at(row: NotificationFacts, at: datetime) -> datetime:
 def _has_expired(failed: EscalationStatus) -> bool:
     """Return whether a page has expired, and nothing has arrived."""
     has_arrived = any(row.kind is Kind.PAGE and row.state in _ARRIVED for row in failed.notifications)
-    is_silent = failed.facts.severity is Severity.CRITICAL and invariants.could_ring(failed) and not invariants.is_heard(failed)
+    is_silent = (
+        failed.facts.severity is Severity.CRITICAL
+        and invariants.could_ring(failed)
+        and not invariants.has_sign_of_arrival(failed)
+    )
     return (not has_arrived or is_silent) and any(row.ended is Ended.EXPIRED for row in _failures(failed))
 
 

@@ -46,7 +46,7 @@ _CARRIED = """
 """
 _WITHIN = "SELECT COUNT(*) FROM notifyflow_attempt WHERE provider = ? AND started_at > ? AND started_at <= ?"
 _RECORDED = ("accepted", "refused", "refused_for_good", "doubted")
-_HEARD = "SELECT word FROM notifyflow_receipt WHERE matched_attempt_id = ? AND word IS NOT NULL"
+_HEARD = "SELECT result FROM notifyflow_receipt WHERE matched_attempt_id = ? AND result IS NOT NULL"
 
 
 class Checks:
@@ -149,7 +149,7 @@ class Checks:
         require(not paused, f"pause: {what}, which is paused")
 
     def _check_words(self, attempt_id: str) -> None:
-        ((result, state),) = self._database.look("SELECT word, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
+        ((result, state),) = self._database.look("SELECT result, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
         send = self._outside.sends.get(attempt_id)
         heard = [Result(each) for (each,) in self._database.look(_HEARD, attempt_id)]
         strength = Result(result).strength if result else 0

@@ -181,7 +181,7 @@ def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str]) -> 
         pass
 
 
-def _hear_the_last(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:
+def _apply_the_last(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:
     return attempt if result is None else replace(attempt, result=result, code=code, reason=reason)
 
 
@@ -298,7 +298,7 @@ MUTANTS = (
         "a commit that was not answered is taken for a lost lease",
         swap=_unasked,
     ),
-    Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_heard", _hear_the_last)),
+    Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
     Mutant("escalation without lock", Variant(ledger=UnlockedEscalation), known=7),
     Mutant("escalation without the UNIQUE constraint", Variant(ledger=UnguardedEscalation, without=(_NO_TIER,)), known=6),
     Mutant("attempt row after the send", Variant(ledger=LateAttempt)),
@@ -330,7 +330,9 @@ MUTANTS = (
         swap=lambda: swapped(outages, "inform", _mute_what_seems_broken),
         known=37,
     ),
-    Mutant("silence that nobody is told of", swap=lambda: swapped(rules, "is_unheard", lambda context: False), known=35),
+    Mutant(
+        "silence that nobody is told of", swap=lambda: swapped(rules, "has_no_sign_of_arrival", lambda context: False), known=35
+    ),
     Mutant("a shut tier that ends the ladder", swap=lambda: swapped(rules, "next_tier", _nothing_behind_a_shut_tier), known=50),
     Mutant("a lease of what is held that is taken back", Variant(ledger=HeldLeases), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine), known=6),

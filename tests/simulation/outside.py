@@ -286,7 +286,7 @@ class Outside:
                 attempt_id=send.attempt_id if self._is_candid or chance.random() < 0.5 else None,
                 provider_ref=ref,
                 evidence=Evidence.HUMAN if is_key else Evidence.CARRIER,
-                is_heard=is_key,
+                is_key_press=is_key,
                 is_acknowledgement=is_key and chance.random() < 0.5,
             )
             if result is not None:

@@ -218,7 +218,7 @@ SCENES = (
             Claim(
                 "Twilio's signed receipt made it DELIVERED",
                 lambda w: (
-                    [move.event for move in w.moves(w.pages("ben")["sms"].id)][-1] == "delivery_heard"
+                    [move.event for move in w.moves(w.pages("ben")["sms"].id)][-1] == "delivery_reported"
                     and w.states("ben") == {"email": S.FAILED, "teams": S.FAILED, "sms": S.DELIVERED}
                 ),
             ),

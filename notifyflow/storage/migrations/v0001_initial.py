@@ -168,7 +168,7 @@ STATEMENTS = (
         started_at {instant} NOT NULL,
         lease_until {instant} NOT NULL,
         ended_at {instant},
-        word TEXT,
+        result TEXT,
         evidence TEXT,
         is_doubted BOOLEAN NOT NULL,
         is_our_fault BOOLEAN NOT NULL,
@@ -193,7 +193,7 @@ STATEMENTS = (
     # accepted messages whose provider is asked, since it stays silent
     """
     CREATE INDEX notifyflow_attempt_silent ON notifyflow_attempt (started_at)
-    WHERE word = 'accepted' AND times_polled < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
+    WHERE result = 'accepted' AND times_polled < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
     """,
     """
     CREATE TABLE notifyflow_transition (
@@ -218,31 +218,31 @@ STATEMENTS = (
     CREATE TABLE notifyflow_receipt (
         provider TEXT NOT NULL,
         event_id TEXT NOT NULL,
-        word TEXT,
+        result TEXT,
         attempt_id TEXT,
         provider_ref TEXT,
         evidence TEXT,
         code TEXT NOT NULL,
         reason TEXT NOT NULL,
         is_acknowledgement BOOLEAN NOT NULL,
-        is_heard BOOLEAN NOT NULL,
+        is_key_press BOOLEAN NOT NULL,
         is_our_fault BOOLEAN NOT NULL DEFAULT FALSE,
         is_general BOOLEAN NOT NULL DEFAULT FALSE,
         is_fetched BOOLEAN NOT NULL DEFAULT FALSE,
         received_at {instant} NOT NULL,
-        standing TEXT NOT NULL,
+        state TEXT NOT NULL,
         matched_attempt_id TEXT REFERENCES notifyflow_attempt (id),
         body TEXT NOT NULL,
         PRIMARY KEY (provider, event_id)
     )
     """,
-    "CREATE INDEX notifyflow_receipt_waiting ON notifyflow_receipt (received_at) WHERE standing = 'waiting'",
-    "CREATE INDEX notifyflow_receipt_reference ON notifyflow_receipt (provider, provider_ref) WHERE standing = 'waiting'",
+    "CREATE INDEX notifyflow_receipt_waiting ON notifyflow_receipt (received_at) WHERE state = 'waiting'",
+    "CREATE INDEX notifyflow_receipt_reference ON notifyflow_receipt (provider, provider_ref) WHERE state = 'waiting'",
     "CREATE INDEX notifyflow_receipt_attempt ON notifyflow_receipt (matched_attempt_id) WHERE matched_attempt_id IS NOT NULL",
-    "CREATE INDEX notifyflow_receipt_foreign ON notifyflow_receipt (received_at) WHERE standing = 'foreign'",
+    "CREATE INDEX notifyflow_receipt_foreign ON notifyflow_receipt (received_at) WHERE state = 'foreign'",
     "CREATE INDEX notifyflow_receipt_body ON notifyflow_receipt (received_at) WHERE body <> ''",
     # when a provider was last heard of
-    "CREATE INDEX notifyflow_receipt_heard ON notifyflow_receipt (provider, received_at)",
+    "CREATE INDEX notifyflow_receipt_latest ON notifyflow_receipt (provider, received_at)",
     """
     CREATE TABLE notifyflow_critical (
         escalation_id TEXT NOT NULL PRIMARY KEY REFERENCES notifyflow_escalation (id),

@@ -148,7 +148,7 @@ def test_every_documented_status_of_a_call_has_its_word(status: str) -> None:
     assert receipt.result is CALL_STATUSES[status].result
     assert receipt.result is not Result.DELIVERED
     assert receipt.event_id == f"CA1:{status}"
-    assert not receipt.is_heard
+    assert not receipt.is_key_press
 
 
 def test_a_status_that_nobody_knows_is_only_noted() -> None:
@@ -161,7 +161,7 @@ def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) 
     provider = build(VoiceChannel).providers[0]
     (receipt,) = provider.read_callback(callback).receipts
     assert (receipt.result, receipt.evidence) == (Result.DELIVERED, Evidence.HUMAN)
-    assert receipt.is_heard
+    assert receipt.is_key_press
     assert receipt.is_acknowledgement is is_acknowledgement
     said = provider.answer(Heard(effect=Effect.TAKEN))
     assert said.content_type.startswith("text/xml")

@@ -190,7 +190,7 @@ def test_the_key_that_takes_it_opens_no_tier_whose_time_has_come(story: Story) -
     story.deliver()
     (call,) = story.pages()["voice"].attempts
     story.clock.pass_time(timedelta(minutes=5))
-    story.say(call.id, Result.DELIVERED, key="1")
+    story.report(call.id, Result.DELIVERED, key="1")
     assert story.status().facts.state is IncidentState.ACKNOWLEDGED
     assert set(story.pages()) == {"voice"}
 
@@ -205,7 +205,7 @@ def test_nor_does_the_record_of_a_call_whose_key_was_heard_before(story: Story, 
             event_id=event_id,
             result=result,
             provider_ref="CA1",
-            is_heard=is_key,
+            is_key_press=is_key,
             is_acknowledgement=is_key and key == "1",
         )
         assert receive(story.deps, receipt, raw="raw").fate is Fate.WAITING

@@ -97,7 +97,7 @@ def test_the_lease_of_what_is_adopted_after_the_leases_were_listed_is_nobodys_to
 
 def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) -> None:
     (text,) = [row for row in copied.pages("bob", "sent").values() if row.channel == "sms"]
-    copied.say(text.attempts[-1].id, Result.PERMANENT_FAILURE)
+    copied.report(text.attempts[-1].id, Result.PERMANENT_FAILURE)
     copied.notify(an_incident("reached", severity=Severity.CRITICAL), a_recipient("dan", "slack"))
     copied.resolve(key="taken")
     copied.pass_time(minutes=30)

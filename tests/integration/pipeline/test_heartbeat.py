@@ -98,7 +98,7 @@ def test_a_late_delivery_to_operations_ends_the_silence(story: Story) -> None:
     story.deliver()
     story.pass_time(minutes=30)
     assert pulse(story) is Pulse.OPERATIONS_UNREACHED
-    story.say(story.told("voice")[-1].attempt_id, Result.DELIVERED)
+    story.report(story.told("voice")[-1].attempt_id, Result.DELIVERED)
     assert pulse(story) is Pulse.OURS
 
 

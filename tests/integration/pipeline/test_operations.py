@@ -147,7 +147,7 @@ def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(story: Stor
     story.notify(None, a_recipient("ada", "email"))
     story.deliver()
     story.clock.pass_time(timedelta(hours=2))
-    story.say(story.told("email")[0].attempt_id, Result.PERMANENT_FAILURE)
+    story.report(story.told("email")[0].attempt_id, Result.PERMANENT_FAILURE)
     assert story.status().operations_key == OPS
     assert story.status(OPS).escalations == ()
     assert [each.recipient_id for each in story.outcome.critical] == ["ada"]

@@ -212,7 +212,7 @@ def test_a_carrier_that_drops_texts_makes_every_phone_ring(operated: Story, coun
     keys = [f"db-{number}" for number in range(count)]
     _texted(operated, *keys)
     for attempt in operated.told("sms"):
-        operated.say(attempt.attempt_id, Result.ACCEPTED)  # sent, and never delivered
+        operated.report(attempt.attempt_id, Result.ACCEPTED)  # sent, and never delivered
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == keys
     assert BROKEN not in _titles(operated), "callbacks come, so nothing is wrong with their path"
@@ -255,7 +255,7 @@ def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Story)
 def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Story) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.say(operated.told("sms")[0].attempt_id, Result.ACCEPTED)
+    operated.report(operated.told("sms")[0].attempt_id, Result.ACCEPTED)
     operated.pass_time(minutes=2)
     assert BROKEN not in _titles(operated)
 
@@ -272,7 +272,7 @@ def test_callbacks_about_calls_say_nothing_about_those_about_texts(operated: Sto
     operated.notify(an_incident("call", severity=Severity.CRITICAL), a_recipient("ada", "voice"))
     (call,) = operated.claim("voice", providers=["the sms provider"])
     operated.record(call)
-    operated.say(call.attempt_id, Result.ACCEPTED)
+    operated.report(call.attempt_id, Result.ACCEPTED)
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
     operated.pass_time(minutes=2)
@@ -292,7 +292,7 @@ def test_an_outage_of_ours_is_no_broken_callback_path(operated: Story) -> None:
     _texted(operated, *keys)
     operated.be_away(minutes=20)
     for attempt in operated.told("sms")[1:]:
-        operated.say(attempt.attempt_id, Result.DELIVERED)
+        operated.report(attempt.attempt_id, Result.DELIVERED)
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == ["db-0"]
     assert operated.told("slack") == []

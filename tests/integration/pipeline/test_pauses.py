@@ -169,11 +169,11 @@ def test_a_pause_is_no_time_of_the_retry_window_when_a_receipt_queues_a_page_aga
     story.deliver()
     story.pass_time(minutes=1)
     first, second = (attempt.id for attempt in story.pages()["email"].attempts)
-    story.say(first, Result.DELIVERED)
+    story.report(first, Result.DELIVERED)
     assert story.pages()["email"].state is NotificationState.DELIVERED
     stop(story, 20 * MINUTE)
     story.pass_time(minutes=21)
-    story.say(first, Result.PERMANENT_FAILURE)
+    story.report(first, Result.PERMANENT_FAILURE)
     row = story.pages()["email"]
     assert (row.state, row.held_by, row.attempts[-1].id) == (QUEUED, Hold.RETRY_AFTER, second)
 

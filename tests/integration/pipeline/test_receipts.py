@@ -8,7 +8,7 @@ import pytest
 from notifyflow.core.model import EscalationState, Hold, IncidentState, NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.ports import Fate
-from notifyflow.pipeline.receive import hear_missed, receive
+from notifyflow.pipeline.receive import apply_missed, receive
 from notifyflow.storage.models import ReceiptRow
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, UNKNOWN, Story, a_contact, a_recipient, an_incident
@@ -24,9 +24,9 @@ def _texted(story: Story, severity: Severity = Severity.CRITICAL) -> str:
 
 def test_a_receipt_counts_once(story: Story) -> None:
     attempt_id = _texted(story)
-    assert story.say(attempt_id, Result.DELIVERED, event_id="1").fate is Fate.MATCHED
+    assert story.report(attempt_id, Result.DELIVERED, event_id="1").fate is Fate.MATCHED
     version = story.pages()["sms"].version
-    assert story.say(attempt_id, Result.DELIVERED, event_id="1").fate is Fate.REPEATED
+    assert story.report(attempt_id, Result.DELIVERED, event_id="1").fate is Fate.REPEATED
     assert story.pages()["sms"].version == version
     assert story.pages()["sms"].state is NotificationState.DELIVERED
     assert story.escalation().state is EscalationState.REACHED
@@ -34,15 +34,15 @@ def test_a_receipt_counts_once(story: Story) -> None:
 
 def test_the_strongest_word_counts_in_whatever_order_words_come(story: Story) -> None:
     attempt_id = _texted(story)
-    story.say(attempt_id, Result.DELIVERED)
-    story.say(attempt_id, Result.ACCEPTED)
-    story.say(attempt_id, Result.TEMPORARY_FAILURE)
+    story.report(attempt_id, Result.DELIVERED)
+    story.report(attempt_id, Result.ACCEPTED)
+    story.report(attempt_id, Result.TEMPORARY_FAILURE)
     assert story.pages()["sms"].state is NotificationState.DELIVERED
 
 
 def test_a_bounce_opens_the_next_tier(story: Story) -> None:
     attempt_id = _texted(story)
-    story.say(attempt_id, Result.PERMANENT_FAILURE)
+    story.report(attempt_id, Result.PERMANENT_FAILURE)
     assert story.pages()["sms"].state is NotificationState.FAILED
     assert story.pages()["voice"].state is NotificationState.QUEUED
 
@@ -50,7 +50,7 @@ def test_a_bounce_opens_the_next_tier(story: Story) -> None:
 @pytest.mark.parametrize("severity", [Severity.CRITICAL, Severity.ERROR])
 def test_a_fault_of_ours_that_a_receipt_reports_opens_the_next_tier_at_once(story: Story, severity: Severity) -> None:
     attempt_id = _texted(story, severity)
-    story.say(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
+    story.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
     assert story.pages()["sms"].state is NotificationState.QUEUED, "its retries go on"
     assert story.pages()["sms"].attempts[0].is_our_fault
     assert story.pages()["voice"].state is NotificationState.QUEUED
@@ -58,7 +58,7 @@ def test_a_fault_of_ours_that_a_receipt_reports_opens_the_next_tier_at_once(stor
 
 def test_bad_luck_that_a_receipt_reports_is_tried_again_first(story: Story) -> None:
     attempt_id = _texted(story)
-    story.say(attempt_id, Result.TEMPORARY_FAILURE)
+    story.report(attempt_id, Result.TEMPORARY_FAILURE)
     assert "voice" not in story.pages()
 
 
@@ -66,7 +66,7 @@ def test_operations_is_told_of_a_fault_of_ours_that_a_receipt_reports(store: Sto
     story = Story(store, operations=[a_contact("ops", "slack")])
     attempt_id = _texted(story)
     for _ in range(2):
-        story.say(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, reason="our number is not registered")
+        story.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, reason="our number is not registered")
     story.deliver()
     (told,) = story.told("slack")
     assert told.content.title == "the sms provider: our number is not registered"
@@ -74,7 +74,7 @@ def test_operations_is_told_of_a_fault_of_ours_that_a_receipt_reports(store: Sto
 
 def test_a_provider_whose_receipt_refuses_all_of_ours_rests(story: Story) -> None:
     attempt_id = _texted(story)
-    story.say(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, is_general=True)
+    story.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, is_general=True)
     (health,) = story.outcome.health_updates
     assert (health.channel, health.provider, health.shut_by) == ("sms", "the sms provider", Hold.SUSPENSION)
     story.notify(an_incident("db-2", severity=Severity.CRITICAL), a_recipient("ben", "sms", "voice"))
@@ -96,7 +96,7 @@ def test_a_fault_of_ours_is_a_fault_of_ours_also_where_the_receipt_waits_for_the
 def test_a_fault_of_ours_that_came_before_the_record_is_not_forgotten_by_it(story: Story) -> None:
     story.notify(None, a_recipient("ada", "email", "sms"))
     (claimed,) = story.claim("email", providers=["ses"])
-    story.say(claimed.attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
+    story.report(claimed.attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
     story.record(claimed, ACCEPTED)
     assert story.pages()["email"].attempts[0].is_our_fault
     assert story.pages()["sms"].state is NotificationState.QUEUED
@@ -115,9 +115,9 @@ def test_what_was_asked_for_and_then_comes_by_itself_has_come_by_itself(story: S
 
 def test_a_bounce_that_comes_days_later_wakes_nobody(story: Story) -> None:
     attempt_id = _texted(story)
-    story.say(attempt_id, Result.DELIVERED)
+    story.report(attempt_id, Result.DELIVERED)
     story.clock.pass_time(timedelta(days=2))
-    story.say(attempt_id, Result.PERMANENT_FAILURE)
+    story.report(attempt_id, Result.PERMANENT_FAILURE)
     assert "voice" not in story.pages()
     assert story.escalation().state is EscalationState.EXHAUSTED
     assert story.escalation().critical_at is not None
@@ -131,7 +131,7 @@ def test_a_late_delivery_puts_a_failure_right(story: Story) -> None:
     story.deliver()
     story.pass_time(hours=1)
     assert story.escalation().state is EscalationState.EXHAUSTED
-    story.say(story.told("sms")[0].attempt_id, Result.DELIVERED)
+    story.report(story.told("sms")[0].attempt_id, Result.DELIVERED)
     assert story.pages()["sms"].state is NotificationState.DELIVERED
     assert story.escalation().state is EscalationState.REACHED
 
@@ -139,14 +139,14 @@ def test_a_late_delivery_puts_a_failure_right(story: Story) -> None:
 def test_a_receipt_may_come_before_its_send_is_recorded(story: Story) -> None:
     story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "sms"))
     (claimed,) = story.claim("sms")
-    assert story.say(claimed.attempt_id, Result.PERMANENT_FAILURE).fate is Fate.MATCHED
+    assert story.report(claimed.attempt_id, Result.PERMANENT_FAILURE).fate is Fate.MATCHED
     assert story.pages()["sms"].state is NotificationState.SENDING
     story.record(claimed, ACCEPTED)
     assert story.pages()["sms"].state is NotificationState.FAILED
 
 
 def test_a_receipt_of_an_attempt_that_is_not_ours_is_foreign(story: Story) -> None:
-    assert story.say("f" * 32, Result.DELIVERED).fate is Fate.FOREIGN
+    assert story.report("f" * 32, Result.DELIVERED).fate is Fate.FOREIGN
 
 
 def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(story: Story) -> None:
@@ -181,7 +181,7 @@ def test_a_receipt_that_was_written_at_once_with_the_record_is_heard_by_the_swee
     story.sweep()
     assert story.pages()["email"].state is NotificationState.DELIVERED
     heard = story.escalation()
-    hear_missed(story.deps, receipt)
+    apply_missed(story.deps, receipt)
     assert story.escalation() == heard
 
 
@@ -199,10 +199,10 @@ def test_any_key_means_heard_and_one_takes_the_incident(story: Story) -> None:
     story.answer("sms", REFUSED)
     _texted(story)
     attempt_id = story.told("voice")[0].attempt_id
-    story.say(attempt_id, Result.DELIVERED, key="7")
+    story.report(attempt_id, Result.DELIVERED, key="7")
     assert story.pages()["voice"].state is NotificationState.DELIVERED
     assert story.status().facts.state is IncidentState.OPEN
-    story.say(attempt_id, Result.DELIVERED, key="1")
+    story.report(attempt_id, Result.DELIVERED, key="1")
     facts = story.status().facts
     assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ada", "key")
     assert story.escalation().state is EscalationState.ACKNOWLEDGED
@@ -238,7 +238,7 @@ def _doubted(story: Story, severity: Severity) -> str:
 def test_an_event_that_answers_a_doubt_in_time_saves_the_second_mail(story: Story) -> None:
     attempt_id = _doubted(story, Severity.ERROR)
     story.pass_time(seconds=14)
-    assert story.say(attempt_id, Result.ACCEPTED).fate is Fate.MATCHED
+    assert story.report(attempt_id, Result.ACCEPTED).fate is Fate.MATCHED
     story.pass_time(minutes=1)
     assert len(story.told("email")) == 1
     assert story.pages()["email"].state is NotificationState.SENT
@@ -273,15 +273,15 @@ def test_an_event_has_its_time_also_after_a_short_lease(story: Story) -> None:
 
 def test_raw_bodies_are_overwritten_after_seven_days_and_what_was_read_from_them_stays(story: Story) -> None:
     attempt_id = _texted(story)
-    story.say(attempt_id, Result.ACCEPTED, event_id="old")
+    story.report(attempt_id, Result.ACCEPTED, event_id="old")
     story.clock.pass_time(timedelta(days=6, hours=23))
-    story.say(attempt_id, Result.DELIVERED, event_id="young")
+    story.report(attempt_id, Result.DELIVERED, event_id="young")
     story.sweep()
     assert _bodies(story) == {"old": "raw", "young": "raw"}
     story.clock.pass_time(timedelta(hours=1, seconds=6))
     story.sweep()
     assert _bodies(story) == {"old": "", "young": "raw"}
-    assert story.say(attempt_id, Result.ACCEPTED, event_id="old").fate is Fate.REPEATED
+    assert story.report(attempt_id, Result.ACCEPTED, event_id="old").fate is Fate.REPEATED
 
 
 def _bodies(story: Story) -> dict[str, str]:

@@ -24,7 +24,7 @@ def test_two_failed_primaries_open_sms_and_a_failed_sms_opens_voice(story: Story
     assert [each.channel for each in story.seen] == ["email", "slack", "sms", "voice"]
     assert story.escalation().state is EscalationState.ACTIVE
     assert story.escalation().tier == 3
-    story.say(story.seen[-1].attempt_id, Result.DELIVERED, key="5")
+    story.report(story.seen[-1].attempt_id, Result.DELIVERED, key="5")
     assert story.escalation().state is EscalationState.REACHED
 
 

@@ -23,7 +23,7 @@ def test_a_text_that_twilio_fails_to_goes_over_sns_and_ends_as_sent(sandbox: San
         status = flow.status("db-1")
     assert status is not None
     (row,) = status.escalations[0].notifications
-    assert [(each.provider, each.result) for each in row.attempts] == [("twilio", "temporary"), ("sns", "accepted")]
+    assert [(each.provider, each.result) for each in row.attempts] == [("twilio", "temporary_failure"), ("sns", "accepted")]
     assert row.state == "SENT"
     refused, carried = sandbox.inbox.messages(channel="sms")
     assert (refused.provider, carried.provider, carried.to) == ("twilio", "sns", "+15005550011")

@@ -117,7 +117,7 @@ def play(story: Story) -> None:
     story.answer("email", REFUSED)
     story.deliver()
     texted = story.told("sms")[-1].attempt_id
-    story.say(texted, Result.DELIVERED)
+    story.report(texted, Result.DELIVERED)
     story.say("nobody's", Result.DELIVERED)
     story.notify(an_incident("taken", severity=Severity.CRITICAL), grace, namespace=team)
     story.page_again("grace", "taken")

@@ -120,8 +120,8 @@ DAMAGES = [
         f" FROM notifyflow_transition WHERE event = 'claimed' AND row_id = {TAKEN_PAGE} AND version < 4",
     ),
     (Rule.DOUBT, "UPDATE notifyflow_attempt SET is_doubted = FALSE WHERE is_doubted"),
-    (Rule.DOUBT, "UPDATE notifyflow_attempt SET word = NULL WHERE word = 'permanent'"),
-    (Rule.DOUBT, "UPDATE notifyflow_attempt SET evidence = 'carrier' WHERE word = 'permanent'"),
+    (Rule.DOUBT, "UPDATE notifyflow_attempt SET result = NULL WHERE result = 'permanent_failure'"),
+    (Rule.DOUBT, "UPDATE notifyflow_attempt SET evidence = 'carrier' WHERE result = 'permanent_failure'"),
 ]
 
 

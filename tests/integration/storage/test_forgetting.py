@@ -23,7 +23,7 @@ def story(store: Store) -> Story:
     story.notify(an_incident("shared", title="told to both"), ada, a_recipient("bob", "email"))
     story.deliver()
     for key in ("alone", "shared"):
-        story.say(story.pages(key=key)["email"].attempts[-1].id, Result.DELIVERED)
+        story.report(story.pages(key=key)["email"].attempts[-1].id, Result.DELIVERED)
     return story
 
 

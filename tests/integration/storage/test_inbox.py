@@ -21,7 +21,7 @@ RECEIPT = Receipt(
     code="0",
     reason="delivered",
     is_acknowledgement=True,
-    is_heard=True,
+    is_key_press=True,
 )
 NOTED = Receipt(provider="twilio", event_id="SM1:queued", result=None, provider_ref="SM1")
 
@@ -60,7 +60,7 @@ def test_an_event_with_an_id_longer_than_any_index_is_kept_once_and_found(store:
     assert _add(store, receipt)
     assert not _add(store, receipt)
     (found,) = store.run(lambda ledger: ledger.waiting_receipts("twilio", endless))
-    store.run(lambda ledger: ledger.settle_receipt(found, attempt_id=None))
+    store.run(lambda ledger: ledger.match_receipt(found, attempt_id=None))
     assert _stale(store) == ()
 
 
@@ -77,12 +77,12 @@ def test_a_settled_receipt_waits_no_more(store: Store) -> None:
 
     def settle(ledger: Ledger) -> bool:
         claim(ledger, ledger.lock_notification("n1"))
-        return ledger.settle_receipt(RECEIPT, attempt_id="n1-a1")
+        return ledger.match_receipt(RECEIPT, attempt_id="n1-a1")
 
     assert store.run(settle)
-    assert not store.run(lambda ledger: ledger.settle_receipt(RECEIPT, attempt_id=None))
+    assert not store.run(lambda ledger: ledger.match_receipt(RECEIPT, attempt_id=None))
     assert _stale(store) == (NOTED,)
-    store.run(lambda ledger: ledger.settle_receipt(NOTED, attempt_id=None))
+    store.run(lambda ledger: ledger.match_receipt(NOTED, attempt_id=None))
     assert _stale(store) == ()
     assert not _add(store, NOTED)
 

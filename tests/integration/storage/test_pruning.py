@@ -58,7 +58,7 @@ def test_what_was_resolved_long_ago_goes_with_all_that_belongs_to_it(story: Stor
     for key in ("a", "b"):
         story.notify(an_incident(key), a_recipient("ada", "email", "sms"), a_recipient("ben", "email"))
         story.deliver()
-        story.say(story.seen[-1].attempt_id, Result.DELIVERED)
+        story.report(story.seen[-1].attempt_id, Result.DELIVERED)
         story.resolve(key=key)
         story.deliver()
     kept = rows_in(database_url)
@@ -113,9 +113,9 @@ def test_an_operations_incident_stays_as_long_as_a_failure_is_linked_to_it(story
 
 def test_receipts_of_nobody_and_notices_that_were_told_go_with_their_time(story: Story, database_url: str) -> None:
     for number in range(3):
-        story.say(f"nobody's {number}", Result.DELIVERED)
+        story.report(f"nobody's {number}", Result.DELIVERED)
     story.clock.pass_time(2 * DAY)
-    story.say("nobody's either", Result.DELIVERED)
+    story.report("nobody's either", Result.DELIVERED)
     assert count(story) == Pruned(receipts=3)
     assert prune(story) == Pruned(receipts=3)
     assert rows_in(database_url)["receipt"] == 1

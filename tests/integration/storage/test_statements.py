@@ -13,7 +13,7 @@ from tests.facts import NOW
 from tests.integration.storage.samples import LATER
 from tests.integration.storage.test_inbox import NOTED, RECEIPT
 
-COLUMNS = (ReceiptRow.event_id, ReceiptRow.result.alias("said"), ReceiptRow.received_at, ReceiptRow.is_heard)
+COLUMNS = (ReceiptRow.event_id, ReceiptRow.result.alias("said"), ReceiptRow.received_at, ReceiptRow.is_key_press)
 
 
 def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> None:
@@ -31,8 +31,8 @@ def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> No
         return [ledger._rows(statement(each)) for each in (RECEIPT.event_id, NOTED.event_id, "none")]
 
     (delivered,), (queued,), none = store.run(look)
-    assert delivered == {"event_id": RECEIPT.event_id, "said": Result.DELIVERED, "received_at": NOW, "is_heard": True}
-    assert queued == {"event_id": NOTED.event_id, "said": None, "received_at": NOW, "is_heard": False}
+    assert delivered == {"event_id": RECEIPT.event_id, "said": Result.DELIVERED, "received_at": NOW, "is_key_press": True}
+    assert queued == {"event_id": NOTED.event_id, "said": None, "received_at": NOW, "is_key_press": False}
     assert none == []
     assert len(built) == 1
 

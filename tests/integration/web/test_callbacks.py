@@ -85,7 +85,7 @@ def test_a_signed_receipt_moves_its_page_once(texted: System, token: str):
     for _ in range(2):
         assert texted.call_back(path, token, MessageSid="SM1", MessageStatus="delivered")[0] == 200
     assert texted.page.state is NotificationState.DELIVERED
-    assert [move.event for move in texted.status.transitions].count("delivery_heard") == 1
+    assert [move.event for move in texted.status.transitions].count("delivery_reported") == 1
 
 
 def test_a_forged_receipt_changes_nothing(texted: System):

@@ -129,7 +129,7 @@ def guarded(shared: System) -> Iterator[System]:
     shared.amazon.asked.clear()
     yield shared
     assert shared.page.state is NotificationState.SENT
-    assert _rows(shared, "SELECT word FROM notifyflow_receipt WHERE word <> 'accepted'") == []
+    assert _rows(shared, "SELECT result FROM notifyflow_receipt WHERE result <> 'accepted'") == []
 
 
 def test_a_signed_delivery_moves_its_page_once_and_its_certificate_is_fetched_once(system: System) -> None:

@@ -24,7 +24,7 @@ it is in doubt, and tried again. A code that stands in no table is classified by
 fault of ours: only what blames the address is the recipient's. A code counts as the same in an answer and in a receipt.
 
 The *evidence* of a receipt says who vouches for it, from weak to strong: *accepted* (the provider), *carrier* (the network, or
-the recipient's server), *device*, *human*. The strongest that was heard about an attempt is shown. A status that stands in no
+the recipient's server), *device*, *human*. The strongest that vouched for an attempt is shown. A status that stands in no
 table is noted, and proves no more than that the provider has the message.
 
 Each row stands on a page of the provider's or on a standard. These were looked for, and have no such page: Twilio's 30018, a

@@ -97,7 +97,7 @@ def test_every_state_of_an_incident_can_be_drawn(state: IncidentState):
         (Result.IN_DOUBT, "no answer", "", "in doubt: no answer"),
         (Result.TEMPORARY_FAILURE, "busy", "503", "busy (503)"),
         (Result.PERMANENT_FAILURE, "", "404", "404"),
-        (Result.PERMANENT_FAILURE, "", "", "permanent"),
+        (Result.PERMANENT_FAILURE, "", "", "permanent failure"),
     ],
 )
 def test_what_was_heard_is_said_in_few_words(result: Result | None, reason: str, code: str, said: str):

@@ -24,80 +24,86 @@ A, D, T, P, DOUBT = Result.ACCEPTED, Result.DELIVERED, Result.TEMPORARY_FAILURE,
 STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     # QUEUED
     "a claimed row is sending": (lambda: Row().claim(), SENDING),
-    "a delivery of an earlier attempt reaches a queued row": (lambda: Row().sent(DOUBT).hear(D), DELIVERED),
-    "a bounce of the latest attempt fails a queued row": (lambda: Row().sent(DOUBT).hear(P), FAILED),
-    "a bounce of an older attempt leaves a queued row": (lambda: Row().sent(T).sent(T).hear(P, 1), QUEUED),
-    "an acceptance answers a doubt": (lambda: Row().sent(DOUBT).hear(A), SENT),
-    "an acceptance is weaker than a refusal": (lambda: Row().sent(T).hear(A), QUEUED),
-    "a temporary failure leaves a queued row": (lambda: Row().sent(DOUBT).hear(T), QUEUED),
-    "a note leaves a queued row": (lambda: Row().sent(DOUBT).hear(None), QUEUED),
+    "a delivery of an earlier attempt reaches a queued row": (lambda: Row().sent(DOUBT).report(D), DELIVERED),
+    "a bounce of the latest attempt fails a queued row": (lambda: Row().sent(DOUBT).report(P), FAILED),
+    "a bounce of an older attempt leaves a queued row": (lambda: Row().sent(T).sent(T).report(P, 1), QUEUED),
+    "an acceptance answers a doubt": (lambda: Row().sent(DOUBT).report(A), SENT),
+    "an acceptance is weaker than a refusal": (lambda: Row().sent(T).report(A), QUEUED),
+    "a temporary failure leaves a queued row": (lambda: Row().sent(DOUBT).report(T), QUEUED),
+    "a note leaves a queued row": (lambda: Row().sent(DOUBT).report(None), QUEUED),
     # SENDING
     "accepted is sent": (lambda: Row().sent(), SENT),
-    "accepted after a failure was heard is tried again": (lambda: Row().claim().hear(T).record(A), QUEUED),
-    "accepted after a failure was heard fails on the last": (lambda: Row(max_attempts=1).claim().hear(T).record(A), FAILED),
-    "accepted after a bounce was heard fails": (lambda: Row().claim().hear(P).record(A), FAILED),
+    "accepted after a failure was heard is tried again": (lambda: Row().claim().report(T).record(A), QUEUED),
+    "accepted after a failure was heard fails on the last": (lambda: Row(max_attempts=1).claim().report(T).record(A), FAILED),
+    "accepted after a bounce was heard fails": (lambda: Row().claim().report(P).record(A), FAILED),
     "refused is tried again": (lambda: Row().sent(T), QUEUED),
     "refused on the last fails": (lambda: Row(max_attempts=2).sent(T).sent(T), FAILED),
     "in doubt is tried again": (lambda: Row().sent(DOUBT), QUEUED),
     "in doubt on the last fails": (lambda: Row(max_attempts=1).sent(DOUBT), FAILED),
-    "a doubt whose acceptance is in is sent": (lambda: Row().claim().hear(A).record(DOUBT), SENT),
+    "a doubt whose acceptance is in is sent": (lambda: Row().claim().report(A).record(DOUBT), SENT),
     "refused for good fails": (lambda: Row().sent(P), FAILED),
-    "accepted after a failure and an acknowledgement is cancelled": (lambda: Row().claim().hear(T).stop().record(A), CANCELLED),
-    "a lost lease whose acceptance is in is sent": (lambda: Row().claim().hear(A).lose(), SENT),
+    "accepted after a failure and an acknowledgement is cancelled": (lambda: Row().claim().report(T).stop().record(A), CANCELLED),
+    "a lost lease whose acceptance is in is sent": (lambda: Row().claim().report(A).lose(), SENT),
     "a lost lease is tried again": (lambda: Row().claim().lose(), QUEUED),
     "a lost lease on the last fails": (lambda: Row(max_attempts=1).claim().lose(), FAILED),
     "released is queued": (lambda: Row().claim().release(), QUEUED),
     "released after a failure is queued": (lambda: Row().sent(T).claim().release(), QUEUED),
-    "released after a bounce of the attempt before is failed": (lambda: Row().sent(DOUBT).claim().hear(P, 1).release(), FAILED),
-    "released after an acceptance of the attempt before is sent": (lambda: Row().sent(DOUBT).claim().hear(A, 1).release(), SENT),
-    "released after a result of its own was sent after all": (lambda: Row(max_attempts=1).claim().hear(T).release(), FAILED),
+    "released after a bounce of the attempt before is failed": (lambda: Row().sent(DOUBT).claim().report(P, 1).release(), FAILED),
+    "released after an acceptance of the attempt before is sent": (
+        lambda: Row().sent(DOUBT).claim().report(A, 1).release(),
+        SENT,
+    ),
+    "released after a result of its own was sent after all": (lambda: Row(max_attempts=1).claim().report(T).release(), FAILED),
     "refused after an acknowledgement is cancelled": (lambda: Row().claim().stop().record(T), CANCELLED),
     "in doubt after a resolve is cancelled": (lambda: Row().claim().stop("resolved").record(DOUBT), CANCELLED),
     "a lost lease after a replacement is cancelled": (lambda: Row().claim().stop("replaced").lose(), CANCELLED),
     "released after an acknowledgement is cancelled": (lambda: Row().claim().stop().release(), CANCELLED),
     "accepted after an acknowledgement is sent": (lambda: Row().claim().stop().record(A), SENT),
     "refused for good after an acknowledgement fails": (lambda: Row().claim().stop().record(P), FAILED),
-    "a delivery reaches a sending row": (lambda: Row().claim().hear(D), DELIVERED),
-    "a delivery of an older attempt reaches a sending row": (lambda: Row().sent(T).claim().hear(D, 1), DELIVERED),
-    "any weaker result leaves a sending row": (lambda: Row().claim().hear(A).hear(T).hear(None), SENDING),
-    "a bounce leaves a sending row": (lambda: Row().claim().hear(P), SENDING),
+    "a delivery reaches a sending row": (lambda: Row().claim().report(D), DELIVERED),
+    "a delivery of an older attempt reaches a sending row": (lambda: Row().sent(T).claim().report(D, 1), DELIVERED),
+    "any weaker result leaves a sending row": (lambda: Row().claim().report(A).report(T).report(None), SENDING),
+    "a bounce leaves a sending row": (lambda: Row().claim().report(P), SENDING),
     # SENT
-    "a delivery reaches a sent row": (lambda: Row().sent().hear(D), DELIVERED),
-    "a bounce fails a sent row": (lambda: Row().sent().hear(P), FAILED),
-    "a failure of a sent row is tried again": (lambda: Row().sent().hear(T), QUEUED),
-    "a failure of a sent row fails it on the last": (lambda: Row(max_attempts=1).sent().hear(T), FAILED),
-    "a failure of a sent row after an acknowledgement cancels it": (lambda: Row().sent().stop().hear(T), CANCELLED),
-    "a result about an older attempt leaves a sent row": (lambda: Row().sent(T).sent().hear(P, 1), SENT),
+    "a delivery reaches a sent row": (lambda: Row().sent().report(D), DELIVERED),
+    "a bounce fails a sent row": (lambda: Row().sent().report(P), FAILED),
+    "a failure of a sent row is tried again": (lambda: Row().sent().report(T), QUEUED),
+    "a failure of a sent row fails it on the last": (lambda: Row(max_attempts=1).sent().report(T), FAILED),
+    "a failure of a sent row after an acknowledgement cancels it": (lambda: Row().sent().stop().report(T), CANCELLED),
+    "a result about an older attempt leaves a sent row": (lambda: Row().sent(T).sent().report(P, 1), SENT),
     "an acknowledgement leaves a sent row": (lambda: Row().sent().stop(), SENT),
     # DELIVERED
-    "a bounce takes a delivery back": (lambda: Row().sent().hear(D).hear(P), FAILED),
-    "a bounce of a delivered attempt leaves a running one": (lambda: Row().sent(T).claim().hear(D, 1).hear(P, 1), SENDING),
-    "a bounce of a delivered attempt leaves a sent one": (lambda: Row().sent(T).claim().hear(D, 1).record(A).hear(P, 1), SENT),
+    "a bounce takes a delivery back": (lambda: Row().sent().report(D).report(P), FAILED),
+    "a bounce of a delivered attempt leaves a running one": (lambda: Row().sent(T).claim().report(D, 1).report(P, 1), SENDING),
+    "a bounce of a delivered attempt leaves a sent one": (
+        lambda: Row().sent(T).claim().report(D, 1).record(A).report(P, 1),
+        SENT,
+    ),
     "a bounce of a delivered attempt leaves a refused one": (
-        lambda: Row().sent(T).claim().hear(D, 1).record(T).hear(P, 1),
+        lambda: Row().sent(T).claim().report(D, 1).record(T).report(P, 1),
         QUEUED,
     ),
     "a bounce of a delivered attempt after an acknowledgement": (
-        lambda: Row().sent(T).claim().hear(D, 1).record(T).stop().hear(P, 1),
+        lambda: Row().sent(T).claim().report(D, 1).record(T).stop().report(P, 1),
         CANCELLED,
     ),
     "a bounce of one of two delivered attempts": (
-        lambda: Row().sent(T).claim().hear(D, 1).record(A).hear(D).hear(P, 1),
+        lambda: Row().sent(T).claim().report(D, 1).record(A).report(D).report(P, 1),
         DELIVERED,
     ),
-    "delivered while it runs, then recorded": (lambda: Row().claim().hear(D).record(A), DELIVERED),
-    "delivered while it runs, then lost": (lambda: Row().claim().hear(D).lose(), DELIVERED),
-    "delivered before, then released": (lambda: Row().sent(T).claim().hear(D, 1).release(), DELIVERED),
-    "delivered while it runs, then given back": (lambda: Row().claim().hear(D).release(), DELIVERED),
-    "delivered while it runs, then refused for good": (lambda: Row().claim().hear(D).record(P), FAILED),
-    "another attempt is refused for good": (lambda: Row().sent(T).claim().hear(D, 1).record(P), DELIVERED),
-    "a weaker result leaves a delivered row": (lambda: Row().sent().hear(D).hear(T).hear(A).hear(None).stop(), DELIVERED),
+    "delivered while it runs, then recorded": (lambda: Row().claim().report(D).record(A), DELIVERED),
+    "delivered while it runs, then lost": (lambda: Row().claim().report(D).lose(), DELIVERED),
+    "delivered before, then released": (lambda: Row().sent(T).claim().report(D, 1).release(), DELIVERED),
+    "delivered while it runs, then given back": (lambda: Row().claim().report(D).release(), DELIVERED),
+    "delivered while it runs, then refused for good": (lambda: Row().claim().report(D).record(P), FAILED),
+    "another attempt is refused for good": (lambda: Row().sent(T).claim().report(D, 1).record(P), DELIVERED),
+    "a weaker result leaves a delivered row": (lambda: Row().sent().report(D).report(T).report(A).report(None).stop(), DELIVERED),
     # FAILED
-    "a late delivery puts a failed row right": (lambda: Row(max_attempts=1).sent(T).hear(D), DELIVERED),
-    "a delivery after a bounce does not": (lambda: Row().sent(P).hear(D), FAILED),
-    "an acceptance answers the last doubt": (lambda: Row(max_attempts=1).sent(DOUBT).hear(A), SENT),
-    "an acceptance of an older attempt does not": (lambda: Row(max_attempts=2).sent(DOUBT).sent(T).hear(A, 1), FAILED),
-    "an acknowledgement leaves a failed row": (lambda: Row().sent(P).stop().hear(T), FAILED),
+    "a late delivery puts a failed row right": (lambda: Row(max_attempts=1).sent(T).report(D), DELIVERED),
+    "a delivery after a bounce does not": (lambda: Row().sent(P).report(D), FAILED),
+    "an acceptance answers the last doubt": (lambda: Row(max_attempts=1).sent(DOUBT).report(A), SENT),
+    "an acceptance of an older attempt does not": (lambda: Row(max_attempts=2).sent(DOUBT).sent(T).report(A, 1), FAILED),
+    "an acknowledgement leaves a failed row": (lambda: Row().sent(P).stop().report(T), FAILED),
     # ended by us
     "an expired row fails": (lambda: Row().end(Ended.EXPIRED), FAILED),
     "a row beyond its window fails": (lambda: Row().sent(T, retry_after_s=3600.0), FAILED),
@@ -105,14 +111,14 @@ STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     "a capped row fails": (lambda: Row().end(Ended.CAPPED), FAILED),
     "a row of somebody who has opted out fails": (lambda: Row().end(Ended.OPTED_OUT), FAILED),
     "a row whose window was found over fails": (lambda: Row().end(Ended.BEYOND_WINDOW), FAILED),
-    "receipts move an ended row": (lambda: Row().sent(DOUBT).end(Ended.EXPIRED).hear(D), DELIVERED),
-    "an ended row is not queued again": (lambda: Row().sent(DOUBT).end(Ended.EXPIRED).hear(A).hear(T), FAILED),
+    "receipts move an ended row": (lambda: Row().sent(DOUBT).end(Ended.EXPIRED).report(D), DELIVERED),
+    "an ended row is not queued again": (lambda: Row().sent(DOUBT).end(Ended.EXPIRED).report(A).report(T), FAILED),
     # CANCELLED
     "an acknowledgement cancels a queued row": (lambda: Row().stop(), CANCELLED),
     "a resolve cancels a queued row": (lambda: Row().stop("resolved"), CANCELLED),
     "a newer round cancels a queued row": (lambda: Row().stop("replaced"), CANCELLED),
     "a cancelled row never moves": (
-        lambda: Row().sent(T).stop().hear(D).hear(P).hear(None).stop().end(Ended.CAPPED).claim(),
+        lambda: Row().sent(T).stop().report(D).report(P).report(None).stop().end(Ended.CAPPED).claim(),
         CANCELLED,
     ),
 }
@@ -169,7 +175,7 @@ def test_a_lost_or_released_row_is_due_at_once() -> None:
 def test_a_word_that_leaves_a_row_queued_does_not_put_it_off() -> None:
     row = Row().sent(DOUBT)
     due_at = row.facts.due_at
-    assert row.hear(T).facts.due_at == due_at
+    assert row.report(T).facts.due_at == due_at
 
 
 def test_a_row_that_is_not_queued_is_not_due() -> None:
@@ -196,7 +202,7 @@ def test_a_failed_row_says_why_and_forgets_it_when_it_is_put_right() -> None:
     assert Row().sent(P, code="21610").facts.reason == "21610"
     assert Row(max_attempts=1).sent(DOUBT).facts.reason == "the attempts are used up"
     assert Row().end(Ended.NO_PROVIDER, "sms has no provider").facts.reason == "sms has no provider"
-    assert Row(max_attempts=1).sent(T, reason="busy").hear(D).facts.reason == ""
+    assert Row(max_attempts=1).sent(T, reason="busy").report(D).facts.reason == ""
 
 
 def test_a_late_claim_or_end_leaves_no_trace() -> None:
@@ -208,7 +214,7 @@ def test_a_late_claim_or_end_leaves_no_trace() -> None:
 
 
 def test_a_cancelled_row_keeps_its_receipts_on_the_attempt() -> None:
-    row = Row().sent(T).stop().hear(D, evidence=Evidence.DEVICE)
+    row = Row().sent(T).stop().report(D, evidence=Evidence.DEVICE)
     assert row.state is CANCELLED
     assert (row.facts.attempts[0].result, row.facts.attempts[0].evidence) == (D, Evidence.DEVICE)
 
@@ -230,37 +236,42 @@ def test_an_outcome_is_kept_on_its_attempt() -> None:
 
 
 def test_the_strongest_word_keeps_its_code_and_the_strongest_evidence_counts() -> None:
-    row = Row().sent(provider_ref="SM1").hear(D, code="delivered", evidence=Evidence.DEVICE)
-    kept = row.hear(A, code="sent", provider_ref="SM2").facts.attempts[0]
+    row = Row().sent(provider_ref="SM1").report(D, code="delivered", evidence=Evidence.DEVICE)
+    kept = row.report(A, code="sent", provider_ref="SM2").facts.attempts[0]
     assert (kept.result, kept.code, kept.evidence, kept.provider_ref) == (D, "delivered", Evidence.DEVICE, "SM1")
-    heard = row.hear(None, is_heard=True, evidence=Evidence.HUMAN).facts.attempts[0]
+    heard = row.report(None, is_key_press=True, evidence=Evidence.HUMAN).facts.attempts[0]
     assert (heard.result, heard.evidence) == (D, Evidence.HUMAN)
 
 
 def test_a_word_that_nobody_vouches_for_proves_no_more_than_that_the_provider_has_it() -> None:
-    assert Row().sent().hear(None).facts.attempts[0].evidence is Evidence.ACCEPTED
-    assert Row().sent(DOUBT).hear(None).facts.attempts[0].evidence is Evidence.ACCEPTED
+    assert Row().sent().report(None).facts.attempts[0].evidence is Evidence.ACCEPTED
+    assert Row().sent(DOUBT).report(None).facts.attempts[0].evidence is Evidence.ACCEPTED
 
 
 def test_a_receipt_names_the_message_before_the_answer_does() -> None:
-    row = Row().claim().hear(A, provider_ref="SM1").record(DOUBT)
+    row = Row().claim().report(A, provider_ref="SM1").record(DOUBT)
     assert row.facts.attempts[0].provider_ref == "SM1"
 
 
 def test_a_refusal_that_is_contradicted_is_a_doubt() -> None:
-    assert Row().sent(T).hear(A).facts.attempts[0].is_doubted
-    assert Row().claim().hear(A).record(T).facts.attempts[0].is_doubted
-    assert Row().claim().hear(None).record(P).facts.attempts[0].is_doubted
+    assert Row().sent(T).report(A).facts.attempts[0].is_doubted
+    assert Row().claim().report(A).record(T).facts.attempts[0].is_doubted
+    assert Row().claim().report(None).record(P).facts.attempts[0].is_doubted
 
 
 def test_an_answer_that_is_followed_by_its_receipts_is_no_doubt() -> None:
     assert not Row().sent(T).facts.attempts[0].is_doubted
-    assert not Row().sent().hear(T).hear(A).facts.attempts[0].is_doubted
-    assert not Row().claim().hear(A).record(A).facts.attempts[0].is_doubted
+    assert not Row().sent().report(T).report(A).facts.attempts[0].is_doubted
+    assert not Row().claim().report(A).record(A).facts.attempts[0].is_doubted
 
 
 def test_every_recorded_doubt_is_marked() -> None:
-    for row in (Row().sent(DOUBT), Row().claim().lose(), Row().claim().hear(A).release(), Row().claim().hear(A).record(DOUBT)):
+    for row in (
+        Row().sent(DOUBT),
+        Row().claim().lose(),
+        Row().claim().report(A).release(),
+        Row().claim().report(A).record(DOUBT),
+    ):
         assert row.facts.attempts[0].is_doubted
 
 
@@ -271,7 +282,7 @@ def test_a_refusal_of_us_is_kept() -> None:
 def test_what_was_not_sent_counts_for_nothing() -> None:
     row = Row(max_attempts=1).claim().release()
     assert counted(row.facts) == ()
-    assert row.hear(D, 1).state is QUEUED
+    assert row.report(D, 1).state is QUEUED
     assert row.sent().state is SENT
 
 
@@ -312,7 +323,7 @@ events = st.lists(
         st.just(("release",)),
         st.just(("lose",)),
         st.tuples(st.just("record"), outcomes),
-        st.tuples(st.just("hear"), receipts),
+        st.tuples(st.just("report"), receipts),
         st.tuples(st.just("end"), st.sampled_from(Ended)),
         st.tuples(st.just("stop"), st.sampled_from(["acknowledged", "resolved", "replaced"])),
     ),
@@ -327,7 +338,7 @@ def has_a_place(row: Row, event: tuple) -> bool:  # type: ignore[type-arg]
             return row.state is QUEUED
         case "release" | "lose" | "record":
             return bool(attempts) and attempts[-1].state is AttemptState.RUNNING
-        case "hear":
+        case "report":
             return event[1][0] < len(attempts)
         case _:
             return True
@@ -348,8 +359,8 @@ def follow(row: Row, reference: ReferenceRow, event: tuple) -> None:  # type: ig
         case ("record", result):
             row.record(result)
             reference.record(result.value)
-        case ("hear", (number, result)):
-            row.hear(result, number + 1)
+        case ("report", (number, result)):
+            row.report(result, number + 1)
             reference.calls[number].add(result.value)
         case ("end", why):
             row.end(why)
@@ -400,7 +411,7 @@ def replay(row: Row, heard: list[tuple[int, Result]]) -> Row:
     copy = Row(max_attempts=row.facts.max_attempts)
     copy.facts, copy.now = row.facts, row.now
     for number, result in heard:
-        copy.hear(result, number)
+        copy.report(result, number)
     return copy
 
 
@@ -439,7 +450,7 @@ def test_a_lost_attempt_that_events_may_answer_is_resent_no_sooner_after_it_bega
         (lambda: Row(), None),
         (lambda: Row().sent(DOUBT), "a1"),
         (lambda: Row().sent(DOUBT).claim().release(), "a1"),
-        (lambda: Row().sent(DOUBT).hear(T), None),
+        (lambda: Row().sent(DOUBT).report(T), None),
         (lambda: Row().sent(DOUBT).sent(T), None),
     ],
     ids=["unsent", "in doubt", "not sent again", "answered", "sent again"],

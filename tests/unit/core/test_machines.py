@@ -22,10 +22,10 @@ GRIDS = {
         lease_expired        i m i m i l
         released             i m i m i l
         noted                m m m m m l
-        acceptance_heard     m m m m m l
-        failure_heard        m m m m m l
-        delivery_heard       m m m m m l
-        bounce_heard         m m m m m l
+        acceptance_reported     m m m m m l
+        temporary_failure_reported        m m m m m l
+        delivery_reported       m m m m m l
+        permanent_failure_reported         m m m m m l
         expired              m i l l l l
         beyond_retry_window  m i l l l l
         no_provider          m i l l l l
