@@ -252,7 +252,7 @@ class NotifyFlow(Upkeep):
             channels=self._channels,
             sns=SnsDoor.from_settings(self._settings, self._deps.clock),
             receive=incoming.receive,
-            hear=incoming.hear,
+            handle_reply=incoming.handle_reply,
             check_link=lambda token: links.check(deps.secret_keys, token, deps.clock.now()),
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
             acknowledge=incoming.acknowledge,

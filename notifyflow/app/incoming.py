@@ -1,4 +1,4 @@
-"""Behind the web application: what providers report and people answer; each is committed, logged, and rung for."""
+"""Takes in receipts and replies for the web application: each is committed, logged, and rung for."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -7,20 +7,20 @@ from functools import partial
 import structlog
 
 from notifyflow.core.model import Contact, Incident, Receipt
-from notifyflow.core.replies import Heard, Said
+from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.views import IncidentStatus
 from notifyflow.pipeline import operations, use_case
 from notifyflow.pipeline.acknowledge import acknowledge_incident
-from notifyflow.pipeline.answer import hear
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.receive import describe_current_state, receive
-from notifyflow.pipeline.replies import TEXTS
+from notifyflow.pipeline.replies import handle_reply
+from notifyflow.pipeline.reply_codes import TEXTS
 
 _log = structlog.get_logger("notifyflow.app")
 
 
 class Incoming:
-    """Takes what comes in.
+    """Takes in receipts and replies.
 
     Args:
         deps: The dependencies of the use cases.
@@ -38,7 +38,7 @@ class Incoming:
         self._report = report
         self._on_routes = on_routes
 
-    def receive(self, receipt: Receipt, raw: str) -> Heard | None:
+    def receive(self, receipt: Receipt, raw: str) -> HandledReply | None:
         """Commit one receipt, with the raw body it came in; where somebody pressed a key, tell how things are then."""
         received = receive(self._deps, receipt, raw=raw)
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
@@ -46,21 +46,26 @@ class Incoming:
         self._report(received.consequences)
         return describe_current_state(self._deps, receipt) if receipt.is_key_press else None
 
-    def hear(self, said: Said, raw: str) -> Heard:
-        """Do what somebody answered, with the raw body it came in; what is said to it is a message, and leaves as messages do."""
-        on_routes = self._on_routes(said.theirs) if said.theirs else ()
-        answered = hear(self._deps, said, raw=raw, on_routes=on_routes)
-        heard = answered.heard
+    def handle_reply(self, reply: Reply, raw: str) -> HandledReply:
+        """Do what a reply asks for; the response to it is a message, and leaves only where messages may.
+
+        Args:
+            reply: The reply.
+            raw: The body that it was read from.
+        """
+        on_routes = self._on_routes(reply.number) if reply.number else ()
+        result = handle_reply(self._deps, reply, raw=raw, on_routes=on_routes)
+        handled = result.reply
         _log.info(
-            "app.answer_heard",
-            provider=said.provider,
-            verb=said.verb.value,
-            effect=heard.effect.value,
-            incidents=[choice.incident_id for choice in heard.choices],
+            "app.reply_handled",
+            provider=reply.provider,
+            intent=reply.intent.value,
+            effect=handled.effect.value,
+            incidents=[choice.incident_id for choice in handled.choices],
         )
-        self._report(answered.consequences)
-        is_withheld = heard.is_withheld or self._deps.delivery.final(TEXTS, said.theirs) != said.theirs
-        return replace(heard, notice=self._deps.notice, is_withheld=is_withheld)
+        self._report(result.consequences)
+        is_withheld = handled.is_withheld or self._deps.delivery.final(TEXTS, reply.number) != reply.number
+        return replace(handled, notice=self._deps.notice, is_withheld=is_withheld)
 
     def word(self, status: IncidentStatus, contact: Contact) -> Incident:
         """Give an incident's content as one of its recipients is told it: that of operations with links to what failed."""

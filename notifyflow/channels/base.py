@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from notifyflow.core.model import Evidence, Receipt
-from notifyflow.core.replies import Heard, Said
+from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
@@ -26,7 +26,7 @@ class Capabilities:
         can_find_sent_messages: Whether it can find the message of an attempt in doubt.
         can_fetch_status: Whether it reports the status of a message by its own id of it.
         answers_doubts_within_s: How soon an event of its own tells that it took an attempt; 0 where none comes.
-        can_acknowledge: Whether the recipient can acknowledge on the channel itself.
+        can_acknowledge: Whether the recipient can acknowledge by a reply on the channel itself.
         can_be_recalled: Whether what is on its way can be stopped: a call that rings.
     """
 
@@ -100,7 +100,7 @@ class CallbackResponse:
     Attributes:
         receipts: What the callback reported; may be empty.
         content_type: The response's.
-        body: The response's; where a receipt ``is_key_press``, ``Provider.answer`` makes another.
+        body: The response's; where a receipt ``is_key_press``, ``Provider.respond`` makes another.
     """
 
     receipts: tuple[Receipt, ...]
@@ -113,7 +113,7 @@ class Provider(ABC):
 
     Attributes:
         name: Ours for it; one of its channel's.
-        sender: The number of ours that it texts from, at which answers to it come; empty where there is none.
+        sender: The number of ours that it texts from, at which replies come in; empty where there is none.
         is_bound_to_address: Whether its limits and refusals are about the address (a webhook), and tell nothing about others.
         has_server_per_address: Whether each address is a server of its own, and no failure at one tells anything about others.
     """
@@ -172,20 +172,20 @@ class Provider(ABC):
         """
         raise RejectedCallback(self.name, f"{self.name} calls nobody back (attempt {callback.attempt_id})")
 
-    def read_answer(self, callback: Callback) -> Said | None:
-        """Verify on its raw body what somebody answered where a message reached them, then read it.
+    def read_reply(self, callback: Callback) -> Reply | None:
+        """Verify the callback of a reply on its raw body, then read it.
 
         Returns:
-            What was answered; None where it is nothing that we asked for.
+            The reply; None where the callback is about something else.
 
         Raises:
             RejectedCallback: When it is not this provider's, or cannot be parsed.
         """
-        raise RejectedCallback(self.name, f"{self.name} brings no answers ({callback.path})")
+        raise RejectedCallback(self.name, f"{self.name} passes on no replies ({callback.path})")
 
-    def answer(self, heard: Heard) -> CallbackResponse:
-        """Make what is replied to an answer or to a pressed key, once it is committed."""
-        del heard
+    def respond(self, handled: HandledReply) -> CallbackResponse:
+        """Return the response to a reply or to a pressed key, once it is committed."""
+        del handled
         return CallbackResponse(receipts=())
 
     def recall(self, attempt_id: str, provider_ref: str) -> None:

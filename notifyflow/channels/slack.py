@@ -17,7 +17,7 @@ from notifyflow.channels.slack_actions import ACKNOWLEDGE, VALUE_LIMIT, read_act
 from notifyflow.channels.slack_codes import WEBHOOK
 from notifyflow.channels.templating import Templates
 from notifyflow.core.model import Kind
-from notifyflow.core.replies import Said
+from notifyflow.core.replies import Reply
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.text import find_character_end
 from notifyflow.errors import RefusedUsError, UnknownOutcomeError
@@ -65,8 +65,8 @@ class Slack(Provider):
             return self._post_as_bot(message, self.payload(message.content, acts_in_place=bool(self._signing_secrets)))
         return self._post_to_webhook(message, self.payload(message.content))
 
-    def read_answer(self, callback: Callback) -> Said | None:
-        """Read a button that was pressed; see ``Provider.read_answer``."""
+    def read_reply(self, callback: Callback) -> Reply | None:
+        """Read a button that was pressed; see ``Provider.read_reply``."""
         verify(self.name, self._signing_secrets, callback)
         return read_action(self.name, callback.body)
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from pydantic import SecretStr
 
 from notifyflow.channels.base import Callback
-from notifyflow.core.replies import Said, Verb
+from notifyflow.core.replies import Intent, Reply
 from notifyflow.errors import RejectedCallback
 
 ACKNOWLEDGE = "acknowledge"
@@ -36,7 +36,7 @@ def verify(provider: str, secrets: Sequence[SecretStr], callback: Callback) -> N
     raise RejectedCallback(provider, "its signature was not made with a secret of ours, or too long ago")
 
 
-def read_action(provider: str, body: bytes) -> Said | None:
+def read_action(provider: str, body: bytes) -> Reply | None:
     """Read the form of a press; None where it is another button than ours to acknowledge, or another kind of interaction.
 
     A press that is sent again has the same body, and counts once.
@@ -49,10 +49,10 @@ def read_action(provider: str, body: bytes) -> Said | None:
         raise RejectedCallback(provider, "its body is not the form of an interaction")
     match payload:
         case {"type": "block_actions", "actions": [{"action_id": str(action), "value": str(token)}, *_]} if action == ACKNOWLEDGE:
-            return Said(
+            return Reply(
                 provider=provider,
                 event_id=f"action:{hashlib.sha256(body).hexdigest()}",
-                verb=Verb.ACKNOWLEDGE,
+                intent=Intent.ACKNOWLEDGE,
                 token=token,
                 who=_user(payload),
             )

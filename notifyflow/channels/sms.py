@@ -13,7 +13,7 @@ from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
 from notifyflow.core.model import Receipt, Result
-from notifyflow.core.replies import Heard, Said, Verb, answer, read
+from notifyflow.core.replies import HandledReply, Intent, Reply, read_text, write_response
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.segments import fit
 from notifyflow.errors import Fault, RejectedCallback
@@ -85,32 +85,32 @@ class TwilioSms(TwilioProvider):
             receipts=(self._receipt(callback.attempt_id, sid, status, MESSAGE_STATUSES, form.get("ErrorCode", "")),)
         )
 
-    def read_answer(self, callback: Callback) -> Said | None:
+    def read_reply(self, callback: Callback) -> Reply | None:
         """Read a text that came to our number (Twilio docs, "Twilio's request to your incoming message Webhook URL")."""
         form = self._verify(callback)
-        sid, theirs = form.get("MessageSid", ""), form.get("From", "")
-        if not (sid and theirs):
+        sid, number = form.get("MessageSid", ""), form.get("From", "")
+        if not (sid and number):
             raise RejectedCallback(self.name, "it tells no message or no sender")
         if self.sender not in (form.get("To", ""), form.get("MessagingServiceSid", "")):
             return None  # another number of the account
-        verb, code = _read(form.get("Body", ""), form.get("OptOutType", ""))
-        return Said(provider=self.name, event_id=f"{sid}:said", verb=verb, theirs=theirs, ours=self.sender, code=code)
+        intent, code = _read(form.get("Body", ""), form.get("OptOutType", ""))
+        return Reply(provider=self.name, event_id=f"{sid}:said", intent=intent, number=number, our_number=self.sender, code=code)
 
-    def answer(self, heard: Heard) -> CallbackResponse:
-        """Say in a text what became of an answer (Twilio docs, "TwiML for Programmable Messaging")."""
-        body = self._templates.render("sms/answer.xml.jinja", None, text=answer(heard))
+    def respond(self, handled: HandledReply) -> CallbackResponse:
+        """Respond with a text that says what became of a reply (Twilio docs, "TwiML for Programmable Messaging")."""
+        body = self._templates.render("sms/response.xml.jinja", None, text=write_response(handled))
         return CallbackResponse(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
 
-def _read(body: str, opt_out_type: str) -> tuple[Verb, str]:
+def _read(body: str, opt_out_type: str) -> tuple[Intent, str]:
     """Read a text by what Twilio made of it, where it did (Twilio docs, "Customize users' opt-in and opt-out experience").
 
     ``START`` stands there for a plain "yes", too, which is more than that for whoever was not out.
     """
-    verb, code = read(body)
-    if not opt_out_type or (opt_out_type == "START" and verb is Verb.YES):
-        return verb, code
-    return read(opt_out_type)
+    intent, code = read_text(body)
+    if not opt_out_type or (opt_out_type == "START" and intent is Intent.YES):
+        return intent, code
+    return read_text(opt_out_type)
 
 
 class SnsSms(Provider):

@@ -13,9 +13,9 @@ from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
 from notifyflow.core.model import Evidence, Receipt, Result
-from notifyflow.core.replies import Heard
+from notifyflow.core.replies import HandledReply
 from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.speech import reply, sentences
+from notifyflow.core.wording.speech import sentences, write_key_response
 from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
@@ -89,12 +89,12 @@ class TwilioVoice(TwilioProvider):
         )
         return CallbackResponse(receipts=(receipt,))
 
-    def answer(self, heard: Heard) -> CallbackResponse:
-        """Say on the phone what became of the key; see ``Provider.answer``."""
-        return self._say(heard)
+    def respond(self, handled: HandledReply) -> CallbackResponse:
+        """Say on the phone what became of the key; see ``Provider.respond``."""
+        return self._say(handled)
 
-    def _say(self, heard: Heard | None) -> CallbackResponse:
-        body = self._templates.render("voice/key.xml.jinja", None, speech=reply(heard))
+    def _say(self, handled: HandledReply | None) -> CallbackResponse:
+        body = self._templates.render("voice/key.xml.jinja", None, speech=write_key_response(handled))
         return CallbackResponse(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
 

@@ -1,7 +1,7 @@
-"""What people answer where a message reached them, and what they are told then; pure.
+"""Reads people's replies, and writes the responses to them; pure.
 
-A wrong acknowledgement means that nobody wakes up: what is not plainly one is none, and STOP never is. What we said ourselves and
-what comes back to us is no answer: two machines that answer each other would never end.
+A false acknowledgement means that nobody wakes up: only what is plainly one counts, and STOP never does. A response of ours that
+comes back is no reply: two machines that respond to each other would never end.
 """
 
 import re
@@ -31,11 +31,11 @@ _OURS = re.compile(
     rf"(?s)(?:\[[^\]]*\] )?(?:{re.escape(_TAKEN)}|{re.escape(_UNKNOWN)}|{re.escape(_UNBLOCKED)}|{re.escape(_EXPLAINED)}"
     rf"|[0-9]+{re.escape(_AMBIGUOUS)}|[^\n]*\.{re.escape(_LATE)}\s*\Z)"
 )
-"""What we answer, as it looks when it comes back."""
+"""Matches every response of ours."""
 
 
-class Verb(StrEnum):
-    """What somebody wants who answers."""
+class Intent(StrEnum):
+    """What a reply asks for."""
 
     ACKNOWLEDGE = "acknowledge"
     YES = "yes"
@@ -46,37 +46,37 @@ class Verb(StrEnum):
     ECHO = "echo"
 
 
-DOING = frozenset({Verb.ACKNOWLEDGE, Verb.YES, Verb.STOP, Verb.START})
-"""What changes something, and therefore may never be done a second time by the same event."""
+CHANGING = frozenset({Intent.ACKNOWLEDGE, Intent.YES, Intent.STOP, Intent.START})
+"""What changes something, and must therefore never be done twice for the same event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What somebody answered, as its provider brought it.
+class Reply:
+    """A reply, as its provider passed it on.
 
     Attributes:
-        provider: Who brought it.
+        provider: Which provider.
         event_id: The provider's; the same event counts once.
-        verb: What is wanted.
-        theirs: The number that it comes from; personal; empty where a token names the incident.
-        ours: The number of ours that it was sent to.
-        code: The short code that was given; empty without.
-        token: The signed token of the button that was pressed; empty without.
-        who: Who pressed, by the provider's opaque id.
+        intent: What the reply asks for.
+        number: The number that it comes from; personal; empty where a token names the incident.
+        our_number: The number of ours that it was sent to.
+        code: The reply code in it; empty without one.
+        token: The signed token of the button that was pressed; empty without one.
+        who: Who pressed the button, by the provider's opaque id.
     """
 
     provider: str
     event_id: str
-    verb: Verb
-    theirs: str = ""
-    ours: str = ""
+    intent: Intent
+    number: str = ""
+    our_number: str = ""
     code: str = ""
     token: str = ""
     who: str = ""
 
 
 class Effect(StrEnum):
-    """What an answer led to."""
+    """What a reply led to."""
 
     TAKEN = "taken"
     LATE = "late"
@@ -94,7 +94,7 @@ class Choice:
     """An incident that was meant, or may have been.
 
     Attributes:
-        code: Its short code for whoever answered; empty where there is none.
+        code: Its reply code for that number; empty where it has none.
         title: What happened; personal.
         incident_id: For the log.
     """
@@ -105,8 +105,8 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """What became of an answer.
+class HandledReply:
+    """What became of a reply.
 
     Attributes:
         effect: What it led to.
@@ -114,9 +114,9 @@ class Heard:
         by: Who took it, or that it is over, where nothing was changed.
         cancelled: How many pages are cancelled by it.
         on_their_way: How many pages had left already.
-        notice: A mark that what is said about it shows, as every message does.
-        is_withheld: Whether nothing may be said about it: no message may leave for whoever answered, they said STOP, or they were
-            answered often enough.
+        notice: A mark that the response shows, as every message does.
+        is_withheld: Whether no response may be sent: no message may leave for that number, STOP came from it, or it has had as
+            many responses as it may.
     """
 
     effect: Effect
@@ -128,40 +128,40 @@ class Heard:
     is_withheld: bool = False
 
 
-def read(text: str) -> tuple[Verb, str]:
-    """Read a text message: what is wanted, and the code in it."""
+def read_text(text: str) -> tuple[Intent, str]:
+    """Read a text message: what it asks for, and the code in it."""
     if _OURS.match(text.strip()):
-        return Verb.ECHO, ""
+        return Intent.ECHO, ""
     said = " ".join(text.split()).casefold()
     word = said.rstrip(".!")
-    for verb, words in ((Verb.STOP, _STOP), (Verb.START, _START), (Verb.YES, {_YES}), (Verb.HELP, _HELP)):
+    for intent, words in ((Intent.STOP, _STOP), (Intent.START, _START), (Intent.YES, {_YES}), (Intent.HELP, _HELP)):
         if word in words:
-            return verb, ""
+            return intent, ""
     match = _ACKNOWLEDGE.fullmatch(said)
-    return (Verb.ACKNOWLEDGE, match["code"] or match["alone"] or "") if match else (Verb.UNCLEAR, "")
+    return (Intent.ACKNOWLEDGE, match["code"] or match["alone"] or "") if match else (Intent.UNCLEAR, "")
 
 
-def answer(heard: Heard) -> str:
-    """Say what became of an answer, in a text message; empty where nothing is to be said.
+def write_response(handled: HandledReply) -> str:
+    """Write the text message that says what became of a reply; empty where none is sent.
 
-    To STOP nothing may be answered: the number is blocked, and whoever filters for the carrier has answered itself.
+    STOP gets no response from us: the number is blocked, and whoever filters for the carrier has sent its own.
     """
-    said = "" if heard.is_withheld else _said(heard)
-    return f"[{heard.notice}] {said}" if said and heard.notice else said
+    said = "" if handled.is_withheld else _write(handled)
+    return f"[{handled.notice}] {said}" if said and handled.notice else said
 
 
-def _said(heard: Heard) -> str:
-    first = cut(heard.choices[0].title, _TITLE_LIMIT) if heard.choices else ""
-    match heard.effect:
+def _write(handled: HandledReply) -> str:
+    first = cut(handled.choices[0].title, _TITLE_LIMIT) if handled.choices else ""
+    match handled.effect:
         case Effect.TAKEN:
-            stopped = f" {heard.cancelled} more cancelled." if heard.cancelled else ""
-            left = f" {heard.on_their_way} had left already." if heard.on_their_way else ""
+            stopped = f" {handled.cancelled} more cancelled." if handled.cancelled else ""
+            left = f" {handled.on_their_way} had left already." if handled.on_their_way else ""
             return f"{_TAKEN}{first}.{stopped}{left}"
         case Effect.LATE:
-            return f"{heard.by}: {first}.{_LATE}"
+            return f"{handled.by}: {first}.{_LATE}"
         case Effect.AMBIGUOUS:
-            listed = "; ".join(f"{each.code} {cut(each.title, _TITLE_LIMIT)}" for each in heard.choices[:_LISTED])
-            return f"{len(heard.choices)}{_AMBIGUOUS}{listed}"
+            listed = "; ".join(f"{each.code} {cut(each.title, _TITLE_LIMIT)}" for each in handled.choices[:_LISTED])
+            return f"{len(handled.choices)}{_AMBIGUOUS}{listed}"
         case Effect.UNKNOWN:
             return _UNKNOWN
         case Effect.UNBLOCKED:

@@ -13,7 +13,16 @@ from notifyflow.core.model import Contact, Ended, IncidentState, Kind, Notificat
 from notifyflow.core.policy import Schedule
 from notifyflow.core.wording.content import Content, compose
 from notifyflow.errors import NotifyflowError, StaleRow, StorageUnavailable
-from notifyflow.pipeline import decisions, eligibility, incident_events, operations, outages, replies, status_updates, use_case
+from notifyflow.pipeline import (
+    decisions,
+    eligibility,
+    incident_events,
+    operations,
+    outages,
+    reply_codes,
+    status_updates,
+    use_case,
+)
 from notifyflow.pipeline.links import link
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
 from notifyflow.pipeline.provider_health import Desk, hold, hold_alone, is_urgent
@@ -92,14 +101,14 @@ def _claim_row(
     tx: Transaction, desk: Desk, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str], reporting: Collection[str]
 ) -> None:
     escalation = tx.ledger.escalation(row.escalation_id)
-    willing = replies.willing(tx, row, escalation, providers)
-    if why := _reason_unsendable(tx, row, escalation, providers, willing):
+    allowed = eligibility.allowed_providers(tx, row, escalation, providers)
+    if why := _reason_unsendable(tx, row, escalation, providers, allowed):
         claiming.unsendable.append((row, why))
     elif eligibility.is_capped(tx, desk, row, escalation):
         claiming.unsendable.append((row, Ended.CAPPED))
     else:
-        chosen = desk.choose(row, willing)
-        if isinstance(chosen, Obstacle) and len(willing) < len(providers):
+        chosen = desk.choose(row, allowed)
+        if isinstance(chosen, Obstacle) and len(allowed) < len(providers):
             claiming.held.append((row, chosen))
         elif isinstance(chosen, Obstacle):
             claiming.obstacles.setdefault(is_urgent(row), chosen)
@@ -159,14 +168,14 @@ def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
 
 
 def _reason_unsendable(
-    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str], willing: Sequence[str]
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str], allowed: Sequence[str]
 ) -> Ended | None:
     """Return why a row cannot be sent any more, or None."""
     if is_expired(tx, row, escalation):
         return Ended.EXPIRED
     if not providers:
         return Ended.NO_PROVIDER
-    return None if willing else Ended.OPTED_OUT
+    return None if allowed else Ended.OPTED_OUT
 
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
@@ -248,7 +257,7 @@ def _content(
         kind=row.kind,
         notice=tx.deps.notice,
         status_update=_status_update(tx, row, contact) if row.kind is Kind.STATUS_UPDATE else "",
-        reply=replies.hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
+        reply=reply_codes.reply_hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
         incident_event=row.incident_event,
         namespace=tx.ledger.incident(row.incident_id).namespace if row.channel == incident_events.CHANNEL else "",
     )

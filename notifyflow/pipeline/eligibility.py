@@ -1,12 +1,29 @@
-"""Counts calls and texts inside the claim's transaction, under the locks of the channel's carriers."""
+"""Decides inside the claim's transaction whether a notification may be sent, and by which providers: caps and opt-outs.
+
+Calls and texts are counted under the locks of the channel's carriers.
+"""
+
+from collections.abc import Sequence
 
 from notifyflow.core import caps
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.pipeline.provider_health import Desk, is_urgent
+from notifyflow.pipeline.reply_codes import TEXTS, texted_number
 from notifyflow.pipeline.transaction import Transaction
 
 USED_UP = "the cap of calls and texts an hour was reached: some fail for it"
 """What operations is told."""
+
+
+def allowed_providers(
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str]
+) -> Sequence[str]:
+    """Return the providers that may send to the recipient: for a text, all whose number has not got a STOP from them."""
+    if row.channel != TEXTS or not tx.deps.senders:
+        return providers
+    number = texted_number(tx, tx.ledger.contact(row.incident_id, escalation.recipient_id))
+    opted_out = tx.ledger.opt_outs(number, tx.deps.senders.values()) if number else frozenset()
+    return [provider for provider in providers if tx.deps.senders.get(provider) not in opted_out] if opted_out else providers
 
 
 def is_capped(tx: Transaction, desk: Desk, row: NotificationFacts, escalation: EscalationFacts) -> bool:

@@ -15,7 +15,7 @@ from notifyflow.core.model import Contact, Notified, Severity, Stopped
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
-from notifyflow.core.replies import Heard
+from notifyflow.core.replies import HandledReply
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Due, Ledger
@@ -57,7 +57,7 @@ class Dependencies:
         caps: How many calls and texts an hour may bring.
         delivery: What may leave, and where to.
         senders: The number that each provider texts from.
-        replying: Those of them at whose number answers are heard.
+        replying: Those of them at whose number replies come in.
         sends_status_updates: Whether others are told what became of an incident; messages are edited in place all the same.
         subscribers: The systems that are sent incident events.
     """
@@ -271,13 +271,13 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """Somebody answered where a message reached them.
+class Handled:
+    """A reply is handled.
 
     Attributes:
-        heard: What it led to, and what to say to it.
+        reply: What became of it.
         consequences: What followed.
     """
 
-    heard: Heard
+    reply: HandledReply
     consequences: Consequences = NOTHING

@@ -8,7 +8,7 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import EscalationState, IncidentState, Receipt
 from notifyflow.core.policy import Schedule
-from notifyflow.core.replies import Effect, Heard
+from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies, Fate, Received
 from notifyflow.pipeline.transaction import Transaction
@@ -45,20 +45,20 @@ def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Received:
     return Received(fate=fate, incident_id=incident_id, consequences=consequences)
 
 
-def describe_current_state(deps: Dependencies, receipt: Receipt) -> Heard:
+def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply:
     """Return what to say to whoever pressed a key: how the incident stands now, however often the callback is repeated."""
 
-    def body(tx: Transaction) -> Heard:
+    def body(tx: Transaction) -> HandledReply:
         ref = _attempt_ref(tx, receipt)
         if ref is None:
-            return Heard(effect=Effect.UNKNOWN)
+            return HandledReply(effect=Effect.UNKNOWN)
         incident, escalation = tx.ledger.incident(ref.incident_id), tx.ledger.escalation(ref.escalation_id)
         is_own = escalation.is_current and escalation.state is EscalationState.ACKNOWLEDGED
         if incident.state is IncidentState.OPEN:
-            return Heard(effect=Effect.TAKEN if is_own else Effect.EXPLAINED)
+            return HandledReply(effect=Effect.TAKEN if is_own else Effect.EXPLAINED)
         if incident.state is IncidentState.ACKNOWLEDGED and incident.acknowledged_by == escalation.recipient_id:
-            return Heard(effect=Effect.TAKEN)
-        return Heard(effect=Effect.LATE, by=status_updates.late_reply(tx, incident, escalation.recipient_id))
+            return HandledReply(effect=Effect.TAKEN)
+        return HandledReply(effect=Effect.LATE, by=status_updates.late_reply(tx, incident, escalation.recipient_id))
 
     return use_case.run(deps, body)[0]
 

@@ -1,41 +1,148 @@
-"""What a claim has to know of answers: who may still be texted from which number, and what to answer to a text."""
+"""Handles replies: text messages, and buttons that were pressed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.model import Contact
+from notifyflow.core import links
+from notifyflow.core.model import Ended, Receipt
+from notifyflow.core.replies import CHANGING, Choice, Effect, HandledReply, Intent, Reply, write_response
+from notifyflow.core.wording import text
+from notifyflow.errors import InvalidLink
+from notifyflow.pipeline import acknowledge, status_updates, use_case
+from notifyflow.pipeline.claim import end_queued
+from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies, Handled
+from notifyflow.pipeline.reply_codes import TEXTS
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.storage.ledger import Code
 
-TEXTS = "sms"
-_ACKNOWLEDGE = "1"
-
-
-def willing(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str]) -> Sequence[str]:
-    """Leave out the providers whose number the recipient of a text has said STOP to."""
-    if row.channel != TEXTS or not tx.deps.senders:
-        return providers
-    number = _number(tx, tx.ledger.contact(row.incident_id, escalation.recipient_id))
-    shut = tx.ledger.opt_outs(number, tx.deps.senders.values()) if number else frozenset()
-    return [provider for provider in providers if tx.deps.senders.get(provider) not in shut] if shut else providers
+_RESPONSES_AN_HOUR = 3
+_AN_HOUR = timedelta(hours=1)
+_OPTED_OUT = "{who} has said STOP and gets no texts from it any more: reach them another way, or ask them to text START"
+"""What operations is told."""
 
 
-def hint(tx: Transaction, row: NotificationFacts, contact: Contact, provider: str) -> str:
-    """Tell what to answer to a page: its code where others are open for the number, ``1`` otherwise, empty where nobody hears.
+def handle_reply(deps: Dependencies, reply: Reply, *, raw: str, on_routes: Collection[str] = ()) -> Handled:
+    """Do what a reply asks for, once for each event of the provider.
 
-    Every page is given a code, since by it an answer finds its incident; and its number is known from then on.
+    A reply from an unknown number is ignored: nothing is stored, and nothing is sent back. Every other number gets at most three
+    responses an hour.
+
+    Args:
+        deps: The dependencies of the use cases.
+        reply: The reply; the signature of its callback was checked.
+        raw: The body that it was read from; personal.
+        on_routes: The recipients, by id, that a route of the directory leads to at the number that the reply comes from.
     """
-    if row.channel != TEXTS:
-        return ""
-    number = _number(tx, contact)
-    if number is None:
-        return ""
-    tx.ledger.note_texted(number, contact.recipient_id, at=tx.now)
-    if provider not in tx.deps.replying:
-        return ""
-    code = tx.ledger.give_code(number, row.incident_id, contact.recipient_id, now=tx.now)
-    return code.code if code.is_shown else _ACKNOWLEDGE
+    who = {*on_routes, *(each.recipient_id for each in deps.operations if reply.number in each.addresses.values())}
+
+    def body(tx: Transaction) -> HandledReply:
+        if not _is_accepted(tx, reply, who):
+            return HandledReply(effect=Effect.IGNORED)
+        receipt = Receipt(provider=reply.provider, event_id=reply.event_id, result=None, code=reply.intent, reason="a reply")
+        if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
+            return HandledReply(effect=Effect.REPEATED)
+        tx.ledger.settle_reply(receipt, is_done=reply.intent in CHANGING)
+        handled = _do(tx, reply, who)
+        return replace(handled, is_withheld=bool(reply.number) and not _may_respond(tx, reply, handled))
+
+    handled, consequences = use_case.run(deps, body)
+    if handled.effect is Effect.BLOCKED:
+        consequences += _end_texts(deps, reply.number)
+    return Handled(reply=handled, consequences=consequences)
 
 
-def _number(tx: Transaction, contact: Contact) -> str | None:
-    """Tell which number a text goes to, where not all is live: whoever has that answers. None where none leaves."""
-    return tx.deps.delivery.final(TEXTS, contact.addresses[TEXTS])
+def _is_accepted(tx: Transaction, reply: Reply, who: Collection[str]) -> bool:
+    """Return whether a reply came by a button of ours, or from a number that is known and not our own."""
+    if not reply.number:
+        return True
+    is_echo = reply.intent is Intent.ECHO or reply.number in tx.deps.senders.values()
+    return not is_echo and (bool(who) or tx.ledger.is_known(reply.number))
+
+
+def _may_respond(tx: Transaction, reply: Reply, handled: HandledReply) -> bool:
+    if not write_response(handled) or tx.ledger.opt_outs(reply.number, (reply.our_number,)):
+        return False
+    return tx.ledger.count_response(reply.number, at_most=_RESPONSES_AN_HOUR, within=_AN_HOUR, now=tx.now)
+
+
+def _do(tx: Transaction, reply: Reply, who: Collection[str]) -> HandledReply:
+    match reply.intent:
+        case Intent.ACKNOWLEDGE:
+            return _take_by_token(tx, reply) if reply.token else _take_by_text(tx, reply)
+        case Intent.YES:
+            is_out = tx.ledger.opt_outs(reply.number, (reply.our_number,))
+            return _let_in(tx, reply) if is_out else _take_by_text(tx, reply)
+        case Intent.STOP:
+            if tx.ledger.opt_out(reply.our_number, reply.number, at=tx.now):
+                tx.notices += [(_OPTED_OUT.format(who=each), reply.provider) for each in sorted(who)]
+            return HandledReply(effect=Effect.BLOCKED)
+        case Intent.START:
+            return _let_in(tx, reply)
+        case Intent.HELP | Intent.UNCLEAR | Intent.ECHO:
+            return HandledReply(effect=Effect.EXPLAINED)
+
+
+def _let_in(tx: Transaction, reply: Reply) -> HandledReply:
+    tx.ledger.opt_in(reply.our_number, reply.number)
+    return HandledReply(effect=Effect.UNBLOCKED)
+
+
+def _take_by_token(tx: Transaction, reply: Reply) -> HandledReply:
+    try:
+        claim = links.check(tx.deps.secret_keys, reply.token, tx.now)
+    except InvalidLink:
+        return HandledReply(effect=Effect.UNKNOWN)
+    code = Code(code="", incident_id=claim.incident_id, recipient_id=claim.recipient_id, is_shown=False)
+    return _take(tx, [code], via=reply.provider, who=reply.who)
+
+
+def _take_by_text(tx: Transaction, reply: Reply) -> HandledReply:
+    """Take what a code means; without one the only incident that is open for the number, or say what became of the last."""
+    if reply.code:
+        codes: Sequence[Code] = [found] if (found := tx.ledger.code(reply.number, reply.code, now=tx.now)) else []
+    else:
+        codes = tx.ledger.open_codes(reply.number, now=tx.now)
+        if not codes and (last := tx.ledger.last_code(reply.number, now=tx.now)):
+            codes = [last]
+    if len({each.incident_id for each in codes}) > 1:
+        choices = [_choice(tx, each) for each in codes]
+        return HandledReply(effect=Effect.AMBIGUOUS, choices=choices)
+    return _take(tx, codes, via=TEXTS)
+
+
+def _take(tx: Transaction, codes: Sequence[Code], *, via: str, **detail: str) -> HandledReply:
+    """Take one incident, for everybody who shares the number."""
+    incident = tx.ledger.lock_incident_if_kept(codes[0].incident_id) if codes else None
+    if incident is None:
+        return HandledReply(effect=Effect.UNKNOWN)
+    choices = [_choice(tx, codes[0])]
+    cancelled = on_their_way = 0
+    has_changed = False
+    for code in codes:
+        stopped = acknowledge.take(tx, incident, by=code.recipient_id, via=via, **detail)
+        has_changed = has_changed or bool(stopped)
+        cancelled, on_their_way = cancelled + len(stopped.cancelled), on_their_way + len(stopped.on_their_way)
+        incident = tx.ledger.incident(incident.id)
+    if not has_changed:
+        return HandledReply(
+            effect=Effect.LATE, choices=choices, by=status_updates.late_reply(tx, incident, codes[0].recipient_id)
+        )
+    return HandledReply(effect=Effect.TAKEN, choices=choices, cancelled=cancelled, on_their_way=on_their_way)
+
+
+def _choice(tx: Transaction, code: Code) -> Choice:
+    return Choice(code=code.code, title=text.one_line(tx.ledger.content(code.incident_id).title), incident_id=code.incident_id)
+
+
+def _end_texts(deps: Dependencies, number: str) -> Consequences:
+    """End what is queued for a number that nobody may text any more, so that its tier moves on at once."""
+
+    def find(tx: Transaction) -> tuple[tuple[str, str], ...]:
+        all_ours = frozenset(tx.deps.senders.values())
+        return tx.ledger.queued_for(number, TEXTS, now=tx.now) if tx.ledger.opt_outs(number, all_ours) == all_ours else ()
+
+    consequences = NOTHING
+    for escalation_id, notification_id in use_case.run(deps, find)[0]:
+        consequences += end_queued(deps, escalation_id, notification_id, Ended.OPTED_OUT)
+    return consequences

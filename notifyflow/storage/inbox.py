@@ -102,7 +102,7 @@ class Inbox(Moves):
         query = ReceiptRow.update(state=state, matched_attempt_id=attempt_id).where(is_it, _IS_WAITING)
         return bool(query.execute(self._db))
 
-    def settle_answer(self, receipt: Receipt, *, is_done: bool) -> None:
+    def settle_reply(self, receipt: Receipt, *, is_done: bool) -> None:
         """Note that a receipt that waits is what somebody answered.
 
         What was done because of it is not done again: its event is kept for ever, since nothing in it says how old it is.

@@ -127,7 +127,7 @@ class Replies(Moves):
         is_out = OptOutRow.select(OptOutRow.theirs).where(OptOutRow.theirs == theirs)
         return any(self._first(query) is not None for query in (texted, has_code, is_out))
 
-    def take_answer(self, theirs: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
+    def count_response(self, theirs: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
         """Count an answer to a number, unless it has had as many as it may.
 
         Returns:

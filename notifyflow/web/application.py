@@ -31,7 +31,7 @@ def build(services: Services) -> FastAPI:
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     bulkhead = Bulkhead()
     application.include_router(callbacks.router(services, bulkhead), include_in_schema=False)
-    application.include_router(callbacks.answers(services), include_in_schema=False)
+    application.include_router(callbacks.replies(services), include_in_schema=False)
     application.include_router(acknowledge.router(services), include_in_schema=False)
     application.include_router(integrations.router(services, bulkhead))
     application.include_router(api.router(services, bulkhead))

@@ -1,4 +1,4 @@
-"""What providers call back: verified on the raw body, committed, and only then answered with 2xx."""
+"""Callbacks of providers: verified on the raw body, committed, and only then given a 2xx."""
 
 from typing import Annotated
 
@@ -36,8 +36,8 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
         carrier = _provider(services, channel, provider)
         response = carrier.read_callback(callback)
         for receipt in response.receipts:
-            if heard := services.receive(receipt, body.decode("utf-8", "replace")):
-                response = carrier.answer(heard)
+            if handled := services.receive(receipt, body.decode("utf-8", "replace")):
+                response = carrier.respond(handled)
         return Response(response.body, media_type=response.content_type)
 
     @routes.post("/callbacks/sns")
@@ -56,31 +56,31 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
     return routes
 
 
-def answers(services: Services) -> APIRouter:
-    """Build the routes at which people answer: texts to our number, buttons that are pressed."""
+def replies(services: Services) -> APIRouter:
+    """Build the routes for replies: texts to our number, buttons that are pressed."""
     routes = APIRouter()
 
     @routes.post("/callbacks/slack/actions")
-    def hear_slack(request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
+    def receive_slack_action(request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
         try:
-            return _hear(services, "slack", "slack", request, body)
+            return _handle_reply(services, "slack", "slack", request, body)
         except RejectedCallback as error:
             _log.warning("web.callback_rejected", provider=error.provider)
             raise HTTPException(401, "The signature does not fit.") from None
 
     @routes.post("/callbacks/{provider}/{channel}")
-    def hear(provider: str, channel: str, request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
-        return _hear(services, provider, channel, request, body)
+    def receive_reply(provider: str, channel: str, request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
+        return _handle_reply(services, provider, channel, request, body)
 
     return routes
 
 
-def _hear(services: Services, provider: str, channel: str, request: Request, body: bytes) -> Response:
+def _handle_reply(services: Services, provider: str, channel: str, request: Request, body: bytes) -> Response:
     carrier = _provider(services, channel, provider)
-    said = carrier.read_answer(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
-    if said is None:
+    reply = carrier.read_reply(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
+    if reply is None:
         return Response()
-    response = carrier.answer(services.hear(said, body.decode("utf-8", "replace")))
+    response = carrier.respond(services.handle_reply(reply, body.decode("utf-8", "replace")))
     return Response(response.body, media_type=response.content_type)
 
 

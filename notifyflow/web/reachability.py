@@ -9,7 +9,7 @@ from notifyflow.channels.base import Channel
 from notifyflow.core.model import NotificationState
 from notifyflow.core.views import KnownRecipient
 from notifyflow.core.wording import text
-from notifyflow.pipeline.replies import TEXTS
+from notifyflow.pipeline.reply_codes import TEXTS
 from notifyflow.web.responses import NotificationResponse
 
 

@@ -11,7 +11,7 @@ from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
 from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped
-from notifyflow.core.replies import Heard, Said
+from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
 from notifyflow.errors import Fault
 from notifyflow.pipeline.idempotency import Once
@@ -62,7 +62,7 @@ class Services:
         sns: Verifies and reads what SNS posts; None where no topic is allowed.
         receive: Commits one receipt with the raw body it came in, and rings for what became due; returning means committed.
             Where somebody pressed a key it tells how things are then.
-        hear: Does what somebody answered, with the raw body it came in; returning means committed.
+        handle_reply: Does what a reply asks for, with the raw body it came in; returning means committed.
         check_link: Reads a token; raises ``InvalidLink``.
         status: Finds an incident by its id; None where there is none.
         acknowledge: Takes an incident: its id, then the recipient's; late ones change nothing.
@@ -77,8 +77,8 @@ class Services:
 
     channels: Mapping[str, Channel]
     sns: SnsDoor | None
-    receive: Callable[[Receipt, str], Heard | None]
-    hear: Callable[[Said, str], Heard]
+    receive: Callable[[Receipt, str], HandledReply | None]
+    handle_reply: Callable[[Reply, str], HandledReply]
     check_link: Callable[[str], LinkClaim]
     status: Callable[[str], IncidentStatus | None]
     acknowledge: Callable[[str, str], object]

@@ -227,6 +227,6 @@ def test_what_is_secret_or_personal_stands_in_no_log_and_no_message(sqlite_url: 
     leaks = [(where, line) for where, text in said.items() for line in text.splitlines() if any(mark in line for mark in marks)]
     assert leaks == []
     assert len(sandbox.inbox.messages()) >= len(FAULTS)
-    signs = {"lines": "app.answer_heard", "messages": "actor_name", "moves": "claimed", "errors": "recipients[0].email"}
+    signs = {"lines": "app.reply_handled", "messages": "actor_name", "moves": "claimed", "errors": "recipients[0].email"}
     for where, sign in signs.items():
         assert sign in said[where]

@@ -89,7 +89,7 @@ def test_a_body_in_very_many_pieces_is_refused(hasty: Target):
     assert hasty.say(head + b"1\r\nx\r\n" * 51).startswith(b"HTTP/1.1 400 ")
 
 
-def test_an_answer_that_nobody_takes_keeps_no_connection_open(hasty: Target):
+def test_a_response_that_nobody_takes_keeps_no_connection_open(hasty: Target):
     with hasty.connect() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with suppress(ConnectionError):

@@ -64,7 +64,7 @@ def _rows(target: Target, table: str) -> int:
         return int(connection.execute(f"SELECT COUNT(*) FROM notifyflow_{table}").fetchone()[0])
 
 
-def test_a_strangers_400_texts_are_not_answered_and_leave_nothing(texted: Target):
+def test_a_strangers_400_texts_get_no_response_and_leave_nothing(texted: Target):
     before = [_rows(texted, table) for table in ("receipt", "opt_out", "number")]
     bodies = ("hello", "help", "STOP", "1", "yes", "START", "12")
     answers = [_text(texted, bodies[number % len(bodies)], sid=f"SM{number}") for number in range(400)]
@@ -73,13 +73,13 @@ def test_a_strangers_400_texts_are_not_answered_and_leave_nothing(texted: Target
     assert texted.status("db-1").facts.state is IncidentState.OPEN
 
 
-def test_what_answers_every_text_is_answered_three_times(texted: Target):
+def test_what_responds_to_every_text_gets_three_responses(texted: Target):
     """An auto-reply at her number says something of its own to each of our answers."""
     answers = [_text(texted, f"I am away until Monday ({number}).", ADA, sid=f"SM{number}") for number in range(50)]
     assert len(list(filter(None, answers))) == 3
 
 
-def test_what_sends_our_answer_back_ends_with_it(texted: Target):
+def test_what_sends_our_response_back_ends_with_it(texted: Target):
     explained, taken = _text(texted, "help", ADA, sid="SM-help"), _text(texted, "1", ADA, sid="SM-ack")
     assert "You have it" in taken
     for number, said in enumerate((explained, taken, f" {taken}\n")):

@@ -20,7 +20,7 @@ from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import DecisionContext
 from notifyflow.engine import deliver
 from notifyflow.errors import CommitUnknown
-from notifyflow.pipeline import callback_paths, operations, outages, replies, use_case
+from notifyflow.pipeline import callback_paths, eligibility, operations, outages, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage import work
@@ -295,7 +295,7 @@ MUTANTS = (
     Mutant("claim without compare-and-set", Variant(ledger=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
     Mutant("no fencing token", swap=lambda: swapped(deliver, "record", _record_whatever_runs), known=35),
     Mutant(
-        "a commit that was not answered is taken for a lost lease",
+        "a commit that was not confirmed is taken for a lost lease",
         swap=_unasked,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
@@ -316,7 +316,7 @@ MUTANTS = (
     Mutant("a pause whose early end brings nothing forward", Variant(ledger=NoBringingForward), known=7),
     Mutant(
         "a STOP that is not heeded",
-        swap=lambda: swapped(replies, "willing", lambda tx, row, escalation, providers: providers),
+        swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
         known=59,
     ),
     Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping)),

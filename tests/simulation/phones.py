@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from notifyflow.core.replies import Effect, Said, Verb
-from notifyflow.pipeline.answer import hear
+from notifyflow.core.replies import Effect, Intent, Reply
 from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.replies import handle_reply
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
 from tests.simulation.world import Violation, World
@@ -40,11 +40,11 @@ class Phones:
         chance = self._chance
         for number in range(chance.choice((1, 2, 4))):
             theirs, ours = f"{chance.choice(('ada', 'ben'))}@sms", chance.choice(list(self.senders.values()))
-            verb = chance.choice((Verb.STOP, Verb.STOP, Verb.ACKNOWLEDGE, Verb.YES))
+            intent = chance.choice((Intent.STOP, Intent.STOP, Intent.ACKNOWLEDGE, Intent.YES))
             at_s = chance.uniform(0, until_s) * chance.random()
-            people(at_s, partial(self._text, f"text-{number}", verb, theirs, ours))
-            if verb is Verb.STOP and chance.random() < 0.3:
-                people(at_s + chance.uniform(1, _LATER_S), partial(self._text, f"start-{number}", Verb.START, theirs, ours))
+            people(at_s, partial(self._text, f"text-{number}", intent, theirs, ours))
+            if intent is Intent.STOP and chance.random() < 0.3:
+                people(at_s + chance.uniform(1, _LATER_S), partial(self._text, f"start-{number}", Intent.START, theirs, ours))
 
     def is_stopped(self, theirs: str, provider: str, *, before_s: float) -> bool:
         """Tell whether somebody had said STOP to a provider's number before then, for certain, and that stands."""
@@ -52,17 +52,19 @@ class Phones:
         is_standing = self._database.look(_IS_OUT, theirs, ours)
         return bool(is_standing) and self.stopped.get((theirs, ours), before_s) < before_s
 
-    def _text(self, event_id: str, verb: Verb, theirs: str, ours: str, deps: Dependencies) -> Consequences:
+    def _text(self, event_id: str, intent: Intent, theirs: str, ours: str, deps: Dependencies) -> Consequences:
         is_out = bool(self._database.look(_IS_OUT, theirs, ours))
-        if verb in (Verb.START, Verb.YES):
+        if intent in (Intent.START, Intent.YES):
             self.stopped.pop((theirs, ours), None)
             self._wanted[theirs, ours] += 1
         wanted = self._wanted[theirs, ours]
-        answered = hear(deps, Said(provider="sms-a", event_id=event_id, verb=verb, theirs=theirs, ours=ours), raw="")
-        self._world.note(f"a text to {ours}: {verb}, {answered.heard.effect}")
-        has_taken = verb is Verb.YES and answered.heard.effect is Effect.TAKEN
+        handled = handle_reply(
+            deps, Reply(provider="sms-a", event_id=event_id, intent=intent, number=theirs, our_number=ours), raw=""
+        )
+        self._world.note(f"a text to {ours}: {intent}, {handled.reply.effect}")
+        has_taken = intent is Intent.YES and handled.reply.effect is Effect.TAKEN
         if is_out and has_taken and wanted == self._wanted[theirs, ours]:  # nobody has lifted it meanwhile
             raise Violation("yes: whoever has said STOP is taken in again by it, and takes nothing")
-        if answered.heard.effect is Effect.BLOCKED:
+        if handled.reply.effect is Effect.BLOCKED:
             self.stopped[theirs, ours] = self._world.now_s
-        return answered.consequences
+        return handled.consequences

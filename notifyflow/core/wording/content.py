@@ -28,7 +28,7 @@ class Content:
         source: What reported it; may be empty.
         url: Where to look; None without.
         link: The signed link to acknowledge; None without a public URL or secret key.
-        reply: What to answer in order to acknowledge, where that can be done on the channel itself; empty otherwise.
+        reply: What to reply in order to acknowledge, where that can be done on the channel itself; empty otherwise.
         labels: Free facts.
         notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
         status_update: What became of the incident ("Ada took it", "resolved"); for status updates only.
@@ -86,7 +86,7 @@ def compose(
         kind: Page, status update or incident event.
         notice: A mark to show in every message.
         status_update: What became of the incident; for status updates only.
-        reply: What to answer in order to acknowledge; for pages only.
+        reply: What to reply in order to acknowledge; for pages only.
         incident_event: What another system is told; None for people.
         namespace: The incident's namespace; for other systems only.
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from notifyflow.core.replies import Effect, Heard
+from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.text import DAYS, MONTHS, cut
 
@@ -62,15 +62,15 @@ def sentences(content: Content) -> tuple[str, ...]:
     return tuple(f"{sentence}." for sentence in said if sentence)
 
 
-def reply(heard: Heard | None) -> str:
-    """Say what became of a key that was pressed, in sentences; None where none was."""
-    if heard is None:
+def write_key_response(handled: HandledReply | None) -> str:
+    """Write in sentences what became of a key that was pressed; ``None`` says that none was."""
+    if handled is None:
         return "No key was pressed."
-    match heard.effect:
+    match handled.effect:
         case Effect.TAKEN:
             return "Thank you. You have it."
         case Effect.LATE:
-            return f"{aloud(heard.by)}. Nothing was changed."
+            return f"{aloud(handled.by)}. Nothing was changed."
         case Effect.EXPLAINED:
             return "Thank you. Nobody has taken it yet."
         case _:

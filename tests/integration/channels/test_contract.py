@@ -163,7 +163,7 @@ def test_a_status_without_a_known_code_decides(
 
 @every_provider
 @pytest.mark.parametrize("status", [400, 405, 411, 413, 415, 422])
-def test_an_answer_that_blames_our_request_is_never_the_recipients_fault(bench: Bench, server: HttpServer, status: int) -> None:
+def test_a_response_that_blames_our_request_is_never_the_recipients_fault(bench: Bench, server: HttpServer, status: int) -> None:
     server.answer(*bench.refused(status, ""))
     assert not isinstance(refused(bench, server), PermanentProviderError)
 

@@ -68,7 +68,7 @@ def test_a_host_that_cannot_be_resolved_is_asked_again_later() -> None:
         Guard().resolve("nobody.invalid", 443)
 
 
-def test_an_answer_that_drips_is_left_when_its_time_is_over() -> None:
+def test_a_response_that_drips_is_left_when_its_time_is_over() -> None:
     """Each byte begins the read time-out anew: without an end to all of it one server holds a thread past its leases."""
     with http_server() as server:
         settings = Settings.from_variables({"NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.1", "NOTIFYFLOW_READ_TIMEOUT_S": "0.2"})
@@ -78,7 +78,7 @@ def test_an_answer_that_drips_is_left_when_its_time_is_over() -> None:
     assert len(response.body) < 200
 
 
-def test_an_answer_without_end_is_read_up_to_a_cap_also_where_it_is_packed() -> None:
+def test_a_response_without_end_is_read_up_to_a_cap_also_where_it_is_packed() -> None:
     with http_server() as server:
         http = Http(Settings.from_variables({}), guard=Guard(trusted_endpoints=[server.endpoint]))
         bomb = gzip.compress(bytes(50_000_000))

@@ -16,7 +16,7 @@ from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
 from notifyflow.channels.voice import VoiceChannel
 from notifyflow.core.model import Evidence, Receipt, Result
-from notifyflow.core.replies import Effect, Heard
+from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.errors import RefusedUsError, RejectedCallback, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 from tests.integration.channels.benches import ATTEMPT, TWILIO_ACCOUNT, a_message
@@ -163,7 +163,7 @@ def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) 
     assert (receipt.result, receipt.evidence) == (Result.DELIVERED, Evidence.HUMAN)
     assert receipt.is_key_press
     assert receipt.is_acknowledgement is is_acknowledgement
-    said = provider.answer(Heard(effect=Effect.TAKEN))
+    said = provider.respond(HandledReply(effect=Effect.TAKEN))
     assert said.content_type.startswith("text/xml")
     assert ElementTree.fromstring(said.body.encode()).findtext("Say") == "Thank you. You have it. Goodbye."
 

@@ -11,12 +11,12 @@ from notifyflow.core.delivery import read_delivery
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.model import Ended, Evidence, IncidentState, NotificationState, Result
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
-from notifyflow.core.replies import Effect, Said, Verb, answer
-from notifyflow.pipeline.answer import hear
+from notifyflow.core.replies import Effect, Intent, Reply, write_response
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Answered, Claimed, Dependencies
+from notifyflow.pipeline.ports import Claimed, Dependencies, Handled
 from notifyflow.pipeline.record import record
+from notifyflow.pipeline.replies import handle_reply
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, Story, a_contact, a_recipient, an_incident
 
@@ -45,16 +45,18 @@ def claim_due(deps: Dependencies, channel: str, *providers: str) -> tuple[Claime
 
 def say(
     story: Story,
-    verb: Verb = Verb.ACKNOWLEDGE,
+    intent: Intent = Intent.ACKNOWLEDGE,
     code: str = "",
     *,
     event_id: str = "",
     ours: str = OURS,
     theirs: str = HERS,
     on_routes: Sequence[str] = (),
-) -> Answered:
-    said = Said(provider="twilio", event_id=event_id or story.deps.ids.new(), verb=verb, theirs=theirs, ours=ours, code=code)
-    return hear(story.deps, said, raw="Body=ack", on_routes=on_routes)
+) -> Handled:
+    reply = Reply(
+        provider="twilio", event_id=event_id or story.deps.ids.new(), intent=intent, number=theirs, our_number=ours, code=code
+    )
+    return handle_reply(story.deps, reply, raw="Body=ack", on_routes=on_routes)
 
 
 def test_a_code_is_kept_while_it_is_used_and_free_a_week_later(story: Story) -> None:
@@ -65,7 +67,7 @@ def test_a_code_is_kept_while_it_is_used_and_free_a_week_later(story: Story) -> 
     assert claim_due(story.deps, "sms")[0].content.reply == "11"
     story.clock.pass_time(timedelta(days=2))
     assert text(story, "db-3").content.reply == "10", "nobody has had it for a week"
-    assert say(story, code="11").heard.effect is Effect.TAKEN
+    assert say(story, code="11").reply.effect is Effect.TAKEN
     assert story.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
 
 
@@ -82,58 +84,58 @@ def test_codes_that_are_given_at_the_same_time_differ(story: Story) -> None:
 
 
 @pytest.mark.parametrize("mode", Acknowledgement)
-def test_who_shares_a_number_answers_for_all_who_do(story: Story, mode: Acknowledgement) -> None:
+def test_who_shares_a_number_replies_for_all_who_do(story: Story, mode: Acknowledgement) -> None:
     text(story, "db-1", "ada", "bob", policy=replace(TEXTS, acknowledgement=mode))
-    assert say(story).heard.effect is Effect.TAKEN
+    assert say(story).reply.effect is Effect.TAKEN
     assert story.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
 
 
 def test_without_anything_open_it_is_said_what_became_of_the_last(story: Story) -> None:
     story.store.run(lambda ledger: ledger.note_texted(HERS, "ada", at=story.clock.now()))
-    assert say(story).heard.effect is Effect.UNKNOWN
+    assert say(story).reply.effect is Effect.UNKNOWN
     text(story, "db-1")
     story.acknowledge("bob", "db-1")
-    late = say(story).heard
+    late = say(story).reply
     assert (late.effect, late.by) == (Effect.LATE, "bob took it")
     story.resolve("bob", "db-1")
-    assert say(story).heard.by == "It is over"
+    assert say(story).reply.by == "It is over"
 
 
 def test_stop_leaves_the_other_number_of_ours(story: Story) -> None:
     text(story, "db-1")
-    assert say(story, Verb.STOP).heard.effect is Effect.BLOCKED
+    assert say(story, Intent.STOP).reply.effect is Effect.BLOCKED
     notify(story.deps, an_incident("db-2"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
     (claimed,) = claim_due(story.deps, "sms", "twilio", "twilio-b")
     assert claimed.provider == "twilio-b"
     assert claimed.content.reply == "", "nobody hears answers there"
-    say(story, Verb.STOP, ours="+15005550007")
+    say(story, Intent.STOP, ours="+15005550007")
     notify(story.deps, an_incident("db-3"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
     assert claim_due(story.deps, "sms", "twilio", "twilio-b") == ()
     (row,) = story.status("db-3").escalations[0].notifications
     assert (row.state, row.ended) == (NotificationState.FAILED, Ended.OPTED_OUT)
-    assert say(story, Verb.START).heard.effect is Effect.UNBLOCKED
+    assert say(story, Intent.START).reply.effect is Effect.UNBLOCKED
     story.page_again("ada", "db-3")
     assert claim_due(story.deps, "sms", "twilio", "twilio-b")[0].provider == "twilio"
 
 
-def test_nothing_is_texted_in_answer_to_who_said_stop_and_what_they_take_is_taken(story: Story) -> None:
+def test_nothing_is_texted_in_response_to_who_said_stop_and_what_they_take_is_taken(story: Story) -> None:
     text(story, "db-1")
-    assert answer(say(story, Verb.HELP).heard)
-    say(story, Verb.STOP)
-    assert answer(say(story, Verb.HELP).heard) == ""
-    taken = say(story).heard
-    assert (taken.effect, answer(taken)) == (Effect.TAKEN, "")
-    assert answer(say(story, Verb.START).heard)
+    assert write_response(say(story, Intent.HELP).reply)
+    say(story, Intent.STOP)
+    assert write_response(say(story, Intent.HELP).reply) == ""
+    taken = say(story).reply
+    assert (taken.effect, write_response(taken)) == (Effect.TAKEN, "")
+    assert write_response(say(story, Intent.START).reply)
 
 
-def test_what_is_redirected_is_answered_by_who_gets_it(story: Story) -> None:
+def test_who_gets_a_redirected_text_replies_to_it(story: Story) -> None:
     story.deps = replace(story.deps, delivery=read_delivery(f"redirect:sms={HERS}"))
     notify(story.deps, an_incident("db-1"), [a_recipient("bob", sms="+15005550012")], policy=TEXTS, strict=False)
     assert claim_due(story.deps, "sms")[0].content.reply == "1"
-    assert say(story).heard.effect is Effect.TAKEN
+    assert say(story).reply.effect is Effect.TAKEN
     assert story.status("db-1").facts.acknowledged_by == "bob"
     for ours in (OURS, "+15005550007"):
-        say(story, Verb.STOP, ours=ours)
+        say(story, Intent.STOP, ours=ours)
     notify(story.deps, an_incident("db-2"), [a_recipient("bob", sms="+15005550012")], policy=TEXTS, strict=False)
     assert claim_due(story.deps, "sms", "twilio", "twilio-b") == ()
     assert story.status("db-2").escalations[0].notifications[0].ended is Ended.OPTED_OUT
@@ -142,75 +144,75 @@ def test_what_is_redirected_is_answered_by_who_gets_it(story: Story) -> None:
 def test_what_is_withheld_is_given_no_code(story: Story) -> None:
     story.deps = replace(story.deps, delivery=read_delivery("dry-run"))
     assert text(story, "db-1").content.reply == ""
-    assert say(story).heard.effect is Effect.IGNORED
+    assert say(story).reply.effect is Effect.IGNORED
 
 
 def test_yes_takes_unless_its_sender_has_said_stop_and_then_lets_texts_in_again(story: Story) -> None:
     text(story, "db-1")
-    assert say(story, Verb.YES).heard.effect is Effect.TAKEN
+    assert say(story, Intent.YES).reply.effect is Effect.TAKEN
     text(story, "db-2")
-    say(story, Verb.STOP)
-    assert say(story, Verb.YES).heard.effect is Effect.UNBLOCKED
+    say(story, Intent.STOP)
+    assert say(story, Intent.YES).reply.effect is Effect.UNBLOCKED
     assert story.status("db-2").facts.state is IncidentState.OPEN
-    assert say(story, Verb.YES).heard.effect is Effect.TAKEN
+    assert say(story, Intent.YES).reply.effect is Effect.TAKEN
     assert story.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
 
 
 def test_start_takes_nothing(story: Story) -> None:
     text(story, "db-1")
-    assert say(story, Verb.START).heard.effect is Effect.UNBLOCKED
+    assert say(story, Intent.START).reply.effect is Effect.UNBLOCKED
     assert story.status("db-1").facts.state is IncidentState.OPEN
 
 
-@pytest.mark.parametrize("verb", Verb)
-def test_who_is_not_known_is_not_heard(story: Story, verb: Verb) -> None:
-    heard = say(story, verb, theirs="+15005550099").heard
-    assert (heard.effect, answer(heard)) == (Effect.IGNORED, "")
+@pytest.mark.parametrize("intent", Intent)
+def test_a_reply_from_an_unknown_number_is_ignored(story: Story, intent: Intent) -> None:
+    heard = say(story, intent, theirs="+15005550099").reply
+    assert (heard.effect, write_response(heard)) == (Effect.IGNORED, "")
     assert story.store.run(lambda ledger: ledger.opt_outs("+15005550099", [OURS])) == frozenset()
     text(story, "db-1")
-    assert say(story, theirs="+15005550099").heard.effect is Effect.IGNORED
+    assert say(story, theirs="+15005550099").reply.effect is Effect.IGNORED
 
 
-def test_what_we_say_ourselves_is_not_answered(story: Story) -> None:
+def test_what_we_say_ourselves_gets_no_response(story: Story) -> None:
     text(story, "db-1")
-    assert say(story, Verb.ECHO).heard.effect is Effect.IGNORED
+    assert say(story, Intent.ECHO).reply.effect is Effect.IGNORED
     story.store.run(lambda ledger: ledger.note_texted("+15005550007", "ada", at=story.clock.now()))
-    assert say(story, Verb.HELP, theirs="+15005550007").heard.effect is Effect.IGNORED, "it is a number of ours"
+    assert say(story, Intent.HELP, theirs="+15005550007").reply.effect is Effect.IGNORED, "it is a number of ours"
 
 
-def test_somebody_is_answered_three_times_an_hour_and_what_they_take_is_taken(story: Story) -> None:
+def test_somebody_gets_three_responses_an_hour_and_what_they_take_is_taken(story: Story) -> None:
     text(story, "db-1")
     for _ in range(3):
-        assert answer(say(story, Verb.UNCLEAR).heard)
+        assert write_response(say(story, Intent.UNCLEAR).reply)
         story.clock.pass_time(timedelta(minutes=15))
-    taken = say(story).heard
-    assert (taken.effect, answer(taken)) == (Effect.TAKEN, "")
+    taken = say(story).reply
+    assert (taken.effect, write_response(taken)) == (Effect.TAKEN, "")
     story.clock.pass_time(timedelta(minutes=15))
-    assert answer(say(story).heard), "the first was an hour ago"
-    assert answer(say(story).heard) == ""
+    assert write_response(say(story).reply), "the first was an hour ago"
+    assert write_response(say(story).reply) == ""
 
 
-def test_what_comes_again_or_is_not_answered_uses_no_answer_up(story: Story) -> None:
+def test_what_comes_again_or_gets_no_response_uses_none_up(story: Story) -> None:
     text(story, "db-1")
     for _ in range(9):
         say(story, event_id="1")
-        say(story, Verb.STOP)
-    say(story, Verb.START)
-    assert answer(say(story, Verb.HELP).heard)
+        say(story, Intent.STOP)
+    say(story, Intent.START)
+    assert write_response(say(story, Intent.HELP).reply)
 
 
-def test_two_texts_at_once_are_not_answered_more_often(story: Story) -> None:
+def test_two_texts_at_once_get_no_more_responses(story: Story) -> None:
     text(story, "db-1")
     with ThreadPoolExecutor(4) as pool:
-        said = list(pool.map(lambda _: answer(say(story, Verb.HELP).heard), range(12)))
+        said = list(pool.map(lambda _: write_response(say(story, Intent.HELP).reply), range(12)))
     assert len(list(filter(None, said))) == 3
 
 
 def test_operations_is_told_once_when_somebody_on_a_route_says_stop(store: Store) -> None:
     story = Story(store, operations=[a_contact("ops", "email")])
-    say(story, Verb.STOP, on_routes=("ada", "ben"))
+    say(story, Intent.STOP, on_routes=("ada", "ben"))
     assert story.store.run(lambda ledger: ledger.opt_outs(HERS, [OURS])) == {OURS}, "though no text ever went there"
-    say(story, Verb.STOP, on_routes=("ada", "ben"))
+    say(story, Intent.STOP, on_routes=("ada", "ben"))
     told = (story.status(OPERATIONS_KEY).content.body or "").splitlines()
     assert [each for each in told if "ada has said STOP" in each] == told[:1]
     assert [each for each in told if "ben has said STOP" in each] == told[1:]
@@ -218,46 +220,46 @@ def test_operations_is_told_once_when_somebody_on_a_route_says_stop(store: Store
 
 def test_operations_is_told_when_one_of_its_own_says_stop(store: Store) -> None:
     story = Story(store, operations=[replace(a_contact("ops", "email"), addresses={"email": "ops@email", "sms": HERS})])
-    say(story, Verb.STOP)
+    say(story, Intent.STOP)
     assert "ops has said STOP" in (story.status(OPERATIONS_KEY).content.body or "")
 
 
 def test_who_is_on_no_route_says_stop_without_telling_operations(store: Store) -> None:
     story = Story(store, operations=[a_contact("ops", "email")])
     text(story, "db-1")
-    assert say(story, Verb.STOP).heard.effect is Effect.BLOCKED
+    assert say(story, Intent.STOP).reply.effect is Effect.BLOCKED
     assert story.store.read(lambda reads: reads.status(OPERATIONS_KEY)) is None
 
 
-@pytest.mark.parametrize("verb", [Verb.STOP, Verb.START, Verb.YES, Verb.ACKNOWLEDGE])
-def test_what_was_done_is_not_done_again_after_a_prune(story: Story, verb: Verb) -> None:
+@pytest.mark.parametrize("intent", [Intent.STOP, Intent.START, Intent.YES, Intent.ACKNOWLEDGE])
+def test_what_was_done_is_not_done_again_after_a_prune(story: Story, intent: Intent) -> None:
     text(story, "db-1")
-    say(story, verb, event_id="old")
-    say(story, Verb.HELP, event_id="asked")
-    say(story, Verb.START if verb is Verb.STOP else Verb.STOP)
+    say(story, intent, event_id="old")
+    say(story, Intent.HELP, event_id="asked")
+    say(story, Intent.START if intent is Intent.STOP else Intent.STOP)
     before = story.clock.now() + timedelta(minutes=1)
     pruned = story.store.run(lambda ledger: ledger.prune_strays(before=before, limit=100))
     assert pruned.receipts == 1, "what changed nothing may go"
-    assert say(story, verb, event_id="old", on_routes=("ada",)).heard.effect is Effect.REPEATED
+    assert say(story, intent, event_id="old", on_routes=("ada",)).reply.effect is Effect.REPEATED
 
 
 def test_a_number_is_known_until_it_is_pruned_and_as_long_as_it_wants_no_texts(story: Story) -> None:
     text(story, "db-1")
     story.clock.pass_time(timedelta(days=30))
     story.sweep()
-    assert say(story, Verb.HELP).heard.effect is Effect.EXPLAINED
+    assert say(story, Intent.HELP).reply.effect is Effect.EXPLAINED
     later = story.clock.now() + timedelta(days=1)
     story.store.run(lambda ledger: ledger.prune_strays(before=later, limit=100))
-    assert say(story, Verb.HELP).heard.effect is Effect.IGNORED
+    assert say(story, Intent.HELP).reply.effect is Effect.IGNORED
     story.store.run(lambda ledger: ledger.opt_out(OURS, HERS, at=story.clock.now()))
-    assert say(story, Verb.START).heard.effect is Effect.UNBLOCKED
+    assert say(story, Intent.START).reply.effect is Effect.UNBLOCKED
 
 
 def test_an_event_that_comes_again_does_nothing(story: Story) -> None:
     text(story, "db-1")
-    assert say(story, Verb.STOP, event_id="1").heard.effect is Effect.BLOCKED
-    say(story, Verb.START)
-    assert say(story, Verb.STOP, event_id="1").heard.effect is Effect.REPEATED
+    assert say(story, Intent.STOP, event_id="1").reply.effect is Effect.BLOCKED
+    say(story, Intent.START)
+    assert say(story, Intent.STOP, event_id="1").reply.effect is Effect.REPEATED
     story.page_again("ada", "db-1")
     assert claim_due(story.deps, "sms")
 

@@ -105,7 +105,7 @@ def test_a_callback_is_tried_again_as_the_fragment_asks(twilio: Client, ear: Ear
     assert statuses(ear.wait(4)) == ["sent", "sent", "sent", "delivered"]
 
 
-def test_without_a_fragment_an_answer_is_final(twilio: Client, ear: Ear) -> None:
+def test_without_a_fragment_a_response_is_final(twilio: Client, ear: Ear) -> None:
     ear.answers = [(503, ""), (200, "")]
     text(twilio, ear, "")
     assert statuses(ear.wait(2)) == ["sent", "delivered"]

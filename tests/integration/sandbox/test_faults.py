@@ -51,14 +51,14 @@ def test_a_request_that_is_cut_loses_its_connection(sandbox: Sandbox, *, is_acce
 
 
 @pytest.mark.parametrize("is_accepted", [False, True])
-def test_garbage_is_an_answer_that_says_nothing(sandbox: Sandbox, *, is_accepted: bool) -> None:
+def test_garbage_is_a_response_that_says_nothing(sandbox: Sandbox, *, is_accepted: bool) -> None:
     sandbox.script("teams: ok; slack: " + ("accept, then garbage" if is_accepted else "garbage"))
     response = post(sandbox.slack_url("ada"))
     assert (response.status_code, response.text) == (200, "<<< garbage >>>")
     assert sandbox.inbox.messages()[0].is_accepted is is_accepted
 
 
-def test_a_slow_answer_comes(sandbox: Sandbox) -> None:
+def test_a_slow_response_comes(sandbox: Sandbox) -> None:
     sandbox.script("slack: slow 200 ms")
     response = post(sandbox.slack_url("ada"))
     assert response.text == "ok"
@@ -104,7 +104,7 @@ def test_refusing_everything_refuses_everything_but_the_page(sandbox: Sandbox) -
     assert requests.get(sandbox.url, timeout=10).ok
 
 
-def test_a_script_may_refuse_after_some_answers(sandbox: Sandbox) -> None:
+def test_a_script_may_refuse_after_some_responses(sandbox: Sandbox) -> None:
     sandbox.script("slack: 500 once, then refuse")
     assert post(sandbox.slack_url("ada")).status_code == 500
     with pytest.raises(requests.ConnectionError, match="refused"):
@@ -135,7 +135,7 @@ def test_waiting_for_what_does_not_come_says_what_is_there(sandbox: Sandbox) -> 
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
-def test_what_is_no_request_is_answered_with_400(sandbox: Sandbox, request_text: bytes) -> None:
+def test_what_is_no_request_gets_a_400(sandbox: Sandbox, request_text: bytes) -> None:
     import socket
 
     url = urlsplit(sandbox.url)

@@ -66,7 +66,7 @@ def test_a_slack_webhook_refuses_what_is_no_message_or_no_webhook(sandbox: Sandb
     assert [(response.status_code, response.text) for response in answers] == [(400, "invalid_payload"), (404, "no_service")]
 
 
-def test_a_status_that_http_does_not_name_is_answered_all_the_same(sandbox: Sandbox) -> None:
+def test_a_status_that_http_does_not_name_is_sent_all_the_same(sandbox: Sandbox) -> None:
     sandbox.script("teams: 499")
     response = requests.post(sandbox.slack_url("ada"), json={"text": "down"}, timeout=10)
     assert response.ok
@@ -75,7 +75,7 @@ def test_a_status_that_http_does_not_name_is_answered_all_the_same(sandbox: Sand
     assert (refused.status_code, refused.reason) == (499, "Unassigned")
 
 
-def test_a_callback_that_is_answered_with_nonsense_is_tried_again(sandbox: Sandbox) -> None:
+def test_a_callback_that_gets_nonsense_is_tried_again(sandbox: Sandbox) -> None:
     settings = sandbox.settings()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -208,7 +208,7 @@ def test_a_body_is_capped(desk: Desk):
 # -- once
 
 
-def test_a_request_that_comes_again_does_nothing_and_is_answered_the_same(desk: Desk):
+def test_a_request_that_comes_again_does_nothing_and_gets_the_same_response(desk: Desk):
     body = {"key": "db-1", "title": "down", "recipients": [BEN, {"id": "eve", "email": "nonsense"}]}
     first = desk.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"})
     assert desk.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"}) == first

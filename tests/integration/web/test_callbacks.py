@@ -99,7 +99,7 @@ def test_a_forged_receipt_changes_nothing(texted: System):
     assert texted.page.state is NotificationState.SENT
 
 
-def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_are(called: System):
+def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_stand(called: System):
     path = f"/callbacks/twilio/voice/{called.page.attempts[0].id}/key"
 
     def press(key: str, path: str = path) -> str:
@@ -122,7 +122,7 @@ def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_are(called: 
     assert "No key was pressed." in press("")
 
 
-def test_a_receipt_that_cannot_be_committed_is_answered_with_503_and_may_come_again(texted: System, tmp_path: Path):
+def test_a_receipt_that_cannot_be_committed_gets_a_503_and_may_come_again(texted: System, tmp_path: Path):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
     blocker = sqlite3.connect(tmp_path / "test.db", isolation_level=None)

@@ -66,19 +66,19 @@ def from_slack(system: System, body: bytes) -> httpx.Response:
 
 @settings(max_examples=40)
 @given(forms | st.binary(max_size=60), st.sampled_from(("sms", "sms/a1", "voice/a1", "voice/a1/key")))
-def test_whatever_twilio_signs_is_heard_or_refused(system: System, body: bytes, where: str):
+def test_whatever_twilio_signs_is_accepted_or_refused(system: System, body: bytes, where: str):
     assert from_twilio(system, body, where).status_code in FAIR
 
 
 @settings(max_examples=40)
 @given((presses | json_values).map(lambda value: b"payload=" + quote_from_bytes(json.dumps(value).encode()).encode()) | forms)
-def test_whatever_slack_signs_is_heard_or_refused(system: System, body: bytes):
+def test_whatever_slack_signs_is_accepted_or_refused(system: System, body: bytes):
     assert from_slack(system, body).status_code in FAIR
 
 
 @settings(max_examples=40)
 @given((events | json_values).map(json.dumps) | any_text.map(lambda text: text.encode("utf-8", "replace").decode()))
-def test_whatever_sns_signs_is_heard_or_refused(system: System, text: str):
+def test_whatever_sns_signs_is_accepted_or_refused(system: System, text: str):
     assert system.client.post("/callbacks/sns", content=body_of(system.amazon.message(text))).status_code in FAIR
 
 

@@ -158,7 +158,7 @@ def test_a_broken_directory_is_not_taken_up_and_pages_operations(system: System)
     assert system.who("alertmanager/mended") == ["ben"]
 
 
-def test_what_cannot_be_stored_is_answered_with_503_and_may_come_again(system: System, tmp_path: Path):
+def test_what_cannot_be_stored_gets_a_503_and_may_come_again(system: System, tmp_path: Path):
     blocker = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
     try:
         blocker.execute("BEGIN IMMEDIATE")

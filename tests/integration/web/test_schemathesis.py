@@ -56,7 +56,7 @@ def known(flow: NotifyFlow) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("method", "path"), [*SCOPES, *sorted(OPEN_TO_ALL)])
-def test_every_answer_is_one_that_is_published(
+def test_every_response_is_one_that_is_published(
     published: schemathesis.BaseSchema, known: dict[str, str], key: str, method: str, path: str
 ):
     headers = {"authorization": f"Bearer {key}"}

@@ -228,7 +228,7 @@ def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused
     assert {path for _, path in system.amazon.asked} == {CERTIFICATE_PATH}
 
 
-def test_a_certificate_that_cannot_be_had_just_now_is_answered_with_503_and_the_message_may_come_again(system: System) -> None:
+def test_a_certificate_that_cannot_be_had_just_now_is_a_503_and_the_message_may_come_again(system: System) -> None:
     usual = system.amazon.answers[CERTIFICATE_PATH]
     system.amazon.answers[CERTIFICATE_PATH] = (503, b"")
     assert system.tell("Delivery") == 503
@@ -262,7 +262,7 @@ def test_amazon_may_change_its_certificate_as_often_as_it_likes(system: System) 
     assert len(system.amazon.asked) == 20
 
 
-def test_a_message_that_cannot_be_committed_is_answered_with_503_and_may_come_again(system: System) -> None:
+def test_a_message_that_cannot_be_committed_gets_a_503_and_may_come_again(system: System) -> None:
     blocker = sqlite3.connect(system.database, isolation_level=None)
     try:
         blocker.execute("BEGIN IMMEDIATE")

@@ -303,7 +303,7 @@ def test_a_text_that_is_not_twilios_changes_nothing(system: System) -> None:
     ],
     indirect=["system"],
 )
-def test_an_answer_leaves_as_messages_do_and_counts_from_the_number_that_got_the_text(
+def test_a_response_leaves_as_messages_do_and_counts_from_the_number_that_got_the_text(
     system: System, got_it: str, told: str
 ) -> None:
     system.notify("sms", who="ada")
@@ -314,7 +314,7 @@ def test_an_answer_leaves_as_messages_do_and_counts_from_the_number_that_got_the
     assert system.status().facts.acknowledged_by == "ada"
 
 
-def test_a_phone_can_answer_by_itself(system: System) -> None:
+def test_a_phone_can_reply_by_itself(system: System) -> None:
     system.sandbox.script("sms: reply ack")
     system.notify("sms", who="ada")
     wait_until(lambda: system.status().facts.state is IncidentState.ACKNOWLEDGED)
@@ -366,7 +366,7 @@ def test_what_slack_did_not_sign_or_nobody_can_read_is_refused(system: System, h
         {"type": "block_actions", "actions": [{"action_id": "acknowledge", "value": "forged"}]},
     ],
 )
-def test_other_presses_are_answered_and_change_nothing(system: System, payload: object) -> None:
+def test_other_presses_get_a_response_and_change_nothing(system: System, payload: object) -> None:
     system.notify("slack", who="ada")
     body = urlencode({"payload": json.dumps(payload)})
     assert system.press(body, sign(body)).status_code == 200
@@ -387,7 +387,7 @@ def test_a_press_that_is_replayed_counts_once(system: System) -> None:
     assert system.status().facts.state is IncidentState.OPEN
     with capture_logs() as lines:
         assert system.press(body, headers).ok
-    assert [line["effect"] for line in lines if line["event"] == "app.answer_heard"] == ["repeated"]
+    assert [line["effect"] for line in lines if line["event"] == "app.reply_handled"] == ["repeated"]
     assert token not in str(lines)
 
 

@@ -10,7 +10,7 @@ from notifyflow.core.intake.integrations.inbound import Asked
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.model import Receipt, Result
-from notifyflow.core.replies import Effect, Heard, Said, Verb
+from notifyflow.core.replies import Effect, HandledReply, Intent, Reply
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import Fault, InvalidApiKey, RejectedCallback
 from notifyflow.settings import Settings
@@ -35,19 +35,19 @@ class Pigeon(Provider):
     def read_callback(self, callback: Callback) -> CallbackResponse:
         if callback.headers.get("x-signature") != "coo":
             raise RejectedCallback(self.name, "no coo")
-        heard = callback.body.decode()
+        event_id = callback.body.decode()
         receipt = Receipt(
-            provider=self.name, event_id=heard, result=Result.DELIVERED, attempt_id=callback.attempt_id, reason=callback.path
+            provider=self.name, event_id=event_id, result=Result.DELIVERED, attempt_id=callback.attempt_id, reason=callback.path
         )
         return CallbackResponse(receipts=(receipt,), content_type="application/xml", body="<coo/>")
 
-    def read_answer(self, callback: Callback) -> Said | None:
+    def read_reply(self, callback: Callback) -> Reply | None:
         if callback.headers.get("x-signature") != "coo":
             raise RejectedCallback(self.name, "no coo")
-        return Said(provider=self.name, event_id=callback.body.decode(), verb=Verb.ACKNOWLEDGE)
+        return Reply(provider=self.name, event_id=callback.body.decode(), intent=Intent.ACKNOWLEDGE)
 
-    def answer(self, heard: Heard) -> CallbackResponse:
-        return CallbackResponse(receipts=(), content_type="application/xml", body=f"<{heard.effect}/>")
+    def respond(self, handled: HandledReply) -> CallbackResponse:
+        return CallbackResponse(receipts=(), content_type="application/xml", body=f"<{handled.effect}/>")
 
 
 class Loft(Channel):
@@ -70,7 +70,7 @@ class Backend:
 
     incidents: dict[str, IncidentStatus] = field(default_factory=lambda: {INCIDENT_ID: OPEN})
     received: list[tuple[Receipt, str]] = field(default_factory=list)
-    said: list[tuple[Said, str]] = field(default_factory=list)
+    replies: list[tuple[Reply, str]] = field(default_factory=list)
     taken: list[tuple[str, str]] = field(default_factory=list)
     asked: list[tuple[Asked, ApiKey, str]] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
@@ -82,10 +82,10 @@ class Backend:
         self._stumble()
         self.received.append((receipt, raw))
 
-    def hear(self, said: Said, raw: str) -> Heard:
+    def handle_reply(self, reply: Reply, raw: str) -> HandledReply:
         self._stumble()
-        self.said.append((said, raw))
-        return Heard(effect=Effect.TAKEN)
+        self.replies.append((reply, raw))
+        return HandledReply(effect=Effect.TAKEN)
 
     def check_link(self, token: str) -> LinkClaim:
         return check(KEYS, token, AT)
@@ -132,7 +132,7 @@ def application_of(backend: Backend, *, notice: str = "") -> FastAPI:
         sns=None,
         channels=backend.channels(),
         receive=backend.receive,
-        hear=backend.hear,
+        handle_reply=backend.handle_reply,
         check_link=backend.check_link,
         status=backend.status,
         acknowledge=backend.acknowledge,

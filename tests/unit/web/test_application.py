@@ -19,7 +19,7 @@ EVERY_KIND_OF_ANSWER = {
 
 
 @pytest.mark.parametrize(("method", "path", "code"), EVERY_KIND_OF_ANSWER.values(), ids=EVERY_KIND_OF_ANSWER)
-def test_every_answer_is_kept_nowhere_framed_nowhere_and_tells_nobody(client: Client, method: str, path: str, code: int):
+def test_every_response_is_kept_nowhere_framed_nowhere_and_tells_nobody(client: Client, method: str, path: str, code: int):
     response = client.request(method, path)
     assert response.status_code == code
     assert response.headers["cache-control"] == "no-store"
@@ -36,7 +36,7 @@ def test_a_page_loads_nothing_and_its_policy_lets_in_its_own_style_only(client: 
     assert not re.search(r"\ssrc=|<link|<script|url\(|@import|\son\w+=|\sstyle=", page.text)
 
 
-def test_a_bug_is_answered_with_a_page_and_the_usual_headers(client: Client, backend: Backend):
+def test_a_bug_gets_a_page_and_the_usual_headers(client: Client, backend: Backend):
     backend.trouble = ZeroDivisionError("a secret")
     response = client.get(link())
     assert response.status_code == 500

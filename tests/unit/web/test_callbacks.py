@@ -9,7 +9,9 @@ from tests.unit.web.conftest import Backend
 SIGNED = {"x-signature": "coo"}
 
 
-def test_a_signed_callback_is_committed_with_its_raw_body_and_answered_as_the_provider_wishes(client: Client, backend: Backend):
+def test_a_signed_callback_is_committed_with_its_raw_body_and_gets_the_response_that_the_provider_wants(
+    client: Client, backend: Backend
+):
     response = client.post("/callbacks/pigeon/post/a1?x=%20y", content=b"landed", headers=SIGNED)
     assert (response.status_code, response.text) == (200, "<coo/>")
     assert response.headers["content-type"] == "application/xml"
@@ -41,24 +43,24 @@ def test_a_provider_that_is_not_configured_here_has_no_way_in(client: Client, pa
     assert client.post(path, headers=SIGNED).status_code == 404
 
 
-def test_what_cannot_be_committed_is_not_answered_with_2xx(client: Client, backend: Backend):
+def test_what_cannot_be_committed_gets_no_2xx(client: Client, backend: Backend):
     backend.trouble = StorageUnavailable(5)
     response = client.post("/callbacks/pigeon/post/a1", content=b"landed", headers=SIGNED)
     assert response.status_code == 503
     assert backend.received == []
 
 
-def test_what_somebody_answered_is_committed_and_answered_and_comes_again_where_it_could_not_be(client: Client, backend: Backend):
+def test_a_reply_is_committed_and_gets_a_response_and_comes_again_where_it_could_not_be(client: Client, backend: Backend):
     def say() -> tuple[int, str]:
         response = client.post("/callbacks/pigeon/post", content=b"ack", headers=SIGNED)
         return response.status_code, response.text
 
     backend.trouble = StorageUnavailable(5)
     assert say()[0] == 503
-    assert backend.said == []
+    assert backend.replies == []
     backend.trouble = None
     assert say() == (200, "<taken/>")
-    assert [(said.event_id, raw) for said, raw in backend.said] == [("ack", "ack")]
+    assert [(reply.event_id, raw) for reply, raw in backend.replies] == [("ack", "ack")]
 
 
 def test_a_body_larger_than_any_provider_sends_is_refused(client: Client, backend: Backend):

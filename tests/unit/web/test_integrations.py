@@ -25,7 +25,7 @@ def basic(user: str, password: str) -> dict[str, str]:
     return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def test_an_alert_is_answered_with_what_was_done(client: Client, backend: Backend):
+def test_the_response_to_an_alert_says_what_was_done(client: Client, backend: Backend):
     response = client.post("/v1/alertmanager", json=GROUP, headers=BEARER)
     assert (response.status_code, response.json()) == (
         202,
@@ -35,7 +35,7 @@ def test_an_alert_is_answered_with_what_was_done(client: Client, backend: Backen
     assert (asked.action, asked.incident.title, caller.name, via) == (Action.NOTIFY, "A", "prometheus", "alertmanager")
 
 
-def test_a_cloud_event_is_answered_with_what_was_done(client: Client, backend: Backend):
+def test_the_response_to_a_cloud_event_says_what_was_done(client: Client, backend: Backend):
     response = client.post("/v1/cloudevents", json=EVENT, headers=BEARER)
     assert response.status_code == 202
     assert response.json()["accepted"] == [{"action": "resolve", "key": "cloudevents/s/db"}]
@@ -53,7 +53,7 @@ def test_what_cannot_be_read_is_said_and_logged_while_the_rest_is_done(client: C
 
 
 @pytest.mark.parametrize(("event", "key"), [(TRIGGER, "d"), ({**TRIGGER, "dedup_key": None}, "new-id")])
-def test_a_pagerduty_event_is_answered_as_pagerduty_does(client: Client, backend: Backend, event: dict[str, Any], key: str):
+def test_the_response_to_a_pagerduty_event_is_pagerdutys(client: Client, backend: Backend, event: dict[str, Any], key: str):
     response = client.post("/v2/enqueue", json=event)
     assert response.status_code == 202
     assert response.json() == {"status": "success", "message": "Event processed", "dedup_key": key}
@@ -125,7 +125,7 @@ def test_what_is_no_json_is_refused(client: Client, path: str):
     assert client.post(path, content=b'{"routing_key": ', headers=BEARER).status_code == 400
 
 
-def test_of_very_many_events_each_is_done_and_the_answer_names_the_first(client: Client, backend: Backend):
+def test_of_very_many_events_each_is_done_and_the_response_names_the_first(client: Client, backend: Backend):
     alerts = [{"fingerprint": "ä" * 200 + str(number)} for number in range(3_000)]
     response = client.post("/v1/alertmanager", json={"alerts": [*alerts, *[0] * 1_000]}, headers=BEARER)
     assert (response.status_code, len(backend.asked)) == (202, 3_000)
@@ -134,7 +134,7 @@ def test_of_very_many_events_each_is_done_and_the_answer_names_the_first(client:
     assert len(response.content) < 64 * 1024
 
 
-def test_where_nothing_can_be_read_the_answer_is_as_short(client: Client, backend: Backend):
+def test_where_nothing_can_be_read_the_response_is_as_short(client: Client, backend: Backend):
     response = client.post("/v1/cloudevents", json=[{"x" * 1_000: number} for number in range(3_000)], headers=BEARER)
     assert (response.status_code, len(response.json()["faults"])) == (400, 21)
     assert response.json()["detail"] == "Nothing was done: 9,000 faults." or response.json()["faults"][-1]["what"].startswith(
@@ -161,7 +161,7 @@ ANSWERING = client_of(BACKEND)  # once: building costs more than asking
 
 @settings(max_examples=60)
 @given(anything, headers)
-def test_anything_with_a_good_key_is_refused_as_unreadable_or_heard(body: bytes, more: dict[str, bytes]):
+def test_anything_with_a_good_key_is_refused_as_unreadable_or_accepted(body: bytes, more: dict[str, bytes]):
     for path in ("/v1/alertmanager", "/v1/cloudevents"):
         BACKEND.asked.clear()
         response = ANSWERING.post(path, content=body, headers=[*more.items(), *BEARER.items()])
@@ -177,7 +177,7 @@ def test_a_dedup_key_that_no_text_can_hold_comes_back_as_it_was(client: Client):
 
 @settings(max_examples=60)
 @given(strategies.pagerduty_events)
-def test_any_event_with_a_good_key_is_refused_as_unreadable_or_heard(event: dict[str, object]):
+def test_any_event_with_a_good_key_is_refused_as_unreadable_or_accepted(event: dict[str, object]):
     BACKEND.asked.clear()
     response = ANSWERING.post("/v2/enqueue", content=json.dumps({**event, "routing_key": API_KEY}).encode())
     assert (response.status_code, bool(BACKEND.asked)) in ((400, False), (202, True))

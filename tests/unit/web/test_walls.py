@@ -30,7 +30,7 @@ CHANGING = [
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", link()), ("GET", "/livez"), ("GET", "/a/x"), *CHANGING])
-def test_no_answer_sets_a_cookie_so_that_no_other_site_can_act_in_somebodys_name(client: Client, method: str, path: str):
+def test_no_response_sets_a_cookie_so_that_no_other_site_can_act_in_somebodys_name(client: Client, method: str, path: str):
     response = client.request(method, path, headers={"cookie": "session=x", "authorization": f"Bearer {API_KEY}"})
     assert "set-cookie" not in response.headers
     assert "access-control-allow-origin" not in response.headers
@@ -142,7 +142,7 @@ def test_a_page_says_that_not_all_is_live(backend: Backend):
 
 
 @pytest.mark.parametrize("path", ["/livez", "/v1/openapi.json", "/v1/nothing", "/a/x"])
-def test_an_answer_to_a_program_says_so_too(client: Client, backend: Backend, path: str):
+def test_a_response_to_a_program_says_so_too(client: Client, backend: Backend, path: str):
     assert "notifyflow-notice" not in client.get(path).headers
     response = client_of(backend, notice="sändbox,\r\n dry run").get(path)
     assert response.headers["notifyflow-notice"] == "s\\xe4ndbox, dry run"

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 
 from notifyflow.core.model import Kind, Severity
-from notifyflow.core.replies import Effect, Heard
+from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.speech import aloud, reply, sentences
+from notifyflow.core.wording.speech import aloud, sentences, write_key_response
 from tests import strategies
 
 PAGE = Content(
@@ -69,14 +69,14 @@ def test_whatever_was_said_a_voice_can_read_it(content: Content) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard", "said"),
+    ("handled", "said"),
     [
         (None, "No key was pressed."),
-        (Heard(effect=Effect.TAKEN), "Thank you. You have it."),
-        (Heard(effect=Effect.LATE, by="Ben @ orders took it"), "Ben at orders took it. Nothing was changed."),
-        (Heard(effect=Effect.EXPLAINED), "Thank you. Nobody has taken it yet."),
-        (Heard(effect=Effect.UNKNOWN), "Nothing was taken."),
+        (HandledReply(effect=Effect.TAKEN), "Thank you. You have it."),
+        (HandledReply(effect=Effect.LATE, by="Ben @ orders took it"), "Ben at orders took it. Nothing was changed."),
+        (HandledReply(effect=Effect.EXPLAINED), "Thank you. Nobody has taken it yet."),
+        (HandledReply(effect=Effect.UNKNOWN), "Nothing was taken."),
     ],
 )
-def test_whoever_pressed_a_key_is_told_how_things_are(heard: Heard | None, said: str) -> None:
-    assert reply(heard) == said
+def test_whoever_pressed_a_key_is_told_how_things_are(handled: HandledReply | None, said: str) -> None:
+    assert write_key_response(handled) == said

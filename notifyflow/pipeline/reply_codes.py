@@ -1,0 +1,33 @@
+"""Gives each text its reply code, by which a reply to it finds its incident."""
+
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import Contact
+from notifyflow.pipeline.transaction import Transaction
+
+TEXTS = "sms"
+_ACKNOWLEDGE = "1"
+
+
+def reply_hint(tx: Transaction, row: NotificationFacts, contact: Contact, provider: str) -> str:
+    """Return what to reply to a page in order to acknowledge it.
+
+    Every page by text is given a code, since a reply finds its incident by it; and its number is known from then on.
+
+    Returns:
+        The page's code where other incidents are open for the number, otherwise ``1``; empty where replies are not received.
+    """
+    if row.channel != TEXTS:
+        return ""
+    number = texted_number(tx, contact)
+    if number is None:
+        return ""
+    tx.ledger.note_texted(number, contact.recipient_id, at=tx.now)
+    if provider not in tx.deps.replying:
+        return ""
+    code = tx.ledger.give_code(number, row.incident_id, contact.recipient_id, now=tx.now)
+    return code.code if code.is_shown else _ACKNOWLEDGE
+
+
+def texted_number(tx: Transaction, contact: Contact) -> str | None:
+    """Return the number that a text goes to, which differs where delivery is redirected; None where no text leaves."""
+    return tx.deps.delivery.final(TEXTS, contact.addresses[TEXTS])
