@@ -52,8 +52,8 @@ def make_dependencies(
         notice=", ".join(filter(None, (settings.notice, delivery.notice))),
         lease=timedelta(seconds=settings.lease_s),
         limits=settings.provider_limits,
-        answers={
-            provider.name: timedelta(seconds=provider.capabilities.answers_doubts_within_s)
+        doubt_resolution_times={
+            provider.name: timedelta(seconds=provider.capabilities.doubts_resolved_within_s)
             for channel in channels.values()
             for provider in channel.providers
         },

@@ -25,7 +25,7 @@ class Capabilities:
         has_receipts: Whether it reports later what became of an attempt, and a way back is configured.
         can_find_sent_messages: Whether it can find the message of an attempt in doubt.
         can_fetch_status: Whether it reports the status of a message by its own id of it.
-        answers_doubts_within_s: How soon an event of its own tells that it took an attempt; 0 where none comes.
+        doubts_resolved_within_s: How soon an event of its own says that it accepted an attempt; 0 where none comes.
         can_acknowledge: Whether the recipient can acknowledge by a reply on the channel itself.
         can_be_recalled: Whether what is on its way can be stopped: a call that rings.
     """
@@ -33,7 +33,7 @@ class Capabilities:
     has_receipts: bool = False
     can_find_sent_messages: bool = False
     can_fetch_status: bool = False
-    answers_doubts_within_s: float = 0.0
+    doubts_resolved_within_s: float = 0.0
     can_acknowledge: bool = False
     can_be_recalled: bool = False
 

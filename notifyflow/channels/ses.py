@@ -30,12 +30,12 @@ class Ses(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Receipts are awaited where a configuration set publishes events and there is a way back; *Send* answers doubts.
+        """Receipts are awaited where a configuration set publishes events and there is a way back; *Send* resolves doubts.
 
         It cannot be asked by our attempt, only by its own id.
         """
         has_receipts = bool(self._set) and self._has_way_back
-        return Capabilities(has_receipts=has_receipts, answers_doubts_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0)
+        return Capabilities(has_receipts=has_receipts, doubts_resolved_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0)
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""

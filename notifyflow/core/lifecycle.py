@@ -93,10 +93,10 @@ def record(
     schedule: Schedule,
     now: datetime,
     fraction: float,
-    answers_within: timedelta = _AT_ONCE,
+    doubt_resolution_time: timedelta = _AT_ONCE,
     breaks: tuple[Interval, ...] = (),
 ) -> Moved:
-    """Record what came of the running attempt; a doubt that the provider's events may answer so soon is not resent before.
+    """Record what came of the running attempt; a doubt that the provider's events may resolve so soon is not resent before.
 
     Where the provider asks to wait, ``breaks`` are the times that do not count for the retry window.
 
@@ -119,7 +119,7 @@ def record(
         retry_after_s=outcome.retry_after_s,
         receipt_due_at=outcome.receipt_due_at or attempt.receipt_due_at,
     )
-    wait = answers_within if outcome.result is Result.IN_DOUBT else _AT_ONCE
+    wait = doubt_resolution_time if outcome.result is Result.IN_DOUBT else _AT_ONCE
     return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, wait, breaks))
 
 
@@ -137,8 +137,8 @@ def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
     return _fire(row, _with(row, replace(attempt, state=AttemptState.NOT_SENT, ended_at=now)), "released", now=now)
 
 
-def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, answers_within: timedelta = _AT_ONCE) -> Moved:
-    """Put the running attempt in doubt, since its lease has expired; the row is due once nothing can answer the doubt.
+def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, doubt_resolution_time: timedelta = _AT_ONCE) -> Moved:
+    """Put the running attempt in doubt, since its lease has expired; the row is due once nothing can resolve the doubt.
 
     The attempt loses its token: what still bears one was recorded by its holder.
 
@@ -146,7 +146,7 @@ def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, answers_with
         IllegalMove: When the attempt is not running.
     """
     attempt = _running(row, attempt_id, "lease_expired")
-    due_at = resend_at(now, severity=row.severity, called_at=attempt.started_at, answers_within=answers_within)
+    due_at = resend_at(now, severity=row.severity, called_at=attempt.started_at, doubt_resolution_time=doubt_resolution_time)
     return _doubt(row, replace(attempt, token=""), "lease_expired", now=now, due_at=due_at)
 
 
@@ -207,7 +207,7 @@ class _Retry:
     schedule: Schedule
     now: datetime
     fraction: float
-    answers_within: timedelta = _AT_ONCE
+    doubt_resolution_time: timedelta = _AT_ONCE
     breaks: tuple[Interval, ...] = ()
 
     def __call__(self, row: NotificationFacts) -> datetime | None:
@@ -221,7 +221,9 @@ class _Retry:
             retry_after_s=attempts[-1].retry_after_s,
             breaks=self.breaks,
         )
-        return due_at and resend_at(due_at, severity=row.severity, called_at=self.now, answers_within=self.answers_within)
+        return due_at and resend_at(
+            due_at, severity=row.severity, called_at=self.now, doubt_resolution_time=self.doubt_resolution_time
+        )
 
 
 class _Subject:

@@ -44,13 +44,13 @@ def next_due(
     return now + wait
 
 
-def resend_at(due_at: datetime, *, severity: Severity, called_at: datetime, answers_within: timedelta) -> datetime:
-    """Put a resend off while the provider's own events may still answer the doubt; what is CRITICAL does not wait.
+def resend_at(due_at: datetime, *, severity: Severity, called_at: datetime, doubt_resolution_time: timedelta) -> datetime:
+    """Put a resend off while the provider's own events may still resolve the doubt; what is CRITICAL does not wait.
 
     Args:
         due_at: When it would be sent again.
         severity: The round's.
         called_at: When the call in doubt was over, or began where nobody knows.
-        answers_within: How soon the events come; zero where none do.
+        doubt_resolution_time: How soon the events come; zero where none do.
     """
-    return due_at if severity is Severity.CRITICAL else max(due_at, called_at + answers_within)
+    return due_at if severity is Severity.CRITICAL else max(due_at, called_at + doubt_resolution_time)

@@ -53,7 +53,7 @@ class Dependencies:
         notice: A mark that every message shows.
         lease: How long a claimed row belongs to its claimer.
         limits: How many each provider takes a minute, on each of its channels; those not named take ``DEFAULT_LIMIT``.
-        answers: How soon a provider's own events answer a doubt, where they do.
+        doubt_resolution_times: How soon a provider's own events resolve a doubt, where they do.
         caps: How many calls and texts an hour may bring.
         delivery: What may leave, and where to.
         senders: The number that each provider texts from.
@@ -74,7 +74,7 @@ class Dependencies:
     notice: str = ""
     lease: timedelta = timedelta(seconds=60)
     limits: Mapping[str, int] = field(default_factory=dict)
-    answers: Mapping[str, timedelta] = field(default_factory=dict)
+    doubt_resolution_times: Mapping[str, timedelta] = field(default_factory=dict)
     caps: Caps = NO_CAPS
     delivery: Delivery = LIVE
     senders: Mapping[str, str] = field(default_factory=dict)
@@ -86,9 +86,9 @@ class Dependencies:
         """Tell how many a provider takes a minute."""
         return self.limits.get(provider, DEFAULT_LIMIT)
 
-    def answers_within(self, provider: str) -> timedelta:
-        """Tell how soon a provider's events answer a doubt; zero where they do not."""
-        return self.answers.get(provider, timedelta())
+    def doubt_resolution_time(self, provider: str) -> timedelta:
+        """Return how soon a provider's events resolve a doubt; zero where they do not."""
+        return self.doubt_resolution_times.get(provider, timedelta())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

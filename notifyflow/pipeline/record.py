@@ -62,7 +62,7 @@ def record(
                 schedule=schedule,
                 now=tx.now,
                 fraction=tx.deps.ids.fraction(),
-                answers_within=deps.answers_within(attempt.provider),
+                doubt_resolution_time=deps.doubt_resolution_time(attempt.provider),
                 breaks=outages.breaks(tx, row) if retry_after_s else (),
             )
 

@@ -14,7 +14,7 @@ from notifyflow.pipeline.claim import end_queued
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies, Handled
 from notifyflow.pipeline.reply_codes import TEXTS
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.ledger import Code
+from notifyflow.storage.ledger import ReplyCode
 
 _RESPONSES_AN_HOUR = 3
 _AN_HOUR = timedelta(hours=1)
@@ -93,14 +93,14 @@ def _take_by_token(tx: Transaction, reply: Reply) -> HandledReply:
         claim = links.check(tx.deps.secret_keys, reply.token, tx.now)
     except InvalidLink:
         return HandledReply(effect=Effect.UNKNOWN)
-    code = Code(code="", incident_id=claim.incident_id, recipient_id=claim.recipient_id, is_shown=False)
+    code = ReplyCode(code="", incident_id=claim.incident_id, recipient_id=claim.recipient_id, is_shown=False)
     return _take(tx, [code], via=reply.provider, who=reply.who)
 
 
 def _take_by_text(tx: Transaction, reply: Reply) -> HandledReply:
     """Take what a code means; without one the only incident that is open for the number, or say what became of the last."""
     if reply.code:
-        codes: Sequence[Code] = [found] if (found := tx.ledger.code(reply.number, reply.code, now=tx.now)) else []
+        codes: Sequence[ReplyCode] = [found] if (found := tx.ledger.code(reply.number, reply.code, now=tx.now)) else []
     else:
         codes = tx.ledger.open_codes(reply.number, now=tx.now)
         if not codes and (last := tx.ledger.last_code(reply.number, now=tx.now)):
@@ -111,7 +111,7 @@ def _take_by_text(tx: Transaction, reply: Reply) -> HandledReply:
     return _take(tx, codes, via=TEXTS)
 
 
-def _take(tx: Transaction, codes: Sequence[Code], *, via: str, **detail: str) -> HandledReply:
+def _take(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **detail: str) -> HandledReply:
     """Take one incident, for everybody who shares the number."""
     incident = tx.ledger.lock_incident_if_kept(codes[0].incident_id) if codes else None
     if incident is None:
@@ -131,7 +131,7 @@ def _take(tx: Transaction, codes: Sequence[Code], *, via: str, **detail: str) ->
     return HandledReply(effect=Effect.TAKEN, choices=choices, cancelled=cancelled, on_their_way=on_their_way)
 
 
-def _choice(tx: Transaction, code: Code) -> Choice:
+def _choice(tx: Transaction, code: ReplyCode) -> Choice:
     return Choice(code=code.code, title=text.one_line(tx.ledger.content(code.incident_id).title), incident_id=code.incident_id)
 
 

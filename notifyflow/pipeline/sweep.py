@@ -84,7 +84,7 @@ def _expire_lease(deps: Dependencies, ref: AttemptRef) -> Consequences:
                 return None
             if tx.ledger.is_held(ref.incident_id):  # adopted since the leases were listed
                 return None
-            return lifecycle.lose(row, attempt.id, now=tx.now, answers_within=deps.answers_within(attempt.provider))
+            return lifecycle.lose(row, attempt.id, now=tx.now, doubt_resolution_time=deps.doubt_resolution_time(attempt.provider))
 
         detail = {"attempt": ref.attempt_id}
         decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)

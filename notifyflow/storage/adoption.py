@@ -9,7 +9,6 @@ from peewee import SQL, fn
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.storage.models import (
     AttemptRow,
-    CodeRow,
     ContactRow,
     EnvironmentRow,
     EscalationRow,
@@ -18,6 +17,7 @@ from notifyflow.storage.models import (
     NotificationRow,
     NumberRow,
     ReceiptRow,
+    ReplyCodeRow,
 )
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import IS_UNRESOLVED, Rows, select
@@ -120,7 +120,7 @@ class Adoption(Environments, Moves):
         is_theirs = (ContactRow.recipient_id == recipient_id) & is_over
         incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
         self._forget_receipts(recipient_id)
-        CodeRow.delete().where(CodeRow.recipient_id == recipient_id).execute(self._db)
+        ReplyCodeRow.delete().where(ReplyCodeRow.recipient_id == recipient_id).execute(self._db)
         NumberRow.delete().where(NumberRow.recipient_id == recipient_id).execute(self._db)
         count = ContactRow.update(name=FORGOTTEN, addresses={}, timezone="UTC").where(is_theirs).execute(self._db)
         kept = ContactRow.alias()

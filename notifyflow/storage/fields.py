@@ -132,7 +132,7 @@ class ScopesField(DocumentField):
 
 
 class NotifiedField(DocumentField):
-    """What ``notify()`` answered."""
+    """What ``notify()`` returned."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(dump_notified, load_notified, **options)

@@ -103,7 +103,7 @@ class Inbox(Moves):
         return bool(query.execute(self._db))
 
     def settle_reply(self, receipt: Receipt, *, is_done: bool) -> None:
-        """Note that a receipt that waits is what somebody answered.
+        """Store that a receipt that waits is a reply.
 
         What was done because of it is not done again: its event is kept for ever, since nothing in it says how old it is.
         """

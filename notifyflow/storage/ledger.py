@@ -9,7 +9,7 @@ from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.callbacks import Callbacks
 from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.health import Health
-from notifyflow.storage.idempotency import Answers
+from notifyflow.storage.idempotency import IdempotentResponses
 from notifyflow.storage.inbox import Inbox
 from notifyflow.storage.keys import Keys
 from notifyflow.storage.moves import Line
@@ -17,13 +17,13 @@ from notifyflow.storage.operations import Critical, Operations
 from notifyflow.storage.outages import Outages
 from notifyflow.storage.provider_health import Carriers
 from notifyflow.storage.pruning import Pruning
-from notifyflow.storage.replies import Code, Replies
+from notifyflow.storage.replies import Replies, ReplyCode
 from notifyflow.storage.spending import Spending
 from notifyflow.storage.status_polling import AttemptToPoll, StatusPolls
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import AttemptRef, Due, Work
 
-__all__ = ["AttemptRef", "AttemptToPoll", "Code", "Critical", "Due", "Ledger", "Line"]
+__all__ = ["AttemptRef", "AttemptToPoll", "Critical", "Due", "Ledger", "Line", "ReplyCode"]
 
 
 class Ledger(
@@ -38,7 +38,7 @@ class Ledger(
     Health,
     Pruning,
     Keys,
-    Answers,
+    IdempotentResponses,
     StatusPolls,
     Replies,
     Adoption,

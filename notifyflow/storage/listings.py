@@ -85,14 +85,14 @@ class Listings(Rows):
             KnownRecipient(
                 contact=each,
                 last_pages=pages.get(each.recipient_id, {}),
-                shut=frozenset(ours for theirs, ours in shut if theirs in each.addresses.values()),
+                shut=frozenset(our_number for number, our_number in shut if number in each.addresses.values()),
             )
             for each in contacts
         )
 
     def _shut(self, addresses: Collection[str]) -> Sequence[tuple[str, str]]:
-        query = OptOutRow.select(OptOutRow.theirs, OptOutRow.ours).where(OptOutRow.theirs.in_(list(addresses)))
-        return [(row["theirs"], row["ours"]) for row in self._rows(query)]
+        query = OptOutRow.select(OptOutRow.number, OptOutRow.our_number).where(OptOutRow.number.in_(list(addresses)))
+        return [(row["number"], row["our_number"]) for row in self._rows(query)]
 
     def _last_pages(
         self, recipient_ids: Sequence[str], since: datetime, namespaces: frozenset[str] | None

@@ -1,4 +1,4 @@
-"""Who may answer what: short codes by which incidents are acknowledged, and who wants no texts from whom."""
+"""Stores reply codes, by which incidents are acknowledged in text messages, opt-outs, and which numbers are known."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from itertools import count
 from peewee import Expression
 
 from notifyflow.core.model import EscalationState, IncidentState
-from notifyflow.storage.models import CodeRow, EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow
+from notifyflow.storage.models import EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow, ReplyCodeRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.turns import QUEUED
@@ -18,8 +18,8 @@ _FIRST = 10  # one digit alone is too easily meant otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
-    """A short code that somebody was given.
+class ReplyCode:
+    """A reply code that a number was given.
 
     Attributes:
         code: Two digits or more.
@@ -34,125 +34,141 @@ class Code:
     is_shown: bool
 
 
-_COLUMNS = tuple(getattr(CodeRow, name) for name in Code.__dataclass_fields__)
-_FORGET_CODES = Statement(lambda given: CodeRow.delete().where(CodeRow.given_at <= given(CodeRow.given_at)))
+_COLUMNS = tuple(getattr(ReplyCodeRow, name) for name in ReplyCode.__dataclass_fields__)
+_FORGET_CODES = Statement(lambda given: ReplyCodeRow.delete().where(ReplyCodeRow.given_at <= given(ReplyCodeRow.given_at)))
 
 
 class Replies(Moves):
-    """Codes, opt-outs, and whose numbers are known."""
+    """Reply codes, opt-outs, and known numbers."""
 
-    def give_code(self, address: str, incident_id: str, recipient_id: str, *, now: datetime) -> Code:
-        """Give an incident its short code for a number; the one it has already is kept, and is good for another week.
+    def give_code(self, number: str, incident_id: str, recipient_id: str, *, now: datetime) -> ReplyCode:
+        """Give an incident its reply code for a number; one that it has already is kept, and is good for another week.
 
         Where another transaction has just given the same code, the whole use case is repeated, and finds that one.
         """
         self.forget_codes(now=now)
-        is_it = (CodeRow.address == address) & (CodeRow.incident_id == incident_id) & (CodeRow.recipient_id == recipient_id)
-        known = self._first(CodeRow.select(*_COLUMNS).where(is_it))
+        is_it = (
+            (ReplyCodeRow.number == number)
+            & (ReplyCodeRow.incident_id == incident_id)
+            & (ReplyCodeRow.recipient_id == recipient_id)
+        )
+        known = self._first(ReplyCodeRow.select(*_COLUMNS).where(is_it))
         if known is not None:
-            CodeRow.update(given_at=now).where(is_it).execute(self._db)
-            return Code(**known)
-        used = {row["code"] for row in self._rows(CodeRow.select(CodeRow.code).where(CodeRow.address == address))}
-        code = Code(
-            code=next(str(number) for number in count(_FIRST) if str(number) not in used),
+            ReplyCodeRow.update(given_at=now).where(is_it).execute(self._db)
+            return ReplyCode(**known)
+        used = {row["code"] for row in self._rows(ReplyCodeRow.select(ReplyCodeRow.code).where(ReplyCodeRow.number == number))}
+        code = ReplyCode(
+            code=next(str(next_code) for next_code in count(_FIRST) if str(next_code) not in used),
             incident_id=incident_id,
             recipient_id=recipient_id,
-            is_shown=bool(self.open_codes(address, now=now)),
+            is_shown=bool(self.open_codes(number, now=now)),
         )
-        row = {name: getattr(code, name) for name in Code.__dataclass_fields__}
-        self._insert(CodeRow, [row | {"address": address, "given_at": now}])
+        row = {name: getattr(code, name) for name in ReplyCode.__dataclass_fields__}
+        self._insert(ReplyCodeRow, [row | {"number": number, "given_at": now}])
         return code
 
     def forget_codes(self, *, now: datetime) -> None:
         """Delete the codes that have not been used for a week."""
         _FORGET_CODES(now - _UNUSED_FOR).execute(self._db)
 
-    def code(self, address: str, code: str, *, now: datetime) -> Code | None:
-        """Find what a code means that was given to a number within the last week; None for nothing."""
-        found = self._first(CodeRow.select(*_COLUMNS).where(self._good(address, now), CodeRow.code == code))
-        return None if found is None else Code(**found)
+    def code(self, number: str, code: str, *, now: datetime) -> ReplyCode | None:
+        """Return a reply code that a number was given within the last week; None when it is unknown."""
+        found = self._first(ReplyCodeRow.select(*_COLUMNS).where(self._good(number, now), ReplyCodeRow.code == code))
+        return None if found is None else ReplyCode(**found)
 
-    def last_code(self, address: str, *, now: datetime) -> Code | None:
-        """Find the code that a number was given last, within the last week; None for none."""
-        newest = CodeRow.select(*_COLUMNS).where(self._good(address, now)).order_by(CodeRow.given_at.desc(), CodeRow.code.desc())
+    def last_code(self, number: str, *, now: datetime) -> ReplyCode | None:
+        """Return the reply code that a number was given last, within the last week; None when there is none."""
+        newest = (
+            ReplyCodeRow.select(*_COLUMNS)
+            .where(self._good(number, now))
+            .order_by(ReplyCodeRow.given_at.desc(), ReplyCodeRow.code.desc())
+        )
         found = self._first(newest)
-        return None if found is None else Code(**found)
+        return None if found is None else ReplyCode(**found)
 
-    def open_codes(self, address: str, *, now: datetime) -> tuple[Code, ...]:
-        """Find the codes of a number whose incidents its owner can still take, the oldest first."""
+    def open_codes(self, number: str, *, now: datetime) -> tuple[ReplyCode, ...]:
+        """Return the reply codes of a number whose incidents its owner can still take, the oldest first."""
         open_for = (
-            CodeRow.select(*_COLUMNS)
-            .join(IncidentRow, on=(IncidentRow.id == CodeRow.incident_id))
+            ReplyCodeRow.select(*_COLUMNS)
+            .join(IncidentRow, on=(IncidentRow.id == ReplyCodeRow.incident_id))
             .join(
                 EscalationRow,
-                on=((EscalationRow.incident_id == CodeRow.incident_id) & (EscalationRow.recipient_id == CodeRow.recipient_id)),
+                on=(
+                    (EscalationRow.incident_id == ReplyCodeRow.incident_id)
+                    & (EscalationRow.recipient_id == ReplyCodeRow.recipient_id)
+                ),
             )
             .where(
-                self._good(address, now),
+                self._good(number, now),
                 IncidentRow.state == IncidentState.OPEN,
                 EscalationRow.is_current,
                 EscalationRow.state != EscalationState.ACKNOWLEDGED,
             )
-            .order_by(CodeRow.given_at, CodeRow.code)
+            .order_by(ReplyCodeRow.given_at, ReplyCodeRow.code)
         )
-        return tuple(Code(**row) for row in self._rows(open_for))
+        return tuple(ReplyCode(**row) for row in self._rows(open_for))
 
-    def opt_out(self, ours: str, theirs: str, *, at: datetime) -> bool:
-        """Note that one number may not text another any more.
+    def opt_out(self, our_number: str, number: str, *, at: datetime) -> bool:
+        """Store that a number of ours may not text a number any more.
 
         Returns:
-            Whether it might until now.
+            Whether it was allowed until now.
         """
-        return self._insert_once(OptOutRow, {"ours": ours, "theirs": theirs, "at": at})
+        return self._insert_once(OptOutRow, {"our_number": our_number, "number": number, "at": at})
 
-    def opt_in(self, ours: str, theirs: str) -> None:
-        """Note that it may again."""
-        OptOutRow.delete().where(OptOutRow.ours == ours, OptOutRow.theirs == theirs).execute(self._db)
+    def opt_in(self, our_number: str, number: str) -> None:
+        """Store that it may again."""
+        OptOutRow.delete().where(OptOutRow.our_number == our_number, OptOutRow.number == number).execute(self._db)
 
-    def opt_outs(self, theirs: str, ours: Collection[str]) -> frozenset[str]:
-        """Find which numbers of ours may not text a number."""
-        query = OptOutRow.select(OptOutRow.ours).where(OptOutRow.theirs == theirs, OptOutRow.ours.in_(list(ours)))
-        return frozenset(row["ours"] for row in self._rows(query))
+    def opt_outs(self, number: str, our_numbers: Collection[str]) -> frozenset[str]:
+        """Return the numbers of ours that may not text a number."""
+        query = OptOutRow.select(OptOutRow.our_number).where(
+            OptOutRow.number == number, OptOutRow.our_number.in_(list(our_numbers))
+        )
+        return frozenset(row["our_number"] for row in self._rows(query))
 
-    def note_texted(self, theirs: str, recipient_id: str, *, at: datetime) -> None:
-        """Note that a text goes to a number: from then on it is known, and heard."""
+    def note_texted(self, number: str, recipient_id: str, *, at: datetime) -> None:
+        """Store that a text goes to a number: from then on it is known, and its replies count."""
         row = {"recipient_id": recipient_id, "texted_at": at}
-        if NumberRow.update(row).where(NumberRow.theirs == theirs).execute(self._db) == 0:
-            self._insert(NumberRow, [row | {"theirs": theirs, "answered": ()}])
+        if NumberRow.update(row).where(NumberRow.number == number).execute(self._db) == 0:
+            self._insert(NumberRow, [row | {"number": number, "responded_at": ()}])
 
-    def is_known(self, theirs: str) -> bool:
-        """Return whether a text ever went to a number, as far as that is kept, or its owner has said STOP to one."""
-        texted = NumberRow.select(NumberRow.theirs).where(NumberRow.theirs == theirs)
-        has_code = CodeRow.select(CodeRow.address).where(CodeRow.address == theirs)
-        is_out = OptOutRow.select(OptOutRow.theirs).where(OptOutRow.theirs == theirs)
+    def is_known(self, number: str) -> bool:
+        """Return whether a text ever went to a number, as far as that is kept, or STOP came from it."""
+        texted = NumberRow.select(NumberRow.number).where(NumberRow.number == number)
+        has_code = ReplyCodeRow.select(ReplyCodeRow.number).where(ReplyCodeRow.number == number)
+        is_out = OptOutRow.select(OptOutRow.number).where(OptOutRow.number == number)
         return any(self._first(query) is not None for query in (texted, has_code, is_out))
 
-    def count_response(self, theirs: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
-        """Count an answer to a number, unless it has had as many as it may.
+    def count_response(self, number: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
+        """Count a response to a number, unless it has had as many as it may.
 
         Returns:
-            Whether it may have this one.
+            Whether the response may be sent.
         """
-        self._insert_once(NumberRow, {"theirs": theirs, "recipient_id": "", "texted_at": now, "answered": ()})
-        (row,) = self._rows(self._locked(NumberRow.select(NumberRow.answered).where(NumberRow.theirs == theirs)))
-        lately = [at for at in row["answered"] if at > now - within]
+        self._insert_once(NumberRow, {"number": number, "recipient_id": "", "texted_at": now, "responded_at": ()})
+        (row,) = self._rows(self._locked(NumberRow.select(NumberRow.responded_at).where(NumberRow.number == number)))
+        lately = [at for at in row["responded_at"] if at > now - within]
         if len(lately) >= at_most:
             return False
-        NumberRow.update(texted_at=now, answered=(*lately, now)).where(NumberRow.theirs == theirs).execute(self._db)
+        NumberRow.update(texted_at=now, responded_at=(*lately, now)).where(NumberRow.number == number).execute(self._db)
         return True
 
-    def queued_for(self, address: str, channel: str, *, now: datetime) -> tuple[tuple[str, str], ...]:
-        """Find what is queued on a channel for a number, as (escalation id, notification id); not locked."""
+    def queued_for(self, number: str, channel: str, *, now: datetime) -> tuple[tuple[str, str], ...]:
+        """Return what is queued on a channel for a number, as (escalation id, notification id); not locked."""
         query = (
             NotificationRow.select(NotificationRow.escalation_id, NotificationRow.id)
             .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
             .join(
-                CodeRow,
-                on=((CodeRow.incident_id == EscalationRow.incident_id) & (CodeRow.recipient_id == EscalationRow.recipient_id)),
+                ReplyCodeRow,
+                on=(
+                    (ReplyCodeRow.incident_id == EscalationRow.incident_id)
+                    & (ReplyCodeRow.recipient_id == EscalationRow.recipient_id)
+                ),
             )
-            .where(self._good(address, now), NotificationRow.channel == channel, QUEUED)
+            .where(self._good(number, now), NotificationRow.channel == channel, QUEUED)
         )
         return tuple((row["escalation_id"], row["id"]) for row in self._rows(query))
 
-    def _good(self, address: str, now: datetime) -> Expression:
-        return (CodeRow.address == address) & (CodeRow.given_at > now - _UNUSED_FOR)
+    def _good(self, number: str, now: datetime) -> Expression:
+        return (ReplyCodeRow.number == number) & (ReplyCodeRow.given_at > now - _UNUSED_FOR)

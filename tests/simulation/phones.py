@@ -13,7 +13,7 @@ from tests.simulation.world import Violation, World
 
 _TEXTING = 0.25
 _LATER_S = 300.0
-_IS_OUT = "SELECT 1 FROM notifyflow_opt_out WHERE theirs = ? AND ours = ?"
+_IS_OUT = "SELECT 1 FROM notifyflow_opt_out WHERE number = ? AND our_number = ?"
 
 
 class Phones:

@@ -277,7 +277,7 @@ class Scenario:
             limits=self._operators.limits,
             senders=self._phones.senders,
             replying=frozenset(self._phones.senders),
-            answers={"email-a": timedelta(seconds=15)} if "email" in self._outside.reporting else {},
+            doubt_resolution_times={"email-a": timedelta(seconds=15)} if "email" in self._outside.reporting else {},
         )
         return replace(deps, **self._variant.deps)
 

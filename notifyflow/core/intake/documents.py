@@ -211,13 +211,13 @@ def read_recipients(document: str) -> list[Recipient]:
 
 
 def dump_notified(notified: Notified) -> str:
-    """Write what ``notify()`` answered as JSON, so that it can be answered again."""
+    """Write what ``notify()`` returned as JSON, so that it can be returned again."""
     faults = [(fault.where, fault.what, fault.remedy) for fault in notified.faults]
     return json.dumps({name: getattr(notified, name) for name in _ANSWERED} | {"faults": faults}, separators=(",", ":"))
 
 
 def load_notified(document: str) -> Notified:
-    """Read what ``dump_notified`` wrote; the same answer again, exactly."""
+    """Read what ``dump_notified`` wrote; exactly the same value."""
     given = json.loads(document)
     return Notified(
         incident_id=given["incident_id"],

@@ -328,7 +328,7 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE TABLE notifyflow_answer (
+    CREATE TABLE notifyflow_idempotent_response (
         api_key_id TEXT NOT NULL,
         idempotency_key TEXT NOT NULL,
         fingerprint TEXT NOT NULL,
@@ -337,36 +337,36 @@ STATEMENTS = (
         PRIMARY KEY (api_key_id, idempotency_key)
     )
     """,
-    "CREATE INDEX notifyflow_answer_expiry ON notifyflow_answer (expires_at)",
-    # what somebody answers to which number: personal (address, theirs)
+    "CREATE INDEX notifyflow_idempotent_response_expiry ON notifyflow_idempotent_response (expires_at)",
+    # reply codes and opt-outs; the numbers in them are personal
     """
-    CREATE TABLE notifyflow_code (
-        address TEXT NOT NULL,
+    CREATE TABLE notifyflow_reply_code (
+        number TEXT NOT NULL,
         code TEXT NOT NULL,
         incident_id TEXT NOT NULL,
         recipient_id TEXT NOT NULL,
         is_shown BOOLEAN NOT NULL,
         given_at {instant} NOT NULL,
-        PRIMARY KEY (address, code),
-        UNIQUE (address, incident_id, recipient_id)
+        PRIMARY KEY (number, code),
+        UNIQUE (number, incident_id, recipient_id)
     )
     """,
-    "CREATE INDEX notifyflow_code_age ON notifyflow_code (given_at)",
+    "CREATE INDEX notifyflow_reply_code_age ON notifyflow_reply_code (given_at)",
     """
     CREATE TABLE notifyflow_opt_out (
-        ours TEXT NOT NULL,
-        theirs TEXT NOT NULL,
+        our_number TEXT NOT NULL,
+        number TEXT NOT NULL,
         at {instant} NOT NULL,
-        PRIMARY KEY (ours, theirs)
+        PRIMARY KEY (our_number, number)
     )
     """,
-    # which numbers texts went to, and how often they were answered; theirs is personal
+    # which numbers texts went to, and which of our responses they got lately; the numbers are personal
     """
     CREATE TABLE notifyflow_number (
-        theirs TEXT NOT NULL PRIMARY KEY,
+        number TEXT NOT NULL PRIMARY KEY,
         recipient_id TEXT NOT NULL,
         texted_at {instant} NOT NULL,
-        answered TEXT NOT NULL
+        responded_at TEXT NOT NULL
     )
     """,
     "CREATE INDEX notifyflow_number_age ON notifyflow_number (texted_at)",

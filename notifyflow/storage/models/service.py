@@ -115,8 +115,8 @@ class ApiKeyRow(Model):
         table_name = "notifyflow_api_key"
 
 
-class AnswerRow(Model):
-    """What a request with an idempotency key was answered, until it expires."""
+class IdempotentResponseRow(Model):
+    """The response to a request with an idempotency key, until it expires."""
 
     api_key_id = PlainTextField()
     idempotency_key = PlainTextField()
@@ -127,14 +127,14 @@ class AnswerRow(Model):
     class Meta:
         """Where it stands."""
 
-        table_name = "notifyflow_answer"
+        table_name = "notifyflow_idempotent_response"
         primary_key = False
 
 
-class CodeRow(Model):
-    """By which short code somebody acknowledges an incident in a text message (personal: address)."""
+class ReplyCodeRow(Model):
+    """The reply code by which an incident is acknowledged in a text message (personal: number)."""
 
-    address = PlainTextField()
+    number = PlainTextField()
     code = PlainTextField()
     incident_id = PlainTextField()
     recipient_id = PlainTextField()
@@ -144,15 +144,15 @@ class CodeRow(Model):
     class Meta:
         """Where it stands."""
 
-        table_name = "notifyflow_code"
+        table_name = "notifyflow_reply_code"
         primary_key = False
 
 
 class OptOutRow(Model):
-    """A number of ours that may not text a number of theirs any more (personal: theirs)."""
+    """A number of ours that may not text a person's number any more (personal: number)."""
 
-    ours = PlainTextField()
-    theirs = KeyTextField()
+    our_number = PlainTextField()
+    number = KeyTextField()
     at = InstantField()
 
     class Meta:
@@ -163,12 +163,12 @@ class OptOutRow(Model):
 
 
 class NumberRow(Model):
-    """A number that texts went to, or that was answered (personal: theirs)."""
+    """A number that texts or responses went to (personal: number)."""
 
-    theirs = KeyTextField(primary_key=True)
+    number = KeyTextField(primary_key=True)
     recipient_id = PlainTextField()
     texted_at = InstantField()
-    answered = InstantsField()
+    responded_at = InstantsField()
 
     class Meta:
         """Where it stands."""

@@ -60,7 +60,7 @@ def test_an_acceptance_is_one_request_and_keeps_the_providers_id(bench: Bench, s
 @every_provider
 def test_only_what_has_a_way_back_claims_receipts(bench: Bench, server: HttpServer) -> None:
     with bench.provider(server) as (provider, _):
-        has_way_back = {"has_receipts", "can_acknowledge", "answers_doubts_within_s"}
+        has_way_back = {"has_receipts", "can_acknowledge", "doubts_resolved_within_s"}
         assert not any(getattr(provider.capabilities, name) for name in has_way_back)
         assert provider.capabilities.can_find_sent_messages is (bench.name == "twilio sms")
     with bench.provider(server, PUBLIC_URL="https://page.example.com") as (provider, _):
@@ -74,7 +74,7 @@ def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell_somebody
         assert provider.capabilities == Capabilities()
     topic = "arn:aws:sns:eu-central-1:123456789012:mail"
     with bench.provider(server, SES_CONFIGURATION_SET="events", SNS_TOPICS=topic) as (provider, _):
-        assert provider.capabilities == Capabilities(has_receipts=True, answers_doubts_within_s=15)
+        assert provider.capabilities == Capabilities(has_receipts=True, doubts_resolved_within_s=15)
 
 
 def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -> None:

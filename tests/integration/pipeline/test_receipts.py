@@ -228,14 +228,14 @@ QUICK = replace(DEFAULT, retries=Retries(normal=SOON, critical=SOON, by_channel=
 
 def _doubted(story: Story, severity: Severity) -> str:
     """Let a mail be in doubt, whose provider tells within 15 s that it has it; give the attempt."""
-    story.deps = replace(story.deps, answers={SES: timedelta(seconds=15)})
+    story.deps = replace(story.deps, doubt_resolution_times={SES: timedelta(seconds=15)})
     story.answer("email", UNKNOWN, ACCEPTED)
     story.notify(an_incident(severity=severity), a_recipient("ada", "email"), policy=QUICK)
     story.deliver()
     return story.told("email")[0].attempt_id
 
 
-def test_an_event_that_answers_a_doubt_in_time_saves_the_second_mail(story: Story) -> None:
+def test_an_event_that_resolves_a_doubt_in_time_saves_the_second_mail(story: Story) -> None:
     attempt_id = _doubted(story, Severity.ERROR)
     story.pass_time(seconds=14)
     assert story.report(attempt_id, Result.ACCEPTED).fate is Fate.MATCHED
@@ -244,7 +244,7 @@ def test_an_event_that_answers_a_doubt_in_time_saves_the_second_mail(story: Stor
     assert story.pages()["email"].state is NotificationState.SENT
 
 
-def test_a_doubt_that_no_event_answers_in_time_is_sent_again_and_marked(story: Story) -> None:
+def test_a_doubt_that_no_event_resolves_in_time_is_sent_again_and_marked(story: Story) -> None:
     attempt_id = _doubted(story, Severity.ERROR)
     story.pass_time(seconds=14)
     assert len(story.told("email")) == 1
@@ -261,7 +261,7 @@ def test_what_is_critical_waits_for_no_event(story: Story) -> None:
 
 
 def test_an_event_has_its_time_also_after_a_short_lease(story: Story) -> None:
-    story.deps = replace(story.deps, answers={SES: timedelta(seconds=15)}, lease=timedelta(seconds=5))
+    story.deps = replace(story.deps, doubt_resolution_times={SES: timedelta(seconds=15)}, lease=timedelta(seconds=5))
     story.notify(None, a_recipient("ada", "email"), policy=QUICK)
     story.claim("email")
     story.pass_time(seconds=14)

@@ -61,7 +61,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "attempts_to_poll": lambda ledger: ledger.attempts_to_poll(["p"], ahead=SECOND, waits=[SECOND] * 2, now=NOW, limit=10),
     "lock_operations": lambda ledger: ledger.lock_operations(),
     "uncounted": lambda ledger: ledger.uncounted("i"),
-    "answer": lambda ledger: ledger.answer("a", "k", now=NOW),
+    "idempotent response": lambda ledger: ledger.idempotent_response("a", "k", now=NOW),
     "is_left_behind": lambda ledger: ledger.is_left_behind(before=NOW - SECOND),
     "is_operations_unreached": lambda ledger: ledger.is_operations_unreached(),
     "prune_incidents": lambda ledger: ledger.prune_incidents((NOW, ""), before=NOW, limit=10),

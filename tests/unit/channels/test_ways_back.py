@@ -21,7 +21,7 @@ def settings(**values: str) -> Settings:
 @pytest.mark.parametrize("way_back", [QUEUE, TOPICS])
 def test_receipts_of_ses_are_awaited_where_it_publishes_events_and_there_is_a_way_back(way_back: dict[str, str]) -> None:
     (ses,) = EmailChannel.from_settings(settings(**SES, **SET, **way_back)).providers
-    assert ses.capabilities == Capabilities(has_receipts=True, answers_doubts_within_s=15.0)
+    assert ses.capabilities == Capabilities(has_receipts=True, doubts_resolved_within_s=15.0)
 
 
 @pytest.mark.parametrize("given", [{}, SET, QUEUE, TOPICS])

@@ -428,7 +428,7 @@ def test_a_doubt_that_events_may_answer_is_resent_no_sooner() -> None:
     def record(result: Result) -> NotificationFacts:
         heard = Outcome(result=result)
         return lifecycle.record(
-            running, "a1", heard, schedule=SOON, now=NOW + seconds(10), fraction=0.5, answers_within=seconds(15)
+            running, "a1", heard, schedule=SOON, now=NOW + seconds(10), fraction=0.5, doubt_resolution_time=seconds(15)
         ).after
 
     assert record(DOUBT).due_at == NOW + seconds(25)
@@ -437,11 +437,15 @@ def test_a_doubt_that_events_may_answer_is_resent_no_sooner() -> None:
 
 def test_a_lost_attempt_that_events_may_answer_is_resent_no_sooner_after_it_began() -> None:
     running = Row().claim(started_at=NOW).facts
-    lost = lifecycle.lose(running, "a1", now=NOW + seconds(5), answers_within=seconds(15)).after
+    lost = lifecycle.lose(running, "a1", now=NOW + seconds(5), doubt_resolution_time=seconds(15)).after
     assert lost.due_at == NOW + seconds(15)
-    assert lifecycle.lose(running, "a1", now=NOW + seconds(60), answers_within=seconds(15)).after.due_at == NOW + seconds(60)
+    assert lifecycle.lose(running, "a1", now=NOW + seconds(60), doubt_resolution_time=seconds(15)).after.due_at == NOW + seconds(
+        60
+    )
     critical = replace(running, severity=Severity.CRITICAL)
-    assert lifecycle.lose(critical, "a1", now=NOW + seconds(5), answers_within=seconds(15)).after.due_at == NOW + seconds(5)
+    assert lifecycle.lose(critical, "a1", now=NOW + seconds(5), doubt_resolution_time=seconds(15)).after.due_at == NOW + seconds(
+        5
+    )
 
 
 @pytest.mark.parametrize(

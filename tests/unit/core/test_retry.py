@@ -79,9 +79,9 @@ def test_a_retry_after_that_asks_for_less_than_we_wait_anyway_ends_nothing_after
     assert due_in_s(NORMAL_SCHEDULE, attempts=1, elapsed_s=7_200, retry_after_s=31) is None
 
 
-@given(wait=strategies.spans, answers_within=strategies.spans, severity=st.sampled_from(Severity))
+@given(wait=strategies.spans, doubt_resolution_time=strategies.spans, severity=st.sampled_from(Severity))
 def test_a_doubt_that_events_may_answer_is_not_resent_before_unless_it_is_critical(
-    wait: timedelta, answers_within: timedelta, severity: Severity
+    wait: timedelta, doubt_resolution_time: timedelta, severity: Severity
 ) -> None:
-    due_at = resend_at(START + wait, severity=severity, called_at=START, answers_within=answers_within)
-    assert due_at - START == (wait if severity is Severity.CRITICAL else max(wait, answers_within))
+    due_at = resend_at(START + wait, severity=severity, called_at=START, doubt_resolution_time=doubt_resolution_time)
+    assert due_at - START == (wait if severity is Severity.CRITICAL else max(wait, doubt_resolution_time))
