@@ -398,7 +398,7 @@ def moments(draw: st.DrawFn, context: DecisionContext) -> datetime:
     return draw(st.one_of(at_an_edge, _AGES.map(lambda age: NOW + age)))
 
 
-# -- doors: what others send --------------------------------------------------------------------------------------------------
+# -- integrations: what others send -------------------------------------------------------------------------------------------
 
 _FIELDS = (
     *("alerts", "status", "labels", "annotations", "fingerprint", "startsAt", "generatorURL", "externalURL", "truncatedAlerts"),
@@ -416,7 +416,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_FIELDS) | any_text, inner, max_size=6),
     max_leaves=12,
 )
-"""Any JSON, often with the fields and the words that the doors know."""
+"""Any JSON, often with the fields and the words that the integrations know."""
 
 
 def _objects(*names: str) -> st.SearchStrategy[dict[str, object]]:

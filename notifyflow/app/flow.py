@@ -22,14 +22,14 @@ from notifyflow.app.configuration import read, read_way_out
 from notifyflow.app.dependencies import make_dependencies
 from notifyflow.app.environment import claim_environment
 from notifyflow.app.incoming import Incoming
-from notifyflow.app.integrations import Doors
+from notifyflow.app.integrations import Integrations
 from notifyflow.app.maintenance import Upkeep
 from notifyflow.app.strangers import Strangers
 from notifyflow.app.submissions import ANSWERS_WITHIN_S, admit
 from notifyflow.channels import pinning
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
-from notifyflow.channels.sns_messages import SnsDoor
+from notifyflow.channels.sns_messages import SnsReceiver
 from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core import links
 from notifyflow.core.intake.requests import Submission
@@ -245,19 +245,19 @@ class NotifyFlow(Upkeep):
         from notifyflow.web.services import Services
 
         deps = self._ready()
-        doors = Doors(deps, self._policies, self._settings.directory, self._report)
-        incoming = Incoming(deps, self._report, doors.on_routes)
-        strangers = Strangers(doors.addresses, deps.clock, a_minute=self._settings.unknown_addresses_a_minute)
+        integrations = Integrations(deps, self._policies, self._settings.directory, self._report)
+        incoming = Incoming(deps, self._report, integrations.on_routes)
+        strangers = Strangers(integrations.addresses, deps.clock, a_minute=self._settings.unknown_addresses_a_minute)
         services = Services(
             channels=self._channels,
-            sns=SnsDoor.from_settings(self._settings, self._deps.clock),
+            sns=SnsReceiver.from_settings(self._settings, self._deps.clock),
             receive=incoming.receive,
             handle_reply=incoming.handle_reply,
             check_link=lambda token: links.check(deps.secret_keys, token, deps.clock.now()),
             status=lambda incident_id: self._store.read(lambda reads: reads.status_by_id(incident_id)),
             acknowledge=incoming.acknowledge,
             admit=self.access().admit,
-            ask=doors.ask,
+            handle_inbound=integrations.handle,
             new_id=deps.ids.new,
             api=Api(self._store, deps, self._policies, self._report, strangers),
             most_recipients=self._settings.incident_recipients,

@@ -1,24 +1,24 @@
-"""Behind the doors: the directory finds who is told, and what was asked is done, whatever it says."""
+"""Handles inbound requests: the directory finds who is told, and what a request asks for is done, whatever it says."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from notifyflow.app.directory import DirectoryFile
 from notifyflow.core.intake.directory import Directory, Route
-from notifyflow.core.intake.integrations.inbound import Asked
+from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StorageError, StorageUnavailable
 from notifyflow.pipeline import inbound
-from notifyflow.pipeline.inbound import Event
+from notifyflow.pipeline.inbound import RoutedRequest
 from notifyflow.pipeline.notices import add_notice
 from notifyflow.pipeline.ports import Consequences, Dependencies
 
 
-class Doors:
-    """Does what is asked through the doors.
+class Integrations:
+    """Handles what comes in through integrations.
 
     Args:
         deps: The dependencies of the use cases.
@@ -53,57 +53,57 @@ class Doors:
         """
         return self._directory.addresses(self._deps.check_address)
 
-    def ask(self, all_asked: Sequence[Asked], caller: ApiKey, via: str) -> None:
-        """Do all that is asked, in the namespace of whoever asks; returning means committed.
+    def handle(self, requests: Sequence[InboundRequest], caller: ApiKey, via: str) -> None:
+        """Handle requests, in the namespace of their sender; returning means committed.
 
         Args:
-            all_asked: What is to be done, any number; what is asked of one incident is done in its order. For one that nobody
+            requests: Any number; those for one incident are handled in their order. For one that nobody
                 knows, or that is over, there is nothing to do.
             caller: The API key that it came with.
-            via: Through which door.
+            via: Which integration they came through.
 
         Raises:
             StorageUnavailable: When the database does not answer in time; a part may be done.
             StorageError: When it refuses one of them; the others are done.
         """
-        left = self._events(all_asked, caller)
+        left = self._route(requests, caller)
         refusal: StorageError | None = None
         while left:
             try:
-                left = left[self._do(left, caller, via) :]
+                left = left[self._handle(left, caller, via) :]
             except StorageUnavailable:
                 raise
             except StorageError as error:  # one of them is broken, and harms no other
-                refusal = self._do_one_by_one(left[: inbound.MOST], caller, via) or error
-                left = left[inbound.MOST :]
+                refusal = self._handle_one_by_one(left[: inbound.BATCH_LIMIT], caller, via) or error
+                left = left[inbound.BATCH_LIMIT :]
         if refusal is not None:
             raise refusal
 
-    def _do(self, some: Sequence[Event], caller: ApiKey, via: str) -> int:
-        done, consequences = inbound.do(self._deps, some, by=caller.name, via=via, namespace=caller.namespace)
+    def _handle(self, some: Sequence[RoutedRequest], caller: ApiKey, via: str) -> int:
+        done, consequences = inbound.handle(self._deps, some, by=caller.name, via=via, namespace=caller.namespace)
         self._report(consequences)
         return done
 
-    def _do_one_by_one(self, some: Sequence[Event], caller: ApiKey, via: str) -> StorageError | None:
+    def _handle_one_by_one(self, some: Sequence[RoutedRequest], caller: ApiKey, via: str) -> StorageError | None:
         refusal = None
-        for event in some:
+        for routed in some:
             try:
-                self._do([event], caller, via)
+                self._handle([routed], caller, via)
             except StorageUnavailable:
                 raise
             except StorageError as error:
                 refusal = error
         return refusal
 
-    def _events(self, all_asked: Sequence[Asked], caller: ApiKey) -> Sequence[Event]:
+    def _route(self, requests: Sequence[InboundRequest], caller: ApiKey) -> Sequence[RoutedRequest]:
         directory = self._directory.current()
         known: dict[tuple[str, ...], tuple[Contact, ...]] = {}
         made = []
-        for asked in sorted(all_asked, key=lambda each: each.incident.key):
-            route = directory.route(asked.labels, caller.name)
+        for request in sorted(requests, key=lambda each: each.incident.key):
+            route = directory.route(request.labels, caller.name)
             if route.to not in known:
                 known[route.to] = self._contacts(directory, route)
-            made.append(Event(asked=asked, contacts=known[route.to], policy=self._policies[route.policy]))
+            made.append(RoutedRequest(request=request, contacts=known[route.to], policy=self._policies[route.policy]))
         return made
 
     def _contacts(self, directory: Directory, route: Route) -> tuple[Contact, ...]:

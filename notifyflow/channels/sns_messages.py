@@ -54,7 +54,7 @@ class _Topic:
         return f"https://sns.{region}.amazonaws.com{'.cn' if partition == 'aws-cn' else ''}"
 
 
-class SnsDoor:
+class SnsReceiver:
     """Takes what the allowed topics post; any number of threads may use it.
 
     Args:

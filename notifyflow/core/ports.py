@@ -1,4 +1,4 @@
-"""The doors through which the world is reached: whoever composes NotifyFlow gives the real ones, the simulation its own."""
+"""The interfaces to clock, randomness and broker: whoever composes NotifyFlow gives the real ones, the simulation its own."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -25,7 +25,7 @@ NO_CAPS = Caps()
 
 
 class Transactions(Protocol):
-    """The door to the database."""
+    """The interface to the database."""
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
         """Run a use case in one transaction, and again from its start when it lost a race.

@@ -1,6 +1,6 @@
 """The sandbox: every provider on loopback, a script that tells them what to do, and an inbox of what arrived.
 
-All servers run on one event loop in one thread of their own. Each provider has a door (a port); ``refuse`` shuts it.
+All servers run on one event loop in one thread of their own. Each provider has a listener (a port); ``refuse`` closes it.
 """
 
 import asyncio
@@ -41,9 +41,9 @@ REGION = "eu-central-1"
 SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
 MAIL_FROM = "notifyflow@sandbox.example"
 
-# The doors in the order of their ports, and which channels come through each.
-_DOORS = ("page", "smtp", "twilio", "slack", "teams", "aws", "webhook")
-_DOORS_OF: Mapping[str, tuple[str, ...]] = {
+# The listeners in the order of their ports, and those of each channel.
+_LISTENERS = ("page", "smtp", "twilio", "slack", "teams", "aws", "webhook")
+_LISTENERS_OF: Mapping[str, tuple[str, ...]] = {
     "slack": ("slack",),
     "teams": ("teams",),
     "push": ("aws",),
@@ -63,8 +63,8 @@ def _http(handler: Handler) -> Callable[[], asyncio.BaseProtocol]:
     return protocol
 
 
-class _Door:
-    """One port, which can be shut and opened again.
+class _Listener:
+    """One port, which can be closed and opened again.
 
     It accepts connections itself: asyncio's server forgets one that comes in while it is closed, and leaves its client hanging.
     """
@@ -73,23 +73,23 @@ class _Door:
         self._host = host
         self.port = port
         self._protocol = protocol
-        self._listener: socket.socket | None = None
+        self._socket: socket.socket | None = None
         self._arriving: set[asyncio.Task[object]] = set()
 
     def open(self) -> None:
         """Listen, at the same port as ever."""
-        if self._listener is None:
-            self._listener = socket.create_server((self._host, self.port), backlog=256)
-            self._listener.setblocking(False)
-            self.port = self._listener.getsockname()[1]
-            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+        if self._socket is None:
+            self._socket = socket.create_server((self._host, self.port), backlog=256)
+            self._socket.setblocking(False)
+            self.port = self._socket.getsockname()[1]
+            asyncio.get_running_loop().add_reader(self._socket, self._accept, self._socket)
 
-    def shut(self) -> None:
+    def close(self) -> None:
         """Refuse connections."""
-        if self._listener is not None:
-            asyncio.get_running_loop().remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
 
     def _accept(self, listener: socket.socket) -> None:
         try:
@@ -181,7 +181,9 @@ class Sandbox:
         mail_server = MailServer(self.inbox, self._play, login=login, tls=tls)
         protocols = {desk.name: _http(partial(self._attend, desk)) for desk in desks}
         protocols |= {"page": _http(self._show), "smtp": mail_server.protocol}
-        self._doors = {name: _Door(host, port and port + number, protocols[name]) for number, name in enumerate(_DOORS)}
+        self._listeners = {
+            name: _Listener(host, port and port + number, protocols[name]) for number, name in enumerate(_LISTENERS)
+        }
         self._running: _Running | None = None
         self._following: set[asyncio.Task[None]] = set()
 
@@ -193,7 +195,7 @@ class Sandbox:
         self.stop()
 
     def start(self) -> None:
-        """Open all doors.
+        """Open all listeners.
 
         Raises:
             OSError: When a port cannot be had.
@@ -201,15 +203,15 @@ class Sandbox:
         if self._running is None:
             self._running = _Running()
             try:
-                self._running.call(self._settle_doors)
+                self._running.call(self._settle_listeners)
             except OSError:
                 self.stop()
                 raise
 
     def stop(self) -> None:
-        """Shut all doors, drop what is connected, and end what was still to be called back; the inbox stays."""
+        """Close all listeners, drop what is connected, and end what was still to be called back; the inbox stays."""
         if self._running is not None:
-            self._running.call(self._shut_doors)
+            self._running.call(self._close_listeners)
             self._running.end()
             self._running = None
 
@@ -221,7 +223,7 @@ class Sandbox:
         """
         self._playbook.load(text)
         if self._running is not None:
-            self._running.call(self._settle_doors)
+            self._running.call(self._settle_listeners)
 
     def reply(self, number: str, text: str) -> tuple[str, ...]:
         """Text back from a phone to the number that texted it last, and return what is texted in response.
@@ -282,7 +284,7 @@ class Sandbox:
             "ses": {"SES_FROM": MAIL_FROM},
         }[self._mail_over]
         settings = {
-            "TRUSTED_ENDPOINTS": ",".join(self._endpoint(name) for name in self._doors),
+            "TRUSTED_ENDPOINTS": ",".join(self._endpoint(name) for name in self._listeners),
             "SECRET_KEY": SECRET_KEY,
             "NOTICE": "sandbox",
             "AWS_REGION": REGION,
@@ -303,32 +305,32 @@ class Sandbox:
         }
         return {f"NOTIFYFLOW_{name}": value for name, value in settings.items()}
 
-    def _endpoint(self, door: str) -> str:
-        return f"{self._host}:{self._doors[door].port}"
+    def _endpoint(self, listener: str) -> str:
+        return f"{self._host}:{self._listeners[listener].port}"
 
-    def _url(self, door: str) -> str:
-        return f"http://{self._endpoint(door)}"
+    def _url(self, listener: str) -> str:
+        return f"http://{self._endpoint(listener)}"
 
     def _play(self, channel: str, to: str) -> Reaction:
         reaction = self._playbook.play(channel, to)
-        self._settle_doors()
+        self._settle_listeners()
         return reaction
 
-    def _settle_doors(self) -> None:
-        """Shut the doors of the channels that refuse connections, and open the others."""
-        shut = {door for channel in self._playbook.refusing() for door in self._doors_of(channel)}
-        for name, door in self._doors.items():
-            if name in shut:
-                door.shut()
+    def _settle_listeners(self) -> None:
+        """Close the listeners of the channels that refuse connections, and open the others."""
+        closed = {listener for channel in self._playbook.refusing() for listener in self._listeners_of(channel)}
+        for name, listener in self._listeners.items():
+            if name in closed:
+                listener.close()
             else:
-                door.open()
+                listener.open()
 
-    def _shut_doors(self) -> None:
-        for door in self._doors.values():
-            door.shut()
+    def _close_listeners(self) -> None:
+        for listener in self._listeners.values():
+            listener.close()
 
-    def _doors_of(self, channel: str) -> tuple[str, ...]:
-        return _DOORS_OF.get(channel, ("smtp" if self._mail_over == "smtp" else "aws",))
+    def _listeners_of(self, channel: str) -> tuple[str, ...]:
+        return _LISTENERS_OF.get(channel, ("smtp" if self._mail_over == "smtp" else "aws",))
 
     async def _attend(self, desk: Desk, request: Request) -> HttpResponse | Silence:
         """Let a desk read a request, keep what it brings, and answer as the script says."""

@@ -41,7 +41,7 @@ class Line:
 
 
 class Moves(Rows):
-    """The one door through which rows move.
+    """The only way in which rows move.
 
     Attributes:
         line: The last line that this transaction has written to the log; None while it has written none.

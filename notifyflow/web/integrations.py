@@ -1,4 +1,4 @@
-"""The doors for systems that are there already: Alertmanager's webhook, PagerDuty's Events API v2, CloudEvents.
+"""The routes of the integrations: Alertmanager's webhook, PagerDuty's Events API v2, CloudEvents.
 
 What can be parsed is stored, whatever it says: 202 after commit, 400 for what cannot be parsed, and 503, which such senders
 repeat, where it could not be stored.
@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.documents import parsed
 from notifyflow.core.intake.integrations import alertmanager, cloudevents, pagerduty
-from notifyflow.core.intake.integrations.inbound import Asked
+from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.wording import text
 from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
@@ -50,8 +50,8 @@ class Presented:
     size_bytes: int
 
 
-class Door(Gate):
-    """A gate whose callers repeat what is answered with 503, and give up what is answered with 429."""
+class IntegrationGate(Gate):
+    """A gate for senders that repeat after a 503, and give up after a 429."""
 
     def admit(self, presented: str) -> ApiKey:
         """Let in, or ask to come again.
@@ -65,7 +65,7 @@ class Door(Gate):
             raise HTTPException(503, f"{later}.", {"Retry-After": str(later.retry_after_s)}) from None
 
 
-class Sender(Door):
+class AuthorizationHeader(IntegrationGate):
     """Lets in by ``Authorization``: the key as ``Bearer``, or as the password of ``Basic``; every sender can say one of them."""
 
     def __call__(self, request: Request) -> ApiKey:
@@ -84,7 +84,7 @@ class Sender(Door):
                 return self.admit("")
 
 
-class RoutingKey(Door):
+class RoutingKey(IntegrationGate):
     """Lets in by the ``routing_key`` in the body, as PagerDuty's senders present it: the body is read first, and a short one."""
 
     def __init__(self, services: Services, scope: Scope, bulkhead: Bulkhead) -> None:
@@ -122,14 +122,14 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
         bulkhead: The threads in which request bodies are read and stored.
     """
     routes = APIRouter(include_in_schema=False)
-    let_in = Depends(Sender(services, Scope.INGEST))
+    let_in = Depends(AuthorizationHeader(services, Scope.INGEST))
     let_in_by_routing_key = Depends(RoutingKey(services, Scope.INGEST, bulkhead))
     read_body = Depends(Body(BODY_LIMIT_BYTES, room=bulkhead.room))
 
     @routes.post("/v1/alertmanager")
     async def hear_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body]) -> Response:
         def hear() -> Response:
-            return _done(services, alertmanager.read(parsed(body)), caller, alertmanager.DOOR)
+            return _done(services, alertmanager.read(parsed(body)), caller, alertmanager.NAME)
 
         return await bulkhead.run(len(body), hear)
 
@@ -138,7 +138,7 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
         caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body], request: Request
     ) -> Response:
         def hear() -> Response:
-            return _done(services, cloudevents.read(request.headers, body), caller, cloudevents.DOOR)
+            return _done(services, cloudevents.read(request.headers, body), caller, cloudevents.NAME)
 
         return await bulkhead.run(len(body), hear)
 
@@ -151,26 +151,28 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
 
 def _hear_pagerduty(services: Services, presented: Presented) -> Response:
     try:
-        asked, key = pagerduty.read(presented.document, new_key=services.new_id())
+        request, key = pagerduty.read(presented.document, new_key=services.new_id())
     except UnreadableIncident as wrong:
         errors = [str(fault) for fault in wrong.faults]
         return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
-    services.ask([asked], presented.caller, pagerduty.DOOR)
+    services.handle_inbound([request], presented.caller, pagerduty.NAME)
     said = text.cut(key, validation.MAX_KEY)
     response = json.dumps({"status": "success", "message": "Event processed", "dedup_key": said})  # escaped: it may be no UTF-8
     return Response(response, 202, media_type="application/json")
 
 
-def _done(services: Services, read: tuple[tuple[Asked, ...], tuple[Fault, ...]], caller: ApiKey, door: str) -> Response:
-    """Do what is asked; where one cannot be stored the sender repeats all, which changes nothing twice."""
-    all_asked, faults = read
+def _done(
+    services: Services, read: tuple[tuple[InboundRequest, ...], tuple[Fault, ...]], caller: ApiKey, integration: str
+) -> Response:
+    """Handle the requests; where one cannot be stored the sender repeats all, which changes nothing twice."""
+    requests, faults = read
     count = sum(fault.count for fault in faults)
     if faults:
-        _log.warning("web.event_unreadable", via=door, by=caller.name, faults=count)
-    services.ask(all_asked, caller, door)
+        _log.warning("web.event_unreadable", via=integration, by=caller.name, faults=count)
+    services.handle_inbound(requests, caller, integration)
     response = {
-        "accepted": [{"action": asked.action, "key": asked.incident.key} for asked in all_asked[:NAMED]],
-        "accepted_count": sum(asked.times for asked in all_asked),
+        "accepted": [{"action": request.action, "key": request.incident.key} for request in requests[:NAMED]],
+        "accepted_count": sum(request.times for request in requests),
         "faults": [FaultResponse.of(fault).model_dump() for fault in faults],
         "fault_count": count,
     }

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from notifyflow.channels.base import Channel
-from notifyflow.channels.sns_messages import SnsDoor
-from notifyflow.core.intake.integrations.inbound import Asked
+from notifyflow.channels.sns_messages import SnsReceiver
+from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim
@@ -67,7 +67,7 @@ class Services:
         status: Finds an incident by its id; None where there is none.
         acknowledge: Takes an incident: its id, then the recipient's; late ones change nothing.
         admit: Lets in whoever presents an API key with a scope, and gives the key; raises ``AccessDenied``.
-        ask: Does all that is asked through a door: what, with whose key, through which; returning means committed.
+        handle_inbound: Handles what came through an integration: the requests, the API key, which one; returning means committed.
         new_id: Makes an id.
         api: What the routes of the API call.
         most_recipients: How many recipients one request may name.
@@ -76,14 +76,14 @@ class Services:
     """
 
     channels: Mapping[str, Channel]
-    sns: SnsDoor | None
+    sns: SnsReceiver | None
     receive: Callable[[Receipt, str], HandledReply | None]
     handle_reply: Callable[[Reply, str], HandledReply]
     check_link: Callable[[str], LinkClaim]
     status: Callable[[str], IncidentStatus | None]
     acknowledge: Callable[[str, str], object]
     admit: Callable[[str, Scope], ApiKey]
-    ask: Callable[[Sequence[Asked], ApiKey, str], object]
+    handle_inbound: Callable[[Sequence[InboundRequest], ApiKey, str], object]
     new_id: Callable[[], str]
     api: Api
     most_recipients: int

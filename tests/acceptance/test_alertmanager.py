@@ -120,8 +120,8 @@ def test_alerts_page_and_resolve_by_every_way_in_which_it_calls(system: System):
         system.caller.end(labels)
     keys = system.wait_for_end()
     assert len(keys) == len(WAYS)
-    for team, (door, _) in WAYS.items():
-        assert any(team in title and key.startswith(door) for title, key in keys.items()), keys
+    for team, (integration, _) in WAYS.items():
+        assert any(team in title and key.startswith(integration) for title, key in keys.items()), keys
 
 
 def test_an_alert_that_comes_as_pagerduty_is_called_keeps_its_severity_its_title_and_its_labels(system: System):

@@ -20,9 +20,9 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.app.integrations import Doors
+from notifyflow.app.integrations import Integrations
 from notifyflow.cli import serving
-from notifyflow.core.intake.integrations.inbound import Action, Asked
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import Incident, Severity
 from notifyflow.core.policy import SHIPPED
@@ -173,10 +173,10 @@ def measure_storing() -> float:
     """Tell how many seconds of processor time an incident of a large group costs."""
     with _flow() as flow:
         caller = ApiKey(id="1", name="sender", scopes=frozenset((Scope.INGEST,)), digest="", created_at=flow.access().now())
-        ask = Doors(flow._ready(), SHIPPED, None, lambda consequences: None).ask
+        ask = Integrations(flow._ready(), SHIPPED, None, lambda consequences: None).handle
         groups = [
             [
-                Asked(action=Action.NOTIFY, incident=Incident(key=f"{turn}/{number}", title="down"), labels={})
+                InboundRequest(action=Action.NOTIFY, incident=Incident(key=f"{turn}/{number}", title="down"), labels={})
                 for number in range(STORED)
             ]
             for turn in range(TRIES)

@@ -25,6 +25,6 @@ def test_a_flood_of_unsigned_messages_asks_amazon_once_and_moves_nothing(tmp_pat
                 forged = amazon.message(event("Bounce Permanent", attempt), SigningCertURL=url) | {"Signature": "AAAA"}
                 status, _ = target.ask("POST", "/callbacks/sns", body_of(forged), content_type="text/plain")
                 assert status in (403, 503)
-            assert len(amazon.asked) == 1
-            assert amazon.asked[0] == (f"{HOST}:443", CERTIFICATE_PATH.replace("0123456789abcdef" * 2, "0" * 32))
+            assert len(amazon.requests) == 1
+            assert amazon.requests[0] == (f"{HOST}:443", CERTIFICATE_PATH.replace("0123456789abcdef" * 2, "0" * 32))
             assert target.status("k").escalations[0].notifications[0].state is not NotificationState.FAILED

@@ -81,7 +81,7 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
         yield Victim(target)
 
 
-def test_who_knows_an_incidents_key_takes_it_over_by_no_door(victim: Victim):
+def test_who_knows_an_incidents_key_takes_it_over_by_no_integration(victim: Victim):
     """The title is replaced, one's own recipient is added, gets a link and acknowledges: paging stops. It must not."""
     assert victim.steal({"id": "eve", "email": EVES_MAIL}, severity="CRITICAL") == 201  # it is a new incident, the attacker's
     wait_until(lambda: bool(victim.messages(EVES_MAIL)))

@@ -39,13 +39,13 @@ class Sns:
 
     Attributes:
         answers: Path, without its query, to the status and the body it is answered with.
-        asked: Host and path of every request, in order.
+        requests: Host and path of every request, in order.
         settings: What makes a flow reach it.
     """
 
     answers: dict[str, tuple[int, bytes]]
     settings: Mapping[str, str] = field(default_factory=dict)
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
 
     def message(self, text: str, **changes: str) -> dict[str, str]:
         """Make a notification as SNS writes it, signed; changes are made before."""
@@ -140,7 +140,7 @@ def sns(folder: Path) -> Iterator[Sns]:
                 self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 with tls.wrap_socket(self.request, server_side=True) as inner, inner.makefile("rb") as lines:
                     path = _read_head(lines)[1]
-                    script.asked.append((host, path))
+                    script.requests.append((host, path))
                     status, body = script.answers.get(path.partition("?")[0], (404, b""))
                     head = f"HTTP/1.1 {status} Said\r\nLocation: /e\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                     inner.sendall(head.encode() + body)

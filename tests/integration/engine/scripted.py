@@ -63,7 +63,7 @@ def channels(provider: ScriptedProvider) -> dict[str, Channel]:
 
 
 class Faulty:
-    """A door to the database that raises each of its faults once, before it opens."""
+    """A database that raises each of its faults once, before it works."""
 
     def __init__(self, store: Transactions, faults: Iterable[Exception]) -> None:
         self._store = store

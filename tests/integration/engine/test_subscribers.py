@@ -1,4 +1,4 @@
-"""Another system follows an incident: from `notify()` to what arrives at its door, over HTTP."""
+"""Another system follows an incident: from `notify()` to what arrives there, over HTTP."""
 
 from pathlib import Path
 

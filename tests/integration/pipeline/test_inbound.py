@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.app.integrations import Doors
-from notifyflow.core.intake.integrations.inbound import Action, Asked
+from notifyflow.app.integrations import Integrations
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import Incident, IncidentState, Severity
 from notifyflow.core.policy import SHIPPED
@@ -30,7 +30,7 @@ to = ["ada"]
 
 
 class System:
-    """A flow that delivers nothing, and its doors."""
+    """A flow that delivers nothing, and its integrations."""
 
     def __init__(self, flow: NotifyFlow, folder: Path) -> None:
         (folder / "directory.toml").write_text(DIRECTORY)
@@ -44,10 +44,10 @@ class System:
             created_at=datetime(2026, 11, 25, tzinfo=UTC),
             namespace="sender",
         )
-        self.doors = Doors(flow._ready(), SHIPPED, folder / "directory.toml", self.reports.append)
+        self.integrations = Integrations(flow._ready(), SHIPPED, folder / "directory.toml", self.reports.append)
 
-    def ask(self, *asked: Asked) -> None:
-        self.doors.ask(asked, self.caller, "alertmanager")
+    def handle(self, *requests: InboundRequest) -> None:
+        self.integrations.handle(requests, self.caller, "alertmanager")
 
 
 class SilentBell:
@@ -62,12 +62,12 @@ def system(database_url: str, tmp_path: Path) -> Iterator[System]:
         yield System(flow, tmp_path)
 
 
-def asked(key: str, action: Action = Action.NOTIFY, times: int = 1, **labels: str) -> Asked:
-    return Asked(action=action, incident=Incident(key=key, title="down", labels=labels), labels=labels, times=times)
+def request(key: str, action: Action = Action.NOTIFY, times: int = 1, **labels: str) -> InboundRequest:
+    return InboundRequest(action=action, incident=Incident(key=key, title="down", labels=labels), labels=labels, times=times)
 
 
 def test_a_group_of_any_size_is_stored_whole_and_a_thousand_a_transaction(system: System) -> None:
-    system.ask(*(asked(f"k{number}") for number in range(2_500)))
+    system.handle(*(request(f"k{number}") for number in range(2_500)))
     stored = [len(each.due) for each in system.reports]
     assert sum(stored) == 2_500
     assert 3 <= len(stored) < 250, "a thousand at most, fewer only where taking them is slow"
@@ -79,8 +79,13 @@ def test_a_group_of_any_size_is_stored_whole_and_a_thousand_a_transaction(system
 
 
 def test_what_is_asked_of_one_incident_is_done_in_its_order(system: System) -> None:
-    system.ask(
-        asked("a"), asked("b", team="ben"), asked("a", Action.ACKNOWLEDGE), asked("c"), asked("b", Action.RESOLVE), asked("b")
+    system.handle(
+        request("a"),
+        request("b", team="ben"),
+        request("a", Action.ACKNOWLEDGE),
+        request("c"),
+        request("b", Action.RESOLVE),
+        request("b"),
     )
     found = {key: system.flow.status(key, namespace="sender") for key in "abc"}
     states = {key: status.facts.state for key, status in found.items() if status}
@@ -94,21 +99,21 @@ def test_what_is_asked_of_one_incident_is_done_in_its_order(system: System) -> N
 
 
 def test_what_nobody_knows_is_ended_without_a_word(system: System) -> None:
-    system.ask(asked("a", Action.RESOLVE), asked("a", Action.ACKNOWLEDGE))
+    system.handle(request("a", Action.RESOLVE), request("a", Action.ACKNOWLEDGE))
     assert system.flow.status("a", namespace="sender") is None
 
 
 def test_what_came_several_times_is_counted(system: System) -> None:
-    system.ask(asked("a", times=3))
-    system.ask(asked("a", times=4))
+    system.handle(request("a", times=3))
+    system.handle(request("a", times=4))
     status = system.flow.status("a", namespace="sender")
     assert status is not None
     assert status.facts.times_seen == 7
 
 
 def test_what_opens_is_written_together_and_reads_as_if_it_had_come_alone(system: System) -> None:
-    system.ask(asked("alone", team="ben"))
-    system.ask(asked("first", team="ben"), asked("second", team="ben"))
+    system.handle(request("alone", team="ben"))
+    system.handle(request("first", team="ben"), request("second", team="ben"))
     shown = []
     for key in ("alone", "second"):
         status = system.flow.status(key, namespace="sender")
@@ -128,6 +133,6 @@ def test_what_opens_is_written_together_and_reads_as_if_it_had_come_alone(system
 def test_two_groups_that_open_the_same_incidents_at_once_open_each_once(system: System) -> None:
     keys = [f"k{number}" for number in range(60)]
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: system.ask(*map(asked, keys)), range(4)))
+        list(threads.map(lambda _: system.handle(*map(request, keys)), range(4)))
     found = [system.flow.status(key, namespace="sender") for key in keys]
     assert [status.facts.times_seen for status in found if status] == [4] * 60

@@ -1,4 +1,4 @@
-"""What comes through the doors is stored, in both databases, whatever it says and wherever it leads."""
+"""What comes through the integrations is stored, in both databases, whatever it says and wherever it leads."""
 
 from pathlib import Path
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from notifyflow.app.integrations import Doors
+from notifyflow.app.integrations import Integrations
 from notifyflow.core.intake.integrations import alertmanager
-from notifyflow.core.intake.integrations.inbound import Action, Asked
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import EscalationState, Incident, Severity
 from notifyflow.core.policy import SHIPPED
@@ -39,18 +39,18 @@ CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((Scope.INGEST,)), di
 
 
 @pytest.fixture
-def doors(story: Story, tmp_path: Path) -> Doors:
+def integrations(story: Story, tmp_path: Path) -> Integrations:
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    return Doors(story.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+    return Integrations(story.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.alert_groups)
-def test_whatever_an_alert_says_it_is_stored(doors: Doors, story: Story, group: dict[str, Any]):
-    for asked in alertmanager.read(group)[0]:
-        doors.ask([asked], CALLER, "alertmanager")
-        if asked.action is Action.NOTIFY:
-            status = story.store.read(lambda reads, key=asked.incident.key: reads.status(key))
+def test_whatever_an_alert_says_it_is_stored(integrations: Integrations, story: Story, group: dict[str, Any]):
+    for request in alertmanager.read(group)[0]:
+        integrations.handle([request], CALLER, "alertmanager")
+        if request.action is Action.NOTIFY:
+            status = story.store.read(lambda reads, key=request.incident.key: reads.status(key))
             assert status is not None
             assert status.escalations
 
@@ -58,9 +58,11 @@ def test_whatever_an_alert_says_it_is_stored(doors: Doors, story: Story, group: 
 def test_a_route_on_which_nobody_can_be_reached_is_exhausted_at_birth_and_operations_is_paged(store: Store, tmp_path: Path):
     story = Story(store, operations=[a_contact("ops", "email")])
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    doors = Doors(story.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+    integrations = Integrations(story.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
     incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL)  # had no room for its label
-    doors.ask([Asked(action=Action.NOTIFY, incident=incident, labels={"team": "orders"})], CALLER, "alertmanager")
+    integrations.handle(
+        [InboundRequest(action=Action.NOTIFY, incident=incident, labels={"team": "orders"})], CALLER, "alertmanager"
+    )
     status = story.store.read(lambda reads: reads.status("alertmanager/f"))
     assert status is not None
     assert [(each.facts.recipient_id, each.facts.state) for each in status.escalations] == [

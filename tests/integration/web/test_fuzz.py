@@ -85,7 +85,7 @@ def test_whatever_sns_signs_is_accepted_or_refused(system: System, text: str):
 @settings(max_examples=20)
 @given(forms | st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_what_nobody_signed_changes_nothing_and_asks_nobody(system: System, body: bytes):
-    before, asked = system.trace, len(system.amazon.asked)
+    before, requests = system.trace, len(system.amazon.requests)
     for path in ("/callbacks/twilio/sms", "/callbacks/twilio/sms/a1", "/callbacks/slack/actions", "/callbacks/sns"):
         assert system.client.post(path, content=body).status_code in FAIR - {200, 204}
-    assert (system.trace, len(system.amazon.asked)) == (before, asked)
+    assert (system.trace, len(system.amazon.requests)) == (before, requests)

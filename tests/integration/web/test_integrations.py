@@ -1,4 +1,4 @@
-"""The doors in front of a real flow: what comes in is stored, routed by the directory, and reaches somebody or operations."""
+"""The integrations in front of a real flow: what comes in is stored, and routed to somebody or to operations."""
 
 import json
 import os
@@ -44,7 +44,7 @@ OPERATIONS = "notifyflow/operations"
 
 
 class System:
-    """A flow with a directory, and a key that opens its doors."""
+    """A flow with a directory, and a key that may use its integrations."""
 
     def __init__(self, flow: NotifyFlow, directory: Path) -> None:
         self.flow = flow

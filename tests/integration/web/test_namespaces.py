@@ -68,8 +68,8 @@ class System:
 
     def send(self, presented: str, verb: "Verb") -> httpx.Response:
         """Ask for what a verb does, as its senders do."""
-        kind = "application/cloudevents+json" if verb.door == "cloudevents" else "application/json"
-        body = verb.body | ({"routing_key": presented} if verb.door == "pagerduty" else {})
+        kind = "application/cloudevents+json" if verb.integration == "cloudevents" else "application/json"
+        body = verb.body | ({"routing_key": presented} if verb.integration == "pagerduty" else {})
         headers = {"authorization": f"Bearer {presented}", "content-type": kind}
         return self.client.post(verb.path, content=json.dumps(body), headers=headers)
 
@@ -101,7 +101,7 @@ def changed(before: State, after: State) -> set[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Verb:
-    door: str
+    integration: str
     path: str
     body: Mapping[str, Any]
     opens: bool = False
@@ -137,7 +137,7 @@ def test_who_may_ingest_moves_what_is_its_own_and_nothing_else(system: System, c
         response = system.send(_ingest(system, caller), verb)
         assert response.status_code in (200, 201, 202), (name, response.text)
         assert (response.status_code == 201) is (verb.path == "/v1/incidents" and caller not in STORED)
-        assert changed(before, system.state()) == {(KEYS[verb.door], caller)}, name
+        assert changed(before, system.state()) == {(KEYS[verb.integration], caller)}, name
 
 
 def test_who_has_no_such_incident_ends_nothing(system: System):

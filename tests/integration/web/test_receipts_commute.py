@@ -1,4 +1,4 @@
-"""Receipts commute, also through the doors: any order and any repetition of them ends in the same state."""
+"""Receipts commute, also over HTTP: any order and any repetition of them ends in the same state."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ CALLED = ("initiated", "ringing", "in-progress", "completed", "busy", "no-answer
 EVENTS = {"email": tuple(mails.DETAILS), "sms": TEXTED, "voice": CALLED}
 
 
-class Doors:
+class Callbacks:
     """A flow whose pages are handed over by hand, and who calls back."""
 
     def __init__(self, story: Story, client: Client, amazon: Sns) -> None:
@@ -85,8 +85,8 @@ def _twilio(channel: str, attempt_id: str, status: str, code: str = "") -> tuple
 
 
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    folder: Path = tmp_path_factory.mktemp("doors")
+def callbacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callbacks]:
+    folder: Path = tmp_path_factory.mktemp("callbacks")
     store = Store(f"sqlite:///{folder / 'test.db'}")
     store.upgrade()
     with sns(folder) as amazon:
@@ -103,7 +103,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
             Settings.from_variables(variables), clock=story.clock, ids=story.deps.ids, store=store, bell=NotedBell()
         )
         with flow:
-            yield Doors(story, Client(flow.asgi()), amazon)
+            yield Callbacks(story, Client(flow.asgi()), amazon)
     store.close()
 
 
@@ -122,15 +122,15 @@ def _told(draw: st.DrawFn) -> tuple[str, int, list[Sequence[tuple[int, str]]]]:
 @settings(max_examples=30)
 @given(told=_told())
 def test_any_order_and_any_repetition_of_receipts_ends_in_the_same_state(
-    doors: Doors, told: tuple[str, int, list[Sequence[tuple[int, str]]]]
+    callbacks: Callbacks, told: tuple[str, int, list[Sequence[tuple[int, str]]]]
 ) -> None:
     channel, attempts, orders = told
     ends = []
     for order in orders:
-        key, ids = doors.page(channel, attempts=attempts)
+        key, ids = callbacks.page(channel, attempts=attempts)
         for number, event in order:
-            doors.call_back(channel, ids[number], event)
-        row = doors.row(key)
-        doors.forget(key)
+            callbacks.call_back(channel, ids[number], event)
+        row = callbacks.row(key)
+        callbacks.forget(key)
         ends.append((row.state, [(each.result, each.evidence, each.is_doubted) for each in row.attempts]))
     assert ends[0] == ends[1]

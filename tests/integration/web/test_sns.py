@@ -49,7 +49,7 @@ class LaterClock:
 
 
 class System:
-    """A flow whose mail is out, and whose door for SNS can be knocked at."""
+    """A flow whose mail is out, and whose endpoint for SNS can be called."""
 
     def __init__(self, flow: NotifyFlow, amazon: Sns, database: Path, clock: "LaterClock") -> None:
         self.client = Client(flow.asgi())
@@ -112,7 +112,7 @@ def system(running: tuple[Sandbox, Sns], tmp_path: Path) -> Iterator[System]:
     amazon = running[1]
     usual = dict(amazon.answers)
     with mailed(running, tmp_path) as system:
-        amazon.asked.clear()
+        amazon.requests.clear()
         yield system
     amazon.answers = usual
 
@@ -126,7 +126,7 @@ def shared(running: tuple[Sandbox, Sns], tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def guarded(shared: System) -> Iterator[System]:
     """A system in which nothing may change."""
-    shared.amazon.asked.clear()
+    shared.amazon.requests.clear()
     yield shared
     assert shared.page.state is NotificationState.SENT
     assert _rows(shared, "SELECT result FROM notifyflow_receipt WHERE result <> 'accepted'") == []
@@ -137,7 +137,7 @@ def test_a_signed_delivery_moves_its_page_once_and_its_certificate_is_fetched_on
     assert [system.tell(code) for code in ("Delivery", "Delivery", "Send")] == [200, 200, 200]
     assert system.page.state is NotificationState.DELIVERED
     assert (system.attempt.result, system.attempt.evidence) == (Result.DELIVERED, Evidence.CARRIER)
-    assert system.amazon.asked == [(f"{HOST}:443", CERTIFICATE_PATH)]
+    assert system.amazon.requests == [(f"{HOST}:443", CERTIFICATE_PATH)]
 
 
 def test_the_older_shape_is_known_by_the_id_that_ses_gave(system: System) -> None:
@@ -171,7 +171,7 @@ def test_a_certificate_from_elsewhere_is_never_asked_for(guarded: System, url: s
     if kind == "message":
         fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), SigningCertURL=url)
     assert guarded.post(fields) == 403
-    assert guarded.amazon.asked == []
+    assert guarded.amazon.requests == []
 
 
 @pytest.mark.parametrize("name", ["SigningCertURL", "Signature", "SignatureVersion", "TopicArn", "Type", "Message", "MessageId"])
@@ -180,14 +180,14 @@ def test_what_lacks_anything_or_says_it_in_another_form_is_refused_and_asks_nobo
     assert guarded.post({each: value for each, value in fields.items() if each != name}) == 403
     assert guarded.post({**fields, name: [fields[name]]}) == 403
     assert guarded.post({**fields, name: None}) == 403
-    assert {path for _, path in guarded.amazon.asked} <= {CERTIFICATE_PATH}
+    assert {path for _, path in guarded.amazon.requests} <= {CERTIFICATE_PATH}
 
 
 @pytest.mark.parametrize("version", ["1", "3", ""])
 def test_another_version_of_signature_is_refused_and_asks_nobody(guarded: System, version: str) -> None:
     fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), SignatureVersion=version)
     assert guarded.post(fields) == 403
-    assert guarded.amazon.asked == []
+    assert guarded.amazon.requests == []
 
 
 @pytest.mark.parametrize("name", ["Message", "MessageId", "Timestamp", "Type", "Signature", "Subject"])
@@ -202,12 +202,12 @@ def test_a_topic_that_is_not_allowed_is_refused_and_asks_nobody(guarded: System)
     other = TOPIC + "-of-somebody-else"
     assert guarded.post(guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), TopicArn=other)) == 403
     assert guarded.post(guarded.amazon.confirmation(TopicArn=other)) == 403
-    assert guarded.amazon.asked == []
+    assert guarded.amazon.requests == []
 
 
 def test_a_subscription_of_an_allowed_topic_is_confirmed_where_its_region_is_and_not_where_it_says(system: System) -> None:
     assert system.post(system.amazon.confirmation(SubscribeURL="http://169.254.169.254/latest/meta-data")) == 200
-    certificate, confirmation = system.amazon.asked
+    certificate, confirmation = system.amazon.requests
     assert certificate == (f"{HOST}:443", CERTIFICATE_PATH)
     assert confirmation[0] == f"{HOST}:443"
     assert confirmation[1].startswith("/?Action=ConfirmSubscription&TopicArn=arn%3Aaws%3Asns%3A")
@@ -216,7 +216,7 @@ def test_a_subscription_of_an_allowed_topic_is_confirmed_where_its_region_is_and
 
 def test_a_farewell_is_taken_note_of_and_no_more(system: System) -> None:
     assert system.post(system.amazon.confirmation(Type="UnsubscribeConfirmation")) == 200
-    assert [path for _, path in system.amazon.asked] == [CERTIFICATE_PATH]
+    assert [path for _, path in system.amazon.requests] == [CERTIFICATE_PATH]
 
 
 def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused(system: System) -> None:
@@ -225,7 +225,7 @@ def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused
         system.amazon.answers[CERTIFICATE_PATH] = response
         assert system.post(fields) == 403
         system.clock.later += timedelta(minutes=1)
-    assert {path for _, path in system.amazon.asked} == {CERTIFICATE_PATH}
+    assert {path for _, path in system.amazon.requests} == {CERTIFICATE_PATH}
 
 
 def test_a_certificate_that_cannot_be_had_just_now_is_a_503_and_the_message_may_come_again(system: System) -> None:
@@ -244,12 +244,12 @@ def test_a_flood_of_messages_that_nobody_signed_costs_one_certificate_a_minute(s
         return system.post(system.amazon.message("a word", SigningCertURL=url))
 
     assert [forged(number) for number in range(30)] == [403] + [503] * 29
-    assert len(system.amazon.asked) == 1
+    assert len(system.amazon.requests) == 1
     system.clock.later += timedelta(minutes=1)
     assert system.tell("Delivery") == 200  # Amazon's own is taken the minute after, and from then on however much is forged
     assert [forged(number) for number in range(30)] == [503] * 30
     assert system.tell("Delivery") == 200
-    assert [path for _, path in system.amazon.asked][1:] == [CERTIFICATE_PATH]
+    assert [path for _, path in system.amazon.requests][1:] == [CERTIFICATE_PATH]
 
 
 def test_amazon_may_change_its_certificate_as_often_as_it_likes(system: System) -> None:
@@ -259,7 +259,7 @@ def test_amazon_may_change_its_certificate_as_often_as_it_likes(system: System) 
         system.amazon.answers[path] = certificate
         assert system.post(system.amazon.message("a word", SigningCertURL=f"https://{HOST}{path}")) == 200
         system.clock.later += timedelta(minutes=1)
-    assert len(system.amazon.asked) == 20
+    assert len(system.amazon.requests) == 20
 
 
 def test_a_message_that_cannot_be_committed_gets_a_503_and_may_come_again(system: System) -> None:
@@ -296,10 +296,10 @@ BODIES = st.binary(max_size=200) | st.recursive(
 @given(body=BODIES)
 def test_whatever_is_posted_is_refused_and_asks_nobody(guarded: System, body: bytes) -> None:
     assert guarded.client.post("/callbacks/sns", content=body).status_code == 403
-    assert guarded.amazon.asked == []
+    assert guarded.amazon.requests == []
 
 
-def test_without_an_allowed_topic_there_is_no_door(tmp_path: Path) -> None:
+def test_without_an_allowed_topic_nothing_is_accepted(tmp_path: Path) -> None:
     with NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}"})) as flow:
         assert Client(flow.asgi()).post("/callbacks/sns", content=b"{}").status_code == 404
 

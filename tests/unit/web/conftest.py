@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, OutboundMessage, Provider
-from notifyflow.core.intake.integrations.inbound import Asked
+from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.model import Receipt, Result
@@ -72,7 +72,7 @@ class Backend:
     received: list[tuple[Receipt, str]] = field(default_factory=list)
     replies: list[tuple[Reply, str]] = field(default_factory=list)
     taken: list[tuple[str, str]] = field(default_factory=list)
-    asked: list[tuple[Asked, ApiKey, str]] = field(default_factory=list)
+    requests: list[tuple[InboundRequest, ApiKey, str]] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
     refusal: Exception | None = None
     trouble: Exception | None = None
@@ -102,10 +102,10 @@ class Backend:
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
         return self.faults
 
-    def ask(self, all_asked: Sequence[Asked], caller: ApiKey, via: str) -> None:
+    def handle_inbound(self, requests: Sequence[InboundRequest], caller: ApiKey, via: str) -> None:
         self.hang()
         self._stumble()
-        self.asked += [(asked, caller, via) for asked in all_asked]
+        self.requests += [(request, caller, via) for request in requests]
 
     def admit(self, presented: str, scope: Scope) -> ApiKey:
         if self.refusal is not None:
@@ -137,7 +137,7 @@ def application_of(backend: Backend, *, notice: str = "") -> FastAPI:
         status=backend.status,
         acknowledge=backend.acknowledge,
         admit=backend.admit,
-        ask=backend.ask,
+        handle_inbound=backend.handle_inbound,
         new_id=lambda: "new-id",
         api=backend,
         most_recipients=100,

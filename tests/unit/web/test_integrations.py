@@ -18,7 +18,7 @@ GROUP = {"alerts": [{"status": "firing", "labels": {"alertname": "A"}, "fingerpr
 EVENT = {"id": "1", "source": "s", "type": "disk.resolved", "subject": "db"}
 TRIGGER = {"routing_key": API_KEY, "event_action": "trigger", "dedup_key": "d", "payload": {"summary": "down"}}
 BEARER = {"authorization": f"Bearer {API_KEY}"}
-DOORS = [("/v1/alertmanager", GROUP), ("/v1/cloudevents", EVENT), ("/v2/enqueue", TRIGGER)]
+INTEGRATIONS = [("/v1/alertmanager", GROUP), ("/v1/cloudevents", EVENT), ("/v2/enqueue", TRIGGER)]
 
 
 def basic(user: str, password: str) -> dict[str, str]:
@@ -31,15 +31,15 @@ def test_the_response_to_an_alert_says_what_was_done(client: Client, backend: Ba
         202,
         {"accepted": [{"action": "notify", "key": "alertmanager/f"}], "accepted_count": 1, "faults": [], "fault_count": 0},
     )
-    ((asked, caller, via),) = backend.asked
-    assert (asked.action, asked.incident.title, caller.name, via) == (Action.NOTIFY, "A", "prometheus", "alertmanager")
+    ((request, caller, via),) = backend.requests
+    assert (request.action, request.incident.title, caller.name, via) == (Action.NOTIFY, "A", "prometheus", "alertmanager")
 
 
 def test_the_response_to_a_cloud_event_says_what_was_done(client: Client, backend: Backend):
     response = client.post("/v1/cloudevents", json=EVENT, headers=BEARER)
     assert response.status_code == 202
     assert response.json()["accepted"] == [{"action": "resolve", "key": "cloudevents/s/db"}]
-    assert [(caller.name, via) for _, caller, via in backend.asked] == [("prometheus", "cloudevents")]
+    assert [(caller.name, via) for _, caller, via in backend.requests] == [("prometheus", "cloudevents")]
 
 
 def test_what_cannot_be_read_is_said_and_logged_while_the_rest_is_done(client: Client, backend: Backend):
@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_said_and_logged_while_the_rest_is_done(client: C
     assert [each["key"] for each in response.json()["accepted"]] == ["cloudevents/s/db"]
     assert [fault["where"] for fault in response.json()["faults"]] == ["[1].id"]
     assert [(line["event"], line["via"], line["by"]) for line in logs] == [("web.event_unreadable", "cloudevents", "prometheus")]
-    assert len(backend.asked) == 1
+    assert len(backend.requests) == 1
 
 
 @pytest.mark.parametrize(("event", "key"), [(TRIGGER, "d"), ({**TRIGGER, "dedup_key": None}, "new-id")])
@@ -57,7 +57,7 @@ def test_the_response_to_a_pagerduty_event_is_pagerdutys(client: Client, backend
     response = client.post("/v2/enqueue", json=event)
     assert response.status_code == 202
     assert response.json() == {"status": "success", "message": "Event processed", "dedup_key": key}
-    assert [(asked.incident.key, via) for asked, _, via in backend.asked] == [(f"pagerduty/{key}", "pagerduty")]
+    assert [(request.incident.key, via) for request, _, via in backend.requests] == [(f"pagerduty/{key}", "pagerduty")]
 
 
 def test_a_pagerduty_event_that_is_none_is_refused_as_pagerduty_does(client: Client):
@@ -92,35 +92,35 @@ def test_a_sender_may_say_its_key_in_two_ways(client: Client, headers: dict[str,
 def test_nobody_comes_in_without_a_key(client: Client, backend: Backend, headers: dict[str, str]):
     for path in ("/v1/alertmanager", "/v1/cloudevents"):
         assert client.post(path, content=b"{", headers=headers).status_code == 401
-    assert backend.asked == []
+    assert backend.requests == []
 
 
 @pytest.mark.parametrize("event", [{}, [], {**TRIGGER, "routing_key": "wrong"}, {**TRIGGER, "routing_key": {"a": 1}}])
 def test_nobody_comes_in_without_a_routing_key(client: Client, backend: Backend, event: object):
     assert client.post("/v2/enqueue", json=event, headers=BEARER).status_code == 401
-    assert backend.asked == []
+    assert backend.requests == []
 
 
-@pytest.mark.parametrize(("path", "document"), DOORS)
+@pytest.mark.parametrize(("path", "document"), INTEGRATIONS)
 def test_a_key_for_something_else_does_not_open(client: Client, backend: Backend, path: str, document: object):
     backend.refusal = MissingScope("ingest")
     assert client.post(path, json=document, headers=BEARER).status_code == 403
 
 
-@pytest.mark.parametrize(("path", "document"), DOORS)
+@pytest.mark.parametrize(("path", "document"), INTEGRATIONS)
 def test_who_comes_too_often_is_asked_to_repeat_it(client: Client, backend: Backend, path: str, document: object):
     backend.refusal = TooManyRequests(7)
     response = client.post(path, json=document, headers=BEARER)
     assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
 
-@pytest.mark.parametrize(("path", "document"), DOORS)
+@pytest.mark.parametrize(("path", "document"), INTEGRATIONS)
 def test_what_cannot_be_stored_is_to_be_repeated(client: Client, backend: Backend, path: str, document: object):
     backend.trouble = StorageUnavailable(5)
     assert client.post(path, json=document, headers=BEARER).status_code == 503
 
 
-@pytest.mark.parametrize("path", [path for path, _ in DOORS])
+@pytest.mark.parametrize("path", [path for path, _ in INTEGRATIONS])
 def test_what_is_no_json_is_refused(client: Client, path: str):
     assert client.post(path, content=b'{"routing_key": ', headers=BEARER).status_code == 400
 
@@ -128,7 +128,7 @@ def test_what_is_no_json_is_refused(client: Client, path: str):
 def test_of_very_many_events_each_is_done_and_the_response_names_the_first(client: Client, backend: Backend):
     alerts = [{"fingerprint": "ä" * 200 + str(number)} for number in range(3_000)]
     response = client.post("/v1/alertmanager", json={"alerts": [*alerts, *[0] * 1_000]}, headers=BEARER)
-    assert (response.status_code, len(backend.asked)) == (202, 3_000)
+    assert (response.status_code, len(backend.requests)) == (202, 3_000)
     said = response.json()
     assert (len(said["accepted"]), said["accepted_count"], len(said["faults"]), said["fault_count"]) == (20, 3_000, 2, 1_000)
     assert len(response.content) < 64 * 1024
@@ -163,11 +163,11 @@ ANSWERING = client_of(BACKEND)  # once: building costs more than asking
 @given(anything, headers)
 def test_anything_with_a_good_key_is_refused_as_unreadable_or_accepted(body: bytes, more: dict[str, bytes]):
     for path in ("/v1/alertmanager", "/v1/cloudevents"):
-        BACKEND.asked.clear()
+        BACKEND.requests.clear()
         response = ANSWERING.post(path, content=body, headers=[*more.items(), *BEARER.items()])
         is_nothing = response.json().get("accepted_count") == response.json().get("fault_count") == 0  # a batch without an event
-        assert (response.status_code, bool(BACKEND.asked) or is_nothing) in ((400, False), (202, True))
-        assert all(validate_incident(asked.incident) == () for asked, *_ in BACKEND.asked)
+        assert (response.status_code, bool(BACKEND.requests) or is_nothing) in ((400, False), (202, True))
+        assert all(validate_incident(request.incident) == () for request, *_ in BACKEND.requests)
 
 
 def test_a_dedup_key_that_no_text_can_hold_comes_back_as_it_was(client: Client):
@@ -178,6 +178,6 @@ def test_a_dedup_key_that_no_text_can_hold_comes_back_as_it_was(client: Client):
 @settings(max_examples=60)
 @given(strategies.pagerduty_events)
 def test_any_event_with_a_good_key_is_refused_as_unreadable_or_accepted(event: dict[str, object]):
-    BACKEND.asked.clear()
+    BACKEND.requests.clear()
     response = ANSWERING.post("/v2/enqueue", content=json.dumps({**event, "routing_key": API_KEY}).encode())
-    assert (response.status_code, bool(BACKEND.asked)) in ((400, False), (202, True))
+    assert (response.status_code, bool(BACKEND.requests)) in ((400, False), (202, True))

@@ -40,7 +40,7 @@ def test_no_response_sets_a_cookie_so_that_no_other_site_can_act_in_somebodys_na
 def test_what_changes_anything_is_not_done_by_looking(client: Client, backend: Backend, method: str, path: str):
     for safe in SAFE:
         client.request(safe, path, headers={"authorization": f"Bearer {API_KEY}", "x-signature": "coo"})
-    assert (backend.taken, backend.received, backend.asked) == ([], [], [])
+    assert (backend.taken, backend.received, backend.requests) == ([], [], [])
 
 
 @pytest.mark.parametrize("path", ["/v1/incidents", "/v1/alertmanager", "/v1/cloudevents", "/v2/enqueue"])
@@ -49,12 +49,12 @@ def test_a_key_in_a_url_lets_nobody_in(client: Client, backend: Backend, path: s
     response = client.post(f"{path}?{name}={API_KEY}", json={}, headers={"cookie": f"{name}={API_KEY}", "x-api-key": API_KEY})
     assert response.status_code == 401
     assert API_KEY not in response.text + repr(response.headers)
-    assert backend.asked == []
+    assert backend.requests == []
 
 
 def test_our_own_url_is_not_taken_from_the_request(client: Client, backend: Backend):
-    asked = [("GET", link()), ("POST", link()), ("GET", "/a/x"), ("GET", "/nothing"), ("GET", "/v1/openapi.json")]
-    for method, path in [*asked, ("GET", link() + "/"), ("POST", "/v1/incidents/"), ("GET", "/livez/")]:
+    requests = [("GET", link()), ("POST", link()), ("GET", "/a/x"), ("GET", "/nothing"), ("GET", "/v1/openapi.json")]
+    for method, path in [*requests, ("GET", link() + "/"), ("POST", "/v1/incidents/"), ("GET", "/livez/")]:
         response = client.request(method, path, headers=FORGED)
         assert "evil" not in response.text + repr(response.headers)
     client.post("/callbacks/pigeon/post/a1", content=b"x", headers=FORGED | {"x-signature": "coo"})
@@ -66,7 +66,7 @@ def test_every_body_has_an_end(client: Client, backend: Backend, path: str):
     endless = b"[" * (16 * 1024 * 1024 + 1)
     headers = {"authorization": f"Bearer {API_KEY}", "content-type": "application/json", "x-signature": "coo"}
     assert client.post(path, content=endless, headers=headers).status_code == 413
-    assert (backend.received, backend.asked) == ([], [])
+    assert (backend.received, backend.requests) == ([], [])
 
 
 def test_a_body_that_does_not_come_is_not_waited_for():

@@ -12,7 +12,7 @@ from json.encoder import encode_basestring_ascii as _quote
 
 from notifyflow.core.intake.integrations.inbound import (
     Action,
-    Asked,
+    InboundRequest,
     digest,
     incident,
     labels_of,
@@ -24,7 +24,7 @@ from notifyflow.core.intake.integrations.inbound import (
 )
 from notifyflow.errors import Fault
 
-DOOR = "alertmanager"
+NAME = "alertmanager"
 
 _TITLES = ("summary", "title", "message")
 _BODIES = ("description",)
@@ -52,14 +52,14 @@ class _Group:
     left_out: str | None
 
 
-def read(document: object) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
+def read(document: object) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...]]:
     """Read a group of alerts: each is an incident of its own, known by its fingerprint.
 
     Args:
         document: What was sent, as JSON was loaded.
 
     Returns:
-        What is asked, and what in the group is no alert.
+        The requests, and what in the group is no alert.
 
     Raises:
         UnreadableIncident: When it is no group, or there is no alert in it.
@@ -84,13 +84,13 @@ def _known(alert: object) -> object:
     return known
 
 
-def _read(alert: object, group: _Group) -> Asked:
+def _read(alert: object, group: _Group) -> InboundRequest:
     if not isinstance(alert, dict):
         raise refusal("", "it is no alert", _REMEDY)
     labels = table(alert.get("labels"))
     title, body = _said(notes) if (notes := table(alert.get("annotations"))) else (None, ())
     said = incident(
-        DOOR,
+        NAME,
         key=say(alert.get("fingerprint")) or digest(_canonical(labels)),
         title=title or _named(labels),
         body=body if group.left_out is None else (*body, group.left_out),
@@ -101,7 +101,7 @@ def _read(alert: object, group: _Group) -> Asked:
         occurred_at=alert.get("startsAt"),
     )
     is_over = (alert.get("status") or group.status) == _OVER
-    return Asked(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=said, labels=labels_of(said, labels))
+    return InboundRequest(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=said, labels=labels_of(said, labels))
 
 
 def _said(notes: Mapping[str, object]) -> tuple[str | None, tuple[str | None, ...]]:

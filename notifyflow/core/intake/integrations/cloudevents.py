@@ -13,10 +13,20 @@ from functools import cache
 from urllib.parse import unquote
 
 from notifyflow.core.intake.documents import parsed
-from notifyflow.core.intake.integrations.inbound import Action, Asked, incident, labels_of, lines, read_each, refusal, say, table
+from notifyflow.core.intake.integrations.inbound import (
+    Action,
+    InboundRequest,
+    incident,
+    labels_of,
+    lines,
+    read_each,
+    refusal,
+    say,
+    table,
+)
 from notifyflow.errors import Fault, UnreadableIncident
 
-DOOR = "cloudevents"
+NAME = "cloudevents"
 
 _HEADER = "ce-"
 _REQUIRED = ("id", "source", "type")
@@ -28,7 +38,7 @@ _ACTIONS: Mapping[str, Action] = {
 }
 
 
-def read(headers: Mapping[str, str], body: bytes) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
+def read(headers: Mapping[str, str], body: bytes) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...]]:
     """Read one event, or a batch, which may be empty.
 
     Args:
@@ -36,7 +46,7 @@ def read(headers: Mapping[str, str], body: bytes) -> tuple[tuple[Asked, ...], tu
         body: As it came.
 
     Returns:
-        What is asked, and what in a batch is no event.
+        The requests, and what in a batch is no event.
 
     Raises:
         UnreadableIncident: When it is neither, or there is no event in it.
@@ -78,7 +88,7 @@ def _data(body: bytes, content_type: str) -> object:
     return value if media_type or isinstance(value, dict | list) else text
 
 
-def _read(document: object) -> Asked:
+def _read(document: object) -> InboundRequest:
     given = table(document)
     # put in words once: any of them may be as long as a body
     event = {**given, **{name: say(given[name]) for name in (*_REQUIRED, "subject") if given.get(name) is not None}}
@@ -92,7 +102,7 @@ def _read(document: object) -> Asked:
     extensions = {name: value for name, value in event.items() if name not in _NO_LABELS and value is not None}
     labels = {**table(fields.get("labels")), **extensions}
     said = incident(
-        DOOR,
+        NAME,
         key=f"{event['source']}/{about}",
         title=fields.get("title") or fields.get("summary") or f"{event['type']}: {about}",
         body=(_first(fields, "body", "description"), _rest(data, others)),
@@ -103,7 +113,7 @@ def _read(document: object) -> Asked:
         occurred_at=event.get("time"),
     )
     action = _ACTIONS.get(str(event["type"]).rpartition(".")[2].lower(), Action.NOTIFY)
-    return Asked(action=action, incident=said, labels=labels_of(said, labels))
+    return InboundRequest(action=action, incident=said, labels=labels_of(said, labels))
 
 
 @cache

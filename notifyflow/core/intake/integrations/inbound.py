@@ -1,4 +1,4 @@
-"""What is asked of us through a door, and how anything at all becomes an incident of good form."""
+"""Inbound requests, which integrations yield, and how any document becomes a valid incident."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ _NAMELESS = "An alert without a title"
 
 
 class Action(StrEnum):
-    """What is to be done."""
+    """What a request asks for."""
 
     NOTIFY = "notify"
     ACKNOWLEDGE = "acknowledge"
@@ -37,12 +37,12 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One thing that is asked of us.
+class InboundRequest:
+    """One thing that an integration asks for.
 
     Attributes:
         action: What is to be done.
-        incident: About what; of good form always. Unless somebody is to be notified, only its key counts.
+        incident: About what; always valid. Unless somebody is to be notified, only its key counts.
         labels: All its labels, by which it finds its route; also those for which the incident has no room.
         times: How many times it came in a row, word for word.
     """
@@ -54,14 +54,14 @@ class Asked:
 
 
 def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
-    """Say what cannot be read."""
+    """Return the error that says what cannot be read."""
     return UnreadableIncident((Fault(where, what, remedy),))
 
 
 def read_each(
-    where: str, items: Iterable[object], read: Callable[[object], Asked]
-) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
-    """Read what came together; what cannot be read silences nothing that can.
+    where: str, items: Iterable[object], read: Callable[[object], InboundRequest]
+) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...]]:
+    """Read the items of a batch; one that cannot be read does not stop the others.
 
     Args:
         where: What they came in, as faults name it.
@@ -69,7 +69,7 @@ def read_each(
         read: Reads one.
 
     Returns:
-        What is asked, and what could not be read.
+        The requests, and what could not be read.
 
     Raises:
         UnreadableIncident: When none of them could be read.
@@ -77,10 +77,10 @@ def read_each(
     reading = _Reading(where)
     for index, item in enumerate(items):
         reading.add(index, item, read)
-    if reading.faults and not reading.asked:
+    if reading.faults and not reading.requests:
         raise UnreadableIncident(reading.faults)
     times = reading.times
-    return tuple(each if times[at] == 1 else replace(each, times=times[at]) for at, each in enumerate(reading.asked)), tuple(
+    return tuple(each if times[at] == 1 else replace(each, times=times[at]) for at, each in enumerate(reading.requests)), tuple(
         reading.faults
     )
 
@@ -89,7 +89,7 @@ class _Reading:
     """Reads items one by one; what comes again, word for word, is not read again, so that a body of a million costs no more."""
 
     def __init__(self, where: str) -> None:
-        self.asked: list[Asked] = []
+        self.requests: list[InboundRequest] = []
         self.times: list[int] = []
         self.faults = Faults()
         self._where = where
@@ -97,27 +97,27 @@ class _Reading:
         self._refused: dict[object, int] = {}
         self._newest: dict[str, int] = {}
 
-    def add(self, index: int, item: object, read: Callable[[object], Asked]) -> None:
+    def add(self, index: int, item: object, read: Callable[[object], InboundRequest]) -> None:
         """Read an item, count it if it repeats the previous one of its incident, or note why it cannot be read."""
         mark = _mark(index, item)
         at = self._read.get(mark)
-        if at is not None and self._newest[self.asked[at].incident.key] == at:
+        if at is not None and self._newest[self.requests[at].incident.key] == at:
             self.times[at] += 1
         elif mark in self._refused:
             self.faults.count(self._refused[mark])
         else:
             self._read_new(index, mark, item, read)
 
-    def _read_new(self, index: int, mark: object, item: object, read: Callable[[object], Asked]) -> None:
+    def _read_new(self, index: int, mark: object, item: object, read: Callable[[object], InboundRequest]) -> None:
         try:
-            asked = read(item)
+            request = read(item)
         except UnreadableIncident as wrong:
             self._refused[mark] = len(wrong.faults)
             for fault in wrong.faults:
                 self.faults.note(partial(self._placed, index, fault))
         else:
-            self._read[mark] = self._newest[asked.incident.key] = len(self.asked)
-            self.asked.append(asked)
+            self._read[mark] = self._newest[request.incident.key] = len(self.requests)
+            self.requests.append(request)
             self.times.append(1)
 
     def _placed(self, index: int, fault: Fault) -> Fault:
@@ -157,7 +157,7 @@ def lines(values: Mapping[str, object]) -> str:
 
 
 def incident(
-    door: str,
+    integration: str,
     *,
     key: str,
     title: object,
@@ -168,10 +168,10 @@ def incident(
     labels: Mapping[str, object] | None,
     occurred_at: object = None,
 ) -> Incident:
-    """Make an incident of good form of whatever was said; what was not said is None in it, as intake has it.
+    """Make a valid incident of whatever was sent; what was not sent is None in it, as in the rest of the intake.
 
     Args:
-        door: Which door; the key begins with it, so that no door reaches another's incidents, or ours.
+        integration: Which integration; the key begins with it, so that none reaches another's incidents, or ours.
         key: What repeats when the same thing is meant.
         title: What happened; has a stand-in where it is empty.
         body: Paragraphs; empty ones are left out, and None was not given.
@@ -187,7 +187,7 @@ def incident(
     if labels and len(kept) < len(labels):
         body = (*body, f"({len(labels) - len(kept)} more labels were left out.)")
     return Incident(
-        key=_key(door, key),
+        key=_key(integration, key),
         title=text.short_line(say(title), validation.MAX_TITLE) or _NAMELESS,
         body=_body(body) if body else None,
         severity=Severity.ERROR if severity is None else _severity(say(severity)),
@@ -208,7 +208,7 @@ def labels_of(said: Incident, labels: Mapping[str, object]) -> Mapping[str, str]
 
 
 def clean(labels: Mapping[str, object]) -> dict[str, str]:
-    """Make labels of good form of whatever was said, however many there are."""
+    """Make valid labels of whatever was sent, however many there are."""
     made: dict[str, str] = {}
     for name, value in labels.items():
         if short := text.short_line(name, validation.MAX_LABEL_NAME):
@@ -221,10 +221,10 @@ def digest(value: str) -> str:
     return "sha256:" + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _key(door: str, given: str) -> str:
-    key = f"{door}/{given}"
+def _key(integration: str, given: str) -> str:
+    key = f"{integration}/{given}"
     is_good = given and key == text.short_line(key, validation.MAX_KEY)
-    return key if is_good else f"{door}/{digest(given)}"
+    return key if is_good else f"{integration}/{digest(given)}"
 
 
 def _body(paragraphs: Iterable[str | None]) -> str | None:

@@ -1,15 +1,25 @@
 """PagerDuty's Events API v2, as its senders speak it.
 
-Source: PagerDuty developer documentation, "Events API v2 Overview" (answers, 512 KB) and "Send an Alert Event" (fields, actions,
-what a missing ``dedup_key`` means).
+Source: PagerDuty developer documentation, "Events API v2 Overview" (responses, 512 KB) and "Send an Alert Event" (fields,
+actions, what a missing ``dedup_key`` means).
 """
 
 from collections.abc import Mapping
 
-from notifyflow.core.intake.integrations.inbound import Action, Asked, clean, incident, labels_of, lines, refusal, say, table
+from notifyflow.core.intake.integrations.inbound import (
+    Action,
+    InboundRequest,
+    clean,
+    incident,
+    labels_of,
+    lines,
+    refusal,
+    say,
+    table,
+)
 from notifyflow.core.model import Incident
 
-DOOR = "pagerduty"
+NAME = "pagerduty"
 BODY_LIMIT_BYTES = 512 * 1024
 
 _FACTS = ("source", "component", "group", "class", "severity")
@@ -20,7 +30,7 @@ def routing_key(document: object) -> str:
     return say(table(document).get("routing_key"))
 
 
-def read(document: object, *, new_key: str) -> tuple[Asked, str]:
+def read(document: object, *, new_key: str) -> tuple[InboundRequest, str]:
     """Read an event.
 
     Args:
@@ -28,7 +38,7 @@ def read(document: object, *, new_key: str) -> tuple[Asked, str]:
         new_key: The dedup key of a trigger that has none: always a new incident.
 
     Returns:
-        What is asked, and the dedup key, which is answered.
+        The request, and the dedup key for the response.
 
     Raises:
         UnreadableIncident: When it is no event: no trigger, and nothing that says what is acknowledged or resolved.
@@ -44,7 +54,7 @@ def read(document: object, *, new_key: str) -> tuple[Asked, str]:
     if event.get("client"):
         labels["client"] = event["client"]
     said = _incident(event, payload, key, labels)
-    return Asked(action=action, incident=said, labels={**clean(_more_labels(payload)), **labels_of(said, labels)}), key
+    return InboundRequest(action=action, incident=said, labels={**clean(_more_labels(payload)), **labels_of(said, labels)}), key
 
 
 def _more_labels(payload: Mapping[str, object]) -> Mapping[str, object]:
@@ -73,7 +83,7 @@ def _incident(event: Mapping[str, object], payload: Mapping[str, object], key: s
     links = event.get("links")
     hrefs = [table(link).get("href") for link in links] if isinstance(links, list) else []
     return incident(
-        DOOR,
+        NAME,
         key=key,
         title=payload.get("summary"),
         body=(_details(details), "\n".join(map(say, hrefs)) if isinstance(links, list) else None),

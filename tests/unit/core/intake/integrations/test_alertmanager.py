@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifyflow.core.intake.integrations import alertmanager
-from notifyflow.core.intake.integrations.inbound import Action, Asked
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import validate_incident
 from notifyflow.core.model import Incident, Severity
 from notifyflow.errors import UnreadableIncident
@@ -39,16 +39,16 @@ GROUP: dict[str, Any] = {
 }
 
 
-def read(group: dict[str, Any]) -> tuple[Asked, ...]:
-    asked, faults = alertmanager.read(group)
+def read(group: dict[str, Any]) -> tuple[InboundRequest, ...]:
+    requests, faults = alertmanager.read(group)
     assert faults == ()
-    return asked
+    return requests
 
 
 def test_a_firing_alert_is_an_incident():
-    (asked,) = read(GROUP)
-    assert asked.action is Action.NOTIFY
-    assert asked.incident == Incident(
+    (request,) = read(GROUP)
+    assert request.action is Action.NOTIFY
+    assert request.incident == Incident(
         key="alertmanager/1a30ba71cca2921f",
         title="Probe failure: db.example.org",
         body="It has been down for over 5m.\n\nrunbook_url: https://runbooks.example.org/probe",
@@ -62,8 +62,8 @@ def test_a_firing_alert_is_an_incident():
 
 def test_alerts_of_a_group_are_asked_each_on_its_own():
     over = {**ALERT, "status": "resolved", "fingerprint": "b"}
-    asked = read({**GROUP, "alerts": [ALERT, over]})
-    assert [(each.action, each.incident.key) for each in asked] == [
+    requests = read({**GROUP, "alerts": [ALERT, over]})
+    assert [(each.action, each.incident.key) for each in requests] == [
         (Action.NOTIFY, "alertmanager/1a30ba71cca2921f"),
         (Action.RESOLVE, "alertmanager/b"),
     ]
@@ -71,9 +71,9 @@ def test_alerts_of_a_group_are_asked_each_on_its_own():
 
 def test_a_label_for_which_an_incident_has_no_room_is_known_for_routing():
     labels = {f"label-{number}": "x" for number in range(60)} | {"team": "orders"}
-    (asked,) = read({"alerts": [{**ALERT, "labels": labels}]})
-    assert "team" not in asked.incident.labels
-    assert asked.labels == labels
+    (request,) = read({"alerts": [{**ALERT, "labels": labels}]})
+    assert "team" not in request.incident.labels
+    assert request.labels == labels
 
 
 def test_an_alert_without_a_fingerprint_is_known_by_its_labels():
@@ -93,13 +93,13 @@ def test_an_alert_without_a_fingerprint_is_known_by_its_labels():
     ],
 )
 def test_an_alert_has_a_title_whatever_it_says(alert: dict[str, Any], title: str):
-    (asked,) = read({"alerts": [alert]})
-    assert asked.incident.title == title
+    (request,) = read({"alerts": [alert]})
+    assert request.incident.title == title
 
 
 def test_alerts_that_the_sender_left_out_are_spoken_of():
-    (asked,) = read({"alerts": [{}], "truncatedAlerts": 7})
-    assert asked.incident.body == "(7 more alerts of its group were left out: max_alerts is set.)"
+    (request,) = read({"alerts": [{}], "truncatedAlerts": 7})
+    assert request.incident.body == "(7 more alerts of its group were left out: max_alerts is set.)"
 
 
 @pytest.mark.parametrize("document", [None, 5, "x", [], {}, {"alerts": []}, {"alerts": {}}, {"alerts": [5]}])
@@ -109,17 +109,17 @@ def test_what_holds_no_alerts_is_refused(document: object):
 
 
 def test_what_is_no_alert_silences_none_that_came_with_it():
-    asked, faults = alertmanager.read({"alerts": [5, ALERT]})
-    assert [each.incident.key for each in asked] == ["alertmanager/1a30ba71cca2921f"]
+    requests, faults = alertmanager.read({"alerts": [5, ALERT]})
+    assert [each.incident.key for each in requests] == ["alertmanager/1a30ba71cca2921f"]
     assert [str(fault) for fault in faults] == ["alerts[0]: it is no alert. Send what Alertmanager's webhook sends, version 4."]
 
 
 @settings(max_examples=60)
 @given(strategies.alert_groups)
 def test_no_alert_is_turned_away_for_its_content(group: dict[str, Any]):
-    asked = read(group)
-    assert sum(each.times for each in asked) == len(group["alerts"])
-    assert all(validate_incident(each.incident) == () for each in asked)
+    requests = read(group)
+    assert sum(each.times for each in requests) == len(group["alerts"])
+    assert all(validate_incident(each.incident) == () for each in requests)
 
 
 @pytest.mark.parametrize(
@@ -134,12 +134,12 @@ def test_no_alert_is_turned_away_for_its_content(group: dict[str, Any]):
 def test_what_an_alert_does_not_give_is_told_from_what_it_gives_empty(
     alert: dict[str, Any], body: str | None, labels: dict[str, str] | None
 ):
-    (asked,) = read({"alerts": [alert]})
-    assert (asked.incident.body, asked.incident.labels, asked.incident.url) == (body, labels, None)
+    (request,) = read({"alerts": [alert]})
+    assert (request.incident.body, request.incident.labels, request.incident.url) == (body, labels, None)
 
 
 @given(st.dictionaries(strategies.any_text, strategies.json_values))
 def test_the_key_of_an_alert_without_a_fingerprint_is_made_of_its_labels_as_sorted_json(labels: dict[str, Any]) -> None:
-    (asked,) = read({"alerts": [{"labels": labels}]})
+    (request,) = read({"alerts": [{"labels": labels}]})
     canonical = json.dumps(labels, sort_keys=True).encode()
-    assert asked.incident.key == f"alertmanager/sha256:{hashlib.sha256(canonical).hexdigest()}"
+    assert request.incident.key == f"alertmanager/sha256:{hashlib.sha256(canonical).hexdigest()}"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifyflow.core.intake.integrations import cloudevents
-from notifyflow.core.intake.integrations.inbound import Action, Asked
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import validate_incident
 from notifyflow.core.model import Incident, Severity
 from notifyflow.errors import Fault, UnreadableIncident
@@ -36,20 +36,20 @@ EVENT: dict[str, Any] = {
 }
 
 
-def read(headers: dict[str, str], document: object) -> tuple[Asked, ...]:
-    asked, faults = read_all(headers, document)
+def read(headers: dict[str, str], document: object) -> tuple[InboundRequest, ...]:
+    requests, faults = read_all(headers, document)
     assert faults == ()
-    return asked
+    return requests
 
 
-def read_all(headers: dict[str, str], document: object) -> tuple[tuple[Asked, ...], tuple[Fault, ...]]:
+def read_all(headers: dict[str, str], document: object) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...]]:
     return cloudevents.read(headers, document if isinstance(document, bytes) else json.dumps(document).encode())
 
 
 def test_a_structured_event_is_an_incident():
-    (asked,) = read(STRUCTURED, EVENT)
-    assert asked.action is Action.NOTIFY
-    assert asked.incident == Incident(
+    (request,) = read(STRUCTURED, EVENT)
+    assert request.action is Action.NOTIFY
+    assert request.incident == Incident(
         key="cloudevents/https://disks.example.com/eu/db-1",
         title="The disk is full",
         body="Nothing can be written.\n\nfree_bytes: 0",
@@ -68,33 +68,33 @@ def test_a_structured_event_is_an_incident():
 
 
 def test_an_attribute_for_which_an_incident_has_no_room_is_known_for_routing():
-    (asked,) = read(STRUCTURED, {**EVENT, "data": {"labels": {f"label-{number}": "x" for number in range(60)}}})
-    assert (asked.labels["type"], asked.labels["team"]) == ("com.example.disk.full", "orders")
+    (request,) = read(STRUCTURED, {**EVENT, "data": {"labels": {f"label-{number}": "x" for number in range(60)}}})
+    assert (request.labels["type"], request.labels["team"]) == ("com.example.disk.full", "orders")
 
 
 def test_a_binary_event_says_the_same():
     headers = {f"ce-{name}": str(value) for name, value in EVENT.items() if name not in ("data", "datacontenttype")}
-    (asked,) = read({**headers, "content-type": "application/json"}, EVENT["data"])
-    assert (asked,) == read(STRUCTURED, EVENT)
+    (request,) = read({**headers, "content-type": "application/json"}, EVENT["data"])
+    assert (request,) == read(STRUCTURED, EVENT)
 
 
 @pytest.mark.parametrize("content_type", [{}, {"content-type": ""}])
 def test_a_binary_event_that_does_not_say_what_its_data_is_may_be_json(content_type: dict[str, str]):
     headers = {f"ce-{name}": str(value) for name, value in EVENT.items() if name not in ("data", "datacontenttype")}
-    (asked,) = read({**headers, **content_type}, EVENT["data"])
-    assert (asked,) == read(STRUCTURED, EVENT)
+    (request,) = read({**headers, **content_type}, EVENT["data"])
+    assert (request,) == read(STRUCTURED, EVENT)
     for text in (b"{ the disk is full", b"5 disks are full", b'"quoted"', b"7", b"\xff"):
-        (asked,) = read({**headers, **content_type}, text)
-        assert asked.incident.body == text.decode("utf-8", "replace")
-    (asked,) = read({**headers, "content-type": "text/plain"}, EVENT["data"])
-    assert asked.incident.severity is Severity.ERROR  # what says that it is text is text
+        (request,) = read({**headers, **content_type}, text)
+        assert request.incident.body == text.decode("utf-8", "replace")
+    (request,) = read({**headers, "content-type": "text/plain"}, EVENT["data"])
+    assert request.incident.severity is Severity.ERROR  # what says that it is text is text
 
 
 def test_a_batch_is_read_event_by_event():
     over = {**EVENT, "type": "com.example.disk.Resolved", "subject": "db-2"}
     taken = {**EVENT, "type": "com.example.disk.acknowledged"}
-    asked = read(BATCH, [EVENT, over, taken])
-    assert [(each.action, each.incident.key.rpartition("/")[2]) for each in asked] == [
+    requests = read(BATCH, [EVENT, over, taken])
+    assert [(each.action, each.incident.key.rpartition("/")[2]) for each in requests] == [
         (Action.NOTIFY, "db-1"),
         (Action.RESOLVE, "db-2"),
         (Action.ACKNOWLEDGE, "db-1"),
@@ -106,8 +106,8 @@ def test_json_without_the_media_type_is_read_all_the_same():
 
 
 def test_an_event_without_a_subject_is_known_by_its_id():
-    (asked,) = read(STRUCTURED, {"id": "1", "source": "s", "type": "t", "subject": None})  # null is absent
-    assert asked.incident == Incident(
+    (request,) = read(STRUCTURED, {"id": "1", "source": "s", "type": "t", "subject": None})  # null is absent
+    assert request.incident == Incident(
         key="cloudevents/s/1", title="t: 1", source="s", labels={"source": "s", "type": "t"}, severity=Severity.ERROR
     )
 
@@ -121,9 +121,9 @@ def test_an_event_without_a_subject_is_known_by_its_id():
     ],
 )
 def test_header_values_are_unescaped(raw: str, said: str):
-    (asked,) = read({"ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-ext": raw}, b"text")
-    assert asked.incident.labels["ext"] == said
-    assert asked.incident.body == "text"
+    (request,) = read({"ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-ext": raw}, b"text")
+    assert request.incident.labels["ext"] == said
+    assert request.incident.body == "text"
 
 
 def test_a_header_that_is_no_utf_8_is_refused():
@@ -145,8 +145,8 @@ def test_a_header_that_is_no_utf_8_is_refused():
     ],
 )
 def test_data_of_any_shape_becomes_the_body(given: dict[str, object], body: str | None):
-    (asked,) = read(STRUCTURED, {"id": "1", "source": "s", "type": "t", **given})
-    assert asked.incident.body == body
+    (request,) = read(STRUCTURED, {"id": "1", "source": "s", "type": "t", **given})
+    assert request.incident.body == body
 
 
 def test_everything_that_is_missing_is_said_at_once():
@@ -156,8 +156,8 @@ def test_everything_that_is_missing_is_said_at_once():
 
 
 def test_what_is_no_event_silences_none_that_came_with_it():
-    asked, faults = read_all(BATCH, [EVENT, 5, {"id": "1", "source": "s"}])
-    assert [each.incident.title for each in asked] == ["The disk is full"]
+    requests, faults = read_all(BATCH, [EVENT, 5, {"id": "1", "source": "s"}])
+    assert [each.incident.title for each in requests] == ["The disk is full"]
     assert [fault.where for fault in faults] == ["[1].id", "[1].source", "[1].type", "[2].type"]
 
 
@@ -174,6 +174,6 @@ def test_what_is_no_event_is_refused(document: object):
 @settings(max_examples=60)
 @given(st.lists(strategies.cloud_events, min_size=1, max_size=3))
 def test_no_event_is_turned_away_for_its_content(events: list[dict[str, Any]]):
-    asked = read(BATCH, events)
-    assert sum(each.times for each in asked) == len(events)
-    assert all(validate_incident(each.incident) == () for each in asked)
+    requests = read(BATCH, events)
+    assert sum(each.times for each in requests) == len(events)
+    assert all(validate_incident(each.incident) == () for each in requests)

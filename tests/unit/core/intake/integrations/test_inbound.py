@@ -3,14 +3,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifyflow.core.intake.integrations import inbound
-from notifyflow.core.intake.integrations.inbound import Action, Asked, read_each, refusal
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest, read_each, refusal
 from notifyflow.core.intake.validation import validate_incident
 from notifyflow.core.model import Incident, Severity
 from tests import strategies
 
 
 def made(key: str = "k", title: object = "down", **said: object) -> Incident:
-    return inbound.incident("door", key=key, title=title, **{"labels": {}, **said})  # type: ignore[arg-type]
+    return inbound.incident("anything", key=key, title=title, **{"labels": {}, **said})  # type: ignore[arg-type]
 
 
 @settings(max_examples=60)
@@ -32,7 +32,7 @@ def test_whatever_is_said_becomes_an_incident_of_good_form(key: str, anything: o
         occurred_at=more,
     )
     assert validate_incident(incident) == ()
-    assert incident.key.startswith("door/")
+    assert incident.key.startswith("anything/")
 
 
 def test_what_is_too_long_is_cut_with_a_mark():
@@ -95,11 +95,11 @@ def test_a_severity_that_nobody_knows_is_an_error(word: object, severity: Severi
 @pytest.mark.parametrize("key", ["", "k" * 300, "two\nlines", "blank ", "\ud800"])
 def test_a_key_that_can_be_none_has_a_name_that_stays(key: str):
     assert made(key).key == made(key).key != made(key + "x").key
-    assert made(key).key.startswith("door/sha256:")
+    assert made(key).key.startswith("anything/sha256:")
 
 
 def test_a_door_reaches_no_other_doors_incidents_and_none_of_ours():
-    assert made("notifyflow/operations").key == "door/notifyflow/operations"
+    assert made("notifyflow/operations").key == "anything/notifyflow/operations"
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_what_is_too_deep_to_be_said_is_left_out():
 def test_what_comes_again_word_for_word_is_read_once_and_counted():
     read: list[object] = []
 
-    def note(item: object) -> Asked:
+    def note(item: object) -> InboundRequest:
         read.append(item)
         if item == "bad":
             raise refusal("", "it is bad", "Mend it")
         action = Action.RESOLVE if item == {"over": 1} else Action.NOTIFY
-        return Asked(action=action, incident=made(), labels={})
+        return InboundRequest(action=action, incident=made(), labels={})
 
     firing, over = {"over": 0}, {"over": 1}
     heard, faults = read_each("items", [firing, firing, "bad", over, firing, over, over, "bad"], note)
@@ -168,5 +168,5 @@ def test_what_is_nested_too_deeply_to_be_compared_is_read_each_time():
     deep: list[object] = []
     for _ in range(3_000):
         deep = [deep]
-    heard, _ = read_each("", [deep, deep], lambda _: Asked(action=Action.NOTIFY, incident=made(), labels={}))
+    heard, _ = read_each("", [deep, deep], lambda _: InboundRequest(action=Action.NOTIFY, incident=made(), labels={}))
     assert [each.times for each in heard] == [1, 1]

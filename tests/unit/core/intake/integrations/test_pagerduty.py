@@ -34,8 +34,8 @@ TRIGGER: dict[str, Any] = {
 
 
 def read(**event: object) -> tuple[Action, Incident, str]:
-    asked, key = pagerduty.read(event, new_key="new")
-    return asked.action, asked.incident, key
+    request, key = pagerduty.read(event, new_key="new")
+    return request.action, request.incident, key
 
 
 def test_a_trigger_is_an_incident():
@@ -61,16 +61,16 @@ def test_a_trigger_is_an_incident():
 
 
 def test_routes_go_by_the_facts_of_the_payload_the_client_and_what_else_the_sender_says_in_short():
-    asked, _ = pagerduty.read(TRIGGER, new_key="new")
-    assert asked.labels == {**asked.incident.labels, "ping time": "1500ms", "load avg": "0.75"}
+    request, _ = pagerduty.read(TRIGGER, new_key="new")
+    assert request.labels == {**request.incident.labels, "ping time": "1500ms", "load avg": "0.75"}
 
 
 def test_a_detail_is_a_label_where_it_is_no_object_and_has_no_name_of_the_payloads():
     details = {"team": "billing", "severity": "low", "is_paid": True, "firing": {"a": 1}, "hosts": ["a"], "nothing": None}
     payload = {"summary": "s", "severity": "critical", "custom_details": details}
-    asked, _ = pagerduty.read({"event_action": "trigger", "payload": payload}, new_key="new")
-    assert asked.labels == {"severity": "critical", "team": "billing", "is_paid": "true"}
-    assert asked.incident.labels == {"severity": "critical"}  # the body has the details
+    request, _ = pagerduty.read({"event_action": "trigger", "payload": payload}, new_key="new")
+    assert request.labels == {"severity": "critical", "team": "billing", "is_paid": "true"}
+    assert request.incident.labels == {"severity": "critical"}  # the body has the details
 
 
 @pytest.mark.parametrize("word", ["acknowledge", "resolve"])
@@ -105,9 +105,9 @@ def test_the_routing_key_is_the_senders_key():
 @settings(max_examples=60)
 @given(strategies.pagerduty_events)
 def test_no_trigger_is_turned_away_for_its_content(event: dict[str, Any]):
-    asked, key = pagerduty.read({**event, "event_action": "trigger"}, new_key="new")
-    assert asked.action is Action.NOTIFY
-    assert validate_incident(asked.incident) == ()
+    request, key = pagerduty.read({**event, "event_action": "trigger"}, new_key="new")
+    assert request.action is Action.NOTIFY
+    assert validate_incident(request.incident) == ()
     assert key
 
 

@@ -1,4 +1,4 @@
-"""What the documentation shows of the doors and the directory is accepted."""
+"""What the documentation shows of the integrations and the directory is accepted."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def test_a_directory_that_is_shown_has_no_fault(document: str):
 
 def test_the_events_that_are_shown_are_heard():
     event, cloud_event = blocks(HOW_TO, "json")
-    asked, key = pagerduty.read(json.loads(event), new_key="")
-    assert (asked.action, key) == (Action.NOTIFY, "db-1/disk")
-    (asked,), _ = cloudevents.read({}, cloud_event.encode())
-    assert (asked.action, asked.incident.key) == (Action.NOTIFY, "cloudevents//disks/eu/db-1")
+    request, key = pagerduty.read(json.loads(event), new_key="")
+    assert (request.action, key) == (Action.NOTIFY, "db-1/disk")
+    (request,), _ = cloudevents.read({}, cloud_event.encode())
+    assert (request.action, request.incident.key) == (Action.NOTIFY, "cloudevents//disks/eu/db-1")
