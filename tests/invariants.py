@@ -70,9 +70,9 @@ def _check_log(status: IncidentStatus) -> None:
     assert lines.keys() == states.keys()
     for (machine, row_id), log in lines.items():
         table = MACHINES[machine].table
-        birth = log[0]
-        assert birth.source == ""
-        assert birth.target in table.births
+        first = log[0]
+        assert first.source == ""
+        assert first.target in table.initial_states
         for before, line in pairwise(log):
             assert (line.source, line.version > before.version) == (before.target, True)
             assert line.target in table.targets(line.source, line.event), f"{machine}: {line.source} {line.event} {line.target}"

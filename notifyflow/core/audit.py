@@ -129,13 +129,13 @@ def _check_escalation(stood: Round, now: datetime) -> Iterator[Finding]:
     log = [line for line in stood.transitions if line.row_id == row.id]
     yield from _replay("escalation", row, row.incident_id, log)
     is_active = row.state is EscalationState.ACTIVE
-    if row.is_current and _is_long_ago(row.look_at, now):
-        yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have been looked at {row.look_at}")
+    if row.is_current and _is_long_ago(row.next_decision_at, now):
+        yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have been decided at {row.next_decision_at}")
     if row.is_current and _is_long_ago(row.next_round_at, now):
         yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have had a round at {row.next_round_at}")
     if is_active and not row.is_current:
         yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is over, and ACTIVE all the same")
-    if is_active and row.look_at is None and not any(page.state in _IN_HAND for page in stood.notifications):
+    if is_active and row.next_decision_at is None and not any(page.state in _IN_HAND for page in stood.notifications):
         yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is ACTIVE, and nothing will ever move it")
 
 
@@ -238,9 +238,9 @@ def _faults_of(
     if not log:
         yield "has no log"
         return
-    birth, last = log[0], log[-1]
-    if birth.source or birth.target not in table.births:
-        yield f"was born {birth.target or 'without a state'} out of {birth.source or 'nothing'}"
+    first, last = log[0], log[-1]
+    if first.source or first.target not in table.initial_states:
+        yield f"started {first.target or 'without a state'} out of {first.source or 'nothing'}"
     for before, line in pairwise(log):
         if line.source != before.target or line.version <= before.version:
             yield f"was {before.target} at version {before.version}, and {line.source} before version {line.version}"

@@ -29,7 +29,7 @@ class Drawing:
         name: An identifier.
         title: What a reader calls it.
         states: Identifier to what stands in the box.
-        births: Where the arrows from the start lead.
+        initial_states: Where the arrows from the start lead.
         ends: The states that nothing leaves.
         arrows: At most one for each pair of states.
     """
@@ -37,7 +37,7 @@ class Drawing:
     name: str
     title: str
     states: dict[str, str]
-    births: tuple[str, ...]
+    initial_states: tuple[str, ...]
     ends: tuple[str, ...]
     arrows: tuple[Arrow, ...]
 
@@ -48,7 +48,7 @@ def draw(table: Table) -> Drawing:
         name=table.name,
         title=table.name.capitalize(),
         states={str(state): str(state) for state in table.states},
-        births=table.births,
+        initial_states=table.initial_states,
         ends=table.ends,
         arrows=_merge(
             (str(source), str(target), event.name)
@@ -84,7 +84,7 @@ def unroll(policy: Policy) -> Drawing:
         title=f"Escalation under the policy {policy.name}",
         states={step: f"{active} {number}: {', '.join(tier.channels)}" for number, (step, tier) in enumerate(numbers.items(), 1)}
         | others,
-        births=(steps[0],),
+        initial_states=(steps[0],),
         ends=machine.ends,
         arrows=_merge(opened + ways_out),
     )
@@ -170,7 +170,7 @@ def _quoted(text: str) -> str:
 def _mermaid(drawing: Drawing, prefix: str) -> Iterator[str]:
     for state, text in drawing.states.items():
         yield f"    state {_quoted(text)} as {prefix}{state}"
-    for state in drawing.births:
+    for state in drawing.initial_states:
         yield f"    [*] --> {prefix}{state}"
     for arrow in drawing.arrows:
         yield f"    {prefix}{arrow.source} --> {prefix}{arrow.target}: {'<br/>'.join(arrow.labels)}"
@@ -184,7 +184,7 @@ def _dot(drawing: Drawing) -> Iterator[str]:
     for state, text in drawing.states.items():
         border = ", peripheries=2" if state in drawing.ends else ""
         yield f"        {prefix}_{state} [label={_quoted(text)}{border}];"
-    for state in drawing.births:
+    for state in drawing.initial_states:
         yield f"        {prefix} -> {prefix}_{state};"
     for arrow in drawing.arrows:
         label = _quoted("\\n".join(arrow.labels))

@@ -18,8 +18,8 @@ from notifyflow.core.rules import DecisionContext as DecisionContext
 
 _MACHINE = MACHINES["escalation"]
 
-Cause = Literal["recorded", "received", "looked_at", "address_added", "round_due"]
-"""Why a decision is due: an attempt was recorded (also lost, released or ended); a receipt came; ``look_at`` is reached;
+Cause = Literal["recorded", "received", "timer_due", "address_added", "round_due"]
+"""Why a decision is due: an attempt was recorded (also lost, released or ended); a receipt came; ``next_decision_at`` is reached;
 the recipient has another address; the policy's time for the recipient's next round has come."""
 
 
@@ -46,7 +46,7 @@ class AlertOperations:
     """Effect: this became a critical failure.
 
     Attributes:
-        reason: ``exhausted``, ``unreachable`` (EXHAUSTED at birth), ``critical_channels_failed``, ``unanswered``, or
+        reason: ``exhausted``, ``unreachable`` (EXHAUSTED from the start), ``critical_channels_failed``, ``unanswered``, or
             ``unconfirmed`` (nothing shows that a CRITICAL page arrived, and no call was placed).
         is_paging: Whether operations is paged for it, and not only finds it linked.
     """
@@ -81,7 +81,7 @@ class Decided:
     """What was decided.
 
     Attributes:
-        after: The escalation; where ``steps`` is empty it may still have changed (``look_at``, ``critical_at``): save it.
+        after: The escalation; save it even if ``steps`` is empty: ``next_decision_at`` or ``critical_at`` may have changed.
         steps: The lines of the log, in order; each moves from ``source`` to ``target``, the last one ends in ``after.state``.
         effects: What has to be written beside it, in order.
     """
@@ -91,8 +91,8 @@ class Decided:
     effects: tuple[Effect, ...] = ()
 
 
-def born(context: DecisionContext, *, now: datetime) -> Decided:
-    """Decide a new escalation's first tiers and state; its birth is the only line of the log.
+def start(context: DecisionContext, *, now: datetime) -> Decided:
+    """Decide a new escalation's first tiers and state; the log gets one line, its start.
 
     Args:
         context: ``escalation`` is new (ACTIVE, tier 0); there are no notifications.
@@ -100,7 +100,7 @@ def born(context: DecisionContext, *, now: datetime) -> Decided:
     """
     new = replace(context, escalation=replace(context.escalation, next_round_at=rounds.due_at(context)))
     subject = _Subject(new, now)
-    subject.decide("looked_at")
+    subject.decide("timer_due")
     escalation = subject.context.escalation
     is_unreachable = escalation.state is EscalationState.EXHAUSTED
     after = replace(escalation, reason="no address in any tier that may open") if is_unreachable else escalation
@@ -110,12 +110,12 @@ def born(context: DecisionContext, *, now: datetime) -> Decided:
 def decide(context: DecisionContext, *, event: Cause, now: datetime) -> Decided:
     """Open what is to be opened, name the state, alert operations; late (nothing changes) where the escalation is closed.
 
-    A ``round_due`` whose time has not come after all, since outages or pauses have put it off, is a look like any other.
+    A ``round_due`` whose time has not come after all, since outages or pauses have put it off, is handled as ``timer_due``.
     """
     if not _is_live(context.escalation):
         return Decided(after=context.escalation)
     if event == "round_due" and not _is_round_due(context, now):
-        event = "looked_at"
+        event = "timer_due"
     subject = _Subject(context, now)
     subject.decide(event)
     return subject.decided()
@@ -143,7 +143,7 @@ def _is_round_due(context: DecisionContext, now: datetime) -> bool:
 
 
 def _is_live(escalation: EscalationFacts) -> bool:
-    return escalation.is_current and _MACHINE.table.cell(escalation.state, "looked_at") is Cell.MOVES
+    return escalation.is_current and _MACHINE.table.cell(escalation.state, "timer_due") is Cell.MOVES
 
 
 class _Subject:
@@ -194,8 +194,10 @@ class _Subject:
     def arrive(self, move: Move) -> None:
         is_round = move.event == "round_due"
         self._become(move, detail={"repetition": str(self.context.escalation.repetition)} if is_round else None)
-        look_at = rules.look_at(self.context, self._now, is_opening=self._is_opening)
-        self._update(replace(self.context.escalation, look_at=look_at, next_round_at=self._next_round_at(is_round)))
+        next_decision_at = rules.next_decision_at(self.context, self._now, is_opening=self._is_opening)
+        self._update(
+            replace(self.context.escalation, next_decision_at=next_decision_at, next_round_at=self._next_round_at(is_round))
+        )
         if is_round and not rounds.is_last(self.context.escalation):
             self.effects.append(StartRound(repetition=self.context.escalation.repetition + 1))
             return
@@ -205,7 +207,7 @@ class _Subject:
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
-        self._update(replace(self.context.escalation, look_at=None, next_round_at=None))
+        self._update(replace(self.context.escalation, next_decision_at=None, next_round_at=None))
         self.effects.append(StopPages(event=cast(Stop, move.event)))
 
     # -- what they share

@@ -171,12 +171,12 @@ class EscalationFacts:
         severity: The round's.
         policy: The snapshot.
         started_at: When the round started.
-        look_at: When a decision is due by time alone; None where no timer runs.
+        next_decision_at: When a timer is due; None if no timer runs.
         next_round_at: When the policy's next round (or the end after its last) is due for this recipient; None without.
         repetition: Which of the policy's rounds this is, from 1; a round that the policy did not start counts anew.
         critical_at: When it became a critical failure; set once.
         is_current: False once a newer round has taken its place or the incident was resolved: whatever comes then is late.
-        reason: Why it is EXHAUSTED at birth.
+        reason: Why it is EXHAUSTED from the start.
     """
 
     id: str
@@ -189,7 +189,7 @@ class EscalationFacts:
     state: EscalationState = EscalationState.ACTIVE
     version: int = 1
     tier: int = 0
-    look_at: datetime | None = None
+    next_decision_at: datetime | None = None
     next_round_at: datetime | None = None
     repetition: int = 1
     critical_at: datetime | None = None
@@ -249,7 +249,7 @@ class Transition:
         row_id: The row that moved.
         version: The row's version after the move; a row's lines sort by it.
         event: The machine's event.
-        source: The state before; empty at birth.
+        source: The state before; empty in the first line.
         target: The state after; the same for a reflexive move.
         at: When.
         detail: Ids and codes worth reading (tier, provider, reason, attempt, by, via); nothing personal.

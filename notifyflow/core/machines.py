@@ -56,14 +56,14 @@ class Table:
     Attributes:
         name: ``notification``, ``escalation`` or ``incident``.
         states: Each state with its meaning, in reading order.
-        births: The states in which a row may be born.
+        initial_states: The states in which a row may start.
         ends: The states that no event leaves.
         events: All events, in reading order.
     """
 
     name: str
     states: Mapping[str, str]
-    births: tuple[str, ...]
+    initial_states: tuple[str, ...]
     ends: tuple[str, ...]
     events: tuple[Event, ...]
 
@@ -186,7 +186,7 @@ NOTIFICATION = Table(
         N.FAILED: "This way has failed for now; a late receipt may still put it right",
         N.CANCELLED: "Not sent any more, because somebody took the incident, it was resolved, or a newer round pages",
     },
-    births=(N.QUEUED,),
+    initial_states=(N.QUEUED,),
     ends=(N.CANCELLED,),
     events=(
         Event(
@@ -266,7 +266,7 @@ ESCALATION = Table(
         E.ACKNOWLEDGED: "Its recipient, or somebody for all, took the incident",
         E.CANCELLED: "The incident was resolved, or a newer round took its place, while it was ACTIVE",
     },
-    births=(E.ACTIVE, E.EXHAUSTED),
+    initial_states=(E.ACTIVE, E.EXHAUSTED),
     ends=_CLOSED,
     events=(
         Event(
@@ -280,7 +280,7 @@ ESCALATION = Table(
         ),
         _decision("recorded", "An attempt was recorded, lost or given back, or a page was ended"),
         _decision("received", "A receipt moved one of its pages"),
-        _decision("looked_at", "The time has come that was noted as the next one to decide at"),
+        _decision("timer_due", "A timer is due: ``next_decision_at`` has come"),
         _decision("address_added", "The recipient can be reached in another way"),
         _decision("round_due", "The policy's time for the recipient's next round has come, or their last one has passed"),
         Event(
@@ -304,7 +304,7 @@ INCIDENT = Table(
         I.ACKNOWLEDGED: "Somebody has taken it: nobody is paged",
         I.RESOLVED: "It is over; the same key opens a new one",
     },
-    births=(I.OPEN,),
+    initial_states=(I.OPEN,),
     ends=(I.RESOLVED,),
     events=(
         Event(

@@ -205,7 +205,7 @@ class Contact:
     Attributes:
         recipient_id: Who it is.
         name: How messages speak of them; never empty.
-        addresses: Channel to normalised address; may be empty (EXHAUSTED at birth).
+        addresses: Channel to normalised address; may be empty (EXHAUSTED from the start).
         timezone: IANA name.
     """
 

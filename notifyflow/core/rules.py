@@ -191,8 +191,8 @@ def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> 
     return EscalationState.EXHAUSTED
 
 
-def look_at(context: DecisionContext, now: datetime, *, is_opening: bool) -> datetime | None:
-    """Find the earliest instant at which time alone may change the decision, or a queued page expires; None without."""
+def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: bool) -> datetime | None:
+    """Return when time alone may change the decision, or a queued page expires; None if never."""
     timers = [at for at in _tier_timers(context) if at > now]
     for row in context.pages:
         timers += [at for at in _row_timers(context, row) if at > now]

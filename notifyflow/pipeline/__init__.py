@@ -32,8 +32,8 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
     The kill switch; the claim heeds it.
 ``sweep.sweep(deps, *, limit=200, ring_again_after=30 s)``
     → ``Consequences``; a row of transactions: marks as rung what is due and unrung (it stands in ``due``), takes expired leases
-    back, looks at escalations, starts rounds. What it stumbles over stands in ``broken``, and keeps nothing else waiting;
-    a database that stops answering stands in ``cut_short``, and ends it.
+    back, decides escalations whose timer is due, starts rounds. What it stumbles over stands in ``broken``, and keeps
+    nothing else waiting; a database that stops answering stands in ``cut_short``, and ends it.
 ``sweep.next_wake_at(deps)``
     → when the next sweep will have something to do; None when nothing waits for time.
 """

@@ -123,7 +123,7 @@ def start(
         repetition=repetition,
     )
     context = DecisionContext(escalation=new, incident=incident, notifications=(), addresses=frozenset(contact.addresses))
-    decided = escalations.born(context, now=tx.now)
+    decided = escalations.start(context, now=tx.now)
     detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}
     tx.ledger.add_escalation(decided.after, event="started", detail=detail)
     if decided.after.critical_at is not None:

@@ -8,7 +8,7 @@ from notifyflow.pipeline.transaction import Transaction
 
 CHANNEL = "webhook"
 
-_BIRTH = "started"
+_STARTED = "started"
 _REASON = "it pages nobody: it holds the incident events for subscribers"
 
 
@@ -44,7 +44,7 @@ def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
         is_current=False,
         reason=_REASON,
     )
-    tx.ledger.add_escalation(escalation, event=_BIRTH, detail={"round": "0"})
+    tx.ledger.add_escalation(escalation, event=_STARTED, detail={"round": "0"})
     return escalation
 
 

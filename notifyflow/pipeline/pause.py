@@ -40,7 +40,7 @@ def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
 
 def _go_on(tx: Transaction) -> None:
     """Let what a pause held back be due, and have all deadlines that were reckoned with its planned end reckoned anew."""
-    tx.ledger.look_again(now=tx.now)
+    tx.ledger.decide_again(now=tx.now)
     tx.ledger.bring_forward([Hold.PAUSE], now=tx.now)
 
 

@@ -173,13 +173,13 @@ def _hold(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle)
     after = [lifecycle.hold(row, obstacle.why, until=obstacle.until, now=tx.now).after for row in before]
     detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
     tx.ledger.hold(before, after, at=tx.now, detail=detail)
-    looks: dict[datetime, list[str]] = {}
+    decide_at: dict[datetime, list[str]] = {}
     for row in after:
         if row.kind is Kind.PAGE and row.held_since and row.escalation_id in policies:
             suspected_at = row.held_since + rules.patience(row, policies[row.escalation_id])
-            looks.setdefault(suspected_at, []).append(row.escalation_id)
-    for at, escalations in looks.items():
-        tx.ledger.look_by(escalations, at)
+            decide_at.setdefault(suspected_at, []).append(row.escalation_id)
+    for at, escalations in decide_at.items():
+        tx.ledger.decide_by(escalations, at)
 
 
 def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Iterator[str]:

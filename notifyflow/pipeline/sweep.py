@@ -1,4 +1,4 @@
-"""Does what time alone brings about: expired leases, escalations to look at, rounds, and bells nobody heard."""
+"""Handles what is due by time alone: expired leases, timers of escalations, rounds, and rings that were not answered."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -67,8 +67,8 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
         yield partial(receive.apply_missed, deps, receipt)
     for ref in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
         yield partial(_expire_lease, deps, ref)
-    for _, escalation_id in run(lambda ledger: ledger.escalations_to_look_at(now=now, limit=limit)):
-        yield partial(_look_at, deps, escalation_id)
+    for _, escalation_id in run(lambda ledger: ledger.escalations_due(now=now, limit=limit)):
+        yield partial(_decide, deps, escalation_id)
     for incident_id in run(lambda ledger: ledger.incident_rounds_due(now=now, limit=limit)):
         yield partial(_start_round, deps, incident_id)
     for incident_id in run(lambda ledger: ledger.rounds_due(now=now, limit=limit)):
@@ -92,15 +92,15 @@ def _expire_lease(deps: Dependencies, ref: AttemptRef) -> Consequences:
     return use_case.run(deps, body)[1]
 
 
-def _look_at(deps: Dependencies, escalation_id: str) -> Consequences:
+def _decide(deps: Dependencies, escalation_id: str) -> Consequences:
     def body(tx: Transaction) -> None:
         escalation = tx.ledger.lock_escalation(escalation_id)
-        if escalation.look_at is None or escalation.look_at > tx.now:
+        if escalation.next_decision_at is None or escalation.next_decision_at > tx.now:
             return
         for row in tx.ledger.notifications(escalation_id):
             if claim.is_expired(tx, row, escalation):
                 _expire(tx, row.id)
-        decisions.decide(tx, escalation, cause="looked_at")
+        decisions.decide(tx, escalation, cause="timer_due")
 
     return use_case.run(deps, body)[1]
 

@@ -62,7 +62,7 @@ class Escalations(Moves):
         )
 
     def add_escalation(self, facts: EscalationFacts, *, event: str, detail: Mapping[str, str]) -> None:
-        """Store a new escalation and log its birth."""
+        """Store a new escalation and log its start."""
         self._insert(EscalationRow, [row_of(facts)])
         self._log([facts], event=event, at=facts.started_at, detail=detail)
 
@@ -98,7 +98,7 @@ class Escalations(Moves):
         return must_exist(first(found), "notification", notification_id)
 
     def add_notifications(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
-        """Store new notifications and log their births.
+        """Store new notifications and log their initial_states.
 
         Returns:
             Those that were stored; what the escalation has on that tier and channel already is left out.

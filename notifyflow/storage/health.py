@@ -24,7 +24,7 @@ class Health(Moves):
             for model, where in (
                 (NotificationRow, (NotificationRow.state == SQL("'QUEUED'"), NotificationRow.due_at <= before)),
                 (AttemptRow, (AttemptRow.state == SQL("'RUNNING'"), AttemptRow.lease_until <= before)),
-                (EscalationRow, (EscalationRow.look_at <= before, EscalationRow.is_current)),
+                (EscalationRow, (EscalationRow.next_decision_at <= before, EscalationRow.is_current)),
                 (EscalationRow, (EscalationRow.next_round_at <= before, EscalationRow.is_current)),
                 (IncidentRow, (IncidentRow.round_at <= before, IncidentRow.state != IncidentState.RESOLVED)),
             )

@@ -78,7 +78,7 @@ class Incidents(Moves, Named):
         return must_exist(first(self._incidents(INCIDENT(incident_id))), "incident", incident_id)
 
     def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
-        """Store a new incident and log its birth.
+        """Store a new incident and log its start.
 
         Where another transaction has just stored the same key, the whole use case is repeated, and finds that one.
         """

@@ -61,7 +61,7 @@ class Outages(Moves):
         """Tell whether anything has waited for time since then, or for longer."""
         waiting = (
             EscalationRow.select(EscalationRow.id).where(
-                EscalationRow.look_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since
+                EscalationRow.next_decision_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since
             ),
             EscalationRow.select(EscalationRow.id).where(
                 EscalationRow.next_round_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since

@@ -103,18 +103,18 @@ class Carriers(Moves):
         query = EscalationRow.select(*columns).where(EscalationRow.id.in_(sorted(escalation_ids))).order_by(EscalationRow.id)
         return {row["id"]: row["policy"] for row in self._rows(self._locked(query))}
 
-    def look_by(self, escalation_ids: Sequence[str], at: datetime) -> None:
-        """See to it that locked escalations, as far as they are current, are looked at by then."""
-        is_later = EscalationRow.look_at.is_null() | (EscalationRow.look_at > at)
-        query = EscalationRow.update(look_at=at, version=EscalationRow.version + 1)
+    def decide_by(self, escalation_ids: Sequence[str], at: datetime) -> None:
+        """Bring ``next_decision_at`` of locked, current escalations forward to an instant."""
+        is_later = EscalationRow.next_decision_at.is_null() | (EscalationRow.next_decision_at > at)
+        query = EscalationRow.update(next_decision_at=at, version=EscalationRow.version + 1)
         query.where(EscalationRow.id.in_(escalation_ids), EscalationRow.is_current, is_later).execute(self._db)
 
-    def look_again(self, *, now: datetime) -> None:
-        """Have every current escalation in which a timer runs looked at now, since what its deadlines are made of has changed."""
-        has_timer = (EscalationRow.look_at > now) | (EscalationRow.next_round_at > now)
+    def decide_again(self, *, now: datetime) -> None:
+        """Decide every current escalation with a running timer anew, since its deadlines may have changed."""
+        has_timer = (EscalationRow.next_decision_at > now) | (EscalationRow.next_round_at > now)
         waiting = EscalationRow.select(EscalationRow.id).where(EscalationRow.is_current, has_timer).order_by(EscalationRow.id)
         for batch in batches([row["id"] for row in self._rows(self._locked(waiting))]):
-            query = EscalationRow.update(look_at=now, version=EscalationRow.version + 1)
+            query = EscalationRow.update(next_decision_at=now, version=EscalationRow.version + 1)
             query.where(EscalationRow.id.in_(batch)).execute(self._db)
 
     def _carriers(self, channel: str, providers: Collection[str]) -> dict[str, Carrier]:

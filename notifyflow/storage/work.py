@@ -111,8 +111,8 @@ class Work(Turns):
         """Find running attempts whose lease is over, the oldest first; not locked."""
         return self._attempt_refs(_EXPIRED_LEASES(now, limit))
 
-    def escalations_to_look_at(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
-        """Find current escalations whose ``look_at`` has come, as (incident id, escalation id), the oldest first; not locked."""
+    def escalations_due(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
+        """Find current escalations that are due for a decision, as (incident id, escalation id), the oldest first; not locked."""
         return tuple((row["incident_id"], row["id"]) for row in self._rows(_TO_LOOK_AT(now, limit)))
 
     def rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
@@ -284,8 +284,10 @@ _RING_AGAIN = _to_ring(
 _TO_LOOK_AT = Statement(
     lambda given: (
         EscalationRow.select(EscalationRow.incident_id, EscalationRow.id)
-        .where(EscalationRow.look_at <= given(EscalationRow.look_at), EscalationRow.is_current, _IS_ESCALATION_FREE)
-        .order_by(EscalationRow.look_at)
+        .where(
+            EscalationRow.next_decision_at <= given(EscalationRow.next_decision_at), EscalationRow.is_current, _IS_ESCALATION_FREE
+        )
+        .order_by(EscalationRow.next_decision_at)
         .limit(given(IntegerField()))
     )
 )
@@ -312,7 +314,7 @@ _EARLIEST = (
     _earliest(AttemptRow.lease_until, _RUNNING, _IS_FREE),
     *(
         _earliest(timer, timer.is_null(is_null=False), EscalationRow.is_current, _IS_ESCALATION_FREE)
-        for timer in (EscalationRow.look_at, EscalationRow.next_round_at)
+        for timer in (EscalationRow.next_decision_at, EscalationRow.next_round_at)
     ),
     _earliest(IncidentRow.round_at, IncidentRow.round_at.is_null(is_null=False), IS_UNRESOLVED, is_free(IncidentRow.id)),
 )

@@ -277,7 +277,7 @@ def every_log_replays_and_says_nothing_personal(statuses: list[IncidentStatus]) 
                 assert line.target in table.targets(line.source, line.event)
             else:
                 assert line.source == ""
-                assert line.target in table.births
+                assert line.target in table.initial_states
             found[row] = line.target
             assert "@" not in "".join(chain(*line.detail.items()))
         assert found == states

@@ -105,7 +105,7 @@ class Checks:
         source, version = self._states.get(row_id, ("", 0))
         what = f"{line['machine']} {row_id[-4:]}: {line['source']} {line['event']} {line['target']}"
         self._world.note(f"{what} {' '.join(f'{name}={value[-32:]}' for name, value in line['detail'].items())}".rstrip())
-        legal = table.births if not source else table.targets(source, line["event"])
+        legal = table.initial_states if not source else table.targets(source, line["event"])
         require(line["source"] == source and line["version"] > version, f"2: {what} follows {source} ({version})")
         require(line["target"] in legal, f"2: {what} is an illegal move")
         self._states[row_id] = (str(line["target"]), line["version"])

@@ -63,8 +63,8 @@ _NEXT_LOOK = f"""
         UNION ALL SELECT MIN(received_at) FROM {_UNHEARD}
         UNION ALL SELECT MIN(a.lease_until) FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
             WHERE a.state = 'RUNNING' AND {freed("n.incident_id")}
-        UNION ALL SELECT MIN(look_at) FROM notifyflow_escalation
-            WHERE look_at IS NOT NULL AND is_current AND {freed("incident_id")}
+        UNION ALL SELECT MIN(next_decision_at) FROM notifyflow_escalation
+            WHERE next_decision_at IS NOT NULL AND is_current AND {freed("incident_id")}
         UNION ALL SELECT MIN(next_round_at) FROM notifyflow_escalation
             WHERE next_round_at IS NOT NULL AND is_current AND {freed("incident_id")}
         UNION ALL SELECT MIN(round_at) FROM notifyflow_incident

@@ -154,7 +154,7 @@ def _rows(status: IncidentStatus) -> Iterator[tuple[str, str, str]]:
 def _log_replays(witness: Witness) -> bool:
     for machine, row_id, state in _rows(witness.status):
         table, moves = MACHINES[machine].table, witness.moves(row_id)
-        if not moves or moves[0].target not in table.births or moves[-1].target != state:
+        if not moves or moves[0].target not in table.initial_states or moves[-1].target != state:
             return False
         if any(
             this.source != last.target or this.target not in table.targets(this.source, this.event)

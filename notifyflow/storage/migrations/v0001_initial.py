@@ -82,7 +82,7 @@ STATEMENTS = (
         severity TEXT NOT NULL,
         policy TEXT NOT NULL,
         started_at {instant} NOT NULL,
-        look_at {instant},
+        next_decision_at {instant},
         next_round_at {instant},
         repetition INTEGER NOT NULL DEFAULT 1,
         critical_at {instant},
@@ -91,7 +91,10 @@ STATEMENTS = (
         UNIQUE (incident_id, recipient_id, round)
     )
     """,
-    "CREATE INDEX notifyflow_escalation_look ON notifyflow_escalation (look_at) WHERE look_at IS NOT NULL AND is_current",
+    """
+    CREATE INDEX notifyflow_escalation_next_decision ON notifyflow_escalation (next_decision_at)
+    WHERE next_decision_at IS NOT NULL AND is_current
+    """,
     "CREATE INDEX notifyflow_escalation_active ON notifyflow_escalation (incident_id) WHERE state = 'ACTIVE'",
     # a recipient's latest pages
     "CREATE INDEX notifyflow_escalation_recipient ON notifyflow_escalation (recipient_id, started_at)",
@@ -190,9 +193,9 @@ STATEMENTS = (
     CREATE INDEX notifyflow_attempt_awaited ON notifyflow_attempt (provider, started_at)
         WHERE receipt_due_at IS NOT NULL
     """,
-    # accepted messages whose provider is asked, since it stays silent
+    # accepted messages whose status is to be polled
     """
-    CREATE INDEX notifyflow_attempt_silent ON notifyflow_attempt (started_at)
+    CREATE INDEX notifyflow_attempt_to_poll ON notifyflow_attempt (started_at)
     WHERE result = 'accepted' AND times_polled < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
     """,
     """

@@ -90,7 +90,7 @@ class EscalationRow(Model):
     severity = EnumField(Severity)
     policy = PolicyField()
     started_at = InstantField()
-    look_at = InstantField(null=True)
+    next_decision_at = InstantField(null=True)
     next_round_at = InstantField(null=True)
     repetition = IntegerField(default=1)
     critical_at = InstantField(null=True)

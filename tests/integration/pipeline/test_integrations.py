@@ -55,7 +55,7 @@ def test_whatever_an_alert_says_it_is_stored(integrations: Integrations, story: 
             assert status.escalations
 
 
-def test_a_route_on_which_nobody_can_be_reached_is_exhausted_at_birth_and_operations_is_paged(store: Store, tmp_path: Path):
+def test_a_route_on_which_nobody_can_be_reached_is_exhausted_from_the_start_and_operations_is_paged(store: Store, tmp_path: Path):
     story = Story(store, operations=[a_contact("ops", "email")])
     (tmp_path / "directory.toml").write_text(DIRECTORY)
     integrations = Integrations(story.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)

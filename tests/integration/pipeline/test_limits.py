@@ -302,4 +302,4 @@ def test_news_that_is_held_back_asks_for_no_decision(story: Story) -> None:
     story.acknowledge(by="eve")
     assert claim(story, providers=["ses"]) == []
     assert [row.held_by for row in story.status_updates("ada", "db-1")] == [Hold.RETRY_AFTER]
-    assert story.escalation(key="db-1").look_at is None
+    assert story.escalation(key="db-1").next_decision_at is None

@@ -120,7 +120,7 @@ def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Sto
         assert sum(pool.map(come_back, range(SWEEPERS))) == 1
     assert [outage.length for outage in _outages(watched)] == [timedelta(hours=1)]
     assert {watched.escalation(key=key).next_round_at for key in keys} == {START + timedelta(minutes=75)}
-    assert {watched.escalation(key=key).look_at for key in keys} == {START + timedelta(minutes=65)}
+    assert {watched.escalation(key=key).next_decision_at for key in keys} == {START + timedelta(minutes=65)}
 
 
 def _keep(story: Story, *, swept_at: datetime) -> Outage | None:

@@ -81,7 +81,7 @@ DAMAGES = [
     (Rule.STATE, "UPDATE notifyflow_notification SET state = 'DELIVERED' WHERE channel = 'voice'"),
     (Rule.STATE, "UPDATE notifyflow_notification SET state = 'CANCELLED' WHERE channel = 'voice'"),
     (Rule.STATE, f"UPDATE notifyflow_escalation SET is_current = FALSE WHERE id = {TOLD}"),
-    (Rule.STATE, f"UPDATE notifyflow_escalation SET look_at = NULL WHERE id = {TOLD}"),
+    (Rule.STATE, f"UPDATE notifyflow_escalation SET next_decision_at = NULL WHERE id = {TOLD}"),
     (
         Rule.STATE,
         f"DELETE FROM notifyflow_attempt WHERE notification_id = {VOICE}",
@@ -160,7 +160,7 @@ def test_what_nobody_took_in_its_time_is_overdue(story: Story) -> None:
     ("machine", "damages"),
     [
         ("incident", "UPDATE notifyflow_incident SET round_at = opened_at WHERE key = 'db-1'"),
-        ("escalation", f"UPDATE notifyflow_escalation SET look_at = started_at WHERE id = {TOLD}"),
+        ("escalation", f"UPDATE notifyflow_escalation SET next_decision_at = started_at WHERE id = {TOLD}"),
         ("escalation", f"UPDATE notifyflow_escalation SET next_round_at = started_at WHERE id = {TOLD}"),
     ],
 )

@@ -40,7 +40,7 @@ def test_a_move_writes_what_changed_and_its_line(store: Store) -> None:
     )
 
 
-def test_births_are_lines_without_a_source(store: Store) -> None:
+def test_starts_are_lines_without_a_source(store: Store) -> None:
     begin(store, a_page(1), a_page(2))
     assert [(line.machine, line.row_id, line.version, line.source, line.target) for line in _log(store)] == [
         ("incident", "i", 1, "", "OPEN"),
@@ -66,8 +66,8 @@ def test_a_save_counts_the_version_and_writes_no_line(store: Store) -> None:
     begin(store)
     lines = _log(store)
     before = store.run(lambda ledger: ledger.lock_escalation("e"))
-    saved = store.run(lambda ledger: ledger.save(before, replace(before, look_at=LATER)))
-    assert saved == store.run(lambda ledger: ledger.lock_escalation("e")) == replace(before, look_at=LATER, version=2)
+    saved = store.run(lambda ledger: ledger.save(before, replace(before, next_decision_at=LATER)))
+    assert saved == store.run(lambda ledger: ledger.lock_escalation("e")) == replace(before, next_decision_at=LATER, version=2)
     assert _log(store) == lines
 
 
@@ -160,7 +160,7 @@ def test_only_current_escalations_are_locked(store: Store) -> None:
     def replace_round(ledger: Ledger) -> None:
         (old,) = ledger.lock_escalations("i")
         ledger.save(old, replace(old, is_current=False))
-        ledger.add_escalation(replace(old, id="e2", round=2), event="born", detail={})
+        ledger.add_escalation(replace(old, id="e2", round=2), event="started", detail={})
 
     store.run(replace_round)
     assert [each.id for each in store.run(lambda ledger: ledger.lock_escalations("i"))] == ["e2"]

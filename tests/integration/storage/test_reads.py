@@ -22,7 +22,7 @@ def _crowd(ledger: Ledger, people: int, pages: int) -> None:
         ledger.put_contact("i", Contact(recipient_id=name, name=name, addresses={}))
         for number in (1, 2):
             facts = escalation(id=f"{name}-{number}", recipient_id=name, round=number)
-            ledger.add_escalation(facts, event="born", detail={})
+            ledger.add_escalation(facts, event="started", detail={})
             rows = [
                 page(f"c{each}", NotificationState.SENT, id=f"{facts.id}-{each}", escalation_id=facts.id) for each in range(pages)
             ]

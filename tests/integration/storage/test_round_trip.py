@@ -53,7 +53,7 @@ FULL_ESCALATION = escalation(
     version=4,
     tier=3,
     policy=INSISTENT,
-    look_at=INSTANT,
+    next_decision_at=INSTANT,
     next_round_at=INSTANT + timedelta(days=1),
     repetition=2,
     critical_at=INSTANT,
@@ -120,7 +120,7 @@ def test_what_was_not_given_is_kept_as_empty(store: Store, nothing: dict[str, An
 def test_every_field_of_an_escalation_comes_back(store: Store) -> None:
     begin(store)
     stored = replace(FULL_ESCALATION, id="e2", round=2)
-    store.run(lambda ledger: ledger.add_escalation(stored, event="born", detail={}))
+    store.run(lambda ledger: ledger.add_escalation(stored, event="started", detail={}))
     assert store.run(lambda ledger: ledger.lock_escalation("e2")) == stored
 
 

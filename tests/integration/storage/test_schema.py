@@ -143,7 +143,7 @@ def test_a_row_needs_the_row_it_belongs_to(store: Store) -> None:
     begin(store)
     orphan = replace(escalation(id="e2", recipient_id="grace"), incident_id="nowhere")
     with pytest.raises(StorageError, match="refused a statement"):
-        store.run(lambda ledger: ledger.add_escalation(orphan, event="born", detail={}))
+        store.run(lambda ledger: ledger.add_escalation(orphan, event="started", detail={}))
 
 
 def test_a_queued_row_without_a_due_time_is_refused_since_nobody_would_find_it(store: Store, database_url: str) -> None:

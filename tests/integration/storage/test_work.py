@@ -202,17 +202,22 @@ def test_leases_that_are_over_are_found(store: Store) -> None:
 
 
 def test_escalations_are_looked_at_when_their_time_has_come(store: Store) -> None:
-    for number, (look_at, is_current) in enumerate(((LATER, True), (NOW, True), (None, True), (NOW, False)), start=1):
+    for number, (next_decision_at, is_current) in enumerate(((LATER, True), (NOW, True), (None, True), (NOW, False)), start=1):
         begin(store, number=number)
 
-        def look(ledger: Ledger, number: int = number, look_at: datetime | None = look_at, is_current: bool = is_current) -> None:
+        def look(
+            ledger: Ledger,
+            number: int = number,
+            next_decision_at: datetime | None = next_decision_at,
+            is_current: bool = is_current,
+        ) -> None:
             before = ledger.lock_escalation("e" if number == 1 else f"e{number}")
-            ledger.save(before, replace(before, look_at=look_at, is_current=is_current))
+            ledger.save(before, replace(before, next_decision_at=next_decision_at, is_current=is_current))
 
         store.run(look)
-    assert store.run(lambda ledger: ledger.escalations_to_look_at(now=NOW, limit=10)) == (("i2", "e2"),)
-    assert store.run(lambda ledger: ledger.escalations_to_look_at(now=LATER, limit=10)) == (("i2", "e2"), ("i", "e"))
-    assert store.run(lambda ledger: ledger.escalations_to_look_at(now=LATER, limit=1)) == (("i2", "e2"),)
+    assert store.run(lambda ledger: ledger.escalations_due(now=NOW, limit=10)) == (("i2", "e2"),)
+    assert store.run(lambda ledger: ledger.escalations_due(now=LATER, limit=10)) == (("i2", "e2"), ("i", "e"))
+    assert store.run(lambda ledger: ledger.escalations_due(now=LATER, limit=1)) == (("i2", "e2"),)
 
 
 def test_rounds_of_operations_are_due_while_the_incident_is_not_resolved(store: Store) -> None:
@@ -268,7 +273,7 @@ def test_the_sweeper_wakes_for_the_earliest_of_all_timers(store: Store) -> None:
 
     def set_look(ledger: Ledger) -> None:
         before = ledger.lock_escalation("e")
-        ledger.save(before, replace(before, look_at=NOW + 7 * SECOND))
+        ledger.save(before, replace(before, next_decision_at=NOW + 7 * SECOND))
 
     store.run(set_look)
     assert wake() == NOW + 7 * SECOND

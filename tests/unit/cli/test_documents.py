@@ -10,7 +10,7 @@ from tests.statuses import AT, EVENT, OPEN, TAKEN, notification
 
 def test_a_status_is_a_document_of_plain_values():
     move = Transition(
-        machine="incident", row_id="i", version=1, event="born", source="", target="OPEN", at=AT, detail={"by": "x"}
+        machine="incident", row_id="i", version=1, event="started", source="", target="OPEN", at=AT, detail={"by": "x"}
     )
     document = json.loads(json.dumps(documents.status(replace(OPEN, transitions=(move,)))))
     assert document["key"] == "db-1"

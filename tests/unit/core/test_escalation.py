@@ -38,35 +38,35 @@ def failed(channel: str, **given: object) -> NotificationFacts:
     return page(channel, FAILED, **given)
 
 
-# -- birth
+# -- start
 
 
-def born(addresses: str, **given: object) -> Decided:
-    return escalations.born(context(addresses=addresses, tier=0, **given), now=NOW)
+def start(addresses: str, **given: object) -> Decided:
+    return escalations.start(context(addresses=addresses, tier=0, **given), now=NOW)
 
 
 def test_an_escalation_is_born_with_its_first_tier() -> None:
-    decided = born("email slack sms voice")
+    decided = start("email slack sms voice")
     assert opened(decided) == [(1, ("email", "slack"))]
     assert (decided.after.state, decided.after.tier, decided.steps) == (ACTIVE, 1, ())
-    assert decided.after.look_at == NOW + timedelta(hours=24)
+    assert decided.after.next_decision_at == NOW + timedelta(hours=24)
 
 
-def test_tiers_without_an_address_are_passed_at_birth() -> None:
-    assert (opened(born("sms")), born("sms").after.tier) == ([(2, ("sms",))], 2)
-    assert (opened(born("voice")), born("voice").after.tier) == ([(3, ("voice",))], 3)
+def test_tiers_without_an_address_are_passed_at_the_start() -> None:
+    assert (opened(start("sms")), start("sms").after.tier) == ([(2, ("sms",))], 2)
+    assert (opened(start("voice")), start("voice").after.tier) == ([(3, ("voice",))], 3)
 
 
-def test_nobody_reachable_is_exhausted_at_birth_and_a_critical_failure() -> None:
-    decided = born("pigeon")
-    assert (decided.after.state, decided.after.tier, decided.after.look_at) == (EXHAUSTED, 0, None)
+def test_nobody_reachable_is_exhausted_from_the_start_and_a_critical_failure() -> None:
+    decided = start("pigeon")
+    assert (decided.after.state, decided.after.tier, decided.after.next_decision_at) == (EXHAUSTED, 0, None)
     assert decided.after.critical_at == NOW
     assert decided.after.reason
     assert decided.effects == (AlertOperations(reason="unreachable", is_paging=True),)
 
 
-def test_info_with_a_phone_only_is_exhausted_at_birth_and_alerts_nobody() -> None:
-    decided = born("sms voice", severity=INFO)
+def test_info_with_a_phone_only_is_exhausted_from_the_start_and_alerts_nobody() -> None:
+    decided = start("sms voice", severity=INFO)
     assert (decided.after.state, decided.effects, decided.after.critical_at) == (EXHAUSTED, (), None)
 
 
@@ -129,8 +129,8 @@ def test_a_shut_tier_opens_by_its_own_rules_only() -> None:
     slow = replace(SHUT, rules=(Unacknowledged(after=minutes(5)),))
     of = context(failed("email"), policy=replace(LADDER, tiers=(DEFAULT.tiers[0], slow, BEHIND)))
     waiting = decide(of)
-    assert (opened(waiting), waiting.after.state, waiting.after.look_at) == ([], ACTIVE, NOW + minutes(5))
-    assert opened(decide(of, event="looked_at", now=NOW + minutes(5))) == [(3, ("voice",))]
+    assert (opened(waiting), waiting.after.state, waiting.after.next_decision_at) == ([], ACTIVE, NOW + minutes(5))
+    assert opened(decide(of, event="timer_due", now=NOW + minutes(5))) == [(3, ("voice",))]
 
 
 def test_a_shut_tier_at_the_end_of_the_ladder_is_no_reason_to_wait() -> None:
@@ -177,23 +177,23 @@ def test_a_row_that_we_ended_is_as_young_as_its_end() -> None:
 def test_an_expired_round_opens_no_tier() -> None:
     at = NOW + timedelta(hours=24)
     expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "slack")]
-    decided = decide(context(*expired), event="looked_at", now=at)
+    decided = decide(context(*expired), event="timer_due", now=at)
     assert (opened(decided), decided.after.state) == ([], EXHAUSTED)
     assert alerts(decided) == [AlertOperations(reason="exhausted", is_paging=True)]
 
 
 def test_what_a_pause_of_its_channel_deferred_expires_later_by_as_long() -> None:
     paused = page("email", paused_since=NOW + HOUR, paused_until=NOW + 6 * HOUR)
-    assert decide(context(paused, addresses="email")).after.look_at == NOW + timedelta(hours=29)
+    assert decide(context(paused, addresses="email")).after.next_decision_at == NOW + timedelta(hours=29)
     overlapping = replace(context(paused, addresses="email"), stops=(Stop(began_at=NOW, ended_at=NOW + 2 * HOUR),))
-    assert decide(overlapping).after.look_at == NOW + timedelta(hours=30)
+    assert decide(overlapping).after.next_decision_at == NOW + timedelta(hours=30)
 
 
 @pytest.mark.parametrize(("other", "is_paging"), [(SENT, False), (SENDING, True)])
 def test_what_expires_beside_a_page_that_arrived_pages_nobody(other: NotificationState, is_paging: bool) -> None:
     at = NOW + timedelta(hours=24)
     expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "sms")]
-    decided = decide(context(*expired, page("slack", other, attempt(1, Result.ACCEPTED))), event="looked_at", now=at)
+    decided = decide(context(*expired, page("slack", other, attempt(1, Result.ACCEPTED))), event="timer_due", now=at)
     assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
 
 
@@ -205,7 +205,7 @@ def test_what_expires_beside_a_critical_page_that_nothing_confirms_pages_operati
     sent = attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED, **awaited)
     expired = [replace(page(name), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for name in ("email", "sms", "voice")]
     of = context(page("push", SENT, sent), *expired, tier=3, addresses="push email sms voice", severity=CRITICAL)
-    decided = decide(of, event="looked_at", now=at)
+    decided = decide(of, event="timer_due", now=at)
     assert decided.after.state is REACHED
     assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
 
@@ -261,9 +261,9 @@ def test_what_is_not_critical_is_suspected_for_a_fault_of_ours_only(why: str) ->
 
 def test_what_is_not_critical_is_suspected_after_being_held_back_for_its_whole_window() -> None:
     held = context(page("email", held_since=NOW), addresses="email sms")
-    assert decide(held).after.look_at == NOW + minutes(10)
-    assert opened(decide(held, event="looked_at", now=NOW + minutes(10) - seconds(1))) == []
-    assert opened(decide(held, event="looked_at", now=NOW + minutes(10))) == [(2, ("sms",))]
+    assert decide(held).after.next_decision_at == NOW + minutes(10)
+    assert opened(decide(held, event="timer_due", now=NOW + minutes(10) - seconds(1))) == []
+    assert opened(decide(held, event="timer_due", now=NOW + minutes(10))) == [(2, ("sms",))]
 
 
 def test_what_a_provider_holds_back_that_refuses_us_is_suspected_at_once() -> None:
@@ -277,18 +277,18 @@ def test_what_a_provider_holds_back_that_refuses_us_is_suspected_at_once() -> No
 def test_nobody_acknowledging_opens_the_tiers_of_insistent_by_time_whatever_was_delivered() -> None:
     of = context(page("email", DELIVERED), policy=INSISTENT)
     first = decide(of)
-    assert (first.after.state, first.after.look_at, opened(first)) == (ACTIVE, NOW + minutes(5), [])
-    assert opened(decide(of, event="looked_at", now=NOW + minutes(5) - seconds(1))) == []
-    at_five = decide(of, event="looked_at", now=NOW + minutes(5))
+    assert (first.after.state, first.after.next_decision_at, opened(first)) == (ACTIVE, NOW + minutes(5), [])
+    assert opened(decide(of, event="timer_due", now=NOW + minutes(5) - seconds(1))) == []
+    at_five = decide(of, event="timer_due", now=NOW + minutes(5))
     assert opened(at_five) == [(2, ("sms",))]
-    assert at_five.after.look_at == NOW + minutes(10)
+    assert at_five.after.next_decision_at == NOW + minutes(10)
     assert at_five.steps[0].detail["why"] == "unacknowledged"
-    assert opened(decide(of, event="looked_at", now=NOW + minutes(10))) == [(2, ("sms",)), (3, ("voice",))]
+    assert opened(decide(of, event="timer_due", now=NOW + minutes(10))) == [(2, ("sms",)), (3, ("voice",))]
 
 
 def test_a_timer_that_leads_to_no_address_is_not_waited_for() -> None:
     decided = decide(context(page("email", DELIVERED), policy=INSISTENT, addresses="email"))
-    assert (decided.after.state, decided.after.look_at) == (REACHED, None)
+    assert (decided.after.state, decided.after.next_decision_at) == (REACHED, None)
 
 
 @pytest.mark.parametrize(
@@ -298,12 +298,12 @@ def test_a_timer_that_leads_to_no_address_is_not_waited_for() -> None:
 )
 def test_a_tier_that_is_kept_shut_is_no_reason_to_wait(given: dict[str, object]) -> None:
     decided = decide(context(page("email", DELIVERED), policy=INSISTENT, **given))
-    assert (decided.after.state, decided.after.look_at) == (REACHED, None)
+    assert (decided.after.state, decided.after.next_decision_at) == (REACHED, None)
 
 
 def test_a_timer_beyond_freshness_is_no_reason_to_wait() -> None:
     decided = decide(context(page("email", DELIVERED), policy=replace(INSISTENT, fresh_for=minutes(5))))
-    assert (decided.after.state, decided.after.look_at) == (REACHED, None)
+    assert (decided.after.state, decided.after.next_decision_at) == (REACHED, None)
 
 
 # -- an outage of our own, and a broken way back
@@ -312,21 +312,21 @@ def test_a_timer_beyond_freshness_is_no_reason_to_wait() -> None:
 def after(minute: float, *, began: float, of: DecisionContext) -> Decided:
     """Decide so many minutes after NOW, when nobody has swept since the minute it began."""
     now = NOW + minutes(minute)
-    return decide(replace(of, outages=(Outage(began_at=NOW + minutes(began), ended_at=now),)), event="looked_at", now=now)
+    return decide(replace(of, outages=(Outage(began_at=NOW + minutes(began), ended_at=now),)), event="timer_due", now=now)
 
 
 def test_an_outage_does_not_count_as_time_in_which_nobody_acknowledged() -> None:
     of = context(page("email", DELIVERED), policy=INSISTENT)
     decided = after(63, began=3, of=of)
-    assert (opened(decided), decided.after.look_at) == ([], NOW + minutes(65))
+    assert (opened(decided), decided.after.next_decision_at) == ([], NOW + minutes(65))
     ended = replace(of, outages=(Outage(began_at=NOW + minutes(3), ended_at=NOW + minutes(63)),))
-    assert opened(decide(ended, event="looked_at", now=NOW + minutes(65))) == [(2, ("sms",))]
+    assert opened(decide(ended, event="timer_due", now=NOW + minutes(65))) == [(2, ("sms",))]
 
 
 def test_an_outage_does_not_count_as_time_in_which_a_receipt_could_have_come() -> None:
     awaited = page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5)))
     decided = after(63, began=3, of=context(awaited, addresses="email sms", severity=CRITICAL))
-    assert (opened(decided), decided.after.state, decided.after.look_at) == ([], ACTIVE, NOW + minutes(65))
+    assert (opened(decided), decided.after.state, decided.after.next_decision_at) == ([], ACTIVE, NOW + minutes(65))
     late = after(63, began=6, of=context(awaited, addresses="email sms", severity=CRITICAL))
     assert opened(late) == [(2, ("sms",))]
 
@@ -334,7 +334,7 @@ def test_an_outage_does_not_count_as_time_in_which_a_receipt_could_have_come() -
 def test_an_outage_does_not_count_as_time_in_which_a_provider_held_us_back() -> None:
     held = context(page("email", held_since=NOW), addresses="email sms", severity=CRITICAL)
     assert opened(after(63, began=0.25, of=held)) == []
-    assert after(63, began=0.25, of=held).after.look_at == NOW + minutes(63) + seconds(15)
+    assert after(63, began=0.25, of=held).after.next_decision_at == NOW + minutes(63) + seconds(15)
 
 
 def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:
@@ -376,11 +376,11 @@ def test_a_state_is_named_after_its_pages(pages: tuple[NotificationFacts, ...], 
 
 def test_a_receipt_is_awaited_for_thirty_minutes() -> None:
     of = context(page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5))), addresses="email")
-    assert decide(of).after.look_at == NOW + minutes(5)
-    waiting = decide(of, event="looked_at", now=NOW + minutes(5))
-    assert (waiting.after.state, waiting.after.look_at) == (ACTIVE, NOW + minutes(30))
-    unconfirmed = decide(of, event="looked_at", now=NOW + minutes(30))
-    assert (unconfirmed.after.state, unconfirmed.after.look_at) == (REACHED, None)
+    assert decide(of).after.next_decision_at == NOW + minutes(5)
+    waiting = decide(of, event="timer_due", now=NOW + minutes(5))
+    assert (waiting.after.state, waiting.after.next_decision_at) == (ACTIVE, NOW + minutes(30))
+    unconfirmed = decide(of, event="timer_due", now=NOW + minutes(30))
+    assert (unconfirmed.after.state, unconfirmed.after.next_decision_at) == (REACHED, None)
 
 
 def test_a_move_without_an_opening_is_one_step() -> None:
@@ -397,7 +397,7 @@ def test_a_decision_that_changes_nothing_has_no_step() -> None:
 @pytest.mark.parametrize(
     ("pages", "target"), [((page(),), ACTIVE), ((page("email", SENT),), REACHED), ((failed("email"),), EXHAUSTED)]
 )
-@pytest.mark.parametrize("event", ["recorded", "received", "looked_at", "address_added"])
+@pytest.mark.parametrize("event", ["recorded", "received", "timer_due", "address_added"])
 def test_every_move_among_the_three_live_states_is_legal(
     source: EscalationState, pages: tuple[NotificationFacts, ...], target: EscalationState, event: escalations.Cause
 ) -> None:
@@ -410,10 +410,10 @@ def test_a_bounce_may_open_a_tier_of_one_who_was_reached() -> None:
 
 
 def test_a_queued_page_is_looked_at_when_its_round_expires() -> None:
-    assert decide(context(page())).after.look_at == NOW + timedelta(hours=24)
-    assert decide(context(page(), severity=CRITICAL)).after.look_at == NOW + timedelta(hours=72)
+    assert decide(context(page())).after.next_decision_at == NOW + timedelta(hours=24)
+    assert decide(context(page(), severity=CRITICAL)).after.next_decision_at == NOW + timedelta(hours=72)
     overdue = decide(context(page()), now=NOW + timedelta(hours=25))
-    assert overdue.after.look_at == NOW + timedelta(hours=24)
+    assert overdue.after.next_decision_at == NOW + timedelta(hours=24)
 
 
 # -- another address
@@ -490,9 +490,9 @@ def test_where_nothing_was_confirmed_and_no_call_was_placed_operations_is_told(*
     policy = replace(DEFAULT, is_suspicion_on=is_suspicion_on)
     pages = (unconfirmed("email"), failed("sms", tier=2), PHONE_FAILED)
     of = context(*pages, tier=3, addresses=CALLED, severity=CRITICAL, policy=policy)
-    waiting = decide(of, event="looked_at", now=NOW + minutes(29))
+    waiting = decide(of, event="timer_due", now=NOW + minutes(29))
     assert (waiting.after.state, alerts(waiting)) == (ACTIVE, [])
-    over = decide(of, event="looked_at", now=NOW + minutes(30))
+    over = decide(of, event="timer_due", now=NOW + minutes(30))
     assert (over.after.state, alerts(over)) == (REACHED, [AlertOperations(reason="unconfirmed", is_paging=True)])
 
 
@@ -515,7 +515,7 @@ def test_a_late_bounce_that_leaves_only_what_is_unconfirmed_pages_nobody() -> No
 )
 def test_what_arrived_or_rang_is_enough(heard: NotificationFacts) -> None:
     of = context(unconfirmed("email"), failed("sms", tier=2), heard, tier=3, addresses=f"{CALLED} slack", severity=CRITICAL)
-    over = decide(of, event="looked_at", now=NOW + minutes(30))
+    over = decide(of, event="timer_due", now=NOW + minutes(30))
     assert (over.after.state, alerts(over)) == (REACHED, [])
 
 
@@ -546,11 +546,11 @@ def round_due(minute: float, *, repetition: int = 1, of: DecisionContext | None 
     return decide(asked, event="round_due", now=NOW + minutes(minute))
 
 
-def test_the_timer_of_rounds_is_set_at_birth_where_the_policy_has_rounds_for_the_severity() -> None:
-    assert born("email", policy=INSISTENT).after.next_round_at == NOW + minutes(15)
-    assert born("pigeon", policy=INSISTENT).after.next_round_at == NOW + minutes(15)
-    assert born("email", policy=INSISTENT, severity=INFO).after.next_round_at is None
-    assert born("email").after.next_round_at is None
+def test_the_timer_of_rounds_is_set_at_the_start_where_the_policy_has_rounds_for_the_severity() -> None:
+    assert start("email", policy=INSISTENT).after.next_round_at == NOW + minutes(15)
+    assert start("pigeon", policy=INSISTENT).after.next_round_at == NOW + minutes(15)
+    assert start("email", policy=INSISTENT, severity=INFO).after.next_round_at is None
+    assert start("email").after.next_round_at is None
 
 
 @pytest.mark.parametrize("state", [ACTIVE, REACHED, EXHAUSTED])
@@ -596,8 +596,8 @@ def test_an_end_stops_the_timer_of_rounds() -> None:
 
 @pytest.mark.parametrize("state", [ACTIVE, REACHED, EXHAUSTED])
 def test_an_acknowledgement_ends_it_and_stops_its_pages(state: EscalationState) -> None:
-    decided = escalations.acknowledge(context(page(), state=state, look_at=NOW), now=NOW)
-    assert (decided.after.state, decided.after.look_at) == (EscalationState.ACKNOWLEDGED, None)
+    decided = escalations.acknowledge(context(page(), state=state, next_decision_at=NOW), now=NOW)
+    assert (decided.after.state, decided.after.next_decision_at) == (EscalationState.ACKNOWLEDGED, None)
     assert decided.effects == (StopPages(event="acknowledged"),)
     assert [(step.event, step.source) for step in decided.steps] == [("acknowledged", state)]
 
@@ -607,8 +607,8 @@ def test_an_acknowledgement_ends_it_and_stops_its_pages(state: EscalationState) 
 def test_a_close_cancels_what_is_active_and_leaves_the_rest_as_it_ended(
     state: EscalationState, ends: EscalationState, event: str
 ) -> None:
-    decided = escalations.close(context(page(), state=state, look_at=NOW), event=event, now=NOW)
-    assert (decided.after.state, decided.after.is_current, decided.after.look_at) == (ends, False, None)
+    decided = escalations.close(context(page(), state=state, next_decision_at=NOW), event=event, now=NOW)
+    assert (decided.after.state, decided.after.is_current, decided.after.next_decision_at) == (ends, False, None)
     assert decided.effects == (StopPages(event=event),)
     assert len(decided.steps) == (state is not ends)
 
@@ -620,7 +620,7 @@ def test_a_close_cancels_what_is_active_and_leaves_the_rest_as_it_ended(
 )
 def test_whatever_comes_after_the_end_is_late(given: dict[str, object]) -> None:
     of = context(failed("email"), failed("slack"), **given)
-    for event in ("recorded", "received", "looked_at", "address_added", "round_due"):
+    for event in ("recorded", "received", "timer_due", "address_added", "round_due"):
         assert decide(of, event=event) == Decided(after=of.escalation)
     assert escalations.acknowledge(of, now=NOW) == Decided(after=of.escalation)
 
@@ -641,5 +641,5 @@ def test_a_policy_of_ones_own_is_followed() -> None:
     of = DecisionContext(
         escalation=facts, incident=incident(), notifications=(page("pager", SENT),), addresses=frozenset({"pager", "sms"})
     )
-    assert decide(of).after.look_at == NOW + minutes(2)
-    assert opened(decide(of, event="looked_at", now=NOW + minutes(2))) == [(2, ("sms",))]
+    assert decide(of).after.next_decision_at == NOW + minutes(2)
+    assert opened(decide(of, event="timer_due", now=NOW + minutes(2))) == [(2, ("sms",))]

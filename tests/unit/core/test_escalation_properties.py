@@ -14,7 +14,7 @@ from tests.facts import page
 from tests.oracle import name, opens
 from tests.strategies import brinks, contexts, moments
 
-CAUSES = st.sampled_from(["recorded", "received", "looked_at", "address_added", "round_due"])
+CAUSES = st.sampled_from(["recorded", "received", "timer_due", "address_added", "round_due"])
 A_MOMENT = timedelta(microseconds=1)
 
 
@@ -91,12 +91,12 @@ def assert_active_only_while_something_is_to_come(context: DecisionContext, deci
     is_in_hand = any(row.state in (NotificationState.QUEUED, NotificationState.SENDING) for row in context.pages)
     is_opening = any(isinstance(effect, OpenTier) for effect in decided.effects)
     if decided.after.state is EscalationState.ACTIVE:
-        assert is_in_hand or is_opening or decided.after.look_at is not None
+        assert is_in_hand or is_opening or decided.after.next_decision_at is not None
     else:
         assert not is_in_hand
         assert not is_opening
     if is_opening or any(row.state is NotificationState.QUEUED for row in context.pages):
-        assert decided.after.look_at is not None
+        assert decided.after.next_decision_at is not None
 
 
 def assert_critical_failures_are_marked(context: DecisionContext, decided: Decided) -> None:
@@ -117,13 +117,15 @@ def test_until_look_at_time_alone_changes_nothing(data: st.DataObject) -> None:
     now = data.draw(moments(context))
     decided = escalations.decide(context, event="recorded", now=now)
     later = after(context, decided, now)
-    look_at = decided.after.look_at
-    assume(look_at is None or look_at > now)
+    next_decision_at = decided.after.next_decision_at
+    assume(next_decision_at is None or next_decision_at > now)
     between = [
-        at for at in (data.draw(moments(later)), (look_at or now) - A_MOMENT) if now <= at and (not look_at or at < look_at)
+        at
+        for at in (data.draw(moments(later)), (next_decision_at or now) - A_MOMENT)
+        if now <= at and (not next_decision_at or at < next_decision_at)
     ]
     for at in between:
-        assert escalations.decide(later, event="looked_at", now=at) == Decided(after=decided.after)
+        assert escalations.decide(later, event="timer_due", now=at) == Decided(after=decided.after)
 
 
 @settings(max_examples=30)
@@ -132,18 +134,18 @@ def test_after_the_end_nothing_opens(data: st.DataObject, event: str) -> None:
     context = data.draw(contexts())
     now = data.draw(moments(context))
     for ended in (escalations.acknowledge(context, now=now), escalations.close(context, event=event, now=now)):
-        assert (ended.after.look_at, ended.after.next_round_at) == (None, None)
+        assert (ended.after.next_decision_at, ended.after.next_round_at) == (None, None)
         late = escalations.decide(replace(context, escalation=ended.after), event="recorded", now=now)
         assert late == Decided(after=ended.after)
 
 
 @settings(max_examples=50)
 @given(st.data())
-def test_a_birth_opens_the_first_tier_that_has_an_address_or_is_exhausted(data: st.DataObject) -> None:
+def test_a_start_opens_the_first_tier_that_has_an_address_or_is_exhausted(data: st.DataObject) -> None:
     context = data.draw(contexts())
     new = replace(context, notifications=(), escalation=replace(context.escalation, tier=0, state=EscalationState.ACTIVE))
     new = replace(new, incident=replace(new.incident, state=IncidentState.OPEN))
-    decided = escalations.born(new, now=new.escalation.started_at)
+    decided = escalations.start(new, now=new.escalation.started_at)
     opened = [effect.number for effect in decided.effects if isinstance(effect, OpenTier)]
     reachable = []
     for number, tier in enumerate(new.escalation.policy.tiers, start=1):

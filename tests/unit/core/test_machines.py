@@ -40,7 +40,7 @@ GRIDS = {
         tier_opened    m m m l l
         recorded       m m m l l
         received       m m m l l
-        looked_at      m m m l l
+        timer_due      m m m l l
         address_added  m m m l l
         round_due      m m m l l
         acknowledged   m m m l l
@@ -140,13 +140,13 @@ def test_what_a_table_says_is_whole(table: Table) -> None:
             assert set(targets) <= set(table.states)
             assert event.guard or len(targets) == 1
     assert all(table.states.values())
-    assert set(table.births) <= set(table.states)
+    assert set(table.initial_states) <= set(table.states)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_every_state_can_be_reached_and_only_the_ends_are_not_left(table: Table) -> None:
     arrows = {(source, target) for event in table.events for source, targets in event.moves.items() for target in targets}
-    found = set(table.births)
+    found = set(table.initial_states)
     while more := {target for source, target in arrows if source in found} - found:
         found |= more
     assert found == set(table.states)
