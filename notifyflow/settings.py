@@ -302,8 +302,8 @@ class Settings(BaseSettings):
         Raises:
             InvalidSettings: When anything is wrong, with all that is.
         """
-        given: dict[str, Any] = {_VARIABLES: variables}
-        return cls(**given)
+        values: dict[str, Any] = {_VARIABLES: variables}
+        return cls(**values)
 
     @property
     def is_embedded(self) -> bool:
@@ -394,8 +394,8 @@ def _fault(detail: ErrorDetails) -> Fault:
     name = str(detail["loc"][0])
     field = Settings.model_fields[name]
     what = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else f"is refused: {detail['msg'].lower()}"
-    given = repr(detail["input"])
-    shown = "the value" if _is_secret(field) or "@" in given else given[:100]
+    value = repr(detail["input"])
+    shown = "the value" if _is_secret(field) or "@" in value else value[:100]
     return Fault(PREFIX + name.upper(), f"{shown} {what}", f"Give {field.description}")
 
 

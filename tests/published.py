@@ -29,8 +29,8 @@ class Publication:
         kind = response.headers["content-type"].partition(";")[0]
         self.validate(said["content"][kind]["schema"], response.json() if "json" in kind else response.text)
         for name, header in said.get("headers", {}).items():
-            given = response.headers[name]
-            self.validate(header["schema"], int(given) if header["schema"]["type"] == "integer" else given)
+            value = response.headers[name]
+            self.validate(header["schema"], int(value) if header["schema"]["type"] == "integer" else value)
 
     def validate(self, schema: dict[str, Any], value: object) -> None:
         """Hold a value against a schema of the document."""

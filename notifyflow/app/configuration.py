@@ -40,9 +40,9 @@ def read(
     except InvalidInput as error:
         faults += _within("NOTIFYFLOW_POLICIES", error.faults)
     try:
-        given = (settings.ops_recipients or "").strip()
-        if given:
-            recipients = read_recipients(given if given[0] in "[{" else _text_of(given))
+        text = (settings.ops_recipients or "").strip()
+        if text:
+            recipients = read_recipients(text if text[0] in "[{" else _text_of(text))
     except InvalidInput as error:
         faults += _within("NOTIFYFLOW_OPS_RECIPIENTS", error.faults)
     if faults:

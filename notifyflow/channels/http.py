@@ -193,12 +193,14 @@ class Http:
         sent = {"Accept-Encoding": "identity", **(headers or {})}
         return self._request("GET", url, limit_bytes=_LONGEST_LIST_BYTES, params=query, headers=sent, auth=auth)
 
-    def _request(self, method: str, url: str, *, limit_bytes: int = _LIMIT_BYTES, **given: Any) -> HttpResponse:
+    def _request(self, method: str, url: str, *, limit_bytes: int = _LIMIT_BYTES, **arguments: Any) -> HttpResponse:
         if self._guard is not None:
             self._check(self._guard, url)
         until = time.monotonic() + sum(self._timeout)
         try:
-            response = self._session().request(method, url, timeout=self._timeout, allow_redirects=False, stream=True, **given)
+            response = self._session().request(
+                method, url, timeout=self._timeout, allow_redirects=False, stream=True, **arguments
+            )
         except exceptions.RequestException as error:
             raise _failure(error, is_given=self._guard is not None) from error
         with response:

@@ -135,13 +135,13 @@ def accounts(
     providers: list[T] = []
     faults: list[Fault] = []
     for name, prefix, account in _accounts(settings):
-        given: str | None = getattr(account, f"twilio_{sender.lower()}")
-        if given is None and not is_required:
+        value: str | None = getattr(account, f"twilio_{sender.lower()}")
+        if value is None and not is_required:
             continue
-        found = account_faults(account, prefix, sender, given)
+        found = account_faults(account, prefix, sender, value)
         faults += found
         if not found:
-            providers.append(kind(account, templates, str(given), name=name))
+            providers.append(kind(account, templates, str(value), name=name))
     return providers, faults
 
 

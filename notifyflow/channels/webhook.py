@@ -113,11 +113,11 @@ class WebhookChannel(Channel):
 
     def __init__(self, settings: Settings) -> None:
         """Build it; without subscribers it carries nothing, and nothing is missing."""
-        given = read_subscribers(settings.webhooks.get_secret_value()) if settings.webhooks else ()
-        self.subscribers: Mapping[str, Subscriber] = {each.name: each for each in given}
+        subscribers = read_subscribers(settings.webhooks.get_secret_value()) if settings.webhooks else ()
+        self.subscribers: Mapping[str, Subscriber] = {each.name: each for each in subscribers}
         guard = Guard(trusted_endpoints=settings.trusted_endpoints)
-        providers = (Webhook(settings, self.subscribers, guard),) if given else ()
-        super().__init__(providers, tuple(fault for each in given for fault in _url_faults(each, guard)))
+        providers = (Webhook(settings, self.subscribers, guard),) if subscribers else ()
+        super().__init__(providers, tuple(fault for each in subscribers for fault in _url_faults(each, guard)))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "WebhookChannel":

@@ -36,7 +36,7 @@ class Exit(IntEnum):
 
     OK = 0, "It was done."
     UNTOLD = 1, "It was tried, and somebody was not reached, or something was not as it was told."
-    BAD_INPUT = 2, "What was given cannot be accepted; nothing was stored."
+    BAD_INPUT = 2, "The input is invalid; nothing was stored."
     UNAVAILABLE = 3, "The database, the broker, a port or a program that is needed cannot be had; try again when it can."
     INTERRUPTED = 130, "It was interrupted by Ctrl-C; what was accepted stays accepted."
 

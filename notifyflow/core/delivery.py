@@ -64,18 +64,18 @@ def read_delivery(text: str) -> Delivery:
         ValueError: With what is wrong as a sentence; it does not repeat addresses.
     """
     word, colon, rest = text.strip().partition(":")
-    given = tuple(part.strip() for part in rest.split(",") if part.strip())
+    parts = tuple(part.strip() for part in rest.split(",") if part.strip())
     match word:
         case "live" | "dry-run" if not colon:
             return Delivery(mode=Mode(word))
         case "redirect":
-            pairs = [part.partition("=") for part in given]
+            pairs = [part.partition("=") for part in parts]
             if not pairs or not all(channel and address for channel, _, address in pairs):
                 raise ValueError("does not redirect to CHANNEL=ADDRESS, and more of them after commas")
             return Delivery(mode=Mode.REDIRECT, addresses={channel.strip(): address.strip() for channel, _, address in pairs})
         case "allow":
-            if not given:
+            if not parts:
                 raise ValueError("allows no pattern")
-            return Delivery(mode=Mode.ALLOW, patterns=given)
+            return Delivery(mode=Mode.ALLOW, patterns=parts)
         case _:
             raise ValueError("is none of live, redirect:…, allow:… and dry-run")

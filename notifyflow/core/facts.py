@@ -207,7 +207,7 @@ class IncidentFacts:
         namespace: Whose it is: that of the API key it came with; empty where it came another way.
         state: Where it stands.
         version: Counts its writes.
-        severity: The highest given so far.
+        severity: The highest reported so far.
         policy: The policy that new rounds use.
         is_operations: Whether it is an operations incident, whose own failures alert nobody.
         opened_at: When it was first notified.

@@ -56,7 +56,8 @@ def repeat(facts: IncidentFacts, incoming: Incident, *, now: datetime) -> Incide
 def amend(stored: Incident, incoming: Incident) -> Incident:
     """Merge a repetition into what is stored.
 
-    What is given replaces, also by nothing; what is not given stays. The severity is the highest, the time the first.
+    A field that is set replaces the stored one, even if it is empty; one that is not set keeps it.
+    The severity is the highest, the time the first.
     """
     return replace(
         stored,

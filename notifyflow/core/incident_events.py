@@ -96,17 +96,17 @@ def read_subscribers(document: str) -> tuple[Subscriber, ...]:
         ValueError: With everything that is wrong as a sentence; it repeats no URL and no secret.
     """
     try:
-        given = json.loads(document)
+        tables = json.loads(document)
     except (ValueError, RecursionError):
         raise ValueError("is no JSON") from None
-    if not isinstance(given, dict):
+    if not isinstance(tables, dict):
         raise ValueError("is no table of webhooks by their names")
-    faults = [f"{text.quoted(name)} {what}" for name, table in given.items() for what in _faults(name, table)]
+    faults = [f"{text.quoted(name)} {what}" for name, table in tables.items() for what in _faults(name, table)]
     if faults:
         raise ValueError("; ".join(faults))
     return tuple(
         Subscriber(name=name, url=table["url"], secrets=tuple(table["secrets"]), events=frozenset(table.get("events", ())))
-        for name, table in given.items()
+        for name, table in tables.items()
     )
 
 
@@ -118,9 +118,9 @@ def dump_event(event: IncidentEvent) -> str:
 
 def load_event(document: str) -> IncidentEvent:
     """Read what ``dump_event`` wrote; the same event again, exactly."""
-    given: Mapping[str, Any] = json.loads(document)
-    state, severity = IncidentState(given["state"]), Severity(given["severity"])
-    return IncidentEvent(**{**given, "at": datetime.fromisoformat(given["at"]), "state": state, "severity": severity})
+    fields: Mapping[str, Any] = json.loads(document)
+    state, severity = IncidentState(fields["state"]), Severity(fields["severity"])
+    return IncidentEvent(**{**fields, "at": datetime.fromisoformat(fields["at"]), "state": state, "severity": severity})
 
 
 def _faults(name: str, table: object) -> Iterator[str]:

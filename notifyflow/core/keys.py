@@ -68,7 +68,7 @@ def spell(key_id: str, secret: str) -> str:
 
 
 def read(presented: str) -> tuple[str, str]:
-    """Take what somebody presents apart: the key's id and its secret.
+    """Split what somebody presents into the key's id and its secret.
 
     Raises:
         InvalidApiKey: When no key is spelt like this.
@@ -80,19 +80,19 @@ def read(presented: str) -> tuple[str, str]:
     return key_id, secret
 
 
-def namespace_of(name: str, scopes: Collection[Scope], given: str | None) -> str:
-    """Return the namespace that a new key has: the one that is given, or else its name.
+def namespace_of(name: str, scopes: Collection[Scope], requested: str | None) -> str:
+    """Return the namespace of a new key: the requested one, or else the key's name.
 
     Args:
-        name: The key's.
-        scopes: What it is good for; with ``ingest`` it cannot have all namespaces.
-        given: The namespace that was asked for; None where none was.
+        name: The key's name.
+        scopes: The key's scopes; with ``ingest`` it cannot have all namespaces.
+        requested: The namespace that was asked for; None for the default.
 
     Raises:
-        InvalidNamespace: When it cannot have that one.
+        InvalidNamespace: When the key cannot have that namespace.
     """
-    namespace = name if given is None else given
-    may_be_all = given is not None and Scope.INGEST not in scopes
+    namespace = name if requested is None else requested
+    may_be_all = requested is not None and Scope.INGEST not in scopes
     if faults := tuple(namespaces.faults("--namespace", namespace, may_be_all=may_be_all)):
         raise InvalidNamespace(faults)
     return namespace

@@ -133,8 +133,8 @@ class Standing(StrEnum):
 class Incident:
     """What happened, as a caller says it.
 
-    While the key is unresolved, the same key again replaces what is given and keeps what is not: None is not given, an empty
-    text or mapping is given and empties the field.
+    While the key is unresolved, the same key again replaces the fields that are set and keeps the others: None means not set, an
+    empty text or mapping empties the field.
 
     Attributes:
         key: The dedup key; it names one unresolved incident of its namespace. 1 to 255 characters.
@@ -144,7 +144,7 @@ class Incident:
         source: What reported it; up to 255 characters.
         url: Where to look, http or https; up to 2,000 characters.
         labels: Free facts, name to value; up to 50, with names up to 100 and values up to 1,000 characters.
-        occurred_at: When it happened (aware); None means when we heard of it. It is kept as it was given first.
+        occurred_at: When it happened (aware); None means when we heard of it. The first value is kept.
     """
 
     key: str
@@ -186,7 +186,7 @@ class Recipient:
     @property
     def ways(self) -> Mapping[str, str]:
         """Every way to reach them: channel to address."""
-        given = {
+        by_channel = {
             "email": self.email,
             "slack": self.slack,
             "teams": self.teams,
@@ -195,7 +195,7 @@ class Recipient:
             "voice": self.phone,
             **self.addresses,
         }
-        return {channel: address for channel, address in given.items() if address is not None}
+        return {channel: address for channel, address in by_channel.items() if address is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +222,7 @@ class Notified:
     Attributes:
         incident_id: The incident that the key names now.
         is_new: Whether this call opened it.
-        added: Recipients who got an escalation by this call, in the order given.
+        added: Recipients who got an escalation by this call, in their order.
         repeated: Recipients who had one already.
         faults: What was wrong with single recipients; the others are paged all the same.
     """

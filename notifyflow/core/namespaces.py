@@ -19,7 +19,7 @@ def faults(where: str, name: str, *, may_be_all: bool) -> Iterator[Fault]:
     """Find what is wrong with the namespace that an API key is to have; the empty one is allowed.
 
     Args:
-        where: What the faults call the place where it was given.
+        where: What the faults call the place where it stands.
         name: The namespace.
         may_be_all: Whether ``*``, all namespaces, is allowed: not for a key that opens incidents.
     """

@@ -17,9 +17,7 @@ class NotFound(NotifyflowError):
 
     def __init__(self, key: str, namespace: str | None = None) -> None:
         where = "" if namespace is None else f" in {_namespace(namespace)}"
-        super().__init__(
-            f"no incident has the key or id {key!r}{where}. Look at the key again: notifyflow keeps it as it was given."
-        )
+        super().__init__(f"no incident has the key or id {key!r}{where}. Look at the key again: notifyflow never changes a key.")
         self.key = key
         self.namespace = namespace
 

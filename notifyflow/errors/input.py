@@ -1,4 +1,4 @@
-"""What is wrong with what somebody gave us: faults, and the errors that list them."""
+"""Faults of input, and the errors that list them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from notifyflow.errors.root import NotifyflowError
 
 NAMED = 20
-"""How many faults are named at most; the others are counted, for a document may have as many as it has bytes."""
+"""How many faults are named at most; the others are counted, since a document may have as many as it has bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with what somebody gave us: where it stands, what is wrong, what to do.
+    """One thing that is wrong with an input: where it is, what is wrong, what to do.
 
     Attributes:
         where: The field, as a path: ``recipients[2].phone``.
@@ -30,7 +30,7 @@ class Fault:
 
 
 def named(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    """Name the first faults, and count the others."""
+    """Return the first faults, and one more that counts the others."""
     told: list[Fault] = []
     more = 0
     for fault in faults:
@@ -42,18 +42,18 @@ def named(faults: Iterable[Fault]) -> tuple[Fault, ...]:
 
 
 def count_more(count: int) -> Fault:
-    """Say how many more faults there are than are named."""
+    """Return a fault that counts those that are not named."""
     what = "1 more thing is wrong" if count == 1 else f"{count:,} more things are wrong"
     return Fault("document", what, "Correct what is named, and try again", count)
 
 
 class InvalidInput(NotifyflowError):
-    """Raised when what was given is of bad form; nothing was stored.
+    """Raised when an input is invalid; nothing was stored.
 
     Attributes:
-        faults: What is wrong, in the order of the input; never empty. Of a document that others send, the first 20 are named
-            and the last one counts the others.
-        count: How many faults there are.
+        faults: The faults in the order of the input; never empty. For a document that others send, the first 20 are named and
+            the last one counts the rest.
+        count: The number of faults.
     """
 
     def __init__(self, faults: Iterable[Fault]) -> None:
@@ -70,27 +70,27 @@ class InvalidIncident(InvalidInput):
 
 
 class UnreadableIncident(InvalidIncident):
-    """Raised when what should hold an incident cannot even be parsed."""
+    """Raised when a document that should hold an incident cannot be parsed."""
 
 
 class InvalidRequest(InvalidInput):
-    """Raised when the API is asked for something in a form that it does not have."""
+    """Raised when a request to the API has invalid parameters or an invalid body."""
 
 
 class InvalidNamespace(InvalidInput):
-    """Raised when an API key cannot have the namespace that was asked for; no key was made."""
+    """Raised when an API key cannot have the requested namespace; no key was made."""
 
 
 class InvalidAge(InvalidInput):
-    """Raised when what is to be pruned is too young to be, or its age cannot be read."""
+    """Raised when the age for pruning is too low, or cannot be read."""
 
 
 class InvalidPolicy(InvalidInput):
-    """Raised when a policy contradicts itself or uses words that policies do not have."""
+    """Raised when a policy contradicts itself or has unknown fields or values."""
 
 
 class InvalidDirectory(InvalidInput):
-    """Raised when a directory file cannot be used: it is no TOML, or names what there is not."""
+    """Raised when a directory file cannot be used: it is not TOML, or refers to unknown names."""
 
 
 class InvalidSettings(InvalidInput):
@@ -98,8 +98,8 @@ class InvalidSettings(InvalidInput):
 
 
 class InvalidPause(InvalidInput):
-    """Raised when nothing that there is would be paused, for no time or too long, or by nobody."""
+    """Raised when a pause has an unknown target, no valid duration, or no author."""
 
 
 class InvalidScript(InvalidInput):
-    """Raised when a sandbox script uses words that the script language does not have."""
+    """Raised when a sandbox script cannot be parsed."""

@@ -106,14 +106,14 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
         tx.incident_events.append((incident, AMENDED, {}))
     paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
     moved = _keep_contacts(tx, incident, admitted.contacts)
-    given = [contact.recipient_id for contact in admitted.contacts]
-    added = tuple(each for each in given if each not in paged) if incident.state is IncidentState.OPEN else ()
+    recipient_ids = [contact.recipient_id for contact in admitted.contacts]
+    added = tuple(each for each in recipient_ids if each not in paged) if incident.state is IncidentState.OPEN else ()
     if update.needs_round:
         rounds.start(tx, incident)
     else:
         _follow_addresses(tx, incident, moved & paged)
         rounds.start(tx, incident, added)
-    repeated = tuple(each for each in given if each in paged)
+    repeated = tuple(each for each in recipient_ids if each in paged)
     return Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
 
 

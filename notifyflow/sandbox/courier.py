@@ -56,7 +56,7 @@ class Courier:
         """Call back until it is taken or no more retries are wanted.
 
         Args:
-            url: As it was given to us, fragment and all.
+            url: The full URL, with its fragment.
             form: What is said.
 
         Returns:

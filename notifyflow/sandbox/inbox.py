@@ -1,4 +1,4 @@
-"""What arrived, as frozen values: every message that a stand-in was given, taken or not, and what its reader did with it."""
+"""What arrived, as frozen values: every message that a stand-in received, accepted or not, and what its reader did with it."""
 
 import re
 import threading
@@ -89,14 +89,14 @@ Content = Mail | Text | Card | Push | Call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message that a stand-in was given.
+    """One message that a stand-in received.
 
     Attributes:
         number: From 1, in the order of arrival.
         after_s: When it arrived, in seconds since the sandbox started.
         date: The same as a date, as HTTP and mail write it (RFC 2822).
         channel: How it came.
-        provider: Which stand-in was given it.
+        provider: The stand-in that received it.
         to: The address; of a webhook or an endpoint its short name.
         attempt_id: Ours, where the message carries it.
         reference: The stand-in's id of it.
@@ -134,7 +134,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How many messages a stand-in was given, and how many of them it took."""
+    """How many messages a stand-in received, and how many of them it accepted."""
 
     seen: int = 0
     accepted: int = 0
@@ -168,7 +168,7 @@ class Inbox:
     def messages(
         self, *, channel: str = "", to: str = "", attempt_id: str = "", is_accepted: bool | None = None
     ) -> tuple[Message, ...]:
-        """List what the stand-ins were given, oldest first.
+        """List what the stand-ins received, oldest first.
 
         Args:
             channel: Only this one.
@@ -188,7 +188,7 @@ class Inbox:
         )
 
     def counts(self) -> Mapping[str, Count]:
-        """Count what each channel's stand-in was given and took."""
+        """Count what each channel's stand-in received and accepted."""
         counts: dict[str, Count] = {}
         for message in self.messages():
             count = counts.get(message.channel, Count())

@@ -97,8 +97,8 @@ def short_name(address: str) -> str:
 
 def is_for(address: str, to: str) -> bool:
     """Tell whether a script's address means this one: the same, its short name, or what stands before its ``@``."""
-    wanted, given = short_name(address), short_name(to)
-    return wanted in {given, given.partition("@")[0]}
+    wanted, recipient = short_name(address), short_name(to)
+    return wanted in {recipient, recipient.partition("@")[0]}
 
 
 def read_script(text: str) -> tuple[Rule, ...]:

@@ -55,8 +55,8 @@ def _is_signed(request: Request) -> bool:
     message_id, at = request.headers.get("webhook-id", ""), request.headers.get("webhook-timestamp", "")
     mac = hmac.digest(_KEY, f"{message_id}.{at}.".encode() + request.body, hashlib.sha256)
     wanted = b"v1," + base64.b64encode(mac)
-    given = request.headers.get("webhook-signature", "").encode().split()
-    return any(hmac.compare_digest(each, wanted) for each in given)
+    signatures = request.headers.get("webhook-signature", "").encode().split()
+    return any(hmac.compare_digest(each, wanted) for each in signatures)
 
 
 def _pieces(told: Mapping[str, Any]) -> Iterator[Piece]:

@@ -239,9 +239,9 @@ class _Patient(psycopg.Connection[tuple[Any, ...]]):
     deadline: Deadline
 
     @classmethod
-    def _connect_gen(cls, *given: Any, **named: Any) -> Any:
+    def _connect_gen(cls, *arguments: Any, **named: Any) -> Any:
         """Connect as psycopg does, whose own limit counts whole seconds, two at least, for each of a host's addresses."""
-        steps = super()._connect_gen(*given, **named)
+        steps = super()._connect_gen(*arguments, **named)
         answer: Any = None
         try:
             while True:

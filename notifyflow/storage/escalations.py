@@ -11,16 +11,16 @@ from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import batches, first, must_exist, row_of, select
 from notifyflow.storage.statements import Places, Statement
 
-_ESCALATION = Statement(lambda given: select(EscalationFacts, EscalationRow.id == given(EscalationRow.id)))
-_NOTIFICATION = Statement(lambda given: select(NotificationFacts, NotificationRow.id == given(NotificationRow.id)))
+_ESCALATION = Statement(lambda param: select(EscalationFacts, EscalationRow.id == param(EscalationRow.id)))
+_NOTIFICATION = Statement(lambda param: select(NotificationFacts, NotificationRow.id == param(NotificationRow.id)))
 _NOTIFICATIONS = Statement(
-    lambda given: select(NotificationFacts, NotificationRow.escalation_id == given(NotificationRow.escalation_id)).order_by(
+    lambda param: select(NotificationFacts, NotificationRow.escalation_id == param(NotificationRow.escalation_id)).order_by(
         NotificationRow.id
     )
 )
 _CURRENT = Statement(
-    lambda given: select(
-        EscalationFacts, (EscalationRow.incident_id == given(EscalationRow.incident_id)) & EscalationRow.is_current
+    lambda param: select(
+        EscalationFacts, (EscalationRow.incident_id == param(EscalationRow.incident_id)) & EscalationRow.is_current
     ).order_by(EscalationRow.id)
 )
 
@@ -125,8 +125,8 @@ class Escalations(Moves):
 
 @lru_cache(maxsize=64)
 def _notifications_of(escalations: int) -> Statement:
-    def build(given: Places) -> Select:
-        ids = [given(NotificationRow.escalation_id) for _ in range(escalations)]
+    def build(param: Places) -> Select:
+        ids = [param(NotificationRow.escalation_id) for _ in range(escalations)]
         return select(NotificationFacts, NotificationRow.escalation_id.in_(ids)).order_by(NotificationRow.id)
 
     return Statement(build)

@@ -26,25 +26,25 @@ def _waiting(where: Callable[[Places], Expression]) -> Statement:
     """Read what waits, in the order it came; the last value says how many at most."""
     columns = [getattr(ReceiptRow, name) for name in _COLUMNS]
 
-    def build(given: Places) -> Select:
-        found = ReceiptRow.select(*columns).where(_IS_WAITING, where(given))
-        return found.order_by(ReceiptRow.received_at).limit(given(IntegerField()))
+    def build(param: Places) -> Select:
+        found = ReceiptRow.select(*columns).where(_IS_WAITING, where(param))
+        return found.order_by(ReceiptRow.received_at).limit(param(IntegerField()))
 
     return Statement(build)
 
 
 _WAITING = _waiting(
-    lambda given: (
-        (ReceiptRow.provider == given(ReceiptRow.provider)) & (ReceiptRow.provider_ref == given(ReceiptRow.provider_ref))
+    lambda param: (
+        (ReceiptRow.provider == param(ReceiptRow.provider)) & (ReceiptRow.provider_ref == param(ReceiptRow.provider_ref))
     )
 )
 _MISSED = _waiting(
-    lambda given: (
-        ((ReceiptRow.received_at > given(ReceiptRow.received_at)) | (ReceiptRow.received_at < given(ReceiptRow.received_at)))
+    lambda param: (
+        ((ReceiptRow.received_at > param(ReceiptRow.received_at)) | (ReceiptRow.received_at < param(ReceiptRow.received_at)))
         & _HAS_ATTEMPT
     )
 )
-_STALE = _waiting(lambda given: (ReceiptRow.received_at < given(ReceiptRow.received_at)) & ~_HAS_ATTEMPT)
+_STALE = _waiting(lambda param: (ReceiptRow.received_at < param(ReceiptRow.received_at)) & ~_HAS_ATTEMPT)
 
 
 def _has_old_body(before: datetime | Value) -> Expression:
@@ -53,7 +53,7 @@ def _has_old_body(before: datetime | Value) -> Expression:
 
 
 _OLD_BODY = Statement(
-    lambda given: ReceiptRow.select(ReceiptRow.event_id).where(_has_old_body(given(ReceiptRow.received_at))).limit(1)
+    lambda param: ReceiptRow.select(ReceiptRow.event_id).where(_has_old_body(param(ReceiptRow.received_at))).limit(1)
 )
 
 

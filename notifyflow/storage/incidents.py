@@ -13,13 +13,13 @@ from notifyflow.storage.rows import CONTACT, INCIDENT, IS_UNRESOLVED, Named, bat
 from notifyflow.storage.statements import Statement
 
 _UNRESOLVED = Statement(
-    lambda given: _newest(
-        IncidentRow.namespace == given(IncidentRow.namespace), IncidentRow.key == given(IncidentRow.key), IS_UNRESOLVED
+    lambda param: _newest(
+        IncidentRow.namespace == param(IncidentRow.namespace), IncidentRow.key == param(IncidentRow.key), IS_UNRESOLVED
     )
 )
 _CONTACT = Statement(
-    lambda given: ContactRow.select(*CONTACT).where(
-        ContactRow.incident_id == given(ContactRow.incident_id), ContactRow.recipient_id == given(ContactRow.recipient_id)
+    lambda param: ContactRow.select(*CONTACT).where(
+        ContactRow.incident_id == param(ContactRow.incident_id), ContactRow.recipient_id == param(ContactRow.recipient_id)
     )
 )
 

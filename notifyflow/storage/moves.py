@@ -186,9 +186,9 @@ class Moves(Rows):
 
 @lru_cache(maxsize=256)
 def _updating(model: Any, changed: tuple[str, ...], told: tuple[str, ...], missing: tuple[str, ...]) -> Statement:
-    def build(given: Places) -> Any:
-        values = {name: given(getattr(model, name)) for name in changed}
-        is_as_read = [getattr(model, name) == given(getattr(model, name)) for name in told]
+    def build(param: Places) -> Any:
+        values = {name: param(getattr(model, name)) for name in changed}
+        is_as_read = [getattr(model, name) == param(getattr(model, name)) for name in told]
         return model.update(values).where(*is_as_read, *(getattr(model, name).is_null() for name in missing))
 
     return Statement(build)
@@ -196,8 +196,8 @@ def _updating(model: Any, changed: tuple[str, ...], told: tuple[str, ...], missi
 
 @lru_cache(maxsize=256)
 def _inserting(model: Any, names: tuple[str, ...], *, ignores: bool = False) -> Statement:
-    def build(given: Places) -> Any:
-        query = model.insert({name: given(getattr(model, name)) for name in names})
+    def build(param: Places) -> Any:
+        query = model.insert({name: param(getattr(model, name)) for name in names})
         return query.on_conflict_ignore() if ignores else query
 
     return Statement(build)

@@ -15,12 +15,12 @@ from notifyflow.storage.statements import Statement
 
 _IS_WATCH = OutageRow.is_over == SQL("FALSE")
 _OUTAGES = Statement(
-    lambda given: OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(
-        _IS_WATCH | (OutageRow.ended_at > given(OutageRow.ended_at))
+    lambda param: OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(
+        _IS_WATCH | (OutageRow.ended_at > param(OutageRow.ended_at))
     )
 )
-_SWEPT_AT = Statement(lambda given: OutageRow.select(OutageRow.began_at).where(_IS_WATCH).limit(1))
-_NOTE_SWEEP = Statement(lambda given: OutageRow.update(began_at=given(OutageRow.began_at)).where(_IS_WATCH))
+_SWEPT_AT = Statement(lambda param: OutageRow.select(OutageRow.began_at).where(_IS_WATCH).limit(1))
+_NOTE_SWEEP = Statement(lambda param: OutageRow.update(began_at=param(OutageRow.began_at)).where(_IS_WATCH))
 _KEPT_FOR = timedelta(days=30)
 
 

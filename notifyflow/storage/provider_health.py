@@ -124,25 +124,25 @@ class Carriers(Moves):
 
 @lru_cache(maxsize=64)
 def _carriers_of(providers: int) -> Statement:
-    def build(given: Places) -> Select:
-        is_its = CarrierRow.channel == given(CarrierRow.channel)
-        names = [given(CarrierRow.provider) for _ in range(providers)]
+    def build(param: Places) -> Select:
+        is_its = CarrierRow.channel == param(CarrierRow.channel)
+        names = [param(CarrierRow.provider) for _ in range(providers)]
         return CarrierRow.select().where(is_its, CarrierRow.provider.in_(names)).order_by(CarrierRow.provider)
 
     return Statement(build)
 
 
 def _due(*, is_urgent: bool) -> Statement:
-    def build(given: Places) -> Select:
+    def build(param: Places) -> Select:
         query = select(
             NotificationFacts,
             QUEUED,
-            NotificationRow.channel == given(NotificationRow.channel),
-            NotificationRow.due_at <= given(NotificationRow.due_at),
+            NotificationRow.channel == param(NotificationRow.channel),
+            NotificationRow.due_at <= param(NotificationRow.due_at),
             IS_URGENT if is_urgent else IS_CALM,
             is_free(NotificationRow.incident_id),
         )
-        return query.order_by(NotificationRow.due_at, NotificationRow.id).limit(given(IntegerField()))
+        return query.order_by(NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
 
     return Statement(build)
 
@@ -152,9 +152,9 @@ _DUE = {each: _due(is_urgent=each) for each in (True, False)}
 
 @lru_cache(maxsize=64)
 def _due_of(notifications: int) -> Statement:
-    def build(given: Places) -> Select:
-        ids = [given(NotificationRow.id) for _ in range(notifications)]
-        is_due = NotificationRow.due_at <= given(NotificationRow.due_at)
+    def build(param: Places) -> Select:
+        ids = [param(NotificationRow.id) for _ in range(notifications)]
+        is_due = NotificationRow.due_at <= param(NotificationRow.due_at)
         return select(NotificationFacts, NotificationRow.id.in_(ids), QUEUED, is_due).order_by(NotificationRow.id)
 
     return Statement(build)
@@ -162,9 +162,9 @@ def _due_of(notifications: int) -> Statement:
 
 @lru_cache(maxsize=64)
 def _saving(changed: tuple[str, ...]) -> Statement:
-    def build(given: Places) -> Any:
-        values = {name: given(getattr(CarrierRow, name)) for name in changed}
-        as_read = (getattr(CarrierRow, name) == given(getattr(CarrierRow, name)) for name in ("channel", "provider", "version"))
+    def build(param: Places) -> Any:
+        values = {name: param(getattr(CarrierRow, name)) for name in changed}
+        as_read = (getattr(CarrierRow, name) == param(getattr(CarrierRow, name)) for name in ("channel", "provider", "version"))
         return CarrierRow.update(values).where(*as_read)
 
     return Statement(build)

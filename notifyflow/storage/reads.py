@@ -27,27 +27,27 @@ from notifyflow.storage.statements import Statement
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 _NOTIFICATIONS = Statement(
-    lambda given: select(NotificationFacts, NotificationRow.incident_id == given(NotificationRow.incident_id)).order_by(
+    lambda param: select(NotificationFacts, NotificationRow.incident_id == param(NotificationRow.incident_id)).order_by(
         NotificationRow.tier.is_null(), NotificationRow.tier, NotificationRow.channel, NotificationRow.id
     )
 )
 _ESCALATIONS = Statement(
-    lambda given: select(EscalationFacts, EscalationRow.incident_id == given(EscalationRow.incident_id), EscalationRow.round > 0)
+    lambda param: select(EscalationFacts, EscalationRow.incident_id == param(EscalationRow.incident_id), EscalationRow.round > 0)
 )
 _TRANSITIONS = Statement(
-    lambda given: (
+    lambda param: (
         TransitionRow.select(*(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__))
-        .where(TransitionRow.incident_id == given(TransitionRow.incident_id))
+        .where(TransitionRow.incident_id == param(TransitionRow.incident_id))
         .order_by(TransitionRow.id)
     )
 )
 _OPERATIONS_KEY = Statement(
-    lambda given: (
+    lambda param: (
         CriticalRow.select(IncidentRow.key)
         .join(IncidentRow, on=(IncidentRow.id == CriticalRow.operations_incident_id))
         .switch(CriticalRow)
         .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
-        .where(EscalationRow.incident_id == given(EscalationRow.incident_id))
+        .where(EscalationRow.incident_id == param(EscalationRow.incident_id))
         .order_by(CriticalRow.at.desc())
         .limit(1)
     )

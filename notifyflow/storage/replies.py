@@ -25,7 +25,7 @@ class ReplyCode:
         code: Two digits or more.
         incident_id: What it acknowledges.
         recipient_id: For whom.
-        is_shown: Whether it stands in the text, since other incidents were open for the number when it was given.
+        is_shown: Whether it stands in the text, since other incidents were open for the number when it was issued.
     """
 
     code: str
@@ -35,7 +35,7 @@ class ReplyCode:
 
 
 _COLUMNS = tuple(getattr(ReplyCodeRow, name) for name in ReplyCode.__dataclass_fields__)
-_FORGET_CODES = Statement(lambda given: ReplyCodeRow.delete().where(ReplyCodeRow.given_at <= given(ReplyCodeRow.given_at)))
+_FORGET_CODES = Statement(lambda param: ReplyCodeRow.delete().where(ReplyCodeRow.issued_at <= param(ReplyCodeRow.issued_at)))
 
 
 class Replies(Moves):
@@ -44,7 +44,7 @@ class Replies(Moves):
     def give_code(self, number: str, incident_id: str, recipient_id: str, *, now: datetime) -> ReplyCode:
         """Give an incident its reply code for a number; one that it has already is kept, and is good for another week.
 
-        Where another transaction has just given the same code, the whole use case is repeated, and finds that one.
+        If another transaction has just issued the same code, the whole use case is repeated, and finds that one.
         """
         self.forget_codes(now=now)
         is_it = (
@@ -54,7 +54,7 @@ class Replies(Moves):
         )
         known = self._first(ReplyCodeRow.select(*_COLUMNS).where(is_it))
         if known is not None:
-            ReplyCodeRow.update(given_at=now).where(is_it).execute(self._db)
+            ReplyCodeRow.update(issued_at=now).where(is_it).execute(self._db)
             return ReplyCode(**known)
         used = {row["code"] for row in self._rows(ReplyCodeRow.select(ReplyCodeRow.code).where(ReplyCodeRow.number == number))}
         code = ReplyCode(
@@ -64,7 +64,7 @@ class Replies(Moves):
             is_shown=bool(self.open_codes(number, now=now)),
         )
         row = {name: getattr(code, name) for name in ReplyCode.__dataclass_fields__}
-        self._insert(ReplyCodeRow, [row | {"number": number, "given_at": now}])
+        self._insert(ReplyCodeRow, [row | {"number": number, "issued_at": now}])
         return code
 
     def forget_codes(self, *, now: datetime) -> None:
@@ -81,7 +81,7 @@ class Replies(Moves):
         newest = (
             ReplyCodeRow.select(*_COLUMNS)
             .where(self._good(number, now))
-            .order_by(ReplyCodeRow.given_at.desc(), ReplyCodeRow.code.desc())
+            .order_by(ReplyCodeRow.issued_at.desc(), ReplyCodeRow.code.desc())
         )
         found = self._first(newest)
         return None if found is None else ReplyCode(**found)
@@ -104,7 +104,7 @@ class Replies(Moves):
                 EscalationRow.is_current,
                 EscalationRow.state != EscalationState.ACKNOWLEDGED,
             )
-            .order_by(ReplyCodeRow.given_at, ReplyCodeRow.code)
+            .order_by(ReplyCodeRow.issued_at, ReplyCodeRow.code)
         )
         return tuple(ReplyCode(**row) for row in self._rows(open_for))
 
@@ -171,4 +171,4 @@ class Replies(Moves):
         return tuple((row["escalation_id"], row["id"]) for row in self._rows(query))
 
     def _good(self, number: str, now: datetime) -> Expression:
-        return (ReplyCodeRow.number == number) & (ReplyCodeRow.given_at > now - _UNUSED_FOR)
+        return (ReplyCodeRow.number == number) & (ReplyCodeRow.issued_at > now - _UNUSED_FOR)

@@ -86,16 +86,16 @@ class Rows:
         return first([Incident(**row) for row in self._rows(_CONTENT(incident_id))])
 
 
-INCIDENT = Statement(lambda given: select(IncidentFacts, IncidentRow.id == given(IncidentRow.id)))
+INCIDENT = Statement(lambda param: select(IncidentFacts, IncidentRow.id == param(IncidentRow.id)))
 _CONTACTS = Statement(
-    lambda given: (
-        ContactRow.select(*CONTACT).where(ContactRow.incident_id == given(ContactRow.incident_id)).order_by(ContactRow.position)
+    lambda param: (
+        ContactRow.select(*CONTACT).where(ContactRow.incident_id == param(ContactRow.incident_id)).order_by(ContactRow.position)
     )
 )
 _CONTENT = Statement(
-    lambda given: (
+    lambda param: (
         IncidentRow.select(IncidentRow.key, *(getattr(IncidentRow, f"said_{name}").alias(name) for name in SAID))
-        .where(IncidentRow.id == given(IncidentRow.id))
+        .where(IncidentRow.id == param(IncidentRow.id))
         .limit(1)
     )
 )
@@ -103,8 +103,8 @@ _CONTENT = Statement(
 
 @lru_cache(maxsize=64)
 def _attempts_of(notifications: int) -> Statement:
-    def build(given: Places) -> Select:
-        ids = [given(AttemptRow.notification_id) for _ in range(notifications)]
+    def build(param: Places) -> Select:
+        ids = [param(AttemptRow.notification_id) for _ in range(notifications)]
         return select(AttemptFacts, AttemptRow.notification_id.in_(ids)).order_by(AttemptRow.number)
 
     return Statement(build)
@@ -156,10 +156,10 @@ def changes(before: Any, after: Any) -> dict[str, Any]:
 
 
 def said(content: Incident) -> dict[str, Any]:
-    """Name the columns that hold what was said; what was not given is empty."""
-    given = {name: getattr(content, name) for name in SAID}
-    given |= {name: given[name] or empty for name, empty in _EMPTY.items()}
-    return {f"said_{name}": value for name, value in given.items()}
+    """Return the columns of an incident's content; a field that is not set is empty."""
+    values = {name: getattr(content, name) for name in SAID}
+    values |= {name: values[name] or empty for name, empty in _EMPTY.items()}
+    return {f"said_{name}": value for name, value in values.items()}
 
 
 def batches(rows: Sequence[F]) -> Iterable[Sequence[F]]:

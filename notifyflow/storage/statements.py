@@ -100,8 +100,8 @@ class Run:
 
     def _run(self, db: Database, built: _Built) -> Any:
         values = self._values
-        given = [each.write(values[each.number]) if type(each) is _Place else each for each in built.parameters]
-        return db.execute_sql(built.sql, given)  # type: ignore[no-untyped-call]
+        parameters = [each.write(values[each.number]) if type(each) is _Place else each for each in built.parameters]
+        return db.execute_sql(built.sql, parameters)  # type: ignore[no-untyped-call]
 
 
 def _column(selected: Any) -> tuple[str, Callable[[Any], Any]]:

@@ -18,23 +18,23 @@ _HELD = "incident"
 _KEPT_FOR = timedelta(days=30)
 
 
-def _stops(given: Places) -> Any:
+def _stops(param: Places) -> Any:
     """Find what is over, what is paused now, and whether the incident is held."""
-    is_its = (StopRow.scope == SQL("'all'")) | ((StopRow.scope == SQL("'incident'")) & (StopRow.name == given(StopRow.name)))
-    over = StopRow.select(*_STOP).where(is_its, StopRow.ended_at > given(StopRow.ended_at))
+    is_its = (StopRow.scope == SQL("'all'")) | ((StopRow.scope == SQL("'incident'")) & (StopRow.name == param(StopRow.name)))
+    over = StopRow.select(*_STOP).where(is_its, StopRow.ended_at > param(StopRow.ended_at))
     pauses = PauseRow.select(PauseRow.scope, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
-    is_standing = (PauseRow.scope == SQL("'all'")) & (PauseRow.ends_at > given(PauseRow.ends_at))
+    is_standing = (PauseRow.scope == SQL("'all'")) & (PauseRow.ends_at > param(PauseRow.ends_at))
     held = HeldRow.select(SQL("'incident'"), HeldRow.held_at, SQL("NULL"), SQL("TRUE"))
-    return over.union_all(pauses.where(is_standing)).union_all(held.where(HeldRow.incident_id == given(HeldRow.incident_id)))
+    return over.union_all(pauses.where(is_standing)).union_all(held.where(HeldRow.incident_id == param(HeldRow.incident_id)))
 
 
 _STOP = (StopRow.scope, StopRow.began_at, StopRow.ended_at, StopRow.is_for_critical)
 _STOPS = Statement(_stops, columns=_STOP)
 _PAUSES = Statement(
-    lambda given: PauseRow.select().where(PauseRow.ends_at > given(PauseRow.ends_at)).order_by(PauseRow.paused_at)
+    lambda param: PauseRow.select().where(PauseRow.ends_at > param(PauseRow.ends_at)).order_by(PauseRow.paused_at)
 )
 _IN_ORDER = Statement(
-    lambda given: PauseRow.select().where(PauseRow.ends_at > given(PauseRow.ends_at)).order_by(PauseRow.scope, PauseRow.name)
+    lambda param: PauseRow.select().where(PauseRow.ends_at > param(PauseRow.ends_at)).order_by(PauseRow.scope, PauseRow.name)
 )
 
 

@@ -48,10 +48,10 @@ class Turns(Moves):
 
 
 def _walk(is_urgent: bool, *, follows: bool) -> Statement:
-    def build(given: Places) -> Select:
-        wanted = QUEUED & (NotificationRow.channel == given(NotificationRow.channel)) & (IS_URGENT if is_urgent else IS_CALM)
+    def build(param: Places) -> Select:
+        wanted = QUEUED & (NotificationRow.channel == param(NotificationRow.channel)) & (IS_URGENT if is_urgent else IS_CALM)
         if follows:
-            wanted &= NotificationRow.namespace > given(NotificationRow.namespace)
+            wanted &= NotificationRow.namespace > param(NotificationRow.namespace)
         query = NotificationRow.select(NotificationRow.namespace, NotificationRow.due_at).where(wanted)
         return query.order_by(NotificationRow.namespace, NotificationRow.due_at).limit(1)
 

@@ -224,9 +224,9 @@ def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
     """Find what somebody is to be rung for; the last value says how many at most."""
     columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
 
-    def build(given: Places) -> Select:
-        query = NotificationRow.select(*columns).where(QUEUED & where(given), _IS_FREE)
-        return query.order_by(URGENCY, order).limit(given(IntegerField()))
+    def build(param: Places) -> Select:
+        query = NotificationRow.select(*columns).where(QUEUED & where(param), _IS_FREE)
+        return query.order_by(URGENCY, order).limit(param(IntegerField()))
 
     return Statement(build)
 
@@ -236,22 +236,22 @@ def _earliest(timer: Field, *where: Expression | Field) -> Statement:
     query: Any = timer.model.select(fn.MIN(timer))
     if timer.model is AttemptRow:
         query = query.join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-    return Statement(lambda given: query.where(*where), columns=(timer,))
+    return Statement(lambda param: query.where(*where), columns=(timer,))
 
 
 @lru_cache(maxsize=64)
 def _notifications_of(ids: int) -> Statement:
     return Statement(
-        lambda given: select(NotificationFacts, NotificationRow.id.in_([given(NotificationRow.id) for _ in range(ids)]))
+        lambda param: select(NotificationFacts, NotificationRow.id.in_([param(NotificationRow.id) for _ in range(ids)]))
     )
 
 
-_ATTEMPT_REF = Statement(lambda given: _attempt_refs(AttemptRow.id == given(AttemptRow.id)))
+_ATTEMPT_REF = Statement(lambda param: _attempt_refs(AttemptRow.id == param(AttemptRow.id)))
 _ATTEMPT_REF_BY_PROVIDER_REF = Statement(
-    lambda given: (
+    lambda param: (
         _attempt_refs(
-            (AttemptRow.provider == given(AttemptRow.provider))
-            & (AttemptRow.provider_ref == given(AttemptRow.provider_ref))
+            (AttemptRow.provider == param(AttemptRow.provider))
+            & (AttemptRow.provider_ref == param(AttemptRow.provider_ref))
             & (AttemptRow.provider_ref != SQL("''"))
         )
         .order_by(AttemptRow.started_at)
@@ -259,54 +259,54 @@ _ATTEMPT_REF_BY_PROVIDER_REF = Statement(
     )
 )
 _EXPIRED_LEASES = Statement(
-    lambda given: (
-        _attempt_refs(_RUNNING & (AttemptRow.lease_until <= given(AttemptRow.lease_until)) & _IS_FREE)
+    lambda param: (
+        _attempt_refs(_RUNNING & (AttemptRow.lease_until <= param(AttemptRow.lease_until)) & _IS_FREE)
         .order_by(AttemptRow.lease_until)
-        .limit(given(IntegerField()))
+        .limit(param(IntegerField()))
     )
 )
 _IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
 _RING_FRESH = _to_ring(
-    lambda given: (
+    lambda param: (
         NotificationRow.rung_at.is_null()
-        & (NotificationRow.due_at > given(NotificationRow.due_at))
-        & (NotificationRow.due_at <= given(NotificationRow.due_at))
+        & (NotificationRow.due_at > param(NotificationRow.due_at))
+        & (NotificationRow.due_at <= param(NotificationRow.due_at))
     ),
     NotificationRow.due_at,
 )
 _RING_STALE = _to_ring(
-    lambda given: NotificationRow.rung_at.is_null() & (NotificationRow.due_at <= given(NotificationRow.due_at)),
+    lambda param: NotificationRow.rung_at.is_null() & (NotificationRow.due_at <= param(NotificationRow.due_at)),
     NotificationRow.due_at,
 )
 _RING_AGAIN = _to_ring(
-    lambda given: _IS_RUNG & (NotificationRow.rung_at <= given(NotificationRow.rung_at)), NotificationRow.rung_at
+    lambda param: _IS_RUNG & (NotificationRow.rung_at <= param(NotificationRow.rung_at)), NotificationRow.rung_at
 )
 _TO_LOOK_AT = Statement(
-    lambda given: (
+    lambda param: (
         EscalationRow.select(EscalationRow.incident_id, EscalationRow.id)
         .where(
-            EscalationRow.next_decision_at <= given(EscalationRow.next_decision_at), EscalationRow.is_current, _IS_ESCALATION_FREE
+            EscalationRow.next_decision_at <= param(EscalationRow.next_decision_at), EscalationRow.is_current, _IS_ESCALATION_FREE
         )
         .order_by(EscalationRow.next_decision_at)
-        .limit(given(IntegerField()))
+        .limit(param(IntegerField()))
     )
 )
 _ROUNDS_DUE = Statement(
-    lambda given: (
+    lambda param: (
         EscalationRow.select(EscalationRow.incident_id, fn.MIN(EscalationRow.next_round_at))
-        .where(EscalationRow.next_round_at <= given(EscalationRow.next_round_at), EscalationRow.is_current, _IS_ESCALATION_FREE)
+        .where(EscalationRow.next_round_at <= param(EscalationRow.next_round_at), EscalationRow.is_current, _IS_ESCALATION_FREE)
         .group_by(EscalationRow.incident_id)
         .order_by(fn.MIN(EscalationRow.next_round_at))
-        .limit(given(IntegerField()))
+        .limit(param(IntegerField()))
     ),
     columns=(EscalationRow.incident_id, EscalationRow.next_round_at),
 )
 _INCIDENT_ROUNDS_DUE = Statement(
-    lambda given: (
+    lambda param: (
         IncidentRow.select(IncidentRow.id)
-        .where(IncidentRow.round_at <= given(IncidentRow.round_at), IS_UNRESOLVED, is_free(IncidentRow.id))
+        .where(IncidentRow.round_at <= param(IncidentRow.round_at), IS_UNRESOLVED, is_free(IncidentRow.id))
         .order_by(IncidentRow.round_at)
-        .limit(given(IntegerField()))
+        .limit(param(IntegerField()))
     )
 )
 _EARLIEST = (

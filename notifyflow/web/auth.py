@@ -47,10 +47,10 @@ class Require(Gate):
     ``caller: Annotated[ApiKey, Depends(Require(…))]`` as the first argument of a route that wants to know who it is.
     """
 
-    def __call__(self, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> ApiKey:
+    def __call__(self, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> ApiKey:
         """Let in.
 
         Raises:
             AccessDenied: When there is no key, or it is wrong, revoked, expired, not for this, or used too often.
         """
-        return self.admit(given.credentials if given else "")
+        return self.admit(credentials.credentials if credentials else "")

@@ -74,12 +74,12 @@ class AuthorizationHeader(IntegrationGate):
         Raises:
             AccessDenied: As ``admit`` does.
         """
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         match scheme.lower():
             case "bearer":
-                return self.admit(given.strip())
+                return self.admit(credentials.strip())
             case "basic":
-                return self.admit(_password(given))
+                return self.admit(_password(credentials))
             case _:
                 return self.admit("")
 
@@ -107,9 +107,9 @@ class RoutingKey(IntegrationGate):
         return Presented(self.admit(pagerduty.routing_key(document)), document, len(body))
 
 
-def _password(given: str) -> str:
+def _password(credentials: str) -> str:
     try:
-        return base64.b64decode(given).decode().partition(":")[2]
+        return base64.b64decode(credentials).decode().partition(":")[2]
     except ValueError:
         return ""
 

@@ -105,8 +105,8 @@ def _flow() -> Iterator[NotifyFlow]:
 
 def _post(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, int]:
     """Post a body; give the status, and how long the answer's body is."""
-    given = {"host": "notify.example", "connection": "close", "content-length": str(len(body)), **headers}
-    head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in given.items()) + "\r\n"
+    all_headers = {"host": "notify.example", "connection": "close", "content-length": str(len(body)), **headers}
+    head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in all_headers.items()) + "\r\n"
     response = bytearray()
     with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
         with suppress(ConnectionError):  # it may be refused before all of it was sent

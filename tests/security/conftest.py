@@ -55,9 +55,9 @@ class Target:
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
         """Ask as any client does; the names of headers may have ``_`` for ``-``."""
-        given = {"host": "notify.example", "connection": "close", "content-length": str(len(body))}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        values = {"host": "notify.example", "connection": "close", "content-length": str(len(body))}
+        values |= {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in values.items())
         head, _, response = self.say(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body).partition(b"\r\n\r\n")
         return int(head.split(b" ", 2)[1]), response
 
@@ -91,7 +91,7 @@ def targeted(folder: Path, *script: str, bounds: Bounds | None = None, **variabl
     """
     with Sandbox() as sandbox:
         sandbox.script("\n".join(script))
-        given = sandbox.settings() | {
+        values = sandbox.settings() | {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder / 'target.db'}",
             "NOTIFYFLOW_PUBLIC_URL": PUBLIC_URL,
             "NOTIFYFLOW_OPS_RECIPIENTS": json.dumps([{"id": "ops", "email": "ops@example.com"}]),
@@ -99,7 +99,7 @@ def targeted(folder: Path, *script: str, bounds: Bounds | None = None, **variabl
             **{f"NOTIFYFLOW_{name}": value for name, value in variables.items()},
         }
         with (
-            NotifyFlow(Settings.from_variables(given)) as flow,
+            NotifyFlow(Settings.from_variables(values)) as flow,
             serving.listen("127.0.0.1", 0) as listening,
             serving.served(flow.asgi(), listening, bounds) as server,
         ):

@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="run this seed only")
     parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happened")
     parser.add_argument("--mutants", action="store_true", help="show the seed that catches each mutant")
-    given = parser.parse_args(arguments)
-    if given.seed is not None:
-        return _one(given.seed, with_trace=given.trace)
-    seeds = range(given.first, given.first + given.seeds)
-    with Pool(given.jobs) as pool:
-        if given.mutants:
+    options = parser.parse_args(arguments)
+    if options.seed is not None:
+        return _one(options.seed, with_trace=options.trace)
+    seeds = range(options.first, options.first + options.seeds)
+    with Pool(options.jobs) as pool:
+        if options.mutants:
             return _mutants(pool.imap(partial(_catch, seeds=seeds), range(len(MUTANTS))))
         return _many(pool.imap(simulate, seeds, chunksize=4), len(seeds))
 

@@ -86,8 +86,8 @@ class Directory:
         people = {each.id: each for route in (*self.routes, self.default) for each in self.at(route)}
         for person in people.values():
             with suppress(ValueError):
-                if given := person.ways.get(_TEXTS):
-                    found.setdefault(check(_TEXTS, given), []).append(person.id)
+                if address := person.ways.get(_TEXTS):
+                    found.setdefault(check(_TEXTS, address), []).append(person.id)
         return {number: tuple(ids) for number, ids in found.items()}
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:
@@ -98,9 +98,9 @@ class Directory:
         """
         found = set()
         for person in self.recipients.values():
-            for channel, given in person.ways.items():
+            for channel, address in person.ways.items():
                 with suppress(ValueError, LookupError):
-                    found.add(check(channel, given))
+                    found.add(check(channel, address))
         return frozenset(found)
 
 

@@ -53,14 +53,14 @@ _RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
 
 
 def _read_rule(node: Node) -> Rule:
-    given = node.fields()
-    for name in given:
+    fields = node.fields()
+    for name in fields:
         if name not in _RULES:
             node.faults.add(unknown(node.where, "rule", name, list(_RULES)))
             raise Refused
-    if len(given) != 1:
+    if len(fields) != 1:
         raise node.refuse("is not one rule", "Put each in its own braces")
-    ((name, value),) = given.items()
+    ((name, value),) = fields.items()
     codec, make = _RULES[name]
     return make(codec.read(node.field(name, value)))
 
@@ -218,13 +218,13 @@ def dump_notified(notified: Notified) -> str:
 
 def load_notified(document: str) -> Notified:
     """Read what ``dump_notified`` wrote; exactly the same value."""
-    given = json.loads(document)
+    fields = json.loads(document)
     return Notified(
-        incident_id=given["incident_id"],
-        is_new=given["is_new"],
-        added=tuple(given["added"]),
-        repeated=tuple(given["repeated"]),
-        faults=tuple(Fault(*fault) for fault in given["faults"]),
+        incident_id=fields["incident_id"],
+        is_new=fields["is_new"],
+        added=tuple(fields["added"]),
+        repeated=tuple(fields["repeated"]),
+        faults=tuple(Fault(*fault) for fault in fields["faults"]),
     )
 
 

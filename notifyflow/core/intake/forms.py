@@ -104,13 +104,13 @@ def _wholes(place: str) -> Iterator[str]:
 _ENDS = re.compile(r"[.\[]")
 
 
-def unknown(where: str, kind: str, given: object, known: Collection[str]) -> Fault:
+def unknown(where: str, kind: str, value: object, known: Collection[str]) -> Fault:
     """Say that a name is none of those there are, and which one it may have been meant to be."""
-    spelt = given[:_LONGEST_NAME].casefold() if isinstance(given, str) else ""
+    spelt = value[:_LONGEST_NAME].casefold() if isinstance(value, str) else ""
     near = get_close_matches(spelt, [name.casefold() for name in known], n=1)
     meant = [name for name in known if name.casefold() in near]
     remedy = f"Use {meant[0]}, if that was meant" if meant else f"Use {either(known)}"
-    return Fault(where, f"{text.quoted(given)} is no {kind}", remedy)
+    return Fault(where, f"{text.quoted(value)} is no {kind}", remedy)
 
 
 def either(names: Collection[str]) -> str:
@@ -220,10 +220,10 @@ def mapped(each: Codec[T], most: int | None = None) -> Codec[dict[str, T]]:
 
     def read(node: Node) -> dict[str, T]:
         values: dict[str, T] = {}
-        given = node.fields()
-        if most is not None and len(given) > most:
-            raise node.refuse_whole(f"there are {len(given):,}, {most:,} are allowed", "Leave some out")
-        for name, value in given.items():
+        fields = node.fields()
+        if most is not None and len(fields) > most:
+            raise node.refuse_whole(f"there are {len(fields):,}, {most:,} are allowed", "Leave some out")
+        for name, value in fields.items():
             with suppress(Refused):
                 values[name] = each.read(node.field(name, value))
         return values
@@ -235,9 +235,9 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
     """Read a table of known fields into a value that has them as attributes.
 
     Args:
-        make: Takes the fields as keywords; what is not given, or null, has its default.
+        make: Accepts the fields as keywords; one that is missing or null has its default.
         fields: Each field with its codec, in the order they are written.
-        stand_ins: The fields that must be given, each with what takes its place when it is missing or refused, so that the
+        stand_ins: The required fields, each with its stand-in when it is missing or refused, so that the
             rest can still be validated.
 
     Returns:
@@ -245,13 +245,13 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
     """
 
     def read(node: Node) -> T:
-        given = {name: value for name, value in node.fields().items() if value is not None}
+        present = {name: value for name, value in node.fields().items() if value is not None}
         values = dict(stand_ins)
-        _refuse_unknown(node, [name for name in given if name not in fields], fields)
+        _refuse_unknown(node, [name for name in present if name not in fields], fields)
         for name, codec in fields.items():
-            if name in given:
+            if name in present:
                 with suppress(Refused):
-                    values[name] = codec.read(node.field(name, given[name]))
+                    values[name] = codec.read(node.field(name, present[name]))
             elif name in stand_ins:
                 node.field(name, None).refuse_whole("it is missing", "Give it a value")
         return make(**values)

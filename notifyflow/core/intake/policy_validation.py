@@ -156,6 +156,6 @@ def _span(path: str, span: timedelta) -> Iterator[Fault]:
         yield Fault(path, f"{span} is not a time that can be waited", f"Give more than 0 s and at most {MAX_SPAN.days} d")
 
 
-def _between(path: str, given: int, least: int, most: int) -> Iterator[Fault]:
-    if not least <= given <= most:
-        yield Fault(path, f"{given} is not between {least} and {most}", "Give a number between them")
+def _between(path: str, value: int, least: int, most: int) -> Iterator[Fault]:
+    if not least <= value <= most:
+        yield Fault(path, f"{value} is not between {least} and {most}", "Give a number between them")

@@ -115,13 +115,13 @@ def add_recipients(submission: Submission, document: str) -> Submission:
 
 def _read(codec: Codec[Submission], document: str, most_recipients: int | None = None) -> Submission:
     faults = Faults()
-    given = parsed(document)
-    recipients = given.get("recipients") if isinstance(given, dict) else None
+    content = parsed(document)
+    recipients = content.get("recipients") if isinstance(content, dict) else None
     if most_recipients is not None and isinstance(recipients, list) and len(recipients) > most_recipients:
         what = f"there are {len(recipients):,}, {most_recipients:,} are allowed in one request"
         raise InvalidIncident((Fault("recipients", what, "Send the others in further requests, under the same key"),))
     with suppress(Refused):
-        submission = codec.read(Node("", given, faults))
+        submission = codec.read(Node("", content, faults))
         return replace(submission, unread=tuple(faults))
     raise InvalidIncident(faults)
 

@@ -49,7 +49,7 @@ class Admitted:
 
     Attributes:
         incident: Clean: nothing in it that a database or a channel cannot carry.
-        contacts: The recipients in the order given; one that nothing can reach has no addresses.
+        contacts: The recipients in their order; one that nothing can reach has no addresses.
         faults: What is wrong with single recipients.
     """
 
@@ -106,9 +106,9 @@ def validate_incident(incident: Incident) -> tuple[Fault, ...]:
     return tuple(_type_faults("", incident, _INCIDENT_TYPES)) or tuple(_incident_faults(incident))
 
 
-def is_web_address(given: str) -> bool:
+def is_web_address(url: str) -> bool:
     """Tell whether an incident may have this as its url."""
-    return len(given) <= MAX_URL and _is_address(given)
+    return len(url) <= MAX_URL and _is_address(url)
 
 
 def admit_recipients(
@@ -117,13 +117,13 @@ def admit_recipients(
     """Make contacts of recipients, leaving out what cannot be used.
 
     Args:
-        recipients: Whom to reach; of one given twice the first counts.
+        recipients: Whom to reach; the first of a repeated id counts.
         check: Validates and normalises one address of one channel.
         channels: The names of the channels there are.
         most_faults: How many faults are named, the others being counted; None names all.
 
     Returns:
-        The contacts in the order given, and what is wrong with single recipients.
+        The contacts in their order, and what is wrong with single recipients.
     """
     contacts: dict[str, Contact] = {}
     faults = Faults(most_faults)
@@ -133,7 +133,7 @@ def admit_recipients(
         if wrong := tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)):
             faults.add_all(wrong)
         elif recipient.id in contacts:
-            faults.note(partial(_given_before, f"{where}.id", recipient.id))
+            faults.note(partial(_repeated, f"{where}.id", recipient.id))
         else:
             misnamed = tuple(id_faults(f"{where}.id", recipient.id))
             faults.add_all(misnamed)
@@ -143,8 +143,8 @@ def admit_recipients(
     return tuple(contacts.values()), tuple(faults)
 
 
-def _given_before(where: str, given: str) -> Fault:
-    return Fault(where, f"{text.quoted(given)} was given before", "Give each recipient once; the first one counts")
+def _repeated(where: str, value: str) -> Fault:
+    return Fault(where, f"{text.quoted(value)} is repeated", "Name each recipient once; the first one counts")
 
 
 def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Sequence[str], faults: Faults) -> Contact:
@@ -205,10 +205,10 @@ def _no_zone(where: str, name: str) -> Fault:
     return Fault(where, f"{text.quoted(name)} is no time zone", remedy)
 
 
-def _type_faults(where: str, given: Incident | Recipient, types: Mapping[str, type]) -> Iterator[Fault]:
+def _type_faults(where: str, subject: Incident | Recipient, types: Mapping[str, type]) -> Iterator[Fault]:
     """Find what a caller without a type checker mixed up; nothing else can be validated before it is corrected."""
     for field, expected in types.items():
-        value = getattr(given, field)
+        value = getattr(subject, field)
         if not isinstance(value, expected) and not (value is None and field in _MAY_BE_NONE):
             yield Fault(
                 f"{where}{field}", f"it is {type(value).__name__}, not {expected.__name__}", "Give it as the reference says"
@@ -219,13 +219,13 @@ def _type_faults(where: str, given: Incident | Recipient, types: Mapping[str, ty
                     yield Fault(f"{where}{field}", f"{text.quoted(name)} is not text with text", "Put both in quotes")
 
 
-def id_faults(where: str, given: str) -> Iterator[Fault]:
+def id_faults(where: str, value: str) -> Iterator[Fault]:
     """Find what is wrong with an id or key; it names a row for good and is never normalised, so nothing odd may stand in it."""
-    if not given.strip():
+    if not value.strip():
         yield Fault(where, "it is empty", "Give it a name of its own")
-    elif given != text.one_line(given):
-        yield Fault(where, f"{text.quoted(given)} has control characters or blanks that do not show", "Leave them out")
-    yield from length_faults(where, given, MAX_KEY, "Shorten it")
+    elif value != text.one_line(value):
+        yield Fault(where, f"{text.quoted(value)} has control characters or blanks that do not show", "Leave them out")
+    yield from length_faults(where, value, MAX_KEY, "Shorten it")
 
 
 def _incident_faults(incident: Incident) -> Iterator[Fault]:
@@ -246,24 +246,24 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
         yield from validate_instant(incident.occurred_at)
 
 
-def length_faults(where: str, given: str, limit: int, remedy: str) -> Iterator[Fault]:
+def length_faults(where: str, value: str, limit: int, remedy: str) -> Iterator[Fault]:
     """Find a text too long."""
-    if len(given) > limit:
-        yield Fault(where, f"it has {len(given):,} characters, {limit:,} are allowed", remedy)
+    if len(value) > limit:
+        yield Fault(where, f"it has {len(value):,} characters, {limit:,} are allowed", remedy)
 
 
-def _url(given: str) -> Iterator[Fault]:
-    yield from length_faults("url", given, MAX_URL, "Shorten it")
-    if not _is_address(given):
+def _url(url: str) -> Iterator[Fault]:
+    yield from length_faults("url", url, MAX_URL, "Shorten it")
+    if not _is_address(url):
         yield Fault(
-            "url", f"{text.masked(given)} is no web address", "Give one that begins with https:// or http://, or leave it out"
+            "url", f"{text.masked(url)} is no web address", "Give one that begins with https:// or http://, or leave it out"
         )
 
 
-def _is_address(given: str) -> bool:
+def _is_address(url: str) -> bool:
     try:
-        parts = urlsplit(given)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and given.isprintable() and " " not in given
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable() and " " not in url
     except ValueError:
         return False
 

@@ -349,12 +349,12 @@ STATEMENTS = (
         incident_id TEXT NOT NULL,
         recipient_id TEXT NOT NULL,
         is_shown BOOLEAN NOT NULL,
-        given_at {instant} NOT NULL,
+        issued_at {instant} NOT NULL,
         PRIMARY KEY (number, code),
         UNIQUE (number, incident_id, recipient_id)
     )
     """,
-    "CREATE INDEX notifyflow_reply_code_age ON notifyflow_reply_code (given_at)",
+    "CREATE INDEX notifyflow_reply_code_age ON notifyflow_reply_code (issued_at)",
     """
     CREATE TABLE notifyflow_opt_out (
         our_number TEXT NOT NULL,

@@ -139,7 +139,7 @@ class ReplyCodeRow(Model):
     incident_id = PlainTextField()
     recipient_id = PlainTextField()
     is_shown = BooleanField()
-    given_at = InstantField()
+    issued_at = InstantField()
 
     class Meta:
         """Where it stands."""

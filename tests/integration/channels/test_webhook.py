@@ -43,8 +43,8 @@ def server() -> Iterator[HttpServer]:
 
 
 def channel_of(url: str, *secrets: str, **more: str) -> WebhookChannel:
-    given = json.dumps({"status": {"url": url, "secrets": list(secrets or (NEW,))}})
-    variables = {"NOTIFYFLOW_WEBHOOKS": given, **{f"NOTIFYFLOW_{name}": value for name, value in more.items()}}
+    subscribers = json.dumps({"status": {"url": url, "secrets": list(secrets or (NEW,))}})
+    variables = {"NOTIFYFLOW_WEBHOOKS": subscribers, **{f"NOTIFYFLOW_{name}": value for name, value in more.items()}}
     return WebhookChannel(Settings.from_variables(variables))
 
 

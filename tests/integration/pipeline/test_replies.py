@@ -71,7 +71,7 @@ def test_a_code_is_kept_while_it_is_used_and_free_a_week_later(story: Story) -> 
     assert story.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
 
 
-def test_codes_that_are_given_at_the_same_time_differ(story: Story) -> None:
+def test_codes_that_are_issued_at_the_same_time_differ(story: Story) -> None:
     for number in range(8):
         notify(story.deps, an_incident(f"db-{number}"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
     with ThreadPoolExecutor(4) as pool:

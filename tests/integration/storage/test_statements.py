@@ -19,9 +19,9 @@ COLUMNS = (ReceiptRow.event_id, ReceiptRow.result.alias("said"), ReceiptRow.rece
 def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> None:
     built: list[Places] = []
 
-    def build(given: Places) -> Any:
-        built.append(given)
-        return ReceiptRow.select(*COLUMNS).where(ReceiptRow.event_id == given(ReceiptRow.event_id), ReceiptRow.code != "9")
+    def build(param: Places) -> Any:
+        built.append(param)
+        return ReceiptRow.select(*COLUMNS).where(ReceiptRow.event_id == param(ReceiptRow.event_id), ReceiptRow.code != "9")
 
     statement = Statement(build)
 
@@ -39,10 +39,10 @@ def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> No
 
 def test_a_statement_that_finds_one_value_reads_it_as_its_column(store: Store) -> None:
     statement = Statement(
-        lambda given: ReceiptRow.select(fn.MAX(ReceiptRow.received_at)).where(ReceiptRow.event_id == given(ReceiptRow.event_id)),
+        lambda param: ReceiptRow.select(fn.MAX(ReceiptRow.received_at)).where(ReceiptRow.event_id == param(ReceiptRow.event_id)),
         columns=(ReceiptRow.received_at,),
     )
-    empty = Statement(lambda given: ReceiptRow.select(ReceiptRow.code).where(ReceiptRow.event_id == given(ReceiptRow.event_id)))
+    empty = Statement(lambda param: ReceiptRow.select(ReceiptRow.code).where(ReceiptRow.event_id == param(ReceiptRow.event_id)))
 
     def look(ledger: Ledger) -> list[Any]:
         ledger.add_receipt(RECEIPT, raw="raw", at=NOW)
@@ -53,8 +53,8 @@ def test_a_statement_that_finds_one_value_reads_it_as_its_column(store: Store) -
 
 def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(store: Store) -> None:
     statement = Statement(
-        lambda given: ReceiptRow.update({"result": given(ReceiptRow.result), "code": given(ReceiptRow.code)}).where(
-            ReceiptRow.received_at <= given(ReceiptRow.received_at)
+        lambda param: ReceiptRow.update({"result": param(ReceiptRow.result), "code": param(ReceiptRow.code)}).where(
+            ReceiptRow.received_at <= param(ReceiptRow.received_at)
         )
     )
 

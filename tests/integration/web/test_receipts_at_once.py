@@ -34,9 +34,9 @@ def test_callbacks_in_disorder_leave_every_text_in_its_one_right_state(store: St
     with NotifyFlow(Settings.from_variables(VARIABLES), store=store, bell=NotedBell()) as flow:
         client = Client(flow.asgi())
 
-        def call_back(given: Post) -> int:
-            headers = {"x-twilio-signature": given.signature, "content-type": "application/x-www-form-urlencoded"}
-            return client.post(given.path, content=given.body, headers=headers).status_code
+        def call_back(post: Post) -> int:
+            headers = {"x-twilio-signature": post.signature, "content-type": "application/x-www-form-urlencoded"}
+            return client.post(post.path, content=post.body, headers=headers).status_code
 
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(call_back, [each.signed() for each in told])) == {200}

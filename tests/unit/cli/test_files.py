@@ -27,10 +27,10 @@ def write(tmp_path: Path):
 
 def test_the_recipients_stand_inside_or_in_a_second_file_or_in_both(write):
     further = write("people.json", [{"id": "ben", "phone": "+15005550006"}])
-    given = files.read(write("incident.json", INCIDENT), further, policy="insistent", strict=True)
-    assert (given.incident.title, given.incident.severity) == ("orders db is down", Severity.CRITICAL)
-    assert [each.id for each in given.recipients] == ["ada", "ben"]
-    assert (given.policy, given.strict, given.unread) == ("insistent", True, ())
+    submission = files.read(write("incident.json", INCIDENT), further, policy="insistent", strict=True)
+    assert (submission.incident.title, submission.incident.severity) == ("orders db is down", Severity.CRITICAL)
+    assert [each.id for each in submission.recipients] == ["ada", "ben"]
+    assert (submission.policy, submission.strict, submission.unread) == ("insistent", True, ())
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch):
@@ -43,15 +43,15 @@ def test_a_byte_order_mark_is_no_fault(write):
 
 
 def test_what_could_not_be_read_of_both_files_is_kept(write):
-    given = files.read(write("incident.json", {"key": "k", "severity": "BAD"}), write("people.json", [{"nick": "ben"}]))
-    assert [fault.where for fault in given.unread] == ["title", "severity", "recipients[0].nick", "recipients[0].id"]
+    submission = files.read(write("incident.json", {"key": "k", "severity": "BAD"}), write("people.json", [{"nick": "ben"}]))
+    assert [fault.where for fault in submission.unread] == ["title", "severity", "recipients[0].nick", "recipients[0].id"]
 
 
 @pytest.mark.parametrize("further", [b"{", b"\xff", "nowhere.json"])
 def test_a_second_file_that_cannot_be_read_is_one_fault_beside_the_others(write, further: bytes | str):
     name = write("people.json", further) if isinstance(further, bytes) else further
-    given = files.read(write("incident.json", INCIDENT | {"severity": "BAD"}), name)
-    severity, recipients = given.unread
+    submission = files.read(write("incident.json", INCIDENT | {"severity": "BAD"}), name)
+    severity, recipients = submission.unread
     assert (severity.where, recipients.where) == ("severity", "recipients")
     assert recipients.what.startswith(f"{name}: ")
 

@@ -53,8 +53,8 @@ def test_every_field_of_an_incident_file_is_explained(kind: type[Incident]) -> N
 
 def test_the_files_of_the_page_are_accepted() -> None:
     whole, recipients = blocks(INCIDENT_FILES, "json")
-    given = read_incident(whole)
-    assert given.unread == ()
-    assert admit(given.incident, given.recipients, lambda _, address: address, strategies.CHANNELS).faults == ()
+    submission = read_incident(whole)
+    assert submission.unread == ()
+    assert admit(submission.incident, submission.recipients, lambda _, address: address, strategies.CHANNELS).faults == ()
     assert set(json.loads(whole)) == {field.name for field in fields(Incident)} | {"recipients"}
     assert admit_recipients(read_recipients(recipients), lambda _, address: address, strategies.CHANNELS)[1] == ()

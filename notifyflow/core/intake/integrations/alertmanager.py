@@ -42,7 +42,7 @@ class _Group:
     Attributes:
         status: Theirs, where they have none.
         source: Alertmanager's own address.
-        links: The same, as the last place to look; empty where it was not given.
+        links: The same, as the last place to look; empty if it is missing.
         left_out: A paragraph on the alerts that the sender left out; None where there are none.
     """
 
@@ -64,13 +64,13 @@ def read(document: object) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...
     Raises:
         UnreadableIncident: When it is no group, or there is no alert in it.
     """
-    given = table(document)
-    alerts = given.get("alerts")
+    body = table(document)
+    alerts = body.get("alerts")
     if not isinstance(alerts, list) or not alerts:
         raise refusal("alerts", "there are none", _REMEDY)
-    source = given.get("externalURL")
+    source = body.get("externalURL")
     links = [] if source is None else [source]
-    group = _Group(status=given.get("status"), source=source, links=links, left_out=_left_out(given.get("truncatedAlerts")))
+    group = _Group(status=body.get("status"), source=source, links=links, left_out=_left_out(body.get("truncatedAlerts")))
     return read_each("alerts", map(_known, alerts), lambda alert: _read(alert, group))
 
 
@@ -105,7 +105,7 @@ def _read(alert: object, group: _Group) -> InboundRequest:
 
 
 def _said(notes: Mapping[str, object]) -> tuple[str | None, tuple[str | None, ...]]:
-    """Find a title, None where none is given, and the paragraphs that the annotations make."""
+    """Find a title, None if there is none, and the paragraphs that the annotations make."""
     others = {each: value for each, value in notes.items() if each not in (*_TITLES, *_BODIES)}
     return _first(notes, _TITLES), (_first(notes, _BODIES), lines(others) if others else None)
 
@@ -131,9 +131,9 @@ def _canonical(labels: Mapping[str, object]) -> str:
 
 
 def _first(notes: Mapping[str, object], names: tuple[str, ...]) -> str | None:
-    """Find the first annotation that says something; empty where all that are given are, None where none is given."""
-    given = [say(notes[name]).strip() for name in names if notes.get(name) is not None]
-    return next(filter(None, given), "" if given else None)
+    """Find the first annotation that says something; empty if all of them are empty, None if there is none."""
+    texts = [say(notes[name]).strip() for name in names if notes.get(name) is not None]
+    return next(filter(None, texts), "" if texts else None)
 
 
 def _left_out(count: object) -> str | None:

@@ -89,9 +89,9 @@ def _data(body: bytes, content_type: str) -> object:
 
 
 def _read(document: object) -> InboundRequest:
-    given = table(document)
+    envelope = table(document)
     # put in words once: any of them may be as long as a body
-    event = {**given, **{name: say(given[name]) for name in (*_REQUIRED, "subject") if given.get(name) is not None}}
+    event = {**envelope, **{name: say(envelope[name]) for name in (*_REQUIRED, "subject") if envelope.get(name) is not None}}
     missing = tuple(name for name in _REQUIRED if not event.get(name))
     if missing:
         raise UnreadableIncident(_missing(missing))
@@ -122,9 +122,9 @@ def _missing(names: tuple[str, ...]) -> tuple[Fault, ...]:
 
 
 def _first(fields: Mapping[str, object], *names: str) -> str | None:
-    """Find the first field that says something; empty where all that are given are, None where none is given."""
-    given = [say(fields[name]) for name in names if fields.get(name) is not None]
-    return next(filter(None, given), "" if given else None)
+    """Find the first field that says something; empty if all of them are empty, None if there is none."""
+    texts = [say(fields[name]) for name in names if fields.get(name) is not None]
+    return next(filter(None, texts), "" if texts else None)
 
 
 def _rest(data: object, others: Mapping[str, object]) -> str | None:
@@ -136,10 +136,10 @@ def _rest(data: object, others: Mapping[str, object]) -> str | None:
 
 def _decoded(event: Mapping[str, object]) -> object:
     """Find the data, which JSON may hold as base64."""
-    given = event.get("data_base64")
-    if not isinstance(given, str):
+    encoded = event.get("data_base64")
+    if not isinstance(encoded, str):
         return event.get("data")
     try:
-        return _data(base64.b64decode(given), say(event.get("datacontenttype")) or "application/json")
+        return _data(base64.b64decode(encoded), say(event.get("datacontenttype")) or "application/json")
     except ValueError:
-        return given
+        return encoded

@@ -174,11 +174,11 @@ def incident(
         integration: Which integration; the key begins with it, so that none reaches another's incidents, or ours.
         key: What repeats when the same thing is meant.
         title: What happened; has a stand-in where it is empty.
-        body: Paragraphs; empty ones are left out, and None was not given.
+        body: Paragraphs; empty ones are left out, and None means not set.
         severity: A word for how bad it is; ERROR where we do not know it.
         source: What reported it.
-        urls: Where to look; the first that is a web address counts, and None was not given.
-        labels: Free facts; those that are too many are left out, and counted. None was not given.
+        urls: Where to look; the first that is a web address counts, and None means not set.
+        labels: Free facts; those beyond the limit are left out, and counted. None means not set.
         occurred_at: When it happened, as ISO 8601.
     """
     kept = clean(labels) if labels else {}
@@ -221,34 +221,34 @@ def digest(value: str) -> str:
     return "sha256:" + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _key(integration: str, given: str) -> str:
-    key = f"{integration}/{given}"
-    is_good = given and key == text.short_line(key, validation.MAX_KEY)
-    return key if is_good else f"{integration}/{digest(given)}"
+def _key(integration: str, value: str) -> str:
+    key = f"{integration}/{value}"
+    is_good = value and key == text.short_line(key, validation.MAX_KEY)
+    return key if is_good else f"{integration}/{digest(value)}"
 
 
 def _body(paragraphs: Iterable[str | None]) -> str | None:
-    given = [paragraph for paragraph in paragraphs if paragraph is not None]
-    if not given:
+    texts = [paragraph for paragraph in paragraphs if paragraph is not None]
+    if not texts:
         return None
-    body = text.paragraphs("\n\n".join(filter(None, given)))
+    body = text.paragraphs("\n\n".join(filter(None, texts)))
     if len(body) <= validation.MAX_BODY:
         return body
     mark = f"\n\n(Cut here: there were {len(body):,} characters.)"
     return text.cut(body, validation.MAX_BODY - len(mark)) + mark
 
 
-def _url(given: Sequence[str]) -> str | None:
+def _url(urls: Sequence[str]) -> str | None:
     """Choose where to look; empty where the first that was given is: one that cannot be used takes no other's place."""
-    found = next(filter(validation.is_web_address, given), None)
-    return "" if found is None and given and not given[0] else found
+    found = next(filter(validation.is_web_address, urls), None)
+    return "" if found is None and urls and not urls[0] else found
 
 
-def _instant(given: str) -> datetime | None:
-    if not given:
+def _instant(value: str) -> datetime | None:
+    if not value:
         return None
     try:
-        at = datetime.fromisoformat(given)
+        at = datetime.fromisoformat(value)
     except ValueError:
         return None
     return None if validation.validate_instant(at) else at

@@ -45,11 +45,11 @@ def read(document: object, *, new_key: str) -> tuple[InboundRequest, str]:
     """
     event = table(document)
     payload = table(event.get("payload"))
-    given = say(event.get("dedup_key"))
+    dedup_key = say(event.get("dedup_key"))
     action = _action(event, payload)
-    if action is not Action.NOTIFY and not given:
+    if action is not Action.NOTIFY and not dedup_key:
         raise refusal("dedup_key", "it is missing", "Say which trigger is meant")
-    key = given or new_key
+    key = dedup_key or new_key
     labels = {name: payload[name] for name in _FACTS if payload.get(name) is not None}
     if event.get("client"):
         labels["client"] = event["client"]
@@ -95,7 +95,7 @@ def _incident(event: Mapping[str, object], payload: Mapping[str, object], key: s
     )
 
 
-def _details(given: object) -> str | None:
-    if given is None:
+def _details(details: object) -> str | None:
+    if details is None:
         return None
-    return lines(given) if isinstance(given, dict) else say(given)
+    return lines(details) if isinstance(details, dict) else say(details)

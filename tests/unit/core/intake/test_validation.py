@@ -67,7 +67,7 @@ def test_bad_recipients_do_not_silence_good_ones() -> None:
         "recipients[1].addresses.pager: 'pager' is no channel. Use one of email, push, slack, sms, teams, voice.",
         "recipients[1].addresses.slak: 'slak' is no channel. Use slack, if that was meant.",
         "recipients[1].timezone: 'Berlin' is no time zone. Use an IANA name such as Europe/Berlin; times are shown in UTC.",
-        "recipients[2].id: 'ada' was given before. Give each recipient once; the first one counts.",
+        "recipients[2].id: 'ada' is repeated. Name each recipient once; the first one counts.",
         "recipients[3].id: it is empty. Give it a name of its own.",
         "recipients[4]: cy has no address. Give one for one of email, push, slack, sms, teams, voice.",
     ]
