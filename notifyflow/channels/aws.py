@@ -152,7 +152,7 @@ def _failure(error: Exception) -> ProviderError:
     no_key = exceptions.NoCredentialsError | exceptions.PartialCredentialsError | exceptions.CredentialRetrievalError
     match error:
         case _ if isinstance(error, never_left):
-            return TemporaryProviderError("could not be reached", code="no_connection", is_ill=True)
+            return TemporaryProviderError("could not be reached", code="no_connection", is_unhealthy=True)
         case _ if isinstance(error, no_key | exceptions.NoRegionError | exceptions.TokenRetrievalError):
             return RefusedUsError("there are no AWS credentials", code="no_credentials")
         case exceptions.ParamValidationError():

@@ -127,7 +127,7 @@ def refusal(status: int, codes: Table, *, code: object = "", retry_after_s: floa
     keys = (told, str(status), f"{status // 100}xx")
     row = next((known[key] for known in (codes, STATUSES) for key in keys if key in known), _NOT_HTTP)
     is_throttled = status == 429 or told.startswith("Throttling")  # the latter is how AWS says it
-    return row.error(code=told or str(status), retry_after_s=retry_after_s, is_ill=status >= 500, is_throttled=is_throttled)
+    return row.error(code=told or str(status), retry_after_s=retry_after_s, is_unhealthy=status >= 500, is_throttled=is_throttled)
 
 
 _NOT_HTTP = Row("", Verdict.UNKNOWN, "answered in a way that HTTP does not have", _RFC)
@@ -263,7 +263,7 @@ def _failure(error: exceptions.RequestException, *, is_given: bool) -> ProviderE
     if isinstance(error, exceptions.InvalidHeader):
         return RefusedUsError("our request has a header that HTTP does not take", code="header", is_general=False)
     if _never_left(error):
-        return TemporaryProviderError("could not be reached", code="no_connection", is_ill=True)
+        return TemporaryProviderError("could not be reached", code="no_connection", is_unhealthy=True)
     if isinstance(error, exceptions.Timeout):
         return UnknownOutcomeError("did not answer in time", code="timeout")
     return UnknownOutcomeError("the connection broke before a response came", code="connection_lost")

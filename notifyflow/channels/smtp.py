@@ -183,7 +183,7 @@ def _refusal(error: smtplib.SMTPResponseException, stage: _Stage) -> ProviderErr
     if row.verdict is Verdict.PERMANENT and is_introduction:
         return RefusedUsError("the server refuses us before it was told whom the mail is for", code=found or str(code))
     row = replace(row, is_general=is_introduction)
-    return row.error(code=f"{code} {found}" if found else str(code), is_ill=is_introduction)
+    return row.error(code=f"{code} {found}" if found else str(code), is_unhealthy=is_introduction)
 
 
 def _gibberish(stage: _Stage) -> Row:
@@ -199,4 +199,4 @@ def _failure(error: OSError, stage: _Stage) -> ProviderError:
         return RefusedUsError("the server does not offer what our settings need (STARTTLS, AUTH)", code="not_supported")
     if stage is _Stage.MESSAGE:
         return UnknownOutcomeError("the server fell silent after it was given the message", code="connection_lost")
-    return TemporaryProviderError("the server could not be reached", code="no_connection", is_ill=True)
+    return TemporaryProviderError("the server could not be reached", code="no_connection", is_unhealthy=True)

@@ -41,14 +41,14 @@ class Row:
     is_general: bool = False
 
     def error(
-        self, *, code: str = "", retry_after_s: float | None = None, is_ill: bool = False, is_throttled: bool = False
+        self, *, code: str = "", retry_after_s: float | None = None, is_unhealthy: bool = False, is_throttled: bool = False
     ) -> ProviderError:
         """Make the error to raise; ``code`` replaces the row's own where the row stands for many."""
         code = code or self.code
         match self.verdict:
             case Verdict.TEMPORARY:
                 return TemporaryProviderError(
-                    self.meaning, code=code, retry_after_s=retry_after_s, is_ill=is_ill, is_throttled=is_throttled
+                    self.meaning, code=code, retry_after_s=retry_after_s, is_unhealthy=is_unhealthy, is_throttled=is_throttled
                 )
             case Verdict.PERMANENT:
                 return PermanentProviderError(self.meaning, code=code)

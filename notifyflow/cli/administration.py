@@ -161,19 +161,19 @@ def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     policies, *_ = configuration.read(settings, channels)
     paging = configuration.read_paging(settings, policies)
     tried = connections.try_all(settings)
-    carriers = {name: [provider.name for provider in channel.providers] for name, channel in channels.items()}
+    providers_of = {name: [provider.name for provider in channel.providers] for name, channel in channels.items()}
     if as_json:
         answers = {each.name: {"is_good": each.is_good, "told": each.told} for each in tried}
         faults = [documents.fault(each) for each in warnings]
-        screen.print_json({**answers, "channels": carriers, "routes": dict(paging), "warnings": faults})
+        screen.print_json({**answers, "channels": providers_of, "routes": dict(paging), "warnings": faults})
     else:
-        _show_settings(carriers, paging, warnings, tried)
+        _show_settings(providers_of, paging, warnings, tried)
     if not all(each.is_good for each in tried):
         raise typer.Exit(Exit.UNAVAILABLE)
 
 
 def _show_settings(
-    carriers: Mapping[str, Sequence[str]],
+    providers_of: Mapping[str, Sequence[str]],
     paging: Mapping[str, str],
     warnings: Sequence[Fault],
     tried: Sequence[connections.Connection],
@@ -181,7 +181,7 @@ def _show_settings(
     for each in tried:
         mark = ("✔ ", "green") if each.is_good else ("✘ ", "bold red")
         screen.out.print(Text.assemble(mark, (each.name, "bold"), f": {screen.plain(each.told)}"), soft_wrap=True)
-    for name, providers in carriers.items():
+    for name, providers in providers_of.items():
         line = (
             Text.assemble(("✔ ", "green"), (name, "bold"), f" over {', '.join(providers)}")
             if providers

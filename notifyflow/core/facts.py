@@ -11,6 +11,7 @@ from datetime import datetime
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
     AttemptState,
+    Condition,
     Ended,
     EscalationState,
     Evidence,
@@ -20,7 +21,6 @@ from notifyflow.core.model import (
     NotificationState,
     Result,
     Severity,
-    Standing,
 )
 from notifyflow.core.policy import Policy
 
@@ -83,8 +83,8 @@ class Outcome:
         retry_after_s: What the provider asked to wait.
         is_our_fault: Whether the provider refused *us*.
         receipt_due_at: From when on a receipt is overdue; None keeps what the attempt was claimed with.
-        standing: What it says about the provider itself.
-        narrows_s: For how many seconds the provider wants to be left alone by everybody; None where it did not say.
+        condition: What it says about the provider itself.
+        throttle_s: For how many seconds the provider asks all of us to wait; None if it did not say.
     """
 
     result: Result
@@ -95,8 +95,8 @@ class Outcome:
     retry_after_s: float | None = None
     is_our_fault: bool = False
     receipt_due_at: datetime | None = None
-    standing: Standing = Standing.WELL
-    narrows_s: float | None = None
+    condition: Condition = Condition.HEALTHY
+    throttle_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

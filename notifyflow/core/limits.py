@@ -1,6 +1,6 @@
-"""What a provider is given: a limit a minute with a fifth kept for CRITICAL, the wait it asked for, and rest while it is ill.
+"""How much a provider is sent: a limit a minute, of which a fifth is kept for CRITICAL, its Retry-After, and a circuit breaker.
 
-Values only. A carrier is one provider on one channel as all processes see it; whoever changes one holds its row.
+Values only. ``ProviderHealth`` is one provider on one channel as all processes see it; whoever changes it holds its row.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from notifyflow.core.model import Hold, Standing
+from notifyflow.core.model import Condition, Hold
 
 DEFAULT_LIMIT = 100
 """Sends a minute, where no setting says otherwise."""
@@ -17,16 +17,16 @@ _SLICE = timedelta(seconds=5)
 _KEPT = 13
 """Slices that are counted: what began in the one before them is a minute old at least."""
 
-_ILL_AFTER = 5
-_NARROWED_AT_MOST = timedelta(hours=1)
-_REST: Mapping[Hold, tuple[timedelta, timedelta]] = {
+_OPENS_AFTER = 5
+_THROTTLED_AT_MOST = timedelta(hours=1)
+_OPEN_FOR: Mapping[Hold, tuple[timedelta, timedelta]] = {
     Hold.CIRCUIT: (timedelta(seconds=30), timedelta(minutes=5)),
     Hold.SUSPENSION: (timedelta(minutes=1), timedelta(minutes=15)),
 }
 
 
 class Circuit(StrEnum):
-    """Whether a carrier is used: as always, not at all, or by one attempt that finds out."""
+    """The state of a provider's circuit breaker; HALF_OPEN lets one attempt at a time through."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -49,7 +49,7 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carrier:
+class ProviderHealth:
     """One provider on one channel, as all processes see it.
 
     Attributes:
@@ -57,34 +57,34 @@ class Carrier:
         provider: The provider's name.
         version: Counts its writes; the guard of every update.
         spent: What was granted in the last minute, the oldest first.
-        narrowed_until: Until when the provider asked to be left alone; None where it did not.
-        failures: How many notifications in a row found it ill.
-        shut_by: Why it rests, CIRCUIT or SUSPENSION; None while it does not.
-        shut_until: Until when it rests; from then on one attempt at a time finds out whether it is well.
-        times_shut: How often in a row; each rest is twice as long as the one before.
-        probe_until: Until when the attempt that finds out may take.
+        throttled_until: Until when the provider asked us to wait; None if it did not.
+        failures: How many notifications in a row found it unhealthy.
+        circuit_opened_by: CIRCUIT or SUSPENSION; None while the circuit is closed.
+        circuit_open_until: Until when nothing is sent; from then on one attempt at a time probes the provider.
+        times_opened: How often in a row the circuit has opened; each time it stays open twice as long.
+        probe_until: When the lease of the probing attempt ends.
     """
 
     channel: str
     provider: str
     version: int = 1
     spent: tuple[Slice, ...] = ()
-    narrowed_until: datetime | None = None
+    throttled_until: datetime | None = None
     failures: int = 0
-    shut_by: Hold | None = None
-    shut_until: datetime | None = None
-    times_shut: int = 0
+    circuit_opened_by: Hold | None = None
+    circuit_open_until: datetime | None = None
+    times_opened: int = 0
     probe_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """Why somebody does not carry a notification now.
+    """Why a provider cannot take a notification now.
 
     Attributes:
         why: What is in the way.
-        until: When it is worth looking again: an estimate, nothing is reserved.
-        provider: Who it is.
+        until: When to try again: an estimate, nothing is reserved.
+        provider: The provider's name.
     """
 
     why: Hold
@@ -92,89 +92,93 @@ class Obstacle:
     provider: str
 
 
-def circuit(carrier: Carrier, now: datetime) -> Circuit:
-    """Tell whether a carrier may be used."""
-    if carrier.shut_until is None:
+def circuit(health: ProviderHealth, now: datetime) -> Circuit:
+    """Return the state of a provider's circuit."""
+    if health.circuit_open_until is None:
         return Circuit.CLOSED
-    return Circuit.OPEN if now < carrier.shut_until else Circuit.HALF_OPEN
+    return Circuit.OPEN if now < health.circuit_open_until else Circuit.HALF_OPEN
 
 
-def obstacle(carrier: Carrier, *, limit: int, is_urgent: bool, now: datetime) -> Obstacle | None:
-    """Find what keeps a carrier from taking one notification now; None where nothing does.
+def obstacle(health: ProviderHealth, *, limit: int, is_urgent: bool, now: datetime) -> Obstacle | None:
+    """Return what keeps a provider from taking one notification now, or None.
 
     Args:
-        carrier: As it is now.
+        health: As it is now.
         limit: How many it takes a minute, from 1.
         is_urgent: Whether the notification is CRITICAL.
         now: The time of the decision.
     """
-    if carrier.shut_by is not None:
-        until = carrier.shut_until if circuit(carrier, now) is Circuit.OPEN else carrier.probe_until
+    if health.circuit_opened_by is not None:
+        until = health.circuit_open_until if circuit(health, now) is Circuit.OPEN else health.probe_until
         if until is not None and now < until:
-            return Obstacle(why=carrier.shut_by, until=until, provider=carrier.provider)
-    if carrier.narrowed_until is not None and now < carrier.narrowed_until:
-        return Obstacle(why=Hold.RETRY_AFTER, until=carrier.narrowed_until, provider=carrier.provider)
-    spent = _counted(carrier, now)
+            return Obstacle(why=health.circuit_opened_by, until=until, provider=health.provider)
+    if health.throttled_until is not None and now < health.throttled_until:
+        return Obstacle(why=Hold.RETRY_AFTER, until=health.throttled_until, provider=health.provider)
+    spent = _counted(health, now)
     if _has_room(spent, limit, is_urgent=is_urgent):
         return None
-    return Obstacle(why=Hold.LIMIT, until=_free_at(spent, limit, is_urgent=is_urgent), provider=carrier.provider)
+    return Obstacle(why=Hold.LIMIT, until=_free_at(spent, limit, is_urgent=is_urgent), provider=health.provider)
 
 
-def grant(carrier: Carrier, *, is_urgent: bool, now: datetime, lease_until: datetime) -> Carrier:
-    """Give one slot away; the caller has seen that nothing is in the way.
+def grant(health: ProviderHealth, *, is_urgent: bool, now: datetime, lease_until: datetime) -> ProviderHealth:
+    """Grant one slot; the caller has checked that there is no obstacle.
 
     Args:
-        carrier: As it is now.
+        health: As it is now.
         is_urgent: Whether the notification is CRITICAL.
         now: The time of the decision.
-        lease_until: When the attempt is over at the latest; only one finds out whether a carrier that rests is well.
+        lease_until: When the attempt's lease ends; while a circuit is half open, no other attempt begins before.
     """
-    spent = _counted(carrier, now)
+    spent = _counted(health, now)
     last = spent[-1] if spent and spent[-1].number >= _number(now) else Slice(number=_number(now))
     grown = replace(last, urgent=last.urgent + 1) if is_urgent else replace(last, calm=last.calm + 1)
     kept = tuple(each for each in spent if each.number < last.number)
-    return replace(carrier, spent=(*kept, grown), probe_until=lease_until if carrier.shut_by else carrier.probe_until)
+    return replace(health, spent=(*kept, grown), probe_until=lease_until if health.circuit_opened_by else health.probe_until)
 
 
-def hear(carrier: Carrier, standing: Standing, *, is_new: bool, narrows_s: float | None, now: datetime) -> Carrier:
-    """Learn from what came of an attempt.
+def record_outcome(
+    health: ProviderHealth, condition: Condition, *, is_new: bool, throttle_s: float | None, now: datetime
+) -> ProviderHealth:
+    """Return a provider's health after an attempt.
 
     Args:
-        carrier: As it is now.
-        standing: What the answer says about the provider itself.
-        is_new: Whether it is the notification's first attempt that found the provider ill: one address alone opens no circuit.
-        narrows_s: For how many seconds the provider asked to be left alone; None where it did not.
+        health: As it is now.
+        condition: What the answer says about the provider itself.
+        is_new: Whether no earlier attempt of the notification found the provider unhealthy: one address opens no circuit.
+        throttle_s: For how many seconds the provider asked us to wait; None if it did not.
         now: The time of the decision.
     """
-    if narrows_s is not None:
-        until = now + min(timedelta(seconds=narrows_s), _NARROWED_AT_MOST)
-        carrier = replace(carrier, narrowed_until=max(until, carrier.narrowed_until or until))
-    if standing is Standing.WELL:
-        return replace(carrier, failures=0, shut_by=None, shut_until=None, times_shut=0, probe_until=None)
-    state = circuit(carrier, now)
+    if throttle_s is not None:
+        until = now + min(timedelta(seconds=throttle_s), _THROTTLED_AT_MOST)
+        health = replace(health, throttled_until=max(until, health.throttled_until or until))
+    if condition is Condition.HEALTHY:
+        return replace(health, failures=0, circuit_opened_by=None, circuit_open_until=None, times_opened=0, probe_until=None)
+    state = circuit(health, now)
     if state is Circuit.OPEN:  # it began before, and tells nothing new
-        return carrier
-    if standing is Standing.REFUSING:
-        return _shut(carrier, Hold.SUSPENSION, now)
-    failures = carrier.failures + is_new
-    is_shut = state is Circuit.HALF_OPEN or failures >= _ILL_AFTER
-    carrier = replace(carrier, failures=failures)
-    return _shut(carrier, Hold.CIRCUIT, now) if is_shut else carrier
+        return health
+    if condition is Condition.REFUSING:
+        return _open(health, Hold.SUSPENSION, now)
+    failures = health.failures + is_new
+    opens = state is Circuit.HALF_OPEN or failures >= _OPENS_AFTER
+    health = replace(health, failures=failures)
+    return _open(health, Hold.CIRCUIT, now) if opens else health
 
 
-def _shut(carrier: Carrier, why: Hold, now: datetime) -> Carrier:
-    first, longest = _REST[why]
-    rest = min(first * 2 ** min(carrier.times_shut, 10), longest)
-    return replace(carrier, shut_by=why, shut_until=now + rest, times_shut=carrier.times_shut + 1, probe_until=None)
+def _open(health: ProviderHealth, why: Hold, now: datetime) -> ProviderHealth:
+    first, longest = _OPEN_FOR[why]
+    open_for = min(first * 2 ** min(health.times_opened, 10), longest)
+    return replace(
+        health, circuit_opened_by=why, circuit_open_until=now + open_for, times_opened=health.times_opened + 1, probe_until=None
+    )
 
 
 def _number(now: datetime) -> int:
     return (now - datetime(1970, 1, 1, tzinfo=UTC)) // _SLICE
 
 
-def _counted(carrier: Carrier, now: datetime) -> tuple[Slice, ...]:
+def _counted(health: ProviderHealth, now: datetime) -> tuple[Slice, ...]:
     """List what counts still; a slice of the future, from before the clock was put right, does too."""
-    return tuple(each for each in carrier.spent if each.number > _number(now) - _KEPT)
+    return tuple(each for each in health.spent if each.number > _number(now) - _KEPT)
 
 
 def _has_room(spent: tuple[Slice, ...], limit: int, *, is_urgent: bool) -> bool:

@@ -199,7 +199,7 @@ NOTIFICATION = Table(
         ),
         Event(
             name="held_back",
-            meaning="It was due, and a limit, a provider that rests or a pause holds it back",
+            meaning="It was due, and a limit, an open circuit or a pause holds it back",
             moves={N.QUEUED: (N.QUEUED,)},
             guard="heads_for",
             then="arrive",

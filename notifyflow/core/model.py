@@ -121,11 +121,11 @@ class Hold(StrEnum):
     PAUSE = "pause"
 
 
-class Standing(StrEnum):
+class Condition(StrEnum):
     """What an attempt says about its provider itself, whatever it says about the message."""
 
-    WELL = "well"
-    ILL = "ill"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
     REFUSING = "refusing"
 
 

@@ -114,9 +114,9 @@ class KnownRecipient:
     Attributes:
         contact: Who it is; personal.
         last_pages: What became of the last page on each channel that came to something of late.
-        shut: Numbers of ours to which they have said STOP.
+        opted_out_of: Numbers of ours to which they have said STOP.
     """
 
     contact: Contact
     last_pages: Mapping[str, NotificationFacts]
-    shut: frozenset[str] = frozenset()
+    opted_out_of: frozenset[str] = frozenset()

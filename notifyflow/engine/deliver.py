@@ -16,7 +16,7 @@ import structlog
 from notifyflow.channels.base import Accepted, Channel, OutboundMessage, Provider
 from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
-from notifyflow.core.model import Result, Standing
+from notifyflow.core.model import Condition, Result
 from notifyflow.engine import doubt
 from notifyflow.engine.bulkheads import Bulkheads
 from notifyflow.engine.reporter import Reporter, place
@@ -45,7 +45,7 @@ _MOST_AT_ONCE = 20
 _NEWEST_WEIGHS = 0.3
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
-_NARROWED_S = 10.0
+_THROTTLE_S = 10.0
 """How long a provider is left alone that asks for fewer requests and does not say until when."""
 _WITHHELD = Outcome(result=Result.PERMANENT_FAILURE, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
 _TOO_LATE = Outcome(result=Result.TEMPORARY_FAILURE, reason="the search for the message in doubt has used up the lease")
@@ -367,11 +367,11 @@ def _told(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outco
     if provider.has_server_per_address:
         return outcome
     match error:
-        case ProviderError(is_ill=True):
-            outcome = replace(outcome, standing=Standing.ILL)
+        case ProviderError(is_unhealthy=True):
+            outcome = replace(outcome, condition=Condition.UNHEALTHY)
         case RefusedUsError(is_general=True) if not provider.is_bound_to_address:
-            return replace(outcome, standing=Standing.REFUSING)
+            return replace(outcome, condition=Condition.REFUSING)
     if provider.is_bound_to_address:
         return outcome
     is_throttled = isinstance(error, TemporaryProviderError) and error.is_throttled
-    return replace(outcome, narrows_s=_NARROWED_S if is_throttled and not outcome.retry_after_s else outcome.retry_after_s)
+    return replace(outcome, throttle_s=_THROTTLE_S if is_throttled and not outcome.retry_after_s else outcome.retry_after_s)

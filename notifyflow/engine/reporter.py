@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from notifyflow.core.limits import Carrier
+from notifyflow.core.limits import ProviderHealth
 from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
 from notifyflow.errors import BrokerUnavailable, StorageError
@@ -76,8 +76,8 @@ class Reporter:
                 recipient_id=escalation.recipient_id,
                 severity=escalation.severity.value,
             )
-        for carrier in consequences.health_updates:
-            _report_turn(carrier)
+        for health in consequences.health_updates:
+            _report_circuit(health)
         for outage in consequences.outages:
             _log.warning(
                 "engine.outage_over", began_at=outage.began_at.isoformat(), lasted_s=round(outage.length.total_seconds(), 1)
@@ -113,12 +113,14 @@ class Reporter:
             self._transactions.run(lambda ledger: ledger.unring([each.notification_id for each in unrung]))
 
 
-def _report_turn(carrier: Carrier) -> None:
-    ids = {"channel": carrier.channel, "provider": carrier.provider}
-    if carrier.shut_by is None or carrier.shut_until is None:
-        _log.info("engine.provider_well", **ids)
+def _report_circuit(health: ProviderHealth) -> None:
+    ids = {"channel": health.channel, "provider": health.provider}
+    if health.circuit_opened_by is None or health.circuit_open_until is None:
+        _log.info("engine.circuit_closed", **ids)
     else:
-        _log.warning("engine.provider_rests", **ids, why=carrier.shut_by.value, until=carrier.shut_until.isoformat())
+        _log.warning(
+            "engine.circuit_opened", **ids, why=health.circuit_opened_by.value, until=health.circuit_open_until.isoformat()
+        )
 
 
 def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, tuple[Due, ...]]]:

@@ -9,10 +9,10 @@ class ProviderError(NotifyflowError):
     Attributes:
         code: The provider's own code or HTTP status, as text; empty where it gave none.
         reason: What it means, from our table; holds nothing personal.
-        is_ill: Whether it tells that the provider itself is ill, whatever becomes of the message.
+        is_unhealthy: Whether it means that the provider itself is unhealthy, whatever becomes of the message.
     """
 
-    is_ill = False
+    is_unhealthy = False
 
     def __init__(self, reason: str, *, code: str = "") -> None:
         super().__init__(f"{reason} ({code})" if code else reason)
@@ -34,12 +34,12 @@ class TemporaryProviderError(ProviderError):
         *,
         code: str = "",
         retry_after_s: float | None = None,
-        is_ill: bool = False,
+        is_unhealthy: bool = False,
         is_throttled: bool = False,
     ) -> None:
         super().__init__(reason, code=code)
         self.retry_after_s = retry_after_s
-        self.is_ill = is_ill
+        self.is_unhealthy = is_unhealthy
         self.is_throttled = is_throttled
 
 
@@ -62,7 +62,7 @@ class RefusedUsError(ProviderError):
 class UnknownOutcomeError(ProviderError):
     """Raised when nobody can say whether the provider accepted: the request left, no answer came back."""
 
-    is_ill = True
+    is_unhealthy = True
 
 
 class RejectedCallback(NotifyflowError):

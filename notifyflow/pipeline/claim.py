@@ -25,7 +25,7 @@ from notifyflow.pipeline import (
 )
 from notifyflow.pipeline.links import link
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
-from notifyflow.pipeline.provider_health import Desk, hold, hold_alone, is_urgent
+from notifyflow.pipeline.provider_health import SlotAllocation, hold, hold_alone, is_urgent
 from notifyflow.pipeline.transaction import Transaction
 
 _OVERDUE_AFTER = timedelta(minutes=5)
@@ -66,11 +66,11 @@ def claim(
 
     def body(tx: Transaction) -> _Claiming:
         claiming = _Claiming()
-        desk = Desk(tx, channel, providers)
+        slots = SlotAllocation(tx, channel, providers)
         for row in tx.ledger.claim_due(channel, requested_ids, now=tx.now, limit=limit):
             with _blaming(row):
-                _claim_row(tx, desk, row, claiming, providers, reporting)
-        desk.save()
+                _claim_row(tx, slots, row, claiming, providers, reporting)
+        slots.save()
         return claiming
 
     claiming, consequences = _run(deps, body)
@@ -98,16 +98,21 @@ class _Claiming:
 
 
 def _claim_row(
-    tx: Transaction, desk: Desk, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str], reporting: Collection[str]
+    tx: Transaction,
+    slots: SlotAllocation,
+    row: NotificationFacts,
+    claiming: _Claiming,
+    providers: Sequence[str],
+    reporting: Collection[str],
 ) -> None:
     escalation = tx.ledger.escalation(row.escalation_id)
     allowed = eligibility.allowed_providers(tx, row, escalation, providers)
     if why := _reason_unsendable(tx, row, escalation, providers, allowed):
         claiming.unsendable.append((row, why))
-    elif eligibility.is_capped(tx, desk, row, escalation):
+    elif eligibility.is_capped(tx, slots, row, escalation):
         claiming.unsendable.append((row, Ended.CAPPED))
     else:
-        chosen = desk.choose(row, allowed)
+        chosen = slots.choose(row, allowed)
         if isinstance(chosen, Obstacle) and len(allowed) < len(providers):
             claiming.held.append((row, chosen))
         elif isinstance(chosen, Obstacle):

@@ -1,13 +1,13 @@
 """Decides inside the claim's transaction whether a notification may be sent, and by which providers: caps and opt-outs.
 
-Calls and texts are counted under the locks of the channel's carriers.
+Calls and texts are counted under the locks of the channel's providers.
 """
 
 from collections.abc import Sequence
 
 from notifyflow.core import caps
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.pipeline.provider_health import Desk, is_urgent
+from notifyflow.pipeline.provider_health import SlotAllocation, is_urgent
 from notifyflow.pipeline.reply_codes import TEXTS, texted_number
 from notifyflow.pipeline.transaction import Transaction
 
@@ -26,14 +26,14 @@ def allowed_providers(
     return [provider for provider in providers if tx.deps.senders.get(provider) not in opted_out] if opted_out else providers
 
 
-def is_capped(tx: Transaction, desk: Desk, row: NotificationFacts, escalation: EscalationFacts) -> bool:
+def is_capped(tx: Transaction, slots: SlotAllocation, row: NotificationFacts, escalation: EscalationFacts) -> bool:
     """Return whether a notification may not be sent any more in this hour."""
     if row.channel not in caps.CAPPED_CHANNELS:
         return False
     caps_of = tx.deps.caps.of(row.channel, *_whither(tx, row, escalation), is_urgent=is_urgent(row))
     if not caps_of:
         return False
-    desk.open()  # whoever counts for this channel waits here
+    slots.open()  # whoever counts for this channel waits here
     return caps.is_used_up(caps_of, tx.ledger.spent(row.channel, caps_of, hour=caps.hour_of(tx.now)))
 
 

@@ -10,7 +10,7 @@ from notifyflow.core.caps import Caps
 from notifyflow.core.delivery import LIVE, Delivery
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.incident_events import Subscriber
-from notifyflow.core.limits import DEFAULT_LIMIT, Carrier
+from notifyflow.core.limits import DEFAULT_LIMIT, ProviderHealth
 from notifyflow.core.model import Contact, Notified, Severity, Stopped
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import OPERATIONS, Policy
@@ -126,7 +126,7 @@ class Consequences:
     due: tuple[Due, ...] = ()
     failed: tuple[NotificationFacts, ...] = ()
     critical: tuple[EscalationFacts, ...] = ()
-    health_updates: tuple[Carrier, ...] = ()
+    health_updates: tuple[ProviderHealth, ...] = ()
     outages: tuple[Outage, ...] = ()
     recalls: tuple[Recall, ...] = ()
     broken: tuple[Exception, ...] = ()

@@ -1,4 +1,4 @@
-"""Who carries what, and what has to wait: slots are granted inside the claim's transaction, and nothing is reserved ahead."""
+"""Slots of providers: they are granted inside the claim's transaction, and nothing is reserved ahead."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -6,8 +6,8 @@ from datetime import datetime
 
 from notifyflow.core import lifecycle, limits, pauses, rules
 from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.limits import Carrier, Obstacle
-from notifyflow.core.model import Hold, Kind, Result, Severity, Standing
+from notifyflow.core.limits import Obstacle, ProviderHealth
+from notifyflow.core.model import Condition, Hold, Kind, Result, Severity
 from notifyflow.core.pauses import Pause
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
@@ -22,13 +22,13 @@ def is_urgent(row: NotificationFacts) -> bool:
     return row.severity is Severity.CRITICAL
 
 
-class Desk:
-    """Grants the slots of a channel's providers; it holds their rows from its first choice until the transaction ends.
+class SlotAllocation:
+    """Grants the slots of a channel's providers; it locks their rows from its first choice until the transaction ends.
 
     Args:
         tx: The claim's transaction.
         channel: The channel.
-        providers: Who can carry it, the preferred one first.
+        providers: The providers that can carry it, the preferred one first.
     """
 
     def __init__(self, tx: Transaction, channel: str, providers: Sequence[str]) -> None:
@@ -36,11 +36,11 @@ class Desk:
         self._channel = channel
         self._providers = providers
         self._pauses: tuple[Pause, ...] = ()
-        self._before: Mapping[str, Carrier] = {}
-        self._carriers: dict[str, Carrier] = {}
+        self._before: Mapping[str, ProviderHealth] = {}
+        self._health: dict[str, ProviderHealth] = {}
 
     def choose(self, row: NotificationFacts, providers: Sequence[str]) -> str | Obstacle:
-        """Find who carries a notification now, and grant the slot; otherwise what is the first to be out of its way.
+        """Grant a slot of one of the providers and return its name; return the obstacle that ends first if none has room.
 
         Args:
             row: The notification.
@@ -49,7 +49,7 @@ class Desk:
         self.open()
         obstacles = []
         for provider in _in_turn(providers, row):
-            obstacle = self._obstacle(self._carriers[provider], row)
+            obstacle = self._obstacle(self._health[provider], row)
             if obstacle is None:
                 self._grant(provider, row)
                 return provider
@@ -58,27 +58,27 @@ class Desk:
 
     def save(self) -> None:
         """Write what was granted."""
-        for provider, after in self._carriers.items():
-            self._tx.ledger.save_carrier(self._before[provider], after)
+        for provider, after in self._health.items():
+            self._tx.ledger.save_provider_health(self._before[provider], after)
 
     def open(self) -> None:
         """Lock the providers' rows, once."""
         if self._before:
             return
         self._pauses = self._tx.ledger.pauses(now=self._tx.now)
-        self._before = self._tx.ledger.lock_carriers(self._channel, self._providers)
-        self._carriers = dict(self._before)
+        self._before = self._tx.ledger.lock_provider_health(self._channel, self._providers)
+        self._health = dict(self._before)
 
-    def _obstacle(self, carrier: Carrier, row: NotificationFacts) -> Obstacle | None:
-        now, urgent, provider = self._tx.now, is_urgent(row), carrier.provider
-        if ends_at := pauses.until(self._pauses, carrier.channel, provider, is_urgent=urgent, now=now):
+    def _obstacle(self, health: ProviderHealth, row: NotificationFacts) -> Obstacle | None:
+        now, urgent, provider = self._tx.now, is_urgent(row), health.provider
+        if ends_at := pauses.until(self._pauses, health.channel, provider, is_urgent=urgent, now=now):
             return Obstacle(why=Hold.PAUSE, until=ends_at, provider=provider)
-        return limits.obstacle(carrier, limit=self._tx.deps.limit_of(provider), is_urgent=urgent, now=now)
+        return limits.obstacle(health, limit=self._tx.deps.limit_of(provider), is_urgent=urgent, now=now)
 
     def _grant(self, provider: str, row: NotificationFacts) -> None:
         now, lease_until = self._tx.now, self._tx.now + self._tx.deps.lease
-        granted = limits.grant(self._carriers[provider], is_urgent=is_urgent(row), now=now, lease_until=lease_until)
-        self._carriers[provider] = granted
+        granted = limits.grant(self._health[provider], is_urgent=is_urgent(row), now=now, lease_until=lease_until)
+        self._health[provider] = granted
 
 
 def hold(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) -> Consequences:
@@ -93,8 +93,8 @@ def hold(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) -
     """
 
     def body(tx: Transaction) -> None:
-        standing = {urgent: _standing(tx, obstacle, channel, is_urgent=urgent) for urgent, obstacle in obstacles.items()}
-        for urgent, obstacle in standing.items():
+        checked = {urgent: _recheck(tx, obstacle, channel, is_urgent=urgent) for urgent, obstacle in obstacles.items()}
+        for urgent, obstacle in checked.items():
             if obstacle:
                 _hold(tx, tx.ledger.due(channel, is_urgent=urgent, now=tx.now, limit=_HELD_AT_ONCE), obstacle)
 
@@ -111,14 +111,14 @@ def hold_alone(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) -
     """
 
     def body(tx: Transaction) -> None:
-        if standing := _standing(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
-            _hold(tx, (row,), standing)
+        if checked := _recheck(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
+            _hold(tx, (row,), checked)
 
     return use_case.run(deps, body)[1]
 
 
-def learn(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:
-    """Learn what an outcome says about its provider; what waited for one that is well again is due at once.
+def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:
+    """Record what an outcome says about its provider; what waited for its circuit is due as soon as it closes.
 
     Args:
         tx: The recording transaction; it holds the notification's lock.
@@ -128,38 +128,40 @@ def learn(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outco
     """
     is_new = not any(each.provider == provider and each.result in _FAILED for each in row.attempts)
 
-    def heard(carrier: Carrier) -> Carrier:
-        return limits.hear(carrier, outcome.standing, is_new=is_new, narrows_s=outcome.narrows_s, now=tx.now)
+    def recorded(health: ProviderHealth) -> ProviderHealth:
+        return limits.record_outcome(health, outcome.condition, is_new=is_new, throttle_s=outcome.throttle_s, now=tx.now)
 
-    before = _change(tx, row.channel, provider, heard)
-    if before is not None and before.shut_by is not None and outcome.standing is Standing.WELL:
-        tx.ledger.bring_forward([before.shut_by], channel=row.channel, now=tx.now)
+    before = _update(tx, row.channel, provider, recorded)
+    if before is not None and before.circuit_opened_by is not None and outcome.condition is Condition.HEALTHY:
+        tx.ledger.bring_forward([before.circuit_opened_by], channel=row.channel, now=tx.now)
 
 
 def suspend(tx: Transaction, channel: str, provider: str) -> None:
-    """Let a provider rest whose receipt says that it refuses whatever we send."""
+    """Open the circuit of a provider whose receipt says that it refuses whatever we send."""
 
-    def heard(carrier: Carrier) -> Carrier:
-        return limits.hear(carrier, Standing.REFUSING, is_new=False, narrows_s=None, now=tx.now)
+    def recorded(health: ProviderHealth) -> ProviderHealth:
+        return limits.record_outcome(health, Condition.REFUSING, is_new=False, throttle_s=None, now=tx.now)
 
-    _change(tx, channel, provider, heard)
+    _update(tx, channel, provider, recorded)
 
 
-def _change(tx: Transaction, channel: str, provider: str, heard: Callable[[Carrier], Carrier]) -> Carrier | None:
-    """Write what was heard about a provider; return the carrier as it was, or None where nothing changes."""
-    seen = tx.ledger.carrier(channel, provider)
-    if seen is None or heard(seen) == seen:  # nearly always: its lock is left to those who claim
+def _update(
+    tx: Transaction, channel: str, provider: str, recorded: Callable[[ProviderHealth], ProviderHealth]
+) -> ProviderHealth | None:
+    """Update a provider's health; return it as it was before, or None if nothing changes."""
+    seen = tx.ledger.provider_health(channel, provider)
+    if seen is None or recorded(seen) == seen:  # nearly always: its lock is left to those who claim
         return None
-    before = tx.ledger.lock_carriers(channel, [provider])[provider]
-    after = heard(before)
-    tx.ledger.save_carrier(before, after)
-    if (before.shut_by, before.shut_until) != (after.shut_by, after.shut_until):
+    before = tx.ledger.lock_provider_health(channel, [provider])[provider]
+    after = recorded(before)
+    tx.ledger.save_provider_health(before, after)
+    if (before.circuit_opened_by, before.circuit_open_until) != (after.circuit_opened_by, after.circuit_open_until):
         tx.health_updates.append(after)
     return before
 
 
-def _standing(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bool) -> Obstacle | None:
-    """Look again at a pause, under its lock, since the claim has seen it: whoever ends it brings forward what it holds back."""
+def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bool) -> Obstacle | None:
+    """Check a pause again, under its lock, since whoever ends it brings forward what it defers; return None if it is over."""
     if obstacle.why is not Hold.PAUSE:
         return obstacle
     paused = tx.ledger.lock_pauses(now=tx.now)

@@ -115,7 +115,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
 
 
 def _report_our_fault(tx: Transaction, ref: AttemptRef, channel: str, receipt: Receipt) -> None:
-    """Tell operations about a fault of ours, and suspend the provider if it would refuse every message."""
+    """Tell operations about a fault of ours, and suspend the provider's if it would refuse every message."""
     if receipt.is_general:
         provider_health.suspend(tx, channel, ref.provider)
     if not tx.ledger.incident(ref.incident_id).is_operations:

@@ -69,7 +69,7 @@ def record(
         detail = {"attempt": attempt_id, "result": outcome.result.value, "code": outcome.code, "reason": outcome.reason}
         cause: Cause | None = None if has_key else "recorded"  # the acknowledgement is applied first, and decides
         before = decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
-        provider_health.learn(tx, before, ref.provider, outcome)
+        provider_health.record_outcome(tx, before, ref.provider, outcome)
         if outcome.is_our_fault and not tx.ledger.incident(ref.incident_id).is_operations:
             tx.notices.append((outcome.reason or outcome.code, ref.provider))
         receive.apply_receipts(tx, ref, waited)

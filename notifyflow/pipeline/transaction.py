@@ -8,7 +8,7 @@ from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.lifecycle import Moved
-from notifyflow.core.limits import Carrier
+from notifyflow.core.limits import ProviderHealth
 from notifyflow.core.model import AttemptState, EscalationState, IncidentState, NotificationState, Result
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.ledger import Due, Ledger
@@ -40,7 +40,7 @@ class Transaction:
         self.alerts: list[tuple[EscalationFacts, AlertOperations]] = []
         self.notices: list[tuple[str, str]] = []
         self.incident_events: list[tuple[IncidentFacts, str, Mapping[str, str]]] = []
-        self.health_updates: list[Carrier] = []
+        self.health_updates: list[ProviderHealth] = []
         self._namespaces: dict[str, str] = {}
         self._due: list[Due] = []
         self._recalls: list[Recall] = []

@@ -11,10 +11,10 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from notifyflow.sandbox import mail
-from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
 from notifyflow.sandbox.http import Form, HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Content, Mail, Message, Push, Text
 from notifyflow.sandbox.script import Kind, Reaction, short_name
+from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_header
 
 _MAILS = "/v2/email/outbound-emails"
 # Everything else is a 400; the exceptions of SES end in "Exception", those of SNS do not.
@@ -40,7 +40,7 @@ _MOST_ATTRIBUTES = 10
 _PLATFORMS = ("APNS", "APNS_SANDBOX", "GCM", "ADM", "default")
 
 
-class AmazonDesk(Desk):
+class AmazonStandIn(StandIn):
     """Takes mails at SES, push messages and texts at SNS."""
 
     name = "aws"

@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 from slack_sdk.signature import SignatureVerifier
 
 from notifyflow.sandbox.courier import post_form
-from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
 from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Inbox, Message, Piece
 from notifyflow.sandbox.script import Kind, Reaction
+from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_header
 
 HOOKS = "/services/T00000000/B00000000/"
 _API = "/api/"
@@ -44,7 +44,7 @@ _HOOK_WORDS = {
 }
 
 
-class SlackDesk(Desk):
+class SlackStandIn(StandIn):
     """Takes what incoming webhooks, the bot's chat.postMessage and chat.update bring."""
 
     name = "slack"

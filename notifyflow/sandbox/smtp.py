@@ -12,9 +12,9 @@ from dataclasses import replace
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from notifyflow.sandbox import mail
-from notifyflow.sandbox.desk import new_reference
 from notifyflow.sandbox.inbox import Inbox, Mail, Message
 from notifyflow.sandbox.script import Kind, Reaction
+from notifyflow.sandbox.stand_in import new_reference
 
 Play = Callable[[str, str], Reaction]
 

@@ -16,17 +16,17 @@ from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
 from notifyflow.sandbox import page
-from notifyflow.sandbox.aws import AmazonDesk
-from notifyflow.sandbox.desk import Desk
+from notifyflow.sandbox.aws import AmazonStandIn
 from notifyflow.sandbox.http import Handler, HttpResponse, Request, Silence, as_json, serve
 from notifyflow.sandbox.inbox import Inbox, Message
 from notifyflow.sandbox.playbook import Playbook
 from notifyflow.sandbox.script import Kind, Reaction
-from notifyflow.sandbox.slack import HOOKS, SlackDesk
+from notifyflow.sandbox.slack import HOOKS, SlackStandIn
 from notifyflow.sandbox.smtp import MailServer
-from notifyflow.sandbox.teams import TeamsDesk, workflow_path
-from notifyflow.sandbox.twilio import TwilioDesk
-from notifyflow.sandbox.webhook import PATH, SECRET, SubscriberDesk
+from notifyflow.sandbox.stand_in import StandIn
+from notifyflow.sandbox.teams import TeamsStandIn, workflow_path
+from notifyflow.sandbox.twilio import TwilioStandIn
+from notifyflow.sandbox.webhook import PATH, SECRET, SubscriberStandIn
 
 T = TypeVar("T")
 
@@ -173,13 +173,19 @@ class Sandbox:
         self._mail_over = mail_over
         self._login = login
         self._playbook = Playbook()
-        self._twilio = TwilioDesk(
+        self._twilio = TwilioStandIn(
             account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, inbox=self.inbox, receipts_after_s=receipts_after_s
         )
-        self._slack = SlackDesk(BOT_TOKEN, SIGNING_SECRET, self.inbox)
-        desks: tuple[Desk, ...] = (self._twilio, self._slack, TeamsDesk(), AmazonDesk(ACCESS_KEY_ID), SubscriberDesk())
+        self._slack = SlackStandIn(BOT_TOKEN, SIGNING_SECRET, self.inbox)
+        stand_ins: tuple[StandIn, ...] = (
+            self._twilio,
+            self._slack,
+            TeamsStandIn(),
+            AmazonStandIn(ACCESS_KEY_ID),
+            SubscriberStandIn(),
+        )
         mail_server = MailServer(self.inbox, self._play, login=login, tls=tls)
-        protocols = {desk.name: _http(partial(self._attend, desk)) for desk in desks}
+        protocols = {stand_in.name: _http(partial(self._attend, stand_in)) for stand_in in stand_ins}
         protocols |= {"page": _http(self._show), "smtp": mail_server.protocol}
         self._listeners = {
             name: _Listener(host, port and port + number, protocols[name]) for number, name in enumerate(_LISTENERS)
@@ -332,17 +338,17 @@ class Sandbox:
     def _listeners_of(self, channel: str) -> tuple[str, ...]:
         return _LISTENERS_OF.get(channel, ("smtp" if self._mail_over == "smtp" else "aws",))
 
-    async def _attend(self, desk: Desk, request: Request) -> HttpResponse | Silence:
-        """Let a desk read a request, keep what it brings, and answer as the script says."""
-        arrival = desk.read(request)
+    async def _attend(self, stand_in: StandIn, request: Request) -> HttpResponse | Silence:
+        """Let a stand-in read a request, keep what it brings, and answer as the script says."""
+        arrival = stand_in.read(request)
         if isinstance(arrival, HttpResponse):
             return arrival
         reaction = self._play(arrival.message.channel, arrival.message.to)
-        status = ("queued" if desk.name == "twilio" else "sent") if reaction.is_accepted else "refused"
+        status = ("queued" if stand_in.name == "twilio" else "sent") if reaction.is_accepted else "refused"
         message = replace(arrival.message, reaction=reaction.words, is_accepted=reaction.is_accepted, status=status)
         arrival = replace(arrival, message=self.inbox.add(message))
         if reaction.is_accepted:
-            self._spawn(desk.follow(arrival, reaction))
+            self._spawn(stand_in.follow(arrival, reaction))
         await asyncio.sleep(reaction.delay_s)
         match reaction.kind:
             case Kind.HANG | Kind.CUT:
@@ -350,8 +356,8 @@ class Sandbox:
             case Kind.GARBAGE:
                 return HttpResponse(content_type="text/html", body="<<< garbage >>>")
             case Kind.STATUS | Kind.CODE:
-                return desk.refuse(arrival, reaction)
-        return desk.accept(arrival)
+                return stand_in.refuse(arrival, reaction)
+        return stand_in.accept(arrival)
 
     async def _show(self, request: Request) -> HttpResponse:
         """Show the inbox."""

@@ -7,10 +7,10 @@ Sources: Microsoft Learn, "Create incoming webhooks with Workflows for Microsoft
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
 from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Message, Piece
 from notifyflow.sandbox.script import Reaction, short_name
+from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_header
 
 _BEFORE, _AFTER = "/workflows/", "/triggers/manual/paths/invoke"
 
@@ -20,7 +20,7 @@ def workflow_path(name: str) -> str:
     return f"{_BEFORE}{name}{_AFTER}?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=sandbox"
 
 
-class TeamsDesk(Desk):
+class TeamsStandIn(StandIn):
     """Takes what is posted to workflow URLs."""
 
     name = "teams"

@@ -11,11 +11,11 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from notifyflow.sandbox.courier import Courier, Reports
-from notifyflow.sandbox.desk import Arrival, Desk, new_reference, retry_header
 from notifyflow.sandbox.http import Form, HttpResponse, Request, as_json
 from notifyflow.sandbox.inbox import Call, Inbox, Message, Text
 from notifyflow.sandbox.phone import Callee, read_twiml
 from notifyflow.sandbox.script import Kind, Reaction
+from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_header
 
 HEARD_KEY = "2"
 _POOL = "+15005550010"  # a number of a messaging service
@@ -28,7 +28,7 @@ _CALL_EVENTS = {"initiated": "initiated", "ringing": "ringing", "in-progress": "
 _UNANSWERED = frozenset({"no-answer", "busy", "failed"})
 
 
-class TwilioDesk(Desk):
+class TwilioStandIn(StandIn):
     """Takes text messages and calls, and says what became of them."""
 
     name = "twilio"

@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from notifyflow.sandbox.desk import Arrival, Desk, retry_header
 from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Message, Piece
 from notifyflow.sandbox.script import Reaction, short_name
+from notifyflow.sandbox.stand_in import Arrival, StandIn, retry_header
 
 PATH = "/events/"
 _KEY = b"known to everybody, of no use"
@@ -22,7 +22,7 @@ SECRET = "whsec_" + base64.b64encode(_KEY).decode()
 _SHOWN = ("key", "title", "severity", "state", "by", "via", "recipient", "status_update")
 
 
-class SubscriberDesk(Desk):
+class SubscriberStandIn(StandIn):
     """Takes what is posted to subscribers."""
 
     name = "webhook"

@@ -104,7 +104,7 @@ class TextsField(DocumentField):
 
 
 class SlicesField(DocumentField):
-    """What a carrier was given lately: a JSON list of (number, calm, urgent)."""
+    """The slots that a provider granted lately: a JSON list of (number, calm, urgent)."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(_dump_slices, _load_slices, **options)

@@ -15,7 +15,7 @@ from notifyflow.storage.keys import Keys
 from notifyflow.storage.moves import Line
 from notifyflow.storage.operations import Critical, Operations
 from notifyflow.storage.outages import Outages
-from notifyflow.storage.provider_health import Carriers
+from notifyflow.storage.provider_health import ProviderHealthRows
 from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.replies import Replies, ReplyCode
 from notifyflow.storage.spending import Spending
@@ -32,7 +32,7 @@ class Ledger(
     Work,
     Inbox,
     Callbacks,
-    Carriers,
+    ProviderHealthRows,
     Outages,
     Stops,
     Health,

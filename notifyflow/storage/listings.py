@@ -80,17 +80,17 @@ class Listings(Rows):
         query = ContactRow.select(*columns).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
         contacts = [Contact(**row) for row in self._rows(query)]
         pages = self._last_pages([contact.recipient_id for contact in contacts], since, namespaces)
-        shut = self._shut({address for contact in contacts for address in contact.addresses.values()})
+        opt_outs = self._opt_outs({address for contact in contacts for address in contact.addresses.values()})
         return tuple(
             KnownRecipient(
                 contact=each,
                 last_pages=pages.get(each.recipient_id, {}),
-                shut=frozenset(our_number for number, our_number in shut if number in each.addresses.values()),
+                opted_out_of=frozenset(our_number for number, our_number in opt_outs if number in each.addresses.values()),
             )
             for each in contacts
         )
 
-    def _shut(self, addresses: Collection[str]) -> Sequence[tuple[str, str]]:
+    def _opt_outs(self, addresses: Collection[str]) -> Sequence[tuple[str, str]]:
         query = OptOutRow.select(OptOutRow.number, OptOutRow.our_number).where(OptOutRow.number.in_(list(addresses)))
         return [(row["number"], row["our_number"]) for row in self._rows(query)]
 

@@ -1,4 +1,4 @@
-"""What keeps notifications from being sent for a while: the carriers' rows, and the rows that are held back."""
+"""The rows of the providers' health, and the notifications that are held back."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -9,11 +9,11 @@ from typing import Any
 from peewee import IntegerField, Select
 
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.limits import Carrier
+from notifyflow.core.limits import ProviderHealth
 from notifyflow.core.model import Hold
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
-from notifyflow.storage.models import CarrierRow, EscalationRow, NotificationRow
+from notifyflow.storage.models import EscalationRow, NotificationRow, ProviderHealthRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import batches, first, select
 from notifyflow.storage.statements import Places, Statement
@@ -23,24 +23,24 @@ from notifyflow.storage.work import is_free
 _HOLD = ("due_at", "held_by", "held_since", "paused_since", "paused_until")
 
 
-class Carriers(Moves):
-    """Carriers, and what is held back."""
+class ProviderHealthRows(Moves):
+    """The health of providers, and the notifications that are held back."""
 
-    def lock_carriers(self, channel: str, providers: Collection[str]) -> Mapping[str, Carrier]:
+    def lock_provider_health(self, channel: str, providers: Collection[str]) -> Mapping[str, ProviderHealth]:
         """Lock and read the rows of a channel's providers, by name; those that have none get one."""
-        found = self._carriers(channel, providers)
+        found = self._provider_health(channel, providers)
         if missing := sorted(set(providers) - set(found)):
             new = [{"channel": channel, "provider": provider} for provider in missing]
-            CarrierRow.insert_many(new).on_conflict_ignore().execute(self._db)
-            found = self._carriers(channel, providers)
+            ProviderHealthRow.insert_many(new).on_conflict_ignore().execute(self._db)
+            found = self._provider_health(channel, providers)
         return found
 
-    def carrier(self, channel: str, provider: str) -> Carrier | None:
-        """Read one carrier, not locked; None where it never carried anything."""
-        return first([Carrier(**row) for row in self._rows(_carriers_of(1)(channel, provider))])
+    def provider_health(self, channel: str, provider: str) -> ProviderHealth | None:
+        """Return a provider's health, not locked; None if it was never asked to send anything."""
+        return first([ProviderHealth(**row) for row in self._rows(_health_of(1)(channel, provider))])
 
-    def save_carrier(self, before: Carrier, after: Carrier) -> None:
-        """Write what changed in a carrier.
+    def save_provider_health(self, before: ProviderHealth, after: ProviderHealth) -> None:
+        """Write what changed in a provider's health.
 
         Raises:
             StaleRow: When somebody else changed it first.
@@ -52,7 +52,7 @@ class Carriers(Moves):
         changed["version"] = before.version + 1
         query = _saving(tuple(changed))(*changed.values(), before.channel, before.provider, before.version)
         if query.execute(self._db) == 0:
-            raise StaleRow("carrier", f"{before.channel}/{before.provider}")
+            raise StaleRow("provider health", f"{before.channel}/{before.provider}")
 
     def due(self, channel: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
         """Read what may be sent now over a channel, CRITICAL or not, the oldest first; not locked."""
@@ -117,17 +117,19 @@ class Carriers(Moves):
             query = EscalationRow.update(next_decision_at=now, version=EscalationRow.version + 1)
             query.where(EscalationRow.id.in_(batch)).execute(self._db)
 
-    def _carriers(self, channel: str, providers: Collection[str]) -> dict[str, Carrier]:
-        query = _carriers_of(len(providers))(channel, *sorted(providers))
-        return {row["provider"]: Carrier(**row) for row in self._rows(self._locked(query))}
+    def _provider_health(self, channel: str, providers: Collection[str]) -> dict[str, ProviderHealth]:
+        query = _health_of(len(providers))(channel, *sorted(providers))
+        return {row["provider"]: ProviderHealth(**row) for row in self._rows(self._locked(query))}
 
 
 @lru_cache(maxsize=64)
-def _carriers_of(providers: int) -> Statement:
+def _health_of(providers: int) -> Statement:
     def build(param: Places) -> Select:
-        is_its = CarrierRow.channel == param(CarrierRow.channel)
-        names = [param(CarrierRow.provider) for _ in range(providers)]
-        return CarrierRow.select().where(is_its, CarrierRow.provider.in_(names)).order_by(CarrierRow.provider)
+        is_its = ProviderHealthRow.channel == param(ProviderHealthRow.channel)
+        names = [param(ProviderHealthRow.provider) for _ in range(providers)]
+        return (
+            ProviderHealthRow.select().where(is_its, ProviderHealthRow.provider.in_(names)).order_by(ProviderHealthRow.provider)
+        )
 
     return Statement(build)
 
@@ -163,8 +165,11 @@ def _due_of(notifications: int) -> Statement:
 @lru_cache(maxsize=64)
 def _saving(changed: tuple[str, ...]) -> Statement:
     def build(param: Places) -> Any:
-        values = {name: param(getattr(CarrierRow, name)) for name in changed}
-        as_read = (getattr(CarrierRow, name) == param(getattr(CarrierRow, name)) for name in ("channel", "provider", "version"))
-        return CarrierRow.update(values).where(*as_read)
+        values = {name: param(getattr(ProviderHealthRow, name)) for name in changed}
+        as_read = (
+            getattr(ProviderHealthRow, name) == param(getattr(ProviderHealthRow, name))
+            for name in ("channel", "provider", "version")
+        )
+        return ProviderHealthRow.update(values).where(*as_read)
 
     return Statement(build)

@@ -10,7 +10,7 @@ _KEPT_FOR = timedelta(days=1)
 
 
 class Spending(Moves):
-    """Counts; whoever counts holds the rows of the channel's carriers, so that nobody else does."""
+    """Counts; whoever counts holds the rows of the channel's providers, so that nobody else does."""
 
     def spent(self, channel: str, scopes: Collection[str], *, hour: datetime) -> Mapping[str, int]:
         """Read what was given in an hour, by scope; those that were given nothing are left out."""

@@ -33,11 +33,11 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
         provider: str, channel: str, attempt_id: str, request: Request, body: Annotated[bytes, Depends(read_body)]
     ) -> Response:
         callback = Callback(path=target_below(request.scope), headers=dict(request.headers), body=body, attempt_id=attempt_id)
-        carrier = _provider(services, channel, provider)
-        response = carrier.read_callback(callback)
+        found = _provider(services, channel, provider)
+        response = found.read_callback(callback)
         for receipt in response.receipts:
             if handled := services.receive(receipt, body.decode("utf-8", "replace")):
-                response = carrier.respond(handled)
+                response = found.respond(handled)
         return Response(response.body, media_type=response.content_type)
 
     @routes.post("/callbacks/sns")
@@ -76,11 +76,11 @@ def replies(services: Services) -> APIRouter:
 
 
 def _handle_reply(services: Services, provider: str, channel: str, request: Request, body: bytes) -> Response:
-    carrier = _provider(services, channel, provider)
-    reply = carrier.read_reply(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
+    found = _provider(services, channel, provider)
+    reply = found.read_reply(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
     if reply is None:
         return Response()
-    response = carrier.respond(services.handle_reply(reply, body.decode("utf-8", "replace")))
+    response = found.respond(services.handle_reply(reply, body.decode("utf-8", "replace")))
     return Response(response.body, media_type=response.content_type)
 
 

@@ -31,11 +31,11 @@ class WayResponse(BaseModel):
     last_page: NotificationResponse | None = Field(description="The last page that was sent or failed.")
 
     @classmethod
-    def of(cls, value: KnownRecipient, channel: str, carriers: Mapping[str, Channel]) -> "WayResponse":
+    def of(cls, value: KnownRecipient, channel: str, channels: Mapping[str, Channel]) -> "WayResponse":
         """Build it for one channel."""
         last = value.last_pages.get(channel)
-        all_providers = carriers[channel].providers if channel in carriers else ()
-        providers = [each.name for each in all_providers if channel != TEXTS or each.sender not in value.shut]
+        all_providers = channels[channel].providers if channel in channels else ()
+        providers = [each.name for each in all_providers if channel != TEXTS or each.sender not in value.opted_out_of]
         has_failed = last is not None and last.state is NotificationState.FAILED
         tried = Verdict.WORKS if last else Verdict.UNTRIED
         return cls(
@@ -57,10 +57,10 @@ class ReachabilityResponse(BaseModel):
     ways: list[WayResponse]
 
     @classmethod
-    def of(cls, value: KnownRecipient, carriers: Mapping[str, Channel]) -> "ReachabilityResponse":
+    def of(cls, value: KnownRecipient, channels: Mapping[str, Channel]) -> "ReachabilityResponse":
         """Build it from the value."""
         contact = value.contact
-        ways = [WayResponse.of(value, channel, carriers) for channel in contact.addresses]
+        ways = [WayResponse.of(value, channel, channels) for channel in contact.addresses]
         return cls(
             id=contact.recipient_id,
             name=contact.name,

@@ -94,9 +94,7 @@ class NotificationResponse(BaseModel):
     state: NotificationState
     due_at: datetime | None
     held_since: datetime | None = Field(description="Since when it is held back.")
-    held_by: Hold | None = Field(
-        description="By what: a limit, a wait that the provider asked for, a provider that rests, a pause."
-    )
+    held_by: Hold | None = Field(description="By what: a limit, a wait that the provider asked for, an open circuit, a pause.")
     reason: str = Field(description="Why it is FAILED.")
     attempts: list[AttemptResponse]
 

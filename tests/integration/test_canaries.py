@@ -191,7 +191,7 @@ def log_of_moves(url: str) -> str:
     """Read all tables in which nothing personal may stand."""
     db = dialect_for(url).connect(Deadline(600))
     try:
-        tables = ("transition", "attempt", "notification", "escalation", "notice", "critical", "carrier", "spent")
+        tables = ("transition", "attempt", "notification", "escalation", "notice", "critical", "provider_health", "spent")
         return "\n".join(str(row) for table in tables for row in execute(db, f"SELECT * FROM notifyflow_{table}").fetchall())
     finally:
         db.close()

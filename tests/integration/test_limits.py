@@ -21,10 +21,10 @@ from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.store import Store
 from tests import invariants
 from tests.builders import ACCEPTED, BUSY, Story, a_recipient, an_incident
-from tests.integration.pipeline.test_limits import ILL, PAIR, REFUSING, THROTTLED
+from tests.integration.pipeline.test_limits import PAIR, REFUSING, THROTTLED, UNHEALTHY
 
 MINUTE = timedelta(minutes=1)
-OUTCOMES = (ACCEPTED, BUSY, ILL, REFUSING, THROTTLED)
+OUTCOMES = (ACCEPTED, BUSY, UNHEALTHY, REFUSING, THROTTLED)
 AT_REST = {NotificationState.SENT, NotificationState.FAILED}
 STEPS = st.one_of(
     st.tuples(st.just("notify"), st.sampled_from((Severity.CRITICAL, Severity.ERROR, Severity.ERROR)), st.integers(1, 4)),

@@ -124,7 +124,7 @@ class AnyStory(RuleBasedStateMachine):
     @rule(channels=st.sets(st.sampled_from(CHANNELS), min_size=3), has_provider=st.sampled_from((True, True, True, False)))
     def claim(self, channels: set[str], has_provider: bool) -> None:
         escalations = {each.facts.id: each for status in self._all() for each in status.escalations}
-        providers = [f"provider {len(self.attempts)}"] if has_provider else []  # so that none is ever found ill, or mute
+        providers = [f"provider {len(self.attempts)}"] if has_provider else []  # so that none is ever found unhealthy, or mute
         for claimed in chain.from_iterable(self.story.claim(each, limit=2, providers=providers) for each in sorted(channels)):
             row = self.rows[claimed.notification_id]
             row.claim()

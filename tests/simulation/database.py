@@ -312,7 +312,7 @@ class SimulatedDatabase:
 
 
 def _key(row: dict[str, Any]) -> str:
-    """Name a row for its lock; carriers have no id and are named by channel and provider."""
+    """Name a row for its lock; a provider's health has no id and is named by channel and provider."""
     return str(row.get("id") or row.get("notification_id") or tuple(row.values())[:2])
 
 

@@ -308,7 +308,7 @@ MUTANTS = (
     ),
     Mutant("a repetition that ignores the namespace", Variant(ledger=NoNamespaceOfRepetitions)),
     Mutant("an acknowledgement that ignores the namespace", Variant(ledger=NoNamespaceOfActs)),
-    Mutant("a limit that counts nothing", swap=lambda: swapped(limits, "_counted", lambda carrier, now: ()), known=6),
+    Mutant("a limit that counts nothing", swap=lambda: swapped(limits, "_counted", lambda health, now: ()), known=6),
     Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch)),
     Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock), known=6),
     Mutant("freshness that runs through a pause", swap=lambda: swapped(rules, "page_expires_at", _age_by_the_clock)),

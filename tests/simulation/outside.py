@@ -233,8 +233,8 @@ class Outside:
         self.dropping = self._draw_dropping()
         self.channels = {}
         for name in CHANNELS:
-            carriers = [f"{name}-a", f"{name}-b"][: chance.choice((1, 1, 2))]
-            self.channels[name] = SimulatedChannel(name, [SimulatedProvider(self, name, each) for each in carriers])
+            providers = [f"{name}-a", f"{name}-b"][: chance.choice((1, 1, 2))]
+            self.channels[name] = SimulatedChannel(name, [SimulatedProvider(self, name, each) for each in providers])
 
         self.moods[SUBSCRIBERS] = "shaky"
         self.channels[SUBSCRIBERS] = SimulatedChannel(SUBSCRIBERS, [SimulatedProvider(self, SUBSCRIBERS, SUBSCRIBERS)])

@@ -269,16 +269,16 @@ STATEMENTS = (
     """,
     "CREATE INDEX notifyflow_notice_uncounted ON notifyflow_notice (at) WHERE is_counted = FALSE",
     """
-    CREATE TABLE notifyflow_carrier (
+    CREATE TABLE notifyflow_provider_health (
         channel TEXT NOT NULL,
         provider TEXT NOT NULL,
         version INTEGER NOT NULL DEFAULT 1,
         spent TEXT NOT NULL DEFAULT '[]',
-        narrowed_until {instant},
+        throttled_until {instant},
         failures INTEGER NOT NULL DEFAULT 0,
-        shut_by TEXT,
-        shut_until {instant},
-        times_shut INTEGER NOT NULL DEFAULT 0,
+        circuit_opened_by TEXT,
+        circuit_open_until {instant},
+        times_opened INTEGER NOT NULL DEFAULT 0,
         probe_until {instant},
         PRIMARY KEY (channel, provider)
     )

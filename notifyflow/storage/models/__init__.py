@@ -17,7 +17,6 @@ from notifyflow.storage.models.incidents import (
 )
 from notifyflow.storage.models.service import (
     ApiKeyRow,
-    CarrierRow,
     EnvironmentRow,
     HeartbeatRow,
     HeldRow,
@@ -26,6 +25,7 @@ from notifyflow.storage.models.service import (
     OptOutRow,
     OutageRow,
     PauseRow,
+    ProviderHealthRow,
     ReplyCodeRow,
     SpentRow,
     StopRow,
@@ -35,7 +35,6 @@ from notifyflow.storage.models.service import (
 __all__ = [
     "ApiKeyRow",
     "AttemptRow",
-    "CarrierRow",
     "ContactRow",
     "CriticalRow",
     "EnvironmentRow",
@@ -50,6 +49,7 @@ __all__ = [
     "OptOutRow",
     "OutageRow",
     "PauseRow",
+    "ProviderHealthRow",
     "ReceiptRow",
     "ReplyCodeRow",
     "SpentRow",

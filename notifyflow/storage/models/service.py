@@ -16,24 +16,24 @@ from notifyflow.storage.fields import (
 )
 
 
-class CarrierRow(Model):
-    """One provider on one channel: what it was given lately, and whether it rests."""
+class ProviderHealthRow(Model):
+    """One provider on one channel: the slots it granted lately, and its circuit."""
 
     channel = PlainTextField()
     provider = PlainTextField()
     version = IntegerField()
     spent = SlicesField()
-    narrowed_until = InstantField(null=True)
+    throttled_until = InstantField(null=True)
     failures = IntegerField()
-    shut_by = EnumField(Hold, null=True)
-    shut_until = InstantField(null=True)
-    times_shut = IntegerField()
+    circuit_opened_by = EnumField(Hold, null=True)
+    circuit_open_until = InstantField(null=True)
+    times_opened = IntegerField()
     probe_until = InstantField(null=True)
 
     class Meta:
         """Where it stands."""
 
-        table_name = "notifyflow_carrier"
+        table_name = "notifyflow_provider_health"
         primary_key = False
 
 

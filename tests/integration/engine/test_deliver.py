@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.limits import Carrier
+from notifyflow.core.limits import ProviderHealth
 from notifyflow.core.model import AttemptState, Hold, NotificationState, Result, Severity
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT
@@ -101,8 +101,8 @@ class Scene:
         (row,) = self.rows()
         return row.attempts[-1]
 
-    def carrier(self) -> Carrier:
-        found = self.store.run(lambda ledger: ledger.carrier("email", "scripted"))
+    def health(self) -> ProviderHealth:
+        found = self.store.run(lambda ledger: ledger.provider_health("email", "scripted"))
         assert found is not None
         return found
 
@@ -411,9 +411,9 @@ def test_rings_are_shared_out_and_the_urgent_ones_go_first(scene: Scene) -> None
 
 
 @pytest.mark.parametrize(
-    ("raised", "failures", "shut_by", "narrowed_s"),
+    ("raised", "failures", "circuit_opened_by", "throttled_s"),
     [
-        (TemporaryProviderError("busy", code="503", is_ill=True, retry_after_s=7), 1, None, 7),
+        (TemporaryProviderError("busy", code="503", is_unhealthy=True, retry_after_s=7), 1, None, 7),
         (TemporaryProviderError("slow down", code="429", is_throttled=True), 0, None, 10),
         (TemporaryProviderError("the mailbox is busy", code="450"), 0, None, None),
         (PermanentProviderError("no such address", code="404"), 0, None, None),
@@ -423,13 +423,13 @@ def test_rings_are_shared_out_and_the_urgent_ones_go_first(scene: Scene) -> None
     ],
 )
 def test_what_a_failure_says_about_its_provider_holds_for_all_processes(
-    scene: Scene, raised: Exception, failures: int, shut_by: Hold | None, narrowed_s: int | None
+    scene: Scene, raised: Exception, failures: int, circuit_opened_by: Hold | None, throttled_s: int | None
 ) -> None:
     scene.provider.script.append(raised)
     scene.deliverer.deliver("email", scene.notify("ada"))
-    carrier = scene.carrier()
-    assert (carrier.failures, carrier.shut_by) == (failures, shut_by)
-    assert carrier.narrowed_until == (None if narrowed_s is None else scene.clock.now() + timedelta(seconds=narrowed_s))
+    health = scene.health()
+    assert (health.failures, health.circuit_opened_by) == (failures, circuit_opened_by)
+    assert health.throttled_until == (None if throttled_s is None else scene.clock.now() + timedelta(seconds=throttled_s))
 
 
 @pytest.mark.parametrize("raised", [RefusedUsError("the webhook is revoked"), TemporaryProviderError("slow", retry_after_s=60)])
@@ -437,7 +437,7 @@ def test_what_one_webhook_refuses_says_nothing_about_the_others(scene: Scene, ra
     scene.provider.is_bound_to_address = True
     scene.provider.script.append(raised)
     scene.deliverer.deliver("email", scene.notify("ada", "ben"))
-    assert (scene.carrier().shut_by, scene.carrier().narrowed_until) == (None, None)
+    assert (scene.health().circuit_opened_by, scene.health().throttled_until) == (None, None)
     assert len(scene.provider.messages) == 2
 
 
@@ -445,7 +445,7 @@ def test_what_one_webhook_refuses_says_nothing_about_the_others(scene: Scene, ra
     "raised",
     [
         UnknownOutcomeError("no answer"),
-        TemporaryProviderError("busy", code="503", is_ill=True),
+        TemporaryProviderError("busy", code="503", is_unhealthy=True),
         TemporaryProviderError("slow down", code="429", is_throttled=True, retry_after_s=60),
         RefusedUsError("the secret is unknown", code="401"),
     ],
@@ -454,7 +454,7 @@ def test_what_fails_at_one_subscriber_keeps_no_other_waiting(scene: Scene, raise
     scene.provider.has_server_per_address = True
     scene.provider.script.extend([raised] * 8)
     scene.deliverer.deliver("email", scene.notify(*(f"r{number}" for number in range(9))))
-    assert (scene.carrier().failures, scene.carrier().shut_by, scene.carrier().narrowed_until) == (0, None, None)
+    assert (scene.health().failures, scene.health().circuit_opened_by, scene.health().throttled_until) == (0, None, None)
     assert len(scene.provider.messages) == 9
 
 
@@ -478,16 +478,16 @@ def test_a_channel_whose_provider_hangs_leaves_threads_to_the_others_and_catches
     assert scene.states() == [NotificationState.SENT] * 8
 
 
-def test_a_provider_that_rests_is_said(scene: Scene) -> None:
+def test_a_circuit_that_opens_and_closes_is_logged(scene: Scene) -> None:
     scene.provider.script.append(RefusedUsError("bad credentials", code="401"))
     with capture_logs() as lines:
         scene.deliverer.deliver("email", scene.notify("ada"))
         scene.clock.pass_time(timedelta(minutes=2))
         scene.deliverer.deliver("email", [scene.rows()[0].id])
-    told = [line for line in lines if line["event"].startswith("engine.provider")]
+    told = [line for line in lines if line["event"].startswith("engine.circuit")]
     assert [(line["event"], line.get("why")) for line in told] == [
-        ("engine.provider_rests", "suspension"),
-        ("engine.provider_well", None),
+        ("engine.circuit_opened", "suspension"),
+        ("engine.circuit_closed", None),
     ]
 
 

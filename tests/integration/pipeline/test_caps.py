@@ -113,9 +113,9 @@ def test_operations_is_told_of_a_cap_once(story: Story) -> None:
 def test_what_was_capped_burns_no_attempt_and_no_slot_of_the_provider(story: Story, store: Store) -> None:
     cap(story, recipients={"sms": 1})
     page_by_text(story, "db-1")
-    before = store.run(lambda ledger: ledger.carrier("sms", "the sms provider"))
+    before = store.run(lambda ledger: ledger.provider_health("sms", "the sms provider"))
     page_by_text(story, "db-2")
-    assert store.run(lambda ledger: ledger.carrier("sms", "the sms provider")) == before
+    assert store.run(lambda ledger: ledger.provider_health("sms", "the sms provider")) == before
 
 
 def test_many_who_claim_at_once_keep_to_one_cap(story: Story) -> None:

@@ -1,4 +1,4 @@
-"""A limit, an ill provider or a pause delays, and loses nothing: no attempt is burnt, and the escalation goes its way."""
+"""A limit, an unhealthy provider or a pause delays, and loses nothing: no attempt is burnt, and the escalation goes its way."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.limits import Carrier
-from notifyflow.core.model import Hold, NotificationState, Result, Severity, Standing
+from notifyflow.core.limits import ProviderHealth
+from notifyflow.core.model import Condition, Hold, NotificationState, Result, Severity
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.pipeline.ports import Claimed
@@ -17,15 +17,17 @@ from tests.builders import BUSY, REFUSED, UNKNOWN, Story, a_contact, a_recipient
 
 QUEUED, SENT = NotificationState.QUEUED, NotificationState.SENT
 PAIR = ("ses", "smtp")
-ILL = replace(UNKNOWN, standing=Standing.ILL)
+UNHEALTHY = replace(UNKNOWN, condition=Condition.UNHEALTHY)
 REFUSING = Outcome(
     result=Result.TEMPORARY_FAILURE,
     code="401",
     reason="does not accept our credentials",
     is_our_fault=True,
-    standing=Standing.REFUSING,
+    condition=Condition.REFUSING,
 )
-THROTTLED = Outcome(result=Result.TEMPORARY_FAILURE, code="429", reason="asks for fewer requests", retry_after_s=90, narrows_s=90)
+THROTTLED = Outcome(
+    result=Result.TEMPORARY_FAILURE, code="429", reason="asks for fewer requests", retry_after_s=90, throttle_s=90
+)
 
 
 def limited(story: Story, **limits: int) -> Story:
@@ -46,8 +48,8 @@ def finish(story: Story, claimed: Claimed, outcome: Outcome) -> None:
     record(story.deps, claimed.attempt_id, claimed.token, outcome, has_alternative=True)
 
 
-def carrier(story: Story, provider: str) -> Carrier:
-    found = story.store.run(lambda ledger: ledger.carrier("email", provider))
+def health_of(story: Story, provider: str) -> ProviderHealth:
+    found = story.store.run(lambda ledger: ledger.provider_health("email", provider))
     assert found is not None
     return found
 
@@ -200,8 +202,8 @@ def test_an_ill_provider_is_left_alone_and_one_attempt_finds_out_when_it_is_well
     for number in range(5):
         page(story, f"k{number}")
     for each in claim(story, providers=["ses"]):
-        story.record(each, ILL)
-    assert carrier(story, "ses").shut_by is Hold.CIRCUIT
+        story.record(each, UNHEALTHY)
+    assert health_of(story, "ses").circuit_opened_by is Hold.CIRCUIT
     (health,) = story.outcome.health_updates
     assert health.provider == "ses"
     page(story, "k5")
@@ -211,7 +213,7 @@ def test_an_ill_provider_is_left_alone_and_one_attempt_finds_out_when_it_is_well
     held = [story.pages(key=f"k{number}")["email"] for number in range(5)]
     assert [row.held_by for row in held if row.id != probe.notification_id] == [Hold.CIRCUIT] * 4
     story.record(probe)
-    assert carrier(story, "ses").shut_by is None
+    assert health_of(story, "ses").circuit_opened_by is None
     assert len(claim(story, providers=["ses"])) == 4, "what waited for it is due at once"
 
 
@@ -221,7 +223,7 @@ def test_a_recipient_that_is_refused_opens_no_circuit(story: Story, outcome: Out
         page(story, f"k{number}")
     for each in claim(story, providers=["ses"]):
         story.record(each, outcome)
-    assert carrier(story, "ses").failures == 0
+    assert health_of(story, "ses").failures == 0
     assert story.outcome.health_updates == ()
 
 
@@ -229,9 +231,9 @@ def test_one_notification_alone_opens_no_circuit(story: Story) -> None:
     page(story, "k")
     for _ in range(5):
         (each,) = claim(story, providers=["ses"])
-        story.record(each, ILL)
+        story.record(each, UNHEALTHY)
         story.clock.pass_time(timedelta(minutes=6))
-    assert carrier(story, "ses").failures == 1
+    assert health_of(story, "ses").failures == 1
 
 
 def test_a_provider_that_refuses_us_is_suspended_and_operations_is_told_once(story: Story) -> None:
@@ -241,7 +243,7 @@ def test_a_provider_that_refuses_us_is_suspended_and_operations_is_told_once(sto
     (first, second) = claim(story, providers=["ses"])
     story.record(first, REFUSING)
     story.record(second, REFUSING)
-    assert carrier(story, "ses").shut_by is Hold.SUSPENSION
+    assert health_of(story, "ses").circuit_opened_by is Hold.SUSPENSION
     told = story.status("notifyflow/operations")
     assert told.content.body.count("does not accept our credentials") == 1
     page(story, "k3", "email", "sms")

@@ -76,7 +76,7 @@ def test_a_provider_whose_receipt_refuses_all_of_ours_rests(story: Story) -> Non
     attempt_id = _texted(story)
     story.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, is_general=True)
     (health,) = story.outcome.health_updates
-    assert (health.channel, health.provider, health.shut_by) == ("sms", "the sms provider", Hold.SUSPENSION)
+    assert (health.channel, health.provider, health.circuit_opened_by) == ("sms", "the sms provider", Hold.SUSPENSION)
     story.notify(an_incident("db-2", severity=Severity.CRITICAL), a_recipient("ben", "sms", "voice"))
     story.deliver()
     story.sweep()

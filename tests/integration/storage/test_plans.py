@@ -31,7 +31,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "bring_forward": lambda ledger: ledger.bring_forward([Hold.CIRCUIT], channel="email", now=NOW),
     "lock_due": lambda ledger: ledger.lock_due(["n1"], now=NOW),
     "lock_policies": lambda ledger: ledger.lock_policies({"e"}),
-    "lock_carriers": lambda ledger: ledger.lock_carriers("email", ["ses"]),
+    "lock_provider_health": lambda ledger: ledger.lock_provider_health("email", ["ses"]),
     "ring_due": lambda ledger: ledger.ring_due(now=NOW, again_after=SECOND, limit=10),
     "expired_leases": lambda ledger: ledger.expired_leases(now=NOW, limit=10),
     "escalations_due": lambda ledger: ledger.escalations_due(now=NOW, limit=10),

@@ -28,7 +28,7 @@ SCOPES = {
 }
 
 
-class Desk:
+class Api:
     def __init__(self, flow: NotifyFlow, clock: HandClock) -> None:
         self.access = flow.access()
         self.clock = clock
@@ -48,15 +48,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk(database_url: str) -> Iterator[Desk]:
+def api(database_url: str) -> Iterator[Api]:
     variables = {"NOTIFYFLOW_DATABASE_URL": database_url, "NOTIFYFLOW_API_REQUESTS_A_MINUTE": str(A_MINUTE)}
     clock = HandClock()
     with NotifyFlow(Settings.from_variables(variables), clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
-        yield Desk(flow, clock)
+        yield Api(flow, clock)
 
 
-def test_every_operation_says_whom_it_lets_in(desk: Desk):
-    paths = published_by(desk.client.application).document["paths"]
+def test_every_operation_says_whom_it_lets_in(api: Api):
+    paths = published_by(api.client.application).document["paths"]
     operations = {(method, path): said for path, methods in paths.items() for method, said in methods.items()}
     assert set(operations) == SCOPES.keys() | OPEN_TO_ALL
     for operation, said in operations.items():
@@ -67,110 +67,108 @@ def test_every_operation_says_whom_it_lets_in(desk: Desk):
             assert f"Scope: `{SCOPES[operation]}`." in said["description"]
 
 
-def test_only_a_good_key_of_the_right_scope_is_let_in(desk: Desk):
-    expired = desk.make(*Scope, valid_for=timedelta(hours=1))[1]
-    revoked_id, revoked = desk.make(*Scope)
-    desk.access.revoke(revoked_id)
-    desk.clock.pass_time(timedelta(hours=1))
+def test_only_a_good_key_of_the_right_scope_is_let_in(api: Api):
+    expired = api.make(*Scope, valid_for=timedelta(hours=1))[1]
+    revoked_id, revoked = api.make(*Scope)
+    api.access.revoke(revoked_id)
+    api.clock.pass_time(timedelta(hours=1))
     for operation, scope in SCOPES.items():
-        good = desk.make(scope)[1]
-        assert desk.ask(operation, None) == (401, "Bearer")
+        good = api.make(scope)[1]
+        assert api.ask(operation, None) == (401, "Bearer")
         for bad in ("x", "nf_", "nf_1_2", good + "x", good[:-1], "nf_" + revoked_id + good[35:], "ä", expired, revoked):
-            assert desk.ask(operation, bad) == (401, 'Bearer error="invalid_token"'), bad
-        wrong = desk.make(*(set(Scope) - {scope}))[1]
-        assert desk.ask(operation, wrong) == (403, f'Bearer error="insufficient_scope", scope="{scope}"')
-        assert desk.ask(operation, good)[0] in (200, 400, 404), operation
+            assert api.ask(operation, bad) == (401, 'Bearer error="invalid_token"'), bad
+        wrong = api.make(*(set(Scope) - {scope}))[1]
+        assert api.ask(operation, wrong) == (403, f'Bearer error="insufficient_scope", scope="{scope}"')
+        assert api.ask(operation, good)[0] in (200, 400, 404), operation
 
 
 @pytest.mark.parametrize("given", ["Basic eDp5", "Bearer", "Bearer ", "bearer", "nf_x", "\u00e4"])
-def test_what_is_no_bearer_is_no_key(desk: Desk, given: str):
-    assert desk.client.request("GET", "/v1/incidents", headers={"authorization": given.encode("latin-1")}).status_code == 401
+def test_what_is_no_bearer_is_no_key(api: Api, given: str):
+    assert api.client.request("GET", "/v1/incidents", headers={"authorization": given.encode("latin-1")}).status_code == 401
 
 
-def test_a_request_without_a_key_is_not_even_read(desk: Desk):
-    response = desk.client.post("/v1/incidents", content=b"x" * 2_000_000)
+def test_a_request_without_a_key_is_not_even_read(api: Api):
+    response = api.client.post("/v1/incidents", content=b"x" * 2_000_000)
     assert response.status_code == 401
 
 
-def test_before_any_key_was_made_nobody_is_let_in(desk: Desk):
-    assert desk.access.keys() == ()
-    assert desk.ask(("get", "/v1/incidents"), "nf__")[0] == 401
+def test_before_any_key_was_made_nobody_is_let_in(api: Api):
+    assert api.access.keys() == ()
+    assert api.ask(("get", "/v1/incidents"), "nf__")[0] == 401
 
 
-def test_a_revoked_key_ends_at_once_and_can_be_revoked_again(desk: Desk):
-    key_id, key = desk.make(Scope.READ)
-    assert desk.ask(("get", "/v1/incidents"), key)[0] == 200
+def test_a_revoked_key_ends_at_once_and_can_be_revoked_again(api: Api):
+    key_id, key = api.make(Scope.READ)
+    assert api.ask(("get", "/v1/incidents"), key)[0] == 200
     for _ in range(2):
-        desk.access.revoke(key_id)
-        assert desk.ask(("get", "/v1/incidents"), key)[0] == 401
+        api.access.revoke(key_id)
+        assert api.ask(("get", "/v1/incidents"), key)[0] == 401
 
 
-def test_only_a_key_that_there_is_can_be_revoked(desk: Desk):
+def test_only_a_key_that_there_is_can_be_revoked(api: Api):
     with pytest.raises(ApiKeyNotFound):
-        desk.access.revoke("nope")
+        api.access.revoke("nope")
 
 
-def test_a_rotated_key_ends_at_once_or_after_the_overlap(desk: Desk):
+def test_a_rotated_key_ends_at_once_or_after_the_overlap(api: Api):
     there = ("get", "/v1/incidents")
-    first_id, first = desk.make(Scope.READ)
-    second, presented = desk.access.rotate(first_id)
-    assert (desk.ask(there, first)[0], desk.ask(there, presented)[0]) == (401, 200)
-    third, rotated = desk.access.rotate(second.id, overlap=timedelta(hours=1), valid_for=timedelta(days=1))
-    assert third.expires_at == desk.clock.now() + timedelta(days=1)
-    assert (desk.ask(there, presented)[0], desk.ask(there, rotated)[0]) == (200, 200)
-    desk.clock.pass_time(timedelta(hours=1))
-    assert (desk.ask(there, presented)[0], desk.ask(there, rotated)[0]) == (401, 200)
+    first_id, first = api.make(Scope.READ)
+    second, presented = api.access.rotate(first_id)
+    assert (api.ask(there, first)[0], api.ask(there, presented)[0]) == (401, 200)
+    third, rotated = api.access.rotate(second.id, overlap=timedelta(hours=1), valid_for=timedelta(days=1))
+    assert third.expires_at == api.clock.now() + timedelta(days=1)
+    assert (api.ask(there, presented)[0], api.ask(there, rotated)[0]) == (200, 200)
+    api.clock.pass_time(timedelta(hours=1))
+    assert (api.ask(there, presented)[0], api.ask(there, rotated)[0]) == (401, 200)
 
 
-def test_an_overlap_lengthens_no_key(desk: Desk):
-    old_id, old = desk.make(Scope.READ, valid_for=timedelta(minutes=30))
-    desk.access.rotate(old_id, overlap=timedelta(hours=1))
-    desk.clock.pass_time(timedelta(minutes=30))
-    assert desk.ask(("get", "/v1/incidents"), old)[0] == 401
+def test_an_overlap_lengthens_no_key(api: Api):
+    old_id, old = api.make(Scope.READ, valid_for=timedelta(minutes=30))
+    api.access.rotate(old_id, overlap=timedelta(hours=1))
+    api.clock.pass_time(timedelta(minutes=30))
+    assert api.ask(("get", "/v1/incidents"), old)[0] == 401
 
 
-def test_only_a_key_that_was_not_revoked_can_be_rotated(desk: Desk):
-    key_id, _ = desk.make(Scope.READ)
-    desk.access.revoke(key_id)
-    before = desk.access.keys()
+def test_only_a_key_that_was_not_revoked_can_be_rotated(api: Api):
+    key_id, _ = api.make(Scope.READ)
+    api.access.revoke(key_id)
+    before = api.access.keys()
     with pytest.raises(ApiKeyRevoked):
-        desk.access.rotate(key_id)
+        api.access.rotate(key_id)
     with pytest.raises(ApiKeyNotFound):
-        desk.access.rotate("nope")
-    assert desk.access.keys() == before
+        api.access.rotate("nope")
+    assert api.access.keys() == before
 
 
-def test_a_key_has_a_limit_of_its_own_and_is_told_when_to_come_back(desk: Desk):
-    busy, calm = desk.make(Scope.READ)[1], desk.make(Scope.READ)[1]
-    assert {desk.ask(("get", "/v1/recipients"), busy)[0] for _ in range(A_MINUTE)} == {200}
-    response = desk.client.request("GET", "/v1/recipients", headers={"authorization": f"Bearer {busy}"})
+def test_a_key_has_a_limit_of_its_own_and_is_told_when_to_come_back(api: Api):
+    busy, calm = api.make(Scope.READ)[1], api.make(Scope.READ)[1]
+    assert {api.ask(("get", "/v1/recipients"), busy)[0] for _ in range(A_MINUTE)} == {200}
+    response = api.client.request("GET", "/v1/recipients", headers={"authorization": f"Bearer {busy}"})
     assert (response.status_code, response.headers["retry-after"]) == (429, "1")
-    assert desk.ask(("get", "/v1/recipients"), calm)[0] == 200
-    desk.clock.pass_time(timedelta(seconds=1))
-    assert [desk.ask(("get", "/v1/recipients"), busy)[0] for _ in range(2)] == [200, 429]
+    assert api.ask(("get", "/v1/recipients"), calm)[0] == 200
+    api.clock.pass_time(timedelta(seconds=1))
+    assert [api.ask(("get", "/v1/recipients"), busy)[0] for _ in range(2)] == [200, 429]
 
 
-def test_when_a_key_was_used_last_is_known_to_the_hour(desk: Desk):
-    _, key = desk.make(Scope.READ)
+def test_when_a_key_was_used_last_is_known_to_the_hour(api: Api):
+    _, key = api.make(Scope.READ)
 
     def use() -> object:
-        desk.ask(("get", "/v1/recipients"), key)
-        return desk.access.keys()[0].last_used_at
+        api.ask(("get", "/v1/recipients"), key)
+        return api.access.keys()[0].last_used_at
 
     first = use()
-    assert first == desk.clock.now()
-    desk.clock.pass_time(timedelta(minutes=59))
+    assert first == api.clock.now()
+    api.clock.pass_time(timedelta(minutes=59))
     assert use() == first
-    desk.clock.pass_time(timedelta(minutes=1))
-    assert use() == desk.clock.now()
+    api.clock.pass_time(timedelta(minutes=1))
+    assert use() == api.clock.now()
 
 
-def test_a_secret_stands_nowhere(desk: Desk):
-    _, key = desk.make(Scope.READ)
-    assert read(key)[1] not in repr(desk.access.keys())
+def test_a_secret_stands_nowhere(api: Api):
+    _, key = api.make(Scope.READ)
+    assert read(key)[1] not in repr(api.access.keys())
     assert (
-        Client(desk.client.application)
-        .request("GET", "/v1/incidents", headers={"authorization": f"Bearer {key}x"})
-        .text.find(key)
+        Client(api.client.application).request("GET", "/v1/incidents", headers={"authorization": f"Bearer {key}x"}).text.find(key)
         < 0
     )

@@ -1,4 +1,4 @@
-"""What every stand-in has in common: it reads a request as a message, and answers as its provider would."""
+"""The base of the HTTP stand-ins: they read a request as a message, and respond as their provider would."""
 
 import os
 from abc import ABC, abstractmethod
@@ -24,22 +24,22 @@ class Arrival:
     form: Form = field(default_factory=Form)
 
 
-class Desk(ABC):
+class StandIn(ABC):
     """One provider over HTTP."""
 
     name: ClassVar[str]
 
     @abstractmethod
     def read(self, request: Request) -> Arrival | HttpResponse:
-        """Read a request; a response where the provider itself would refuse it, or where nothing is to be delivered."""
+        """Read a request; return a response if the provider would refuse it, or if there is nothing to deliver."""
 
     @abstractmethod
     def accept(self, arrival: Arrival) -> HttpResponse:
-        """Say that a message is taken."""
+        """Return the response that accepts a message."""
 
     @abstractmethod
     def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
-        """Say no, with an HTTP status or the provider's own code."""
+        """Return the response that refuses a message, with an HTTP status or the provider's own code."""
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
         """Do what happens after a message was taken: receipts, calls."""
