@@ -204,7 +204,7 @@ class Settings(BaseSettings):
     )
     heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
     status_updates: bool = Field(
-        default=True, description="false where the others are not told who took an incident, and that it is over"
+        default=True, description="false where the others are not told who acknowledged an incident, and that it is over"
     )
     notice: str = Field(default="", description="a few words that every message shows")
 

@@ -16,7 +16,7 @@ from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Received, Taken
+from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, PagingStopped, Received
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.record import record, release
 from notifyflow.pipeline.resolve import resolve
@@ -140,15 +140,15 @@ class Story:
         self._note(accepted.consequences)
         return accepted.notified
 
-    def acknowledge(self, by: str = "ada", key: str = KEY) -> Taken:
-        taken = acknowledge(self.deps, key, by=by, via="library")
-        self._note(taken.consequences)
-        return taken
+    def acknowledge(self, by: str = "ada", key: str = KEY) -> PagingStopped:
+        done = acknowledge(self.deps, key, by=by, via="library")
+        self._note(done.consequences)
+        return done
 
-    def resolve(self, by: str = "ada", key: str = KEY) -> Taken:
-        taken = resolve(self.deps, key, by=by, via="library")
-        self._note(taken.consequences)
-        return taken
+    def resolve(self, by: str = "ada", key: str = KEY) -> PagingStopped:
+        done = resolve(self.deps, key, by=by, via="library")
+        self._note(done.consequences)
+        return done
 
     def page_again(self, who: str, key: str = KEY) -> Consequences:
         return self._note(page_again(self.deps, key, who, by="ops", via="library"))

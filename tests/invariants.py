@@ -32,7 +32,7 @@ def check(status: IncidentStatus) -> None:
 
 
 def _is_at_rest(status: IncidentStatus, escalation: EscalationStatus) -> bool:
-    """Tell whether a CRITICAL round is over for now, while nobody has taken its incident."""
+    """Tell whether a CRITICAL round is over for now, while nobody has acknowledged its incident."""
     facts = escalation.facts
     is_open = status.facts.state is IncidentState.OPEN and facts.is_current and not status.facts.is_operations
     is_over = facts.state in (EscalationState.REACHED, EscalationState.EXHAUSTED)

@@ -95,7 +95,7 @@ OPEN = IncidentStatus(
     ),
     transitions=(),
 )
-TAKEN = replace(
+ACKNOWLEDGED = replace(
     OPEN,
     facts=replace(FACTS, state=IncidentState.ACKNOWLEDGED, acknowledged_at=AT, acknowledged_by="ada", acknowledged_via="link"),
 )

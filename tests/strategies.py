@@ -164,7 +164,7 @@ def _contents_of(said: st.SearchStrategy[Incident]) -> st.SearchStrategy[Content
         link=st.none() | st.just("https://notify.example.com/a/" + "x" * 54),
         kind=st.sampled_from(Kind),
         notice=st.just("") | any_text,
-        status_update=st.just("Ada took it"),
+        status_update=st.just("Ada acknowledged it"),
     )
 
 

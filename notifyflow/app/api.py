@@ -70,16 +70,16 @@ class Api:
         return self._store.read(lambda reads: reads.incident_page(wanted, before_id=before_id, limit=limit))
 
     def acknowledge(self, incident_id: str, by: str) -> Stopped:
-        """Take an incident that is known to exist; tell what that stopped."""
-        taken = acknowledge_incident(self._deps, incident_id, by=by, via=_VIA)
-        self._report(taken.consequences)
-        return taken.stopped
+        """Acknowledge an incident that is known to exist; return what that stopped."""
+        done = acknowledge_incident(self._deps, incident_id, by=by, via=_VIA)
+        self._report(done.consequences)
+        return done.stopped
 
     def resolve(self, incident_id: str, by: str) -> Stopped:
         """End an incident that is known to exist; tell what that stopped."""
-        taken = resolve_incident(self._deps, incident_id, by=by, via=_VIA)
-        self._report(taken.consequences)
-        return taken.stopped
+        done = resolve_incident(self._deps, incident_id, by=by, via=_VIA)
+        self._report(done.consequences)
+        return done.stopped
 
     def page_again(self, incident_id: str, recipient_id: str, by: str) -> None:
         """Start a new round for one recipient of an incident that is known to exist.

@@ -195,24 +195,24 @@ class NotifyFlow(Upkeep):
         return self._store.read(lambda reads: reads.status(key, namespace=namespace))
 
     def acknowledge(self, key: str, *, by: str, via: str = "library", namespace: str | None = None) -> Stopped:
-        """Take an incident: what is still queued for it is cancelled.
+        """Acknowledge an incident: what is still queued for it is cancelled.
 
         Args:
             key: The incident's; or its id.
-            by: Who takes it: a recipient's id, or any other name.
+            by: Who acknowledges it: a recipient's id, or any other name.
             via: On which way.
             namespace: The incident's; None looks in all.
 
         Returns:
-            What that cancelled, and what had left already; it is false when it was taken already.
+            What that cancelled, and what had left already; it is false if it was acknowledged already.
 
         Raises:
             NotFound: When no incident has the key.
             AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
         """
-        taken = acknowledge(self._ready(), key, by=by, via=via, namespace=namespace)
-        self._report(taken.consequences)
-        return taken.stopped
+        done = acknowledge(self._ready(), key, by=by, via=via, namespace=namespace)
+        self._report(done.consequences)
+        return done.stopped
 
     def resolve(self, key: str, *, by: str, via: str = "library", namespace: str | None = None) -> Stopped:
         """End an incident, named as for ``acknowledge``; the same key opens a new one.
@@ -224,9 +224,9 @@ class NotifyFlow(Upkeep):
             NotFound: When no incident has the key.
             AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
         """
-        taken = resolve(self._ready(), key, by=by, via=via, namespace=namespace)
-        self._report(taken.consequences)
-        return taken.stopped
+        done = resolve(self._ready(), key, by=by, via=via, namespace=namespace)
+        self._report(done.consequences)
+        return done.stopped
 
     def page_again(self, key: str, recipient_id: str, *, by: str, via: str = "library", namespace: str | None = None) -> None:
         """Start a new round for one recipient of an incident, named as for ``acknowledge``; also after an acknowledgement.

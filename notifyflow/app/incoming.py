@@ -76,5 +76,5 @@ class Incoming:
         return use_case.run(self._deps, body)[0]
 
     def acknowledge(self, incident_id: str, recipient_id: str) -> None:
-        """Take an incident, as a checked link names it."""
+        """Acknowledge an incident, as a checked link names it."""
         self._report(acknowledge_incident(self._deps, incident_id, by=recipient_id, via="link").consequences)

@@ -1,7 +1,7 @@
 """The voice channel, over Twilio: the incident is said twice, and a key is gathered.
 
-A call counts as delivered only when somebody presses a key: 1 takes the incident, any other says that it was heard. A call that
-was answered and hung up, or answered by a machine, has reached nobody.
+A call counts as delivered only when somebody presses a key: 1 acknowledges the incident, any other key
+confirms that the call was heard. A call that was answered and hung up, or answered by a machine, has reached nobody.
 """
 
 from collections.abc import Sequence

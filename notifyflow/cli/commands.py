@@ -152,11 +152,11 @@ def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> No
 
 @app.command()
 def ack(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Take an incident: what is still queued for it is cancelled."""
+    """Acknowledge an incident: what is still queued for it is cancelled."""
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        namespace = look(flow, key, namespace).facts.namespace  # so that what is shown is what was taken
+        namespace = look(flow, key, namespace).facts.namespace  # so that what is shown is what was acknowledged
         stopped = flow.acknowledge(key, by=by or _login(), via="cli", namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, as_json=as_json)

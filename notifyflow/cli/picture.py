@@ -71,7 +71,7 @@ def _head(status: IncidentStatus) -> Text:
         said.append(f"seen {facts.times_seen} times")
     if facts.acknowledged_at is not None:
         how = _way(facts.acknowledged_via)
-        said.append(f"taken by {plain(facts.acknowledged_by)}{how} at {clock_time(facts.acknowledged_at)}")
+        said.append(f"acknowledged by {plain(facts.acknowledged_by)}{how} at {clock_time(facts.acknowledged_at)}")
     if facts.resolved_at is not None:
         how = _way(_logged(status, facts.id, "resolved").get("via", ""))
         said.append(f"resolved by {plain(facts.resolved_by)}{how} at {clock_time(facts.resolved_at)}")

@@ -43,7 +43,7 @@ class Rule(StrEnum):
     TIER = "tier", "A tier is opened at most once, and its pages belong to a tier that is open."
     ATTEMPTS = "attempts", "No more attempts than the policy allows, each from a claim of its own, one at a time."
     OPERATIONS = "operations", "Each critical failure is linked to one operations incident, of which at most one is open."
-    ACKNOWLEDGED = "acknowledged", "Once somebody has taken it, or its round is over, nothing more is paged in that round."
+    ACKNOWLEDGED = "acknowledged", "Once somebody has acknowledged it, or its round is over, nothing more is paged in that round."
     DOUBT = "doubt", "Whatever may have been sent twice has a recorded doubt."
 
 

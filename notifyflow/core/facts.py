@@ -199,7 +199,7 @@ class EscalationFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentFacts:
-    """What happened, and how far it is taken care of.
+    """What happened, and and who acknowledged or resolved it.
 
     Attributes:
         id: Opaque.
@@ -214,7 +214,7 @@ class IncidentFacts:
         last_seen_at: When its key last came.
         times_seen: How often it came.
         round_at: When an operations incident pages again for what was counted in meanwhile; None for all others.
-        acknowledged_at: When it was taken; None while OPEN.
+        acknowledged_at: When it was acknowledged; None while OPEN.
         acknowledged_by: By whom.
         acknowledged_via: ``link``, ``key``, ``cli``, ``library``, ….
         resolved_at: When it ended.

@@ -72,13 +72,13 @@ def amend(stored: Incident, incoming: Incident) -> Incident:
 
 
 def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> IncidentUpdate:
-    """Take it; late unless it is OPEN.
+    """Acknowledge it; late unless it is OPEN.
 
     Args:
         facts: The incident.
-        by: Who takes it.
+        by: Who acknowledges it.
         via: ``link``, ``key``, ``cli``, ``library``, ….
-        is_last: Whether it is taken for all: always with ``any``; with ``each`` when all have, or ``by`` is no recipient.
+        is_last: Whether it is acknowledged for all: always with ``any``; with ``each`` when all have, or ``by`` is no recipient.
         now: The time.
     """
     return _fire(facts, "acknowledged", now, by=by, via=via, is_last=is_last)
@@ -148,7 +148,7 @@ class _Subject:
         else:
             self._restart()
 
-    def take(self, move: Move) -> None:
+    def acknowledge(self, move: Move) -> None:
         if move.target == IncidentState.ACKNOWLEDGED:
             keeps_timer = self.facts.is_operations  # what failed meanwhile is paged by a round, acknowledged or not
             self.facts = replace(
@@ -164,6 +164,6 @@ class _Subject:
         self.facts = replace(self.facts, round_at=None, resolved_at=self._now, resolved_by=self._by)
 
     def _restart(self) -> None:
-        """Start a round as if nobody had taken the incident."""
+        """Start a round as if nobody had acknowledged the incident."""
         self.needs_round = True
         self.facts = replace(self.facts, round_at=None, acknowledged_at=None, acknowledged_by="", acknowledged_via="")

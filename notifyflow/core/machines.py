@@ -184,14 +184,14 @@ NOTIFICATION = Table(
         N.SENT: "The provider has accepted it; nobody has confirmed that it arrived",
         N.DELIVERED: "The provider reports that it arrived, or a key was pressed on the call",
         N.FAILED: "This way has failed for now; a late receipt may still put it right",
-        N.CANCELLED: "Not sent any more, because somebody took the incident, it was resolved, or a newer round pages",
+        N.CANCELLED: "Not sent any more, because somebody acknowledged the incident, it was resolved, or a newer round pages",
     },
     initial_states=(N.QUEUED,),
     ends=(N.CANCELLED,),
     events=(
         Event(
             name="claimed",
-            meaning="A worker took it, with a lease and a token, and begins an attempt",
+            meaning="A worker claimed it, with a lease and a token, and begins an attempt",
             moves={N.QUEUED: (N.SENDING,)},
             late=_AT_REST,
             guard="heads_for",
@@ -204,7 +204,7 @@ NOTIFICATION = Table(
             guard="heads_for",
             then="arrive",
         ),
-        _recorded("accepted", "The provider took the attempt", N.SENT, N.QUEUED, N.FAILED, N.CANCELLED),
+        _recorded("accepted", "The provider accepted the attempt", N.SENT, N.QUEUED, N.FAILED, N.CANCELLED),
         _recorded("refused", "The provider said no for now, or refused us", N.QUEUED, N.FAILED, N.CANCELLED),
         _recorded("refused_for_good", "The provider will never carry this", N.FAILED, from_delivered=(N.DELIVERED, N.FAILED)),
         _recorded("doubted", "No definite answer came: the attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
@@ -234,7 +234,7 @@ NOTIFICATION = Table(
         _ended("no_provider", "Nobody is configured who could carry it"),
         _ended("capped", "A cap on what may be sent was reached"),
         _ended("opted_out", "The recipient has said STOP to every number that could text them"),
-        _stopped("acknowledged", "Somebody took the incident"),
+        _stopped("acknowledged", "Somebody acknowledged the incident"),
         _stopped("resolved", "The incident is over"),
         _stopped("replaced", "A newer round pages the recipient"),
     ),
@@ -243,7 +243,7 @@ NOTIFICATION = Table(
 E = EscalationState
 _LIVE: tuple[str, ...] = (E.ACTIVE, E.REACHED, E.EXHAUSTED)
 _ACTIVE: tuple[str, ...] = (E.ACTIVE,)
-_TAKEN: tuple[str, ...] = (E.ACKNOWLEDGED,)
+_ACKNOWLEDGED: tuple[str, ...] = (E.ACKNOWLEDGED,)
 _CLOSED = (E.ACKNOWLEDGED, E.CANCELLED)
 
 
@@ -263,7 +263,7 @@ ESCALATION = Table(
         E.ACTIVE: "Something is queued, sending or awaiting a receipt, or the timer of a tier that may still open is running",
         E.REACHED: "At least one page is SENT or DELIVERED, and nothing more happens by itself",
         E.EXHAUSTED: "Every way has failed, and nothing more happens by itself",
-        E.ACKNOWLEDGED: "Its recipient, or somebody for all, took the incident",
+        E.ACKNOWLEDGED: "Its recipient, or somebody for all, acknowledged the incident",
         E.CANCELLED: "The incident was resolved, or a newer round took its place, while it was ACTIVE",
     },
     initial_states=(E.ACTIVE, E.EXHAUSTED),
@@ -285,8 +285,8 @@ ESCALATION = Table(
         _decision("round_due", "The policy's time for the recipient's next round has come, or their last one has passed"),
         Event(
             name="acknowledged",
-            meaning="Its recipient, or somebody for all, took the incident",
-            moves=dict.fromkeys(_LIVE, _TAKEN),
+            meaning="Its recipient, or somebody for all, acknowledged the incident",
+            moves=dict.fromkeys(_LIVE, _ACKNOWLEDGED),
             late=_CLOSED,
             then="stop_pages",
         ),
@@ -300,8 +300,8 @@ I = IncidentState  # noqa: E741 - the tables are read by their first letters
 INCIDENT = Table(
     name="incident",
     states={
-        I.OPEN: "Nobody has taken it: its recipients are paged",
-        I.ACKNOWLEDGED: "Somebody has taken it: nobody is paged",
+        I.OPEN: "Nobody has acknowledged it: its recipients are paged",
+        I.ACKNOWLEDGED: "Somebody has acknowledged it: nobody is paged",
         I.RESOLVED: "It is over; the same key opens a new one",
     },
     initial_states=(I.OPEN,),
@@ -332,11 +332,11 @@ INCIDENT = Table(
         ),
         Event(
             name="acknowledged",
-            meaning="A human took it, for all or only for themselves",
+            meaning="A human acknowledged it, for all or only for themselves",
             moves={I.OPEN: (I.ACKNOWLEDGED, I.OPEN)},
             late=(I.ACKNOWLEDGED, I.RESOLVED),
             guard="heads_for",
-            then="take",
+            then="acknowledge",
         ),
         Event(
             name="resolved",

@@ -11,8 +11,10 @@ from enum import StrEnum
 
 from notifyflow.core.wording.text import cut
 
-_TAKING = "ack|acked|acknowledge|acknowledged|ok|okay|on it|yes|1"
-_ACKNOWLEDGE = re.compile(rf"(?:(?:{_TAKING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.!]?", re.ASCII)
+_ACKNOWLEDGING = "ack|acked|acknowledge|acknowledged|ok|okay|on it|yes|1"
+_ACKNOWLEDGE = re.compile(
+    rf"(?:(?:{_ACKNOWLEDGING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.!]?", re.ASCII
+)
 _TITLE_LIMIT = 60
 _LISTED = 5
 # Twilio help, "Twilio support for opt-out keywords (SMS STOP filtering)": one word alone, in any case
@@ -21,14 +23,14 @@ _START = frozenset({"start", "unstop"})
 _YES = "yes"  # the third keyword by which Twilio takes somebody in again; what it is depends on whether they were out
 _HELP = frozenset({"help", "info"})
 
-_TAKEN = "You have it: "
+_ACKNOWLEDGED = "You acknowledged it: "
 _LATE = " Nothing was changed."
-_AMBIGUOUS = " are open, nothing was taken. Reply with a code: "
-_UNKNOWN = "Nothing was taken: nothing of that kind is open for this number. Use the link in the message."
+_AMBIGUOUS = " are open, nothing was acknowledged. Reply with a code: "
+_UNKNOWN = "Nothing was acknowledged: nothing of that kind is open for this number. Use the link in the message."
 _UNBLOCKED = "You get texts from this number again. Reply STOP to end them."
-_EXPLAINED = "Reply ACK to take what you were paged for, or the code in the message. STOP ends all texts from this number."
+_EXPLAINED = "Reply ACK to acknowledge what you were paged for, or the code in the message. STOP ends all texts from this number."
 _OURS = re.compile(
-    rf"(?s)(?:\[[^\]]*\] )?(?:{re.escape(_TAKEN)}|{re.escape(_UNKNOWN)}|{re.escape(_UNBLOCKED)}|{re.escape(_EXPLAINED)}"
+    rf"(?s)(?:\[[^\]]*\] )?(?:{re.escape(_ACKNOWLEDGED)}|{re.escape(_UNKNOWN)}|{re.escape(_UNBLOCKED)}|{re.escape(_EXPLAINED)}"
     rf"|[0-9]+{re.escape(_AMBIGUOUS)}|[^\n]*\.{re.escape(_LATE)}\s*\Z)"
 )
 """Matches every response of ours."""
@@ -78,7 +80,7 @@ class Reply:
 class Effect(StrEnum):
     """What a reply led to."""
 
-    TAKEN = "taken"
+    ACKNOWLEDGED = "acknowledged"
     LATE = "late"
     AMBIGUOUS = "ambiguous"
     UNKNOWN = "unknown"
@@ -111,7 +113,7 @@ class HandledReply:
     Attributes:
         effect: What it led to.
         choices: The incident that was meant; where it is not clear, those that are open.
-        by: Who took it, or that it is over, where nothing was changed.
+        by: Who acknowledged it, or that it is over, where nothing was changed.
         cancelled: How many pages are cancelled by it.
         on_their_way: How many pages had left already.
         notice: A mark that the response shows, as every message does.
@@ -153,10 +155,10 @@ def write_response(handled: HandledReply) -> str:
 def _write(handled: HandledReply) -> str:
     first = cut(handled.choices[0].title, _TITLE_LIMIT) if handled.choices else ""
     match handled.effect:
-        case Effect.TAKEN:
+        case Effect.ACKNOWLEDGED:
             stopped = f" {handled.cancelled} more cancelled." if handled.cancelled else ""
             left = f" {handled.on_their_way} had left already." if handled.on_their_way else ""
-            return f"{_TAKEN}{first}.{stopped}{left}"
+            return f"{_ACKNOWLEDGED}{first}.{stopped}{left}"
         case Effect.LATE:
             return f"{handled.by}: {first}.{_LATE}"
         case Effect.AMBIGUOUS:

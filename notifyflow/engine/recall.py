@@ -1,4 +1,4 @@
-"""Recalls what is on its way and not wanted any more: calls that ring for what somebody has taken; best effort, and logged.
+"""Recalls what is on its way and not wanted any more: calls that ring for an acknowledged incident; best effort, and logged.
 
 Each batch has a thread of its own, so that nobody who acknowledges waits for a provider; the process waits for them at its end.
 """

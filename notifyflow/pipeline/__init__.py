@@ -15,11 +15,11 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
 ``receive.receive(deps, receipt, *, raw)``
     → ``Received(fate, incident_id, consequences)``; also makes the acknowledgement of a key.
 ``acknowledge.acknowledge(deps, key, *, by, via)``, ``acknowledge.acknowledge_incident(deps, incident_id, *, by, via)``
-    → ``Taken(stopped, consequences)``; the first raises NotFound.
+    → ``PagingStopped(stopped, consequences)``; the first raises NotFound.
 ``replies.handle_reply(deps, reply, *, raw)``
     → ``Handled(reply, consequences)``; acknowledges, blocks, unblocks; each event of a provider once.
 ``resolve.resolve(deps, key, *, by, via)``
-    → ``Taken``; raises NotFound.
+    → ``PagingStopped``; raises NotFound.
 ``page_again.page_again(deps, key, recipient_id, *, by, via)``
     → ``Consequences``; raises NotFound, RecipientNotFound, IncidentResolved.
 ``notices.add_notice(deps, reason, provider)``

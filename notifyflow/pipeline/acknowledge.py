@@ -1,4 +1,4 @@
-"""Lets somebody take an incident: what is still queued for it is cancelled, and the others are told."""
+"""Acknowledges incidents: what is still queued for it is cancelled, and the others are told."""
 
 from functools import partial
 
@@ -9,44 +9,44 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import EscalationState, IncidentState, Stopped
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.pipeline import decisions, status_updates, use_case
-from notifyflow.pipeline.ports import Dependencies, Taken
+from notifyflow.pipeline.ports import Dependencies, PagingStopped
 from notifyflow.pipeline.transaction import Transaction
 
 
-def acknowledge(deps: Dependencies, key: str, *, by: str, via: str, namespace: str | None = None) -> Taken:
-    """Take the incident of a key: the unresolved one, or else the newest.
+def acknowledge(deps: Dependencies, key: str, *, by: str, via: str, namespace: str | None = None) -> PagingStopped:
+    """Acknowledge the incident of a key: the unresolved one, or else the newest.
 
     Args:
         deps: The dependencies of the use cases.
         key: The incident's.
-        by: Who takes it; a recipient's id, or any other text.
+        by: Who acknowledges it; a recipient's id, or any other text.
         via: How: ``cli``, ``library``, ….
         namespace: The incident's; None looks in all.
 
     Returns:
-        What it stopped, and whether it was taken or resolved already.
+        What it stopped, and whether it was acknowledged or resolved already.
 
     Raises:
         NotFound: When no incident has the key.
         AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
     """
-    stopped, consequences = use_case.run_on_named(deps, key, namespace, partial(take, by=by, via=via))
-    return Taken(stopped=stopped, consequences=consequences)
+    stopped, consequences = use_case.run_on_named(deps, key, namespace, partial(acknowledge_locked, by=by, via=via))
+    return PagingStopped(stopped=stopped, consequences=consequences)
 
 
-def acknowledge_incident(deps: Dependencies, incident_id: str, *, by: str, via: str) -> Taken:
-    """Take one incident, as a checked link names it."""
-    stopped, consequences = use_case.run_on(deps, incident_id, partial(take, by=by, via=via))
-    return Taken(stopped=stopped, consequences=consequences)
+def acknowledge_incident(deps: Dependencies, incident_id: str, *, by: str, via: str) -> PagingStopped:
+    """Acknowledge one incident, as a checked link names it."""
+    stopped, consequences = use_case.run_on(deps, incident_id, partial(acknowledge_locked, by=by, via=via))
+    return PagingStopped(stopped=stopped, consequences=consequences)
 
 
-def take(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
-    """Take an incident that is locked; tell what that stopped.
+def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
+    """Acknowledge an incident that is locked; return what that stopped.
 
     Args:
         tx: The transaction.
         incident: As it is now.
-        by: Who takes it.
+        by: Who acknowledges it.
         via: How.
         detail: What the log says beside these.
     """

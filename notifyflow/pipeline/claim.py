@@ -270,7 +270,7 @@ def _content(
 
 def _status_update(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
     incident = tx.ledger.incident(row.incident_id)
-    if incident.state is IncidentState.OPEN:  # each for themselves: it is taken for this one
+    if incident.state is IncidentState.OPEN:  # each for themselves: it is acknowledged for this one
         return status_updates.wording(incident, contact)
     return status_updates.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 

@@ -91,6 +91,6 @@ def _handle(tx: Transaction, routed: RoutedRequest, *, by: str, via: str, namesp
     if incident is None:
         return
     if request.action is Action.ACKNOWLEDGE:
-        acknowledge.take(tx, incident, by=by, via=via)
+        acknowledge.acknowledge_locked(tx, incident, by=by, via=via)
     else:
         resolve.end(tx, incident, by=by, via=via)

@@ -1,4 +1,4 @@
-"""Makes the signed links by which people take incidents."""
+"""Makes the signed links by which people acknowledge incidents."""
 
 from datetime import datetime, timedelta
 
@@ -9,11 +9,11 @@ _GOOD_FOR = timedelta(days=7)
 
 
 def link(deps: Dependencies, incident_id: str, recipient_id: str, *, now: datetime) -> str | None:
-    """Make the link by which somebody takes an incident; None without a public URL or a secret key.
+    """Make the link by which somebody acknowledges an incident; None without a public URL or a secret key.
 
     Args:
         deps: The dependencies of the use cases.
-        incident_id: What it takes.
+        incident_id: What it acknowledges.
         recipient_id: Who is sent it.
         now: When it is sent; it is good for a week.
     """

@@ -21,7 +21,7 @@ KEY = OPERATIONS_KEY
 _QUIET = timedelta(minutes=15)
 
 Link = Callable[[str], str | None]
-"""Makes the link by which whoever reads takes an incident: (its id) → the link; None without."""
+"""Makes the link by which the reader acknowledges an incident: (its id) → the link; None without."""
 
 
 def settle(tx: Transaction) -> None:
@@ -81,7 +81,7 @@ def say_again(tx: Transaction, incident_ids: Collection[str]) -> None:
 
 
 def words(tx: Transaction, *, incident_id: str, said: Incident, contact: Contact, now: datetime) -> Incident:
-    """Word an operations incident for one of its recipients: with links by which they take what failed.
+    """Word an operations incident for one of its recipients: with links by which they acknowledge what failed.
 
     Args:
         tx: The transaction.

@@ -253,8 +253,8 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """Somebody acknowledged or resolved.
+class PagingStopped:
+    """Somebody acknowledged or resolved an incident.
 
     Attributes:
         stopped: What was cancelled, and what had left already.

@@ -55,9 +55,9 @@ def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply
         incident, escalation = tx.ledger.incident(ref.incident_id), tx.ledger.escalation(ref.escalation_id)
         is_own = escalation.is_current and escalation.state is EscalationState.ACKNOWLEDGED
         if incident.state is IncidentState.OPEN:
-            return HandledReply(effect=Effect.TAKEN if is_own else Effect.EXPLAINED)
+            return HandledReply(effect=Effect.ACKNOWLEDGED if is_own else Effect.EXPLAINED)
         if incident.state is IncidentState.ACKNOWLEDGED and incident.acknowledged_by == escalation.recipient_id:
-            return HandledReply(effect=Effect.TAKEN)
+            return HandledReply(effect=Effect.ACKNOWLEDGED)
         return HandledReply(effect=Effect.LATE, by=status_updates.late_reply(tx, incident, escalation.recipient_id))
 
     return use_case.run(deps, body)[0]
@@ -110,7 +110,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
         _report_our_fault(tx, ref, before.channel, receipt)
     if incident is not None:
         recipient_id = tx.ledger.escalation(ref.escalation_id).recipient_id
-        if not acknowledge.take(tx, incident, by=recipient_id, via="key"):
+        if not acknowledge.acknowledge_locked(tx, incident, by=recipient_id, via="key"):
             decisions.decide(tx, tx.ledger.lock_escalation(ref.escalation_id), cause="received")
 
 

@@ -69,10 +69,10 @@ def _may_respond(tx: Transaction, reply: Reply, handled: HandledReply) -> bool:
 def _do(tx: Transaction, reply: Reply, who: Collection[str]) -> HandledReply:
     match reply.intent:
         case Intent.ACKNOWLEDGE:
-            return _take_by_token(tx, reply) if reply.token else _take_by_text(tx, reply)
+            return _acknowledge_by_token(tx, reply) if reply.token else _acknowledge_by_text(tx, reply)
         case Intent.YES:
             is_out = tx.ledger.opt_outs(reply.number, (reply.our_number,))
-            return _let_in(tx, reply) if is_out else _take_by_text(tx, reply)
+            return _let_in(tx, reply) if is_out else _acknowledge_by_text(tx, reply)
         case Intent.STOP:
             if tx.ledger.opt_out(reply.our_number, reply.number, at=tx.now):
                 tx.notices += [(_OPTED_OUT.format(who=each), reply.provider) for each in sorted(who)]
@@ -88,17 +88,17 @@ def _let_in(tx: Transaction, reply: Reply) -> HandledReply:
     return HandledReply(effect=Effect.UNBLOCKED)
 
 
-def _take_by_token(tx: Transaction, reply: Reply) -> HandledReply:
+def _acknowledge_by_token(tx: Transaction, reply: Reply) -> HandledReply:
     try:
         claim = links.check(tx.deps.secret_keys, reply.token, tx.now)
     except InvalidLink:
         return HandledReply(effect=Effect.UNKNOWN)
     code = ReplyCode(code="", incident_id=claim.incident_id, recipient_id=claim.recipient_id, is_shown=False)
-    return _take(tx, [code], via=reply.provider, who=reply.who)
+    return _acknowledge(tx, [code], via=reply.provider, who=reply.who)
 
 
-def _take_by_text(tx: Transaction, reply: Reply) -> HandledReply:
-    """Take what a code means; without one the only incident that is open for the number, or say what became of the last."""
+def _acknowledge_by_text(tx: Transaction, reply: Reply) -> HandledReply:
+    """Acknowledge what a code names; without a code, the only open incident of the number, or say what became of the last."""
     if reply.code:
         codes: Sequence[ReplyCode] = [found] if (found := tx.ledger.code(reply.number, reply.code, now=tx.now)) else []
     else:
@@ -108,11 +108,11 @@ def _take_by_text(tx: Transaction, reply: Reply) -> HandledReply:
     if len({each.incident_id for each in codes}) > 1:
         choices = [_choice(tx, each) for each in codes]
         return HandledReply(effect=Effect.AMBIGUOUS, choices=choices)
-    return _take(tx, codes, via=TEXTS)
+    return _acknowledge(tx, codes, via=TEXTS)
 
 
-def _take(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **detail: str) -> HandledReply:
-    """Take one incident, for everybody who shares the number."""
+def _acknowledge(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **detail: str) -> HandledReply:
+    """Acknowledge one incident, for everybody who shares the number."""
     incident = tx.ledger.lock_incident_if_kept(codes[0].incident_id) if codes else None
     if incident is None:
         return HandledReply(effect=Effect.UNKNOWN)
@@ -120,7 +120,7 @@ def _take(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **detail: st
     cancelled = on_their_way = 0
     has_changed = False
     for code in codes:
-        stopped = acknowledge.take(tx, incident, by=code.recipient_id, via=via, **detail)
+        stopped = acknowledge.acknowledge_locked(tx, incident, by=code.recipient_id, via=via, **detail)
         has_changed = has_changed or bool(stopped)
         cancelled, on_their_way = cancelled + len(stopped.cancelled), on_their_way + len(stopped.on_their_way)
         incident = tx.ledger.incident(incident.id)
@@ -128,7 +128,7 @@ def _take(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **detail: st
         return HandledReply(
             effect=Effect.LATE, choices=choices, by=status_updates.late_reply(tx, incident, codes[0].recipient_id)
         )
-    return HandledReply(effect=Effect.TAKEN, choices=choices, cancelled=cancelled, on_their_way=on_their_way)
+    return HandledReply(effect=Effect.ACKNOWLEDGED, choices=choices, cancelled=cancelled, on_their_way=on_their_way)
 
 
 def _choice(tx: Transaction, code: ReplyCode) -> Choice:

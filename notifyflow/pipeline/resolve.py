@@ -6,11 +6,11 @@ from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import IncidentState, Stopped
 from notifyflow.pipeline import decisions, status_updates, use_case
-from notifyflow.pipeline.ports import Dependencies, Taken
+from notifyflow.pipeline.ports import Dependencies, PagingStopped
 from notifyflow.pipeline.transaction import Transaction
 
 
-def resolve(deps: Dependencies, key: str, *, by: str, via: str, namespace: str | None = None) -> Taken:
+def resolve(deps: Dependencies, key: str, *, by: str, via: str, namespace: str | None = None) -> PagingStopped:
     """End the incident of a key: the unresolved one, or else the newest.
 
     Args:
@@ -28,13 +28,13 @@ def resolve(deps: Dependencies, key: str, *, by: str, via: str, namespace: str |
         AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
     """
     stopped, consequences = use_case.run_on_named(deps, key, namespace, partial(end, by=by, via=via))
-    return Taken(stopped=stopped, consequences=consequences)
+    return PagingStopped(stopped=stopped, consequences=consequences)
 
 
-def resolve_incident(deps: Dependencies, incident_id: str, *, by: str, via: str) -> Taken:
+def resolve_incident(deps: Dependencies, incident_id: str, *, by: str, via: str) -> PagingStopped:
     """End one incident, which is known to exist."""
     stopped, consequences = use_case.run_on(deps, incident_id, partial(end, by=by, via=via))
-    return Taken(stopped=stopped, consequences=consequences)
+    return PagingStopped(stopped=stopped, consequences=consequences)
 
 
 def end(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> Stopped:

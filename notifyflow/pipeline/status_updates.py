@@ -30,16 +30,16 @@ def queue(tx: Transaction, contexts: Iterable[DecisionContext], *, by: str) -> N
     tx.queue(list(chain.from_iterable(_rows(tx, context, by) for context in contexts)), event="queued")
 
 
-def wording(incident: IncidentFacts, taker: Contact | None) -> str:
+def wording(incident: IncidentFacts, acknowledger: Contact | None) -> str:
     """Say what became of an incident.
 
     Args:
         incident: As it is now.
-        taker: Who took it, where that is one of its recipients.
+        acknowledger: Who acknowledged it, if that is one of its recipients.
     """
     if incident.state is IncidentState.RESOLVED:
         return "resolved"
-    return f"{taker.name if taker else incident.acknowledged_by} took it"
+    return f"{acknowledger.name if acknowledger else incident.acknowledged_by} acknowledged it"
 
 
 def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> str:
@@ -47,7 +47,7 @@ def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> s
     if incident.state is IncidentState.RESOLVED:
         return "It is over"
     if incident.state is IncidentState.OPEN or incident.acknowledged_by == recipient_id:
-        return "You have it already"
+        return "You acknowledged it already"
     return wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 
 

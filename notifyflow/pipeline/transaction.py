@@ -105,13 +105,17 @@ class Transaction:
         self._due.append(Due(notification_id=row.id, channel=row.channel, severity=row.severity))
 
     def _note_recalls(self, before: NotificationFacts, after: NotificationFacts, event: str) -> None:
-        """Note what is on its way: all when somebody takes the incident, afterwards what is accepted only then."""
+        """Note what is on its way: all when somebody acknowledges the incident, afterwards what is accepted only then."""
         running = {attempt.id for attempt in before.attempts if attempt.state is AttemptState.RUNNING}
         is_new = event in ("acknowledged", "resolved")
         for attempt in after.attempts:
             is_on_its_way = attempt.result is Result.ACCEPTED and attempt.started_at > self.now - _RECALLED_WITHIN
             is_just_accepted = attempt.id in running and attempt.state is AttemptState.RECORDED
-            if is_on_its_way and attempt.provider_ref and (is_new or (is_just_accepted and self._is_taken(after))):
+            if (
+                is_on_its_way
+                and attempt.provider_ref
+                and (is_new or (is_just_accepted and self._is_acknowledged_or_resolved(after)))
+            ):
                 self._recalls.append(
                     Recall(
                         attempt_id=attempt.id,
@@ -121,8 +125,8 @@ class Transaction:
                     )
                 )
 
-    def _is_taken(self, row: NotificationFacts) -> bool:
-        """Tell whether somebody took what a row is about, or it is over; a newer round is no reason to stop ringing."""
+    def _is_acknowledged_or_resolved(self, row: NotificationFacts) -> bool:
+        """Return whether the incident of a row is acknowledged for it or resolved; a newer round is no reason to stop ringing."""
         if self.ledger.escalation(row.escalation_id).state is EscalationState.ACKNOWLEDGED:
             return True
         return self.ledger.incident(row.incident_id).state is IncidentState.RESOLVED

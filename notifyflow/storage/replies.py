@@ -87,7 +87,7 @@ class Replies(Moves):
         return None if found is None else ReplyCode(**found)
 
     def open_codes(self, number: str, *, now: datetime) -> tuple[ReplyCode, ...]:
-        """Return the reply codes of a number whose incidents its owner can still take, the oldest first."""
+        """Return the reply codes of a number whose incidents its owner can still acknowledge, the oldest first."""
         open_for = (
             ReplyCodeRow.select(*_COLUMNS)
             .join(IncidentRow, on=(IncidentRow.id == ReplyCodeRow.incident_id))

@@ -1,4 +1,4 @@
-"""The magic link: looking at it shows the incident and changes nothing; the clicked button takes it.
+"""The magic link: looking at it shows the incident and changes nothing; the clicked button acknowledges it.
 
 Mail scanners open every link, and some run what they find: therefore a GET never acts, and no page submits itself.
 """
@@ -119,10 +119,10 @@ def _outcome(status: IncidentStatus, viewer: Viewer) -> Outcome | None:
         )
     if facts.state is IncidentState.ACKNOWLEDGED:
         is_mine = facts.acknowledged_by == contact.recipient_id
-        who = "You have it." if is_mine else f"{_name(status, facts.acknowledged_by)} has it."
+        who = "You acknowledged it." if is_mine else f"{_name(status, facts.acknowledged_by)} acknowledged it."
         how = _VIA.get(facts.acknowledged_via, "")
-        taken = " ".join(filter(None, ("Taken", how))) + _at(facts.acknowledged_at, contact)
-        return Outcome(headline=who, detail=f"{taken}. Nobody is paged for it any more{_stopped(status, contact)}.")
+        acknowledged = " ".join(filter(None, ("Acknowledged", how))) + _at(facts.acknowledged_at, contact)
+        return Outcome(headline=who, detail=f"{acknowledged}. Nobody is paged for it any more{_stopped(status, contact)}.")
     if viewer.mine and viewer.mine.facts.state is EscalationState.ACKNOWLEDGED:
         return Outcome(headline="Noted, thank you.", detail="You are not paged about it again; others still are.")
     return None

@@ -29,7 +29,7 @@ class Api(Protocol):
         ...
 
     def acknowledge(self, incident_id: str, by: str, /) -> Stopped:
-        """Take an incident; tell what that stopped."""
+        """Acknowledge an incident; return what that stopped."""
         ...
 
     def resolve(self, incident_id: str, by: str, /) -> Stopped:
@@ -65,7 +65,7 @@ class Services:
         handle_reply: Does what a reply asks for, with the raw body it came in; returning means committed.
         check_link: Reads a token; raises ``InvalidLink``.
         status: Finds an incident by its id; None where there is none.
-        acknowledge: Takes an incident: its id, then the recipient's; late ones change nothing.
+        acknowledge: Acknowledges an incident: its id, then the recipient's; late ones change nothing.
         admit: Lets in whoever presents an API key with a scope, and gives the key; raises ``AccessDenied``.
         handle_inbound: Handles what came through an integration: the requests, the API key, which one; returning means committed.
         new_id: Makes an id.

@@ -48,7 +48,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
             yield Api(line, url[0])
 
 
-def test_an_incident_goes_out_is_looked_at_and_is_taken(api: Api):
+def test_an_incident_goes_out_is_looked_at_and_is_acknowledged(api: Api):
     made = api.make_key("ingest", "read", "operate")
     key = made["key"]
     incident = {"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}

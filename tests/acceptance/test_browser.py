@@ -1,4 +1,4 @@
-"""A scanner opens the link fifty times; then a person at a phone reads the message, follows it, looks, and takes the incident."""
+"""A scanner opens the link fifty times; then a person at a phone reads the message, follows it, looks, and acknowledges."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ INCIDENT = Incident(
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_scanners_take_nothing_and_a_person_follows_the_link_looks_and_takes_it(tmp_path: Path, scheme: str):
+def test_scanners_acknowledge_nothing_and_a_person_follows_the_link_looks_and_acknowledges(tmp_path: Path, scheme: str):
     with Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web, browser(tmp_path / "browser") as page:
         variables = sandbox.settings() | {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
@@ -50,7 +50,7 @@ def test_scanners_take_nothing_and_a_person_follows_the_link_looks_and_takes_it(
             assert status.facts.state is IncidentState.OPEN
 
             page.click("button")
-            assert "You have it." in page.text
+            assert "You acknowledged it." in page.text
             assert page.evaluate("document.querySelector('button')") is None
             status = flow.status("db-1")
             assert status is not None

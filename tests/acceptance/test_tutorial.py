@@ -51,10 +51,10 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
             with urllib.request.urlopen(inbox, timeout=30) as page:
                 (link,) = set(re.findall(rf"http://127\.0\.0\.1:{port}/a/[\w-]+", page.read().decode()))
             with urllib.request.urlopen(link, data=b"", timeout=30) as page:
-                assert "You have it." in page.read().decode()
+                assert "You acknowledged it." in page.read().decode()
             shown = line.run(*status)
             assert "ACKNOWLEDGED" in shown.out
-            assert "taken by ada" in shown.out
+            assert "acknowledged by ada" in shown.out
             assert line.run(*resolve).code == 0
 
     with CommandLine(tmp_path, {}).running(*failing, "--port", "0", until="push ") as printed:
@@ -65,4 +65,4 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
             assert "Ada: email refused_for_good → FAILED" in sent.out
             assert "Ada: sms accepted → SENT" in sent.out
             taken = line.run(*ack)
-            assert "taken by ada" in taken.out
+            assert "acknowledged by ada" in taken.out

@@ -129,7 +129,7 @@ def installation(server: Postgres, name: str, broker_url: str, folder: Path) -> 
 
 
 def drive(flow: NotifyFlow) -> list[str]:
-    """Page crowd after crowd, a few at once; every second incident is taken under way, the others are resolved."""
+    """Page crowd after crowd, a few at once; every second incident is acknowledged under way, the others are resolved."""
     until = time.monotonic() + ENOUGH_S
     people = [Recipient(id=f"p{n}", email=f"p{n}@example.com", slack=f"U{n:08}", phone=f"+1500555{n:04}") for n in range(PEOPLE)]
     keys = [f"incident-{number}" for number in range(PAGES // PEOPLE // len(CHANNELS))]

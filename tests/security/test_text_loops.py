@@ -80,9 +80,9 @@ def test_what_responds_to_every_text_gets_three_responses(texted: Target):
 
 
 def test_what_sends_our_response_back_ends_with_it(texted: Target):
-    explained, taken = _text(texted, "help", ADA, sid="SM-help"), _text(texted, "1", ADA, sid="SM-ack")
-    assert "You have it" in taken
-    for number, said in enumerate((explained, taken, f" {taken}\n")):
+    explained, acknowledged = _text(texted, "help", ADA, sid="SM-help"), _text(texted, "1", ADA, sid="SM-ack")
+    assert "You acknowledged it" in acknowledged
+    for number, said in enumerate((explained, acknowledged, f" {acknowledged}\n")):
         assert _text(texted, said, ADA, sid=f"SM{number}") == ""
 
 
@@ -106,7 +106,7 @@ def test_a_stop_that_is_replayed_after_a_prune_does_nothing_new(texted: Target):
 
 
 def test_an_acknowledgement_that_is_replayed_after_a_prune_takes_nothing(texted: Target):
-    assert "You have it" in _text(texted, "1", ADA, sid="SM-ack")
+    assert "You acknowledged it" in _text(texted, "1", ADA, sid="SM-ack")
     texted.flow.resolve("db-1", by="ada")
     later = texted.flow._deps.clock.now().replace(year=2100)
     texted.flow._store.run(lambda ledger: ledger.prune_strays(before=later, limit=1000))
@@ -122,7 +122,7 @@ def test_a_yes_takes_the_incident_whatever_twilio_makes_of_it_and_after_a_stop_i
     assert "again" in _text(texted, "yes", ADA, sid="SM-in", OptOutType="START")
     assert _rows(texted, "opt_out") == 0
     assert texted.status("db-1").facts.state is IncidentState.OPEN
-    assert "You have it" in _text(texted, " Yes ", ADA, sid="SM-yes", OptOutType="START")
+    assert "You acknowledged it" in _text(texted, " Yes ", ADA, sid="SM-yes", OptOutType="START")
     facts = texted.status("db-1").facts
     assert (facts.state, facts.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ada")
 

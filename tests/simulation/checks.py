@@ -119,7 +119,9 @@ class Checks:
             require(running == 1, f"4: {what} while another holds a lease")
             require(counting <= most, f"4: {what}, the {counting}. of {most}")
             is_open = is_current and incident == IncidentState.OPEN and escalation != EscalationState.ACKNOWLEDGED
-            require(is_open or kind != Kind.PAGE, f"7: {what}, though it is taken ({incident}, {escalation}, {is_current})")
+            require(
+                is_open or kind != Kind.PAGE, f"7: {what}, though it is acknowledged ({incident}, {escalation}, {is_current})"
+            )
             self._check_stopping(row_id, what)
         self._check_carrier(attempt_id, session)
 
@@ -211,7 +213,7 @@ class Checks:
         """
         look, read = self._database.look, self._database.read
         stored = [row_id for (row_id,) in look("SELECT id FROM notifyflow_incident")]
-        require(set(accepted) <= set(stored), "1: an incident that was taken is not stored")
+        require(set(accepted) <= set(stored), "1: an incident that was accepted is not stored")
         for row_id, (process, booted_s, at_s) in self._owed.items():
             has_gone_on = max(at_s, process.paused_until_s) < self._world.now_s - _SAYS_WITHIN_S
             is_excused = process.is_dead or process.booted_s != booted_s or not has_gone_on
@@ -293,4 +295,4 @@ class Checks:
             failures += Result.TEMPORARY_FAILURE in heard
             if send and send.answer.startswith("busy") and heard:
                 require(attempt.is_doubted, f"9: {attempt.id[-4:]} was refused and then heard of, and is not doubted")
-        require(accepted <= 1 + doubts + failures, f"9: {what} was taken {accepted} times after {doubts} doubts")
+        require(accepted <= 1 + doubts + failures, f"9: {what} was accepted {accepted} times after {doubts} doubts")

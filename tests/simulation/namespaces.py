@@ -108,7 +108,7 @@ class Namespaces:
         return taken.consequences
 
     def _end(self, act: Callable[..., Any], deps: Dependencies) -> Consequences:
-        taken = act(deps, "db-1", by="eve", via="test", namespace=OTHER)
-        self._world.note(f"{act.__name__} elsewhere: {bool(taken.stopped)}")
-        consequences: Consequences = taken.consequences
+        done = act(deps, "db-1", by="eve", via="test", namespace=OTHER)
+        self._world.note(f"{act.__name__} elsewhere: {bool(done.stopped)}")
+        consequences: Consequences = done.consequences
         return consequences

@@ -1,4 +1,4 @@
-"""What people text back: STOP to one number or to all, START, that they take it, and yes, which may be either."""
+"""What people text back: STOP to one number or to all, START, that they acknowledge, and yes, which may be either."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -62,9 +62,9 @@ class Phones:
             deps, Reply(provider="sms-a", event_id=event_id, intent=intent, number=theirs, our_number=ours), raw=""
         )
         self._world.note(f"a text to {ours}: {intent}, {handled.reply.effect}")
-        has_taken = intent is Intent.YES and handled.reply.effect is Effect.TAKEN
-        if is_out and has_taken and wanted == self._wanted[theirs, ours]:  # nobody has lifted it meanwhile
-            raise Violation("yes: whoever has said STOP is taken in again by it, and takes nothing")
+        has_acknowledged = intent is Intent.YES and handled.reply.effect is Effect.ACKNOWLEDGED
+        if is_out and has_acknowledged and wanted == self._wanted[theirs, ours]:  # nobody has lifted it meanwhile
+            raise Violation("yes: whoever has said STOP is opted in again by it, and acknowledges nothing")
         if handled.reply.effect is Effect.BLOCKED:
             self.stopped[theirs, ours] = self._world.now_s
         return handled.consequences

@@ -92,7 +92,7 @@ class Scene:
 S = NotificationState
 
 
-_STATUS_UPDATE = "Chloe took it"
+_STATUS_UPDATE = "Chloe acknowledged it"
 
 
 def _arrived_once(witness: Witness, who: str, *channels: str) -> bool:
@@ -113,7 +113,7 @@ def _got_the_status_update(witness: Witness, who: str, channel: str) -> bool:
         each for each in witness.escalation(who).notifications if each.kind is Kind.STATUS_UPDATE and each.channel == channel
     ]
     return [each.state for each in updates] == [S.SENT] and any(
-        "Chloe took it" in each.text for each in witness.messages(who, channel)
+        "Chloe acknowledged it" in each.text for each in witness.messages(who, channel)
     )
 
 
@@ -127,7 +127,7 @@ def _was_pressed_by_a_human(witness: Witness) -> bool:
     return (last.result, last.evidence) == (Result.DELIVERED, Evidence.HUMAN)
 
 
-def _was_taken_by_chloe(witness: Witness) -> bool:
+def _was_acknowledged_by_chloe(witness: Witness) -> bool:
     facts = witness.status.facts
     return (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "chloe", "key")
 
@@ -197,10 +197,10 @@ SCENES = (
             ),
             Claim("each at its first attempt, and it arrived once", lambda w: _arrived_once(w, "ada", "email", "slack", "teams")),
             Claim("nobody texted or rang her", lambda w: not w.messages("ada", "sms") and not w.messages("ada", "voice")),
-            Claim("her mail said later that Chloe took it", lambda w: _got_the_status_update(w, "ada", "email")),
+            Claim("her mail said later that Chloe acknowledged it", lambda w: _got_the_status_update(w, "ada", "email")),
             Claim(
-                "the link in her mail shows who has it, and has no button any more",
-                lambda w: "Chloe has it." in w.linked_page and "<button" not in w.linked_page,
+                "the link in her mail shows who acknowledged it, and has no button any more",
+                lambda w: "Chloe acknowledged it." in w.linked_page and "<button" not in w.linked_page,
             ),
         ),
     ),
@@ -226,7 +226,7 @@ SCENES = (
     ),
     Scene(
         "chloe",
-        "has unsubscribed from texts; her phone rings until she takes it.",
+        "has unsubscribed from texts; her phone rings until she acknowledges it.",
         "voice",
         (
             Claim(
@@ -239,7 +239,7 @@ SCENES = (
             Claim("that failure opened the voice tier, once", lambda w: w.opened_after_failures("chloe", 3) == [1]),
             Claim("nobody answered at first; then she pressed 1", _heard_on_the_phone),
             Claim("only the key made the call DELIVERED", _was_pressed_by_a_human),
-            Claim("the incident is hers: ACKNOWLEDGED by chloe, by key", _was_taken_by_chloe),
+            Claim("the incident is hers: ACKNOWLEDGED by chloe, by key", _was_acknowledged_by_chloe),
         ),
     ),
     Scene(
@@ -262,7 +262,7 @@ SCENES = (
     ),
     Scene(
         "eve",
-        "is still waiting for a busy Slack when Chloe takes it.",
+        "is still waiting for a busy Slack when Chloe acknowledges it.",
         "",
         (
             Claim("Slack asked for a minute, once (429)", lambda w: _answers(w, "eve", "slack") == ["429 retry after 60 s"]),

@@ -31,7 +31,7 @@ class Content:
         reply: What to reply in order to acknowledge, where that can be done on the channel itself; empty otherwise.
         labels: Free facts.
         notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
-        status_update: What became of the incident ("Ada took it", "resolved"); for status updates only.
+        status_update: What became of the incident ("Ada acknowledged it", "resolved"); for status updates only.
         incident_event: What another system is told; None for people.
     """
 

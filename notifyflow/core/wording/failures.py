@@ -62,7 +62,7 @@ class Failure:
         key: The incident's.
         ways: What became of each way.
         url: Where to look, as the incident says it; None without.
-        link: Where whoever reads this takes that incident; None without a public URL.
+        link: Where the reader can acknowledge that incident; None without a public URL.
     """
 
     at: datetime
@@ -141,7 +141,7 @@ def body(failures: Sequence[Failure], notices: Sequence[Notice]) -> str:
 
 
 def place(failures: Sequence[Failure]) -> str | None:
-    """Find where to look: where the incident of the newest failure is taken, or what it names itself."""
+    """Find where to look: where the incident of the newest failure is acknowledged, or what it names itself."""
     return (failures[0].link or failures[0].url) if failures else None
 
 
@@ -154,7 +154,7 @@ def _in_full(failure: Failure) -> Iterator[str]:
     if failure.url:
         yield f"What it is about: {failure.url}"
     if failure.link:
-        yield f"Take it yourself: {failure.link}"
+        yield f"Acknowledge it yourself: {failure.link}"
 
 
 def _not_reached(failure: Failure) -> str:

@@ -67,14 +67,14 @@ def write_key_response(handled: HandledReply | None) -> str:
     if handled is None:
         return "No key was pressed."
     match handled.effect:
-        case Effect.TAKEN:
-            return "Thank you. You have it."
+        case Effect.ACKNOWLEDGED:
+            return "Thank you. You acknowledged it."
         case Effect.LATE:
             return f"{aloud(handled.by)}. Nothing was changed."
         case Effect.EXPLAINED:
-            return "Thank you. Nobody has taken it yet."
+            return "Thank you. Nobody has acknowledged it yet."
         case _:
-            return "Nothing was taken."
+            return "Nothing was acknowledged."
 
 
 def aloud(text: str) -> str:

@@ -163,9 +163,9 @@ def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) 
     assert (receipt.result, receipt.evidence) == (Result.DELIVERED, Evidence.HUMAN)
     assert receipt.is_key_press
     assert receipt.is_acknowledgement is is_acknowledgement
-    said = provider.respond(HandledReply(effect=Effect.TAKEN))
+    said = provider.respond(HandledReply(effect=Effect.ACKNOWLEDGED))
     assert said.content_type.startswith("text/xml")
-    assert ElementTree.fromstring(said.body.encode()).findtext("Say") == "Thank you. You have it. Goodbye."
+    assert ElementTree.fromstring(said.body.encode()).findtext("Say") == "Thank you. You acknowledged it. Goodbye."
 
 
 def test_both_tokens_verify() -> None:

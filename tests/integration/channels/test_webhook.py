@@ -102,7 +102,7 @@ def test_another_attempt_has_the_same_id_and_a_time_of_its_own(server: HttpServe
     assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
 
 
-def test_a_page_says_whom_it_is_for_and_where_to_take_it(server: HttpServer) -> None:
+def test_a_page_says_whom_it_is_for_and_where_to_acknowledge_it(server: HttpServer) -> None:
     post(server, a_message(replace(SAMPLE, link="https://page.example.com/a/token", notice="sandbox")))
     told = json.loads(server.heard[0].body)
     assert told["type"] == "incident.page"

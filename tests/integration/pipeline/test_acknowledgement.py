@@ -69,14 +69,14 @@ def test_with_each_an_acknowledgement_ends_ones_own_escalation_only(story: Story
     ]
 
 
-def test_with_each_somebody_who_is_no_recipient_takes_it_for_all(story: Story) -> None:
+def test_with_each_somebody_who_is_no_recipient_acknowledges_it_for_all(story: Story) -> None:
     story.notify(None, ADA, BEN, policy=EACH)
     story.acknowledge(by="the duty officer")
     assert story.status().facts.state is IncidentState.ACKNOWLEDGED
     assert story.escalation("ben").state is EscalationState.ACKNOWLEDGED
 
 
-def test_the_others_are_told_who_took_it_over_chat_and_mail_already_used(story: Story) -> None:
+def test_the_others_are_told_who_acknowledged_it_over_chat_and_mail_already_used(story: Story) -> None:
     story.answer("email", REFUSED)
     story.answer("slack", UNKNOWN)
     story.notify(an_incident(severity=Severity.CRITICAL), ADA, BEN, a_recipient("cy", "teams"))
@@ -87,7 +87,7 @@ def test_the_others_are_told_who_took_it_over_chat_and_mail_already_used(story: 
     (update,) = story.claim("teams")
     assert (update.content.kind, update.content.status_update, update.content.severity) == (
         Kind.STATUS_UPDATE,
-        "Ada took it",
+        "Ada acknowledged it",
         Severity.CRITICAL,
     )
 
@@ -100,7 +100,7 @@ def test_who_was_reached_in_an_earlier_round_only_is_told_too_and_its_message_ed
     story.acknowledge(by="ada")
     assert [row.channel for row in story.status_updates("ben")] == ["email", "slack"]
     (update,) = story.claim("slack")
-    assert (update.content.status_update, update.replaces) == ("Ada took it", "of ben@slack")
+    assert (update.content.status_update, update.replaces) == ("Ada acknowledged it", "of ben@slack")
 
 
 def test_news_is_one_attempt_and_never_escalates(story: Story) -> None:
@@ -185,7 +185,7 @@ TEXTS = Tier(name="texts", channels=("sms",), rules=(Unacknowledged(after=timede
 CALLS_THEN_TEXTS = replace(DEFAULT, tiers=(Tier(name="calls", channels=("voice",)), TEXTS))
 
 
-def test_the_key_that_takes_it_opens_no_tier_whose_time_has_come(story: Story) -> None:
+def test_the_key_that_acknowledges_it_opens_no_tier_whose_time_has_come(story: Story) -> None:
     story.notify(None, a_recipient("ada", "voice", "sms"), policy=CALLS_THEN_TEXTS)
     story.deliver()
     (call,) = story.pages()["voice"].attempts
@@ -212,5 +212,5 @@ def test_nor_does_the_record_of_a_call_whose_key_was_heard_before(story: Story, 
     story.clock.pass_time(timedelta(minutes=5))
     story.record(claimed, replace(ACCEPTED, provider_ref="CA1"))
     assert story.pages()["voice"].state is NotificationState.DELIVERED
-    is_taken = story.status().facts.state is IncidentState.ACKNOWLEDGED
-    assert (is_taken, "sms" in story.pages()) == ((True, False) if key == "1" else (False, True))
+    is_acknowledged = story.status().facts.state is IncidentState.ACKNOWLEDGED
+    assert (is_acknowledged, "sms" in story.pages()) == ((True, False) if key == "1" else (False, True))

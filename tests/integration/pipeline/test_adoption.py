@@ -18,7 +18,7 @@ from tests.builders import BUSY, REFUSED, Story, a_contact, a_recipient, an_inci
 from tests.integration.storage.samples import found_in
 
 T = TypeVar("T")
-IN_EVERY_STATE = ("queued", "retried", "sending", "sent", "reached", "repeated", "taken")
+IN_EVERY_STATE = ("queued", "retried", "sending", "sent", "reached", "repeated", "acknowledged")
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def copied(story: Story) -> Story:
     story.answer("push", REFUSED)
     story.notify(an_incident("sent"), a_recipient("bob", "push", "sms", "voice"))
     story.notify(an_incident("reached"), a_recipient("cyd", "slack", "email"))
-    story.notify(an_incident("taken"), a_recipient("ada", "slack"), a_recipient("bob", "slack"))
+    story.notify(an_incident("acknowledged"), a_recipient("ada", "slack"), a_recipient("bob", "slack"))
     story.deliver()
-    story.acknowledge("ada", key="taken")
+    story.acknowledge("ada", key="acknowledged")
     story.notify(an_incident("queued"), a_recipient("ada", "email", "slack", "sms", "voice"))
     assert adopt(story.deps, "staging") >= len(IN_EVERY_STATE)
     story.seen.clear()
@@ -99,7 +99,7 @@ def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) 
     (text,) = [row for row in copied.pages("bob", "sent").values() if row.channel == "sms"]
     copied.report(text.attempts[-1].id, Result.PERMANENT_FAILURE)
     copied.notify(an_incident("reached", severity=Severity.CRITICAL), a_recipient("dan", "slack"))
-    copied.resolve(key="taken")
+    copied.resolve(key="acknowledged")
     copied.pass_time(minutes=30)
     assert copied.seen == []
 

@@ -51,7 +51,7 @@ def test_failures_of_all_primaries_at_once_open_sms_once(story: Story) -> None:
         assert story.pages(key=f"db-{number}")["sms"].state is NotificationState.QUEUED
 
 
-def test_whoever_takes_it_while_it_escalates_stops_all_of_it(story: Story) -> None:
+def test_whoever_acknowledges_it_while_it_escalates_stops_all_of_it(story: Story) -> None:
     for number in range(5):
         key = f"db-{number}"
         story.notify(an_incident(key), *[a_recipient(who, "email", "sms") for who in ("ada", "ben", "cy")])

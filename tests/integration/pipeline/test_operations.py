@@ -208,7 +208,7 @@ def test_it_links_its_own_incident_and_those_that_failed(store: Store) -> None:
         _fail(story, f"db-{number}")
     story.pass_time(minutes=16)
     for told in story.told("slack")[-2:]:
-        links = [told.content.link, told.content.url, *re.findall(r"Take it yourself: (\S+)", told.content.body)]
+        links = [told.content.link, told.content.url, *re.findall(r"Acknowledge it yourself: (\S+)", told.content.body)]
         claims = [check(story.deps.secret_keys, str(link).rpartition("/")[2], story.clock.now()) for link in links]
         keys = [story.store.read(lambda reads, id=each.incident_id: reads.status_by_id(id)) for each in claims]
         assert [status.facts.key for status in keys if status] == [OPS, "db-3", "db-3", "db-2", "db-1"]

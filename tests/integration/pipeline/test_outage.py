@@ -263,7 +263,7 @@ def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Story) -> N
 def test_what_we_asked_for_did_not_come_by_the_callback_path(operated: Story) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.say(operated.told("sms")[0].attempt_id, Result.ACCEPTED, is_fetched=True)
+    operated.report(operated.told("sms")[0].attempt_id, Result.ACCEPTED, is_fetched=True)
     operated.pass_time(minutes=2)
     assert _titles(operated) == [BROKEN]
 

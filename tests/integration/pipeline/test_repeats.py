@@ -52,11 +52,11 @@ def test_what_a_repetition_gives_empty_is_emptied(story: Story) -> None:
     assert (claimed.content.body, claimed.content.url, claimed.content.labels) == ("", None, {})
 
 
-@pytest.mark.parametrize("is_taken", [False, True])
-def test_a_higher_severity_is_a_new_round_for_everybody(story: Story, is_taken: bool) -> None:
+@pytest.mark.parametrize("is_acknowledged", [False, True])
+def test_a_higher_severity_is_a_new_round_for_everybody(story: Story, is_acknowledged: bool) -> None:
     story.notify(None, ADA, a_recipient("ben", "slack"))
     story.deliver()
-    if is_taken:
+    if is_acknowledged:
         story.acknowledge()
     story.notify(an_incident(severity=Severity.CRITICAL), ADA)
     status = story.status()

@@ -67,7 +67,7 @@ def test_a_code_is_kept_while_it_is_used_and_free_a_week_later(story: Story) -> 
     assert claim_due(story.deps, "sms")[0].content.reply == "11"
     story.clock.pass_time(timedelta(days=2))
     assert text(story, "db-3").content.reply == "10", "nobody has had it for a week"
-    assert say(story, code="11").reply.effect is Effect.TAKEN
+    assert say(story, code="11").reply.effect is Effect.ACKNOWLEDGED
     assert story.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
 
 
@@ -86,7 +86,7 @@ def test_codes_that_are_issued_at_the_same_time_differ(story: Story) -> None:
 @pytest.mark.parametrize("mode", Acknowledgement)
 def test_who_shares_a_number_replies_for_all_who_do(story: Story, mode: Acknowledgement) -> None:
     text(story, "db-1", "ada", "bob", policy=replace(TEXTS, acknowledgement=mode))
-    assert say(story).reply.effect is Effect.TAKEN
+    assert say(story).reply.effect is Effect.ACKNOWLEDGED
     assert story.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
 
 
@@ -96,7 +96,7 @@ def test_without_anything_open_it_is_said_what_became_of_the_last(story: Story) 
     text(story, "db-1")
     story.acknowledge("bob", "db-1")
     late = say(story).reply
-    assert (late.effect, late.by) == (Effect.LATE, "bob took it")
+    assert (late.effect, late.by) == (Effect.LATE, "bob acknowledged it")
     story.resolve("bob", "db-1")
     assert say(story).reply.by == "It is over"
 
@@ -118,13 +118,13 @@ def test_stop_leaves_the_other_number_of_ours(story: Story) -> None:
     assert claim_due(story.deps, "sms", "twilio", "twilio-b")[0].provider == "twilio"
 
 
-def test_nothing_is_texted_in_response_to_who_said_stop_and_what_they_take_is_taken(story: Story) -> None:
+def test_nothing_is_texted_in_response_to_who_said_stop_and_what_they_acknowledge_is_acknowledged(story: Story) -> None:
     text(story, "db-1")
     assert write_response(say(story, Intent.HELP).reply)
     say(story, Intent.STOP)
     assert write_response(say(story, Intent.HELP).reply) == ""
-    taken = say(story).reply
-    assert (taken.effect, write_response(taken)) == (Effect.TAKEN, "")
+    reply = say(story).reply
+    assert (reply.effect, write_response(reply)) == (Effect.ACKNOWLEDGED, "")
     assert write_response(say(story, Intent.START).reply)
 
 
@@ -132,7 +132,7 @@ def test_who_gets_a_redirected_text_replies_to_it(story: Story) -> None:
     story.deps = replace(story.deps, delivery=read_delivery(f"redirect:sms={HERS}"))
     notify(story.deps, an_incident("db-1"), [a_recipient("bob", sms="+15005550012")], policy=TEXTS, strict=False)
     assert claim_due(story.deps, "sms")[0].content.reply == "1"
-    assert say(story).reply.effect is Effect.TAKEN
+    assert say(story).reply.effect is Effect.ACKNOWLEDGED
     assert story.status("db-1").facts.acknowledged_by == "bob"
     for ours in (OURS, "+15005550007"):
         say(story, Intent.STOP, ours=ours)
@@ -149,12 +149,12 @@ def test_what_is_withheld_is_given_no_code(story: Story) -> None:
 
 def test_yes_takes_unless_its_sender_has_said_stop_and_then_lets_texts_in_again(story: Story) -> None:
     text(story, "db-1")
-    assert say(story, Intent.YES).reply.effect is Effect.TAKEN
+    assert say(story, Intent.YES).reply.effect is Effect.ACKNOWLEDGED
     text(story, "db-2")
     say(story, Intent.STOP)
     assert say(story, Intent.YES).reply.effect is Effect.UNBLOCKED
     assert story.status("db-2").facts.state is IncidentState.OPEN
-    assert say(story, Intent.YES).reply.effect is Effect.TAKEN
+    assert say(story, Intent.YES).reply.effect is Effect.ACKNOWLEDGED
     assert story.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
 
 
@@ -180,13 +180,13 @@ def test_what_we_say_ourselves_gets_no_response(story: Story) -> None:
     assert say(story, Intent.HELP, theirs="+15005550007").reply.effect is Effect.IGNORED, "it is a number of ours"
 
 
-def test_somebody_gets_three_responses_an_hour_and_what_they_take_is_taken(story: Story) -> None:
+def test_somebody_gets_three_responses_an_hour_and_what_they_acknowledge_is_acknowledged(story: Story) -> None:
     text(story, "db-1")
     for _ in range(3):
         assert write_response(say(story, Intent.UNCLEAR).reply)
         story.clock.pass_time(timedelta(minutes=15))
-    taken = say(story).reply
-    assert (taken.effect, write_response(taken)) == (Effect.TAKEN, "")
+    reply = say(story).reply
+    assert (reply.effect, write_response(reply)) == (Effect.ACKNOWLEDGED, "")
     story.clock.pass_time(timedelta(minutes=15))
     assert write_response(say(story).reply), "the first was an hour ago"
     assert write_response(say(story).reply) == ""
@@ -265,7 +265,9 @@ def test_an_event_that_comes_again_does_nothing(story: Story) -> None:
 
 
 @pytest.mark.parametrize(("ends", "is_recalled"), [("acknowledge", True), ("resolve", True), ("page_again", False)])
-def test_a_call_that_is_accepted_only_after_somebody_took_it_is_recalled(story: Story, ends: str, is_recalled: bool) -> None:
+def test_a_call_that_is_accepted_only_after_somebody_acknowledged_it_is_recalled(
+    story: Story, ends: str, is_recalled: bool
+) -> None:
     notify(story.deps, an_incident("db-1"), [a_recipient("ada", "voice")], policy=CALLS, strict=False)
     (call,) = claim_due(story.deps, "voice")
     getattr(story, ends)("ada", "db-1")

@@ -118,7 +118,7 @@ def play(story: Story) -> None:
     story.deliver()
     texted = story.told("sms")[-1].attempt_id
     story.report(texted, Result.DELIVERED)
-    story.say("nobody's", Result.DELIVERED)
+    story.report("nobody's", Result.DELIVERED)
     story.notify(an_incident("taken", severity=Severity.CRITICAL), grace, namespace=team)
     story.page_again("grace", "taken")
     story.acknowledge("grace", "taken")

@@ -16,13 +16,13 @@ from tests.integration.storage.samples import found_in
 
 VOICE = "(SELECT id FROM notifyflow_notification WHERE channel = 'voice')"
 TOLD = "(SELECT id FROM notifyflow_escalation WHERE recipient_id = 'ada')"
-TAKEN = "(SELECT id FROM notifyflow_escalation WHERE recipient_id = 'ben')"
-TAKEN_PAGE = f"(SELECT id FROM notifyflow_notification WHERE escalation_id = {TAKEN} AND kind = 'page')"
+ACKNOWLEDGED = "(SELECT id FROM notifyflow_escalation WHERE recipient_id = 'ben')"
+ACKNOWLEDGED_PAGE = f"(SELECT id FROM notifyflow_notification WHERE escalation_id = {ACKNOWLEDGED} AND kind = 'page')"
 LINE = "INSERT INTO notifyflow_transition (incident_id, machine, row_id, version, event, source, target, at, detail)"
 
 
 def told_in(store: Store) -> Story:
-    """Ada is called after all else has failed, and operations is told; Ben's page was in doubt once, and he took it."""
+    """Ada is called after all else has failed, and operations is told; Ben's page was in doubt once, and he acknowledged it."""
     story = Story(store, operations=[a_contact("olga", "push")])
     for channel in ("email", "slack", "sms"):
         story.answer(channel, REFUSED)
@@ -107,7 +107,7 @@ DAMAGES = [
     (
         Rule.OPERATIONS,
         "INSERT INTO notifyflow_critical"
-        f" SELECT {TAKEN}, operations_incident_id, reason, at, is_counted FROM notifyflow_critical",
+        f" SELECT {ACKNOWLEDGED}, operations_incident_id, reason, at, is_counted FROM notifyflow_critical",
     ),
     (
         Rule.OPERATIONS,
@@ -117,7 +117,7 @@ DAMAGES = [
     (
         Rule.ACKNOWLEDGED,
         f"{LINE} SELECT incident_id, machine, row_id, version + 100, event, source, target, at, detail"
-        f" FROM notifyflow_transition WHERE event = 'claimed' AND row_id = {TAKEN_PAGE} AND version < 4",
+        f" FROM notifyflow_transition WHERE event = 'claimed' AND row_id = {ACKNOWLEDGED_PAGE} AND version < 4",
     ),
     (Rule.DOUBT, "UPDATE notifyflow_attempt SET is_doubted = FALSE WHERE is_doubted"),
     (Rule.DOUBT, "UPDATE notifyflow_attempt SET result = NULL WHERE result = 'permanent_failure'"),
@@ -141,7 +141,7 @@ def test_damage_hides_nothing_of_the_others(story: Story, database_url: str) -> 
     damage(
         database_url, f"UPDATE notifyflow_escalation SET severity = 'LOUD' WHERE id = {TOLD}", "DELETE FROM notifyflow_critical"
     )
-    damage(database_url, f"UPDATE notifyflow_attempt SET is_doubted = FALSE WHERE notification_id = {TAKEN_PAGE}")
+    damage(database_url, f"UPDATE notifyflow_attempt SET is_doubted = FALSE WHERE notification_id = {ACKNOWLEDGED_PAGE}")
     assert {each.rule for each in found_in(story.store)} >= {Rule.READABLE, Rule.DOUBT}
 
 

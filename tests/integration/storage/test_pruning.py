@@ -72,15 +72,15 @@ def test_what_was_resolved_long_ago_goes_with_all_that_belongs_to_it(story: Stor
 
 def test_what_is_not_resolved_stays(story: Story) -> None:
     story.notify(an_incident("open"), a_recipient("ada", "email"))
-    story.notify(an_incident("taken"), a_recipient("ada", "email"))
+    story.notify(an_incident("acknowledged"), a_recipient("ada", "email"))
     story.deliver()
-    story.acknowledge(key="taken")
+    story.acknowledge(key="acknowledged")
     story.clock.pass_time(2 * DAY)
     story.notify(an_incident("fresh"), a_recipient("ada", "email"))
     story.deliver()
     story.resolve(key="fresh")
     assert prune(story) == Pruned()
-    assert keys(story) == {"open", "taken", "fresh"}
+    assert keys(story) == {"open", "acknowledged", "fresh"}
 
 
 def test_what_an_open_operations_incident_tells_of_stays_until_that_is_resolved(story: Story, database_url: str) -> None:

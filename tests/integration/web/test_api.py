@@ -79,7 +79,7 @@ def api(database_url: str) -> Iterator[Api]:
         yield Api(flow, clock)
 
 
-def test_an_incident_is_taken_and_shown_whole(api: Api):
+def test_an_incident_is_stored_and_shown_whole(api: Api):
     said = {"severity": "CRITICAL", "labels": {"team": "orders"}, "url": "https://grafana.example/d", "body": "Writes fail."}
     taken = api.submit("db-1", ADA, BEN, **said)
     assert (taken["is_new"], taken["added"], taken["faults"]) == (True, ["ada", "ben"], [])

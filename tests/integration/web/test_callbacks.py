@@ -107,18 +107,18 @@ def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_stand(called
         assert code == 200
         return twiml
 
-    assert "Nobody has taken it yet." in press("5")
-    assert "You have it." in press("1")
+    assert "Nobody has acknowledged it yet." in press("5")
+    assert "You acknowledged it." in press("1")
     facts = called.status.facts
     assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ben", "key")
-    assert "You have it." in press("1"), "the first answer may have been lost"
+    assert "You acknowledged it." in press("1"), "the first answer may have been lost"
     called.flow.page_again("db-1", "ben", by="ops")
-    assert "Nobody has taken it yet." in press("1"), "a repeated event takes nothing"
+    assert "Nobody has acknowledged it yet." in press("1"), "a repeated event acknowledges nothing"
     called.flow.acknowledge("db-1", by="Zoë & Cy")
-    assert "Zoë and Cy took it. Nothing was changed." in press("5")
+    assert "Zoë and Cy acknowledged it. Nothing was changed." in press("5")
     called.flow.resolve("db-1", by="ops")
     assert "It is over. Nothing was changed." in press("7")
-    assert "Nothing was taken." in press("1", f"/callbacks/twilio/voice/{'f' * 32}/key")
+    assert "Nothing was acknowledged." in press("1", f"/callbacks/twilio/voice/{'f' * 32}/key")
     assert "No key was pressed." in press("")
 
 

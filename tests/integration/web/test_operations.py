@@ -19,7 +19,7 @@ KEY = "a key that nobody knows"
 URL = "https://notify.example"
 
 
-def test_from_its_page_operations_goes_to_the_incident_that_failed_and_takes_it(tmp_path: Path):
+def test_from_its_page_operations_goes_to_the_incident_that_failed_and_acknowledges_it(tmp_path: Path):
     settings = Settings.from_variables(
         {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'notifyflow.db'}",

@@ -141,7 +141,7 @@ def by_text(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
     system.arrived("sms", who)
     (told,) = system.sandbox.reply({"ada": ADA, "bob": BOB}[who], "Ack")
-    assert told.startswith("You have it: db-1 is down.")
+    assert told.startswith("You acknowledged it: db-1 is down.")
 
 
 def by_key(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,18 +223,18 @@ def pages(status: IncidentStatus) -> list:
 
 def test_a_code_says_which_of_several_is_meant(system: System) -> None:
     system.notify("sms", key="db-1", who="ada")
-    assert "Reply 1 to take it." in system.arrived("sms", "ada", "db-1").text
+    assert "Reply 1 to acknowledge." in system.arrived("sms", "ada", "db-1").text
     system.notify("sms", key="db-2", who="ada")
     second = system.arrived("sms", "ada", "db-2").text
-    assert "Reply 11 to take it." in second
+    assert "Reply 11 to acknowledge." in second
     asked = said(system.text("ack"))
-    assert "2 are open, nothing was taken" in asked
+    assert "2 are open, nothing was acknowledged" in asked
     assert "10 db-1 is down" in asked
     assert "11 db-2 is down" in asked
-    assert said(system.text("11", sid="SM2")).startswith("You have it: db-2 is down.")
+    assert said(system.text("11", sid="SM2")).startswith("You acknowledged it: db-2 is down.")
     assert system.status("db-1").facts.state is IncidentState.OPEN
     assert system.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
-    assert said(system.text("ack 11", sid="SM3")) == "You have it already: db-2 is down. Nothing was changed."
+    assert said(system.text("ack 11", sid="SM3")) == "You acknowledged it already: db-2 is down. Nothing was changed."
     assert said(system.text("1", sid="SM4")) == "", "a number is answered three times an hour"
     assert system.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
     system.notify("sms", key="db-3", who="ada")
@@ -248,7 +248,7 @@ def test_a_code_says_which_of_several_is_meant(system: System) -> None:
 def test_one_event_counts_once_also_after_another_round(system: System) -> None:
     system.notify("sms", who="ada")
     system.arrived("sms", "ada")
-    assert said(system.text("1")).startswith("You have it")
+    assert said(system.text("1")).startswith("You acknowledged it")
     system.flow.page_again("db-1", "ada", by="ops")
     assert said(system.text("1")) == ""
     assert system.status().facts.state is IncidentState.OPEN
@@ -257,7 +257,7 @@ def test_one_event_counts_once_also_after_another_round(system: System) -> None:
 @pytest.mark.parametrize(
     "word", ["STOP", "stop.", "Unsubscribe", "END", "hello", "11 or so", "help", "start", "nack", "1111111111"]
 )
-def test_what_is_no_acknowledgement_takes_nothing(system: System, word: str) -> None:
+def test_what_is_no_acknowledgement_acknowledges_nothing(system: System, word: str) -> None:
     system.notify("sms", who="ada")
     system.arrived("sms", "ada")
     assert system.text(word).ok
@@ -298,8 +298,8 @@ def test_a_text_that_is_not_twilios_changes_nothing(system: System) -> None:
 @pytest.mark.parametrize(
     ("system", "got_it", "told"),
     [
-        ({"NOTIFYFLOW_DELIVERY": f"redirect:sms={BOB}"}, BOB, "[redirected] You have it: db-1 is down."),
-        ({"NOTIFYFLOW_DELIVERY": f"allow:{ADA}"}, ADA, "[limited delivery] You have it: db-1 is down."),
+        ({"NOTIFYFLOW_DELIVERY": f"redirect:sms={BOB}"}, BOB, "[redirected] You acknowledged it: db-1 is down."),
+        ({"NOTIFYFLOW_DELIVERY": f"allow:{ADA}"}, ADA, "[limited delivery] You acknowledged it: db-1 is down."),
     ],
     indirect=["system"],
 )
@@ -323,7 +323,7 @@ def test_a_phone_can_reply_by_itself(system: System) -> None:
 # -- Slack
 
 
-def test_a_button_that_was_pressed_is_gone_and_the_message_says_who_took_it(system: System) -> None:
+def test_a_button_that_was_pressed_is_gone_and_the_message_says_who_acknowledged_it(system: System) -> None:
     system.notify("slack")
     ada, bob = system.arrived("slack", "ada"), system.arrived("slack", "bob")
     wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(system.status())))
@@ -331,7 +331,7 @@ def test_a_button_that_was_pressed_is_gone_and_the_message_says_who_took_it(syst
     for message in (ada, bob):
         edited = system.sandbox.inbox.wait_for(lambda now, number=message.number: now.number == number and now.status == "edited")
         assert isinstance(edited.content, Card)
-        assert "Ada took it" in edited.text
+        assert "Ada acknowledged it" in edited.text
         assert not [piece for piece in edited.content.pieces if piece.kind == "button"]
     assert len(system.sandbox.inbox.messages(channel="slack")) == 2
     (line,) = (line for line in system.status().transitions if line.machine == "incident" and line.event == "acknowledged")

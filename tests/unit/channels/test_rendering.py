@@ -76,7 +76,9 @@ def test_mail_headers_and_parts_survive_any_text(content: Content) -> None:
 def test_all_mail_of_one_incident_is_one_thread_whoever_carries_it() -> None:
     page = replace(a_message(SAMPLE), attempt_id="a1")
     late = replace(a_message(replace(SAMPLE, delayed="delayed 7 m")), attempt_id="a2", notification_id="n2")
-    update = replace(a_message(replace(SAMPLE, kind=Kind.STATUS_UPDATE, status_update="Ada took it", link=None)), attempt_id="a3")
+    update = replace(
+        a_message(replace(SAMPLE, kind=Kind.STATUS_UPDATE, status_update="Ada acknowledged it", link=None)), attempt_id="a3"
+    )
     elsewhere = MailWriter(TEMPLATES, parse_sender("pager@example.org"))
     writers = (MAIL, MAIL, MAIL, elsewhere)
     mails = [
@@ -93,7 +95,7 @@ def test_all_mail_of_one_incident_is_one_thread_whoever_carries_it() -> None:
     ]
     late_said, update_said = (mail.get_body(("plain",)).get_content() for mail in mails[1:3])
     assert "This message is delayed 7 m." in late_said
-    assert update_said.splitlines()[0] == "Ada took it"
+    assert update_said.splitlines()[0] == "Ada acknowledged it"
 
 
 def test_mail_about_another_incident_and_a_letter_without_one_is_in_no_thread() -> None:
@@ -281,7 +283,9 @@ def test_a_push_message_is_json_in_json_below_4_kb(content: Content) -> None:
 
 @pytest.mark.parametrize("kind", [Kind.PAGE, Kind.STATUS_UPDATE])
 def test_every_message_shows_the_mark_that_not_all_is_live(kind: Kind) -> None:
-    content = replace(SAMPLE, kind=kind, status_update="Ada took it" if kind is Kind.STATUS_UPDATE else "", notice="redirected")
+    content = replace(
+        SAMPLE, kind=kind, status_update="Ada acknowledged it" if kind is Kind.STATUS_UPDATE else "", notice="redirected"
+    )
     mail = email.message_from_bytes(MAIL.write(a_message(content)), policy=email.policy.default)
     slack, push = SLACK.payload(content), json.loads(PUSH.payload(a_message(content)))
     messages = {

@@ -5,7 +5,7 @@ from notifyflow.cli import documents
 from notifyflow.core.facts import Transition
 from notifyflow.core.model import Kind, NotificationState, Notified
 from notifyflow.errors import Fault
-from tests.statuses import AT, EVENT, OPEN, TAKEN, notification
+from tests.statuses import ACKNOWLEDGED, AT, EVENT, OPEN, notification
 
 
 def test_a_status_is_a_document_of_plain_values():
@@ -29,8 +29,8 @@ def test_what_other_systems_were_told_is_in_the_document():
     assert (told["subscriber"], told["event"], told["state"], told["attempts"]) == ("status", "opened", "QUEUED", [])
 
 
-def test_who_took_it_is_in_the_document():
-    document = documents.status(TAKEN)
+def test_who_acknowledged_it_is_in_the_document():
+    document = documents.status(ACKNOWLEDGED)
     assert (document["acknowledged_by"], document["acknowledged_via"]) == ("ada", "link")
 
 

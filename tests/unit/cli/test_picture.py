@@ -10,7 +10,7 @@ from notifyflow.cli.picture import explain, picture
 from notifyflow.core.facts import Transition
 from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
 from notifyflow.core.views import IncidentStatus, Note
-from tests.statuses import AT, EVENT, INCIDENT, OPEN, RESOLVED, TAKEN, attempt, escalation, notification
+from tests.statuses import ACKNOWLEDGED, AT, EVENT, INCIDENT, OPEN, RESOLVED, attempt, escalation, notification
 
 
 def drawn(status: IncidentStatus) -> str:
@@ -42,8 +42,8 @@ def line(machine: str, row_id: str, event: str, **detail: str) -> Transition:
     return Transition(machine=machine, row_id=row_id, version=2, event=event, source="", target="", at=AT, detail=detail)
 
 
-def test_who_took_it_and_who_ended_it_and_how_is_said():
-    assert "taken by ada via link at" in drawn(TAKEN)
+def test_who_acknowledged_it_and_who_ended_it_and_how_is_said():
+    assert "acknowledged by ada via link at" in drawn(ACKNOWLEDGED)
     assert "resolved by ben at" in drawn(RESOLVED)
     ended = line("incident", RESOLVED.facts.id, "resolved", by="ben", via="cli")
     assert "resolved by ben via cli at" in drawn(replace(RESOLVED, transitions=(ended,)))

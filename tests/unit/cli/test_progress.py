@@ -6,7 +6,7 @@ from rich.console import Console
 from notifyflow.cli.progress import watch
 from notifyflow.core.facts import Transition
 from notifyflow.core.views import IncidentStatus
-from tests.statuses import AT, INCIDENT_ID, OPEN, TAKEN
+from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 
 
 def moved(row_id: str, version: int, target: str) -> Transition:
@@ -15,8 +15,13 @@ def moved(row_id: str, version: int, target: str) -> Transition:
 
 BEGUN = replace(OPEN, transitions=(moved("n-email", 1, "SENDING"),))
 ENDED = replace(
-    TAKEN,
-    transitions=(*BEGUN.transitions, moved("n-email", 2, "SENT"), moved("e-ada", 2, "REACHED"), moved(INCIDENT_ID, 2, "TAKEN")),
+    ACKNOWLEDGED,
+    transitions=(
+        *BEGUN.transitions,
+        moved("n-email", 2, "SENT"),
+        moved("e-ada", 2, "REACHED"),
+        moved(INCIDENT_ID, 2, "ACKNOWLEDGED"),
+    ),
 )
 
 
@@ -32,12 +37,17 @@ def test_where_nobody_looks_each_move_is_a_line_said_once():
     last, text = watched(BEGUN, BEGUN, ENDED)
     assert last is ENDED
     told = [line.split(" ", 1)[1] for line in text.splitlines()]
-    assert told == ["Ada: email did → SENDING", "Ada: email did → SENT", "Ada: escalation did → REACHED", "incident did → TAKEN"]
+    assert told == [
+        "Ada: email did → SENDING",
+        "Ada: email did → SENT",
+        "Ada: escalation did → REACHED",
+        "incident did → ACKNOWLEDGED",
+    ]
 
 
 def test_on_a_terminal_the_last_picture_stays():
     _, text = watched(BEGUN, ENDED, is_terminal=True)
-    assert "taken by ada" in text
+    assert "acknowledged by ada" in text
 
 
 def test_it_stops_watching_when_the_time_is_over():

@@ -150,8 +150,8 @@ def test_news_counts_for_nothing() -> None:
 
 
 def test_a_failure_opens_a_tier_only_while_the_incident_is_open() -> None:
-    taken = incident(state=IncidentState.ACKNOWLEDGED)
-    assert opened(decide(context(failed("email"), failed("slack"), about=taken))) == []
+    acknowledged = incident(state=IncidentState.ACKNOWLEDGED)
+    assert opened(decide(context(failed("email"), failed("slack"), about=acknowledged))) == []
 
 
 def test_an_old_failure_wakes_nobody() -> None:

@@ -22,7 +22,7 @@ def said(severity: Severity = Severity.ERROR, **given: object) -> Incident:
     return Incident(**({"key": "db-1", "title": "down", "severity": severity} | given))
 
 
-def taken(**given: object) -> IncidentUpdate:
+def acknowledged(**given: object) -> IncidentUpdate:
     return incidents.acknowledge(incident(**given), by="ada", via="link", is_last=True, now=LATER)
 
 
@@ -81,8 +81,8 @@ def test_a_repetition_replaces_what_is_given_and_keeps_what_is_not(field: str) -
     assert getattr(incidents.amend(said(**EMPTY), said(**{field: full})), field) == full
 
 
-def test_an_acknowledgement_takes_it() -> None:
-    update = taken(policy=INSISTENT, round_at=LATER)
+def test_an_acknowledgement_moves_it() -> None:
+    update = acknowledged(policy=INSISTENT, round_at=LATER)
     assert update.has_moved
     assert not update.needs_round
     assert update.after == incident(
@@ -97,11 +97,11 @@ def test_one_of_several_who_have_to_acknowledge_leaves_it_open() -> None:
 
 
 def test_an_acknowledged_operations_incident_keeps_its_timer() -> None:
-    assert taken(is_operations=True, round_at=LATER).after.round_at == LATER
+    assert acknowledged(is_operations=True, round_at=LATER).after.round_at == LATER
 
 
 @pytest.mark.parametrize("state", [ACKNOWLEDGED, RESOLVED])
-def test_taking_it_twice_is_late(state: IncidentState) -> None:
+def test_acknowledging_it_twice_is_late(state: IncidentState) -> None:
     facts = incident(state=state, acknowledged_by="ben")
     assert incidents.acknowledge(facts, by="ada", via="link", is_last=True, now=NOW) == IncidentUpdate(
         after=facts, event="acknowledged", has_moved=False
@@ -132,8 +132,8 @@ def test_page_again_of_an_open_incident_leaves_the_others_alone() -> None:
     )
 
 
-def test_page_again_opens_what_was_taken() -> None:
-    update = incidents.page_again(taken(policy=INSISTENT).after, now=LATER)
+def test_page_again_opens_what_was_acknowledged() -> None:
+    update = incidents.page_again(acknowledged(policy=INSISTENT).after, now=LATER)
     assert update.after == incident(policy=INSISTENT)
     assert (update.has_moved, update.needs_round) == (True, True)
 

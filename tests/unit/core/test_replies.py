@@ -82,17 +82,23 @@ def test_who_wants_texts_again_acknowledges_nothing(word: str, more: str) -> Non
 @pytest.mark.parametrize(
     ("handled", "said"),
     [
-        (HandledReply(effect=Effect.TAKEN, choices=[A]), "You have it: orders db is down."),
+        (HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A]), "You acknowledged it: orders db is down."),
         (
-            HandledReply(effect=Effect.TAKEN, choices=[A], cancelled=2, on_their_way=1),
-            "You have it: orders db is down. 2 more cancelled. 1 had left already.",
+            HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A], cancelled=2, on_their_way=1),
+            "You acknowledged it: orders db is down. 2 more cancelled. 1 had left already.",
         ),
-        (HandledReply(effect=Effect.LATE, choices=[A], by="Bob took it"), "Bob took it: orders db is down. Nothing was changed."),
+        (
+            HandledReply(effect=Effect.LATE, choices=[A], by="Bob acknowledged it"),
+            "Bob acknowledged it: orders db is down. Nothing was changed.",
+        ),
         (HandledReply(effect=Effect.BLOCKED), ""),
         (HandledReply(effect=Effect.REPEATED), ""),
         (HandledReply(effect=Effect.REPEATED, notice="staging"), ""),
-        (HandledReply(effect=Effect.TAKEN, choices=[A], notice="staging"), "[staging] You have it: orders db is down."),
-        (HandledReply(effect=Effect.TAKEN, choices=[A], is_withheld=True), ""),
+        (
+            HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A], notice="staging"),
+            "[staging] You acknowledged it: orders db is down.",
+        ),
+        (HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A], is_withheld=True), ""),
     ],
 )
 def test_it_is_said_what_happened(handled: HandledReply, said: str) -> None:
@@ -102,7 +108,7 @@ def test_it_is_said_what_happened(handled: HandledReply, said: str) -> None:
 @pytest.mark.parametrize("notice", ["", "staging"])
 @pytest.mark.parametrize("effect", Effect)
 def test_our_response_is_recognised_when_it_comes_back(effect: Effect, notice: str) -> None:
-    handled = HandledReply(effect=effect, choices=[A, B], by="Bob took it", cancelled=1, on_their_way=2, notice=notice)
+    handled = HandledReply(effect=effect, choices=[A, B], by="Bob acknowledged it", cancelled=1, on_their_way=2, notice=notice)
     if said := write_response(handled):
         assert read_text(said) == (Intent.ECHO, "")
         assert read_text(f" {said}\n") == (Intent.ECHO, "")
@@ -111,12 +117,12 @@ def test_our_response_is_recognised_when_it_comes_back(effect: Effect, notice: s
 
 def test_those_that_are_open_are_listed_in_few_words() -> None:
     told = write_response(HandledReply(effect=Effect.AMBIGUOUS, choices=[A, B] * 50))
-    assert told.startswith("100 are open, nothing was taken. Reply with a code: 10 orders db is down; 11 ttt")
+    assert told.startswith("100 are open, nothing was acknowledged. Reply with a code: 10 orders db is down; 11 ttt")
     assert len(told) < 400
 
 
 @pytest.mark.parametrize("effect", [Effect.UNKNOWN, Effect.UNBLOCKED, Effect.EXPLAINED])
-def test_what_takes_nothing_does_not_say_that_it_did(effect: Effect) -> None:
+def test_what_acknowledges_nothing_does_not_say_that_it_did(effect: Effect) -> None:
     told = write_response(HandledReply(effect=effect))
     assert told
-    assert "You have it" not in told
+    assert "You acknowledged it" not in told

@@ -17,7 +17,7 @@ from notifyflow.settings import Settings
 from notifyflow.web.application import build
 from notifyflow.web.services import Services
 from tests.asgi import Client
-from tests.statuses import AT, INCIDENT_ID, OPEN, TAKEN
+from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 
 KEYS = ("k" * 32,)
 API_KEY = "nf_1_secret"
@@ -71,7 +71,7 @@ class Backend:
     incidents: dict[str, IncidentStatus] = field(default_factory=lambda: {INCIDENT_ID: OPEN})
     received: list[tuple[Receipt, str]] = field(default_factory=list)
     replies: list[tuple[Reply, str]] = field(default_factory=list)
-    taken: list[tuple[str, str]] = field(default_factory=list)
+    acknowledged: list[tuple[str, str]] = field(default_factory=list)
     requests: list[tuple[InboundRequest, ApiKey, str]] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
     refusal: Exception | None = None
@@ -85,7 +85,7 @@ class Backend:
     def handle_reply(self, reply: Reply, raw: str) -> HandledReply:
         self._stumble()
         self.replies.append((reply, raw))
-        return HandledReply(effect=Effect.TAKEN)
+        return HandledReply(effect=Effect.ACKNOWLEDGED)
 
     def check_link(self, token: str) -> LinkClaim:
         return check(KEYS, token, AT)
@@ -96,8 +96,8 @@ class Backend:
 
     def acknowledge(self, incident_id: str, recipient_id: str) -> None:
         self._stumble()
-        self.taken.append((incident_id, recipient_id))
-        self.incidents[incident_id] = TAKEN
+        self.acknowledged.append((incident_id, recipient_id))
+        self.incidents[incident_id] = ACKNOWLEDGED
 
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
         return self.faults

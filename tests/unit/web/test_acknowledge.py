@@ -7,32 +7,32 @@ from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.views import EscalationStatus
 from notifyflow.errors import StorageUnavailable
 from tests.asgi import Client
-from tests.statuses import INCIDENT, INCIDENT_ID, OPEN, RESOLVED, TAKEN, escalation, notification
+from tests.statuses import ACKNOWLEDGED, INCIDENT, INCIDENT_ID, OPEN, RESOLVED, escalation, notification
 from tests.unit.web.conftest import Backend, link
 
 CANCELLED, SENDING, SENT = NotificationState.CANCELLED, NotificationState.SENDING, NotificationState.SENT
 
 
-def test_looking_shows_the_incident_and_takes_nothing(client: Client, backend: Backend):
+def test_looking_shows_the_incident_and_acknowledges_nothing(client: Client, backend: Backend):
     for _ in range(3):
         page = client.get(link())
     assert page.status_code == 200
-    for said in ("CRITICAL", "orders db is down", "Writes fail.", "grafana", "orders", "03:14 CET", "02:14 UTC", "I take it"):
+    for said in ("CRITICAL", "orders db is down", "Writes fail.", "grafana", "orders", "03:14 CET", "02:14 UTC", "Acknowledge"):
         assert said in page.text
-    assert backend.taken == []
+    assert backend.acknowledged == []
 
 
-def test_a_mail_scanner_that_only_asks_for_the_head_takes_nothing(client: Client, backend: Backend):
+def test_a_mail_scanner_that_only_asks_for_the_head_acknowledges_nothing(client: Client, backend: Backend):
     assert client.request("HEAD", link()).status_code == 200
-    assert backend.taken == []
+    assert backend.acknowledged == []
 
 
-def test_the_clicked_button_takes_it_and_leads_back_to_the_page(client: Client, backend: Backend):
+def test_the_clicked_button_acknowledges_it_and_leads_back_to_the_page(client: Client, backend: Backend):
     response = client.post(link())
     assert response.status_code == 303
-    assert backend.taken == [(INCIDENT_ID, "ada")]
+    assert backend.acknowledged == [(INCIDENT_ID, "ada")]
     page = client.get("/a/" + response.headers["location"])
-    assert "You have it." in page.text
+    assert "You acknowledged it." in page.text
     assert "<button" not in page.text
 
 
@@ -41,13 +41,13 @@ def test_clicking_twice_is_as_good_as_once(client: Client):
 
 
 def test_the_others_see_who_has_it(client: Client, backend: Backend):
-    backend.incidents[INCIDENT_ID] = TAKEN
+    backend.incidents[INCIDENT_ID] = ACKNOWLEDGED
     page = client.get(link("ben"))
-    assert "Ada has it." in page.text
-    assert "Taken with the link on Wed 25 Nov, 03:14 CET" in page.text
+    assert "Ada acknowledged it." in page.text
+    assert "Acknowledged with the link on Wed 25 Nov, 03:14 CET" in page.text
 
 
-def test_whoever_takes_it_sees_what_was_cancelled_and_what_had_left_to_others(client: Client, backend: Backend):
+def test_whoever_acknowledges_it_sees_what_was_cancelled_and_what_had_left_to_others(client: Client, backend: Backend):
     assert "Nobody is paged for it any more." in _page_of(client, backend, "ada")
     cancelled, sent, update = (notification("sms", state) for state in (CANCELLED, SENT, SENT))
     others = (
@@ -61,7 +61,7 @@ def test_whoever_takes_it_sees_what_was_cancelled_and_what_had_left_to_others(cl
 
 def _page_of(client: Client, backend: Backend, who: str, *others: EscalationStatus) -> str:
     own = escalation(who, notification("email", SENT))
-    backend.incidents[INCIDENT_ID] = replace(TAKEN, escalations=(own, *others))
+    backend.incidents[INCIDENT_ID] = replace(ACKNOWLEDGED, escalations=(own, *others))
     return client.get(link(who)).text
 
 
@@ -70,7 +70,7 @@ def test_a_resolved_incident_says_that_it_is_over(client: Client, backend: Backe
     assert "It is over." in client.get(link()).text
 
 
-def test_an_announcement_is_read_and_not_taken(client: Client, backend: Backend):
+def test_an_announcement_is_read_and_not_acknowledged(client: Client, backend: Backend):
     mine, other = OPEN.escalations
     policy = replace(mine.facts.policy, acknowledgement=Acknowledgement.EACH)
     unread = replace(mine, facts=replace(mine.facts, policy=policy))
@@ -89,7 +89,7 @@ def test_an_expired_link_says_what_to_do_instead(client: Client, backend: Backen
     assert page.status_code == 410
     assert "This link has expired." in page.text
     assert "newest message" in page.text
-    assert backend.taken == []
+    assert backend.acknowledged == []
 
 
 @pytest.mark.parametrize("token", ["nonsense", "a" * 500, "%00", "AAAA%C3%A4"])
@@ -98,7 +98,7 @@ def test_a_link_that_we_never_signed_is_refused(client: Client, backend: Backend
     page = client.request(method, f"/a/{token}")
     assert page.status_code == 404
     assert "not one of ours" in page.text
-    assert backend.taken == []
+    assert backend.acknowledged == []
 
 
 def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, backend: Backend):
@@ -107,25 +107,25 @@ def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, backend: Backe
         assert page.status_code == 404
         assert "no longer kept" in page.text
         assert client.request(method, link("eve")).status_code == 404
-    assert backend.taken == []
+    assert backend.acknowledged == []
 
 
-def test_operations_takes_what_it_was_told_of(client: Client, backend: Backend):
+def test_operations_acknowledges_what_it_was_told_of(client: Client, backend: Backend):
     assert client.get(link("ops")).status_code == 404
     backend.incidents[INCIDENT_ID] = replace(OPEN, operations_key="notifyflow/operations")
     page = client.get(link("ops"))
     assert page.status_code == 200
     assert "orders db is down" in page.text
-    assert "I take it" in page.text
-    assert backend.taken == []
+    assert "Acknowledge" in page.text
+    assert backend.acknowledged == []
     assert client.post(link("ops")).status_code == 303
-    assert backend.taken == [(INCIDENT_ID, "ops")]
+    assert backend.acknowledged == [(INCIDENT_ID, "ops")]
 
 
-def test_operations_takes_an_announcement_for_everybody(client: Client, backend: Backend):
+def test_operations_acknowledges_an_announcement_for_everybody(client: Client, backend: Backend):
     each = replace(OPEN.facts, policy=replace(OPEN.facts.policy, acknowledgement=Acknowledgement.EACH))
     backend.incidents[INCIDENT_ID] = replace(OPEN, facts=each, operations_key="notifyflow/operations")
-    assert "I take it" in client.get(link("ops")).text
+    assert "Acknowledge" in client.get(link("ops")).text
 
 
 def test_without_a_database_nothing_is_claimed_to_have_happened(client: Client, backend: Backend):

@@ -59,7 +59,7 @@ def test_a_reply_is_committed_and_gets_a_response_and_comes_again_where_it_could
     assert say()[0] == 503
     assert backend.replies == []
     backend.trouble = None
-    assert say() == (200, "<taken/>")
+    assert say() == (200, "<acknowledged/>")
     assert [(reply.event_id, raw) for reply, raw in backend.replies] == [("ack", "ack")]
 
 

@@ -31,7 +31,7 @@ def composed(
         delayed_after=timedelta(minutes=5),
         link="https://notify.example.com/a/token",
         kind=kind,
-        status_update="Ada took it",
+        status_update="Ada acknowledged it",
     )
 
 
@@ -67,7 +67,7 @@ def test_a_page_that_leaves_late_says_so(late_by: timedelta, said: str) -> None:
 
 def test_news_says_what_became_of_it_and_asks_for_nothing() -> None:
     content = composed(late_by=timedelta(hours=1), kind=Kind.STATUS_UPDATE)
-    assert (content.status_update, content.link, content.delayed) == ("Ada took it", None, "")
+    assert (content.status_update, content.link, content.delayed) == ("Ada acknowledged it", None, "")
 
 
 @given(strategies.contents)

@@ -59,7 +59,7 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
             "- sms: sent",
             "Since 2026-11-25 03:00 UTC. Key: db-1",
             "What it is about: https://grafana.example/d",
-            "Take it yourself: https://notify.example/a/1",
+            "Acknowledge it yourself: https://notify.example/a/1",
         )
     )
     assert (place([told]), place([failure(url="u")]), place([failure()]), place([])) == (told.link, "u", None, None)

@@ -72,10 +72,13 @@ def test_whatever_was_said_a_voice_can_read_it(content: Content) -> None:
     ("handled", "said"),
     [
         (None, "No key was pressed."),
-        (HandledReply(effect=Effect.TAKEN), "Thank you. You have it."),
-        (HandledReply(effect=Effect.LATE, by="Ben @ orders took it"), "Ben at orders took it. Nothing was changed."),
-        (HandledReply(effect=Effect.EXPLAINED), "Thank you. Nobody has taken it yet."),
-        (HandledReply(effect=Effect.UNKNOWN), "Nothing was taken."),
+        (HandledReply(effect=Effect.ACKNOWLEDGED), "Thank you. You acknowledged it."),
+        (
+            HandledReply(effect=Effect.LATE, by="Ben @ orders acknowledged it"),
+            "Ben at orders acknowledged it. Nothing was changed.",
+        ),
+        (HandledReply(effect=Effect.EXPLAINED), "Thank you. Nobody has acknowledged it yet."),
+        (HandledReply(effect=Effect.UNKNOWN), "Nothing was acknowledged."),
     ],
 )
 def test_whoever_pressed_a_key_is_told_how_things_are(handled: HandledReply | None, said: str) -> None:

@@ -92,8 +92,8 @@ def test_a_binary_event_that_does_not_say_what_its_data_is_may_be_json(content_t
 
 def test_a_batch_is_read_event_by_event():
     over = {**EVENT, "type": "com.example.disk.Resolved", "subject": "db-2"}
-    taken = {**EVENT, "type": "com.example.disk.acknowledged"}
-    requests = read(BATCH, [EVENT, over, taken])
+    acknowledged = {**EVENT, "type": "com.example.disk.acknowledged"}
+    requests = read(BATCH, [EVENT, over, acknowledged])
     assert [(each.action, each.incident.key.rpartition("/")[2]) for each in requests] == [
         (Action.NOTIFY, "db-1"),
         (Action.RESOLVE, "db-2"),
