@@ -1,4 +1,4 @@
-"""What the machines should come to, said a second time and as plainly as possible, for the property tests to compare with."""
+"""The oracle: what the machines should come to, computed a second time as plainly as possible, for the property tests."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,8 +12,8 @@ STRENGTH = ["in_doubt", "accepted", "temporary_failure", "delivered", "permanent
 
 
 @dataclass
-class ReferenceRow:
-    """A notification as a heap of results."""
+class OracleRow:
+    """A notification as the sets of results of its calls."""
 
     max_attempts: int
     calls: list[set[str]] = field(default_factory=list)
@@ -32,14 +32,14 @@ class ReferenceRow:
         self.running = None
 
     def release(self) -> None:
-        """Forget the call, unless the provider has spoken about it."""
+        """Forget the call, unless the provider has reported on it."""
         if self.calls[-1]:
             self.record("in_doubt")
         else:
             self.unsent.add(len(self.calls) - 1)
             self.running = None
 
-    def settle(self) -> str:
+    def expected_state(self) -> str:
         """Name the state; what is cancelled stays so."""
         state = self._state()
         self.is_cancelled = state == "CANCELLED"

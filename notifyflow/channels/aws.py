@@ -98,7 +98,7 @@ def publish(client: AwsClient, **arguments: object) -> Accepted:
     """Publish over SNS.
 
     Raises:
-        ProviderError: When SNS did not take it, or nobody can say.
+        ProviderError: When SNS did not accept it, or nobody can say.
     """
     response = client.call("publish", **arguments)
     if not response.get("MessageId"):

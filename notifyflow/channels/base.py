@@ -65,7 +65,7 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The provider took it.
+    """The provider accepted the message.
 
     Attributes:
         provider_ref: Its id of the message; empty where it gives none.

@@ -1,6 +1,7 @@
 """The push channel, over SNS platform endpoints (SNS Developer Guide, "Publishing with platform-specific payloads").
 
-SNS says that it took the message, not that the device has it: what it took stays SENT, unless an event says that it failed.
+SNS reports that it accepted the message, not that the device has it: an accepted message stays SENT, unless an event reports
+that it failed.
 """
 
 import json

@@ -12,7 +12,7 @@ from notifyflow.channels.mail import MailWriter, encoded
 from notifyflow.errors import UnknownOutcomeError
 from notifyflow.settings import Settings
 
-# SES Developer Guide, "Examples of event data": a Send event says that SES took the message, and bears its tags.
+# SES Developer Guide, "Examples of event data": a Send event says that SES accepted the message, and bears its tags.
 _SEND_EVENT_WITHIN_S = 15.0
 
 

@@ -1,7 +1,7 @@
 """The slack channel: to an incoming webhook that the recipient gives, or to a channel or person as a bot.
 
-Slack reports nothing back, so what it took stays SENT. What the bot posts has a button that acknowledges in place, where there is
-a signing secret, and is edited in place once the incident is acknowledged; otherwise the button opens the link to acknowledge.
+Slack reports nothing back, so an accepted message stays SENT. What the bot posts has a button that acknowledges in place, if
+there is a signing secret, and is edited in place once the incident is acknowledged; otherwise the button opens the link.
 """
 
 import re

@@ -117,7 +117,7 @@ class SnsSms(Provider):
     """Publishes texts (SNS Developer Guide, "Publishing SMS messages to a mobile phone").
 
     What becomes of a text SNS writes to CloudWatch and tells nobody ("Monitoring SMS activity", where "Phone number is opted out"
-    is one of the reasons): what it took stays SENT.
+    is one of the reasons): what it accepted stays SENT.
     """
 
     name = "sns"

@@ -106,7 +106,7 @@ def _held(who: str, processes: Sequence[psutil.Process]) -> Sample:
 
 @contextmanager
 def installation(server: Postgres, name: str, broker_url: str, folder: Path) -> Iterator[tuple[NotifyFlow, Worker]]:
-    """Start stand-ins that now and then fail, a worker, and here the web service that hears the receipts."""
+    """Start stand-ins that now and then fail, a worker, and here the web service that receives the receipts."""
     script = [
         f"{who}: " + ", then ".join(["ok 19 times", f"{how} once"] * 200)
         for who, how in zip(CHANNELS, ("451", "503", "503"), strict=True)

@@ -163,7 +163,7 @@ class Field:
             time.sleep(0.3)  # the pace of the load
 
     def seen(self) -> int:
-        """Count what the providers took so far."""
+        """Count what the providers accepted so far."""
         return sum(message.is_accepted for message in self.sandbox.inbox.messages()[self._known :])
 
     def is_settled(self, key: str) -> bool:

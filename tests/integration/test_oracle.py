@@ -1,4 +1,4 @@
-"""Any story at all, over real SQLite, against the reference: people, workers, providers and time in any order."""
+"""Any story at all, over real SQLite, against the oracle: people, workers, providers and time in any order."""
 
 import shutil
 import tempfile
@@ -25,7 +25,7 @@ from notifyflow.errors import Fenced, IncidentResolved
 from notifyflow.pipeline.ports import Claimed
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, CHANNELS, REFUSED, REFUSED_US, UNKNOWN, Story, a_contact, a_recipient, an_incident
-from tests.oracle import ReferenceRow, name, opens
+from tests.oracle import OracleRow, name, opens
 
 KEYS = ("db-1", "db-2")
 PEOPLE = ("ada", "ben", "cyd")
@@ -55,7 +55,7 @@ class AnyStory(RuleBasedStateMachine):
         path = shutil.copy(self.template, self.folder.name)
         self.store = Store(f"sqlite:///{path}")
         self.story = Story(self.store, operations=[a_contact("ops", "email", "sms")])
-        self.rows: dict[str, ReferenceRow] = {}
+        self.rows: dict[str, OracleRow] = {}
         self.attempts: dict[str, tuple[str, int]] = {}
         self.running: list[Claimed] = []
         self.said: list[tuple[str, Result | None, str]] = []
@@ -167,7 +167,7 @@ class AnyStory(RuleBasedStateMachine):
 
     @precondition(lambda self: self.attempts)
     @rule(data=st.data(), result=st.none() | st.sampled_from(Result), key=st.sampled_from(("", "", "", "1", "5")))
-    def hear(self, data: st.DataObject, result: Result | None, key: str) -> None:
+    def report(self, data: st.DataObject, result: Result | None, key: str) -> None:
         attempt_id = data.draw(st.sampled_from(sorted(self.attempts)))
         self.said.append((attempt_id, Result.DELIVERED if key else result, f"said-{len(self.said)}"))
         self._report(*self.said[-1], key=key)
@@ -214,9 +214,9 @@ class AnyStory(RuleBasedStateMachine):
         for status in statuses:
             for escalation in status.escalations:
                 for row in escalation.notifications:
-                    reference = self.rows.setdefault(row.id, ReferenceRow(row.max_attempts))
-                    reference.is_ended, reference.is_stopped = row.ended is not None, row.is_stopped
-                    assert row.state == reference.settle()
+                    oracle = self.rows.setdefault(row.id, OracleRow(row.max_attempts))
+                    oracle.is_ended, oracle.is_stopped = row.ended is not None, row.is_stopped
+                    assert row.state == oracle.expected_state()
                     assert row.kind is Kind.STATUS_UPDATE or row.is_stopped is not is_live(escalation)
                     assert_attempts_are_sound(row)
                     assert self.accepted.get(row.id, 0) <= 1 + allowed_duplicates(row)
@@ -338,6 +338,6 @@ def allowed_duplicates(row: NotificationFacts) -> int:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unmeasured")
-def test_any_story_ends_as_the_reference_says(sqlite_url: str) -> None:
+def test_any_story_ends_as_the_oracle_says(sqlite_url: str) -> None:
     story = type("AnyStory", (AnyStory,), {"template": Path(sqlite_url.removeprefix("sqlite:///"))})
     run_state_machine_as_test(story, settings=settings(max_examples=20, stateful_step_count=25, phases=[Phase.generate]))

@@ -46,7 +46,7 @@ _CARRIED = """
 """
 _WITHIN = "SELECT COUNT(*) FROM notifyflow_attempt WHERE provider = ? AND started_at > ? AND started_at <= ?"
 _RECORDED = ("accepted", "refused", "refused_for_good", "doubted")
-_HEARD = "SELECT result FROM notifyflow_receipt WHERE matched_attempt_id = ? AND result IS NOT NULL"
+_REPORTED = "SELECT result FROM notifyflow_receipt WHERE matched_attempt_id = ? AND result IS NOT NULL"
 
 
 class Checks:
@@ -153,9 +153,9 @@ class Checks:
     def _check_words(self, attempt_id: str) -> None:
         ((result, state),) = self._database.look("SELECT result, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
         send = self._outside.sends.get(attempt_id)
-        heard = [Result(each) for (each,) in self._database.look(_HEARD, attempt_id)]
+        reported = [Result(each) for (each,) in self._database.look(_REPORTED, attempt_id)]
         strength = Result(result).strength if result else 0
-        require(all(each.strength <= strength for each in heard), f"5: {attempt_id[-4:]} has heard {heard}, and says {result}")
+        require(all(each.strength <= strength for each in reported), f"5: {attempt_id[-4:]} has {result} after {reported}")
         said = send.results if send else {Result.TEMPORARY_FAILURE}  # asking after the attempt before it may use its lease up
         require(
             result in (None, Result.IN_DOUBT) or result in said, f"9: {attempt_id[-4:]} says {result}; its provider said {said}"
@@ -289,10 +289,10 @@ class Checks:
         accepted = doubts = failures = 0
         for attempt in counted(row):
             send = self._outside.sends.get(attempt.id)
-            heard = [result for (result,) in self._database.look(_HEARD, attempt.id)]
+            reported = [result for (result,) in self._database.look(_REPORTED, attempt.id)]
             accepted += send is not None and send.is_accepted and not send.answer.startswith("busy")
             doubts += attempt.is_doubted
-            failures += Result.TEMPORARY_FAILURE in heard
-            if send and send.answer.startswith("busy") and heard:
-                require(attempt.is_doubted, f"9: {attempt.id[-4:]} was refused and then heard of, and is not doubted")
+            failures += Result.TEMPORARY_FAILURE in reported
+            if send and send.answer.startswith("busy") and reported:
+                require(attempt.is_doubted, f"9: {attempt.id[-4:]} was refused and then reported on, and is not doubted")
         require(accepted <= 1 + doubts + failures, f"9: {what} was accepted {accepted} times after {doubts} doubts")

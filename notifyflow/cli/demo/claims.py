@@ -20,7 +20,7 @@ class Witness:
     Attributes:
         status: The incident, read from the database.
         operations: The operations incident; None where there is none.
-        inbox: What the stand-ins were given, taken or not.
+        inbox: What the stand-ins were given, accepted or not.
         linked_page: What the link in Ada's mail shows, as HTML.
         log: Every log line, as JSON.
     """
@@ -98,8 +98,8 @@ _STATUS_UPDATE = "Chloe acknowledged it"
 def _arrived_once(witness: Witness, who: str, *channels: str) -> bool:
     title = witness.status.content.title
     for channel in channels:
-        taken = [each.text for each in witness.messages(who, channel) if each.is_accepted and _STATUS_UPDATE not in each.text]
-        if len(taken) != 1 or title not in taken[0] or len(witness.pages(who)[channel].attempts) != 1:
+        accepted = [each.text for each in witness.messages(who, channel) if each.is_accepted and _STATUS_UPDATE not in each.text]
+        if len(accepted) != 1 or title not in accepted[0] or len(witness.pages(who)[channel].attempts) != 1:
             return False
     return True
 
@@ -164,12 +164,12 @@ def _log_replays(witness: Witness) -> bool:
     return True
 
 
-def _providers_took_what_is_recorded(witness: Witness) -> bool:
+def _providers_accepted_what_is_recorded(witness: Witness) -> bool:
     for escalation in witness.status.escalations:
         for channel in escalation.contact.addresses:
-            taken = [each for each in witness.messages(escalation.facts.recipient_id, channel) if each.is_accepted]
+            accepted = [each for each in witness.messages(escalation.facts.recipient_id, channel) if each.is_accepted]
             rows = [each.id for each in escalation.notifications if each.channel == channel]
-            if len(taken) != sum(move.event == "accepted" for row_id in rows for move in witness.moves(row_id)):
+            if len(accepted) != sum(move.event == "accepted" for row_id in rows for move in witness.moves(row_id)):
                 return False
     return True
 
@@ -192,7 +192,7 @@ SCENES = (
         "",
         (
             Claim(
-                "mail, Slack and Teams took the page",
+                "mail, Slack and Teams accepted the page",
                 lambda w: w.states("ada") == dict.fromkeys(("email", "slack", "teams"), S.SENT),
             ),
             Claim("each at its first attempt, and it arrived once", lambda w: _arrived_once(w, "ada", "email", "slack", "teams")),
@@ -274,7 +274,7 @@ SCENES = (
 
 WHOLE = (
     Claim("every row's log, replayed through its machine, ends in the row's state", _log_replays),
-    Claim("the providers took what is recorded as accepted, no more and no less", _providers_took_what_is_recorded),
+    Claim("the providers accepted what is recorded as accepted, no more and no less", _providers_accepted_what_is_recorded),
     Claim("the log holds ids only: no address, no title, no link", _log_holds_nothing_personal),
 )
 """What holds for all of them."""

@@ -244,7 +244,7 @@ STATEMENTS = (
     "CREATE INDEX notifyflow_receipt_attempt ON notifyflow_receipt (matched_attempt_id) WHERE matched_attempt_id IS NOT NULL",
     "CREATE INDEX notifyflow_receipt_foreign ON notifyflow_receipt (received_at) WHERE state = 'foreign'",
     "CREATE INDEX notifyflow_receipt_body ON notifyflow_receipt (received_at) WHERE body <> ''",
-    # when a provider was last heard of
+    # when a provider last reported anything
     "CREATE INDEX notifyflow_receipt_latest ON notifyflow_receipt (provider, received_at)",
     """
     CREATE TABLE notifyflow_critical (

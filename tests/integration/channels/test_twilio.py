@@ -62,7 +62,7 @@ def signed(path: str, *, token: str = "first-token", base: str = PUBLIC, **form:
     return Callback(path=path, headers=headers, body=urlencode(form).encode(), attempt_id=ATTEMPT)
 
 
-def heard(kind: type[Channel], callback: Callback) -> Receipt:
+def read_receipt(kind: type[Channel], callback: Callback) -> Receipt:
     (receipt,) = build(kind).providers[0].read_callback(callback).receipts
     return receipt
 
@@ -116,7 +116,7 @@ def test_without_a_public_url_there_are_no_receipts(server: HttpServer, kind: ty
 
 @pytest.mark.parametrize("status", sorted(MESSAGE_STATUSES))
 def test_every_documented_status_of_a_message_has_its_word(status: str) -> None:
-    receipt = heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus=status, SmsSid="SM1"))
+    receipt = read_receipt(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus=status, SmsSid="SM1"))
     expected = MESSAGE_STATUSES[status]
     assert receipt.result is (expected.result or Result.TEMPORARY_FAILURE)
     assert receipt.evidence is expected.evidence
@@ -127,7 +127,7 @@ def test_every_documented_status_of_a_message_has_its_word(status: str) -> None:
 @pytest.mark.parametrize("code", sorted(TWILIO))
 def test_the_error_code_decides_what_an_undelivered_message_means(code: str) -> None:
     callback = signed(SMS_PATH, MessageSid="SM1", MessageStatus="undelivered", ErrorCode=code)
-    receipt = heard(SmsChannel, callback)
+    receipt = read_receipt(SmsChannel, callback)
     assert receipt.result is (Result.PERMANENT_FAILURE if TWILIO[code].verdict is Verdict.PERMANENT else Result.TEMPORARY_FAILURE)
     assert (receipt.code, receipt.reason) == (code, TWILIO[code].meaning)
     is_ours = TWILIO[code].verdict is Verdict.OURS
@@ -136,15 +136,15 @@ def test_the_error_code_decides_what_an_undelivered_message_means(code: str) -> 
 
 @pytest.mark.parametrize("code", ["30002", "30007", "30032", "30034"])
 def test_a_receipt_carries_the_class_of_its_code(code: str) -> None:
-    failed = heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="failed", ErrorCode=code))
+    failed = read_receipt(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="failed", ErrorCode=code))
     assert (failed.result, failed.is_our_fault) == (Result.TEMPORARY_FAILURE, True)
-    delivered = heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="delivered", ErrorCode=code))
+    delivered = read_receipt(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="delivered", ErrorCode=code))
     assert (delivered.result, delivered.is_our_fault) == (Result.DELIVERED, False)
 
 
 @pytest.mark.parametrize("status", sorted(CALL_STATUSES))
 def test_every_documented_status_of_a_call_has_its_word(status: str) -> None:
-    receipt = heard(VoiceChannel, signed(VOICE_PATH, CallSid="CA1", CallStatus=status))
+    receipt = read_receipt(VoiceChannel, signed(VOICE_PATH, CallSid="CA1", CallStatus=status))
     assert receipt.result is CALL_STATUSES[status].result
     assert receipt.result is not Result.DELIVERED
     assert receipt.event_id == f"CA1:{status}"
@@ -152,7 +152,7 @@ def test_every_documented_status_of_a_call_has_its_word(status: str) -> None:
 
 
 def test_a_status_that_nobody_knows_is_only_noted() -> None:
-    assert heard(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="dreaming")).result is None
+    assert read_receipt(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus="dreaming")).result is None
 
 
 @pytest.mark.parametrize(("digit", "is_acknowledgement"), [("1", True), ("2", False), ("#", False)])
@@ -170,13 +170,13 @@ def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) 
 
 def test_both_tokens_verify() -> None:
     callback = signed(SMS_PATH, token="second-token", MessageSid="SM1", MessageStatus="sent")
-    assert heard(SmsChannel, callback).result is Result.ACCEPTED
+    assert read_receipt(SmsChannel, callback).result is Result.ACCEPTED
 
 
 def test_a_signature_may_include_the_fragment_of_the_url_that_was_given() -> None:
     plain = signed(SMS_PATH, MessageSid="SM1", MessageStatus="sent")
     full = signed(f"{SMS_PATH}#rc=5&rp=all", MessageSid="SM1", MessageStatus="sent")
-    assert heard(SmsChannel, replace(plain, headers=full.headers)).result is Result.ACCEPTED
+    assert read_receipt(SmsChannel, replace(plain, headers=full.headers)).result is Result.ACCEPTED
 
 
 GOOD = signed(SMS_PATH, MessageSid="SM1", MessageStatus="delivered")

@@ -76,7 +76,7 @@ def test_what_was_overdue_before_stays_overdue(watched: Story) -> None:
     assert _called(watched, "db-1") == ["db-1"]
 
 
-def test_a_receipt_that_was_missed_just_before_is_heard_after_it(watched: Story) -> None:
+def test_a_receipt_that_was_missed_just_before_is_applied_after_it(watched: Story) -> None:
     watched.notify(None, ADA)
     (claimed,) = watched.claim("email", providers=["ses"])
     watched.record(claimed, replace(ACCEPTED, provider_ref="m-1"))

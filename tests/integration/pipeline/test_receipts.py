@@ -32,7 +32,7 @@ def test_a_receipt_counts_once(story: Story) -> None:
     assert story.escalation().state is EscalationState.REACHED
 
 
-def test_the_strongest_word_counts_in_whatever_order_words_come(story: Story) -> None:
+def test_the_strongest_result_counts_in_whatever_order_results_are_reported(story: Story) -> None:
     attempt_id = _texted(story)
     story.report(attempt_id, Result.DELIVERED)
     story.report(attempt_id, Result.ACCEPTED)
@@ -161,7 +161,7 @@ def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(story: 
     assert receive(story.deps, later, raw="raw").fate is Fate.MATCHED
 
 
-def test_what_waits_is_heard_as_soon_as_another_receipt_tells_whose_it_is(story: Story) -> None:
+def test_what_waits_is_applied_as_soon_as_another_receipt_tells_whose_it_is(story: Story) -> None:
     story.notify(None, a_recipient("ada", "email"))
     (claimed,) = story.claim("email", providers=["ses"])
     bounce = Receipt(provider="ses", event_id="1", result=Result.PERMANENT_FAILURE, provider_ref="m-1", reason="no such mailbox")
@@ -172,7 +172,7 @@ def test_what_waits_is_heard_as_soon_as_another_receipt_tells_whose_it_is(story:
     assert (attempt.result, attempt.reason) == (Result.PERMANENT_FAILURE, "no such mailbox")
 
 
-def test_a_receipt_that_was_written_at_once_with_the_record_is_heard_by_the_sweep(story: Story) -> None:
+def test_a_receipt_that_was_written_at_once_with_the_record_is_applied_by_the_sweep(story: Story) -> None:
     story.notify(None, a_recipient("ada", "email"))
     (claimed,) = story.claim("email", providers=["ses"])
     story.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
@@ -180,9 +180,9 @@ def test_a_receipt_that_was_written_at_once_with_the_record_is_heard_by_the_swee
     story.store.run(lambda ledger: ledger.add_receipt(receipt, raw="raw", at=story.clock.now()))
     story.sweep()
     assert story.pages()["email"].state is NotificationState.DELIVERED
-    heard = story.escalation()
+    before = story.escalation()
     apply_missed(story.deps, receipt)
-    assert story.escalation() == heard
+    assert story.escalation() == before
 
 
 def test_what_nobody_claims_within_an_hour_ends_as_foreign(story: Story) -> None:

@@ -100,7 +100,7 @@ def test_every_state_of_an_incident_can_be_drawn(state: IncidentState):
         (Result.PERMANENT_FAILURE, "", "", "permanent failure"),
     ],
 )
-def test_what_was_heard_is_said_in_few_words(result: Result | None, reason: str, code: str, said: str):
+def test_a_result_is_described_in_few_words(result: Result | None, reason: str, code: str, said: str):
     assert explain(notification("slack", NotificationState.SENT, attempt(1, result, reason, code))).endswith(said)
 
 

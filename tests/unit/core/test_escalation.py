@@ -452,8 +452,8 @@ def test_a_suspicion_is_not_enough_for_a_critical_failure() -> None:
 
 
 def test_a_pressed_key_is_no_critical_failure() -> None:
-    heard = page("voice", DELIVERED, attempt(1, Result.DELIVERED, evidence=Evidence.HUMAN), tier=3)
-    assert alerts(decide(context(failed("email"), failed("sms", tier=2), heard, tier=3))) == []
+    answered = page("voice", DELIVERED, attempt(1, Result.DELIVERED, evidence=Evidence.HUMAN), tier=3)
+    assert alerts(decide(context(failed("email"), failed("sms", tier=2), answered, tier=3))) == []
 
 
 def test_a_policy_without_critical_channels_knows_exhaustion_only() -> None:
@@ -503,7 +503,7 @@ def test_a_late_bounce_that_leaves_only_what_is_unconfirmed_pages_nobody() -> No
 
 
 @pytest.mark.parametrize(
-    "heard",
+    "arrived",
     [
         page("slack", SENT, attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED)),
         page("slack", DELIVERED, attempt(1, Result.DELIVERED, evidence=Evidence.CARRIER)),
@@ -513,8 +513,8 @@ def test_a_late_bounce_that_leaves_only_what_is_unconfirmed_pages_nobody() -> No
     ],
     ids=["no receipt can come", "delivered", "a call was placed", "nobody answered the call", "a key was pressed"],
 )
-def test_what_arrived_or_rang_is_enough(heard: NotificationFacts) -> None:
-    of = context(unconfirmed("email"), failed("sms", tier=2), heard, tier=3, addresses=f"{CALLED} slack", severity=CRITICAL)
+def test_what_arrived_or_rang_is_enough(arrived: NotificationFacts) -> None:
+    of = context(unconfirmed("email"), failed("sms", tier=2), arrived, tier=3, addresses=f"{CALLED} slack", severity=CRITICAL)
     over = decide(of, event="timer_due", now=NOW + minutes(30))
     assert (over.after.state, alerts(over)) == (REACHED, [])
 

@@ -39,7 +39,7 @@ def after(context: DecisionContext, decided: Decided, now: datetime) -> Decision
 
 @settings(max_examples=300)
 @given(st.data(), CAUSES)
-def test_tiers_open_exactly_while_the_reference_says_so(data: st.DataObject, cause: escalations.Cause) -> None:
+def test_tiers_open_exactly_while_the_oracle_says_so(data: st.DataObject, cause: escalations.Cause) -> None:
     context = data.draw(brinks() | contexts())
     now = data.draw(moments(context))
     decided = escalations.decide(context, event=cause, now=now)

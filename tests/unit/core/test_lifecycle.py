@@ -15,7 +15,7 @@ from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, Notificat
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import IllegalMove
 from tests.facts import LEASE, NOW, Row, attempt, minutes, page, seconds
-from tests.oracle import STRENGTH, ReferenceRow
+from tests.oracle import STRENGTH, OracleRow
 
 QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, NotificationState.SENT
 DELIVERED, FAILED, CANCELLED = NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED
@@ -33,9 +33,9 @@ STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     "a note leaves a queued row": (lambda: Row().sent(DOUBT).report(None), QUEUED),
     # SENDING
     "accepted is sent": (lambda: Row().sent(), SENT),
-    "accepted after a failure was heard is tried again": (lambda: Row().claim().report(T).record(A), QUEUED),
-    "accepted after a failure was heard fails on the last": (lambda: Row(max_attempts=1).claim().report(T).record(A), FAILED),
-    "accepted after a bounce was heard fails": (lambda: Row().claim().report(P).record(A), FAILED),
+    "accepted after a failure was reported is tried again": (lambda: Row().claim().report(T).record(A), QUEUED),
+    "accepted after a failure was reported fails on the last": (lambda: Row(max_attempts=1).claim().report(T).record(A), FAILED),
+    "accepted after a bounce was reported fails": (lambda: Row().claim().report(P).record(A), FAILED),
     "refused is tried again": (lambda: Row().sent(T), QUEUED),
     "refused on the last fails": (lambda: Row(max_attempts=2).sent(T).sent(T), FAILED),
     "in doubt is tried again": (lambda: Row().sent(DOUBT), QUEUED),
@@ -235,12 +235,12 @@ def test_an_outcome_is_kept_on_its_attempt() -> None:
     assert Row().claim(receipt_due_at=NOW).record(A).facts.attempts[0].receipt_due_at == NOW
 
 
-def test_the_strongest_word_keeps_its_code_and_the_strongest_evidence_counts() -> None:
+def test_the_strongest_result_keeps_its_code_and_the_strongest_evidence_counts() -> None:
     row = Row().sent(provider_ref="SM1").report(D, code="delivered", evidence=Evidence.DEVICE)
     kept = row.report(A, code="sent", provider_ref="SM2").facts.attempts[0]
     assert (kept.result, kept.code, kept.evidence, kept.provider_ref) == (D, "delivered", Evidence.DEVICE, "SM1")
-    heard = row.report(None, is_key_press=True, evidence=Evidence.HUMAN).facts.attempts[0]
-    assert (heard.result, heard.evidence) == (D, Evidence.HUMAN)
+    confirmed = row.report(None, is_key_press=True, evidence=Evidence.HUMAN).facts.attempts[0]
+    assert (confirmed.result, confirmed.evidence) == (D, Evidence.HUMAN)
 
 
 def test_a_word_that_nobody_vouches_for_proves_no_more_than_that_the_provider_has_it() -> None:
@@ -344,41 +344,41 @@ def has_a_place(row: Row, event: tuple) -> bool:  # type: ignore[type-arg]
             return True
 
 
-def follow(row: Row, reference: ReferenceRow, event: tuple) -> None:  # type: ignore[type-arg]
+def follow(row: Row, oracle: OracleRow, event: tuple) -> None:  # type: ignore[type-arg]
     """Let both live through one event."""
     match event:
         case ("claim",):
             row.claim()
-            reference.claim()
+            oracle.claim()
         case ("release",):
             row.release()
-            reference.release()
+            oracle.release()
         case ("lose",):
             row.lose()
-            reference.record("in_doubt")
+            oracle.record("in_doubt")
         case ("record", result):
             row.record(result)
-            reference.record(result.value)
+            oracle.record(result.value)
         case ("report", (number, result)):
             row.report(result, number + 1)
-            reference.calls[number].add(result.value)
+            oracle.calls[number].add(result.value)
         case ("end", why):
             row.end(why)
-            reference.is_ended = True
+            oracle.is_ended = True
         case ("stop", why):
             row.stop(why)
-            reference.is_stopped = True
+            oracle.is_stopped = True
 
 
 @given(events, st.integers(1, 4))
-def test_any_sequence_of_events_comes_to_what_the_reference_says(story: list[tuple], max_attempts: int) -> None:  # type: ignore[type-arg]
-    row, reference = Row(max_attempts=max_attempts), ReferenceRow(max_attempts)
+def test_any_sequence_of_events_comes_to_what_the_oracle_says(story: list[tuple], max_attempts: int) -> None:  # type: ignore[type-arg]
+    row, oracle = Row(max_attempts=max_attempts), OracleRow(max_attempts)
     for event in story:
         if not has_a_place(row, event):
             continue
         was_cancelled = row.state is CANCELLED
-        follow(row, reference, event)
-        assert row.state == reference.settle()
+        follow(row, oracle, event)
+        assert row.state == oracle.expected_state()
         assert not was_cancelled or row.state is CANCELLED
         assert len(counted(row.facts)) <= max_attempts
         assert sum(each.state is AttemptState.RUNNING for each in row.facts.attempts) <= 1
@@ -399,23 +399,23 @@ def test_receipts_commute_and_may_be_repeated(data: st.DataObject) -> None:
         row.claim()
     if not row.facts.attempts:
         return
-    heard = data.draw(st.lists(st.tuples(st.integers(1, len(row.facts.attempts)), results), max_size=8))
-    again = data.draw(st.lists(st.sampled_from(heard), max_size=4)) if heard else []
-    one, other = replay(row, heard), replay(row, data.draw(st.permutations(heard + again)))
+    reported = data.draw(st.lists(st.tuples(st.integers(1, len(row.facts.attempts)), results), max_size=8))
+    again = data.draw(st.lists(st.sampled_from(reported), max_size=4)) if reported else []
+    one, other = replay(row, reported), replay(row, data.draw(st.permutations(reported + again)))
     assert one.state is other.state
     assert [each.result for each in one.facts.attempts] == [each.result for each in other.facts.attempts]
     assert [each.is_doubted for each in one.facts.attempts] == [each.is_doubted for each in other.facts.attempts]
 
 
-def replay(row: Row, heard: list[tuple[int, Result]]) -> Row:
+def replay(row: Row, reported: list[tuple[int, Result]]) -> Row:
     copy = Row(max_attempts=row.facts.max_attempts)
     copy.facts, copy.now = row.facts, row.now
-    for number, result in heard:
+    for number, result in reported:
         copy.report(result, number)
     return copy
 
 
-def test_the_reference_knows_the_words_of_the_model() -> None:
+def test_the_oracle_knows_the_results_of_the_model() -> None:
     assert [result.value for result in sorted(Result, key=lambda result: result.strength)] == STRENGTH
 
 
@@ -426,9 +426,9 @@ def test_a_doubt_that_events_may_answer_is_resent_no_sooner() -> None:
     running = Row().claim().facts
 
     def record(result: Result) -> NotificationFacts:
-        heard = Outcome(result=result)
+        outcome = Outcome(result=result)
         return lifecycle.record(
-            running, "a1", heard, schedule=SOON, now=NOW + seconds(10), fraction=0.5, doubt_resolution_time=seconds(15)
+            running, "a1", outcome, schedule=SOON, now=NOW + seconds(10), fraction=0.5, doubt_resolution_time=seconds(15)
         ).after
 
     assert record(DOUBT).due_at == NOW + seconds(25)
