@@ -23,12 +23,13 @@ from notifyflow.storage import migrations
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import Access, dialect_for
 from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.models import OutageRow, TurnRow
 from notifyflow.storage.reads import Reads
 from tests.builders import BAD, BUSY, REFUSED, Story, a_contact, a_recipient, an_incident
 
 DATA = Path(__file__).parents[2] / "data"
 
-SHARED = ("notifyflow_outage", "notifyflow_turn")
+SHARED = tuple(model._meta.table_name for model in (OutageRow, TurnRow))
 """Tables whose rows all processes share; what is written there depends on what stands there, so it is not recorded."""
 
 _LONG = 200
