@@ -106,7 +106,7 @@ def policies(draw: st.DrawFn) -> Policy:
         ),
         is_suspicion_on=draw(st.booleans()),
         suspected_after_attempts=draw(st.integers(1, 5)),
-        held_back_for=draw(spans),
+        suspected_after_deferral=draw(spans),
         acknowledgement=draw(st.sampled_from(Acknowledgement)),
         repeat=draw(
             st.none()
@@ -297,10 +297,10 @@ def pages(draw: st.DrawFn, channel: str, tier: int, policy: Policy, severity: Se
         attempts=made,
         ended=ended,
         ended_at=ended and NOW + draw(_AGES),
-        held_since=draw(st.none() | _AGES.map(lambda age: NOW + age)),
+        deferred_since=draw(st.none() | _AGES.map(lambda age: NOW + age)),
     )
     state = state_of(row)
-    return replace(row, state=state, held_since=row.held_since if state is NotificationState.QUEUED else None)
+    return replace(row, state=state, deferred_since=row.deferred_since if state is NotificationState.QUEUED else None)
 
 
 @st.composite
@@ -315,7 +315,7 @@ def lively_policies(draw: st.DrawFn) -> Policy:
         tiers=(*policy.tiers[:2], last),
         is_suspicion_on=True,
         suspected_after_attempts=draw(st.integers(1, 2)),
-        held_back_for=draw(soon),
+        suspected_after_deferral=draw(soon),
         escalate_within=draw(soon),
         unconfirmed_after=draw(soon),
         fresh_for=timedelta(days=2),
@@ -388,7 +388,7 @@ def moments(draw: st.DrawFn, context: DecisionContext) -> datetime:
     edges += [NOW + rule.after for tier in policy.tiers for rule in tier.rules if isinstance(rule, Unacknowledged)]
     for row in context.notifications:
         edges += [row.ended_at + policy.escalate_within] if row.ended_at else []
-        edges += [row.held_since + policy.held_back_for] if row.held_since else []
+        edges += [row.deferred_since + policy.suspected_after_deferral] if row.deferred_since else []
         for each in row.attempts:
             edges += [each.started_at + policy.escalate_within, each.started_at + policy.unconfirmed_after]
             edges += [each.receipt_due_at] if each.receipt_due_at else []

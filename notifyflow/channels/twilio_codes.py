@@ -85,7 +85,7 @@ TWILIO: Table = table(
     Row("30410", Verdict.TEMPORARY, "the carrier did not answer in time", _API),
     Row("30450", Verdict.OURS, "the carrier blocks texts that look like fraud", _API),
     Row("30454", Verdict.OURS, "our trial account has used up its messages", _API, is_general=True),
-    Row("30485", Verdict.OURS, "Twilio holds back texts that look like fraud", _API),
+    Row("30485", Verdict.OURS, "Twilio defers texts that look like fraud", _API),
     Row("30500", Verdict.TEMPORARY, "the carrier failed on its own side", _API),
     Row("63038", Verdict.OURS, "our account has used up its messages of 24 hours", _API, is_general=True),
 )

@@ -112,8 +112,8 @@ def _notification(value: NotificationFacts) -> Document:
         "tier": value.tier,
         "state": value.state,
         "due_at": _instant(value.due_at),
-        "held_since": _instant(value.held_since),
-        "held_by": value.held_by,
+        "deferred_since": _instant(value.deferred_since),
+        "deferred_by": value.deferred_by,
         "reason": value.reason or None,
         "attempts": [_attempt(each) for each in value.attempts],
     }

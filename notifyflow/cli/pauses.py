@@ -35,7 +35,7 @@ def pause(
     is_for_critical: Annotated[bool, typer.Option("--include-critical", help="Stop CRITICAL, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stop sending for a while, or list what is paused; what is held back is sent when the pause is over."""
+    """Stop sending for a while, or list what is paused; what is deferred is sent when the pause is over."""
     is_requested = bool(channel or provider or is_all or span)
     wanted = _choice(channel, provider, is_all=is_all) if is_requested else None
     for_ = _span(span) if is_requested else timedelta(0)
@@ -54,7 +54,7 @@ def pause(
 
 
 def resume(channel: Channel = None, provider: Provider = None, is_all: All = False, by: By = None) -> None:
-    """Take a pause back: what it held back is sent now."""
+    """Take a pause back: what it deferred is sent now."""
     scope, name = _choice(channel, provider, is_all=is_all)
     from notifyflow.app import NotifyFlow
 

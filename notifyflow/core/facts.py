@@ -12,10 +12,10 @@ from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
     AttemptState,
     Condition,
+    DeferralReason,
     Ended,
     EscalationState,
     Evidence,
-    Hold,
     IncidentState,
     Kind,
     NotificationState,
@@ -117,8 +117,8 @@ class NotificationFacts:
         created_at: When it was queued.
         due_at: When it may be sent; None unless QUEUED.
         rung_at: When the bell was last rung for it; every new ``due_at`` clears it.
-        held_since: Since when it has been held back (Retry-After, a limit, a circuit, a pause); None when it is not.
-        held_by: By what.
+        deferred_since: Since when it has been deferred (Retry-After, a limit, a circuit, a pause); None when it is not.
+        deferred_by: By what.
         paused_since: Since when pauses have kept it from being sent, however often; None where none has.
         paused_until: Until when the last of these does, or did.
         ended: Why we ended it ourselves.
@@ -143,8 +143,8 @@ class NotificationFacts:
     version: int = 1
     due_at: datetime | None = None
     rung_at: datetime | None = None
-    held_since: datetime | None = None
-    held_by: Hold | None = None
+    deferred_since: datetime | None = None
+    deferred_by: DeferralReason | None = None
     paused_since: datetime | None = None
     paused_until: datetime | None = None
     ended: Ended | None = None

@@ -12,7 +12,7 @@ from typing import Literal
 
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.machines import MACHINES, Move
-from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, NotificationState, Receipt, Result
+from notifyflow.core.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Receipt, Result
 from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 from notifyflow.core.retry import next_due, resend_at
@@ -177,16 +177,16 @@ def receive(
     return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, breaks=breaks))
 
 
-def hold(row: NotificationFacts, why: Hold, *, until: datetime, now: datetime) -> Moved:
-    """Hold a queued row back until its turn may have come; no attempt is burnt. What a pause keeps waiting does not grow old.
+def defer(row: NotificationFacts, why: DeferralReason, *, until: datetime, now: datetime) -> Moved:
+    """Defer a queued row; no attempt is used up. A row that a pause defers does not age.
 
     Raises:
         IllegalMove: When it is not queued.
     """
-    held = replace(row, due_at=until, rung_at=None, held_since=row.held_since or now, held_by=why)
-    if why is Hold.PAUSE:
-        held = replace(held, paused_since=row.paused_since or now, paused_until=until)
-    return _fire(row, held, "held_back", now=now)
+    deferred = replace(row, due_at=until, rung_at=None, deferred_since=row.deferred_since or now, deferred_by=why)
+    if why is DeferralReason.PAUSE:
+        deferred = replace(deferred, paused_since=row.paused_since or now, paused_until=until)
+    return _fire(row, deferred, "deferred", now=now)
 
 
 def end(row: NotificationFacts, why: Ended, *, reason: str, now: datetime) -> Moved:
@@ -247,9 +247,9 @@ class _Subject:
             self.row = replace(self.row, ended=Ended.BEYOND_WINDOW, ended_at=self._now)
             return NotificationState.FAILED
         attempts = counted(self.row)
-        is_held = bool(attempts) and attempts[-1].retry_after_s is not None
-        held_by, held_since = (Hold.RETRY_AFTER, self._now) if is_held else (None, None)
-        self.row = replace(self.row, due_at=due_at, rung_at=None, held_since=held_since, held_by=held_by)
+        is_deferred = bool(attempts) and attempts[-1].retry_after_s is not None
+        deferred_by, deferred_since = (DeferralReason.RETRY_AFTER, self._now) if is_deferred else (None, None)
+        self.row = replace(self.row, due_at=due_at, rung_at=None, deferred_since=deferred_since, deferred_by=deferred_by)
         return target
 
     def heads_for(self, move: Move) -> bool:
@@ -259,7 +259,7 @@ class _Subject:
         del move
         self.row = replace(self.row, state=self.target)
         if self.target is not NotificationState.QUEUED:
-            self.row = replace(self.row, due_at=None, rung_at=None, held_since=None, held_by=None)
+            self.row = replace(self.row, due_at=None, rung_at=None, deferred_since=None, deferred_by=None)
         self.row = replace(self.row, reason=self._reason() if self.target is NotificationState.FAILED else "")
 
     def _reason(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from notifyflow.core.model import Condition, Hold
+from notifyflow.core.model import Condition, DeferralReason
 
 DEFAULT_LIMIT = 100
 """Sends a minute, where no setting says otherwise."""
@@ -19,9 +19,9 @@ _KEPT = 13
 
 _OPENS_AFTER = 5
 _THROTTLED_AT_MOST = timedelta(hours=1)
-_OPEN_FOR: Mapping[Hold, tuple[timedelta, timedelta]] = {
-    Hold.CIRCUIT: (timedelta(seconds=30), timedelta(minutes=5)),
-    Hold.SUSPENSION: (timedelta(minutes=1), timedelta(minutes=15)),
+_OPEN_FOR: Mapping[DeferralReason, tuple[timedelta, timedelta]] = {
+    DeferralReason.CIRCUIT: (timedelta(seconds=30), timedelta(minutes=5)),
+    DeferralReason.SUSPENSION: (timedelta(minutes=1), timedelta(minutes=15)),
 }
 
 
@@ -71,7 +71,7 @@ class ProviderHealth:
     spent: tuple[Slice, ...] = ()
     throttled_until: datetime | None = None
     failures: int = 0
-    circuit_opened_by: Hold | None = None
+    circuit_opened_by: DeferralReason | None = None
     circuit_open_until: datetime | None = None
     times_opened: int = 0
     probe_until: datetime | None = None
@@ -87,7 +87,7 @@ class Obstacle:
         provider: The provider's name.
     """
 
-    why: Hold
+    why: DeferralReason
     until: datetime
     provider: str
 
@@ -113,11 +113,11 @@ def obstacle(health: ProviderHealth, *, limit: int, is_urgent: bool, now: dateti
         if until is not None and now < until:
             return Obstacle(why=health.circuit_opened_by, until=until, provider=health.provider)
     if health.throttled_until is not None and now < health.throttled_until:
-        return Obstacle(why=Hold.RETRY_AFTER, until=health.throttled_until, provider=health.provider)
+        return Obstacle(why=DeferralReason.RETRY_AFTER, until=health.throttled_until, provider=health.provider)
     spent = _counted(health, now)
     if _has_room(spent, limit, is_urgent=is_urgent):
         return None
-    return Obstacle(why=Hold.LIMIT, until=_free_at(spent, limit, is_urgent=is_urgent), provider=health.provider)
+    return Obstacle(why=DeferralReason.LIMIT, until=_free_at(spent, limit, is_urgent=is_urgent), provider=health.provider)
 
 
 def grant(health: ProviderHealth, *, is_urgent: bool, now: datetime, lease_until: datetime) -> ProviderHealth:
@@ -157,14 +157,14 @@ def record_outcome(
     if state is Circuit.OPEN:  # it began before, and tells nothing new
         return health
     if condition is Condition.REFUSING:
-        return _open(health, Hold.SUSPENSION, now)
+        return _open(health, DeferralReason.SUSPENSION, now)
     failures = health.failures + is_new
     opens = state is Circuit.HALF_OPEN or failures >= _OPENS_AFTER
     health = replace(health, failures=failures)
-    return _open(health, Hold.CIRCUIT, now) if opens else health
+    return _open(health, DeferralReason.CIRCUIT, now) if opens else health
 
 
-def _open(health: ProviderHealth, why: Hold, now: datetime) -> ProviderHealth:
+def _open(health: ProviderHealth, why: DeferralReason, now: datetime) -> ProviderHealth:
     first, longest = _OPEN_FOR[why]
     open_for = min(first * 2 ** min(health.times_opened, 10), longest)
     return replace(

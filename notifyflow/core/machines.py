@@ -198,8 +198,8 @@ NOTIFICATION = Table(
             then="arrive",
         ),
         Event(
-            name="held_back",
-            meaning="It was due, and a limit, an open circuit or a pause holds it back",
+            name="deferred",
+            meaning="It was due, and a limit, an open circuit or a pause defers it",
             moves={N.QUEUED: (N.QUEUED,)},
             guard="heads_for",
             then="arrive",

@@ -111,8 +111,8 @@ class Ended(StrEnum):
     OPTED_OUT = "opted_out"
 
 
-class Hold(StrEnum):
-    """Why a notification that was due is held back."""
+class DeferralReason(StrEnum):
+    """Why a notification that is due is deferred."""
 
     LIMIT = "limit"
     RETRY_AFTER = "retry_after"

@@ -135,8 +135,7 @@ class Policy:
         retries: When temporary failures are tried again.
         is_suspicion_on: Whether a suspected notification counts as failed when a tier's rule is looked at.
         suspected_after_attempts: With CRITICAL, a row is suspected once so many attempts have failed.
-        held_back_for: A CRITICAL row held back (limit, Retry-After, circuit) for longer is suspected; others after their retry
-            window.
+        suspected_after_deferral: A CRITICAL row that is deferred for longer is suspected; others after their retry window.
         acknowledgement: Whose acknowledgement ends what.
         repeat: Further rounds; None for one round only.
         delayed_after: A page that leaves later than this after it was due for the first time says so.
@@ -153,7 +152,7 @@ class Policy:
     retries: Retries = field(default_factory=Retries)
     is_suspicion_on: bool = True
     suspected_after_attempts: int = 2
-    held_back_for: timedelta = timedelta(seconds=30)
+    suspected_after_deferral: timedelta = timedelta(seconds=30)
     acknowledgement: Acknowledgement = Acknowledgement.ANY
     repeat: Repeat | None = None
     delayed_after: timedelta = timedelta(minutes=5)

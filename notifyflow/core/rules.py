@@ -9,7 +9,17 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Result, Severity
+from notifyflow.core.model import (
+    DeferralReason,
+    Ended,
+    EscalationState,
+    Evidence,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Result,
+    Severity,
+)
 from notifyflow.core.outage import Interval, Stop, moved
 from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
 
@@ -214,11 +224,11 @@ def has_no_sign_of_arrival(context: DecisionContext) -> bool:
 
 
 def patience(row: NotificationFacts, policy: Policy) -> timedelta:
-    """Tell how long a row may be held back until it is suspected; not at all by a provider that refuses us."""
-    if row.held_by is Hold.SUSPENSION:
+    """Return how long a row may be deferred before it is suspected; zero if the provider refuses us."""
+    if row.deferred_by is DeferralReason.SUSPENSION:
         return timedelta(0)
     is_critical = row.severity is Severity.CRITICAL
-    return policy.held_back_for if is_critical else policy.retries.schedule(row.channel, row.severity).window
+    return policy.suspected_after_deferral if is_critical else policy.retries.schedule(row.channel, row.severity).window
 
 
 def have_critical_channels_failed(context: DecisionContext) -> bool:
@@ -293,10 +303,10 @@ def _unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[In
 
 
 def _held_until(context: DecisionContext, row: NotificationFacts) -> datetime | None:
-    """Tell from when on a row that is held back is suspected."""
-    if row.held_since is None:
+    """Return from when on a deferred row is suspected."""
+    if row.deferred_since is None:
         return None
-    return moved(row.held_since + patience(row, context.escalation.policy), context.breaks, since=row.held_since)
+    return moved(row.deferred_since + patience(row, context.escalation.policy), context.breaks, since=row.deferred_since)
 
 
 def _opens_at(context: DecisionContext, rule: Unacknowledged) -> datetime:

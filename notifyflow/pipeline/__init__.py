@@ -9,7 +9,7 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
     stores what was validated already.
 ``claim.claim(deps, channel, requested_ids, *, limit, providers, reporting)``
     → ``Claims(claimed, consequences)``; rows that can be sent no more are ended, each in a transaction of its own, and those
-    that get no slot are held back.
+    that get no slot are deferred.
 ``record.record(deps, attempt_id, token, outcome, *, has_alternative=False)``, ``record.release(deps, attempt_id, token)``
     → ``Consequences``; raise Fenced.
 ``receive.receive(deps, receipt, *, raw)``

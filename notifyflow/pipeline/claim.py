@@ -25,7 +25,7 @@ from notifyflow.pipeline import (
 )
 from notifyflow.pipeline.links import link
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
-from notifyflow.pipeline.provider_health import SlotAllocation, hold, hold_alone, is_urgent
+from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, is_urgent
 from notifyflow.pipeline.transaction import Transaction
 
 _OVERDUE_AFTER = timedelta(minutes=5)
@@ -60,7 +60,7 @@ def claim(
         reporting: Those of them that report back.
 
     Returns:
-        The attempts to make, and what followed from rows that cannot be sent any more. What gets no slot is held back, and what
+        The attempts to make, and what followed from rows that cannot be sent any more. What gets no slot is deferred, and what
         is damaged is set aside: it keeps nothing else waiting.
     """
 
@@ -76,9 +76,9 @@ def claim(
     claiming, consequences = _run(deps, body)
     with suppress(StorageUnavailable):  # what is claimed is sent all the same, and the rest is still due
         if claiming.obstacles:
-            consequences += hold(deps, channel, claiming.obstacles)
-        for row, obstacle in claiming.held:
-            consequences += hold_alone(deps, row, obstacle)
+            consequences += defer(deps, channel, claiming.obstacles)
+        for row, obstacle in claiming.deferred:
+            consequences += defer_one(deps, row, obstacle)
         for row, why in claiming.unsendable:
             consequences += _end(deps, row, why)
     return Claims(claimed=tuple(claiming.claimed), consequences=consequences)
@@ -88,13 +88,13 @@ def claim(
 class _Claiming:
     """What a claim found: attempts to make, rows that cannot be sent any more, and what blocks all the others.
 
-    A row that only some of the providers may carry says nothing about the others: it is held by itself.
+    A row that only some of the providers may carry says nothing about the others: it is deferred by itself.
     """
 
     claimed: list[Claimed] = field(default_factory=list)
     unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
     obstacles: dict[bool, Obstacle] = field(default_factory=dict)
-    held: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
+    deferred: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
 
 
 def _claim_row(
@@ -114,7 +114,7 @@ def _claim_row(
     else:
         chosen = slots.choose(row, allowed)
         if isinstance(chosen, Obstacle) and len(allowed) < len(providers):
-            claiming.held.append((row, chosen))
+            claiming.deferred.append((row, chosen))
         elif isinstance(chosen, Obstacle):
             claiming.obstacles.setdefault(is_urgent(row), chosen)
         else:

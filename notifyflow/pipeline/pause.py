@@ -1,6 +1,6 @@
-"""The kill switch: what is paused is held back by the claim, and due again at once when the pause ends, also before its time."""
+"""The kill switch: what is paused is deferred by the claim, and due again at once when the pause ends, also before its time."""
 
-from notifyflow.core.model import Hold
+from notifyflow.core.model import DeferralReason
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Dependencies
@@ -23,7 +23,7 @@ def pause(deps: Dependencies, wanted: Pause) -> None:
 
 
 def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
-    """Take a pause back; what another pause stops still is held back again.
+    """Take a pause back; what another pause stops still is deferred again.
 
     Returns:
         Whether there was one.
@@ -39,9 +39,9 @@ def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
 
 
 def _go_on(tx: Transaction) -> None:
-    """Let what a pause held back be due, and have all deadlines that were reckoned with its planned end reckoned anew."""
+    """Let what a pause deferred be due, and have all deadlines that were reckoned with its planned end reckoned anew."""
     tx.ledger.decide_again(now=tx.now)
-    tx.ledger.bring_forward([Hold.PAUSE], now=tx.now)
+    tx.ledger.bring_forward([DeferralReason.PAUSE], now=tx.now)
 
 
 def pauses(deps: Dependencies) -> tuple[Pause, ...]:

@@ -7,13 +7,13 @@ from datetime import datetime
 from notifyflow.core import lifecycle, limits, pauses, rules
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.limits import Obstacle, ProviderHealth
-from notifyflow.core.model import Condition, Hold, Kind, Result, Severity
+from notifyflow.core.model import Condition, DeferralReason, Kind, Result, Severity
 from notifyflow.core.pauses import Pause
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
-_HELD_AT_ONCE = 50
+_DEFERRED_AT_ONCE = 50
 _FAILED = (Result.TEMPORARY_FAILURE, Result.IN_DOUBT)
 
 
@@ -72,7 +72,7 @@ class SlotAllocation:
     def _obstacle(self, health: ProviderHealth, row: NotificationFacts) -> Obstacle | None:
         now, urgent, provider = self._tx.now, is_urgent(row), health.provider
         if ends_at := pauses.until(self._pauses, health.channel, provider, is_urgent=urgent, now=now):
-            return Obstacle(why=Hold.PAUSE, until=ends_at, provider=provider)
+            return Obstacle(why=DeferralReason.PAUSE, until=ends_at, provider=provider)
         return limits.obstacle(health, limit=self._tx.deps.limit_of(provider), is_urgent=urgent, now=now)
 
     def _grant(self, provider: str, row: NotificationFacts) -> None:
@@ -81,8 +81,8 @@ class SlotAllocation:
         self._health[provider] = granted
 
 
-def hold(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) -> Consequences:
-    """Hold back what is due of a channel and gets no slot, the oldest first; no attempt is burnt.
+def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) -> Consequences:
+    """Defer what is due of a channel and gets no slot, the oldest first; no attempt is burnt.
 
     The claim has left these rows untouched, since an escalation's lock comes before its notifications'.
 
@@ -96,13 +96,13 @@ def hold(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) -
         checked = {urgent: _recheck(tx, obstacle, channel, is_urgent=urgent) for urgent, obstacle in obstacles.items()}
         for urgent, obstacle in checked.items():
             if obstacle:
-                _hold(tx, tx.ledger.due(channel, is_urgent=urgent, now=tx.now, limit=_HELD_AT_ONCE), obstacle)
+                _defer(tx, tx.ledger.due(channel, is_urgent=urgent, now=tx.now, limit=_DEFERRED_AT_ONCE), obstacle)
 
     return use_case.run(deps, body)[1]
 
 
-def hold_alone(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) -> Consequences:
-    """Hold back one notification, for what is in its way may not be in the way of others.
+def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) -> Consequences:
+    """Defer one notification, for what is in its way may not be in the way of others.
 
     Args:
         deps: The dependencies of the use cases.
@@ -112,7 +112,7 @@ def hold_alone(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) -
 
     def body(tx: Transaction) -> None:
         if checked := _recheck(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
-            _hold(tx, (row,), checked)
+            _defer(tx, (row,), checked)
 
     return use_case.run(deps, body)[1]
 
@@ -162,23 +162,23 @@ def _update(
 
 def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bool) -> Obstacle | None:
     """Check a pause again, under its lock, since whoever ends it brings forward what it defers; return None if it is over."""
-    if obstacle.why is not Hold.PAUSE:
+    if obstacle.why is not DeferralReason.PAUSE:
         return obstacle
     paused = tx.ledger.lock_pauses(now=tx.now)
     until = pauses.until(paused, channel, obstacle.provider, is_urgent=is_urgent, now=tx.now)
     return None if until is None else replace(obstacle, until=until)
 
 
-def _hold(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle) -> None:
-    policies = tx.ledger.lock_policies({row.escalation_id for row in due if row.held_by is not obstacle.why})
+def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle) -> None:
+    policies = tx.ledger.lock_policies({row.escalation_id for row in due if row.deferred_by is not obstacle.why})
     before = tx.ledger.lock_due([row.id for row in due], now=tx.now)
-    after = [lifecycle.hold(row, obstacle.why, until=obstacle.until, now=tx.now).after for row in before]
+    after = [lifecycle.defer(row, obstacle.why, until=obstacle.until, now=tx.now).after for row in before]
     detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
-    tx.ledger.hold(before, after, at=tx.now, detail=detail)
+    tx.ledger.defer(before, after, at=tx.now, detail=detail)
     decide_at: dict[datetime, list[str]] = {}
     for row in after:
-        if row.kind is Kind.PAGE and row.held_since and row.escalation_id in policies:
-            suspected_at = row.held_since + rules.patience(row, policies[row.escalation_id])
+        if row.kind is Kind.PAGE and row.deferred_since and row.escalation_id in policies:
+            suspected_at = row.deferred_since + rules.patience(row, policies[row.escalation_id])
             decide_at.setdefault(suspected_at, []).append(row.escalation_id)
     for at, escalations in decide_at.items():
         tx.ledger.decide_by(escalations, at)

@@ -100,7 +100,7 @@ class Moves(Rows):
         return stored
 
     def save(self, before: M, after: M) -> M:
-        """Write what changed without a line in the log: what is no move (due_at, next_decision_at, held_since …).
+        """Write what changed without a line in the log: what is no move (due_at, next_decision_at, deferred_since …).
 
         A new ``due_at`` clears ``rung_at``, unless that is set with it.
 

@@ -1,4 +1,4 @@
-"""The rows of the providers' health, and the notifications that are held back."""
+"""The rows of the providers' health, and the notifications that are deferred."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -10,7 +10,7 @@ from peewee import IntegerField, Select
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.limits import ProviderHealth
-from notifyflow.core.model import Hold
+from notifyflow.core.model import DeferralReason
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import EscalationRow, NotificationRow, ProviderHealthRow
@@ -20,11 +20,11 @@ from notifyflow.storage.statements import Places, Statement
 from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED
 from notifyflow.storage.work import is_free
 
-_HOLD = ("due_at", "held_by", "held_since", "paused_since", "paused_until")
+_DEFERRAL = ("due_at", "deferred_by", "deferred_since", "paused_since", "paused_until")
 
 
 class ProviderHealthRows(Moves):
-    """The health of providers, and the notifications that are held back."""
+    """The health of providers, and the notifications that are deferred."""
 
     def lock_provider_health(self, channel: str, providers: Collection[str]) -> Mapping[str, ProviderHealth]:
         """Lock and read the rows of a channel's providers, by name; those that have none get one."""
@@ -62,10 +62,10 @@ class ProviderHealthRows(Moves):
         """Lock and read those of some notifications that may be sent now, passing over those somebody else has locked."""
         return self._notifications(self._locked(_due_of(len(ids))(*ids, now), skips_locked=True))
 
-    def hold(
+    def defer(
         self, before: Sequence[NotificationFacts], after: Sequence[NotificationFacts], *, at: datetime, detail: Mapping[str, str]
     ) -> None:
-        """Write that locked rows are held back; it is logged once for each reason.
+        """Write that locked rows are deferred; it is logged once for each reason.
 
         Args:
             before: As they were read under their lock.
@@ -75,25 +75,27 @@ class ProviderHealthRows(Moves):
         """
         alike: dict[tuple[Any, ...], list[str]] = {}
         for row in after:
-            alike.setdefault(tuple(getattr(row, name) for name in _HOLD), []).append(row.id)
+            alike.setdefault(tuple(getattr(row, name) for name in _DEFERRAL), []).append(row.id)
         for values, ids in alike.items():
-            changed = dict(zip(_HOLD, values, strict=True)) | {"rung_at": None}
+            changed = dict(zip(_DEFERRAL, values, strict=True)) | {"rung_at": None}
             query = NotificationRow.update(changed | {"version": NotificationRow.version + 1})
             query.where(NotificationRow.id.in_(ids)).execute(self._db)
         new = [
-            replace(row, version=row.version + 1) for row, old in zip(after, before, strict=True) if row.held_by != old.held_by
+            replace(row, version=row.version + 1)
+            for row, old in zip(after, before, strict=True)
+            if row.deferred_by != old.deferred_by
         ]
-        self._log(new, event="held_back", at=at, detail=detail, source="QUEUED")
+        self._log(new, event="deferred", at=at, detail=detail, source="QUEUED")
 
-    def bring_forward(self, why: Collection[Hold], *, now: datetime, channel: str | None = None) -> None:
-        """Let what was held back for some reasons be due now, since the reason is gone; None means all channels."""
-        is_held = QUEUED & (NotificationRow.due_at > now) & NotificationRow.held_by.in_(list(why))
+    def bring_forward(self, why: Collection[DeferralReason], *, now: datetime, channel: str | None = None) -> None:
+        """Let what was deferred for some reasons be due now, since the reason is gone; None means all channels."""
+        is_deferred = QUEUED & (NotificationRow.due_at > now) & NotificationRow.deferred_by.in_(list(why))
         if channel is not None:
-            is_held &= NotificationRow.channel == channel
-        held = NotificationRow.select(NotificationRow.id).where(is_held).order_by(NotificationRow.id)
-        for batch in batches([row["id"] for row in self._rows(self._locked(held, skips_locked=True))]):
+            is_deferred &= NotificationRow.channel == channel
+        deferred = NotificationRow.select(NotificationRow.id).where(is_deferred).order_by(NotificationRow.id)
+        for batch in batches([row["id"] for row in self._rows(self._locked(deferred, skips_locked=True))]):
             changed = {"due_at": now, "rung_at": None, "version": NotificationRow.version + 1}
-            if Hold.PAUSE in why:
+            if DeferralReason.PAUSE in why:
                 changed["paused_until"] = now
             NotificationRow.update(changed).where(NotificationRow.id.in_(batch)).execute(self._db)
 

@@ -43,7 +43,7 @@ class Due:
 
 
 _RUNNING = AttemptRow.state == SQL("'RUNNING'")
-_IS_HELD = NotificationRow.held_by.is_null(is_null=False)
+_IS_HELD = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
 """What was due so long ago was held up by ourselves: what can still be in time goes first, and then the newest."""
 
@@ -73,7 +73,7 @@ class Work(Turns):
             limit: How many at most.
 
         Returns:
-            CRITICAL first; then those that were held back, those requested, and the others, each by ``due_at``, then age. What
+            CRITICAL first; then those that were deferred, those requested, and the others, each by ``due_at``, then age. What
             was due minutes ago comes after all that is as urgent, the newest first. Where several namespaces have as urgent ones,
             they take turns, and that is the order of each. With their attempts.
         """

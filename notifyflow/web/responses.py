@@ -11,9 +11,9 @@ from notifyflow.core.facts import NotificationFacts, Transition
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
     AttemptState,
+    DeferralReason,
     EscalationState,
     Evidence,
-    Hold,
     IncidentState,
     Kind,
     NotificationState,
@@ -93,8 +93,10 @@ class NotificationResponse(BaseModel):
     tier: int | None = Field(description="The tier of a page; null for other kinds.")
     state: NotificationState
     due_at: datetime | None
-    held_since: datetime | None = Field(description="Since when it is held back.")
-    held_by: Hold | None = Field(description="By what: a limit, a wait that the provider asked for, an open circuit, a pause.")
+    deferred_since: datetime | None = Field(description="Since when it is deferred.")
+    deferred_by: DeferralReason | None = Field(
+        description="By what: a limit, a wait that the provider asked for, an open circuit, a pause."
+    )
     reason: str = Field(description="Why it is FAILED.")
     attempts: list[AttemptResponse]
 

@@ -368,7 +368,7 @@ def test_sending_is_paused_for_a_while_shown_and_resumed(sandboxed: CommandLine,
     assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT), "--timeout", "1").code == 1
     status = sandboxed.run("status", "db-1", "--json").document
     (row,) = status["escalations"][0]["notifications"]
-    assert (row["state"], row["held_by"], row["attempts"]) == ("QUEUED", "pause", [])
+    assert (row["state"], row["deferred_by"], row["attempts"]) == ("QUEUED", "pause", [])
     assert [each["scope"] for each in status["pauses"]] == ["all"]
     assert "everything is paused until" in sandboxed.run("status", "db-1").out
     assert sandbox.inbox.messages() == ()

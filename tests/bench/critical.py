@@ -13,7 +13,7 @@ CRITICAL = 20
 
 
 def measure() -> Mapping[str, float]:
-    """Queue the others, and page while they are being held back and after; p50 and the longest in seconds."""
+    """Queue the others, and page while they are being deferred and after; p50 and the longest in seconds."""
     with scene() as flow:
         flow.notify(Incident(key="flood", title="all at once"), [_person(number) for number in range(WAITING)])
         keys = [f"urgent{number}" for number in range(CRITICAL)]

@@ -15,7 +15,7 @@ from peewee import Select
 
 from notifyflow.core import lifecycle, limits, rounds, rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
-from notifyflow.core.model import AttemptState, Hold, NotificationState, Result, Severity
+from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.rules import DecisionContext
 from notifyflow.engine import deliver
@@ -89,7 +89,7 @@ class NoKillSwitch(SimulatedLedger):
 
 class NoBringingForward(SimulatedLedger):
     def bring_forward(self, why: Any, **given: Any) -> None:
-        if Hold.PAUSE not in why:
+        if DeferralReason.PAUSE not in why:
             super().bring_forward(why, **given)
 
 

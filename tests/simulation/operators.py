@@ -22,7 +22,7 @@ _STOPPED = 0.3
 _LONGEST_PAUSE_S = 900.0
 _STANDSTILL = 0.15
 _BUSY_S = 2.0
-_WAITING = "SELECT id FROM notifyflow_notification WHERE state = 'QUEUED' AND held_by = 'pause' AND due_at > ?"
+_WAITING = "SELECT id FROM notifyflow_notification WHERE state = 'QUEUED' AND deferred_by = 'pause' AND due_at > ?"
 
 
 class Operators:

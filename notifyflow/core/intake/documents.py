@@ -89,7 +89,7 @@ _FIELDS: Mapping[str, Codec[Any]] = {
     "retries": _RETRIES,
     "is_suspicion_on": FLAG,
     "suspected_after_attempts": WHOLE,
-    "held_back_for": DURATION,
+    "suspected_after_deferral": DURATION,
     "acknowledgement": choice("acknowledgement", Acknowledgement),
     "repeat": _REPEAT,
     "delayed_after": DURATION,

@@ -128,7 +128,14 @@ def _schedule(path: str, schedule: Schedule) -> Iterator[Fault]:
 
 
 def _spans(where: str, policy: Policy) -> Iterator[Fault]:
-    for name in ("held_back_for", "delayed_after", "fresh_for", "fresh_for_critical", "escalate_within", "unconfirmed_after"):
+    for name in (
+        "suspected_after_deferral",
+        "delayed_after",
+        "fresh_for",
+        "fresh_for_critical",
+        "escalate_within",
+        "unconfirmed_after",
+    ):
         yield from _span(f"{where}.{name}", getattr(policy, name))
     for channel, span in policy.overdue_after.items():
         yield from _span(f"{where}.overdue_after.{channel}", span)

@@ -119,8 +119,8 @@ STATEMENTS = (
         created_at {instant} NOT NULL,
         due_at {instant},
         rung_at {instant},
-        held_since {instant},
-        held_by TEXT,
+        deferred_since {instant},
+        deferred_by TEXT,
         paused_since {instant},
         paused_until {instant},
         ended TEXT,
@@ -149,10 +149,10 @@ STATEMENTS = (
         ON notifyflow_notification (channel, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at, id)
         WHERE state = 'QUEUED'
     """,
-    # those that were held back go before those that came later
+    # those that were deferred go before those that came later
     """
-    CREATE INDEX notifyflow_notification_held ON notifyflow_notification (channel, due_at, id)
-        WHERE state = 'QUEUED' AND held_by IS NOT NULL
+    CREATE INDEX notifyflow_notification_deferred ON notifyflow_notification (channel, due_at, id)
+        WHERE state = 'QUEUED' AND deferred_by IS NOT NULL
     """,
     # which namespaces have anything queued of a channel, and claiming what is one's
     """

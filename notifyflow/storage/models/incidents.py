@@ -4,10 +4,10 @@ from peewee import BigIntegerField, BooleanField, FloatField, IntegerField, Mode
 
 from notifyflow.core.model import (
     AttemptState,
+    DeferralReason,
     Ended,
     EscalationState,
     Evidence,
-    Hold,
     IncidentState,
     Kind,
     NotificationState,
@@ -119,8 +119,8 @@ class NotificationRow(Model):
     created_at = InstantField()
     due_at = InstantField(null=True)
     rung_at = InstantField(null=True)
-    held_since = InstantField(null=True)
-    held_by = EnumField(Hold, null=True)
+    deferred_since = InstantField(null=True)
+    deferred_by = EnumField(DeferralReason, null=True)
     paused_since = InstantField(null=True)
     paused_until = InstantField(null=True)
     ended = EnumField(Ended, null=True)

@@ -2,7 +2,7 @@
 
 from peewee import BigIntegerField, BooleanField, IntegerField, Model
 
-from notifyflow.core.model import Hold
+from notifyflow.core.model import DeferralReason
 from notifyflow.core.pauses import Scope
 from notifyflow.storage.fields import (
     EnumField,
@@ -25,7 +25,7 @@ class ProviderHealthRow(Model):
     spent = SlicesField()
     throttled_until = InstantField(null=True)
     failures = IntegerField()
-    circuit_opened_by = EnumField(Hold, null=True)
+    circuit_opened_by = EnumField(DeferralReason, null=True)
     circuit_open_until = InstantField(null=True)
     times_opened = IntegerField()
     probe_until = InstantField(null=True)

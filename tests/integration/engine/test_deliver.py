@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.limits import ProviderHealth
-from notifyflow.core.model import AttemptState, Hold, NotificationState, Result, Severity
+from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT
 from notifyflow.engine.deliver import Deliverer
@@ -417,13 +417,13 @@ def test_rings_are_shared_out_and_the_urgent_ones_go_first(scene: Scene) -> None
         (TemporaryProviderError("slow down", code="429", is_throttled=True), 0, None, 10),
         (TemporaryProviderError("the mailbox is busy", code="450"), 0, None, None),
         (PermanentProviderError("no such address", code="404"), 0, None, None),
-        (RefusedUsError("bad credentials", code="401"), 0, Hold.SUSPENSION, None),
+        (RefusedUsError("bad credentials", code="401"), 0, DeferralReason.SUSPENSION, None),
         (RefusedUsError("not to that country", code="21408", is_general=False), 0, None, None),
         (UnknownOutcomeError("no answer"), 1, None, None),
     ],
 )
 def test_what_a_failure_says_about_its_provider_holds_for_all_processes(
-    scene: Scene, raised: Exception, failures: int, circuit_opened_by: Hold | None, throttled_s: int | None
+    scene: Scene, raised: Exception, failures: int, circuit_opened_by: DeferralReason | None, throttled_s: int | None
 ) -> None:
     scene.provider.script.append(raised)
     scene.deliverer.deliver("email", scene.notify("ada"))

@@ -8,7 +8,7 @@ import pytest
 
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.limits import ProviderHealth
-from notifyflow.core.model import Condition, Hold, NotificationState, Result, Severity
+from notifyflow.core.model import Condition, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.pipeline.ports import Claimed
@@ -67,7 +67,7 @@ def stop(story: Story, scope: Scope = Scope.ALL, name: str = "", *, minutes: int
     pause(story.deps, wanted)
 
 
-def test_what_gets_no_slot_is_held_back_burns_nothing_and_is_sent_in_the_order_it_came(story: Story) -> None:
+def test_what_gets_no_slot_is_deferred_burns_nothing_and_is_sent_in_the_order_it_came(story: Story) -> None:
     limited(story, email=10)
     keys = [f"k{number:02}" for number in range(30)]
     for key in keys:
@@ -76,18 +76,18 @@ def test_what_gets_no_slot_is_held_back_burns_nothing_and_is_sent_in_the_order_i
     story.deliver()
     assert [story.pages(key=key)["email"].state for key in keys] == [SENT] * 8 + [QUEUED] * 22
     waiting = story.pages(key=keys[-1])["email"]
-    assert (waiting.held_by, waiting.attempts) == (Hold.LIMIT, ())
+    assert (waiting.deferred_by, waiting.attempts) == (DeferralReason.LIMIT, ())
     story.pass_time(minutes=5)
     assert [each.notification_id for each in story.seen] == [story.pages(key=key)["email"].id for key in keys]
     done = story.pages(key=keys[-1])["email"]
-    assert (done.state, done.held_since, done.held_by, len(done.attempts)) == (SENT, None, None, 1)
+    assert (done.state, done.deferred_since, done.deferred_by, len(done.attempts)) == (SENT, None, None, 1)
     assert [line.event for line in story.status(keys[-1]).transitions if line.machine == "notification"] == [
         "queued",
-        "held_back",
+        "deferred",
         "claimed",
         "accepted",
     ], "the log says why, once"
-    (line,) = (line for line in story.status(keys[-1]).transitions if line.event == "held_back")
+    (line,) = (line for line in story.status(keys[-1]).transitions if line.event == "deferred")
     assert (line.detail["why"], line.detail["provider"]) == ("limit", "the email provider")
 
 
@@ -105,7 +105,7 @@ def test_what_only_one_provider_may_carry_keeps_nobody_waiting_whom_the_other_ca
         [],
         [("cy@sms", "twilio-b")],
     ]
-    assert story.pages("ben", key="ben")["sms"].held_by is Hold.LIMIT
+    assert story.pages("ben", key="ben")["sms"].deferred_by is DeferralReason.LIMIT
 
 
 def test_a_slot_is_not_kept_for_what_was_cancelled(story: Story) -> None:
@@ -129,7 +129,7 @@ def test_critical_finds_its_fifth_though_the_others_wait(story: Story) -> None:
     assert story.pages(key="urgent")["email"].state is SENT
 
 
-def test_what_a_limit_holds_back_too_long_is_suspected_and_passed_over(story: Story) -> None:
+def test_what_a_limit_defers_too_long_is_suspected_and_passed_over(story: Story) -> None:
     limited(story, email=1)
     page(story, "first", severity=Severity.CRITICAL)
     story.deliver()
@@ -181,7 +181,7 @@ def test_a_retry_after_holds_nobody_whom_another_provider_can_carry(story: Story
     row = story.pages(key="k1")["email"]
     assert row.due_at is not None
     assert row.due_at - story.clock.now() <= timedelta(seconds=40)
-    assert row.held_since is None
+    assert row.deferred_since is None
     page(story, "k2")
     assert [each.provider for each in claim(story)] == ["smtp"], "it holds for everybody"
 
@@ -194,8 +194,8 @@ def test_a_retry_after_holds_everybody_where_there_is_nobody_else(story: Story) 
     story.record(second, BUSY)
     story.clock.pass_time(timedelta(seconds=45))
     assert claim(story, providers=["ses"]) == []
-    held = story.pages(key="k2")["email"]
-    assert (held.held_by, len(held.attempts)) == (Hold.RETRY_AFTER, 1)
+    deferred = story.pages(key="k2")["email"]
+    assert (deferred.deferred_by, len(deferred.attempts)) == (DeferralReason.RETRY_AFTER, 1)
 
 
 def test_an_ill_provider_is_left_alone_and_one_attempt_finds_out_when_it_is_well(story: Story) -> None:
@@ -203,15 +203,15 @@ def test_an_ill_provider_is_left_alone_and_one_attempt_finds_out_when_it_is_well
         page(story, f"k{number}")
     for each in claim(story, providers=["ses"]):
         story.record(each, UNHEALTHY)
-    assert health_of(story, "ses").circuit_opened_by is Hold.CIRCUIT
+    assert health_of(story, "ses").circuit_opened_by is DeferralReason.CIRCUIT
     (health,) = story.outcome.health_updates
     assert health.provider == "ses"
     page(story, "k5")
     assert [each.provider for each in claim(story)] == ["smtp"]
     story.clock.pass_time(timedelta(seconds=45))
     (probe,) = claim(story, providers=["ses"])
-    held = [story.pages(key=f"k{number}")["email"] for number in range(5)]
-    assert [row.held_by for row in held if row.id != probe.notification_id] == [Hold.CIRCUIT] * 4
+    deferred = [story.pages(key=f"k{number}")["email"] for number in range(5)]
+    assert [row.deferred_by for row in deferred if row.id != probe.notification_id] == [DeferralReason.CIRCUIT] * 4
     story.record(probe)
     assert health_of(story, "ses").circuit_opened_by is None
     assert len(claim(story, providers=["ses"])) == 4, "what waited for it is due at once"
@@ -243,25 +243,25 @@ def test_a_provider_that_refuses_us_is_suspended_and_operations_is_told_once(sto
     (first, second) = claim(story, providers=["ses"])
     story.record(first, REFUSING)
     story.record(second, REFUSING)
-    assert health_of(story, "ses").circuit_opened_by is Hold.SUSPENSION
+    assert health_of(story, "ses").circuit_opened_by is DeferralReason.SUSPENSION
     told = story.status("notifyflow/operations")
     assert told.content.body.count("does not accept our credentials") == 1
     page(story, "k3", "email", "sms")
     assert claim(story, providers=["ses"]) == []
     story.pass_time(seconds=1)
-    held = story.pages(key="k3")
-    assert (held["email"].held_by, held["email"].attempts) == (Hold.SUSPENSION, ())
-    assert "sms" in held, "it would be refused as those before were: suspected at once"
+    deferred = story.pages(key="k3")
+    assert (deferred["email"].deferred_by, deferred["email"].attempts) == (DeferralReason.SUSPENSION, ())
+    assert "sms" in deferred, "it would be refused as those before were: suspected at once"
 
 
-def test_a_pause_holds_back_suspects_nobody_and_ends_by_itself(story: Story) -> None:
+def test_a_pause_defers_suspects_nobody_and_ends_by_itself(story: Story) -> None:
     stop(story)
     page(story, "k", "email", "sms")
     page(story, "urgent", severity=Severity.CRITICAL)
     story.deliver()
     story.pass_time(minutes=29)
     row = story.pages(key="k")["email"]
-    assert (row.held_by, row.attempts) == (Hold.PAUSE, ())
+    assert (row.deferred_by, row.attempts) == (DeferralReason.PAUSE, ())
     assert "sms" not in story.pages(key="k")
     assert story.pages(key="urgent")["email"].state is SENT
     assert [each.paused_by for each in pauses(story.deps)] == ["ada"]
@@ -295,7 +295,7 @@ def test_a_second_pause_of_the_same_takes_the_place_of_the_first(story: Story) -
     assert only.ends_at == story.clock.now() + timedelta(minutes=60)
 
 
-def test_news_that_is_held_back_asks_for_no_decision(story: Story) -> None:
+def test_a_status_update_that_is_deferred_asks_for_no_decision(story: Story) -> None:
     page(story, "db-1")
     story.deliver()
     page(story, "db-2")
@@ -303,5 +303,5 @@ def test_news_that_is_held_back_asks_for_no_decision(story: Story) -> None:
     finish(story, claimed, THROTTLED)
     story.acknowledge(by="eve")
     assert claim(story, providers=["ses"]) == []
-    assert [row.held_by for row in story.status_updates("ada", "db-1")] == [Hold.RETRY_AFTER]
+    assert [row.deferred_by for row in story.status_updates("ada", "db-1")] == [DeferralReason.RETRY_AFTER]
     assert story.escalation(key="db-1").next_decision_at is None

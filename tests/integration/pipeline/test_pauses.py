@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.limits import Obstacle
-from notifyflow.core.model import Ended, EscalationState, Hold, NotificationState, Result, Severity
+from notifyflow.core.model import DeferralReason, Ended, EscalationState, NotificationState, Result, Severity
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.pipeline import operations, provider_health
@@ -160,7 +160,7 @@ def test_a_pause_of_everything_is_no_time_of_the_retry_window(story: Story) -> N
     stop(story, 20 * MINUTE)
     story.pass_time(minutes=21)
     row = story.pages()["email"]
-    assert (row.state, row.held_by, len(row.attempts)) == (QUEUED, Hold.RETRY_AFTER, 2)
+    assert (row.state, row.deferred_by, len(row.attempts)) == (QUEUED, DeferralReason.RETRY_AFTER, 2)
 
 
 def test_a_pause_is_no_time_of_the_retry_window_when_a_receipt_queues_a_page_again_either(story: Story) -> None:
@@ -175,7 +175,7 @@ def test_a_pause_is_no_time_of_the_retry_window_when_a_receipt_queues_a_page_aga
     story.pass_time(minutes=21)
     story.report(first, Result.PERMANENT_FAILURE)
     row = story.pages()["email"]
-    assert (row.state, row.held_by, row.attempts[-1].id) == (QUEUED, Hold.RETRY_AFTER, second)
+    assert (row.state, row.deferred_by, row.attempts[-1].id) == (QUEUED, DeferralReason.RETRY_AFTER, second)
 
 
 def test_an_outage_is_no_time_of_the_retry_window(watched: Story) -> None:
@@ -185,7 +185,7 @@ def test_an_outage_is_no_time_of_the_retry_window(watched: Story) -> None:
     watched.be_away(minutes=20)
     watched.deliver()
     row = watched.pages()["email"]
-    assert (row.state, row.held_by, len(row.attempts)) == (QUEUED, Hold.RETRY_AFTER, 2)
+    assert (row.state, row.deferred_by, len(row.attempts)) == (QUEUED, DeferralReason.RETRY_AFTER, 2)
 
 
 def test_a_pause_is_over_when_its_time_is(story: Story) -> None:
@@ -198,11 +198,11 @@ def test_a_pause_is_over_when_its_time_is(story: Story) -> None:
 def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_holds_nothing_back(story: Story) -> None:
     story.notify(None, MAIL)
     stop(story, 10 * HOUR)
-    seen = Obstacle(why=Hold.PAUSE, until=story.clock.now() + 10 * HOUR, provider="ses")
+    seen = Obstacle(why=DeferralReason.PAUSE, until=story.clock.now() + 10 * HOUR, provider="ses")
     resume(story.deps, Scope.ALL, "")
-    provider_health.hold(story.deps, "email", {False: seen})
-    provider_health.hold_alone(story.deps, story.pages()["email"], seen)
-    assert (story.pages()["email"].held_by, story.pages()["email"].due_at) == (None, START)
+    provider_health.defer(story.deps, "email", {False: seen})
+    provider_health.defer_one(story.deps, story.pages()["email"], seen)
+    assert (story.pages()["email"].deferred_by, story.pages()["email"].due_at) == (None, START)
 
 
 def test_old_pauses_are_let_go_of(story: Story) -> None:

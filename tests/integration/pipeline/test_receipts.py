@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, Hold, IncidentState, NotificationState, Receipt, Result, Severity
+from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import apply_missed, receive
@@ -76,7 +76,7 @@ def test_a_provider_whose_receipt_refuses_all_of_ours_rests(story: Story) -> Non
     attempt_id = _texted(story)
     story.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, is_general=True)
     (health,) = story.outcome.health_updates
-    assert (health.channel, health.provider, health.circuit_opened_by) == ("sms", "the sms provider", Hold.SUSPENSION)
+    assert (health.channel, health.provider, health.circuit_opened_by) == ("sms", "the sms provider", DeferralReason.SUSPENSION)
     story.notify(an_incident("db-2", severity=Severity.CRITICAL), a_recipient("ben", "sms", "voice"))
     story.deliver()
     story.sweep()

@@ -137,7 +137,7 @@ def test_a_retry_is_rung_for_when_it_is_due(story: Story) -> None:
     assert "email" in {due.channel for due in story.sweep().due}
 
 
-def test_what_is_held_back_by_its_provider_is_suspected_and_passed_over(story: Story) -> None:
+def test_what_is_deferred_by_its_provider_is_suspected_and_passed_over(story: Story) -> None:
     story.answer("email", replace(REFUSED_US, is_our_fault=False, retry_after_s=300.0))
     story.notify(an_incident(severity=Severity.CRITICAL), ADA)
     story.deliver()

@@ -92,7 +92,7 @@ def test_what_others_wrote_into_untouched_columns_stays(store: Store) -> None:
     def use_case(ledger: Ledger) -> NotificationFacts:
         before = ledger.lock_notification("n1")
         ledger.ring_due(now=NOW, again_after=timedelta(0), limit=1)
-        return ledger.save(before, replace(before, held_since=NOW))
+        return ledger.save(before, replace(before, deferred_since=NOW))
 
     store.run(use_case)
     assert store.run(lambda ledger: ledger.lock_notification("n1")).rung_at == NOW

@@ -8,7 +8,7 @@ import peewee
 import pytest
 from peewee import Database
 
-from notifyflow.core.model import Hold, IncidentState
+from notifyflow.core.model import DeferralReason, IncidentState
 from notifyflow.core.views import IncidentFilter
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
@@ -28,7 +28,7 @@ RESOLVED = """
 INDEXED: dict[str, Callable[[Ledger], object]] = {
     "claim_due": lambda ledger: ledger.claim_due("email", ["n1"], now=NOW, limit=10),
     "due": lambda ledger: ledger.due("email", is_urgent=False, now=NOW, limit=10),
-    "bring_forward": lambda ledger: ledger.bring_forward([Hold.CIRCUIT], channel="email", now=NOW),
+    "bring_forward": lambda ledger: ledger.bring_forward([DeferralReason.CIRCUIT], channel="email", now=NOW),
     "lock_due": lambda ledger: ledger.lock_due(["n1"], now=NOW),
     "lock_policies": lambda ledger: ledger.lock_policies({"e"}),
     "lock_provider_health": lambda ledger: ledger.lock_provider_health("email", ["ses"]),

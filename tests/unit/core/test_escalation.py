@@ -10,7 +10,17 @@ from notifyflow.core import escalation as escalations
 from notifyflow.core import rules
 from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Ended, EscalationState, Evidence, Hold, IncidentState, Kind, NotificationState, Result, Severity
+from notifyflow.core.model import (
+    DeferralReason,
+    Ended,
+    EscalationState,
+    Evidence,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Result,
+    Severity,
+)
 from notifyflow.core.outage import Outage, Stop
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
 from tests.facts import NOW, attempt, context, escalation, incident, minutes, page, seconds
@@ -222,7 +232,7 @@ SUSPECTS = {
     "its 3rd attempt is running": page("email", SENDING, *refused(2), attempt(3)),
     "its receipt is overdue": page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW)),
     "it refused us": page("email", QUEUED, *refused(1, is_our_fault=True)),
-    "it has been held back for 30 s": page("email", QUEUED, held_since=NOW - seconds(30)),
+    "it has been deferred for 30 s": page("email", QUEUED, deferred_since=NOW - seconds(30)),
 }
 UNSUSPECTED = {
     "its 1st attempt failed": page("email", QUEUED, *refused(1)),
@@ -232,7 +242,7 @@ UNSUSPECTED = {
     "its receipt is not yet overdue": page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + seconds(1))),
     "no receipt is awaited": page("email", SENT),
     "it arrived": page("email", DELIVERED),
-    "it has been held back for 29 s": page("email", QUEUED, held_since=NOW - seconds(29)),
+    "it has been deferred for 29 s": page("email", QUEUED, deferred_since=NOW - seconds(29)),
     "it waits": page("email", QUEUED),
 }
 
@@ -259,16 +269,16 @@ def test_what_is_not_critical_is_suspected_for_a_fault_of_ours_only(why: str) ->
     assert opened(decide(context(SUSPECTS[why], addresses="email sms"))) == expected
 
 
-def test_what_is_not_critical_is_suspected_after_being_held_back_for_its_whole_window() -> None:
-    held = context(page("email", held_since=NOW), addresses="email sms")
-    assert decide(held).after.next_decision_at == NOW + minutes(10)
-    assert opened(decide(held, event="timer_due", now=NOW + minutes(10) - seconds(1))) == []
-    assert opened(decide(held, event="timer_due", now=NOW + minutes(10))) == [(2, ("sms",))]
+def test_what_is_not_critical_is_suspected_after_being_deferred_for_its_whole_window() -> None:
+    deferred = context(page("email", deferred_since=NOW), addresses="email sms")
+    assert decide(deferred).after.next_decision_at == NOW + minutes(10)
+    assert opened(decide(deferred, event="timer_due", now=NOW + minutes(10) - seconds(1))) == []
+    assert opened(decide(deferred, event="timer_due", now=NOW + minutes(10))) == [(2, ("sms",))]
 
 
-def test_what_a_provider_holds_back_that_refuses_us_is_suspected_at_once() -> None:
-    held = context(page("email", held_since=NOW, held_by=Hold.SUSPENSION), addresses="email sms")
-    assert opened(decide(held)) == [(2, ("sms",))]
+def test_what_a_provider_defers_that_refuses_us_is_suspected_at_once() -> None:
+    deferred = context(page("email", deferred_since=NOW, deferred_by=DeferralReason.SUSPENSION), addresses="email sms")
+    assert opened(decide(deferred)) == [(2, ("sms",))]
 
 
 # -- timers
@@ -331,10 +341,10 @@ def test_an_outage_does_not_count_as_time_in_which_a_receipt_could_have_come() -
     assert opened(late) == [(2, ("sms",))]
 
 
-def test_an_outage_does_not_count_as_time_in_which_a_provider_held_us_back() -> None:
-    held = context(page("email", held_since=NOW), addresses="email sms", severity=CRITICAL)
-    assert opened(after(63, began=0.25, of=held)) == []
-    assert after(63, began=0.25, of=held).after.next_decision_at == NOW + minutes(63) + seconds(15)
+def test_an_outage_does_not_count_as_time_in_which_a_provider_deferred_us() -> None:
+    deferred = context(page("email", deferred_since=NOW), addresses="email sms", severity=CRITICAL)
+    assert opened(after(63, began=0.25, of=deferred)) == []
+    assert after(63, began=0.25, of=deferred).after.next_decision_at == NOW + minutes(63) + seconds(15)
 
 
 def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:

@@ -11,7 +11,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import NOTIFICATION
-from notifyflow.core.model import AttemptState, Ended, Evidence, Hold, NotificationState, Result, Severity
+from notifyflow.core.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Result, Severity
 from notifyflow.core.policy import Schedule
 from notifyflow.errors import IllegalMove
 from tests.facts import LEASE, NOW, Row, attempt, minutes, page, seconds
@@ -164,7 +164,7 @@ def test_the_stories_take_every_arrow_that_is_in_the_table() -> None:
 
 def test_a_refused_row_is_due_by_its_schedule_and_may_be_rung_again() -> None:
     row = Row(rung_at=NOW).sent(T)
-    assert (row.facts.due_at, row.facts.rung_at, row.facts.held_since) == (row.now + seconds(30), None, None)
+    assert (row.facts.due_at, row.facts.rung_at, row.facts.deferred_since) == (row.now + seconds(30), None, None)
 
 
 def test_a_lost_or_released_row_is_due_at_once() -> None:
@@ -184,11 +184,11 @@ def test_a_row_that_is_not_queued_is_not_due() -> None:
     assert Row().stop().facts.due_at is None
 
 
-def test_retry_after_is_honoured_and_holds_the_row_back() -> None:
+def test_retry_after_is_honoured_and_defers_the_row() -> None:
     row = Row().sent(T, retry_after_s=300.0)
     assert row.facts.due_at == row.now + minutes(5)
-    assert row.facts.held_since == row.now
-    assert row.claim().facts.held_since is None
+    assert row.facts.deferred_since == row.now
+    assert row.claim().facts.deferred_since is None
 
 
 def test_retry_after_beyond_the_window_ends_the_row_and_says_so() -> None:
@@ -466,16 +466,20 @@ def test_a_row_is_in_doubt_while_nobody_has_said_what_became_of_its_latest_attem
     assert (found and found.id) == doubted
 
 
-def test_a_row_that_is_held_back_keeps_since_when_and_how_long_it_was_paused() -> None:
-    held = lifecycle.hold(page(due_at=NOW), Hold.LIMIT, until=NOW + seconds(65), now=NOW)
-    assert (held.event, held.has_moved) == ("held_back", False)
-    assert (held.after.due_at, held.after.held_since, held.after.held_by) == (NOW + seconds(65), NOW, Hold.LIMIT)
-    longer = lifecycle.hold(held.after, Hold.CIRCUIT, until=NOW + minutes(2), now=NOW + minutes(1)).after
-    assert (longer.held_since, longer.held_by) == (NOW, Hold.CIRCUIT)
-    paused = lifecycle.hold(longer, Hold.PAUSE, until=NOW + minutes(9), now=NOW + minutes(2)).after
-    assert (paused.held_since, paused.held_by) == (NOW, Hold.PAUSE)
+def test_a_row_that_is_deferred_keeps_since_when_and_how_long_it_was_paused() -> None:
+    deferred = lifecycle.defer(page(due_at=NOW), DeferralReason.LIMIT, until=NOW + seconds(65), now=NOW)
+    assert (deferred.event, deferred.has_moved) == ("deferred", False)
+    assert (deferred.after.due_at, deferred.after.deferred_since, deferred.after.deferred_by) == (
+        NOW + seconds(65),
+        NOW,
+        DeferralReason.LIMIT,
+    )
+    longer = lifecycle.defer(deferred.after, DeferralReason.CIRCUIT, until=NOW + minutes(2), now=NOW + minutes(1)).after
+    assert (longer.deferred_since, longer.deferred_by) == (NOW, DeferralReason.CIRCUIT)
+    paused = lifecycle.defer(longer, DeferralReason.PAUSE, until=NOW + minutes(9), now=NOW + minutes(2)).after
+    assert (paused.deferred_since, paused.deferred_by) == (NOW, DeferralReason.PAUSE)
     assert (paused.paused_since, paused.paused_until) == (NOW + minutes(2), NOW + minutes(9))
-    again = lifecycle.hold(paused, Hold.PAUSE, until=NOW + minutes(20), now=NOW + minutes(9)).after
+    again = lifecycle.defer(paused, DeferralReason.PAUSE, until=NOW + minutes(20), now=NOW + minutes(9)).after
     assert (again.paused_since, again.paused_until) == (NOW + minutes(2), NOW + minutes(20))
     sent = lifecycle.claim(again, attempt(), now=NOW + minutes(20)).after
-    assert (sent.held_since, sent.held_by, sent.paused_since) == (None, None, NOW + minutes(2))
+    assert (sent.deferred_since, sent.deferred_by, sent.paused_since) == (None, None, NOW + minutes(2))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.limits import Circuit, Obstacle, ProviderHealth, circuit, grant, obstacle, record_outcome
-from notifyflow.core.model import Condition, Hold
+from notifyflow.core.model import Condition, DeferralReason
 from tests.facts import LEASE, NOW, minutes, seconds
 
 HEALTH = ProviderHealth(channel="sms", provider="twilio")
@@ -52,7 +52,7 @@ def test_no_minute_whatever_holds_more_than_the_limit_nor_more_calm_ones_than_fo
             health = answer
             granted.append((at, is_urgent))
         else:
-            assert (answer.why, answer.provider) == (Hold.LIMIT, "twilio")
+            assert (answer.why, answer.provider) == (DeferralReason.LIMIT, "twilio")
             assert NOW + at < answer.until <= NOW + at + seconds(65)
             assert isinstance(ask(health, limit, is_urgent=is_urgent, at=answer.until - NOW), ProviderHealth), (
                 "the estimate is no lie"
@@ -97,7 +97,9 @@ def test_a_clock_that_is_put_back_opens_no_second_minute() -> None:
 def test_what_a_provider_asks_for_holds_for_all_and_an_hour_at_most() -> None:
     health = record_outcome(HEALTH, Condition.HEALTHY, is_new=True, throttle_s=30, now=NOW)
     health = record_outcome(health, Condition.HEALTHY, is_new=True, throttle_s=3, now=NOW)
-    assert ask(health, 100, is_urgent=True) == Obstacle(why=Hold.RETRY_AFTER, until=NOW + seconds(30), provider="twilio")
+    assert ask(health, 100, is_urgent=True) == Obstacle(
+        why=DeferralReason.RETRY_AFTER, until=NOW + seconds(30), provider="twilio"
+    )
     assert isinstance(ask(health, 100, at=seconds(30)), ProviderHealth)
     nonsense = record_outcome(HEALTH, Condition.UNHEALTHY, is_new=True, throttle_s=1e8, now=NOW)
     assert nonsense.throttled_until == NOW + minutes(60)
@@ -109,7 +111,7 @@ def test_five_notifications_in_a_row_open_the_circuit_and_nothing_less_does() ->
     mended = fail(fail(fail(HEALTH, times=4), Condition.HEALTHY), times=4)
     assert circuit(mended, NOW) is Circuit.CLOSED
     opened = fail(HEALTH, times=5)
-    assert ask(opened, 100, is_urgent=True) == Obstacle(why=Hold.CIRCUIT, until=NOW + seconds(30), provider="twilio")
+    assert ask(opened, 100, is_urgent=True) == Obstacle(why=DeferralReason.CIRCUIT, until=NOW + seconds(30), provider="twilio")
     assert fail(opened, at=1) == opened, "what began before tells nothing new"
 
 
@@ -118,7 +120,7 @@ def test_after_its_rest_one_attempt_at_a_time_finds_out() -> None:
     assert circuit(opened, NOW + seconds(30)) is Circuit.HALF_OPEN
     probing = ask(opened, 100, at=seconds(30))
     assert isinstance(probing, ProviderHealth)
-    assert ask(probing, 100, at=seconds(31)) == Obstacle(why=Hold.CIRCUIT, until=NOW + seconds(90), provider="twilio")
+    assert ask(probing, 100, at=seconds(31)) == Obstacle(why=DeferralReason.CIRCUIT, until=NOW + seconds(90), provider="twilio")
     assert isinstance(ask(probing, 100, at=seconds(90)), ProviderHealth), "the attempt was lost: another one finds out"
     well = fail(probing, Condition.HEALTHY, at=32)
     assert (circuit(well, NOW), well.failures, well.times_opened) == (Circuit.CLOSED, 0, 0)
@@ -127,11 +129,11 @@ def test_after_its_rest_one_attempt_at_a_time_finds_out() -> None:
 @pytest.mark.parametrize(
     ("condition", "why", "open_for_s"),
     [
-        (Condition.UNHEALTHY, Hold.CIRCUIT, [30, 60, 120, 240, 300, 300]),
-        (Condition.REFUSING, Hold.SUSPENSION, [60, 120, 240, 480, 900, 900]),
+        (Condition.UNHEALTHY, DeferralReason.CIRCUIT, [30, 60, 120, 240, 300, 300]),
+        (Condition.REFUSING, DeferralReason.SUSPENSION, [60, 120, 240, 480, 900, 900]),
     ],
 )
-def test_a_circuit_stays_open_longer_each_time(condition: Condition, why: Hold, open_for_s: list[int]) -> None:
+def test_a_circuit_stays_open_longer_each_time(condition: Condition, why: DeferralReason, open_for_s: list[int]) -> None:
     health = fail(HEALTH, condition, times=5 if condition is Condition.UNHEALTHY else 1)
     at = 0
     for each_s in open_for_s:

@@ -14,7 +14,7 @@ GRIDS = {
     # QUEUED SENDING SENT DELIVERED FAILED CANCELLED
     "notification": """
         claimed              m i l l l l
-        held_back            m i i i i i
+        deferred            m i i i i i
         accepted             i m i m i l
         refused              i m i m i l
         refused_for_good     i m i m i l

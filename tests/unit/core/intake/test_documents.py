@@ -28,7 +28,7 @@ EVERYTHING = """
 [night]
 is_suspicion_on = false
 suspected_after_attempts = 3
-held_back_for = "45s"
+suspected_after_deferral = "45s"
 acknowledgement = "each"
 delayed_after = "10m"
 fresh_for = "12h"
@@ -79,7 +79,7 @@ def test_every_field_of_a_policy_can_be_written_in_toml() -> None:
         ),
         is_suspicion_on=False,
         suspected_after_attempts=3,
-        held_back_for=timedelta(seconds=45),
+        suspected_after_deferral=timedelta(seconds=45),
         acknowledgement=Acknowledgement.EACH,
         repeat=Repeat(every=timedelta(minutes=15), rounds=3, never_for=(Severity.INFO, Severity.WARNING)),
         delayed_after=timedelta(minutes=10),
@@ -110,7 +110,7 @@ acknowledgement = "everyone"
 is_suspicion_on = "yes"
 suspected_after_attempts = true
 fresh_for = "5 minutes"
-held_back_for = 30
+suspected_after_deferral = 30
 critical_channels = "sms"
 overdue_after = { sms = "0s", email = "soon" }
 repeat = { rounds = 2 }
@@ -145,7 +145,7 @@ critical = { jitter = "some" }
         "night.retries.critical.jitter: 'some' is no number. Write a number such as 0.1.",
         "night.is_suspicion_on: 'yes' is neither true nor false. Write true or false.",
         "night.suspected_after_attempts: True is no whole number. Write a number such as 2.",
-        'night.held_back_for: 30 is no duration. Write a number and d, h, m or s, such as "90s" or "5m".',
+        'night.suspected_after_deferral: 30 is no duration. Write a number and d, h, m or s, such as "90s" or "5m".',
         "night.acknowledgement: 'everyone' is no acknowledgement. Use one of any, each.",
         "night.repeat.every: it is missing. Give it a value.",
         'night.fresh_for: \'5 minutes\' is no duration. Write a number and d, h, m or s, such as "90s" or "5m".',

@@ -43,7 +43,7 @@ def test_what_the_strategy_makes_is_sound(policy: Policy) -> None:
             replace(DEFAULT, tiers=(FIRST, replace(SECOND, rules=(Failed(at_least=1), Unacknowledged(after=NEVER))))),
             ["default.tiers[1].rules[1].unacknowledged_after"],
         ),
-        (replace(DEFAULT, held_back_for=-timedelta(1)), ["default.held_back_for"]),
+        (replace(DEFAULT, suspected_after_deferral=-timedelta(1)), ["default.suspected_after_deferral"]),
         (replace(DEFAULT, fresh_for=timedelta(367)), ["default.fresh_for"]),
         (replace(DEFAULT, overdue_after={"sms": NEVER}), ["default.overdue_after.sms"]),
         (replace(DEFAULT, suspected_after_attempts=0), ["default.suspected_after_attempts"]),
