@@ -35,7 +35,7 @@ PREFIX = "NOTIFYFLOW_"
 _VARIABLES = "variables"
 _FAULTS = "faults"
 LONGEST_SEND_S = 60.0
-"""How long a send may take at most: a ring is answered by at most eight, and dramatiq interrupts it after ten minutes."""
+"""How long a send may take at most: a ring is handled by at most eight, and dramatiq interrupts it after ten minutes."""
 _MARGIN_S = 1.0  # of a lease, to commit the claim before the send and to record its outcome after it
 _SHORTEST_KEY = 16
 _PREFIX = re.compile(r"\+\d{0,15}", re.ASCII)

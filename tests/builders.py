@@ -155,7 +155,7 @@ class Story:
 
     # -- what providers do
 
-    def answer(self, channel: str, *outcomes: Outcome) -> None:
+    def respond(self, channel: str, *outcomes: Outcome) -> None:
         """Let the providers of a channel say these in turn from now on, and the last one ever after."""
         self.answers[channel] = list(outcomes)
 
@@ -197,7 +197,7 @@ class Story:
         while self._is_anything_due() and (claimed := [each for channel in CHANNELS for each in self.claim(channel)]):
             for each in claimed:
                 self.seen.append(each)
-                self.record(each, self._next_answer(each.channel))
+                self.record(each, self._next_outcome(each.channel))
 
     def sweep(self) -> Consequences:
         return self._note(sweep(self.deps))
@@ -247,7 +247,7 @@ class Story:
     def _is_anything_due(self) -> bool:
         return self.store.read(lambda reads: reads.pending_count(due_by=self.clock.now())) > 0
 
-    def _next_answer(self, channel: str) -> Outcome:
+    def _next_outcome(self, channel: str) -> Outcome:
         answers = self.answers[channel]
         if not answers:
             return ACCEPTED

@@ -1,6 +1,6 @@
 """HTTP in, with an end to waiting: uvicorn's protocol on h11, and what it lacks against clients that never finish.
 
-A request's headers have ten seconds, its body thirty, and a client as long to take what it is answered; a server holds so many
+A request's headers have ten seconds, its body thirty, and a client as long to take its response; a server holds so many
 connections, and where one more comes, whoever has waited longest without having asked for anything gives way. ADR 0018 says why.
 """
 
@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 _ANSWER = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_GRACE_S = 2.0  # for the routes, which answer in their own words, and for what was written last
+_GRACE_S = 2.0  # for the routes, which respond in their own words, and for what was written last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class TimedProtocol(H11Protocol):
         """Begin; where all places are in use, a waiting connection is closed in its favour, or this one is refused."""
         super().connection_made(transport)
         # asyncio sets it for sockets that call themselves TCP, and one that was accepted calls itself nothing (proto 0): without
-        # it the second half of each answer waits for the client to confirm the first, which clients put off for 40 ms.
+        # it the second half of each response waits for the client to confirm the first, which clients put off for 40 ms.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > self._bounds.connections and not self._hall.make_room():
             transport.abort()
@@ -115,7 +115,7 @@ class TimedProtocol(H11Protocol):
             self._hall.waiting[self] = None
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, also where an answer has begun already."""
+        """Refuse what is no HTTP, also where a response has begun already."""
         try:
             super().send_400_response(msg)
         except h11.LocalProtocolError:
@@ -127,7 +127,7 @@ class TimedProtocol(H11Protocol):
         self.loop.call_later(_GRACE_S, self.transport.abort)
 
     def pause_writing(self) -> None:
-        """Wait for the client to take what it was answered, but not for ever."""
+        """Wait for the client to take its response, but not for ever."""
         super().pause_writing()
         self._stall = self.loop.call_later(self._bounds.response_s, self.transport.abort)
 
@@ -169,7 +169,7 @@ class TimedProtocol(H11Protocol):
             self._timer = None
 
     def _give_up(self) -> None:
-        """Answer that it took too long, unless another answer has begun, and end the connection."""
+        """Respond that it took too long, unless another response has begun, and end the connection."""
         self._timer = None
         cycle = self.cycle
         is_answering = cycle is not None and not cycle.response_complete

@@ -1,4 +1,4 @@
-"""The actors that answer rings: one a queue. Their messages hold ids, and mean "look"."""
+"""The actors that handle rings: one a queue. Their messages hold ids, and mean "look"."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -20,25 +20,25 @@ def declare_actors(broker: dramatiq.Broker, channels: Iterable[str], deliver: Ca
     Args:
         broker: Whose they are.
         channels: Names of channels.
-        deliver: Answers a ring: the channel, then the ids it was rung for.
+        deliver: Handles a ring: the channel, then the ids it was rung for.
     """
     for channel in channels:
         for severity, priority in _PRIORITIES.items():
             name = queue_name(channel, severity)
             declare = dramatiq.actor(broker=broker, actor_name=name, queue_name=name, priority=priority)
-            declare(_answer(channel, deliver))
+            declare(_ring_handler(channel, deliver))
 
 
-def _answer(channel: str, deliver: Callable[[str, Sequence[str]], None]) -> Callable[..., None]:
-    def answer(*args: object, **kwargs: object) -> None:
-        """Answer one ring; whatever goes wrong is said once, here, and the row is rung for again."""
+def _ring_handler(channel: str, deliver: Callable[[str, Sequence[str]], None]) -> Callable[..., None]:
+    def handle_ring(*args: object, **kwargs: object) -> None:
+        """Handle one ring; whatever goes wrong is said once, here, and the row is rung for again."""
         match args:
             case ([*ids],) if not kwargs and len(ids) <= RING_SIZE and all(isinstance(each, str) for each in ids):
                 try:
                     deliver(channel, [str(each) for each in ids])
                 except Exception as error:  # noqa: BLE001 - the edge of the actor
-                    _log.error("engine.ring_unanswered", channel=channel, error=type(error).__name__, place=place(error))
+                    _log.error("engine.ring_failed", channel=channel, error=type(error).__name__, place=place(error))
             case _:
                 _log.warning("engine.message_foreign", channel=channel)
 
-    return answer
+    return handle_ring

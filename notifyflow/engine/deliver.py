@@ -1,4 +1,4 @@
-"""Answers one ring: claim, send, record, over the ports; knows no broker.
+"""Handles one ring: claim, send, record, over the ports; knows no broker.
 
 No provider is called inside a transaction: a claim commits the attempts, then they are made one by one, then each outcome is
 recorded. Whatever goes wrong between stays a row whose lease runs out.
@@ -19,8 +19,8 @@ from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Condition, Result
 from notifyflow.engine import doubt
 from notifyflow.engine.bulkheads import Bulkheads
+from notifyflow.engine.pending_rings import PendingRings
 from notifyflow.engine.reporter import Reporter, place
-from notifyflow.engine.unanswered import Unanswered
 from notifyflow.errors import (
     CommitUnknown,
     Fenced,
@@ -81,21 +81,21 @@ class Deliverer:
         self._places = threading.BoundedSemaphore(places)
         self._bulkheads = Bulkheads(places)
         self._is_stopping = threading.Event()
-        self._unanswered = Unanswered()
+        self._pending_rings = PendingRings()
         self._latencies: dict[str, timedelta] = {}
 
     def stop(self, unheard: Collection[str] = ()) -> None:
         """Begin no further send: what runs is recorded, what is claimed is released, all other rings are given back.
 
         Args:
-            unheard: What this process was rung for besides, in rings that nobody has begun to answer.
+            unheard: What this process was rung for besides, in rings that nobody has begun to handle.
         """
-        left = self._unanswered.close()  # before the threads are told: what they drop from then on is given back here
+        left = self._pending_rings.close()  # before the threads are told: what they drop from then on is given back here
         self._is_stopping.set()
-        self.give_back({*left, *unheard, *self._unanswered.pop_owed()})
+        self.give_back({*left, *unheard, *self._pending_rings.pop_owed()})
 
     def give_back(self, notification_ids: Collection[str]) -> None:
-        """Take the rings for notifications back: nobody here answers them, and whoever sweeps next rings again.
+        """Take the rings for notifications back: nobody here handles them, and whoever sweeps next rings again.
 
         Never raises: where the database is away, the next that are given back take these with them, or ``finish`` does.
         """
@@ -108,7 +108,7 @@ class Deliverer:
 
     def finish(self) -> None:
         """Give back what could not be given back before; the last thing a process does."""
-        self.give_back(self._unanswered.pop_owed())
+        self.give_back(self._pending_rings.pop_owed())
 
     def deliver(self, channel: str, notification_ids: Sequence[str]) -> None:
         """Make up to as many attempts on a channel as notifications were rung for, the most urgent that are due first.
@@ -118,16 +118,16 @@ class Deliverer:
         Raises:
             StorageUnavailable: When the database is away; what was claimed is recorded all the same, or put in doubt.
         """
-        if not self._unanswered.hear(notification_ids):
+        if not self._pending_rings.add(notification_ids):
             self.give_back(notification_ids)
             return
         bulkhead = next((provider.name for provider in self._providers(channel)), channel)
         if not self._bulkheads.enter(bulkhead, channel, notification_ids):
             return
         try:
-            self._answer(channel, notification_ids)
+            self._deliver_rung(channel, notification_ids)
             while (missed := self._bulkheads.leave(bulkhead)) is not None:
-                self._answer_all(*missed)
+                self._deliver_due(*missed)
         except BaseException:
             self._bulkheads.drop_out(bulkhead)
             raise
@@ -136,7 +136,7 @@ class Deliverer:
         """Share so many threads among the providers."""
         self._bulkheads.share(threads)
 
-    def _answer(self, channel: str, notification_ids: Sequence[str]) -> None:
+    def _deliver_rung(self, channel: str, notification_ids: Sequence[str]) -> None:
         """Make as many attempts as notifications were rung for, until nothing is due."""
         wanted = set(notification_ids)
         left = len(wanted)
@@ -147,11 +147,11 @@ class Deliverer:
                     return
                 wanted -= done
                 left -= len(done)
-                self._unanswered.answer(done)
+                self._pending_rings.remove(done)
             if wanted and not self._is_stopping.is_set():  # others went first, and nobody else knows of these
                 self._unring(wanted)
 
-    def _answer_all(self, channel: str, notification_ids: Collection[str]) -> None:
+    def _deliver_due(self, channel: str, notification_ids: Collection[str]) -> None:
         """Make attempts for those who were turned away, until nothing is due."""
         with self._owing(notification_ids):
             while not self._is_stopping.is_set() and self._deliver_batch(channel, (), limit=_MOST_AT_ONCE):
@@ -163,17 +163,17 @@ class Deliverer:
         try:
             yield
         except StorageUnavailable:
-            self._unanswered.owe(notification_ids)
+            self._pending_rings.owe(notification_ids)
             raise
         finally:
-            self._unanswered.answer(notification_ids)
+            self._pending_rings.remove(notification_ids)
 
     def _unring(self, notification_ids: Collection[str]) -> None:
-        owed = {*notification_ids, *self._unanswered.pop_owed()}
+        owed = {*notification_ids, *self._pending_rings.pop_owed()}
         try:
             self._deps.transactions.run(lambda ledger: ledger.unring(sorted(owed)))
         except StorageError:
-            self._unanswered.owe(owed)
+            self._pending_rings.owe(owed)
             raise
 
     def _deliver_batch(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> set[str]:

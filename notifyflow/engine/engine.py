@@ -25,10 +25,10 @@ _POLL_MS = 200
 
 
 class Engine:
-    """Answers the rings of a broker and watches the clock, in one process, from ``start`` to ``stop``.
+    """Handles the rings of a broker and watches the clock, in one process, from ``start`` to ``stop``.
 
     Args:
-        broker: Whose rings it answers; the actors are declared on it here.
+        broker: Whose rings it handles; the actors are declared on it here.
         deps: The dependencies of the use cases.
         channels: Name to channel.
         send_budget: How long one send may take at most.
@@ -77,7 +77,7 @@ class Engine:
         """Begin nothing new: what runs is recorded, what is claimed is released, all other rings are given back.
 
         Args:
-            worker: Whose threads answer the rings; it is stopped afterwards, by whoever owns it.
+            worker: Whose threads handle the rings; it is stopped afterwards, by whoever owns it.
         """
         self._broker.stop_reading(self._deliverer.give_back)
         self._deliverer.stop(_left_in(worker))
@@ -185,6 +185,6 @@ class EngineMiddleware(Middleware):
 
 
 def _left_in(worker: Worker) -> list[str]:
-    """Collect what the rings that dramatiq holds in memory, and no thread has begun to answer, were rung for."""
+    """Collect what the rings that dramatiq holds in memory, and no thread has begun to handle, were rung for."""
     with worker.work_queue.mutex:
         return rung_for(item.message for item in worker.work_queue.queue)

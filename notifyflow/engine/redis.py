@@ -41,7 +41,7 @@ class RedisDoorbell(RedisBroker):
             self.emit_after("declare_queue", queue_name)
 
     def stop_reading(self, give_back: GiveBack) -> None:
-        """Read no further ring, and give back those that were fetched and that no thread has begun to answer."""
+        """Read no further ring, and give back those that were fetched and that no thread has begun to handle."""
         self.give_back = give_back
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class _PatientConsumer(_RedisConsumer):
         return None
 
     def ack(self, message: MessageProxy) -> None:
-        """Remove an answered message from Redis; dramatiq repeats that until it succeeds, unless the process ends."""
+        """Remove a handled message from Redis; dramatiq repeats that until it succeeds, unless the process ends."""
         try:
             super().ack(message)  # type: ignore[no-untyped-call]
         except (redis.RedisError, ConnectionClosed) as error:

@@ -21,7 +21,7 @@ _log = structlog.get_logger("notifyflow.engine")
 RING_SIZE = 8
 """How many notifications one ring names at most: small enough that a crowd is shared, and no thread is held for long."""
 _SHARES = 8
-"""Among how many rings a few are shared, since whoever answers a ring sends one after the other."""
+"""Among how many rings a few are shared, since whoever handles a ring sends one after the other."""
 
 
 class Recalling(Protocol):

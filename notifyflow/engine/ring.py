@@ -8,7 +8,7 @@ from dramatiq import Message, MessageProxy
 from notifyflow.core.model import Severity
 
 GiveBack: TypeAlias = Callable[[Sequence[str]], None]
-"""Takes back that notifications were rung for, since nobody here will answer; never raises."""
+"""Takes back that notifications were rung for, since nobody here will handle them; never raises."""
 NAMESPACE = "notifyflow"
 """What the names of our queues begin with: a broker may be shared."""
 
@@ -26,7 +26,7 @@ def make_ring(queue: str, notification_ids: Sequence[str]) -> Message[None]:
 def is_ring(message: Message[Any], queue: str, *, options: Set[str] = frozenset()) -> bool:
     """Tell whether what was read from a queue is one of our messages, with the options that its broker adds and no others.
 
-    dramatiq believes what a message says of itself: one that names another queue ends the thread that answers it, one with an
+    dramatiq believes what a message says of itself: one that names another queue ends the thread that handles it, one with an
     ``eta`` is held in memory, and one whose options are no mapping stops the consumer again and again.
     """
     return (

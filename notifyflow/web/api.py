@@ -42,7 +42,7 @@ class JsonBody(Body):
     """A dependency that reads a body of JSON as text."""
 
     async def __call__(self, request: Request) -> AsyncIterator[str]:  # type: ignore[override]
-        """Read it; its room is given back when the request is answered."""
+        """Read it; its room is given back when the response has been sent."""
         async with self.read(request) as body:
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if body and kind != "application/json":
@@ -153,12 +153,12 @@ def _add_intake(routes: APIRouter, services: Services, bulkhead: Bulkhead) -> No
         idempotency_key: Annotated[
             str | None,
             Header(
-                description="The same key and body again do nothing, and are answered the same.",
+                description="The same key and body again do nothing, and get the same response.",
                 json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # validated below, with all the rest
             ),
         ] = None,
     ) -> NotifiedResponse:
-        """Page the recipients, or count a repeated key; answered after commit. Scope: `ingest`."""
+        """Page the recipients, or count a repeated key; the response is sent after commit. Scope: `ingest`."""
         notified = await bulkhead.run(len(body), partial(_submit, services, caller, body, idempotency_key))
         response.headers["Location"] = f"incidents/{notified.incident_id}"  # relative: a proxy's prefix stays
         response.status_code = 201 if notified.is_new else 200

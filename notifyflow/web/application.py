@@ -1,4 +1,4 @@
-"""The web application: its routes, what each error is answered with, and the edge that every answer passes."""
+"""The web application: its routes, the response to each error, and the edge that every response passes."""
 
 import traceback
 from functools import lru_cache
@@ -46,19 +46,19 @@ def build(services: Services) -> FastAPI:
         return Response(description(request.scope.get("root_path", "")), media_type="application/json")
 
     for kind in problems.KINDS:
-        application.add_exception_handler(kind, _answer_denied if issubclass(kind, AccessDenied) else problems.answer)
+        application.add_exception_handler(kind, _respond_denied if issubclass(kind, AccessDenied) else problems.respond)
     application.add_exception_handler(RejectedCallback, _answer_rejected)
-    application.add_exception_handler(InvalidLink, _answer_invalid_link)
+    application.add_exception_handler(InvalidLink, _respond_invalid_link)
     application.add_exception_handler(StorageError, _answer_unavailable)
-    application.add_exception_handler(HTTPException, _answer_refused)
-    application.add_exception_handler(RequestValidationError, problems.answer_invalid)
+    application.add_exception_handler(HTTPException, _respond_refused)
+    application.add_exception_handler(RequestValidationError, problems.respond_invalid)
     application.state.notice = services.notice
     application.add_middleware(Edge, notice=services.notice)
     return application
 
 
 class Edge:
-    """Sets the headers of every answer, and catches what nobody else did, so that these answers carry them too."""
+    """Sets the headers of every response, and catches what nobody else did, so that these responses have them too."""
 
     def __init__(self, app: ASGIApp, notice: str) -> None:
         self._app = app
@@ -90,7 +90,7 @@ class Edge:
             if is_begun:
                 raise
             if problems.are_wanted(scope):
-                await problems.answer_status(500, "It was noted. Please try again in a moment.")(
+                await problems.respond_with_status(500, "It was noted. Please try again in a moment.")(
                     scope, receive, send_with_headers
                 )
                 return
@@ -104,9 +104,9 @@ def _mark(notice: str) -> dict[str, str]:
     return {"Notifyflow-Notice": words} if words else {}
 
 
-def _answer_denied(request: Request, error: Exception) -> Response:
+def _respond_denied(request: Request, error: Exception) -> Response:
     _log.warning("web.access_denied", error=type(error).__name__)
-    return problems.answer(request, error)
+    return problems.respond(request, error)
 
 
 def _answer_rejected(_request: Request, error: Exception) -> Response:
@@ -115,7 +115,7 @@ def _answer_rejected(_request: Request, error: Exception) -> Response:
     return PlainTextResponse("The signature does not fit.\n", 403)
 
 
-def _answer_invalid_link(request: Request, error: Exception) -> Response:
+def _respond_invalid_link(request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidLink) and error.is_expired:
         headline, code = "This link has expired.", 410
     else:
@@ -129,16 +129,16 @@ def _answer_invalid_link(request: Request, error: Exception) -> Response:
 def _answer_unavailable(request: Request, error: Exception) -> Response:
     _log.warning("web.storage_unavailable", error=type(error).__name__)
     if problems.are_wanted(request.scope):
-        return problems.answer(request, error)
+        return problems.respond(request, error)
     detail = "The database is not to be reached just now. Please try again in a moment."
     page = pages.refusal("Nothing was changed.", detail, request.app.state.notice)
     return HTMLResponse(page, 503, {"Retry-After": "5"})
 
 
-def _answer_refused(request: Request, error: Exception) -> Response:
+def _respond_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler's registration says so
     if problems.are_wanted(request.scope):
-        return problems.answer_refused(request, error)
+        return problems.respond_refused(request, error)
     headline = "There is no such page." if error.status_code == 404 else "This cannot be done here."
     page = pages.refusal(headline, error.detail, request.app.state.notice)
     return HTMLResponse(page, error.status_code, error.headers)

@@ -50,7 +50,7 @@ class Body:
         self._patience_s = patience_s
 
     async def __call__(self, request: Request) -> AsyncIterator[bytes]:
-        """Read it; its room is given back when the request has been answered."""
+        """Read it; its room is given back when the response has been sent."""
         async with self.read(request) as body:
             yield body
 

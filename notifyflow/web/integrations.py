@@ -127,29 +127,29 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
     read_body = Depends(Body(BODY_LIMIT_BYTES, room=bulkhead.room))
 
     @routes.post("/v1/alertmanager")
-    async def hear_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body]) -> Response:
-        def hear() -> Response:
-            return _done(services, alertmanager.read(parsed(body)), caller, alertmanager.NAME)
+    async def receive_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body]) -> Response:
+        def handle() -> Response:
+            return _handle(services, alertmanager.read(parsed(body)), caller, alertmanager.NAME)
 
-        return await bulkhead.run(len(body), hear)
+        return await bulkhead.run(len(body), handle)
 
     @routes.post("/v1/cloudevents")
-    async def hear_cloudevents(
+    async def receive_cloudevents(
         caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body], request: Request
     ) -> Response:
-        def hear() -> Response:
-            return _done(services, cloudevents.read(request.headers, body), caller, cloudevents.NAME)
+        def handle() -> Response:
+            return _handle(services, cloudevents.read(request.headers, body), caller, cloudevents.NAME)
 
-        return await bulkhead.run(len(body), hear)
+        return await bulkhead.run(len(body), handle)
 
     @routes.post("/v2/enqueue")
-    async def hear_pagerduty(presented: Annotated[Presented, let_in_by_routing_key]) -> Response:
-        return await bulkhead.run(presented.size_bytes, partial(_hear_pagerduty, services, presented))
+    async def receive_pagerduty(presented: Annotated[Presented, let_in_by_routing_key]) -> Response:
+        return await bulkhead.run(presented.size_bytes, partial(_handle_pagerduty, services, presented))
 
     return routes
 
 
-def _hear_pagerduty(services: Services, presented: Presented) -> Response:
+def _handle_pagerduty(services: Services, presented: Presented) -> Response:
     try:
         request, key = pagerduty.read(presented.document, new_key=services.new_id())
     except UnreadableIncident as wrong:
@@ -161,7 +161,7 @@ def _hear_pagerduty(services: Services, presented: Presented) -> Response:
     return Response(response, 202, media_type="application/json")
 
 
-def _done(
+def _handle(
     services: Services, read: tuple[tuple[InboundRequest, ...], tuple[Fault, ...]], caller: ApiKey, integration: str
 ) -> Response:
     """Handle the requests; where one cannot be stored the sender repeats all, which changes nothing twice."""

@@ -29,7 +29,7 @@ HEADERS: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex, nofollow",
 }
-"""What every answer carries: nothing is loaded, kept, framed, indexed, or told to the site that a link leads to."""
+"""What every response carries: nothing is loaded, kept, framed, indexed, or told to the site that a link leads to."""
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Errors for programs: what is refused is answered with a problem (RFC 9457) that lists every fault."""
+"""Errors for programs: the response to what is refused is a problem (RFC 9457) that lists every fault."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -63,27 +63,27 @@ def are_wanted(scope: Scope) -> bool:
     return path_below(scope).startswith(_FOR_PROGRAMS)
 
 
-def answer(_request: Request, error: Exception) -> Response:
-    """Answer an error."""
+def respond(_request: Request, error: Exception) -> Response:
+    """Return the response to an error."""
     status, kind, title = next(said for kind, said in KINDS.items() if isinstance(error, kind))
     return _response(status, _TYPE + kind, title, _detail(error), faults=_faults(error), headers=_headers(error))
 
 
-def answer_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with a status that says all."""
+def respond_with_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response whose status says everything."""
     return _response(status, "about:blank", HTTPStatus(status).phrase, detail, headers=headers)
 
 
-def answer_refused(request: Request, error: HTTPException) -> Response:
-    """Answer what the framework refuses: no such route, no such method, too large, another media type."""
+def respond_refused(request: Request, error: HTTPException) -> Response:
+    """Return the response to what the framework refuses: no such route, no such method, too large, another media type."""
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
-    return answer_status(error.status_code, str(error.detail), headers)
+    return respond_with_status(error.status_code, str(error.detail), headers)
 
 
-def answer_invalid(_request: Request, error: Exception) -> Response:
-    """Answer a query or a header that does not have the form that the OpenAPI document gives it."""
+def respond_invalid(_request: Request, error: Exception) -> Response:
+    """Return the response to a query or a header that does not have the form that the OpenAPI document gives it."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler's registration says so
-    return answer(_request, errors.InvalidRequest(tuple(_fault(each) for each in error.errors())))
+    return respond(_request, errors.InvalidRequest(tuple(_fault(each) for each in error.errors())))
 
 
 def _allowed(request: Request) -> str:

@@ -185,7 +185,7 @@ class Checks:
         found = self._database.look("SELECT state FROM notifyflow_attempt WHERE id = ?", attempt_id)
         require(found, f"9: {attempt_id[-4:]} is sent before its row is committed")
 
-    def on_answer(self, send: Send) -> None:
+    def on_response(self, send: Send) -> None:
         """A worker that never stood still, by clocks that agree, holds its lease for as long as its send takes."""
         process = self._world.task.process
         ((state,),) = self._database.look("SELECT state FROM notifyflow_attempt WHERE id = ?", send.attempt_id)

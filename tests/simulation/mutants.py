@@ -337,7 +337,7 @@ MUTANTS = (
     Mutant("a lease of what is held that is taken back", Variant(ledger=HeldLeases), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine), known=6),
     Mutant("rings that are not taken back", Variant(ledger=NoUnring), known=32),
-    Mutant("a stop that claims on for those it turned away", swap=lambda: swapped(deliver.Deliverer, "_answer_all", _claim_on)),
+    Mutant("a stop that claims on for those it turned away", swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on)),
     Mutant("a failure that waits for a round of notices", swap=lambda: swapped(operations, "_page_or_wait", _wait_for_any_round)),
     Mutant(
         "a failure that is counted in and never told", swap=lambda: swapped(operations, "_page_or_wait", _wait_for_nothing_else)

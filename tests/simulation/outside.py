@@ -156,7 +156,7 @@ class SimulatedProvider(Provider):
         world.note(f"{self.name}: {answer} ({message.attempt_id[-4:]})")
         send.answer, send.is_accepted = answer, is_accepted
         send.results.add(_RESULTS_OF_ERRORS.get(answer, Result.TEMPORARY_FAILURE))
-        outside.on_answer(send)
+        outside.on_response(send)
         if world.strikes("stall", self.name):  # past its lease, while what came of it is still to be recorded
             world.task.process.paused_until_s = world.now_s + world.random.uniform(*_STALL_S)
         world.point("after a send")
@@ -217,7 +217,7 @@ class Outside:
         self.sends: dict[str, Send] = {}
         self.underway = 0
         self.on_begin: Callable[[str], None] = lambda attempt_id: None
-        self.on_answer: Callable[[Send], None] = lambda send: None
+        self.on_response: Callable[[Send], None] = lambda send: None
         self._database = database
         self._receive = receive
         well = chance.random()  # in some worlds all goes well, in others hardly anything

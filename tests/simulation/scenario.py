@@ -147,7 +147,7 @@ class Scenario:
         self._namespaces = Namespaces(world, self._database)
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
-        self._outside.on_begin, self._outside.on_answer = self._checks.on_begin, self._checks.on_answer
+        self._outside.on_begin, self._outside.on_response = self._checks.on_begin, self._checks.on_response
         self._accepted: list[str] = []
         self._unfinished = 0
         self._heals_s = chance.uniform(60, HEALS_WITHIN_S)

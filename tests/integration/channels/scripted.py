@@ -1,4 +1,4 @@
-"""Small real servers that answer as they are told: one over HTTP, one over SMTP."""
+"""Small real servers that respond as they are told: one over HTTP, one over SMTP."""
 
 import contextlib
 import socket
@@ -27,7 +27,7 @@ class Said:
 
 @dataclass
 class HttpServer:
-    """Answers every request with the same reply, until it is told another one."""
+    """Responds to every request with the same reply, until it is told another one."""
 
     status: int = 200
     body: bytes = b""
@@ -46,7 +46,7 @@ class HttpServer:
     def endpoint(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, *, act: str = "") -> None:
+    def respond(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, *, act: str = "") -> None:
         self.status, self.body, self.headers, self.act = status, body, headers or {}, act
         self.heard.clear()
         self.hangs.clear()
@@ -106,7 +106,7 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
 
 @dataclass
 class SmtpScript:
-    """Answers each command with the reply that stands for its verb; ``END`` stands for the message's last line."""
+    """Responds to each command with the reply that stands for its verb; ``END`` stands for the message's last line."""
 
     replies: dict[str, str] = field(default_factory=dict)
     extensions: tuple[str, ...] = ("8BITMIME",)
@@ -120,7 +120,7 @@ class SmtpScript:
     def endpoint(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def answer(self, **replies: str) -> None:
+    def respond(self, **replies: str) -> None:
         self.replies = replies
         for heard in (self.heard, self.messages, self.was_encrypted):
             heard.clear()

@@ -51,7 +51,7 @@ def refused(bench: Bench, server: HttpServer | int, **more: str) -> ProviderErro
 
 @every_provider
 def test_an_acceptance_is_one_request_and_keeps_the_providers_id(bench: Bench, server: HttpServer) -> None:
-    server.answer(*bench.accepted)
+    server.respond(*bench.accepted)
     accepted = send(bench, server)
     assert len(server.heard) == 1
     assert accepted.provider_ref in ("m-1", "C0123456789:1.2", "")
@@ -79,7 +79,7 @@ def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell_somebody
 
 def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "sns")
-    server.answer(*bench.accepted)
+    server.respond(*bench.accepted)
     with bench.provider(server) as (provider, message):
         provider.send(replace(message, valid_for_s=600))
     form = parse_qs(server.heard[0].body.decode())
@@ -91,7 +91,7 @@ def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -
 
 def test_the_name_that_ses_shows_goes_out_encoded(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "ses")
-    server.answer(*bench.accepted)
+    server.respond(*bench.accepted)
     send(bench, server, SES_FROM="Дежурный <pager@example.com>")
     said = json.loads(server.heard[0].body)
     assert said["FromEmailAddress"] == "=?utf-8?b?0JTQtdC20YPRgNC90YvQuQ==?= <pager@example.com>"
@@ -102,7 +102,7 @@ def test_a_text_over_sns_is_transactional_and_fits_into_two_segments(
     server: HttpServer, more: dict[str, str], sender: list[str]
 ) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "sns sms")
-    server.answer(*bench.accepted)
+    server.respond(*bench.accepted)
     with bench.provider(server, **more) as (provider, message):
         provider.send(
             replace(message, content=replace(message.content, title="down " * 200, link="https://page.example.com/a/1"))
@@ -123,7 +123,7 @@ def test_a_bot_whose_token_was_taken_away_is_a_fault_of_ours(server: HttpServer)
 
 @every_provider
 def test_many_threads_may_send_at_a_time(bench: Bench, server: HttpServer) -> None:
-    server.answer(*bench.accepted)
+    server.respond(*bench.accepted)
     with bench.provider(server) as (provider, message), ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(provider.send, [message] * 24))) == 1
     assert len(server.heard) == 24
@@ -156,7 +156,7 @@ def test_a_status_without_a_known_code_decides(
     own = bench.table.get(str(status)) or bench.table.get(f"{status // 100}xx")
     if own is not None:
         expected = ERRORS[own.verdict]
-    server.answer(*bench.refused(status, ""))
+    server.respond(*bench.refused(status, ""))
     assert type(refused(bench, server)) is expected
     assert len(server.heard) == 1
 
@@ -164,7 +164,7 @@ def test_a_status_without_a_known_code_decides(
 @every_provider
 @pytest.mark.parametrize("status", [400, 405, 411, 413, 415, 422])
 def test_a_response_that_blames_our_request_is_never_the_recipients_fault(bench: Bench, server: HttpServer, status: int) -> None:
-    server.answer(*bench.refused(status, ""))
+    server.respond(*bench.refused(status, ""))
     assert not isinstance(refused(bench, server), PermanentProviderError)
 
 
@@ -182,7 +182,7 @@ def test_sns_says_which_parameter_it_blames(server: HttpServer, name: str, param
     bench = next(bench for bench in BENCHES if bench.name == name)
     status, body, headers = bench.refused(400, "InvalidParameter")
     told = f"<Message>Invalid parameter: {parameter} Reason: no</Message>"
-    server.answer(status, body.replace(b"<Message>no</Message>", told.encode()), headers)
+    server.respond(status, body.replace(b"<Message>no</Message>", told.encode()), headers)
     error = refused(bench, server)
     assert type(error) is expected
     assert error.code == (f"InvalidParameter:{parameter}" if expected is PermanentProviderError else "InvalidParameter")
@@ -192,7 +192,7 @@ def test_sns_says_which_parameter_it_blames(server: HttpServer, name: str, param
 @pytest.mark.parametrize("name", ["slack bot", "slack webhook"])
 def test_a_word_of_slacks_that_nobody_knows_may_pass_and_is_said(server: HttpServer, name: str, status: int) -> None:
     bench = next(bench for bench in BENCHES if bench.name == name)
-    server.answer(*bench.refused(status, "moon_is_full"))
+    server.respond(*bench.refused(status, "moon_is_full"))
     error = refused(bench, server)
     assert isinstance(error, TemporaryProviderError)
     assert error.code == "moon_is_full"
@@ -203,7 +203,7 @@ def test_a_word_of_slacks_that_nobody_knows_may_pass_and_is_said(server: HttpSer
 @pytest.mark.parametrize(("status", "code"), [(429, "429"), (503, "503")])
 def test_retry_after_is_kept(bench: Bench, server: HttpServer, status: int, code: str) -> None:
     answered, body, headers = bench.refused(status, "")
-    server.answer(answered, body, {**headers, "Retry-After": "7"})
+    server.respond(answered, body, {**headers, "Retry-After": "7"})
     error = refused(bench, server)
     assert isinstance(error, TemporaryProviderError)
     assert error.retry_after_s == 7
@@ -211,7 +211,7 @@ def test_retry_after_is_kept(bench: Bench, server: HttpServer, status: int, code
 
 @every_provider
 def test_a_redirect_is_not_followed(bench: Bench, server: HttpServer) -> None:
-    server.answer(302, b"", {"Location": f"{server.url}/elsewhere"})
+    server.respond(302, b"", {"Location": f"{server.url}/elsewhere"})
     error = refused(bench, server)
     assert isinstance(error, ERRORS[bench.table["3xx"].verdict] if "3xx" in bench.table else RefusedUsError)
     assert len(server.heard) == 1
@@ -226,14 +226,14 @@ def test_no_connection_is_a_definite_no(bench: Bench) -> None:
 
 @every_provider
 def test_a_connection_that_is_cut_after_the_request_leaves_it_unknown(bench: Bench, server: HttpServer) -> None:
-    server.answer(0, act=CUT)
+    server.respond(0, act=CUT)
     assert isinstance(refused(bench, server), UnknownOutcomeError)
     assert len(server.heard) == 1
 
 
 @every_provider
 def test_a_provider_that_hangs_leaves_it_unknown(bench: Bench, server: HttpServer) -> None:
-    server.answer(0, act=HANG)
+    server.respond(0, act=HANG)
     assert isinstance(refused(bench, server, READ_TIMEOUT_S="0.25"), UnknownOutcomeError)
     assert server.hangs.wait(30)
     assert len(server.heard) == 1
@@ -242,7 +242,7 @@ def test_a_provider_that_hangs_leaves_it_unknown(bench: Bench, server: HttpServe
 @every_provider
 @pytest.mark.parametrize("body", [b"\x00<html>garbage", b"[]", b"x" * 3_000_000], ids=["garbage", "wrong shape", "huge"])
 def test_an_acceptance_that_cannot_be_understood_is_unknown(bench: Bench, server: HttpServer, body: bytes) -> None:
-    server.answer(bench.accepted[0], body)
+    server.respond(bench.accepted[0], body)
     if bench.needs_body:
         assert isinstance(refused(bench, server), UnknownOutcomeError)
     else:
@@ -251,7 +251,7 @@ def test_an_acceptance_that_cannot_be_understood_is_unknown(bench: Bench, server
 
 @every_provider
 def test_a_refusal_with_a_huge_body_is_classified_by_its_status(bench: Bench, server: HttpServer) -> None:
-    server.answer(503, b"x" * 3_000_000)
+    server.respond(503, b"x" * 3_000_000)
     assert isinstance(refused(bench, server), TemporaryProviderError)
 
 
@@ -264,7 +264,7 @@ def test_missing_credentials_are_a_fault_of_ours(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    server.answer(*bench.accepted)
+    server.respond(*bench.accepted)
     error = refused(bench, server, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
     assert isinstance(error, RefusedUsError)
     assert error.code == "no_credentials"
@@ -274,7 +274,7 @@ def test_missing_credentials_are_a_fault_of_ours(
 @every_provider
 def test_the_proxy_is_used_and_the_environment_is_not(bench: Bench, server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{reserve_port()}")
-    server.answer(407)
+    server.respond(407)
     more = {"HTTPS_PROXY": server.url, **({bench.base: _https(bench)} if bench.base else {})}
     with bench.provider(server, **more) as (provider, message):
         address = f"https://{bench.real.removesuffix(':443')}{bench.address}" if not bench.base else message.address
@@ -291,7 +291,7 @@ def _https(bench: Bench) -> str:
 def test_every_documented_code_means_what_the_table_says(
     bench: Bench, row: str, status: int, code: str, server: HttpServer
 ) -> None:
-    server.answer(*bench.refused(status, code))
+    server.respond(*bench.refused(status, code))
     error = refused(bench, server)
     expected = bench.table[row]
     assert type(error) is ERRORS[expected.verdict]

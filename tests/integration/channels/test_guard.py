@@ -72,7 +72,7 @@ def test_a_response_that_drips_is_left_when_its_time_is_over() -> None:
     """Each byte begins the read time-out anew: without an end to all of it one server holds a thread past its leases."""
     with http_server() as server:
         settings = Settings.from_variables({"NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.1", "NOTIFYFLOW_READ_TIMEOUT_S": "0.2"})
-        server.answer(200, b"x" * 200, act=DRIP)
+        server.respond(200, b"x" * 200, act=DRIP)
         response = Http(settings).post(server.url, json={})
     assert response.status == 200
     assert len(response.body) < 200
@@ -83,7 +83,7 @@ def test_a_response_without_end_is_read_up_to_a_cap_also_where_it_is_packed() ->
         http = Http(Settings.from_variables({}), guard=Guard(trusted_endpoints=[server.endpoint]))
         bomb = gzip.compress(bytes(50_000_000))
         for body, headers in ((b"x" * 1_000_000, {}), (bomb, {"Content-Encoding": "gzip"})):
-            server.answer(200, body, headers)
+            server.respond(200, body, headers)
             assert len(http.post(server.url, json={}).body) == 65_536
         assert server.heard[0].headers["Accept-Encoding"] == "identity"
         http.close()

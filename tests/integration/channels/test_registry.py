@@ -85,7 +85,7 @@ def test_a_channel_that_nobody_configured_says_so() -> None:
 def test_another_packages_channel_delivers() -> None:
     channel = load(Settings.from_variables({}))["pager"]
     with http_server() as server:
-        server.answer(200, b"beep-1")
+        server.respond(200, b"beep-1")
         accepted = channel.providers[0].send(a_message(channel.check_address(server.url + "/beep")))
         assert accepted.provider_ref == "beep-1"
         assert b"orders db is down" in server.heard[0].body

@@ -51,7 +51,7 @@ def refused(port: int, **more: str) -> ProviderError:
 
 
 def test_an_accepted_mail_is_in_text_and_html_and_names_our_attempt(server: SmtpScript) -> None:
-    server.answer()
+    server.respond()
     send(server.port)
     (raw,) = server.messages
     message = email.message_from_bytes(raw, policy=email.policy.default)
@@ -67,7 +67,7 @@ def test_an_accepted_mail_is_in_text_and_html_and_names_our_attempt(server: Smtp
 
 @pytest.mark.parametrize("farewell", [CUT, "500 what", "221 bye"])
 def test_what_is_said_after_the_acceptance_changes_nothing(server: SmtpScript, farewell: str) -> None:
-    server.answer(QUIT=farewell)
+    server.respond(QUIT=farewell)
     send(server.port)
     assert len(server.messages) == 1
 
@@ -79,7 +79,7 @@ def test_every_documented_code_means_what_the_table_says(server: SmtpScript, cod
         reply = f"{'450' if code.startswith('4') else '550'} {code.partition('-')[0].replace('x', '99')} no"
     else:
         reply = code.replace("xx", "99") + " no"
-    server.answer(RCPT=reply)
+    server.respond(RCPT=reply)
     error = refused(server.port)
     assert type(error) is ERRORS[row.verdict]
     assert error.reason == row.meaning
@@ -91,7 +91,7 @@ def test_every_documented_code_means_what_the_table_says(server: SmtpScript, cod
     "code", ["5.4.5", "5.7.27", "5.7.54", "5.7.60", "5.7.64", "5.7.501", "5.7.515", "5.7.606", "5.7.649", "5.7.708", "5.7.999"]
 )
 def test_a_refusal_of_us_is_not_taken_for_a_mailbox_that_does_not_exist(server: SmtpScript, code: str) -> None:
-    server.answer(RCPT=f"550 {code} Access denied")
+    server.respond(RCPT=f"550 {code} Access denied")
     error = refused(server.port)
     assert isinstance(error, RefusedUsError)
     assert error.code == f"550 {code}"
@@ -100,13 +100,13 @@ def test_a_refusal_of_us_is_not_taken_for_a_mailbox_that_does_not_exist(server: 
 
 @pytest.mark.parametrize("code", ["5.7.12", "5.7.124", "5.7.134", "5.7.504", "5.7.505"])
 def test_a_refusal_of_the_recipient_is_no_fault_of_ours(server: SmtpScript, code: str) -> None:
-    server.answer(RCPT=f"550 {code} no")
+    server.respond(RCPT=f"550 {code} no")
     assert isinstance(refused(server.port), PermanentProviderError)
 
 
 @pytest.mark.parametrize("stage", ["BANNER", "EHLO", "MAIL"])
 def test_a_refusal_before_the_recipient_is_named_is_about_us(server: SmtpScript, stage: str) -> None:
-    server.answer(**{stage: "550 go away", "HELO": "550 go away"})
+    server.respond(**{stage: "550 go away", "HELO": "550 go away"})
     assert isinstance(refused(server.port), RefusedUsError)
 
 
@@ -135,13 +135,13 @@ def test_a_refusal_before_the_recipient_is_named_is_about_us(server: SmtpScript,
     ],
 )
 def test_how_far_the_conversation_came_decides(server: SmtpScript, stage: str, reply: str, expected: type[ProviderError]) -> None:
-    server.answer(**{stage: reply})
+    server.respond(**{stage: reply})
     assert type(refused(server.port)) is expected
 
 
 @pytest.mark.parametrize(("stage", "expected"), [("MAIL", TemporaryProviderError), ("END", UnknownOutcomeError)])
 def test_a_server_that_hangs_is_left(server: SmtpScript, stage: str, expected: type[ProviderError]) -> None:
-    server.answer(**{stage: HANG})
+    server.respond(**{stage: HANG})
     assert type(refused(server.port, CONNECT_TIMEOUT_S="1", READ_TIMEOUT_S="1")) is expected
 
 
@@ -150,21 +150,21 @@ def test_no_connection_is_a_definite_no() -> None:
 
 
 def test_a_password_does_not_travel_in_the_clear(server: SmtpScript) -> None:
-    server.answer()
+    server.respond()
     error = refused(server.port, url="smtp://user:pass@localhost:{port}")
     assert isinstance(error, RefusedUsError)
     assert not any("AUTH" in line for line in server.heard)
 
 
 def test_mail_goes_over_starttls_and_authenticates(encrypting: SmtpScript, authority: Path) -> None:
-    encrypting.answer()
+    encrypting.respond()
     send(encrypting.port, url="smtp://us%40er:p%3Ass@localhost:{port}", CA_BUNDLE=str(authority))
     assert encrypting.was_encrypted == [True]
     assert any(line.startswith("AUTH PLAIN") for line in encrypting.heard)
 
 
 def test_credentials_that_are_not_accepted_are_our_fault(encrypting: SmtpScript, authority: Path) -> None:
-    encrypting.answer(AUTH="535 5.7.8 no")
+    encrypting.respond(AUTH="535 5.7.8 no")
     error = refused(encrypting.port, url="smtp://user:pass@localhost:{port}", CA_BUNDLE=str(authority))
     assert isinstance(error, RefusedUsError)
 

@@ -31,7 +31,7 @@ TOKENS = "first-token,second-token"
 @pytest.fixture(scope="module")
 def server() -> Iterator[HttpServer]:
     with http_server() as script:
-        script.answer(201, b'{"sid": "m-1"}')
+        script.respond(201, b'{"sid": "m-1"}')
         yield script
 
 
@@ -221,7 +221,7 @@ def listed(*texts: dict[str, object]) -> bytes:
 
 
 def find(server: HttpServer, message: OutboundMessage, *texts: dict[str, object], **more: str) -> Receipt | None:
-    server.answer(200, listed(*texts))
+    server.respond(200, listed(*texts))
     channel = build(SmsChannel, server.port, **more)
     receipt = channel.providers[0].find_sent_message(replace(message, at=STARTED))
     channel.close()
@@ -298,7 +298,7 @@ def test_a_messaging_service_chooses_the_sender_so_that_none_is_asked_for(server
     [(401, b'{"code": 20003}', RefusedUsError), (500, b"", TemporaryProviderError), (200, b"<html>", UnknownOutcomeError)],
 )
 def test_a_question_that_is_not_answered_raises(server: HttpServer, status: int, body: bytes, error: type[Exception]) -> None:
-    server.answer(status, body)
+    server.respond(status, body)
     channel = build(SmsChannel, server.port)
     with pytest.raises(error):
         channel.providers[0].find_sent_message(a_message("+15005550006"))
@@ -314,7 +314,7 @@ def test_a_call_cannot_be_told_from_another_so_that_it_is_not_searched_for(serve
 
 @pytest.mark.parametrize("kind", [SmsChannel, VoiceChannel])
 def test_a_second_account_sends_as_itself_and_hears_its_own_callbacks(server: HttpServer, kind: type[Channel]) -> None:
-    server.answer(201, b'{"sid": "m-1"}')
+    server.respond(201, b'{"sid": "m-1"}')
     server.heard.clear()
     account = {"ACCOUNT_SID": "AC11111111111111111111111111111111", "AUTH_TOKEN": "token-1,token-2", "SMS_FROM": "+15005550007"}
     second = {f"TWILIO_B_{name}": value for name, value in account.items()} | {"TWILIO_B_VOICE_FROM": "+15005550007"}

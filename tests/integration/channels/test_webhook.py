@@ -54,7 +54,7 @@ def a_message(content: Content = CONTENT, attempt_id: str = "a1", at: datetime |
 
 
 def post(server: HttpServer, *messages: OutboundMessage, secrets: tuple[str, ...] = (NEW,)) -> None:
-    server.answer(204)
+    server.respond(204)
     channel = channel_of(f"{server.url}/hook", *secrets, TRUSTED_ENDPOINTS=server.url.removeprefix("http://"))
     for each in messages:
         channel.providers[0].send(each)
@@ -155,7 +155,7 @@ def test_without_subscribers_it_carries_nothing_and_nothing_is_missing() -> None
 
 
 def test_what_is_refused_now_may_be_taken_when_it_has_been_mended(server: HttpServer) -> None:
-    server.answer(404)
+    server.respond(404)
     channel = channel_of(server.url, TRUSTED_ENDPOINTS=server.url.removeprefix("http://"))
     with pytest.raises(TemporaryProviderError):
         channel.providers[0].send(a_message())

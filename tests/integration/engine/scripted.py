@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class ScriptedProvider(Provider):
-    """Answers each message with the next of its script, and accepts when that is over."""
+    """Responds to each message with the next of its script, and accepts when that is over."""
 
     name = "scripted"
 

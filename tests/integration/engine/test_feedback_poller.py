@@ -139,7 +139,7 @@ def test_a_push_that_failed_fails_its_page(scene: Scene) -> None:
 @pytest.fixture
 def scripted() -> Iterator[HttpServer]:
     with http_server() as server:
-        server.answer(200, json.dumps({"Messages": [{"Body": mails.event("Send", "a" * 32), "ReceiptHandle": "h"}]}).encode())
+        server.respond(200, json.dumps({"Messages": [{"Body": mails.event("Send", "a" * 32), "ReceiptHandle": "h"}]}).encode())
         yield server
 
 
@@ -160,7 +160,7 @@ def test_what_was_not_committed_is_not_deleted_and_is_taken_again(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_message_that_breaks_us_holds_up_none_that_came_with_it(scripted: HttpServer, store: Store) -> None:
     both = [{"Body": mails.event("Send", each * 32), "ReceiptHandle": each} for each in ("a", "b")]
-    scripted.answer(200, json.dumps({"Messages": both}).encode())
+    scripted.respond(200, json.dumps({"Messages": both}).encode())
     with capture_logs() as lines, _polling(scripted, store, RuntimeError("a bug")):
         wait_until(lambda: "DeleteMessage" in _operations(scripted))
     assert _operations(scripted)[:2] == ["ReceiveMessage", "DeleteMessage"]
@@ -170,10 +170,10 @@ def test_a_message_that_breaks_us_holds_up_none_that_came_with_it(scripted: Http
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_queue_that_is_away_is_polled_again(scripted: HttpServer, store: Store) -> None:
     message = scripted.body
-    scripted.answer(503)
+    scripted.respond(503)
     with capture_logs() as lines, _polling(scripted, store):
         wait_until(lambda: bool(lines))
-        scripted.answer(200, message)
+        scripted.respond(200, message)
         wait_until(lambda: "DeleteMessage" in _operations(scripted))
     assert (lines[0]["event"], lines[0]["error"]) == ("engine.queue_not_polled", "TemporaryProviderError")
 
@@ -187,7 +187,7 @@ def test_pauses_grow_with_the_failures_and_chance_takes_off_a_part(
     scripted: HttpServer, store: Store, fraction: float, pauses_s: list[float]
 ) -> None:
     paused: list[float] = []
-    scripted.answer(503)
+    scripted.respond(503)
     with capture_logs(), _polling(scripted, store, pause=paused.append, fraction=fraction):
         wait_until(lambda: len(paused) >= len(pauses_s))
     assert paused[: len(pauses_s)] == pauses_s

@@ -77,7 +77,7 @@ def test_without_a_clean_sweep_nobody_is_told_and_the_log_says_why(
 
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_a_monitor_that_does_not_hear_is_said_without_its_url(beating: Heartbeat, server: HttpServer, status: int) -> None:
-    server.answer(status)
+    server.respond(status)
     with capture_logs() as lines:
         beating.note_sweep(is_clean=True)
         wait_until(lambda: any(line["event"] == "engine.heartbeat_failed" for line in lines))

@@ -47,7 +47,7 @@ class Scene:
         return StatusPoller(deps, self._channels, Reporter(NotedBell(), self.story.store), every=timedelta(milliseconds=10))
 
     def send(self, channel: str) -> None:
-        self.story.answer("email", REFUSED)
+        self.story.respond("email", REFUSED)
         addresses = {"email": "ada@email", channel: PHONE}
         self.story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", **addresses))
         for claimed in self.story.claim("email"):

@@ -77,8 +77,8 @@ def test_with_each_somebody_who_is_no_recipient_acknowledges_it_for_all(story: S
 
 
 def test_the_others_are_told_who_acknowledged_it_over_chat_and_mail_already_used(story: Story) -> None:
-    story.answer("email", REFUSED)
-    story.answer("slack", UNKNOWN)
+    story.respond("email", REFUSED)
+    story.respond("slack", UNKNOWN)
     story.notify(an_incident(severity=Severity.CRITICAL), ADA, BEN, a_recipient("cy", "teams"))
     story.deliver()
     story.acknowledge(by="ada")
@@ -106,7 +106,7 @@ def test_who_was_reached_in_an_earlier_round_only_is_told_too_and_its_message_ed
 def test_news_is_one_attempt_and_never_escalates(story: Story) -> None:
     story.notify(None, ADA, BEN)
     story.deliver()
-    story.answer("slack", BUSY)
+    story.respond("slack", BUSY)
     story.acknowledge(by="ada")
     story.deliver()
     story.pass_time(hours=1)

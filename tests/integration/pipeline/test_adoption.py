@@ -31,10 +31,10 @@ def copied(story: Story) -> Story:
     """A story whose database was copied with unfinished work of every kind in it, and adopted."""
     story.notify(an_incident("sending", severity=Severity.CRITICAL), a_recipient("ada", "teams", "sms"))
     story.claim("teams")
-    story.answer("email", BUSY)
+    story.respond("email", BUSY)
     story.notify(an_incident("retried"), a_recipient("ada", "email", "sms"))
     story.notify(an_incident("repeated"), a_recipient("ada", "slack"), policy=INSISTENT)
-    story.answer("push", REFUSED)
+    story.respond("push", REFUSED)
     story.notify(an_incident("sent"), a_recipient("bob", "push", "sms", "voice"))
     story.notify(an_incident("reached"), a_recipient("cyd", "slack", "email"))
     story.notify(an_incident("acknowledged"), a_recipient("ada", "slack"), a_recipient("bob", "slack"))

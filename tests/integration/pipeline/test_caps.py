@@ -28,7 +28,7 @@ def page_by_text(
     namespace: str = "",
 ) -> None:
     """Page somebody whose mail fails, so that a text follows, and after it a call."""
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.notify(an_incident(key, severity=severity), a_recipient(who, "email", sms=sms, voice=sms), namespace=namespace)
     story.deliver()
 

@@ -19,7 +19,7 @@ OPS = operations.KEY
 def story(store: Store) -> Story:
     """Mail fails for everybody; operations is called, which reports back."""
     story = Story(store, operations=[a_contact("olga", "voice"), a_contact("otto", "email")])
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     return story
 
 
@@ -39,7 +39,7 @@ def test_whoever_asks_first_sends_it_and_the_others_do_not(story: Story) -> None
 
 
 def test_what_waits_for_its_time_is_no_harm(story: Story) -> None:
-    story.answer("slack", BUSY)
+    story.respond("slack", BUSY)
     story.notify(an_incident(), a_recipient("ada", "slack"))
     story.deliver()
     assert pulse(story) is Pulse.OURS
@@ -64,7 +64,7 @@ def test_it_stops_while_an_expired_lease_is_not_taken_back(story: Story) -> None
 
 def _lose(story: Story) -> None:
     """Fail Ada by every way, and operations, too."""
-    story.answer("voice", REFUSED)
+    story.respond("voice", REFUSED)
     story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
     story.deliver()
 
@@ -85,7 +85,7 @@ def test_it_stops_when_all_of_operations_have_failed_until_that_is_resolved(stor
 
 def test_a_new_round_for_operations_ends_the_silence_only_when_it_arrives(story: Story) -> None:
     _lose(story)
-    story.answer("email")
+    story.respond("email")
     story.page_again("otto", OPS)
     assert pulse(story) is Pulse.OPERATIONS_UNREACHED
     story.deliver()
@@ -93,7 +93,7 @@ def test_a_new_round_for_operations_ends_the_silence_only_when_it_arrives(story:
 
 
 def test_a_late_delivery_to_operations_ends_the_silence(story: Story) -> None:
-    story.answer("voice", UNKNOWN)
+    story.respond("voice", UNKNOWN)
     story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
     story.deliver()
     story.pass_time(minutes=30)
@@ -110,7 +110,7 @@ def test_it_goes_on_when_one_of_operations_was_reached(story: Story) -> None:
 
 def test_it_goes_on_while_nobody_is_configured_for_operations(store: Store) -> None:
     story = Story(store)
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     _lose(story)
     assert pulse(story) is Pulse.OURS
 
@@ -129,8 +129,8 @@ def test_a_round_of_notices_does_not_stop_it_where_operations_has_phones_only(ph
 
 
 def test_a_round_of_notices_does_not_hide_that_nobody_was_reached_about_a_failure(phones: Story) -> None:
-    phones.answer("email", REFUSED)
-    phones.answer("sms", REFUSED)
+    phones.respond("email", REFUSED)
+    phones.respond("sms", REFUSED)
     _lose(phones)
     phones.pass_time(hours=1)
     assert pulse(phones) is Pulse.OPERATIONS_UNREACHED

@@ -108,7 +108,7 @@ def test_it_is_tried_for_days_and_then_operations_is_told(told: Story) -> None:
 
 
 def test_operations_incidents_are_nobody_elses_business(told: Story) -> None:
-    told.answer("email", REFUSED)
+    told.respond("email", REFUSED)
     told.notify(None, ADA)
     told.deliver()
     assert told.status("notifyflow/operations").incident_events == ()

@@ -85,7 +85,7 @@ def test_a_lease_that_runs_is_left_alone(story: Story) -> None:
 
 
 def test_a_released_attempt_counts_for_nothing_and_its_row_is_due_at_once(story: Story) -> None:
-    story.answer("email", BUSY)
+    story.respond("email", BUSY)
     story.notify(None, a_recipient("ada", "email"))
     for _ in range(7):
         (claimed,) = story.claim("email")
@@ -137,7 +137,7 @@ def test_a_late_page_says_so(story: Story) -> None:
 
 
 def test_a_doubt_is_tried_again(story: Story) -> None:
-    story.answer("email", UNKNOWN, ACCEPTED)
+    story.respond("email", UNKNOWN, ACCEPTED)
     story.notify(None, a_recipient("ada", "email"))
     story.deliver()
     story.pass_time(minutes=1)

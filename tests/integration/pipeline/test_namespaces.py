@@ -128,7 +128,7 @@ def test_after_resolve_the_key_is_free_in_its_namespace_and_taken_in_others(stor
 
 
 def test_the_operations_incident_stands_in_the_reserved_namespace(story: Story) -> None:
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     _notify(story, "prometheus", severity=Severity.CRITICAL)
     story.deliver()
     assert _status(story, "prometheus").escalations[0].facts.state is EscalationState.EXHAUSTED

@@ -40,7 +40,7 @@ class Leaving:
 def story(store: Store) -> Story:
     """The e-mail of everybody fails for good; operations sits in Slack."""
     story = Story(store, operations=[a_contact("ops", "slack", "sms")])
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     return story
 
 
@@ -116,8 +116,8 @@ def test_after_a_resolve_the_next_failure_opens_another(story: Story) -> None:
 
 
 def test_what_goes_wrong_while_carrying_it_is_never_alerted_itself(story: Story) -> None:
-    story.answer("slack", REFUSED)
-    story.answer("sms", REFUSED_US, REFUSED)
+    story.respond("slack", REFUSED)
+    story.respond("sms", REFUSED_US, REFUSED)
     _fail(story, "db-1")
     story.pass_time(hours=1)
     escalation = story.escalation("ops", OPS)
@@ -128,7 +128,7 @@ def test_what_goes_wrong_while_carrying_it_is_never_alerted_itself(story: Story)
 
 
 def test_a_provider_that_refuses_us_is_told_once_a_day(story: Story) -> None:
-    story.answer("teams", REFUSED_US)
+    story.respond("teams", REFUSED_US)
     for key in ("db-1", "db-2"):
         story.notify(an_incident(key), a_recipient("ada", "teams"))
         story.deliver()
@@ -143,7 +143,7 @@ def test_a_provider_that_refuses_us_is_told_once_a_day(story: Story) -> None:
 
 
 def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(story: Story) -> None:
-    story.answer("email", ACCEPTED)
+    story.respond("email", ACCEPTED)
     story.notify(None, a_recipient("ada", "email"))
     story.deliver()
     story.clock.pass_time(timedelta(hours=2))
@@ -165,7 +165,7 @@ def test_what_a_sweep_has_written_is_reported_though_the_database_goes_away_duri
 
 def test_without_operations_recipients_it_exists_all_the_same(store: Store) -> None:
     story = Story(store)
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     _fail(story, "db-1")
     _fail(story, "db-2")
     assert story.status("db-2").operations_key == OPS
@@ -184,9 +184,9 @@ def test_one_transaction_may_bring_several_failures(story: Story) -> None:
 
 def test_it_says_which_incident_who_was_not_reached_and_why_each_way_failed(store: Store) -> None:
     story = Story(store, operations=[a_contact("ops", "slack")], public_url="https://notify.example")
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     said = replace(an_incident("db-1", severity=Severity.CRITICAL), url="https://grafana.example/d")
-    story.answer("sms", BUSY)
+    story.respond("sms", BUSY)
     story.notify(said, a_recipient("ada", "email", "sms"))
     story.deliver()
     story.pass_time(minutes=15)
@@ -203,7 +203,7 @@ def test_it_says_which_incident_who_was_not_reached_and_why_each_way_failed(stor
 
 def test_it_links_its_own_incident_and_those_that_failed(store: Store) -> None:
     story = Story(store, operations=[a_contact("ops", "slack"), a_contact("otto", "slack")], public_url="https://notify.example")
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     for number in range(4):
         _fail(story, f"db-{number}")
     story.pass_time(minutes=16)
@@ -217,7 +217,7 @@ def test_it_links_its_own_incident_and_those_that_failed(store: Store) -> None:
 
 
 def test_who_has_not_answered_was_reached_all_the_same(story: Story) -> None:
-    story.answer("email")
+    story.respond("email")
     story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"), policy=INSISTENT)
     story.pass_time(minutes=46)
     assert story.status(OPS).content.title == 'Ada has not answered about "orders db is down" (CRITICAL)'
@@ -259,7 +259,7 @@ def test_notices_alone_are_a_warning_and_text_nobody(store: Store) -> None:
 
 def test_a_failure_is_critical_and_insists_by_text_and_by_phone(store: Store) -> None:
     story = Story(store, operations=[a_contact("ops", "slack", "sms", "voice")])
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     _fail(story, "db-1")
     story.pass_time(minutes=11)
     assert [each.channel for each in story.seen if each.channel != "email"] == ["slack", "sms", "voice"]

@@ -241,10 +241,10 @@ def test_fewer_than_five_attempts_say_nothing_about_the_callback_path(operated: 
 
 def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Story) -> None:
     for who in ("ben", "cyd"):
-        operated.answer("sms", REFUSED)
+        operated.respond("sms", REFUSED)
         operated.notify(an_incident(who, severity=Severity.CRITICAL), a_recipient(who, "sms"))
         operated.deliver()
-    operated.answer("sms")
+    operated.respond("sms")
     keys = [f"db-{number}" for number in range(5)]
     _texted(operated, *keys)
     operated.pass_time(minutes=2)
@@ -280,7 +280,7 @@ def test_callbacks_about_calls_say_nothing_about_those_about_texts(operated: Sto
 
 
 def test_refusals_are_no_accepted_attempts(operated: Story) -> None:
-    operated.answer("sms", REFUSED)
+    operated.respond("sms", REFUSED)
     _texted(operated, *[f"no-{number}" for number in range(6)])
     operated.pass_time(minutes=2)
     assert BROKEN not in _titles(operated)
@@ -300,7 +300,7 @@ def test_an_outage_of_ours_is_no_broken_callback_path(operated: Story) -> None:
 
 def test_what_goes_wrong_while_operations_is_paged_is_not_told_to_operations(store: Store) -> None:
     story = Story(store, operations=[a_contact("ops", "slack", "sms")])
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.notify(an_incident("lost", severity=Severity.CRITICAL), a_recipient("cyd", "email"))
     story.deliver()
     _texted(story, *[f"db-{number}" for number in range(6)])

@@ -154,7 +154,7 @@ def test_what_an_outage_and_a_pause_cover_together_is_counted_once(watched: Stor
 
 
 def test_a_pause_of_everything_is_no_time_of_the_retry_window(story: Story) -> None:
-    story.answer("email", BUSY, replace(BUSY, retry_after_s=300.0))
+    story.respond("email", BUSY, replace(BUSY, retry_after_s=300.0))
     story.notify(None, MAIL)
     story.deliver()
     stop(story, 20 * MINUTE)
@@ -164,7 +164,7 @@ def test_a_pause_of_everything_is_no_time_of_the_retry_window(story: Story) -> N
 
 
 def test_a_pause_is_no_time_of_the_retry_window_when_a_receipt_queues_a_page_again_either(story: Story) -> None:
-    story.answer("email", BUSY, replace(BUSY, retry_after_s=300.0))
+    story.respond("email", BUSY, replace(BUSY, retry_after_s=300.0))
     story.notify(None, MAIL)
     story.deliver()
     story.pass_time(minutes=1)
@@ -179,7 +179,7 @@ def test_a_pause_is_no_time_of_the_retry_window_when_a_receipt_queues_a_page_aga
 
 
 def test_an_outage_is_no_time_of_the_retry_window(watched: Story) -> None:
-    watched.answer("email", BUSY, replace(BUSY, retry_after_s=300.0))
+    watched.respond("email", BUSY, replace(BUSY, retry_after_s=300.0))
     watched.notify(None, MAIL)
     watched.deliver()
     watched.be_away(minutes=20)
@@ -328,7 +328,7 @@ def test_a_claim_that_finds_them_expired_pages_operations_too(operated: Story) -
 
 
 def test_one_that_expires_beside_a_page_that_arrived_is_only_logged(operated: Story) -> None:
-    operated.answer("email", replace(BUSY))
+    operated.respond("email", replace(BUSY))
     operated.notify(None, a_recipient("ada", "email", "slack"), policy=replace(DEFAULT, fresh_for=20 * MINUTE))
     (mail,), (chat,) = operated.claim("email"), operated.claim("slack")
     operated.record(chat)

@@ -16,7 +16,7 @@ from tests.builders import ACCEPTED, REFUSED, UNKNOWN, Story, a_contact, a_recip
 
 def _texted(story: Story, severity: Severity = Severity.CRITICAL) -> str:
     """Bring a text message to SENT; give its attempt."""
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.notify(an_incident(severity=severity), a_recipient("ada", "email", "sms", "voice"))
     story.deliver()
     return story.told("sms")[0].attempt_id
@@ -125,8 +125,8 @@ def test_a_bounce_that_comes_days_later_wakes_nobody(story: Story) -> None:
 
 def test_a_late_delivery_puts_a_failure_right(story: Story) -> None:
     for channel in ("email", "voice"):
-        story.answer(channel, REFUSED)
-    story.answer("sms", UNKNOWN)
+        story.respond(channel, REFUSED)
+    story.respond("sms", UNKNOWN)
     story.notify(None, a_recipient("ada", "email", "sms", "voice"))
     story.deliver()
     story.pass_time(hours=1)
@@ -196,7 +196,7 @@ def test_what_nobody_claims_within_an_hour_ends_as_foreign(story: Story) -> None
 
 
 def test_any_key_means_heard_and_one_takes_the_incident(story: Story) -> None:
-    story.answer("sms", REFUSED)
+    story.respond("sms", REFUSED)
     _texted(story)
     attempt_id = story.told("voice")[0].attempt_id
     story.report(attempt_id, Result.DELIVERED, key="7")
@@ -229,7 +229,7 @@ QUICK = replace(DEFAULT, retries=Retries(normal=SOON, critical=SOON, by_channel=
 def _doubted(story: Story, severity: Severity) -> str:
     """Let a mail be in doubt, whose provider tells within 15 s that it has it; give the attempt."""
     story.deps = replace(story.deps, doubt_resolution_times={SES: timedelta(seconds=15)})
-    story.answer("email", UNKNOWN, ACCEPTED)
+    story.respond("email", UNKNOWN, ACCEPTED)
     story.notify(an_incident(severity=severity), a_recipient("ada", "email"), policy=QUICK)
     story.deliver()
     return story.told("email")[0].attempt_id

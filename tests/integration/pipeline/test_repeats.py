@@ -105,7 +105,7 @@ def test_another_address_gets_the_page_that_its_open_tier_lacks(story: Story) ->
 
 
 def test_another_address_is_a_new_round_where_every_way_had_failed(story: Story) -> None:
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.notify(None, ADA)
     story.deliver()
     assert story.escalation().state is EscalationState.EXHAUSTED
@@ -115,7 +115,7 @@ def test_another_address_is_a_new_round_where_every_way_had_failed(story: Story)
 
 @pytest.mark.parametrize("acknowledgement", list(Acknowledgement))
 def test_another_address_is_no_new_round_once_somebody_has_acknowledged(story: Story, acknowledgement: Acknowledgement) -> None:
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.notify(None, a_recipient("ada", "email"), policy=replace(DEFAULT, acknowledgement=acknowledgement))
     story.deliver()
     assert story.escalation().state is EscalationState.EXHAUSTED
@@ -127,7 +127,7 @@ def test_another_address_is_no_new_round_once_somebody_has_acknowledged(story: S
 
 
 def test_the_same_addresses_are_no_reason_for_a_new_round(story: Story) -> None:
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.notify(None, ADA)
     story.deliver()
     story.notify(None, ADA)

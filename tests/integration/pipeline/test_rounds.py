@@ -125,7 +125,7 @@ def test_a_bell_that_nobody_heard_is_rung_again_after_half_a_minute(story: Story
 
 
 def test_a_retry_is_rung_for_when_it_is_due(story: Story) -> None:
-    story.answer("email", REFUSED_US)
+    story.respond("email", REFUSED_US)
     story.notify(None, ADA)
     story.deliver()
     assert story.sweep().due == ()
@@ -138,7 +138,7 @@ def test_a_retry_is_rung_for_when_it_is_due(story: Story) -> None:
 
 
 def test_what_is_deferred_by_its_provider_is_suspected_and_passed_over(story: Story) -> None:
-    story.answer("email", replace(REFUSED_US, is_our_fault=False, retry_after_s=300.0))
+    story.respond("email", replace(REFUSED_US, is_our_fault=False, retry_after_s=300.0))
     story.notify(an_incident(severity=Severity.CRITICAL), ADA)
     story.deliver()
     story.pass_time(seconds=29)

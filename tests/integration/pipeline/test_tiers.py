@@ -18,7 +18,7 @@ def test_primary_channels_are_paged_in_parallel_at_once(story: Story) -> None:
 
 def test_two_failed_primaries_open_sms_and_a_failed_sms_opens_voice(story: Story) -> None:
     for channel in ("email", "slack", "sms"):
-        story.answer(channel, REFUSED)
+        story.respond(channel, REFUSED)
     story.notify(None, a_recipient("ada", "email", "slack", "sms", "voice"))
     story.deliver()
     assert [each.channel for each in story.seen] == ["email", "slack", "sms", "voice"]
@@ -29,14 +29,14 @@ def test_two_failed_primaries_open_sms_and_a_failed_sms_opens_voice(story: Story
 
 
 def test_one_failed_primary_of_two_opens_nothing(story: Story) -> None:
-    story.answer("slack", REFUSED)
+    story.respond("slack", REFUSED)
     story.notify(None, a_recipient("ada", "email", "slack", "sms"))
     story.deliver()
     assert "sms" not in story.pages()
 
 
 def test_temporary_failures_are_tried_again_by_the_schedule_until_they_are_used_up(story: Story) -> None:
-    story.answer("email", BUSY)
+    story.respond("email", BUSY)
     story.notify(None, a_recipient("ada", "email"))
     story.deliver()
     began_at = story.clock.at
@@ -49,7 +49,7 @@ def test_temporary_failures_are_tried_again_by_the_schedule_until_they_are_used_
 
 
 def test_info_never_leaves_the_primary_tier(story: Story) -> None:
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.notify(an_incident(severity=Severity.INFO), a_recipient("ada", "email", "sms"))
     story.deliver()
     assert set(story.pages()) == {"email"}

@@ -35,7 +35,7 @@ class Ear:
     calls: list[Called] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def answer(self, call: Called) -> tuple[int, str]:
+    def respond(self, call: Called) -> tuple[int, str]:
         with self.changed:
             self.calls.append(call)
             self.changed.notify_all()
@@ -56,7 +56,7 @@ def ear() -> Iterator[Ear]:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = dict(parse_qsl(body, keep_blank_values=True))
             call = Called(url=f"{heard.url}{self.path}", form=form, signature=self.headers["X-Twilio-Signature"])
-            status, response = heard.answer(call)
+            status, response = heard.respond(call)
             self.send_response(status)
             self.end_headers()
             self.wfile.write(response.encode())

@@ -105,7 +105,7 @@ def play(story: Story) -> None:
     team = "team"
 
     # nobody answers: a provider fails, a lease is lost, operations is paged
-    story.answer("email", BUSY, REFUSED)
+    story.respond("email", BUSY, REFUSED)
     lost = an_incident("lost", severity=Severity.CRITICAL)
     story.notify(lost, a_recipient("ada", "email", "slack", "sms"), a_recipient("bad", email=BAD), namespace=team)
     story.claim("slack")  # and never recorded
@@ -115,7 +115,7 @@ def play(story: Story) -> None:
     # a text is delivered, the incident is acknowledged and resolved
     grace = a_recipient("grace", "sms", "email")
     story.notify(an_incident("taken"), grace, namespace=team)
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.deliver()
     texted = story.told("sms")[-1].attempt_id
     story.report(texted, Result.DELIVERED)
@@ -129,7 +129,7 @@ def play(story: Story) -> None:
     story.deliver()
 
     # still to be delivered by whoever comes
-    story.answer("email")
+    story.respond("email")
     story.notify(an_incident("left"), a_recipient("zoe", "email", "push"), namespace=team)
 
 

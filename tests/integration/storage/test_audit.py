@@ -25,10 +25,10 @@ def told_in(store: Store) -> Story:
     """Ada is called after all else has failed, and operations is told; Ben's page was in doubt once, and he acknowledged it."""
     story = Story(store, operations=[a_contact("olga", "push")])
     for channel in ("email", "slack", "sms"):
-        story.answer(channel, REFUSED)
+        story.respond(channel, REFUSED)
     story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "slack", "sms", "voice"))
     story.deliver()
-    story.answer("slack", UNKNOWN, ACCEPTED)
+    story.respond("slack", UNKNOWN, ACCEPTED)
     story.notify(an_incident("db-2"), a_recipient("ben", "slack"))
     story.deliver()
     story.pass_time(seconds=50)

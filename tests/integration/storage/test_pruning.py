@@ -84,7 +84,7 @@ def test_what_is_not_resolved_stays(story: Story) -> None:
 
 
 def test_what_an_open_operations_incident_tells_of_stays_until_that_is_resolved(story: Story, database_url: str) -> None:
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.notify(an_incident("lost", severity=Severity.CRITICAL), a_recipient("ada", "email"))
     story.deliver()
     story.resolve(key="lost")
@@ -101,7 +101,7 @@ def test_what_an_open_operations_incident_tells_of_stays_until_that_is_resolved(
 
 
 def test_an_operations_incident_stays_as_long_as_a_failure_is_linked_to_it(story: Story) -> None:
-    story.answer("email", REFUSED)
+    story.respond("email", REFUSED)
     story.notify(an_incident("lost", severity=Severity.CRITICAL), a_recipient("ada", "email"))
     story.deliver()
     story.resolve(key="notifyflow/operations")

@@ -1,10 +1,10 @@
-"""The rings that a process has heard and not answered yet, so that a process that ends can give them back."""
+"""Keeps the rings that a process has received and not handled yet, so that a process that ends can give them back."""
 
 import threading
 from collections.abc import Collection
 
 
-class Unanswered:
+class PendingRings:
     """Notifications that this process was rung for and has not looked for yet; used by many threads, until it is closed."""
 
     def __init__(self) -> None:
@@ -13,20 +13,20 @@ class Unanswered:
         self._owed: set[str] = set()
         self._is_closed = False
 
-    def hear(self, notification_ids: Collection[str]) -> bool:
-        """Take note of a ring; False once it is closed, since nobody here will answer it."""
+    def add(self, notification_ids: Collection[str]) -> bool:
+        """Add what a ring was for; False once it is closed, since nobody here will handle it."""
         with self._lock:
             if not self._is_closed:
                 self._ids.update(notification_ids)
             return not self._is_closed
 
-    def answer(self, notification_ids: Collection[str]) -> None:
-        """Strike off what somebody has looked for."""
+    def remove(self, notification_ids: Collection[str]) -> None:
+        """Remove what somebody has looked for."""
         with self._lock:
             self._ids.difference_update(notification_ids)
 
     def owe(self, notification_ids: Collection[str]) -> None:
-        """Note rings that nobody here will answer and that could not be given back."""
+        """Note rings that nobody here will handle and that could not be given back."""
         with self._lock:
             self._owed.update(notification_ids)
 
@@ -37,7 +37,7 @@ class Unanswered:
             return owed
 
     def close(self) -> Collection[str]:
-        """Take note of nothing more, and return all that is left."""
+        """Add nothing more, and return all that is left."""
         with self._lock:
             self._is_closed = True
             left, self._ids = self._ids, set()
