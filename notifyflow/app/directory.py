@@ -1,4 +1,4 @@
-"""The directory's file: read when it changed, and not taken up when it is broken."""
+"""The directory's file: read when it changed, and not used when it is broken."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -43,7 +43,7 @@ def text_of(path: Path) -> str:
 
 
 class DirectoryFile:
-    """The directory as its file says it, for threads to share; whoever asks next takes a change up.
+    """The directory as its file says it, for threads to share; the next read notices a change.
 
     A change is left alone for the first second, so that a file that is being written is not read half. A broken one is logged and
     told, once, and the last good one stays.

@@ -131,7 +131,7 @@ class NotifyFlow(Upkeep):
     def notify(
         self, incident: Incident, recipients: Sequence[Recipient], *, policy: str | Policy = "default", strict: bool = False
     ) -> Notified:
-        """Take an incident; when this returns, it is stored and will be delivered, whatever happens to this process.
+        """Store an incident; when this returns, it is stored and will be delivered, whatever happens to this process.
 
         Args:
             incident: What happened.
@@ -267,7 +267,7 @@ class NotifyFlow(Upkeep):
         return build(services)
 
     def start(self) -> None:
-        """Start to deliver inside this process, once; what an earlier process left is taken up.
+        """Start to deliver inside this process, once; it picks up what an earlier process left.
 
         Raises:
             InvalidSettings: When requests do not go to the address that was checked, with the version of the library in use.

@@ -1,4 +1,4 @@
-"""Takes in receipts and replies for the web application: each is committed, logged, and rung for."""
+"""Stores receipts and replies for the web application: each is committed, logged, and rung for."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -20,7 +20,7 @@ _log = structlog.get_logger("notifyflow.app")
 
 
 class Incoming:
-    """Takes in receipts and replies.
+    """Stores receipts and replies.
 
     Args:
         deps: The dependencies of the use cases.

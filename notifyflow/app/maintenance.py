@@ -1,4 +1,4 @@
-"""What whoever runs it looks after: checks all that is stored, takes away what is old, has itself watched from outside."""
+"""What whoever runs it looks after: checks all that is stored, deletes what is old, has itself watched from outside."""
 
 import time
 from abc import ABC, abstractmethod
@@ -112,7 +112,7 @@ class Upkeep(ABC):
         """Overwrite what is personal about a recipient: name, addresses, messages, raw receipts.
 
         Returns:
-            From how many incidents they were taken; 0 where nobody knows them.
+            From how many incidents they were removed; 0 if no incident has them.
 
         Raises:
             RecipientInUse: When they are paged for something that is not resolved; nothing was done.

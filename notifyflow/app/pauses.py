@@ -52,7 +52,7 @@ class Switch:
         return wanted
 
     def resume(self, scope: Scope, name: str = "", *, by: str) -> bool:
-        """Take a pause back: what it deferred is due at once.
+        """End a pause: what it deferred is due at once.
 
         Returns:
             Whether there was one.

@@ -83,7 +83,7 @@ class SnsReceiver:
 
         Raises:
             RejectedCallback: When SNS did not sign it for a topic that is allowed.
-            ProviderError: When the certificate could not be had, or the confirmation was not taken, for now.
+            ProviderError: When the certificate could not be had, or the confirmation failed, for now.
         """
         fields = {name: value for name, value in read_object(body).items() if isinstance(value, str)}
         topic = self._topics.get(fields.get("TopicArn", ""))

@@ -29,7 +29,7 @@ _COLOURS = {Severity.CRITICAL: "Attention", Severity.ERROR: "Attention", Severit
 # The URL is the recipient's own, with its key in it: what refuses it there does not touch anybody else.
 TEAMS: Table = table(
     Row("3xx", Verdict.PERMANENT, "the workflow's URL answers with a redirect, which is never followed", _SOURCE),
-    Row("400", Verdict.OURS, "the workflow does not take our card, or is disabled", _SOURCE),
+    Row("400", Verdict.OURS, "the workflow does not accept our card, or is disabled", _SOURCE),
     Row("401", Verdict.PERMANENT, "the URL's signature is not, or no longer, valid", _SOURCE),
     Row("403", Verdict.PERMANENT, "the workflow may not be started from outside", _SOURCE),
     Row("404", Verdict.PERMANENT, "the workflow does not exist", _SOURCE),

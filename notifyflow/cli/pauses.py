@@ -54,7 +54,7 @@ def pause(
 
 
 def resume(channel: Channel = None, provider: Provider = None, is_all: All = False, by: By = None) -> None:
-    """Take a pause back: what it deferred is sent now."""
+    """End a pause: what it deferred is sent now."""
     scope, name = _choice(channel, provider, is_all=is_all)
     from notifyflow.app import NotifyFlow
 

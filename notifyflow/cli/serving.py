@@ -23,7 +23,7 @@ _SAME_LINE_ONCE = SameLineOnce()
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take a port, 0 for a free one; connections wait from now on until somebody serves them.
+    """Bind a port, 0 for a free one; connections wait from now on until somebody serves them.
 
     Raises:
         OSError: When it cannot be had.

@@ -122,7 +122,7 @@ class TimedProtocol(H11Protocol):
             self.transport.abort()
 
     def timeout_keep_alive_handler(self) -> None:
-        """End a connection that nobody uses; what nobody takes is dropped."""
+        """End a connection that nobody uses; what nobody reads is dropped."""
         super().timeout_keep_alive_handler()
         self.loop.call_later(_GRACE_S, self.transport.abort)
 

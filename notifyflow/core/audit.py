@@ -38,7 +38,7 @@ class Rule(StrEnum):
 
     READABLE = "readable", "Every row holds what this version can read."
     STATE = "state", "Every row is in the one state that what is known about it amounts to."
-    OVERDUE = "overdue", "Nothing has been due for long: what waits is sent, taken back or decided when its time comes."
+    OVERDUE = "overdue", "Nothing has been due for long: what waits is sent, expired or decided when its time comes."
     LOG = "log", "The log of a row, replayed through its table, makes only moves of the table, and ends in the row's state."
     TIER = "tier", "A tier is opened at most once, and its pages belong to a tier that is open."
     ATTEMPTS = "attempts", "No more attempts than the policy allows, each from a claim of its own, one at a time."

@@ -37,7 +37,7 @@ class AttemptFacts:
         state: RUNNING, RECORDED or NOT_SENT.
         token: The lease's token; only its holder may record.
         started_at: When it was claimed.
-        lease_until: From when on the sweeper takes it back.
+        lease_until: From when on the sweeper expires it.
         ended_at: When it was recorded, put in doubt or released.
         result: How it ended, as far as is known: the strongest result so far, or None before the first.
         evidence: Who vouches for it.

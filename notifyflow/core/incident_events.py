@@ -77,7 +77,7 @@ class IncidentEvent:
 
 
 def key_of(secret: str) -> bytes:
-    """Take the key out of a secret (Standard Webhooks 1.0.0, "Signature scheme").
+    """Extract the key from a secret (Standard Webhooks 1.0.0, "Signature scheme").
 
     Raises:
         ValueError: When it is none; it does not repeat the secret.

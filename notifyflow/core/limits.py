@@ -104,7 +104,7 @@ def obstacle(health: ProviderHealth, *, limit: int, is_urgent: bool, now: dateti
 
     Args:
         health: As it is now.
-        limit: How many it takes a minute, from 1.
+        limit: How many it accepts a minute, from 1.
         is_urgent: Whether the notification is CRITICAL.
         now: The time of the decision.
     """

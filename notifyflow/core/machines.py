@@ -35,7 +35,7 @@ class Event:
         meaning: What has happened, as a sentence without its full stop.
         moves: From each state where it has a place, the states it may lead to; more than one means that the guard decides.
         late: The states in which it comes too late and changes nothing; in all others it is illegal.
-        guard: The subject's method that decides whether a move is taken; empty where it always is.
+        guard: The subject's method that decides whether a move is made; empty where it always is.
         then: The subject's method that is called after the move and appends its effects.
         is_loop_drawn: Whether a diagram shows the moves that stay; the tables in the docs name them all.
     """
@@ -248,7 +248,7 @@ _CLOSED = (E.ACKNOWLEDGED, E.CANCELLED)
 
 
 def _decision(name: str, meaning: str) -> Event:
-    """Decide: every move among the three live states is legal, and which one is taken is named by the facts."""
+    """Decide: every move among the three live states is legal, and which one is made is named by the facts."""
     return Event(name=name, meaning=meaning, moves=dict.fromkeys(_LIVE, _LIVE), late=_CLOSED, guard="heads_for", then="arrive")
 
 

@@ -27,11 +27,11 @@ rows are marked as rung already), logs each of ``failed`` at WARNING, and each o
 ``adopt.survey(deps)``, ``adopt.adopt(deps, environment)``, ``adopt.release(deps)``, ``adopt.cancel(deps)``
     → how many incidents are held, go on, are resolved; the last one in a transaction an incident.
 ``forget.forget(deps, recipient_id)``
-    → from how many incidents a recipient was taken; raises RecipientInUse.
+    → from how many incidents a recipient was removed; raises RecipientInUse.
 ``pause.pause(deps, pause)``, ``pause.resume(deps, scope, name)``, ``pause.pauses(deps)``
     The kill switch; the claim heeds it.
 ``sweep.sweep(deps, *, limit=200, ring_again_after=30 s)``
-    → ``Consequences``; a row of transactions: marks as rung what is due and unrung (it stands in ``due``), takes expired leases
+    → ``Consequences``; a row of transactions: marks as rung what is due and unrung (it stands in ``due``), expires leases
     back, decides escalations whose timer is due, starts rounds. What it stumbles over stands in ``broken``, and keeps
     nothing else waiting; a database that stops answering stands in ``cut_short``, and ends it.
 ``sweep.next_wake_at(deps)``

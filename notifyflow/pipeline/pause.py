@@ -23,7 +23,7 @@ def pause(deps: Dependencies, wanted: Pause) -> None:
 
 
 def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
-    """Take a pause back; what another pause stops still is deferred again.
+    """End a pause; what another pause stops still is deferred again.
 
     Returns:
         Whether there was one.

@@ -52,7 +52,7 @@ class Dependencies:
         secret_keys: The first signs links; empty means messages carry no link.
         notice: A mark that every message shows.
         lease: How long a claimed row belongs to its claimer.
-        limits: How many each provider takes a minute, on each of its channels; those not named take ``DEFAULT_LIMIT``.
+        limits: How many each provider accepts a minute, on each of its channels; those not named accept ``DEFAULT_LIMIT``.
         doubt_resolution_times: How soon a provider's own events resolve a doubt, where they do.
         caps: How many calls and texts an hour may bring.
         delivery: What may leave, and where to.
@@ -83,7 +83,7 @@ class Dependencies:
     subscribers: tuple[Subscriber, ...] = ()
 
     def limit_of(self, provider: str) -> int:
-        """Tell how many a provider takes a minute."""
+        """Tell how many a provider accepts a minute."""
         return self.limits.get(provider, DEFAULT_LIMIT)
 
     def doubt_resolution_time(self, provider: str) -> timedelta:

@@ -39,7 +39,7 @@ def record(
         What followed: tiers that opened, failures. Where the attempt was recorded by the call before, what that one led to.
 
     Raises:
-        Fenced: When the lease was taken back; the attempt stands as a doubt.
+        Fenced: When the lease has expired; the attempt is in doubt.
         CommitUnknown: When nobody knows whether it is recorded; call again, with what it led to.
     """
 
@@ -93,7 +93,7 @@ def release(
         What followed.
 
     Raises:
-        Fenced: When the lease was taken back.
+        Fenced: When the lease has expired.
         CommitUnknown: When nobody knows whether it is released; call again, with what it led to.
     """
 
@@ -135,6 +135,6 @@ def _leased(row: NotificationFacts, attempt_id: str, token: str, unsure: Consequ
     attempt = next(each for each in row.attempts if each.id == attempt_id)
     if attempt.token == token and attempt.state is AttemptState.RUNNING:
         return attempt
-    if attempt.token == token and unsure is not None:  # whoever takes a lease back takes the token, too
+    if attempt.token == token and unsure is not None:  # whoever expires a lease clears the token, too
         raise _RecordedBefore(unsure)
     raise Fenced(attempt_id)

@@ -26,7 +26,7 @@ def sweep(deps: Dependencies, *, limit: int = 200, ring_again_after: timedelta =
 
     Args:
         deps: The dependencies of the use cases.
-        limit: How many of each kind are taken at most; the rest is left to the next sweep.
+        limit: How many of each kind are handled at most; the rest is left to the next sweep.
         ring_again_after: How long a bell is given to be answered.
 
     Returns:

@@ -41,7 +41,7 @@ _PLATFORMS = ("APNS", "APNS_SANDBOX", "GCM", "ADM", "default")
 
 
 class AmazonStandIn(StandIn):
-    """Takes mails at SES, push messages and texts at SNS."""
+    """Accepts mails at SES, push messages and texts at SNS."""
 
     name = "aws"
 

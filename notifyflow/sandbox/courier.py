@@ -53,7 +53,7 @@ class Courier:
         self._validator = RequestValidator(auth_token)
 
     async def post(self, url: str, form: Mapping[str, str]) -> str | None:
-        """Call back until it is taken or no more retries are wanted.
+        """Call back until it is accepted or no more retries are wanted.
 
         Args:
             url: The full URL, with its fragment.
@@ -82,7 +82,7 @@ class Reports:
     """Callbacks about one message: each after the one before it, while what they report goes on."""
 
     def __init__(self, courier: Courier, url: str) -> None:
-        """Take where to report; an empty URL wants no reports."""
+        """Set where to report; an empty URL wants no reports."""
         self._courier = courier
         self._url = url
         self._last: asyncio.Task[None] | None = None

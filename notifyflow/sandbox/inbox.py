@@ -12,7 +12,7 @@ URL = re.compile(r"https?://[^\s<>\"|]*[^\s<>\"|.,;:!?)]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """A mail as its reader's program takes it apart."""
+    """A mail as its reader's program parses it."""
 
     sender: str
     subject: str
@@ -101,7 +101,7 @@ class Message:
         attempt_id: Ours, where the message carries it.
         reference: The stand-in's id of it.
         reaction: What the script said to do.
-        is_accepted: Whether it was taken, and reached its reader.
+        is_accepted: Whether it was accepted, and reached its reader.
         status: What became of it, in the provider's words: ``sent``, ``delivered``, ``no-answer``, ….
         content: What it says.
     """
@@ -174,7 +174,7 @@ class Inbox:
             channel: Only this one.
             to: Only to this address.
             attempt_id: Only of this attempt of ours.
-            is_accepted: Only those that were taken, or only the others.
+            is_accepted: Only those that were accepted, or only the others.
         """
         with self._changed:
             everything = tuple(self._messages.values())

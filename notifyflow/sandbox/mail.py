@@ -1,4 +1,4 @@
-"""Mail, taken apart as its reader's program does."""
+"""Mail, parsed as its reader's program does."""
 
 from email import message_from_bytes, policy
 from email.message import EmailMessage

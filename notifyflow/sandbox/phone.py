@@ -65,7 +65,7 @@ class Callee:
     """
 
     def __init__(self, *, key: str = "", hangs_up: bool = False) -> None:
-        """Take what they will do at the first question: press a key, hang up, or neither."""
+        """Set what they will do at the first question: press a key, hang up, or neither."""
         self._key = key
         self._hangs_up = hangs_up
         self.heard = Heard()

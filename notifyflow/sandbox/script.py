@@ -40,7 +40,7 @@ class Reaction:
         words: As the script says it.
         code: The HTTP or SMTP status, the provider's own code, what the receipt says, what the callee does, or what is replied.
         detail: The error code of a receipt, or the key that the callee presses.
-        is_accepted: Whether the message is taken and reaches its reader.
+        is_accepted: Whether the message is accepted and reaches its reader.
         delay_s: How long the response takes, in seconds.
         retry_after_s: What ``Retry-After`` says, in seconds; None without.
     """
@@ -251,7 +251,7 @@ def _phrase(
 
 
 PHRASES: tuple[Phrase, ...] = (
-    _phrase("ok", "taken and delivered; a call is heard and a key (2) is pressed", _ANY, r"ok", _simple(Kind.OK)),
+    _phrase("ok", "accepted and delivered; a call is heard and a key (2) is pressed", _ANY, r"ok", _simple(Kind.OK)),
     _phrase(
         "slow 3 s", "ok, after that long (also 500 ms)", _ANY, r"slow (?P<delay>\d{1,4}(?:\.\d{1,3})?) ?(?P<unit>ms|s)", _slow
     ),
@@ -263,15 +263,15 @@ PHRASES: tuple[Phrase, ...] = (
         _STATUS + r" retry after (?P<retry>\d{1,6}) ?s",
         _status,
     ),
-    _phrase("hang", "never answered, and not taken", _ANY, r"hang", _simple(Kind.HANG)),
-    _phrase("cut", "the connection is cut without a response, and nothing is taken", _ANY, r"cut", _simple(Kind.CUT)),
-    _phrase("garbage", "answered with nonsense, and not taken", _ANY, r"garbage", _simple(Kind.GARBAGE)),
-    _phrase("accept, then hang", "taken, but never answered (also cut, garbage, 500)", _ANY, _ACCEPT, _accepted),
+    _phrase("hang", "never answered, and not accepted", _ANY, r"hang", _simple(Kind.HANG)),
+    _phrase("cut", "the connection is cut without a response, and nothing is accepted", _ANY, r"cut", _simple(Kind.CUT)),
+    _phrase("garbage", "answered with nonsense, and not accepted", _ANY, r"garbage", _simple(Kind.GARBAGE)),
+    _phrase("accept, then hang", "accepted, but never answered (also cut, garbage, 500)", _ANY, _ACCEPT, _accepted),
     _phrase("refuse", "nobody listens: the connection is refused, until the next script", _ANY, r"refuse", _simple(Kind.REFUSE)),
     _phrase("21610", "refused with this Twilio error code", _TWILIO, r"(?!30)[1-9]\d{4}", _code),
-    _phrase("30006", "taken, then reported undelivered with this carrier code", _SMS, r"(?P<code>30\d{3})", _receipt),
-    _phrase("undelivered", "taken, then reported undelivered (also failed; also with a code)", _SMS, _UNDELIVERED, _receipt),
-    _phrase("no receipt", "taken, and never heard of again", _SMS, r"no receipt", _no_receipt),
+    _phrase("30006", "accepted, then reported undelivered with this carrier code", _SMS, r"(?P<code>30\d{3})", _receipt),
+    _phrase("undelivered", "accepted, then reported undelivered (also failed; also with a code)", _SMS, _UNDELIVERED, _receipt),
+    _phrase("no receipt", "accepted, without any receipt", _SMS, r"no receipt", _no_receipt),
     _phrase("reply ack", "delivered, and answered with these words", _SMS, r"reply (?P<said>.+)", _reply),
     _phrase("rings", "it rings on and on, until the call is ended", _VOICE, r"rings", _callee("rings")),
     _phrase("nobody answers", "it rings, and nobody picks up", _VOICE, r"nobody answers", _callee("no-answer")),

@@ -45,7 +45,7 @@ _HOOK_WORDS = {
 
 
 class SlackStandIn(StandIn):
-    """Takes what incoming webhooks, the bot's chat.postMessage and chat.update bring."""
+    """Accepts what incoming webhooks, the bot's chat.postMessage and chat.update bring."""
 
     name = "slack"
 

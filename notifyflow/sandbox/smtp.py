@@ -1,4 +1,4 @@
-"""A mail server: aiosmtpd, which takes mail for everybody and does to it what the script says.
+"""A mail server: aiosmtpd, which accepts mail for everybody and does to it what the script says.
 
 A recipient refused with a status is refused at RCPT; everything else happens after the mail's last dot (RFC 5321, §4.2.5: only
 the reply to that dot says who is responsible).
@@ -23,7 +23,7 @@ class MailServer:
     """The hooks of aiosmtpd's server; their names and results are its own."""
 
     def __init__(self, inbox: Inbox, play: Play, *, login: tuple[str, str] | None, tls: ssl.SSLContext | None) -> None:
-        """Take where mail goes, what to do with it, whom to let in (all, without a login), and the certificate for STARTTLS."""
+        """Set where mail goes, what to do with it, whom to let in (all, without a login), and the certificate for STARTTLS."""
         self._inbox = inbox
         self._play = play
         self._login = login
@@ -51,7 +51,7 @@ class MailServer:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Take or refuse a recipient."""
+        """Accept or refuse a recipient."""
         del server, session, options
         reaction = self._play("email", address)
         if reaction.kind is Kind.STATUS and not reaction.is_accepted:
@@ -62,7 +62,7 @@ class MailServer:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Take a mail, or not, and answer as the script says for its last recipient."""
+        """Accept a mail, or not, and answer as the script says for its last recipient."""
         del session
         parsed = mail.parse(envelope.original_content or b"")
         reactions = _reactions(envelope)

@@ -42,7 +42,7 @@ class StandIn(ABC):
         """Return the response that refuses a message, with an HTTP status or the provider's own code."""
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
-        """Do what happens after a message was taken: receipts, calls."""
+        """Do what happens after a message was accepted: receipts, calls."""
         del arrival, reaction
 
 

@@ -237,7 +237,7 @@ class Sandbox:
         The text goes where the receipts of that text go, without the attempt: ``…/callbacks/twilio/sms``.
 
         Raises:
-            LookupError: When no number that takes replies has texted the number, or the sandbox does not run.
+            LookupError: When no number that accepts replies has texted the number, or the sandbox does not run.
         """
         return self._wait_for(self._twilio.reply(number, text))
 

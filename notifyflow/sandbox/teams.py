@@ -21,7 +21,7 @@ def workflow_path(name: str) -> str:
 
 
 class TeamsStandIn(StandIn):
-    """Takes what is posted to workflow URLs."""
+    """Accepts what is posted to workflow URLs."""
 
     name = "teams"
 

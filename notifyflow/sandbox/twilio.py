@@ -29,12 +29,12 @@ _UNANSWERED = frozenset({"no-answer", "busy", "failed"})
 
 
 class TwilioStandIn(StandIn):
-    """Takes text messages and calls, and says what became of them."""
+    """Accepts text messages and calls, and says what became of them."""
 
     name = "twilio"
 
     def __init__(self, *, account_sid: str, auth_token: str, inbox: Inbox, receipts_after_s: float) -> None:
-        """Take the account, and how long each status comes after the one before it, in seconds."""
+        """Set the account, and how long each status comes after the one before it, in seconds."""
         self._account = account_sid
         self._authorization = "Basic " + base64.b64encode(f"{account_sid}:{auth_token}".encode()).decode()
         self._courier = Courier(auth_token)
@@ -81,7 +81,7 @@ class TwilioStandIn(StandIn):
         """
         form = self._texts.get(number)
         if form is None or not form.last("StatusCallback"):
-            raise LookupError(f"no number that takes replies has texted {number}")
+            raise LookupError(f"no number that accepts replies has texted {number}")
         url = form.last("StatusCallback").partition("#")[0].rpartition("/")[0]
         sids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid"), new_reference("SM"))
         service = {"MessagingServiceSid": sid} if (sid := form.last("MessagingServiceSid")) else {}
@@ -91,7 +91,7 @@ class TwilioStandIn(StandIn):
         return tuple(verb.text.strip() for verb in verbs or () if verb.name == "Message")
 
     def _list(self, kind: str, request: Request) -> HttpResponse:
-        """List what was taken, the newest first, as one page ("Read multiple Message resources": To, From, PageSize)."""
+        """List what was accepted, the newest first, as one page ("Read multiple Message resources": To, From, PageSize)."""
         resources = [self._describe(message) for message in reversed(self._look_up(kind))]
         wanted = {name.lower(): request.query[name] for name in ("To", "From") if name in request.query}
         found = [each for each in resources if all(each[name] == value for name, value in wanted.items())]

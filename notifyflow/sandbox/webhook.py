@@ -1,4 +1,4 @@
-"""A subscriber of ours: takes signed requests as Standard Webhooks 1.0.0 says, and shows what they tell.
+"""A subscriber of ours: accepts signed requests as Standard Webhooks 1.0.0 says, and shows what they tell.
 
 It checks a signature by itself, with the one secret that everybody knows; how old a request is it does not mind, since whoever
 plays with it may play with the time.
@@ -23,7 +23,7 @@ _SHOWN = ("key", "title", "severity", "state", "by", "via", "recipient", "status
 
 
 class SubscriberStandIn(StandIn):
-    """Takes what is posted to subscribers."""
+    """Accepts what is posted to subscribers."""
 
     name = "webhook"
 
@@ -41,7 +41,7 @@ class SubscriberStandIn(StandIn):
         return Arrival(message=Message(channel="webhook", provider="webhook", to=to, reference=reference, content=content))
 
     def accept(self, arrival: Arrival) -> HttpResponse:
-        """Take it."""
+        """Accept it."""
         del arrival
         return HttpResponse(status=204)
 

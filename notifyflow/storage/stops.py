@@ -84,7 +84,7 @@ class Stops(Moves):
         )
 
     def _end_pause(self, is_it: Expression, *, at: datetime) -> bool:
-        """Take a pause away, and keep it with its real end."""
+        """Delete a pause, and keep it with its real end."""
         found = [Pause(**row) for row in self._rows(self._locked(PauseRow.select().where(is_it)))]
         PauseRow.delete().where(is_it).execute(self._db)
         self._keep(

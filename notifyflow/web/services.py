@@ -21,7 +21,7 @@ class Api(Protocol):
     """What the routes of the API call; an incident that is acted on is known to exist."""
 
     def submit(self, submission: Submission, once: Once | None, namespace: str, /) -> Notified:
-        """Take an incident of a namespace; raises ``InvalidIncident``, ``IdempotencyMismatch``."""
+        """Store an incident of a namespace; raises ``InvalidIncident``, ``IdempotencyMismatch``."""
         ...
 
     def incidents(self, wanted: IncidentFilter, /, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:

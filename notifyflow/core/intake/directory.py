@@ -177,7 +177,7 @@ def reach(
         channels: The names of the channels there are.
         carried: Those that a configured provider carries.
         policies: By name; they say which channels are used.
-        warn: Says what is odd about an address of a channel that is taken all the same; empty where nothing is.
+        warn: Says what is odd about an address of a channel that is accepted all the same; empty where nothing is.
 
     Raises:
         InvalidDirectory: When it is no TOML.

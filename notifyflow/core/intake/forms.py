@@ -63,13 +63,13 @@ class Node:
         return Node(f"{self.where}.{short}" if self.where else short, value, self.faults)
 
     def fields(self) -> Mapping[str, object]:
-        """Take the value for a table."""
+        """Read the value as a table."""
         if not isinstance(self.value, Mapping):
             raise self.refuse("is no table", "Give fields and their values")
         return self.value
 
     def items(self) -> "list[Node]":
-        """Take the value for a list."""
+        """Read the value as a list."""
         if not isinstance(self.value, list):
             raise self.refuse("is no list", "Put it in [ ]")
         return [Node(f"{self.where}[{index}]", value, self.faults) for index, value in enumerate(self.value, self.first)]
@@ -267,7 +267,7 @@ def _refuse_unknown(node: Node, names: Sequence[str], known: Collection[str]) ->
     for name in names[:_UNKNOWN_NAMED]:
         node.faults.note(partial(_unknown_field, node, name, known))
     if (more := len(names) - _UNKNOWN_NAMED) > 0:
-        node.refuse_whole(f"it has {more:,} more fields that are unknown", "Take them out", more)
+        node.refuse_whole(f"it has {more:,} more fields that are unknown", "Remove them", more)
 
 
 def _unknown_field(node: Node, name: str, known: Collection[str]) -> Fault:

@@ -1,4 +1,4 @@
-"""What is asked of us as documents, incident files and what the API takes: JSON in, values out.
+"""What is asked of us as documents, incident files and requests to the API: JSON in, values out.
 
 A submission is read as far as it can be: what could not be read goes with it, and is told with all that ``intake`` finds in
 the rest.
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """An incident to be taken.
+    """An incident to be stored.
 
     Attributes:
         incident: What happened.

@@ -40,7 +40,7 @@ _RECIPIENT_TYPES: Mapping[str, type] = {
 }
 
 CheckAddress = Callable[[str, str], str]
-"""Takes a channel and an address and returns the address normalised; raises ``ValueError`` with what is wrong with it."""
+"""Returns an address of a channel normalised; raises ``ValueError`` with what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def admit(
         check: Validates and normalises one address of one channel.
         channels: The names of the channels there are.
         is_strict: Whether a fault of one recipient refuses the whole.
-        may_reach_nobody: Whether it is taken although nothing can reach any recipient.
+        may_reach_nobody: Whether it is accepted although nothing can reach any recipient.
         unread: What could not be read of the document it came in; with any it is refused.
         most_faults: How many faults of single recipients are named, the others being counted; None names all.
 

@@ -75,7 +75,7 @@ def compose(
     """Say to one recipient what happened.
 
     Args:
-        incident: As it was admitted; where it does not say when it happened, the round's start is taken.
+        incident: As it was admitted; where it does not say when it happened, the round's start is used.
         contact: Who is told.
         severity: The round's.
         now: When the message leaves.

@@ -133,7 +133,7 @@ def _mark(index: int, item: object) -> object:
 
 
 def table(value: object) -> Mapping[str, object]:
-    """Take a value for an object; anything else is an empty one."""
+    """Read a value as an object; anything else is an empty one."""
     return value if isinstance(value, dict) else {}
 
 

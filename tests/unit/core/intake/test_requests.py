@@ -181,7 +181,7 @@ def test_of_very_many_unknown_fields_the_first_are_named_and_the_others_counted(
     faults = faults_of(read_incident(json.dumps(document)))
     assert len(faults) < 10
     assert "field4: 'field4' is no field here. Use one of" in faults[4]
-    assert faults[5] == "document: it has 49,995 more fields that are unknown. Take them out."
+    assert faults[5] == "document: it has 49,995 more fields that are unknown. Remove them."
     assert "title: it is empty. Say in one line what happened." in faults
 
 
