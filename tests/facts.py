@@ -1,4 +1,4 @@
-"""Facts with all that a test does not care for filled in, and a row that lives through a story."""
+"""Facts with all that a test does not care for filled in, and a row that goes through events."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -100,7 +100,7 @@ def context(
 
 
 class Row:
-    """A notification that lives through a story, each of whose events comes a second after the one before."""
+    """A notification that goes through events, each a second after the one before."""
 
     def __init__(self, *, policy: Policy = DEFAULT, max_attempts: int | None = None, **given: Any) -> None:
         self.schedule: Schedule = policy.retries.normal

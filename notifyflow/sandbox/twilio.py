@@ -41,7 +41,7 @@ class TwilioStandIn(StandIn):
         self._inbox = inbox
         self._pause_s = receipts_after_s
         self._texts: dict[str, Form] = {}
-        self._calls: dict[str, _Story] = {}
+        self._calls: dict[str, _Delivery] = {}
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request; messages can be created and looked up, calls too."""
@@ -156,19 +156,19 @@ class TwilioStandIn(StandIn):
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
         """Carry a message to its end, calling back at each status."""
-        story = _Story(arrival, inbox=self._inbox, courier=self._courier, account_sid=self._account, pause_s=self._pause_s)
+        delivery = _Delivery(arrival, inbox=self._inbox, courier=self._courier, account_sid=self._account, pause_s=self._pause_s)
         if arrival.message.channel == "sms":
             self._texts[arrival.message.to] = arrival.form
-            await story.carry_text(reaction)
+            await delivery.carry_text(reaction)
         else:
-            self._calls[arrival.message.reference] = story
-            await story.carry_call_or_hang_up(reaction)
-        await story.reports.finish()
+            self._calls[arrival.message.reference] = delivery
+            await delivery.carry_call_or_hang_up(reaction)
+        await delivery.reports.finish()
         if reaction.kind is Kind.REPLY:
             await self.reply(arrival.message.to, reaction.code)
 
 
-class _Story:
+class _Delivery:
     """What becomes of one text or call, and what is said about it."""
 
     def __init__(self, arrival: Arrival, *, inbox: Inbox, courier: Courier, account_sid: str, pause_s: float) -> None:

@@ -14,7 +14,8 @@ from notifyflow.pipeline.ports import Claimed
 from notifyflow.pipeline.record import record
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
-from tests.builders import REFUSED, CountingIds, Story, a_recipient, an_incident
+from tests.builders import REFUSED, CountingIds, a_recipient, an_incident
+from tests.driver import Driver
 from tests.servers.postgres import Postgres, postgres
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class UnlockedStore:
 def record_failures(url: str, first_id: int, claimed: Sequence[Claimed], starters: Barrier, readers: Barrier | None) -> None:
     """Record one failure after the other, each at the moment at which the other process records its own."""
     with closing(Store(url)) as store:
-        deps = replace(Story(store).deps, ids=CountingIds(first_id))
+        deps = replace(Driver(store).deps, ids=CountingIds(first_id))
         if readers is not None:
             deps = replace(deps, transactions=UnlockedStore(store, readers))
         for each in claimed:
@@ -74,18 +75,18 @@ def race(url: str, *, races: int, is_locked: bool) -> list[int]:
     """Let two processes fail e-mail and Slack of the same recipients; count the text messages that each race queued."""
     with closing(Store(url)) as store:
         store.upgrade()
-        return _race(Story(store), url, races=races, is_locked=is_locked)
+        return _race(Driver(store), url, races=races, is_locked=is_locked)
 
 
-def _race(story: Story, url: str, *, races: int, is_locked: bool) -> list[int]:
+def _race(driver: Driver, url: str, *, races: int, is_locked: bool) -> list[int]:
     for number in range(races):
-        story.notify(an_incident(f"db-{number}"), a_recipient("ada", "email", "slack", "teams", "sms"))
+        driver.notify(an_incident(f"db-{number}"), a_recipient("ada", "email", "slack", "teams", "sms"))
     context = multiprocessing.get_context("spawn")
     starters = context.Barrier(2)
     readers = None if is_locked else context.Barrier(2)
     processes = [
         context.Process(
-            target=record_failures, args=(url, 10**6 * (2 + number), story.claim(channel), starters, readers), daemon=True
+            target=record_failures, args=(url, 10**6 * (2 + number), driver.claim(channel), starters, readers), daemon=True
         )
         for number, channel in enumerate(("email", "slack"))
     ]
@@ -97,7 +98,7 @@ def _race(story: Story, url: str, *, races: int, is_locked: bool) -> list[int]:
     for process in processes:
         process.close()
     return [
-        sum(row.channel == "sms" for each in story.escalations(key=f"db-{number}") for row in each.notifications)
+        sum(row.channel == "sms" for each in driver.escalations(key=f"db-{number}") for row in each.notifications)
         for number in range(races)
     ]
 

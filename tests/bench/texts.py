@@ -11,7 +11,8 @@ from twilio.request_validator import RequestValidator
 
 from notifyflow.storage.store import Store
 from tests.bench.load import Post
-from tests.builders import ACCEPTED, Story, a_recipient, an_incident
+from tests.builders import ACCEPTED, a_recipient, an_incident
+from tests.driver import Driver
 
 PUBLIC_URL = "https://notify.example"
 TOKEN = "token-of-the-account"
@@ -53,20 +54,20 @@ class Texts:
     """Texts that the pipeline brings to SENT, each to somebody of their own, without a provider to wait for."""
 
     def __init__(self, store: Store) -> None:
-        self._story = Story(store)
-        self._story.deps = replace(self._story.deps, limits={"twilio": 1_000_000})
+        self._driver = Driver(store)
+        self._driver.deps = replace(self._driver.deps, limits={"twilio": 1_000_000})
         self._keys = (f"incident-{number}" for number in count())
 
     def send(self, number: int) -> list[str]:
         """Send so many now, and give their attempts."""
-        self._story.clock.at = datetime.now(UTC)
+        self._driver.clock.at = datetime.now(UTC)
         for first in range(0, number, _PEOPLE):
             people = [a_recipient(f"p{each}", "sms") for each in range(first, min(first + _PEOPLE, number))]
-            self._story.notify(an_incident(next(self._keys)), *people)
+            self._driver.notify(an_incident(next(self._keys)), *people)
         sent: list[str] = []
-        while claimed := self._story.claim("sms", providers=["twilio"]):
+        while claimed := self._driver.claim("sms", providers=["twilio"]):
             for each in claimed:
-                self._story.record(each, replace(ACCEPTED, provider_ref=f"SM{each.attempt_id}"))
+                self._driver.record(each, replace(ACCEPTED, provider_ref=f"SM{each.attempt_id}"))
                 sent.append(each.attempt_id)
         assert len(sent) == number
         return sent

@@ -20,7 +20,8 @@ from notifyflow.pipeline.record import record
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.store import Store
 from tests import invariants
-from tests.builders import ACCEPTED, BUSY, Story, a_recipient, an_incident
+from tests.builders import ACCEPTED, BUSY, a_recipient, an_incident
+from tests.driver import Driver
 from tests.integration.pipeline.test_limits import PAIR, REFUSING, THROTTLED, UNHEALTHY
 
 MINUTE = timedelta(minutes=1)
@@ -36,46 +37,46 @@ STEPS = st.one_of(
 
 
 class Play:
-    """One story of limits on a database of its own."""
+    """One driver of limits on a database of its own."""
 
     def __init__(self, store: Store, limits: Sequence[int]) -> None:
-        self.story = Story(store)
-        self.story.deps = replace(self.story.deps, limits=dict(zip(PAIR, limits, strict=True)))
+        self.driver = Driver(store)
+        self.driver.deps = replace(self.driver.deps, limits=dict(zip(PAIR, limits, strict=True)))
         self.keys: list[str] = []
 
     def notify(self, severity: Severity, count: int) -> None:
         self.keys.append(f"k{len(self.keys):03}")
         people = [a_recipient(f"p{number}", "email") for number in range(count)]
-        self.story.notify(an_incident(self.keys[-1], severity=severity), *people)
+        self.driver.notify(an_incident(self.keys[-1], severity=severity), *people)
 
     def work(self, outcome=ACCEPTED) -> None:  # type: ignore[no-untyped-def]
-        while claimed := self.story.claim("email", providers=PAIR):
+        while claimed := self.driver.claim("email", providers=PAIR):
             for each in claimed:
-                record(self.story.deps, each.attempt_id, each.token, outcome, has_alternative=True)
+                record(self.driver.deps, each.attempt_id, each.token, outcome, has_alternative=True)
 
     def pass_time(self, seconds: int) -> None:
-        self.story.clock.pass_time(timedelta(seconds=seconds))
-        self.story.sweep()
+        self.driver.clock.pass_time(timedelta(seconds=seconds))
+        self.driver.sweep()
 
     def pause(self, scope: Scope, is_for_critical: bool) -> None:
-        now = self.story.clock.now()
+        now = self.driver.clock.now()
         ends_at = now + timedelta(minutes=10)
         name = "" if scope is Scope.ALL else PAIR[0]
         wanted = Pause(scope=scope, name=name, ends_at=ends_at, paused_at=now, paused_by="ada", is_for_critical=is_for_critical)
-        pause(self.story.deps, wanted)
+        pause(self.driver.deps, wanted)
 
     def resume(self, scope: Scope) -> None:
-        resume(self.story.deps, scope, "" if scope is Scope.ALL else PAIR[0])
+        resume(self.driver.deps, scope, "" if scope is Scope.ALL else PAIR[0])
 
     def heal(self) -> None:
         """Let everybody be well, and time pass, until nothing waits."""
         for _ in range(2000):
-            self.story.sweep()
+            self.driver.sweep()
             self.work()
-            wake_at = next_wake_at(self.story.deps)
+            wake_at = next_wake_at(self.driver.deps)
             if wake_at is None:
                 return
-            self.story.clock.at = max(self.story.clock.at, wake_at)
+            self.driver.clock.at = max(self.driver.clock.at, wake_at)
         raise AssertionError("it does not come to rest")
 
 
@@ -103,7 +104,7 @@ def test_limits_lose_and_burn_nothing(steps: list[tuple[str, ...]], limits: tupl
 def _assert_sound(play: Play, limits: Sequence[int]) -> None:
     began: dict[str, list[tuple[datetime, bool]]] = defaultdict(list)
     for key in play.keys:
-        status = play.story.status(key)
+        status = play.driver.status(key)
         invariants.check(status)
         for row in (row for each in status.escalations for row in each.notifications):
             assert row.state in AT_REST

@@ -1,4 +1,4 @@
-"""Any story at all, over real SQLite, against the oracle: people, workers, providers and time in any order."""
+"""Any driver at all, over real SQLite, against the oracle: people, workers, providers and time in any order."""
 
 import shutil
 import tempfile
@@ -24,7 +24,8 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.errors import Fenced, IncidentResolved
 from notifyflow.pipeline.ports import Claimed
 from notifyflow.storage.store import Store
-from tests.builders import ACCEPTED, BUSY, CHANNELS, REFUSED, REFUSED_US, UNKNOWN, Story, a_contact, a_recipient, an_incident
+from tests.builders import ACCEPTED, BUSY, CHANNELS, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 from tests.oracle import OracleRow, name, opens
 
 KEYS = ("db-1", "db-2")
@@ -54,7 +55,7 @@ class AnyStory(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         path = shutil.copy(self.template, self.folder.name)
         self.store = Store(f"sqlite:///{path}")
-        self.story = Story(self.store, operations=[a_contact("ops", "email", "sms")])
+        self.driver = Driver(self.store, operations=[a_contact("ops", "email", "sms")])
         self.rows: dict[str, OracleRow] = {}
         self.attempts: dict[str, tuple[str, int]] = {}
         self.running: list[Claimed] = []
@@ -81,7 +82,7 @@ class AnyStory(RuleBasedStateMachine):
     )
     def notify(self, key: str, severity: Severity, people: list[tuple[str, set[str]]], title: str) -> None:
         recipients = [a_recipient(who, *sorted(channels)) for who, channels in people]
-        self.story.notify(an_incident(key, severity=severity, title=title), *recipients, policy=self.policy)
+        self.driver.notify(an_incident(key, severity=severity, title=title), *recipients, policy=self.policy)
         self.keys = sorted({*self.keys, key})
 
     @precondition(lambda self: self.keys)
@@ -91,9 +92,9 @@ class AnyStory(RuleBasedStateMachine):
 
     def _acknowledge(self, data: st.DataObject, key: str) -> None:
         by = data.draw(st.sampled_from((*PEOPLE, "somebody else")))
-        before = self.story.status(key)
-        self.story.acknowledge(by, key)
-        after = self.story.status(key)
+        before = self.driver.status(key)
+        self.driver.acknowledge(by, key)
+        after = self.driver.status(key)
         if before.facts.state is not IncidentState.OPEN:
             assert after.facts == before.facts
         elif self.policy.acknowledgement is Acknowledgement.ANY or by not in {
@@ -106,18 +107,18 @@ class AnyStory(RuleBasedStateMachine):
             )
 
     def _resolve(self, _: st.DataObject, key: str) -> None:
-        self.story.resolve("ada", key)
-        assert self.story.status(key).facts.state is IncidentState.RESOLVED
+        self.driver.resolve("ada", key)
+        assert self.driver.status(key).facts.state is IncidentState.RESOLVED
 
     def _page_again(self, data: st.DataObject, key: str) -> None:
-        status = self.story.status(key)
+        status = self.driver.status(key)
         who = data.draw(st.sampled_from(sorted({each.contact.recipient_id for each in status.escalations})))
         if status.facts.state is IncidentState.RESOLVED:
             with pytest.raises(IncidentResolved):
-                self.story.page_again(who, key)
+                self.driver.page_again(who, key)
             return
-        self.story.page_again(who, key)
-        assert self.story.status(key).facts.state is IncidentState.OPEN
+        self.driver.page_again(who, key)
+        assert self.driver.status(key).facts.state is IncidentState.OPEN
 
     # -- workers
 
@@ -125,7 +126,7 @@ class AnyStory(RuleBasedStateMachine):
     def claim(self, channels: set[str], has_provider: bool) -> None:
         escalations = {each.facts.id: each for status in self._all() for each in status.escalations}
         providers = [f"provider {len(self.attempts)}"] if has_provider else []  # so that none is ever found unhealthy, or mute
-        for claimed in chain.from_iterable(self.story.claim(each, limit=2, providers=providers) for each in sorted(channels)):
+        for claimed in chain.from_iterable(self.driver.claim(each, limit=2, providers=providers) for each in sorted(channels)):
             row = self.rows[claimed.notification_id]
             row.claim()
             self.attempts[claimed.attempt_id] = (claimed.notification_id, len(row.calls) - 1)
@@ -181,17 +182,17 @@ class AnyStory(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from(SPANS))
     def pass_time(self, seconds: float) -> None:
-        self.story.keep_watch(self.story.clock.now() + timedelta(seconds=seconds))
+        self.driver.keep_watch(self.driver.clock.now() + timedelta(seconds=seconds))
         self.sweep()
 
     @rule()
     def sweep(self) -> None:
-        now = self.story.clock.now()
+        now = self.driver.clock.now()
         for claimed in self.running:
             row_id, number = self.attempts[claimed.attempt_id]
             if self.rows[row_id].running == number and claimed.lease_until <= now:
                 self.rows[row_id].record("in_doubt")
-        consequences = self.story.sweep()
+        consequences = self.driver.sweep()
         assert consequences.broken == ()
         for status in self._all():
             for escalation in filter(is_live, current(status)):
@@ -203,7 +204,7 @@ class AnyStory(RuleBasedStateMachine):
 
     @invariant()
     def what_always_holds(self) -> None:
-        self.story.clock.pass_time(timedelta(milliseconds=10))
+        self.driver.clock.pass_time(timedelta(milliseconds=10))
         statuses = self._all()
         self.every_row_is_what_its_attempts_amount_to(statuses)
         every_log_replays_and_says_nothing_personal(statuses)
@@ -237,8 +238,8 @@ class AnyStory(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever happened, everything comes to rest when workers and time go on."""
         try:
-            self.story.deliver()
-            self.story.pass_time(days=5)
+            self.driver.deliver()
+            self.driver.pass_time(days=5)
             for status in self._all():
                 assert status.is_settled
                 for escalation in status.escalations:
@@ -250,16 +251,16 @@ class AnyStory(RuleBasedStateMachine):
     # -- what the rules share
 
     def _report(self, attempt_id: str, result: Result | None, event_id: str, *, key: str = "") -> None:
-        self.story.report(attempt_id, result, event_id=event_id, key=key)
+        self.driver.report(attempt_id, result, event_id=event_id, key=key)
         row_id, number = self.attempts[attempt_id]
         if result is not None:
             self.rows[row_id].calls[number].add(result.value)
 
     def _call(self, claimed: Claimed, outcome: Outcome | None) -> None:
         if outcome is None:
-            self.story.release(claimed)
+            self.driver.release(claimed)
         else:
-            self.story.record(claimed, outcome)
+            self.driver.record(claimed, outcome)
 
     def _all(self) -> list[IncidentStatus]:
         incidents = self.store.read(lambda reads: reads.incidents(100))
@@ -339,5 +340,5 @@ def allowed_duplicates(row: NotificationFacts) -> int:
 @pytest.mark.slow
 @pytest.mark.usefixtures("unmeasured")
 def test_any_story_ends_as_the_oracle_says(sqlite_url: str) -> None:
-    story = type("AnyStory", (AnyStory,), {"template": Path(sqlite_url.removeprefix("sqlite:///"))})
-    run_state_machine_as_test(story, settings=settings(max_examples=20, stateful_step_count=25, phases=[Phase.generate]))
+    driver = type("AnyStory", (AnyStory,), {"template": Path(sqlite_url.removeprefix("sqlite:///"))})
+    run_state_machine_as_test(driver, settings=settings(max_examples=20, stateful_step_count=25, phases=[Phase.generate]))

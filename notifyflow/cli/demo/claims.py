@@ -270,7 +270,7 @@ SCENES = (
         ),
     ),
 )
-"""The five stories."""
+"""The five scenes."""
 
 WHOLE = (
     Claim("every row's log, replayed through its machine, ends in the row's state", _log_replays),

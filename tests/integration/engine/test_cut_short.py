@@ -10,7 +10,8 @@ from notifyflow import NotifyFlow, Settings
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
-from tests.builders import Story, a_recipient, an_incident
+from tests.builders import a_recipient, an_incident
+from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.waiting import wait_until
 
@@ -34,9 +35,9 @@ class LeavingStore(Store):
 
 def test_a_critical_failure_is_logged_though_the_database_goes_away_in_the_middle_of_the_sweep(sqlite_url: str) -> None:
     store = LeavingStore(sqlite_url)
-    story = Story(store)
-    story.clock.at = datetime.now(UTC) - timedelta(hours=25)
-    story.notify(an_incident("db-1"), a_recipient("ada", "email"))
+    driver = Driver(store)
+    driver.clock.at = datetime.now(UTC) - timedelta(hours=25)
+    driver.notify(an_incident("db-1"), a_recipient("ada", "email"))
     settings = Settings.from_variables({})
     with capture_logs() as lines, NotifyFlow(settings, store=store, channels=channels(ScriptedProvider())) as flow:
         flow.start()

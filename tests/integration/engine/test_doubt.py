@@ -19,7 +19,8 @@ from notifyflow.sandbox.inbox import Message
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-from tests.builders import Story, a_recipient, outbound_message
+from tests.builders import a_recipient, outbound_message
+from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
 
@@ -32,10 +33,10 @@ class Scene:
     """A worker over a store and one channel, sms, whose clock begins now and is moved by hand."""
 
     def __init__(self, store: Store, channel: Channel) -> None:
-        self.story = Story(store, public_url="https://page.example.com")
-        self.story.clock.at = datetime.now(UTC)
+        self.driver = Driver(store, public_url="https://page.example.com")
+        self.driver.clock.at = datetime.now(UTC)
         channels: Mapping[str, Channel] = {"sms": channel}
-        self._deliverer = Deliverer(self.story.deps, channels, Reporter(NotedBell(), store), send_budget=BUDGET, places=2)
+        self._deliverer = Deliverer(self.driver.deps, channels, Reporter(NotedBell(), store), send_budget=BUDGET, places=2)
 
     def deliver(self) -> None:
         self._deliverer.deliver("sms", [self.row.id])
@@ -43,20 +44,20 @@ class Scene:
     def deliver_again(self) -> None:
         """Let the retry become due, and be made."""
         assert self.row.due_at is not None
-        self.story.clock.at = max(self.story.clock.at, self.row.due_at)
+        self.driver.clock.at = max(self.driver.clock.at, self.row.due_at)
         self.deliver()
 
     def crash(self) -> None:
         """Let a worker crash between its claim and its record, and a sweeper take its lease back."""
-        self.story.claim("sms", providers=["twilio"])
+        self.driver.claim("sms", providers=["twilio"])
         self.expire()
 
     def expire(self) -> None:
-        self.story.be_away(seconds=60)
+        self.driver.be_away(seconds=60)
 
     @property
     def row(self) -> NotificationFacts:
-        return self.story.pages()["sms"]
+        return self.driver.pages()["sms"]
 
     @property
     def attempts(self) -> tuple[AttemptFacts, ...]:
@@ -64,7 +65,7 @@ class Scene:
 
     @property
     def log(self) -> list[Transition]:
-        return [line for line in self.story.status().transitions if line.row_id == self.row.id]
+        return [line for line in self.driver.status().transitions if line.row_id == self.row.id]
 
 
 @pytest.fixture
@@ -75,11 +76,11 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def scene(store: Store, sandbox: Sandbox) -> Iterator[Scene]:
-    """A story about Ada's phone, over the stand-in."""
+    """A driver that pages Ada's phone, over the stand-in."""
     variables = {**sandbox.settings(), "NOTIFYFLOW_READ_TIMEOUT_S": "0.5"}
     channel = SmsChannel.from_settings(Settings.from_variables(variables))
     scene = Scene(store, channel)
-    scene.story.notify(None, ADA)
+    scene.driver.notify(None, ADA)
     yield scene
     channel.close()
 
@@ -117,7 +118,7 @@ def test_a_text_that_never_arrived_is_sent_again_and_marked_as_a_resend(scene: S
 
 def test_a_text_that_the_carrier_gave_back_is_sent_again(scene: Scene, sandbox: Sandbox) -> None:
     sandbox.script("sms: undelivered once, then ok")
-    claimed, *_ = scene.story.claim("sms", providers=["twilio"])
+    claimed, *_ = scene.driver.claim("sms", providers=["twilio"])
     _send(sandbox, claimed)
     sandbox.inbox.wait_for(lambda message: message.status == "undelivered")
     scene.expire()
@@ -133,7 +134,7 @@ def _send(sandbox: Sandbox, claimed: Claimed) -> None:
 
 
 def test_a_worker_that_crashed_after_its_send_doubles_nothing(scene: Scene, sandbox: Sandbox) -> None:
-    claimed, *_ = scene.story.claim("sms", providers=["twilio"])
+    claimed, *_ = scene.driver.claim("sms", providers=["twilio"])
     _send(sandbox, claimed)
     scene.expire()
     scene.deliver()
@@ -143,7 +144,7 @@ def test_a_worker_that_crashed_after_its_send_doubles_nothing(scene: Scene, sand
 
 
 def test_another_text_to_the_same_phone_is_no_answer(scene: Scene, sandbox: Sandbox) -> None:
-    claimed, *_ = scene.story.claim("sms", providers=["twilio"])
+    claimed, *_ = scene.driver.claim("sms", providers=["twilio"])
     _send(
         sandbox,
         replace(claimed, attempt_id="another", content=replace(claimed.content, link="https://page.example.com/a/another")),
@@ -191,7 +192,7 @@ class Oracle(ScriptedProvider):
 
 def _searched(store: Store, oracle: ScriptedProvider) -> Scene:
     scene = Scene(store, ScriptedChannel(oracle))
-    scene.story.notify(None, a_recipient("ada", "sms"))
+    scene.driver.notify(None, a_recipient("ada", "sms"))
     scene.crash()
     scene.deliver()
     return scene
@@ -241,7 +242,7 @@ def test_a_provider_that_cannot_search_is_not_called(store: Store) -> None:
 def test_only_the_previous_attempt_is_searched_for(store: Store) -> None:
     oracle = Oracle(None)
     scene = Scene(store, ScriptedChannel(oracle))
-    scene.story.notify(None, a_recipient("ada", "sms"))
+    scene.driver.notify(None, a_recipient("ada", "sms"))
     scene.crash()
     oracle.script.append(PermanentProviderError("no", code="404"))
     scene.deliver()
@@ -252,12 +253,12 @@ def test_only_the_previous_attempt_is_searched_for(store: Store) -> None:
 def test_a_search_that_uses_the_lease_up_counts_as_an_attempt_so_that_it_ends(store: Store) -> None:
     oracle = Oracle(None)
     scene = Scene(store, ScriptedChannel(oracle))
-    scene.story.notify(None, a_recipient("ada", "sms"))
+    scene.driver.notify(None, a_recipient("ada", "sms"))
     scene.crash()
     search = oracle.find_sent_message
 
     def answer_late(question: OutboundMessage) -> Receipt | None:
-        scene.story.clock.pass_time(timedelta(seconds=50))
+        scene.driver.clock.pass_time(timedelta(seconds=50))
         return search(question)
 
     oracle.find_sent_message = answer_late  # type: ignore[method-assign]

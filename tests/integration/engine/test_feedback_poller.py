@@ -20,7 +20,8 @@ from notifyflow.errors import StorageUnavailable
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 from tests import mails
-from tests.builders import CountingIds, Story
+from tests.builders import CountingIds
+from tests.driver import Driver
 from tests.integration.channels.scripted import HttpServer, http_server
 from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
@@ -222,7 +223,7 @@ def _polling(
     }
     queue = FeedbackQueue.from_settings(Settings.from_variables(variables))
     assert queue is not None
-    deps = replace(Story(store).deps, transactions=Faulty(store, faults), ids=_Fraction(fraction))
+    deps = replace(Driver(store).deps, transactions=Faulty(store, faults), ids=_Fraction(fraction))
     poller = Poller(queue, deps, Reporter(NotedBell(), store), pause=pause)
     poller.start()
     try:

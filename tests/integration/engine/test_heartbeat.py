@@ -12,7 +12,7 @@ from notifyflow import NotifyFlow, Settings
 from notifyflow.channels.monitor import Monitor
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.storage.store import Store
-from tests.builders import Story
+from tests.driver import Driver
 from tests.integration.channels.scripted import HttpServer, http_server
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.waiting import wait_until
@@ -50,7 +50,7 @@ def beating(server: HttpServer, sqlite_store: Store) -> Iterator[Heartbeat]:
     """A heartbeat beside a sweeper that the test plays."""
     monitor = Monitor.from_settings(settings_for(server))
     assert monitor is not None
-    heartbeat = Heartbeat(monitor, Story(sqlite_store).deps, every=BEAT)
+    heartbeat = Heartbeat(monitor, Driver(sqlite_store).deps, every=BEAT)
     heartbeat.start()
     yield heartbeat
     heartbeat.stop()

@@ -12,7 +12,8 @@ from notifyflow import NotifyFlow, Settings
 from notifyflow.errors import InvalidAge
 from notifyflow.storage.pruning import Pruned
 from notifyflow.storage.store import Store
-from tests.builders import CountingIds, HandClock, Story, a_recipient, an_incident
+from tests.builders import CountingIds, HandClock, a_recipient, an_incident
+from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedProvider, channels
 
 COUNT = 3
@@ -34,28 +35,28 @@ def flow(database_url: str, clock: HandClock) -> Iterator[NotifyFlow]:
 
 
 @pytest.fixture
-def story(store: Store, clock: HandClock) -> Story:
+def driver(store: Store, clock: HandClock) -> Driver:
     """Many incidents that are over, and one that is not."""
-    story = Story(store)
-    story.clock, story.deps = clock, replace(story.deps, clock=clock)
+    driver = Driver(store)
+    driver.clock, driver.deps = clock, replace(driver.deps, clock=clock)
     for number in range(COUNT):
-        story.notify(an_incident(f"old-{number}"), *PEOPLE)
-        story.resolve(key=f"old-{number}")
-    story.notify(an_incident("open"), a_recipient("ada", "email"))
-    story.deliver()
-    return story
+        driver.notify(an_incident(f"old-{number}"), *PEOPLE)
+        driver.resolve(key=f"old-{number}")
+    driver.notify(an_incident("open"), a_recipient("ada", "email"))
+    driver.deliver()
+    return driver
 
 
-def test_a_check_tells_how_far_it_is(flow: NotifyFlow, story: Story) -> None:
+def test_a_check_tells_how_far_it_is(flow: NotifyFlow, driver: Driver) -> None:
     checked = [(each.done, each.total, each.findings) for each in flow.check()]
     assert checked == [(0, COUNT + 1, ()), (COUNT + 1, COUNT + 1, ())]
 
 
-def test_what_was_foreseen_is_pruned_while_others_notify(flow: NotifyFlow, story: Story, clock: HandClock) -> None:
+def test_what_was_foreseen_is_pruned_while_others_notify(flow: NotifyFlow, driver: Driver, clock: HandClock) -> None:
     clock.pass_time(AGE + timedelta(seconds=1))
     foreseen = sum(flow.prune(AGE, is_dry_run=True), Pruned())
     assert (foreseen.incidents, foreseen.escalations) == (COUNT, COUNT * len(PEOPLE))
-    other = Story(story.store)
+    other = Driver(driver.store)
     other.clock, other.deps = clock, replace(other.deps, clock=clock, ids=CountingIds(1 << 124))
 
     def notify() -> None:
@@ -68,19 +69,19 @@ def test_what_was_foreseen_is_pruned_while_others_notify(flow: NotifyFlow, story
         notifying.result()
     assert sum(steps, Pruned()) == foreseen
     assert len([step for step in steps if step]) > 1
-    left = {facts.key for facts in story.store.read(lambda reads: reads.incidents(100))}
+    left = {facts.key for facts in driver.store.read(lambda reads: reads.incidents(100))}
     assert left == {"open", *(f"new-{number}" for number in range(MEANWHILE))}
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_what_somebody_holds_is_passed_over(flow: NotifyFlow, story: Story, clock: HandClock) -> None:
+def test_what_somebody_holds_is_passed_over(flow: NotifyFlow, driver: Driver, clock: HandClock) -> None:
     clock.pass_time(AGE + timedelta(seconds=1))
 
     def prune_beside(ledger) -> Pruned:  # type: ignore[no-untyped-def]
         ledger.lock_named("old-1", namespace=None)
         return sum(flow.prune(AGE), Pruned())
 
-    assert story.store.run(prune_beside).incidents == COUNT - 1
+    assert driver.store.run(prune_beside).incidents == COUNT - 1
     assert sum(flow.prune(AGE), Pruned()).incidents == 1
 
 

@@ -24,7 +24,8 @@ from notifyflow.pipeline.ports import Transactions
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-from tests.builders import REFUSED, Story, a_recipient, an_incident, outbound_message
+from tests.builders import REFUSED, a_recipient, an_incident, outbound_message
+from tests.driver import Driver
 from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
 from tests.waiting import wait_until
@@ -37,38 +38,38 @@ class Scene:
     """A text or a call that Twilio has taken, and from which no callback comes."""
 
     def __init__(self, store: Store, channels: Mapping[str, Channel], sandbox: Sandbox) -> None:
-        self.story = Story(store, public_url="https://page.example.com")
+        self.driver = Driver(store, public_url="https://page.example.com")
         self.sandbox = sandbox
         self._channels = channels
         self.poller = self.another_poller()
 
     def another_poller(self, transactions: Transactions | None = None) -> StatusPoller:
-        deps = replace(self.story.deps, transactions=transactions or self.story.store)
-        return StatusPoller(deps, self._channels, Reporter(NotedBell(), self.story.store), every=timedelta(milliseconds=10))
+        deps = replace(self.driver.deps, transactions=transactions or self.driver.store)
+        return StatusPoller(deps, self._channels, Reporter(NotedBell(), self.driver.store), every=timedelta(milliseconds=10))
 
     def send(self, channel: str) -> None:
-        self.story.respond("email", REFUSED)
+        self.driver.respond("email", REFUSED)
         addresses = {"email": "ada@email", channel: PHONE}
-        self.story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", **addresses))
-        for claimed in self.story.claim("email"):
-            self.story.record(claimed, REFUSED)
-        (claimed,) = self.story.claim(channel, providers=["twilio"])
+        self.driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", **addresses))
+        for claimed in self.driver.claim("email"):
+            self.driver.record(claimed, REFUSED)
+        (claimed,) = self.driver.claim(channel, providers=["twilio"])
         message = outbound_message(claimed)
         accepted: Accepted = self._channels[channel].providers[0].send(message)
-        self.story.record(
+        self.driver.record(
             claimed, Outcome(result=Result.ACCEPTED, evidence=accepted.evidence, provider_ref=accepted.provider_ref)
         )
 
     def after(self, minutes: float) -> list[str]:
         """Let time pass, poll, and return what came of it."""
-        self.story.clock.pass_time(minutes * MINUTE)
+        self.driver.clock.pass_time(minutes * MINUTE)
         with capture_logs() as lines:
             self.poller.poll()
         return [line.get("code", "") for line in lines if line["event"].startswith("engine.status_")]
 
     @property
     def row(self) -> NotificationFacts:
-        pages = self.story.pages()
+        pages = self.driver.pages()
         return pages.get("sms") or pages["voice"]
 
 
@@ -91,8 +92,8 @@ def test_a_text_whose_callback_was_lost_is_found_delivered_before_a_call_is_made
     assert scene.after(1 / 60) == ["delivered"]
     assert (scene.row.state, scene.row.attempts[0].evidence) == (NotificationState.DELIVERED, Evidence.CARRIER)
     assert scene.after(60) == []
-    scene.story.sweep()
-    assert "voice" not in scene.story.pages()
+    scene.driver.sweep()
+    assert "voice" not in scene.driver.pages()
 
 
 def test_a_missing_receipt_is_polled_for_three_times(scene: Scene) -> None:
@@ -111,13 +112,13 @@ def test_after_a_long_time_without_polls_there_is_one_poll(scene: Scene) -> None
 
 def test_nothing_is_polled_for_held_incidents_or_in_a_dry_run(scene: Scene) -> None:
     scene.send("sms")
-    adopt(scene.story.deps, "staging")
+    adopt(scene.driver.deps, "staging")
     assert scene.after(minutes=6) == []
-    release(scene.story.deps)
-    scene.story.deps = replace(scene.story.deps, delivery=read_delivery("dry-run"))
+    release(scene.driver.deps)
+    scene.driver.deps = replace(scene.driver.deps, delivery=read_delivery("dry-run"))
     scene.poller = scene.another_poller()
     assert scene.after(minutes=1) == []
-    scene.story.deps = replace(scene.story.deps, delivery=LIVE)
+    scene.driver.deps = replace(scene.driver.deps, delivery=LIVE)
     scene.poller = scene.another_poller()
     assert len(scene.after(minutes=1)) == 1
 
@@ -133,7 +134,7 @@ def test_a_failure_that_is_found_opens_the_next_tier_or_tries_again(scene: Scene
 def test_of_many_processes_one_polls(scene: Scene) -> None:
     scene.sandbox.script("sms: no receipt")
     scene.send("sms")
-    scene.story.clock.pass_time(MINUTE)
+    scene.driver.clock.pass_time(MINUTE)
     with capture_logs() as lines:
         for _ in range(3):
             scene.another_poller().poll()
@@ -162,8 +163,8 @@ def test_a_provider_that_does_not_answer_is_polled_again_after_the_next_wait(sce
 def test_it_polls_by_itself_also_after_the_database_was_away_and_after_a_bug(scene: Scene) -> None:
     scene.send("sms")
     scene.sandbox.inbox.wait_for(lambda message: message.status == "delivered")
-    scene.story.clock.pass_time(MINUTE)
-    faulty = Faulty(scene.story.store, [StorageUnavailable(waited_s=5.0), RuntimeError("a bug")])
+    scene.driver.clock.pass_time(MINUTE)
+    faulty = Faulty(scene.driver.store, [StorageUnavailable(waited_s=5.0), RuntimeError("a bug")])
     poller = scene.another_poller(faulty)
     poller.start()
     wait_until(lambda: scene.row.state is NotificationState.DELIVERED)

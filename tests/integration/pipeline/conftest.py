@@ -1,4 +1,4 @@
-"""What the pipeline's tests share: a story on a fresh database of each kind, whose end is checked against the invariants."""
+"""What the pipeline's tests share: a driver on a fresh database of each kind, checked against the invariants at the end."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,15 @@ import pytest
 
 from notifyflow.storage.store import Store
 from tests import invariants
-from tests.builders import START, Story
+from tests.builders import START
+from tests.driver import Driver
 from tests.integration.storage.samples import found_in
 
 
 @pytest.fixture
-def story(store: Store) -> Story:
+def driver(store: Store) -> Driver:
     """Workers and providers on a fresh database; nobody is configured for operations."""
-    return Story(store)
+    return Driver(store)
 
 
 @pytest.fixture(autouse=True)

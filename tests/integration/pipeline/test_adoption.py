@@ -14,7 +14,8 @@ from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.ledger import AttemptRef, Ledger
 from notifyflow.storage.store import Store
-from tests.builders import BUSY, REFUSED, Story, a_contact, a_recipient, an_incident
+from tests.builders import BUSY, REFUSED, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 from tests.integration.storage.samples import found_in
 
 T = TypeVar("T")
@@ -22,31 +23,31 @@ IN_EVERY_STATE = ("queued", "retried", "sending", "sent", "reached", "repeated",
 
 
 @pytest.fixture
-def story(store: Store) -> Story:
-    return Story(store, operations=[a_contact("olga", "push")])
+def driver(store: Store) -> Driver:
+    return Driver(store, operations=[a_contact("olga", "push")])
 
 
 @pytest.fixture
-def copied(story: Story) -> Story:
-    """A story whose database was copied with unfinished work of every kind in it, and adopted."""
-    story.notify(an_incident("sending", severity=Severity.CRITICAL), a_recipient("ada", "teams", "sms"))
-    story.claim("teams")
-    story.respond("email", BUSY)
-    story.notify(an_incident("retried"), a_recipient("ada", "email", "sms"))
-    story.notify(an_incident("repeated"), a_recipient("ada", "slack"), policy=INSISTENT)
-    story.respond("push", REFUSED)
-    story.notify(an_incident("sent"), a_recipient("bob", "push", "sms", "voice"))
-    story.notify(an_incident("reached"), a_recipient("cyd", "slack", "email"))
-    story.notify(an_incident("acknowledged"), a_recipient("ada", "slack"), a_recipient("bob", "slack"))
-    story.deliver()
-    story.acknowledge("ada", key="acknowledged")
-    story.notify(an_incident("queued"), a_recipient("ada", "email", "slack", "sms", "voice"))
-    assert adopt(story.deps, "staging") >= len(IN_EVERY_STATE)
-    story.seen.clear()
-    return story
+def copied(driver: Driver) -> Driver:
+    """A driver over a database that was copied with unfinished work of every kind in it, and adopted."""
+    driver.notify(an_incident("sending", severity=Severity.CRITICAL), a_recipient("ada", "teams", "sms"))
+    driver.claim("teams")
+    driver.respond("email", BUSY)
+    driver.notify(an_incident("retried"), a_recipient("ada", "email", "sms"))
+    driver.notify(an_incident("repeated"), a_recipient("ada", "slack"), policy=INSISTENT)
+    driver.respond("push", REFUSED)
+    driver.notify(an_incident("sent"), a_recipient("bob", "push", "sms", "voice"))
+    driver.notify(an_incident("reached"), a_recipient("cyd", "slack", "email"))
+    driver.notify(an_incident("acknowledged"), a_recipient("ada", "slack"), a_recipient("bob", "slack"))
+    driver.deliver()
+    driver.acknowledge("ada", key="acknowledged")
+    driver.notify(an_incident("queued"), a_recipient("ada", "email", "slack", "sms", "voice"))
+    assert adopt(driver.deps, "staging") >= len(IN_EVERY_STATE)
+    driver.seen.clear()
+    return driver
 
 
-def test_nothing_that_was_unfinished_leaves_however_much_time_passes(copied: Story) -> None:
+def test_nothing_that_was_unfinished_leaves_however_much_time_passes(copied: Driver) -> None:
     before = copied.status("queued")
     copied.pass_time(hours=3)
     copied.sweep()
@@ -56,7 +57,7 @@ def test_nothing_that_was_unfinished_leaves_however_much_time_passes(copied: Sto
     assert copied.store.run(lambda ledger: ledger.next_wake_at()) is None
 
 
-def test_the_lease_of_what_is_held_is_nobodys_to_take_back(copied: Story) -> None:
+def test_the_lease_of_what_is_held_is_nobodys_to_take_back(copied: Driver) -> None:
     def running() -> list[AttemptState]:
         return [attempt.state for row in copied.pages(key="sending").values() for attempt in row.attempts]
 
@@ -73,29 +74,29 @@ def test_the_lease_of_what_is_held_is_nobodys_to_take_back(copied: Story) -> Non
 class _AdoptedMeanwhile:
     """The transactions of a sweeper that has just listed what to take back when the database is adopted."""
 
-    def __init__(self, story: Story) -> None:
-        self._story = story
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
-        answer = self._story.store.run(use_case, timeout_s=timeout_s)
+        answer = self._driver.store.run(use_case, timeout_s=timeout_s)
         if isinstance(answer, tuple) and any(isinstance(each, AttemptRef) for each in answer):
-            adopt(self._story.deps, "staging", is_forced=True)
+            adopt(self._driver.deps, "staging", is_forced=True)
         return answer
 
 
-def test_the_lease_of_what_is_adopted_after_the_leases_were_listed_is_nobodys_to_take_back(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    story.claim("email")
-    story.clock.at += timedelta(seconds=61)
-    sweep(replace(story.deps, transactions=_AdoptedMeanwhile(story)))
-    assert story.status().is_held
-    assert [each.state for each in story.pages()["email"].attempts] == [AttemptState.RUNNING]
-    release(story.deps)
-    story.sweep()
-    assert [each.result for each in story.pages()["email"].attempts] == [Result.IN_DOUBT]
+def test_the_lease_of_what_is_adopted_after_the_leases_were_listed_is_nobodys_to_take_back(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    driver.claim("email")
+    driver.clock.at += timedelta(seconds=61)
+    sweep(replace(driver.deps, transactions=_AdoptedMeanwhile(driver)))
+    assert driver.status().is_held
+    assert [each.state for each in driver.pages()["email"].attempts] == [AttemptState.RUNNING]
+    release(driver.deps)
+    driver.sweep()
+    assert [each.result for each in driver.pages()["email"].attempts] == [Result.IN_DOUBT]
 
 
-def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) -> None:
+def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Driver) -> None:
     (text,) = [row for row in copied.pages("bob", "sent").values() if row.channel == "sms"]
     copied.report(text.attempts[-1].id, Result.PERMANENT_FAILURE)
     copied.notify(an_incident("reached", severity=Severity.CRITICAL), a_recipient("dan", "slack"))
@@ -104,20 +105,20 @@ def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Story) 
     assert copied.seen == []
 
 
-def test_what_is_held_says_so_until_it_is_let_go(copied: Story) -> None:
+def test_what_is_held_says_so_until_it_is_let_go(copied: Driver) -> None:
     assert copied.status("queued").is_held
     release(copied.deps)
     assert not copied.status("queued").is_held
 
 
-def test_what_is_new_is_sent(copied: Story) -> None:
+def test_what_is_new_is_sent(copied: Driver) -> None:
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
     assert not copied.status("new").is_held
     copied.deliver()
     assert [each.channel for each in copied.seen] == ["slack"]
 
 
-def test_what_is_released_goes_on_where_it_stood(copied: Story) -> None:
+def test_what_is_released_goes_on_where_it_stood(copied: Driver) -> None:
     copied.clock.at += timedelta(minutes=2)
     assert release(copied.deps) >= len(IN_EVERY_STATE)
     copied.sweep()
@@ -127,7 +128,7 @@ def test_what_is_released_goes_on_where_it_stood(copied: Story) -> None:
     assert release(copied.deps) == 0
 
 
-def test_what_is_cancelled_ends_and_tells_nobody(copied: Story) -> None:
+def test_what_is_cancelled_ends_and_tells_nobody(copied: Driver) -> None:
     count = cancel(copied.deps)
     assert count >= len(IN_EVERY_STATE)
     copied.pass_time(hours=3)
@@ -140,18 +141,18 @@ def test_what_is_cancelled_ends_and_tells_nobody(copied: Story) -> None:
     assert cancel(copied.deps) == 0
 
 
-def test_news_of_what_was_resolved_is_withdrawn_too(story: Story) -> None:
-    story.notify(an_incident("db-1"), a_recipient("ada", "slack"))
-    story.deliver()
-    story.resolve(by="ops")
-    adopt(story.deps, None)
-    cancel(story.deps)
-    story.seen.clear()
-    story.deliver()
-    assert story.seen == []
+def test_news_of_what_was_resolved_is_withdrawn_too(driver: Driver) -> None:
+    driver.notify(an_incident("db-1"), a_recipient("ada", "slack"))
+    driver.deliver()
+    driver.resolve(by="ops")
+    adopt(driver.deps, None)
+    cancel(driver.deps)
+    driver.seen.clear()
+    driver.deliver()
+    assert driver.seen == []
 
 
-def test_a_database_that_was_swept_within_a_minute_is_adopted_only_by_force(copied: Story) -> None:
+def test_a_database_that_was_swept_within_a_minute_is_adopted_only_by_force(copied: Driver) -> None:
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
     copied.sweep()
     copied.clock.at += timedelta(seconds=60)
@@ -166,21 +167,21 @@ def test_a_database_that_was_swept_within_a_minute_is_adopted_only_by_force(copi
     assert survey(copied.deps) == Holding(environment="staging", unfinished=0, held=held + 1)
 
 
-def test_what_is_over_is_not_held_though_nobody_has_confirmed_it(story: Story) -> None:
-    story.notify(an_incident("over"), a_recipient("ada", "slack"))
-    story.deliver()
-    story.resolve(key="over")
-    story.deliver()
-    assert survey(story.deps, is_forced=True).unfinished == 0
-    assert adopt(story.deps, "staging", is_forced=True) == 0
+def test_what_is_over_is_not_held_though_nobody_has_confirmed_it(driver: Driver) -> None:
+    driver.notify(an_incident("over"), a_recipient("ada", "slack"))
+    driver.deliver()
+    driver.resolve(key="over")
+    driver.deliver()
+    assert survey(driver.deps, is_forced=True).unfinished == 0
+    assert adopt(driver.deps, "staging", is_forced=True) == 0
 
 
-def test_adopting_twice_holds_what_is_new_as_well(copied: Story) -> None:
+def test_adopting_twice_holds_what_is_new_as_well(copied: Driver) -> None:
     count = len(copied.store.run(lambda ledger: ledger.held()))
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
     assert adopt(copied.deps, "staging") == count + 1
 
 
-def test_what_is_held_is_not_overdue(copied: Story) -> None:
+def test_what_is_held_is_not_overdue(copied: Driver) -> None:
     copied.pass_time(hours=3)
     assert found_in(copied.store, now=copied.clock.now()) == []

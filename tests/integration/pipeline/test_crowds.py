@@ -9,7 +9,8 @@ from notifyflow.core.model import EscalationState, IncidentState, NotificationSt
 from notifyflow.core.policy import INSISTENT
 from notifyflow.pipeline import operations
 from notifyflow.storage.store import Store
-from tests.builders import REFUSED, Story, a_contact, a_recipient, an_incident
+from tests.builders import REFUSED, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 
 THREADS = 6
 
@@ -20,21 +21,21 @@ def _at_once(*doings: Callable[[], object]) -> None:
             future.result(timeout=60)
 
 
-def test_one_key_from_many_callers_is_one_incident_that_pages_once(story: Story) -> None:
-    _at_once(*[lambda: story.notify(None, a_recipient("ada", "email"))] * THREADS)
-    assert len(story.store.read(lambda reads: reads.incidents(100))) == 1
-    assert story.status().facts.times_seen == THREADS
-    assert len(story.escalations()) == 1
-    assert [due.channel for due in story.outcome.due] == ["email"]
+def test_one_key_from_many_callers_is_one_incident_that_pages_once(driver: Driver) -> None:
+    _at_once(*[lambda: driver.notify(None, a_recipient("ada", "email"))] * THREADS)
+    assert len(driver.store.read(lambda reads: reads.incidents(100))) == 1
+    assert driver.status().facts.times_seen == THREADS
+    assert len(driver.escalations()) == 1
+    assert [due.channel for due in driver.outcome.due] == ["email"]
 
 
-def test_a_row_is_claimed_by_one_of_many_workers(story: Story) -> None:
+def test_a_row_is_claimed_by_one_of_many_workers(driver: Driver) -> None:
     for number in range(30):
-        story.notify(an_incident(f"db-{number}"), a_recipient("ada", "email"))
+        driver.notify(an_incident(f"db-{number}"), a_recipient("ada", "email"))
     claimed: list[str] = []
 
     def work() -> None:
-        while batch := story.claim("email", limit=3):
+        while batch := driver.claim("email", limit=3):
             claimed.extend(each.notification_id for each in batch)
 
     _at_once(*[work] * THREADS)
@@ -42,46 +43,46 @@ def test_a_row_is_claimed_by_one_of_many_workers(story: Story) -> None:
     assert set(Counter(claimed).values()) == {1}
 
 
-def test_failures_of_all_primaries_at_once_open_sms_once(story: Story) -> None:
+def test_failures_of_all_primaries_at_once_open_sms_once(driver: Driver) -> None:
     channels = ("email", "slack", "teams", "push")
     for number in range(5):
-        story.notify(an_incident(f"db-{number}"), a_recipient("ada", *channels, "sms"))
-        claimed = [each for channel in channels for each in story.claim(channel)]
-        _at_once(*[lambda each=each: story.record(each, REFUSED) for each in claimed])
-        assert story.pages(key=f"db-{number}")["sms"].state is NotificationState.QUEUED
+        driver.notify(an_incident(f"db-{number}"), a_recipient("ada", *channels, "sms"))
+        claimed = [each for channel in channels for each in driver.claim(channel)]
+        _at_once(*[lambda each=each: driver.record(each, REFUSED) for each in claimed])
+        assert driver.pages(key=f"db-{number}")["sms"].state is NotificationState.QUEUED
 
 
-def test_whoever_acknowledges_it_while_it_escalates_stops_all_of_it(story: Story) -> None:
+def test_whoever_acknowledges_it_while_it_escalates_stops_all_of_it(driver: Driver) -> None:
     for number in range(5):
         key = f"db-{number}"
-        story.notify(an_incident(key), *[a_recipient(who, "email", "sms") for who in ("ada", "ben", "cy")])
-        failing = [lambda each=each: story.record(each, REFUSED) for each in story.claim("email")]
-        _at_once(*failing, lambda key=key: story.acknowledge(key=key))
-        assert story.status(key).facts.state is IncidentState.ACKNOWLEDGED
+        driver.notify(an_incident(key), *[a_recipient(who, "email", "sms") for who in ("ada", "ben", "cy")])
+        failing = [lambda each=each: driver.record(each, REFUSED) for each in driver.claim("email")]
+        _at_once(*failing, lambda key=key: driver.acknowledge(key=key))
+        assert driver.status(key).facts.state is IncidentState.ACKNOWLEDGED
         for who in ("ada", "ben", "cy"):
-            assert story.escalation(who, key).state is EscalationState.ACKNOWLEDGED
-            assert {row.state for row in story.pages(who, key).values()} <= {
+            assert driver.escalation(who, key).state is EscalationState.ACKNOWLEDGED
+            assert {row.state for row in driver.pages(who, key).values()} <= {
                 NotificationState.FAILED,
                 NotificationState.CANCELLED,
             }
 
 
 def test_critical_failures_at_once_are_linked_to_one_operations_incident(store: Store) -> None:
-    story = Story(store, operations=[a_contact("ops", "slack")])
+    driver = Driver(store, operations=[a_contact("ops", "slack")])
     keys = [f"db-{number}" for number in range(THREADS)]
     for key in keys:
-        story.notify(an_incident(key), a_recipient("ada", "email"))
-    _at_once(*[lambda each=each: story.record(each, REFUSED) for each in story.claim("email")])
-    assert {story.status(key).operations_key for key in keys} == {operations.KEY}
-    assert len(story.escalations("ops", operations.KEY)) == 1
-    assert (story.status(operations.KEY).content.body or "").count("Ada was not reached") == THREADS
+        driver.notify(an_incident(key), a_recipient("ada", "email"))
+    _at_once(*[lambda each=each: driver.record(each, REFUSED) for each in driver.claim("email")])
+    assert {driver.status(key).operations_key for key in keys} == {operations.KEY}
+    assert len(driver.escalations("ops", operations.KEY)) == 1
+    assert (driver.status(operations.KEY).content.body or "").count("Ada was not reached") == THREADS
     assert sum(facts.is_operations for facts in store.read(lambda reads: reads.incidents(100))) == 1
 
 
-def test_sweepers_of_many_processes_do_each_thing_once(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email", "sms", "voice"), policy=INSISTENT)
-    story.deliver()
-    story.clock.pass_time(timedelta(minutes=15))
-    _at_once(*[story.sweep] * THREADS)
-    assert [each.facts.round for each in story.escalations()] == [1, 2]
-    assert story.escalation().repetition == 2
+def test_sweepers_of_many_processes_do_each_thing_once(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email", "sms", "voice"), policy=INSISTENT)
+    driver.deliver()
+    driver.clock.pass_time(timedelta(minutes=15))
+    _at_once(*[driver.sweep] * THREADS)
+    assert [each.facts.round for each in driver.escalations()] == [1, 2]
+    assert driver.escalation().repetition == 2

@@ -9,126 +9,127 @@ from notifyflow.pipeline import operations
 from notifyflow.pipeline.heartbeat import Pulse, beat
 from notifyflow.pipeline.notices import add_notice
 from notifyflow.storage.store import Store
-from tests.builders import BUSY, REFUSED, UNKNOWN, Story, a_contact, a_recipient, an_incident
+from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 
 MINUTE = timedelta(minutes=1)
 OPS = operations.KEY
 
 
 @pytest.fixture
-def story(store: Store) -> Story:
+def driver(store: Store) -> Driver:
     """Mail fails for everybody; operations is called, which reports back."""
-    story = Story(store, operations=[a_contact("olga", "voice"), a_contact("otto", "email")])
-    story.respond("email", REFUSED)
-    return story
+    driver = Driver(store, operations=[a_contact("olga", "voice"), a_contact("otto", "email")])
+    driver.respond("email", REFUSED)
+    return driver
 
 
-def pulse(story: Story) -> Pulse:
+def pulse(driver: Driver) -> Pulse:
     """Ask for the heartbeat a minute later."""
-    story.clock.pass_time(MINUTE)
-    return beat(story.deps, every=MINUTE)
+    driver.clock.pass_time(MINUTE)
+    return beat(driver.deps, every=MINUTE)
 
 
-def test_whoever_asks_first_sends_it_and_the_others_do_not(story: Story) -> None:
-    asked = [beat(story.deps, every=MINUTE) for _ in range(3)]
+def test_whoever_asks_first_sends_it_and_the_others_do_not(driver: Driver) -> None:
+    asked = [beat(driver.deps, every=MINUTE) for _ in range(3)]
     assert asked == [Pulse.OURS, Pulse.EARLY, Pulse.EARLY]
-    story.clock.pass_time(MINUTE - timedelta(microseconds=1))
-    assert beat(story.deps, every=MINUTE) is Pulse.EARLY
-    story.clock.pass_time(timedelta(microseconds=1))
-    assert beat(story.deps, every=MINUTE) is Pulse.OURS
+    driver.clock.pass_time(MINUTE - timedelta(microseconds=1))
+    assert beat(driver.deps, every=MINUTE) is Pulse.EARLY
+    driver.clock.pass_time(timedelta(microseconds=1))
+    assert beat(driver.deps, every=MINUTE) is Pulse.OURS
 
 
-def test_what_waits_for_its_time_is_no_harm(story: Story) -> None:
-    story.respond("slack", BUSY)
-    story.notify(an_incident(), a_recipient("ada", "slack"))
-    story.deliver()
-    assert pulse(story) is Pulse.OURS
+def test_what_waits_for_its_time_is_no_harm(driver: Driver) -> None:
+    driver.respond("slack", BUSY)
+    driver.notify(an_incident(), a_recipient("ada", "slack"))
+    driver.deliver()
+    assert pulse(driver) is Pulse.OURS
 
 
-def test_it_stops_while_a_page_has_been_due_for_long(story: Story) -> None:
-    story.notify(an_incident(), a_recipient("ada", "slack"))
-    assert [pulse(story) for _ in range(5)] == [Pulse.OURS] * 4 + [Pulse.LEFT_BEHIND]
-    story.deliver()
-    assert pulse(story) is Pulse.OURS
+def test_it_stops_while_a_page_has_been_due_for_long(driver: Driver) -> None:
+    driver.notify(an_incident(), a_recipient("ada", "slack"))
+    assert [pulse(driver) for _ in range(5)] == [Pulse.OURS] * 4 + [Pulse.LEFT_BEHIND]
+    driver.deliver()
+    assert pulse(driver) is Pulse.OURS
 
 
-def test_it_stops_while_an_expired_lease_is_not_taken_back(story: Story) -> None:
-    story.notify(an_incident(), a_recipient("ada", "slack"))
-    story.claim("slack")
-    story.clock.pass_time(timedelta(minutes=6))
-    assert beat(story.deps, every=MINUTE) is Pulse.LEFT_BEHIND
-    story.sweep()
-    story.deliver()
-    assert beat(story.deps, every=MINUTE) is Pulse.OURS
+def test_it_stops_while_an_expired_lease_is_not_taken_back(driver: Driver) -> None:
+    driver.notify(an_incident(), a_recipient("ada", "slack"))
+    driver.claim("slack")
+    driver.clock.pass_time(timedelta(minutes=6))
+    assert beat(driver.deps, every=MINUTE) is Pulse.LEFT_BEHIND
+    driver.sweep()
+    driver.deliver()
+    assert beat(driver.deps, every=MINUTE) is Pulse.OURS
 
 
-def _lose(story: Story) -> None:
+def _lose(driver: Driver) -> None:
     """Fail Ada by every way, and operations, too."""
-    story.respond("voice", REFUSED)
-    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
-    story.deliver()
+    driver.respond("voice", REFUSED)
+    driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
+    driver.deliver()
 
 
-def test_it_stops_when_all_of_operations_have_failed_until_somebody_acknowledges(story: Story) -> None:
-    _lose(story)
-    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
-    story.acknowledge("olga", OPS)
-    assert pulse(story) is Pulse.OURS
+def test_it_stops_when_all_of_operations_have_failed_until_somebody_acknowledges(driver: Driver) -> None:
+    _lose(driver)
+    assert pulse(driver) is Pulse.OPERATIONS_UNREACHED
+    driver.acknowledge("olga", OPS)
+    assert pulse(driver) is Pulse.OURS
 
 
-def test_it_stops_when_all_of_operations_have_failed_until_that_is_resolved(story: Story) -> None:
-    _lose(story)
-    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
-    story.resolve("olga", OPS)
-    assert pulse(story) is Pulse.OURS
+def test_it_stops_when_all_of_operations_have_failed_until_that_is_resolved(driver: Driver) -> None:
+    _lose(driver)
+    assert pulse(driver) is Pulse.OPERATIONS_UNREACHED
+    driver.resolve("olga", OPS)
+    assert pulse(driver) is Pulse.OURS
 
 
-def test_a_new_round_for_operations_ends_the_silence_only_when_it_arrives(story: Story) -> None:
-    _lose(story)
-    story.respond("email")
-    story.page_again("otto", OPS)
-    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
-    story.deliver()
-    assert pulse(story) is Pulse.OURS
+def test_a_new_round_for_operations_ends_the_silence_only_when_it_arrives(driver: Driver) -> None:
+    _lose(driver)
+    driver.respond("email")
+    driver.page_again("otto", OPS)
+    assert pulse(driver) is Pulse.OPERATIONS_UNREACHED
+    driver.deliver()
+    assert pulse(driver) is Pulse.OURS
 
 
-def test_a_late_delivery_to_operations_ends_the_silence(story: Story) -> None:
-    story.respond("voice", UNKNOWN)
-    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
-    story.deliver()
-    story.pass_time(minutes=30)
-    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
-    story.report(story.told("voice")[-1].attempt_id, Result.DELIVERED)
-    assert pulse(story) is Pulse.OURS
+def test_a_late_delivery_to_operations_ends_the_silence(driver: Driver) -> None:
+    driver.respond("voice", UNKNOWN)
+    driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
+    driver.deliver()
+    driver.pass_time(minutes=30)
+    assert pulse(driver) is Pulse.OPERATIONS_UNREACHED
+    driver.report(driver.told("voice")[-1].attempt_id, Result.DELIVERED)
+    assert pulse(driver) is Pulse.OURS
 
 
-def test_it_goes_on_when_one_of_operations_was_reached(story: Story) -> None:
-    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
-    story.deliver()
-    assert pulse(story) is Pulse.OURS
+def test_it_goes_on_when_one_of_operations_was_reached(driver: Driver) -> None:
+    driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"))
+    driver.deliver()
+    assert pulse(driver) is Pulse.OURS
 
 
 def test_it_goes_on_while_nobody_is_configured_for_operations(store: Store) -> None:
-    story = Story(store)
-    story.respond("email", REFUSED)
-    _lose(story)
-    assert pulse(story) is Pulse.OURS
+    driver = Driver(store)
+    driver.respond("email", REFUSED)
+    _lose(driver)
+    assert pulse(driver) is Pulse.OURS
 
 
 @pytest.fixture
-def phones(store: Store) -> Story:
+def phones(store: Store) -> Driver:
     """Nobody of operations has anything but a phone; what a notice tells comes by mail and chat only."""
-    return Story(store, operations=[a_contact("olga", "voice"), a_contact("otto", "sms")])
+    return Driver(store, operations=[a_contact("olga", "voice"), a_contact("otto", "sms")])
 
 
-def test_a_round_of_notices_does_not_stop_it_where_operations_has_phones_only(phones: Story) -> None:
+def test_a_round_of_notices_does_not_stop_it_where_operations_has_phones_only(phones: Driver) -> None:
     add_notice(phones.deps, "its callbacks are not signed", "twilio")
     phones.deliver()
     assert [each.facts.state for each in phones.status(OPS).escalations] == [EscalationState.EXHAUSTED] * 2
     assert pulse(phones) is Pulse.OURS
 
 
-def test_a_round_of_notices_does_not_hide_that_nobody_was_reached_about_a_failure(phones: Story) -> None:
+def test_a_round_of_notices_does_not_hide_that_nobody_was_reached_about_a_failure(phones: Driver) -> None:
     phones.respond("email", REFUSED)
     phones.respond("sms", REFUSED)
     _lose(phones)
@@ -140,7 +141,7 @@ def test_a_round_of_notices_does_not_hide_that_nobody_was_reached_about_a_failur
     assert pulse(phones) is Pulse.OPERATIONS_UNREACHED
 
 
-def test_a_round_of_notices_that_fails_by_mail_stops_it_whoever_has_a_phone_only(story: Story) -> None:
-    add_notice(story.deps, "its callbacks are not signed", "twilio")
-    story.deliver()
-    assert pulse(story) is Pulse.OPERATIONS_UNREACHED
+def test_a_round_of_notices_that_fails_by_mail_stops_it_whoever_has_a_phone_only(driver: Driver) -> None:
+    add_notice(driver.deps, "its callbacks are not signed", "twilio")
+    driver.deliver()
+    assert pulse(driver) is Pulse.OPERATIONS_UNREACHED

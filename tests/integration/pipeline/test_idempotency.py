@@ -12,47 +12,48 @@ from notifyflow.core.policy import DEFAULT
 from notifyflow.errors import IdempotencyMismatch
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import notify
-from tests.builders import KEY, Story, a_recipient, an_incident
+from tests.builders import KEY, a_recipient, an_incident
+from tests.driver import Driver
 
 ONCE = Once(api_key_id="a", idempotency_key="k", fingerprint="f")
 MANY = 8
 
 
-def ask(story: Story, once: Once = ONCE) -> Notified:
-    return notify(story.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=once).notified
+def ask(driver: Driver, once: Once = ONCE) -> Notified:
+    return notify(driver.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=once).notified
 
 
-def test_of_many_at_once_one_is_done_and_all_are_answered_the_same(story: Story):
+def test_of_many_at_once_one_is_done_and_all_are_answered_the_same(driver: Driver):
     together = Barrier(MANY)
 
     def come(_: int) -> Notified:
         together.wait()
-        return ask(story)
+        return ask(driver)
 
     with ThreadPoolExecutor(MANY) as pool:
         answers = list(pool.map(come, range(MANY)))
     assert len(set(answers)) == 1
     assert answers[0].is_new
-    assert story.status().facts.times_seen == 1
+    assert driver.status().facts.times_seen == 1
 
 
-def test_what_comes_again_leads_to_nothing(story: Story):
-    first = ask(story)
-    again = notify(story.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=ONCE)
+def test_what_comes_again_leads_to_nothing(driver: Driver):
+    first = ask(driver)
+    again = notify(driver.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=ONCE)
     assert again.notified == first
     assert again.consequences.due == ()
 
 
-def test_another_request_is_told_apart(story: Story):
-    ask(story)
+def test_another_request_is_told_apart(driver: Driver):
+    ask(driver)
     with pytest.raises(IdempotencyMismatch):
-        ask(story, replace(ONCE, fingerprint="g"))
-    assert not ask(story, replace(ONCE, idempotency_key="l")).is_new
-    assert not ask(story, replace(ONCE, api_key_id="b", fingerprint="g")).is_new
+        ask(driver, replace(ONCE, fingerprint="g"))
+    assert not ask(driver, replace(ONCE, idempotency_key="l")).is_new
+    assert not ask(driver, replace(ONCE, api_key_id="b", fingerprint="g")).is_new
 
 
-def test_what_has_expired_is_forgotten(story: Story):
-    ask(story)
-    story.clock.pass_time(timedelta(hours=24))
-    assert not ask(story, replace(ONCE, fingerprint="g")).is_new
-    assert story.status(KEY).facts.times_seen == 2
+def test_what_has_expired_is_forgotten(driver: Driver):
+    ask(driver)
+    driver.clock.pass_time(timedelta(hours=24))
+    assert not ask(driver, replace(ONCE, fingerprint="g")).is_new
+    assert driver.status(KEY).facts.times_seen == 2

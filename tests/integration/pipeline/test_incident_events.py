@@ -10,7 +10,8 @@ from notifyflow.core.model import IncidentState, NotificationState, Severity
 from notifyflow.core.policy import DEFAULT, Acknowledgement
 from notifyflow.pipeline.adopt import adopt, cancel
 from notifyflow.storage.store import Store
-from tests.builders import BUSY, REFUSED, Story, a_contact, a_recipient, an_incident
+from tests.builders import BUSY, REFUSED, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 
 ADA = a_recipient("ada", "email")
 ALL = Subscriber(name="status", url="https://status.example.com", secrets=())
@@ -18,21 +19,21 @@ ENDS = Subscriber(name="chat", url="https://chat.example.com", secrets=(), event
 
 
 @pytest.fixture
-def told(store: Store) -> Story:
-    story = Story(store, operations=[a_contact("ops", "email")])
-    story.deps = replace(story.deps, subscribers=(ALL, ENDS))
-    return story
+def told(store: Store) -> Driver:
+    driver = Driver(store, operations=[a_contact("ops", "email")])
+    driver.deps = replace(driver.deps, subscribers=(ALL, ENDS))
+    return driver
 
 
-def events(story: Story, subscriber: str = "status") -> list[str]:
+def events(driver: Driver, subscriber: str = "status") -> list[str]:
     return [
         row.incident_event.event
-        for row in story.status().incident_events
+        for row in driver.status().incident_events
         if row.incident_event and row.incident_event.subscriber == subscriber
     ]
 
 
-def test_every_change_is_told_and_a_repetition_is_none(told: Story) -> None:
+def test_every_change_is_told_and_a_repetition_is_none(told: Driver) -> None:
     told.notify(None, ADA)
     told.notify(None, ADA)
     told.notify(an_incident(title="worse"), ADA)
@@ -46,7 +47,7 @@ def test_every_change_is_told_and_a_repetition_is_none(told: Story) -> None:
     assert len(events(told)) == 6
 
 
-def test_a_change_says_how_the_incident_stood_then(told: Story) -> None:
+def test_a_change_says_how_the_incident_stood_then(told: Driver) -> None:
     incident_id = told.notify(None, ADA).incident_id
     told.acknowledge(by="ada")
     told.clock.pass_time(timedelta(minutes=1))
@@ -61,7 +62,7 @@ def test_a_change_says_how_the_incident_stood_then(told: Story) -> None:
     assert ended.at == told.clock.now()
 
 
-def test_what_is_told_survives_the_acknowledgement_and_the_end(told: Story) -> None:
+def test_what_is_told_survives_the_acknowledgement_and_the_end(told: Driver) -> None:
     told.notify(None, ADA)
     told.acknowledge(by="ada")
     told.resolve(by="ada")
@@ -72,7 +73,7 @@ def test_what_is_told_survives_the_acknowledgement_and_the_end(told: Story) -> N
     assert {row.state for row in told.status().incident_events} == {NotificationState.SENT}
 
 
-def test_nobody_is_paged_in_their_place(told: Story) -> None:
+def test_nobody_is_paged_in_their_place(told: Driver) -> None:
     """The round that holds what is told belongs to nobody: it is no recipient's, and nothing is decided in it."""
     told.notify(None, ADA)
     told.deliver()
@@ -83,7 +84,7 @@ def test_nobody_is_paged_in_their_place(told: Story) -> None:
     assert told.store.read(lambda reads: reads.audit("", now=told.clock.now())).findings == ()
 
 
-def test_with_each_the_subscribers_are_not_waited_for(told: Story) -> None:
+def test_with_each_the_subscribers_are_not_waited_for(told: Driver) -> None:
     told.notify(None, ADA, a_recipient("ben", "email"), policy=replace(DEFAULT, acknowledgement=Acknowledgement.EACH))
     told.acknowledge(by="ada")
     assert told.status().facts.state is IncidentState.OPEN
@@ -92,7 +93,7 @@ def test_with_each_the_subscribers_are_not_waited_for(told: Story) -> None:
     assert events(told) == ["opened", "acknowledged"]
 
 
-def test_it_is_tried_for_days_and_then_operations_is_told(told: Story) -> None:
+def test_it_is_tried_for_days_and_then_operations_is_told(told: Driver) -> None:
     told.notify(None, ADA)
     tries = 0
     while any(row.state is NotificationState.QUEUED for row in told.status().incident_events):
@@ -107,14 +108,14 @@ def test_it_is_tried_for_days_and_then_operations_is_told(told: Story) -> None:
     assert "opened" not in [each.incident_event for each in told.status("notifyflow/operations").incident_events]
 
 
-def test_operations_incidents_are_nobody_elses_business(told: Story) -> None:
+def test_operations_incidents_are_nobody_elses_business(told: Driver) -> None:
     told.respond("email", REFUSED)
     told.notify(None, ADA)
     told.deliver()
     assert told.status("notifyflow/operations").incident_events == ()
 
 
-def test_words_that_change_often_are_told_once_while_they_wait(told: Story) -> None:
+def test_words_that_change_often_are_told_once_while_they_wait(told: Driver) -> None:
     told.notify(None, ADA)
     for number in range(3):
         told.notify(an_incident(title=f"{number} % are lost"), ADA)
@@ -125,7 +126,7 @@ def test_words_that_change_often_are_told_once_while_they_wait(told: Story) -> N
     assert events(told) == ["opened", "amended", "amended"]
 
 
-def test_words_that_change_after_another_change_are_told_anew(told: Story) -> None:
+def test_words_that_change_after_another_change_are_told_anew(told: Driver) -> None:
     """A subscriber keeps the highest version: new words under an older one than it has seen would be lost."""
     told.notify(None, ADA)
     told.notify(an_incident(title="1 % are lost"), ADA)
@@ -134,7 +135,7 @@ def test_words_that_change_after_another_change_are_told_anew(told: Story) -> No
     assert events(told) == ["opened", "amended", "severity_raised", "amended"]
 
 
-def test_a_raised_severity_is_told_once_with_its_words(told: Story) -> None:
+def test_a_raised_severity_is_told_once_with_its_words(told: Driver) -> None:
     words = Subscriber(name="words", url="https://words.example.com", secrets=(), events=frozenset({"amended"}))
     told.deps = replace(told.deps, subscribers=(ALL, words))
     told.notify(None, ADA)
@@ -148,7 +149,7 @@ def test_a_raised_severity_is_told_once_with_its_words(told: Story) -> None:
     assert events(told, "words") == ["amended"]
 
 
-def test_a_copy_that_is_cancelled_tells_nobody(told: Story) -> None:
+def test_a_copy_that_is_cancelled_tells_nobody(told: Driver) -> None:
     told.notify(None, ADA)
     adopt(told.deps, "copy")
     cancel(told.deps)

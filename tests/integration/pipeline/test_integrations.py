@@ -14,7 +14,8 @@ from notifyflow.core.model import EscalationState, Incident, Severity
 from notifyflow.core.policy import SHIPPED
 from notifyflow.storage.store import Store
 from tests import strategies
-from tests.builders import Story, a_contact
+from tests.builders import a_contact
+from tests.driver import Driver
 from tests.facts import NOW
 
 DIRECTORY = """
@@ -39,36 +40,36 @@ CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((Scope.INGEST,)), di
 
 
 @pytest.fixture
-def integrations(story: Story, tmp_path: Path) -> Integrations:
+def integrations(driver: Driver, tmp_path: Path) -> Integrations:
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    return Integrations(story.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+    return Integrations(driver.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.alert_groups)
-def test_whatever_an_alert_says_it_is_stored(integrations: Integrations, story: Story, group: dict[str, Any]):
+def test_whatever_an_alert_says_it_is_stored(integrations: Integrations, driver: Driver, group: dict[str, Any]):
     for request in alertmanager.read(group)[0]:
         integrations.handle([request], CALLER, "alertmanager")
         if request.action is Action.NOTIFY:
-            status = story.store.read(lambda reads, key=request.incident.key: reads.status(key))
+            status = driver.store.read(lambda reads, key=request.incident.key: reads.status(key))
             assert status is not None
             assert status.escalations
 
 
 def test_a_route_on_which_nobody_can_be_reached_is_exhausted_from_the_start_and_operations_is_paged(store: Store, tmp_path: Path):
-    story = Story(store, operations=[a_contact("ops", "email")])
+    driver = Driver(store, operations=[a_contact("ops", "email")])
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    integrations = Integrations(story.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+    integrations = Integrations(driver.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
     incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL)  # had no room for its label
     integrations.handle(
         [InboundRequest(action=Action.NOTIFY, incident=incident, labels={"team": "orders"})], CALLER, "alertmanager"
     )
-    status = story.store.read(lambda reads: reads.status("alertmanager/f"))
+    status = driver.store.read(lambda reads: reads.status("alertmanager/f"))
     assert status is not None
     assert [(each.facts.recipient_id, each.facts.state) for each in status.escalations] == [
         ("ben", EscalationState.EXHAUSTED),
         ("cy", EscalationState.EXHAUSTED),
     ]
-    operations = story.store.read(lambda reads: reads.status("notifyflow/operations"))
+    operations = driver.store.read(lambda reads: reads.status("notifyflow/operations"))
     assert operations is not None
     assert [each.facts.recipient_id for each in operations.escalations] == ["ops"]

@@ -9,138 +9,139 @@ from notifyflow.core.model import AttemptState, Ended, EscalationState, Notifica
 from notifyflow.errors import Fenced
 from notifyflow.pipeline.record import record
 from notifyflow.storage.store import Store
-from tests.builders import ACCEPTED, BUSY, REFUSED, UNKNOWN, Story, a_recipient, an_incident
+from tests.builders import ACCEPTED, BUSY, REFUSED, UNKNOWN, a_recipient, an_incident
+from tests.driver import Driver
 
 
-def test_the_attempt_stands_before_anybody_calls_a_provider(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    (claimed,) = story.claim("email")
-    email = story.pages()["email"]
+def test_the_attempt_stands_before_anybody_calls_a_provider(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    (claimed,) = driver.claim("email")
+    email = driver.pages()["email"]
     assert email.state is NotificationState.SENDING
     assert [(attempt.id, attempt.state) for attempt in email.attempts] == [(claimed.attempt_id, AttemptState.RUNNING)]
-    assert claimed.lease_until == story.clock.at + timedelta(seconds=60)
+    assert claimed.lease_until == driver.clock.at + timedelta(seconds=60)
     assert (claimed.address, claimed.content.title, claimed.content.link) == ("ada@email", "orders db is down", None)
 
 
-def test_a_claimed_row_is_claimed_by_nobody_else(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    assert len(story.claim("email")) == 1
-    assert story.claim("email") == ()
+def test_a_claimed_row_is_claimed_by_nobody_else(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    assert len(driver.claim("email")) == 1
+    assert driver.claim("email") == ()
 
 
-def test_the_urgent_go_first_and_then_what_was_requested(story: Story) -> None:
+def test_the_urgent_go_first_and_then_what_was_requested(driver: Driver) -> None:
     for key, severity in (("old", Severity.ERROR), ("requested", Severity.WARNING), ("urgent", Severity.CRITICAL)):
-        story.notify(an_incident(key, severity=severity), a_recipient("ada", "email"))
-        story.clock.pass_time(timedelta(seconds=1))
-    requested_id = story.pages(key="requested")["email"].id
-    claimed = story.claim("email", requested_id, limit=2) + story.claim("email", requested_id, limit=2)
+        driver.notify(an_incident(key, severity=severity), a_recipient("ada", "email"))
+        driver.clock.pass_time(timedelta(seconds=1))
+    requested_id = driver.pages(key="requested")["email"].id
+    claimed = driver.claim("email", requested_id, limit=2) + driver.claim("email", requested_id, limit=2)
     assert [each.content.key for each in claimed] == ["urgent", "requested", "old"]
 
 
-def test_only_the_holder_of_the_token_may_record(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    (claimed,) = story.claim("email")
-    story.record(claimed)
+def test_only_the_holder_of_the_token_may_record(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    (claimed,) = driver.claim("email")
+    driver.record(claimed)
     with pytest.raises(Fenced):
-        story.record(claimed, REFUSED)
-    assert story.pages()["email"].state is NotificationState.SENT
+        driver.record(claimed, REFUSED)
+    assert driver.pages()["email"].state is NotificationState.SENT
 
 
-def test_an_attempt_that_is_not_ours_cannot_be_recorded(story: Story) -> None:
+def test_an_attempt_that_is_not_ours_cannot_be_recorded(driver: Driver) -> None:
     with pytest.raises(Fenced):
-        record(story.deps, "f" * 32, "token", ACCEPTED)
+        record(driver.deps, "f" * 32, "token", ACCEPTED)
 
 
 def test_a_page_carries_its_recipients_link_where_there_is_a_way_back(store: Store) -> None:
-    story = Story(store, public_url="https://pages.example/")
-    incident_id = story.notify(None, a_recipient("ada", "email")).incident_id
-    (claimed,) = story.claim("email")
+    driver = Driver(store, public_url="https://pages.example/")
+    incident_id = driver.notify(None, a_recipient("ada", "email")).incident_id
+    (claimed,) = driver.claim("email")
     assert claimed.content.link is not None
     address, _, token = claimed.content.link.rpartition("/")
-    claim = links.check(story.deps.secret_keys, token, story.clock.at)
+    claim = links.check(driver.deps.secret_keys, token, driver.clock.at)
     assert (address, claim.incident_id, claim.recipient_id) == ("https://pages.example/a", incident_id, "ada")
 
 
-def test_an_expired_lease_is_taken_back_as_a_doubt_and_its_worker_is_fenced_off(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    (paused,) = story.claim("email")
-    story.clock.pass_time(timedelta(seconds=61))
-    assert [due.channel for due in story.sweep().due] == ["email"]
-    email = story.pages()["email"]
-    assert (email.state, email.due_at, email.attempts[0].result) == (NotificationState.QUEUED, story.clock.at, Result.IN_DOUBT)
+def test_an_expired_lease_is_taken_back_as_a_doubt_and_its_worker_is_fenced_off(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    (paused,) = driver.claim("email")
+    driver.clock.pass_time(timedelta(seconds=61))
+    assert [due.channel for due in driver.sweep().due] == ["email"]
+    email = driver.pages()["email"]
+    assert (email.state, email.due_at, email.attempts[0].result) == (NotificationState.QUEUED, driver.clock.at, Result.IN_DOUBT)
     with pytest.raises(Fenced):
-        story.record(paused)
-    (again,) = story.claim("email")
+        driver.record(paused)
+    (again,) = driver.claim("email")
     assert again.token != paused.token
-    story.record(again)
-    assert [attempt.is_doubted for attempt in story.pages()["email"].attempts] == [True, False]
+    driver.record(again)
+    assert [attempt.is_doubted for attempt in driver.pages()["email"].attempts] == [True, False]
 
 
-def test_a_lease_that_runs_is_left_alone(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    story.claim("email")
-    story.clock.pass_time(timedelta(seconds=59))
-    story.sweep()
-    assert story.pages()["email"].state is NotificationState.SENDING
+def test_a_lease_that_runs_is_left_alone(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    driver.claim("email")
+    driver.clock.pass_time(timedelta(seconds=59))
+    driver.sweep()
+    assert driver.pages()["email"].state is NotificationState.SENDING
 
 
-def test_a_released_attempt_counts_for_nothing_and_its_row_is_due_at_once(story: Story) -> None:
-    story.respond("email", BUSY)
-    story.notify(None, a_recipient("ada", "email"))
+def test_a_released_attempt_counts_for_nothing_and_its_row_is_due_at_once(driver: Driver) -> None:
+    driver.respond("email", BUSY)
+    driver.notify(None, a_recipient("ada", "email"))
     for _ in range(7):
-        (claimed,) = story.claim("email")
-        assert [due.notification_id for due in story.release(claimed).due] == [claimed.notification_id]
+        (claimed,) = driver.claim("email")
+        assert [due.notification_id for due in driver.release(claimed).due] == [claimed.notification_id]
     with pytest.raises(Fenced):
-        story.release(claimed)
-    story.deliver()
-    story.pass_time(minutes=20)
-    attempts = story.pages()["email"].attempts
+        driver.release(claimed)
+    driver.deliver()
+    driver.pass_time(minutes=20)
+    attempts = driver.pages()["email"].attempts
     assert sum(attempt.state is AttemptState.NOT_SENT for attempt in attempts) == 7
     assert sum(attempt.state is AttemptState.RECORDED for attempt in attempts) == 5
 
 
-def test_without_a_provider_what_is_due_fails_so_that_its_tier_moves_on(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email", "slack", "sms"))
+def test_without_a_provider_what_is_due_fails_so_that_its_tier_moves_on(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email", "slack", "sms"))
     for channel in ("email", "slack"):
-        assert story.claim(channel, providers=()) == ()
-    assert {row.channel: row.ended for row in story.pages().values()} == {
+        assert driver.claim(channel, providers=()) == ()
+    assert {row.channel: row.ended for row in driver.pages().values()} == {
         "email": Ended.NO_PROVIDER,
         "slack": Ended.NO_PROVIDER,
         "sms": None,
     }
-    assert story.outcome.failed[0].reason == "no provider is configured for email"
-    assert story.pages()["sms"].state is NotificationState.QUEUED
+    assert driver.outcome.failed[0].reason == "no provider is configured for email"
+    assert driver.pages()["sms"].state is NotificationState.QUEUED
 
 
-def test_a_page_that_is_too_old_expires_at_the_claim_and_opens_no_tier(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email", "sms"))
-    story.clock.pass_time(timedelta(hours=24))
-    assert story.claim("email") == ()
-    assert story.pages()["email"].ended is Ended.EXPIRED
-    assert set(story.pages()) == {"email"}
-    assert story.escalation().state is EscalationState.EXHAUSTED
+def test_a_page_that_is_too_old_expires_at_the_claim_and_opens_no_tier(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email", "sms"))
+    driver.clock.pass_time(timedelta(hours=24))
+    assert driver.claim("email") == ()
+    assert driver.pages()["email"].ended is Ended.EXPIRED
+    assert set(driver.pages()) == {"email"}
+    assert driver.escalation().state is EscalationState.EXHAUSTED
 
 
-def test_a_page_that_is_too_old_expires_by_the_sweeper_too(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email", "sms"))
-    story.clock.pass_time(timedelta(hours=24))
-    story.sweep()
-    assert story.pages()["email"].ended is Ended.EXPIRED
-    assert story.escalation().state is EscalationState.EXHAUSTED
+def test_a_page_that_is_too_old_expires_by_the_sweeper_too(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email", "sms"))
+    driver.clock.pass_time(timedelta(hours=24))
+    driver.sweep()
+    assert driver.pages()["email"].ended is Ended.EXPIRED
+    assert driver.escalation().state is EscalationState.EXHAUSTED
 
 
-def test_a_late_page_says_so(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    story.clock.pass_time(timedelta(hours=2, minutes=3))
-    (claimed,) = story.claim("email")
+def test_a_late_page_says_so(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    driver.clock.pass_time(timedelta(hours=2, minutes=3))
+    (claimed,) = driver.claim("email")
     assert claimed.content.delayed == "delayed 2 h 03 m"
 
 
-def test_a_doubt_is_tried_again(story: Story) -> None:
-    story.respond("email", UNKNOWN, ACCEPTED)
-    story.notify(None, a_recipient("ada", "email"))
-    story.deliver()
-    story.pass_time(minutes=1)
-    email = story.pages()["email"]
+def test_a_doubt_is_tried_again(driver: Driver) -> None:
+    driver.respond("email", UNKNOWN, ACCEPTED)
+    driver.notify(None, a_recipient("ada", "email"))
+    driver.deliver()
+    driver.pass_time(minutes=1)
+    email = driver.pages()["email"]
     assert email.state is NotificationState.SENT
     assert [attempt.result for attempt in email.attempts] == [Result.IN_DOUBT, Result.ACCEPTED]

@@ -15,7 +15,8 @@ from notifyflow.pipeline import callback_paths, outages
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.store import Store
-from tests.builders import ACCEPTED, REFUSED, START, Story, a_contact, a_recipient, an_incident
+from tests.builders import ACCEPTED, REFUSED, START, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 
 ADA = a_recipient("ada", "email", "sms", "voice")
 PHONE = a_recipient("ada", "sms", "voice")
@@ -23,29 +24,29 @@ SWEEPERS = 6
 MINUTE = timedelta(minutes=1)
 
 
-def _texted(story: Story, *keys: str) -> None:
+def _texted(driver: Driver, *keys: str) -> None:
     """Send a CRITICAL text about each key, whose receipt is awaited for a minute."""
     for key in keys:
-        story.notify(an_incident(key, severity=Severity.CRITICAL), PHONE)
-    story.deliver()
+        driver.notify(an_incident(key, severity=Severity.CRITICAL), PHONE)
+    driver.deliver()
 
 
-def _called(story: Story, *keys: str) -> list[str]:
-    return [key for key in keys if "voice" in story.pages(key=key)]
+def _called(driver: Driver, *keys: str) -> list[str]:
+    return [key for key in keys if "voice" in driver.pages(key=key)]
 
 
-def _outages(story: Story) -> tuple[Outage, ...]:
-    return story.store.run(lambda ledger: ledger.outages(since=START, now=story.clock.at))
+def _outages(driver: Driver) -> tuple[Outage, ...]:
+    return driver.store.run(lambda ledger: ledger.outages(since=START, now=driver.clock.at))
 
 
 @pytest.fixture
-def watched(story: Story) -> Story:
-    """A story in which somebody has swept."""
-    story.sweep()
-    return story
+def watched(driver: Driver) -> Driver:
+    """A driver in which somebody has swept."""
+    driver.sweep()
+    return driver
 
 
-def test_time_in_which_nobody_swept_is_no_time_in_which_nobody_acknowledged(watched: Story) -> None:
+def test_time_in_which_nobody_swept_is_no_time_in_which_nobody_acknowledged(watched: Driver) -> None:
     watched.notify(None, ADA, policy=INSISTENT)
     watched.deliver()
     watched.pass_time(minutes=3)
@@ -59,7 +60,7 @@ def test_time_in_which_nobody_swept_is_no_time_in_which_nobody_acknowledged(watc
     assert len(watched.escalations()) == 2, "the next round is a quarter of an hour of ours after the first"
 
 
-def test_a_receipt_is_overdue_only_after_the_time_in_which_it_could_have_come(watched: Story) -> None:
+def test_a_receipt_is_overdue_only_after_the_time_in_which_it_could_have_come(watched: Driver) -> None:
     _texted(watched, "db-1")
     watched.pass_time(seconds=30)
     watched.be_away(minutes=40)
@@ -69,14 +70,14 @@ def test_a_receipt_is_overdue_only_after_the_time_in_which_it_could_have_come(wa
     assert _called(watched, "db-1") == ["db-1"]
 
 
-def test_what_was_overdue_before_stays_overdue(watched: Story) -> None:
+def test_what_was_overdue_before_stays_overdue(watched: Driver) -> None:
     _texted(watched, "db-1")
     watched.pass_time(seconds=61)
     watched.be_away(minutes=40)
     assert _called(watched, "db-1") == ["db-1"]
 
 
-def test_a_receipt_that_was_missed_just_before_is_applied_after_it(watched: Story) -> None:
+def test_a_receipt_that_was_missed_just_before_is_applied_after_it(watched: Driver) -> None:
     watched.notify(None, ADA)
     (claimed,) = watched.claim("email", providers=["ses"])
     watched.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
@@ -86,7 +87,7 @@ def test_a_receipt_that_was_missed_just_before_is_applied_after_it(watched: Stor
     assert watched.pages()["email"].state is NotificationState.DELIVERED
 
 
-def test_nobody_is_called_by_a_worker_that_is_back_before_the_sweepers(watched: Story) -> None:
+def test_nobody_is_called_by_a_worker_that_is_back_before_the_sweepers(watched: Driver) -> None:
     watched.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "sms", "voice"), policy=INSISTENT)
     held = watched.claim("email")
     watched.be_away(seconds=50)
@@ -95,7 +96,7 @@ def test_nobody_is_called_by_a_worker_that_is_back_before_the_sweepers(watched: 
     assert set(watched.pages()) == {"email"}
 
 
-def test_a_minute_without_a_sweep_is_no_outage(watched: Story) -> None:
+def test_a_minute_without_a_sweep_is_no_outage(watched: Driver) -> None:
     watched.notify(None, ADA)
     assert watched.be_away(seconds=60).outages == ()
     (outage,) = watched.be_away(seconds=61).outages
@@ -103,7 +104,7 @@ def test_a_minute_without_a_sweep_is_no_outage(watched: Story) -> None:
     assert _outages(watched) == (outage,)
 
 
-def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Story) -> None:
+def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Driver) -> None:
     keys = [f"db-{number}" for number in range(8)]
     for key in keys:
         watched.notify(an_incident(key), ADA, policy=INSISTENT)
@@ -123,12 +124,12 @@ def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Sto
     assert {watched.escalation(key=key).next_decision_at for key in keys} == {START + timedelta(minutes=65)}
 
 
-def _keep(story: Story, *, swept_at: datetime) -> Outage | None:
+def _keep(driver: Driver, *, swept_at: datetime) -> Outage | None:
     """Note a sweep, as a process does that has read when the last one was before somebody else noted another."""
-    return story.store.run(lambda ledger: outages.keep(Transaction(ledger, story.deps), swept_at))
+    return driver.store.run(lambda ledger: outages.keep(Transaction(ledger, driver.deps), swept_at))
 
 
-def test_a_process_that_comes_back_a_moment_later_does_not_end_the_outage_again(watched: Story) -> None:
+def test_a_process_that_comes_back_a_moment_later_does_not_end_the_outage_again(watched: Driver) -> None:
     watched.notify(None, ADA)
     watched.clock.pass_time(timedelta(hours=1))
     outage = _keep(watched, swept_at=START)
@@ -139,7 +140,7 @@ def test_a_process_that_comes_back_a_moment_later_does_not_end_the_outage_again(
     assert _outages(watched) == (outage,)
 
 
-def test_a_sweeper_whose_clock_is_behind_does_not_set_the_watch_back(watched: Story) -> None:
+def test_a_sweeper_whose_clock_is_behind_does_not_set_the_watch_back(watched: Driver) -> None:
     watched.notify(None, ADA)
     watched.keep_watch(START + MINUTE)
     watched.clock.at = START + MINUTE / 2
@@ -150,7 +151,7 @@ def test_a_sweeper_whose_clock_is_behind_does_not_set_the_watch_back(watched: St
     assert _outages(watched) == (), "two minutes after the first sweep, and one after the last"
 
 
-def test_two_sweepers_at_once_double_nothing(watched: Story) -> None:
+def test_two_sweepers_at_once_double_nothing(watched: Driver) -> None:
     keys = [f"db-{number}" for number in range(8)]
     for key in keys:
         watched.notify(an_incident(key), ADA, policy=INSISTENT)
@@ -174,7 +175,7 @@ def test_two_sweepers_at_once_double_nothing(watched: Story) -> None:
         assert lost.result is Result.IN_DOUBT
 
 
-def test_a_time_in_which_nothing_waited_is_no_outage(watched: Story) -> None:
+def test_a_time_in_which_nothing_waited_is_no_outage(watched: Driver) -> None:
     watched.clock.pass_time(timedelta(days=3))
     watched.notify(None, ADA, policy=INSISTENT)
     assert watched.sweep().outages == ()
@@ -184,7 +185,7 @@ def test_a_time_in_which_nothing_waited_is_no_outage(watched: Story) -> None:
     assert _outages(watched) == ()
 
 
-def test_old_outages_are_let_go_of(watched: Story) -> None:
+def test_old_outages_are_let_go_of(watched: Driver) -> None:
     watched.notify(None, ADA, policy=replace(INSISTENT, fresh_for=timedelta(days=90)))
     watched.be_away(hours=1)
     watched.be_away(days=31)
@@ -198,17 +199,17 @@ BROKEN = f"the sms provider: {callback_paths.BROKEN.format(channel='sms')}"
 
 
 @pytest.fixture
-def operated(store: Store) -> Story:
-    """A story with somebody in operations."""
-    return Story(store, operations=[a_contact("ops", "slack")])
+def operated(store: Store) -> Driver:
+    """A driver with somebody in operations."""
+    return Driver(store, operations=[a_contact("ops", "slack")])
 
 
-def _titles(story: Story) -> list[str]:
-    return [told.content.title for told in story.told("slack")]
+def _titles(driver: Driver) -> list[str]:
+    return [told.content.title for told in driver.told("slack")]
 
 
 @pytest.mark.parametrize("count", [4, 5, 10])
-def test_a_carrier_that_drops_texts_makes_every_phone_ring(operated: Story, count: int) -> None:
+def test_a_carrier_that_drops_texts_makes_every_phone_ring(operated: Driver, count: int) -> None:
     keys = [f"db-{number}" for number in range(count)]
     _texted(operated, *keys)
     for attempt in operated.told("sms"):
@@ -218,7 +219,7 @@ def test_a_carrier_that_drops_texts_makes_every_phone_ring(operated: Story, coun
     assert BROKEN not in _titles(operated), "callbacks come, so nothing is wrong with their path"
 
 
-def test_where_nothing_comes_back_every_phone_rings_and_operations_is_told_once_a_day(operated: Story) -> None:
+def test_where_nothing_comes_back_every_phone_rings_and_operations_is_told_once_a_day(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
     operated.pass_time(minutes=2)
@@ -231,7 +232,7 @@ def test_where_nothing_comes_back_every_phone_rings_and_operations_is_told_once_
     assert _titles(operated).count(BROKEN) == 1
 
 
-def test_fewer_than_five_attempts_say_nothing_about_the_callback_path(operated: Story) -> None:
+def test_fewer_than_five_attempts_say_nothing_about_the_callback_path(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(4)]
     _texted(operated, *keys)
     operated.pass_time(minutes=2)
@@ -239,7 +240,7 @@ def test_fewer_than_five_attempts_say_nothing_about_the_callback_path(operated: 
     assert _titles(operated) == []
 
 
-def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Story) -> None:
+def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Driver) -> None:
     for who in ("ben", "cyd"):
         operated.respond("sms", REFUSED)
         operated.notify(an_incident(who, severity=Severity.CRITICAL), a_recipient(who, "sms"))
@@ -252,7 +253,7 @@ def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Story)
     assert BROKEN not in _titles(operated)
 
 
-def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Story) -> None:
+def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
     operated.report(operated.told("sms")[0].attempt_id, Result.ACCEPTED)
@@ -260,7 +261,7 @@ def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Story) -> N
     assert BROKEN not in _titles(operated)
 
 
-def test_what_we_asked_for_did_not_come_by_the_callback_path(operated: Story) -> None:
+def test_what_we_asked_for_did_not_come_by_the_callback_path(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
     operated.report(operated.told("sms")[0].attempt_id, Result.ACCEPTED, is_fetched=True)
@@ -268,7 +269,7 @@ def test_what_we_asked_for_did_not_come_by_the_callback_path(operated: Story) ->
     assert _titles(operated) == [BROKEN]
 
 
-def test_callbacks_about_calls_say_nothing_about_those_about_texts(operated: Story) -> None:
+def test_callbacks_about_calls_say_nothing_about_those_about_texts(operated: Driver) -> None:
     operated.notify(an_incident("call", severity=Severity.CRITICAL), a_recipient("ada", "voice"))
     (call,) = operated.claim("voice", providers=["the sms provider"])
     operated.record(call)
@@ -279,14 +280,14 @@ def test_callbacks_about_calls_say_nothing_about_those_about_texts(operated: Sto
     assert BROKEN in _titles(operated)
 
 
-def test_refusals_are_no_accepted_attempts(operated: Story) -> None:
+def test_refusals_are_no_accepted_attempts(operated: Driver) -> None:
     operated.respond("sms", REFUSED)
     _texted(operated, *[f"no-{number}" for number in range(6)])
     operated.pass_time(minutes=2)
     assert BROKEN not in _titles(operated)
 
 
-def test_an_outage_of_ours_is_no_broken_callback_path(operated: Story) -> None:
+def test_an_outage_of_ours_is_no_broken_callback_path(operated: Driver) -> None:
     operated.sweep()
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
@@ -299,11 +300,11 @@ def test_an_outage_of_ours_is_no_broken_callback_path(operated: Story) -> None:
 
 
 def test_what_goes_wrong_while_operations_is_paged_is_not_told_to_operations(store: Store) -> None:
-    story = Story(store, operations=[a_contact("ops", "slack", "sms")])
-    story.respond("email", REFUSED)
-    story.notify(an_incident("lost", severity=Severity.CRITICAL), a_recipient("cyd", "email"))
-    story.deliver()
-    _texted(story, *[f"db-{number}" for number in range(6)])
-    story.pass_time(minutes=30)
-    assert "ops@sms" in [told.address for told in story.told("sms")], "nothing came back about these, either"
-    assert (story.status("notifyflow/operations").content.body or "").count(BROKEN) == 1
+    driver = Driver(store, operations=[a_contact("ops", "slack", "sms")])
+    driver.respond("email", REFUSED)
+    driver.notify(an_incident("lost", severity=Severity.CRITICAL), a_recipient("cyd", "email"))
+    driver.deliver()
+    _texted(driver, *[f"db-{number}" for number in range(6)])
+    driver.pass_time(minutes=30)
+    assert "ops@sms" in [told.address for told in driver.told("sms")], "nothing came back about these, either"
+    assert (driver.status("notifyflow/operations").content.body or "").count(BROKEN) == 1

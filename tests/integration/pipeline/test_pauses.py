@@ -13,7 +13,8 @@ from notifyflow.pipeline import operations, provider_health
 from notifyflow.pipeline.adopt import adopt, release
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.storage.store import Store
-from tests.builders import BUSY, START, Story, a_contact, a_recipient, an_incident
+from tests.builders import BUSY, START, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -23,122 +24,122 @@ ADA = a_recipient("ada", "email", "sms", "voice")
 MAIL = a_recipient("ada", "email")
 
 
-def stop(story: Story, span: timedelta, scope: Scope = Scope.ALL, name: str = "", *, is_for_critical: bool = False) -> None:
-    now = story.clock.now()
+def stop(driver: Driver, span: timedelta, scope: Scope = Scope.ALL, name: str = "", *, is_for_critical: bool = False) -> None:
+    now = driver.clock.now()
     wanted = Pause(scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by="eve", is_for_critical=is_for_critical)
-    pause(story.deps, wanted)
+    pause(driver.deps, wanted)
 
 
-def starts(story: Story, who: str = "ada", key: str = "db-1") -> list[timedelta]:
-    return [each.facts.started_at - START for each in story.escalations(who, key)]
+def starts(driver: Driver, who: str = "ada", key: str = "db-1") -> list[timedelta]:
+    return [each.facts.started_at - START for each in driver.escalations(who, key)]
 
 
 @pytest.fixture
-def watched(story: Story) -> Story:
-    """A story in which somebody has swept."""
-    story.sweep()
-    return story
+def watched(driver: Driver) -> Driver:
+    """A driver in which somebody has swept."""
+    driver.sweep()
+    return driver
 
 
 # -- a pause of everything
 
 
-def test_a_pause_of_everything_burns_no_round(story: Story) -> None:
-    story.notify(None, MAIL, policy=INSISTENT)
-    story.deliver()
-    story.pass_time(minutes=1)
-    stop(story, 40 * MINUTE)
-    story.pass_time(minutes=120)
-    assert starts(story) == [0 * MINUTE, 55 * MINUTE, 70 * MINUTE]
-    assert [each.critical_at for each in story.outcome.critical] == [START + 85 * MINUTE]
-    assert [each.content.delayed for each in story.told("email")] == ["", "", ""]
+def test_a_pause_of_everything_burns_no_round(driver: Driver) -> None:
+    driver.notify(None, MAIL, policy=INSISTENT)
+    driver.deliver()
+    driver.pass_time(minutes=1)
+    stop(driver, 40 * MINUTE)
+    driver.pass_time(minutes=120)
+    assert starts(driver) == [0 * MINUTE, 55 * MINUTE, 70 * MINUTE]
+    assert [each.critical_at for each in driver.outcome.critical] == [START + 85 * MINUTE]
+    assert [each.content.delayed for each in driver.told("email")] == ["", "", ""]
 
 
-def test_a_pause_of_everything_is_no_time_in_which_nobody_acknowledged(story: Story) -> None:
-    story.notify(None, ADA, policy=INSISTENT)
-    story.deliver()
-    story.pass_time(minutes=4)
-    stop(story, 40 * MINUTE)
-    story.pass_time(minutes=40)
-    assert set(story.pages()) == {"email"}
-    story.pass_time(minutes=1)
-    assert set(story.pages()) == {"email", "sms"}
+def test_a_pause_of_everything_is_no_time_in_which_nobody_acknowledged(driver: Driver) -> None:
+    driver.notify(None, ADA, policy=INSISTENT)
+    driver.deliver()
+    driver.pass_time(minutes=4)
+    stop(driver, 40 * MINUTE)
+    driver.pass_time(minutes=40)
+    assert set(driver.pages()) == {"email"}
+    driver.pass_time(minutes=1)
+    assert set(driver.pages()) == {"email", "sms"}
 
 
-def test_critical_pages_and_their_clocks_go_on_unless_they_are_paused_too(story: Story) -> None:
-    story.notify(an_incident(severity=CRITICAL), MAIL, policy=INSISTENT)
-    story.notify(an_incident("db-2", severity=CRITICAL), a_recipient("ada", "slack"), policy=INSISTENT)
-    story.deliver()
-    story.pass_time(minutes=1)
-    stop(story, 40 * MINUTE)
-    story.pass_time(minutes=30)
-    assert starts(story) == [0 * MINUTE, 15 * MINUTE, 30 * MINUTE]
-    stop(story, 40 * MINUTE, is_for_critical=True)
-    story.pass_time(minutes=40)
-    assert story.outcome.critical == ()
+def test_critical_pages_and_their_clocks_go_on_unless_they_are_paused_too(driver: Driver) -> None:
+    driver.notify(an_incident(severity=CRITICAL), MAIL, policy=INSISTENT)
+    driver.notify(an_incident("db-2", severity=CRITICAL), a_recipient("ada", "slack"), policy=INSISTENT)
+    driver.deliver()
+    driver.pass_time(minutes=1)
+    stop(driver, 40 * MINUTE)
+    driver.pass_time(minutes=30)
+    assert starts(driver) == [0 * MINUTE, 15 * MINUTE, 30 * MINUTE]
+    stop(driver, 40 * MINUTE, is_for_critical=True)
+    driver.pass_time(minutes=40)
+    assert driver.outcome.critical == ()
 
 
-def test_what_was_paused_for_as_long_as_it_is_fresh_leaves_all_the_same_and_says_that_it_is_late(story: Story) -> None:
-    story.notify(None, MAIL)
-    stop(story, 24 * HOUR)
-    story.deliver()
-    story.pass_time(hours=23)
-    stop(story, 24 * HOUR)
-    story.pass_time(hours=23)
-    assert (story.pages()["email"].state, story.seen) == (QUEUED, [])
-    story.pass_time(hours=2)
-    assert story.pages()["email"].state is SENT
-    assert [each.content.delayed for each in story.seen] == ["delayed 47 h 00 m"]
+def test_what_was_paused_for_as_long_as_it_is_fresh_leaves_all_the_same_and_says_that_it_is_late(driver: Driver) -> None:
+    driver.notify(None, MAIL)
+    stop(driver, 24 * HOUR)
+    driver.deliver()
+    driver.pass_time(hours=23)
+    stop(driver, 24 * HOUR)
+    driver.pass_time(hours=23)
+    assert (driver.pages()["email"].state, driver.seen) == (QUEUED, [])
+    driver.pass_time(hours=2)
+    assert driver.pages()["email"].state is SENT
+    assert [each.content.delayed for each in driver.seen] == ["delayed 47 h 00 m"]
 
 
-def test_a_page_grows_old_before_and_after_a_pause(story: Story) -> None:
-    story.notify(None, MAIL, policy=replace(DEFAULT, fresh_for=2 * HOUR))
-    story.clock.pass_time(HOUR)
-    stop(story, 5 * HOUR)
-    story.clock.pass_time(6 * HOUR - MINUTE)
-    story.sweep()
-    assert story.pages()["email"].state is QUEUED
-    story.clock.pass_time(MINUTE)
-    story.sweep()
-    assert story.pages()["email"].ended is Ended.EXPIRED
+def test_a_page_grows_old_before_and_after_a_pause(driver: Driver) -> None:
+    driver.notify(None, MAIL, policy=replace(DEFAULT, fresh_for=2 * HOUR))
+    driver.clock.pass_time(HOUR)
+    stop(driver, 5 * HOUR)
+    driver.clock.pass_time(6 * HOUR - MINUTE)
+    driver.sweep()
+    assert driver.pages()["email"].state is QUEUED
+    driver.clock.pass_time(MINUTE)
+    driver.sweep()
+    assert driver.pages()["email"].ended is Ended.EXPIRED
 
 
-def test_a_pause_that_is_ended_early_counts_as_long_as_it_was(story: Story) -> None:
-    story.notify(None, ADA, policy=INSISTENT)
-    story.notify(an_incident("db-2"), MAIL)
-    story.deliver()
-    story.pass_time(minutes=1)
-    story.notify(an_incident("db-3"), MAIL)
-    stop(story, 10 * HOUR)
-    story.deliver()
-    story.pass_time(minutes=60)
-    assert len(story.seen) == 2
-    assert resume(story.deps, Scope.ALL, "")
-    assert not resume(story.deps, Scope.ALL, "")
-    story.pass_time(seconds=0)
-    (late,) = story.seen[2:]
-    assert (late.incident_id, late.content.delayed) == (story.status("db-3").facts.id, "delayed 1 h 00 m")
-    story.pass_time(minutes=4)
-    assert set(story.pages()) == {"email", "sms"}
-    story.pass_time(minutes=10)
-    assert starts(story) == [0 * MINUTE, 75 * MINUTE]
+def test_a_pause_that_is_ended_early_counts_as_long_as_it_was(driver: Driver) -> None:
+    driver.notify(None, ADA, policy=INSISTENT)
+    driver.notify(an_incident("db-2"), MAIL)
+    driver.deliver()
+    driver.pass_time(minutes=1)
+    driver.notify(an_incident("db-3"), MAIL)
+    stop(driver, 10 * HOUR)
+    driver.deliver()
+    driver.pass_time(minutes=60)
+    assert len(driver.seen) == 2
+    assert resume(driver.deps, Scope.ALL, "")
+    assert not resume(driver.deps, Scope.ALL, "")
+    driver.pass_time(seconds=0)
+    (late,) = driver.seen[2:]
+    assert (late.incident_id, late.content.delayed) == (driver.status("db-3").facts.id, "delayed 1 h 00 m")
+    driver.pass_time(minutes=4)
+    assert set(driver.pages()) == {"email", "sms"}
+    driver.pass_time(minutes=10)
+    assert starts(driver) == [0 * MINUTE, 75 * MINUTE]
 
 
-def test_a_pause_that_another_one_replaces_counts_as_long_as_it_was(story: Story) -> None:
-    story.notify(None, MAIL, policy=INSISTENT)
-    stop(story, 20 * HOUR)
-    story.deliver()
-    story.pass_time(minutes=10)
-    stop(story, 10 * MINUTE)
-    story.pass_time(minutes=9)
-    assert story.seen == []
-    story.pass_time(minutes=1)
-    assert len(story.seen) == 1
-    story.pass_time(minutes=15)
-    assert starts(story) == [0 * MINUTE, 35 * MINUTE]
+def test_a_pause_that_another_one_replaces_counts_as_long_as_it_was(driver: Driver) -> None:
+    driver.notify(None, MAIL, policy=INSISTENT)
+    stop(driver, 20 * HOUR)
+    driver.deliver()
+    driver.pass_time(minutes=10)
+    stop(driver, 10 * MINUTE)
+    driver.pass_time(minutes=9)
+    assert driver.seen == []
+    driver.pass_time(minutes=1)
+    assert len(driver.seen) == 1
+    driver.pass_time(minutes=15)
+    assert starts(driver) == [0 * MINUTE, 35 * MINUTE]
 
 
-def test_what_an_outage_and_a_pause_cover_together_is_counted_once(watched: Story) -> None:
+def test_what_an_outage_and_a_pause_cover_together_is_counted_once(watched: Driver) -> None:
     watched.notify(None, ADA, policy=INSISTENT)
     watched.deliver()
     watched.pass_time(minutes=1)
@@ -153,32 +154,32 @@ def test_what_an_outage_and_a_pause_cover_together_is_counted_once(watched: Stor
     assert starts(watched) == [0 * MINUTE, 105 * MINUTE]
 
 
-def test_a_pause_of_everything_is_no_time_of_the_retry_window(story: Story) -> None:
-    story.respond("email", BUSY, replace(BUSY, retry_after_s=300.0))
-    story.notify(None, MAIL)
-    story.deliver()
-    stop(story, 20 * MINUTE)
-    story.pass_time(minutes=21)
-    row = story.pages()["email"]
+def test_a_pause_of_everything_is_no_time_of_the_retry_window(driver: Driver) -> None:
+    driver.respond("email", BUSY, replace(BUSY, retry_after_s=300.0))
+    driver.notify(None, MAIL)
+    driver.deliver()
+    stop(driver, 20 * MINUTE)
+    driver.pass_time(minutes=21)
+    row = driver.pages()["email"]
     assert (row.state, row.deferred_by, len(row.attempts)) == (QUEUED, DeferralReason.RETRY_AFTER, 2)
 
 
-def test_a_pause_is_no_time_of_the_retry_window_when_a_receipt_queues_a_page_again_either(story: Story) -> None:
-    story.respond("email", BUSY, replace(BUSY, retry_after_s=300.0))
-    story.notify(None, MAIL)
-    story.deliver()
-    story.pass_time(minutes=1)
-    first, second = (attempt.id for attempt in story.pages()["email"].attempts)
-    story.report(first, Result.DELIVERED)
-    assert story.pages()["email"].state is NotificationState.DELIVERED
-    stop(story, 20 * MINUTE)
-    story.pass_time(minutes=21)
-    story.report(first, Result.PERMANENT_FAILURE)
-    row = story.pages()["email"]
+def test_a_pause_is_no_time_of_the_retry_window_when_a_receipt_queues_a_page_again_either(driver: Driver) -> None:
+    driver.respond("email", BUSY, replace(BUSY, retry_after_s=300.0))
+    driver.notify(None, MAIL)
+    driver.deliver()
+    driver.pass_time(minutes=1)
+    first, second = (attempt.id for attempt in driver.pages()["email"].attempts)
+    driver.report(first, Result.DELIVERED)
+    assert driver.pages()["email"].state is NotificationState.DELIVERED
+    stop(driver, 20 * MINUTE)
+    driver.pass_time(minutes=21)
+    driver.report(first, Result.PERMANENT_FAILURE)
+    row = driver.pages()["email"]
     assert (row.state, row.deferred_by, row.attempts[-1].id) == (QUEUED, DeferralReason.RETRY_AFTER, second)
 
 
-def test_an_outage_is_no_time_of_the_retry_window(watched: Story) -> None:
+def test_an_outage_is_no_time_of_the_retry_window(watched: Driver) -> None:
     watched.respond("email", BUSY, replace(BUSY, retry_after_s=300.0))
     watched.notify(None, MAIL)
     watched.deliver()
@@ -188,35 +189,35 @@ def test_an_outage_is_no_time_of_the_retry_window(watched: Story) -> None:
     assert (row.state, row.deferred_by, len(row.attempts)) == (QUEUED, DeferralReason.RETRY_AFTER, 2)
 
 
-def test_a_pause_is_over_when_its_time_is(story: Story) -> None:
-    stop(story, HOUR)
-    story.clock.pass_time(HOUR)
-    assert pauses(story.deps) == ()
-    assert not resume(story.deps, Scope.ALL, "")
+def test_a_pause_is_over_when_its_time_is(driver: Driver) -> None:
+    stop(driver, HOUR)
+    driver.clock.pass_time(HOUR)
+    assert pauses(driver.deps) == ()
+    assert not resume(driver.deps, Scope.ALL, "")
 
 
-def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_holds_nothing_back(story: Story) -> None:
-    story.notify(None, MAIL)
-    stop(story, 10 * HOUR)
-    seen = Obstacle(why=DeferralReason.PAUSE, until=story.clock.now() + 10 * HOUR, provider="ses")
-    resume(story.deps, Scope.ALL, "")
-    provider_health.defer(story.deps, "email", {False: seen})
-    provider_health.defer_one(story.deps, story.pages()["email"], seen)
-    assert (story.pages()["email"].deferred_by, story.pages()["email"].due_at) == (None, START)
+def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_holds_nothing_back(driver: Driver) -> None:
+    driver.notify(None, MAIL)
+    stop(driver, 10 * HOUR)
+    seen = Obstacle(why=DeferralReason.PAUSE, until=driver.clock.now() + 10 * HOUR, provider="ses")
+    resume(driver.deps, Scope.ALL, "")
+    provider_health.defer(driver.deps, "email", {False: seen})
+    provider_health.defer_one(driver.deps, driver.pages()["email"], seen)
+    assert (driver.pages()["email"].deferred_by, driver.pages()["email"].due_at) == (None, START)
 
 
-def test_old_pauses_are_let_go_of(story: Story) -> None:
+def test_old_pauses_are_let_go_of(driver: Driver) -> None:
     def kept() -> int:
-        return len(story.store.run(lambda ledger: ledger.stops("i", since=START - HOUR, now=story.clock.now())))
+        return len(driver.store.run(lambda ledger: ledger.stops("i", since=START - HOUR, now=driver.clock.now())))
 
     for _ in range(2):
-        stop(story, HOUR)
-        story.clock.pass_time(2 * HOUR)
-        resume(story.deps, Scope.ALL, "")
+        stop(driver, HOUR)
+        driver.clock.pass_time(2 * HOUR)
+        resume(driver.deps, Scope.ALL, "")
     assert kept() == 2
-    story.clock.pass_time(timedelta(days=31))
-    stop(story, HOUR)
-    resume(story.deps, Scope.ALL, "")
+    driver.clock.pass_time(timedelta(days=31))
+    stop(driver, HOUR)
+    resume(driver.deps, Scope.ALL, "")
     assert kept() == 1
 
 
@@ -225,51 +226,51 @@ def test_old_pauses_are_let_go_of(story: Story) -> None:
 
 @pytest.mark.parametrize(("severity", "suspected_after"), [(CRITICAL, timedelta(seconds=30)), (Severity.ERROR, 10 * MINUTE)])
 def test_what_a_pause_of_its_channel_keeps_waiting_is_suspected_as_behind_a_limit(
-    story: Story, severity: Severity, suspected_after: timedelta
+    driver: Driver, severity: Severity, suspected_after: timedelta
 ) -> None:
-    stop(story, HOUR, Scope.CHANNEL, "email", is_for_critical=True)
-    story.notify(an_incident(severity=severity), ADA)
-    story.deliver()
-    story.pass_time(seconds=suspected_after.total_seconds() - 1)
-    assert set(story.pages()) == {"email"}
-    story.pass_time(seconds=1)
-    assert set(story.pages()) == {"email", "sms"}
-    story.pass_time(hours=1)
-    assert story.pages()["email"].state is SENT
+    stop(driver, HOUR, Scope.CHANNEL, "email", is_for_critical=True)
+    driver.notify(an_incident(severity=severity), ADA)
+    driver.deliver()
+    driver.pass_time(seconds=suspected_after.total_seconds() - 1)
+    assert set(driver.pages()) == {"email"}
+    driver.pass_time(seconds=1)
+    assert set(driver.pages()) == {"email", "sms"}
+    driver.pass_time(hours=1)
+    assert driver.pages()["email"].state is SENT
 
 
-def test_a_pause_of_a_channel_stops_no_timer(story: Story) -> None:
-    story.notify(None, ADA, policy=INSISTENT)
-    story.deliver()
-    stop(story, 10 * HOUR, Scope.CHANNEL, "email")
-    story.pass_time(minutes=5)
-    assert set(story.pages()) == {"email", "sms"}
-    story.pass_time(minutes=10)
-    assert starts(story) == [0 * MINUTE, 15 * MINUTE]
+def test_a_pause_of_a_channel_stops_no_timer(driver: Driver) -> None:
+    driver.notify(None, ADA, policy=INSISTENT)
+    driver.deliver()
+    stop(driver, 10 * HOUR, Scope.CHANNEL, "email")
+    driver.pass_time(minutes=5)
+    assert set(driver.pages()) == {"email", "sms"}
+    driver.pass_time(minutes=10)
+    assert starts(driver) == [0 * MINUTE, 15 * MINUTE]
 
 
 @pytest.mark.parametrize(
     ("scope", "name"), [(Scope.CHANNEL, "email"), (Scope.PROVIDER, "the email provider")], ids=["channel", "provider"]
 )
-def test_only_what_a_pause_of_a_channel_or_provider_keeps_waiting_stays_fresh(story: Story, scope: Scope, name: str) -> None:
-    story.notify(None, a_recipient("ada", "email", "slack"), policy=replace(DEFAULT, fresh_for=2 * HOUR))
-    stop(story, 5 * HOUR, scope, name)
-    (held,) = story.claim("slack")
-    story.claim("email")
-    story.record(held, BUSY)
-    story.clock.pass_time(3 * HOUR)
-    story.sweep()
-    assert story.pages()["slack"].ended is Ended.EXPIRED
-    assert story.pages()["email"].state is QUEUED
-    story.clock.pass_time(2 * HOUR)
-    story.deliver()
-    assert [each.content.delayed for each in story.told("email")] == ["delayed 5 h 00 m"]
+def test_only_what_a_pause_of_a_channel_or_provider_keeps_waiting_stays_fresh(driver: Driver, scope: Scope, name: str) -> None:
+    driver.notify(None, a_recipient("ada", "email", "slack"), policy=replace(DEFAULT, fresh_for=2 * HOUR))
+    stop(driver, 5 * HOUR, scope, name)
+    (held,) = driver.claim("slack")
+    driver.claim("email")
+    driver.record(held, BUSY)
+    driver.clock.pass_time(3 * HOUR)
+    driver.sweep()
+    assert driver.pages()["slack"].ended is Ended.EXPIRED
+    assert driver.pages()["email"].state is QUEUED
+    driver.clock.pass_time(2 * HOUR)
+    driver.deliver()
+    assert [each.content.delayed for each in driver.told("email")] == ["delayed 5 h 00 m"]
 
 
 # -- what is held since its database was adopted
 
 
-def test_while_an_incident_is_held_no_clock_of_it_runs(watched: Story) -> None:
+def test_while_an_incident_is_held_no_clock_of_it_runs(watched: Driver) -> None:
     watched.notify(None, ADA, policy=INSISTENT)
     watched.notify(an_incident("db-2"), MAIL)
     watched.notify(an_incident("db-3", severity=CRITICAL), a_recipient("ada", "sms", "voice"))
@@ -290,20 +291,20 @@ def test_while_an_incident_is_held_no_clock_of_it_runs(watched: Story) -> None:
     assert starts(watched) == [0 * MINUTE, 30 * HOUR + 15 * MINUTE]
 
 
-def _id(story: Story, key: str) -> str:
-    return story.status(key).facts.id
+def _id(driver: Driver, key: str) -> str:
+    return driver.status(key).facts.id
 
 
 # -- what expires all the same
 
 
 @pytest.fixture
-def operated(store: Store) -> Story:
-    """A story with somebody in operations."""
-    return Story(store, operations=[a_contact("ops", "slack")])
+def operated(store: Store) -> Driver:
+    """A driver with somebody in operations."""
+    return Driver(store, operations=[a_contact("ops", "slack")])
 
 
-def test_operations_is_paged_once_for_all_who_were_not_told_since_their_pages_expired(operated: Story) -> None:
+def test_operations_is_paged_once_for_all_who_were_not_told_since_their_pages_expired(operated: Driver) -> None:
     operated.notify(None, a_recipient("ada", "email", "sms"), a_recipient("ben", "email", "push"))
     operated.be_away(hours=25)
     operated.deliver()
@@ -316,7 +317,7 @@ def test_operations_is_paged_once_for_all_who_were_not_told_since_their_pages_ex
     assert len(operated.told("slack")) in (1, 2)
 
 
-def test_a_claim_that_finds_them_expired_pages_operations_too(operated: Story) -> None:
+def test_a_claim_that_finds_them_expired_pages_operations_too(operated: Driver) -> None:
     operated.notify(None, a_recipient("ada", "email", "slack"))
     operated.clock.pass_time(25 * HOUR)
     operated.claim("slack")
@@ -327,7 +328,7 @@ def test_a_claim_that_finds_them_expired_pages_operations_too(operated: Story) -
     assert operated.told("slack")[0].incident_id == _id(operated, operations.KEY)
 
 
-def test_one_that_expires_beside_a_page_that_arrived_is_only_logged(operated: Story) -> None:
+def test_one_that_expires_beside_a_page_that_arrived_is_only_logged(operated: Driver) -> None:
     operated.respond("email", replace(BUSY))
     operated.notify(None, a_recipient("ada", "email", "slack"), policy=replace(DEFAULT, fresh_for=20 * MINUTE))
     (mail,), (chat,) = operated.claim("email"), operated.claim("slack")
@@ -341,7 +342,7 @@ def test_one_that_expires_beside_a_page_that_arrived_is_only_logged(operated: St
     assert operated.store.read(lambda reads: reads.status(operations.KEY)) is None
 
 
-def test_what_expires_for_info_tells_nobody(operated: Story) -> None:
+def test_what_expires_for_info_tells_nobody(operated: Driver) -> None:
     operated.notify(an_incident(severity=Severity.INFO), MAIL)
     operated.be_away(hours=25)
     assert operated.pages()["email"].state is FAILED

@@ -11,212 +11,213 @@ from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import apply_missed, receive
 from notifyflow.storage.models import ReceiptRow
 from notifyflow.storage.store import Store
-from tests.builders import ACCEPTED, REFUSED, UNKNOWN, Story, a_contact, a_recipient, an_incident
+from tests.builders import ACCEPTED, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 
 
-def _texted(story: Story, severity: Severity = Severity.CRITICAL) -> str:
+def _texted(driver: Driver, severity: Severity = Severity.CRITICAL) -> str:
     """Bring a text message to SENT; give its attempt."""
-    story.respond("email", REFUSED)
-    story.notify(an_incident(severity=severity), a_recipient("ada", "email", "sms", "voice"))
-    story.deliver()
-    return story.told("sms")[0].attempt_id
+    driver.respond("email", REFUSED)
+    driver.notify(an_incident(severity=severity), a_recipient("ada", "email", "sms", "voice"))
+    driver.deliver()
+    return driver.told("sms")[0].attempt_id
 
 
-def test_a_receipt_counts_once(story: Story) -> None:
-    attempt_id = _texted(story)
-    assert story.report(attempt_id, Result.DELIVERED, event_id="1").fate is Fate.MATCHED
-    version = story.pages()["sms"].version
-    assert story.report(attempt_id, Result.DELIVERED, event_id="1").fate is Fate.REPEATED
-    assert story.pages()["sms"].version == version
-    assert story.pages()["sms"].state is NotificationState.DELIVERED
-    assert story.escalation().state is EscalationState.REACHED
+def test_a_receipt_counts_once(driver: Driver) -> None:
+    attempt_id = _texted(driver)
+    assert driver.report(attempt_id, Result.DELIVERED, event_id="1").fate is Fate.MATCHED
+    version = driver.pages()["sms"].version
+    assert driver.report(attempt_id, Result.DELIVERED, event_id="1").fate is Fate.REPEATED
+    assert driver.pages()["sms"].version == version
+    assert driver.pages()["sms"].state is NotificationState.DELIVERED
+    assert driver.escalation().state is EscalationState.REACHED
 
 
-def test_the_strongest_result_counts_in_whatever_order_results_are_reported(story: Story) -> None:
-    attempt_id = _texted(story)
-    story.report(attempt_id, Result.DELIVERED)
-    story.report(attempt_id, Result.ACCEPTED)
-    story.report(attempt_id, Result.TEMPORARY_FAILURE)
-    assert story.pages()["sms"].state is NotificationState.DELIVERED
+def test_the_strongest_result_counts_in_whatever_order_results_are_reported(driver: Driver) -> None:
+    attempt_id = _texted(driver)
+    driver.report(attempt_id, Result.DELIVERED)
+    driver.report(attempt_id, Result.ACCEPTED)
+    driver.report(attempt_id, Result.TEMPORARY_FAILURE)
+    assert driver.pages()["sms"].state is NotificationState.DELIVERED
 
 
-def test_a_bounce_opens_the_next_tier(story: Story) -> None:
-    attempt_id = _texted(story)
-    story.report(attempt_id, Result.PERMANENT_FAILURE)
-    assert story.pages()["sms"].state is NotificationState.FAILED
-    assert story.pages()["voice"].state is NotificationState.QUEUED
+def test_a_bounce_opens_the_next_tier(driver: Driver) -> None:
+    attempt_id = _texted(driver)
+    driver.report(attempt_id, Result.PERMANENT_FAILURE)
+    assert driver.pages()["sms"].state is NotificationState.FAILED
+    assert driver.pages()["voice"].state is NotificationState.QUEUED
 
 
 @pytest.mark.parametrize("severity", [Severity.CRITICAL, Severity.ERROR])
-def test_a_fault_of_ours_that_a_receipt_reports_opens_the_next_tier_at_once(story: Story, severity: Severity) -> None:
-    attempt_id = _texted(story, severity)
-    story.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
-    assert story.pages()["sms"].state is NotificationState.QUEUED, "its retries go on"
-    assert story.pages()["sms"].attempts[0].is_our_fault
-    assert story.pages()["voice"].state is NotificationState.QUEUED
+def test_a_fault_of_ours_that_a_receipt_reports_opens_the_next_tier_at_once(driver: Driver, severity: Severity) -> None:
+    attempt_id = _texted(driver, severity)
+    driver.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
+    assert driver.pages()["sms"].state is NotificationState.QUEUED, "its retries go on"
+    assert driver.pages()["sms"].attempts[0].is_our_fault
+    assert driver.pages()["voice"].state is NotificationState.QUEUED
 
 
-def test_bad_luck_that_a_receipt_reports_is_tried_again_first(story: Story) -> None:
-    attempt_id = _texted(story)
-    story.report(attempt_id, Result.TEMPORARY_FAILURE)
-    assert "voice" not in story.pages()
+def test_bad_luck_that_a_receipt_reports_is_tried_again_first(driver: Driver) -> None:
+    attempt_id = _texted(driver)
+    driver.report(attempt_id, Result.TEMPORARY_FAILURE)
+    assert "voice" not in driver.pages()
 
 
 def test_operations_is_told_of_a_fault_of_ours_that_a_receipt_reports(store: Store) -> None:
-    story = Story(store, operations=[a_contact("ops", "slack")])
-    attempt_id = _texted(story)
+    driver = Driver(store, operations=[a_contact("ops", "slack")])
+    attempt_id = _texted(driver)
     for _ in range(2):
-        story.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, reason="our number is not registered")
-    story.deliver()
-    (told,) = story.told("slack")
+        driver.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, reason="our number is not registered")
+    driver.deliver()
+    (told,) = driver.told("slack")
     assert told.content.title == "the sms provider: our number is not registered"
 
 
-def test_a_provider_whose_receipt_refuses_all_of_ours_rests(story: Story) -> None:
-    attempt_id = _texted(story)
-    story.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, is_general=True)
-    (health,) = story.outcome.health_updates
+def test_a_provider_whose_receipt_refuses_all_of_ours_rests(driver: Driver) -> None:
+    attempt_id = _texted(driver)
+    driver.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, is_general=True)
+    (health,) = driver.outcome.health_updates
     assert (health.channel, health.provider, health.circuit_opened_by) == ("sms", "the sms provider", DeferralReason.SUSPENSION)
-    story.notify(an_incident("db-2", severity=Severity.CRITICAL), a_recipient("ben", "sms", "voice"))
-    story.deliver()
-    story.sweep()
-    assert "voice" in story.pages("ben", "db-2"), "what waits for it is suspected at once"
+    driver.notify(an_incident("db-2", severity=Severity.CRITICAL), a_recipient("ben", "sms", "voice"))
+    driver.deliver()
+    driver.sweep()
+    assert "voice" in driver.pages("ben", "db-2"), "what waits for it is suspected at once"
 
 
-def test_a_fault_of_ours_is_a_fault_of_ours_also_where_the_receipt_waits_for_the_record(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email", "sms"))
-    (claimed,) = story.claim("email", providers=["ses"])
+def test_a_fault_of_ours_is_a_fault_of_ours_also_where_the_receipt_waits_for_the_record(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email", "sms"))
+    (claimed,) = driver.claim("email", providers=["ses"])
     blaming = Receipt(provider="ses", event_id="1", result=Result.TEMPORARY_FAILURE, provider_ref="m-1", is_our_fault=True)
-    assert receive(story.deps, blaming, raw="raw").fate is Fate.WAITING
-    story.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
-    assert story.pages()["email"].attempts[0].is_our_fault
-    assert story.pages()["sms"].state is NotificationState.QUEUED
+    assert receive(driver.deps, blaming, raw="raw").fate is Fate.WAITING
+    driver.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
+    assert driver.pages()["email"].attempts[0].is_our_fault
+    assert driver.pages()["sms"].state is NotificationState.QUEUED
 
 
-def test_a_fault_of_ours_that_came_before_the_record_is_not_forgotten_by_it(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email", "sms"))
-    (claimed,) = story.claim("email", providers=["ses"])
-    story.report(claimed.attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
-    story.record(claimed, ACCEPTED)
-    assert story.pages()["email"].attempts[0].is_our_fault
-    assert story.pages()["sms"].state is NotificationState.QUEUED
+def test_a_fault_of_ours_that_came_before_the_record_is_not_forgotten_by_it(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email", "sms"))
+    (claimed,) = driver.claim("email", providers=["ses"])
+    driver.report(claimed.attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
+    driver.record(claimed, ACCEPTED)
+    assert driver.pages()["email"].attempts[0].is_our_fault
+    assert driver.pages()["sms"].state is NotificationState.QUEUED
 
 
-def test_what_was_asked_for_and_then_comes_by_itself_has_come_by_itself(story: Story) -> None:
-    attempt_id = _texted(story)
+def test_what_was_asked_for_and_then_comes_by_itself_has_come_by_itself(driver: Driver) -> None:
+    attempt_id = _texted(driver)
     asked = Receipt(provider="twilio", event_id="SM1:sent", result=Result.ACCEPTED, attempt_id=attempt_id, is_fetched=True)
-    receive(story.deps, asked, raw="")
-    receive(story.deps, asked, raw="")
+    receive(driver.deps, asked, raw="")
+    receive(driver.deps, asked, raw="")
     count = ReceiptRow.select().where(ReceiptRow.is_fetched).count
-    assert story.store.run(lambda ledger: count(ledger._db)) == 1
-    assert receive(story.deps, replace(asked, is_fetched=False), raw="raw").fate is Fate.REPEATED
-    assert story.store.run(lambda ledger: count(ledger._db)) == 0
+    assert driver.store.run(lambda ledger: count(ledger._db)) == 1
+    assert receive(driver.deps, replace(asked, is_fetched=False), raw="raw").fate is Fate.REPEATED
+    assert driver.store.run(lambda ledger: count(ledger._db)) == 0
 
 
-def test_a_bounce_that_comes_days_later_wakes_nobody(story: Story) -> None:
-    attempt_id = _texted(story)
-    story.report(attempt_id, Result.DELIVERED)
-    story.clock.pass_time(timedelta(days=2))
-    story.report(attempt_id, Result.PERMANENT_FAILURE)
-    assert "voice" not in story.pages()
-    assert story.escalation().state is EscalationState.EXHAUSTED
-    assert story.escalation().critical_at is not None
+def test_a_bounce_that_comes_days_later_wakes_nobody(driver: Driver) -> None:
+    attempt_id = _texted(driver)
+    driver.report(attempt_id, Result.DELIVERED)
+    driver.clock.pass_time(timedelta(days=2))
+    driver.report(attempt_id, Result.PERMANENT_FAILURE)
+    assert "voice" not in driver.pages()
+    assert driver.escalation().state is EscalationState.EXHAUSTED
+    assert driver.escalation().critical_at is not None
 
 
-def test_a_late_delivery_puts_a_failure_right(story: Story) -> None:
+def test_a_late_delivery_puts_a_failure_right(driver: Driver) -> None:
     for channel in ("email", "voice"):
-        story.respond(channel, REFUSED)
-    story.respond("sms", UNKNOWN)
-    story.notify(None, a_recipient("ada", "email", "sms", "voice"))
-    story.deliver()
-    story.pass_time(hours=1)
-    assert story.escalation().state is EscalationState.EXHAUSTED
-    story.report(story.told("sms")[0].attempt_id, Result.DELIVERED)
-    assert story.pages()["sms"].state is NotificationState.DELIVERED
-    assert story.escalation().state is EscalationState.REACHED
+        driver.respond(channel, REFUSED)
+    driver.respond("sms", UNKNOWN)
+    driver.notify(None, a_recipient("ada", "email", "sms", "voice"))
+    driver.deliver()
+    driver.pass_time(hours=1)
+    assert driver.escalation().state is EscalationState.EXHAUSTED
+    driver.report(driver.told("sms")[0].attempt_id, Result.DELIVERED)
+    assert driver.pages()["sms"].state is NotificationState.DELIVERED
+    assert driver.escalation().state is EscalationState.REACHED
 
 
-def test_a_receipt_may_come_before_its_send_is_recorded(story: Story) -> None:
-    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "sms"))
-    (claimed,) = story.claim("sms")
-    assert story.report(claimed.attempt_id, Result.PERMANENT_FAILURE).fate is Fate.MATCHED
-    assert story.pages()["sms"].state is NotificationState.SENDING
-    story.record(claimed, ACCEPTED)
-    assert story.pages()["sms"].state is NotificationState.FAILED
+def test_a_receipt_may_come_before_its_send_is_recorded(driver: Driver) -> None:
+    driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "sms"))
+    (claimed,) = driver.claim("sms")
+    assert driver.report(claimed.attempt_id, Result.PERMANENT_FAILURE).fate is Fate.MATCHED
+    assert driver.pages()["sms"].state is NotificationState.SENDING
+    driver.record(claimed, ACCEPTED)
+    assert driver.pages()["sms"].state is NotificationState.FAILED
 
 
-def test_a_receipt_of_an_attempt_that_is_not_ours_is_foreign(story: Story) -> None:
-    assert story.report("f" * 32, Result.DELIVERED).fate is Fate.FOREIGN
+def test_a_receipt_of_an_attempt_that_is_not_ours_is_foreign(driver: Driver) -> None:
+    assert driver.report("f" * 32, Result.DELIVERED).fate is Fate.FOREIGN
 
 
-def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    (claimed,) = story.claim("email", providers=["ses"])
+def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    (claimed,) = driver.claim("email", providers=["ses"])
     receipt = Receipt(provider="ses", event_id="1", result=Result.PERMANENT_FAILURE, provider_ref="m-1", reason="no such mailbox")
-    assert receive(story.deps, receipt, raw="raw").fate is Fate.WAITING
-    story.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
-    email = story.pages()["email"]
+    assert receive(driver.deps, receipt, raw="raw").fate is Fate.WAITING
+    driver.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
+    email = driver.pages()["email"]
     assert (email.state, email.reason) == (NotificationState.FAILED, "no such mailbox")
     later = Receipt(provider="ses", event_id="2", result=None, provider_ref="m-1")
-    assert receive(story.deps, later, raw="raw").fate is Fate.MATCHED
+    assert receive(driver.deps, later, raw="raw").fate is Fate.MATCHED
 
 
-def test_what_waits_is_applied_as_soon_as_another_receipt_tells_whose_it_is(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    (claimed,) = story.claim("email", providers=["ses"])
+def test_what_waits_is_applied_as_soon_as_another_receipt_tells_whose_it_is(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    (claimed,) = driver.claim("email", providers=["ses"])
     bounce = Receipt(provider="ses", event_id="1", result=Result.PERMANENT_FAILURE, provider_ref="m-1", reason="no such mailbox")
-    assert receive(story.deps, bounce, raw="raw").fate is Fate.WAITING
+    assert receive(driver.deps, bounce, raw="raw").fate is Fate.WAITING
     sent = replace(bounce, event_id="2", result=Result.ACCEPTED, attempt_id=claimed.attempt_id)
-    assert receive(story.deps, sent, raw="raw").fate is Fate.MATCHED
-    (attempt,) = story.pages()["email"].attempts
+    assert receive(driver.deps, sent, raw="raw").fate is Fate.MATCHED
+    (attempt,) = driver.pages()["email"].attempts
     assert (attempt.result, attempt.reason) == (Result.PERMANENT_FAILURE, "no such mailbox")
 
 
-def test_a_receipt_that_was_written_at_once_with_the_record_is_applied_by_the_sweep(story: Story) -> None:
-    story.notify(None, a_recipient("ada", "email"))
-    (claimed,) = story.claim("email", providers=["ses"])
-    story.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
+def test_a_receipt_that_was_written_at_once_with_the_record_is_applied_by_the_sweep(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email"))
+    (claimed,) = driver.claim("email", providers=["ses"])
+    driver.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
     receipt = Receipt(provider="ses", event_id="1", result=Result.DELIVERED, provider_ref="m-1")
-    story.store.run(lambda ledger: ledger.add_receipt(receipt, raw="raw", at=story.clock.now()))
-    story.sweep()
-    assert story.pages()["email"].state is NotificationState.DELIVERED
-    before = story.escalation()
-    apply_missed(story.deps, receipt)
-    assert story.escalation() == before
+    driver.store.run(lambda ledger: ledger.add_receipt(receipt, raw="raw", at=driver.clock.now()))
+    driver.sweep()
+    assert driver.pages()["email"].state is NotificationState.DELIVERED
+    before = driver.escalation()
+    apply_missed(driver.deps, receipt)
+    assert driver.escalation() == before
 
 
-def test_what_nobody_claims_within_an_hour_ends_as_foreign(story: Story) -> None:
+def test_what_nobody_claims_within_an_hour_ends_as_foreign(driver: Driver) -> None:
     receipt = Receipt(provider="ses", event_id="1", result=Result.DELIVERED, provider_ref="m-1")
-    receive(story.deps, receipt, raw="raw")
-    story.sweep()
-    assert story.store.run(lambda ledger: ledger.waiting_receipts("ses", "m-1")) == (receipt,)
-    story.clock.pass_time(timedelta(hours=1, seconds=1))
-    story.sweep()
-    assert story.store.run(lambda ledger: ledger.waiting_receipts("ses", "m-1")) == ()
+    receive(driver.deps, receipt, raw="raw")
+    driver.sweep()
+    assert driver.store.run(lambda ledger: ledger.waiting_receipts("ses", "m-1")) == (receipt,)
+    driver.clock.pass_time(timedelta(hours=1, seconds=1))
+    driver.sweep()
+    assert driver.store.run(lambda ledger: ledger.waiting_receipts("ses", "m-1")) == ()
 
 
-def test_any_key_means_heard_and_one_takes_the_incident(story: Story) -> None:
-    story.respond("sms", REFUSED)
-    _texted(story)
-    attempt_id = story.told("voice")[0].attempt_id
-    story.report(attempt_id, Result.DELIVERED, key="7")
-    assert story.pages()["voice"].state is NotificationState.DELIVERED
-    assert story.status().facts.state is IncidentState.OPEN
-    story.report(attempt_id, Result.DELIVERED, key="1")
-    facts = story.status().facts
+def test_any_key_means_heard_and_one_takes_the_incident(driver: Driver) -> None:
+    driver.respond("sms", REFUSED)
+    _texted(driver)
+    attempt_id = driver.told("voice")[0].attempt_id
+    driver.report(attempt_id, Result.DELIVERED, key="7")
+    assert driver.pages()["voice"].state is NotificationState.DELIVERED
+    assert driver.status().facts.state is IncidentState.OPEN
+    driver.report(attempt_id, Result.DELIVERED, key="1")
+    facts = driver.status().facts
     assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ada", "key")
-    assert story.escalation().state is EscalationState.ACKNOWLEDGED
+    assert driver.escalation().state is EscalationState.ACKNOWLEDGED
 
 
-def test_an_overdue_receipt_is_suspected_when_critical_and_opens_the_next_tier(story: Story) -> None:
-    _texted(story)
-    story.pass_time(seconds=59)
-    assert "voice" not in story.pages()
-    story.pass_time(seconds=2)
-    assert story.pages()["voice"].state is NotificationState.SENT
-    assert story.pages()["sms"].state is NotificationState.SENT
-    story.pass_time(minutes=32)
-    assert story.escalation().state is EscalationState.REACHED
+def test_an_overdue_receipt_is_suspected_when_critical_and_opens_the_next_tier(driver: Driver) -> None:
+    _texted(driver)
+    driver.pass_time(seconds=59)
+    assert "voice" not in driver.pages()
+    driver.pass_time(seconds=2)
+    assert driver.pages()["voice"].state is NotificationState.SENT
+    assert driver.pages()["sms"].state is NotificationState.SENT
+    driver.pass_time(minutes=32)
+    assert driver.escalation().state is EscalationState.REACHED
 
 
 # -- providers whose own events answer a doubt
@@ -226,64 +227,64 @@ SOON = Schedule(delays=(timedelta(seconds=2),) * 4, jitter=0)
 QUICK = replace(DEFAULT, retries=Retries(normal=SOON, critical=SOON, by_channel={}))
 
 
-def _doubted(story: Story, severity: Severity) -> str:
+def _doubted(driver: Driver, severity: Severity) -> str:
     """Let a mail be in doubt, whose provider tells within 15 s that it has it; give the attempt."""
-    story.deps = replace(story.deps, doubt_resolution_times={SES: timedelta(seconds=15)})
-    story.respond("email", UNKNOWN, ACCEPTED)
-    story.notify(an_incident(severity=severity), a_recipient("ada", "email"), policy=QUICK)
-    story.deliver()
-    return story.told("email")[0].attempt_id
+    driver.deps = replace(driver.deps, doubt_resolution_times={SES: timedelta(seconds=15)})
+    driver.respond("email", UNKNOWN, ACCEPTED)
+    driver.notify(an_incident(severity=severity), a_recipient("ada", "email"), policy=QUICK)
+    driver.deliver()
+    return driver.told("email")[0].attempt_id
 
 
-def test_an_event_that_resolves_a_doubt_in_time_saves_the_second_mail(story: Story) -> None:
-    attempt_id = _doubted(story, Severity.ERROR)
-    story.pass_time(seconds=14)
-    assert story.report(attempt_id, Result.ACCEPTED).fate is Fate.MATCHED
-    story.pass_time(minutes=1)
-    assert len(story.told("email")) == 1
-    assert story.pages()["email"].state is NotificationState.SENT
+def test_an_event_that_resolves_a_doubt_in_time_saves_the_second_mail(driver: Driver) -> None:
+    attempt_id = _doubted(driver, Severity.ERROR)
+    driver.pass_time(seconds=14)
+    assert driver.report(attempt_id, Result.ACCEPTED).fate is Fate.MATCHED
+    driver.pass_time(minutes=1)
+    assert len(driver.told("email")) == 1
+    assert driver.pages()["email"].state is NotificationState.SENT
 
 
-def test_a_doubt_that_no_event_resolves_in_time_is_sent_again_and_marked(story: Story) -> None:
-    attempt_id = _doubted(story, Severity.ERROR)
-    story.pass_time(seconds=14)
-    assert len(story.told("email")) == 1
-    story.pass_time(seconds=2)
-    assert len(story.told("email")) == 2
-    claims = [line.detail for line in story.status().transitions if line.event == "claimed"]
+def test_a_doubt_that_no_event_resolves_in_time_is_sent_again_and_marked(driver: Driver) -> None:
+    attempt_id = _doubted(driver, Severity.ERROR)
+    driver.pass_time(seconds=14)
+    assert len(driver.told("email")) == 1
+    driver.pass_time(seconds=2)
+    assert len(driver.told("email")) == 2
+    claims = [line.detail for line in driver.status().transitions if line.event == "claimed"]
     assert [detail.get("after_doubt") for detail in claims] == [None, attempt_id]
 
 
-def test_what_is_critical_waits_for_no_event(story: Story) -> None:
-    _doubted(story, Severity.CRITICAL)
-    story.pass_time(seconds=3)
-    assert len(story.told("email")) == 2
+def test_what_is_critical_waits_for_no_event(driver: Driver) -> None:
+    _doubted(driver, Severity.CRITICAL)
+    driver.pass_time(seconds=3)
+    assert len(driver.told("email")) == 2
 
 
-def test_an_event_has_its_time_also_after_a_short_lease(story: Story) -> None:
-    story.deps = replace(story.deps, doubt_resolution_times={SES: timedelta(seconds=15)}, lease=timedelta(seconds=5))
-    story.notify(None, a_recipient("ada", "email"), policy=QUICK)
-    story.claim("email")
-    story.pass_time(seconds=14)
-    assert story.pages()["email"].state is NotificationState.QUEUED
-    assert story.told("email") == []
-    story.pass_time(seconds=2)
-    assert len(story.told("email")) == 1
+def test_an_event_has_its_time_also_after_a_short_lease(driver: Driver) -> None:
+    driver.deps = replace(driver.deps, doubt_resolution_times={SES: timedelta(seconds=15)}, lease=timedelta(seconds=5))
+    driver.notify(None, a_recipient("ada", "email"), policy=QUICK)
+    driver.claim("email")
+    driver.pass_time(seconds=14)
+    assert driver.pages()["email"].state is NotificationState.QUEUED
+    assert driver.told("email") == []
+    driver.pass_time(seconds=2)
+    assert len(driver.told("email")) == 1
 
 
-def test_raw_bodies_are_overwritten_after_seven_days_and_what_was_read_from_them_stays(story: Story) -> None:
-    attempt_id = _texted(story)
-    story.report(attempt_id, Result.ACCEPTED, event_id="old")
-    story.clock.pass_time(timedelta(days=6, hours=23))
-    story.report(attempt_id, Result.DELIVERED, event_id="young")
-    story.sweep()
-    assert _bodies(story) == {"old": "raw", "young": "raw"}
-    story.clock.pass_time(timedelta(hours=1, seconds=6))
-    story.sweep()
-    assert _bodies(story) == {"old": "", "young": "raw"}
-    assert story.report(attempt_id, Result.ACCEPTED, event_id="old").fate is Fate.REPEATED
+def test_raw_bodies_are_overwritten_after_seven_days_and_what_was_read_from_them_stays(driver: Driver) -> None:
+    attempt_id = _texted(driver)
+    driver.report(attempt_id, Result.ACCEPTED, event_id="old")
+    driver.clock.pass_time(timedelta(days=6, hours=23))
+    driver.report(attempt_id, Result.DELIVERED, event_id="young")
+    driver.sweep()
+    assert _bodies(driver) == {"old": "raw", "young": "raw"}
+    driver.clock.pass_time(timedelta(hours=1, seconds=6))
+    driver.sweep()
+    assert _bodies(driver) == {"old": "", "young": "raw"}
+    assert driver.report(attempt_id, Result.ACCEPTED, event_id="old").fate is Fate.REPEATED
 
 
-def _bodies(story: Story) -> dict[str, str]:
+def _bodies(driver: Driver) -> dict[str, str]:
     query = ReceiptRow.select(ReceiptRow.event_id, ReceiptRow.body)
-    return {row["event_id"]: row["body"] for row in story.store.run(lambda ledger: ledger._rows(query))}
+    return {row["event_id"]: row["body"] for row in driver.store.run(lambda ledger: ledger._rows(query))}

@@ -9,168 +9,171 @@ from notifyflow.core.model import EscalationState, Incident, IncidentState, Noti
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.errors import InvalidIncident
 from notifyflow.pipeline import operations
-from tests.builders import BAD, REFUSED, Story, a_recipient, an_incident
+from tests.builders import BAD, REFUSED, a_recipient, an_incident
+from tests.driver import Driver
 
 ADA = a_recipient("ada", "email")
 
 
-def test_the_same_severity_is_counted_and_tells_nobody_again(story: Story) -> None:
-    first = story.notify(None, ADA)
-    story.deliver()
-    story.clock.pass_time(timedelta(minutes=1))
-    again = story.notify(an_incident(severity=Severity.INFO), ADA)
+def test_the_same_severity_is_counted_and_tells_nobody_again(driver: Driver) -> None:
+    first = driver.notify(None, ADA)
+    driver.deliver()
+    driver.clock.pass_time(timedelta(minutes=1))
+    again = driver.notify(an_incident(severity=Severity.INFO), ADA)
     assert (again.incident_id, again.is_new, again.added, again.repeated) == (first.incident_id, False, (), ("ada",))
-    facts = story.status().facts
-    assert (facts.times_seen, facts.last_seen_at, facts.severity) == (2, story.clock.at, Severity.ERROR)
-    story.deliver()
-    assert len(story.seen) == 1
+    facts = driver.status().facts
+    assert (facts.times_seen, facts.last_seen_at, facts.severity) == (2, driver.clock.at, Severity.ERROR)
+    driver.deliver()
+    assert len(driver.seen) == 1
 
 
-def test_new_words_are_said_by_whatever_is_rendered_from_then_on(story: Story) -> None:
-    story.notify(None, ADA)
-    story.notify(an_incident(title="all dbs are down", body="All of them."), ADA)
-    (claimed,) = story.claim("email")
+def test_new_words_are_said_by_whatever_is_rendered_from_then_on(driver: Driver) -> None:
+    driver.notify(None, ADA)
+    driver.notify(an_incident(title="all dbs are down", body="All of them."), ADA)
+    (claimed,) = driver.claim("email")
     assert (claimed.content.title, claimed.content.body) == ("all dbs are down", "All of them.")
 
 
-def test_what_a_repetition_does_not_give_is_kept(story: Story) -> None:
+def test_what_a_repetition_does_not_give_is_kept(driver: Driver) -> None:
     said = replace(
         an_incident(body="Writes fail."), url="https://runbooks.example.com/db", labels={"team": "orders"}, source="probe"
     )
-    story.notify(said, a_recipient("ada", "email", name="Ada"))
-    story.notify(Incident(key=said.key, title="still down"), ADA)
-    (claimed,) = story.claim("email")
+    driver.notify(said, a_recipient("ada", "email", name="Ada"))
+    driver.notify(Incident(key=said.key, title="still down"), ADA)
+    (claimed,) = driver.claim("email")
     content = claimed.content
     assert (content.title, content.body, content.url) == ("still down", "Writes fail.", "https://runbooks.example.com/db")
     assert (content.labels, content.source, content.recipient_name) == ({"team": "orders"}, "probe", "Ada")
 
 
-def test_what_a_repetition_gives_empty_is_emptied(story: Story) -> None:
-    story.notify(replace(an_incident(body="Writes fail."), url="https://runbooks.example.com/db", labels={"team": "orders"}), ADA)
-    story.notify(replace(an_incident(body=""), url="", labels={}), ADA)
-    (claimed,) = story.claim("email")
+def test_what_a_repetition_gives_empty_is_emptied(driver: Driver) -> None:
+    driver.notify(
+        replace(an_incident(body="Writes fail."), url="https://runbooks.example.com/db", labels={"team": "orders"}), ADA
+    )
+    driver.notify(replace(an_incident(body=""), url="", labels={}), ADA)
+    (claimed,) = driver.claim("email")
     assert (claimed.content.body, claimed.content.url, claimed.content.labels) == ("", None, {})
 
 
 @pytest.mark.parametrize("is_acknowledged", [False, True])
-def test_a_higher_severity_is_a_new_round_for_everybody(story: Story, is_acknowledged: bool) -> None:
-    story.notify(None, ADA, a_recipient("ben", "slack"))
-    story.deliver()
+def test_a_higher_severity_is_a_new_round_for_everybody(driver: Driver, is_acknowledged: bool) -> None:
+    driver.notify(None, ADA, a_recipient("ben", "slack"))
+    driver.deliver()
     if is_acknowledged:
-        story.acknowledge()
-    story.notify(an_incident(severity=Severity.CRITICAL), ADA)
-    status = story.status()
+        driver.acknowledge()
+    driver.notify(an_incident(severity=Severity.CRITICAL), ADA)
+    status = driver.status()
     assert (status.facts.state, status.facts.severity, status.facts.acknowledged_by) == (
         IncidentState.OPEN,
         Severity.CRITICAL,
         "",
     )
     for who in ("ada", "ben"):
-        assert [each.facts.round for each in story.escalations(who)] == [1, 2]
-        assert [each.facts.is_current for each in story.escalations(who)] == [False, True]
-        assert story.escalation(who).severity is Severity.CRITICAL
+        assert [each.facts.round for each in driver.escalations(who)] == [1, 2]
+        assert [each.facts.is_current for each in driver.escalations(who)] == [False, True]
+        assert driver.escalation(who).severity is Severity.CRITICAL
 
 
-def test_a_new_round_cancels_what_was_queued_by_the_one_before(story: Story) -> None:
-    story.notify(None, ADA)
-    story.notify(an_incident(severity=Severity.CRITICAL), ADA)
-    before, after = story.escalations()
+def test_a_new_round_cancels_what_was_queued_by_the_one_before(driver: Driver) -> None:
+    driver.notify(None, ADA)
+    driver.notify(an_incident(severity=Severity.CRITICAL), ADA)
+    before, after = driver.escalations()
     assert (before.facts.state, after.facts.state) == (EscalationState.CANCELLED, EscalationState.ACTIVE)
     assert [row.state for row in before.notifications] == [NotificationState.CANCELLED]
-    assert len(story.claim("email")) == 1
+    assert len(driver.claim("email")) == 1
 
 
-def test_another_recipient_is_paged_unless_somebody_has_taken_the_incident(story: Story) -> None:
-    story.notify(None, ADA)
-    assert story.notify(None, ADA, a_recipient("ben", "email")).added == ("ben",)
-    story.acknowledge()
-    taken = story.notify(None, a_recipient("cy", "email"))
-    assert (taken.added, taken.repeated, story.escalations("cy")) == ((), (), [])
-    story.page_again("cy")
-    assert story.escalation("cy").state is EscalationState.ACTIVE
+def test_another_recipient_is_paged_unless_somebody_has_taken_the_incident(driver: Driver) -> None:
+    driver.notify(None, ADA)
+    assert driver.notify(None, ADA, a_recipient("ben", "email")).added == ("ben",)
+    driver.acknowledge()
+    taken = driver.notify(None, a_recipient("cy", "email"))
+    assert (taken.added, taken.repeated, driver.escalations("cy")) == ((), (), [])
+    driver.page_again("cy")
+    assert driver.escalation("cy").state is EscalationState.ACTIVE
 
 
-def test_another_address_is_used_by_what_is_not_sent_yet(story: Story) -> None:
-    story.notify(None, ADA)
-    story.notify(None, a_recipient("ada", email="ada@elsewhere"))
-    (claimed,) = story.claim("email")
+def test_another_address_is_used_by_what_is_not_sent_yet(driver: Driver) -> None:
+    driver.notify(None, ADA)
+    driver.notify(None, a_recipient("ada", email="ada@elsewhere"))
+    (claimed,) = driver.claim("email")
     assert claimed.address == "ada@elsewhere"
 
 
-def test_another_address_gets_the_page_that_its_open_tier_lacks(story: Story) -> None:
-    story.notify(None, ADA)
-    story.notify(None, a_recipient("ada", "slack", "sms"))
-    assert set(story.pages()) == {"email", "slack"}
-    assert len(story.escalations()) == 1
+def test_another_address_gets_the_page_that_its_open_tier_lacks(driver: Driver) -> None:
+    driver.notify(None, ADA)
+    driver.notify(None, a_recipient("ada", "slack", "sms"))
+    assert set(driver.pages()) == {"email", "slack"}
+    assert len(driver.escalations()) == 1
 
 
-def test_another_address_is_a_new_round_where_every_way_had_failed(story: Story) -> None:
-    story.respond("email", REFUSED)
-    story.notify(None, ADA)
-    story.deliver()
-    assert story.escalation().state is EscalationState.EXHAUSTED
-    assert story.notify(None, a_recipient("ada", "slack")).repeated == ("ada",)
-    assert (story.escalation().round, set(story.pages())) == (2, {"email", "slack"})
+def test_another_address_is_a_new_round_where_every_way_had_failed(driver: Driver) -> None:
+    driver.respond("email", REFUSED)
+    driver.notify(None, ADA)
+    driver.deliver()
+    assert driver.escalation().state is EscalationState.EXHAUSTED
+    assert driver.notify(None, a_recipient("ada", "slack")).repeated == ("ada",)
+    assert (driver.escalation().round, set(driver.pages())) == (2, {"email", "slack"})
 
 
 @pytest.mark.parametrize("acknowledgement", list(Acknowledgement))
-def test_another_address_is_no_new_round_once_somebody_has_acknowledged(story: Story, acknowledgement: Acknowledgement) -> None:
-    story.respond("email", REFUSED)
-    story.notify(None, a_recipient("ada", "email"), policy=replace(DEFAULT, acknowledgement=acknowledgement))
-    story.deliver()
-    assert story.escalation().state is EscalationState.EXHAUSTED
-    story.acknowledge("ada")
-    story.notify(None, a_recipient("ada", email="ada@elsewhere", sms="ada@sms"))
-    story.deliver()
-    (only,) = story.escalations()
-    assert (only.facts.state, set(story.pages())) == (EscalationState.ACKNOWLEDGED, {"email"})
+def test_another_address_is_no_new_round_once_somebody_has_acknowledged(driver: Driver, acknowledgement: Acknowledgement) -> None:
+    driver.respond("email", REFUSED)
+    driver.notify(None, a_recipient("ada", "email"), policy=replace(DEFAULT, acknowledgement=acknowledgement))
+    driver.deliver()
+    assert driver.escalation().state is EscalationState.EXHAUSTED
+    driver.acknowledge("ada")
+    driver.notify(None, a_recipient("ada", email="ada@elsewhere", sms="ada@sms"))
+    driver.deliver()
+    (only,) = driver.escalations()
+    assert (only.facts.state, set(driver.pages())) == (EscalationState.ACKNOWLEDGED, {"email"})
 
 
-def test_the_same_addresses_are_no_reason_for_a_new_round(story: Story) -> None:
-    story.respond("email", REFUSED)
-    story.notify(None, ADA)
-    story.deliver()
-    story.notify(None, ADA)
-    assert story.escalation().round == 1
+def test_the_same_addresses_are_no_reason_for_a_new_round(driver: Driver) -> None:
+    driver.respond("email", REFUSED)
+    driver.notify(None, ADA)
+    driver.deliver()
+    driver.notify(None, ADA)
+    assert driver.escalation().round == 1
 
 
-def test_after_a_resolve_the_same_key_is_a_new_incident(story: Story) -> None:
-    first = story.notify(None, ADA)
-    story.resolve()
-    second = story.notify(None, ADA)
+def test_after_a_resolve_the_same_key_is_a_new_incident(driver: Driver) -> None:
+    first = driver.notify(None, ADA)
+    driver.resolve()
+    second = driver.notify(None, ADA)
     assert second.is_new
     assert second.incident_id != first.incident_id
-    assert story.status().facts.id == second.incident_id
+    assert driver.status().facts.id == second.incident_id
 
 
-def test_an_incident_keeps_the_policy_it_was_opened_with(story: Story) -> None:
+def test_an_incident_keeps_the_policy_it_was_opened_with(driver: Driver) -> None:
     by_sms = Policy(name="sms first", tiers=(Tier(name="primary", channels=("sms",)),), acknowledgement=Acknowledgement.ANY)
-    story.notify(None, a_recipient("ada", "email", "sms"), policy=by_sms)
-    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "sms"))
-    assert set(story.pages()) == {"sms"}
+    driver.notify(None, a_recipient("ada", "email", "sms"), policy=by_sms)
+    driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "sms"))
+    assert set(driver.pages()) == {"sms"}
 
 
-def test_bad_recipients_do_not_silence_good_ones(story: Story) -> None:
+def test_bad_recipients_do_not_silence_good_ones(driver: Driver) -> None:
     unreachable = a_recipient("ben", email=BAD)
-    notified = story.notify(None, a_recipient("ada", "slack", email=BAD), unreachable, a_recipient("ada", "teams"))
+    notified = driver.notify(None, a_recipient("ada", "slack", email=BAD), unreachable, a_recipient("ada", "teams"))
     assert notified.added == ("ada", "ben")
     wrong = ["recipients[0].addresses.email", "recipients[1].addresses.email", "recipients[2].id"]
     assert sorted(fault.where for fault in notified.faults) == wrong
-    assert set(story.pages()) == {"slack"}
-    ben = story.escalation("ben")
-    assert (ben.state, ben.critical_at) == (EscalationState.EXHAUSTED, story.clock.at)
+    assert set(driver.pages()) == {"slack"}
+    ben = driver.escalation("ben")
+    assert (ben.state, ben.critical_at) == (EscalationState.EXHAUSTED, driver.clock.at)
     assert "no address" in ben.reason
-    assert [each.id for each in story.outcome.critical] == [ben.id]
+    assert [each.id for each in driver.outcome.critical] == [ben.id]
 
 
-def test_nothing_is_stored_where_nobody_can_be_reached_or_strictness_is_asked_for(story: Story) -> None:
+def test_nothing_is_stored_where_nobody_can_be_reached_or_strictness_is_asked_for(driver: Driver) -> None:
     with pytest.raises(InvalidIncident):
-        story.notify(None, a_recipient("ada", email=BAD))
+        driver.notify(None, a_recipient("ada", email=BAD))
     with pytest.raises(InvalidIncident):
-        story.notify(None, ADA, a_recipient("ben", email=BAD), strict=True)
-    assert story.store.read(lambda reads: reads.incidents(10)) == ()
+        driver.notify(None, ADA, a_recipient("ben", email=BAD), strict=True)
+    assert driver.store.read(lambda reads: reads.incidents(10)) == ()
 
 
-def test_the_operations_incidents_key_is_taken(story: Story) -> None:
+def test_the_operations_incidents_key_is_taken(driver: Driver) -> None:
     with pytest.raises(InvalidIncident, match=r"^key: "):
-        story.notify(an_incident(operations.KEY), ADA)
+        driver.notify(an_incident(operations.KEY), ADA)

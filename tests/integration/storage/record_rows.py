@@ -2,8 +2,9 @@
 """Records what this version's code writes, so that a later version's migrations can be tested against rows that old code wrote.
 
 Run ``python -m tests.integration.storage.record_rows`` once the schema of a version is final, before its release. It plays a
-short story on a new SQLite file and keeps every INSERT, UPDATE and DELETE in ``tests/data/rows_of_schema_N.json``, where N is the
-version of the schema. ``old_code.py`` replays them on SQLite and PostgreSQL. A recording is frozen once its version is released.
+short series of events on a new SQLite file and keeps every INSERT, UPDATE and DELETE in ``tests/data/rows_of_schema_N.json``,
+where N is the version of the schema. ``old_code.py`` replays them on SQLite and PostgreSQL. A recording is frozen once its
+version is released.
 Until then, record again whenever tables or columns are renamed: ``test_migrations.py`` fails until that is done.
 
 The file holds the ``statements``, each once, and the ``transactions``, each a list of [number of the statement, values, how many
@@ -25,7 +26,8 @@ from notifyflow.storage.dialects import Access, dialect_for
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import OutageRow, TurnRow
 from notifyflow.storage.reads import Reads
-from tests.builders import BAD, BUSY, REFUSED, Story, a_contact, a_recipient, an_incident
+from tests.builders import BAD, BUSY, REFUSED, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -100,45 +102,45 @@ def _in_both_dialects(sql: str) -> str:
     return sql
 
 
-def play(story: Story) -> None:
+def play(driver: Driver) -> None:
     """Page, fail, lose a lease, escalate, receive, acknowledge and resolve; leave one incident open, and none of operations."""
     team = "team"
 
     # nobody answers: a provider fails, a lease is lost, operations is paged
-    story.respond("email", BUSY, REFUSED)
+    driver.respond("email", BUSY, REFUSED)
     lost = an_incident("lost", severity=Severity.CRITICAL)
-    story.notify(lost, a_recipient("ada", "email", "slack", "sms"), a_recipient("bad", email=BAD), namespace=team)
-    story.claim("slack")  # and never recorded
-    story.deliver()
-    story.pass_time(minutes=2)
+    driver.notify(lost, a_recipient("ada", "email", "slack", "sms"), a_recipient("bad", email=BAD), namespace=team)
+    driver.claim("slack")  # and never recorded
+    driver.deliver()
+    driver.pass_time(minutes=2)
 
     # a text is delivered, the incident is acknowledged and resolved
     grace = a_recipient("grace", "sms", "email")
-    story.notify(an_incident("taken"), grace, namespace=team)
-    story.respond("email", REFUSED)
-    story.deliver()
-    texted = story.told("sms")[-1].attempt_id
-    story.report(texted, Result.DELIVERED)
-    story.report("nobody's", Result.DELIVERED)
-    story.notify(an_incident("taken", severity=Severity.CRITICAL), grace, namespace=team)
-    story.page_again("grace", "taken")
-    story.acknowledge("grace", "taken")
-    story.resolve("grace", "taken")
-    story.resolve("ada", "lost")
-    story.resolve("olga", "notifyflow/operations")
-    story.deliver()
+    driver.notify(an_incident("taken"), grace, namespace=team)
+    driver.respond("email", REFUSED)
+    driver.deliver()
+    texted = driver.told("sms")[-1].attempt_id
+    driver.report(texted, Result.DELIVERED)
+    driver.report("nobody's", Result.DELIVERED)
+    driver.notify(an_incident("taken", severity=Severity.CRITICAL), grace, namespace=team)
+    driver.page_again("grace", "taken")
+    driver.acknowledge("grace", "taken")
+    driver.resolve("grace", "taken")
+    driver.resolve("ada", "lost")
+    driver.resolve("olga", "notifyflow/operations")
+    driver.deliver()
 
     # still to be delivered by whoever comes
-    story.respond("email")
-    story.notify(an_incident("left"), a_recipient("zoe", "email", "push"), namespace=team)
+    driver.respond("email")
+    driver.notify(an_incident("left"), a_recipient("zoe", "email", "push"), namespace=team)
 
 
 def record() -> str:
-    """Play the story on a new SQLite file and return the recording."""
+    """Play the driver on a new SQLite file and return the recording."""
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(f"sqlite:///{folder}/recorded.db")
-        story = Story(recorder, operations=[a_contact("olga", "push")])  # type: ignore[arg-type]
-        play(story)
+        driver = Driver(recorder, operations=[a_contact("olga", "push")])  # type: ignore[arg-type]
+        play(driver)
         recorder.close()
     statements: dict[str, int] = {}
     texts: dict[str, str] = {}

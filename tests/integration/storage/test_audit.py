@@ -11,7 +11,8 @@ from notifyflow.core.model import Severity
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.store import Store
-from tests.builders import ACCEPTED, REFUSED, START, UNKNOWN, Story, a_contact, a_recipient, an_incident
+from tests.builders import ACCEPTED, REFUSED, START, UNKNOWN, a_contact, a_recipient, an_incident
+from tests.driver import Driver
 from tests.integration.storage.samples import found_in
 
 VOICE = "(SELECT id FROM notifyflow_notification WHERE channel = 'voice')"
@@ -21,23 +22,23 @@ ACKNOWLEDGED_PAGE = f"(SELECT id FROM notifyflow_notification WHERE escalation_i
 LINE = "INSERT INTO notifyflow_transition (incident_id, machine, row_id, version, event, source, target, at, detail)"
 
 
-def told_in(store: Store) -> Story:
+def told_in(store: Store) -> Driver:
     """Ada is called after all else has failed, and operations is told; Ben's page was in doubt once, and he acknowledged it."""
-    story = Story(store, operations=[a_contact("olga", "push")])
+    driver = Driver(store, operations=[a_contact("olga", "push")])
     for channel in ("email", "slack", "sms"):
-        story.respond(channel, REFUSED)
-    story.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "slack", "sms", "voice"))
-    story.deliver()
-    story.respond("slack", UNKNOWN, ACCEPTED)
-    story.notify(an_incident("db-2"), a_recipient("ben", "slack"))
-    story.deliver()
-    story.pass_time(seconds=50)
-    story.acknowledge("ben", "db-2")
-    return story
+        driver.respond(channel, REFUSED)
+    driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "slack", "sms", "voice"))
+    driver.deliver()
+    driver.respond("slack", UNKNOWN, ACCEPTED)
+    driver.notify(an_incident("db-2"), a_recipient("ben", "slack"))
+    driver.deliver()
+    driver.pass_time(seconds=50)
+    driver.acknowledge("ben", "db-2")
+    return driver
 
 
 @pytest.fixture
-def story(store: Store) -> Story:
+def driver(store: Store) -> Driver:
     return told_in(store)
 
 
@@ -67,8 +68,8 @@ def damage(url: str, *statements: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
-def test_what_the_pipeline_stored_is_clean_in_pages_of_any_size(story: Story, limit: int) -> None:
-    assert found_in(story.store, limit=limit) == []
+def test_what_the_pipeline_stored_is_clean_in_pages_of_any_size(driver: Driver, limit: int) -> None:
+    assert found_in(driver.store, limit=limit) == []
 
 
 def test_an_empty_database_is_clean(store: Store) -> None:
@@ -137,19 +138,19 @@ def test_damage_is_found_by_its_rule(told: Path, tmp_path: Path, damages: tuple[
     assert all(each.row_id and each.incident_id and each.what for each in found)
 
 
-def test_damage_hides_nothing_of_the_others(story: Story, database_url: str) -> None:
+def test_damage_hides_nothing_of_the_others(driver: Driver, database_url: str) -> None:
     damage(
         database_url, f"UPDATE notifyflow_escalation SET severity = 'LOUD' WHERE id = {TOLD}", "DELETE FROM notifyflow_critical"
     )
     damage(database_url, f"UPDATE notifyflow_attempt SET is_doubted = FALSE WHERE notification_id = {ACKNOWLEDGED_PAGE}")
-    assert {each.rule for each in found_in(story.store)} >= {Rule.READABLE, Rule.DOUBT}
+    assert {each.rule for each in found_in(driver.store)} >= {Rule.READABLE, Rule.DOUBT}
 
 
-def test_what_nobody_took_in_its_time_is_overdue(story: Story) -> None:
-    story.notify(an_incident("db-3"), a_recipient("eve", "email", "slack"))
-    story.claim("slack")
-    assert found_in(story.store, story.clock.now()) == []
-    found = found_in(story.store, story.clock.now() + timedelta(hours=1))
+def test_what_nobody_took_in_its_time_is_overdue(driver: Driver) -> None:
+    driver.notify(an_incident("db-3"), a_recipient("eve", "email", "slack"))
+    driver.claim("slack")
+    assert found_in(driver.store, driver.clock.now()) == []
+    found = found_in(driver.store, driver.clock.now() + timedelta(hours=1))
     assert {each.rule for each in found} == {Rule.OVERDUE}
     told = " ".join(each.what for each in found)
     assert "should have been sent at" in told
@@ -164,7 +165,7 @@ def test_what_nobody_took_in_its_time_is_overdue(story: Story) -> None:
         ("escalation", f"UPDATE notifyflow_escalation SET next_round_at = started_at WHERE id = {TOLD}"),
     ],
 )
-def test_what_nobody_decided_in_its_time_is_overdue(story: Story, database_url: str, machine: str, damages: str) -> None:
+def test_what_nobody_decided_in_its_time_is_overdue(driver: Driver, database_url: str, machine: str, damages: str) -> None:
     damage(database_url, damages)
-    found = found_in(story.store, START + timedelta(minutes=5))
+    found = found_in(driver.store, START + timedelta(minutes=5))
     assert {(each.machine, each.rule) for each in found} == {(machine, Rule.OVERDUE)}

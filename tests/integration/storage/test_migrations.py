@@ -13,7 +13,8 @@ from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.migrations import MIGRATIONS, WANTED
 from notifyflow.storage.store import Store
-from tests.builders import CountingIds, Story, a_recipient, an_incident
+from tests.builders import CountingIds, a_recipient, an_incident
+from tests.driver import Driver
 from tests.integration.storage.old_code import VERSION, OldCode
 from tests.integration.storage.record_rows import record
 from tests.integration.storage.samples import found_in
@@ -81,19 +82,19 @@ def _unique(db, tables: list[str]) -> set[tuple[str, tuple[str, ...]]]:  # type:
     return {(table, tuple(index.columns)) for table in tables for index in db.get_indexes(table) if index.unique}
 
 
-def _new_story(store: Store) -> Story:
+def _new_driver(store: Store) -> Driver:
     """New code, a while after the old, with ids that the old cannot have."""
-    story = Story(store)
-    story.deps = replace(story.deps, ids=CountingIds(1 << 124))
-    story.clock.pass_time(timedelta(minutes=10))
-    return story
+    driver = Driver(store)
+    driver.deps = replace(driver.deps, ids=CountingIds(1 << 124))
+    driver.clock.pass_time(timedelta(minutes=10))
+    return driver
 
 
-def _deliver(story: Story) -> None:
+def _deliver(driver: Driver) -> None:
     """Let new code deliver what waits, whoever stored it, and find all of it whole."""
-    story.deliver()
-    story.pass_time(minutes=5)
-    assert found_in(story.store, story.clock.now()) == []
+    driver.deliver()
+    driver.pass_time(minutes=5)
+    assert found_in(driver.store, driver.clock.now()) == []
 
 
 def test_a_release_leaves_the_oldest_code_working() -> None:
@@ -114,16 +115,16 @@ def test_what_this_version_writes_can_be_recorded_and_replayed(empty_database_ur
 def test_what_old_code_stored_is_whole_and_is_delivered_by_the_new(upgraded: Store) -> None:
     assert found_in(upgraded) == []
     assert upgraded.read(lambda reads: reads.pending_count()) > 0
-    story = _new_story(upgraded)
-    _deliver(story)
-    assert {row.state for row in story.pages("zoe", "left-0").values()} == {NotificationState.SENT}
+    driver = _new_driver(upgraded)
+    _deliver(driver)
+    assert {row.state for row in driver.pages("zoe", "left-0").values()} == {NotificationState.SENT}
     assert found_in(upgraded) == []
 
 
 def test_old_code_works_on_the_new_schema(upgraded: Store, old: OldCode) -> None:
     old.play(1)
     assert found_in(upgraded) == []
-    _deliver(_new_story(upgraded))
+    _deliver(_new_driver(upgraded))
     old.play(2)
     assert found_in(upgraded) == []
 
@@ -138,8 +139,8 @@ def test_it_is_upgraded_while_old_code_runs_in_another_process(empty_database_ur
             assert process.stdout.readline() == "1\n"
             assert store.upgrade() == WANTED - VERSION
             stood = sum(1 for _ in range(2) if process.stdout.readline())
-            story = _new_story(store)
-            story.notify(an_incident("new"), a_recipient("ada", "email"))
+            driver = _new_driver(store)
+            driver.notify(an_incident("new"), a_recipient("ada", "email"))
             process.stdin.close()
             stood += sum(1 for _ in process.stdout)
             assert process.wait(60) == 0
@@ -147,5 +148,5 @@ def test_it_is_upgraded_while_old_code_runs_in_another_process(empty_database_ur
             process.kill()
     assert stood >= 2
     assert found_in(store) == []
-    _deliver(story)
+    _deliver(driver)
     store.close()

@@ -19,7 +19,8 @@ from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 from tests import mails
 from tests.asgi import Client
-from tests.builders import ACCEPTED, UNKNOWN, Story, a_recipient, an_incident
+from tests.builders import ACCEPTED, UNKNOWN, a_recipient, an_incident
+from tests.driver import Driver
 from tests.integration.engine.test_deliver import NotedBell
 from tests.servers.sns import Sns, body_of, sns
 
@@ -33,35 +34,35 @@ EVENTS = {"email": tuple(mails.DETAILS), "sms": TEXTED, "voice": CALLED}
 class Callbacks:
     """A flow whose pages are handed over by hand, and who calls back."""
 
-    def __init__(self, story: Story, client: Client, amazon: Sns) -> None:
-        self._story = story
+    def __init__(self, driver: Driver, client: Client, amazon: Sns) -> None:
+        self._driver = driver
         self._client = client
         self._amazon = amazon
         self._numbers = count(1)
 
     def page(self, channel: str, *, attempts: int) -> tuple[str, list[str]]:
         """Bring a page of its own to as many attempts that were taken; give its key and their ids."""
-        self._story.clock.pass_time(timedelta(minutes=1))  # a provider takes so many a minute
+        self._driver.clock.pass_time(timedelta(minutes=1))  # a provider takes so many a minute
         key = f"incident-{next(self._numbers)}"
-        self._story.notify(an_incident(key, severity=Severity.CRITICAL), a_recipient("ada", channel))
+        self._driver.notify(an_incident(key, severity=Severity.CRITICAL), a_recipient("ada", channel))
         provider = "ses" if channel == "email" else "twilio"
         ids: list[str] = []
         while len(ids) < attempts:
-            (claimed,) = self._story.claim(channel, self.row(key).id, providers=[provider], limit=1)
+            (claimed,) = self._driver.claim(channel, self.row(key).id, providers=[provider], limit=1)
             assert claimed.notification_id == self.row(key).id
             ids.append(claimed.attempt_id)
             is_last = len(ids) == attempts
-            self._story.record(claimed, replace(ACCEPTED, provider_ref=claimed.attempt_id) if is_last else UNKNOWN)
+            self._driver.record(claimed, replace(ACCEPTED, provider_ref=claimed.attempt_id) if is_last else UNKNOWN)
             if not is_last:
-                self._story.clock.at = self.row(key).due_at or self._story.clock.at
+                self._driver.clock.at = self.row(key).due_at or self._driver.clock.at
         return key, ids
 
     def row(self, key: str) -> NotificationFacts:
-        return self._story.status(key).escalations[0].notifications[0]
+        return self._driver.status(key).escalations[0].notifications[0]
 
     def forget(self, key: str) -> None:
         """Let nothing be sent for a page any more."""
-        self._story.resolve(key=key)
+        self._driver.resolve(key=key)
 
     def call_back(self, channel: str, attempt_id: str, event: str) -> None:
         if channel == "email":
@@ -98,12 +99,12 @@ def callbacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callbacks]:
             "NOTIFYFLOW_TWILIO_SMS_FROM": "+15005550006",
             "NOTIFYFLOW_TWILIO_VOICE_FROM": "+15005550006",
         }
-        story = Story(store)
+        driver = Driver(store)
         flow = NotifyFlow(
-            Settings.from_variables(variables), clock=story.clock, ids=story.deps.ids, store=store, bell=NotedBell()
+            Settings.from_variables(variables), clock=driver.clock, ids=driver.deps.ids, store=store, bell=NotedBell()
         )
         with flow:
-            yield Callbacks(story, Client(flow.asgi()), amazon)
+            yield Callbacks(driver, Client(flow.asgi()), amazon)
     store.close()
 
 

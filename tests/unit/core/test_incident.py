@@ -160,9 +160,9 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, st.sampled_from([DEFAULT, INSISTENT]))
-def test_any_sequence_of_events_replays_through_the_table(story: list[tuple], policy: object) -> None:  # type: ignore[type-arg]
+def test_any_sequence_of_events_replays_through_the_table(events: list[tuple], policy: object) -> None:  # type: ignore[type-arg]
     facts, now = incidents.open_(said(Severity.WARNING), incident_id="i", policy=policy, now=NOW), NOW
-    for event, value in story:
+    for event, value in events:
         now += minutes(7)
         before = facts
         match event:

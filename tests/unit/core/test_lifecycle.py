@@ -21,7 +21,7 @@ QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, Not
 DELIVERED, FAILED, CANCELLED = NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED
 A, D, T, P, DOUBT = Result.ACCEPTED, Result.DELIVERED, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE, Result.IN_DOUBT
 
-STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
+HISTORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     # QUEUED
     "a claimed row is sending": (lambda: Row().claim(), SENDING),
     "a delivery of an earlier attempt reaches a queued row": (lambda: Row().sent(DOUBT).report(D), DELIVERED),
@@ -124,10 +124,10 @@ STORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
 }
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", HISTORIES)
 def test_a_story_ends_in_its_state_and_its_log_replays(name: str) -> None:
-    tell, state = STORIES[name]
-    row = tell()
+    build, state = HISTORIES[name]
+    row = build()
     assert row.state is state
     assert_replays(row)
 
@@ -144,9 +144,9 @@ def assert_replays(row: Row) -> None:
 
 def test_the_stories_take_every_arrow_that_is_in_the_table() -> None:
     taken = set()
-    for tell, _ in STORIES.values():
+    for build, _ in HISTORIES.values():
         state: str = QUEUED
-        for moved in tell().log:
+        for moved in build().log:
             taken.add((moved.event, state, str(moved.after.state)))
             state = moved.after.state
     arrows = {
@@ -371,9 +371,9 @@ def follow(row: Row, oracle: OracleRow, event: tuple) -> None:  # type: ignore[t
 
 
 @given(events, st.integers(1, 4))
-def test_any_sequence_of_events_comes_to_what_the_oracle_says(story: list[tuple], max_attempts: int) -> None:  # type: ignore[type-arg]
+def test_any_sequence_of_events_comes_to_what_the_oracle_says(events: list[tuple], max_attempts: int) -> None:  # type: ignore[type-arg]
     row, oracle = Row(max_attempts=max_attempts), OracleRow(max_attempts)
-    for event in story:
+    for event in events:
         if not has_a_place(row, event):
             continue
         was_cancelled = row.state is CANCELLED
@@ -449,7 +449,7 @@ def test_a_lost_attempt_that_events_may_answer_is_resent_no_sooner_after_it_bega
 
 
 @pytest.mark.parametrize(
-    ("tell", "doubted"),
+    ("build", "doubted"),
     [
         (lambda: Row(), None),
         (lambda: Row().sent(DOUBT), "a1"),
@@ -460,9 +460,9 @@ def test_a_lost_attempt_that_events_may_answer_is_resent_no_sooner_after_it_bega
     ids=["unsent", "in doubt", "not sent again", "answered", "sent again"],
 )
 def test_a_row_is_in_doubt_while_nobody_has_said_what_became_of_its_latest_attempt(
-    tell: Callable[[], Row], doubted: str | None
+    build: Callable[[], Row], doubted: str | None
 ) -> None:
-    found = lifecycle.doubt_of(tell().facts)
+    found = lifecycle.doubt_of(build().facts)
     assert (found and found.id) == doubted
 
 

@@ -1,0 +1,186 @@
+"""Drives workers, providers and the sweeper over the pipeline, by a clock that is moved by hand."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import count
+from threading import Lock
+from typing import Any
+
+from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
+from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result
+from notifyflow.core.policy import DEFAULT, Policy
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.claim import claim
+from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.page_again import page_again
+from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, PagingStopped, Received
+from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.record import record, release
+from notifyflow.pipeline.resolve import resolve
+from notifyflow.pipeline.sweep import next_wake_at, sweep
+from notifyflow.storage.store import Store
+from tests.builders import ACCEPTED, CHANNELS, KEY, REPORTING, CountingIds, HandClock, an_incident, check_address
+
+
+class Driver:
+    """Plays people, workers, providers and the sweeper over the pipeline.
+
+    Attributes:
+        clock: Moved by hand.
+        answers: What the providers of a channel say next; the last answer is given again and again, ACCEPTED where there is none.
+        seen: Every attempt that a provider saw, in order.
+        outcome: All that the transactions led to.
+    """
+
+    def __init__(self, store: Store, *, operations: Sequence[Contact] = (), public_url: str | None = None) -> None:
+        self.store = store
+        self.clock = HandClock()
+        self.deps = Dependencies(
+            transactions=store,
+            clock=self.clock,
+            ids=CountingIds(),
+            channels=frozenset(CHANNELS),
+            check_address=check_address,
+            operations=tuple(operations),
+            public_url=public_url,
+            secret_keys=("a key that nobody knows",) if public_url else (),
+        )
+        self.answers: dict[str, list[Outcome]] = defaultdict(list)
+        self.seen: list[Claimed] = []
+        self.outcome = NOTHING
+        self._events = count(1)
+        self._note_lock = Lock()
+
+    # -- what people do
+
+    def notify(
+        self,
+        incident: Incident | None = None,
+        *recipients: Recipient,
+        policy: Policy = DEFAULT,
+        strict: bool = False,
+        namespace: str = "",
+    ) -> Notified:
+        accepted = notify(self.deps, incident or an_incident(), recipients, policy=policy, strict=strict, namespace=namespace)
+        self._note(accepted.consequences)
+        return accepted.notified
+
+    def acknowledge(self, by: str = "ada", key: str = KEY) -> PagingStopped:
+        done = acknowledge(self.deps, key, by=by, via="library")
+        self._note(done.consequences)
+        return done
+
+    def resolve(self, by: str = "ada", key: str = KEY) -> PagingStopped:
+        done = resolve(self.deps, key, by=by, via="library")
+        self._note(done.consequences)
+        return done
+
+    def page_again(self, who: str, key: str = KEY) -> Consequences:
+        return self._note(page_again(self.deps, key, who, by="ops", via="library"))
+
+    # -- what providers do
+
+    def respond(self, channel: str, *outcomes: Outcome) -> None:
+        """Let the providers of a channel say these in turn from now on, and the last one ever after."""
+        self.answers[channel] = list(outcomes)
+
+    def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **given: Any) -> Received:
+        """Send a receipt; a key is one that was pressed on a call."""
+        receipt = Receipt(
+            provider=next((each.provider for each in self.seen if each.attempt_id == attempt_id), "twilio"),
+            event_id=event_id or f"event-{next(self._events)}",
+            result=result,
+            attempt_id=attempt_id,
+            evidence=Evidence.HUMAN if key else Evidence.CARRIER,
+            is_key_press=bool(key),
+            is_acknowledgement=key == "1",
+            **given,
+        )
+        received = receive(self.deps, receipt, raw="raw")
+        self._note(received.consequences)
+        return received
+
+    # -- what workers do
+
+    def claim(
+        self, channel: str, *requested_ids: str, limit: int = 100, providers: Sequence[str] | None = None
+    ) -> tuple[Claimed, ...]:
+        names = [f"the {channel} provider"] if providers is None else providers
+        reporting = names if channel in REPORTING else ()
+        claims: Claims = claim(self.deps, channel, requested_ids, limit=limit, providers=names, reporting=reporting)
+        self._note(claims.consequences)
+        return claims.claimed
+
+    def record(self, claimed: Claimed, outcome: Outcome = ACCEPTED) -> Consequences:
+        return self._note(record(self.deps, claimed.attempt_id, claimed.token, outcome))
+
+    def release(self, claimed: Claimed) -> Consequences:
+        return self._note(release(self.deps, claimed.attempt_id, claimed.token))
+
+    def deliver(self) -> None:
+        """Claim, send and record whatever is due, until nothing is."""
+        while self._is_anything_due() and (claimed := [each for channel in CHANNELS for each in self.claim(channel)]):
+            for each in claimed:
+                self.seen.append(each)
+                self.record(each, self._next_outcome(each.channel))
+
+    def sweep(self) -> Consequences:
+        return self._note(sweep(self.deps))
+
+    def pass_time(self, **span: float) -> None:
+        """Let time pass (``minutes=5``); sweepers and workers do in between what is due, when it is due."""
+        until = self.clock.at + timedelta(**span)
+        while (wake_at := next_wake_at(self.deps)) is not None and wake_at <= until:
+            self.keep_watch(max(self.clock.at, wake_at))
+            self.sweep()
+            self.deliver()
+        self.keep_watch(until)
+
+    def be_away(self, **span: float) -> Consequences:
+        """Let time pass while nothing of ours runs (``hours=2``), and a sweeper come back."""
+        self.clock.at += timedelta(**span)
+        return self.sweep()
+
+    def keep_watch(self, until: datetime) -> None:
+        """Let time pass in which sweepers found nothing to do."""
+        self.clock.at = until
+        self.store.run(lambda ledger: ledger.note_sweep(at=until))
+
+    # -- what is seen
+
+    def status(self, key: str = KEY) -> IncidentStatus:
+        status = self.store.read(lambda reads: reads.status(key))
+        assert status is not None
+        return status
+
+    def escalations(self, who: str = "ada", key: str = KEY) -> list[EscalationStatus]:
+        return [each for each in self.status(key).escalations if each.facts.recipient_id == who]
+
+    def escalation(self, who: str = "ada", key: str = KEY) -> EscalationFacts:
+        return self.escalations(who, key)[-1].facts
+
+    def pages(self, who: str = "ada", key: str = KEY) -> dict[str, NotificationFacts]:
+        """Show the pages of somebody's newest round by channel."""
+        return {row.channel: row for row in self.escalations(who, key)[-1].notifications if row.kind is Kind.PAGE}
+
+    def status_updates(self, who: str, key: str = KEY) -> list[NotificationFacts]:
+        return [row for each in self.escalations(who, key) for row in each.notifications if row.kind is Kind.STATUS_UPDATE]
+
+    def told(self, channel: str) -> list[Claimed]:
+        return [each for each in self.seen if each.channel == channel]
+
+    def _is_anything_due(self) -> bool:
+        return self.store.read(lambda reads: reads.pending_count(due_by=self.clock.now())) > 0
+
+    def _next_outcome(self, channel: str) -> Outcome:
+        answers = self.answers[channel]
+        if not answers:
+            return ACCEPTED
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def _note(self, consequences: Consequences) -> Consequences:
+        with self._note_lock:
+            self.outcome += consequences
+        return consequences
