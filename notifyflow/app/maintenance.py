@@ -58,7 +58,7 @@ class Upkeep(ABC):
 
     @property
     def notice(self) -> str:
-        """The mark that every message, page and answer shows; empty where all is live and nothing is set."""
+        """The mark that every message, page and response shows; empty where all is live and nothing is set."""
         return self._deps.notice
 
     def access(self) -> Access:

@@ -143,7 +143,7 @@ def record_outcome(
 
     Args:
         health: As it is now.
-        condition: What the answer says about the provider itself.
+        condition: What the response says about the provider itself.
         is_new: Whether no earlier attempt of the notification found the provider unhealthy: one address opens no circuit.
         throttle_s: For how many seconds the provider asked us to wait; None if it did not.
         now: The time of the decision.

@@ -60,7 +60,7 @@ class RefusedUsError(ProviderError):
 
 
 class UnknownOutcomeError(ProviderError):
-    """Raised when nobody can say whether the provider accepted: the request left, no answer came back."""
+    """Raised when nobody can say whether the provider accepted: the request left, no response came back."""
 
     is_unhealthy = True
 

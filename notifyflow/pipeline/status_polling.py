@@ -7,7 +7,7 @@ from notifyflow.pipeline.ports import Dependencies
 from notifyflow.storage.ledger import AttemptToPoll
 
 AHEAD = timedelta(seconds=15)
-"""How long before its receipt is overdue an attempt is polled for the first time, so that the answer counts first."""
+"""How long before its receipt is overdue an attempt is polled for the first time, so that the response counts first."""
 
 WAITS = (timedelta(minutes=5), timedelta(minutes=30))
 """How long after its start an attempt is polled again; the index relies on three polls in all."""

@@ -31,7 +31,7 @@ class ConnectionOverrides:
     policies: frozenset[str]
 
     def wants_retry(self, status: int | None) -> bool:
-        """Return whether to retry after an HTTP status, or after no answer (None)."""
+        """Return whether to retry after an HTTP status, or after no response (None)."""
         if status is None:
             return bool(self.policies & {"all", "ct", "rt"})
         return status >= 400 and bool(self.policies & {"all", f"{status // 100}xx"})

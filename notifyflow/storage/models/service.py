@@ -1,4 +1,4 @@
-"""What stands beside incidents: providers and their limits, pauses, outages, API keys, answers, the environment."""
+"""What stands beside incidents: providers and their limits, pauses, outages, API keys, stored responses, the environment."""
 
 from peewee import BigIntegerField, BooleanField, IntegerField, Model
 

@@ -21,7 +21,7 @@ Providers' codes
 What notifyflow makes of what the providers say. *Temporary* is tried again, *permanent* is not. A *fault of ours* is tried
 again, counts as suspected at once, and operations is told. *Unknown* means that nobody can say whether the message was accepted:
 it is in doubt, and tried again. A code that stands in no table is classified by the HTTP status. Whatever blames our request is a
-fault of ours: only what blames the address is the recipient's. A code counts as the same in an answer and in a receipt.
+fault of ours: only what blames the address is the recipient's. A code counts as the same in a response and in a receipt.
 
 The *evidence* of a receipt says who vouches for it, from weak to strong: *accepted* (the provider), *carrier* (the network, or
 the recipient's server), *device*, *human*. The strongest that vouched for an attempt is shown. A status that stands in no
