@@ -72,7 +72,7 @@ def test_what_others_were_told_stays_and_so_does_what_happened(driver: Driver) -
     assert driver.status("shared").content.title == "forgotten"
 
 
-def test_news_for_somebody_who_is_forgotten_is_withdrawn_and_nobody_else_waits_for_it(driver: Driver) -> None:
+def test_status_updates_for_somebody_who_is_forgotten_are_cancelled_and_nobody_else_waits_for_it(driver: Driver) -> None:
     driver.resolve(key="alone", by="ops")
     (begun,) = driver.claim("email")
     driver.resolve(key="shared", by="ops")
