@@ -8,14 +8,15 @@ from threading import Lock
 from typing import Any
 
 from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
-from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result
+from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result, Stopped
 from notifyflow.core.policy import DEFAULT, Policy
+from notifyflow.core.references import ByKey
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, PagingStopped, Received
+from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Fate
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.record import record, release
 from notifyflow.pipeline.resolve import resolve
@@ -65,20 +66,20 @@ class Driver:
     ) -> Notified:
         accepted = notify(self.deps, incident or an_incident(), recipients, policy=policy, strict=strict, namespace=namespace)
         self._note(accepted.consequences)
-        return accepted.notified
+        return accepted.value
 
-    def acknowledge(self, by: str = "ada", key: str = KEY) -> PagingStopped:
-        done = acknowledge(self.deps, key, by=by, via="library")
+    def acknowledge(self, by: str = "ada", key: str = KEY) -> Stopped:
+        done = acknowledge(self.deps, ByKey(key), by=by, via="library")
         self._note(done.consequences)
-        return done
+        return done.value
 
-    def resolve(self, by: str = "ada", key: str = KEY) -> PagingStopped:
-        done = resolve(self.deps, key, by=by, via="library")
+    def resolve(self, by: str = "ada", key: str = KEY) -> Stopped:
+        done = resolve(self.deps, ByKey(key), by=by, via="library")
         self._note(done.consequences)
-        return done
+        return done.value
 
     def page_again(self, who: str, key: str = KEY) -> Consequences:
-        return self._note(page_again(self.deps, key, who, by="ops", via="library"))
+        return self._note(page_again(self.deps, ByKey(key), who, by="ops", via="library").consequences)
 
     # -- what providers do
 
@@ -86,7 +87,7 @@ class Driver:
         """Let the providers of a channel say these in turn from now on, and the last one ever after."""
         self.answers[channel] = list(outcomes)
 
-    def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **given: Any) -> Received:
+    def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **given: Any) -> Fate:
         """Send a receipt; a key is one that was pressed on a call."""
         receipt = Receipt(
             provider=next((each.provider for each in self.seen if each.attempt_id == attempt_id), "twilio"),
@@ -100,7 +101,7 @@ class Driver:
         )
         received = receive(self.deps, receipt, raw="raw")
         self._note(received.consequences)
-        return received
+        return received.value
 
     # -- what workers do
 

@@ -9,14 +9,15 @@ from notifyflow.core.intake.requests import Submission
 from notifyflow.core.model import Notified, Stopped
 from notifyflow.core.outage import STANDSTILL
 from notifyflow.core.policy import Policy
+from notifyflow.core.references import ById
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
 from notifyflow.errors import NAMED, Fault, SchemaMismatch, StorageError, UnreleasedSchema
-from notifyflow.pipeline.acknowledge import acknowledge_incident
+from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import store_admitted
-from notifyflow.pipeline.page_again import page_incident_again
+from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import Consequences, Dependencies
-from notifyflow.pipeline.resolve import resolve_incident
+from notifyflow.pipeline.resolve import resolve
 from notifyflow.storage.store import Store
 
 _VIA = "api"
@@ -63,7 +64,7 @@ class Api:
             self._strangers.admit(namespace, admitted.contacts)
             accepted = store_admitted(self._deps, admitted, policy=policy, namespace=namespace, once=once)
         self._report(accepted.consequences)
-        return accepted.notified
+        return accepted.value
 
     def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
         """List incidents, the newest first."""
@@ -71,15 +72,15 @@ class Api:
 
     def acknowledge(self, incident_id: str, by: str) -> Stopped:
         """Acknowledge an incident that is known to exist; return what that stopped."""
-        done = acknowledge_incident(self._deps, incident_id, by=by, via=_VIA)
+        done = acknowledge(self._deps, ById(incident_id), by=by, via=_VIA)
         self._report(done.consequences)
-        return done.stopped
+        return done.value
 
     def resolve(self, incident_id: str, by: str) -> Stopped:
         """End an incident that is known to exist; tell what that stopped."""
-        done = resolve_incident(self._deps, incident_id, by=by, via=_VIA)
+        done = resolve(self._deps, ById(incident_id), by=by, via=_VIA)
         self._report(done.consequences)
-        return done.stopped
+        return done.value
 
     def page_again(self, incident_id: str, recipient_id: str, by: str) -> None:
         """Start a new round for one recipient of an incident that is known to exist.
@@ -88,7 +89,7 @@ class Api:
             RecipientNotFound: When it has no such recipient.
             IncidentResolved: When it is resolved.
         """
-        self._report(page_incident_again(self._deps, incident_id, recipient_id, by=by, via=_VIA))
+        self._report(page_again(self._deps, ById(incident_id), recipient_id, by=by, via=_VIA).consequences)
 
     def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
         """List everybody who was ever a recipient in some namespaces, or in any where it is None, by id."""

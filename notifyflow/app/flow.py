@@ -36,6 +36,7 @@ from notifyflow.core.intake.requests import Submission
 from notifyflow.core.model import Incident, Notified, Recipient, Stopped
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
+from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
 from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
 from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
@@ -158,7 +159,7 @@ class NotifyFlow(Upkeep):
         if self.is_embedded:
             self.start()
         self._report(accepted.consequences)
-        return accepted.notified
+        return accepted.value
 
     def wait(self, key: str, *, namespace: str | None = None, timeout_s: float | None = None) -> bool:
         """Wait until nothing more happens by itself for the incident of a key: the unresolved one, or else the newest.
@@ -210,9 +211,9 @@ class NotifyFlow(Upkeep):
             NotFound: When no incident has the key.
             AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
         """
-        done = acknowledge(self._ready(), key, by=by, via=via, namespace=namespace)
+        done = acknowledge(self._ready(), ByKey(key, namespace), by=by, via=via)
         self._report(done.consequences)
-        return done.stopped
+        return done.value
 
     def resolve(self, key: str, *, by: str, via: str = "library", namespace: str | None = None) -> Stopped:
         """End an incident, named as for ``acknowledge``; the same key opens a new one.
@@ -224,9 +225,9 @@ class NotifyFlow(Upkeep):
             NotFound: When no incident has the key.
             AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
         """
-        done = resolve(self._ready(), key, by=by, via=via, namespace=namespace)
+        done = resolve(self._ready(), ByKey(key, namespace), by=by, via=via)
         self._report(done.consequences)
-        return done.stopped
+        return done.value
 
     def page_again(self, key: str, recipient_id: str, *, by: str, via: str = "library", namespace: str | None = None) -> None:
         """Start a new round for one recipient of an incident, named as for ``acknowledge``; also after an acknowledgement.
@@ -237,7 +238,7 @@ class NotifyFlow(Upkeep):
             RecipientNotFound: When it has no such recipient.
             IncidentResolved: When it is resolved.
         """
-        self._report(page_again(self._ready(), key, recipient_id, by=by, via=via, namespace=namespace))
+        self._report(page_again(self._ready(), ByKey(key, namespace), recipient_id, by=by, via=via).consequences)
 
     def asgi(self) -> "FastAPI":
         """Make the web application: callbacks, acknowledgement links, API."""

@@ -7,10 +7,11 @@ from functools import partial
 import structlog
 
 from notifyflow.core.model import Contact, Incident, Receipt
+from notifyflow.core.references import ById
 from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.views import IncidentStatus
 from notifyflow.pipeline import operations, use_case
-from notifyflow.pipeline.acknowledge import acknowledge_incident
+from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.receive import describe_current_state, receive
 from notifyflow.pipeline.replies import handle_reply
@@ -42,7 +43,7 @@ class Incoming:
         """Commit one receipt, with the raw body it came in; where somebody pressed a key, tell how things are then."""
         received = receive(self._deps, receipt, raw=raw)
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
-        _log.info("app.receipt_received", **ids, code=receipt.code, fate=received.fate.value)
+        _log.info("app.receipt_received", **ids, code=receipt.code, fate=received.value.value)
         self._report(received.consequences)
         return describe_current_state(self._deps, receipt) if receipt.is_key_press else None
 
@@ -55,7 +56,7 @@ class Incoming:
         """
         on_routes = self._on_routes(reply.number) if reply.number else ()
         result = handle_reply(self._deps, reply, raw=raw, on_routes=on_routes)
-        handled = result.reply
+        handled = result.value
         _log.info(
             "app.reply_handled",
             provider=reply.provider,
@@ -77,4 +78,4 @@ class Incoming:
 
     def acknowledge(self, incident_id: str, recipient_id: str) -> None:
         """Acknowledge an incident, as a checked link names it."""
-        self._report(acknowledge_incident(self._deps, incident_id, by=recipient_id, via="link").consequences)
+        self._report(acknowledge(self._deps, ById(incident_id), by=recipient_id, via="link").consequences)

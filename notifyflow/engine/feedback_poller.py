@@ -107,5 +107,5 @@ class Poller:
     def _receive(self, receipt: Receipt, raw: str) -> None:
         received = receive(self._deps, receipt, raw=raw)
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
-        _log.info("engine.receipt_received", **ids, code=receipt.code, fate=received.fate.value)
+        _log.info("engine.receipt_received", **ids, code=receipt.code, fate=received.value.value)
         self._reporter.report(received.consequences)

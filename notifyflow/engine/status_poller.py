@@ -95,6 +95,6 @@ class StatusPoller:
             _log.warning("engine.status_not_fetched", **ids, error=type(error).__name__, code=error.code)
             return False
         received = receive(self._deps, replace(receipt, is_fetched=True), raw="")
-        _log.info("engine.status_fetched", **ids, code=receipt.code, fate=received.fate.value)
+        _log.info("engine.status_fetched", **ids, code=receipt.code, fate=received.value.value)
         self._reporter.report(received.consequences)
         return True

@@ -1,27 +1,30 @@
 """The use cases, each exactly one transaction.
 
 Every function takes ``Dependencies`` (``ports``) first, runs one transaction, and returns values: nothing here calls a provider,
-rings a bell or writes a log line. What a transaction led to comes back as ``Consequences``: its caller rings for ``due`` (the
-rows are marked as rung already), logs each of ``failed`` at WARNING, and each of ``critical`` and ``broken`` at ERROR.
+rings a bell or writes a log line. What a transaction led to comes back as ``Consequences``: the caller rings for ``due`` (the
+rows are marked as rung already), logs each of ``failed`` at WARNING, and each of ``critical`` and ``broken`` at ERROR. Where a
+use case also returns a value, both come as ``Committed(value, consequences)``.
+
+An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or ``ById``.
 
 ``notify.notify(deps, incident, recipients, *, policy, strict=False)``
-    → ``Accepted(notified, consequences)``; raises InvalidIncident. ``notify.store_admitted(deps, admitted, *, policy)``
-    stores what was validated already.
+    → ``Committed[Notified]``; raises InvalidIncident. ``notify.store_admitted(deps, admitted, *, policy)`` stores a validated
+    incident.
 ``claim.claim(deps, channel, requested_ids, *, limit, providers, reporting)``
     → ``Claims(claimed, consequences)``; rows that can be sent no more are ended, each in a transaction of its own, and those
     that get no slot are deferred.
 ``record.record(deps, attempt_id, token, outcome, *, has_alternative=False)``, ``record.release(deps, attempt_id, token)``
     → ``Consequences``; raise Fenced.
 ``receive.receive(deps, receipt, *, raw)``
-    → ``Received(fate, incident_id, consequences)``; also makes the acknowledgement of a key.
-``acknowledge.acknowledge(deps, key, *, by, via)``, ``acknowledge.acknowledge_incident(deps, incident_id, *, by, via)``
-    → ``PagingStopped(stopped, consequences)``; the first raises NotFound.
+    → ``Committed[Fate]``; acknowledges if the receipt reports key 1.
+``acknowledge.acknowledge(deps, ref, *, by, via)``, ``resolve.resolve(deps, ref, *, by, via)``
+    → ``Committed[Stopped]``; raise NotFound, AmbiguousKey.
+``page_again.page_again(deps, ref, recipient_id, *, by, via)``
+    → ``Committed[None]``; raises NotFound, AmbiguousKey, RecipientNotFound, IncidentResolved.
 ``replies.handle_reply(deps, reply, *, raw)``
-    → ``Handled(reply, consequences)``; acknowledges, blocks, unblocks; each event of a provider once.
-``resolve.resolve(deps, key, *, by, via)``
-    → ``PagingStopped``; raises NotFound.
-``page_again.page_again(deps, key, recipient_id, *, by, via)``
-    → ``Consequences``; raises NotFound, RecipientNotFound, IncidentResolved.
+    → ``Committed[HandledReply]``; acknowledges, opts out, opts in; each event of a provider once.
+``inbound.handle(deps, requests, *, by, via, namespace)``
+    → ``Committed[int]``: how many of the requests one transaction handled.
 ``notices.add_notice(deps, reason, provider)``
     → ``Consequences``; what else operations should know, counted once a day per reason and provider.
 ``adopt.survey(deps)``, ``adopt.adopt(deps, environment)``, ``adopt.release(deps)``, ``adopt.cancel(deps)``

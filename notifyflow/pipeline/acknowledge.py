@@ -1,5 +1,6 @@
-"""Acknowledges incidents: what is still queued for it is cancelled, and the others are told."""
+"""Acknowledges incidents: cancels what is still queued, and queues status updates for the other recipients."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from notifyflow.core import escalation as escalations
@@ -8,58 +9,48 @@ from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import EscalationState, IncidentState, Stopped
 from notifyflow.core.policy import Acknowledgement
+from notifyflow.core.references import IncidentRef
 from notifyflow.pipeline import decisions, status_updates, use_case
-from notifyflow.pipeline.ports import Dependencies, PagingStopped
+from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
-def acknowledge(deps: Dependencies, key: str, *, by: str, via: str, namespace: str | None = None) -> PagingStopped:
-    """Acknowledge the incident of a key: the unresolved one, or else the newest.
+def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: str) -> Committed[Stopped]:
+    """Acknowledge an incident.
 
     Args:
         deps: The dependencies of the use cases.
-        key: The incident's.
-        by: Who acknowledges it; a recipient's id, or any other text.
+        ref: The incident.
+        by: Who acknowledges it: a recipient's id, or any other text.
         via: How: ``cli``, ``library``, ….
-        namespace: The incident's; None looks in all.
 
     Returns:
-        What it stopped, and whether it was acknowledged or resolved already.
+        The pages that are cancelled, and those that had left already; false if nothing changed.
 
     Raises:
-        NotFound: When no incident has the key.
+        NotFound: When there is no such incident.
         AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
     """
-    stopped, consequences = use_case.run_on_named(deps, key, namespace, partial(acknowledge_locked, by=by, via=via))
-    return PagingStopped(stopped=stopped, consequences=consequences)
-
-
-def acknowledge_incident(deps: Dependencies, incident_id: str, *, by: str, via: str) -> PagingStopped:
-    """Acknowledge one incident, as a checked link names it."""
-    stopped, consequences = use_case.run_on(deps, incident_id, partial(acknowledge_locked, by=by, via=via))
-    return PagingStopped(stopped=stopped, consequences=consequences)
+    return use_case.run_on(deps, ref, partial(acknowledge_locked, by=by, via=via))
 
 
 def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
-    """Acknowledge an incident that is locked; return what that stopped.
+    """Acknowledge an incident that is locked, as one step of a transaction; see ``acknowledge``.
 
     Args:
         tx: The transaction.
-        incident: As it is now.
+        incident: The incident as it is now.
         by: Who acknowledges it.
         via: How.
-        detail: What the log says beside these.
+        detail: More facts for the transition log.
     """
     if incident.state is not IncidentState.OPEN:
         return Stopped(has_changed=False)
     contexts = decisions.lock_contexts(tx, incident)
-    ended = [
-        context for context in _meant(incident, contexts, by) if context.escalation.state is not EscalationState.ACKNOWLEDGED
-    ]
+    ended = _unacknowledged(_covered(incident, contexts, by))
     if contexts and not ended:
         return Stopped(has_changed=False)
-    left = {context.escalation.id for context in contexts if context.escalation.state is not EscalationState.ACKNOWLEDGED}
-    is_last = left == {context.escalation.id for context in ended}
+    is_last = len(ended) == len(_unacknowledged(contexts))
     tx.update_incident(
         incident, incidents.acknowledge(incident, by=by, via=via, is_last=is_last, now=tx.now), by=by, via=via, **detail
     )
@@ -69,7 +60,11 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
     return decisions.stopped(ended)
 
 
-def _meant(incident: IncidentFacts, contexts: tuple[DecisionContext, ...], by: str) -> tuple[DecisionContext, ...]:
-    """Whose escalations an acknowledgement ends: with ``each`` a recipient's own, otherwise all."""
+def _unacknowledged(contexts: Sequence[DecisionContext]) -> list[DecisionContext]:
+    return [context for context in contexts if context.escalation.state is not EscalationState.ACKNOWLEDGED]
+
+
+def _covered(incident: IncidentFacts, contexts: tuple[DecisionContext, ...], by: str) -> tuple[DecisionContext, ...]:
+    """Return the escalations that an acknowledgement ends: with ``each`` a recipient's own, otherwise all."""
     own = tuple(context for context in contexts if context.escalation.recipient_id == by)
     return own if own and incident.policy.acknowledgement is Acknowledgement.EACH else contexts

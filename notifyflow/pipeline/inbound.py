@@ -12,7 +12,7 @@ from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import acknowledge, notify, resolve, use_case
-from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 BATCH_LIMIT = 1_000
@@ -38,9 +38,7 @@ class RoutedRequest:
     policy: Policy
 
 
-def handle(
-    deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, via: str, namespace: str
-) -> tuple[int, Consequences]:
+def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, via: str, namespace: str) -> Committed[int]:
     """Handle the first of some requests, as many as fit into one transaction, in their order.
 
     Args:
@@ -51,7 +49,7 @@ def handle(
         namespace: Where keys name incidents; for one that nobody knows there, or that is over, there is nothing to do.
 
     Returns:
-        How many were handled, and what that led to.
+        How many were handled.
 
     Raises:
         StorageUnavailable: When the database does not answer in time.
@@ -93,4 +91,4 @@ def _handle(tx: Transaction, routed: RoutedRequest, *, by: str, via: str, namesp
     if request.action is Action.ACKNOWLEDGE:
         acknowledge.acknowledge_locked(tx, incident, by=by, via=via)
     else:
-        resolve.end(tx, incident, by=by, via=via)
+        resolve.resolve_locked(tx, incident, by=by, via=via)

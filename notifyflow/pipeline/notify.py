@@ -13,7 +13,7 @@ from notifyflow.core.model import Contact, EscalationState, Incident, IncidentSt
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import decisions, rounds, use_case
 from notifyflow.pipeline.idempotency import Once
-from notifyflow.pipeline.ports import Accepted, Dependencies
+from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
@@ -27,7 +27,7 @@ def notify(
     strict: bool = False,
     may_reach_nobody: bool = False,
     once: Once | None = None,
-) -> Accepted:
+) -> Committed[Notified]:
     """Validate and store an incident, or refuse it as a whole.
 
     Args:
@@ -41,7 +41,7 @@ def notify(
         once: Makes a request that comes again do nothing, and be answered as it was.
 
     Returns:
-        What was stored, and what is due.
+        What was stored.
 
     Raises:
         InvalidIncident: When it is of bad form, or, unless that may be, nobody in it can be reached.
@@ -56,14 +56,13 @@ def notify(
 
 def store_admitted(
     deps: Dependencies, admitted: Admitted, *, policy: Policy, namespace: str = namespaces.SHARED, once: Once | None = None
-) -> Accepted:
+) -> Committed[Notified]:
     """Store a validated incident; see ``notify``."""
 
     def body(tx: Transaction) -> Notified:
         return store(tx, admitted, policy, namespace=namespace)
 
-    notified, consequences = use_case.run(deps, body if once is None else once.guard(body))
-    return Accepted(notified=notified, consequences=consequences)
+    return use_case.run(deps, body if once is None else once.guard(body))
 
 
 def store(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:

@@ -4,18 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from notifyflow.core.caps import Caps
 from notifyflow.core.delivery import LIVE, Delivery
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.limits import DEFAULT_LIMIT, ProviderHealth
-from notifyflow.core.model import Contact, Notified, Severity, Stopped
+from notifyflow.core.model import Contact, Severity
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
-from notifyflow.core.replies import HandledReply
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Due, Ledger
@@ -148,16 +147,15 @@ class Consequences:
 NOTHING = Consequences()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """An incident is stored, and will be delivered.
+class Committed(NamedTuple, Generic[T]):
+    """A use case that was committed.
 
     Attributes:
-        notified: What the caller of ``notify()`` is told.
-        consequences: What became due by it.
+        value: The value that the use case returns.
+        consequences: What its transaction led to; the caller reports it.
     """
 
-    notified: Notified
+    value: T
     consequences: Consequences = NOTHING
 
 
@@ -235,49 +233,3 @@ class Fate(StrEnum):
     REPEATED = "repeated"
     WAITING = "waiting"
     FOREIGN = "foreign"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """A receipt is in the inbox, and its move is made.
-
-    Attributes:
-        fate: What became of it.
-        incident_id: Its incident; None unless matched.
-        consequences: What its move led to.
-    """
-
-    fate: Fate
-    incident_id: str | None = None
-    consequences: Consequences = NOTHING
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PagingStopped:
-    """Somebody acknowledged or resolved an incident.
-
-    Attributes:
-        stopped: What was cancelled, and what had left already.
-        consequences: News that became due.
-    """
-
-    stopped: Stopped
-    consequences: Consequences
-
-    @property
-    def is_late(self) -> bool:
-        """Tell whether it was so already, and nothing changed."""
-        return not self.stopped
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handled:
-    """A reply is handled.
-
-    Attributes:
-        reply: What became of it.
-        consequences: What followed.
-    """
-
-    reply: HandledReply
-    consequences: Consequences = NOTHING

@@ -10,12 +10,12 @@ from notifyflow.core.model import EscalationState, IncidentState, Receipt
 from notifyflow.core.policy import Schedule
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
-from notifyflow.pipeline.ports import Consequences, Dependencies, Fate, Received
+from notifyflow.pipeline.ports import Committed, Consequences, Dependencies, Fate
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import AttemptRef
 
 
-def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Received:
+def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[Fate]:
     """Store and apply one receipt of a callback whose signature was checked.
 
     Args:
@@ -27,22 +27,21 @@ def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Received:
         What became of it: matched, repeated, waiting for its send to be recorded, or foreign.
     """
 
-    def body(tx: Transaction) -> tuple[Fate, str | None]:
+    def body(tx: Transaction) -> Fate:
         ref = _attempt_ref(tx, receipt)
         if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now, attempt_id=None if ref is None else ref.attempt_id):
             if not receipt.is_fetched:
                 tx.ledger.note_called_back(receipt)
-            return Fate.REPEATED, None
+            return Fate.REPEATED
         if ref is not None:
             apply_receipts(tx, ref, [receipt, *match_waiting(tx, ref, receipt.provider_ref)])
-            return Fate.MATCHED, ref.incident_id
+            return Fate.MATCHED
         if receipt.attempt_id is None:
-            return Fate.WAITING, None
+            return Fate.WAITING
         tx.ledger.match_receipt(receipt, attempt_id=None)
-        return Fate.FOREIGN, None
+        return Fate.FOREIGN
 
-    (fate, incident_id), consequences = use_case.run(deps, body)
-    return Received(fate=fate, incident_id=incident_id, consequences=consequences)
+    return use_case.run(deps, body)
 
 
 def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply:

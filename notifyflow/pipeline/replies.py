@@ -11,7 +11,7 @@ from notifyflow.core.wording import text
 from notifyflow.errors import InvalidLink
 from notifyflow.pipeline import acknowledge, status_updates, use_case
 from notifyflow.pipeline.claim import end_queued
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies, Handled
+from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
 from notifyflow.pipeline.reply_codes import TEXTS
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import ReplyCode
@@ -22,7 +22,7 @@ _OPTED_OUT = "{who} has said STOP and gets no texts from it any more: reach them
 """What operations is told."""
 
 
-def handle_reply(deps: Dependencies, reply: Reply, *, raw: str, on_routes: Collection[str] = ()) -> Handled:
+def handle_reply(deps: Dependencies, reply: Reply, *, raw: str, on_routes: Collection[str] = ()) -> Committed[HandledReply]:
     """Do what a reply asks for, once for each event of the provider.
 
     A reply from an unknown number is ignored: nothing is stored, and nothing is sent back. Every other number gets at most three
@@ -49,7 +49,7 @@ def handle_reply(deps: Dependencies, reply: Reply, *, raw: str, on_routes: Colle
     handled, consequences = use_case.run(deps, body)
     if handled.effect is Effect.BLOCKED:
         consequences += _end_texts(deps, reply.number)
-    return Handled(reply=handled, consequences=consequences)
+    return Committed(handled, consequences)
 
 
 def _is_accepted(tx: Transaction, reply: Reply, who: Collection[str]) -> bool:

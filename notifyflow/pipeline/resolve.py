@@ -1,44 +1,37 @@
-"""Ends an incident: what is queued for it is cancelled, and everybody who was paged is told."""
+"""Resolves incidents: cancels what is queued, and queues status updates for everybody who was paged."""
 
 from functools import partial
 
 from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import IncidentState, Stopped
+from notifyflow.core.references import IncidentRef
 from notifyflow.pipeline import decisions, status_updates, use_case
-from notifyflow.pipeline.ports import Dependencies, PagingStopped
+from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
-def resolve(deps: Dependencies, key: str, *, by: str, via: str, namespace: str | None = None) -> PagingStopped:
-    """End the incident of a key: the unresolved one, or else the newest.
+def resolve(deps: Dependencies, ref: IncidentRef, *, by: str, via: str) -> Committed[Stopped]:
+    """Resolve an incident.
 
     Args:
         deps: The dependencies of the use cases.
-        key: The incident's.
-        by: Who ends it; a recipient's id, or any other text.
+        ref: The incident.
+        by: Who resolves it: a recipient's id, or any other text.
         via: How: ``cli``, ``library``, ….
-        namespace: The incident's; None looks in all.
 
     Returns:
-        What it stopped, and whether it had ended already.
+        The pages that are cancelled, and those that had left already; false if nothing changed.
 
     Raises:
-        NotFound: When no incident has the key.
+        NotFound: When there is no such incident.
         AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
     """
-    stopped, consequences = use_case.run_on_named(deps, key, namespace, partial(end, by=by, via=via))
-    return PagingStopped(stopped=stopped, consequences=consequences)
+    return use_case.run_on(deps, ref, partial(resolve_locked, by=by, via=via))
 
 
-def resolve_incident(deps: Dependencies, incident_id: str, *, by: str, via: str) -> PagingStopped:
-    """End one incident, which is known to exist."""
-    stopped, consequences = use_case.run_on(deps, incident_id, partial(end, by=by, via=via))
-    return PagingStopped(stopped=stopped, consequences=consequences)
-
-
-def end(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> Stopped:
-    """End an incident that is locked; tell what that stopped."""
+def resolve_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> Stopped:
+    """Resolve an incident that is locked, as one step of a transaction; see ``resolve``."""
     if incident.state is IncidentState.RESOLVED:
         return Stopped(has_changed=False)
     contexts = decisions.lock_contexts(tx, incident)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from notifyflow.core import lifecycle
-from notifyflow.core.facts import IncidentFacts, NotificationFacts
+from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.core.policy import Schedule
@@ -126,10 +126,11 @@ def _start_round(deps: Dependencies, incident_id: str) -> Consequences:
 
 
 def _pass_rounds(deps: Dependencies, incident_id: str) -> Consequences:
-    def body(tx: Transaction, incident: IncidentFacts) -> None:
+    def body(tx: Transaction) -> None:
+        incident = tx.ledger.lock_incident(incident_id)
         (operations if incident.is_operations else rounds).pass_time(tx, incident)
 
-    return use_case.run_on(deps, incident_id, body)[1]
+    return use_case.run(deps, body)[1]
 
 
 def _ring(deps: Dependencies, limit: int, again_after: timedelta) -> tuple[Consequences, datetime | None]:

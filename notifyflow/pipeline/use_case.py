@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar, assert_never, cast
 
 from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import CommitUnknown, NotFound, StorageUnavailable
 from notifyflow.pipeline import incident_events, operations
-from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.ports import Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger, Line
 
@@ -24,7 +25,7 @@ class _Done(Generic[T_co]):
     line: Line | None
 
 
-def run(deps: Dependencies, body: Callable[[Transaction], T]) -> tuple[T, Consequences]:
+def run(deps: Dependencies, body: Callable[[Transaction], T]) -> Committed[T]:
     """Run a use case.
 
     Args:
@@ -32,7 +33,7 @@ def run(deps: Dependencies, body: Callable[[Transaction], T]) -> tuple[T, Conseq
         body: What it does; runs again from its start when the transaction lost a race.
 
     Returns:
-        What the body returned, and what the transaction led to.
+        The body's value, and what the transaction led to.
 
     Raises:
         CommitUnknown: When the answer to the commit was lost, and the log does not tell whether it was done; ``led_to`` has what
@@ -53,7 +54,7 @@ def run(deps: Dependencies, body: Callable[[Transaction], T]) -> tuple[T, Conseq
         if not _is_done(deps, unknown):
             raise
         done = cast(_Done[T], unknown.result)
-    return done.answer, done.consequences
+    return Committed(done.answer, done.consequences)
 
 
 def led_to(unknown: CommitUnknown) -> Consequences:
@@ -72,31 +73,31 @@ def _is_done(deps: Dependencies, unknown: CommitUnknown) -> bool:
         return False
 
 
-def run_on(deps: Dependencies, incident_id: str, body: Callable[[Transaction, IncidentFacts], T]) -> tuple[T, Consequences]:
-    """Run a use case on one incident, which is known to exist and is locked for it."""
-    return run(deps, lambda tx: body(tx, tx.ledger.lock_incident(incident_id)))
-
-
-def run_on_named(
-    deps: Dependencies, key: str, namespace: str | None, body: Callable[[Transaction, IncidentFacts], T]
-) -> tuple[T, Consequences]:
-    """Run a use case on the incident that somebody names, which is locked for it: the unresolved one, or else the newest.
+def run_on(deps: Dependencies, ref: IncidentRef, body: Callable[[Transaction, IncidentFacts], T]) -> Committed[T]:
+    """Run a use case on one incident, which is locked for it.
 
     Args:
         deps: The dependencies of the use cases.
-        key: The incident's.
-        namespace: The incident's; None looks in all.
-        body: What it does.
+        ref: The incident.
+        body: The use case; runs again from its start when the transaction lost a race.
 
     Raises:
-        NotFound: When no incident has the key.
+        NotFound: When there is no such incident.
         AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
     """
+    return run(deps, lambda tx: body(tx, _lock(tx, ref)))
 
-    def find(tx: Transaction) -> T:
-        incident = tx.ledger.lock_named(key, namespace=namespace)
-        if incident is None:
-            raise NotFound(key, namespace)
-        return body(tx, incident)
 
-    return run(deps, find)
+def _lock(tx: Transaction, ref: IncidentRef) -> IncidentFacts:
+    match ref:
+        case ByKey(key, namespace):
+            incident = tx.ledger.lock_named(key, namespace=namespace)
+            name = key
+        case ById(incident_id):
+            incident = tx.ledger.lock_incident_if_kept(incident_id)
+            name, namespace = incident_id, None
+        case _:
+            assert_never(ref)
+    if incident is None:
+        raise NotFound(name, namespace)
+    return incident

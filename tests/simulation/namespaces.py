@@ -7,6 +7,7 @@ from typing import Any
 from notifyflow.core.model import Incident, Recipient, Severity
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import Policy
+from notifyflow.core.references import ByKey
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.ports import Consequences, Dependencies
@@ -103,12 +104,12 @@ class Namespaces:
         }
         said = Incident(key="db-1", title="all is well", severity=chance.choice(list(Severity)))
         taken = notify(deps, said, [Recipient(id=who, addresses=addresses)], policy=policy, namespace=OTHER)
-        accepted.append(taken.notified.incident_id)
-        self._world.note(f"notified elsewhere: {taken.notified.incident_id[-4:]} {said.severity} {who}")
+        accepted.append(taken.value.incident_id)
+        self._world.note(f"notified elsewhere: {taken.value.incident_id[-4:]} {said.severity} {who}")
         return taken.consequences
 
     def _end(self, act: Callable[..., Any], deps: Dependencies) -> Consequences:
-        done = act(deps, "db-1", by="eve", via="test", namespace=OTHER)
-        self._world.note(f"{act.__name__} elsewhere: {bool(done.stopped)}")
+        done = act(deps, ByKey("db-1", OTHER), by="eve", via="library")
+        self._world.note(f"{act.__name__} elsewhere: {bool(done.value)}")
         consequences: Consequences = done.consequences
         return consequences

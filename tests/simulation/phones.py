@@ -61,10 +61,10 @@ class Phones:
         handled = handle_reply(
             deps, Reply(provider="sms-a", event_id=event_id, intent=intent, number=theirs, our_number=ours), raw=""
         )
-        self._world.note(f"a text to {ours}: {intent}, {handled.reply.effect}")
-        has_acknowledged = intent is Intent.YES and handled.reply.effect is Effect.ACKNOWLEDGED
+        self._world.note(f"a text to {ours}: {intent}, {handled.value.effect}")
+        has_acknowledged = intent is Intent.YES and handled.value.effect is Effect.ACKNOWLEDGED
         if is_out and has_acknowledged and wanted == self._wanted[theirs, ours]:  # nobody has lifted it meanwhile
             raise Violation("yes: whoever has said STOP is opted in again by it, and acknowledges nothing")
-        if handled.reply.effect is Effect.BLOCKED:
+        if handled.value.effect is Effect.BLOCKED:
             self.stopped[theirs, ours] = self._world.now_s
         return handled.consequences

@@ -16,6 +16,7 @@ from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
+from notifyflow.core.references import ByKey
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
@@ -397,24 +398,24 @@ class Scenario:
     def _store(self, severity: Severity, people: list[Recipient], deps: Dependencies, key: str) -> Consequences:
         said = Incident(key=key, title="down", severity=severity)
         accepted = notify(deps, said, people, policy=self._policy)
-        self._accepted.append(accepted.notified.incident_id)
-        self.world.note(f"notified: {accepted.notified.incident_id[-4:]} {severity} {[each.id for each in people]}")
+        self._accepted.append(accepted.value.incident_id)
+        self.world.note(f"notified: {accepted.value.incident_id[-4:]} {severity} {[each.id for each in people]}")
         return accepted.consequences
 
     def _acknowledge(self, deps: Dependencies) -> Consequences:
         by = self._chance.choice(("ada", "ben", "eve"))
-        return self._by_key(deps, lambda **given: acknowledge(deps, "db-1", by=by, via="test", **given).consequences)
+        return self._by_key(deps, lambda ref: acknowledge(deps, ref, by=by, via="library").consequences)
 
     def _resolve(self, deps: Dependencies) -> Consequences:
-        return self._by_key(deps, lambda **given: resolve(deps, "db-1", by="ada", via="test", **given).consequences)
+        return self._by_key(deps, lambda ref: resolve(deps, ref, by="ada", via="library").consequences)
 
     def _page_again(self, deps: Dependencies) -> Consequences:
-        return self._by_key(deps, lambda **given: page_again(deps, "db-1", "ada", by="eve", via="test", **given))
+        return self._by_key(deps, lambda ref: page_again(deps, ref, "ada", by="eve", via="library").consequences)
 
-    def _by_key(self, deps: Dependencies, act: Callable[..., Consequences]) -> Consequences:
+    def _by_key(self, deps: Dependencies, act: Callable[[ByKey], Consequences]) -> Consequences:
         """Act on the incident of a key, in our namespace where one is named."""
         namespace = self._namespaces.named()
-        return self._namespaces.within(namespace, lambda _: act(namespace=namespace))(deps)
+        return self._namespaces.within(namespace, lambda _: act(ByKey("db-1", namespace)))(deps)
 
     # -- what breaks and heals
 

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.model import NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT
+from notifyflow.core.references import ByKey
 from notifyflow.errors import CommitUnknown, PermanentProviderError
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import notify
@@ -67,7 +68,7 @@ def test_what_was_done_after_all_is_answered_as_done(scene: Scene, relay: Deaf) 
     assert (len(ids), relay.swallowed) == (2, 1)
     assert len(scene.rows()) == 2
     relay.swallows = 1
-    assert acknowledge(scene.deps, "db-1", by="ada", via="test").stopped
+    assert acknowledge(scene.deps, ByKey("db-1"), by="ada", via="library").value
     assert relay.swallowed == 2
 
 

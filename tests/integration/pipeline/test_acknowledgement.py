@@ -7,8 +7,9 @@ import pytest
 
 from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Tier, Unacknowledged
+from notifyflow.core.references import ById
 from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
-from notifyflow.pipeline.acknowledge import acknowledge_incident
+from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import receive
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, a_recipient, an_incident
@@ -22,7 +23,7 @@ EACH = replace(DEFAULT, acknowledgement=Acknowledgement.EACH)
 def test_an_acknowledgement_cancels_what_is_queued_for_everybody(driver: Driver) -> None:
     driver.notify(None, ADA, BEN)
     taken = driver.acknowledge(by="ada")
-    assert not taken.is_late
+    assert taken
     facts = driver.status().facts
     assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ada", "library")
     for who in ("ada", "ben"):
@@ -43,7 +44,7 @@ def test_what_is_being_sent_is_recorded_and_tried_no_more(driver: Driver) -> Non
 def test_acknowledging_twice_is_late(driver: Driver) -> None:
     driver.notify(None, ADA)
     driver.acknowledge(by="ada")
-    assert driver.acknowledge(by="ben").is_late
+    assert not driver.acknowledge(by="ben")
     assert driver.status().facts.acknowledged_by == "ada"
 
 
@@ -51,14 +52,14 @@ def test_a_link_names_the_incident_itself(driver: Driver) -> None:
     incident_id = driver.notify(None, ADA).incident_id
     driver.resolve()
     newer = driver.notify(None, ADA).incident_id
-    assert acknowledge_incident(driver.deps, incident_id, by="ada", via="link").is_late
-    assert not acknowledge_incident(driver.deps, newer, by="ada", via="link").is_late
+    assert not acknowledge(driver.deps, ById(incident_id), by="ada", via="link").value
+    assert acknowledge(driver.deps, ById(newer), by="ada", via="link").value
 
 
 def test_with_each_an_acknowledgement_ends_ones_own_escalation_only(driver: Driver) -> None:
     driver.notify(None, ADA, BEN, policy=EACH)
     driver.acknowledge(by="ada")
-    assert driver.acknowledge(by="ada").is_late
+    assert not driver.acknowledge(by="ada")
     assert driver.status().facts.state is IncidentState.OPEN
     assert driver.escalation("ben").state is EscalationState.ACTIVE
     driver.acknowledge(by="ben")
@@ -122,7 +123,7 @@ def test_a_resolve_cancels_what_is_queued_and_tells_whoever_was_paged(driver: Dr
     for claimed in driver.claim("slack"):
         driver.record(claimed)
     driver.resolve(by="ada")
-    assert driver.resolve(by="ada").is_late
+    assert not driver.resolve(by="ada")
     facts = driver.status().facts
     assert (facts.state, facts.resolved_by) == (IncidentState.RESOLVED, "ada")
     assert driver.escalation("ben").state is EscalationState.CANCELLED
@@ -166,7 +167,7 @@ def test_what_cannot_be_found_or_done_is_said(driver: Driver) -> None:
     driver.resolve()
     with pytest.raises(IncidentResolved):
         driver.page_again("ada")
-    assert driver.acknowledge(key=KEY).is_late
+    assert not driver.acknowledge(key=KEY)
 
 
 def test_late_events_of_a_round_that_was_replaced_change_nothing(driver: Driver) -> None:
@@ -209,7 +210,7 @@ def test_nor_does_the_record_of_a_call_whose_key_was_heard_before(driver: Driver
             is_key_press=is_key,
             is_acknowledgement=is_key and key == "1",
         )
-        assert receive(driver.deps, receipt, raw="raw").fate is Fate.WAITING
+        assert receive(driver.deps, receipt, raw="raw").value is Fate.WAITING
     driver.clock.pass_time(timedelta(minutes=5))
     driver.record(claimed, replace(ACCEPTED, provider_ref="CA1"))
     assert driver.pages()["voice"].state is NotificationState.DELIVERED

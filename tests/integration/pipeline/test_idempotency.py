@@ -20,7 +20,7 @@ MANY = 8
 
 
 def ask(driver: Driver, once: Once = ONCE) -> Notified:
-    return notify(driver.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=once).notified
+    return notify(driver.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=once).value
 
 
 def test_of_many_at_once_one_is_done_and_all_are_answered_the_same(driver: Driver):
@@ -40,7 +40,7 @@ def test_of_many_at_once_one_is_done_and_all_are_answered_the_same(driver: Drive
 def test_what_comes_again_leads_to_nothing(driver: Driver):
     first = ask(driver)
     again = notify(driver.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=ONCE)
-    assert again.notified == first
+    assert again.value == first
     assert again.consequences.due == ()
 
 

@@ -10,6 +10,7 @@ from notifyflow.core import namespaces
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.model import EscalationState, IncidentState, Notified, Severity
 from notifyflow.core.policy import DEFAULT
+from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import AmbiguousKey, NotFound
 from notifyflow.pipeline import operations
@@ -26,15 +27,15 @@ NAMESPACES = (namespaces.SHARED, "prometheus", "staging")
 
 Act = Callable[..., object]
 ACTS: dict[str, Act] = {
-    "acknowledge": lambda deps, **given: acknowledge(deps, KEY, by="ops", via="api", **given),
-    "resolve": lambda deps, **given: resolve(deps, KEY, by="ops", via="api", **given),
-    "page again": lambda deps, **given: page_again(deps, KEY, "ada", by="ops", via="api", **given),
+    "acknowledge": lambda deps, **given: acknowledge(deps, ByKey(KEY, **given), by="ops", via="api"),
+    "resolve": lambda deps, **given: resolve(deps, ByKey(KEY, **given), by="ops", via="api"),
+    "page again": lambda deps, **given: page_again(deps, ByKey(KEY, **given), "ada", by="ops", via="api"),
 }
 
 
 def _notify(driver: Driver, namespace: str, *, title: str = "orders db is down", severity: Severity = Severity.ERROR) -> Notified:
     incident = an_incident(title=title, severity=severity)
-    return notify(driver.deps, incident, [ADA], policy=DEFAULT, namespace=namespace).notified
+    return notify(driver.deps, incident, [ADA], policy=DEFAULT, namespace=namespace).value
 
 
 def _status(driver: Driver, namespace: str) -> IncidentStatus:
@@ -122,7 +123,7 @@ def test_what_other_systems_are_told_names_the_namespace(driver: Driver) -> None
 
 def test_after_resolve_the_key_is_free_in_its_namespace_and_taken_in_others(driver: Driver) -> None:
     first = {namespace: _notify(driver, namespace).incident_id for namespace in NAMESPACES}
-    resolve(driver.deps, KEY, by="ops", via="api", namespace="prometheus")
+    resolve(driver.deps, ByKey(KEY, "prometheus"), by="ops", via="api")
     again = {namespace: _notify(driver, namespace) for namespace in NAMESPACES}
     assert {namespace for namespace, each in again.items() if each.is_new} == {"prometheus"}
     assert {namespace for namespace, each in again.items() if each.incident_id != first[namespace]} == {"prometheus"}
@@ -137,7 +138,7 @@ def test_the_operations_incident_stands_in_the_reserved_namespace(driver: Driver
     assert found is not None
     assert (found.facts.namespace, found.facts.is_operations) == (namespaces.OPERATIONS, True)
     assert _status(driver, "prometheus").operations_key == operations.KEY
-    acknowledge(driver.deps, operations.KEY, by="ops", via="cli")
+    acknowledge(driver.deps, ByKey(operations.KEY), by="ops", via="cli")
     taken = driver.store.read(partial(lambda reads, **given: reads.status(operations.KEY, **given), namespace="notifyflow"))
     assert taken is not None
     assert taken.facts.state is IncidentState.ACKNOWLEDGED

@@ -11,6 +11,7 @@ import pytest
 from notifyflow.core.links import check
 from notifyflow.core.model import EscalationState, IncidentState, Result, Severity
 from notifyflow.core.policy import INSISTENT
+from notifyflow.core.references import ById
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import operations, rounds, use_case
 from notifyflow.pipeline.forget import forget
@@ -363,7 +364,7 @@ def test_a_recipients_timer_leaves_the_round_to_the_timer_of_operations_that_is_
     driver.pass_time(minutes=5)
     _fail(driver, "db-2")
     driver.clock.pass_time(timedelta(minutes=10))
-    use_case.run_on(driver.deps, driver.status(OPS).facts.id, rounds.pass_time)
+    use_case.run_on(driver.deps, ById(driver.status(OPS).facts.id), rounds.pass_time)
     assert _rounds(driver) == 1
     driver.sweep()
     assert (_rounds(driver), driver.escalation("ops", OPS).repetition) == (2, 1)

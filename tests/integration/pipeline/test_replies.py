@@ -11,10 +11,10 @@ from notifyflow.core.delivery import read_delivery
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.model import Ended, Evidence, IncidentState, NotificationState, Result
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
-from notifyflow.core.replies import Effect, Intent, Reply, write_response
+from notifyflow.core.replies import Effect, HandledReply, Intent, Reply, write_response
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Claimed, Dependencies, Handled
+from notifyflow.pipeline.ports import Claimed, Committed, Dependencies
 from notifyflow.pipeline.record import record
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.storage.store import Store
@@ -53,7 +53,7 @@ def say(
     ours: str = OURS,
     theirs: str = HERS,
     on_routes: Sequence[str] = (),
-) -> Handled:
+) -> Committed[HandledReply]:
     reply = Reply(
         provider="twilio", event_id=event_id or driver.deps.ids.new(), intent=intent, number=theirs, our_number=ours, code=code
     )
@@ -68,7 +68,7 @@ def test_a_code_is_kept_while_it_is_used_and_free_a_week_later(driver: Driver) -
     assert claim_due(driver.deps, "sms")[0].content.reply == "11"
     driver.clock.pass_time(timedelta(days=2))
     assert text(driver, "db-3").content.reply == "10", "nobody has had it for a week"
-    assert say(driver, code="11").reply.effect is Effect.ACKNOWLEDGED
+    assert say(driver, code="11").value.effect is Effect.ACKNOWLEDGED
     assert driver.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
 
 
@@ -87,24 +87,24 @@ def test_codes_that_are_issued_at_the_same_time_differ(driver: Driver) -> None:
 @pytest.mark.parametrize("mode", Acknowledgement)
 def test_who_shares_a_number_replies_for_all_who_do(driver: Driver, mode: Acknowledgement) -> None:
     text(driver, "db-1", "ada", "bob", policy=replace(TEXTS, acknowledgement=mode))
-    assert say(driver).reply.effect is Effect.ACKNOWLEDGED
+    assert say(driver).value.effect is Effect.ACKNOWLEDGED
     assert driver.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
 
 
 def test_without_anything_open_it_is_said_what_became_of_the_last(driver: Driver) -> None:
     driver.store.run(lambda ledger: ledger.note_texted(HERS, "ada", at=driver.clock.now()))
-    assert say(driver).reply.effect is Effect.UNKNOWN
+    assert say(driver).value.effect is Effect.UNKNOWN
     text(driver, "db-1")
     driver.acknowledge("bob", "db-1")
-    late = say(driver).reply
+    late = say(driver).value
     assert (late.effect, late.by) == (Effect.LATE, "bob acknowledged it")
     driver.resolve("bob", "db-1")
-    assert say(driver).reply.by == "It is over"
+    assert say(driver).value.by == "It is over"
 
 
 def test_stop_leaves_the_other_number_of_ours(driver: Driver) -> None:
     text(driver, "db-1")
-    assert say(driver, Intent.STOP).reply.effect is Effect.BLOCKED
+    assert say(driver, Intent.STOP).value.effect is Effect.BLOCKED
     notify(driver.deps, an_incident("db-2"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
     (claimed,) = claim_due(driver.deps, "sms", "twilio", "twilio-b")
     assert claimed.provider == "twilio-b"
@@ -114,26 +114,26 @@ def test_stop_leaves_the_other_number_of_ours(driver: Driver) -> None:
     assert claim_due(driver.deps, "sms", "twilio", "twilio-b") == ()
     (row,) = driver.status("db-3").escalations[0].notifications
     assert (row.state, row.ended) == (NotificationState.FAILED, Ended.OPTED_OUT)
-    assert say(driver, Intent.START).reply.effect is Effect.UNBLOCKED
+    assert say(driver, Intent.START).value.effect is Effect.UNBLOCKED
     driver.page_again("ada", "db-3")
     assert claim_due(driver.deps, "sms", "twilio", "twilio-b")[0].provider == "twilio"
 
 
 def test_nothing_is_texted_in_response_to_who_said_stop_and_what_they_acknowledge_is_acknowledged(driver: Driver) -> None:
     text(driver, "db-1")
-    assert write_response(say(driver, Intent.HELP).reply)
+    assert write_response(say(driver, Intent.HELP).value)
     say(driver, Intent.STOP)
-    assert write_response(say(driver, Intent.HELP).reply) == ""
-    reply = say(driver).reply
+    assert write_response(say(driver, Intent.HELP).value) == ""
+    reply = say(driver).value
     assert (reply.effect, write_response(reply)) == (Effect.ACKNOWLEDGED, "")
-    assert write_response(say(driver, Intent.START).reply)
+    assert write_response(say(driver, Intent.START).value)
 
 
 def test_who_gets_a_redirected_text_replies_to_it(driver: Driver) -> None:
     driver.deps = replace(driver.deps, delivery=read_delivery(f"redirect:sms={HERS}"))
     notify(driver.deps, an_incident("db-1"), [a_recipient("bob", sms="+15005550012")], policy=TEXTS, strict=False)
     assert claim_due(driver.deps, "sms")[0].content.reply == "1"
-    assert say(driver).reply.effect is Effect.ACKNOWLEDGED
+    assert say(driver).value.effect is Effect.ACKNOWLEDGED
     assert driver.status("db-1").facts.acknowledged_by == "bob"
     for ours in (OURS, "+15005550007"):
         say(driver, Intent.STOP, ours=ours)
@@ -145,52 +145,52 @@ def test_who_gets_a_redirected_text_replies_to_it(driver: Driver) -> None:
 def test_what_is_withheld_is_given_no_code(driver: Driver) -> None:
     driver.deps = replace(driver.deps, delivery=read_delivery("dry-run"))
     assert text(driver, "db-1").content.reply == ""
-    assert say(driver).reply.effect is Effect.IGNORED
+    assert say(driver).value.effect is Effect.IGNORED
 
 
 def test_yes_takes_unless_its_sender_has_said_stop_and_then_lets_texts_in_again(driver: Driver) -> None:
     text(driver, "db-1")
-    assert say(driver, Intent.YES).reply.effect is Effect.ACKNOWLEDGED
+    assert say(driver, Intent.YES).value.effect is Effect.ACKNOWLEDGED
     text(driver, "db-2")
     say(driver, Intent.STOP)
-    assert say(driver, Intent.YES).reply.effect is Effect.UNBLOCKED
+    assert say(driver, Intent.YES).value.effect is Effect.UNBLOCKED
     assert driver.status("db-2").facts.state is IncidentState.OPEN
-    assert say(driver, Intent.YES).reply.effect is Effect.ACKNOWLEDGED
+    assert say(driver, Intent.YES).value.effect is Effect.ACKNOWLEDGED
     assert driver.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
 
 
 def test_start_takes_nothing(driver: Driver) -> None:
     text(driver, "db-1")
-    assert say(driver, Intent.START).reply.effect is Effect.UNBLOCKED
+    assert say(driver, Intent.START).value.effect is Effect.UNBLOCKED
     assert driver.status("db-1").facts.state is IncidentState.OPEN
 
 
 @pytest.mark.parametrize("intent", Intent)
 def test_a_reply_from_an_unknown_number_is_ignored(driver: Driver, intent: Intent) -> None:
-    heard = say(driver, intent, theirs="+15005550099").reply
+    heard = say(driver, intent, theirs="+15005550099").value
     assert (heard.effect, write_response(heard)) == (Effect.IGNORED, "")
     assert driver.store.run(lambda ledger: ledger.opt_outs("+15005550099", [OURS])) == frozenset()
     text(driver, "db-1")
-    assert say(driver, theirs="+15005550099").reply.effect is Effect.IGNORED
+    assert say(driver, theirs="+15005550099").value.effect is Effect.IGNORED
 
 
 def test_what_we_say_ourselves_gets_no_response(driver: Driver) -> None:
     text(driver, "db-1")
-    assert say(driver, Intent.ECHO).reply.effect is Effect.IGNORED
+    assert say(driver, Intent.ECHO).value.effect is Effect.IGNORED
     driver.store.run(lambda ledger: ledger.note_texted("+15005550007", "ada", at=driver.clock.now()))
-    assert say(driver, Intent.HELP, theirs="+15005550007").reply.effect is Effect.IGNORED, "it is a number of ours"
+    assert say(driver, Intent.HELP, theirs="+15005550007").value.effect is Effect.IGNORED, "it is a number of ours"
 
 
 def test_somebody_gets_three_responses_an_hour_and_what_they_acknowledge_is_acknowledged(driver: Driver) -> None:
     text(driver, "db-1")
     for _ in range(3):
-        assert write_response(say(driver, Intent.UNCLEAR).reply)
+        assert write_response(say(driver, Intent.UNCLEAR).value)
         driver.clock.pass_time(timedelta(minutes=15))
-    reply = say(driver).reply
+    reply = say(driver).value
     assert (reply.effect, write_response(reply)) == (Effect.ACKNOWLEDGED, "")
     driver.clock.pass_time(timedelta(minutes=15))
-    assert write_response(say(driver).reply), "the first was an hour ago"
-    assert write_response(say(driver).reply) == ""
+    assert write_response(say(driver).value), "the first was an hour ago"
+    assert write_response(say(driver).value) == ""
 
 
 def test_what_comes_again_or_gets_no_response_uses_none_up(driver: Driver) -> None:
@@ -199,13 +199,13 @@ def test_what_comes_again_or_gets_no_response_uses_none_up(driver: Driver) -> No
         say(driver, event_id="1")
         say(driver, Intent.STOP)
     say(driver, Intent.START)
-    assert write_response(say(driver, Intent.HELP).reply)
+    assert write_response(say(driver, Intent.HELP).value)
 
 
 def test_two_texts_at_once_get_no_more_responses(driver: Driver) -> None:
     text(driver, "db-1")
     with ThreadPoolExecutor(4) as pool:
-        said = list(pool.map(lambda _: write_response(say(driver, Intent.HELP).reply), range(12)))
+        said = list(pool.map(lambda _: write_response(say(driver, Intent.HELP).value), range(12)))
     assert len(list(filter(None, said))) == 3
 
 
@@ -228,7 +228,7 @@ def test_operations_is_told_when_one_of_its_own_says_stop(store: Store) -> None:
 def test_who_is_on_no_route_says_stop_without_telling_operations(store: Store) -> None:
     driver = Driver(store, operations=[a_contact("ops", "email")])
     text(driver, "db-1")
-    assert say(driver, Intent.STOP).reply.effect is Effect.BLOCKED
+    assert say(driver, Intent.STOP).value.effect is Effect.BLOCKED
     assert driver.store.read(lambda reads: reads.status(OPERATIONS_KEY)) is None
 
 
@@ -241,26 +241,26 @@ def test_what_was_done_is_not_done_again_after_a_prune(driver: Driver, intent: I
     before = driver.clock.now() + timedelta(minutes=1)
     pruned = driver.store.run(lambda ledger: ledger.prune_strays(before=before, limit=100))
     assert pruned.receipts == 1, "what changed nothing may go"
-    assert say(driver, intent, event_id="old", on_routes=("ada",)).reply.effect is Effect.REPEATED
+    assert say(driver, intent, event_id="old", on_routes=("ada",)).value.effect is Effect.REPEATED
 
 
 def test_a_number_is_known_until_it_is_pruned_and_as_long_as_it_wants_no_texts(driver: Driver) -> None:
     text(driver, "db-1")
     driver.clock.pass_time(timedelta(days=30))
     driver.sweep()
-    assert say(driver, Intent.HELP).reply.effect is Effect.EXPLAINED
+    assert say(driver, Intent.HELP).value.effect is Effect.EXPLAINED
     later = driver.clock.now() + timedelta(days=1)
     driver.store.run(lambda ledger: ledger.prune_strays(before=later, limit=100))
-    assert say(driver, Intent.HELP).reply.effect is Effect.IGNORED
+    assert say(driver, Intent.HELP).value.effect is Effect.IGNORED
     driver.store.run(lambda ledger: ledger.opt_out(OURS, HERS, at=driver.clock.now()))
-    assert say(driver, Intent.START).reply.effect is Effect.UNBLOCKED
+    assert say(driver, Intent.START).value.effect is Effect.UNBLOCKED
 
 
 def test_an_event_that_comes_again_does_nothing(driver: Driver) -> None:
     text(driver, "db-1")
-    assert say(driver, Intent.STOP, event_id="1").reply.effect is Effect.BLOCKED
+    assert say(driver, Intent.STOP, event_id="1").value.effect is Effect.BLOCKED
     say(driver, Intent.START)
-    assert say(driver, Intent.STOP, event_id="1").reply.effect is Effect.REPEATED
+    assert say(driver, Intent.STOP, event_id="1").value.effect is Effect.REPEATED
     driver.page_again("ada", "db-1")
     assert claim_due(driver.deps, "sms")
 

@@ -54,8 +54,8 @@ class System:
     def open(self, key: str, namespace: str) -> str:
         ada = Recipient(id="ada", email="ada@example.com")
         taken = notify(self.flow._deps, Incident(key=key, title="down"), [ada], policy=DEFAULT, namespace=namespace)
-        self.ids[key, namespace] = taken.notified.incident_id
-        return taken.notified.incident_id
+        self.ids[key, namespace] = taken.value.incident_id
+        return taken.value.incident_id
 
     def ask(self, scope: Scope, caller: str, method: str, path: str, **values: Any) -> httpx.Response:
         """Ask with a key of one scope whose namespace is the caller's."""
