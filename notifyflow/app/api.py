@@ -104,10 +104,10 @@ class Api:
         return self._store.read(lambda reads: reads.recipient(recipient_id, since=since, namespaces=namespaces))
 
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
-        """Find what keeps notifyflow from delivering: the database, its schema, nobody who sweeps; and what is held (`held`)."""
+        """Find what keeps notifyflow from delivering: the database, its schema, no sweeper; and quarantined incidents."""
         try:
             self._store.check_schema()
-            swept_at, held = self._store.run(lambda ledger: (ledger.swept_at(), ledger.held_count()))
+            swept_at, quarantined = self._store.run(lambda ledger: (ledger.swept_at(), ledger.quarantined_count()))
         except SchemaMismatch as error:
             return (Fault("schema", f"it is {error.found}, {error.wanted} is wanted", "Run `notifyflow db upgrade`"),)
         except UnreleasedSchema:
@@ -118,9 +118,10 @@ class Api:
         if swept_at is None or self._deps.clock.now() - swept_at > STANDSTILL:
             what = f"nobody has swept for more than {STANDSTILL.seconds} s"
             faults.append(Fault("sweeping", what, "Start a worker, or `notifyflow up`, and look at its log"))
-        if held:
-            what = f"{held} unfinished {'incident is' if held == 1 else 'incidents are'} held since the database was adopted"
-            faults.append(Fault("held", what, "Run `notifyflow db adopt --release`, or `--cancel`"))
+        if quarantined:
+            incidents = "incident is" if quarantined == 1 else "incidents are"
+            what = f"{quarantined} unfinished {incidents} quarantined since the database was adopted"
+            faults.append(Fault("quarantine", what, "Run `notifyflow db adopt --release`, or `--resolve`"))
         return tuple(faults)
 
     def _since(self) -> datetime:

@@ -14,7 +14,7 @@ from notifyflow.core.audit import Finding
 from notifyflow.core.wording import text
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.errors import Fault, InvalidAge
-from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
+from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.settings import Settings
@@ -66,7 +66,7 @@ class Upkeep(ABC):
         deps = self._ready()
         return Access(self._store, deps.clock, deps.ids, requests_a_minute=self._settings.api_requests_a_minute)
 
-    def survey(self, *, is_forced: bool = False) -> Holding:
+    def survey(self, *, is_forced: bool = False) -> Survey:
         """Count what ``adopt`` would hold.
 
         Raises:
@@ -77,36 +77,36 @@ class Upkeep(ABC):
     def adopt(self, *, is_forced: bool = False) -> int:
         """Make the database this environment's, after a restore or a copy, and hold what is unfinished in it.
 
-        Held incidents send nothing, whatever becomes of them, until they are released or cancelled.
+        Quarantined incidents send nothing, whatever becomes of them, until they are released or resolved.
 
         Args:
             is_forced: Whether to do so although somebody delivers from it.
 
         Returns:
-            How many incidents are held.
+            How many incidents are quarantined.
 
         Raises:
-            DatabaseInUse: When somebody has swept within the last minute, and it is not forced; nothing is held.
+            DatabaseInUse: When somebody has swept within the last minute, and it is not forced; nothing is quarantined.
         """
         return adopt(self._prepare(), self._settings.environment, is_forced=is_forced)
 
-    def held_count(self) -> int:
-        """Count the incidents that are held since the database was adopted."""
+    def quarantined_count(self) -> int:
+        """Count the incidents that are quarantined since the database was adopted."""
         self._ready()
-        return self._store.read(lambda reads: reads.held_count())
+        return self._store.read(lambda reads: reads.quarantined_count())
 
-    def is_held(self, incident_id: str) -> bool:
+    def is_quarantined(self, incident_id: str) -> bool:
         """Return whether nothing of an incident is sent, since the database was adopted."""
         self._ready()
-        return self._store.read(lambda reads: reads.is_held(incident_id))
+        return self._store.read(lambda reads: reads.is_quarantined(incident_id))
 
-    def release_held(self) -> int:
-        """Let what is held go on; tell how many incidents that were."""
-        return release(self._ready())
+    def release_quarantined(self) -> int:
+        """Release all incidents from quarantine; return how many."""
+        return release_from_quarantine(self._ready())
 
-    def cancel_held(self) -> int:
-        """Resolve what is held, and tell nobody; tell how many incidents that were."""
-        return cancel(self._ready())
+    def resolve_quarantined(self) -> int:
+        """Resolve all quarantined incidents without telling anybody; return how many."""
+        return resolve_quarantined(self._ready())
 
     def forget(self, recipient_id: str) -> int:
         """Overwrite what is personal about a recipient: name, addresses, messages, raw receipts.

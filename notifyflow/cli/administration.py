@@ -99,22 +99,22 @@ def db_upgrade() -> None:
 
 
 def db_adopt(
-    release: Annotated[bool, typer.Option("--release", help="Let what is held go on.")] = False,
-    cancel: Annotated[bool, typer.Option("--cancel", help="Resolve what is held, and tell nobody.")] = False,
+    release: Annotated[bool, typer.Option("--release", help="Let the quarantined incidents go on.")] = False,
+    resolve: Annotated[bool, typer.Option("--resolve", help="Resolve the quarantined incidents, and tell nobody.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Adopt it although somebody delivers from it.")] = False,
 ) -> None:
-    """Take over a database that was restored or copied: what is unfinished in it is held until it is released or cancelled."""
+    """Take over a restored or copied database: unfinished incidents are quarantined until they are released or resolved."""
     from notifyflow.app import NotifyFlow
 
-    if release and cancel:
-        raise typer.BadParameter("--release and --cancel exclude each other")
+    if release and resolve:
+        raise typer.BadParameter("--release and --resolve exclude each other")
     with NotifyFlow.from_env() as flow:
         if release:
-            count = flow.release_held()
-            said = f"{_were(count)} held, and {'goes' if count == 1 else 'go'} on."
-        elif cancel:
-            said = _cancel_held(flow, is_agreed=yes)
+            count = flow.release_quarantined()
+            said = f"{_were(count)} quarantined, and {'goes' if count == 1 else 'go'} on."
+        elif resolve:
+            said = _resolve_quarantined(flow, is_agreed=yes)
         else:
             said = _adopt(flow, is_agreed=yes, is_forced=force)
     screen.out.print(said, soft_wrap=True)
@@ -126,18 +126,18 @@ def _adopt(flow: "NotifyFlow", *, is_agreed: bool, is_forced: bool) -> str:
         whose = f"of the environment {screen.plain(holding.environment)}" if holding.environment else "without a name"
         screen.agree(
             f"{_are(holding.unfinished)} unfinished in this database {whose}. Adopted, nothing more of that is sent until you "
-            "release or cancel it."
+            "release or resolve it."
         )
-    held = flow.adopt(is_forced=is_forced)
-    return f"The database is ours; {_are(held)} held. Go on with --release, or end what is held with --cancel."
+    quarantined = flow.adopt(is_forced=is_forced)
+    return f"The database is ours; {_are(quarantined)} quarantined. Let them go on with --release, or end them with --resolve."
 
 
-def _cancel_held(flow: "NotifyFlow", *, is_agreed: bool) -> str:
-    held = flow.held_count()
-    if held and not is_agreed:
-        screen.agree(f"{_are(held)} held. Cancelled, all of that is resolved, and nobody is told.")
-    count = flow.cancel_held()
-    return f"{_were(count)} held, and {'is' if count == 1 else 'are'} resolved."
+def _resolve_quarantined(flow: "NotifyFlow", *, is_agreed: bool) -> str:
+    quarantined = flow.quarantined_count()
+    if quarantined and not is_agreed:
+        screen.agree(f"{_are(quarantined)} quarantined. With --resolve all of that is resolved, and nobody is told.")
+    count = flow.resolve_quarantined()
+    return f"{_were(count)} quarantined, and {'is' if count == 1 else 'are'} resolved."
 
 
 def _are(count: int) -> str:

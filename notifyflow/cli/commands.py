@@ -88,18 +88,18 @@ def send(
         notified = flow.submit(submission)
         screen.show_notice(flow.notice)
         screen.show_faults(notified.faults, style="yellow")
-        is_held = flow.is_held(notified.incident_id)
-        is_watched = (wait or flow.is_embedded) and not is_held
+        is_quarantined = flow.is_quarantined(notified.incident_id)
+        is_watched = (wait or flow.is_embedded) and not is_quarantined
         status = _watch(flow, submission.incident.key, timeout_s, as_json) if is_watched else None
-    screen.show_held(is_held=is_held)
+    screen.show_quarantined(is_quarantined=is_quarantined)
     if as_json:
-        more = {"is_held": is_held} | ({} if status is None else {"status": documents.status(status)})
+        more = {"is_quarantined": is_quarantined} | ({} if status is None else {"status": documents.status(status)})
         screen.print_json(documents.notified(notified) | more)
     elif status is None:
         screen.out.print(
             f"Accepted: {len(notified.added)} paged, {len(notified.repeated)} already known. Look with `notifyflow status`."
         )
-    if is_held or (status is not None and not _is_told(status)):
+    if is_quarantined or (status is not None and not _is_told(status)):
         raise typer.Exit(Exit.UNTOLD)
 
 

@@ -63,7 +63,7 @@ def status(value: IncidentStatus) -> Document:
         "key": facts.key,
         "state": facts.state,
         "is_settled": value.is_settled,
-        "is_held": value.is_held,
+        "is_quarantined": value.is_quarantined,
         "title": value.content.title,
         "body": value.content.body,
         "severity": facts.severity,

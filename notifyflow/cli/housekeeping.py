@@ -17,7 +17,7 @@ from notifyflow.cli.spans import span
 if TYPE_CHECKING:
     from notifyflow.core.audit import Finding
 
-_HELD = "Nothing of those is sent until `notifyflow db adopt --release` lets them go on, or `--cancel` ends them."
+_QUARANTINED = "Nothing of those is sent until `notifyflow db adopt --release` lets them go on, or `--resolve` ends them."
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -40,17 +40,18 @@ def check(as_json: AsJson = False) -> None:
                 documented += [documents.finding(each) for each in checked.findings]
             else:
                 _show(checked.findings)
-        held = flow.held_count()
+        quarantined = flow.quarantined_count()
     if as_json:
-        screen.print_json({"incidents": done, "findings": documented, "held": held})
+        screen.print_json({"incidents": done, "findings": documented, "quarantined": quarantined})
     elif found:
         screen.out.print(Text(f"{done} incidents checked; {found} findings.", "bold red"))
-    elif not held:
+    elif not quarantined:
         screen.out.print(Text(f"{done} incidents checked; all is as it should be.", "bold green"))
-    if held and not as_json:
-        screen.out.print(Text(f"{done} incidents checked; {held} of them {'is' if held == 1 else 'are'} held.", "bold red"))
-        screen.out.print(_HELD, soft_wrap=True)
-    raise typer.Exit(Exit.UNTOLD if found or held else Exit.OK)
+    if quarantined and not as_json:
+        are = "is" if quarantined == 1 else "are"
+        screen.out.print(Text(f"{done} incidents checked; {quarantined} of them {are} quarantined.", "bold red"))
+        screen.out.print(_QUARANTINED, soft_wrap=True)
+    raise typer.Exit(Exit.UNTOLD if found or quarantined else Exit.OK)
 
 
 def prune(

@@ -75,8 +75,8 @@ def _head(status: IncidentStatus) -> Text:
     if facts.resolved_at is not None:
         how = _way(_logged(status, facts.id, "resolved").get("via", ""))
         said.append(f"resolved by {plain(facts.resolved_by)}{how} at {clock_time(facts.resolved_at)}")
-    if status.is_held:
-        said.append("held: nothing is sent before `notifyflow db adopt` releases or cancels it")
+    if status.is_quarantined:
+        said.append("quarantined: nothing is sent before `notifyflow db adopt` releases or resolves it")
     if status.operations_key is not None:
         said.append(f"operations alerted ({plain(status.operations_key)})")
     return Text(" · ".join(said), style="dim")

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from notifyflow.errors import Fault, InvalidInput, NotConfirmed, NotifyflowError
 
-HELD = (
-    "This incident is held since the database was adopted: nothing of it is sent until `notifyflow db adopt --release` lets it "
-    "go on, or `--cancel` ends it."
+QUARANTINED = (
+    "This incident is quarantined since the database was adopted: nothing of it is sent until `notifyflow db adopt --release` "
+    "lets it go on, or `--resolve` ends it."
 )
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -61,10 +61,10 @@ def agree(what: str) -> None:
         raise NotConfirmed("Nothing was done.")
 
 
-def show_held(*, is_held: bool) -> None:
+def show_quarantined(*, is_quarantined: bool) -> None:
     """Say on standard error that nothing of an incident is sent."""
-    if is_held:
-        err.print(Text.assemble(("! ", "bold yellow"), HELD), soft_wrap=True)
+    if is_quarantined:
+        err.print(Text.assemble(("! ", "bold yellow"), QUARANTINED), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

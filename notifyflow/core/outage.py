@@ -36,13 +36,13 @@ class Stop:
         began_at: When it was stopped.
         ended_at: When it went on, or will go on by itself; while nobody knows, now.
         is_for_critical: Whether CRITICAL is stopped, too.
-        is_held: Whether it is an incident that was held since its database was adopted: then receipts are not waited for, either.
+        is_quarantined: Whether it is a quarantine of the incident: then receipts are not waited for, either.
     """
 
     began_at: datetime
     ended_at: datetime
     is_for_critical: bool = True
-    is_held: bool = False
+    is_quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

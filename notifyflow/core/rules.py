@@ -42,7 +42,7 @@ class DecisionContext:
         addresses: The channels on which the recipient can be reached.
         outages: Times, since the round started, in which nobody swept for it.
         stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
-            incident was held.
+            incident was quarantined.
     """
 
     escalation: EscalationFacts
@@ -145,8 +145,8 @@ def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime
     if any(attempt.is_our_fault for attempt in counted(row)):
         return True
     failures = sum(attempt.result in _FAILING for attempt in counted(row))
-    held_until = _held_until(context, row)
-    return (is_critical and failures >= policy.suspected_after_attempts) or (held_until is not None and now >= held_until)
+    suspected_at = _suspected_at(context, row)
+    return (is_critical and failures >= policy.suspected_after_attempts) or (suspected_at is not None and now >= suspected_at)
 
 
 def overdue_receipts(context: DecisionContext, now: datetime) -> frozenset[tuple[str, str]]:
@@ -302,7 +302,7 @@ def _unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[In
     return moved(latest.started_at + policy.unconfirmed_after, outages, since=latest.started_at)
 
 
-def _held_until(context: DecisionContext, row: NotificationFacts) -> datetime | None:
+def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
     """Return from when on a deferred row is suspected."""
     if row.deferred_since is None:
         return None
@@ -327,6 +327,6 @@ def _row_timers(context: DecisionContext, row: NotificationFacts) -> Iterator[da
     if receipt_due_at is not None:
         yield receipt_due_at
         yield _unconfirmed_at(row, context.escalation.policy, context.outages)
-    held_until = _held_until(context, row)
-    if held_until is not None:
-        yield held_until
+    suspected_at = _suspected_at(context, row)
+    if suspected_at is not None:
+        yield suspected_at

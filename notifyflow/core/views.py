@@ -57,7 +57,7 @@ class IncidentStatus:
         operations_key: The key of the operations incident its critical failures are linked to; None without.
         notes: What providers said that decides nothing, in the order it came.
         incident_events: The events for other systems, sent or to be sent, in the order in which they happened.
-        is_held: Whether nothing of it is sent, since its database was adopted and nobody has decided.
+        is_quarantined: Whether nothing of it is sent, since its database was adopted and nobody has decided.
     """
 
     facts: IncidentFacts
@@ -67,7 +67,7 @@ class IncidentStatus:
     operations_key: str | None = None
     notes: tuple[Note, ...] = ()
     incident_events: tuple[NotificationFacts, ...] = ()
-    is_held: bool = False
+    is_quarantined: bool = False
 
     @property
     def is_settled(self) -> bool:

@@ -80,18 +80,18 @@ class WrongEnvironment(StorageError):
 
 
 class DatabaseInUse(StorageError):
-    """Raised when a database is to be adopted that somebody works on, so that it is hardly a copy; nothing was held.
+    """Raised when a database is to be adopted that somebody works on, so that it is hardly a copy; nothing was quarantined.
 
     Attributes:
-        unfinished: How many incidents would be held.
+        unfinished: How many incidents would be quarantined.
         swept_s: How many seconds ago somebody swept it last.
     """
 
     def __init__(self, unfinished: int, swept_s: int) -> None:
         what = f"{unfinished} unfinished {'incident' if unfinished == 1 else 'incidents'}"
         super().__init__(
-            f"somebody delivers from this database: it was swept {swept_s} s ago. Nothing was held. Adopting it stops every page "
-            f"of {what}. If it is a copy, stop what runs on it and wait a minute, or give --force."
+            f"somebody delivers from this database: it was swept {swept_s} s ago. Nothing was quarantined. Adopting it "
+            f"stops every page of {what}. If it is a copy, stop what runs on it and wait a minute, or give --force."
         )
         self.unfinished = unfinished
         self.swept_s = swept_s

@@ -27,8 +27,9 @@ An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or `
     → ``Committed[int]``: how many of the requests one transaction handled.
 ``notices.add_notice(deps, reason, provider)``
     → ``Consequences``; what else operations should know, counted once a day per reason and provider.
-``adopt.survey(deps)``, ``adopt.adopt(deps, environment)``, ``adopt.release(deps)``, ``adopt.cancel(deps)``
-    → how many incidents are held, go on, are resolved; the last one in a transaction an incident.
+``adopt.survey(deps)``, ``adopt.adopt(deps, environment)``, ``adopt.release_from_quarantine(deps)``,
+``adopt.resolve_quarantined(deps)``
+    → how many incidents are quarantined, go on, are resolved; the last one in a transaction an incident.
 ``forget.forget(deps, recipient_id)``
     → from how many incidents a recipient was removed; raises RecipientInUse.
 ``pause.pause(deps, pause)``, ``pause.resume(deps, scope, name)``, ``pause.pauses(deps)``

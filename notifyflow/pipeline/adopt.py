@@ -1,4 +1,4 @@
-"""Takes over a database that was restored or copied: what was unfinished in it is held until somebody decides."""
+"""Takes over a database that was restored or copied: its unfinished incidents are quarantined until somebody decides."""
 
 from dataclasses import dataclass
 
@@ -15,32 +15,33 @@ _BY = "notifyflow db adopt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """What there is to hold in a database.
+class Survey:
+    """The unfinished incidents of a database.
 
     Attributes:
         environment: Whose it is; None where it has no name.
-        unfinished: How many incidents would be held, were it adopted.
-        held: How many are.
+        unfinished: How many incidents would be quarantined, were it adopted.
+        quarantined: How many are.
     """
 
     environment: str | None
     unfinished: int
-    held: int
+    quarantined: int
 
 
-def survey(deps: Dependencies, *, is_forced: bool = False) -> Holding:
-    """Count what adopting the database would hold; raises as ``adopt`` does."""
+def survey(deps: Dependencies, *, is_forced: bool = False) -> Survey:
+    """Count the incidents that adopting the database would quarantine; raises as ``adopt`` does."""
 
-    def body(tx: Transaction) -> Holding:
+    def body(tx: Transaction) -> Survey:
         _insist_on_a_copy(tx, is_forced=is_forced)
-        return Holding(environment=tx.ledger.environment(), unfinished=len(tx.ledger.unfinished()), held=tx.ledger.held_count())
+        unfinished, quarantined = len(tx.ledger.unfinished()), tx.ledger.quarantined_count()
+        return Survey(environment=tx.ledger.environment(), unfinished=unfinished, quarantined=quarantined)
 
     return use_case.run(deps, body)[0]
 
 
 def adopt(deps: Dependencies, environment: str | None, *, is_forced: bool = False) -> int:
-    """Make the database an environment's, and hold all that is unfinished; return how many incidents are held.
+    """Make the database an environment's, and quarantine all that is unfinished; return how many incidents are.
 
     Args:
         deps: The dependencies of the use cases.
@@ -54,7 +55,7 @@ def adopt(deps: Dependencies, environment: str | None, *, is_forced: bool = Fals
     def body(tx: Transaction) -> int:
         _insist_on_a_copy(tx, is_forced=is_forced)
         tx.ledger.set_environment(environment, at=tx.now)
-        return tx.ledger.hold_unfinished(at=tx.now)
+        return tx.ledger.quarantine_unfinished(at=tx.now)
 
     return use_case.run(deps, body)[0]
 
@@ -65,27 +66,27 @@ def _insist_on_a_copy(tx: Transaction, *, is_forced: bool) -> None:
         raise DatabaseInUse(len(tx.ledger.unfinished()), max(0, int((tx.now - swept_at).total_seconds())))
 
 
-def release(deps: Dependencies) -> int:
-    """Let everything that is held go on; tell how many incidents that were."""
+def release_from_quarantine(deps: Dependencies) -> int:
+    """Release all incidents from quarantine; return how many."""
 
     def body(tx: Transaction) -> int:
-        held = tx.ledger.held()
-        tx.ledger.keep_held(held, at=tx.now)
-        tx.ledger.let_go(held)
-        return len(held)
+        quarantined = tx.ledger.quarantined()
+        tx.ledger.keep_quarantined(quarantined, at=tx.now)
+        tx.ledger.release_from_quarantine(quarantined)
+        return len(quarantined)
 
     return use_case.run(deps, body)[0]
 
 
-def cancel(deps: Dependencies) -> int:
-    """Resolve every incident that is held, and tell nobody; tell how many that were."""
-    held = deps.transactions.run(lambda ledger: ledger.held())
-    for incident_id in held:
-        _cancel(deps, incident_id)
-    return len(held)
+def resolve_quarantined(deps: Dependencies) -> int:
+    """Resolve every quarantined incident without telling anybody; return how many."""
+    quarantined = deps.transactions.run(lambda ledger: ledger.quarantined())
+    for incident_id in quarantined:
+        _resolve(deps, incident_id)
+    return len(quarantined)
 
 
-def _cancel(deps: Dependencies, incident_id: str) -> None:
+def _resolve(deps: Dependencies, incident_id: str) -> None:
     def body(tx: Transaction) -> None:
         incident = tx.ledger.lock_incident(incident_id)
         if incident.state is not IncidentState.RESOLVED:
@@ -96,6 +97,6 @@ def _cancel(deps: Dependencies, incident_id: str) -> None:
         tx.incident_events.clear()
         for row in tx.ledger.lock_queued(incident_id):  # status updates of its end
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
-        tx.ledger.let_go([incident_id])
+        tx.ledger.release_from_quarantine([incident_id])
 
     use_case.run(deps, body)

@@ -51,7 +51,7 @@ def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Inte
     since, is_urgent = escalation.started_at, escalation.severity is Severity.CRITICAL
     stops = tx.ledger.stops(escalation.incident_id, since=since, now=tx.now)
     covering = tuple(each for each in stops if each.is_for_critical or not is_urgent)
-    return (*tx.ledger.outages(since=since, now=tx.now), *(each for each in covering if each.is_held)), covering
+    return (*tx.ledger.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined)), covering
 
 
 def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:

@@ -82,7 +82,7 @@ def _expire_lease(deps: Dependencies, ref: AttemptRef) -> Consequences:
             attempt = next(each for each in row.attempts if each.id == ref.attempt_id)
             if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now:
                 return None
-            if tx.ledger.is_held(ref.incident_id):  # adopted since the leases were listed
+            if tx.ledger.is_quarantined(ref.incident_id):  # adopted since the leases were listed
                 return None
             return lifecycle.lose(row, attempt.id, now=tx.now, doubt_resolution_time=deps.doubt_resolution_time(attempt.provider))
 

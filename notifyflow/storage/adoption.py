@@ -1,4 +1,4 @@
-"""Whose database it is, what is held since it was adopted, and what of a person is overwritten when they are to be forgotten."""
+"""Whose database it is, which incidents are quarantined, and what of a person is overwritten when they are to be forgotten."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,10 +12,10 @@ from notifyflow.storage.models import (
     ContactRow,
     EnvironmentRow,
     EscalationRow,
-    HeldRow,
     IncidentRow,
     NotificationRow,
     NumberRow,
+    QuarantineRow,
     ReceiptRow,
     ReplyCodeRow,
 )
@@ -29,24 +29,25 @@ FORGOTTEN = "forgotten"
 
 
 class Environments(Rows):
-    """Whose database it is, and what is held since it was adopted."""
+    """Whose database it is, and what is quarantined since it was adopted."""
 
     def environment(self) -> str | None:
         """Tell which environment the database belongs to; None while nobody has said."""
         row = self._first(EnvironmentRow.select(EnvironmentRow.name))
         return None if row is None else str(row["name"])
 
-    def is_held(self, incident_id: str) -> bool:
-        """Tell whether nothing of an incident is sent, since the database was adopted."""
-        return self._first(HeldRow.select(HeldRow.incident_id).where(HeldRow.incident_id == incident_id)) is not None
+    def is_quarantined(self, incident_id: str) -> bool:
+        """Return whether an incident is quarantined: nothing of it is sent since the database was adopted."""
+        query = QuarantineRow.select(QuarantineRow.incident_id).where(QuarantineRow.incident_id == incident_id)
+        return self._first(query) is not None
 
-    def held_count(self) -> int:
-        """Count the incidents that are held."""
-        return int(self._scalar(HeldRow.select(fn.COUNT(SQL("*")))))
+    def quarantined_count(self) -> int:
+        """Count the incidents that are quarantined."""
+        return int(self._scalar(QuarantineRow.select(fn.COUNT(SQL("*")))))
 
 
 class Adoption(Environments, Moves):
-    """The environment, the held incidents, the forgotten."""
+    """The environment, the quarantined incidents, the forgotten."""
 
     def set_environment(self, name: str | None, *, at: datetime) -> None:
         """Say which environment the database belongs to from now on; None for one without a name."""
@@ -58,35 +59,35 @@ class Adoption(Environments, Moves):
         """Say which environment the database belongs to; where somebody has, that one counts."""
         self._insert_once(EnvironmentRow, {"one": 1, "name": name, "since": at})
 
-    def hold_unfinished(self, *, at: datetime) -> int:
-        """Hold every incident that is not resolved or has something in hand; tell how many are held now."""
-        self._insert(HeldRow, [{"incident_id": incident_id, "held_at": at} for incident_id in self.unfinished()])
-        return self.held_count()
+    def quarantine_unfinished(self, *, at: datetime) -> int:
+        """Quarantine every incident that is not resolved or has something in hand; return how many are quarantined now."""
+        self._insert(QuarantineRow, [{"incident_id": incident_id, "quarantined_at": at} for incident_id in self.unfinished()])
+        return self.quarantined_count()
 
     def unfinished(self) -> Sequence[str]:
-        """List the incidents that are not resolved or have something in hand, but for those that are held already."""
+        """List the incidents that are not resolved or have something in hand, but for those that are quarantined already."""
         in_hand = NotificationRow.select(NotificationRow.incident_id).where(NotificationRow.state.in_(_IN_HAND))
         is_unfinished = IS_UNRESOLVED | IncidentRow.id.in_(in_hand)
         found = IncidentRow.select(IncidentRow.id).where(
-            is_unfinished, IncidentRow.id.not_in(HeldRow.select(HeldRow.incident_id))
+            is_unfinished, IncidentRow.id.not_in(QuarantineRow.select(QuarantineRow.incident_id))
         )
         return [row["id"] for row in self._rows(found.order_by(IncidentRow.id))]
 
-    def held(self) -> Sequence[str]:
-        """List the incidents that are held, the oldest first."""
-        return [row["incident_id"] for row in self._rows(HeldRow.select().order_by(HeldRow.incident_id))]
+    def quarantined(self) -> Sequence[str]:
+        """List the incidents that are quarantined, the oldest first."""
+        return [row["incident_id"] for row in self._rows(QuarantineRow.select().order_by(QuarantineRow.incident_id))]
 
     def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
         """Lock and read what of an incident is queued."""
         query = select(NotificationFacts, NotificationRow.incident_id == incident_id, QUEUED)
         return self._notifications(self._locked(query.order_by(NotificationRow.id)))
 
-    def let_go(self, incident_ids: Sequence[str]) -> None:
-        """Hold some incidents no longer; what of them is due is rung for by the next sweep.
+    def release_from_quarantine(self, incident_ids: Sequence[str]) -> None:
+        """Release incidents from quarantine; the next sweep rings for their due notifications.
 
-        Whoever calls has kept how long they were held (``keep_held``), so that nothing of them is late by it.
+        Whoever calls has kept how long they were quarantined (``keep_quarantined``), so that nothing of them is late by it.
         """
-        HeldRow.delete().where(HeldRow.incident_id.in_(incident_ids)).execute(self._db)
+        QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)).execute(self._db)
         rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
         NotificationRow.update(rung_at=None).where(rung).execute(self._db)
 

@@ -13,7 +13,7 @@ from peewee import SQL, Expression, PeeweeException, fn
 from notifyflow.core import audit
 from notifyflow.core.audit import Finding, Round, Rule
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
-from notifyflow.storage.models import CriticalRow, EscalationRow, HeldRow, IncidentRow, NotificationRow, TransitionRow
+from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, QuarantineRow, TransitionRow
 from notifyflow.storage.rows import Rows, select
 
 T = TypeVar("T")
@@ -72,8 +72,8 @@ class Audits(Rows):
             for stood in self._readable(list(incident_ids), read, "escalation", incident_ids.__getitem__, findings):
                 findings += audit.check_round(stood, now=now)
         last_id = ids[-1] if len(ids) == limit else ""
-        held = {row["incident_id"] for row in self._rows(HeldRow.select().where(HeldRow.incident_id.in_(ids)))}
-        late = [each for each in findings if each.rule is Rule.OVERDUE and each.incident_id in held]  # they wait for a word
+        quarantined = {row["incident_id"] for row in self._rows(QuarantineRow.select().where(QuarantineRow.incident_id.in_(ids)))}
+        late = [each for each in findings if each.rule is Rule.OVERDUE and each.incident_id in quarantined]
         return Audited(count=len(ids), last_id=last_id, findings=tuple(each for each in findings if each not in late))
 
     def _rounds(self, incident_ids: Sequence[str]) -> Iterator[dict[str, str]]:

@@ -113,7 +113,7 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
             incident_events=events,
             transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in event_escalations),
             operations_key=self._operations_key(incident.id),
-            is_held=self.is_held(incident.id),
+            is_quarantined=self.is_quarantined(incident.id),
         )
 
     def _escalation_statuses(self, incident_id: str, rows: Sequence[NotificationFacts]) -> tuple[EscalationStatus, ...]:

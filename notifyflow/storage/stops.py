@@ -1,4 +1,4 @@
-"""What operators have stopped: the pauses, and the times, now over, in which something was paused or held."""
+"""What operators have stopped: the pauses, and the times, now over, in which something was paused or quarantined."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,23 +9,25 @@ from peewee import SQL, Expression
 
 from notifyflow.core.outage import Stop
 from notifyflow.core.pauses import Pause, Scope
-from notifyflow.storage.models import HeldRow, PauseRow, StopRow
+from notifyflow.storage.models import PauseRow, QuarantineRow, StopRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.statements import Places, Statement
 
-_HELD = "incident"
-"""The scope of a stop that was an incident held since its database was adopted."""
+_QUARANTINED = "incident"
+"""The scope of a stop that was an incident quarantined since its database was adopted."""
 _KEPT_FOR = timedelta(days=30)
 
 
 def _stops(param: Places) -> Any:
-    """Find what is over, what is paused now, and whether the incident is held."""
+    """Find what is over, what is paused now, and whether the incident is quarantined."""
     is_its = (StopRow.scope == SQL("'all'")) | ((StopRow.scope == SQL("'incident'")) & (StopRow.name == param(StopRow.name)))
     over = StopRow.select(*_STOP).where(is_its, StopRow.ended_at > param(StopRow.ended_at))
     pauses = PauseRow.select(PauseRow.scope, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
     is_standing = (PauseRow.scope == SQL("'all'")) & (PauseRow.ends_at > param(PauseRow.ends_at))
-    held = HeldRow.select(SQL("'incident'"), HeldRow.held_at, SQL("NULL"), SQL("TRUE"))
-    return over.union_all(pauses.where(is_standing)).union_all(held.where(HeldRow.incident_id == param(HeldRow.incident_id)))
+    quarantined = QuarantineRow.select(SQL("'incident'"), QuarantineRow.quarantined_at, SQL("NULL"), SQL("TRUE"))
+    return over.union_all(pauses.where(is_standing)).union_all(
+        quarantined.where(QuarantineRow.incident_id == param(QuarantineRow.incident_id))
+    )
 
 
 _STOP = (StopRow.scope, StopRow.began_at, StopRow.ended_at, StopRow.is_for_critical)
@@ -48,7 +50,7 @@ class Stops(Moves):
                 began_at=row["began_at"],
                 ended_at=row["ended_at"] or max(now, row["began_at"]),
                 is_for_critical=row["is_for_critical"],
-                is_held=row["scope"] == _HELD,
+                is_quarantined=row["scope"] == _QUARANTINED,
             )
             for row in self._rows(_STOPS(incident_id, since, since, incident_id))
         )
@@ -72,13 +74,19 @@ class Stops(Moves):
         """End a pause; return whether there was one that was not over."""
         return self._end_pause((PauseRow.scope == scope) & (PauseRow.name == name), at=at)
 
-    def keep_held(self, incident_ids: Sequence[str], *, at: datetime) -> None:
-        """Keep from when until now incidents were held."""
-        held = self._rows(HeldRow.select().where(HeldRow.incident_id.in_(incident_ids)))
+    def keep_quarantined(self, incident_ids: Sequence[str], *, at: datetime) -> None:
+        """Keep from when until now incidents were quarantined."""
+        quarantined = self._rows(QuarantineRow.select().where(QuarantineRow.incident_id.in_(incident_ids)))
         self._keep(
             [
-                {"scope": _HELD, "name": row["incident_id"], "began_at": row["held_at"], "ended_at": at, "is_for_critical": True}
-                for row in held
+                {
+                    "scope": _QUARANTINED,
+                    "name": row["incident_id"],
+                    "began_at": row["quarantined_at"],
+                    "ended_at": at,
+                    "is_for_critical": True,
+                }
+                for row in quarantined
             ],
             at=at,
         )

@@ -15,7 +15,7 @@ from peewee import SQL, Expression, Field, IntegerField, Select, fn
 from notifyflow.core import fairness
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Severity
-from notifyflow.storage.models import AttemptRow, EscalationRow, HeldRow, IncidentRow, NotificationRow
+from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, QuarantineRow
 from notifyflow.storage.rows import IS_UNRESOLVED, first, select
 from notifyflow.storage.statements import Places, Run, Statement
 from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED, URGENCY, Turns
@@ -43,14 +43,14 @@ class Due:
 
 
 _RUNNING = AttemptRow.state == SQL("'RUNNING'")
-_IS_HELD = NotificationRow.deferred_by.is_null(is_null=False)
+_IS_DEFERRED = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
 """What was due so long ago was held up by ourselves: what can still be in time goes first, and then the newest."""
 
 
 def is_free(incident_id: Field) -> Expression:
-    """Tell that an incident is not held since its database was adopted."""
-    free: Expression = ~fn.EXISTS(HeldRow.select(SQL("1")).where(HeldRow.incident_id == incident_id))
+    """Say in SQL that an incident is not quarantined."""
+    free: Expression = ~fn.EXISTS(QuarantineRow.select(SQL("1")).where(QuarantineRow.incident_id == incident_id))
     return free
 
 
@@ -204,7 +204,7 @@ def _selections(channel: str, requested_ids: Sequence[str], *, is_urgent: bool) 
     wanted = QUEUED & (NotificationRow.channel == channel) & _IS_FREE & (IS_URGENT if is_urgent else IS_CALM)
     if is_urgent:
         return ((wanted, True),)
-    return ((wanted & _IS_HELD, False), (wanted & NotificationRow.id.in_(requested_ids), False), (wanted, True))
+    return ((wanted & _IS_DEFERRED, False), (wanted & NotificationRow.id.in_(requested_ids), False), (wanted, True))
 
 
 def _attempt_refs(is_wanted: Expression) -> Select:

@@ -10,8 +10,8 @@ from notifyflow.web.openapi import refusals
 from notifyflow.web.problems import FaultResponse
 from notifyflow.web.services import Services
 
-Checks = list[Literal["database", "schema", "sweeping", "held"]]
-_DEGRADING = "held"
+Checks = list[Literal["database", "schema", "sweeping", "quarantine"]]
+_DEGRADING = "quarantine"
 """What is new is delivered, and what was unfinished when the database was adopted is not."""
 
 
@@ -19,7 +19,9 @@ class Readiness(BaseModel):
     """Whether notifyflow can deliver."""
 
     is_ready: bool = Field(description="Whether what comes now is delivered.")
-    is_degraded: bool = Field(description="Whether incidents are held since the database was adopted: nothing of them is sent.")
+    is_degraded: bool = Field(
+        description="Whether incidents are quarantined since the database was adopted: nothing of them is sent."
+    )
     faults: list[FaultResponse]
 
 
@@ -41,7 +43,7 @@ def router(services: Services) -> APIRouter:
         response: Response,
         exclude: Annotated[Checks | None, Query(description="What is not to count.")] = None,
     ) -> Readiness:
-        """Whether the database answers, has this version's schema, and somebody sweeps it; and whether anything is held."""
+        """Whether the database answers, has this version's schema, and is swept; and whether incidents are quarantined."""
         faults = [fault for fault in services.api.find_what_is_wrong() if fault.where not in (exclude or ())]
         is_ready = all(fault.where == _DEGRADING for fault in faults)
         response.status_code = 200 if is_ready else 503

@@ -235,7 +235,9 @@ class IncidentResponse(IncidentSummaryResponse):
 
     body: str
     is_settled: bool = Field(description="Whether nothing more happens on its own.")
-    is_held: bool = Field(description="Whether nothing of it is sent, since its database was adopted and nobody has decided.")
+    is_quarantined: bool = Field(
+        description="Whether nothing of it is sent, since its database was adopted and nobody has decided."
+    )
     operations_key: str | None = Field(description="The key of the operations incident that its critical failures are linked to.")
     escalations: list[EscalationResponse]
     log: list[LogEntryResponse]
@@ -250,7 +252,7 @@ class IncidentResponse(IncidentSummaryResponse):
             **summary(value),
             body=value.content.body or "",
             is_settled=value.is_settled,
-            is_held=value.is_held,
+            is_quarantined=value.is_quarantined,
             operations_key=value.operations_key,
             escalations=[EscalationResponse.of(each) for each in value.escalations],
             log=[LogEntryResponse.of(each) for each in value.transitions],

@@ -49,7 +49,7 @@ class Api(Protocol):
         ...
 
     def find_what_is_wrong(self) -> tuple[Fault, ...]:
-        """Find what keeps notifyflow from delivering, and what is held (`held`)."""
+        """Find what keeps notifyflow from delivering, and what is quarantined (`quarantine`)."""
         ...
 
 

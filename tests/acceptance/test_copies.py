@@ -38,12 +38,12 @@ def test_a_copy_is_refused_adopted_and_emptied_and_pages_nobody_of_production(tm
         assert "1 incident is unfinished in this database of the environment production" in asked.err
         declined = answered(line, "n\n", "db", "adopt", "--force", **STAGING)
         assert (declined.code, "Nothing was done." in declined.err) == (2, True)
-        assert "1 incident is held" in answered(line, "y\n", "db", "adopt", "--force", **STAGING).out
-        assert line.run("db", "adopt", "--release", "--cancel", **STAGING).code == 2
+        assert "1 incident is quarantined" in answered(line, "y\n", "db", "adopt", "--force", **STAGING).out
+        assert line.run("db", "adopt", "--release", "--resolve", **STAGING).code == 2
         still_paged = line.run("forget", "ada", **STAGING)
         assert (still_paged.code, "'db-1'" in still_paged.err) == (2, True)
-        assert line.run("db", "adopt", "--cancel", **STAGING).code == 2
-        assert "1 incident was held, and is resolved" in line.run("db", "adopt", "--cancel", "--yes", **STAGING).out
+        assert line.run("db", "adopt", "--resolve", **STAGING).code == 2
+        assert "1 incident was quarantined, and is resolved" in line.run("db", "adopt", "--resolve", "--yes", **STAGING).out
         assert "Removed from 1 incident." in line.run("forget", "ada", **STAGING).out
         assert "all is as it should be" in line.run("check", **STAGING).out
 

@@ -1,4 +1,4 @@
-"""Somebody runs ``notifyflow db adopt`` where the real work is done: nothing stops unasked, and what is held is seen."""
+"""Somebody runs ``notifyflow db adopt`` where the real work is done: nothing stops unasked, and what is quarantined is seen."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.security.conftest import Target
 INCIDENT = {"key": "db-1", "title": "orders db is down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
 
 
-def test_a_database_that_is_worked_on_is_not_adopted_unless_forced_and_what_is_held_then_shows(target: Target, tmp_path: Path):
+def test_a_database_that_is_worked_on_is_adopted_only_when_forced_and_then_shows_its_quarantine(target: Target, tmp_path: Path):
     variables = target.sandbox.settings() | {"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'target.db'}"}
     line = CommandLine(tmp_path, variables)
     file = line.write("incident.json", INCIDENT)
@@ -22,23 +22,23 @@ def test_a_database_that_is_worked_on_is_not_adopted_unless_forced_and_what_is_h
         assert "1 unfinished incident." in refused.err
     asked = line.run("db", "adopt", "--force")
     assert (asked.code, "give --yes" in asked.err) == (2, True)
-    assert not target.status("db-1").is_held
+    assert not target.status("db-1").is_quarantined
     assert line.run("check").code == 0
     assert json.loads(target.ask("GET", "/readyz")[1])["is_degraded"] is False
 
-    assert "1 incident is held" in line.run("db", "adopt", "--force", "--yes").out
+    assert "1 incident is quarantined" in line.run("db", "adopt", "--force", "--yes").out
     code, response = target.ask("GET", "/readyz?exclude=sweeping")
     found = json.loads(response)
     assert (code, found["is_ready"], found["is_degraded"]) == (200, True, True)
-    assert found["faults"][0]["where"] == "held"
+    assert found["faults"][0]["where"] == "quarantine"
     assert "db adopt --release" in found["faults"][0]["remedy"]
     checked = line.run("check")
-    assert (checked.code, "1 of them is held" in checked.out) == (1, True)
-    assert line.run("check", "--json").document["held"] == 1
+    assert (checked.code, "1 of them is quarantined" in checked.out) == (1, True)
+    assert line.run("check", "--json").document["quarantined"] == 1
     sent = line.run("send", file)
-    assert (sent.code, "is held since the database was adopted" in sent.err) == (1, True)
-    assert line.run("send", file, "--json").document["is_held"] is True
+    assert (sent.code, "is quarantined since the database was adopted" in sent.err) == (1, True)
+    assert line.run("send", file, "--json").document["is_quarantined"] is True
     for command in ("status", "ack", "resolve"):
-        assert "held: nothing is sent" in line.run(command, "db-1").out
-    assert line.run("db", "adopt", "--release").out == "1 incident was held, and goes on.\n"
+        assert "quarantined:" in line.run(command, "db-1").out
+    assert line.run("db", "adopt", "--release").out == "1 incident was quarantined, and goes on.\n"
     assert line.run("check").code == 0

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from notifyflow.pipeline.adopt import adopt, cancel, release
+from notifyflow.pipeline.adopt import adopt, release_from_quarantine, resolve_quarantined
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
@@ -27,44 +27,47 @@ class Adoption:
         self._world = world
         self._database = database
         self._covers = covers
-        self._held_s: dict[str, float] = {}
+        self._quarantined_s: dict[str, float] = {}
         self._is_decided = False
 
     def write_script(self, people: Callable[..., None], *, until_s: float) -> None:
-        """Plan it; what is still held when all faults have ended is released then."""
+        """Plan it; what is still quarantined when all faults have ended is released then."""
         chance = self._world.apart("adopted")
         if chance.random() >= _ADOPTED:
             return
         at_s = chance.uniform(0, until_s)
         people(at_s, self._adopt)
-        decide = release if chance.random() < 0.7 else cancel
+        decide = release_from_quarantine if chance.random() < 0.7 else resolve_quarantined
         people(at_s + chance.uniform(10, _LONGEST_S), partial(self._decide, decide))
-        people(until_s + _LONGEST_S, partial(self._decide, release))
+        people(until_s + _LONGEST_S, partial(self._decide, release_from_quarantine))
 
     def check(self, session: Session) -> None:
-        """Require that of what was held when a transaction began nothing is sent, and no clock of it has run out."""
+        """Require that of what was quarantined when a transaction began nothing is sent, and no clock of it has run out."""
         for line in session.lines:
-            is_held = self._held_s.get(line["incident_id"], session.began_s) < session.began_s
+            is_quarantined = self._quarantined_s.get(line["incident_id"], session.began_s) < session.began_s
             is_ours = (line["machine"], line["event"]) in _BY_US
-            require(not (is_held and is_ours), f"11: {line['row_id'][-4:]} is {line['event']}, though its incident is held")
+            require(
+                not (is_quarantined and is_ours),
+                f"11: {line['row_id'][-4:]} is {line['event']}, which is quarantined",
+            )
 
     def _adopt(self, deps: Dependencies) -> Consequences:
         count = adopt(deps, "copy", is_forced=True)
         if not self._is_decided:
-            held = [incident_id for (incident_id,) in self._database.look("SELECT incident_id FROM notifyflow_held")]
-            self._held_s |= dict.fromkeys(held, self._world.now_s)
-            self._covers.hold(held)
-        self._world.note(f"adopted: {count} incidents are held")
+            quarantined = [incident_id for (incident_id,) in self._database.look("SELECT incident_id FROM notifyflow_quarantine")]
+            self._quarantined_s |= dict.fromkeys(quarantined, self._world.now_s)
+            self._covers.quarantine(quarantined)
+        self._world.note(f"adopted: {count} incidents are quarantined")
         return NOTHING
 
     def _decide(self, decide: Callable[[Dependencies], int], deps: Dependencies) -> Consequences:
         self._is_decided = True  # from now on nobody knows, for the web service may have stood still while it adopted
-        self._held_s.clear()
-        self._covers.let_go()
-        self._world.note(f"{decide.__name__}d: {decide(deps)} incidents were held")
+        self._quarantined_s.clear()
+        self._covers.release()
+        self._world.note(f"{decide.__name__}: {decide(deps)} incidents")
         return NOTHING
 
 
 def freed(column: str) -> str:
-    """Say in SQL that an incident is not held."""
-    return f"{column} NOT IN (SELECT incident_id FROM notifyflow_held)"
+    """Say in SQL that an incident is not quarantined."""
+    return f"{column} NOT IN (SELECT incident_id FROM notifyflow_quarantine)"

@@ -95,8 +95,8 @@ class Alarms:
     # -- at the end
 
     def at_end(self, status: IncidentStatus, *, healed_s: float) -> None:
-        """Check one operations incident when everything has settled; while it is held nothing of it is sent."""
-        if status.is_held:
+        """Check one operations incident when everything has settled; while it is quarantined nothing of it is sent."""
+        if status.is_quarantined:
             return
         failed = [datetime.fromisoformat(at) for (at,) in self._database.look(_FAILED_AT, status.facts.id)]
         rounds = sorted(status.escalations, key=lambda each: each.facts.round)  # clocks may disagree

@@ -267,7 +267,7 @@ class Checks:
         found = self._database.read(lambda db: Stops(db).stops(facts.incident_id, since=facts.started_at, now=now))
         stops = tuple(each for each in found if each.is_for_critical or facts.severity is not Severity.CRITICAL)
         outages = self._database.read(lambda db: Outages(db).outages(since=facts.started_at, now=now))
-        return stops, (*outages, *(each for each in stops if each.is_held))
+        return stops, (*outages, *(each for each in stops if each.is_quarantined))
 
     def _check_incident(self, status: IncidentStatus, now: datetime) -> None:
         try:

@@ -26,7 +26,7 @@ class Cover:
 
 @dataclass(frozen=True)
 class Quarantine:
-    """Incidents that were held since their database was adopted, for as long as that is certain."""
+    """Incidents that were quarantined since their database was adopted, for as long as that is certain."""
 
     incident_ids: frozenset[str]
     began_s: float
@@ -54,12 +54,12 @@ class Covers:
             for each in self._covers
         ]
 
-    def hold(self, incident_ids: Collection[str]) -> None:
-        """Take note that incidents are held."""
+    def quarantine(self, incident_ids: Collection[str]) -> None:
+        """Take note that incidents are quarantined."""
         self._quarantines.append(Quarantine(frozenset(incident_ids), self._world.now_s))
 
-    def let_go(self) -> None:
-        """Take note that somebody is about to let everything go on that is held."""
+    def release(self) -> None:
+        """Take note that somebody is about to let everything go on that is quarantined."""
         now_s = self._world.now_s
         self._quarantines = [replace(each, ended_s=min(each.ended_s, now_s)) for each in self._quarantines]
 
@@ -103,7 +103,7 @@ class Covers:
         require(is_over, f"11: {escalation_id[-4:]} {what} after {now_s - since_s:.0f} s, {paused_s:.0f} of them paused")
 
     def covered_s(self, since_s: float, until_s: float, incident_id: str, *, is_urgent: bool) -> float:
-        """Add up for how long everything was paused, or the incident held, counting no instant twice."""
+        """Add up for how long everything was paused, or the incident quarantined, counting no instant twice."""
         covering = [
             (each.began_s, each.ended_s)
             for each in self._covers

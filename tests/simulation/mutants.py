@@ -69,8 +69,8 @@ class NoNamespaceOfActs(SimulatedLedger):
         return self._lock_one(IncidentRow.key == key)
 
 
-class HeldLeases(SimulatedLedger):
-    """Takes back the leases of what is held as well."""
+class QuarantinedLeases(SimulatedLedger):
+    """Takes back the leases of what is quarantined as well."""
 
     def expired_leases(self, *, now: datetime, limit: int) -> Any:
         is_over = (AttemptRow.state == AttemptState.RUNNING) & (AttemptRow.lease_until <= now)
@@ -78,7 +78,7 @@ class HeldLeases(SimulatedLedger):
 
 
 class ForgottenQuarantine(SimulatedLedger):
-    def keep_held(self, incident_ids: Sequence[str], *, at: datetime) -> None:
+    def keep_quarantined(self, incident_ids: Sequence[str], *, at: datetime) -> None:
         del incident_ids, at
 
 
@@ -334,7 +334,7 @@ MUTANTS = (
         "silence that nobody is told of", swap=lambda: swapped(rules, "has_no_sign_of_arrival", lambda context: False), known=35
     ),
     Mutant("a shut tier that ends the ladder", swap=lambda: swapped(rules, "next_tier", _nothing_behind_a_shut_tier), known=50),
-    Mutant("a lease of what is held that is taken back", Variant(ledger=HeldLeases), known=6),
+    Mutant("a lease of what is quarantined that is taken back", Variant(ledger=QuarantinedLeases), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine), known=6),
     Mutant("rings that are not taken back", Variant(ledger=NoUnring), known=32),
     Mutant("a stop that claims on for those it turned away", swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on)),

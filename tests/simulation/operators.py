@@ -168,7 +168,7 @@ class Operators:
         require(not kept, f"{[each[-4:] for each in kept]} are rung for by a worker that has stopped")
 
     def _rung(self, ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Look up which of some notifications are queued and rung for, and since when; what is held waits for a word."""
+        """Look up which of some notifications are queued and rung for, and since when; without the quarantined."""
         is_rung = f"state = 'QUEUED' AND rung_at IS NOT NULL AND id IN ({', '.join('?' * len(ids))}) AND {freed('incident_id')}"
         return self._database.look(f"SELECT id, rung_at FROM notifyflow_notification WHERE {is_rung}", *ids)
 

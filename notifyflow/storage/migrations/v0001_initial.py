@@ -294,7 +294,7 @@ STATEMENTS = (
         PRIMARY KEY (scope, name)
     )
     """,
-    # pauses that were ended or replaced, and incidents that were held: what they kept waiting does not count as late
+    # pauses that were ended or replaced, and incidents that were quarantined: what they kept waiting does not count as late
     """
     CREATE TABLE notifyflow_stop (
         scope TEXT NOT NULL,
@@ -381,9 +381,9 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE TABLE notifyflow_held (
+    CREATE TABLE notifyflow_quarantine (
         incident_id TEXT NOT NULL PRIMARY KEY,
-        held_at {instant} NOT NULL
+        quarantined_at {instant} NOT NULL
     )
     """,
     """

@@ -55,7 +55,7 @@ class PauseRow(Model):
 
 
 class StopRow(Model):
-    """One time, now over, in which an operator had stopped something: a pause, or an incident that was held."""
+    """One time, now over, in which an operator had stopped something: a pause, or an incident that was quarantined."""
 
     scope = PlainTextField()
     name = PlainTextField()
@@ -189,16 +189,16 @@ class EnvironmentRow(Model):
         table_name = "notifyflow_environment"
 
 
-class HeldRow(Model):
+class QuarantineRow(Model):
     """An incident that was unfinished when its database was adopted; nothing of it is sent."""
 
     incident_id = PlainTextField(primary_key=True)
-    held_at = InstantField()
+    quarantined_at = InstantField()
 
     class Meta:
         """Where it stands."""
 
-        table_name = "notifyflow_held"
+        table_name = "notifyflow_quarantine"
 
 
 class TurnRow(Model):

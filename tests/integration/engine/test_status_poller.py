@@ -19,7 +19,7 @@ from notifyflow.core.model import Evidence, NotificationState, Result, Severity
 from notifyflow.engine.reporter import Reporter
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline.adopt import adopt, release
+from notifyflow.pipeline.adopt import adopt, release_from_quarantine
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
@@ -110,11 +110,11 @@ def test_after_a_long_time_without_polls_there_is_one_poll(scene: Scene) -> None
     assert [scene.after(minutes) for minutes in (45, 1, 60)] == [["queued"], [], []]
 
 
-def test_nothing_is_polled_for_held_incidents_or_in_a_dry_run(scene: Scene) -> None:
+def test_nothing_is_polled_for_quarantined_incidents_or_in_a_dry_run(scene: Scene) -> None:
     scene.send("sms")
     adopt(scene.driver.deps, "staging")
     assert scene.after(minutes=6) == []
-    release(scene.driver.deps)
+    release_from_quarantine(scene.driver.deps)
     scene.driver.deps = replace(scene.driver.deps, delivery=read_delivery("dry-run"))
     scene.poller = scene.another_poller()
     assert scene.after(minutes=1) == []

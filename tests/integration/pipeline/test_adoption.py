@@ -10,7 +10,7 @@ import pytest
 from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Result, Severity
 from notifyflow.core.policy import INSISTENT
 from notifyflow.errors import DatabaseInUse
-from notifyflow.pipeline.adopt import Holding, adopt, cancel, release, survey
+from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.ledger import AttemptRef, Ledger
 from notifyflow.storage.store import Store
@@ -57,7 +57,7 @@ def test_nothing_that_was_unfinished_leaves_however_much_time_passes(copied: Dri
     assert copied.store.run(lambda ledger: ledger.next_wake_at()) is None
 
 
-def test_the_lease_of_what_is_held_is_nobodys_to_take_back(copied: Driver) -> None:
+def test_the_lease_of_what_is_quarantined_is_nobodys_to_take_back(copied: Driver) -> None:
     def running() -> list[AttemptState]:
         return [attempt.state for row in copied.pages(key="sending").values() for attempt in row.attempts]
 
@@ -66,7 +66,7 @@ def test_the_lease_of_what_is_held_is_nobodys_to_take_back(copied: Driver) -> No
     copied.pass_time(hours=3)
     copied.sweep()
     assert running() == before
-    release(copied.deps)
+    release_from_quarantine(copied.deps)
     copied.sweep()
     assert AttemptState.RUNNING not in running()
 
@@ -89,14 +89,14 @@ def test_the_lease_of_what_is_adopted_after_the_leases_were_listed_is_nobodys_to
     driver.claim("email")
     driver.clock.at += timedelta(seconds=61)
     sweep(replace(driver.deps, transactions=_AdoptedMeanwhile(driver)))
-    assert driver.status().is_held
+    assert driver.status().is_quarantined
     assert [each.state for each in driver.pages()["email"].attempts] == [AttemptState.RUNNING]
-    release(driver.deps)
+    release_from_quarantine(driver.deps)
     driver.sweep()
     assert [each.result for each in driver.pages()["email"].attempts] == [Result.IN_DOUBT]
 
 
-def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Driver) -> None:
+def test_what_is_said_about_a_quarantined_incident_sends_nothing_either(copied: Driver) -> None:
     (text,) = [row for row in copied.pages("bob", "sent").values() if row.channel == "sms"]
     copied.report(text.attempts[-1].id, Result.PERMANENT_FAILURE)
     copied.notify(an_incident("reached", severity=Severity.CRITICAL), a_recipient("dan", "slack"))
@@ -105,31 +105,31 @@ def test_what_is_said_about_a_held_incident_sends_nothing_either(copied: Driver)
     assert copied.seen == []
 
 
-def test_what_is_held_says_so_until_it_is_let_go(copied: Driver) -> None:
-    assert copied.status("queued").is_held
-    release(copied.deps)
-    assert not copied.status("queued").is_held
+def test_what_is_quarantined_says_so_until_it_is_let_go(copied: Driver) -> None:
+    assert copied.status("queued").is_quarantined
+    release_from_quarantine(copied.deps)
+    assert not copied.status("queued").is_quarantined
 
 
 def test_what_is_new_is_sent(copied: Driver) -> None:
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
-    assert not copied.status("new").is_held
+    assert not copied.status("new").is_quarantined
     copied.deliver()
     assert [each.channel for each in copied.seen] == ["slack"]
 
 
 def test_what_is_released_goes_on_where_it_stood(copied: Driver) -> None:
     copied.clock.at += timedelta(minutes=2)
-    assert release(copied.deps) >= len(IN_EVERY_STATE)
+    assert release_from_quarantine(copied.deps) >= len(IN_EVERY_STATE)
     copied.sweep()
     copied.deliver()
     assert {each.channel for each in copied.seen if each.incident_id == copied.status("queued").facts.id} == {"email", "slack"}
     assert any(each.channel == "teams" for each in copied.seen)
-    assert release(copied.deps) == 0
+    assert release_from_quarantine(copied.deps) == 0
 
 
 def test_what_is_cancelled_ends_and_tells_nobody(copied: Driver) -> None:
-    count = cancel(copied.deps)
+    count = resolve_quarantined(copied.deps)
     assert count >= len(IN_EVERY_STATE)
     copied.pass_time(hours=3)
     assert copied.seen == []
@@ -138,7 +138,7 @@ def test_what_is_cancelled_ends_and_tells_nobody(copied: Driver) -> None:
     states = {row.state for key in IN_EVERY_STATE for each in copied.status(key).escalations for row in each.notifications}
     assert NotificationState.QUEUED not in states
     assert NotificationState.SENDING not in states
-    assert cancel(copied.deps) == 0
+    assert resolve_quarantined(copied.deps) == 0
 
 
 def test_news_of_what_was_resolved_is_withdrawn_too(driver: Driver) -> None:
@@ -146,7 +146,7 @@ def test_news_of_what_was_resolved_is_withdrawn_too(driver: Driver) -> None:
     driver.deliver()
     driver.resolve(by="ops")
     adopt(driver.deps, None)
-    cancel(driver.deps)
+    resolve_quarantined(driver.deps)
     driver.seen.clear()
     driver.deliver()
     assert driver.seen == []
@@ -160,11 +160,11 @@ def test_a_database_that_was_swept_within_a_minute_is_adopted_only_by_force(copi
         adopt(copied.deps, "staging")
     with pytest.raises(DatabaseInUse):
         survey(copied.deps)
-    assert not copied.status("new").is_held
-    held = survey(copied.deps, is_forced=True).held
-    assert adopt(copied.deps, "staging", is_forced=True) == held + 1
+    assert not copied.status("new").is_quarantined
+    quarantined = survey(copied.deps, is_forced=True).quarantined
+    assert adopt(copied.deps, "staging", is_forced=True) == quarantined + 1
     copied.clock.at += timedelta(seconds=1)
-    assert survey(copied.deps) == Holding(environment="staging", unfinished=0, held=held + 1)
+    assert survey(copied.deps) == Survey(environment="staging", unfinished=0, quarantined=quarantined + 1)
 
 
 def test_what_is_over_is_not_held_though_nobody_has_confirmed_it(driver: Driver) -> None:
@@ -177,11 +177,11 @@ def test_what_is_over_is_not_held_though_nobody_has_confirmed_it(driver: Driver)
 
 
 def test_adopting_twice_holds_what_is_new_as_well(copied: Driver) -> None:
-    count = len(copied.store.run(lambda ledger: ledger.held()))
+    count = len(copied.store.run(lambda ledger: ledger.quarantined()))
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
     assert adopt(copied.deps, "staging") == count + 1
 
 
-def test_what_is_held_is_not_overdue(copied: Driver) -> None:
+def test_what_is_quarantined_is_not_overdue(copied: Driver) -> None:
     copied.pass_time(hours=3)
     assert found_in(copied.store, now=copied.clock.now()) == []

@@ -8,7 +8,7 @@ import pytest
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.model import IncidentState, NotificationState, Severity
 from notifyflow.core.policy import DEFAULT, Acknowledgement
-from notifyflow.pipeline.adopt import adopt, cancel
+from notifyflow.pipeline.adopt import adopt, resolve_quarantined
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
@@ -152,6 +152,6 @@ def test_a_raised_severity_is_told_once_with_its_words(told: Driver) -> None:
 def test_a_copy_that_is_cancelled_tells_nobody(told: Driver) -> None:
     told.notify(None, ADA)
     adopt(told.deps, "copy")
-    cancel(told.deps)
+    resolve_quarantined(told.deps)
     assert events(told) == ["opened"]
     assert {row.state for row in told.status().incident_events} == {NotificationState.CANCELLED}

@@ -10,7 +10,7 @@ from notifyflow.core.model import DeferralReason, Ended, EscalationState, Notifi
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.pipeline import operations, provider_health
-from notifyflow.pipeline.adopt import adopt, release
+from notifyflow.pipeline.adopt import adopt, release_from_quarantine
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, START, a_contact, a_recipient, an_incident
@@ -267,10 +267,10 @@ def test_only_what_a_pause_of_a_channel_or_provider_keeps_waiting_stays_fresh(dr
     assert [each.content.delayed for each in driver.told("email")] == ["delayed 5 h 00 m"]
 
 
-# -- what is held since its database was adopted
+# -- what is quarantined since its database was adopted
 
 
-def test_while_an_incident_is_held_no_clock_of_it_runs(watched: Driver) -> None:
+def test_while_an_incident_is_quarantined_no_clock_of_it_runs(watched: Driver) -> None:
     watched.notify(None, ADA, policy=INSISTENT)
     watched.notify(an_incident("db-2"), MAIL)
     watched.notify(an_incident("db-3", severity=CRITICAL), a_recipient("ada", "sms", "voice"))
@@ -281,9 +281,9 @@ def test_while_an_incident_is_held_no_clock_of_it_runs(watched: Driver) -> None:
     watched.pass_time(seconds=30)
     adopt(watched.deps, "production", is_forced=True)
     watched.pass_time(hours=30)
-    assert release(watched.deps) == 3
+    assert release_from_quarantine(watched.deps) == 3
     watched.pass_time(seconds=29)
-    assert "voice" not in watched.pages(key="db-3"), "its receipt could not come while it was held"
+    assert "voice" not in watched.pages(key="db-3"), "its receipt could not come while it was quarantined"
     watched.pass_time(seconds=31)
     assert "voice" in watched.pages(key="db-3")
     assert (watched.pages(key="db-2")["email"].id, watched.pages(key="db-2")["email"].ended) == (unsent.id, None)

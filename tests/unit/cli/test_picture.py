@@ -49,8 +49,10 @@ def test_who_acknowledged_it_and_who_ended_it_and_how_is_said():
     assert "resolved by ben via cli at" in drawn(replace(RESOLVED, transitions=(ended,)))
 
 
-def test_what_is_held_says_how_that_ends():
-    assert "held: nothing is sent before `notifyflow db adopt` releases or cancels it" in drawn(replace(OPEN, is_held=True))
+def test_what_is_quarantined_says_how_that_ends():
+    assert "quarantined: nothing is sent before `notifyflow db adopt` releases or resolves it" in drawn(
+        replace(OPEN, is_quarantined=True)
+    )
 
 
 def test_who_acknowledged_only_for_themselves_is_said():

@@ -68,10 +68,10 @@ def test_readiness_is_the_absence_of_faults_that_count(client: Client, backend: 
     }
     assert client.get("/readyz?exclude=sweeping").status_code == 200
     assert client.get("/readyz?exclude=schema&exclude=database").status_code == 503
-    backend.faults = (Fault("held", "3 incidents are held", "Release them"),)
+    backend.faults = (Fault("quarantine", "3 incidents are quarantined", "Release them"),)
     response = client.get("/readyz")
     assert (response.status_code, response.json()["is_ready"], response.json()["is_degraded"]) == (200, True, True)
-    assert client.get("/readyz?exclude=held").json()["is_degraded"] is False
+    assert client.get("/readyz?exclude=quarantine").json()["is_degraded"] is False
     assert client.get("/readyz?exclude=everything").json()["faults"][0]["where"] == "exclude[0]"
 
 
