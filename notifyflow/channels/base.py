@@ -22,7 +22,7 @@ class Capabilities:
     """What a provider can do for us, as it is configured here.
 
     Attributes:
-        has_receipts: Whether it reports later what became of an attempt, and a way back is configured.
+        has_receipts: Whether it reports later what became of an attempt, and a callback path is configured.
         can_find_sent_messages: Whether it can find the message of an attempt in doubt.
         can_fetch_status: Whether it reports the status of a message by its own id of it.
         doubts_resolved_within_s: How soon an event of its own says that it accepted an attempt; 0 where none comes.

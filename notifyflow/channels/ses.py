@@ -25,16 +25,16 @@ class Ses(Provider):
         """Take the account, and who writes the mail."""
         self._client = AwsClient("sesv2", settings, SES)
         self._writer = writer
-        self._has_way_back = bool(settings.sns_topics) or settings.sqs_queue_url is not None
+        self._has_callback_path = bool(settings.sns_topics) or settings.sqs_queue_url is not None
         self._set = {"ConfigurationSetName": settings.ses_configuration_set} if settings.ses_configuration_set else {}
 
     @property
     def capabilities(self) -> Capabilities:
-        """Receipts are awaited where a configuration set publishes events and there is a way back; *Send* resolves doubts.
+        """Receipts are awaited where a configuration set publishes events and there is a callback path; *Send* resolves doubts.
 
         It cannot be asked by our attempt, only by its own id.
         """
-        has_receipts = bool(self._set) and self._has_way_back
+        has_receipts = bool(self._set) and self._has_callback_path
         return Capabilities(has_receipts=has_receipts, doubts_resolved_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0)
 
     def send(self, message: OutboundMessage) -> Accepted:

@@ -42,7 +42,7 @@ class TwilioSms(TwilioProvider):
     def send(self, message: OutboundMessage) -> Accepted:
         """Hand one text over; see ``Provider.send``."""
         sender = "messaging_service_sid" if self.sender.startswith("MG") else "from_"
-        optional = {"status_callback": self._way_back(message.attempt_id), "validity_period": _validity(message.valid_for_s)}
+        optional = {"status_callback": self._callback_url(message.attempt_id), "validity_period": _validity(message.valid_for_s)}
         present = {name: value for name, value in optional.items() if value is not None}
         sent = self._connected().messages.create(
             to=message.address, body=self.text(message.content), **{sender: self.sender}, **present

@@ -1,4 +1,4 @@
-"""What texts and calls over Twilio share: the account, the way back, and whose signature a callback carries."""
+"""What texts and calls over Twilio share: the account, the callback path, and whose signature a callback carries."""
 
 import threading
 from abc import abstractmethod
@@ -57,7 +57,7 @@ class TwilioProvider(Provider):
                 self._client = connect(self._settings, self._http)
             return self._client
 
-    def _way_back(self, attempt_id: str, more: str = "") -> str | None:
+    def _callback_url(self, attempt_id: str, more: str = "") -> str | None:
         """The URL of an attempt's callbacks; None without a public URL."""
         return (
             f"{self._public_url}/callbacks/{self.name}/{self._channel}/{attempt_id}{more}{_INSIST}" if self._public_url else None

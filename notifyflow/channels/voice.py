@@ -36,15 +36,17 @@ class TwilioVoice(TwilioProvider):
     @property
     def capabilities(self) -> Capabilities:
         """Where there is a public URL the call itself takes a key."""
-        has_way_back = self._public_url is not None
-        return Capabilities(has_receipts=has_way_back, can_fetch_status=True, can_acknowledge=has_way_back, can_be_recalled=True)
+        has_callback_path = self._public_url is not None
+        return Capabilities(
+            has_receipts=has_callback_path, can_fetch_status=True, can_acknowledge=has_callback_path, can_be_recalled=True
+        )
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Start one call; see ``Provider.send``."""
-        status_url = self._way_back(message.attempt_id)
-        way_back = {"status_callback": status_url, "status_callback_event": _EVENTS} if status_url else {}
-        twiml = self.twiml(message.content, self._way_back(message.attempt_id, _KEY))
-        call = self._connected().calls.create(to=message.address, from_=self.sender, twiml=twiml, timeout=_RING_S, **way_back)
+        status_url = self._callback_url(message.attempt_id)
+        callbacks = {"status_callback": status_url, "status_callback_event": _EVENTS} if status_url else {}
+        twiml = self.twiml(message.content, self._callback_url(message.attempt_id, _KEY))
+        call = self._connected().calls.create(to=message.address, from_=self.sender, twiml=twiml, timeout=_RING_S, **callbacks)
         return Accepted(provider_ref=call.sid)
 
     def fetch_status(self, attempt_id: str, provider_ref: str) -> Receipt:

@@ -67,7 +67,7 @@ def read_receipt(kind: type[Channel], callback: Callback) -> Receipt:
     return receipt
 
 
-def test_a_text_carries_its_way_back_and_its_validity(server: HttpServer) -> None:
+def test_a_text_carries_its_callback_url_and_its_validity(server: HttpServer) -> None:
     form = given(server, SmsChannel, a_message("+4915112345678", valid_for_s=600))
     assert form["To"] == ["+4915112345678"]
     assert form["From"] == ["+15005550006"]

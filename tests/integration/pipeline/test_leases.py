@@ -52,7 +52,7 @@ def test_an_attempt_that_is_not_ours_cannot_be_recorded(driver: Driver) -> None:
         record(driver.deps, "f" * 32, "token", ACCEPTED)
 
 
-def test_a_page_carries_its_recipients_link_where_there_is_a_way_back(store: Store) -> None:
+def test_a_page_carries_its_recipients_link_where_there_is_a_callback_path(store: Store) -> None:
     driver = Driver(store, public_url="https://pages.example/")
     incident_id = driver.notify(None, a_recipient("ada", "email")).incident_id
     (claimed,) = driver.claim("email")

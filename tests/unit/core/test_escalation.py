@@ -316,7 +316,7 @@ def test_a_timer_beyond_freshness_is_no_reason_to_wait() -> None:
     assert (decided.after.state, decided.after.next_decision_at) == (REACHED, None)
 
 
-# -- an outage of our own, and a broken way back
+# -- an outage of our own, and a broken callback path
 
 
 def after(minute: float, *, began: float, of: DecisionContext) -> Decided:

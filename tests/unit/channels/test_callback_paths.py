@@ -1,4 +1,4 @@
-"""Which providers have a way back, as they are configured, and what keeps a queue from being polled."""
+"""Which providers have a callback path, as they are configured, and what keeps a queue from being polled."""
 
 import pytest
 
@@ -18,9 +18,11 @@ def settings(**values: str) -> Settings:
     return Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in values.items()})
 
 
-@pytest.mark.parametrize("way_back", [QUEUE, TOPICS])
-def test_receipts_of_ses_are_awaited_where_it_publishes_events_and_there_is_a_way_back(way_back: dict[str, str]) -> None:
-    (ses,) = EmailChannel.from_settings(settings(**SES, **SET, **way_back)).providers
+@pytest.mark.parametrize("callback_path", [QUEUE, TOPICS])
+def test_receipts_of_ses_are_awaited_where_it_publishes_events_and_there_is_a_callback_path(
+    callback_path: dict[str, str],
+) -> None:
+    (ses,) = EmailChannel.from_settings(settings(**SES, **SET, **callback_path)).providers
     assert ses.capabilities == Capabilities(has_receipts=True, doubts_resolved_within_s=15.0)
 
 
