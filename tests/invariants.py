@@ -21,7 +21,7 @@ def check(status: IncidentStatus) -> None:
             assert len(counted(row)) <= row.max_attempts
         if _is_at_rest(status, escalation) and could_ring(escalation):
             is_told = escalation.facts.critical_at is not None
-            assert is_told or is_key_press(escalation), (
+            assert is_told or has_sign_of_arrival(escalation), (
                 "a CRITICAL round came to rest, and neither did a phone ring nor was operations told"
             )
     current = Counter(each.facts.recipient_id for each in status.escalations if each.facts.is_current)
@@ -46,7 +46,7 @@ def could_ring(escalation: EscalationStatus) -> bool:
     return is_called and "voice" in escalation.contact.addresses
 
 
-def is_key_press(escalation: EscalationStatus) -> bool:
+def has_sign_of_arrival(escalation: EscalationStatus) -> bool:
     """Tell whether a page arrived, or shows all that it can, or a call was placed."""
     for row in escalation.notifications:
         attempts = counted(row)
