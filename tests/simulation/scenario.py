@@ -27,6 +27,7 @@ from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
+from notifyflow.storage.fields import instant_text
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedLedger, Weakening
@@ -40,9 +41,10 @@ from tests.simulation.world import START, Process, Task, Violation, World, requi
 HEALS_WITHIN_S = 900.0
 SETTLES_WITHIN_S = 3 * 3600.0
 FOLLOWED_SETTLES_WITHIN_S = 30 * 3600.0  # a subscriber is tried again a day later
-STEPS = 60_000  # a worker that stands still may hold a due row for 150 s, while others look for it twenty times a second
+STEPS = 150_000  # a worker that stands still may hold a due row for 150 s, while others look for it twenty times a second
 SEND_BUDGET = timedelta(seconds=15)
 _LONGEST_SLEEP_S = 45.0
+_HEARD_WITHIN = timedelta(minutes=2)  # what a sweep misses for so long it looks for an hour later: none need wake for that
 _THREADS = 3
 _FOLLOWED = 0.3
 _STALLING = 0.15
@@ -61,7 +63,7 @@ _NEXT_LOOK = f"""
     SELECT MIN(at) FROM (
         SELECT MIN(due_at) AS at FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL
             AND {freed("incident_id")}
-        UNION ALL SELECT MIN(received_at) FROM {_UNHEARD}
+        UNION ALL SELECT MIN(received_at) FROM {_UNHEARD} AND received_at > ?
         UNION ALL SELECT MIN(a.lease_until) FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
             WHERE a.state = 'RUNNING' AND {freed("n.incident_id")}
         UNION ALL SELECT MIN(next_decision_at) FROM notifyflow_escalation
@@ -343,7 +345,8 @@ class Scenario:
             self._people(self._chance.expovariate(20), self._acknowledge)
 
     def _wake_sweepers(self) -> None:
-        ((at,),) = self._database.look(_NEXT_LOOK)
+        heard_since = START + timedelta(seconds=self.world.now_s) - _HEARD_WITHIN
+        ((at,),) = self._database.look(_NEXT_LOOK, instant_text(heard_since))
         due_s = float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
         self._sleepers = {task: planned_s for task, planned_s in self._sleepers.items() if not task.greenlet.dead}
         for task, planned_s in self._sleepers.items():
