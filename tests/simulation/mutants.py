@@ -70,11 +70,14 @@ class NoNamespaceOfActs(SimulatedLedger):
 
 
 class QuarantinedLeases(SimulatedLedger):
-    """Takes back the leases of what is quarantined as well."""
+    """Takes back the leases of what is quarantined as well, and does not look again."""
 
     def expired_leases(self, *, now: datetime, limit: int) -> Any:
         is_over = (AttemptRow.state == AttemptState.RUNNING) & (AttemptRow.lease_until <= now)
         return self._attempt_refs(work._attempt_refs(is_over).order_by(AttemptRow.started_at).limit(limit))
+
+    def is_quarantined(self, incident_id: str) -> bool:
+        return False
 
 
 class ForgottenQuarantine(SimulatedLedger):
@@ -297,6 +300,7 @@ MUTANTS = (
     Mutant(
         "a commit that was not confirmed is taken for a lost lease",
         swap=_unasked,
+        known=2,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
     Mutant("escalation without lock", Variant(ledger=UnlockedEscalation), known=7),
@@ -305,21 +309,22 @@ MUTANTS = (
     Mutant(
         "lease shorter than the provider's time-out",
         Variant(deps={"lease": timedelta(seconds=5)}, send_budget=timedelta(seconds=2)),
+        known=2,
     ),
-    Mutant("a repetition that ignores the namespace", Variant(ledger=NoNamespaceOfRepetitions)),
-    Mutant("an acknowledgement that ignores the namespace", Variant(ledger=NoNamespaceOfActs)),
+    Mutant("a repetition that ignores the namespace", Variant(ledger=NoNamespaceOfRepetitions), known=1),
+    Mutant("an acknowledgement that ignores the namespace", Variant(ledger=NoNamespaceOfActs), known=1),
     Mutant("a limit that counts nothing", swap=lambda: swapped(limits, "_counted", lambda health, now: ()), known=6),
-    Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch)),
+    Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch), known=2),
     Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock), known=6),
-    Mutant("freshness that runs through a pause", swap=lambda: swapped(rules, "page_expires_at", _age_by_the_clock)),
-    Mutant("tiers that open by time through a pause", swap=lambda: swapped(rules, "_opens_at", _open_by_the_clock), known=6),
+    Mutant("freshness that runs through a pause", swap=lambda: swapped(rules, "page_expires_at", _age_by_the_clock), known=3),
+    Mutant("tiers that open by time through a pause", swap=lambda: swapped(rules, "_opens_at", _open_by_the_clock), known=25),
     Mutant("a pause whose early end brings nothing forward", Variant(ledger=NoBringingForward), known=7),
     Mutant(
         "a STOP that is not heeded",
         swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
         known=59,
     ),
-    Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping)),
+    Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping), known=3),
     Mutant(
         "overdue receipts that suspect nobody",
         swap=lambda: swapped(rules, "_is_overdue", lambda context, row, now: False),
@@ -337,10 +342,20 @@ MUTANTS = (
     Mutant("a lease of what is quarantined that is taken back", Variant(ledger=QuarantinedLeases), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine), known=6),
     Mutant("rings that are not taken back", Variant(ledger=NoUnring), known=32),
-    Mutant("a stop that claims on for those it turned away", swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on)),
-    Mutant("a failure that waits for a round of notices", swap=lambda: swapped(operations, "_page_or_wait", _wait_for_any_round)),
     Mutant(
-        "a failure that is counted in and never told", swap=lambda: swapped(operations, "_page_or_wait", _wait_for_nothing_else)
+        "a stop that claims on for those it turned away",
+        swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
+        known=3,
+    ),
+    Mutant(
+        "a failure that waits for a round of notices",
+        swap=lambda: swapped(operations, "_page_or_wait", _wait_for_any_round),
+        known=2,
+    ),
+    Mutant(
+        "a failure that is counted in and never told",
+        swap=lambda: swapped(operations, "_page_or_wait", _wait_for_nothing_else),
+        known=2,
     ),
     Mutant(
         "a round of notices that replaces one of failures",
@@ -350,6 +365,7 @@ MUTANTS = (
     Mutant(
         "notices alone that ring the phone",
         swap=lambda: swapped(operations, "_severity", lambda tx, incident: Severity.CRITICAL),
+        known=2,
     ),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=13),
 )
