@@ -26,7 +26,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from notifyflow.core.caps import CAPPED_CHANNELS
 from notifyflow.core.delivery import read_delivery
 from notifyflow.core.incident_events import read_subscribers
 from notifyflow.errors import Fault, InvalidSettings
@@ -121,12 +120,6 @@ def _be_webhooks(text: SecretStr) -> SecretStr:
     return text
 
 
-def _be_capped(caps: Mapping[str, int]) -> Mapping[str, int]:
-    if unknown := sorted(set(caps) - set(CAPPED_CHANNELS)):
-        raise ValueError(f"caps {', '.join(unknown)}, and only {' and '.join(CAPPED_CHANNELS)} have caps")
-    return caps
-
-
 def _be_prefix(text: str) -> str:
     if not _PREFIX.fullmatch(text):
         raise ValueError("is not + and digits")
@@ -218,9 +211,9 @@ class Settings(BaseSettings):
     environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
         default=None, description="the name of this environment, up to 64 letters, digits, dots, dashes"
     )
-    recipient_caps: Annotated[Limits, AfterValidator(_be_capped)] = Field(
-        default={"sms": 60, "voice": 30},
-        description="sms=NUMBER,voice=NUMBER: how many an hour one namespace sends to one address",
+    recipient_caps: Limits | None = Field(
+        default=None,
+        description="CHANNEL=NUMBER pairs: how many an hour one namespace sends to one address; by default sms=60,voice=30",
     )
     prefix_caps: Annotated[Limits, AfterValidator(_be_prefixes)] = Field(
         default={}, description="+DIGITS=NUMBER pairs: how many texts, and how many calls, all such numbers get in an hour"

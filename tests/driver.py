@@ -23,6 +23,7 @@ from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import next_wake_at, sweep
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, CHANNELS, KEY, REPORTING, CountingIds, HandClock, an_incident, check_address
+from tests.traits import TRAITS
 
 
 class Driver:
@@ -42,7 +43,7 @@ class Driver:
             transactions=store,
             clock=self.clock,
             ids=CountingIds(),
-            channels=frozenset(CHANNELS),
+            channels=TRAITS,
             check_address=check_address,
             operations=tuple(operations),
             public_url=public_url,

@@ -10,6 +10,7 @@ from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, 
 from notifyflow.core.lifecycle import Moved, Stop
 from notifyflow.core.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT, Policy, Schedule
+from tests.traits import CALLING
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -95,7 +96,11 @@ def context(
     facts = escalation(**given)
     rows = tuple(replace(row, severity=facts.severity) for row in pages)
     return DecisionContext(
-        escalation=facts, incident=about or incident(), notifications=rows, addresses=frozenset(addresses.split())
+        escalation=facts,
+        incident=about or incident(),
+        notifications=rows,
+        addresses=frozenset(addresses.split()),
+        calling=CALLING,
     )
 
 

@@ -36,6 +36,7 @@ from notifyflow.core.policy import (
 from notifyflow.core.wording.content import Content, compose
 from notifyflow.core.wording.text import one_line
 from tests.facts import NOW, attempt, escalation, incident, page
+from tests.traits import CALLING
 
 # -- words: policies, incidents, contents -------------------------------------------------------------------------------------
 
@@ -360,6 +361,7 @@ def contexts(draw: st.DrawFn) -> DecisionContext:
         incident=incident(state=state),
         notifications=tuple(rows),
         addresses=addresses,
+        calling=CALLING,
         stops=draw(stops),
     )
 
@@ -375,7 +377,12 @@ def brinks(draw: st.DrawFn) -> DecisionContext:
     rows = tuple(draw(pages(channel, 1, policy, severity)) for channel in first.channels)
     facts = escalation(policy=policy, severity=severity, tier=1)
     return DecisionContext(
-        escalation=facts, incident=incident(), notifications=rows, addresses=frozenset(CHANNELS), stops=draw(stops)
+        escalation=facts,
+        incident=incident(),
+        notifications=rows,
+        addresses=frozenset(CHANNELS),
+        calling=CALLING,
+        stops=draw(stops),
     )
 
 

@@ -17,8 +17,6 @@ from notifyflow.core.policy import OPERATIONS, SHIPPED, Policy
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
 from notifyflow.settings import Settings
 
-_OURS = frozenset({"ses", "smtp", "slack", "sns", "teams", "twilio", "twilio-b", "webhook"})
-
 
 def read(
     settings: Settings, channels: Mapping[str, Channel]
@@ -31,7 +29,9 @@ def read(
     Raises:
         InvalidSettings: When the policies or the operations recipients cannot be read, with all that is wrong.
     """
-    faults = _unknown_providers(settings, channels)
+    faults: list[Fault] = []
+    if all(channel.is_loaded for channel in channels.values()):  # otherwise nobody knows what those would have brought
+        faults = _unknown_providers(settings, channels) + _uncapped_channels(settings, channels)
     policies: Mapping[str, Policy] = {}
     recipients: Sequence[Recipient] = ()
     try:
@@ -105,14 +105,25 @@ def _directory_faults(settings: Settings, policies: Mapping[str, Policy]) -> lis
 
 
 def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> list[Fault]:
-    """Find what names a provider that is neither ours nor configured: most likely a slip that would undo a limit."""
-    known = sorted({provider.name for channel in channels.values() for provider in channel.providers} | _OURS)
+    """Find each name of a provider that no channel has: most likely a slip that would undo a limit."""
+    configured = {provider.name for channel in channels.values() for provider in channel.providers}
+    known = sorted(configured.union(*(channel.provider_names for channel in channels.values())))
     named = {"PROVIDER_LIMITS": settings.provider_limits, "PROVIDER_ORDER": settings.provider_order}
     return [
         Fault(f"NOTIFYFLOW_{setting}", f"there is no provider {name!r}", f"Name some of {', '.join(known)}")
         for setting, names in named.items()
         for name in names
         if name not in known
+    ]
+
+
+def _uncapped_channels(settings: Settings, channels: Mapping[str, Channel]) -> list[Fault]:
+    """Find the channels that are given a cap although their messages are not counted."""
+    capped = sorted(name for name, channel in channels.items() if channel.traits.hourly_cap is not None)
+    return [
+        Fault("NOTIFYFLOW_RECIPIENT_CAPS", f"caps {name!r}, which has no caps", f"Name some of {', '.join(capped)}")
+        for name in settings.recipient_caps or ()
+        if name not in capped
     ]
 
 

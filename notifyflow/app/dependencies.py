@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from notifyflow.channels.base import Channel, Provider
+from notifyflow.channels.base import Channel
 from notifyflow.channels.webhook import WebhookChannel
 from notifyflow.core.caps import Caps
 from notifyflow.core.delivery import Delivery
@@ -39,11 +39,12 @@ def make_dependencies(
         operations: Who is told of critical failures.
         operations_policy: How.
     """
+    texting = {name: channel for name, channel in channels.items() if channel.traits.has_text_replies}
     return Dependencies(
         transactions=store,
         clock=clock,
         ids=ids,
-        channels=frozenset(channels),
+        channels={name: channel.traits for name, channel in channels.items()},
         check_address=lambda channel, address: channels[channel].check_address(address),
         operations=tuple(operations),
         operations_policy=operations_policy,
@@ -57,10 +58,18 @@ def make_dependencies(
             for channel in channels.values()
             for provider in channel.providers
         },
-        senders={provider.name: provider.sender for provider in _texting(channels) if provider.sender},
-        replying=frozenset(provider.name for provider in _texting(channels) if provider.capabilities.can_acknowledge),
+        senders={
+            name: {provider.name: provider.sender for provider in channel.providers if provider.sender}
+            for name, channel in texting.items()
+        },
+        replying=frozenset(
+            (name, provider.name)
+            for name, channel in texting.items()
+            for provider in channel.providers
+            if provider.capabilities.can_acknowledge
+        ),
         sends_status_updates=settings.status_updates,
-        caps=Caps(recipients=settings.recipient_caps, prefixes=settings.prefix_caps),
+        caps=_caps(settings, channels),
         delivery=delivery,
         subscribers=_subscribers(channels),
     )
@@ -71,5 +80,7 @@ def _subscribers(channels: Mapping[str, Channel]) -> tuple[Subscriber, ...]:
     return tuple(webhook.subscribers.values()) if isinstance(webhook, WebhookChannel) else ()
 
 
-def _texting(channels: Mapping[str, Channel]) -> Sequence[Provider]:
-    return channels["sms"].providers if "sms" in channels else ()
+def _caps(settings: Settings, channels: Mapping[str, Channel]) -> Caps:
+    own = {name: cap for name, channel in channels.items() if (cap := channel.traits.hourly_cap) is not None}
+    recipients = own if settings.recipient_caps is None else settings.recipient_caps
+    return Caps(channels=frozenset(own), recipients=recipients, prefixes=settings.prefix_caps)

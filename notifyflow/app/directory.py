@@ -86,7 +86,7 @@ class DirectoryFile:
                 self._is_untold = False
             return self._directory
 
-    def on_routes(self, number: str, check: CheckAddress) -> tuple[str, ...]:
+    def on_routes(self, number: str, check: CheckAddress, channels: Collection[str]) -> tuple[str, ...]:
         """Name those at the end of a route whose texts go to a number.
 
         Raises:
@@ -94,7 +94,7 @@ class DirectoryFile:
         """
         directory = self.current()
         if self._numbers_of is not directory:
-            self._numbers, self._numbers_of = directory.numbers(check), directory
+            self._numbers, self._numbers_of = directory.numbers(check, channels), directory
         return self._numbers.get(number, ())
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:

@@ -15,7 +15,6 @@ from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.receive import describe_current_state, receive
 from notifyflow.pipeline.replies import handle_reply
-from notifyflow.pipeline.reply_codes import TEXTS
 
 _log = structlog.get_logger("notifyflow.app")
 
@@ -47,15 +46,16 @@ class Incoming:
         self._report(received.consequences)
         return describe_current_state(self._deps, receipt) if receipt.is_key_press else None
 
-    def handle_reply(self, reply: Reply, raw: str) -> HandledReply:
+    def handle_reply(self, channel: str, reply: Reply, raw: str) -> HandledReply:
         """Do what a reply asks for; the response to it is a message, and leaves only where messages may.
 
         Args:
+            channel: The channel on which it came.
             reply: The reply.
             raw: The body that it was read from.
         """
         on_routes = self._on_routes(reply.number) if reply.number else ()
-        result = handle_reply(self._deps, reply, raw=raw, on_routes=on_routes)
+        result = handle_reply(self._deps, reply, channel=channel, raw=raw, on_routes=on_routes)
         handled = result.value
         _log.info(
             "app.reply_handled",
@@ -65,7 +65,7 @@ class Incoming:
             incidents=[choice.incident_id for choice in handled.choices],
         )
         self._report(result.consequences)
-        is_withheld = handled.is_withheld or self._deps.delivery.final(TEXTS, reply.number) != reply.number
+        is_withheld = handled.is_withheld or self._deps.delivery.final(channel, reply.number) != reply.number
         return replace(handled, notice=self._deps.notice, is_withheld=is_withheld)
 
     def word(self, status: IncidentStatus, contact: Contact) -> Incident:

@@ -43,7 +43,8 @@ class Integrations:
         Raises:
             StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
         """
-        return self._directory.on_routes(number, self._deps.check_address)
+        texting = [name for name, traits in self._deps.channels.items() if traits.has_text_replies]
+        return self._directory.on_routes(number, self._deps.check_address, texting)
 
     def addresses(self) -> frozenset[str]:
         """Return every address that the directory knows.

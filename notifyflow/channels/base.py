@@ -5,13 +5,14 @@ A third party's channel subclasses ``Channel`` and is registered under the entry
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
 from notifyflow.core.model import Evidence, Receipt
 from notifyflow.core.replies import HandledReply, Reply
+from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
@@ -205,13 +206,19 @@ class Channel(ABC):
 
     Attributes:
         name: As recipients and policies call it, and as it is registered.
+        traits: What the rest of the system has to know about it.
+        provider_names: The names that its providers may have, configured or not; settings may name them.
         providers: Those that are configured, the preferred one first; each can carry every message; empty where none is.
         faults: What is missing or wrong in the settings; a channel that nobody configured has one that says so.
+        is_loaded: False where it stands for a channel that could not be loaded.
     """
 
     name: ClassVar[str]
+    traits: ClassVar[Traits] = NO_TRAITS
+    provider_names: ClassVar[Collection[str]] = ()
     providers: Sequence[Provider] = ()
     faults: Sequence[Fault] = ()
+    is_loaded: ClassVar[bool] = True
 
     def __init__(self, providers: Sequence[Provider] = (), faults: Sequence[Fault] = ()) -> None:
         """Take what was built, and what was found wrong; what is left out is as the class has it."""

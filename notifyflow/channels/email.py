@@ -6,6 +6,7 @@ from notifyflow.channels.mail import MailWriter, check_mail_address, parse_sende
 from notifyflow.channels.ses import Ses
 from notifyflow.channels.smtp import Smtp, SmtpServer
 from notifyflow.channels.templating import Templates
+from notifyflow.core.traits import Traits
 from notifyflow.errors import Fault, InvalidSettings
 from notifyflow.settings import Settings
 
@@ -14,6 +15,8 @@ class EmailChannel(Channel):
     """Mail in text and HTML, with a link to acknowledge."""
 
     name = "email"
+    traits = Traits(gets_status_updates=True)
+    provider_names = ("ses", "smtp")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "EmailChannel":

@@ -88,6 +88,7 @@ class PushChannel(Channel):
     """Push messages to a device."""
 
     name = "push"
+    provider_names = ("sns",)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "PushChannel":

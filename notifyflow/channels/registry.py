@@ -60,6 +60,7 @@ class _Missing(Channel):
     """Stands for a channel that could not be loaded: it takes every address, and has nobody to carry anything."""
 
     name = "not loaded"
+    is_loaded = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "_Missing":

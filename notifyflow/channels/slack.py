@@ -18,6 +18,7 @@ from notifyflow.channels.slack_codes import WEBHOOK
 from notifyflow.channels.templating import Templates
 from notifyflow.core.model import Kind
 from notifyflow.core.replies import Reply
+from notifyflow.core.traits import Traits
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.text import find_character_end
 from notifyflow.errors import RefusedUsError, UnknownOutcomeError
@@ -167,6 +168,8 @@ class SlackChannel(Channel):
     """Messages in Slack."""
 
     name = "slack"
+    traits = Traits(gets_status_updates=True, is_edited_in_place=True, how="in Slack")
+    provider_names = ("slack",)
 
     def __init__(self, settings: Settings) -> None:
         """Build it: a webhook needs no settings, a bot its token."""

@@ -14,6 +14,7 @@ from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
 from notifyflow.core.model import Receipt, Result
 from notifyflow.core.replies import HandledReply, Intent, Reply, read_text, write_response
+from notifyflow.core.traits import Traits
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.segments import fit
 from notifyflow.errors import Fault, RejectedCallback
@@ -164,6 +165,8 @@ class SmsChannel(Channel):
     """Texts to a phone."""
 
     name = "sms"
+    traits = Traits(has_text_replies=True, hourly_cap=60, how="by text message")
+    provider_names = ("sns", "twilio", "twilio-b")
 
     def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
         """Take what was built, what was found wrong, and what validates numbers."""

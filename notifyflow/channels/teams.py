@@ -15,6 +15,7 @@ from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.channels.templating import Templates
 from notifyflow.core.model import Severity
+from notifyflow.core.traits import Traits
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.text import cut
 from notifyflow.settings import Settings
@@ -106,6 +107,8 @@ class TeamsChannel(Channel):
     """Cards in Teams."""
 
     name = "teams"
+    traits = Traits(gets_status_updates=True)
+    provider_names = ("teams",)
 
     def __init__(self, settings: Settings) -> None:
         """Build it: a workflow's URL needs no settings."""

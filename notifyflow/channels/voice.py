@@ -14,6 +14,7 @@ from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
 from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.core.replies import HandledReply
+from notifyflow.core.traits import Traits
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.speech import sentences, write_key_response
 from notifyflow.core.wording.text import cut
@@ -104,6 +105,8 @@ class VoiceChannel(Channel):
     """Calls to a phone."""
 
     name = "voice"
+    traits = Traits(is_call=True, hourly_cap=30)
+    provider_names = ("twilio", "twilio-b")
 
     def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
         """Take what was built, what was found wrong, and what validates numbers."""

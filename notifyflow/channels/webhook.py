@@ -110,6 +110,7 @@ class WebhookChannel(Channel):
     """Requests to other systems."""
 
     name = "webhook"
+    provider_names = ("webhook",)
 
     def __init__(self, settings: Settings) -> None:
         """Build it; without subscribers it carries nothing, and nothing is missing."""

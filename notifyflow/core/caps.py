@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-CAPPED_CHANNELS = ("sms", "voice")
 CRITICAL_TIMES = 3
 """How much higher a cap is for what is CRITICAL."""
 
@@ -19,10 +18,12 @@ class Caps:
     """The caps, each an hour by the clock (UTC), for each of the channels.
 
     Attributes:
+        channels: The channels whose messages are counted.
         recipients: How many a namespace sends to one address, by channel.
         prefixes: How many all numbers are sent that begin so; of several prefixes the longest counts.
     """
 
+    channels: frozenset[str] = frozenset()
     recipients: Mapping[str, int] = field(default_factory=dict)
     prefixes: Mapping[str, int] = field(default_factory=dict)
 
@@ -33,7 +34,7 @@ class Caps:
         """
         times = CRITICAL_TIMES if is_urgent else 1
         caps = {}
-        if channel in CAPPED_CHANNELS and channel in self.recipients:
+        if channel in self.channels and channel in self.recipients:
             caps[_to_address(namespace, address)] = self.recipients[channel] * times
         if (prefix := self._prefix(channel, address)) is not None:
             caps[_to_prefix(prefix, namespace) if is_urgent else _to_prefix(prefix)] = self.prefixes[prefix] * times
@@ -41,13 +42,13 @@ class Caps:
 
     def counted(self, channel: str, namespace: str, address: str) -> Collection[str]:
         """Return everything that a message counts for."""
-        scopes = [_to_address(namespace, address)] if channel in CAPPED_CHANNELS and channel in self.recipients else []
+        scopes = [_to_address(namespace, address)] if channel in self.channels and channel in self.recipients else []
         if (prefix := self._prefix(channel, address)) is not None:
             scopes += [_to_prefix(prefix), _to_prefix(prefix, namespace)]
         return scopes
 
     def _prefix(self, channel: str, address: str) -> str | None:
-        if channel not in CAPPED_CHANNELS:
+        if channel not in self.channels:
             return None
         return max((each for each in self.prefixes if address.startswith(each)), key=len, default=None)
 

@@ -26,7 +26,6 @@ from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
 _IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
 _REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
 _FAILING = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
-_CALL = "voice"
 _FEWEST_ACCEPTED = 5
 _FEWEST_PEOPLE = 3
 
@@ -40,6 +39,7 @@ class DecisionContext:
         incident: Its incident.
         notifications: All of the escalation's, as they are *after* the event (status updates do not count).
         addresses: The channels on which the recipient can be reached.
+        calling: The channels that ring a phone.
         outages: Times, since the round started, in which nobody swept for it.
         stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
             incident was quarantined.
@@ -49,6 +49,7 @@ class DecisionContext:
     incident: IncidentFacts
     notifications: tuple[NotificationFacts, ...]
     addresses: frozenset[str]
+    calling: frozenset[str] = frozenset()
     outages: tuple[Interval, ...] = ()
     stops: tuple[Stop, ...] = ()
 
@@ -218,9 +219,9 @@ def has_no_sign_of_arrival(context: DecisionContext) -> bool:
 
     A message that awaits a receipt shows nothing until it comes; one for which no receipt can come counts once it is sent.
     """
-    could_ring = any(_CALL in ways(context, tier) for tier in context.escalation.policy.tiers)
+    could_ring = any(context.calling.intersection(ways(context, tier)) for tier in context.escalation.policy.tiers)
     is_meant = context.escalation.severity is Severity.CRITICAL and context.incident.state is IncidentState.OPEN
-    return is_meant and could_ring and not any(_has_sign_of_arrival(row) for row in context.pages)
+    return is_meant and could_ring and not any(_has_sign_of_arrival(context, row) for row in context.pages)
 
 
 def patience(row: NotificationFacts, policy: Policy) -> timedelta:
@@ -272,11 +273,11 @@ def _is_young(context: DecisionContext, row: NotificationFacts, now: datetime) -
     return now < moved(began_at + context.escalation.policy.escalate_within, context.breaks, since=began_at)
 
 
-def _has_sign_of_arrival(row: NotificationFacts) -> bool:
+def _has_sign_of_arrival(context: DecisionContext, row: NotificationFacts) -> bool:
     """Return whether a page arrived, was sent where no receipt can come, or made a phone ring."""
     is_shown = row.state is NotificationState.SENT and not _awaits_receipt(row)
     vouched = [attempt.evidence for attempt in counted(row) if attempt.evidence is not None]
-    has_rung = Evidence.HUMAN in vouched or (row.channel == _CALL and bool(vouched))
+    has_rung = Evidence.HUMAN in vouched or (row.channel in context.calling and bool(vouched))
     return row.state is NotificationState.DELIVERED or is_shown or has_rung
 
 

@@ -53,6 +53,7 @@ def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> Non
         incident=tx.ledger.incident(escalation.incident_id),
         notifications=tx.ledger.notifications(escalation.id),
         addresses=frozenset(tx.ledger.contact(escalation.incident_id, escalation.recipient_id).addresses),
+        calling=tx.deps.calling,
     )
     context = outages.inform(tx, context)
     callback_paths.look_into(tx, context)
@@ -76,6 +77,7 @@ def lock_contexts(tx: Transaction, incident: IncidentFacts, only: Collection[str
             incident=incident,
             notifications=tuple(row for row in rows if row.escalation_id == each.id),
             addresses=frozenset(contacts[each.recipient_id].addresses),
+            calling=tx.deps.calling,
         )
         for each in locked
     )
@@ -122,7 +124,9 @@ def start(
         started_at=tx.now,
         repetition=repetition,
     )
-    context = DecisionContext(escalation=new, incident=incident, notifications=(), addresses=frozenset(contact.addresses))
+    context = DecisionContext(
+        escalation=new, incident=incident, notifications=(), addresses=frozenset(contact.addresses), calling=tx.deps.calling
+    )
     decided = escalations.start(context, now=tx.now)
     detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}
     tx.ledger.add_escalation(decided.after, event="started", detail=detail)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from notifyflow.core import caps
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.pipeline.provider_health import SlotAllocation, is_urgent
-from notifyflow.pipeline.reply_codes import TEXTS, texted_number
+from notifyflow.pipeline.reply_codes import texted_number
 from notifyflow.pipeline.transaction import Transaction
 
 USED_UP = "the cap of calls and texts an hour was reached: some fail for it"
@@ -19,16 +19,17 @@ def allowed_providers(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str]
 ) -> Sequence[str]:
     """Return the providers that may send to the recipient: for a text, all whose number has not got a STOP from them."""
-    if row.channel != TEXTS or not tx.deps.senders:
+    senders = tx.deps.senders.get(row.channel)
+    if not senders:
         return providers
-    number = texted_number(tx, tx.ledger.contact(row.incident_id, escalation.recipient_id))
-    opted_out = tx.ledger.opt_outs(number, tx.deps.senders.values()) if number else frozenset()
-    return [provider for provider in providers if tx.deps.senders.get(provider) not in opted_out] if opted_out else providers
+    number = texted_number(tx, row.channel, tx.ledger.contact(row.incident_id, escalation.recipient_id))
+    opted_out = tx.ledger.opt_outs(number, senders.values()) if number else frozenset()
+    return [provider for provider in providers if senders.get(provider) not in opted_out] if opted_out else providers
 
 
 def is_capped(tx: Transaction, slots: SlotAllocation, row: NotificationFacts, escalation: EscalationFacts) -> bool:
     """Return whether a notification may not be sent any more in this hour."""
-    if row.channel not in caps.CAPPED_CHANNELS:
+    if row.channel not in tx.deps.caps.channels:
         return False
     caps_of = tx.deps.caps.of(row.channel, *_whither(tx, row, escalation), is_urgent=is_urgent(row))
     if not caps_of:
@@ -39,7 +40,7 @@ def is_capped(tx: Transaction, slots: SlotAllocation, row: NotificationFacts, es
 
 def spend(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> None:
     """Count a notification that is sent now."""
-    if row.channel in caps.CAPPED_CHANNELS:
+    if row.channel in tx.deps.caps.channels:
         counted = tx.deps.caps.counted(row.channel, *_whither(tx, row, escalation))
         tx.ledger.spend(row.channel, counted, hour=caps.hour_of(tx.now))
 

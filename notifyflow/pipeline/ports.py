@@ -15,6 +15,7 @@ from notifyflow.core.model import Contact, Severity
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
+from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Due, Ledger
@@ -43,7 +44,7 @@ class Dependencies:
         transactions: The store.
         clock: The one owner of time.
         ids: The one owner of randomness.
-        channels: The names of all registered channels.
+        channels: Every registered channel: its name and its traits.
         check_address: (channel, address) → the address normalised; ValueError with what is wrong as a sentence.
         operations: Who is told of critical failures, validated already; empty where nobody is configured.
         operations_policy: How they are told.
@@ -55,8 +56,8 @@ class Dependencies:
         doubt_resolution_times: How soon a provider's own events resolve a doubt, where they do.
         caps: How many calls and texts an hour may bring.
         delivery: What may leave, and where to.
-        senders: The number that each provider texts from.
-        replying: Those of them at whose number replies come in.
+        senders: The number that each provider texts from, by channel and provider.
+        replying: The providers, as (channel, provider), at whose numbers replies come in.
         sends_status_updates: Whether others are told what became of an incident; messages are edited in place all the same.
         subscribers: The systems that are sent incident events.
     """
@@ -64,7 +65,7 @@ class Dependencies:
     transactions: Transactions
     clock: Clock
     ids: Ids
-    channels: frozenset[str]
+    channels: Mapping[str, Traits]
     check_address: Callable[[str, str], str]
     operations: tuple[Contact, ...] = ()
     operations_policy: Policy = OPERATIONS
@@ -76,10 +77,19 @@ class Dependencies:
     doubt_resolution_times: Mapping[str, timedelta] = field(default_factory=dict)
     caps: Caps = NO_CAPS
     delivery: Delivery = LIVE
-    senders: Mapping[str, str] = field(default_factory=dict)
-    replying: frozenset[str] = frozenset()
+    senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    replying: frozenset[tuple[str, str]] = frozenset()
     sends_status_updates: bool = True
     subscribers: tuple[Subscriber, ...] = ()
+
+    def traits(self, channel: str) -> Traits:
+        """Return a channel's traits; the defaults where it is not registered (any more)."""
+        return self.channels.get(channel, NO_TRAITS)
+
+    @property
+    def calling(self) -> frozenset[str]:
+        """The channels that ring a phone."""
+        return frozenset(name for name, traits in self.channels.items() if traits.is_call)
 
     def limit_of(self, provider: str) -> int:
         """Tell how many a provider accepts a minute."""

@@ -12,7 +12,6 @@ from notifyflow.errors import InvalidLink
 from notifyflow.pipeline import acknowledge, status_updates, use_case
 from notifyflow.pipeline.claim import end_queued
 from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
-from notifyflow.pipeline.reply_codes import TEXTS
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import ReplyCode
 
@@ -22,7 +21,9 @@ _OPTED_OUT = "{who} has said STOP and gets no texts from it any more: reach them
 """What operations is told."""
 
 
-def handle_reply(deps: Dependencies, reply: Reply, *, raw: str, on_routes: Collection[str] = ()) -> Committed[HandledReply]:
+def handle_reply(
+    deps: Dependencies, reply: Reply, *, channel: str, raw: str, on_routes: Collection[str] = ()
+) -> Committed[HandledReply]:
     """Do what a reply asks for, once for each event of the provider.
 
     A reply from an unknown number is ignored: nothing is stored, and nothing is sent back. Every other number gets at most three
@@ -31,6 +32,7 @@ def handle_reply(deps: Dependencies, reply: Reply, *, raw: str, on_routes: Colle
     Args:
         deps: The dependencies of the use cases.
         reply: The reply; the signature of its callback was checked.
+        channel: The channel on which it came.
         raw: The body that it was read from; personal.
         on_routes: The recipients, by id, that a route of the directory leads to at the number that the reply comes from.
     """
@@ -43,12 +45,12 @@ def handle_reply(deps: Dependencies, reply: Reply, *, raw: str, on_routes: Colle
         if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
             return HandledReply(effect=Effect.REPEATED)
         tx.ledger.settle_reply(receipt, is_done=reply.intent in CHANGING)
-        handled = _do(tx, reply, who)
+        handled = _do(tx, reply, channel, who)
         return replace(handled, is_withheld=bool(reply.number) and not _may_respond(tx, reply, handled))
 
     handled, consequences = use_case.run(deps, body)
     if handled.effect is Effect.BLOCKED:
-        consequences += _end_texts(deps, reply.number)
+        consequences += _end_texts(deps, channel, reply.number)
     return Committed(handled, consequences)
 
 
@@ -56,7 +58,7 @@ def _is_accepted(tx: Transaction, reply: Reply, who: Collection[str]) -> bool:
     """Return whether a reply came by a button of ours, or from a number that is known and not our own."""
     if not reply.number:
         return True
-    is_echo = reply.intent is Intent.ECHO or reply.number in tx.deps.senders.values()
+    is_echo = reply.intent is Intent.ECHO or any(reply.number in senders.values() for senders in tx.deps.senders.values())
     return not is_echo and (bool(who) or tx.ledger.is_known(reply.number))
 
 
@@ -66,13 +68,13 @@ def _may_respond(tx: Transaction, reply: Reply, handled: HandledReply) -> bool:
     return tx.ledger.count_response(reply.number, at_most=_RESPONSES_AN_HOUR, within=_AN_HOUR, now=tx.now)
 
 
-def _do(tx: Transaction, reply: Reply, who: Collection[str]) -> HandledReply:
+def _do(tx: Transaction, reply: Reply, channel: str, who: Collection[str]) -> HandledReply:
     match reply.intent:
         case Intent.ACKNOWLEDGE:
-            return _acknowledge_by_token(tx, reply) if reply.token else _acknowledge_by_text(tx, reply)
+            return _acknowledge_by_token(tx, reply, channel) if reply.token else _acknowledge_by_text(tx, reply, channel)
         case Intent.YES:
             is_out = tx.ledger.opt_outs(reply.number, (reply.our_number,))
-            return _let_in(tx, reply) if is_out else _acknowledge_by_text(tx, reply)
+            return _let_in(tx, reply) if is_out else _acknowledge_by_text(tx, reply, channel)
         case Intent.STOP:
             if tx.ledger.opt_out(reply.our_number, reply.number, at=tx.now):
                 tx.notices += [(_OPTED_OUT.format(who=each), reply.provider) for each in sorted(who)]
@@ -88,16 +90,16 @@ def _let_in(tx: Transaction, reply: Reply) -> HandledReply:
     return HandledReply(effect=Effect.UNBLOCKED)
 
 
-def _acknowledge_by_token(tx: Transaction, reply: Reply) -> HandledReply:
+def _acknowledge_by_token(tx: Transaction, reply: Reply, channel: str) -> HandledReply:
     try:
         claim = links.check(tx.deps.secret_keys, reply.token, tx.now)
     except InvalidLink:
         return HandledReply(effect=Effect.UNKNOWN)
     code = ReplyCode(code="", incident_id=claim.incident_id, recipient_id=claim.recipient_id, is_shown=False)
-    return _acknowledge(tx, [code], via=reply.provider, who=reply.who)
+    return _acknowledge(tx, [code], via=channel, who=reply.who)
 
 
-def _acknowledge_by_text(tx: Transaction, reply: Reply) -> HandledReply:
+def _acknowledge_by_text(tx: Transaction, reply: Reply, channel: str) -> HandledReply:
     """Acknowledge what a code names; without a code, the only open incident of the number, or say what became of the last."""
     if reply.code:
         codes: Sequence[ReplyCode] = [found] if (found := tx.ledger.code(reply.number, reply.code, now=tx.now)) else []
@@ -108,7 +110,7 @@ def _acknowledge_by_text(tx: Transaction, reply: Reply) -> HandledReply:
     if len({each.incident_id for each in codes}) > 1:
         choices = [_choice(tx, each) for each in codes]
         return HandledReply(effect=Effect.AMBIGUOUS, choices=choices)
-    return _acknowledge(tx, codes, via=TEXTS)
+    return _acknowledge(tx, codes, via=channel)
 
 
 def _acknowledge(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **detail: str) -> HandledReply:
@@ -135,12 +137,12 @@ def _choice(tx: Transaction, code: ReplyCode) -> Choice:
     return Choice(code=code.code, title=text.one_line(tx.ledger.content(code.incident_id).title), incident_id=code.incident_id)
 
 
-def _end_texts(deps: Dependencies, number: str) -> Consequences:
+def _end_texts(deps: Dependencies, channel: str, number: str) -> Consequences:
     """End what is queued for a number that nobody may text any more, so that its tier moves on at once."""
 
     def find(tx: Transaction) -> tuple[tuple[str, str], ...]:
-        all_ours = frozenset(tx.deps.senders.values())
-        return tx.ledger.queued_for(number, TEXTS, now=tx.now) if tx.ledger.opt_outs(number, all_ours) == all_ours else ()
+        all_ours = frozenset(tx.deps.senders.get(channel, {}).values())
+        return tx.ledger.queued_for(number, channel, now=tx.now) if tx.ledger.opt_outs(number, all_ours) == all_ours else ()
 
     consequences = NOTHING
     for escalation_id, notification_id in use_case.run(deps, find)[0]:

@@ -4,7 +4,6 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Contact
 from notifyflow.pipeline.transaction import Transaction
 
-TEXTS = "sms"
 _ACKNOWLEDGE = "1"
 
 
@@ -16,18 +15,18 @@ def reply_hint(tx: Transaction, row: NotificationFacts, contact: Contact, provid
     Returns:
         The page's code where other incidents are open for the number, otherwise ``1``; empty where replies are not received.
     """
-    if row.channel != TEXTS:
+    if not tx.deps.traits(row.channel).has_text_replies:
         return ""
-    number = texted_number(tx, contact)
+    number = texted_number(tx, row.channel, contact)
     if number is None:
         return ""
     tx.ledger.note_texted(number, contact.recipient_id, at=tx.now)
-    if provider not in tx.deps.replying:
+    if (row.channel, provider) not in tx.deps.replying:
         return ""
     code = tx.ledger.give_code(number, row.incident_id, contact.recipient_id, now=tx.now)
     return code.code if code.is_shown else _ACKNOWLEDGE
 
 
-def texted_number(tx: Transaction, contact: Contact) -> str | None:
+def texted_number(tx: Transaction, channel: str, contact: Contact) -> str | None:
     """Return the number that a text goes to, which differs where delivery is redirected; None where no text leaves."""
-    return tx.deps.delivery.final(TEXTS, contact.addresses[TEXTS])
+    return tx.deps.delivery.final(channel, contact.addresses[channel])

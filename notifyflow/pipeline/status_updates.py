@@ -8,12 +8,6 @@ from notifyflow.core.facts import AttemptFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import AttemptState, Contact, IncidentState, Kind, Result, Severity
 from notifyflow.pipeline.transaction import Transaction
 
-CHANNELS = frozenset({"email", "slack", "teams"})
-"""Chat and mail: nobody is rung up or texted to hear that there is nothing to do."""
-
-EDITED = frozenset({"slack"})
-"""Where a page is edited in place if its provider gave an id for it: nobody is disturbed, and its button is gone."""
-
 _MAY_HAVE_ARRIVED = frozenset({Result.IN_DOUBT, Result.ACCEPTED, Result.DELIVERED})
 
 
@@ -51,9 +45,9 @@ def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> s
     return wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 
 
-def replaced_attempt(rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:
-    """Find the attempt whose message a status update on a channel may replace: the newest page that has an id."""
-    if channel not in EDITED:
+def replaced_attempt(tx: Transaction, rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:
+    """Find the attempt whose message a status update on a channel replaces: the newest page that has an id."""
+    if not tx.deps.traits(channel).is_edited_in_place:
         return None
     pages = (row for row in rows if row.kind is Kind.PAGE and row.channel == channel)
     known = [attempt for row in pages for attempt in row.attempts if attempt.provider_ref and attempt.result in _MAY_HAVE_ARRIVED]
@@ -62,9 +56,10 @@ def replaced_attempt(rows: Iterable[NotificationFacts], channel: str) -> Attempt
 
 def _rows(tx: Transaction, context: DecisionContext, by: str) -> list[NotificationFacts]:
     rows = (*tx.ledger.earlier_notifications(context.escalation), *context.notifications)
-    used = {row.channel for row in rows if row.kind is Kind.PAGE and _was_used(row)} & CHANNELS
+    used = {row.channel for row in rows if row.kind is Kind.PAGE and _was_used(row)}
+    used = {channel for channel in used if tx.deps.traits(channel).gets_status_updates}
     if context.escalation.recipient_id == by or not tx.deps.sends_status_updates:
-        used = {channel for channel in used if replaced_attempt(rows, channel)}
+        used = {channel for channel in used if replaced_attempt(tx, rows, channel)}
     return [
         NotificationFacts(
             id=tx.deps.ids.new(),

@@ -20,8 +20,6 @@ from notifyflow.web.services import Services
 _VIA = {
     "link": "with the link",
     "key": "by phone",
-    "sms": "by text message",
-    "slack": "in Slack",
     "cli": "on the command line",
     "api": "over the API",
 }
@@ -94,7 +92,7 @@ def _page(services: Services, status: IncidentStatus, recipient_id: str) -> str:
     )
     values = {
         "content": content,
-        "outcome": _outcome(status, viewer),
+        "outcome": _outcome(services, status, viewer),
         "is_each": viewer.mine is not None and policy.acknowledgement is Acknowledgement.EACH,
     }
     return pages.render("incident.html", values)
@@ -110,7 +108,7 @@ def _viewer(status: IncidentStatus, recipient_id: str) -> Viewer:
     return Viewer(contact=Contact(recipient_id=recipient_id, name=recipient_id, addresses={}), mine=None)
 
 
-def _outcome(status: IncidentStatus, viewer: Viewer) -> Outcome | None:
+def _outcome(services: Services, status: IncidentStatus, viewer: Viewer) -> Outcome | None:
     facts, contact = status.facts, viewer.contact
     if facts.state is IncidentState.RESOLVED:
         by = f" by {_name(status, facts.resolved_by)}" if facts.resolved_by else ""
@@ -120,12 +118,18 @@ def _outcome(status: IncidentStatus, viewer: Viewer) -> Outcome | None:
     if facts.state is IncidentState.ACKNOWLEDGED:
         is_mine = facts.acknowledged_by == contact.recipient_id
         who = "You acknowledged it." if is_mine else f"{_name(status, facts.acknowledged_by)} acknowledged it."
-        how = _VIA.get(facts.acknowledged_via, "")
+        how = _how(services, facts.acknowledged_via)
         acknowledged = " ".join(filter(None, ("Acknowledged", how))) + _at(facts.acknowledged_at, contact)
         return Outcome(headline=who, detail=f"{acknowledged}. Nobody is paged for it any more{_stopped(status, contact)}.")
     if viewer.mine and viewer.mine.facts.state is EscalationState.ACKNOWLEDGED:
         return Outcome(headline="Noted, thank you.", detail="You are not paged about it again; others still are.")
     return None
+
+
+def _how(services: Services, via: str) -> str:
+    """Return how an incident was acknowledged, in words; empty where that is not known."""
+    channel = services.channels.get(via)
+    return _VIA.get(via) or (channel.traits.how if channel else "")
 
 
 def _stopped(status: IncidentStatus, viewer: Contact) -> str:

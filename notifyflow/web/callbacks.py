@@ -80,7 +80,7 @@ def _handle_reply(services: Services, provider: str, channel: str, request: Requ
     reply = found.read_reply(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
     if reply is None:
         return Response()
-    response = found.respond(services.handle_reply(reply, body.decode("utf-8", "replace")))
+    response = found.respond(services.handle_reply(channel, reply, body.decode("utf-8", "replace")))
     return Response(response.body, media_type=response.content_type)
 
 

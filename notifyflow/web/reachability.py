@@ -9,7 +9,6 @@ from notifyflow.channels.base import Channel
 from notifyflow.core.model import NotificationState
 from notifyflow.core.views import KnownRecipient
 from notifyflow.core.wording import text
-from notifyflow.pipeline.reply_codes import TEXTS
 from notifyflow.web.responses import NotificationResponse
 
 
@@ -34,8 +33,9 @@ class WayResponse(BaseModel):
     def of(cls, value: KnownRecipient, channel: str, channels: Mapping[str, Channel]) -> "WayResponse":
         """Build it for one channel."""
         last = value.last_pages.get(channel)
-        all_providers = channels[channel].providers if channel in channels else ()
-        providers = [each.name for each in all_providers if channel != TEXTS or each.sender not in value.opted_out_of]
+        known = channels.get(channel)
+        opted_out_of = value.opted_out_of if known and known.traits.has_text_replies else ()
+        providers = [each.name for each in known.providers if each.sender not in opted_out_of] if known else []
         has_failed = last is not None and last.state is NotificationState.FAILED
         tried = Verdict.WORKS if last else Verdict.UNTRIED
         return cls(

@@ -62,7 +62,7 @@ class Services:
         sns: Verifies and reads what SNS posts; None where no topic is allowed.
         receive: Commits one receipt with the raw body it came in, and rings for what became due; returning means committed.
             Where somebody pressed a key it tells how things are then.
-        handle_reply: Does what a reply asks for, with the raw body it came in; returning means committed.
+        handle_reply: Does what a reply on a channel asks for, with the raw body it came in; returning means committed.
         check_link: Reads a token; raises ``InvalidLink``.
         status: Finds an incident by its id; None where there is none.
         acknowledge: Acknowledges an incident: its id, then the recipient's; late ones change nothing.
@@ -78,7 +78,7 @@ class Services:
     channels: Mapping[str, Channel]
     sns: SnsReceiver | None
     receive: Callable[[Receipt, str], HandledReply | None]
-    handle_reply: Callable[[Reply, str], HandledReply]
+    handle_reply: Callable[[str, Reply, str], HandledReply]
     check_link: Callable[[str], LinkClaim]
     status: Callable[[str], IncidentStatus | None]
     acknowledge: Callable[[str, str], object]

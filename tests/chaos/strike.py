@@ -142,6 +142,7 @@ class StrikingChannel(Channel):
     def __init__(self, channel: Channel, striker: Striker) -> None:
         super().__init__([StrikingProvider(provider, striker) for provider in channel.providers], channel.faults)
         self.name = channel.name  # type: ignore[misc]
+        self.traits = channel.traits  # type: ignore[misc]
         self._channel = channel
 
     @classmethod

@@ -27,6 +27,7 @@ from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, CHANNELS, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 from tests.oracle import OracleRow, name, opens
+from tests.traits import CALLING
 
 KEYS = ("db-1", "db-2")
 PEOPLE = ("ada", "ben", "cyd")
@@ -312,6 +313,7 @@ def context_of(status: IncidentStatus, escalation: EscalationStatus) -> Decision
         incident=status.facts,
         notifications=escalation.notifications,
         addresses=frozenset(escalation.contact.addresses),
+        calling=CALLING,
     )
 
 

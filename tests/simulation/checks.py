@@ -26,6 +26,7 @@ from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside, Send
 from tests.simulation.phones import Phones
 from tests.simulation.world import START, Process, Violation, World, require
+from tests.traits import CALLING
 
 _AT_REST = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED)
 _MINUTE = timedelta(minutes=1)
@@ -256,6 +257,7 @@ class Checks:
             incident=status.facts,
             notifications=escalation.notifications,
             addresses=frozenset(escalation.contact.addresses),
+            calling=CALLING,
             outages=outages,
             stops=stops,
         )

@@ -59,7 +59,7 @@ class Phones:
             self._wanted[theirs, ours] += 1
         wanted = self._wanted[theirs, ours]
         handled = handle_reply(
-            deps, Reply(provider="sms-a", event_id=event_id, intent=intent, number=theirs, our_number=ours), raw=""
+            deps, Reply(provider="sms-a", event_id=event_id, intent=intent, number=theirs, our_number=ours), channel="sms", raw=""
         )
         self._world.note(f"a text to {ours}: {intent}, {handled.value.effect}")
         has_acknowledged = intent is Intent.YES and handled.value.effect is Effect.ACKNOWLEDGED

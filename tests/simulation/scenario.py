@@ -37,6 +37,7 @@ from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
 from tests.simulation.world import START, Process, Task, Violation, World, require
+from tests.traits import TRAITS
 
 HEALS_WITHIN_S = 900.0
 SETTLES_WITHIN_S = 3 * 3600.0
@@ -273,13 +274,13 @@ class Scenario:
             transactions=self._database,
             clock=process,
             ids=self._ids,
-            channels=frozenset(CHANNELS),
+            channels=TRAITS,
             check_address=lambda channel, address: address,
             operations=self._operations,
             subscribers=self._subscribers,
             limits=self._operators.limits,
-            senders=self._phones.senders,
-            replying=frozenset(self._phones.senders),
+            senders={"sms": self._phones.senders},
+            replying=frozenset(("sms", provider) for provider in self._phones.senders),
             doubt_resolution_times={"email-a": timedelta(seconds=15)} if "email" in self._outside.reporting else {},
         )
         return replace(deps, **self._variant.deps)

@@ -26,7 +26,6 @@ _INSISTENT = "pages on until somebody acknowledges"
 _BY_OUTCOME = "goes by the outcome only: an accepted message is the end of it, whether anybody has read it or not"
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_TEXTS = "sms"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,19 +75,21 @@ class Directory:
         ids = dict.fromkeys(each for name in route.to for each in self.groups.get(name) or (name,))
         return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
 
-    def numbers(self, check: CheckAddress) -> Mapping[str, tuple[str, ...]]:
+    def numbers(self, check: CheckAddress, channels: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """List whose texts go to which number, of those at the end of a route; a number that is none is left out.
 
         Args:
             check: Validates and normalises one address of one channel.
+            channels: The channels on which people reply with a text.
         """
         found: dict[str, list[str]] = {}
         people = {each.id: each for route in (*self.routes, self.default) for each in self.at(route)}
         for person in people.values():
-            with suppress(ValueError):
-                if address := person.ways.get(_TEXTS):
-                    found.setdefault(check(_TEXTS, address), []).append(person.id)
-        return {number: tuple(ids) for number, ids in found.items()}
+            for channel, address in person.ways.items():
+                with suppress(ValueError):
+                    if channel in channels:
+                        found.setdefault(check(channel, address), []).append(person.id)
+        return {number: tuple(dict.fromkeys(ids)) for number, ids in found.items()}
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:
         """Return every address that it knows, as it is sent to; one that cannot be is left out.

@@ -9,6 +9,7 @@ from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMe
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger
+from tests.traits import TRAITS
 
 T = TypeVar("T")
 
@@ -39,13 +40,14 @@ class ScriptedProvider(Provider):
 
 
 class ScriptedChannel(Channel):
-    """Carries anything to any address with an @ in it."""
+    """Carries anything to any address with an @ in it, with the traits of the channel whose place it takes."""
 
     name = "email"
     faults = ()
 
-    def __init__(self, *providers: ScriptedProvider) -> None:
+    def __init__(self, *providers: ScriptedProvider, name: str = "email") -> None:
         self.providers = providers
+        self.traits = TRAITS[name]  # type: ignore[misc]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ScriptedChannel":
@@ -59,7 +61,8 @@ class ScriptedChannel(Channel):
 
 def channels(provider: ScriptedProvider) -> dict[str, Channel]:
     """Make the six channels; email has the provider, the others have none."""
-    return {name: ScriptedChannel() for name in ("slack", "teams", "push", "sms", "voice")} | {"email": ScriptedChannel(provider)}
+    others = {name: ScriptedChannel(name=name) for name in ("slack", "teams", "push", "sms", "voice")}
+    return others | {"email": ScriptedChannel(provider)}
 
 
 class Faulty:

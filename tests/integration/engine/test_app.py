@@ -39,6 +39,12 @@ def open_flow(url: str = "sqlite:///unused.db", provider: ScriptedProvider | Non
     return NotifyFlow(Settings.from_variables(given), channels=channels(provider or ScriptedProvider()))
 
 
+def open_installed(url: str, **variables: str) -> NotifyFlow:
+    """Open a flow with the channels that are installed."""
+    values = {"DATABASE_URL": url, **variables}
+    return NotifyFlow(Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in values.items()}))
+
+
 def ask(flow: NotifyFlow, method: str, path: str) -> httpx.Response:
     async def asking() -> httpx.Response:
         transport = httpx.ASGITransport(flow.asgi())
@@ -60,14 +66,24 @@ def test_a_policy_of_ones_own_is_found_by_its_name(sqlite_url: str, tmp_path: Pa
 
 def test_a_limit_of_a_provider_that_there_is_not_is_refused(sqlite_url: str) -> None:
     with pytest.raises(InvalidSettings) as refused:
-        open_flow(sqlite_url, PROVIDER_LIMITS="twillio=30", PROVIDER_ORDER="smtp,sas")
+        open_installed(sqlite_url, PROVIDER_LIMITS="twillio=30", PROVIDER_ORDER="smtp,sas")
     assert [fault.where for fault in refused.value.faults] == ["NOTIFYFLOW_PROVIDER_LIMITS", "NOTIFYFLOW_PROVIDER_ORDER"]
     assert "twilio-b" in refused.value.faults[0].remedy
 
 
 def test_a_limit_of_ours_stands_also_while_nobody_carries_it(sqlite_url: str) -> None:
-    with open_flow(sqlite_url, PROVIDER_LIMITS="webhook=30,twilio-b=10") as flow:
+    with open_installed(sqlite_url, PROVIDER_LIMITS="webhook=30,twilio-b=10") as flow:
         assert "NOTIFYFLOW_PROVIDER_LIMITS" not in [fault.where for fault in flow.warnings]
+
+
+def test_a_cap_for_a_channel_without_caps_is_refused(sqlite_url: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        open_installed(sqlite_url, RECIPIENT_CAPS="sms=5,email=10,fax=1")
+    assert [(fault.where, fault.what) for fault in refused.value.faults] == [
+        ("NOTIFYFLOW_RECIPIENT_CAPS", "caps 'email', which has no caps"),
+        ("NOTIFYFLOW_RECIPIENT_CAPS", "caps 'fax', which has no caps"),
+    ]
+    assert refused.value.faults[0].remedy == "Name some of sms, voice"
 
 
 def test_the_kill_switch_stops_what_it_names_and_is_taken_back(sqlite_url: str) -> None:

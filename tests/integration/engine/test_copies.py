@@ -61,7 +61,8 @@ def test_what_is_redirected_edits_no_message_that_was_posted_where_it_belongs(sq
     def open_slack(delivery: str) -> NotifyFlow:
         variables = {"NOTIFYFLOW_DATABASE_URL": sqlite_url, "NOTIFYFLOW_DELIVERY": delivery}
         return NotifyFlow(
-            Settings.from_variables(variables), channels={**channels(ScriptedProvider()), "slack": ScriptedChannel(provider)}
+            Settings.from_variables(variables),
+            channels={**channels(ScriptedProvider()), "slack": ScriptedChannel(provider, name="slack")},
         )
 
     with open_slack("live") as flow:

@@ -33,6 +33,7 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import START, CountingIds, HandClock, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
+from tests.traits import TRAITS
 
 T = TypeVar("T")
 LEASE = timedelta(seconds=60)
@@ -79,7 +80,7 @@ class Scene:
             transactions=self.flaky,
             clock=self.clock,
             ids=CountingIds(),
-            channels=frozenset({"email", "slack"}),
+            channels={name: TRAITS[name] for name in ("email", "slack")},
             check_address=lambda _channel, address: address,
             lease=lease,
         )

@@ -17,6 +17,7 @@ from notifyflow.storage.store import Store
 from tests.builders import CountingIds, HandClock, a_contact, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
+from tests.traits import TRAITS
 
 CHANNELS = ("email", "slack", "sms", "voice")
 FAILED, CRITICAL_FAILURE = "engine.notification_failed", "engine.critical_failure"
@@ -33,7 +34,7 @@ class Scene:
             transactions=store,
             clock=self.clock,
             ids=CountingIds(),
-            channels=frozenset(CHANNELS),
+            channels=TRAITS,
             check_address=lambda _channel, address: address,
             **deps,
         )
@@ -67,7 +68,7 @@ def test_what_nobody_can_carry_rings_for_the_tier_that_it_opens(store: Store) ->
 
 
 def test_what_a_cap_keeps_back_rings_for_the_tier_that_it_opens(store: Store) -> None:
-    scene = Scene(store, caps=Caps(recipients={"sms": 0}))
+    scene = Scene(store, caps=Caps(channels=frozenset({"sms"}), recipients={"sms": 0}))
     assert scene.deliver("sms", scene.notify("sms", "voice")) == [(FAILED, "what may go over sms in an hour has gone")]
     assert [channel for channel, *_ in scene.queued()] == ["voice"]
     assert scene.bell.rung == scene.queued()

@@ -35,7 +35,7 @@ def page_by_text(
 
 
 def cap(driver: Driver, **caps: dict[str, int]) -> None:
-    driver.deps = replace(driver.deps, caps=Caps(**caps))
+    driver.deps = replace(driver.deps, caps=Caps(channels=frozenset({"sms", "voice"}), **caps))
 
 
 def test_what_is_over_an_addresss_cap_fails_as_capped_and_the_next_tier_opens(driver: Driver) -> None:

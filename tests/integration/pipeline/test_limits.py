@@ -94,7 +94,7 @@ def test_what_gets_no_slot_is_deferred_burns_nothing_and_is_sent_in_the_order_it
 
 def test_what_only_one_provider_may_carry_keeps_nobody_waiting_whom_the_other_can_reach(driver: Driver) -> None:
     limited(driver, twilio=1)
-    driver.deps = replace(driver.deps, senders={"twilio": "+1", "twilio-b": "+2"})
+    driver.deps = replace(driver.deps, senders={"sms": {"twilio": "+1", "twilio-b": "+2"}})
     people = [a_recipient(who, "sms") for who in ("ada", "ben", "cy")]
     driver.store.run(lambda ledger: ledger.opt_out("+2", "ben@sms", at=driver.clock.now()))
     for person in people:

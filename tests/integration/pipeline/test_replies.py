@@ -29,7 +29,8 @@ CALLS = replace(DEFAULT, name="calls", tiers=(Tier(name="primary", channels=("vo
 @pytest.fixture
 def driver(store: Store) -> Iterator[Driver]:
     driver = Driver(store)
-    driver.deps = replace(driver.deps, senders={"twilio": OURS, "twilio-b": "+15005550007"}, replying=frozenset({"twilio"}))
+    senders = {"sms": {"twilio": OURS, "twilio-b": "+15005550007"}}
+    driver.deps = replace(driver.deps, senders=senders, replying=frozenset({("sms", "twilio")}))
     return driver
 
 
@@ -57,7 +58,7 @@ def say(
     reply = Reply(
         provider="twilio", event_id=event_id or driver.deps.ids.new(), intent=intent, number=theirs, our_number=ours, code=code
     )
-    return handle_reply(driver.deps, reply, raw="Body=ack", on_routes=on_routes)
+    return handle_reply(driver.deps, reply, channel="sms", raw="Body=ack", on_routes=on_routes)
 
 
 def test_a_code_is_kept_while_it_is_used_and_free_a_week_later(driver: Driver) -> None:

@@ -127,7 +127,7 @@ def test_no_file_leads_to_nobody_and_nobody_is_told(watched: WatchedFile):
 
 def test_whose_number_it_is_follows_the_file(watched: WatchedFile):
     def numbers(number: str):
-        return watched.file.on_routes(number, lambda channel, address: address)
+        return watched.file.on_routes(number, lambda channel, address: address, ["sms"])
 
     watched.path.write_text('[recipients.ada]\nphone = "+1500"\n[default]\nto = ["ada"]\n', encoding="utf-8")
     watched.date(LONG_AGO)

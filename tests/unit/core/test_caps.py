@@ -7,7 +7,7 @@ import pytest
 from notifyflow.core.caps import Caps, hour_of, is_used_up
 from tests.facts import NOW
 
-CAPS = Caps(recipients={"sms": 5}, prefixes={"+": 100, "+44": 10, "+4420": 3})
+CAPS = Caps(channels=frozenset({"sms", "voice"}), recipients={"sms": 5}, prefixes={"+": 100, "+44": 10, "+4420": 3})
 
 
 def named(caps: Iterable[str]) -> list[str]:

@@ -82,7 +82,7 @@ class Backend:
         self._stumble()
         self.received.append((receipt, raw))
 
-    def handle_reply(self, reply: Reply, raw: str) -> HandledReply:
+    def handle_reply(self, channel: str, reply: Reply, raw: str) -> HandledReply:
         self._stumble()
         self.replies.append((reply, raw))
         return HandledReply(effect=Effect.ACKNOWLEDGED)

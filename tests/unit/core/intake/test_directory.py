@@ -132,7 +132,7 @@ def test_numbers_are_those_of_whoever_stands_at_the_end_of_a_route():
     }
     routes = (Route(to=("both",), keys=("a",)), Route(to=("ben", "cyd"), keys=("b",)))
     directory = Directory(recipients=people, groups={"both": ("ada", "ben")}, routes=routes, default=Route(to=("eve",)))
-    assert directory.numbers(check) == {"+1500": ("ada", "ben")}
+    assert directory.numbers(check, ["sms"]) == {"+1500": ("ada", "ben")}
 
 
 def test_an_address_that_it_knows_is_known_as_it_is_sent_to():

@@ -1,0 +1,28 @@
+"""The facts of a channel that decisions depend on, as each channel declares them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """The facts of one channel; the defaults hold for a channel that declares nothing.
+
+    Attributes:
+        gets_status_updates: Whether it carries status updates; not where a message rings or costs.
+        is_edited_in_place: Whether a status update replaces a page whose provider gave an id for it.
+        has_text_replies: Whether people reply by text from their address. Pages carry a reply code, and STOP ends them.
+        is_call: Whether it rings a phone. A call that was put through shows that a page arrived, even if nobody pressed a key.
+        hourly_cap: How many messages an hour one namespace sends to one address, unless ``NOTIFYFLOW_RECIPIENT_CAPS`` is set;
+            None means that messages are not counted, and no cap applies, not even one on a prefix.
+        how: How a reply on it acknowledges, as the acknowledgement page says it ("in Slack"); may be empty.
+    """
+
+    gets_status_updates: bool = False
+    is_edited_in_place: bool = False
+    has_text_replies: bool = False
+    is_call: bool = False
+    hourly_cap: int | None = None
+    how: str = ""
+
+
+NO_TRAITS = Traits()
