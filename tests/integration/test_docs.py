@@ -12,7 +12,7 @@ from notifyflow.cli import app as command_line
 from notifyflow.sandbox.system import Sandbox
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
+PAGES = [*sorted(ROOT.glob("*.rst")), ROOT / "examples" / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 
 
 def blocks(page: Path, language: str) -> list[str]:
