@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Urgency as a number for sorting: 0 is the most urgent."""
+        """Urgency as a number for sorting, 0 for the most urgent."""
         return list(Severity).index(self)
 
     def is_above(self, other: "Severity") -> bool:
@@ -80,7 +80,7 @@ class Result(StrEnum):
 
     @property
     def strength(self) -> int:
-        """How strong it is among the results of one attempt: 1 is the weakest."""
+        """How strong it is among the results of one attempt, 1 for the weakest."""
         return list(Result).index(self) + 1
 
 
@@ -185,7 +185,7 @@ class Recipient:
 
     @property
     def ways(self) -> Mapping[str, str]:
-        """Every way to reach them: channel to address."""
+        """Every way to reach them, channel to address."""
         by_channel = {
             "email": self.email,
             "slack": self.slack,
