@@ -155,7 +155,6 @@ class _Subject:
         self.steps: list[Step] = []
         self.effects: list[Effect] = []
         self._now = now
-        self._reason_to_open: str | None = None
 
     def decide(self, event: Cause) -> None:
         """Open tiers first, unless a new round replaces them at once, then name the state."""
@@ -175,8 +174,7 @@ class _Subject:
 
     def is_rule_met(self, move: Move) -> bool:
         del move
-        self._reason_to_open = rules.reason_to_open(self.context, self._now)
-        return self._reason_to_open is not None
+        return rules.reason_to_open(self.context, self._now) is not None
 
     def heads_for(self, move: Move) -> bool:
         return move.target == rules.name_state(self.context, self._now, is_opening=self._is_opening)
@@ -187,7 +185,8 @@ class _Subject:
         escalation = self.context.escalation
         number = escalation.tier + 1
         channels = rules.ways(self.context, escalation.policy.tiers[escalation.tier])
-        self._become(move, tier=number, detail={"tier": str(number), "why": str(self._reason_to_open)})
+        why = rules.reason_to_open(self.context, self._now) or ""
+        self._become(move, tier=number, detail={"tier": str(number), "why": why})
         if channels:
             self.effects.append(OpenTier(number=number, channels=channels))
 

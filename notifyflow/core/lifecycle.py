@@ -227,7 +227,12 @@ class _Retry:
 
 
 class _Subject:
-    """What the machine moves: the row as the event has left it, not yet in its new state."""
+    """What the machine moves.
+
+    Attributes:
+        state: The machine's state.
+        row: The row as the event has left it; after a move, in its new state.
+    """
 
     def __init__(
         self, row: NotificationFacts, state: NotificationState, now: datetime, due: Callable[..., datetime | None]
@@ -237,36 +242,54 @@ class _Subject:
         self._now = now
         self._due = due
 
-    @cached_property
-    def target(self) -> NotificationState:
-        target = state_of(self.row)
-        if target is not NotificationState.QUEUED or self.state == target:
-            return target
-        due_at = self._due(self.row)
-        if due_at is None:
-            self.row = replace(self.row, ended=Ended.BEYOND_WINDOW, ended_at=self._now)
-            return NotificationState.FAILED
-        attempts = counted(self.row)
-        is_deferred = bool(attempts) and attempts[-1].retry_after_s is not None
-        deferred_by, deferred_since = (DeferralReason.RETRY_AFTER, self._now) if is_deferred else (None, None)
-        self.row = replace(self.row, due_at=due_at, rung_at=None, deferred_since=deferred_since, deferred_by=deferred_by)
-        return target
-
     def heads_for(self, move: Move) -> bool:
-        return move.target == self.target
+        return move.target == self._arrived.state
 
     def arrive(self, move: Move) -> None:
         del move
-        self.row = replace(self.row, state=self.target)
-        if self.target is not NotificationState.QUEUED:
-            self.row = replace(self.row, due_at=None, rung_at=None, deferred_since=None, deferred_by=None)
-        self.row = replace(self.row, reason=self._reason() if self.target is NotificationState.FAILED else "")
+        self.row = self._arrived
 
-    def _reason(self) -> str:
-        if self.row.ended:
-            return self.row.reason or self.row.ended.value
-        latest = counted(self.row)[-1]
-        return latest.reason or latest.code or "the attempts are used up"
+    @cached_property
+    def _arrived(self) -> NotificationFacts:
+        """The row in the state that it moves to."""
+        state = state_of(self.row)
+        if state is not NotificationState.QUEUED:
+            return _at_rest_or_sending(self.row, state)
+        if self.state == state:
+            return replace(self.row, reason="")
+        due_at = self._due(self.row)
+        if due_at is None:
+            ended = replace(self.row, ended=Ended.BEYOND_WINDOW, ended_at=self._now)
+            return _at_rest_or_sending(ended, NotificationState.FAILED)
+        return _requeued(self.row, due_at, now=self._now)
+
+
+def _requeued(row: NotificationFacts, due_at: datetime, *, now: datetime) -> NotificationFacts:
+    attempts = counted(row)
+    is_deferred = bool(attempts) and attempts[-1].retry_after_s is not None
+    return replace(
+        row,
+        state=NotificationState.QUEUED,
+        reason="",
+        due_at=due_at,
+        rung_at=None,
+        deferred_since=now if is_deferred else None,
+        deferred_by=DeferralReason.RETRY_AFTER if is_deferred else None,
+    )
+
+
+def _at_rest_or_sending(row: NotificationFacts, state: NotificationState) -> NotificationFacts:
+    """Return the row in a state in which it waits for no attempt."""
+    reason = _failure(row) if state is NotificationState.FAILED else ""
+    return replace(row, state=state, reason=reason, due_at=None, rung_at=None, deferred_since=None, deferred_by=None)
+
+
+def _failure(row: NotificationFacts) -> str:
+    """Return why a row is FAILED."""
+    if row.ended:
+        return row.reason or row.ended.value
+    latest = counted(row)[-1]
+    return latest.reason or latest.code or "the attempts are used up"
 
 
 def _fire(

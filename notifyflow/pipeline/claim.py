@@ -109,17 +109,19 @@ def _claim_row(
     allowed = eligibility.allowed_providers(tx, row, escalation, providers)
     if why := _reason_unsendable(tx, row, escalation, providers, allowed):
         claiming.unsendable.append((row, why))
-    elif eligibility.is_capped(tx, slots, row, escalation):
+        return
+    slots.lock()  # calls and texts are counted under this lock, too
+    if eligibility.is_capped(tx, row, escalation):
         claiming.unsendable.append((row, Ended.CAPPED))
+        return
+    chosen = slots.choose(row, allowed)
+    if isinstance(chosen, Obstacle) and len(allowed) < len(providers):
+        claiming.deferred.append((row, chosen))
+    elif isinstance(chosen, Obstacle):
+        claiming.obstacles.setdefault(is_urgent(row), chosen)
     else:
-        chosen = slots.choose(row, allowed)
-        if isinstance(chosen, Obstacle) and len(allowed) < len(providers):
-            claiming.deferred.append((row, chosen))
-        elif isinstance(chosen, Obstacle):
-            claiming.obstacles.setdefault(is_urgent(row), chosen)
-        else:
-            eligibility.spend(tx, row, escalation)
-            claiming.claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
+        eligibility.spend(tx, row, escalation)
+        claiming.claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
 
 
 class _BrokenRow(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from notifyflow.core import caps
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.pipeline.provider_health import SlotAllocation, is_urgent
+from notifyflow.pipeline.provider_health import is_urgent
 from notifyflow.pipeline.reply_codes import texted_number
 from notifyflow.pipeline.transaction import Transaction
 
@@ -27,15 +27,12 @@ def allowed_providers(
     return [provider for provider in providers if senders.get(provider) not in opted_out] if opted_out else providers
 
 
-def is_capped(tx: Transaction, slots: SlotAllocation, row: NotificationFacts, escalation: EscalationFacts) -> bool:
-    """Return whether a notification may not be sent any more in this hour."""
+def is_capped(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
+    """Return whether a cap refuses the notification in this hour; the caller holds the locks of the channel's providers."""
     if row.channel not in tx.deps.caps.channels:
         return False
     caps_of = tx.deps.caps.of(row.channel, *_whither(tx, row, escalation), is_urgent=is_urgent(row))
-    if not caps_of:
-        return False
-    slots.open()  # whoever counts for this channel waits here
-    return caps.is_used_up(caps_of, tx.ledger.spent(row.channel, caps_of, hour=caps.hour_of(tx.now)))
+    return bool(caps_of) and caps.is_used_up(caps_of, tx.ledger.spent(row.channel, caps_of, hour=caps.hour_of(tx.now)))
 
 
 def spend(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> None:

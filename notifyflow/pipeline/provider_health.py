@@ -23,7 +23,7 @@ def is_urgent(row: NotificationFacts) -> bool:
 
 
 class SlotAllocation:
-    """Grants the slots of a channel's providers; it locks their rows from its first choice until the transaction ends.
+    """Grants the slots of a channel's providers under the locks of their rows.
 
     Args:
         tx: The claim's transaction.
@@ -39,14 +39,23 @@ class SlotAllocation:
         self._before: Mapping[str, ProviderHealth] = {}
         self._health: dict[str, ProviderHealth] = {}
 
+    def lock(self) -> None:
+        """Lock the providers' rows until the transaction ends; a second call does nothing."""
+        if self._before:
+            return
+        self._pauses = self._tx.ledger.pauses(now=self._tx.now)
+        self._before = self._tx.ledger.lock_provider_health(self._channel, self._providers)
+        self._health = dict(self._before)
+
     def choose(self, row: NotificationFacts, providers: Sequence[str]) -> str | Obstacle:
         """Grant a slot of one of the providers and return its name; return the obstacle that ends first if none has room.
+
+        ``lock`` comes before.
 
         Args:
             row: The notification.
             providers: Those that may carry it; not empty.
         """
-        self.open()
         obstacles = []
         for provider in _in_turn(providers, row):
             obstacle = self._obstacle(self._health[provider], row)
@@ -57,17 +66,9 @@ class SlotAllocation:
         return min(obstacles, key=lambda each: each.until)
 
     def save(self) -> None:
-        """Write what was granted."""
+        """Write the granted slots."""
         for provider, after in self._health.items():
             self._tx.ledger.save_provider_health(self._before[provider], after)
-
-    def open(self) -> None:
-        """Lock the providers' rows, once."""
-        if self._before:
-            return
-        self._pauses = self._tx.ledger.pauses(now=self._tx.now)
-        self._before = self._tx.ledger.lock_provider_health(self._channel, self._providers)
-        self._health = dict(self._before)
 
     def _obstacle(self, health: ProviderHealth, row: NotificationFacts) -> Obstacle | None:
         now, urgent, provider = self._tx.now, is_urgent(row), health.provider
