@@ -13,13 +13,11 @@ from itertools import pairwise
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES, Table
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.model import IN_PROGRESS, LIVE, AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result
 
 LONG = timedelta(minutes=5)
 """How long something may be due before it counts as left behind; sweepers come by every second."""
 
-_IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
-_LIVE = (EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED)
 _DOUBTING = ("doubted", "lease_expired")
 _REFUSING = ("refused", "refused_for_good")
 
@@ -135,7 +133,7 @@ def _check_escalation(stood: Round, now: datetime) -> Iterator[Finding]:
         yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have had a round at {row.next_round_at}")
     if is_active and not row.is_current:
         yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is over, and ACTIVE all the same")
-    if is_active and row.next_decision_at is None and not any(page.state in _IN_HAND for page in stood.notifications):
+    if is_active and row.next_decision_at is None and not any(page.state in IN_PROGRESS for page in stood.notifications):
         yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is ACTIVE, and nothing will ever move it")
 
 
@@ -167,7 +165,7 @@ def _check_link(stood: Round) -> Iterator[Finding]:
 def _check_silence(stood: Round) -> Iterator[Finding]:
     """Nobody is paged after the end; the log's order decides, since instants are read before the locks are had."""
     row, incident = stood.escalation, stood.incident
-    if row.is_current and incident.state is not IncidentState.OPEN and row.state in _LIVE:
+    if row.is_current and incident.state is not IncidentState.OPEN and row.state in LIVE:
         what = f"is {row.state}, and its incident is {incident.state}"
         yield _finding(Rule.ACKNOWLEDGED, "escalation", row, row.incident_id, what)
     pages = {page.id: page for page in stood.notifications if page.kind is Kind.PAGE}

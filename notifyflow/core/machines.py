@@ -14,7 +14,7 @@ from typing import Any
 from transitions import EventData
 from transitions import Machine as Engine
 
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState
+from notifyflow.core.model import AT_REST, CLOSED, LIVE, EscalationState, IncidentState, NotificationState
 from notifyflow.errors import IllegalMove
 
 
@@ -146,7 +146,7 @@ class Machine:
 
 
 N = NotificationState
-_AT_REST = (N.SENT, N.DELIVERED, N.FAILED, N.CANCELLED)
+_AT_REST = tuple(state for state in N if state in AT_REST)
 
 
 def _recorded(name: str, meaning: str, *from_sending: str, from_delivered: tuple[str, ...] = (N.DELIVERED,)) -> Event:
@@ -241,10 +241,10 @@ NOTIFICATION = Table(
 )
 
 E = EscalationState
-_LIVE: tuple[str, ...] = (E.ACTIVE, E.REACHED, E.EXHAUSTED)
+_LIVE: tuple[str, ...] = tuple(state for state in E if state in LIVE)
 _ACTIVE: tuple[str, ...] = (E.ACTIVE,)
 _ACKNOWLEDGED: tuple[str, ...] = (E.ACKNOWLEDGED,)
-_CLOSED = (E.ACKNOWLEDGED, E.CANCELLED)
+_CLOSED = tuple(state for state in E if state in CLOSED)
 
 
 def _decision(name: str, meaning: str) -> Event:

@@ -33,7 +33,7 @@ class Severity(StrEnum):
 
 
 class NotificationState(StrEnum):
-    """Where a notification stands."""
+    """The state of a notification."""
 
     QUEUED = "QUEUED"
     SENDING = "SENDING"
@@ -44,7 +44,7 @@ class NotificationState(StrEnum):
 
 
 class EscalationState(StrEnum):
-    """Where an escalation stands."""
+    """The state of an escalation."""
 
     ACTIVE = "ACTIVE"
     REACHED = "REACHED"
@@ -54,11 +54,30 @@ class EscalationState(StrEnum):
 
 
 class IncidentState(StrEnum):
-    """Where an incident stands."""
+    """The state of an incident."""
 
     OPEN = "OPEN"
     ACKNOWLEDGED = "ACKNOWLEDGED"
     RESOLVED = "RESOLVED"
+
+
+IN_PROGRESS = frozenset({NotificationState.QUEUED, NotificationState.SENDING})
+"""States of a notification that is being sent, or will be."""
+
+AT_REST = frozenset(NotificationState) - IN_PROGRESS
+"""States of a notification that is not sent any more unless a receipt says that it failed."""
+
+REACHING = frozenset({NotificationState.SENT, NotificationState.DELIVERED})
+"""States of a page that makes its escalation REACHED."""
+
+ON_THEIR_WAY = frozenset({NotificationState.SENDING, NotificationState.SENT})
+"""States of a notification that can no longer be cancelled, and that is not known to have arrived."""
+
+CLOSED = frozenset({EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED})
+"""States of an escalation that nothing moves any more."""
+
+LIVE = frozenset(EscalationState) - CLOSED
+"""States of an escalation that may still move."""
 
 
 class Kind(StrEnum):

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import (
+    IN_PROGRESS,
+    REACHING,
     DeferralReason,
     Ended,
     EscalationState,
@@ -23,8 +25,6 @@ from notifyflow.core.model import (
 from notifyflow.core.outage import Interval, Stop, moved
 from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
 
-_IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
-_REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
 _FAILING = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
 _FEWEST_ACCEPTED = 5
 _FEWEST_PEOPLE = 3
@@ -141,7 +141,7 @@ def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime
     is_critical = row.severity is Severity.CRITICAL
     if row.state is NotificationState.SENT:
         return is_critical and _is_overdue(context, row, now)
-    if row.state not in _IN_HAND:
+    if row.state not in IN_PROGRESS:
         return False
     if any(attempt.is_our_fault for attempt in counted(row)):
         return True
@@ -183,7 +183,7 @@ def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime, outage
 def is_pending(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
     """Tell whether something is still to come of a page: a send, a record, or a receipt that is awaited."""
     is_awaited = _awaits_receipt(row) and not is_unconfirmed(row, context.escalation.policy, now, context.outages)
-    return row.state in _IN_HAND or is_awaited
+    return row.state in IN_PROGRESS or is_awaited
 
 
 def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> EscalationState:
@@ -197,7 +197,7 @@ def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> 
     is_timer_running = any(at > now for at in _tier_timers(context))
     if is_opening or is_timer_running or any(is_pending(context, row, now) for row in context.pages):
         return EscalationState.ACTIVE
-    if any(row.state in _REACHING for row in context.pages):
+    if any(row.state in REACHING for row in context.pages):
         return EscalationState.REACHED
     return EscalationState.EXHAUSTED
 
@@ -245,7 +245,7 @@ _NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledg
 
 def has_expired_unreached(context: DecisionContext) -> bool:
     """Return whether a page has expired, and no other has arrived; of a CRITICAL one that a receipt could confirm, one has to."""
-    is_reached = any(row.state in _REACHING for row in context.pages) and not has_no_sign_of_arrival(context)
+    is_reached = any(row.state in REACHING for row in context.pages) and not has_no_sign_of_arrival(context)
     return not is_reached and any(row.ended is Ended.EXPIRED for row in context.pages if row.state is NotificationState.FAILED)
 
 

@@ -9,7 +9,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
-from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Page, Stopped
+from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, Kind, NotificationState, Page, Stopped
 from notifyflow.core.policy import Schedule
 from notifyflow.pipeline import callback_paths, outages
 from notifyflow.pipeline.transaction import Transaction
@@ -98,7 +98,7 @@ def stopped(contexts: Collection[DecisionContext]) -> Stopped:
     return Stopped(
         has_changed=True,
         cancelled=tuple(page for state, page in pages if state is NotificationState.QUEUED),
-        on_their_way=tuple(page for state, page in pages if state in (NotificationState.SENDING, NotificationState.SENT)),
+        on_their_way=tuple(page for state, page in pages if state in ON_THEIR_WAY),
     )
 
 

@@ -24,7 +24,7 @@ def forget(deps: Dependencies, recipient_id: str) -> int:
     def body(tx: Transaction) -> int:
         if unresolved := tx.ledger.unresolved_of(recipient_id):
             raise RecipientInUse(recipient_id, tuple(unresolved))
-        for row in tx.ledger.lock_in_hand_of(recipient_id):  # status updates of an end, for which no address will be left
+        for row in tx.ledger.lock_in_progress_of(recipient_id):  # status updates of an end, for which no address will be left
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         count = tx.ledger.forget(recipient_id)
         operations.say_again(tx, tx.ledger.operations_about(recipient_id))

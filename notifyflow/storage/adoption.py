@@ -7,6 +7,7 @@ from typing import Any
 from peewee import SQL, fn
 
 from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import IN_PROGRESS
 from notifyflow.storage.models import (
     AttemptRow,
     ContactRow,
@@ -23,7 +24,6 @@ from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import IS_UNRESOLVED, Rows, select
 from notifyflow.storage.turns import QUEUED
 
-_IN_HAND = ("QUEUED", "SENDING")
 FORGOTTEN = "forgotten"
 """What stands in the place of a name, and of a title."""
 
@@ -60,14 +60,14 @@ class Adoption(Environments, Moves):
         self._insert_once(EnvironmentRow, {"one": 1, "name": name, "since": at})
 
     def quarantine_unfinished(self, *, at: datetime) -> int:
-        """Quarantine every incident that is not resolved or has something in hand; return how many are quarantined now."""
+        """Quarantine the incidents that ``unfinished`` lists; return how many are quarantined now."""
         self._insert(QuarantineRow, [{"incident_id": incident_id, "quarantined_at": at} for incident_id in self.unfinished()])
         return self.quarantined_count()
 
     def unfinished(self) -> Sequence[str]:
-        """List the incidents that are not resolved or have something in hand, but for those that are quarantined already."""
-        in_hand = NotificationRow.select(NotificationRow.incident_id).where(NotificationRow.state.in_(_IN_HAND))
-        is_unfinished = IS_UNRESOLVED | IncidentRow.id.in_(in_hand)
+        """List the incidents that are unresolved or have a notification in progress, without those in quarantine."""
+        in_progress = NotificationRow.select(NotificationRow.incident_id).where(NotificationRow.state.in_(IN_PROGRESS))
+        is_unfinished = IS_UNRESOLVED | IncidentRow.id.in_(in_progress)
         found = IncidentRow.select(IncidentRow.id).where(
             is_unfinished, IncidentRow.id.not_in(QuarantineRow.select(QuarantineRow.incident_id))
         )
@@ -101,11 +101,11 @@ class Adoption(Environments, Moves):
         )
         return [(row["namespace"], row["key"]) for row in self._rows(query)]
 
-    def lock_in_hand_of(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
+    def lock_in_progress_of(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
         """Lock and read what is queued for a recipient, or just being sent to them."""
         theirs = EscalationRow.select(EscalationRow.id).where(EscalationRow.recipient_id == recipient_id)
-        in_hand = NotificationRow.state.in_(("QUEUED", "SENDING"))
-        query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_hand)
+        in_progress = NotificationRow.state.in_(("QUEUED", "SENDING"))
+        query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_progress)
         return self._notifications(self._locked(query.order_by(NotificationRow.id)))
 
     def forget(self, recipient_id: str) -> int:

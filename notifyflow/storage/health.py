@@ -5,13 +5,12 @@ from itertools import groupby
 
 from peewee import SQL, Expression, Model
 
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
+from notifyflow.core.model import REACHING, EscalationState, IncidentState, Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow
 from notifyflow.storage.moves import Moves
 
 _NAME = "heartbeat"
-_REACHING = (NotificationState.SENT, NotificationState.DELIVERED)
-_ENDED = (EscalationState.REACHED, EscalationState.EXHAUSTED, EscalationState.ACKNOWLEDGED)
+_WITH_OUTCOME = frozenset(EscalationState) - {EscalationState.ACTIVE, EscalationState.CANCELLED}
 
 
 class Health(Moves):
@@ -53,12 +52,12 @@ class Health(Moves):
             ended = None
             for each in own:
                 newest.append(each["id"])
-                if each["state"] in _ENDED:
+                if each["state"] in _WITH_OUTCOME:
                     ended = each["state"]
                     break
             if ended is not EscalationState.EXHAUSTED:
                 return False
-        is_reached = NotificationRow.escalation_id.in_(newest) & NotificationRow.state.in_(_REACHING)
+        is_reached = NotificationRow.escalation_id.in_(newest) & NotificationRow.state.in_(REACHING)
         return bool(rounds) and not self._has(NotificationRow, is_reached)
 
     def is_heartbeat_due(self, *, before: datetime) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from peewee import Expression, Select, fn
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Contact, EscalationState, Incident
+from notifyflow.core.model import LIVE, Contact, Incident
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import CONTACT, INCIDENT, IS_UNRESOLVED, Named, batches, first, must_exist, row_of, said, select
@@ -23,8 +23,6 @@ _CONTACT = Statement(
     )
 )
 
-
-_LIVE = (EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED)
 _ROUNDS = {"rounds": 1}
 """Where older code counts rounds; they are counted for each recipient since."""
 
@@ -90,7 +88,7 @@ class Incidents(Moves, Named):
         rounds = self._scalar(IncidentRow.select(IncidentRow.rounds).where(IncidentRow.id == incident_id))
         IncidentRow.update(round_at=None, version=IncidentRow.version + 1).where(IncidentRow.id == incident_id).execute(self._db)
         timer = {"next_round_at": at, "repetition": rounds, "version": EscalationRow.version + 1}
-        is_waiting = EscalationRow.is_current & EscalationRow.next_round_at.is_null() & EscalationRow.state.in_(_LIVE)
+        is_waiting = EscalationRow.is_current & EscalationRow.next_round_at.is_null() & EscalationRow.state.in_(LIVE)
         EscalationRow.update(timer).where(EscalationRow.incident_id == incident_id, is_waiting).execute(self._db)
 
     def content(self, incident_id: str) -> Incident:

@@ -10,14 +10,14 @@ from peewee import Expression, Field, Select, fn
 
 from notifyflow.core.facts import IncidentFacts, NotificationFacts
 from notifyflow.core.keys import ApiKey
-from notifyflow.core.model import Contact, Incident, IncidentState, Kind, NotificationState
+from notifyflow.core.model import AT_REST, Contact, Incident, IncidentState, Kind, NotificationState
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
 from notifyflow.storage.keys import KEY_COLUMNS
 from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 from notifyflow.storage.rows import IS_UNRESOLVED, SAID, Rows, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
-_CAME_TO_SOMETHING = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED)
+_WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
 
 
 class Listings(Rows):
@@ -106,7 +106,7 @@ class Listings(Rows):
                 EscalationRow.recipient_id.in_(recipient_ids),
                 EscalationRow.started_at >= since,
                 NotificationRow.kind == Kind.PAGE,
-                NotificationRow.state.in_(_CAME_TO_SOMETHING),
+                NotificationRow.state.in_(_WITH_OUTCOME),
             )
             .group_by(EscalationRow.recipient_id, NotificationRow.channel)
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import SQL, Expression, Model, Select, Tuple, fn
 
-from notifyflow.core.model import NotificationState
+from notifyflow.core.model import IN_PROGRESS
 from notifyflow.storage.models import (
     AttemptRow,
     ContactRow,
@@ -24,7 +24,6 @@ from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import Rows
 
 _ROW_LOCK: Any = "FOR UPDATE"  # the rows go: whoever inserts what refers to them has to wait, too
-_IN_HAND = (NotificationState.QUEUED, NotificationState.SENDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +169,7 @@ def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int) 
     is_later = (IncidentRow.resolved_at > resolved_at) | (IncidentRow.id > incident_id)
     is_ahead = (IncidentRow.resolved_at >= resolved_at) & is_later
     in_hand = NotificationRow.select(SQL("1")).where(
-        NotificationRow.incident_id == IncidentRow.id, NotificationRow.state.in_(_IN_HAND)
+        NotificationRow.incident_id == IncidentRow.id, NotificationRow.state.in_(IN_PROGRESS)
     )
     told = (
         EscalationRow.select(SQL("1"))

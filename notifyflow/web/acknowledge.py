@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from notifyflow.core.model import Contact, EscalationState, IncidentState, Kind, NotificationState
+from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording.content import compose
@@ -23,7 +23,6 @@ _VIA = {
     "cli": "on the command line",
     "api": "over the API",
 }
-_ON_THEIR_WAY = frozenset({NotificationState.SENDING, NotificationState.SENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +141,7 @@ def _stopped(status: IncidentStatus, viewer: Contact) -> str:
         if row.kind is Kind.PAGE
     ]
     cancelled = sum(state is NotificationState.CANCELLED for _, state in rows)
-    left = sum(who != viewer.recipient_id and state in _ON_THEIR_WAY for who, state in rows)
+    left = sum(who != viewer.recipient_id and state in ON_THEIR_WAY for who, state in rows)
     said = [f"{cancelled} {'page was' if cancelled == 1 else 'pages were'} cancelled"] if cancelled else []
     said += [f"{left} had left to others already"] if left else []
     return f": {', '.join(said)}" if said else ""

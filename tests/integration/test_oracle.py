@@ -18,7 +18,7 @@ from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
+from notifyflow.core.model import AT_REST, AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.errors import Fenced, IncidentResolved
@@ -42,7 +42,6 @@ OUTCOMES = (
     UNKNOWN,
 )
 SPANS = (1.0, 2.0, 10.0, 30.0, 31.0, 61.0, 61.0, 5 * 60.0, 15 * 60.0, 31 * 60.0, 3600.0, 80 * 3600.0)
-AT_REST = {NotificationState.DELIVERED, NotificationState.SENT, NotificationState.FAILED, NotificationState.CANCELLED}
 TABLES = {table.name: table for table in (NOTIFICATION, ESCALATION, INCIDENT)}
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.model import Ended, EscalationState, Kind, NotificationState, Severity
+from notifyflow.core.model import REACHING, Ended, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.reads import Reads
 from tests import invariants
@@ -17,7 +17,6 @@ from tests.simulation.world import START, World, require
 _QUIET = timedelta(minutes=15)
 _LATE_S = 240.0  # for a worker that stands still while all heals, and the next sweep
 _PHONES = {"sms", "voice"}
-_ARRIVED = (NotificationState.SENT, NotificationState.DELIVERED)
 _LINKED = "SELECT COUNT(*) FROM notifyflow_critical"
 _LINKS = """
     SELECT c.escalation_id, c.operations_incident_id, c.reason, c.at, e.incident_id
@@ -141,7 +140,7 @@ def _began_at(row: NotificationFacts, at: datetime) -> datetime:
 
 def _has_expired(failed: EscalationStatus) -> bool:
     """Return whether a page has expired, and nothing has arrived."""
-    has_arrived = any(row.kind is Kind.PAGE and row.state in _ARRIVED for row in failed.notifications)
+    has_arrived = any(row.kind is Kind.PAGE and row.state in REACHING for row in failed.notifications)
     is_silent = (
         failed.facts.severity is Severity.CRITICAL
         and invariants.could_ring(failed)

@@ -10,7 +10,17 @@ from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
+from notifyflow.core.model import (
+    AT_REST,
+    LIVE,
+    AttemptState,
+    EscalationState,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Result,
+    Severity,
+)
 from notifyflow.core.outage import Interval, Stop
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.audit import Audits
@@ -28,7 +38,6 @@ from tests.simulation.phones import Phones
 from tests.simulation.world import START, Process, Violation, World, require
 from tests.traits import CALLING
 
-_AT_REST = (NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED)
 _MINUTE = timedelta(minutes=1)
 _SAYS_WITHIN_S = 30.0
 _THREADS = 4  # a worker's: three that answer rings, and the sweeper
@@ -261,7 +270,7 @@ class Checks:
             outages=outages,
             stops=stops,
         )
-        is_live = facts.is_current and facts.state not in (EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
+        is_live = facts.is_current and facts.state in LIVE
         require(not (is_live and opens(context, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
 
     def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
@@ -285,7 +294,7 @@ class Checks:
 
     def _check_row(self, row: NotificationFacts) -> None:
         what = f"{row.id[-4:]} ({row.channel}, {row.state})"
-        require(row.state in _AT_REST, f"1: {what} does not come to rest")
+        require(row.state in AT_REST, f"1: {what} does not come to rest")
         is_stopped = row.state is NotificationState.CANCELLED
         require(is_stopped or state_of(row) is row.state, f"5: the attempts of {what} amount to {state_of(row)}")
         accepted = doubts = failures = 0

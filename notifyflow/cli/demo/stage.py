@@ -15,14 +15,13 @@ from notifyflow.cli import log, serving
 from notifyflow.cli.demo import story
 from notifyflow.cli.demo.claims import Witness
 from notifyflow.cli.progress import look
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState
+from notifyflow.core.model import AT_REST, EscalationState, IncidentState, NotificationState
 from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 
 LONGEST_S = 24.0
 _LOOK_EVERY_S = 0.1
-_AT_REST = frozenset({NotificationState.SENT, NotificationState.DELIVERED, NotificationState.FAILED, NotificationState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def _is_time_to_pick_up(status: IncidentStatus) -> bool:
     return (
         by_id["dan"].facts.state is EscalationState.EXHAUSTED
         and by_id["ben"].facts.state is EscalationState.REACHED
-        and all(each.state in _AT_REST for each in rest)
+        and all(each.state in AT_REST for each in rest)
         and any(each.attempts for each in by_id["eve"].notifications)
         and any(each.attempts[0].result is not None and each.state is NotificationState.QUEUED for each in calls)
     )
@@ -92,7 +91,7 @@ def _is_time_to_pick_up(status: IncidentStatus) -> bool:
 
 def _is_over(status: IncidentStatus) -> bool:
     rows = chain.from_iterable(each.notifications for each in status.escalations)
-    return status.facts.state is IncidentState.ACKNOWLEDGED and all(each.state in _AT_REST for each in rows)
+    return status.facts.state is IncidentState.ACKNOWLEDGED and all(each.state in AT_REST for each in rows)
 
 
 def _witness(on: Stage, status: IncidentStatus) -> Witness:
