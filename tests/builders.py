@@ -3,10 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Contact, Evidence, Incident, Recipient, Result, Severity
-from notifyflow.pipeline.ports import Claimed
 
 START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
@@ -63,17 +61,6 @@ def a_recipient(who: str, *channels: str, **addresses: str) -> Recipient:
 
 def a_contact(who: str, *channels: str) -> Contact:
     return Contact(recipient_id=who, name=who.title(), addresses=a_recipient(who, *channels).addresses)
-
-
-def outbound_message(claimed: Claimed) -> OutboundMessage:
-    return OutboundMessage(
-        attempt_id=claimed.attempt_id,
-        notification_id=claimed.notification_id,
-        incident_id=claimed.incident_id,
-        address=claimed.address,
-        content=claimed.content,
-        at=claimed.claimed_at,
-    )
 
 
 def check_address(channel: str, address: str) -> str:

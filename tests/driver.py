@@ -91,7 +91,7 @@ class Driver:
     def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **given: Any) -> Fate:
         """Send a receipt; a key is one that was pressed on a call."""
         receipt = Receipt(
-            provider=next((each.provider for each in self.seen if each.attempt_id == attempt_id), "twilio"),
+            provider=next((each.provider for each in self.seen if each.message.attempt_id == attempt_id), "twilio"),
             event_id=event_id or f"event-{next(self._events)}",
             result=result,
             attempt_id=attempt_id,
@@ -116,10 +116,10 @@ class Driver:
         return claims.claimed
 
     def record(self, claimed: Claimed, outcome: Outcome = ACCEPTED) -> Consequences:
-        return self._note(record(self.deps, claimed.attempt_id, claimed.token, outcome))
+        return self._note(record(self.deps, claimed.message.attempt_id, claimed.token, outcome))
 
     def release(self, claimed: Claimed) -> Consequences:
-        return self._note(release(self.deps, claimed.attempt_id, claimed.token))
+        return self._note(release(self.deps, claimed.message.attempt_id, claimed.token))
 
     def deliver(self) -> None:
         """Claim, send and record whatever is due, until nothing is."""

@@ -7,13 +7,12 @@ A third party's channel subclasses ``Channel`` and is registered under the entry
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Evidence, Receipt
 from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.traits import NO_TRAITS, Traits
-from notifyflow.core.wording.content import Content
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
@@ -37,31 +36,6 @@ class Capabilities:
     doubts_resolved_within_s: float = 0.0
     can_acknowledge: bool = False
     can_be_recalled: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboundMessage:
-    """One message to one address, ready to render and send.
-
-    Attributes:
-        attempt_id: Ours; goes out with the message wherever the provider lets it.
-        notification_id: What it is an attempt of; the same for every attempt.
-        incident_id: What it is about; the same for everything that is said about the incident. Empty where that is not known.
-        address: The recipient's, as ``check_address`` normalised it.
-        content: What is said.
-        at: When the attempt began.
-        valid_for_s: How long the provider may hold it, in seconds (validity period); None where it does not matter.
-        replaces: The provider's id of an earlier message that this one may stand in the place of; empty where there is none.
-    """
-
-    attempt_id: str
-    notification_id: str
-    address: str
-    content: Content
-    at: datetime
-    incident_id: str = ""
-    valid_for_s: int | None = None
-    replaces: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

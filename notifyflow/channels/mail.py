@@ -10,8 +10,8 @@ from email.utils import formatdate
 from email_validator import EmailNotValidError, validate_email
 
 from notifyflow.channels.aws_events import HEADER
-from notifyflow.channels.base import OutboundMessage
 from notifyflow.channels.templating import Templates
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.wording.text import cut, one_line
 
 _SUBJECT_LIMIT = 200

@@ -11,8 +11,9 @@ from typing import Any
 
 from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS
-from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
 from notifyflow.channels.templating import Templates
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings

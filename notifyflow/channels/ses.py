@@ -7,8 +7,9 @@ Its events (delivery, bounce, complaint) come over SNS, to our endpoint or into 
 from notifyflow.channels.aws import AwsClient
 from notifyflow.channels.aws_codes import SES
 from notifyflow.channels.aws_events import TAG
-from notifyflow.channels.base import Accepted, Capabilities, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Provider
 from notifyflow.channels.mail import MailWriter, encoded
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.errors import UnknownOutcomeError
 from notifyflow.settings import Settings
 

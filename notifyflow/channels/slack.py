@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Provider
 from notifyflow.channels.guard import Guard, endpoint_faults
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.slack_actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
 from notifyflow.channels.slack_codes import WEBHOOK
 from notifyflow.channels.templating import Templates
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Kind
 from notifyflow.core.replies import Reply
 from notifyflow.core.traits import Traits

@@ -7,11 +7,12 @@ from typing import Any
 
 from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS_TEXTS
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
 from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt, Result
 from notifyflow.core.replies import HandledReply, Intent, Reply, read_text, write_response
 from notifyflow.core.traits import Traits

@@ -14,10 +14,11 @@ from enum import Enum, auto
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from notifyflow.channels.base import Accepted, Capabilities, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Provider
 from notifyflow.channels.mail import MailWriter
 from notifyflow.channels.smtp_codes import find
 from notifyflow.channels.tables import Row, Verdict
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.errors import ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 

@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.channels.templating import Templates
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Severity
 from notifyflow.core.traits import Traits
 from notifyflow.core.wording.content import Content

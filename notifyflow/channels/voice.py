@@ -7,11 +7,12 @@ confirms that the call was heard. A call that was answered and hung up, or answe
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
 from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.core.replies import HandledReply
 from notifyflow.core.traits import Traits

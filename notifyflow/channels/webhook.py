@@ -11,11 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.core.incident_events import Subscriber, key_of, read_subscribers
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault, PermanentProviderError

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import structlog
 
-from notifyflow.channels.base import Accepted, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Condition, Result
@@ -181,7 +181,7 @@ class Deliverer:
         claims = self._claim(channel, notification_ids, limit=min(limit, self._fitting(channel)))
         for claimed in claims.claimed:
             self._attempt(claimed)
-        return {each.notification_id for each in claims.claimed} | {each.id for each in claims.consequences.failed}
+        return {each.message.notification_id for each in claims.claimed} | {each.id for each in claims.consequences.failed}
 
     def _claim(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> Claims:
         providers = self._providers(channel)
@@ -215,12 +215,12 @@ class Deliverer:
             if self._is_stopping.is_set() or not self._has_time(claimed):
                 self._release(claimed)
                 return
-            address = self._deps.delivery.final(claimed.channel, claimed.address)
+            address = self._deps.delivery.final(claimed.channel, claimed.message.address)
             if address is None:
                 self._record(claimed, _WITHHELD, timedelta())
                 return
-            if address != claimed.address:  # nor is a message edited that stands where it does not go
-                claimed = replace(claimed, address=address, replaces="")
+            if address != claimed.message.address:
+                claimed = _redirected(claimed, address)
             if self._is_found(claimed):
                 return
             started_at = self._deps.clock.now()
@@ -247,19 +247,9 @@ class Deliverer:
         return True
 
     def _send(self, claimed: Claimed) -> Outcome:
-        message = OutboundMessage(
-            attempt_id=claimed.attempt_id,
-            notification_id=claimed.notification_id,
-            incident_id=claimed.incident_id,
-            address=claimed.address,
-            content=claimed.content,
-            at=claimed.claimed_at,
-            valid_for_s=claimed.valid_for_s,
-            replaces=claimed.replaces,
-        )
         provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)
         try:
-            return _outcome(provider.send(message))
+            return _outcome(provider.send(claimed.message))
         except NotifyflowError as error:
             return _told(_outcome(error), error, provider)
         except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and may have sent before it did
@@ -271,7 +261,9 @@ class Deliverer:
         has_alternative = len(self._providers(claimed.channel)) > 1
 
         def write(unsure: Consequences | None) -> Consequences:
-            return record(self._deps, claimed.attempt_id, claimed.token, outcome, has_alternative=has_alternative, unsure=unsure)
+            return record(
+                self._deps, claimed.message.attempt_id, claimed.token, outcome, has_alternative=has_alternative, unsure=unsure
+            )
 
         try:
             consequences = self._write(claimed, write, is_patient=True)
@@ -320,7 +312,7 @@ class Deliverer:
 
     def _release(self, claimed: Claimed, *, reason: str = "") -> None:
         def write(unsure: Consequences | None) -> Consequences:
-            return release(self._deps, claimed.attempt_id, claimed.token, reason=reason, unsure=unsure)
+            return release(self._deps, claimed.message.attempt_id, claimed.token, reason=reason, unsure=unsure)
 
         try:
             consequences = self._write(claimed, write, is_patient=False)
@@ -331,11 +323,17 @@ class Deliverer:
         self._reporter.report(consequences)
 
 
+def _redirected(claimed: Claimed, address: str) -> Claimed:
+    """Send it, and search for the message in doubt, at another address; a message at the first one is not edited."""
+    doubt = claimed.doubt and replace(claimed.doubt, message=replace(claimed.doubt.message, address=address))
+    return replace(claimed, message=replace(claimed.message, address=address, replaces=""), doubt=doubt)
+
+
 def _ids(claimed: Claimed) -> dict[str, str]:
     return {
-        "attempt_id": claimed.attempt_id,
-        "notification_id": claimed.notification_id,
-        "incident_id": claimed.incident_id,
+        "attempt_id": claimed.message.attempt_id,
+        "notification_id": claimed.message.notification_id,
+        "incident_id": claimed.message.incident_id,
         "channel": claimed.channel,
         "provider": claimed.provider,
     }

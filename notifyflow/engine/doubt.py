@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import structlog
 
-from notifyflow.channels.base import OutboundMessage, Provider
+from notifyflow.channels.base import Provider
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt, Result
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import NotifyflowError
-from notifyflow.pipeline.ports import Claimed, Dependencies, Doubt
+from notifyflow.pipeline.ports import Claimed, Dependencies
 from notifyflow.pipeline.receive import receive
 
 _log = structlog.get_logger("notifyflow.engine")
@@ -39,30 +40,22 @@ def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, 
     provider = next(
         (each for each in providers if each.name == doubt.provider and each.capabilities.can_find_sent_messages), None
     )
-    receipt = _search(provider, claimed, doubt) if provider else None
+    receipt = _search(provider, claimed.channel, doubt.message) if provider else None
     if receipt is None:
         return None
     reporter.report(receive(deps, replace(receipt, is_fetched=True), raw="").consequences)
     return receipt.result
 
 
-def _search(provider: Provider, claimed: Claimed, doubt: Doubt) -> Receipt | None:
-    message = OutboundMessage(
-        attempt_id=doubt.attempt_id,
-        notification_id=claimed.notification_id,
-        incident_id=claimed.incident_id,
-        address=claimed.address,
-        content=doubt.content,
-        at=doubt.started_at,
-    )
-    ids = {"attempt_id": doubt.attempt_id, "notification_id": claimed.notification_id, "provider": doubt.provider}
+def _search(provider: Provider, channel: str, message: OutboundMessage) -> Receipt | None:
+    ids = {"attempt_id": message.attempt_id, "notification_id": message.notification_id, "provider": provider.name}
     try:
         receipt = provider.find_sent_message(message)
     except NotifyflowError as error:
         _log.warning("engine.doubt_not_answered", **ids, error=type(error).__name__)
         return None
     except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and the page has to go out
-        _log.error("engine.channel_broke", **ids, channel=claimed.channel, error=type(error).__name__, place=place(error))
+        _log.error("engine.channel_broke", **ids, channel=channel, error=type(error).__name__, place=place(error))
         return None
     _log.info("engine.doubt_answered", **ids, result=receipt.result.value if receipt and receipt.result else "unknown")
     return receipt

@@ -9,6 +9,7 @@ from notifyflow.core import lifecycle, rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.limits import Obstacle
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Schedule
 from notifyflow.core.wording.content import Content, compose
@@ -220,30 +221,36 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
     doubted = lifecycle.doubt_of(row)
     mark = {"after_doubt": doubted.id} if doubted else {}
     tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider, **mark)
+    message = replace(
+        _message(tx, row, escalation, contact, attempt),
+        valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
+        replaces=_replaced(tx, row, escalation, provider) if row.kind is Kind.STATUS_UPDATE else "",
+    )
     return Claimed(
-        attempt_id=attempt.id,
         token=attempt.token,
-        incident_id=row.incident_id,
-        notification_id=row.id,
         channel=row.channel,
         provider=provider,
-        severity=row.severity,
-        address=contact.addresses[row.channel],
-        content=_content(tx, row, escalation, contact, tx.now, provider),
-        valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
-        claimed_at=attempt.started_at,
+        message=message,
         lease_until=attempt.lease_until,
-        doubt=_doubt(tx, row, escalation, contact, doubted) if doubted else None,
-        replaces=_replaced(tx, row, escalation, provider) if row.kind is Kind.STATUS_UPDATE else "",
+        doubt=Doubt(provider=doubted.provider, message=_message(tx, row, escalation, contact, doubted)) if doubted else None,
     )
 
 
-def _doubt(
+def _message(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
-) -> Doubt:
-    """Say again what an attempt said; it is known by its words where the provider keeps no id of ours."""
-    content = _content(tx, row, escalation, contact, attempt.started_at, attempt.provider)
-    return Doubt(attempt_id=attempt.id, provider=attempt.provider, started_at=attempt.started_at, content=content)
+) -> OutboundMessage:
+    """Write the message of an attempt, as of the attempt's start.
+
+    For an attempt in doubt that is the message as it was sent: a provider that keeps no id of ours is searched for its text.
+    """
+    return OutboundMessage(
+        attempt_id=attempt.id,
+        notification_id=row.id,
+        incident_id=row.incident_id,
+        address=contact.addresses[row.channel],
+        content=_content(tx, row, escalation, contact, attempt.started_at, attempt.provider),
+        at=attempt.started_at,
+    )
 
 
 def _content(

@@ -11,12 +11,12 @@ from notifyflow.core.delivery import LIVE, Delivery
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.limits import DEFAULT_LIMIT, ProviderHealth
-from notifyflow.core.model import Contact, Severity
+from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.model import Contact
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.core.traits import NO_TRAITS, Traits
-from notifyflow.core.wording.content import Content
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Due, Ledger
 
@@ -171,19 +171,15 @@ class Committed(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """The attempt before, of which nobody knows what became.
+    """The previous attempt, whose result is unknown.
 
     Attributes:
-        attempt_id: The attempt.
-        provider: Who was to carry it, and may be asked.
-        started_at: When it began.
-        content: What was said then; personal.
+        provider: The provider it was meant for, which may be asked for the message.
+        message: The message as it was sent, if it was.
     """
 
-    attempt_id: str
     provider: str
-    started_at: datetime
-    content: Content
+    message: OutboundMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,36 +187,20 @@ class Claimed:
     """One attempt that its claimer may make now; its row is committed.
 
     Attributes:
-        attempt_id: The attempt; it goes out with the message.
-        token: The lease's; ``record`` and ``release`` ask for it.
-        incident_id: For logs.
-        notification_id: What it is an attempt of.
-        channel: Which channel carries it.
-        provider: Which of its providers.
-        severity: The round's.
-        address: Where to; personal.
-        content: What is said; personal.
-        valid_for_s: How long the provider may hold it.
-        claimed_at: When.
-        lease_until: The claimer must have recorded or released it by then.
-        doubt: The attempt after which this one is a resend; None where it is none.
-        replaces: The provider's id of the page that this status update may replace; empty if there is none.
+        token: The lease's; ``record`` and ``release`` require it.
+        channel: The channel that carries the message.
+        provider: Which of the channel's providers.
+        message: The message to send.
+        lease_until: The claimer must have recorded or released the attempt by then.
+        doubt: The attempt that this one repeats; None for any other attempt.
     """
 
-    attempt_id: str
     token: str
-    incident_id: str
-    notification_id: str
     channel: str
     provider: str
-    severity: Severity
-    address: str
-    content: Content
-    valid_for_s: int
-    claimed_at: datetime
+    message: OutboundMessage
     lease_until: datetime
     doubt: Doubt | None = None
-    replaces: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ def record_failures(url: str, first_id: int, claimed: Sequence[Claimed], starter
             deps = replace(deps, transactions=UnlockedStore(store, readers))
         for each in claimed:
             starters.wait(DEADLINE_S)
-            record(deps, each.attempt_id, each.token, REFUSED)
+            record(deps, each.message.attempt_id, each.token, REFUSED)
 
 
 @pytest.fixture(scope="module")

@@ -67,8 +67,8 @@ class Texts:
         sent: list[str] = []
         while claimed := self._driver.claim("sms", providers=["twilio"]):
             for each in claimed:
-                self._driver.record(each, replace(ACCEPTED, provider_ref=f"SM{each.attempt_id}"))
-                sent.append(each.attempt_id)
+                self._driver.record(each, replace(ACCEPTED, provider_ref=f"SM{each.message.attempt_id}"))
+                sent.append(each.message.attempt_id)
         assert len(sent) == number
         return sent
 

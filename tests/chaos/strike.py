@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt, Severity
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.settings import Settings

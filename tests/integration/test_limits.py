@@ -52,7 +52,7 @@ class Play:
     def work(self, outcome=ACCEPTED) -> None:  # type: ignore[no-untyped-def]
         while claimed := self.driver.claim("email", providers=PAIR):
             for each in claimed:
-                record(self.driver.deps, each.attempt_id, each.token, outcome, has_alternative=True)
+                record(self.driver.deps, each.message.attempt_id, each.token, outcome, has_alternative=True)
 
     def pass_time(self, seconds: int) -> None:
         self.driver.clock.pass_time(timedelta(seconds=seconds))

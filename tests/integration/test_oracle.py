@@ -127,14 +127,14 @@ class AnyStory(RuleBasedStateMachine):
         escalations = {each.facts.id: each for status in self._all() for each in status.escalations}
         providers = [f"provider {len(self.attempts)}"] if has_provider else []  # so that none is ever found unhealthy, or mute
         for claimed in chain.from_iterable(self.driver.claim(each, limit=2, providers=providers) for each in sorted(channels)):
-            row = self.rows[claimed.notification_id]
+            row = self.rows[claimed.message.notification_id]
             row.claim()
-            self.attempts[claimed.attempt_id] = (claimed.notification_id, len(row.calls) - 1)
+            self.attempts[claimed.message.attempt_id] = (claimed.message.notification_id, len(row.calls) - 1)
             self.running.append(claimed)
             [escalation] = [
-                each for each in escalations.values() if claimed.notification_id in {row.id for row in each.notifications}
+                each for each in escalations.values() if claimed.message.notification_id in {row.id for row in each.notifications}
             ]
-            if claimed.content.kind is Kind.PAGE:
+            if claimed.message.content.kind is Kind.PAGE:
                 assert is_live(escalation), "a page of an escalation that has ended was claimed"
 
     @precondition(lambda self: self.running)
@@ -151,7 +151,7 @@ class AnyStory(RuleBasedStateMachine):
             self._finish(self.running.pop(), outcome)
 
     def _finish(self, claimed: Claimed, outcome: Outcome | None) -> None:
-        row_id, number = self.attempts[claimed.attempt_id]
+        row_id, number = self.attempts[claimed.message.attempt_id]
         row = self.rows[row_id]
         is_fenced = row.running != number
         with pytest.raises(Fenced) if is_fenced else nullcontext():
@@ -189,7 +189,7 @@ class AnyStory(RuleBasedStateMachine):
     def sweep(self) -> None:
         now = self.driver.clock.now()
         for claimed in self.running:
-            row_id, number = self.attempts[claimed.attempt_id]
+            row_id, number = self.attempts[claimed.message.attempt_id]
             if self.rows[row_id].running == number and claimed.lease_until <= now:
                 self.rows[row_id].record("in_doubt")
         consequences = self.driver.sweep()

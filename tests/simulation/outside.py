@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Evidence, Receipt, Result, Severity
 from notifyflow.errors import (
     BrokerUnavailable,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from notifyflow.channels.aws_codes import SES, SNS, SNS_TEXTS
-from notifyflow.channels.base import Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Channel, Provider
 from notifyflow.channels.email import EmailChannel
 from notifyflow.channels.push import PushChannel
 from notifyflow.channels.slack import SlackChannel
@@ -24,6 +24,7 @@ from notifyflow.channels.twilio_codes import TWILIO
 from notifyflow.channels.voice import VoiceChannel
 from notifyflow.channels.webhook import WEBHOOK as WEBHOOKS
 from notifyflow.channels.webhook import WebhookChannel
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.settings import Settings
 from tests.integration.channels.scripted import HttpServer
 

@@ -14,7 +14,8 @@ from tests.integration.channels.benches import a_message
 from tests.integration.channels.scripted import http_server
 
 MODULE = """
-from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.templating import Templates
 

@@ -10,11 +10,12 @@ from xml.etree import ElementTree
 import pytest
 from twilio.request_validator import RequestValidator
 
-from notifyflow.channels.base import Callback, Channel, OutboundMessage
+from notifyflow.channels.base import Callback, Channel
 from notifyflow.channels.sms import SmsChannel, TwilioSms
 from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
 from notifyflow.channels.voice import VoiceChannel
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.errors import RefusedUsError, RejectedCallback, TemporaryProviderError, UnknownOutcomeError

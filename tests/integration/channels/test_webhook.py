@@ -10,10 +10,10 @@ import pytest
 from standardwebhooks import Webhook as Reference
 from standardwebhooks import WebhookVerificationError
 
-from notifyflow.channels.base import OutboundMessage
 from notifyflow.channels.templating import SAMPLE
 from notifyflow.channels.webhook import WebhookChannel
 from notifyflow.core.incident_events import IncidentEvent
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import IncidentState, Kind, Severity
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError

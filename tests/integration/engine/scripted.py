@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
-from notifyflow.channels.base import OutboundMessage
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import IncidentState, NotificationState
 from notifyflow.core.pauses import Scope
 from notifyflow.errors import InvalidPause, InvalidSettings, StorageUnavailable

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
-from notifyflow.channels.base import OutboundMessage
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import NotificationState
 from notifyflow.engine.broker import BrokerBell, make_broker
 from notifyflow.engine.redis import connect

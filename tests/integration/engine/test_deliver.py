@@ -9,9 +9,9 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.channels.base import OutboundMessage
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.limits import ProviderHealth
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT

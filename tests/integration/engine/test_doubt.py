@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.channels.base import Capabilities, Channel, OutboundMessage
+from notifyflow.channels.base import Capabilities, Channel
 from notifyflow.channels.sms import SmsChannel
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import AttemptState, NotificationState, Receipt, Result
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import PermanentProviderError, UnknownOutcomeError
-from notifyflow.pipeline.ports import Claimed
 from notifyflow.sandbox.inbox import Message
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-from tests.builders import a_recipient, outbound_message
+from tests.builders import a_recipient
 from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
@@ -119,7 +119,7 @@ def test_a_text_that_never_arrived_is_sent_again_and_marked_as_a_resend(scene: S
 def test_a_text_that_the_carrier_gave_back_is_sent_again(scene: Scene, sandbox: Sandbox) -> None:
     sandbox.script("sms: undelivered once, then ok")
     claimed, *_ = scene.driver.claim("sms", providers=["twilio"])
-    _send(sandbox, claimed)
+    _send(sandbox, claimed.message)
     sandbox.inbox.wait_for(lambda message: message.status == "undelivered")
     scene.expire()
     scene.deliver()
@@ -127,15 +127,15 @@ def test_a_text_that_the_carrier_gave_back_is_sent_again(scene: Scene, sandbox: 
     assert len(_texts(sandbox)) == 2
 
 
-def _send(sandbox: Sandbox, claimed: Claimed) -> None:
+def _send(sandbox: Sandbox, message: OutboundMessage) -> None:
     channel = SmsChannel.from_settings(Settings.from_variables(sandbox.settings()))
-    channel.providers[0].send(outbound_message(claimed))
+    channel.providers[0].send(message)
     channel.close()
 
 
 def test_a_worker_that_crashed_after_its_send_doubles_nothing(scene: Scene, sandbox: Sandbox) -> None:
     claimed, *_ = scene.driver.claim("sms", providers=["twilio"])
-    _send(sandbox, claimed)
+    _send(sandbox, claimed.message)
     scene.expire()
     scene.deliver()
     assert len(_texts(sandbox)) == 1
@@ -145,10 +145,8 @@ def test_a_worker_that_crashed_after_its_send_doubles_nothing(scene: Scene, sand
 
 def test_another_text_to_the_same_phone_is_no_answer(scene: Scene, sandbox: Sandbox) -> None:
     claimed, *_ = scene.driver.claim("sms", providers=["twilio"])
-    _send(
-        sandbox,
-        replace(claimed, attempt_id="another", content=replace(claimed.content, link="https://page.example.com/a/another")),
-    )
+    content = replace(claimed.message.content, link="https://page.example.com/a/another")
+    _send(sandbox, replace(claimed.message, attempt_id="another", content=content))
     scene.expire()
     scene.deliver()
     assert len(_texts(sandbox)) == 2

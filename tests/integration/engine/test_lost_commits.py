@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.channels.base import OutboundMessage
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.references import ByKey

@@ -24,7 +24,7 @@ from notifyflow.pipeline.ports import Transactions
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-from tests.builders import REFUSED, a_recipient, an_incident, outbound_message
+from tests.builders import REFUSED, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
@@ -54,7 +54,7 @@ class Scene:
         for claimed in self.driver.claim("email"):
             self.driver.record(claimed, REFUSED)
         (claimed,) = self.driver.claim(channel, providers=["twilio"])
-        message = outbound_message(claimed)
+        message = claimed.message
         accepted: Accepted = self._channels[channel].providers[0].send(message)
         self.driver.record(
             claimed, Outcome(result=Result.ACCEPTED, evidence=accepted.evidence, provider_ref=accepted.provider_ref)

@@ -87,7 +87,7 @@ def test_the_others_are_told_who_acknowledged_it_over_chat_and_mail_already_used
     assert [row.channel for row in driver.status_updates("ben")] == ["slack"]  # in doubt: it may have been read
     assert (driver.status_updates("ada"), [row.channel for row in driver.status_updates("cy")]) == ([], ["teams"])
     (update,) = driver.claim("teams")
-    assert (update.content.kind, update.content.status_update, update.content.severity) == (
+    assert (update.message.content.kind, update.message.content.status_update, update.message.content.severity) == (
         Kind.STATUS_UPDATE,
         "Ada acknowledged it",
         Severity.CRITICAL,
@@ -97,12 +97,12 @@ def test_the_others_are_told_who_acknowledged_it_over_chat_and_mail_already_used
 def test_who_was_reached_in_an_earlier_round_only_is_told_too_and_its_message_edited(driver: Driver) -> None:
     driver.notify(None, ADA, BEN)
     for claimed in (*driver.claim("email"), *driver.claim("slack")):
-        driver.record(claimed, replace(ACCEPTED, provider_ref=f"of {claimed.address}"))
+        driver.record(claimed, replace(ACCEPTED, provider_ref=f"of {claimed.message.address}"))
     driver.notify(an_incident(severity=Severity.CRITICAL), ADA, BEN)
     driver.acknowledge(by="ada")
     assert [row.channel for row in driver.status_updates("ben")] == ["email", "slack"]
     (update,) = driver.claim("slack")
-    assert (update.content.status_update, update.replaces) == ("Ada acknowledged it", "of ben@slack")
+    assert (update.message.content.status_update, update.message.replaces) == ("Ada acknowledged it", "of ben@slack")
 
 
 def test_news_is_one_attempt_and_never_escalates(driver: Driver) -> None:
@@ -132,7 +132,7 @@ def test_a_resolve_cancels_what_is_queued_and_tells_whoever_was_paged(driver: Dr
         "slack": NotificationState.SENT,
     }
     (update,) = driver.claim("slack")
-    assert (update.content.status_update, driver.claim("email")) == ("resolved", ())
+    assert (update.message.content.status_update, driver.claim("email")) == ("resolved", ())
 
 
 def test_news_that_is_no_longer_true_is_withdrawn(driver: Driver) -> None:

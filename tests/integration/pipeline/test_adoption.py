@@ -123,7 +123,8 @@ def test_what_is_released_goes_on_where_it_stood(copied: Driver) -> None:
     assert release_from_quarantine(copied.deps) >= len(IN_EVERY_STATE)
     copied.sweep()
     copied.deliver()
-    assert {each.channel for each in copied.seen if each.incident_id == copied.status("queued").facts.id} == {"email", "slack"}
+    queued = copied.status("queued").facts.id
+    assert {each.channel for each in copied.seen if each.message.incident_id == queued} == {"email", "slack"}
     assert any(each.channel == "teams" for each in copied.seen)
     assert release_from_quarantine(copied.deps) == 0
 

@@ -99,8 +99,8 @@ def test_numbers_that_begin_alike_share_a_cap_whoever_has_them(driver: Driver) -
     page_by_text(driver, "db-1", "ada", sms="+447000000001")
     page_by_text(driver, "db-2", "bob", sms="+447000000002")
     page_by_text(driver, "db-3", "cyd", sms="+15005550006")
-    assert [each.address for each in driver.told("sms")] == ["+447000000001", "+15005550006"]
-    assert [each.address for each in driver.told("voice")] == ["+447000000002"]
+    assert [each.message.address for each in driver.told("sms")] == ["+447000000001", "+15005550006"]
+    assert [each.message.address for each in driver.told("voice")] == ["+447000000002"]
 
 
 def test_operations_is_told_of_a_cap_once(driver: Driver) -> None:

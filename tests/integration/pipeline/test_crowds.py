@@ -36,7 +36,7 @@ def test_a_row_is_claimed_by_one_of_many_workers(driver: Driver) -> None:
 
     def work() -> None:
         while batch := driver.claim("email", limit=3):
-            claimed.extend(each.notification_id for each in batch)
+            claimed.extend(each.message.notification_id for each in batch)
 
     _at_once(*[work] * THREADS)
     assert len(claimed) == 30

@@ -99,7 +99,7 @@ def test_a_late_delivery_to_operations_ends_the_silence(driver: Driver) -> None:
     driver.deliver()
     driver.pass_time(minutes=30)
     assert pulse(driver) is Pulse.OPERATIONS_UNREACHED
-    driver.report(driver.told("voice")[-1].attempt_id, Result.DELIVERED)
+    driver.report(driver.told("voice")[-1].message.attempt_id, Result.DELIVERED)
     assert pulse(driver) is Pulse.OURS
 
 

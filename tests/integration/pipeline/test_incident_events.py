@@ -67,7 +67,7 @@ def test_what_is_told_survives_the_acknowledgement_and_the_end(told: Driver) -> 
     told.acknowledge(by="ada")
     told.resolve(by="ada")
     claimed = told.claim("webhook")
-    assert [each.address for each in claimed] == ["status", "status", "status", "chat"]
+    assert [each.message.address for each in claimed] == ["status", "status", "status", "chat"]
     for each in claimed:
         told.record(each)
     assert {row.state for row in told.status().incident_events} == {NotificationState.SENT}
@@ -121,7 +121,7 @@ def test_words_that_change_often_are_told_once_while_they_wait(told: Driver) -> 
         told.notify(an_incident(title=f"{number} % are lost"), ADA)
     assert events(told) == ["opened", "amended"]
     *_, claimed = told.claim("webhook")
-    assert claimed.content.title == "2 % are lost"
+    assert claimed.message.content.title == "2 % are lost"
     told.notify(an_incident(title="all is lost"), ADA)
     assert events(told) == ["opened", "amended", "amended"]
 

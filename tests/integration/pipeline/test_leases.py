@@ -18,9 +18,10 @@ def test_the_attempt_stands_before_anybody_calls_a_provider(driver: Driver) -> N
     (claimed,) = driver.claim("email")
     email = driver.pages()["email"]
     assert email.state is NotificationState.SENDING
-    assert [(attempt.id, attempt.state) for attempt in email.attempts] == [(claimed.attempt_id, AttemptState.RUNNING)]
+    assert [(attempt.id, attempt.state) for attempt in email.attempts] == [(claimed.message.attempt_id, AttemptState.RUNNING)]
     assert claimed.lease_until == driver.clock.at + timedelta(seconds=60)
-    assert (claimed.address, claimed.content.title, claimed.content.link) == ("ada@email", "orders db is down", None)
+    content = claimed.message.content
+    assert (claimed.message.address, content.title, content.link) == ("ada@email", "orders db is down", None)
 
 
 def test_a_claimed_row_is_claimed_by_nobody_else(driver: Driver) -> None:
@@ -35,7 +36,7 @@ def test_the_urgent_go_first_and_then_what_was_requested(driver: Driver) -> None
         driver.clock.pass_time(timedelta(seconds=1))
     requested_id = driver.pages(key="requested")["email"].id
     claimed = driver.claim("email", requested_id, limit=2) + driver.claim("email", requested_id, limit=2)
-    assert [each.content.key for each in claimed] == ["urgent", "requested", "old"]
+    assert [each.message.content.key for each in claimed] == ["urgent", "requested", "old"]
 
 
 def test_only_the_holder_of_the_token_may_record(driver: Driver) -> None:
@@ -56,8 +57,8 @@ def test_a_page_carries_its_recipients_link_where_there_is_a_callback_path(store
     driver = Driver(store, public_url="https://pages.example/")
     incident_id = driver.notify(None, a_recipient("ada", "email")).incident_id
     (claimed,) = driver.claim("email")
-    assert claimed.content.link is not None
-    address, _, token = claimed.content.link.rpartition("/")
+    assert claimed.message.content.link is not None
+    address, _, token = claimed.message.content.link.rpartition("/")
     claim = links.check(driver.deps.secret_keys, token, driver.clock.at)
     assert (address, claim.incident_id, claim.recipient_id) == ("https://pages.example/a", incident_id, "ada")
 
@@ -90,7 +91,7 @@ def test_a_released_attempt_counts_for_nothing_and_its_row_is_due_at_once(driver
     driver.notify(None, a_recipient("ada", "email"))
     for _ in range(7):
         (claimed,) = driver.claim("email")
-        assert [due.notification_id for due in driver.release(claimed).due] == [claimed.notification_id]
+        assert [due.notification_id for due in driver.release(claimed).due] == [claimed.message.notification_id]
     with pytest.raises(Fenced):
         driver.release(claimed)
     driver.deliver()
@@ -134,7 +135,7 @@ def test_a_late_page_says_so(driver: Driver) -> None:
     driver.notify(None, a_recipient("ada", "email"))
     driver.clock.pass_time(timedelta(hours=2, minutes=3))
     (claimed,) = driver.claim("email")
-    assert claimed.content.delayed == "delayed 2 h 03 m"
+    assert claimed.message.content.delayed == "delayed 2 h 03 m"
 
 
 def test_a_doubt_is_tried_again(driver: Driver) -> None:

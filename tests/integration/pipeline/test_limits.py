@@ -46,7 +46,7 @@ def claim(driver: Driver, channel: str = "email", providers: Sequence[str] = PAI
 
 
 def finish(driver: Driver, claimed: Claimed, outcome: Outcome) -> None:
-    record(driver.deps, claimed.attempt_id, claimed.token, outcome, has_alternative=True)
+    record(driver.deps, claimed.message.attempt_id, claimed.token, outcome, has_alternative=True)
 
 
 def health_of(driver: Driver, provider: str) -> ProviderHealth:
@@ -79,7 +79,7 @@ def test_what_gets_no_slot_is_deferred_burns_nothing_and_is_sent_in_the_order_it
     waiting = driver.pages(key=keys[-1])["email"]
     assert (waiting.deferred_by, waiting.attempts) == (DeferralReason.LIMIT, ())
     driver.pass_time(minutes=5)
-    assert [each.notification_id for each in driver.seen] == [driver.pages(key=key)["email"].id for key in keys]
+    assert [each.message.notification_id for each in driver.seen] == [driver.pages(key=key)["email"].id for key in keys]
     done = driver.pages(key=keys[-1])["email"]
     assert (done.state, done.deferred_since, done.deferred_by, len(done.attempts)) == (SENT, None, None, 1)
     assert [line.event for line in driver.status(keys[-1]).transitions if line.machine == "notification"] == [
@@ -101,7 +101,7 @@ def test_what_only_one_provider_may_carry_keeps_nobody_waiting_whom_the_other_ca
         driver.notify(an_incident(person.id), person)
         driver.clock.pass_time(timedelta(milliseconds=1))
     carried = [driver.claim("sms", limit=1, providers=("twilio", "twilio-b")) for _ in people]
-    assert [[(each.address, each.provider) for each in claims] for claims in carried] == [
+    assert [[(each.message.address, each.provider) for each in claims] for claims in carried] == [
         [("ada@sms", "twilio")],
         [],
         [("cy@sms", "twilio-b")],
@@ -212,7 +212,7 @@ def test_an_ill_provider_is_left_alone_and_one_attempt_finds_out_when_it_is_well
     driver.clock.pass_time(timedelta(seconds=45))
     (probe,) = claim(driver, providers=["ses"])
     deferred = [driver.pages(key=f"k{number}")["email"] for number in range(5)]
-    assert [row.deferred_by for row in deferred if row.id != probe.notification_id] == [DeferralReason.CIRCUIT] * 4
+    assert [row.deferred_by for row in deferred if row.id != probe.message.notification_id] == [DeferralReason.CIRCUIT] * 4
     driver.record(probe)
     assert health_of(driver, "ses").circuit_opened_by is None
     assert len(claim(driver, providers=["ses"])) == 4, "what waited for it is due at once"

@@ -118,7 +118,7 @@ def test_what_other_systems_are_told_names_the_namespace(driver: Driver) -> None
     driver.deps = replace(driver.deps, subscribers=(Subscriber(name="status", url="https://status.example.com", secrets=()),))
     for namespace in NAMESPACES:
         _notify(driver, namespace)
-    assert sorted(each.content.namespace for each in driver.claim("webhook")) == sorted(NAMESPACES)
+    assert sorted(each.message.content.namespace for each in driver.claim("webhook")) == sorted(NAMESPACES)
 
 
 def test_after_resolve_the_key_is_free_in_its_namespace_and_taken_in_others(driver: Driver) -> None:

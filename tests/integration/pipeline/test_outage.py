@@ -205,7 +205,7 @@ def operated(store: Store) -> Driver:
 
 
 def _titles(driver: Driver) -> list[str]:
-    return [told.content.title for told in driver.told("slack")]
+    return [told.message.content.title for told in driver.told("slack")]
 
 
 @pytest.mark.parametrize("count", [4, 5, 10])
@@ -213,7 +213,7 @@ def test_a_carrier_that_drops_texts_makes_every_phone_ring(operated: Driver, cou
     keys = [f"db-{number}" for number in range(count)]
     _texted(operated, *keys)
     for attempt in operated.told("sms"):
-        operated.report(attempt.attempt_id, Result.ACCEPTED)  # sent, and never delivered
+        operated.report(attempt.message.attempt_id, Result.ACCEPTED)  # sent, and never delivered
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == keys
     assert BROKEN not in _titles(operated), "callbacks come, so nothing is wrong with their path"
@@ -256,7 +256,7 @@ def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Driver
 def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.report(operated.told("sms")[0].attempt_id, Result.ACCEPTED)
+    operated.report(operated.told("sms")[0].message.attempt_id, Result.ACCEPTED)
     operated.pass_time(minutes=2)
     assert BROKEN not in _titles(operated)
 
@@ -264,7 +264,7 @@ def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Driver) -> 
 def test_what_we_asked_for_did_not_come_by_the_callback_path(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.report(operated.told("sms")[0].attempt_id, Result.ACCEPTED, is_fetched=True)
+    operated.report(operated.told("sms")[0].message.attempt_id, Result.ACCEPTED, is_fetched=True)
     operated.pass_time(minutes=2)
     assert _titles(operated) == [BROKEN]
 
@@ -273,7 +273,7 @@ def test_callbacks_about_calls_say_nothing_about_those_about_texts(operated: Dri
     operated.notify(an_incident("call", severity=Severity.CRITICAL), a_recipient("ada", "voice"))
     (call,) = operated.claim("voice", providers=["the sms provider"])
     operated.record(call)
-    operated.report(call.attempt_id, Result.ACCEPTED)
+    operated.report(call.message.attempt_id, Result.ACCEPTED)
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
     operated.pass_time(minutes=2)
@@ -293,7 +293,7 @@ def test_an_outage_of_ours_is_no_broken_callback_path(operated: Driver) -> None:
     _texted(operated, *keys)
     operated.be_away(minutes=20)
     for attempt in operated.told("sms")[1:]:
-        operated.report(attempt.attempt_id, Result.DELIVERED)
+        operated.report(attempt.message.attempt_id, Result.DELIVERED)
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == ["db-0"]
     assert operated.told("slack") == []
@@ -306,5 +306,5 @@ def test_what_goes_wrong_while_operations_is_paged_is_not_told_to_operations(sto
     driver.deliver()
     _texted(driver, *[f"db-{number}" for number in range(6)])
     driver.pass_time(minutes=30)
-    assert "ops@sms" in [told.address for told in driver.told("sms")], "nothing came back about these, either"
+    assert "ops@sms" in [told.message.address for told in driver.told("sms")], "nothing came back about these, either"
     assert (driver.status("notifyflow/operations").content.body or "").count(BROKEN) == 1

@@ -52,7 +52,7 @@ def test_a_pause_of_everything_burns_no_round(driver: Driver) -> None:
     driver.pass_time(minutes=120)
     assert starts(driver) == [0 * MINUTE, 55 * MINUTE, 70 * MINUTE]
     assert [each.critical_at for each in driver.outcome.critical] == [START + 85 * MINUTE]
-    assert [each.content.delayed for each in driver.told("email")] == ["", "", ""]
+    assert [each.message.content.delayed for each in driver.told("email")] == ["", "", ""]
 
 
 def test_a_pause_of_everything_is_no_time_in_which_nobody_acknowledged(driver: Driver) -> None:
@@ -89,7 +89,7 @@ def test_what_was_paused_for_as_long_as_it_is_fresh_leaves_all_the_same_and_says
     assert (driver.pages()["email"].state, driver.seen) == (QUEUED, [])
     driver.pass_time(hours=2)
     assert driver.pages()["email"].state is SENT
-    assert [each.content.delayed for each in driver.seen] == ["delayed 47 h 00 m"]
+    assert [each.message.content.delayed for each in driver.seen] == ["delayed 47 h 00 m"]
 
 
 def test_a_page_grows_old_before_and_after_a_pause(driver: Driver) -> None:
@@ -118,7 +118,7 @@ def test_a_pause_that_is_ended_early_counts_as_long_as_it_was(driver: Driver) ->
     assert not resume(driver.deps, Scope.ALL, "")
     driver.pass_time(seconds=0)
     (late,) = driver.seen[2:]
-    assert (late.incident_id, late.content.delayed) == (driver.status("db-3").facts.id, "delayed 1 h 00 m")
+    assert (late.message.incident_id, late.message.content.delayed) == (driver.status("db-3").facts.id, "delayed 1 h 00 m")
     driver.pass_time(minutes=4)
     assert set(driver.pages()) == {"email", "sms"}
     driver.pass_time(minutes=10)
@@ -264,7 +264,7 @@ def test_only_what_a_pause_of_a_channel_or_provider_keeps_waiting_stays_fresh(dr
     assert driver.pages()["email"].state is QUEUED
     driver.clock.pass_time(2 * HOUR)
     driver.deliver()
-    assert [each.content.delayed for each in driver.told("email")] == ["delayed 5 h 00 m"]
+    assert [each.message.content.delayed for each in driver.told("email")] == ["delayed 5 h 00 m"]
 
 
 # -- what is quarantined since its database was adopted
@@ -275,7 +275,8 @@ def test_while_an_incident_is_quarantined_no_clock_of_it_runs(watched: Driver) -
     watched.notify(an_incident("db-2"), MAIL)
     watched.notify(an_incident("db-3", severity=CRITICAL), a_recipient("ada", "sms", "voice"))
     watched.claim("slack")
-    for each in (*watched.claim("sms"), *[each for each in watched.claim("email") if each.incident_id != _id(watched, "db-2")]):
+    paused = _id(watched, "db-2")
+    for each in (*watched.claim("sms"), *[each for each in watched.claim("email") if each.message.incident_id != paused]):
         watched.record(each)
     unsent = watched.pages(key="db-2")["email"]
     watched.pass_time(seconds=30)
@@ -325,7 +326,7 @@ def test_a_claim_that_finds_them_expired_pages_operations_too(operated: Driver) 
     assert operated.escalation().state is EscalationState.EXHAUSTED
     operated.deliver()
     assert len(operated.told("slack")) == 1
-    assert operated.told("slack")[0].incident_id == _id(operated, operations.KEY)
+    assert operated.told("slack")[0].message.incident_id == _id(operated, operations.KEY)
 
 
 def test_one_that_expires_beside_a_page_that_arrived_is_only_logged(operated: Driver) -> None:

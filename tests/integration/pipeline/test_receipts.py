@@ -20,7 +20,7 @@ def _texted(driver: Driver, severity: Severity = Severity.CRITICAL) -> str:
     driver.respond("email", REFUSED)
     driver.notify(an_incident(severity=severity), a_recipient("ada", "email", "sms", "voice"))
     driver.deliver()
-    return driver.told("sms")[0].attempt_id
+    return driver.told("sms")[0].message.attempt_id
 
 
 def test_a_receipt_counts_once(driver: Driver) -> None:
@@ -70,7 +70,7 @@ def test_operations_is_told_of_a_fault_of_ours_that_a_receipt_reports(store: Sto
         driver.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, reason="our number is not registered")
     driver.deliver()
     (told,) = driver.told("slack")
-    assert told.content.title == "the sms provider: our number is not registered"
+    assert told.message.content.title == "the sms provider: our number is not registered"
 
 
 def test_a_provider_whose_receipt_refuses_all_of_ours_rests(driver: Driver) -> None:
@@ -97,7 +97,7 @@ def test_a_fault_of_ours_is_a_fault_of_ours_also_where_the_receipt_waits_for_the
 def test_a_fault_of_ours_that_came_before_the_record_is_not_forgotten_by_it(driver: Driver) -> None:
     driver.notify(None, a_recipient("ada", "email", "sms"))
     (claimed,) = driver.claim("email", providers=["ses"])
-    driver.report(claimed.attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
+    driver.report(claimed.message.attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True)
     driver.record(claimed, ACCEPTED)
     assert driver.pages()["email"].attempts[0].is_our_fault
     assert driver.pages()["sms"].state is NotificationState.QUEUED
@@ -132,7 +132,7 @@ def test_a_late_delivery_puts_a_failure_right(driver: Driver) -> None:
     driver.deliver()
     driver.pass_time(hours=1)
     assert driver.escalation().state is EscalationState.EXHAUSTED
-    driver.report(driver.told("sms")[0].attempt_id, Result.DELIVERED)
+    driver.report(driver.told("sms")[0].message.attempt_id, Result.DELIVERED)
     assert driver.pages()["sms"].state is NotificationState.DELIVERED
     assert driver.escalation().state is EscalationState.REACHED
 
@@ -140,7 +140,7 @@ def test_a_late_delivery_puts_a_failure_right(driver: Driver) -> None:
 def test_a_receipt_may_come_before_its_send_is_recorded(driver: Driver) -> None:
     driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "sms"))
     (claimed,) = driver.claim("sms")
-    assert driver.report(claimed.attempt_id, Result.PERMANENT_FAILURE) is Fate.MATCHED
+    assert driver.report(claimed.message.attempt_id, Result.PERMANENT_FAILURE) is Fate.MATCHED
     assert driver.pages()["sms"].state is NotificationState.SENDING
     driver.record(claimed, ACCEPTED)
     assert driver.pages()["sms"].state is NotificationState.FAILED
@@ -167,7 +167,7 @@ def test_what_waits_is_applied_as_soon_as_another_receipt_tells_whose_it_is(driv
     (claimed,) = driver.claim("email", providers=["ses"])
     bounce = Receipt(provider="ses", event_id="1", result=Result.PERMANENT_FAILURE, provider_ref="m-1", reason="no such mailbox")
     assert receive(driver.deps, bounce, raw="raw").value is Fate.WAITING
-    sent = replace(bounce, event_id="2", result=Result.ACCEPTED, attempt_id=claimed.attempt_id)
+    sent = replace(bounce, event_id="2", result=Result.ACCEPTED, attempt_id=claimed.message.attempt_id)
     assert receive(driver.deps, sent, raw="raw").value is Fate.MATCHED
     (attempt,) = driver.pages()["email"].attempts
     assert (attempt.result, attempt.reason) == (Result.PERMANENT_FAILURE, "no such mailbox")
@@ -199,7 +199,7 @@ def test_what_nobody_claims_within_an_hour_ends_as_foreign(driver: Driver) -> No
 def test_any_key_means_heard_and_one_takes_the_incident(driver: Driver) -> None:
     driver.respond("sms", REFUSED)
     _texted(driver)
-    attempt_id = driver.told("voice")[0].attempt_id
+    attempt_id = driver.told("voice")[0].message.attempt_id
     driver.report(attempt_id, Result.DELIVERED, key="7")
     assert driver.pages()["voice"].state is NotificationState.DELIVERED
     assert driver.status().facts.state is IncidentState.OPEN
@@ -233,7 +233,7 @@ def _doubted(driver: Driver, severity: Severity) -> str:
     driver.respond("email", UNKNOWN, ACCEPTED)
     driver.notify(an_incident(severity=severity), a_recipient("ada", "email"), policy=QUICK)
     driver.deliver()
-    return driver.told("email")[0].attempt_id
+    return driver.told("email")[0].message.attempt_id
 
 
 def test_an_event_that_resolves_a_doubt_in_time_saves_the_second_mail(driver: Driver) -> None:

@@ -31,7 +31,7 @@ def test_new_words_are_said_by_whatever_is_rendered_from_then_on(driver: Driver)
     driver.notify(None, ADA)
     driver.notify(an_incident(title="all dbs are down", body="All of them."), ADA)
     (claimed,) = driver.claim("email")
-    assert (claimed.content.title, claimed.content.body) == ("all dbs are down", "All of them.")
+    assert (claimed.message.content.title, claimed.message.content.body) == ("all dbs are down", "All of them.")
 
 
 def test_what_a_repetition_does_not_give_is_kept(driver: Driver) -> None:
@@ -41,7 +41,7 @@ def test_what_a_repetition_does_not_give_is_kept(driver: Driver) -> None:
     driver.notify(said, a_recipient("ada", "email", name="Ada"))
     driver.notify(Incident(key=said.key, title="still down"), ADA)
     (claimed,) = driver.claim("email")
-    content = claimed.content
+    content = claimed.message.content
     assert (content.title, content.body, content.url) == ("still down", "Writes fail.", "https://runbooks.example.com/db")
     assert (content.labels, content.source, content.recipient_name) == ({"team": "orders"}, "probe", "Ada")
 
@@ -52,7 +52,7 @@ def test_what_a_repetition_gives_empty_is_emptied(driver: Driver) -> None:
     )
     driver.notify(replace(an_incident(body=""), url="", labels={}), ADA)
     (claimed,) = driver.claim("email")
-    assert (claimed.content.body, claimed.content.url, claimed.content.labels) == ("", None, {})
+    assert (claimed.message.content.body, claimed.message.content.url, claimed.message.content.labels) == ("", None, {})
 
 
 @pytest.mark.parametrize("is_acknowledged", [False, True])
@@ -97,7 +97,7 @@ def test_another_address_is_used_by_what_is_not_sent_yet(driver: Driver) -> None
     driver.notify(None, ADA)
     driver.notify(None, a_recipient("ada", email="ada@elsewhere"))
     (claimed,) = driver.claim("email")
-    assert claimed.address == "ada@elsewhere"
+    assert claimed.message.address == "ada@elsewhere"
 
 
 def test_another_address_gets_the_page_that_its_open_tier_lacks(driver: Driver) -> None:

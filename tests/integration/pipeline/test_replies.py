@@ -62,13 +62,13 @@ def say(
 
 
 def test_a_code_is_kept_while_it_is_used_and_free_a_week_later(driver: Driver) -> None:
-    assert text(driver, "db-1").content.reply == "1"
-    assert text(driver, "db-2").content.reply == "11"
+    assert text(driver, "db-1").message.content.reply == "1"
+    assert text(driver, "db-2").message.content.reply == "11"
     driver.clock.pass_time(timedelta(days=6))
     driver.page_again("ada", "db-2")
-    assert claim_due(driver.deps, "sms")[0].content.reply == "11"
+    assert claim_due(driver.deps, "sms")[0].message.content.reply == "11"
     driver.clock.pass_time(timedelta(days=2))
-    assert text(driver, "db-3").content.reply == "10", "nobody has had it for a week"
+    assert text(driver, "db-3").message.content.reply == "10", "nobody has had it for a week"
     assert say(driver, code="11").value.effect is Effect.ACKNOWLEDGED
     assert driver.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
 
@@ -80,7 +80,7 @@ def test_codes_that_are_issued_at_the_same_time_differ(driver: Driver) -> None:
         found = list(
             pool.map(lambda _: claim(driver.deps, "sms", (), limit=2, providers=("twilio",), reporting=()).claimed, range(8))
         )
-    replies = [each.content.reply for some in found for each in some]
+    replies = [each.message.content.reply for some in found for each in some]
     assert len(replies) == 8
     assert len(set(replies)) == 8
 
@@ -109,7 +109,7 @@ def test_stop_leaves_the_other_number_of_ours(driver: Driver) -> None:
     notify(driver.deps, an_incident("db-2"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
     (claimed,) = claim_due(driver.deps, "sms", "twilio", "twilio-b")
     assert claimed.provider == "twilio-b"
-    assert claimed.content.reply == "", "nobody hears answers there"
+    assert claimed.message.content.reply == "", "nobody hears answers there"
     say(driver, Intent.STOP, ours="+15005550007")
     notify(driver.deps, an_incident("db-3"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
     assert claim_due(driver.deps, "sms", "twilio", "twilio-b") == ()
@@ -133,7 +133,7 @@ def test_nothing_is_texted_in_response_to_who_said_stop_and_what_they_acknowledg
 def test_who_gets_a_redirected_text_replies_to_it(driver: Driver) -> None:
     driver.deps = replace(driver.deps, delivery=read_delivery(f"redirect:sms={HERS}"))
     notify(driver.deps, an_incident("db-1"), [a_recipient("bob", sms="+15005550012")], policy=TEXTS, strict=False)
-    assert claim_due(driver.deps, "sms")[0].content.reply == "1"
+    assert claim_due(driver.deps, "sms")[0].message.content.reply == "1"
     assert say(driver).value.effect is Effect.ACKNOWLEDGED
     assert driver.status("db-1").facts.acknowledged_by == "bob"
     for ours in (OURS, "+15005550007"):
@@ -145,7 +145,7 @@ def test_who_gets_a_redirected_text_replies_to_it(driver: Driver) -> None:
 
 def test_what_is_withheld_is_given_no_code(driver: Driver) -> None:
     driver.deps = replace(driver.deps, delivery=read_delivery("dry-run"))
-    assert text(driver, "db-1").content.reply == ""
+    assert text(driver, "db-1").message.content.reply == ""
     assert say(driver).value.effect is Effect.IGNORED
 
 
@@ -274,5 +274,5 @@ def test_a_call_that_is_accepted_only_after_somebody_acknowledged_it_is_recalled
     (call,) = claim_due(driver.deps, "voice")
     getattr(driver, ends)("ada", "db-1")
     accepted = replace(ACCEPTED, result=Result.ACCEPTED, evidence=Evidence.ACCEPTED, provider_ref="CA1")
-    recalls = record(driver.deps, call.attempt_id, call.token, accepted).recalls
+    recalls = record(driver.deps, call.message.attempt_id, call.token, accepted).recalls
     assert [each.provider_ref for each in recalls] == (["CA1"] if is_recalled else [])

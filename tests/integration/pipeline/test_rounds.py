@@ -31,7 +31,7 @@ def test_what_leaves_as_planned_is_not_delayed(driver: Driver) -> None:
     driver.notify(None, ADA, policy=INSISTENT)
     driver.deliver()
     driver.pass_time(minutes=44)
-    assert [each.content.delayed for channel in ("email", "sms", "voice") for each in driver.told(channel)] == [""] * 9
+    assert [each.message.content.delayed for channel in ("email", "sms", "voice") for each in driver.told(channel)] == [""] * 9
 
 
 def test_three_rounds_then_whoever_has_not_acknowledged_is_a_critical_failure(driver: Driver) -> None:
@@ -180,14 +180,14 @@ def test_a_damaged_row_is_set_aside_by_a_claim_and_lets_the_others_pass(driver: 
     damaged = driver.escalation(key="damaged").id
     _keep_policy(driver, damaged, SQL("'{}'"))
     (claimed,) = driver.claim("email", limit=1)
-    assert claimed.incident_id == driver.status("sound").facts.id
+    assert claimed.message.incident_id == driver.status("sound").facts.id
     assert len(driver.outcome.broken) == 1
     assert driver.claim("email", providers=()) == ()  # also where nobody could carry it
     _keep_policy(driver, damaged, INSISTENT)
     assert driver.claim("email") == ()
     driver.clock.pass_time(timedelta(minutes=5))
     (claimed,) = driver.claim("email")
-    assert claimed.incident_id == driver.status("damaged").facts.id
+    assert claimed.message.incident_id == driver.status("damaged").facts.id
 
 
 def test_a_damaged_row_that_can_be_sent_no_more_is_set_aside_too(driver: Driver) -> None:

@@ -25,7 +25,7 @@ def test_two_failed_primaries_open_sms_and_a_failed_sms_opens_voice(driver: Driv
     assert [each.channel for each in driver.seen] == ["email", "slack", "sms", "voice"]
     assert driver.escalation().state is EscalationState.ACTIVE
     assert driver.escalation().tier == 3
-    driver.report(driver.seen[-1].attempt_id, Result.DELIVERED, key="5")
+    driver.report(driver.seen[-1].message.attempt_id, Result.DELIVERED, key="5")
     assert driver.escalation().state is EscalationState.REACHED
 
 

@@ -80,7 +80,7 @@ def test_status_updates_for_somebody_who_is_forgotten_are_cancelled_and_nobody_e
     driver.release(begun)
     driver.seen.clear()
     driver.deliver()
-    assert [each.address for each in driver.seen] == ["bob@email"]
+    assert [each.message.address for each in driver.seen] == ["bob@email"]
     rows = [row for key in ("alone", "shared") for each in driver.status(key).escalations for row in each.notifications]
     updates = [row.state for row in rows if row.kind is Kind.STATUS_UPDATE]
     assert sorted(updates) == [NotificationState.CANCELLED, NotificationState.CANCELLED, NotificationState.SENT]

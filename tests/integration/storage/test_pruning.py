@@ -59,7 +59,7 @@ def test_what_was_resolved_long_ago_goes_with_all_that_belongs_to_it(driver: Dri
     for key in ("a", "b"):
         driver.notify(an_incident(key), a_recipient("ada", "email", "sms"), a_recipient("ben", "email"))
         driver.deliver()
-        driver.report(driver.seen[-1].attempt_id, Result.DELIVERED)
+        driver.report(driver.seen[-1].message.attempt_id, Result.DELIVERED)
         driver.resolve(key=key)
         driver.deliver()
     kept = rows_in(database_url)

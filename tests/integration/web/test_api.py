@@ -62,7 +62,7 @@ class Api:
         """Carry what is due on a channel, as a worker would."""
         deps = self.flow._deps
         for claimed in claim(deps, channel, (), limit=9, providers=("pigeon",), reporting=()).claimed:
-            record(deps, claimed.attempt_id, claimed.token, outcome)
+            record(deps, claimed.message.attempt_id, claimed.token, outcome)
 
 
 @pytest.fixture

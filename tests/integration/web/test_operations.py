@@ -35,7 +35,7 @@ def test_from_its_page_operations_goes_to_the_incident_that_failed_and_acknowled
         (claimed,) = claim(flow._deps, "email", (), limit=9, providers=["pigeon"], reporting=()).claimed
         record(
             flow._deps,
-            claimed.attempt_id,
+            claimed.message.attempt_id,
             claimed.token,
             Outcome(result=Result.PERMANENT_FAILURE, reason="there is no such mailbox"),
         )

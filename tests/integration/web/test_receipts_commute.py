@@ -49,10 +49,10 @@ class Callbacks:
         ids: list[str] = []
         while len(ids) < attempts:
             (claimed,) = self._driver.claim(channel, self.row(key).id, providers=[provider], limit=1)
-            assert claimed.notification_id == self.row(key).id
-            ids.append(claimed.attempt_id)
+            assert claimed.message.notification_id == self.row(key).id
+            ids.append(claimed.message.attempt_id)
             is_last = len(ids) == attempts
-            self._driver.record(claimed, replace(ACCEPTED, provider_ref=claimed.attempt_id) if is_last else UNKNOWN)
+            self._driver.record(claimed, replace(ACCEPTED, provider_ref=claimed.message.attempt_id) if is_last else UNKNOWN)
             if not is_last:
                 self._driver.clock.at = self.row(key).due_at or self._driver.clock.at
         return key, ids

@@ -15,7 +15,6 @@ import regex
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
-from notifyflow.channels.base import OutboundMessage
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.mail import MailWriter, encoded, parse_sender
 from notifyflow.channels.push import Sns
@@ -24,6 +23,7 @@ from notifyflow.channels.sms import TwilioSms
 from notifyflow.channels.teams import Teams
 from notifyflow.channels.templating import SAMPLE, Templates, escape_mrkdwn
 from notifyflow.channels.voice import TwilioVoice
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, Incident, Kind
 from notifyflow.core.wording.content import Content, compose
 from notifyflow.core.wording.segments import count

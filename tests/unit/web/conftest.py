@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, OutboundMessage, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
+from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt, Result
 from notifyflow.core.replies import Effect, HandledReply, Intent, Reply
 from notifyflow.core.views import IncidentStatus
