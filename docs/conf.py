@@ -1,5 +1,8 @@
 """How the documentation is built; ``scripts/docs`` builds it."""
 
+import re
+from pathlib import Path
+
 from sphinx.application import Sphinx
 
 import notifyflow
@@ -24,6 +27,7 @@ nitpick_ignore = [
     ("py:class", name)
     for name in (
         "collections.abc.Callable",
+        "collections.abc.Collection",
         "collections.abc.Iterable",
         "collections.abc.Iterator",
         "collections.abc.Mapping",
@@ -45,6 +49,14 @@ def _show_factories(*event: object) -> tuple[str, object] | None:
     return (signature.replace("<factory>", "..."), returns) if isinstance(signature, str) else None
 
 
+def _link_files(app: Sphinx, path: Path, docname: str, content: list[str]) -> None:
+    """Rewrite the links of an included file of the repository, which lead to files, for the site."""
+    del app, docname
+    text = re.sub(r"`([^`<]+?) <docs/([\w/.-]+)\.rst>`_", r":doc:`\1 </\2>`", content[0])
+    content[0] = re.sub(r"`([^`<]+?) <([\w.-]+)>`_", rf":download:`\1 <../../{path.parent.name}/\2>`", text)
+
+
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.connect("autodoc-process-signature", _show_factories)
+    app.connect("include-read", _link_files)
