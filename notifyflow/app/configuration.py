@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from notifyflow.app.directory import read_file
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.sqs import queue_faults
@@ -15,6 +14,7 @@ from notifyflow.core.intake.documents import read_policies, read_recipients
 from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import OPERATIONS, SHIPPED, Policy
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
+from notifyflow.service.directory import read_file
 from notifyflow.settings import Settings
 
 

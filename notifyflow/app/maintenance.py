@@ -1,26 +1,19 @@
 """What whoever runs it looks after: checks all that is stored, deletes what is old, has itself watched from outside."""
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from notifyflow.app.access import Access
-from notifyflow.app.pauses import Switch
-from notifyflow.channels.base import Channel
-from notifyflow.channels.monitor import Monitor
+from notifyflow.app.database import Database
 from notifyflow.core.audit import Finding
 from notifyflow.core.wording import text
-from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.errors import Fault, InvalidAge
 from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.ports import Dependencies
-from notifyflow.settings import Settings
 from notifyflow.storage.audit import Audited
 from notifyflow.storage.pruning import Pruned, Step
-from notifyflow.storage.store import Store
 
 _YOUNGEST = timedelta(days=1)
 _ROUNDS_A_STEP = 50
@@ -42,29 +35,20 @@ class Checked:
     findings: tuple[Finding, ...]
 
 
-class Upkeep(ABC):
-    """The part of ``NotifyFlow`` that looks after what is stored."""
+class Maintenance:
+    """Looks after the stored rows.
 
-    _settings: Settings
-    _store: Store
-    _deps: Dependencies
-    _channels: Mapping[str, Channel]
+    Args:
+        database: The database.
+        deps: The dependencies of the use cases.
+        environment: The environment's name; None without one.
+    """
 
-    @abstractmethod
-    def _ready(self) -> Dependencies: ...
-
-    @abstractmethod
-    def _prepare(self) -> Dependencies: ...
-
-    @property
-    def notice(self) -> str:
-        """The mark that every message, page and response shows; empty where all is live and nothing is set."""
-        return self._deps.notice
-
-    def access(self) -> Access:
-        """Look after the API's keys, and let them in."""
-        deps = self._ready()
-        return Access(self._store, deps.clock, deps.ids, requests_a_minute=self._settings.api_requests_a_minute)
+    def __init__(self, database: Database, deps: Dependencies, environment: str | None) -> None:
+        self._database = database
+        self._store = database.store
+        self._deps = deps
+        self._environment = environment
 
     def survey(self, *, is_forced: bool = False) -> Survey:
         """Count what ``adopt`` would hold.
@@ -72,7 +56,7 @@ class Upkeep(ABC):
         Raises:
             DatabaseInUse: When somebody has swept within the last minute, and it is not forced.
         """
-        return survey(self._prepare(), is_forced=is_forced)
+        return survey(self._open(), is_forced=is_forced)
 
     def adopt(self, *, is_forced: bool = False) -> int:
         """Make the database this environment's, after a restore or a copy, and hold what is unfinished in it.
@@ -88,7 +72,7 @@ class Upkeep(ABC):
         Raises:
             DatabaseInUse: When somebody has swept within the last minute, and it is not forced; nothing is quarantined.
         """
-        return adopt(self._prepare(), self._settings.environment, is_forced=is_forced)
+        return adopt(self._open(), self._environment, is_forced=is_forced)
 
     def quarantined_count(self) -> int:
         """Count the incidents that are quarantined since the database was adopted."""
@@ -122,11 +106,6 @@ class Upkeep(ABC):
         count = forget(self._ready(), recipient_id)
         self._store.clean()
         return count
-
-    @property
-    def switch(self) -> Switch:
-        """The kill switch: pause sending for a while, and resume."""
-        return Switch(self._ready(), self._channels)
 
     def check(self) -> Iterator[Checked]:
         """Check everything that is stored against what always holds, some incidents at a time; nothing is locked or mended.
@@ -170,6 +149,14 @@ class Upkeep(ABC):
         before = self._ready().clock.now() - older_than
         yield from self._count_old(before) if is_dry_run else self._delete_old(before)
 
+    def _open(self) -> Dependencies:
+        self._database.open()
+        return self._deps
+
+    def _ready(self) -> Dependencies:
+        self._database.prepare()
+        return self._deps
+
     def _audit(self, after_id: str, now: datetime) -> Audited:
         return self._store.read(lambda reads: reads.audit(after_id, now=now))
 
@@ -197,10 +184,3 @@ class Upkeep(ABC):
 
     def _count_step(self, place: tuple[datetime, str], before: datetime) -> Step:
         return self._store.read(lambda reads: reads.prunable_incidents(place, before=before, limit=_ROUNDS_A_STEP))
-
-    def _make_heartbeat(self) -> Heartbeat | None:
-        """Make what a starting engine is watched by; None where no monitor is set."""
-        monitor = Monitor.from_settings(self._settings)
-        if monitor is None:
-            return None
-        return Heartbeat(monitor, self._deps, every=timedelta(seconds=self._settings.heartbeat_s))

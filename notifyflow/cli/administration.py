@@ -111,7 +111,7 @@ def db_adopt(
         raise typer.BadParameter("--release and --resolve exclude each other")
     with NotifyFlow.from_env() as flow:
         if release:
-            count = flow.release_quarantined()
+            count = flow.maintenance.release_quarantined()
             said = f"{_were(count)} quarantined, and {'goes' if count == 1 else 'go'} on."
         elif resolve:
             said = _resolve_quarantined(flow, is_agreed=yes)
@@ -121,22 +121,22 @@ def db_adopt(
 
 
 def _adopt(flow: "NotifyFlow", *, is_agreed: bool, is_forced: bool) -> str:
-    holding = flow.survey(is_forced=is_forced)
+    holding = flow.maintenance.survey(is_forced=is_forced)
     if holding.unfinished and not is_agreed:
         whose = f"of the environment {screen.plain(holding.environment)}" if holding.environment else "without a name"
         screen.agree(
             f"{_are(holding.unfinished)} unfinished in this database {whose}. Adopted, nothing more of that is sent until you "
             "release or resolve it."
         )
-    quarantined = flow.adopt(is_forced=is_forced)
+    quarantined = flow.maintenance.adopt(is_forced=is_forced)
     return f"The database is ours; {_are(quarantined)} quarantined. Let them go on with --release, or end them with --resolve."
 
 
 def _resolve_quarantined(flow: "NotifyFlow", *, is_agreed: bool) -> str:
-    quarantined = flow.quarantined_count()
+    quarantined = flow.maintenance.quarantined_count()
     if quarantined and not is_agreed:
         screen.agree(f"{_are(quarantined)} quarantined. With --resolve all of that is resolved, and nobody is told.")
-    count = flow.resolve_quarantined()
+    count = flow.maintenance.resolve_quarantined()
     return f"{_were(count)} quarantined, and {'is' if count == 1 else 'are'} resolved."
 
 

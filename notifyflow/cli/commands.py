@@ -88,7 +88,7 @@ def send(
         notified = flow.submit(submission)
         screen.show_notice(flow.notice)
         screen.show_faults(notified.faults, style="yellow")
-        is_quarantined = flow.is_quarantined(notified.incident_id)
+        is_quarantined = flow.maintenance.is_quarantined(notified.incident_id)
         is_watched = (wait or flow.is_embedded) and not is_quarantined
         status = _watch(flow, submission.incident.key, timeout_s, as_json) if is_watched else None
     screen.show_quarantined(is_quarantined=is_quarantined)

@@ -45,9 +45,9 @@ def check(
 
 def _look(file: Path | None) -> "Reach":
     from notifyflow.app import configuration
-    from notifyflow.app.directory import text_of
     from notifyflow.channels.registry import load
     from notifyflow.core.intake.directory import reach
+    from notifyflow.service.directory import text_of
     from notifyflow.settings import Settings
 
     settings = Settings()

@@ -33,14 +33,14 @@ def check(as_json: AsJson = False) -> None:
 
     done, found, documented = 0, 0, []
     with NotifyFlow.from_env() as flow, _bar() as (bar, task):
-        for checked in flow.check():
+        for checked in flow.maintenance.check():
             done, found = checked.done, found + len(checked.findings)
             bar.update(task, completed=checked.done, total=checked.total)
             if as_json:
                 documented += [documents.finding(each) for each in checked.findings]
             else:
                 _show(checked.findings)
-        quarantined = flow.quarantined_count()
+        quarantined = flow.maintenance.quarantined_count()
     if as_json:
         screen.print_json({"incidents": done, "findings": documented, "quarantined": quarantined})
     elif found:
@@ -67,7 +67,7 @@ def prune(
 
     total = Pruned()
     with NotifyFlow.from_env() as flow, _bar() as (bar, task):
-        for pruned in flow.prune(older_than, is_dry_run=dry_run):
+        for pruned in flow.maintenance.prune(older_than, is_dry_run=dry_run):
             total += pruned
             bar.update(task, completed=total.incidents)
     counts = asdict(total)
@@ -85,7 +85,7 @@ def forget(
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        count = flow.forget(recipient)
+        count = flow.maintenance.forget(recipient)
     screen.out.print(f"Removed from {count} {'incident' if count == 1 else 'incidents'}.")
 
 

@@ -15,7 +15,7 @@ from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.wording import text
 
 if TYPE_CHECKING:
-    from notifyflow.app.access import Access
+    from notifyflow.service.access import Access
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 

@@ -26,7 +26,7 @@ An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or `
 ``inbound.handle(deps, requests, *, by, via, namespace)``
     → ``Committed[int]``: how many of the requests one transaction handled.
 ``notices.add_notice(deps, reason, provider)``
-    → ``Consequences``; what else operations should know, counted once a day per reason and provider.
+    → ``Committed[None]``; a problem to tell operations of, counted once a day per reason and provider.
 ``adopt.survey(deps)``, ``adopt.adopt(deps, environment)``, ``adopt.release_from_quarantine(deps)``,
 ``adopt.resolve_quarantined(deps)``
     → how many incidents are quarantined, go on, are resolved; the last one in a transaction an incident.

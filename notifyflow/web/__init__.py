@@ -1,1 +1,1 @@
-"""HTTP in: what providers call back and what people click; gets its services as arguments and knows no settings."""
+"""HTTP in: what providers call back and what people click; gets its context as arguments and knows no settings."""

@@ -12,10 +12,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Acknowledgement
+from notifyflow.core.references import ById
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording.content import compose
 from notifyflow.web import pages
-from notifyflow.web.services import Services
+from notifyflow.web.context import Context
 
 _VIA = {
     "link": "with the link",
@@ -33,27 +34,27 @@ class Outcome:
     detail: str
 
 
-def router(services: Services) -> APIRouter:
+def router(context: Context) -> APIRouter:
     """Build the routes of ``/a/{token}``."""
     routes = APIRouter()
 
     @routes.api_route("/a/{token}", methods=["GET", "HEAD"])
     def show(token: str) -> Response:
-        claim = services.check_link(token)
-        return HTMLResponse(_page(services, _kept(services, claim.incident_id), claim.recipient_id))
+        claim = context.service.check_link(token)
+        return HTMLResponse(_page(context, _kept(context, claim.incident_id), claim.recipient_id))
 
     @routes.post("/a/{token}")
     def acknowledge(token: str) -> Response:
-        claim = services.check_link(token)
-        _viewer(_kept(services, claim.incident_id), claim.recipient_id)
-        services.acknowledge(claim.incident_id, claim.recipient_id)
+        claim = context.service.check_link(token)
+        _viewer(_kept(context, claim.incident_id), claim.recipient_id)
+        context.service.acknowledge(ById(claim.incident_id), by=claim.recipient_id, via="link")
         return RedirectResponse(token, 303)  # relative: a proxy's prefix stays
 
     return routes
 
 
-def _kept(services: Services, incident_id: str) -> IncidentStatus:
-    status = services.status(incident_id)
+def _kept(context: Context, incident_id: str) -> IncidentStatus:
+    status = context.service.status(ById(incident_id))
     if status is None:
         raise HTTPException(404, "This incident is no longer kept.")
     return status
@@ -72,13 +73,13 @@ class Viewer:
     mine: EscalationStatus | None
 
 
-def _page(services: Services, status: IncidentStatus, recipient_id: str) -> str:
+def _page(context: Context, status: IncidentStatus, recipient_id: str) -> str:
     viewer = _viewer(status, recipient_id)
     facts = viewer.mine.facts if viewer.mine else None
     policy = facts.policy if facts else status.facts.policy
     started_at = facts.started_at if facts else status.facts.opened_at
     content = compose(
-        services.word(status, viewer.contact),
+        context.service.content_for(status, viewer.contact),
         viewer.contact,
         severity=status.facts.severity,
         now=started_at,
@@ -87,11 +88,11 @@ def _page(services: Services, status: IncidentStatus, recipient_id: str) -> str:
         delayed_after=policy.delayed_after,
         link=None,
         kind=Kind.PAGE,
-        notice=services.notice,
+        notice=context.notice,
     )
     values = {
         "content": content,
-        "outcome": _outcome(services, status, viewer),
+        "outcome": _outcome(context, status, viewer),
         "is_each": viewer.mine is not None and policy.acknowledgement is Acknowledgement.EACH,
     }
     return pages.render("incident.html", values)
@@ -107,7 +108,7 @@ def _viewer(status: IncidentStatus, recipient_id: str) -> Viewer:
     return Viewer(contact=Contact(recipient_id=recipient_id, name=recipient_id, addresses={}), mine=None)
 
 
-def _outcome(services: Services, status: IncidentStatus, viewer: Viewer) -> Outcome | None:
+def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> Outcome | None:
     facts, contact = status.facts, viewer.contact
     if facts.state is IncidentState.RESOLVED:
         by = f" by {_name(status, facts.resolved_by)}" if facts.resolved_by else ""
@@ -117,7 +118,7 @@ def _outcome(services: Services, status: IncidentStatus, viewer: Viewer) -> Outc
     if facts.state is IncidentState.ACKNOWLEDGED:
         is_mine = facts.acknowledged_by == contact.recipient_id
         who = "You acknowledged it." if is_mine else f"{_name(status, facts.acknowledged_by)} acknowledged it."
-        how = _how(services, facts.acknowledged_via)
+        how = _how(context, facts.acknowledged_via)
         acknowledged = " ".join(filter(None, ("Acknowledged", how))) + _at(facts.acknowledged_at, contact)
         return Outcome(headline=who, detail=f"{acknowledged}. Nobody is paged for it any more{_stopped(status, contact)}.")
     if viewer.mine and viewer.mine.facts.state is EscalationState.ACKNOWLEDGED:
@@ -125,9 +126,9 @@ def _outcome(services: Services, status: IncidentStatus, viewer: Viewer) -> Outc
     return None
 
 
-def _how(services: Services, via: str) -> str:
+def _how(context: Context, via: str) -> str:
     """Return how an incident was acknowledged, in words; empty where that is not known."""
-    channel = services.channels.get(via)
+    channel = context.channels.get(via)
     return _VIA.get(via) or (channel.traits.how if channel else "")
 
 

@@ -13,6 +13,7 @@ from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import IncidentState, Notified, Severity
+from notifyflow.core.references import ById
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.errors import Fault, UnreadableIncident
 from notifyflow.pipeline.idempotency import Once
@@ -20,6 +21,7 @@ from notifyflow.web import cursors
 from notifyflow.web.auth import Require
 from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
+from notifyflow.web.context import Context
 from notifyflow.web.openapi import PLACE, refusals, request_body
 from notifyflow.web.reachability import ReachabilityResponse, RecipientListResponse
 from notifyflow.web.requests import ActRequest, NewIncident, PageAgainRequest
@@ -31,7 +33,6 @@ from notifyflow.web.responses import (
     NotifiedResponse,
     StoppedResponse,
 )
-from notifyflow.web.services import Services
 
 INCIDENT_LIMIT_BYTES = 1024 * 1024
 _ACT_LIMIT_BYTES = 16 * 1024
@@ -113,25 +114,25 @@ def _reached(caller: ApiKey, wanted: str | None) -> frozenset[str] | None:
     return frozenset({wanted}) if caller.reaches(wanted) else frozenset()
 
 
-def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/v1``.
 
     Args:
-        services: What they call.
+        context: What they call.
         bulkhead: The threads in which request bodies are read and stored.
     """
     routes = APIRouter(prefix="/v1")
-    _add_intake(routes, services, bulkhead)
+    _add_intake(routes, context, bulkhead)
     for add in (_add_incidents, _add_acts, _add_page_again, _add_recipients):
-        add(routes, services)
+        add(routes, context)
     return routes
 
 
 # All handlers but one are plain functions: they run in worker threads, since the database blocks.
 
 
-def _add_intake(routes: APIRouter, services: Services, bulkhead: Bulkhead) -> None:
-    let_in = Depends(Require(services, Scope.INGEST))
+def _add_intake(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
+    let_in = Depends(Require(context, Scope.INGEST))
     read_body = Depends(JsonBody(INCIDENT_LIMIT_BYTES, room=bulkhead.room))
 
     @routes.post(
@@ -159,19 +160,19 @@ def _add_intake(routes: APIRouter, services: Services, bulkhead: Bulkhead) -> No
         ] = None,
     ) -> NotifiedResponse:
         """Page the recipients, or count a repeated key; the response is sent after commit. Scope: `ingest`."""
-        notified = await bulkhead.run(len(body), partial(_submit, services, caller, body, idempotency_key))
+        notified = await bulkhead.run(len(body), partial(_submit, context, caller, body, idempotency_key))
         response.headers["Location"] = f"incidents/{notified.incident_id}"  # relative: a proxy's prefix stays
         response.status_code = 201 if notified.is_new else 200
         return NotifiedResponse.of(notified)
 
 
-def _submit(services: Services, caller: ApiKey, body: str, idempotency_key: str | None) -> Notified:
-    once, submission = None, read_submission(body, most_recipients=services.most_recipients)
+def _submit(context: Context, caller: ApiKey, body: str, idempotency_key: str | None) -> Notified:
+    once, submission = None, read_submission(body, most_recipients=context.most_recipients)
     if idempotency_key is not None:
         fingerprint = hashlib.sha256(body.encode()).hexdigest()
         once = Once(api_key_id=caller.id, idempotency_key=idempotency_key, fingerprint=fingerprint)
         submission = replace(submission, unread=(*_faults(idempotency_key), *submission.unread))
-    return services.api.submit(submission, once, caller.namespace)
+    return context.service.submit(submission, caller=caller, once=once)
 
 
 def _faults(idempotency_key: str) -> Iterator[Fault]:
@@ -180,8 +181,8 @@ def _faults(idempotency_key: str) -> Iterator[Fault]:
     yield from length_faults(_ONCE, idempotency_key, MAX_KEY, "Shorten it")
 
 
-def _add_incidents(routes: APIRouter, services: Services) -> None:
-    let_read = Depends(Require(services, Scope.READ))
+def _add_incidents(routes: APIRouter, context: Context) -> None:
+    let_read = Depends(Require(context, Scope.READ))
 
     @routes.get(
         "/incidents",
@@ -192,7 +193,7 @@ def _add_incidents(routes: APIRouter, services: Services) -> None:
     def list_incidents(caller: Annotated[ApiKey, let_read], wanted: Annotated[IncidentListing, Query()]) -> IncidentListResponse:
         """Those of the key's namespace, the newest first. Scope: `read`."""
         before_id = cursors.read(wanted.mark, wanted.cursor)
-        found = services.api.incidents(wanted.filter(caller), before_id=before_id, limit=wanted.limit + 1)
+        found = context.service.incidents(wanted.filter(caller), before_id=before_id, limit=wanted.limit + 1)
         shown = found[: wanted.limit]
         is_last = len(found) == len(shown)
         return IncidentListResponse(
@@ -208,11 +209,11 @@ def _add_incidents(routes: APIRouter, services: Services) -> None:
     )
     def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentResponse:
         """With its escalations, notifications, attempts and log. Scope: `read`."""
-        return IncidentResponse.of(_find(services, caller, incident_id))
+        return IncidentResponse.of(_find(context, caller, incident_id))
 
 
-def _add_acts(routes: APIRouter, services: Services) -> None:
-    let_operate = Depends(Require(services, Scope.OPERATE))
+def _add_acts(routes: APIRouter, context: Context) -> None:
+    let_operate = Depends(Require(context, Scope.OPERATE))
 
     @routes.post(
         "/incidents/{incident_id}/acknowledge",
@@ -224,9 +225,9 @@ def _add_acts(routes: APIRouter, services: Services) -> None:
     def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
         """What is still queued for it is cancelled. Scope: `operate`."""
         by = read_act(body).by or caller.name
-        _find(services, caller, incident_id)
-        stopped = services.api.acknowledge(incident_id, by)
-        return StoppedResponse.of(stopped, _find(services, caller, incident_id))
+        _find(context, caller, incident_id)
+        stopped = context.service.acknowledge(ById(incident_id), by=by, via="api")
+        return StoppedResponse.of(stopped, _find(context, caller, incident_id))
 
     @routes.post(
         "/incidents/{incident_id}/resolve",
@@ -238,13 +239,13 @@ def _add_acts(routes: APIRouter, services: Services) -> None:
     def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
         """It is over; the same key opens a new one. Scope: `operate`."""
         by = read_act(body).by or caller.name
-        _find(services, caller, incident_id)
-        stopped = services.api.resolve(incident_id, by)
-        return StoppedResponse.of(stopped, _find(services, caller, incident_id))
+        _find(context, caller, incident_id)
+        stopped = context.service.resolve(ById(incident_id), by=by, via="api")
+        return StoppedResponse.of(stopped, _find(context, caller, incident_id))
 
 
-def _add_page_again(routes: APIRouter, services: Services) -> None:
-    let_operate = Depends(Require(services, Scope.OPERATE))
+def _add_page_again(routes: APIRouter, context: Context) -> None:
+    let_operate = Depends(Require(context, Scope.OPERATE))
 
     @routes.post(
         "/incidents/{incident_id}/page-again",
@@ -256,13 +257,13 @@ def _add_page_again(routes: APIRouter, services: Services) -> None:
     def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> ActResponse:
         """Starts a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
         page = read_page(body)
-        _find(services, caller, incident_id)
-        services.api.page_again(incident_id, page.recipient, page.by or caller.name)
-        return ActResponse(has_changed=True, incident=IncidentSummaryResponse.of(_find(services, caller, incident_id)))
+        _find(context, caller, incident_id)
+        context.service.page_again(ById(incident_id), page.recipient, by=page.by or caller.name, via="api")
+        return ActResponse(has_changed=True, incident=IncidentSummaryResponse.of(_find(context, caller, incident_id)))
 
 
-def _add_recipients(routes: APIRouter, services: Services) -> None:
-    let_read = Depends(Require(services, Scope.READ))
+def _add_recipients(routes: APIRouter, context: Context) -> None:
+    let_read = Depends(Require(context, Scope.READ))
 
     @routes.get(
         "/recipients",
@@ -275,11 +276,11 @@ def _add_recipients(routes: APIRouter, services: Services) -> None:
     ) -> RecipientListResponse:
         """Everybody who was ever a recipient in the key's namespace, by id. Scope: `read`."""
         after_id = cursors.read(wanted.mark, wanted.cursor)
-        found = services.api.recipients(_reached(caller, wanted.namespace), after_id=after_id, limit=wanted.limit + 1)
+        found = context.service.recipients(_reached(caller, wanted.namespace), after_id=after_id, limit=wanted.limit + 1)
         shown = found[: wanted.limit]
         is_last = len(found) == len(shown)
         return RecipientListResponse(
-            recipients=[ReachabilityResponse.of(each, services.channels) for each in shown],
+            recipients=[ReachabilityResponse.of(each, context.channels) for each in shown],
             next_cursor=None if is_last else cursors.write(wanted.mark, shown[-1].contact.recipient_id),
         )
 
@@ -295,15 +296,15 @@ def _add_recipients(routes: APIRouter, services: Services) -> None:
         namespace: Annotated[str | None, Query(max_length=255, description="As this namespace knows them.")] = None,
     ) -> ReachabilityResponse:
         """By each way: who carries it, and what became of the last page. Scope: `read`."""
-        found = services.api.recipient(recipient_id, _reached(caller, namespace))
+        found = context.service.recipient(recipient_id, _reached(caller, namespace))
         if found is None:
             raise HTTPException(404, "Nobody with this id was ever a recipient.")
-        return ReachabilityResponse.of(found, services.channels)
+        return ReachabilityResponse.of(found, context.channels)
 
 
-def _find(services: Services, caller: ApiKey, incident_id: str) -> IncidentStatus:
+def _find(context: Context, caller: ApiKey, incident_id: str) -> IncidentStatus:
     """Find an incident that the key reaches; one of another namespace is as good as none, so that its id tells nothing."""
-    status = services.status(incident_id)
+    status = context.service.status(ById(incident_id))
     if status is None or not caller.reaches(status.facts.namespace):
         raise HTTPException(404, "There is no such incident, or it is no longer kept.")
     return status

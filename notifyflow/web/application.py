@@ -16,26 +16,26 @@ from notifyflow.core.wording.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, RejectedCallback, StorageError
 from notifyflow.web import acknowledge, api, callbacks, health, integrations, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
-from notifyflow.web.services import Services
+from notifyflow.web.context import Context
 
 _log = structlog.get_logger("notifyflow.web")
 
 
-def build(services: Services) -> FastAPI:
+def build(context: Context) -> FastAPI:
     """Build the application.
 
     Args:
-        services: What it calls; it opens and closes nothing of them.
+        context: What it calls; it opens and closes nothing of them.
     """
     # A redirect to the path without its last slash would name the host that the request names.
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     bulkhead = Bulkhead()
-    application.include_router(callbacks.router(services, bulkhead), include_in_schema=False)
-    application.include_router(callbacks.replies(services), include_in_schema=False)
-    application.include_router(acknowledge.router(services), include_in_schema=False)
-    application.include_router(integrations.router(services, bulkhead))
-    application.include_router(api.router(services, bulkhead))
-    application.include_router(health.router(services))
+    application.include_router(callbacks.router(context, bulkhead), include_in_schema=False)
+    application.include_router(callbacks.replies(context), include_in_schema=False)
+    application.include_router(acknowledge.router(context), include_in_schema=False)
+    application.include_router(integrations.router(context, bulkhead))
+    application.include_router(api.router(context, bulkhead))
+    application.include_router(health.router(context))
 
     @lru_cache(maxsize=8)  # built once; a proxy's or another application's prefix is seldom more than one
     def description(prefix: str) -> bytes:
@@ -52,8 +52,8 @@ def build(services: Services) -> FastAPI:
     application.add_exception_handler(StorageError, _answer_unavailable)
     application.add_exception_handler(HTTPException, _respond_refused)
     application.add_exception_handler(RequestValidationError, problems.respond_invalid)
-    application.state.notice = services.notice
-    application.add_middleware(Edge, notice=services.notice)
+    application.state.notice = context.notice
+    application.add_middleware(Edge, notice=context.notice)
     return application
 
 

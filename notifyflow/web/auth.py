@@ -8,7 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.errors import InvalidApiKey
-from notifyflow.web.services import Services
+from notifyflow.web.context import Context
 
 _bearer = HTTPBearer(
     scheme_name="apiKey",
@@ -25,8 +25,8 @@ class Gate:
         scope: What the key must be good for.
     """
 
-    def __init__(self, services: Services, scope: Scope) -> None:
-        self._admit: Callable[[str, Scope], ApiKey] = services.admit
+    def __init__(self, context: Context, scope: Scope) -> None:
+        self._admit: Callable[[str, Scope], ApiKey] = context.access.admit
         self.scope = scope
 
     def admit(self, presented: str) -> ApiKey:

@@ -9,8 +9,8 @@ from notifyflow.channels.base import Callback, Provider
 from notifyflow.errors import ProviderError, RejectedCallback
 from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
+from notifyflow.web.context import Context
 from notifyflow.web.paths import target_below
-from notifyflow.web.services import Services
 
 _log = structlog.get_logger("notifyflow.web")
 
@@ -21,7 +21,7 @@ _SNS_LIMIT_BYTES = 512 * 1024  # a message has up to 256 KiB (SNS API Reference,
 read_body = Body(BODY_LIMIT_BYTES)
 
 
-def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/callbacks``."""
     routes = APIRouter()
     read_message = Body(_SNS_LIMIT_BYTES, room=bulkhead.small_room)
@@ -33,60 +33,60 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
         provider: str, channel: str, attempt_id: str, request: Request, body: Annotated[bytes, Depends(read_body)]
     ) -> Response:
         callback = Callback(path=target_below(request.scope), headers=dict(request.headers), body=body, attempt_id=attempt_id)
-        found = _provider(services, channel, provider)
+        found = _provider(context, channel, provider)
         response = found.read_callback(callback)
         for receipt in response.receipts:
-            if handled := services.receive(receipt, body.decode("utf-8", "replace")):
+            if handled := context.service.receive(receipt, body.decode("utf-8", "replace")):
                 response = found.respond(handled)
         return Response(response.body, media_type=response.content_type)
 
     @routes.post("/callbacks/sns")
     def receive_from_sns(body: Annotated[bytes, Depends(read_message)]) -> Response:
-        if services.sns is None:
+        if context.sns is None:
             raise HTTPException(404, "No topic is allowed here.")
         try:
-            receipts = services.sns.read(body)
+            receipts = context.sns.read(body)
         except ProviderError as error:
             _log.warning("web.message_not_verified", error=type(error).__name__, code=error.code)
             raise HTTPException(503, "Its certificate cannot be had now.") from None
         for receipt in receipts:
-            services.receive(receipt, body.decode("utf-8", "replace"))
+            context.service.receive(receipt, body.decode("utf-8", "replace"))
         return Response()
 
     return routes
 
 
-def replies(services: Services) -> APIRouter:
+def replies(context: Context) -> APIRouter:
     """Build the routes for replies: texts to our number, buttons that are pressed."""
     routes = APIRouter()
 
     @routes.post("/callbacks/slack/actions")
     def receive_slack_action(request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
         try:
-            return _handle_reply(services, "slack", "slack", request, body)
+            return _handle_reply(context, "slack", "slack", request, body)
         except RejectedCallback as error:
             _log.warning("web.callback_rejected", provider=error.provider)
             raise HTTPException(401, "The signature does not fit.") from None
 
     @routes.post("/callbacks/{provider}/{channel}")
     def receive_reply(provider: str, channel: str, request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
-        return _handle_reply(services, provider, channel, request, body)
+        return _handle_reply(context, provider, channel, request, body)
 
     return routes
 
 
-def _handle_reply(services: Services, provider: str, channel: str, request: Request, body: bytes) -> Response:
-    found = _provider(services, channel, provider)
+def _handle_reply(context: Context, provider: str, channel: str, request: Request, body: bytes) -> Response:
+    found = _provider(context, channel, provider)
     reply = found.read_reply(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
     if reply is None:
         return Response()
-    response = found.respond(services.handle_reply(channel, reply, body.decode("utf-8", "replace")))
+    response = found.respond(context.service.handle_reply(channel, reply, body.decode("utf-8", "replace")))
     return Response(response.body, media_type=response.content_type)
 
 
-def _provider(services: Services, channel: str, name: str) -> Provider:
-    if channel in services.channels:
-        for provider in services.channels[channel].providers:
+def _provider(context: Context, channel: str, name: str) -> Provider:
+    if channel in context.channels:
+        for provider in context.channels[channel].providers:
             if provider.name == name:
                 return provider
     raise HTTPException(404, "No such provider is configured here.")

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
+from notifyflow.web.context import Context
 from notifyflow.web.openapi import refusals
 from notifyflow.web.problems import FaultResponse
-from notifyflow.web.services import Services
 
 Checks = list[Literal["database", "schema", "sweeping", "quarantine"]]
 _DEGRADING = "quarantine"
@@ -25,7 +25,7 @@ class Readiness(BaseModel):
     faults: list[FaultResponse]
 
 
-def router(services: Services) -> APIRouter:
+def router(context: Context) -> APIRouter:
     """Build the routes."""
     routes = APIRouter(tags=["health"])
 
@@ -44,7 +44,7 @@ def router(services: Services) -> APIRouter:
         exclude: Annotated[Checks | None, Query(description="What is not to count.")] = None,
     ) -> Readiness:
         """Whether the database answers, has this version's schema, and is swept; and whether incidents are quarantined."""
-        faults = [fault for fault in services.api.find_what_is_wrong() if fault.where not in (exclude or ())]
+        faults = [fault for fault in context.service.find_faults() if fault.where not in (exclude or ())]
         is_ready = all(fault.where == _DEGRADING for fault in faults)
         response.status_code = 200 if is_ready else 503
         is_degraded = any(fault.where == _DEGRADING for fault in faults)

@@ -25,8 +25,8 @@ from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
 from notifyflow.web.auth import Gate
 from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
+from notifyflow.web.context import Context
 from notifyflow.web.problems import FaultResponse
-from notifyflow.web.services import Services
 
 _log = structlog.get_logger("notifyflow.web")
 
@@ -87,8 +87,8 @@ class AuthorizationHeader(IntegrationGate):
 class RoutingKey(IntegrationGate):
     """Lets in by the ``routing_key`` in the body, as PagerDuty's senders present it: the body is read first, and a short one."""
 
-    def __init__(self, services: Services, scope: Scope, bulkhead: Bulkhead) -> None:
-        super().__init__(services, scope)
+    def __init__(self, context: Context, scope: Scope, bulkhead: Bulkhead) -> None:
+        super().__init__(context, scope)
         self._bulkhead = bulkhead
         self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=bulkhead.small_room, patience_s=_PATIENCE_S)
 
@@ -114,22 +114,22 @@ def _password(credentials: str) -> str:
         return ""
 
 
-def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes.
 
     Args:
-        services: What they call.
+        context: What they call.
         bulkhead: The threads in which request bodies are read and stored.
     """
     routes = APIRouter(include_in_schema=False)
-    let_in = Depends(AuthorizationHeader(services, Scope.INGEST))
-    let_in_by_routing_key = Depends(RoutingKey(services, Scope.INGEST, bulkhead))
+    let_in = Depends(AuthorizationHeader(context, Scope.INGEST))
+    let_in_by_routing_key = Depends(RoutingKey(context, Scope.INGEST, bulkhead))
     read_body = Depends(Body(BODY_LIMIT_BYTES, room=bulkhead.room))
 
     @routes.post("/v1/alertmanager")
     async def receive_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body]) -> Response:
         def handle() -> Response:
-            return _handle(services, alertmanager.read(parsed(body)), caller, alertmanager.NAME)
+            return _handle(context, alertmanager.read(parsed(body)), caller, alertmanager.NAME)
 
         return await bulkhead.run(len(body), handle)
 
@@ -138,38 +138,38 @@ def router(services: Services, bulkhead: Bulkhead) -> APIRouter:
         caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body], request: Request
     ) -> Response:
         def handle() -> Response:
-            return _handle(services, cloudevents.read(request.headers, body), caller, cloudevents.NAME)
+            return _handle(context, cloudevents.read(request.headers, body), caller, cloudevents.NAME)
 
         return await bulkhead.run(len(body), handle)
 
     @routes.post("/v2/enqueue")
     async def receive_pagerduty(presented: Annotated[Presented, let_in_by_routing_key]) -> Response:
-        return await bulkhead.run(presented.size_bytes, partial(_handle_pagerduty, services, presented))
+        return await bulkhead.run(presented.size_bytes, partial(_handle_pagerduty, context, presented))
 
     return routes
 
 
-def _handle_pagerduty(services: Services, presented: Presented) -> Response:
+def _handle_pagerduty(context: Context, presented: Presented) -> Response:
     try:
-        request, key = pagerduty.read(presented.document, new_key=services.new_id())
+        request, key = pagerduty.read(presented.document, new_key=context.new_id())
     except UnreadableIncident as wrong:
         errors = [str(fault) for fault in wrong.faults]
         return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
-    services.handle_inbound([request], presented.caller, pagerduty.NAME)
+    context.service.handle_inbound([request], presented.caller, pagerduty.NAME)
     said = text.cut(key, validation.MAX_KEY)
     response = json.dumps({"status": "success", "message": "Event processed", "dedup_key": said})  # escaped: it may be no UTF-8
     return Response(response, 202, media_type="application/json")
 
 
 def _handle(
-    services: Services, read: tuple[tuple[InboundRequest, ...], tuple[Fault, ...]], caller: ApiKey, integration: str
+    context: Context, read: tuple[tuple[InboundRequest, ...], tuple[Fault, ...]], caller: ApiKey, integration: str
 ) -> Response:
     """Handle the requests; where one cannot be stored the sender repeats all, which changes nothing twice."""
     requests, faults = read
     count = sum(fault.count for fault in faults)
     if faults:
         _log.warning("web.event_unreadable", via=integration, by=caller.name, faults=count)
-    services.handle_inbound(requests, caller, integration)
+    context.service.handle_inbound(requests, caller, integration)
     response = {
         "accepted": [{"action": request.action, "key": request.incident.key} for request in requests[:NAMED]],
         "accepted_count": sum(request.times for request in requests),

@@ -20,12 +20,13 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.app.integrations import Integrations
 from notifyflow.cli import serving
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import Incident, Severity
 from notifyflow.core.policy import SHIPPED
+from notifyflow.service.integrations import Integrations
+from notifyflow.service.use_cases import UseCases
 from tests.bench import bodies
 from tests.bench.bodies import Endpoint
 from tests.unit.web.conftest import API_KEY, Backend, application_of
@@ -173,7 +174,7 @@ def measure_storing() -> float:
     """Tell how many seconds of processor time an incident of a large group costs."""
     with _flow() as flow:
         caller = ApiKey(id="1", name="sender", scopes=frozenset((Scope.INGEST,)), digest="", created_at=flow.access().now())
-        ask = Integrations(flow._ready(), SHIPPED, None, lambda consequences: None).handle
+        ask = Integrations(UseCases(flow._deps, lambda consequences: None, prepare=flow._database.prepare), SHIPPED, None).handle
         groups = [
             [
                 InboundRequest(action=Action.NOTIFY, incident=Incident(key=f"{turn}/{number}", title="down"), labels={})

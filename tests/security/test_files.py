@@ -96,7 +96,7 @@ def test_nothing_of_whoever_is_forgotten_stands_in_the_files(tmp_path: Path) -> 
             assert flow.wait(f"k{number}", timeout_s=60)
         another.status("k1")
         assert _found(folder) == set(MARKS)
-        flow.forget("ada")
+        flow.maintenance.forget("ada")
         assert _found(folder) == set()
 
 
@@ -112,9 +112,9 @@ def test_a_forget_that_leaves_copies_in_the_log_says_so(tmp_path: Path) -> None:
         def forget_meanwhile(reads: object) -> None:
             reads.incidents(1)  # type: ignore[attr-defined]  # from now on this state is kept for us
             with flow._store.within(1), pytest.raises(StorageUnavailable, match=r"write-ahead log.*Do it again"):
-                flow.forget("ada")
+                flow.maintenance.forget("ada")
 
         reader.read(forget_meanwhile)
         reader.close()
-        assert flow.forget("ada") == 1
+        assert flow.maintenance.forget("ada") == 1
         assert _found(folder) == set()

@@ -168,13 +168,13 @@ def test_a_copy_that_is_adopted_holds_what_was_unfinished_until_it_is_released(s
     with open_flow(sqlite_url, ENVIRONMENT="production", BROKER_URL="redis://127.0.0.1:1/0") as flow:
         flow.notify(Incident(key="db-1", title="down"), [ADA])
     with open_flow(sqlite_url, silent, ENVIRONMENT="staging") as flow:
-        assert flow.adopt() == 1
+        assert flow.maintenance.adopt() == 1
         assert notify(flow, "db-2") is NotificationState.SENT
         assert [message.content.key for message in silent.messages] == ["db-2"]
-        assert flow.release_quarantined() == 1
+        assert flow.maintenance.release_quarantined() == 1
         assert flow.wait("db-1", timeout_s=30)
         assert [message.content.key for message in silent.messages] == ["db-2", "db-1"]
-        assert flow.resolve_quarantined() == 0
+        assert flow.maintenance.resolve_quarantined() == 0
 
 
 def test_of_many_that_name_a_database_at_once_one_has_it(database_url: str) -> None:

@@ -48,13 +48,13 @@ def driver(store: Store, clock: HandClock) -> Driver:
 
 
 def test_a_check_tells_how_far_it_is(flow: NotifyFlow, driver: Driver) -> None:
-    checked = [(each.done, each.total, each.findings) for each in flow.check()]
+    checked = [(each.done, each.total, each.findings) for each in flow.maintenance.check()]
     assert checked == [(0, COUNT + 1, ()), (COUNT + 1, COUNT + 1, ())]
 
 
 def test_what_was_foreseen_is_pruned_while_others_notify(flow: NotifyFlow, driver: Driver, clock: HandClock) -> None:
     clock.pass_time(AGE + timedelta(seconds=1))
-    foreseen = sum(flow.prune(AGE, is_dry_run=True), Pruned())
+    foreseen = sum(flow.maintenance.prune(AGE, is_dry_run=True), Pruned())
     assert (foreseen.incidents, foreseen.escalations) == (COUNT, COUNT * len(PEOPLE))
     other = Driver(driver.store)
     other.clock, other.deps = clock, replace(other.deps, clock=clock, ids=CountingIds(1 << 124))
@@ -65,7 +65,7 @@ def test_what_was_foreseen_is_pruned_while_others_notify(flow: NotifyFlow, drive
 
     with ThreadPoolExecutor(1) as pool:
         notifying = pool.submit(notify)
-        steps = list(flow.prune(AGE))
+        steps = list(flow.maintenance.prune(AGE))
         notifying.result()
     assert sum(steps, Pruned()) == foreseen
     assert len([step for step in steps if step]) > 1
@@ -79,12 +79,12 @@ def test_what_somebody_holds_is_passed_over(flow: NotifyFlow, driver: Driver, cl
 
     def prune_beside(ledger) -> Pruned:  # type: ignore[no-untyped-def]
         ledger.lock_named("old-1", namespace=None)
-        return sum(flow.prune(AGE), Pruned())
+        return sum(flow.maintenance.prune(AGE), Pruned())
 
     assert driver.store.run(prune_beside).incidents == COUNT - 1
-    assert sum(flow.prune(AGE), Pruned()).incidents == 1
+    assert sum(flow.maintenance.prune(AGE), Pruned()).incidents == 1
 
 
 def test_less_than_a_day_is_refused(flow: NotifyFlow) -> None:
     with pytest.raises(InvalidAge, match="less than a day"):
-        list(flow.prune(timedelta(hours=23)))
+        list(flow.maintenance.prune(timedelta(hours=23)))

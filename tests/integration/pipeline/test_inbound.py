@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.app.integrations import Integrations
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import Incident, IncidentState, Severity
 from notifyflow.core.policy import SHIPPED
 from notifyflow.pipeline.ports import Consequences
+from notifyflow.service.integrations import Integrations
+from notifyflow.service.use_cases import UseCases
 from notifyflow.settings import Settings
 
 DIRECTORY = """
@@ -44,7 +45,8 @@ class System:
             created_at=datetime(2026, 11, 25, tzinfo=UTC),
             namespace="sender",
         )
-        self.integrations = Integrations(flow._ready(), SHIPPED, folder / "directory.toml", self.reports.append)
+        use_cases = UseCases(flow._deps, self.reports.append, prepare=flow._database.prepare)
+        self.integrations = Integrations(use_cases, SHIPPED, folder / "directory.toml")
 
     def handle(self, *requests: InboundRequest) -> None:
         self.integrations.handle(requests, self.caller, "alertmanager")

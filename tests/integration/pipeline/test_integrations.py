@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from notifyflow.app.integrations import Integrations
 from notifyflow.core.intake.integrations import alertmanager
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import EscalationState, Incident, Severity
 from notifyflow.core.policy import SHIPPED
+from notifyflow.service.integrations import Integrations
+from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.store import Store
 from tests import strategies
 from tests.builders import a_contact
@@ -42,7 +43,7 @@ CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((Scope.INGEST,)), di
 @pytest.fixture
 def integrations(driver: Driver, tmp_path: Path) -> Integrations:
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    return Integrations(driver.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+    return Integrations(UseCases(driver.deps, lambda consequences: None), SHIPPED, tmp_path / "directory.toml")
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -59,7 +60,7 @@ def test_whatever_an_alert_says_it_is_stored(integrations: Integrations, driver:
 def test_a_route_on_which_nobody_can_be_reached_is_exhausted_from_the_start_and_operations_is_paged(store: Store, tmp_path: Path):
     driver = Driver(store, operations=[a_contact("ops", "email")])
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    integrations = Integrations(driver.deps, SHIPPED, tmp_path / "directory.toml", lambda consequences: None)
+    integrations = Integrations(UseCases(driver.deps, lambda consequences: None), SHIPPED, tmp_path / "directory.toml")
     incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL)  # had no room for its label
     integrations.handle(
         [InboundRequest(action=Action.NOTIFY, incident=incident, labels={"team": "orders"})], CALLER, "alertmanager"

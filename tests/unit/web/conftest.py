@@ -1,6 +1,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from fastapi import FastAPI
@@ -10,13 +11,16 @@ from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Receipt, Result
+from notifyflow.core.model import Contact, Incident, Receipt, Result, Stopped
+from notifyflow.core.references import ById
 from notifyflow.core.replies import Effect, HandledReply, Intent, Reply
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import Fault, InvalidApiKey, RejectedCallback
+from notifyflow.service.access import Access
+from notifyflow.service.service import Service
 from notifyflow.settings import Settings
 from notifyflow.web.application import build
-from notifyflow.web.services import Services
+from notifyflow.web.context import Context
 from tests.asgi import Client
 from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 
@@ -67,7 +71,7 @@ class Loft(Channel):
 
 @dataclass
 class Backend:
-    """The services behind the web application: it keeps what it was called with, and fails on demand."""
+    """Stands in for the service and the API keys: it records its calls, and fails on demand."""
 
     incidents: dict[str, IncidentStatus] = field(default_factory=lambda: {INCIDENT_ID: OPEN})
     received: list[tuple[Receipt, str]] = field(default_factory=list)
@@ -91,16 +95,22 @@ class Backend:
     def check_link(self, token: str) -> LinkClaim:
         return check(KEYS, token, AT)
 
-    def status(self, incident_id: str) -> IncidentStatus | None:
+    def status(self, ref: ById) -> IncidentStatus | None:
         self._stumble()
-        return self.incidents.get(incident_id)
+        return self.incidents.get(ref.incident_id)
 
-    def acknowledge(self, incident_id: str, recipient_id: str) -> None:
+    def content_for(self, status: IncidentStatus, contact: Contact) -> Incident:
+        del contact
+        return status.content
+
+    def acknowledge(self, ref: ById, *, by: str, via: str) -> Stopped:
+        del via
         self._stumble()
-        self.acknowledged.append((incident_id, recipient_id))
-        self.incidents[incident_id] = ACKNOWLEDGED
+        self.acknowledged.append((ref.incident_id, by))
+        self.incidents[ref.incident_id] = ACKNOWLEDGED
+        return Stopped(has_changed=True)
 
-    def find_what_is_wrong(self) -> tuple[Fault, ...]:
+    def find_faults(self) -> tuple[Fault, ...]:
         return self.faults
 
     def handle_inbound(self, requests: Sequence[InboundRequest], caller: ApiKey, via: str) -> None:
@@ -129,22 +139,16 @@ def backend() -> Backend:
 
 
 def application_of(backend: Backend, *, notice: str = "") -> FastAPI:
-    services = Services(
-        sns=None,
+    context = Context(
+        service=cast(Service, backend),
+        access=cast(Access, backend),
         channels=backend.channels(),
-        receive=backend.receive,
-        handle_reply=backend.handle_reply,
-        check_link=backend.check_link,
-        status=backend.status,
-        acknowledge=backend.acknowledge,
-        admit=backend.admit,
-        handle_inbound=backend.handle_inbound,
+        sns=None,
         new_id=lambda: "new-id",
-        api=backend,
         most_recipients=100,
         notice=notice,
     )
-    return build(services)
+    return build(context)
 
 
 @pytest.fixture

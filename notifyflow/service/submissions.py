@@ -11,9 +11,6 @@ from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
 from notifyflow.pipeline.ports import Dependencies
 
-ANSWERS_WITHIN_S = 5.0
-"""How long whoever submits is kept waiting at most, connecting and every statement included."""
-
 
 def admit(
     deps: Dependencies, submission: Submission, policies: Mapping[str, Policy], *, most_faults: int | None = None

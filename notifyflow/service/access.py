@@ -2,10 +2,9 @@
 
 import math
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
-from notifyflow.app.clock_and_ids import new_secret
 from notifyflow.core import keys
 from notifyflow.core.allowance import consume
 from notifyflow.core.keys import ApiKey, Scope
@@ -24,13 +23,15 @@ class Access:
         store: The database.
         clock: The one owner of time.
         ids: The one owner of ids.
+        new_secret: Draws the secret of a key.
         requests_a_minute: How often a key may be used in a minute, counted in this process.
     """
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids, *, requests_a_minute: int) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: Ids, *, new_secret: Callable[[], str], requests_a_minute: int) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._new_secret = new_secret
         self._requests_a_minute = requests_a_minute
         self._earliest_at: dict[str, datetime] = {}
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class Access:
         Raises:
             InvalidNamespace: When it cannot have that namespace.
         """
-        secret, now = new_secret(), self._clock.now()
+        secret, now = self._new_secret(), self._clock.now()
         key = ApiKey(
             id=self._ids.new(),
             name=name,
@@ -80,7 +81,7 @@ class Access:
             ApiKeyNotFound: When there is no such key.
             ApiKeyRevoked: When it was revoked.
         """
-        secret, now, new_id = new_secret(), self._clock.now(), self._ids.new()
+        secret, now, new_id = self._new_secret(), self._clock.now(), self._ids.new()
 
         def replace_it(ledger: Ledger) -> ApiKey:
             old = ledger.lock_api_key(key_id)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.app.directory import DirectoryFile
 from notifyflow.core.intake.directory import NOBODY
 from notifyflow.core.policy import SHIPPED
 from notifyflow.errors import StorageUnavailable
+from notifyflow.service.directory import DirectoryFile
 from tests.facts import NOW
 
 LONG_AGO = NOW - timedelta(hours=1)

@@ -1,0 +1,81 @@
+"""The database of this environment: its schema is checked or upgraded, and its owner verified, before its first use."""
+
+import threading
+
+from notifyflow.core.ports import Clock
+from notifyflow.errors import StorageUnavailable, WrongEnvironment
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+
+
+class Database:
+    """The database of this environment.
+
+    Args:
+        store: The database.
+        clock: The one owner of time.
+        environment: The environment's name; None without one.
+
+    Attributes:
+        store: The database.
+    """
+
+    def __init__(self, store: Store, clock: Clock, environment: str | None) -> None:
+        self.store = store
+        self._clock = clock
+        self._environment = environment
+        self._is_prepared = False
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Make the database ready for use, once: see ``open``; claim it for this environment if it has no name yet.
+
+        Raises:
+            WrongEnvironment: When it belongs to another environment.
+            SchemaMismatch: When it does not have the schema of this version.
+            StorageUnavailable: When it does not answer in time.
+        """
+        if self._is_prepared:
+            return
+        waited_s = self.store.left_s
+        if not self._lock.acquire(timeout=waited_s):
+            raise StorageUnavailable(round(waited_s, 1), "another thread still waits for it")
+        try:
+            if not self._is_prepared:
+                self.open()
+                self._claim()
+                self._is_prepared = True
+        finally:
+            self._lock.release()
+
+    def open(self) -> None:
+        """Upgrade the schema of an embedded file, or check that of a server.
+
+        Raises:
+            SchemaMismatch: When a server's database does not have the schema of this version.
+            StorageUnavailable: When it does not answer in time.
+        """
+        if self.store.is_embedded:
+            self.store.upgrade()
+        else:
+            self.store.check_schema()
+
+    def begin_anew(self) -> None:
+        """Renew the lock in a forked child: the thread that holds it stayed with the parent."""
+        self._lock = threading.Lock()
+
+    def _claim(self) -> None:
+        """Verify that the database is this environment's; one without a name gets that of the first process that has one."""
+        name = self._environment
+        if self.store.read(lambda reads: reads.environment()) == name:
+            return
+        now = self._clock.now()
+
+        def body(ledger: Ledger) -> str | None:
+            if ledger.environment() is None and name is not None:
+                ledger.begin_environment(name, at=now)
+            return ledger.environment()
+
+        owner = self.store.run(body)
+        if owner != name:
+            raise WrongEnvironment(owner, name)

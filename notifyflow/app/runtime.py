@@ -1,0 +1,219 @@
+"""What runs in this process: the engine where it delivers by itself, or the bell that rings for workers elsewhere."""
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import structlog
+
+from notifyflow.app.database import Database
+from notifyflow.channels import pinning
+from notifyflow.channels.base import Channel
+from notifyflow.channels.monitor import Monitor
+from notifyflow.channels.registry import load
+from notifyflow.channels.sqs import FeedbackQueue
+from notifyflow.core.ports import Bell
+from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
+from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
+from notifyflow.engine.heartbeat import Heartbeat
+from notifyflow.engine.recall import Recaller
+from notifyflow.engine.reporter import Reporter
+from notifyflow.errors import Fault, StorageUnavailable
+from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.settings import Settings
+
+_log = structlog.get_logger("notifyflow.app")
+
+POLL_EVERY_S = 0.05
+"""How often a caller that waits for the database's rows to change reads them."""
+
+
+class Runtime:
+    """Starts and stops what delivers in this process, and reports consequences to it; threads may share it, also across a fork.
+
+    Args:
+        settings: The settings.
+        deps: The dependencies of the use cases.
+        database: The database.
+        channels: The channels by name.
+        owns_channels: Whether it closes the channels, and loads them anew in a forked child.
+        owns_store: Whether it closes the database.
+        bell: Rings for due notifications, and this process delivers nothing; None for the broker's.
+        warnings: Faults of the settings that stop nothing; logged at a start.
+
+    Attributes:
+        channels: The channels by name.
+    """
+
+    channels: Mapping[str, Channel]
+    _lock: threading.RLock
+    _engine: EmbeddedEngine | None
+    _reporter: Reporter | None
+    _own_bell: BrokerBell | None
+
+    def __init__(
+        self,
+        settings: Settings,
+        deps: Dependencies,
+        database: Database,
+        *,
+        channels: Mapping[str, Channel],
+        owns_channels: bool,
+        owns_store: bool,
+        bell: Bell | None,
+        warnings: Sequence[Fault],
+    ) -> None:
+        self._settings = settings
+        self._deps = deps
+        self._database = database
+        self._store = database.store
+        self.channels = channels
+        self._owns_channels = owns_channels
+        self._owns_store = owns_store
+        self._bell = bell
+        self._warnings = warnings
+        self._begin()
+        _RUNTIMES.add(self)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this process delivers by itself."""
+        return self._bell is None and self._settings.is_embedded
+
+    def start(self) -> None:
+        """Start to deliver in this process, once, with what an earlier process left.
+
+        Raises:
+            InvalidSettings: When the version of the HTTP library in use does not connect to the address that was checked.
+        """
+        self._database.prepare()
+        with self._lock:
+            if self._engine is not None:
+                return
+            pinning.prove()
+            self._log_warnings()
+            self._engine = EmbeddedEngine(
+                self._deps,
+                self.channels,
+                send_budget=timedelta(seconds=self._settings.send_budget_s),
+                places=self._settings.concurrent_sends,
+                heartbeat=self._make_heartbeat(),
+                queue=FeedbackQueue.from_settings(self._settings),
+            )
+            self._engine.start()
+            atexit.register(self.close)
+
+    def make_worker(self) -> Doorbell:
+        """Make a worker's broker, with the actors and the sweeper on it.
+
+        Raises:
+            InvalidSettings: When the broker is ``memory://``, whose rings no other process receives; or as ``start`` does.
+            SchemaMismatch: When the database does not have the schema of this version.
+        """
+        pinning.prove()
+        broker = make_broker(self._settings.broker_url.get_secret_value())
+        self._database.prepare()
+        self._log_warnings()
+        engine = EngineMiddleware(
+            broker,
+            self._deps,
+            self.channels,
+            send_budget=timedelta(seconds=self._settings.send_budget_s),
+            places=self._settings.concurrent_sends,
+            bell=self._bell,
+            heartbeat=self._make_heartbeat(),
+            queue=FeedbackQueue.from_settings(self._settings),
+        )
+        broker.add_middleware(engine)
+        return broker
+
+    def report(self, consequences: Consequences) -> None:
+        """Log consequences, and ring for due notifications; an embedded process starts to deliver if it has not yet."""
+        if self.is_embedded:
+            self.start()
+        with self._lock:
+            reporter = self._engine.reporter if self._engine else self._reporter
+            if reporter is None:
+                recaller = Recaller(self.channels, self._deps.delivery)
+                reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
+        reporter.report(consequences)
+
+    def close(self) -> None:
+        """Stop: deliver due notifications for up to ``drain_s``, record running sends, log how many are left."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            atexit.unregister(self.close)
+            try:
+                self._drain()
+            finally:  # also after Ctrl-C
+                engine.stop()
+            self._log_rest()
+        if self._reporter is not None:
+            self._reporter.finish()
+        if self._own_bell is not None:
+            self._own_bell.close()
+        if self._owns_channels:
+            for channel in self.channels.values():
+                channel.close()
+        if self._owns_store:
+            self._store.close()
+        _RUNTIMES.discard(self)
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        self._engine = None
+        self._reporter = None
+        self._own_bell = None
+
+    def _begin_anew(self) -> None:
+        """Begin anew in a forked child: threads, locks and connections stayed with the parent."""
+        self._begin()
+        self._database.begin_anew()
+        if self._owns_channels:
+            self.channels = load(self._settings)
+
+    def _make_bell(self) -> Bell:
+        self._own_bell = BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
+        return self._own_bell
+
+    def _make_heartbeat(self) -> Heartbeat | None:
+        monitor = Monitor.from_settings(self._settings)
+        if monitor is None:
+            return None
+        return Heartbeat(monitor, self._deps, every=timedelta(seconds=self._settings.heartbeat_s))
+
+    def _drain(self) -> None:
+        until = time.monotonic() + self._settings.drain_s
+        horizon = self._deps.clock.now() + timedelta(seconds=self._settings.drain_s)
+        try:
+            while time.monotonic() < until and self._store.read(lambda reads: reads.pending_count(due_by=horizon)):
+                time.sleep(POLL_EVERY_S)
+        except StorageUnavailable:
+            return
+
+    def _log_rest(self) -> None:
+        try:
+            count = self._store.read(lambda reads: reads.pending_count())
+        except StorageUnavailable:
+            return
+        if count:
+            _log.warning("app.left_for_next_start", notifications=count)
+
+    def _log_warnings(self) -> None:
+        if self._warnings:
+            where = [fault.where for fault in self._warnings]
+            _log.warning("app.settings_incomplete", where=where, see="notifyflow config check")
+        if exposed := self._store.exposed:
+            file, mode = exposed
+            _log.warning("app.database_file_exposed", file=file, mode=f"{mode:04o}", remedy=f"chmod 600 {file}")
+
+
+_RUNTIMES: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: [*map(Runtime._begin_anew, list(_RUNTIMES))])

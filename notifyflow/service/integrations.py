@@ -1,0 +1,107 @@
+"""Handles inbound requests of integrations: the directory finds the recipients, and each request is done."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from notifyflow.core.intake.directory import Directory, Route
+from notifyflow.core.intake.integrations.inbound import InboundRequest
+from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.keys import ApiKey
+from notifyflow.core.model import Contact
+from notifyflow.core.policy import Policy
+from notifyflow.errors import StorageError, StorageUnavailable
+from notifyflow.pipeline import inbound
+from notifyflow.pipeline.inbound import RoutedRequest
+from notifyflow.pipeline.notices import add_notice
+from notifyflow.service.directory import DirectoryFile
+from notifyflow.service.use_cases import UseCases
+
+
+class Integrations:
+    """Handles inbound requests of integrations.
+
+    Args:
+        use_cases: Runs the use cases.
+        policies: The policies by name.
+        directory: The directory's file; None without one.
+    """
+
+    def __init__(self, use_cases: UseCases, policies: Mapping[str, Policy], directory: Path | None) -> None:
+        self._use_cases = use_cases
+        self._deps = use_cases.deps
+        self._policies = policies
+        self._directory = DirectoryFile(
+            directory, policies, self._deps.clock, tell=lambda reason: use_cases.run(add_notice, reason, "the directory")
+        )
+
+    def on_routes(self, number: str) -> tuple[str, ...]:
+        """Return the recipients, by id, that the directory's routes lead to at a number.
+
+        Raises:
+            StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
+        """
+        texting = [name for name, traits in self._deps.channels.items() if traits.has_text_replies]
+        return self._directory.on_routes(number, self._deps.check_address, texting)
+
+    def addresses(self) -> frozenset[str]:
+        """Return every address that the directory knows.
+
+        Raises:
+            StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
+        """
+        return self._directory.addresses(self._deps.check_address)
+
+    def handle(self, requests: Sequence[InboundRequest], caller: ApiKey, via: str) -> None:
+        """Handle requests in the namespace of their sender; all are committed on return.
+
+        Args:
+            requests: Any number; those of one incident are handled in their order. A request to acknowledge or resolve an
+                unknown or resolved incident does nothing.
+            caller: The API key that they came with.
+            via: The integration that they came through.
+
+        Raises:
+            StorageUnavailable: When the database does not answer in time; some of them may be committed.
+            StorageError: When the database refuses one of them; the others are committed.
+        """
+        rest = self._route(requests, caller)
+        refusal: StorageError | None = None
+        while rest:
+            try:
+                rest = rest[self._handle(rest, caller, via) :]
+            except StorageUnavailable:
+                raise
+            except StorageError as error:  # a broken request harms no other
+                refusal = self._handle_one_by_one(rest[: inbound.BATCH_LIMIT], caller, via) or error
+                rest = rest[inbound.BATCH_LIMIT :]
+        if refusal is not None:
+            raise refusal
+
+    def _handle(self, requests: Sequence[RoutedRequest], caller: ApiKey, via: str) -> int:
+        return self._use_cases.run(inbound.handle, requests, by=caller.name, via=via, namespace=caller.namespace)
+
+    def _handle_one_by_one(self, requests: Sequence[RoutedRequest], caller: ApiKey, via: str) -> StorageError | None:
+        refusal = None
+        for routed in requests:
+            try:
+                self._handle([routed], caller, via)
+            except StorageUnavailable:
+                raise
+            except StorageError as error:
+                refusal = error
+        return refusal
+
+    def _route(self, requests: Sequence[InboundRequest], caller: ApiKey) -> Sequence[RoutedRequest]:
+        directory = self._directory.current()
+        contacts: dict[tuple[str, ...], tuple[Contact, ...]] = {}
+        routed = []
+        for request in sorted(requests, key=lambda request: request.incident.key):
+            route = directory.route(request.labels, caller.name)
+            if route.to not in contacts:
+                contacts[route.to] = self._contacts(directory, route)
+            routed.append(RoutedRequest(request=request, contacts=contacts[route.to], policy=self._policies[route.policy]))
+        return routed
+
+    def _contacts(self, directory: Directory, route: Route) -> tuple[Contact, ...]:
+        contacts, _ = admit_recipients(directory.at(route), self._deps.check_address, self._deps.channels)
+        return contacts

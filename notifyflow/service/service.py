@@ -1,0 +1,218 @@
+"""The application service: one method a use case, for the library, the command line, the API, links, replies and integrations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from notifyflow.core import links
+from notifyflow.core.intake.integrations.inbound import InboundRequest
+from notifyflow.core.intake.requests import Submission
+from notifyflow.core.keys import ApiKey
+from notifyflow.core.links import LinkClaim
+from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped
+from notifyflow.core.namespaces import SHARED
+from notifyflow.core.policy import Policy
+from notifyflow.core.references import ById, ByKey, IncidentRef
+from notifyflow.core.replies import HandledReply, Reply
+from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
+from notifyflow.errors import NAMED, Fault, NotFound
+from notifyflow.pipeline import operations, use_case
+from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.idempotency import Once
+from notifyflow.pipeline.notify import store_admitted
+from notifyflow.pipeline.page_again import page_again
+from notifyflow.pipeline.receive import describe_current_state, receive
+from notifyflow.pipeline.replies import handle_reply
+from notifyflow.pipeline.resolve import resolve
+from notifyflow.service.integrations import Integrations
+from notifyflow.service.readiness import find_faults
+from notifyflow.service.strangers import Strangers
+from notifyflow.service.submissions import admit
+from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.store import Store
+
+_log = structlog.get_logger("notifyflow.app")
+
+SUBMIT_WITHIN_S = 5.0
+"""How long a sender waits for the database at most: connecting, the check of the schema and every statement included."""
+_RECENT = timedelta(days=30)
+
+
+class Service:
+    """The use cases of notifyflow: each method runs one, reports what it led to, and returns its value.
+
+    Args:
+        store: The database.
+        use_cases: Runs and reports them.
+        policies: The policies by name.
+        directory: The directory's file; None without one.
+        unknown_addresses_a_minute: How many addresses that the directory does not know a namespace may bring in a minute.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        use_cases: UseCases,
+        *,
+        policies: Mapping[str, Policy],
+        directory: Path | None,
+        unknown_addresses_a_minute: int,
+    ) -> None:
+        self._store = store
+        self._use_cases = use_cases
+        self._deps = use_cases.deps
+        self._policies = policies
+        self._integrations = Integrations(use_cases, policies, directory)
+        self._strangers = Strangers(self._integrations.addresses, self._deps.clock, a_minute=unknown_addresses_a_minute)
+
+    # What acts on incidents
+
+    def submit(self, submission: Submission, *, caller: ApiKey | None = None, once: Once | None = None) -> Notified:
+        """Store an incident and page its recipients, or count a repeated key.
+
+        Args:
+            submission: The incident, its recipients and its policy.
+            caller: The API key that it came with; None for the library and the command line, which open incidents in the shared
+                namespace and may bring any number of unknown addresses.
+            once: Makes a request that comes again do nothing and get the same response.
+
+        Raises:
+            InvalidIncident: When it has a wrong form, or no recipient can be reached; nothing is stored.
+            InvalidPolicy: When only the policy is wrong.
+            TooManyAddresses: When it brings too many addresses that the directory does not know.
+            IdempotencyMismatch: When another request came under its idempotency key.
+            StorageUnavailable: When the database does not answer within 5 s, all statements included.
+        """
+        with self._store.within(SUBMIT_WITHIN_S):
+            admitted, policy = admit(self._deps, submission, self._policies, most_faults=None if caller is None else NAMED)
+            namespace = SHARED
+            if caller is not None:
+                namespace = caller.namespace
+                self._strangers.admit(namespace, admitted.contacts)
+            committed = self._use_cases.commit(store_admitted, admitted, policy=policy, namespace=namespace, once=once)
+        return self._use_cases.report(committed)  # without the time limit: it is stored
+
+    def acknowledge(self, ref: IncidentRef, *, by: str, via: str) -> Stopped:
+        """Acknowledge an incident; raise ``NotFound`` or ``AmbiguousKey``."""
+        return self._use_cases.run(acknowledge, ref, by=by, via=via)
+
+    def resolve(self, ref: IncidentRef, *, by: str, via: str) -> Stopped:
+        """Resolve an incident; raise ``NotFound`` or ``AmbiguousKey``."""
+        return self._use_cases.run(resolve, ref, by=by, via=via)
+
+    def page_again(self, ref: IncidentRef, recipient_id: str, *, by: str, via: str) -> None:
+        """Start a new round for one recipient.
+
+        Raises:
+            NotFound: When there is no such incident.
+            AmbiguousKey: When several namespaces have an unresolved incident of the key.
+            RecipientNotFound: When the incident has no such recipient.
+            IncidentResolved: When it is resolved.
+        """
+        self._use_cases.run(page_again, ref, recipient_id, by=by, via=via)
+
+    # What comes in from providers, people and other systems
+
+    def receive(self, receipt: Receipt, raw: str) -> HandledReply | None:
+        """Apply one receipt.
+
+        Args:
+            receipt: The receipt.
+            raw: The body that it was read from; personal.
+
+        Returns:
+            The state of the incident where the receipt reports a pressed key; otherwise None.
+        """
+        fate = self._use_cases.run(receive, receipt, raw=raw)
+        ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
+        _log.info("app.receipt_received", **ids, code=receipt.code, fate=fate.value)
+        return describe_current_state(self._deps, receipt) if receipt.is_key_press else None
+
+    def handle_reply(self, channel: str, reply: Reply, raw: str) -> HandledReply:
+        """Handle a reply; the response is withheld where no message may leave for its number.
+
+        Args:
+            channel: The channel that it came through.
+            reply: The reply.
+            raw: The body that it was read from; personal.
+        """
+        on_routes = self._integrations.on_routes(reply.number) if reply.number else ()
+        handled = self._use_cases.run(handle_reply, reply, channel=channel, raw=raw, on_routes=on_routes)
+        _log.info(
+            "app.reply_handled",
+            provider=reply.provider,
+            intent=reply.intent.value,
+            effect=handled.effect.value,
+            incidents=[choice.incident_id for choice in handled.choices],
+        )
+        is_withheld = handled.is_withheld or self._deps.delivery.final(channel, reply.number) != reply.number
+        return replace(handled, notice=self._deps.notice, is_withheld=is_withheld)
+
+    def handle_inbound(self, requests: Sequence[InboundRequest], caller: ApiKey, via: str) -> None:
+        """Handle the requests of an integration; see ``Integrations.handle``."""
+        self._integrations.handle(requests, caller, via)
+
+    def check_link(self, token: str) -> LinkClaim:
+        """Verify the token of an acknowledgement link; raise ``InvalidLink``."""
+        return links.check(self._deps.secret_keys, token, self._deps.clock.now())
+
+    # What is shown
+
+    def status(self, ref: IncidentRef) -> IncidentStatus | None:
+        """Return an incident with its escalations, notifications, attempts and log; None if there is no such incident.
+
+        Raises:
+            AmbiguousKey: When several namespaces have an unresolved incident of the key.
+        """
+        self._use_cases.prepare()
+        match ref:
+            case ByKey(key, namespace):
+                return self._store.read(lambda reads: reads.status(key, namespace=namespace))
+            case ById(incident_id):
+                return self._store.read(lambda reads: reads.status_by_id(incident_id))
+
+    def is_settled(self, ref: ByKey) -> bool:
+        """Return whether every escalation of an incident is settled; raise ``NotFound`` or ``AmbiguousKey``."""
+        self._use_cases.prepare()
+        is_settled = self._store.read(lambda reads: reads.is_settled(ref.key, namespace=ref.namespace))
+        if is_settled is None:
+            raise NotFound(ref.key, ref.namespace)
+        return is_settled
+
+    def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
+        """Return a page of incidents, the newest first."""
+        self._use_cases.prepare()
+        return self._store.read(lambda reads: reads.incident_page(wanted, before_id=before_id, limit=limit))
+
+    def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
+        """Return a page of the recipients that some namespaces know, or any where None, by id."""
+        self._use_cases.prepare()
+        since = self._recent_since()
+        return self._store.read(
+            lambda reads: reads.recipient_page(after_id=after_id, limit=limit, since=since, namespaces=namespaces)
+        )
+
+    def recipient(self, recipient_id: str, namespaces: frozenset[str] | None) -> KnownRecipient | None:
+        """Return a recipient as some namespaces know them, or any where None; None if none of them does."""
+        self._use_cases.prepare()
+        since = self._recent_since()
+        return self._store.read(lambda reads: reads.recipient(recipient_id, since=since, namespaces=namespaces))
+
+    def content_for(self, status: IncidentStatus, contact: Contact) -> Incident:
+        """Return an incident's content as one recipient is shown it: that of operations has links to the failed incidents."""
+        if not status.facts.is_operations:
+            return status.content
+        now = self._deps.clock.now()
+        body = partial(operations.words, incident_id=status.facts.id, said=status.content, contact=contact, now=now)
+        return use_case.run(self._deps, body).value
+
+    def find_faults(self) -> tuple[Fault, ...]:
+        """Find what keeps notifyflow from delivering; see ``readiness``."""
+        return find_faults(self._store, self._deps.clock)
+
+    def _recent_since(self) -> datetime:
+        return self._deps.clock.now() - _RECENT
