@@ -7,9 +7,11 @@ The id of a request is its notification's, the same for every attempt, so that w
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from datetime import datetime
+
+from pydantic import Field
 
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
 from notifyflow.channels.guard import Guard
@@ -17,7 +19,8 @@ from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.core.incident_events import Subscriber, key_of, read_subscribers
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.wording.content import Content
+from notifyflow.core.model import IncidentState
+from notifyflow.core.schemas import Document, IncidentTexts, Text
 from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault, PermanentProviderError
 from notifyflow.settings import Settings
@@ -54,7 +57,7 @@ class Webhook(Provider):
         subscriber = self._subscribers.get(message.address)
         if subscriber is None:
             raise PermanentProviderError("is no webhook that is configured", code="address")
-        body = json.dumps(payload(message), separators=(",", ":")).encode()
+        body = payload(message).model_dump_json().encode()
         response = self._http.post(subscriber.url, body=body, headers=headers(message, subscriber.secrets, body))
         if not response.is_success:
             raise refusal(response.status, WEBHOOK, retry_after_s=response.retry_after_s)
@@ -65,23 +68,47 @@ class Webhook(Provider):
         self._http.close()
 
 
-def payload(message: OutboundMessage) -> dict[str, Any]:
-    """Make the body: an incident event; or a page or a status update, for a subscriber who is somebody's address."""
-    content, event = message.content, message.content.incident_event
-    said = {
-        "namespace": content.namespace,
-        "key": content.key,
-        "title": content.title,
-        "body": cut(content.body, _BODY_LIMIT),
-        "severity": content.severity,
-        "source": content.source,
-        "url": content.url,
-        "labels": dict(content.labels),
-    } | ({"notice": content.notice} if content.notice else {})
+class EventData(IncidentTexts):
+    """An incident with the event that is reported; ``state``, ``severity``, ``by`` and ``via`` are those of the event."""
+
+    id: str
+    state: IncidentState
+    version: int
+    by: Text
+    via: Text
+    body: Text
+    notice: Text
+
+
+class PageData(IncidentTexts):
+    """An incident as one recipient is paged for it, or updated on it."""
+
+    body: Text
+    notice: Text
+    recipient_name: str
+    occurred: str
+    delayed: Text
+    status_update: Text
+    acknowledge_url: Text = Field(validation_alias="link")
+
+
+class Payload(Document):
+    """The body of a request."""
+
+    type: str
+    timestamp: datetime
+    data: EventData | PageData
+
+
+def payload(message: OutboundMessage) -> Payload:
+    """Build the body: an incident event; or a page or a status update, where a recipient has the subscriber as an address."""
+    content = replace(message.content, body=cut(message.content.body, _BODY_LIMIT))
+    event = content.incident_event
     if event is None:
-        return {"type": f"incident.{content.kind}", "timestamp": message.at.isoformat(), "data": said | _for_somebody(content)}
-    known = {"id": event.incident_id, "state": event.state, "version": event.version, "by": event.by, "via": event.via}
-    return {"type": f"incident.{event.event}", "timestamp": event.at.isoformat(), "data": known | said}
+        return Payload(type=f"incident.{content.kind}", timestamp=message.at, data=PageData.of(content))
+    facts = {"id": event.incident_id, "state": event.state, "version": event.version, "by": event.by, "via": event.via}
+    data = EventData.of({name: getattr(content, name) for name in EventData.model_fields if name not in facts} | facts)
+    return Payload(type=f"incident.{event.event}", timestamp=event.at, data=data)
 
 
 def headers(message: OutboundMessage, secrets: Sequence[str], body: bytes) -> dict[str, str]:
@@ -94,16 +121,6 @@ def headers(message: OutboundMessage, secrets: Sequence[str], body: bytes) -> di
         "webhook-id": message.notification_id,
         "webhook-timestamp": at,
         "webhook-signature": " ".join(f"v1,{base64.b64encode(mac).decode()}" for mac in macs),
-    }
-
-
-def _for_somebody(content: Content) -> dict[str, Any]:
-    return {
-        "recipient": content.recipient_name,
-        "occurred": content.occurred,
-        "delayed": content.delayed,
-        "status_update": content.status_update,
-        "acknowledge_url": content.link,
     }
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from notifyflow.cli import connections, documents, screen
+from notifyflow.cli import connections, screen
 from notifyflow.cli.directory import show_paging
 from notifyflow.cli.exits import Exit
 from notifyflow.core.policy import Policy
+from notifyflow.core.schemas import FaultDocument
 from notifyflow.errors import Fault, InvalidPolicy, ProgramMissing
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     providers_of = {name: [provider.name for provider in channel.providers] for name, channel in channels.items()}
     if as_json:
         answers = {each.name: {"is_good": each.is_good, "told": each.told} for each in tried}
-        faults = [documents.fault(each) for each in warnings]
+        faults = [FaultDocument.of(each) for each in warnings]
         screen.print_json({**answers, "channels": providers_of, "routes": dict(paging), "warnings": faults})
     else:
         _show_settings(providers_of, paging, warnings, tried)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from notifyflow.cli import administration, directory, documents, files, housekeeping, keys, log, pauses, screen, serve
+from notifyflow.cli import administration, directory, files, housekeeping, keys, log, pauses, screen, serve
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import look, watch
 from notifyflow.core.model import EscalationState, Stopped
 from notifyflow.core.namespaces import SHARED
+from notifyflow.core.schemas import IncidentDocument, NotifiedDocument, PauseDocument
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import NotifyflowError
 
@@ -93,8 +94,8 @@ def send(
         status = _watch(flow, submission.incident.key, timeout_s, as_json) if is_watched else None
     screen.show_quarantined(is_quarantined=is_quarantined)
     if as_json:
-        more = {"is_quarantined": is_quarantined} | ({} if status is None else {"status": documents.status(status)})
-        screen.print_json(documents.notified(notified) | more)
+        incident = None if status is None else IncidentDocument.of(status)
+        screen.print_json({**NotifiedDocument.of(notified).as_json(), "is_quarantined": is_quarantined, "incident": incident})
     elif status is None:
         screen.out.print(
             f"Accepted: {len(notified.added)} paged, {len(notified.repeated)} already known. Look with `notifyflow status`."
@@ -142,8 +143,8 @@ def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> No
     with NotifyFlow.from_env() as flow:
         found, paused, notice = look(flow, key, namespace), flow.switch.pauses(), flow.notice
     if as_json:
-        more = {"pauses": [documents.pause(each) for each in paused], "notice": notice}
-        screen.print_json(documents.status(found) | more)
+        more = {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
+        screen.print_json({**IncidentDocument.of(found).as_json(), **more})
     else:
         screen.show_notice(notice)
         screen.out.print(picture(found))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from notifyflow.cli import documents, screen
+from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
+from notifyflow.core.schemas import FaultDocument
 from notifyflow.errors import Fault, InvalidDirectory
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def check(
     found = _look(file)
     if as_json:
         recipients = {each: list(ways) for each, ways in found.ways.items()}
-        faults = [documents.fault(each) for each in found.faults]
-        warnings = [documents.fault(each) for each in found.warnings]
+        faults = [FaultDocument.of(each) for each in found.faults]
+        warnings = [FaultDocument.of(each) for each in found.warnings]
         screen.print_json({"recipients": recipients, "routes": dict(found.paging), "faults": faults, "warnings": warnings})
     else:
         _show(found)

@@ -10,9 +10,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from notifyflow.cli import documents, screen
+from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.spans import span
+from notifyflow.core.schemas import FindingDocument
 
 if TYPE_CHECKING:
     from notifyflow.core.audit import Finding
@@ -37,7 +38,7 @@ def check(as_json: AsJson = False) -> None:
             done, found = checked.done, found + len(checked.findings)
             bar.update(task, completed=checked.done, total=checked.total)
             if as_json:
-                documented += [documents.finding(each) for each in checked.findings]
+                documented += [FindingDocument.of(each) for each in checked.findings]
             else:
                 _show(checked.findings)
         quarantined = flow.maintenance.quarantined_count()

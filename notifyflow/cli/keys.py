@@ -9,9 +9,10 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from notifyflow.cli import documents, screen
+from notifyflow.cli import screen
 from notifyflow.cli.spans import span
 from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.schemas import ApiKeyDocument
 from notifyflow.core.wording import text
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def rotate(
 
 def _show_once(key: ApiKey, presented: str, *, as_json: bool) -> None:
     if as_json:
-        screen.print_json({**documents.api_key(key), "key": presented})
+        screen.print_json({**ApiKeyDocument.of(key).as_json(), "key": presented})
         return
     said = f"Its id is {key.id}. It reaches {_reach(key)}."
     screen.err.print(said, markup=False, highlight=False, soft_wrap=True)
@@ -100,7 +101,7 @@ def list_(as_json: AsJson = False) -> None:
     with _access() as access:
         found, now = access.keys(), access.now()
     if as_json:
-        screen.print_json([documents.api_key(key) for key in found])
+        screen.print_json([ApiKeyDocument.of(key) for key in found])
         return
     table = Table(Column("Id", no_wrap=True), "Name", "Namespace", "Scopes", "Last used", "Good", box=None, pad_edge=False)
     for key in found:

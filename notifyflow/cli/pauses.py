@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from notifyflow.cli import documents, screen
+from notifyflow.cli import screen
 from notifyflow.core.intake.forms import read_duration
 from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.schemas import PauseDocument
 from notifyflow.errors import Fault, InvalidPause
 
 Channel = Annotated[str | None, typer.Option("--channel", help="One channel.", show_default=False)]
@@ -46,7 +47,7 @@ def pause(
             flow.switch.pause(*wanted, span=for_, by=by or getpass.getuser(), is_for_critical=is_for_critical)
         found = flow.switch.pauses()
     if as_json:
-        screen.print_json([documents.pause(each) for each in found])
+        screen.print_json([PauseDocument.of(each) for each in found])
     elif found:
         show(found)
     else:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from notifyflow.core.schemas import Document
 from notifyflow.errors import Fault, InvalidInput, NotConfirmed, NotifyflowError
 
 QUARANTINED = (
@@ -68,5 +69,5 @@ def show_quarantined(*, is_quarantined: bool) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on standard output, for machines: unwrapped and unstyled."""
-    out.file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    """Print one JSON document on standard output, for machines: unwrapped and unstyled; schemas in it are written as JSON."""
+    out.file.write(json.dumps(document, indent=2, ensure_ascii=False, default=Document.as_json) + "\n")

@@ -19,7 +19,7 @@ from notifyflow.sandbox.stand_in import Arrival, StandIn, retry_header
 PATH = "/events/"
 _KEY = b"known to everybody, of no use"
 SECRET = "whsec_" + base64.b64encode(_KEY).decode()
-_SHOWN = ("key", "title", "severity", "state", "by", "via", "recipient", "status_update")
+_SHOWN = ("key", "title", "severity", "state", "by", "via", "recipient_name", "status_update")
 
 
 class SubscriberStandIn(StandIn):

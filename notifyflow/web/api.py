@@ -14,6 +14,7 @@ from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import IncidentState, Notified, Severity
 from notifyflow.core.references import ById
+from notifyflow.core.schemas import IncidentDocument, IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.errors import Fault, UnreadableIncident
 from notifyflow.pipeline.idempotency import Once
@@ -25,14 +26,7 @@ from notifyflow.web.context import Context
 from notifyflow.web.openapi import PLACE, refusals, request_body
 from notifyflow.web.reachability import ReachabilityResponse, RecipientListResponse
 from notifyflow.web.requests import ActRequest, NewIncident, PageAgainRequest
-from notifyflow.web.responses import (
-    ActResponse,
-    IncidentListResponse,
-    IncidentResponse,
-    IncidentSummaryResponse,
-    NotifiedResponse,
-    StoppedResponse,
-)
+from notifyflow.web.responses import ActResponse, IncidentListResponse, StoppedResponse, notified
 
 INCIDENT_LIMIT_BYTES = 1024 * 1024
 _ACT_LIMIT_BYTES = 16 * 1024
@@ -141,7 +135,7 @@ def _add_intake(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None
         summary="Submit an incident",
         status_code=201,
         responses={
-            200: {"model": NotifiedResponse, "description": "The key was known", "headers": PLACE},
+            200: {"model": NotifiedDocument, "description": "The key was known", "headers": PLACE},
             201: {"description": "It is a new incident", "headers": PLACE},
             **refusals(400, 401, 403, 408, 413, 415, 422, 429),
         },
@@ -158,12 +152,12 @@ def _add_intake(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None
                 json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # validated below, with all the rest
             ),
         ] = None,
-    ) -> NotifiedResponse:
+    ) -> NotifiedDocument:
         """Page the recipients, or count a repeated key; the response is sent after commit. Scope: `ingest`."""
-        notified = await bulkhead.run(len(body), partial(_submit, context, caller, body, idempotency_key))
-        response.headers["Location"] = f"incidents/{notified.incident_id}"  # relative: a proxy's prefix stays
-        response.status_code = 201 if notified.is_new else 200
-        return NotifiedResponse.of(notified)
+        stored = await bulkhead.run(len(body), partial(_submit, context, caller, body, idempotency_key))
+        response.headers["Location"] = f"incidents/{stored.incident_id}"  # relative: a proxy's prefix stays
+        response.status_code = 201 if stored.is_new else 200
+        return notified(stored)
 
 
 def _submit(context: Context, caller: ApiKey, body: str, idempotency_key: str | None) -> Notified:
@@ -197,7 +191,7 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
         shown = found[: wanted.limit]
         is_last = len(found) == len(shown)
         return IncidentListResponse(
-            incidents=[IncidentSummaryResponse.of(each) for each in shown],
+            incidents=[IncidentSummaryDocument.of(each) for each in shown],
             next_cursor=None if is_last else cursors.write(wanted.mark, shown[-1].facts.id),
         )
 
@@ -207,9 +201,9 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
         summary="Show one incident",
         responses=refusals(401, 403, 404, 422, 429),
     )
-    def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentResponse:
+    def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentDocument:
         """With its escalations, notifications, attempts and log. Scope: `read`."""
-        return IncidentResponse.of(_find(context, caller, incident_id))
+        return IncidentDocument.of(_find(context, caller, incident_id))
 
 
 def _add_acts(routes: APIRouter, context: Context) -> None:
@@ -259,7 +253,7 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
         page = read_page(body)
         _find(context, caller, incident_id)
         context.service.page_again(ById(incident_id), page.recipient, by=page.by or caller.name, via="api")
-        return ActResponse(has_changed=True, incident=IncidentSummaryResponse.of(_find(context, caller, incident_id)))
+        return ActResponse(has_changed=True, incident=IncidentSummaryDocument.of(_find(context, caller, incident_id)))
 
 
 def _add_recipients(routes: APIRouter, context: Context) -> None:

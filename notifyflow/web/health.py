@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
+from notifyflow.core.schemas import FaultDocument
 from notifyflow.web.context import Context
 from notifyflow.web.openapi import refusals
-from notifyflow.web.problems import FaultResponse
 
 Checks = list[Literal["database", "schema", "sweeping", "quarantine"]]
 _DEGRADING = "quarantine"
@@ -22,7 +22,7 @@ class Readiness(BaseModel):
     is_degraded: bool = Field(
         description="Whether incidents are quarantined since the database was adopted: nothing of them is sent."
     )
-    faults: list[FaultResponse]
+    faults: list[FaultDocument]
 
 
 def router(context: Context) -> APIRouter:
@@ -48,6 +48,6 @@ def router(context: Context) -> APIRouter:
         is_ready = all(fault.where == _DEGRADING for fault in faults)
         response.status_code = 200 if is_ready else 503
         is_degraded = any(fault.where == _DEGRADING for fault in faults)
-        return Readiness(is_ready=is_ready, is_degraded=is_degraded, faults=[FaultResponse.of(fault) for fault in faults])
+        return Readiness(is_ready=is_ready, is_degraded=is_degraded, faults=[FaultDocument.of(fault) for fault in faults])
 
     return routes

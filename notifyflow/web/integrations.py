@@ -20,13 +20,13 @@ from notifyflow.core.intake.documents import parsed
 from notifyflow.core.intake.integrations import alertmanager, cloudevents, pagerduty
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.schemas import FaultDocument
 from notifyflow.core.wording import text
 from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
 from notifyflow.web.auth import Gate
 from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
-from notifyflow.web.problems import FaultResponse
 
 _log = structlog.get_logger("notifyflow.web")
 
@@ -173,7 +173,7 @@ def _handle(
     response = {
         "accepted": [{"action": request.action, "key": request.incident.key} for request in requests[:NAMED]],
         "accepted_count": sum(request.times for request in requests),
-        "faults": [FaultResponse.of(fault).model_dump() for fault in faults],
+        "faults": [FaultDocument.of(fault).model_dump() for fault in faults],
         "fault_count": count,
     }
     return JSONResponse(response, 202)

@@ -13,7 +13,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from notifyflow import errors
-from notifyflow.core.wording import text
+from notifyflow.core.schemas import FaultDocument
 from notifyflow.web.paths import path_below
 
 MEDIA_TYPE = "application/problem+json"
@@ -35,19 +35,6 @@ KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
 """What an error is to a program: status, type, title; a kind of error stands before those that it is a kind of."""
 
 
-class FaultResponse(BaseModel):
-    """One fault of a request: where it is, what is wrong, and what to do."""
-
-    where: str = Field(description="The field, as a path.", examples=["recipients[0].phone"])
-    what: str = Field(description="What is wrong with it.", examples=["'+15…' (12 characters) is not a possible number"])
-    remedy: str = Field(description="What to do about it.", examples=["Correct the address; ada is not told this way"])
-
-    @classmethod
-    def of(cls, fault: errors.Fault) -> "FaultResponse":
-        """Build it from the value; the path may contain names that UTF-8 cannot encode."""
-        return cls(where=text.one_line(fault.where), what=fault.what, remedy=fault.remedy)
-
-
 class Problem(BaseModel):
     """Why a request was refused (RFC 9457)."""
 
@@ -55,7 +42,7 @@ class Problem(BaseModel):
     title: str = Field(description="The kind in words; the same for every problem of a type.")
     status: int = Field(description="The HTTP status.", ge=400, le=599)
     detail: str = Field(description="What happened here.")
-    faults: list[FaultResponse] = Field(default_factory=list, description="Every fault of the request.")
+    faults: list[FaultDocument] = Field(default_factory=list, description="Every fault of the request.")
 
 
 def are_wanted(scope: Scope) -> bool:
@@ -102,7 +89,7 @@ def _response(
     faults: tuple[errors.Fault, ...] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    shown = [FaultResponse.of(fault) for fault in faults]
+    shown = [FaultDocument.of(fault) for fault in faults]
     problem = Problem(type=kind, title=title, status=status, detail=detail, faults=shown)
     return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
 

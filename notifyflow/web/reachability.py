@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field
 
 from notifyflow.channels.base import Channel
 from notifyflow.core.model import NotificationState
+from notifyflow.core.schemas import NotificationDocument
 from notifyflow.core.views import KnownRecipient
 from notifyflow.core.wording import text
-from notifyflow.web.responses import NotificationResponse
 
 
 class Verdict(StrEnum):
@@ -27,7 +27,7 @@ class WayResponse(BaseModel):
     address: str = Field(description="The beginning of the address, and its length.")
     providers: list[str] = Field(description="The channel's providers, without those to which the recipient texted STOP.")
     verdict: Verdict = Field(description="`fails` if no provider is left or the last page of the last 30 days failed.")
-    last_page: NotificationResponse | None = Field(description="The last page that was sent or failed.")
+    last_page: NotificationDocument | None = Field(description="The last page that was sent or failed.")
 
     @classmethod
     def of(cls, value: KnownRecipient, channel: str, channels: Mapping[str, Channel]) -> "WayResponse":
@@ -43,7 +43,7 @@ class WayResponse(BaseModel):
             address=text.masked(value.contact.addresses[channel]),
             providers=providers,
             verdict=Verdict.FAILS if has_failed or not providers else tried,
-            last_page=None if last is None else NotificationResponse.of(last),
+            last_page=None if last is None else NotificationDocument.of(last),
         )
 
 

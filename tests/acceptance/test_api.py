@@ -1,5 +1,6 @@
 """The API as it is used: a key from the command line, a web service in a process of its own, requests over a socket."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,3 +135,41 @@ def test_a_key_of_several_namespaces_is_listed_and_nothing_is_done_until_one_is_
     assert line.run("status", ids[0], "--json").document["namespace"] == "a"
     assert line.run("resolve", "db-1", "--json").document["id"] == ids[0]
     assert line.run("resolve", "db-1", "--namespace", "c").code == 2
+
+
+def test_the_command_line_the_api_and_the_webhook_show_the_same_incident(tmp_path: Path):
+    with Sandbox() as sandbox:
+        line = CommandLine(tmp_path, {**sandbox.settings(), "NOTIFYFLOW_WEBHOOKS": sandbox.webhooks("status-page")})
+        with line.running("up", "--port", "0", until="Listening on") as said:
+            api = Api(line, said[-1].rpartition(" ")[2])
+            key = api.make_key("ingest", "read")["key"]
+            recipients = [{"id": "ada", "name": "Ada", "email": "ada@example.com"}, {"id": "ben", "phone": "+15005550006"}]
+            incident = {
+                "key": "db-1",
+                "title": "down",
+                "severity": "CRITICAL",
+                "labels": {"team": "orders"},
+                "recipients": recipients,
+            }
+            incident_id = api.ask("POST", "/v1/incidents", key, json=incident).json()["incident_id"]
+            posted = json.loads(sandbox.inbox.wait_for(lambda message: message.channel == "webhook").content.pieces[-1].text)
+            wait_until(lambda: api.ask("GET", f"/v1/incidents/{incident_id}", key).json()["is_settled"])
+            assert line.run("ack", "db-1", "--namespace", "pager", "--by", "ada").code == 0
+            wait_until(lambda: not unsettled(api.ask("GET", f"/v1/incidents/{incident_id}", key).json()))
+            by_api = api.ask("GET", f"/v1/incidents/{incident_id}", key).json()
+            by_command = line.run("status", incident_id, "--json").document
+            (listed,) = api.ask("GET", "/v1/incidents", key).json()["incidents"]
+    beside = {"pauses": [], "notice": by_command["notice"]}
+    assert by_command == by_api | beside
+    assert listed.items() <= by_api.items()
+    of_the_event = ("state", "version", "by", "via", "notice")
+    assert {name: value for name, value in posted["data"].items() if name not in of_the_event}.items() <= by_api.items()
+    assert (posted["type"], posted["data"]["state"]) == ("incident.opened", "OPEN")
+    assert posted["timestamp"] == by_api["opened_at"] == by_api["incident_events"][0]["at"]
+
+
+def unsettled(incident: dict[str, Any]) -> list[str]:
+    """Name the notifications that are still moving."""
+    rows = [row for escalation in incident["escalations"] for row in escalation["notifications"]]
+    rows += [event["notification"] for event in incident["incident_events"]]
+    return [row["id"] for row in rows if row["state"] in ("QUEUED", "SENDING")]

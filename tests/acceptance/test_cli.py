@@ -178,7 +178,7 @@ def test_a_faulty_recipient_is_a_warning_while_the_others_are_paged(sandboxed: C
     document = sent.document
     assert document["added"] == ["ada", "ben"]
     assert {fault["where"] for fault in document["faults"]} >= {"recipients[2].phone"}
-    assert document["status"]["is_settled"] is True
+    assert document["incident"]["is_settled"] is True
 
 
 def test_whom_nothing_reaches_ends_with_1(sandboxed: CommandLine, sandbox: Sandbox):

@@ -88,9 +88,9 @@ def test_an_incident_is_stored_and_shown_whole(api: Api):
     assert (shown["state"], shown["is_settled"], shown["opened_at"]) == ("OPEN", False, "2026-11-25T03:00:00Z")
     assert [each["recipient"] for each in shown["escalations"]] == ["ada", "ben"]
     assert {each["state"] for each in shown["escalations"][0]["notifications"]} == {"QUEUED"}
-    assert shown["log"][0] | {"at": "", "row": ""} == {
+    assert shown["transitions"][0] | {"at": "", "row": ""} == {
         **{"at": "", "row": "", "machine": "incident", "event": "opened"},
-        **{"source": "", "target": "OPEN", "detail": {}},
+        **{"source": None, "target": "OPEN", "detail": {}},
     }
 
 
@@ -144,7 +144,7 @@ def test_what_is_not_given_again_is_kept_and_what_is_given_empty_is_emptied(api:
     api.submit(status=200, **left_out)
     assert {name: api.get(path)[name] for name in said} == said
     api.submit(status=200, labels={}, url="", body="", source="")
-    assert {name: api.get(path)[name] for name in said} == {"labels": {}, "url": None, "body": "", "source": ""}
+    assert {name: api.get(path)[name] for name in said} == {"labels": {}, "url": None, "body": None, "source": None}
 
 
 def test_a_bad_recipient_silences_nobody_and_is_a_fault(api: Api):

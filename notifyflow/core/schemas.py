@@ -1,0 +1,269 @@
+"""The JSON documents that the REST API, ``--json`` and outgoing webhooks share: one name and one form for each fact.
+
+Fields are named like those of the values they are built from. A value that is not known or not set is ``null``, and no field is
+left out; only a namespace may be an empty string, which names the empty namespace. Instants are ISO 8601 in UTC, with ``Z``.
+
+Pydantic does no I/O and reads no clock; it is used here as the declaration of a shape, so the core stays pure.
+"""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import (
+    AttemptState,
+    DeferralReason,
+    EscalationState,
+    Evidence,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Notified,
+    Result,
+    Severity,
+)
+from notifyflow.core.policy import Policy
+from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary
+from notifyflow.core.wording import text
+
+Text = Annotated[str | None, BeforeValidator(lambda value: value or None)]
+"""A text, or null where it is not known."""
+
+Labels = Annotated[dict[str, str], BeforeValidator(lambda value: dict(value or {}))]
+
+
+def _policy_name(value: Policy | str) -> str:
+    return value.name if isinstance(value, Policy) else value
+
+
+class Document(BaseModel):
+    """A value that is written as one JSON object."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """Build it from the value of the same name."""
+        return cls.model_validate(value)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that ``json.dumps`` writes."""
+        return self.model_dump(mode="json")
+
+
+class FaultDocument(Document):
+    """One fault of the input: where it is, what is wrong, and what to do."""
+
+    where: Annotated[str, BeforeValidator(text.one_line)] = Field(  # it may contain names that UTF-8 cannot encode
+        description="The field, as a path.", examples=["recipients[0].phone"]
+    )
+    what: str = Field(description="What is wrong with it.", examples=["'+15…' (12 characters) is not a possible number"])
+    remedy: str = Field(description="What to do about it.", examples=["Correct the address; ada is not told this way"])
+
+
+class NotifiedDocument(Document):
+    """The result of a submission: it is stored, and will be delivered."""
+
+    incident_id: str = Field(description="The id of the incident that has the key now.")
+    is_new: bool = Field(description="Whether this submission opened the incident.")
+    added: list[str] = Field(description="Recipients whom this submission pages; the API lists only the first of very many.")
+    added_count: int = Field(description="How many recipients this submission pages.")
+    repeated: list[str] = Field(description="Recipients who were known already; the API lists only the first of very many.")
+    repeated_count: int = Field(description="How many recipients were known already.")
+    faults: list[FaultDocument] = Field(
+        description="Faults of single recipients; the API lists the first 20, and one more counts the rest. "
+        "Recipients without a fault are paged."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count(cls, value: object) -> object:
+        if isinstance(value, Notified):
+            return {"added_count": len(value.added), "repeated_count": len(value.repeated), **_values(value)}
+        return value
+
+
+class AttemptDocument(Document):
+    """One call to a provider."""
+
+    id: str
+    number: int
+    provider: str
+    state: AttemptState
+    started_at: datetime
+    ended_at: datetime | None
+    result: Result | None = Field(description="How it ended, as far as is known: the strongest result so far.")
+    evidence: Evidence | None = Field(description="Who vouches for it, weakest first: accepted, carrier, device, human.")
+    is_doubted: bool = Field(description="Whether it was ever unknown if the provider accepted the message.")
+    code: Text = Field(description="The provider's code or status.")
+    reason: Text = Field(description="What the code means.")
+    provider_ref: Text = Field(description="The provider's id of the message.")
+
+
+class NotificationDocument(Document):
+    """One escalation over one channel."""
+
+    id: str
+    channel: str
+    kind: Kind
+    tier: int | None = Field(description="The tier of a page; null for other kinds.")
+    state: NotificationState
+    due_at: datetime | None = Field(description="When it may be sent; null unless it is QUEUED.")
+    deferred_since: datetime | None = Field(description="Since when it is deferred.")
+    deferred_by: DeferralReason | None = Field(
+        description="By what: a limit, a wait that the provider asked for, an open circuit, a suspension, a pause."
+    )
+    reason: Text = Field(description="Why it is FAILED.")
+    attempts: list[AttemptDocument]
+
+
+class EscalationDocument(Document):
+    """One recipient in one round."""
+
+    id: str
+    recipient: str = Field(validation_alias="recipient_id", description="The recipient's id.")
+    recipient_name: str = Field(validation_alias="name")
+    round: int
+    state: EscalationState
+    tier: int = Field(description="The tier in force.")
+    severity: Severity
+    started_at: datetime
+    critical_at: datetime | None = Field(description="When it became a critical failure.")
+    reason: Text = Field(description="Why nothing could be sent at all.")
+    notifications: list[NotificationDocument]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, value: object) -> object:
+        return _values(value.contact, value.facts, value) if isinstance(value, EscalationStatus) else value
+
+
+class TransitionDocument(Document):
+    """One line of the transition log."""
+
+    at: datetime
+    machine: str = Field(description="What moved: incident, escalation or notification.")
+    row: str = Field(validation_alias="row_id", description="Its id.")
+    event: str
+    source: Text = Field(description="The state before; null for a new row.")
+    target: str = Field(description="The state after.")
+    detail: Labels
+
+
+class NoteDocument(Document):
+    """Something a provider reported that changes no state: a complaint, an automatic reply, an unknown status."""
+
+    attempt: str = Field(validation_alias="attempt_id", description="The id of the attempt it is about.")
+    code: Text
+    reason: Text
+    received_at: datetime
+
+
+class IncidentEventDocument(Document):
+    """An event that a subscriber was sent, or will be."""
+
+    subscriber: str
+    event: str = Field(description="What happened to the incident; the webhook's `type` is `incident.EVENT`.")
+    at: datetime = Field(description="When it happened; the webhook's `timestamp`.")
+    notification: NotificationDocument = Field(description="Its delivery.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, value: object) -> object:
+        if isinstance(value, NotificationFacts) and value.incident_event:
+            return _values(value.incident_event) | {"notification": value}
+        return value
+
+
+class IncidentTexts(Document):
+    """The fields that every document about an incident has, webhooks included."""
+
+    namespace: str = Field(description="The namespace of the API key that submitted it; empty if it came another way.")
+    key: str
+    severity: Severity = Field(description="The highest severity reported so far.")
+    title: str
+    source: Text
+    url: Text
+    labels: Labels
+
+
+class IncidentSummaryDocument(IncidentTexts):
+    """One incident, as a list shows it."""
+
+    id: str
+    state: IncidentState
+    policy: Annotated[str, BeforeValidator(_policy_name)]
+    is_operations: bool = Field(description="Whether it is one of notifyflow's own incidents, for the operations team.")
+    occurred_at: datetime | None
+    opened_at: datetime
+    last_seen_at: datetime
+    times_seen: int
+    acknowledged_at: datetime | None
+    acknowledged_by: Text
+    acknowledged_via: Text
+    resolved_at: datetime | None
+    resolved_by: Text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, value: object) -> object:
+        if isinstance(value, IncidentStatus):
+            return _values(value.content, value.facts, value) | {"is_settled": value.is_settled}
+        return _values(value.content, value.facts) if isinstance(value, IncidentSummary) else value
+
+
+class IncidentDocument(IncidentSummaryDocument):
+    """One incident with its escalations, notifications, attempts and log."""
+
+    body: Text
+    is_settled: bool = Field(description="Whether nothing more happens on its own.")
+    is_quarantined: bool = Field(
+        description="Whether nothing of it is sent, since its database was adopted and nobody has decided."
+    )
+    operations_key: str | None = Field(description="The key of the operations incident that its critical failures are linked to.")
+    escalations: list[EscalationDocument]
+    transitions: list[TransitionDocument] = Field(description="The log of all its rows, by time.")
+    notes: list[NoteDocument] = Field(description="What providers reported that changes no state, in order of arrival.")
+    incident_events: list[IncidentEventDocument] = Field(description="Its events for subscribers, sent or to be sent.")
+
+
+class PauseDocument(Document):
+    """Something that is paused."""
+
+    scope: str = Field(description="all, channel or provider.")
+    name: Text = Field(description="Which channel or provider; null if all is paused.")
+    ends_at: datetime
+    paused_at: datetime
+    paused_by: str
+    is_for_critical: bool
+
+
+class FindingDocument(Document):
+    """One finding of `notifyflow check`."""
+
+    rule: str
+    machine: str
+    row: str = Field(validation_alias="row_id")
+    incident_id: str
+    what: str
+
+
+class ApiKeyDocument(Document):
+    """An API key, without its hash."""
+
+    id: str
+    name: str
+    namespace: str
+    scopes: Annotated[list[str], BeforeValidator(sorted)]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+def _values(*parts: Any) -> dict[str, Any]:
+    """Return the fields of some dataclass values; the later one wins where two have the same field."""
+    return {field.name: getattr(part, field.name) for part in parts for field in fields(part)}
