@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
-from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result, Stopped
+from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result, Stopped, Via
 from notifyflow.core.policy import DEFAULT, Policy
 from notifyflow.core.references import ByKey
 from notifyflow.core.views import EscalationStatus, IncidentStatus
@@ -70,17 +70,17 @@ class Driver:
         return accepted.value
 
     def acknowledge(self, by: str = "ada", key: str = KEY) -> Stopped:
-        done = acknowledge(self.deps, ByKey(key), by=by, via="library")
+        done = acknowledge(self.deps, ByKey(key), by=by, via=Via.LIBRARY)
         self._note(done.consequences)
         return done.value
 
     def resolve(self, by: str = "ada", key: str = KEY) -> Stopped:
-        done = resolve(self.deps, ByKey(key), by=by, via="library")
+        done = resolve(self.deps, ByKey(key), by=by, via=Via.LIBRARY)
         self._note(done.consequences)
         return done.value
 
     def page_again(self, who: str, key: str = KEY) -> Consequences:
-        return self._note(page_again(self.deps, ByKey(key), who, by="ops", via="library").consequences)
+        return self._note(page_again(self.deps, ByKey(key), who, by="ops", via=Via.LIBRARY).consequences)
 
     # -- what providers do
 

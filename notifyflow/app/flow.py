@@ -20,7 +20,7 @@ from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.channels.sns_messages import SnsReceiver
 from notifyflow.core.intake.requests import Submission
-from notifyflow.core.model import Incident, Notified, Recipient, Stopped
+from notifyflow.core.model import Incident, Notified, Recipient, Stopped, Via
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.references import ByKey
@@ -184,7 +184,7 @@ class NotifyFlow:
         """
         return self._service.status(ByKey(key, namespace))
 
-    def acknowledge(self, key: str, *, by: str, via: str = "library", namespace: str | None = None) -> Stopped:
+    def acknowledge(self, key: str, *, by: str, via: Via = Via.LIBRARY, namespace: str | None = None) -> Stopped:
         """Acknowledge an incident: the unresolved one of a key, or else the newest. Queued pages are cancelled.
 
         Args:
@@ -202,7 +202,7 @@ class NotifyFlow:
         """
         return self._service.acknowledge(ByKey(key, namespace), by=by, via=via)
 
-    def resolve(self, key: str, *, by: str, via: str = "library", namespace: str | None = None) -> Stopped:
+    def resolve(self, key: str, *, by: str, via: Via = Via.LIBRARY, namespace: str | None = None) -> Stopped:
         """Resolve an incident, named as for ``acknowledge``; the same key opens a new one.
 
         Returns:
@@ -214,7 +214,7 @@ class NotifyFlow:
         """
         return self._service.resolve(ByKey(key, namespace), by=by, via=via)
 
-    def page_again(self, key: str, recipient_id: str, *, by: str, via: str = "library", namespace: str | None = None) -> None:
+    def page_again(self, key: str, recipient_id: str, *, by: str, via: Via = Via.LIBRARY, namespace: str | None = None) -> None:
         """Start a new round for one recipient of an incident, named as for ``acknowledge``; also after an acknowledgement.
 
         Raises:

@@ -10,7 +10,7 @@ from notifyflow.cli import administration, directory, files, housekeeping, keys,
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import look, watch
-from notifyflow.core.model import EscalationState, Stopped
+from notifyflow.core.model import EscalationState, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.schemas import IncidentDocument, NotifiedDocument, PauseDocument
 from notifyflow.core.views import IncidentStatus
@@ -158,7 +158,7 @@ def ack(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = 
 
     with NotifyFlow.from_env() as flow:
         namespace = look(flow, key, namespace).facts.namespace  # so that what is shown is what was acknowledged
-        stopped = flow.acknowledge(key, by=by or _login(), via="cli", namespace=namespace)
+        stopped = flow.acknowledge(key, by=by or _login(), via=Via.CLI, namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, as_json=as_json)
 
@@ -170,7 +170,7 @@ def resolve(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJso
 
     with NotifyFlow.from_env() as flow:
         namespace = look(flow, key, namespace).facts.namespace
-        stopped = flow.resolve(key, by=by or _login(), via="cli", namespace=namespace)
+        stopped = flow.resolve(key, by=by or _login(), via=Via.CLI, namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, as_json=as_json)
 

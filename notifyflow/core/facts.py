@@ -216,7 +216,7 @@ class IncidentFacts:
         round_at: When an operations incident pages again for what was counted in meanwhile; None for all others.
         acknowledged_at: When it was acknowledged; None while OPEN.
         acknowledged_by: By whom.
-        acknowledged_via: ``link``, ``key``, ``cli``, ``library``, ….
+        acknowledged_via: How: a ``Via``, or the channel of a reply; empty while it is not.
         resolved_at: When it ended.
         resolved_by: By whom.
     """

@@ -77,7 +77,7 @@ def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: 
     Args:
         facts: The incident.
         by: Who acknowledges it.
-        via: ``link``, ``key``, ``cli``, ``library``, ….
+        via: How: a ``Via``, or the channel of a reply.
         is_last: Whether it is acknowledged for all: always with ``any``; with ``each`` when all have, or ``by`` is no recipient.
         now: The time.
     """

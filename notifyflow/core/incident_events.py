@@ -62,7 +62,7 @@ class IncidentEvent:
         severity: Its severity since.
         version: Grows with every event of the incident, so that one which arrives late is known.
         by: Who did it; empty where nobody did.
-        via: How.
+        via: How: a ``Via``, or the channel of a reply; empty where nobody did.
     """
 
     subscriber: str

@@ -61,6 +61,19 @@ class IncidentState(StrEnum):
     RESOLVED = "RESOLVED"
 
 
+class Via(StrEnum):
+    """How an incident was acknowledged, resolved or paged again; a reply names the channel that it came through instead."""
+
+    LINK = "link"
+    KEY = "key"
+    CLI = "cli"
+    API = "api"
+    LIBRARY = "library"
+    ALERTMANAGER = "alertmanager"
+    PAGERDUTY = "pagerduty"
+    CLOUDEVENTS = "cloudevents"
+
+
 IN_PROGRESS = frozenset({NotificationState.QUEUED, NotificationState.SENDING})
 """States of a notification that is being sent, or will be."""
 

@@ -7,7 +7,7 @@ from notifyflow.core import escalation as escalations
 from notifyflow.core import incident as incidents
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import EscalationState, IncidentState, Stopped
+from notifyflow.core.model import EscalationState, IncidentState, Stopped, Via
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.references import IncidentRef
 from notifyflow.pipeline import decisions, status_updates, use_case
@@ -15,14 +15,14 @@ from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
-def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: str) -> Committed[Stopped]:
+def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> Committed[Stopped]:
     """Acknowledge an incident.
 
     Args:
         deps: The dependencies of the use cases.
         ref: The incident.
         by: Who acknowledges it: a recipient's id, or any other text.
-        via: How: ``cli``, ``library``, ….
+        via: How.
 
     Returns:
         The pages that are cancelled, and those that had left already; false if nothing changed.
@@ -41,7 +41,7 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
         tx: The transaction.
         incident: The incident as it is now.
         by: Who acknowledges it.
-        via: How.
+        via: How: a ``Via``, or the channel of a reply.
         detail: More facts for the transition log.
     """
     if incident.state is not IncidentState.OPEN:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import lifecycle
-from notifyflow.core.model import IncidentState
+from notifyflow.core.model import IncidentState, Via
 from notifyflow.core.outage import STANDSTILL
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline import decisions, use_case
@@ -91,7 +91,7 @@ def _resolve(deps: Dependencies, incident_id: str) -> None:
         incident = tx.ledger.lock_incident(incident_id)
         if incident.state is not IncidentState.RESOLVED:
             contexts = decisions.lock_contexts(tx, incident)
-            tx.update_incident(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via="cli")
+            tx.update_incident(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via=Via.CLI)
             for context in contexts:
                 decisions.close(tx, context, event="resolved")
         tx.incident_events.clear()

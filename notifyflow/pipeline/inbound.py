@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact
+from notifyflow.core.model import Contact, Via
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import acknowledge, notify, resolve, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
@@ -38,7 +38,7 @@ class RoutedRequest:
     policy: Policy
 
 
-def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, via: str, namespace: str) -> Committed[int]:
+def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, via: Via, namespace: str) -> Committed[int]:
     """Handle the first of some requests, as many as fit into one transaction, in their order.
 
     Args:
@@ -78,7 +78,7 @@ def _marked_new(tx: Transaction, requests: Sequence[RoutedRequest], namespace: s
         seen.add(key)
 
 
-def _handle(tx: Transaction, routed: RoutedRequest, *, by: str, via: str, namespace: str, is_new: bool) -> None:
+def _handle(tx: Transaction, routed: RoutedRequest, *, by: str, via: Via, namespace: str, is_new: bool) -> None:
     request = routed.request
     if request.action is Action.NOTIFY:
         admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=())

@@ -5,6 +5,7 @@ from functools import partial
 
 from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.model import Via
 from notifyflow.core.references import IncidentRef
 from notifyflow.errors import RecipientNotFound
 from notifyflow.pipeline import decisions, rounds, use_case
@@ -12,7 +13,7 @@ from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
-def page_again(deps: Dependencies, ref: IncidentRef, recipient_id: str, *, by: str, via: str) -> Committed[None]:
+def page_again(deps: Dependencies, ref: IncidentRef, recipient_id: str, *, by: str, via: Via) -> Committed[None]:
     """Start a new round for one recipient of an incident, also after an acknowledgement.
 
     Args:
@@ -20,7 +21,7 @@ def page_again(deps: Dependencies, ref: IncidentRef, recipient_id: str, *, by: s
         ref: The incident.
         recipient_id: The recipient to page.
         by: Who requests it.
-        via: How: ``cli``, ``library``, ….
+        via: How.
 
     Raises:
         NotFound: When there is no such incident.
@@ -31,7 +32,7 @@ def page_again(deps: Dependencies, ref: IncidentRef, recipient_id: str, *, by: s
     return use_case.run_on(deps, ref, partial(_page, recipient_id=recipient_id, by=by, via=via))
 
 
-def _page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str, via: str) -> None:
+def _page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str, via: Via) -> None:
     update = incidents.page_again(incident, now=tx.now)
     if recipient_id not in tx.ledger.contacts(incident.id):
         raise RecipientNotFound(incident.key, recipient_id)

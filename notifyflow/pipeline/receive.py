@@ -6,7 +6,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.escalation import Cause
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import Moved
-from notifyflow.core.model import EscalationState, IncidentState, Receipt
+from notifyflow.core.model import EscalationState, IncidentState, Receipt, Via
 from notifyflow.core.policy import Schedule
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
@@ -109,7 +109,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
         _report_our_fault(tx, ref, before.channel, receipt)
     if incident is not None:
         recipient_id = tx.ledger.escalation(ref.escalation_id).recipient_id
-        if not acknowledge.acknowledge_locked(tx, incident, by=recipient_id, via="key"):
+        if not acknowledge.acknowledge_locked(tx, incident, by=recipient_id, via=Via.KEY):
             decisions.decide(tx, tx.ledger.lock_escalation(ref.escalation_id), cause="received")
 
 

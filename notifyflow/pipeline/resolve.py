@@ -4,21 +4,21 @@ from functools import partial
 
 from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import IncidentState, Stopped
+from notifyflow.core.model import IncidentState, Stopped, Via
 from notifyflow.core.references import IncidentRef
 from notifyflow.pipeline import decisions, status_updates, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 
-def resolve(deps: Dependencies, ref: IncidentRef, *, by: str, via: str) -> Committed[Stopped]:
+def resolve(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> Committed[Stopped]:
     """Resolve an incident.
 
     Args:
         deps: The dependencies of the use cases.
         ref: The incident.
         by: Who resolves it: a recipient's id, or any other text.
-        via: How: ``cli``, ``library``, ….
+        via: How.
 
     Returns:
         The pages that are cancelled, and those that had left already; false if nothing changed.
@@ -30,7 +30,7 @@ def resolve(deps: Dependencies, ref: IncidentRef, *, by: str, via: str) -> Commi
     return use_case.run_on(deps, ref, partial(resolve_locked, by=by, via=via))
 
 
-def resolve_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: str) -> Stopped:
+def resolve_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: Via) -> Stopped:
     """Resolve an incident that is locked, as one step of a transaction; see ``resolve``."""
     if incident.state is IncidentState.RESOLVED:
         return Stopped(has_changed=False)

@@ -7,7 +7,7 @@ from notifyflow.core.intake.directory import Directory, Route
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.keys import ApiKey
-from notifyflow.core.model import Contact
+from notifyflow.core.model import Contact, Via
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StorageError, StorageUnavailable
 from notifyflow.pipeline import inbound
@@ -51,7 +51,7 @@ class Integrations:
         """
         return self._directory.addresses(self._deps.check_address)
 
-    def handle(self, requests: Sequence[InboundRequest], caller: ApiKey, via: str) -> None:
+    def handle(self, requests: Sequence[InboundRequest], caller: ApiKey, via: Via) -> None:
         """Handle requests in the namespace of their sender; all are committed on return.
 
         Args:
@@ -77,10 +77,10 @@ class Integrations:
         if refusal is not None:
             raise refusal
 
-    def _handle(self, requests: Sequence[RoutedRequest], caller: ApiKey, via: str) -> int:
+    def _handle(self, requests: Sequence[RoutedRequest], caller: ApiKey, via: Via) -> int:
         return self._use_cases.run(inbound.handle, requests, by=caller.name, via=via, namespace=caller.namespace)
 
-    def _handle_one_by_one(self, requests: Sequence[RoutedRequest], caller: ApiKey, via: str) -> StorageError | None:
+    def _handle_one_by_one(self, requests: Sequence[RoutedRequest], caller: ApiKey, via: Via) -> StorageError | None:
         refusal = None
         for routed in requests:
             try:

@@ -13,7 +13,7 @@ from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.links import LinkClaim
-from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped
+from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import Policy
 from notifyflow.core.references import ById, ByKey, IncidentRef
@@ -96,15 +96,15 @@ class Service:
             committed = self._use_cases.commit(store_admitted, admitted, policy=policy, namespace=namespace, once=once)
         return self._use_cases.report(committed)  # without the time limit: it is stored
 
-    def acknowledge(self, ref: IncidentRef, *, by: str, via: str) -> Stopped:
+    def acknowledge(self, ref: IncidentRef, *, by: str, via: Via) -> Stopped:
         """Acknowledge an incident; raise ``NotFound`` or ``AmbiguousKey``."""
         return self._use_cases.run(acknowledge, ref, by=by, via=via)
 
-    def resolve(self, ref: IncidentRef, *, by: str, via: str) -> Stopped:
+    def resolve(self, ref: IncidentRef, *, by: str, via: Via) -> Stopped:
         """Resolve an incident; raise ``NotFound`` or ``AmbiguousKey``."""
         return self._use_cases.run(resolve, ref, by=by, via=via)
 
-    def page_again(self, ref: IncidentRef, recipient_id: str, *, by: str, via: str) -> None:
+    def page_again(self, ref: IncidentRef, recipient_id: str, *, by: str, via: Via) -> None:
         """Start a new round for one recipient.
 
         Raises:
@@ -152,7 +152,7 @@ class Service:
         is_withheld = handled.is_withheld or self._deps.delivery.final(channel, reply.number) != reply.number
         return replace(handled, notice=self._deps.notice, is_withheld=is_withheld)
 
-    def handle_inbound(self, requests: Sequence[InboundRequest], caller: ApiKey, via: str) -> None:
+    def handle_inbound(self, requests: Sequence[InboundRequest], caller: ApiKey, via: Via) -> None:
         """Handle the requests of an integration; see ``Integrations.handle``."""
         self._integrations.handle(requests, caller, via)
 

@@ -3,6 +3,7 @@
 Mail scanners open every link, and some run what they find: therefore a GET never acts, and no page submits itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, IncidentState, Kind, NotificationState
+from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, IncidentState, Kind, NotificationState, Via
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.references import ById
 from notifyflow.core.views import EscalationStatus, IncidentStatus
@@ -18,11 +19,11 @@ from notifyflow.core.wording.content import compose
 from notifyflow.web import pages
 from notifyflow.web.context import Context
 
-_VIA = {
-    "link": "with the link",
-    "key": "by phone",
-    "cli": "on the command line",
-    "api": "over the API",
+_HOW: Mapping[str, str] = {
+    Via.LINK: "with the link",
+    Via.KEY: "by phone",
+    Via.CLI: "on the command line",
+    Via.API: "over the API",
 }
 
 
@@ -47,7 +48,7 @@ def router(context: Context) -> APIRouter:
     def acknowledge(token: str) -> Response:
         claim = context.service.check_link(token)
         _viewer(_kept(context, claim.incident_id), claim.recipient_id)
-        context.service.acknowledge(ById(claim.incident_id), by=claim.recipient_id, via="link")
+        context.service.acknowledge(ById(claim.incident_id), by=claim.recipient_id, via=Via.LINK)
         return RedirectResponse(token, 303)  # relative: a proxy's prefix stays
 
     return routes
@@ -129,7 +130,7 @@ def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> Outcom
 def _how(context: Context, via: str) -> str:
     """Return how an incident was acknowledged, in words; empty where that is not known."""
     channel = context.channels.get(via)
-    return _VIA.get(via) or (channel.traits.how if channel else "")
+    return _HOW.get(via) or (channel.traits.how if channel else "")
 
 
 def _stopped(status: IncidentStatus, viewer: Contact) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.model import IncidentState, Notified, Severity
+from notifyflow.core.model import IncidentState, Notified, Severity, Via
 from notifyflow.core.references import ById
 from notifyflow.core.schemas import IncidentDocument, IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
@@ -220,7 +220,7 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
         """What is still queued for it is cancelled. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(context, caller, incident_id)
-        stopped = context.service.acknowledge(ById(incident_id), by=by, via="api")
+        stopped = context.service.acknowledge(ById(incident_id), by=by, via=Via.API)
         return StoppedResponse.of(stopped, _find(context, caller, incident_id))
 
     @routes.post(
@@ -234,7 +234,7 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
         """It is over; the same key opens a new one. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(context, caller, incident_id)
-        stopped = context.service.resolve(ById(incident_id), by=by, via="api")
+        stopped = context.service.resolve(ById(incident_id), by=by, via=Via.API)
         return StoppedResponse.of(stopped, _find(context, caller, incident_id))
 
 
@@ -252,7 +252,7 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
         """Starts a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
         page = read_page(body)
         _find(context, caller, incident_id)
-        context.service.page_again(ById(incident_id), page.recipient, by=page.by or caller.name, via="api")
+        context.service.page_again(ById(incident_id), page.recipient, by=page.by or caller.name, via=Via.API)
         return ActResponse(has_changed=True, incident=IncidentSummaryDocument.of(_find(context, caller, incident_id)))
 
 

@@ -20,6 +20,7 @@ from notifyflow.core.intake.documents import parsed
 from notifyflow.core.intake.integrations import alertmanager, cloudevents, pagerduty
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.model import Via
 from notifyflow.core.schemas import FaultDocument
 from notifyflow.core.wording import text
 from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
@@ -161,15 +162,13 @@ def _handle_pagerduty(context: Context, presented: Presented) -> Response:
     return Response(response, 202, media_type="application/json")
 
 
-def _handle(
-    context: Context, read: tuple[tuple[InboundRequest, ...], tuple[Fault, ...]], caller: ApiKey, integration: str
-) -> Response:
+def _handle(context: Context, read: tuple[tuple[InboundRequest, ...], tuple[Fault, ...]], caller: ApiKey, via: Via) -> Response:
     """Handle the requests; where one cannot be stored the sender repeats all, which changes nothing twice."""
     requests, faults = read
     count = sum(fault.count for fault in faults)
     if faults:
-        _log.warning("web.event_unreadable", via=integration, by=caller.name, faults=count)
-    context.service.handle_inbound(requests, caller, integration)
+        _log.warning("web.event_unreadable", via=via.value, by=caller.name, faults=count)
+    context.service.handle_inbound(requests, caller, via)
     response = {
         "accepted": [{"action": request.action, "key": request.incident.key} for request in requests[:NAMED]],
         "accepted_count": sum(request.times for request in requests),

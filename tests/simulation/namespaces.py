@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.model import Incident, Recipient, Severity, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import Policy
 from notifyflow.core.references import ByKey
@@ -109,7 +109,7 @@ class Namespaces:
         return taken.consequences
 
     def _end(self, act: Callable[..., Any], deps: Dependencies) -> Consequences:
-        done = act(deps, ByKey("db-1", OTHER), by="eve", via="library")
+        done = act(deps, ByKey("db-1", OTHER), by="eve", via=Via.LIBRARY)
         self._world.note(f"{act.__name__} elsewhere: {bool(done.value)}")
         consequences: Consequences = done.consequences
         return consequences

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from notifyflow.core.incident_events import Subscriber
-from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity
+from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.references import ByKey
@@ -408,13 +408,13 @@ class Scenario:
 
     def _acknowledge(self, deps: Dependencies) -> Consequences:
         by = self._chance.choice(("ada", "ben", "eve"))
-        return self._by_key(deps, lambda ref: acknowledge(deps, ref, by=by, via="library").consequences)
+        return self._by_key(deps, lambda ref: acknowledge(deps, ref, by=by, via=Via.LIBRARY).consequences)
 
     def _resolve(self, deps: Dependencies) -> Consequences:
-        return self._by_key(deps, lambda ref: resolve(deps, ref, by="ada", via="library").consequences)
+        return self._by_key(deps, lambda ref: resolve(deps, ref, by="ada", via=Via.LIBRARY).consequences)
 
     def _page_again(self, deps: Dependencies) -> Consequences:
-        return self._by_key(deps, lambda ref: page_again(deps, ref, "ada", by="eve", via="library").consequences)
+        return self._by_key(deps, lambda ref: page_again(deps, ref, "ada", by="eve", via=Via.LIBRARY).consequences)
 
     def _by_key(self, deps: Dependencies, act: Callable[[ByKey], Consequences]) -> Consequences:
         """Act on the incident of a key, in our namespace where one is named."""

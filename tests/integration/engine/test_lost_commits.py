@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import NotificationState, Receipt, Result, Severity
+from notifyflow.core.model import NotificationState, Receipt, Result, Severity, Via
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.references import ByKey
 from notifyflow.errors import CommitUnknown, PermanentProviderError
@@ -68,7 +68,7 @@ def test_what_was_done_after_all_is_answered_as_done(scene: Scene, relay: Deaf) 
     assert (len(ids), relay.swallowed) == (2, 1)
     assert len(scene.rows()) == 2
     relay.swallows = 1
-    assert acknowledge(scene.deps, ByKey("db-1"), by="ada", via="library").value
+    assert acknowledge(scene.deps, ByKey("db-1"), by="ada", via=Via.LIBRARY).value
     assert relay.swallowed == 2
 
 

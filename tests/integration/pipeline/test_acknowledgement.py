@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Receipt, Result, Severity
+from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Receipt, Result, Severity, Via
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Tier, Unacknowledged
 from notifyflow.core.references import ById
 from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
@@ -52,8 +52,8 @@ def test_a_link_names_the_incident_itself(driver: Driver) -> None:
     incident_id = driver.notify(None, ADA).incident_id
     driver.resolve()
     newer = driver.notify(None, ADA).incident_id
-    assert not acknowledge(driver.deps, ById(incident_id), by="ada", via="link").value
-    assert acknowledge(driver.deps, ById(newer), by="ada", via="link").value
+    assert not acknowledge(driver.deps, ById(incident_id), by="ada", via=Via.LINK).value
+    assert acknowledge(driver.deps, ById(newer), by="ada", via=Via.LINK).value
 
 
 def test_with_each_an_acknowledgement_ends_ones_own_escalation_only(driver: Driver) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from notifyflow.core import namespaces
 from notifyflow.core.incident_events import Subscriber
-from notifyflow.core.model import EscalationState, IncidentState, Notified, Severity
+from notifyflow.core.model import EscalationState, IncidentState, Notified, Severity, Via
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
@@ -27,9 +27,9 @@ NAMESPACES = (namespaces.SHARED, "prometheus", "staging")
 
 Act = Callable[..., object]
 ACTS: dict[str, Act] = {
-    "acknowledge": lambda deps, **given: acknowledge(deps, ByKey(KEY, **given), by="ops", via="api"),
-    "resolve": lambda deps, **given: resolve(deps, ByKey(KEY, **given), by="ops", via="api"),
-    "page again": lambda deps, **given: page_again(deps, ByKey(KEY, **given), "ada", by="ops", via="api"),
+    "acknowledge": lambda deps, **given: acknowledge(deps, ByKey(KEY, **given), by="ops", via=Via.API),
+    "resolve": lambda deps, **given: resolve(deps, ByKey(KEY, **given), by="ops", via=Via.API),
+    "page again": lambda deps, **given: page_again(deps, ByKey(KEY, **given), "ada", by="ops", via=Via.API),
 }
 
 
@@ -123,7 +123,7 @@ def test_what_other_systems_are_told_names_the_namespace(driver: Driver) -> None
 
 def test_after_resolve_the_key_is_free_in_its_namespace_and_taken_in_others(driver: Driver) -> None:
     first = {namespace: _notify(driver, namespace).incident_id for namespace in NAMESPACES}
-    resolve(driver.deps, ByKey(KEY, "prometheus"), by="ops", via="api")
+    resolve(driver.deps, ByKey(KEY, "prometheus"), by="ops", via=Via.API)
     again = {namespace: _notify(driver, namespace) for namespace in NAMESPACES}
     assert {namespace for namespace, each in again.items() if each.is_new} == {"prometheus"}
     assert {namespace for namespace, each in again.items() if each.incident_id != first[namespace]} == {"prometheus"}
@@ -138,7 +138,7 @@ def test_the_operations_incident_stands_in_the_reserved_namespace(driver: Driver
     assert found is not None
     assert (found.facts.namespace, found.facts.is_operations) == (namespaces.OPERATIONS, True)
     assert _status(driver, "prometheus").operations_key == operations.KEY
-    acknowledge(driver.deps, ByKey(operations.KEY), by="ops", via="cli")
+    acknowledge(driver.deps, ByKey(operations.KEY), by="ops", via=Via.CLI)
     taken = driver.store.read(partial(lambda reads, **given: reads.status(operations.KEY, **given), namespace="notifyflow"))
     assert taken is not None
     assert taken.facts.state is IncidentState.ACKNOWLEDGED

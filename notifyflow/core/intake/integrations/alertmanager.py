@@ -22,9 +22,10 @@ from notifyflow.core.intake.integrations.inbound import (
     say,
     table,
 )
+from notifyflow.core.model import Via
 from notifyflow.errors import Fault
 
-NAME = "alertmanager"
+NAME = Via.ALERTMANAGER
 
 _TITLES = ("summary", "title", "message")
 _BODIES = ("description",)

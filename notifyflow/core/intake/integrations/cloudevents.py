@@ -24,9 +24,10 @@ from notifyflow.core.intake.integrations.inbound import (
     say,
     table,
 )
+from notifyflow.core.model import Via
 from notifyflow.errors import Fault, UnreadableIncident
 
-NAME = "cloudevents"
+NAME = Via.CLOUDEVENTS
 
 _HEADER = "ce-"
 _REQUIRED = ("id", "source", "type")

@@ -17,9 +17,9 @@ from notifyflow.core.intake.integrations.inbound import (
     say,
     table,
 )
-from notifyflow.core.model import Incident
+from notifyflow.core.model import Incident, Via
 
-NAME = "pagerduty"
+NAME = Via.PAGERDUTY
 BODY_LIMIT_BYTES = 512 * 1024
 
 _FACTS = ("source", "component", "group", "class", "severity")
