@@ -1,6 +1,6 @@
 """The incident's lifecycle: what a repeated key, an acknowledgement, a resolve and a call for a new round make of it; pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from notifyflow.core.facts import IncidentFacts
@@ -59,16 +59,11 @@ def amend(stored: Incident, incoming: Incident) -> Incident:
     A field that is set replaces the stored one, even if it is empty; one that is not set keeps it.
     The severity is the highest, the time the first.
     """
-    return replace(
-        stored,
-        title=incoming.title,
-        body=stored.body if incoming.body is None else incoming.body,
-        severity=incoming.severity if incoming.severity.is_above(stored.severity) else stored.severity,
-        source=stored.source if incoming.source is None else incoming.source,
-        url=stored.url if incoming.url is None else incoming.url or None,
-        labels=stored.labels if incoming.labels is None else incoming.labels,
-        occurred_at=stored.occurred_at or incoming.occurred_at,
-    )
+    new = {field.name: value for field in fields(incoming) if (value := getattr(incoming, field.name)) is not None}
+    new["severity"] = incoming.severity if incoming.severity.is_above(stored.severity) else stored.severity
+    new["occurred_at"] = stored.occurred_at or incoming.occurred_at
+    amended = replace(stored, **new)
+    return replace(amended, url=amended.url or None)
 
 
 def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> IncidentUpdate:

@@ -33,7 +33,7 @@ _COLUMNS: Mapping[type, tuple[str, ...]] = {
 _ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 variables and PostgreSQL's 65,535
 CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
 IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")  # spelt out, since an index of these only is then used
-SAID = ("title", "body", "severity", "source", "url", "labels", "occurred_at")
+SAID = tuple(field.name for field in fields(Incident) if field.name != "key")
 _EMPTY: Mapping[str, object] = {"body": "", "source": "", "url": None, "labels": {}}
 
 
