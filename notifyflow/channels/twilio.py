@@ -58,7 +58,7 @@ class TwilioProvider(Provider):
             return self._client
 
     def _callback_url(self, attempt_id: str, more: str = "") -> str | None:
-        """The URL of an attempt's callbacks; None without a public URL."""
+        """Return the URL of an attempt's callbacks; None without a public URL."""
         return (
             f"{self._public_url}/callbacks/{self.name}/{self._channel}/{attempt_id}{more}{_INSIST}" if self._public_url else None
         )

@@ -149,7 +149,7 @@ class Inbox:
         self._started_at = time.monotonic()
 
     def add(self, message: Message) -> Message:
-        """Number a message and keep it."""
+        """Add a message under the next number."""
         with self._changed:
             number = len(self._messages) + 1
             after_s = round(time.monotonic() - self._started_at, 3)

@@ -352,7 +352,7 @@ class Postgres(Dialect):
         return Trouble.REFUSED
 
     def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
-        """A connection that broke leaves it open."""
+        """Return whether the connection broke, which leaves the commit in doubt."""
         return self.classify(error) is Trouble.GONE
 
     def describe(self, error: peewee.PeeweeException) -> str:

@@ -217,7 +217,7 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
         openapi_extra=request_body(ActRequest, is_required=False),
     )
     def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
-        """What is still queued for it is cancelled. Scope: `operate`."""
+        """Acknowledge an incident; its queued notifications are cancelled. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(context, caller, incident_id)
         stopped = context.service.acknowledge(ById(incident_id), by=by, via=Via.API)
@@ -231,7 +231,7 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
         openapi_extra=request_body(ActRequest, is_required=False),
     )
     def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
-        """It is over; the same key opens a new one. Scope: `operate`."""
+        """Resolve an incident; the same key then opens a new one. Scope: `operate`."""
         by = read_act(body).by or caller.name
         _find(context, caller, incident_id)
         stopped = context.service.resolve(ById(incident_id), by=by, via=Via.API)
@@ -249,7 +249,7 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
         openapi_extra=request_body(PageAgainRequest),
     )
     def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> ActResponse:
-        """Starts a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
+        """Start a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
         page = read_page(body)
         _find(context, caller, incident_id)
         context.service.page_again(ById(incident_id), page.recipient, by=page.by or caller.name, via=Via.API)

@@ -8,12 +8,12 @@ from starlette.types import Scope
 
 
 def path_below(scope: Scope) -> str:
-    """The path below our public URL, whatever a reverse proxy or the application we are mounted in puts before it."""
+    """Return the path below the public URL, without the prefix of a reverse proxy or of an application that mounts notifyflow."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
 
 
 def target_below(scope: Scope) -> str:
-    """The path below our public URL, with its query."""
+    """Return the path below the public URL, with its query."""
     path, query = path_below(scope), scope.get("query_string", b"").decode("latin-1")
     return f"{path}?{query}" if query else path
