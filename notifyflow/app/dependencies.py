@@ -66,7 +66,7 @@ def make_dependencies(
             (name, provider.name)
             for name, channel in texting.items()
             for provider in channel.providers
-            if provider.capabilities.can_acknowledge
+            if provider.capabilities.has_replies
         ),
         sends_status_updates=settings.status_updates,
         caps=_caps(settings, channels),

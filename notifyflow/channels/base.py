@@ -11,31 +11,24 @@ from typing import ClassVar
 
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Evidence, Receipt
-from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.traits import NO_TRAITS, Traits
-from notifyflow.errors import Fault, RejectedCallback
+from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a provider can do for us, as it is configured here.
+    """What holds for a provider as it is configured here.
 
     Attributes:
-        has_receipts: Whether it reports later what became of an attempt, and a callback path is configured.
-        can_find_sent_messages: Whether it can find the message of an attempt in doubt.
-        can_fetch_status: Whether it reports the status of a message by its own id of it.
-        doubts_resolved_within_s: How soon an event of its own says that it accepted an attempt; 0 where none comes.
-        can_acknowledge: Whether the recipient can acknowledge by a reply on the channel itself.
-        can_be_recalled: Whether what is on its way can be stopped: a call that rings.
+        has_receipts: Whether it reports what becomes of each message that it accepted: a callback path is configured.
+        has_replies: Whether people's replies come in.
+        doubts_resolved_within_s: How soon an event of its own shows that it accepted an attempt in doubt; 0 where none does.
     """
 
     has_receipts: bool = False
-    can_find_sent_messages: bool = False
-    can_fetch_status: bool = False
+    has_replies: bool = False
     doubts_resolved_within_s: float = 0.0
-    can_acknowledge: bool = False
-    can_be_recalled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +68,7 @@ class CallbackResponse:
     Attributes:
         receipts: What the callback reported; may be empty.
         content_type: The response's.
-        body: The response's; where a receipt ``is_key_press``, ``Provider.respond`` makes another.
+        body: The response's; where a receipt ``is_key_press``, ``respond`` makes another.
     """
 
     receipts: tuple[Receipt, ...]
@@ -84,13 +77,15 @@ class CallbackResponse:
 
 
 class Provider(ABC):
-    """Who carries a channel's messages: one configured account at SMTP, SES, Slack, Teams, SNS, Twilio.
+    """One configured account with a service that carries a channel's messages: SMTP, SES, Slack, Teams, SNS, Twilio.
+
+    What else it can do than send, it says by defining the methods of ``notifyflow.channels.abilities``.
 
     Attributes:
-        name: Ours for it; one of its channel's.
-        sender: The number of ours that it texts from, at which replies come in; empty where there is none.
-        is_bound_to_address: Whether its limits and refusals are about the address (a webhook), and tell nothing about others.
-        has_server_per_address: Whether each address is a server of its own, and no failure at one tells anything about others.
+        name: Our name for it; unique in its channel.
+        sender: Our number that it texts from, at which replies come in; empty where it has none.
+        is_bound_to_address: Whether its limits and refusals concern the address only (a webhook).
+        has_server_per_address: Whether each address is a server of its own, so that a failure at one says nothing about others.
     """
 
     name: str
@@ -99,80 +94,23 @@ class Provider(ABC):
     has_server_per_address: bool = False
 
     @property
-    @abstractmethod
     def capabilities(self) -> Capabilities:
-        """What it can do as it is configured."""
+        """What holds for it as it is configured; by default it reports nothing."""
+        return Capabilities()
 
     @abstractmethod
     def send(self, message: OutboundMessage) -> Accepted:
         """Render and hand over one message, within 3 s to connect and 10 s to answer.
 
         Raises:
-            TemporaryProviderError: When it says no for now, or there was no connection.
-            PermanentProviderError: When it will never carry this to this address.
-            RefusedUsError: When it refuses us.
+            TemporaryProviderError: When the provider refuses it for now, or there was no connection.
+            PermanentProviderError: When the provider will never carry this to this address.
+            RefusedUsError: When the provider refuses us.
             UnknownOutcomeError: When the request left and no definite response came.
         """
 
-    def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
-        """Find the message of an attempt in doubt, within the time of a send; only where ``can_find_sent_messages``.
-
-        Args:
-            message: The message that may have been sent.
-
-        Returns:
-            A receipt with a result; None if the provider has no such message, so that it is sent again.
-
-        Raises:
-            ProviderError: When it does not answer, or refuses to.
-        """
-        raise NotImplementedError(f"{self.name} cannot find sent messages (attempt {message.attempt_id})")
-
-    def fetch_status(self, attempt_id: str, provider_ref: str) -> Receipt:
-        """Fetch the status of a message that it accepted, within the time of a send; only where ``can_fetch_status``.
-
-        Returns:
-            A receipt with the event id of the matching callback.
-
-        Raises:
-            ProviderError: When it does not answer, or does not know it.
-        """
-        raise NotImplementedError(f"{self.name} cannot fetch the status of {provider_ref} (attempt {attempt_id})")
-
-    def read_callback(self, callback: Callback) -> CallbackResponse:
-        """Verify a callback on its raw body, then read it.
-
-        Raises:
-            RejectedCallback: When it is not this provider's, or cannot be parsed.
-        """
-        raise RejectedCallback(self.name, f"{self.name} calls nobody back (attempt {callback.attempt_id})")
-
-    def read_reply(self, callback: Callback) -> Reply | None:
-        """Verify the callback of a reply on its raw body, then read it.
-
-        Returns:
-            The reply; None where the callback is about something else.
-
-        Raises:
-            RejectedCallback: When it is not this provider's, or cannot be parsed.
-        """
-        raise RejectedCallback(self.name, f"{self.name} passes on no replies ({callback.path})")
-
-    def respond(self, handled: HandledReply) -> CallbackResponse:
-        """Return the response to a reply or to a pressed key, once it is committed."""
-        del handled
-        return CallbackResponse(receipts=())
-
-    def recall(self, attempt_id: str, provider_ref: str) -> None:
-        """Stop what is on its way, within the time of a send; only where ``can_be_recalled``.
-
-        Raises:
-            ProviderError: When it does not answer, or refuses to.
-        """
-        raise NotImplementedError(f"{self.name} cannot recall {provider_ref} (attempt {attempt_id})")
-
-    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
-        """Let go of connections."""
+    def close(self) -> None:  # noqa: B027 - most have no connections to close
+        """Close the connections."""
 
 
 class Channel(ABC):

@@ -11,7 +11,7 @@ from typing import Any
 
 from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
+from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.templating import Templates
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.wording.text import cut
@@ -34,11 +34,6 @@ class Sns(Provider):
         """Take the account and the templates."""
         self._templates = templates
         self._client = AwsClient("sns", settings, SNS)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """It reports failures only, so that no receipt is awaited, and cannot be asked."""
-        return Capabilities()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish to one endpoint; see ``Provider.send``."""

@@ -56,8 +56,8 @@ class Slack(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It reports nothing, and cannot be asked; a signing secret lets its button act."""
-        return Capabilities(can_acknowledge=bool(self._signing_secrets))
+        """Its button replies where there is a signing secret to verify that with."""
+        return Capabilities(has_replies=bool(self._signing_secrets))
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Post one message; see ``Provider.send``."""
@@ -68,7 +68,7 @@ class Slack(Provider):
         return self._post_to_webhook(message, self.payload(message.content))
 
     def read_reply(self, callback: Callback) -> Reply | None:
-        """Read a button that was pressed; see ``Provider.read_reply``."""
+        """Read a button that was pressed; see ``ReadsReplies``."""
         verify(self.name, self._signing_secrets, callback)
         return read_action(self.name, callback.body)
 

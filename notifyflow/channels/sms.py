@@ -37,9 +37,9 @@ class TwilioSms(TwilioProvider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It lists the texts to a number, which are matched by their words, and fetches a text by its id."""
-        can_acknowledge = self._settings.twilio_sms_replies and self._public_url is not None
-        return replace(super().capabilities, can_find_sent_messages=True, can_fetch_status=True, can_acknowledge=can_acknowledge)
+        """Replies come in where the number's webhook leads to our public URL."""
+        has_replies = self._settings.twilio_sms_replies and self._public_url is not None
+        return replace(super().capabilities, has_replies=has_replies)
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Hand one text over; see ``Provider.send``."""
@@ -52,7 +52,7 @@ class TwilioSms(TwilioProvider):
         return Accepted(provider_ref=sent.sid)
 
     def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
-        """Find the text among those to the number since the attempt; see ``Provider.find_sent_message``."""
+        """Find the text among those to the number since the attempt; see ``FindsSentMessages``."""
         sender = {} if self.sender.startswith("MG") else {"from_": self.sender}
         listed = self._connected().messages.list(to=message.address, limit=_PAGE, page_size=_PAGE, **sender)
         since = message.at - _CLOCKS_DIFFER_BY
@@ -63,7 +63,7 @@ class TwilioSms(TwilioProvider):
         return None
 
     def fetch_status(self, attempt_id: str, provider_ref: str) -> Receipt:
-        """Fetch one text; see ``Provider.fetch_status``."""
+        """Fetch one text; see ``FetchesStatus``."""
         sent = self._connected().messages(provider_ref).fetch()
         return self._receipt(attempt_id, sent.sid, str(sent.status), MESSAGE_STATUSES, str(sent.error_code or ""))
 
@@ -78,7 +78,7 @@ class TwilioSms(TwilioProvider):
         return _write(self._templates, content)
 
     def read_callback(self, callback: Callback) -> CallbackResponse:
-        """Read a message's status; see ``Provider.read_callback``."""
+        """Read a message's status; see ``ReadsCallbacks``."""
         form = self._verify(callback)
         sid, status = form.get("MessageSid", ""), form.get("MessageStatus", "")
         if not (sid and status):
@@ -132,11 +132,6 @@ class SnsSms(Provider):
         self._attributes = {
             f"AWS.SNS.SMS.{name}": {"DataType": "String", "StringValue": value} for name, value in said.items() if value
         }
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """It has no receipts, and cannot find sent messages."""
-        return Capabilities()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish one text; see ``Provider.send``."""

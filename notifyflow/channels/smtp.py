@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from notifyflow.channels.base import Accepted, Capabilities, Provider
+from notifyflow.channels.base import Accepted, Provider
 from notifyflow.channels.mail import MailWriter
 from notifyflow.channels.smtp_codes import find
 from notifyflow.channels.tables import Row, Verdict
@@ -91,11 +91,6 @@ class Smtp(Provider):
         self._connect_s = settings.connect_timeout_s
         self._total_s = settings.connect_timeout_s + settings.read_timeout_s
         self._ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """It reports nothing, and cannot be asked."""
-        return Capabilities()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
+from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
@@ -49,11 +49,6 @@ class Teams(Provider):
         """Take the templates, and what validates the URLs."""
         self._templates = templates
         self._http = Http(settings, guard=guard)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """It reports nothing, and cannot be asked."""
-        return Capabilities()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Post one card; see ``Provider.send``."""

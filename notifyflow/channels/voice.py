@@ -7,7 +7,7 @@ confirms that the call was heard. A call that was answered and hung up, or answe
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Channel, Provider
 from notifyflow.channels.phone import PhoneNumbers
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
@@ -35,14 +35,6 @@ class TwilioVoice(TwilioProvider):
 
     _channel = "voice"
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """Where there is a public URL the call itself takes a key."""
-        has_callback_path = self._public_url is not None
-        return Capabilities(
-            has_receipts=has_callback_path, can_fetch_status=True, can_acknowledge=has_callback_path, can_be_recalled=True
-        )
-
     def send(self, message: OutboundMessage) -> Accepted:
         """Start one call; see ``Provider.send``."""
         status_url = self._callback_url(message.attempt_id)
@@ -52,7 +44,7 @@ class TwilioVoice(TwilioProvider):
         return Accepted(provider_ref=call.sid)
 
     def fetch_status(self, attempt_id: str, provider_ref: str) -> Receipt:
-        """Fetch one call; see ``Provider.fetch_status``."""
+        """Fetch one call; see ``FetchesStatus``."""
         call = self._connected().calls(provider_ref).fetch()
         return self._receipt(attempt_id, call.sid, str(call.status), CALL_STATUSES)
 
@@ -62,7 +54,7 @@ class TwilioVoice(TwilioProvider):
         self._connected().calls(provider_ref).update(status="completed")
 
     def read_callback(self, callback: Callback) -> CallbackResponse:
-        """Read a call's status or its key; see ``Provider.read_callback``."""
+        """Read a call's status or its key; see ``ReadsCallbacks``."""
         form = self._verify(callback)
         sid = form.get("CallSid", "")
         if not sid:
@@ -94,7 +86,7 @@ class TwilioVoice(TwilioProvider):
         return CallbackResponse(receipts=(receipt,))
 
     def respond(self, handled: HandledReply) -> CallbackResponse:
-        """Say on the phone what became of the key; see ``Provider.respond``."""
+        """Say on the phone what became of the key; see ``Responds``."""
         return self._say(handled)
 
     def _say(self, handled: HandledReply | None) -> CallbackResponse:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
+from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
@@ -46,11 +46,6 @@ class Webhook(Provider):
         """Take whom there is to tell, and what validates the URLs."""
         self._subscribers = subscribers
         self._http = Http(settings, guard=guard)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """It reports nothing beyond its response, and cannot be asked."""
-        return Capabilities()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Post one event; see ``Provider.send``."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from notifyflow.channels.abilities import FindsSentMessages
 from notifyflow.channels.base import Provider
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt, Result
@@ -37,20 +38,18 @@ def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, 
     doubt = claimed.doubt
     if doubt is None:
         return None
-    provider = next(
-        (each for each in providers if each.name == doubt.provider and each.capabilities.can_find_sent_messages), None
-    )
-    receipt = _search(provider, claimed.channel, doubt.message) if provider else None
+    finders = (each for each in providers if each.name == doubt.provider and isinstance(each, FindsSentMessages))
+    receipt = next((_search(finder, doubt.provider, claimed.channel, doubt.message) for finder in finders), None)
     if receipt is None:
         return None
     reporter.report(receive(deps, replace(receipt, is_fetched=True), raw="").consequences)
     return receipt.result
 
 
-def _search(provider: Provider, channel: str, message: OutboundMessage) -> Receipt | None:
-    ids = {"attempt_id": message.attempt_id, "notification_id": message.notification_id, "provider": provider.name}
+def _search(finder: FindsSentMessages, provider: str, channel: str, message: OutboundMessage) -> Receipt | None:
+    ids = {"attempt_id": message.attempt_id, "notification_id": message.notification_id, "provider": provider}
     try:
-        receipt = provider.find_sent_message(message)
+        receipt = finder.find_sent_message(message)
     except NotifyflowError as error:
         _log.warning("engine.doubt_not_answered", **ids, error=type(error).__name__)
         return None

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from notifyflow.channels.base import Channel, Provider
+from notifyflow.channels.abilities import Recalls
+from notifyflow.channels.base import Channel
 from notifyflow.core.delivery import LIVE, Delivery, Mode
 from notifyflow.engine.reporter import place
 from notifyflow.errors import ProviderError
@@ -30,7 +31,7 @@ class Recaller:
             (name, provider.name): provider
             for name, channel in channels.items()
             for provider in channel.providers
-            if provider.capabilities.can_be_recalled and delivery.mode is Mode.LIVE
+            if isinstance(provider, Recalls) and delivery.mode is Mode.LIVE
         }
         self._lock = threading.Lock()
         self._running: set[threading.Thread] = set()
@@ -51,7 +52,7 @@ class Recaller:
         for thread in running:
             thread.join()
 
-    def _run(self, known: Sequence[tuple[Provider, Recall]]) -> None:
+    def _run(self, known: Sequence[tuple[Recalls, Recall]]) -> None:
         for provider, each in known:
             ids = {"attempt_id": each.attempt_id, "channel": each.channel, "provider": each.provider}
             try:

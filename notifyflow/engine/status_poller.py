@@ -11,7 +11,8 @@ from datetime import timedelta
 
 import structlog
 
-from notifyflow.channels.base import Channel, Provider
+from notifyflow.channels.abilities import FetchesStatus
+from notifyflow.channels.base import Channel
 from notifyflow.core.delivery import Mode
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
@@ -46,7 +47,7 @@ class StatusPoller:
             (name, provider.name): provider
             for name, channel in channels.items()
             for provider in channel.providers
-            if provider.capabilities.can_fetch_status and deps.delivery.mode is not Mode.DRY_RUN
+            if isinstance(provider, FetchesStatus) and deps.delivery.mode is not Mode.DRY_RUN
         }
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notifyflow-status-poller", daemon=True)
@@ -86,7 +87,7 @@ class StatusPoller:
             except Exception as error:  # noqa: BLE001 - the edge of the thread
                 _log.error("engine.status_poller_broke", error=type(error).__name__, place=place(error))
 
-    def _fetch(self, provider: Provider, attempt: AttemptToPoll) -> bool:
+    def _fetch(self, provider: FetchesStatus, attempt: AttemptToPoll) -> bool:
         """Fetch the status of one attempt; return whether the provider answered."""
         ids = {"attempt_id": attempt.attempt_id, "provider": attempt.provider, "channel": attempt.channel}
         try:

@@ -5,6 +5,7 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from notifyflow.channels.abilities import ReadsCallbacks, ReadsReplies, Responds
 from notifyflow.channels.base import Callback, Provider
 from notifyflow.errors import ProviderError, RejectedCallback
 from notifyflow.web.body import Body
@@ -33,12 +34,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         provider: str, channel: str, attempt_id: str, request: Request, body: Annotated[bytes, Depends(read_body)]
     ) -> Response:
         callback = Callback(path=target_below(request.scope), headers=dict(request.headers), body=body, attempt_id=attempt_id)
-        found = _provider(context, channel, provider)
-        response = found.read_callback(callback)
-        for receipt in response.receipts:
-            if handled := context.service.receive(receipt, body.decode("utf-8", "replace")):
-                response = found.respond(handled)
-        return Response(response.body, media_type=response.content_type)
+        return _receive(context, _provider(context, channel, provider), callback)
 
     @routes.post("/callbacks/sns")
     def receive_from_sns(body: Annotated[bytes, Depends(read_message)]) -> Response:
@@ -75,12 +71,28 @@ def replies(context: Context) -> APIRouter:
     return routes
 
 
+def _receive(context: Context, provider: Provider, callback: Callback) -> Response:
+    if not isinstance(provider, ReadsCallbacks):
+        raise RejectedCallback(provider.name, "it has no callbacks")
+    response = provider.read_callback(callback)
+    for receipt in response.receipts:
+        handled = context.service.receive(receipt, callback.body.decode("utf-8", "replace"))
+        if handled and isinstance(provider, Responds):
+            response = provider.respond(handled)
+    return Response(response.body, media_type=response.content_type)
+
+
 def _handle_reply(context: Context, provider: str, channel: str, request: Request, body: bytes) -> Response:
     found = _provider(context, channel, provider)
+    if not isinstance(found, ReadsReplies):
+        raise RejectedCallback(provider, "it passes on no replies")
     reply = found.read_reply(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
     if reply is None:
         return Response()
-    response = found.respond(context.service.handle_reply(channel, reply, body.decode("utf-8", "replace")))
+    handled = context.service.handle_reply(channel, reply, body.decode("utf-8", "replace"))
+    if not isinstance(found, Responds):
+        return Response()
+    response = found.respond(handled)
     return Response(response.body, media_type=response.content_type)
 
 

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
+from notifyflow.channels.abilities import FindsSentMessages
+from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt, Severity
 from notifyflow.core.ports import Bell, Clock, Ids
@@ -128,20 +129,28 @@ class StrikingProvider(Provider):
         with self._striker.around("send"):
             return self._provider.send(message)
 
-    def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
-        with self._striker.around("find_sent_message"):
-            return self._provider.find_sent_message(message)
-
-    def read_callback(self, callback: Callback) -> CallbackResponse:
-        return self._provider.read_callback(callback)
-
     def close(self) -> None:
         self._provider.close()
 
 
+class StrikingFinder(StrikingProvider):
+    """One that can find sent messages."""
+
+    _provider: FindsSentMessages
+
+    def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
+        with self._striker.around("find_sent_message"):
+            return self._provider.find_sent_message(message)
+
+
+def strike(provider: Provider, striker: Striker) -> StrikingProvider:
+    kind = StrikingFinder if isinstance(provider, FindsSentMessages) else StrikingProvider
+    return kind(provider, striker)
+
+
 class StrikingChannel(Channel):
     def __init__(self, channel: Channel, striker: Striker) -> None:
-        super().__init__([StrikingProvider(provider, striker) for provider in channel.providers], channel.faults)
+        super().__init__([strike(provider, striker) for provider in channel.providers], channel.faults)
         self.name = channel.name  # type: ignore[misc]
         self.traits = channel.traits  # type: ignore[misc]
         self._channel = channel

@@ -139,10 +139,7 @@ class SimulatedProvider(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        outside = self._outside
-        return Capabilities(
-            has_receipts=self._channel in outside.reporting, can_find_sent_messages=self._channel in outside.askable
-        )
+        return Capabilities(has_receipts=self._channel in self._outside.reporting)
 
     def send(self, message: OutboundMessage) -> Accepted:
         outside, world = self._outside, self._outside.world
@@ -164,6 +161,10 @@ class SimulatedProvider(Provider):
         if error is not None:
             raise error()
         return Accepted(provider_ref=ref)
+
+
+class SearchableProvider(SimulatedProvider):
+    """One that can find sent messages."""
 
     def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
         world = self._outside.world
@@ -235,7 +236,8 @@ class Outside:
         self.channels = {}
         for name in CHANNELS:
             providers = [f"{name}-a", f"{name}-b"][: chance.choice((1, 1, 2))]
-            self.channels[name] = SimulatedChannel(name, [SimulatedProvider(self, name, each) for each in providers])
+            kind = SearchableProvider if name in self.askable else SimulatedProvider
+            self.channels[name] = SimulatedChannel(name, [kind(self, name, each) for each in providers])
 
         self.moods[SUBSCRIBERS] = "shaky"
         self.channels[SUBSCRIBERS] = SimulatedChannel(SUBSCRIBERS, [SimulatedProvider(self, SUBSCRIBERS, SUBSCRIBERS)])

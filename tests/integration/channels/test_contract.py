@@ -60,12 +60,9 @@ def test_an_acceptance_is_one_request_and_keeps_the_providers_id(bench: Bench, s
 @every_provider
 def test_only_what_has_a_callback_path_claims_receipts(bench: Bench, server: HttpServer) -> None:
     with bench.provider(server) as (provider, _):
-        has_callback_path = {"has_receipts", "can_acknowledge", "doubts_resolved_within_s"}
-        assert not any(getattr(provider.capabilities, name) for name in has_callback_path)
-        assert provider.capabilities.can_find_sent_messages is (bench.name == "twilio sms")
+        assert provider.capabilities == Capabilities()
     with bench.provider(server, PUBLIC_URL="https://page.example.com") as (provider, _):
         assert provider.capabilities.has_receipts is bench.name.startswith("twilio")
-        assert provider.capabilities.can_acknowledge is (bench.name == "twilio voice")
 
 
 def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell_somebody_who_listens(server: HttpServer) -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
+from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.settings import Settings
@@ -24,10 +24,6 @@ class ScriptedProvider(Provider):
         self.script = deque(script)
         self.messages: list[OutboundMessage] = []
         self._lock = threading.Lock()
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities()
 
     def send(self, message: OutboundMessage) -> Accepted:
         with self._lock:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from notifyflow.channels.base import Capabilities, Channel
+from notifyflow.channels.base import Channel
 from notifyflow.channels.sms import SmsChannel
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
 from notifyflow.core.messages import OutboundMessage
@@ -174,10 +174,6 @@ class Oracle(ScriptedProvider):
         super().__init__()
         self.answer = answer
         self.questions: list[OutboundMessage] = []
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(can_find_sent_messages=True)
 
     def find_sent_message(self, question: OutboundMessage) -> Receipt | None:
         self.questions.append(question)

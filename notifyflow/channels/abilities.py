@@ -1,0 +1,87 @@
+"""What a provider may do besides sending: it has each ability whose methods it defines.
+
+Each call has the time of a send, and raises ``ProviderError`` when the provider does not respond or refuses.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from notifyflow.channels.base import Callback, CallbackResponse
+from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.model import Receipt
+from notifyflow.core.replies import HandledReply, Reply
+
+
+@runtime_checkable
+class ReadsCallbacks(Protocol):
+    """A provider that reports results to our callback URL."""
+
+    def read_callback(self, callback: Callback) -> CallbackResponse:
+        """Verify a callback on its raw body, then read it.
+
+        Raises:
+            RejectedCallback: When it is not this provider's, or cannot be parsed.
+        """
+        ...
+
+
+@runtime_checkable
+class Responds(Protocol):
+    """A provider that says to a person what became of their reply, or of the key that they pressed."""
+
+    def respond(self, handled: HandledReply) -> CallbackResponse:
+        """Return the response to a reply or to a pressed key, once it is committed."""
+        ...
+
+
+@runtime_checkable
+class ReadsReplies(Protocol):
+    """A provider that passes on people's replies."""
+
+    def read_reply(self, callback: Callback) -> Reply | None:
+        """Verify the callback of a reply on its raw body, then read it.
+
+        Returns:
+            The reply; None where the callback is about something else.
+
+        Raises:
+            RejectedCallback: When it is not this provider's, or cannot be parsed.
+        """
+        ...
+
+
+@runtime_checkable
+class FetchesStatus(Protocol):
+    """A provider that can be asked for the status of a message by its own id of it."""
+
+    def fetch_status(self, attempt_id: str, provider_ref: str) -> Receipt:
+        """Fetch the status of a message that it accepted.
+
+        Returns:
+            A receipt with the event id of the matching callback.
+
+        Raises:
+            ProviderError: Also when it does not know the message.
+        """
+        ...
+
+
+@runtime_checkable
+class FindsSentMessages(Protocol):
+    """A provider that can find the message of an attempt in doubt."""
+
+    def find_sent_message(self, message: OutboundMessage) -> Receipt | None:
+        """Find a message that may have been sent.
+
+        Returns:
+            A receipt with a result; None if the provider has no such message, so that it is sent again.
+        """
+        ...
+
+
+@runtime_checkable
+class Recalls(Protocol):
+    """A provider that can stop a message on its way, such as a call that rings."""
+
+    def recall(self, attempt_id: str, provider_ref: str) -> None:
+        """Stop a message that it accepted."""
+        ...
