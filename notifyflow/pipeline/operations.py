@@ -55,7 +55,8 @@ def start_round(tx: Transaction, incident: IncidentFacts) -> None:
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     """Start the policy's next round for each recipient whose time has come, and the first one of those who are new."""
     _follow_recipients(tx, incident)
-    rounds.pass_time(tx, incident)
+    if incident.round_at is None or incident.round_at > tx.now:  # otherwise ``start_round`` pages all of them
+        rounds.pass_time(tx, incident)
     paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
     if incident.state is IncidentState.OPEN:
         rounds.start(tx, incident, {each.recipient_id for each in tx.deps.operations} - paged)

@@ -28,12 +28,7 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
 
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
-    """Start the policy's next round for each recipient whose time has come, or end their last one.
-
-    What operations has yet to be told of is paged by the incident's own timer, where that is due, too.
-    """
-    if incident.round_at is not None and incident.round_at <= tx.now:
-        return
+    """Start the policy's next round for each recipient whose round is due, or end their last one."""
     due = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id) if _is_due(each, tx.now)}
     has_passed = False
     for context in decisions.lock_contexts(tx, incident, due):

@@ -69,8 +69,8 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
         yield partial(_expire_lease, deps, ref)
     for _, escalation_id in run(lambda ledger: ledger.escalations_due(now=now, limit=limit)):
         yield partial(_decide, deps, escalation_id)
-    for incident_id in run(lambda ledger: ledger.incident_rounds_due(now=now, limit=limit)):
-        yield partial(_start_round, deps, incident_id)
+    for incident_id in run(lambda ledger: ledger.operations_rounds_due(now=now, limit=limit)):
+        yield partial(_start_operations_round, deps, incident_id)
     for incident_id in run(lambda ledger: ledger.rounds_due(now=now, limit=limit)):
         yield partial(_pass_rounds, deps, incident_id)
 
@@ -111,16 +111,12 @@ def _expire(tx: Transaction, notification_id: str) -> None:
         tx.write(row, claim.end(tx, row, Ended.EXPIRED))
 
 
-def _start_round(deps: Dependencies, incident_id: str) -> Consequences:
+def _start_operations_round(deps: Dependencies, incident_id: str) -> Consequences:
     def body(tx: Transaction) -> None:
         incident = tx.ledger.lock_incident(incident_id)
         is_due = incident.round_at is not None and incident.round_at <= tx.now
-        if not is_due or incident.state is IncidentState.RESOLVED:
-            return
-        if incident.is_operations:
+        if is_due and incident.state is not IncidentState.RESOLVED:
             operations.start_round(tx, incident)
-        else:
-            tx.ledger.hand_over_rounds(incident.id, at=tx.now)
 
     return use_case.run(deps, body)[1]
 

@@ -1,13 +1,12 @@
 """Writes about incidents and what was said of whom."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 
 from peewee import Expression, Select, fn
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import LIVE, Contact, Incident
-from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
+from notifyflow.core.model import Contact, Incident
+from notifyflow.storage.models import ContactRow, IncidentRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import CONTACT, INCIDENT, IS_UNRESOLVED, Named, batches, first, must_exist, row_of, said, select
 from notifyflow.storage.statements import Statement
@@ -22,9 +21,6 @@ _CONTACT = Statement(
         ContactRow.incident_id == param(ContactRow.incident_id), ContactRow.recipient_id == param(ContactRow.recipient_id)
     )
 )
-
-_ROUNDS = {"rounds": 1}
-"""Where older code counts rounds; they are counted for each recipient since."""
 
 
 class Incidents(Moves, Named):
@@ -80,16 +76,8 @@ class Incidents(Moves, Named):
 
         Where another transaction has just stored the same key, the whole use case is repeated, and finds that one.
         """
-        self._insert(IncidentRow, [row_of(facts) | said(content) | _ROUNDS])
+        self._insert(IncidentRow, [row_of(facts) | said(content)])
         self._log([facts], event="opened", at=facts.opened_at)
-
-    def hand_over_rounds(self, incident_id: str, *, at: datetime) -> None:
-        """Make the timer of rounds that older code keeps for a whole incident each recipient's own, due now; it is locked."""
-        rounds = self._scalar(IncidentRow.select(IncidentRow.rounds).where(IncidentRow.id == incident_id))
-        IncidentRow.update(round_at=None, version=IncidentRow.version + 1).where(IncidentRow.id == incident_id).execute(self._db)
-        timer = {"next_round_at": at, "repetition": rounds, "version": EscalationRow.version + 1}
-        is_waiting = EscalationRow.is_current & EscalationRow.next_round_at.is_null() & EscalationRow.state.in_(LIVE)
-        EscalationRow.update(timer).where(EscalationRow.incident_id == incident_id, is_waiting).execute(self._db)
 
     def content(self, incident_id: str) -> Incident:
         """Read what was said last.

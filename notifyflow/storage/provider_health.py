@@ -30,8 +30,9 @@ class ProviderHealthRows(Moves):
         """Lock and read the rows of a channel's providers, by name; those that have none get one."""
         found = self._provider_health(channel, providers)
         if missing := sorted(set(providers) - set(found)):
-            new = [{"channel": channel, "provider": provider} for provider in missing]
-            ProviderHealthRow.insert_many(new).on_conflict_ignore().execute(self._db)
+            new = [ProviderHealth(channel=channel, provider=provider) for provider in missing]
+            rows = [{name: getattr(each, name) for name in ProviderHealth.__dataclass_fields__} for each in new]
+            ProviderHealthRow.insert_many(rows).on_conflict_ignore().execute(self._db)
             found = self._provider_health(channel, providers)
         return found
 

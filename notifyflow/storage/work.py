@@ -119,9 +119,9 @@ class Work(Turns):
         """Find incidents in which a recipient's ``next_round_at`` has come, the oldest first; not locked."""
         return tuple(row["incident_id"] for row in self._rows(_ROUNDS_DUE(now, limit)))
 
-    def incident_rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
-        """Find incidents, not resolved, whose own ``round_at`` has come, the oldest first; not locked."""
-        return tuple(row["id"] for row in self._rows(_INCIDENT_ROUNDS_DUE(now, limit)))
+    def operations_rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
+        """Find unresolved operations incidents whose ``round_at`` has come, the oldest first; not locked."""
+        return tuple(row["id"] for row in self._rows(_OPERATIONS_ROUNDS_DUE(now, limit)))
 
     def next_wake_at(self) -> datetime | None:
         """Tell when there is work for the sweeper next, which may be in the past; None while nothing waits for time.
@@ -301,7 +301,7 @@ _ROUNDS_DUE = Statement(
     ),
     columns=(EscalationRow.incident_id, EscalationRow.next_round_at),
 )
-_INCIDENT_ROUNDS_DUE = Statement(
+_OPERATIONS_ROUNDS_DUE = Statement(
     lambda param: (
         IncidentRow.select(IncidentRow.id)
         .where(IncidentRow.round_at <= param(IncidentRow.round_at), IS_UNRESOLVED, is_free(IncidentRow.id))

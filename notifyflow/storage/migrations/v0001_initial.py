@@ -14,7 +14,7 @@ STATEMENTS = (
     """
     CREATE TABLE notifyflow_incident (
         id TEXT NOT NULL PRIMARY KEY,
-        namespace TEXT NOT NULL DEFAULT '',
+        namespace TEXT NOT NULL,
         key TEXT NOT NULL,
         state TEXT NOT NULL,
         version INTEGER NOT NULL,
@@ -25,7 +25,6 @@ STATEMENTS = (
         last_seen_at {instant} NOT NULL,
         times_seen INTEGER NOT NULL,
         round_at {instant},
-        rounds INTEGER NOT NULL,
         acknowledged_at {instant},
         acknowledged_by TEXT NOT NULL,
         acknowledged_via TEXT NOT NULL,
@@ -84,7 +83,7 @@ STATEMENTS = (
         started_at {instant} NOT NULL,
         next_decision_at {instant},
         next_round_at {instant},
-        repetition INTEGER NOT NULL DEFAULT 1,
+        repetition INTEGER NOT NULL,
         critical_at {instant},
         is_current BOOLEAN NOT NULL,
         reason TEXT NOT NULL,
@@ -107,7 +106,7 @@ STATEMENTS = (
         id TEXT NOT NULL PRIMARY KEY,
         incident_id TEXT NOT NULL REFERENCES notifyflow_incident (id),
         escalation_id TEXT NOT NULL REFERENCES notifyflow_escalation (id),
-        namespace TEXT NOT NULL DEFAULT '',
+        namespace TEXT NOT NULL,
         channel TEXT NOT NULL,
         kind TEXT NOT NULL,
         incident_event TEXT,
@@ -180,7 +179,7 @@ STATEMENTS = (
         provider_ref TEXT NOT NULL,
         retry_after_s DOUBLE PRECISION,
         receipt_due_at {instant},
-        times_polled INTEGER NOT NULL DEFAULT 0,
+        times_polled INTEGER NOT NULL,
         UNIQUE (notification_id, number)
     )
     """,
@@ -229,9 +228,9 @@ STATEMENTS = (
         reason TEXT NOT NULL,
         is_acknowledgement BOOLEAN NOT NULL,
         is_key_press BOOLEAN NOT NULL,
-        is_our_fault BOOLEAN NOT NULL DEFAULT FALSE,
-        is_general BOOLEAN NOT NULL DEFAULT FALSE,
-        is_fetched BOOLEAN NOT NULL DEFAULT FALSE,
+        is_our_fault BOOLEAN NOT NULL,
+        is_general BOOLEAN NOT NULL,
+        is_fetched BOOLEAN NOT NULL,
         received_at {instant} NOT NULL,
         state TEXT NOT NULL,
         matched_attempt_id TEXT REFERENCES notifyflow_attempt (id),
@@ -272,13 +271,13 @@ STATEMENTS = (
     CREATE TABLE notifyflow_provider_health (
         channel TEXT NOT NULL,
         provider TEXT NOT NULL,
-        version INTEGER NOT NULL DEFAULT 1,
-        spent TEXT NOT NULL DEFAULT '[]',
+        version INTEGER NOT NULL,
+        spent TEXT NOT NULL,
         throttled_until {instant},
-        failures INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL,
         circuit_opened_by TEXT,
         circuit_open_until {instant},
-        times_opened INTEGER NOT NULL DEFAULT 0,
+        times_opened INTEGER NOT NULL,
         probe_until {instant},
         PRIMARY KEY (channel, provider)
     )
@@ -321,7 +320,7 @@ STATEMENTS = (
     CREATE TABLE notifyflow_api_key (
         id TEXT NOT NULL PRIMARY KEY,
         name TEXT NOT NULL,
-        namespace TEXT NOT NULL DEFAULT '',
+        namespace TEXT NOT NULL,
         scopes TEXT NOT NULL,
         digest TEXT NOT NULL,
         created_at {instant} NOT NULL,

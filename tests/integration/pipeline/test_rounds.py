@@ -9,7 +9,7 @@ from notifyflow.core.model import EscalationState, IncidentState, NotificationSt
 from notifyflow.core.policy import INSISTENT, Acknowledgement, Policy
 from notifyflow.errors import StorageError
 from notifyflow.pipeline.sweep import next_wake_at
-from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
+from notifyflow.storage.models import ContactRow, EscalationRow
 from tests.builders import REFUSED_US, START, a_recipient, an_incident
 from tests.driver import Driver
 
@@ -91,23 +91,6 @@ def test_whoever_is_paged_again_has_all_rounds_from_then_on_and_the_others_keep_
     driver.pass_time(minutes=90)
     assert [each.facts.started_at - START for each in driver.escalations("ada")] == [MINUTE * n for n in (0, 15, 20, 35, 50)]
     assert [each.facts.started_at - START for each in driver.escalations("ben")] == [MINUTE * n for n in (0, 15, 30)]
-
-
-def test_the_timer_that_older_code_left_on_an_incident_becomes_each_recipients_own(driver: Driver) -> None:
-    driver.notify(None, a_recipient("ada", "email"), a_recipient("ben", "email"), policy=INSISTENT)
-    driver.deliver()
-    incident_id = driver.status().facts.id
-    timer = IncidentRow.update(round_at=START + 15 * MINUTE, rounds=2).where(IncidentRow.id == incident_id)
-    none = EscalationRow.update(next_round_at=None)
-    driver.store.run(lambda ledger: (timer.execute(ledger._db), none.execute(ledger._db)))
-    driver.pass_time(minutes=80)
-    for who in ("ada", "ben"):
-        assert [(each.facts.started_at - START, each.facts.repetition) for each in driver.escalations(who)] == [
-            (0 * MINUTE, 2),
-            (15 * MINUTE, 3),
-        ]
-    assert {each.critical_at for each in driver.outcome.critical} == {START + 30 * MINUTE}
-    assert driver.status().facts.round_at is None
 
 
 def test_info_is_paged_once(driver: Driver) -> None:

@@ -36,7 +36,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "expired_leases": lambda ledger: ledger.expired_leases(now=NOW, limit=10),
     "escalations_due": lambda ledger: ledger.escalations_due(now=NOW, limit=10),
     "rounds_due": lambda ledger: ledger.rounds_due(now=NOW, limit=10),
-    "incident_rounds_due": lambda ledger: ledger.incident_rounds_due(now=NOW, limit=10),
+    "operations_rounds_due": lambda ledger: ledger.operations_rounds_due(now=NOW, limit=10),
     "next_wake_at": lambda ledger: ledger.next_wake_at(),
     "attempt_ref": lambda ledger: ledger.attempt_ref("a"),
     "attempt_ref_by_provider_ref": lambda ledger: ledger.attempt_ref_by_provider_ref("p", "r"),

@@ -149,9 +149,9 @@ def test_a_row_needs_the_row_it_belongs_to(store: Store) -> None:
 def test_a_queued_row_without_a_due_time_is_refused_since_nobody_would_find_it(store: Store, database_url: str) -> None:
     begin(store)
     statement = f"""
-        INSERT INTO notifyflow_notification (id, incident_id, escalation_id, channel, kind, state, version, severity,
+        INSERT INTO notifyflow_notification (id, incident_id, escalation_id, namespace, channel, kind, state, version, severity,
             max_attempts, created_at, is_stopped, reason)
-        VALUES ('n', 'i', 'e', 'sms', 'page', 'QUEUED', 1, 'INFO', 1, '{NOW}', FALSE, '')
+        VALUES ('n', 'i', 'e', '', 'sms', 'page', 'QUEUED', 1, 'INFO', 1, '{NOW}', FALSE, '')
     """
     with pytest.raises(peewee.IntegrityError, match=r"(?i)check"):
         _run_sql(database_url, statement)
