@@ -1,31 +1,21 @@
-"""Whose database it is, which incidents are quarantined, and what of a person is overwritten when they are to be forgotten."""
+"""Stores which environment the database belongs to, and which incidents are quarantined since it was adopted."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from peewee import SQL, fn
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IN_PROGRESS
 from notifyflow.storage.models import (
-    AttemptRow,
-    ContactRow,
     EnvironmentRow,
-    EscalationRow,
     IncidentRow,
     NotificationRow,
-    NumberRow,
     QuarantineRow,
-    ReceiptRow,
-    ReplyCodeRow,
 )
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import IS_UNRESOLVED, Rows, select
 from notifyflow.storage.turns import QUEUED
-
-FORGOTTEN = "forgotten"
-"""What stands in the place of a name, and of a title."""
 
 
 class Environments(Rows):
@@ -47,7 +37,7 @@ class Environments(Rows):
 
 
 class Adoption(Environments, Moves):
-    """The environment, the quarantined incidents, the forgotten."""
+    """The environment and the quarantined incidents."""
 
     def set_environment(self, name: str | None, *, at: datetime) -> None:
         """Say which environment the database belongs to from now on; None for one without a name."""
@@ -90,55 +80,3 @@ class Adoption(Environments, Moves):
         QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)).execute(self._db)
         rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
         NotificationRow.update(rung_at=None).where(rung).execute(self._db)
-
-    def unresolved_of(self, recipient_id: str) -> Sequence[tuple[str, str]]:
-        """List the incidents, not resolved, that a recipient is paged for, by namespace and key."""
-        query = (
-            IncidentRow.select(IncidentRow.namespace, IncidentRow.key)
-            .join(ContactRow, on=(ContactRow.incident_id == IncidentRow.id))
-            .where(ContactRow.recipient_id == recipient_id, IS_UNRESOLVED)
-            .order_by(IncidentRow.key, IncidentRow.namespace)
-        )
-        return [(row["namespace"], row["key"]) for row in self._rows(query)]
-
-    def lock_in_progress_of(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
-        """Lock and read what is queued for a recipient, or just being sent to them."""
-        theirs = EscalationRow.select(EscalationRow.id).where(EscalationRow.recipient_id == recipient_id)
-        in_progress = NotificationRow.state.in_(("QUEUED", "SENDING"))
-        query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_progress)
-        return self._notifications(self._locked(query.order_by(NotificationRow.id)))
-
-    def forget(self, recipient_id: str) -> int:
-        """Overwrite a recipient's name and addresses, and what providers wrote about their messages; their short codes go.
-
-        What an incident said goes, too, where nobody is left who is not forgotten; the log keeps its opaque ids. An incident that
-        is not resolved, since somebody may just have opened it, is left alone.
-
-        Returns:
-            From how many incidents they were removed.
-        """
-        is_over = ContactRow.incident_id.in_(IncidentRow.select(IncidentRow.id).where(~IS_UNRESOLVED))
-        is_theirs = (ContactRow.recipient_id == recipient_id) & is_over
-        incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
-        self._forget_receipts(recipient_id)
-        ReplyCodeRow.delete().where(ReplyCodeRow.recipient_id == recipient_id).execute(self._db)
-        NumberRow.delete().where(NumberRow.recipient_id == recipient_id).execute(self._db)
-        count = ContactRow.update(name=FORGOTTEN, addresses={}, timezone="UTC").where(is_theirs).execute(self._db)
-        kept = ContactRow.alias()
-        is_shared = fn.EXISTS(kept.select(SQL("1")).where(kept.incident_id == IncidentRow.id, kept.name != FORGOTTEN))
-        said: dict[str, Any] = {"said_title": FORGOTTEN, "said_body": "", "said_source": "", "said_url": None, "said_labels": {}}
-        IncidentRow.update(said).where(IncidentRow.id.in_(incidents), ~is_shared).execute(self._db)
-        return int(count)
-
-    def _forget_receipts(self, recipient_id: str) -> None:
-        attempts = (
-            AttemptRow.select(AttemptRow.id)
-            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-            .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
-            .where(EscalationRow.recipient_id == recipient_id)
-        )
-        is_theirs = ReceiptRow.matched_attempt_id.in_(attempts)
-        for row in self._rows(ContactRow.select(ContactRow.addresses).where(ContactRow.recipient_id == recipient_id)):
-            for address in row["addresses"].values():
-                is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # as a form spells a number, too
-        ReceiptRow.update(body="").where(ReceiptRow.body != SQL("''"), is_theirs).execute(self._db)

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -40,7 +40,32 @@ class InstantField(Field):
         return None if value is None else read_instant(value)
 
 
-class PlainTextField(TextField):
+class OnForget(Enum):
+    """What becomes of a column when its person is forgotten, where no value replaces it."""
+
+    NOTHING = "nothing, since it holds nothing personal"
+    DELETE_ROW = "its row is deleted"
+    KEEP = "it is kept although it is personal"
+
+
+class MarkedField(Field):
+    """A field that says whether its column is personal.
+
+    Attributes:
+        forgotten_as: What replaces the value when its person is forgotten, or an ``OnForget``.
+    """
+
+    def __init__(self, *, forgotten_as: Any = OnForget.NOTHING, **options: Any) -> None:
+        super().__init__(**options)
+        self.forgotten_as = forgotten_as
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether the column holds personal data or what a message says."""
+        return self.forgotten_as is not OnForget.NOTHING
+
+
+class PlainTextField(MarkedField, TextField):
     """Any text; what no database can keep, NUL and lone surrogates, is replaced."""
 
     def db_value(self, value: str | None) -> str | None:
@@ -77,7 +102,7 @@ class EnumField(Field):
         return None if value is None else self.enum(value)
 
 
-class DocumentField(Field):
+class DocumentField(MarkedField):
     """A value that is stored as one JSON text, in the order it was given."""
 
     field_type = "TEXT"

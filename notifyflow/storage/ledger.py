@@ -8,6 +8,7 @@ the providers' rows by name, the operations incident. Nothing here decides; the 
 from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.callbacks import Callbacks
 from notifyflow.storage.escalations import Escalations
+from notifyflow.storage.forgetting import Forgetting
 from notifyflow.storage.health import Health
 from notifyflow.storage.idempotency import IdempotentResponses
 from notifyflow.storage.inbox import Inbox
@@ -42,6 +43,7 @@ class Ledger(
     StatusPolls,
     Replies,
     Adoption,
+    Forgetting,
     Spending,
 ):
     """Every write there is, by duty; moves are in all of them."""

@@ -1,7 +1,7 @@
 """The tables, as Peewee sees them: columns are named as the fields of the facts they keep, so that rows and facts map by name.
 
 The models are bound to no database; every query says where it runs. Tables are made by the migrations, not from here, and a
-test holds the two together. What is personal stands in columns of its own and is marked so.
+test holds the two together. Personal data has columns of its own, which are marked (``MarkedField``).
 """
 
 from notifyflow.storage.models.incidents import (

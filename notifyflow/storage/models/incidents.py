@@ -24,9 +24,12 @@ from notifyflow.storage.fields import (
     TextsField,
 )
 
+FORGOTTEN = "forgotten"
+"""What replaces the name of a person who is forgotten, and the title of an incident."""
+
 
 class IncidentRow(Model):
-    """One incident: its facts, and what was said last (personal)."""
+    """One incident: its facts, and what was said last."""
 
     id = PlainTextField(primary_key=True)
     namespace = PlainTextField()
@@ -45,12 +48,12 @@ class IncidentRow(Model):
     acknowledged_via = PlainTextField()
     resolved_at = InstantField(null=True)
     resolved_by = PlainTextField()
-    said_title = PlainTextField()
-    said_body = PlainTextField()
+    said_title = PlainTextField(forgotten_as=FORGOTTEN)
+    said_body = PlainTextField(forgotten_as="")
     said_severity = EnumField(Severity)
-    said_source = PlainTextField()
-    said_url = PlainTextField(null=True)
-    said_labels = TextsField()
+    said_source = PlainTextField(forgotten_as="")
+    said_url = PlainTextField(null=True, forgotten_as=None)
+    said_labels = TextsField(forgotten_as={})
     said_occurred_at = InstantField(null=True)
 
     class Meta:
@@ -60,14 +63,14 @@ class IncidentRow(Model):
 
 
 class ContactRow(Model):
-    """One recipient of one incident (personal: name, addresses)."""
+    """One recipient of one incident."""
 
     incident_id = PlainTextField()
     recipient_id = PlainTextField()
     position = IntegerField()
-    name = PlainTextField()
-    addresses = TextsField()
-    timezone = PlainTextField()
+    name = PlainTextField(forgotten_as=FORGOTTEN)
+    addresses = TextsField(forgotten_as={})
+    timezone = PlainTextField(forgotten_as="UTC")
 
     class Meta:
         """Where it stands."""
@@ -186,7 +189,7 @@ class TransitionRow(Model):
 
 
 class ReceiptRow(Model):
-    """One event of a provider, in the inbox (personal: body)."""
+    """One event of a provider, in the inbox."""
 
     provider = PlainTextField()
     event_id = KeyTextField()
@@ -204,7 +207,7 @@ class ReceiptRow(Model):
     received_at = InstantField()
     state = PlainTextField()
     matched_attempt_id = PlainTextField(null=True)
-    body = PlainTextField()
+    body = PlainTextField(forgotten_as="")
 
     class Meta:
         """Where it stands."""

@@ -10,6 +10,7 @@ from notifyflow.storage.fields import (
     InstantsField,
     KeyTextField,
     NotifiedField,
+    OnForget,
     PlainTextField,
     ScopesField,
     SlicesField,
@@ -121,7 +122,7 @@ class IdempotentResponseRow(Model):
     api_key_id = PlainTextField()
     idempotency_key = PlainTextField()
     fingerprint = PlainTextField()
-    notified = NotifiedField()
+    notified = NotifiedField(forgotten_as=OnForget.KEEP)  # the row expires within a day
     expires_at = InstantField()
 
     class Meta:
@@ -132,9 +133,9 @@ class IdempotentResponseRow(Model):
 
 
 class ReplyCodeRow(Model):
-    """The reply code by which an incident is acknowledged in a text message (personal: number)."""
+    """The reply code by which an incident is acknowledged in a text message."""
 
-    number = PlainTextField()
+    number = PlainTextField(forgotten_as=OnForget.DELETE_ROW)
     code = PlainTextField()
     incident_id = PlainTextField()
     recipient_id = PlainTextField()
@@ -149,10 +150,10 @@ class ReplyCodeRow(Model):
 
 
 class OptOutRow(Model):
-    """A number of ours that may not text a person's number any more (personal: number)."""
+    """A number of ours that may not text a person's number any more."""
 
     our_number = PlainTextField()
-    number = KeyTextField()
+    number = KeyTextField(forgotten_as=OnForget.KEEP)  # whoever said STOP is not texted again
     at = InstantField()
 
     class Meta:
@@ -163,9 +164,9 @@ class OptOutRow(Model):
 
 
 class NumberRow(Model):
-    """A number that texts or responses went to (personal: number)."""
+    """A number that texts or responses went to."""
 
-    number = KeyTextField(primary_key=True)
+    number = KeyTextField(primary_key=True, forgotten_as=OnForget.DELETE_ROW)
     recipient_id = PlainTextField()
     texted_at = InstantField()
     responded_at = InstantsField()

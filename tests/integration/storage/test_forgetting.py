@@ -35,6 +35,7 @@ def test_what_they_answered_goes_and_that_they_said_stop_is_kept(driver: Driver,
     for key in ("alone", "shared"):
         driver.resolve(key=key)
     store.run(lambda ledger: ledger.note_texted(MARKS[2], "ada", at=driver.clock.now()))
+    store.run(lambda ledger: ledger.give_code(MARKS[2], driver.status("alone").facts.id, "ada", now=driver.clock.now()))
     forget(driver.deps, "ada")
     assert "%2B15005550123" not in dump(database_url)
     assert dump(database_url).count(MARKS[2]) == 1

@@ -1,0 +1,83 @@
+"""Forgets a person: overwrites the columns that are marked as personal, or deletes their rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from peewee import SQL, Model, fn
+
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.storage import models
+from notifyflow.storage.fields import MarkedField, OnForget
+from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow
+from notifyflow.storage.models.incidents import FORGOTTEN
+from notifyflow.storage.moves import Moves
+from notifyflow.storage.rows import IS_UNRESOLVED, select
+
+
+def marks(model: Any) -> dict[str, Any]:
+    """Return the marks of a model's personal columns, by column."""
+    fields = [field for field in model._meta.sorted_fields if isinstance(field, MarkedField)]
+    return {field.name: field.forgotten_as for field in fields if field.is_personal}
+
+
+def _replacements(model: type[Model]) -> dict[str, Any]:
+    return {name: mark for name, mark in marks(model).items() if not isinstance(mark, OnForget)}
+
+
+_MODELS = [getattr(models, name) for name in models.__all__]
+_DELETED = [model for model in _MODELS if OnForget.DELETE_ROW in marks(model).values()]
+
+
+class Forgetting(Moves):
+    """What is stored about one person."""
+
+    def unresolved_of(self, recipient_id: str) -> Sequence[tuple[str, str]]:
+        """List the incidents, not resolved, that a recipient is paged for, by namespace and key."""
+        query = (
+            IncidentRow.select(IncidentRow.namespace, IncidentRow.key)
+            .join(ContactRow, on=(ContactRow.incident_id == IncidentRow.id))
+            .where(ContactRow.recipient_id == recipient_id, IS_UNRESOLVED)
+            .order_by(IncidentRow.key, IncidentRow.namespace)
+        )
+        return [(row["namespace"], row["key"]) for row in self._rows(query)]
+
+    def lock_in_progress_of(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
+        """Lock and read what is queued for a recipient, or just being sent to them."""
+        theirs = EscalationRow.select(EscalationRow.id).where(EscalationRow.recipient_id == recipient_id)
+        in_progress = NotificationRow.state.in_(("QUEUED", "SENDING"))
+        query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_progress)
+        return self._notifications(self._locked(query.order_by(NotificationRow.id)))
+
+    def forget(self, recipient_id: str) -> int:
+        """Overwrite what is personal in a recipient's contacts and in the receipts of their messages; delete their numbers.
+
+        The content of an incident is overwritten, too, once all its recipients are forgotten; the log keeps its opaque ids. An
+        incident that is not resolved, since somebody may just have opened it, is left alone.
+
+        Returns:
+            From how many incidents they were removed.
+        """
+        is_over = ContactRow.incident_id.in_(IncidentRow.select(IncidentRow.id).where(~IS_UNRESOLVED))
+        is_theirs = (ContactRow.recipient_id == recipient_id) & is_over
+        incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
+        self._forget_receipts(recipient_id)
+        for model in _DELETED:
+            model.delete().where(model.recipient_id == recipient_id).execute(self._db)
+        count = ContactRow.update(_replacements(ContactRow)).where(is_theirs).execute(self._db)
+        kept = ContactRow.alias()
+        is_shared = fn.EXISTS(kept.select(SQL("1")).where(kept.incident_id == IncidentRow.id, kept.name != FORGOTTEN))
+        IncidentRow.update(_replacements(IncidentRow)).where(IncidentRow.id.in_(incidents), ~is_shared).execute(self._db)
+        return int(count)
+
+    def _forget_receipts(self, recipient_id: str) -> None:
+        attempts = (
+            AttemptRow.select(AttemptRow.id)
+            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+            .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
+            .where(EscalationRow.recipient_id == recipient_id)
+        )
+        is_theirs = ReceiptRow.matched_attempt_id.in_(attempts)
+        for row in self._rows(ContactRow.select(ContactRow.addresses).where(ContactRow.recipient_id == recipient_id)):
+            for address in row["addresses"].values():
+                is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # as a form spells a number, too
+        ReceiptRow.update(_replacements(ReceiptRow)).where(ReceiptRow.body != SQL("''"), is_theirs).execute(self._db)
