@@ -111,7 +111,7 @@ def test_a_forget_that_leaves_copies_in_the_log_says_so(tmp_path: Path) -> None:
 
         def forget_meanwhile(reads: object) -> None:
             reads.incidents(1)  # type: ignore[attr-defined]  # from now on this state is kept for us
-            with flow._store.within(1), pytest.raises(StorageUnavailable, match=r"write-ahead log.*Do it again"):
+            with flow._store.within(1), pytest.raises(StorageUnavailable, match=r"write-ahead log.*Try again"):
                 flow.maintenance.forget("ada")
 
         reader.read(forget_meanwhile)

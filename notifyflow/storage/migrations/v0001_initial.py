@@ -1,10 +1,8 @@
-"""Schema 1: everything that the first release keeps.
+"""Schema 1: the tables of the first release.
 
-A migration is frozen once it is released: it is written in SQL of its own and knows no model. ``{instant}`` is the database's
-type for an instant, ``{serial}`` for a number that grows by itself; ``{transition_guard}`` and ``{transition_keeper}`` are its
-triggers on the transition log. Everything else is spelled the same on SQLite and PostgreSQL.
-
-Rows are deleted, so each reference has an index on the side that refers.
+A migration is frozen once it is released, so it is plain SQL and uses no model. The dialect supplies ``{instant}`` and
+``{serial}``, its types for instants and growing numbers, and ``{transition_guard}`` and ``{transition_keeper}``, its triggers
+on the transition log. Rows are deleted, so each reference has an index on the referring side.
 """
 
 VERSION = 1
@@ -188,15 +186,10 @@ STATEMENTS = (
     "CREATE INDEX notifyflow_attempt_lease ON notifyflow_attempt (lease_until) WHERE state = 'RUNNING'",
     "CREATE INDEX notifyflow_attempt_reference ON notifyflow_attempt (provider, provider_ref) WHERE provider_ref <> ''",
     # what a provider's receipts are worth
-    """
-    CREATE INDEX notifyflow_attempt_awaited ON notifyflow_attempt (provider, started_at)
-        WHERE receipt_due_at IS NOT NULL
-    """,
+    "CREATE INDEX notifyflow_attempt_awaited ON notifyflow_attempt (provider, started_at) WHERE receipt_due_at IS NOT NULL",
     # accepted messages whose status is to be polled
-    """
-    CREATE INDEX notifyflow_attempt_to_poll ON notifyflow_attempt (started_at)
-    WHERE result = 'accepted' AND times_polled < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''
-    """,
+    "CREATE INDEX notifyflow_attempt_to_poll ON notifyflow_attempt (started_at) "
+    "WHERE result = 'accepted' AND times_polled < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''",
     """
     CREATE TABLE notifyflow_transition (
         id {serial} PRIMARY KEY,

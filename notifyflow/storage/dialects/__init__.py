@@ -1,0 +1,28 @@
+"""The differences between SQLite and PostgreSQL: connecting, beginning, the time, and what an error means."""
+
+from urllib.parse import unquote
+
+from notifyflow.errors import Fault, InvalidSettings
+from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, execute
+from notifyflow.storage.dialects.postgres import Postgres
+from notifyflow.storage.dialects.sqlite import Sqlite
+
+__all__ = ["Access", "Dialect", "Postgres", "Sqlite", "Trouble", "dialect_for", "execute"]
+
+
+def dialect_for(url: str) -> Dialect:
+    """Return the dialect of a database URL.
+
+    Raises:
+        InvalidSettings: When it is neither ``sqlite:///path`` nor ``postgresql://…``; the URL itself is not repeated.
+    """
+    scheme, _, rest = url.partition("://")
+    match scheme:
+        case "sqlite" if rest.startswith("/") and rest[1:] not in ("", ":memory:"):
+            return Sqlite(unquote(rest[1:]))
+        case "postgresql" | "postgres":
+            return Postgres("postgresql://" + rest)
+        case _:
+            what = "is not a database notifyflow knows" if rest else "is not a URL"
+            remedy = "Give sqlite:///path/to/file (three slashes and a relative path, or four) or postgresql://user@host/database"
+            raise InvalidSettings((Fault("NOTIFYFLOW_DATABASE_URL", what, remedy),))

@@ -1,0 +1,119 @@
+"""The interface to a kind of database, and what the kinds share.
+
+Nothing here knows a table.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import peewee
+
+from notifyflow.errors import StorageUnavailable
+from notifyflow.storage.deadline import Deadline
+
+
+class Trouble(Enum):
+    """What a database error means for the transaction."""
+
+    COLLIDED = "it collided with another transaction; nothing was stored, repeat it"
+    GONE = "the database does not answer; connect again"
+    REFUSED = "the statement is wrong; repeating does not help"
+
+
+class Access(Enum):
+    """The kind of a transaction."""
+
+    READ = "sees one consistent state over all its queries"
+    WRITE = "is serialised by locks"
+    BARE = "no transaction: for statements that databases only allow outside one"
+
+
+class Dialect(ABC):
+    """One database of one kind.
+
+    Attributes:
+        is_embedded: Whether the database is a file of this machine.
+        types: What the migrations call types and triggers, in the database's own SQL.
+    """
+
+    is_embedded: bool
+    types: Mapping[str, str]
+
+    def is_missing(self) -> bool:
+        """Return whether the database does not exist yet, and connecting would create it."""
+        return False
+
+    def exposed(self) -> tuple[str, int] | None:
+        """Return the database file and its mode if others than its owner may read or write it; None otherwise."""
+        return None
+
+    @abstractmethod
+    def connect(self, deadline: Deadline) -> peewee.Database:
+        """Open a connection, to be used by one thread at a time."""
+
+    @abstractmethod
+    def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
+        """Begin a transaction; none of its statements waits beyond the deadline."""
+
+    @abstractmethod
+    def is_idle(self, db: peewee.Database) -> bool:
+        """Return whether the connection is open and in no transaction."""
+
+    @abstractmethod
+    def classify(self, error: peewee.PeeweeException) -> Trouble:
+        """Classify an error: what it means for the transaction."""
+
+    @abstractmethod
+    def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
+        """Return whether a commit that failed with this error may have happened all the same."""
+
+    @abstractmethod
+    def describe(self, error: peewee.PeeweeException) -> str:
+        """Describe an error by its code and constraint; the database's message may hold personal data."""
+
+    def unavailable(self, waited_s: float, reason: str, error: peewee.PeeweeException | None = None) -> StorageUnavailable:
+        """Return the error for a database that could not be used in time, with a remedy."""
+        del error
+        return StorageUnavailable(waited_s, reason)
+
+    @abstractmethod
+    def now(self, db: peewee.Database) -> datetime:
+        """Return the database's time."""
+
+    @abstractmethod
+    def has_table(self, db: peewee.Database, name: str) -> bool:
+        """Return whether a table exists."""
+
+    @abstractmethod
+    def lock_schema(self, db: peewee.Database) -> None:
+        """Lock the schema against other migrations until the transaction ends, however long the wait."""
+
+    def prepare(self, db: peewee.Database) -> None:  # noqa: B027 (most have nothing to prepare)
+        """Prepare a new database for its first use, outside any transaction."""
+
+    def clean(self, db: peewee.Database, deadline: Deadline) -> None:  # noqa: B027 (a server does so by itself)
+        """Remove copies of overwritten data from the database's files, outside any transaction."""
+
+
+def execute(db: peewee.Database, statement: str, *values: Any) -> Any:
+    """Run a statement in the database's own SQL."""
+    return db.execute_sql(statement, values)  # type: ignore[no-untyped-call]
+
+
+def driver_of(db: peewee.Database) -> Any:
+    """Return the driver's connection.
+
+    Raises:
+        InterfaceError: When it is closed.
+    """
+    if db.is_closed():  # Peewee would open it again
+        raise peewee.InterfaceError("the connection is closed")
+    return db.connection()  # type: ignore[no-untyped-call]
+
+
+def cause_of(error: peewee.PeeweeException) -> Any:
+    """Return the driver's error below Peewee's."""
+    return getattr(error, "orig", None) or error

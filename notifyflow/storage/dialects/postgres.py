@@ -1,0 +1,164 @@
+"""PostgreSQL: a server for many machines."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from math import ceil
+from typing import Any
+
+import peewee
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects import postgres_url
+from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, cause_of, driver_of, execute
+from notifyflow.storage.fields import read_instant
+
+
+class _Patient(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that waits for answers until its deadline: a server that hangs keeps connections open without answering.
+
+    Attributes:
+        deadline: Of connecting, then of the current transaction.
+    """
+
+    deadline: Deadline
+
+    @classmethod
+    def _connect_gen(cls, *arguments: Any, **named: Any) -> Any:
+        """Connect until the deadline; psycopg's own limit is at least two whole seconds for each of a host's addresses."""
+        steps = super()._connect_gen(*arguments, **named)
+        answer: Any = None
+        try:
+            while True:
+                awaited = steps.send(answer)
+                if not cls.deadline.left_s:
+                    raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+                answer = yield awaited
+        except StopIteration as done:
+            return done.value
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for an answer; raise an ``OperationalError`` without a SQLSTATE at the deadline."""
+        return super().wait(gen, interval, max(self.deadline.left_s, 0.001) if timeout is None else timeout)
+
+
+class _PostgresDatabase(peewee.PostgresqlDatabase):
+    deadline: Deadline
+
+    def _connect(self) -> _Patient:
+        patient: Any = type("_Patient", (_Patient,), {"deadline": self.deadline})
+        connection: _Patient = patient.connect(self.database, autocommit=True, **self.connect_params)
+        return connection
+
+
+class Postgres(Dialect):
+    """A PostgreSQL server."""
+
+    is_embedded = False
+    types: Mapping[str, str] = {
+        "instant": "TIMESTAMPTZ",
+        "serial": "BIGINT GENERATED ALWAYS AS IDENTITY",
+        "transition_guard": """
+            CREATE FUNCTION notifyflow_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'the transition log is append-only'; END $$;
+            CREATE TRIGGER notifyflow_transition_guard BEFORE UPDATE ON notifyflow_transition
+            FOR EACH ROW EXECUTE FUNCTION notifyflow_refuse_change()
+        """,
+        "transition_keeper": """
+            CREATE FUNCTION notifyflow_refuse_loss() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF EXISTS (SELECT 1 FROM notifyflow_incident WHERE id = OLD.incident_id AND state <> 'RESOLVED') THEN
+                    RAISE EXCEPTION 'the transition log of an incident that is not resolved is kept';
+                END IF;
+                RETURN OLD;
+            END $$;
+            CREATE TRIGGER notifyflow_transition_keeper BEFORE DELETE ON notifyflow_transition
+            FOR EACH ROW EXECUTE FUNCTION notifyflow_refuse_loss();
+            CREATE TRIGGER notifyflow_transition_whole BEFORE TRUNCATE ON notifyflow_transition
+            FOR EACH STATEMENT EXECUTE FUNCTION notifyflow_refuse_change()
+        """,
+    }
+
+    _COLLISIONS = frozenset({"40001", "40P01", "55P03", "23505"})  # serialization, deadlock, lock timeout, unique
+    # connection, read-only, idle too long, resources, shutdown or time-out, system
+    _AWAY = ("08", "25006", "25P03", "53", "57", "58")
+    _SCHEMA_LOCK = 0x6E6F7469  # "noti"
+
+    _SERVER_SHARE = 0.9
+    """The share of a transaction's time after which the server cancels a statement, so that its error still arrives in time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._place = postgres_url.check(url)
+
+    def connect(self, deadline: Deadline) -> peewee.Database:
+        """Connect; a dead server is noticed by unacknowledged packets (libpq: tcp_user_timeout)."""
+        db = _PostgresDatabase(
+            self._url,
+            thread_safe=False,
+            autoconnect=False,
+            prefer_psycopg3=True,
+            connect_timeout=max(2, ceil(deadline.left_s)),  # libpq takes no less than 2; the deadline itself may be sooner
+            tcp_user_timeout=5000,
+            keepalives_idle=30,
+            keepalives_interval=5,
+            keepalives_count=3,
+            application_name="notifyflow",
+        )
+        db.deadline = deadline
+        db.connect()
+        try:
+            execute(db, "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
+        """Begin; wait for no answer beyond the deadline from now on."""
+        driver_of(db).deadline = deadline
+        limit_ms = max(1, int(deadline.left_s * 1000 * self._SERVER_SHARE))
+        how = "BEGIN" if access is Access.WRITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        execute(db, f"{how}; SET LOCAL statement_timeout = {limit_ms}")
+
+    def is_idle(self, db: peewee.Database) -> bool:
+        """Return what the driver knows, without a round trip."""
+        return not db.is_closed() and bool(driver_of(db).info.transaction_status == TransactionStatus.IDLE)
+
+    def classify(self, error: peewee.PeeweeException) -> Trouble:
+        """Classify an error by its SQLSTATE (PostgreSQL: Appendix A, Error Codes); a lost connection has none."""
+        cause = cause_of(error)
+        state = getattr(cause, "sqlstate", None)
+        if state in self._COLLISIONS:
+            return Trouble.COLLIDED
+        is_lost = state is None and isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+        if is_lost or (state or "").startswith(self._AWAY):
+            return Trouble.GONE
+        return Trouble.REFUSED
+
+    def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
+        """Return whether the connection broke."""
+        return self.classify(error) is Trouble.GONE
+
+    def describe(self, error: peewee.PeeweeException) -> str:
+        """Describe an error without the server's details, which hold whole rows, and without parts of the URL."""
+        cause = cause_of(error)
+        if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+            return f"{self._place}: {postgres_url.words_for(str(cause))}"
+        parts = (type(cause).__name__, cause.sqlstate, cause.diag.table_name, cause.diag.column_name, cause.diag.constraint_name)
+        return " ".join(part for part in parts if part)
+
+    def now(self, db: peewee.Database) -> datetime:
+        """Return the server's time."""
+        return read_instant(execute(db, "SELECT clock_timestamp()").fetchone()[0])
+
+    def has_table(self, db: peewee.Database, name: str) -> bool:
+        """Search the schemas on the search path; ``to_regclass`` would cache a "no" while it waits for the schema's lock."""
+        query = "SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = %s AND schemaname = ANY (current_schemas(false))"
+        return execute(db, query, name).fetchone() is not None
+
+    def lock_schema(self, db: peewee.Database) -> None:
+        """Take an advisory lock that ends with the transaction."""
+        execute(db, "SET LOCAL statement_timeout = 0")
+        execute(db, "SELECT pg_advisory_xact_lock(%s)", self._SCHEMA_LOCK)
