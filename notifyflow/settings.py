@@ -1,14 +1,14 @@
 """Settings: the only reader of the environment.
 
-It validates the form of all settings at once. Whether a provider's settings suffice is its channel's affair: a
-provider that is missing must not stop the others.
+All settings are validated at once. Each channel checks by itself whether its providers' settings are complete, so that a missing
+provider does not stop the others.
 """
 
 import difflib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -45,91 +45,60 @@ def _split(value: object) -> object:
     """Read a list from JSON or from comma-separated text."""
     if not isinstance(value, str):
         return value
-    if value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except json.JSONDecodeError:
-            raise ValueError("begins like a JSON list and is none") from None
-    return [part.strip() for part in value.split(",") if part.strip()]
+    return _parse_json(value) if value.lstrip().startswith("[") else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _parse_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise ValueError("begins like JSON, but is not valid JSON") from None
 
 
 def _be_url(*schemes: str) -> BeforeValidator:
-    """Make the check that a text is a URL of one of the schemes, with a host where the scheme wants one."""
-    wanted = ", ".join(f"{scheme}://" for scheme in schemes)
+    """Return a validator for a URL of one of the schemes, with a host where the scheme needs one."""
+    prefixes = ", ".join(f"{scheme}://" for scheme in schemes)
 
     def check(value: object) -> object:
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         try:
             parts = urlsplit(text)
-            parts.port  # noqa: B018 - raises where it is no number
+            parts.port  # noqa: B018 - raises if it is not a number
         except ValueError:
             raise ValueError("is not a URL") from None
         if parts.scheme not in schemes:
-            raise ValueError(f"does not begin with {wanted}")
+            raise ValueError(f"does not begin with {prefixes}")
         if parts.scheme not in ("sqlite", "memory") and not parts.hostname:
-            raise ValueError("names no host")
+            raise ValueError("has no host")
         return value
 
     return BeforeValidator(check)
 
 
-def _be_open(url: str) -> str:
-    if "@" in urlsplit(url).netloc:
-        raise ValueError("holds a user name or password, and is no secret")
-    return url
+def _require(is_good: Callable[[Any], object], otherwise: str) -> AfterValidator:
+    """Return a validator that refuses values which fail a test."""
+
+    def check(value: object) -> object:
+        if not is_good(value):
+            raise ValueError(otherwise)
+        return value
+
+    return AfterValidator(check)
 
 
-def _be_file(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError("is not a file")
-    return path
-
-
-def _be_folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise ValueError("is not a folder")
-    return path
-
-
-def _be_long(key: SecretStr) -> SecretStr:
-    if len(key.get_secret_value()) < _SHORTEST_KEY:
-        raise ValueError(f"is shorter than {_SHORTEST_KEY} characters")
-    return key
-
-
-def _be_endpoint(text: str) -> str:
+def _is_endpoint(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ValueError("is not host:port")
-    return text
+    return bool(host) and port.isdecimal()
 
 
-def _be_topic(text: str) -> str:
-    if not _TOPIC.fullmatch(text):
-        raise ValueError("is not the ARN of an SNS topic")
-    return text
+def _be_readable(read: Callable[[str], object]) -> AfterValidator:
+    """Return a validator for secrets that a function reads without a ValueError."""
 
+    def check(text: SecretStr) -> SecretStr:
+        read(text.get_secret_value())
+        return text
 
-def _be_delivery(text: SecretStr) -> SecretStr:
-    read_delivery(text.get_secret_value())
-    return text
-
-
-def _be_webhooks(text: SecretStr) -> SecretStr:
-    read_subscribers(text.get_secret_value())
-    return text
-
-
-def _be_prefix(text: str) -> str:
-    if not _PREFIX.fullmatch(text):
-        raise ValueError("is not + and digits")
-    return text
-
-
-def _be_prefixes(caps: Mapping[str, int]) -> Mapping[str, int]:
-    if not all(_PREFIX.fullmatch(prefix) for prefix in caps):
-        raise ValueError("is not a list of +DIGITS=NUMBER")
-    return caps
+    return AfterValidator(check)
 
 
 def _read_limits(value: object) -> object:
@@ -137,34 +106,46 @@ def _read_limits(value: object) -> object:
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("{"):
-        try:
-            return json.loads(value)
-        except json.JSONDecodeError:
-            raise ValueError("begins like a JSON object and is none") from None
+        return _parse_json(value)
     pairs = [part.partition("=") for part in value.split(",") if part.strip()]
     if not all(is_pair and number.strip().isdecimal() for _, is_pair, number in pairs):
         raise ValueError("is not a list of PROVIDER=NUMBER")
     return {name.strip(): int(number) for name, _, number in pairs}
 
 
-WebUrl = Annotated[str, _be_url("http", "https"), AfterValidator(_be_open)]
-File = Annotated[Path, AfterValidator(_be_file)]
-Folder = Annotated[Path, AfterValidator(_be_folder)]
+WebUrl = Annotated[
+    str,
+    _be_url("http", "https"),
+    _require(lambda url: "@" not in urlsplit(url).netloc, "contains a user name or password, but is not a secret setting"),
+]
+File = Annotated[Path, _require(Path.is_file, "is not a file")]
+Folder = Annotated[Path, _require(Path.is_dir, "is not a folder")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
-Keys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_be_long)], ...], BeforeValidator(_split)]
+Keys = Annotated[
+    tuple[
+        Annotated[
+            SecretStr,
+            _require(lambda key: len(key.get_secret_value()) >= _SHORTEST_KEY, f"is shorter than {_SHORTEST_KEY} characters"),
+        ],
+        ...,
+    ],
+    BeforeValidator(_split),
+]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Limits = Annotated[Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]], BeforeValidator(_read_limits)]
-Topics = Annotated[tuple[Annotated[str, AfterValidator(_be_topic)], ...], BeforeValidator(_split)]
-Prefixes = Annotated[tuple[Annotated[str, AfterValidator(_be_prefix)], ...], BeforeValidator(_split)]
-Endpoints = Annotated[tuple[Annotated[str, AfterValidator(_be_endpoint)], ...], BeforeValidator(_split)]
+Topics = Annotated[
+    tuple[Annotated[str, _require(_TOPIC.fullmatch, "is not the ARN of an SNS topic")], ...], BeforeValidator(_split)
+]
+Prefixes = Annotated[tuple[Annotated[str, _require(_PREFIX.fullmatch, "is not + and digits")], ...], BeforeValidator(_split)]
+Endpoints = Annotated[tuple[Annotated[str, _require(_is_endpoint, "is not host:port")], ...], BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """Everything that can be set; each field is ``NOTIFYFLOW_<NAME>``, secrets also ``NOTIFYFLOW_<NAME>_FILE``.
+    """The settings; each field is ``NOTIFYFLOW_<NAME>``, a secret also ``NOTIFYFLOW_<NAME>_FILE``.
 
     Raises:
-        InvalidSettings: When anything is wrong, with all that is.
+        InvalidSettings: When any setting is wrong, with every fault.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -176,14 +157,14 @@ class Settings(BaseSettings):
         default=SecretStr("memory://"),
         description="memory:// (this process delivers), redis://HOST:PORT/NUMBER, amqp://USER:PASSWORD@HOST/VHOST, rediss:// or amqps://",
     )
-    public_url: WebUrl | None = Field(default=None, description="the http(s) URL at which the world reaches the web service")
+    public_url: WebUrl | None = Field(default=None, description="the http(s) URL of the web service, as seen from the internet")
     secret_key: Keys = Field(
         default=(),
         description=f"one or more texts of {_SHORTEST_KEY} characters or more; the first signs links, all are accepted",
     )
     policies: File | None = Field(default=None, description="a TOML file of named policies")
     directory: File | None = Field(default=None, description="a TOML file of recipients, groups and routes")
-    templates: Folder | None = Field(default=None, description="a folder with message templates of your own")
+    templates: Folder | None = Field(default=None, description="a folder with your own message templates")
     ops_recipients: str | None = Field(default=None, description="a JSON list of recipients, or a file that holds one")
     https_proxy: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
         default=None, description="the http(s) URL of the proxy through which providers are reached"
@@ -193,19 +174,19 @@ class Settings(BaseSettings):
         default=(), description="host:port of endpoints that may be http, private or on other hosts"
     )
     heartbeat_url: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
-        default=None, description="the http(s) URL of a monitor that raises the alarm when it is not asked any more"
+        default=None, description="the http(s) URL of a monitor that alerts when heartbeats stop"
     )
     heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
     status_updates: bool = Field(
-        default=True, description="false where the others are not told who acknowledged an incident, and that it is over"
+        default=True, description="false to send no status updates about who acknowledged or resolved an incident"
     )
-    notice: str = Field(default="", description="a few words that every message shows")
+    notice: str = Field(default="", description="a short text that every message shows")
 
-    webhooks: Annotated[SecretStr, AfterValidator(_be_webhooks)] | None = Field(
+    webhooks: Annotated[SecretStr, _be_readable(read_subscribers)] | None = Field(
         default=None,
-        description='JSON: {"NAME": {"url": "https://…", "secrets": ["whsec_…"]}}, whom to send every incident event',
+        description='JSON: {"NAME": {"url": "https://…", "secrets": ["whsec_…"]}}, the systems that receive every incident event',
     )
-    delivery: Annotated[SecretStr, AfterValidator(_be_delivery)] = Field(
+    delivery: Annotated[SecretStr, _be_readable(read_delivery)] = Field(
         default=SecretStr("live"), description="live, redirect:CHANNEL=ADDRESS,…, allow:PATTERN,… or dry-run"
     )
     environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
@@ -213,37 +194,37 @@ class Settings(BaseSettings):
     )
     recipient_caps: Limits | None = Field(
         default=None,
-        description="CHANNEL=NUMBER pairs: how many an hour one namespace sends to one address; by default sms=60,voice=30",
+        description="CHANNEL=NUMBER pairs: messages an hour from one namespace to one address; by default sms=60,voice=30",
     )
-    prefix_caps: Annotated[Limits, AfterValidator(_be_prefixes)] = Field(
-        default={}, description="+DIGITS=NUMBER pairs: how many texts, and how many calls, all such numbers get in an hour"
-    )
+    prefix_caps: Annotated[
+        Limits, _require(lambda caps: all(map(_PREFIX.fullmatch, caps)), "is not a list of +DIGITS=NUMBER")
+    ] = Field(default={}, description="+DIGITS=NUMBER pairs: texts, and calls, an hour to all numbers with the prefix")
     costly_numbers: Prefixes = Field(
-        default=(), description="+DIGITS, how premium-rate, shared-cost and satellite numbers begin that may be paged"
+        default=(), description="+DIGITS prefixes of premium-rate, shared-cost and satellite numbers that may be paged"
     )
 
     smtp_url: SecretStr | None = Field(default=None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")
     mail_from: str | None = Field(default=None, description="the sender of mail over SMTP")
     aws_region: str | None = Field(default=None, description="the AWS region of SES and SNS")
     aws_access_key_id: SecretStr | None = Field(
-        default=None, description="an AWS access key; the usual AWS chain where it is left out"
+        default=None, description="an AWS access key; the default AWS credential chain if unset"
     )
     aws_secret_access_key: SecretStr | None = Field(default=None, description="the secret of that access key")
     aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of SES, SNS and SQS")
     ses_from: str | None = Field(default=None, description="the sender of mail over SES")
     ses_configuration_set: str | None = Field(default=None, description="the SES configuration set that publishes events")
-    sns_is_configured: bool = Field(default=False, description="true where push over SNS is to be used")
-    sns_sms: bool = Field(default=False, description="true where texts may go over SNS")
+    sns_is_configured: bool = Field(default=False, description="true to send push messages over SNS")
+    sns_sms: bool = Field(default=False, description="true to allow texts over SNS")
     sns_sms_sender_id: (
         Annotated[str, Field(pattern=r"^[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*$", min_length=3, max_length=11)] | None
-    ) = Field(default=None, description="the sender that texts over SNS show, 3 to 11 letters and digits, one letter at least")
-    sns_topics: Topics = Field(default=(), description="ARNs of the SNS topics whose messages are believed")
-    sqs_queue_url: WebUrl | None = Field(default=None, description="the URL of the SQS queue that those topics fill")
+    ) = Field(default=None, description="the sender of texts over SNS: 3 to 11 letters and digits, at least one letter")
+    sns_topics: Topics = Field(default=(), description="ARNs of the SNS topics whose messages are accepted")
+    sqs_queue_url: WebUrl | None = Field(default=None, description="the URL of the SQS queue subscribed to those topics")
     twilio_account_sid: str | None = Field(default=None, description="the account SID, AC…")
     twilio_auth_token: Secrets = Field(default=(), description="one or two auth tokens; the first is used, all verify callbacks")
     twilio_sms_from: str | None = Field(default=None, description="a number, or a messaging service MG…, that texts come from")
     twilio_sms_replies: bool = Field(
-        default=False, description="true where the number's incoming messages come to …/callbacks/twilio/sms"
+        default=False, description="true if Twilio posts the number's incoming messages to …/callbacks/twilio/sms"
     )
     twilio_voice_from: str | None = Field(default=None, description="a number that calls come from")
     twilio_b_account_sid: str | None = Field(default=None, description="the SID of a second account, used when the first fails")
@@ -253,39 +234,39 @@ class Settings(BaseSettings):
     twilio_base_url: WebUrl = Field(default="https://api.twilio.com", description="another base URL of Twilio")
     slack_bot_token: SecretStr | None = Field(default=None, description="a bot token, xoxb-…")
     slack_signing_secret: Secrets = Field(
-        default=(), description="one or two signing secrets of the bot's app; its button acts in place then"
+        default=(), description="one or two signing secrets of the bot's app; with one, the button acknowledges in Slack"
     )
     slack_base_url: WebUrl = Field(default="https://slack.com/api/", description="another base URL of Slack's Web API")
 
     lease_s: Annotated[float, Field(gt=0, le=120)] = Field(
-        default=60.0, description="seconds, 120 at most, for which a notification belongs to the worker that claimed it"
+        default=60.0, description="seconds, at most 120, for which a claimed notification belongs to its worker"
     )
-    connect_timeout_s: Seconds = Field(default=3.0, description="seconds in which a provider must be connected")
-    read_timeout_s: Seconds = Field(default=10.0, description="seconds in which a provider must answer")
+    connect_timeout_s: Seconds = Field(default=3.0, description="seconds to connect to a provider")
+    read_timeout_s: Seconds = Field(default=10.0, description="seconds to wait for a provider's response")
     drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=10.0, description="seconds that leaving waits for what is due"
+        default=10.0, description="seconds to deliver due notifications for before the process stops"
     )
     concurrent_sends: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=10, description="sends at a time in one process, 1 to 1000"
+        default=10, description="concurrent sends in one process, 1 to 1000"
     )
     provider_limits: Limits = Field(
         default={}, description="PROVIDER=NUMBER pairs: sends a minute, 1 to 1,000,000; 100 for those not named"
     )
     provider_order: Names = Field(
-        default=(), description="providers, the preferred one first; the others follow in their usual order"
+        default=(), description="providers in order of preference; the others follow in their default order"
     )
 
     api_requests_a_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=600, description="requests a minute that one API key may make to one process, 1 to 1000000"
     )
     incident_recipients: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=5_000, description="recipients that one request to /v1/incidents may name, 1 to 100000"
+        default=5_000, description="recipients in one request to /v1/incidents, 1 to 100000"
     )
     unknown_addresses_a_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=5_000, description="addresses a minute that no directory knows and one namespace may bring, 1 to 1000000"
+        default=5_000, description="addresses a minute unknown to the directory that one namespace may submit, 1 to 1000000"
     )
     web_connections: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=1_000, description="connections that the web service holds at once, 1 to 100000"
+        default=1_000, description="concurrent connections to the web service, 1 to 100000"
     )
 
     @classmethod
@@ -293,19 +274,19 @@ class Settings(BaseSettings):
         """Read ``NOTIFYFLOW_*`` from a mapping instead of the environment.
 
         Raises:
-            InvalidSettings: When anything is wrong, with all that is.
+            InvalidSettings: When any setting is wrong, with every fault.
         """
         values: dict[str, Any] = {_VARIABLES: variables}
         return cls(**values)
 
     @property
     def is_embedded(self) -> bool:
-        """Tell whether each process delivers for itself, with no broker to share."""
+        """Whether each process delivers by itself, without a shared broker."""
         return self.broker_url.get_secret_value().startswith("memory:")
 
     @property
     def send_budget_s(self) -> float:
-        """Tell how long one send may take at most, in seconds."""
+        """The longest time one send may take, in seconds."""
         return self.connect_timeout_s + self.read_timeout_s
 
     @classmethod
@@ -339,7 +320,7 @@ class Settings(BaseSettings):
 
 
 class _Variables(PydanticBaseSettingsSource):
-    """Finds the fields among ``NOTIFYFLOW_*``, the secret ones also in files, and notes the names that nobody knows."""
+    """Reads the fields from ``NOTIFYFLOW_*``, secrets also from files, and collects unknown names as faults."""
 
     def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
         super().__init__(settings_cls)
@@ -347,34 +328,36 @@ class _Variables(PydanticBaseSettingsSource):
         self._faults: list[Fault] = []
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
-        """Look for one field, an empty text being no value."""
+        """Return the text of one field; an empty text counts as unset."""
         name = PREFIX + field_name.upper()
         text = self._variables.get(name) or None
         if _is_secret(field) and (path := self._variables.get(name + "_FILE")):
             if text is not None:
-                self._faults.append(Fault(name, f"is set, and {name}_FILE is too", "Leave one of them out"))
+                self._faults.append(Fault(name, f"is set, and so is {name}_FILE", "Set only one of them"))
             return self._read(name + "_FILE", path), field_name, False
         return text, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        self._look_for_strangers()
+        self._find_unknown()
         return {_FAULTS: self._faults, **{name: text for name, text in found.items() if text is not None}}
 
     def _read(self, name: str, path: str) -> str | None:
         try:
             return Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            self._faults.append(Fault(name, f"{path!r} cannot be read ({type(error).__name__})", "Name a text file we may read"))
+            self._faults.append(
+                Fault(name, f"{path!r} cannot be read ({type(error).__name__})", "Give a text file that notifyflow may read")
+            )
             return None
 
-    def _look_for_strangers(self) -> None:
+    def _find_unknown(self) -> None:
         fields = self.settings_cls.model_fields.items()
         known = {name.upper() for name, _ in fields} | {name.upper() + "_FILE" for name, field in fields if _is_secret(field)}
         for name in sorted(self._variables):
             if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
                 near = difflib.get_close_matches(name.removeprefix(PREFIX), sorted(known), n=1)
-                remedy = f"Perhaps {PREFIX}{near[0]} is meant" if near else "Leave it out: nothing reads it"
+                remedy = f"Did you mean {PREFIX}{near[0]}?" if near else "Remove it: nothing reads it"
                 self._faults.append(Fault(name, "is not a setting", remedy))
 
 
@@ -383,7 +366,7 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def _fault(detail: ErrorDetails) -> Fault:
-    """Make a fault of what pydantic found, with the value unless it is a secret, or may hold one before an @."""
+    """Return the fault of a pydantic error, with the value unless it is a secret or may contain one before an @."""
     name = str(detail["loc"][0])
     field = Settings.model_fields[name]
     what = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else f"is refused: {detail['msg'].lower()}"
@@ -393,13 +376,13 @@ def _fault(detail: ErrorDetails) -> Fault:
 
 
 def _contradictions(settings: Settings) -> list[Fault]:
-    """Find what is right alone and wrong together."""
+    """Return the faults of settings that are valid alone and contradict each other."""
     faults: list[Fault] = []
     if settings.send_budget_s > LONGEST_SEND_S:
-        what = f"makes {settings.send_budget_s:g} s with CONNECT_TIMEOUT_S, {LONGEST_SEND_S:g} s are allowed"
+        what = f"and CONNECT_TIMEOUT_S make {settings.send_budget_s:g} s together; at most {LONGEST_SEND_S:g} s are allowed"
         faults.append(Fault(PREFIX + "READ_TIMEOUT_S", what, "Lower one of them"))
     least_s = settings.send_budget_s + _MARGIN_S
     if settings.lease_s < least_s:
-        what = f"{settings.lease_s:g} s is less than {least_s:g} s, what a send and its two transactions may take"
+        what = f"{settings.lease_s:g} s is less than the {least_s:g} s that a send and its two transactions may take"
         faults.append(Fault(PREFIX + "LEASE_S", what, "Raise it, or lower CONNECT_TIMEOUT_S and READ_TIMEOUT_S"))
     return faults

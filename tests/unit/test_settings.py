@@ -86,7 +86,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     ("given", "meant"), [("DATABSE_URL", "DATABASE_URL"), ("SECRET_KEYS", "SECRET_KEY"), ("SMTP", "SMTP_URL")]
 )
 def test_a_name_that_nobody_knows_is_refused_with_the_nearest_one(given: str, meant: str) -> None:
-    assert faults_of(**{given: "x"})[given].remedy == f"Perhaps NOTIFYFLOW_{meant} is meant"
+    assert faults_of(**{given: "x"})[given].remedy == f"Did you mean NOTIFYFLOW_{meant}?"
 
 
 def test_a_name_like_no_other_is_refused_without_a_guess() -> None:
