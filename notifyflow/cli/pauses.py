@@ -89,5 +89,5 @@ def _span(text: str | None) -> timedelta:
         raise InvalidPause((Fault("for", "is not said: a pause always ends", "Give --for, as in --for 30m"),))
     span = read_duration(text)
     if span is None:
-        raise InvalidPause((Fault("for", f"{text!r} is no duration", "Write a number and h, m or s, as in 30m"),))
+        raise InvalidPause((Fault("for", f"{text!r} is not a duration", "Write a number and h, m or s, as in 30m"),))
     return span

@@ -11,5 +11,5 @@ def span(written: str) -> timedelta:
     """Read an option's value; what is none ends the command with 2."""
     found = read_duration(written)
     if found is None:
-        raise typer.BadParameter(f"{written!r} is no duration: write a number and d, h, m or s, such as 90d or 30m")
+        raise typer.BadParameter(f"{written!r} is not a duration: write a number and d, h, m or s, such as 90d or 30m")
     return found

@@ -106,7 +106,7 @@ def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:
 def check_operations(unresolved: Sequence[str]) -> Iterator[Finding]:
     """Check that at most one operations incident, of those whose ids are given, is not resolved."""
     for incident_id in unresolved[1:]:
-        what = f"is open beside {unresolved[0]}, and there may be one only"
+        what = f"is open beside {unresolved[0]}; only one may be"
         yield Finding(rule=Rule.OPERATIONS, machine="incident", row_id=incident_id, incident_id=incident_id, what=what)
 
 
@@ -118,7 +118,7 @@ def unreadable(machine: str, row_id: str, incident_id: str, error: Exception) ->
 
 def missing(machine: str, row_id: str, incident_id: str) -> Finding:
     """Say that the log tells of a row which is not there."""
-    what = "stands in the log and nowhere else"
+    what = "is in the log, but its row is missing"
     return Finding(rule=Rule.STATE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
 
 
@@ -132,7 +132,7 @@ def _check_escalation(stood: Round, now: datetime) -> Iterator[Finding]:
     if row.is_current and _is_long_ago(row.next_round_at, now):
         yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have had a round at {row.next_round_at}")
     if is_active and not row.is_current:
-        yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is over, and ACTIVE all the same")
+        yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is over, and still ACTIVE")
     if is_active and row.next_decision_at is None and not any(page.state in IN_PROGRESS for page in stood.notifications):
         yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is ACTIVE, and nothing will ever move it")
 
@@ -152,11 +152,11 @@ def _check_link(stood: Round) -> Iterator[Finding]:
     row, linked = stood.escalation, stood.operations
     is_due = row.critical_at is not None and not stood.incident.is_operations
     if is_due and linked is None:
-        what = "is a critical failure, and no operations incident knows"
+        what = "is a critical failure, and is linked to no operations incident"
     elif linked is not None and not is_due:
-        what = "is linked to an operations incident, and is none that is told"
+        what = "is linked to an operations incident, and is not a critical failure"
     elif linked is not None and not linked.is_operations:
-        what = f"is linked to {linked.id}, which is no operations incident"
+        what = f"is linked to {linked.id}, which is not an operations incident"
     else:
         return
     yield _finding(Rule.OPERATIONS, "escalation", row, row.incident_id, what)
@@ -189,7 +189,7 @@ def _check_notification(row: NotificationFacts, log: Sequence[Transition], now: 
         yield _finding(Rule.OVERDUE, "notification", row, row.incident_id, f"should have been sent at {row.due_at}")
     for attempt in row.attempts:
         if attempt.state is AttemptState.RUNNING and _is_long_ago(attempt.lease_until, now):
-            what = f"has attempt {attempt.number}, whose lease ended at {attempt.lease_until}, and nobody took it back"
+            what = f"has attempt {attempt.number}, whose lease ended at {attempt.lease_until} and has not been expired"
             yield _finding(Rule.OVERDUE, "notification", row, row.incident_id, what)
 
 
@@ -210,7 +210,7 @@ def _check_doubts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator
     for attempt in row.attempts:
         told = {line.event for line in log if line.detail.get("attempt") == attempt.id}
         if not attempt.is_doubted and _is_doubtful(attempt, told):
-            what = f"has attempt {attempt.number}, of which nobody knows what came, and no doubt on it"
+            what = f"has attempt {attempt.number}, whose outcome is unknown, and which has no doubt on it"
             yield _finding(Rule.DOUBT, "notification", row, row.incident_id, what)
         if attempt.state is AttemptState.RECORDED and attempt.result is None:
             what = f"has attempt {attempt.number}, which is recorded without a result"

@@ -78,4 +78,4 @@ def read_delivery(text: str) -> Delivery:
                 raise ValueError("allows no pattern")
             return Delivery(mode=Mode.ALLOW, patterns=parts)
         case _:
-            raise ValueError("is none of live, redirect:…, allow:… and dry-run")
+            raise ValueError("has to be live, redirect:…, allow:… or dry-run")

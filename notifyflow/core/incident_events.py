@@ -98,9 +98,9 @@ def read_subscribers(document: str) -> tuple[Subscriber, ...]:
     try:
         tables = json.loads(document)
     except (ValueError, RecursionError):
-        raise ValueError("is no JSON") from None
+        raise ValueError("is not valid JSON") from None
     if not isinstance(tables, dict):
-        raise ValueError("is no table of webhooks by their names")
+        raise ValueError("is not a table of webhooks by their names")
     faults = [f"{text.quoted(name)} {what}" for name, table in tables.items() for what in _faults(name, table)]
     if faults:
         raise ValueError("; ".join(faults))
@@ -125,9 +125,9 @@ def load_event(document: str) -> IncidentEvent:
 
 def _faults(name: str, table: object) -> Iterator[str]:
     if not name or name != text.one_line(name) or len(name) > _LONGEST_NAME:
-        yield f"is no name of 1 to {_LONGEST_NAME} characters in one line"
+        yield f"needs a name of 1 to {_LONGEST_NAME} characters in one line"
     if not isinstance(table, dict):
-        yield f"is no table of {', '.join(_FIELDS)}"
+        yield f"is not a table of {', '.join(_FIELDS)}"
         return
     yield from (f"has a field {text.quoted(each)}, and may have {', '.join(_FIELDS)}" for each in table if each not in _FIELDS)
     if not isinstance(table.get("url"), str):

@@ -63,9 +63,11 @@ def validate_pause(scope: Scope, name: str, span: timedelta, by: str, known: Ite
     if scope is not Scope.ALL and name not in (names := sorted(known)):
         faults.append(Fault(scope.value, f"{name!r} is not known", f"Choose one of {', '.join(names)}"))
     if not timedelta(0) < span <= LONGEST:
-        faults.append(Fault("for", f"{text.duration(span)} is no time for a pause", "Give a time of up to 24 h, such as 30m"))
+        faults.append(
+            Fault("for", f"{text.duration(span)} is not a valid length for a pause", "Give a time of up to 24 h, such as 30m")
+        )
     if not by.strip():
-        faults.append(Fault("by", "names nobody", "Say who pauses it"))
+        faults.append(Fault("by", "it is empty", "Say who pauses it"))
     if faults:
         raise InvalidPause(tuple(faults))
 

@@ -61,7 +61,7 @@ class FaultDocument(Document):
         description="The field, as a path.", examples=["recipients[0].phone"]
     )
     what: str = Field(description="What is wrong with it.", examples=["'+15…' (12 characters) is not a possible number"])
-    remedy: str = Field(description="What to do about it.", examples=["Correct the address; ada is not told this way"])
+    remedy: str = Field(description="What to do about it.", examples=["Correct the address; ada is not notified there"])
 
 
 class NotifiedDocument(Document):

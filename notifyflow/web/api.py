@@ -46,7 +46,7 @@ class JsonBody(Body):
             try:
                 text = body.decode()
             except UnicodeDecodeError:
-                raise UnreadableIncident((Fault("document", "it is no UTF-8", "Send JSON in UTF-8"),)) from None
+                raise UnreadableIncident((Fault("document", "it is not valid UTF-8", "Send JSON in UTF-8"),)) from None
             yield text
 
 

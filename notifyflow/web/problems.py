@@ -127,6 +127,6 @@ def _headers(error: Exception) -> Mapping[str, str]:
 def _fault(found: Mapping[str, Any]) -> errors.Fault:
     place, *way = found["loc"]
     where = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in way).lstrip(".")
-    said = "it is no field here" if found["type"] == "extra_forbidden" else found["msg"]
+    said = "it is not a known field" if found["type"] == "extra_forbidden" else found["msg"]
     what = f"{said[:1].lower()}{said[1:]}"
     return errors.Fault(where or str(place), what, f"Give the {place} as /v1/openapi.json says")

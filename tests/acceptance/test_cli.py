@@ -304,7 +304,7 @@ def test_what_is_old_is_pruned_after_it_was_said_what_would_go(sandboxed: Comman
     assert incidents_in(sandboxed.folder) == 0
 
 
-@pytest.mark.parametrize(("span", "said"), [("23h", "23 h 00 m is less than a day"), ("soon", "is no duration")])
+@pytest.mark.parametrize(("span", "said"), [("23h", "23 h 00 m is less than a day"), ("soon", "is not a duration")])
 def test_what_is_young_is_not_pruned(line: CommandLine, span: str, said: str):
     assert_refused(line.run("prune", "--older-than", span), said)
 

@@ -5,7 +5,7 @@ import pytest
 from notifyflow import errors
 from notifyflow.errors import Fault
 
-FAULT = Fault("recipients[2].phone", "'+1…' is no number", "Give one in international form")
+FAULT = Fault("recipients[2].phone", "'+1…' is not a number", "Give one in international form")
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_all_errors_are_one_tree_and_say_when_they_are_raised() -> None:
 
 
 def test_a_fault_is_a_value_that_says_where_what_and_the_remedy() -> None:
-    assert str(FAULT) == "recipients[2].phone: '+1…' is no number. Give one in international form."
+    assert str(FAULT) == "recipients[2].phone: '+1…' is not a number. Give one in international form."
     assert eval(repr(FAULT)) == FAULT
-    assert Fault("recipients[2].phone", "'+1…' is no number", "Leave it out") != FAULT
+    assert Fault("recipients[2].phone", "'+1…' is not a number", "Leave it out") != FAULT
     assert FAULT != "recipients[2].phone"
     assert len({FAULT, eval(repr(FAULT))}) == 1

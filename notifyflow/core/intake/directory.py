@@ -130,7 +130,7 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
 
 
 def _read(document: str, policies: Collection[str]) -> tuple[Directory, Faults]:
-    """Read a directory file as far as that goes; raises ``InvalidDirectory`` where it is no TOML."""
+    """Read a directory file as far as that goes; raises ``InvalidDirectory`` where it is not valid TOML."""
     faults = Faults(most=None)  # the operator's own file: all of it is told
     try:
         tables = tomllib.loads(document)
@@ -181,7 +181,7 @@ def reach(
         warn: Says what is odd about an address of a channel that is accepted all the same; empty where nothing is.
 
     Raises:
-        InvalidDirectory: When it is no TOML.
+        InvalidDirectory: When it is not valid TOML.
     """
     directory, faults = _read(document, policies)
     is_usable = not faults

@@ -59,7 +59,7 @@ def _read_rule(node: Node) -> Rule:
             node.faults.add(unknown(node.where, "rule", name, list(_RULES)))
             raise Refused
     if len(fields) != 1:
-        raise node.refuse("is not one rule", "Put each in its own braces")
+        raise node.refuse("has to be one rule", "Put each in its own braces")
     ((name, value),) = fields.items()
     codec, make = _RULES[name]
     return make(codec.read(node.field(name, value)))
@@ -162,7 +162,7 @@ def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault
 def unreadable(language: str, wrong: Exception) -> Fault:
     """Say that a document could not even be parsed."""
     reason = str(wrong).rstrip(".") if isinstance(wrong, ValueError) else "it is nested too deeply"
-    return Fault("document", f"it is no {language}: {reason}", f"Correct the {language} there")
+    return Fault("document", f"it is not valid {language}: {reason}", f"Correct the {language} there")
 
 
 _MOST_NAMES = 1_000  # intake allows fewer still; a table of more is not even read

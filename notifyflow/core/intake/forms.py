@@ -65,13 +65,13 @@ class Node:
     def fields(self) -> Mapping[str, object]:
         """Read the value as a table."""
         if not isinstance(self.value, Mapping):
-            raise self.refuse("is no table", "Give fields and their values")
+            raise self.refuse("is not a table", "Give fields and their values")
         return self.value
 
     def items(self) -> "list[Node]":
         """Read the value as a list."""
         if not isinstance(self.value, list):
-            raise self.refuse("is no list", "Put it in [ ]")
+            raise self.refuse("is not a list", "Put it in [ ]")
         return [Node(f"{self.where}[{index}]", value, self.faults) for index, value in enumerate(self.value, self.first)]
 
 
@@ -110,7 +110,7 @@ def unknown(where: str, kind: str, value: object, known: Collection[str]) -> Fau
     near = get_close_matches(spelt, [name.casefold() for name in known], n=1)
     meant = [name for name in known if name.casefold() in near]
     remedy = f"Use {meant[0]}, if that was meant" if meant else f"Use {either(known)}"
-    return Fault(where, f"{text.quoted(value)} is no {kind}", remedy)
+    return Fault(where, f"{text.quoted(value)} is not a known {kind}", remedy)
 
 
 def either(names: Collection[str]) -> str:
@@ -120,7 +120,7 @@ def either(names: Collection[str]) -> str:
 
 def _text(node: Node) -> str:
     if not isinstance(node.value, str):
-        raise node.refuse("is no text", "Put it in quotes")
+        raise node.refuse("is not text", "Put it in quotes")
     return node.value
 
 
@@ -132,13 +132,13 @@ def _flag(node: Node) -> bool:
 
 def _whole(node: Node) -> int:
     if not isinstance(node.value, int) or isinstance(node.value, bool):
-        raise node.refuse("is no whole number", "Write a number such as 2")
+        raise node.refuse("is not a whole number", "Write a number such as 2")
     return node.value
 
 
 def _number(node: Node) -> float:
     if not isinstance(node.value, int | float) or isinstance(node.value, bool):
-        raise node.refuse("is no number", "Write a number such as 0.1")
+        raise node.refuse("is not a number", "Write a number such as 0.1")
     return float(node.value)
 
 
@@ -155,7 +155,7 @@ def read_duration(written: str) -> timedelta | None:
 def _duration(node: Node) -> timedelta:
     span = read_duration(node.value) if isinstance(node.value, str) else None
     if span is None:
-        raise node.refuse("is no duration", 'Write a number and d, h, m or s, such as "90s" or "5m"')
+        raise node.refuse("is not a duration", 'Write a number and d, h, m or s, such as "90s" or "5m"')
     return span
 
 
@@ -168,7 +168,7 @@ def _written_duration(span: timedelta) -> str:
 def _instant(node: Node) -> datetime:
     with suppress(ValueError):
         return datetime.fromisoformat(_text(node))
-    raise node.refuse("is no instant", "Write one as in 2026-11-25T03:14:00+01:00")
+    raise node.refuse("is not a date and time", "Write one as in 2026-11-25T03:14:00+01:00")
 
 
 def _as_it_is(value: object) -> object:
@@ -271,7 +271,7 @@ def _refuse_unknown(node: Node, names: Sequence[str], known: Collection[str]) ->
 
 
 def _unknown_field(node: Node, name: str, known: Collection[str]) -> Fault:
-    return unknown(node.field(name, None).where, "field here", name, list(known))
+    return unknown(node.field(name, None).where, "field", name, list(known))
 
 
 def _good(codec: Codec[T], node: Node) -> T | None:

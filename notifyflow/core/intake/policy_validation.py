@@ -66,7 +66,7 @@ def warnings(policy: Policy) -> tuple[Fault, ...]:
 
 def _name(where: str, name: str) -> Iterator[Fault]:
     if not name or name != text.one_line(name) or len(name) > MAX_NAME:
-        yield Fault(where, f"{text.quoted(name)} is no name", f"Give one of 1 to {MAX_NAME} characters, in one line")
+        yield Fault(where, f"{text.quoted(name)} is not a valid name", f"Give one of 1 to {MAX_NAME} characters, in one line")
 
 
 def _tiers(where: str, tiers: Sequence[Tier]) -> Iterator[Fault]:
@@ -160,7 +160,7 @@ def _channels(where: str, policy: Policy, channels: Collection[str]) -> Iterator
 
 def _span(path: str, span: timedelta) -> Iterator[Fault]:
     if not timedelta(0) < span <= MAX_SPAN:
-        yield Fault(path, f"{span} is not a time that can be waited", f"Give more than 0 s and at most {MAX_SPAN.days} d")
+        yield Fault(path, f"{span} is out of range", f"Give more than 0 s and at most {MAX_SPAN.days} d")
 
 
 def _between(path: str, value: int, least: int, most: int) -> Iterator[Fault]:

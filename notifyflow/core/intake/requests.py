@@ -79,8 +79,8 @@ def read_incident(document: str) -> Submission:
     """Read an incident file: JSON, the incident's fields, and its ``recipients`` where they stand in the same file.
 
     Raises:
-        UnreadableIncident: When it is no JSON.
-        InvalidIncident: When it is no table.
+        UnreadableIncident: When it is not valid JSON.
+        InvalidIncident: When it is not a table.
     """
     return _read(_INCIDENT_FILE, document)
 
@@ -94,8 +94,8 @@ def read_submission(document: str, *, most_recipients: int | None = None) -> Sub
             number.
 
     Raises:
-        UnreadableIncident: When it is no JSON.
-        InvalidIncident: When it is no table, or names too many recipients.
+        UnreadableIncident: When it is not valid JSON.
+        InvalidIncident: When it is not a table, or names too many recipients.
     """
     return _read(_SUBMISSION, document, most_recipients)
 
@@ -104,7 +104,7 @@ def add_recipients(submission: Submission, document: str) -> Submission:
     """Read a file of further recipients: JSON, a list, counted on after those that there are.
 
     Raises:
-        UnreadableIncident: When it is no JSON.
+        UnreadableIncident: When it is not valid JSON.
     """
     faults = Faults()
     recipients = submission.recipients
@@ -130,7 +130,7 @@ def read_act(document: str) -> Act:
     """Read who acknowledges or resolves; nothing at all is the holder of the API key.
 
     Raises:
-        UnreadableIncident: When it is no JSON.
+        UnreadableIncident: When it is not valid JSON.
         InvalidRequest: With everything that is wrong with it.
     """
     return _act(_ACT, document or "{}")
@@ -140,7 +140,7 @@ def read_page(document: str) -> Page:
     """Read who is to be paged again.
 
     Raises:
-        UnreadableIncident: When it is no JSON.
+        UnreadableIncident: When it is not valid JSON.
         InvalidRequest: With everything that is wrong with it.
     """
     return _act(_PAGE, document)

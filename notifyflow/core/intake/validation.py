@@ -175,7 +175,7 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Se
 
 def _bad_address(where: str, address: str, wrong: str, who: str) -> Fault:
     what = f"{text.masked(address)} {wrong.rstrip('.')}" if address.strip() else "it is empty"
-    return Fault(where, what, f"Correct the address; {who} is not told this way")
+    return Fault(where, what, f"Correct the address; {who} is not notified there")
 
 
 def address_field(where: str, recipient: Recipient, channel: str) -> str:
@@ -202,7 +202,7 @@ def _zones() -> frozenset[str]:
 
 def _no_zone(where: str, name: str) -> Fault:
     remedy = "Use an IANA name such as Europe/Berlin; times are shown in UTC"
-    return Fault(where, f"{text.quoted(name)} is no time zone", remedy)
+    return Fault(where, f"{text.quoted(name)} is not a time zone", remedy)
 
 
 def _type_faults(where: str, subject: Incident | Recipient, types: Mapping[str, type]) -> Iterator[Fault]:
@@ -256,7 +256,7 @@ def _url(url: str) -> Iterator[Fault]:
     yield from length_faults("url", url, MAX_URL, "Shorten it")
     if not _is_address(url):
         yield Fault(
-            "url", f"{text.masked(url)} is no web address", "Give one that begins with https:// or http://, or leave it out"
+            "url", f"{text.masked(url)} is not a web address", "Give one that begins with https:// or http://, or leave it out"
         )
 
 
@@ -288,7 +288,7 @@ def _instant_faults(at: datetime) -> Iterator[Fault]:
     if at.utcoffset() is None:
         yield Fault("occurred_at", f"{at.isoformat()} has no time zone", "Say which one, as in 2026-11-25T03:14:00+01:00")
     if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
-        yield Fault("occurred_at", f"{at.isoformat()} is no time of an incident", "Say when it happened, or leave it out")
+        yield Fault("occurred_at", f"{at.isoformat()} is not a plausible time", "Say when it happened, or leave it out")
 
 
 def _clean(incident: Incident) -> Incident:

@@ -317,7 +317,7 @@ def test_a_query_that_is_wrong_is_a_fault(api: Api):
         response = api.client.get(f"/v1/incidents?{query}")
         assert response.status_code == 422
         assert [fault["where"] for fault in response.json()["faults"]] == [where]
-    assert response.json()["faults"][0]["what"] == "it is no field here"
+    assert response.json()["faults"][0]["what"] == "it is not a known field"
 
 
 def test_a_cursor_belongs_to_its_list(api: Api):

@@ -63,5 +63,5 @@ def test_whatever_is_not_live_has_a_mark(mode: Mode):
     ],
 )
 def test_what_says_nothing_clear_is_refused(text: str):
-    with pytest.raises(ValueError, match=r"^(is none of|does not redirect|allows no)"):
+    with pytest.raises(ValueError, match=r"^(has to be|does not redirect|allows no)"):
         read_delivery(text)

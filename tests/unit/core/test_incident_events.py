@@ -34,13 +34,13 @@ def test_neither_a_url_nor_a_secret_is_shown_by_accident() -> None:
 @pytest.mark.parametrize(
     ("given_document", "wanted"),
     [
-        ("{", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
-        ('["https://a-secret-url"]', "is no table of webhooks by their names"),
-        ('{"status": "https://a-secret-url"}', "'status' is no table of url, secrets, events"),
-        (json.dumps({"": STATUS}), "'' is no name of 1 to 100 characters in one line"),
-        (json.dumps({"a\nb": STATUS}), "is no name of 1 to 100 characters in one line"),
-        (json.dumps({"n" * 101: STATUS}), "is no name of 1 to 100 characters in one line"),
+        ("{", "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
+        ('["https://a-secret-url"]', "is not a table of webhooks by their names"),
+        ('{"status": "https://a-secret-url"}', "'status' is not a table of url, secrets, events"),
+        (json.dumps({"": STATUS}), "'' needs a name of 1 to 100 characters in one line"),
+        (json.dumps({"a\nb": STATUS}), "needs a name of 1 to 100 characters in one line"),
+        (json.dumps({"n" * 101: STATUS}), "needs a name of 1 to 100 characters in one line"),
         (document(url=1), "'status' has no url"),
         (document(secret=SECRET), "'status' has a field 'secret', and may have url, secrets, events"),
         (document(secrets=SECRET), "'status' has no list of secrets"),
@@ -62,7 +62,7 @@ def test_what_cannot_be_told_is_refused_with_its_reason_and_without_its_secrets(
 
 
 def test_all_faults_are_told_at_once() -> None:
-    with pytest.raises(ValueError, match=r"'a' has no url; 'a' has no list of secrets; 'b' is no table"):
+    with pytest.raises(ValueError, match=r"'a' has no url; 'a' has no list of secrets; 'b' is not a table"):
         read_subscribers('{"a": {}, "b": 1}')
 
 

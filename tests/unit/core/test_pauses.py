@@ -45,7 +45,7 @@ def test_everything_that_is_wrong_with_a_pause_is_said_at_once() -> None:
         validate_pause(Scope.CHANNEL, "smss", timedelta(hours=25), " ", ["sms", "voice"])
     assert [fault.where for fault in refused.value.faults] == ["channel", "for", "by"]
     assert "sms, voice" in refused.value.faults[0].remedy
-    assert refused.value.faults[1].what == "25 h 00 m is no time for a pause"
+    assert refused.value.faults[1].what == "25 h 00 m is not a valid length for a pause"
 
 
 @pytest.mark.parametrize("span", [timedelta(0), -minutes(1)])

@@ -63,7 +63,7 @@ def test_the_response_to_a_pagerduty_event_is_pagerdutys(client: Client, backend
 def test_a_pagerduty_event_that_is_none_is_refused_as_pagerduty_does(client: Client):
     response = client.post("/v2/enqueue", json={"routing_key": API_KEY})
     assert (response.status_code, response.json()["status"]) == (400, "invalid event")
-    assert response.json()["errors"] == ["event_action: it is none. Send trigger, acknowledge or resolve."]
+    assert response.json()["errors"] == ["event_action: it is missing or unknown. Send trigger, acknowledge or resolve."]
 
 
 @pytest.mark.parametrize(

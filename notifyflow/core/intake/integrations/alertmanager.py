@@ -87,7 +87,7 @@ def _known(alert: object) -> object:
 
 def _read(alert: object, group: _Group) -> InboundRequest:
     if not isinstance(alert, dict):
-        raise refusal("", "it is no alert", _REMEDY)
+        raise refusal("", "it is not an alert", _REMEDY)
     labels = table(alert.get("labels"))
     title, body = _said(notes) if (notes := table(alert.get("annotations"))) else (None, ())
     said = incident(

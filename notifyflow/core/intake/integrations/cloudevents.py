@@ -73,7 +73,7 @@ def _unescape(name: str, value: str) -> str:
     try:
         return unquote(plain, errors="strict")
     except UnicodeDecodeError:
-        raise refusal(name, "it is no UTF-8", "Percent-encode it as the HTTP binding says") from None
+        raise refusal(name, "it is not valid UTF-8", "Percent-encode it as the HTTP binding says") from None
 
 
 def _data(body: bytes, content_type: str) -> object:

@@ -75,7 +75,7 @@ def _action(event: Mapping[str, object], payload: Mapping[str, object]) -> Actio
         case _ if payload:
             return Action.NOTIFY
         case _:
-            raise refusal("event_action", "it is none", "Send trigger, acknowledge or resolve")
+            raise refusal("event_action", "it is missing or unknown", "Send trigger, acknowledge or resolve")
 
 
 def _incident(event: Mapping[str, object], payload: Mapping[str, object], key: str, labels: Mapping[str, object]) -> Incident:

@@ -120,7 +120,7 @@ def test_everybody_at_the_end_of_a_route_stands_there_once():
 def test_numbers_are_those_of_whoever_stands_at_the_end_of_a_route():
     def check(channel: str, number: str) -> str:
         if not number.startswith("+"):
-            raise ValueError("is no number")
+            raise ValueError("is not a number")
         return number.replace(" ", "")
 
     people = {
@@ -190,25 +190,25 @@ def test_everything_that_is_wrong_is_said_at_once():
         to = ["cy"]
         """
     ) == [
-        "recipients.ada.mail: 'mail' is no field here. Use email, if that was meant.",
-        "recipients.ada.email: 5 is no text. Put it in quotes.",
-        "recipients.cy: 'cy@example.com' is no table. Give fields and their values.",
-        "groups.broken: 'ada' is no list. Put it in [ ].",
-        "routes[1].match.host: 5 is no list. Put it in [ ].",
-        "routes[2].to: 'ada' is no list. Put it in [ ].",
-        "routes[3].match: 'team' is no table. Give fields and their values.",
-        "routes[3].keys: 1 is no list. Put it in [ ].",
+        "recipients.ada.mail: 'mail' is not a known field. Use email, if that was meant.",
+        "recipients.ada.email: 5 is not text. Put it in quotes.",
+        "recipients.cy: 'cy@example.com' is not a table. Give fields and their values.",
+        "groups.broken: 'ada' is not a list. Put it in [ ].",
+        "routes[1].match.host: 5 is not a list. Put it in [ ].",
+        "routes[2].to: 'ada' is not a list. Put it in [ ].",
+        "routes[3].match: 'team' is not a table. Give fields and their values.",
+        "routes[3].keys: 1 is not a list. Put it in [ ].",
         "routes[4].to: it is missing. Give it a value.",
-        "default.match: 'match' is no field here. Use one of to, policy.",
+        "default.match: 'match' is not a known field. Use one of to, policy.",
         "recipients. ben: ' ben' has control characters or blanks that do not show. Leave them out.",
         "groups.orders: a recipient has this name, too. Rename one of them.",
-        "groups.orders: 'adda' is no recipient. Use ada, if that was meant.",
+        "groups.orders: 'adda' is not a known recipient. Use ada, if that was meant.",
         "groups.: it is empty. Give it a name of its own.",
         "routes[0].match: it fits everything, and hides what follows. Name labels, or make it the default route.",
         "routes[1].to: it names nobody. Name recipients or groups.",
         "routes[1].match.team: it fits nothing. Give one pattern or more.",
-        "routes[1].policy: 'insistant' is no policy. Use insistent, if that was meant.",
-        "routes[3].to: 'ghost' is no recipient or group. Use one of ada,  ben, cy, orders, broken, .",
+        "routes[1].policy: 'insistant' is not a known policy. Use insistent, if that was meant.",
+        "routes[3].to: 'ghost' is not a known recipient or group. Use one of ada,  ben, cy, orders, broken, .",
     ]
 
 
@@ -245,9 +245,9 @@ def test_everybody_who_could_not_be_reached_is_named_with_the_reason():
     assert [(fault.where, fault.what) for fault in found.faults] == [
         ("recipients.ada.phone", "'b…' (3 characters) is no address for sms"),
         ("recipients.ada.phone", "'b…' (3 characters) is no address for voice"),
-        ("recipients.ada.timezone", "'Berlin' is no time zone"),
+        ("recipients.ada.timezone", "'Berlin' is not a time zone"),
         ("recipients.ben", "no provider carries slack"),
-        ("recipients.cy.addresses.pager", "'pager' is no channel"),
+        ("recipients.cy.addresses.pager", "'pager' is not a known channel"),
         ("groups.void", "nobody is in it"),
         ("routes[0]", "nobody at its end can be reached"),
     ]
@@ -336,10 +336,10 @@ def test_who_could_not_be_reached_is_named_beside_what_makes_the_file_unusable()
     assert not found.is_usable
     assert found.ways == {"ada": (), "ada-2": (), "ben": ()}
     assert [(fault.where, fault.what) for fault in found.faults] == [
-        ("recipients.ada.email", "5 is no text"),
-        ("routes[0]", "5 is no table"),
-        ("routes[1].to", "'dee' is no recipient or group"),
-        ("routes[2].policy", "'loud' is no policy"),
+        ("recipients.ada.email", "5 is not text"),
+        ("routes[0]", "5 is not a table"),
+        ("routes[1].to", "'dee' is not a known recipient or group"),
+        ("routes[2].policy", "'loud' is not a known policy"),
         ("recipients.ada.phone", "'b…' (3 characters) is no address for sms"),
         ("recipients.ada.phone", "'b…' (3 characters) is no address for voice"),
         ("recipients.ada-2.phone", "'b…' (3 characters) is no address for sms"),

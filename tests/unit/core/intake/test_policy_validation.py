@@ -81,10 +81,10 @@ def test_an_unknown_channel_is_refused_once_the_channels_are_known() -> None:
     )
     assert validate_policy(policy) == ()
     assert [str(fault) for fault in validate_policy(policy, strategies.CHANNELS)] == [
-        "insistent.tiers[0].channels: 'emial' is no channel. Use email, if that was meant.",
-        "insistent.retries.by_channel: 'vioce' is no channel. Use voice, if that was meant.",
-        "insistent.overdue_after: 'smss' is no channel. Use sms, if that was meant.",
-        "insistent.critical_channels: 'fax' is no channel. Use one of email, slack, teams, push, sms, voice.",
+        "insistent.tiers[0].channels: 'emial' is not a known channel. Use email, if that was meant.",
+        "insistent.retries.by_channel: 'vioce' is not a known channel. Use voice, if that was meant.",
+        "insistent.overdue_after: 'smss' is not a known channel. Use sms, if that was meant.",
+        "insistent.critical_channels: 'fax' is not a known channel. Use one of email, slack, teams, push, sms, voice.",
     ]
 
 

@@ -158,21 +158,21 @@ def test_every_fault_of_an_incident_file_is_told() -> None:
         "recipients": [{"name": "Ada", "phne": "+1"}, "bob", {"id": "cy", "email": "bad"}, {"id": " ", "push": "bad"}],
     }
     assert faults_of(read_incident(json.dumps(document))) == [
-        "titel: 'titel' is no field here. Use title, if that was meant.",
-        "key: 5 is no text. Put it in quotes.",
+        "titel: 'titel' is not a known field. Use title, if that was meant.",
+        "key: 5 is not text. Put it in quotes.",
         "title: it is missing. Give it a value.",
-        "severity: 'SEVERE' is no severity. Use one of CRITICAL, ERROR, WARNING, INFO.",
-        "labels.retries: 3 is no text. Put it in quotes.",
-        "occurred_at: 'yesterday' is no instant. Write one as in 2026-11-25T03:14:00+01:00.",
-        "recipients[0].phne: 'phne' is no field here. Use phone, if that was meant.",
+        "severity: 'SEVERE' is not a known severity. Use one of CRITICAL, ERROR, WARNING, INFO.",
+        "labels.retries: 3 is not text. Put it in quotes.",
+        "occurred_at: 'yesterday' is not a date and time. Write one as in 2026-11-25T03:14:00+01:00.",
+        "recipients[0].phne: 'phne' is not a known field. Use phone, if that was meant.",
         "recipients[0].id: it is missing. Give it a value.",
-        "recipients[1]: 'bob' is no table. Give fields and their values.",
+        "recipients[1]: 'bob' is not a table. Give fields and their values.",
         "body: it has 1,000,000 characters, 65,536 are allowed. Shorten it, and put the rest where url points.",
-        "url: 'exa…' (11 characters) is no web address. Give one that begins with https:// or http://, or leave it out.",
-        "recipients[2].email: 'b…' (3 characters) is no address for email. Correct the address; cy is not told this way.",
+        "url: 'exa…' (11 characters) is not a web address. Give one that begins with https:// or http://, or leave it out.",
+        "recipients[2].email: 'b…' (3 characters) is no address for email. Correct the address; cy is not notified there.",
         "recipients[3].id: it is empty. Give it a name of its own.",
         "recipients[3].push: 'b…' (3 characters) is no address for push. "
-        "Correct the address; the recipient is not told this way.",
+        "Correct the address; the recipient is not notified there.",
     ]
 
 
@@ -180,7 +180,7 @@ def test_of_very_many_unknown_fields_the_first_are_named_and_the_others_counted(
     document = {f"field{number}": 1 for number in range(50_000)} | {"key": "a", "title": ""}
     faults = faults_of(read_incident(json.dumps(document)))
     assert len(faults) < 10
-    assert "field4: 'field4' is no field here. Use one of" in faults[4]
+    assert "field4: 'field4' is not a known field. Use one of" in faults[4]
     assert faults[5] == "document: it has 49,995 more fields that are unknown. Remove them."
     assert "title: it is empty. Say in one line what happened." in faults
 
@@ -231,16 +231,16 @@ def test_further_recipients_are_counted_on() -> None:
 @pytest.mark.parametrize(
     ("document", "fault"),
     [
-        ("", "document: it is no JSON: Expecting value: line 1 column 1 (char 0). Correct the JSON there."),
-        ("[" * 100_000, "document: it is no JSON: it is nested too deeply. Correct the JSON there."),
-        ('{"key": ' + "1" * 5_000 + "}", "document: it is no JSON: Exceeds the limit"),
+        ("", "document: it is not valid JSON: Expecting value: line 1 column 1 (char 0). Correct the JSON there."),
+        ("[" * 100_000, "document: it is not valid JSON: it is nested too deeply. Correct the JSON there."),
+        ('{"key": ' + "1" * 5_000 + "}", "document: it is not valid JSON: Exceeds the limit"),
         (
             '{"key": "a", "title": "b", "recipients": [{"id": "c", "email": "d"}], "severity": ' + "[" * 900 + "]" * 900 + "}",
-            "severity: [[[[[[[...]]]]]]] is no severity. Use one of CRITICAL,",
+            "severity: [[[[[[[...]]]]]]] is not a known severity. Use one of CRITICAL,",
         ),
-        ("[]", "document: [] is no table. Give fields and their values."),
-        ("null", "document: None is no table. Give fields and their values."),
-        ('{"key": "a", "title": "b", "recipients": {}}', "recipients: {} is no list. Put it in [ ]."),
+        ("[]", "document: [] is not a table. Give fields and their values."),
+        ("null", "document: None is not a table. Give fields and their values."),
+        ('{"key": "a", "title": "b", "recipients": {}}', "recipients: {} is not a list. Put it in [ ]."),
     ],
 )
 def test_what_is_no_incident_file_is_refused_in_one_sentence(document: str, fault: str) -> None:

@@ -62,11 +62,11 @@ def test_bad_recipients_do_not_silence_good_ones() -> None:
     assert result.contacts[1].addresses == result.contacts[2].addresses == {}
     assert result.contacts[1].timezone == "UTC"
     assert [str(fault) for fault in result.faults] == [
-        "recipients[0].phone: 'bad…' (10 characters) is no address for a phone. Correct the address; ada is not told this way.",
-        "recipients[1].email: 'b…' (3 characters) is no address for email. Correct the address; bob is not told this way.",
-        "recipients[1].addresses.pager: 'pager' is no channel. Use one of email, push, slack, sms, teams, voice.",
-        "recipients[1].addresses.slak: 'slak' is no channel. Use slack, if that was meant.",
-        "recipients[1].timezone: 'Berlin' is no time zone. Use an IANA name such as Europe/Berlin; times are shown in UTC.",
+        "recipients[0].phone: 'bad…' (10 characters) is no address for a phone. Correct the address; ada is not notified there.",
+        "recipients[1].email: 'b…' (3 characters) is no address for email. Correct the address; bob is not notified there.",
+        "recipients[1].addresses.pager: 'pager' is not a known channel. Use one of email, push, slack, sms, teams, voice.",
+        "recipients[1].addresses.slak: 'slak' is not a known channel. Use slack, if that was meant.",
+        "recipients[1].timezone: 'Berlin' is not a time zone. Use an IANA name such as Europe/Berlin; times are shown in UTC.",
         "recipients[2].id: 'ada' is repeated. Name each recipient once; the first one counts.",
         "recipients[3].id: it is empty. Give it a name of its own.",
         "recipients[4]: cy has no address. Give one for one of email, push, slack, sms, teams, voice.",
@@ -130,7 +130,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert faults[2] == Fault(
         "body", "it has 1,000,000 characters, 65,536 are allowed", "Shorten it, and put the rest where url points"
     )
-    assert str(faults[4]) == "severity: 'critical' is no severity. Use CRITICAL, if that was meant."
+    assert str(faults[4]) == "severity: 'critical' is not a known severity. Use CRITICAL, if that was meant."
     assert refusal(Recipient(id="bob", email="bad"), incident=incident)[-2:] == ["recipients", "recipients[0].email"]
 
 

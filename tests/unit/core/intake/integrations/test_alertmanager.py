@@ -111,7 +111,9 @@ def test_what_holds_no_alerts_is_refused(document: object):
 def test_what_is_no_alert_silences_none_that_came_with_it():
     requests, faults = alertmanager.read({"alerts": [5, ALERT]})
     assert [each.incident.key for each in requests] == ["alertmanager/1a30ba71cca2921f"]
-    assert [str(fault) for fault in faults] == ["alerts[0]: it is no alert. Send what Alertmanager's webhook sends, version 4."]
+    assert [str(fault) for fault in faults] == [
+        "alerts[0]: it is not an alert. Send what Alertmanager's webhook sends, version 4."
+    ]
 
 
 @settings(max_examples=60)
