@@ -1,6 +1,6 @@
-"""What ``dramatiq notifyflow.worker`` loads: the broker with its actors, and a sweeper beside them.
+"""The worker that ``dramatiq notifyflow.worker`` runs: the broker with its actors, and a sweeper.
 
-Importing this *is* starting a worker: it reads the environment, and ends the process with a message where it may not start.
+Importing this module starts a worker: it reads the environment, and exits with a message if it cannot start.
 """
 
 import logging
@@ -12,16 +12,18 @@ import structlog
 from notifyflow.app import NotifyFlow
 from notifyflow.errors import NotifyflowError
 
-# At DEBUG they write statements with their parameters, URLs that are secrets, and whole requests.
+# At DEBUG they log statements with their parameters, secret URLs and whole requests.
 _TALKATIVE = ("peewee", "urllib3", "requests", "botocore", "boto3", "slack_sdk", "twilio")
 
 
 def _set_up_logging() -> None:
-    """Send our lines where dramatiq has its own lines go: through standard logging, as logfmt; ``-v`` brings no parameters."""
+    """Log through standard logging, as dramatiq does, in logfmt; ``-v`` never logs the parameters of statements."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.INFO)
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # a screenful for every connection that is lost; we say it in a line
-    logging.getLogger("transitions").setLevel(logging.WARNING)  # five lines for every move
+    logging.getLogger("pika").setLevel(
+        logging.CRITICAL
+    )  # it logs a screenful for every lost connection; notifyflow logs one line
+    logging.getLogger("transitions").setLevel(logging.WARNING)  # it logs five lines for every transition
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

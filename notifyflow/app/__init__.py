@@ -1,4 +1,4 @@
-"""The composition root: puts the whole together, and owns time and chance."""
+"""The composition root: puts the parts together, and owns time and randomness."""
 
 from notifyflow.app.flow import NotifyFlow
 

@@ -1,4 +1,4 @@
-"""The one clock and the one source of ids and chance."""
+"""The one clock, and the one source of ids and randomness."""
 
 import os
 import secrets  # noqa: TID251 - the one place
@@ -31,11 +31,11 @@ def new_secret() -> str:
 
 
 class DatabaseClock:
-    """Tells the database's time, which leases share: the system's, with an offset that is measured once a minute.
+    """The database's time, which all leases use: the system's, with an offset that is measured once a minute.
 
     Args:
         store: The database.
-        system_now: The system's time.
+        system_now: Returns the system's time.
     """
 
     def __init__(self, store: Store, *, system_now: Callable[[], datetime] = _system_now) -> None:
@@ -48,7 +48,7 @@ class DatabaseClock:
         _CLOCKS.add(self)
 
     def now(self) -> datetime:
-        """Tell the time, aware and in UTC; nobody is told a time before the offset is known, while the database answers."""
+        """Return the time, aware and in UTC; wait for the first measurement of the offset while the database answers."""
         patience_s = 0.0 if self._is_measured else self._store.left_s
         if time.monotonic() >= self._measure_at and self._lock.acquire(timeout=patience_s):
             try:
@@ -61,18 +61,18 @@ class DatabaseClock:
     def _measure(self) -> None:
         before = self._system_now()
         try:
-            told = self._store.now()
+            database_now = self._store.now()
         except StorageUnavailable:
             self._measure_at = time.monotonic() + _MEASURE_AGAIN_AFTER_S
             return
         self._measure_at = time.monotonic() + _MEASURE_EVERY_S
-        self._offset = told - (before + (self._system_now() - before) / 2)
+        self._offset = database_now - (before + (self._system_now() - before) / 2)
         self._is_measured = True
         if abs(self._offset) > _LARGE_OFFSET:
             _log.warning("app.clock_offset_large", offset_s=round(self._offset.total_seconds(), 3))
 
     def _begin_anew(self) -> None:
-        """Begin anew in a forked child: the thread that measured, and held the lock, stayed with the parent."""
+        """Renew the lock in a forked child: the thread that holds it stayed with the parent."""
         self._lock = threading.Lock()
 
 

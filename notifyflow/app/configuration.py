@@ -1,4 +1,4 @@
-"""What the settings point at: named policies, operations recipients; and what is worth a warning before a start."""
+"""Reads what the settings name: policies, operations recipients, the directory; finds faults that are worth a warning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,16 +21,16 @@ from notifyflow.settings import Settings
 def read(
     settings: Settings, channels: Mapping[str, Channel]
 ) -> tuple[Mapping[str, Policy], tuple[Contact, ...], tuple[Fault, ...]]:
-    """Read what the settings point at, and find what is missing there and stops nothing.
+    """Read the files that the settings name, and find faults that do not stop a start.
 
     Returns:
-        The policies by name, the operations recipients that can be reached, and the warnings.
+        The policies by name, the reachable operations recipients, and the warnings.
 
     Raises:
-        InvalidSettings: When the policies or the operations recipients cannot be read, with all that is wrong.
+        InvalidSettings: When the policies or the operations recipients are invalid, with every fault.
     """
     faults: list[Fault] = []
-    if all(channel.is_loaded for channel in channels.values()):  # otherwise nobody knows what those would have brought
+    if all(channel.is_loaded for channel in channels.values()):  # a plug-in that did not load may bring the name
         faults = _unknown_providers(settings, channels) + _uncapped_channels(settings, channels)
     policies: Mapping[str, Policy] = {}
     recipients: Sequence[Recipient] = ()
@@ -61,20 +61,20 @@ def read(
 
 
 def read_paging(settings: Settings, policies: Mapping[str, Policy]) -> Mapping[str, str]:
-    """Say of each route of the directory by which policy it pages, and what ends that; empty where no directory can be used."""
+    """Return how each route of the directory pages: its policy, and when that ends; empty without a usable directory."""
     if settings.directory is None:
         return {}
     try:
         return paging(read_file(settings.directory, policies), policies)
-    except InvalidInput:  # the warnings say so
+    except InvalidInput:  # a warning reports it
         return {}
 
 
 def read_way_out(settings: Settings, channels: Mapping[str, Channel]) -> Delivery:
-    """Read what may leave, and validate the addresses to which all of it is redirected.
+    """Read the delivery mode, and validate the addresses that messages are redirected to.
 
     Raises:
-        InvalidSettings: When one of them is none, with all that are.
+        InvalidSettings: When an address is invalid, with every fault.
     """
     delivery = read_delivery(settings.delivery.get_secret_value())
     addresses, faults = {}, []
@@ -84,7 +84,7 @@ def read_way_out(settings: Settings, channels: Mapping[str, Channel]) -> Deliver
         except KeyError:
             faults.append(_misdirected(f"there is no channel {channel!r}", f"Name some of {', '.join(sorted(channels))}"))
         except ValueError as error:
-            faults.append(_misdirected(f"the address of {channel} {error}", "Give one that it has"))
+            faults.append(_misdirected(f"the address of {channel} {error}", "Correct the address"))
     if faults:
         raise InvalidSettings(tuple(faults))
     return replace(delivery, addresses=addresses)
@@ -95,7 +95,7 @@ def _misdirected(what: str, remedy: str) -> Fault:
 
 
 def _directory_faults(settings: Settings, policies: Mapping[str, Policy]) -> list[Fault]:
-    """Find what makes the directory unusable; it stops no start, since alerts are kept all the same."""
+    """Find what makes the directory unusable; alerts are stored without it, so it does not stop a start."""
     try:
         if settings.directory:
             read_file(settings.directory, policies)
@@ -105,7 +105,7 @@ def _directory_faults(settings: Settings, policies: Mapping[str, Policy]) -> lis
 
 
 def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> list[Fault]:
-    """Find each name of a provider that no channel has: most likely a slip that would undo a limit."""
+    """Find names of providers that no channel has: most likely a typing error, which would leave a limit without effect."""
     configured = {provider.name for channel in channels.values() for provider in channel.providers}
     known = sorted(configured.union(*(channel.provider_names for channel in channels.values())))
     named = {"PROVIDER_LIMITS": settings.provider_limits, "PROVIDER_ORDER": settings.provider_order}
@@ -118,7 +118,7 @@ def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> l
 
 
 def _uncapped_channels(settings: Settings, channels: Mapping[str, Channel]) -> list[Fault]:
-    """Find the channels that are given a cap although their messages are not counted."""
+    """Find caps of channels whose messages are not counted."""
     capped = sorted(name for name, channel in channels.items() if channel.traits.hourly_cap is not None)
     return [
         Fault("NOTIFYFLOW_RECIPIENT_CAPS", f"caps {name!r}, which has no caps", f"Name some of {', '.join(capped)}")
@@ -128,12 +128,12 @@ def _uncapped_channels(settings: Settings, channels: Mapping[str, Channel]) -> l
 
 
 def _unnoticed(operations: Sequence[Contact], policy: Policy) -> list[Fault]:
-    """Warn where no operations recipient has an address on a channel to which notices go."""
+    """Return a warning if no operations recipient has an address on a channel that carries notices."""
     open_tiers = [tier for tier in policy.tiers if Severity.WARNING not in tier.shut_for]
     channels = {channel for tier in open_tiers for channel in tier.channels}
     if not operations or any(channels.intersection(contact.addresses) for contact in operations):
         return []
-    what = "names nobody who is told of notices (a provider that refuses us, a cap that was reached): they ring no phone"
+    what = "has no recipient of notices (a provider that refuses us, a cap that was reached), which are not sent to phones"
     return [Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, f"Give one of them an address for {', '.join(sorted(channels))}")]
 
 
@@ -145,24 +145,26 @@ def _text_of(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings((Fault(path, f"it cannot be read ({type(error).__name__})", "Name a text file"),)) from None
+        raise InvalidSettings(
+            (Fault(path, f"it cannot be read ({type(error).__name__})", "Give a readable text file"),)
+        ) from None
 
 
 def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: Sequence[Contact]) -> list[Fault]:
     faults = [fault for channel in channels.values() for fault in channel.faults]
     if not operations:
-        what = "names nobody who can be told when a recipient cannot be reached"
+        what = "has no recipient to page when another cannot be reached"
         faults.append(Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, "Give the operations team's addresses"))
     monitor = Monitor.from_settings(settings)
     faults += () if monitor is None else monitor.faults
     faults += queue_faults(settings)
     if settings.trusted_endpoints:
         what = f"exempts {', '.join(settings.trusted_endpoints)} from the rules for outgoing requests"
-        faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Leave it out in production"))
+        faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Unset it in production"))
     delivery = read_delivery(settings.delivery.get_secret_value())
     if delivery.mode is not Mode.LIVE:
-        what = f"is {delivery.mode.value}: not everybody is reached at their own address"
-        faults.append(Fault("NOTIFYFLOW_DELIVERY", what, "Leave it out in production"))
+        what = f"is {delivery.mode.value}: not every message goes to its recipient's own address"
+        faults.append(Fault("NOTIFYFLOW_DELIVERY", what, "Unset it in production"))
     if not (settings.public_url and settings.secret_key):
         faults.append(Fault("NOTIFYFLOW_PUBLIC_URL", "or NOTIFYFLOW_SECRET_KEY is not set: messages carry no link", "Set both"))
     return faults

@@ -30,14 +30,14 @@ def make_dependencies(
     """Return the dependencies of the use cases.
 
     Args:
-        settings: What is set.
+        settings: The settings.
         store: The database.
         clock: The one owner of time.
         ids: The one owner of randomness.
-        channels: Name to channel.
-        delivery: What may leave, with validated addresses.
-        operations: Who is told of critical failures.
-        operations_policy: How.
+        channels: The channels by name.
+        delivery: The delivery mode, with validated addresses.
+        operations: The recipients who are paged for critical failures.
+        operations_policy: The policy that pages them.
     """
     texting = {name: channel for name, channel in channels.items() if channel.traits.has_text_replies}
     return Dependencies(

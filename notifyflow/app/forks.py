@@ -1,12 +1,12 @@
-"""Lets a forked child log at once: structlog's printer guards each file with a lock that it does not renew in a child.
+"""Renews structlog's locks in a forked child, so that it can log.
 
-A thread of the parent that was writing a line at the instant of the fork would leave the lock held in the child for ever. Python
-renews the locks of its own ``logging`` and of standard output in the same way.
+structlog's printer guards each file with a lock. If a thread of the parent writes a line at the instant of the fork, the child's
+copy of the lock stays held for ever. Python renews the locks of ``logging`` and of standard output in the same way.
 """
 
 import os
 
-from structlog import _output as printing  # what is configured by default; structlog has no public name for its locks
+from structlog import _output as printing  # the default logger; its locks have no public name
 
 
 def _renew_print_locks() -> None:
@@ -14,5 +14,5 @@ def _renew_print_locks() -> None:
         lock._at_fork_reinit()  # type: ignore[attr-defined]  # as CPython's logging and threading do
 
 
-if hasattr(os, "register_at_fork"):  # where processes can fork at all
+if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_renew_print_locks)

@@ -1,4 +1,4 @@
-"""What whoever runs it looks after: checks all that is stored, deletes what is old, has itself watched from outside."""
+"""Maintenance of the stored rows: check them, prune old ones, adopt a copied database, forget a person."""
 
 import time
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ _START = (datetime(1970, 1, 1, tzinfo=UTC), "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """How far a check is.
+    """The progress of a check.
 
     Attributes:
-        done: How many incidents were checked so far.
-        total: How many there are.
-        findings: What was found since the last one; empty where all is as it should be.
+        done: How many incidents have been checked.
+        total: How many incidents are stored.
+        findings: The violations found since the last progress; empty if there are none.
     """
 
     done: int
@@ -36,7 +36,7 @@ class Checked:
 
 
 class Maintenance:
-    """Looks after the stored rows.
+    """Checks, prunes and adopts the stored rows, and forgets people.
 
     Args:
         database: The database.
@@ -51,36 +51,36 @@ class Maintenance:
         self._environment = environment
 
     def survey(self, *, is_forced: bool = False) -> Survey:
-        """Count what ``adopt`` would hold.
+        """Count the incidents that ``adopt`` would quarantine.
 
         Raises:
-            DatabaseInUse: When somebody has swept within the last minute, and it is not forced.
+            DatabaseInUse: When a process has swept it within the last minute, and it is not forced.
         """
         return survey(self._open(), is_forced=is_forced)
 
     def adopt(self, *, is_forced: bool = False) -> int:
-        """Make the database this environment's, after a restore or a copy, and hold what is unfinished in it.
+        """Take over a restored or copied database for this environment, and quarantine its unfinished incidents.
 
-        Quarantined incidents send nothing, whatever becomes of them, until they are released or resolved.
+        Nothing of a quarantined incident is sent until it is released or resolved.
 
         Args:
-            is_forced: Whether to do so although somebody delivers from it.
+            is_forced: Whether to adopt it even while a process delivers from it.
 
         Returns:
             How many incidents are quarantined.
 
         Raises:
-            DatabaseInUse: When somebody has swept within the last minute, and it is not forced; nothing is quarantined.
+            DatabaseInUse: When a process has swept it within the last minute, and it is not forced; nothing is quarantined.
         """
         return adopt(self._open(), self._environment, is_forced=is_forced)
 
     def quarantined_count(self) -> int:
-        """Count the incidents that are quarantined since the database was adopted."""
+        """Return how many incidents are quarantined."""
         self._ready()
         return self._store.read(lambda reads: reads.quarantined_count())
 
     def is_quarantined(self, incident_id: str) -> bool:
-        """Return whether nothing of an incident is sent, since the database was adopted."""
+        """Return whether an incident is quarantined."""
         self._ready()
         return self._store.read(lambda reads: reads.is_quarantined(incident_id))
 
@@ -93,25 +93,25 @@ class Maintenance:
         return resolve_quarantined(self._ready())
 
     def forget(self, recipient_id: str) -> int:
-        """Overwrite what is personal about a recipient: name, addresses, messages, raw receipts.
+        """Overwrite the personal data of a recipient: name, addresses, messages, raw receipts.
 
         Returns:
-            From how many incidents they were removed; 0 if no incident has them.
+            The number of incidents they were removed from; 0 if no incident has them.
 
         Raises:
-            RecipientInUse: When they are paged for something that is not resolved; nothing was done.
-            StorageUnavailable: When the database does not answer; or when it was done, and copies remain in the log of
-                an embedded file, which others use all the time.
+            RecipientInUse: When they are a recipient of an unresolved incident; nothing is overwritten.
+            StorageUnavailable: When the database does not answer; or when the data is overwritten, but copies remain in the log
+                of an embedded file that other processes keep in use.
         """
         count = forget(self._ready(), recipient_id)
         self._store.clean()
         return count
 
     def check(self) -> Iterator[Checked]:
-        """Check everything that is stored against what always holds, some incidents at a time; nothing is locked or mended.
+        """Check all stored rows against the invariants, some incidents at a time; nothing is locked or repaired.
 
         Yields:
-            How far it is, and what it found.
+            The progress, and the violations found.
 
         Raises:
             StorageUnavailable: When the database does not answer.
@@ -128,17 +128,17 @@ class Maintenance:
                 return
 
     def prune(self, older_than: timedelta, *, is_dry_run: bool = False) -> Iterator[Pruned]:
-        """Delete what was resolved so long ago, in small transactions with pauses between them, so that delivery goes on.
+        """Delete incidents that were resolved long ago, in small transactions with pauses, so that delivery goes on.
 
-        What is not resolved stays, and so does what an open operations incident tells of, and an operations incident that a
-        failure which stays is linked to.
+        Unresolved incidents stay. So do incidents that an unresolved operations incident lists, and operations incidents that
+        list an incident which stays.
 
         Args:
-            older_than: A day or more.
-            is_dry_run: Whether to count only what would be deleted.
+            older_than: How long ago they were resolved, at least; a day or more.
+            is_dry_run: Whether to count only.
 
         Yields:
-            What each step took away, or would.
+            The rows that each step deleted, or would delete.
 
         Raises:
             InvalidAge: When it is less than a day.

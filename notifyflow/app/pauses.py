@@ -1,4 +1,4 @@
-"""The kill switch, as users reach it: stop sending for a while, all of it, one channel or one provider."""
+"""The kill switch: stop sending for a while on all channels, one channel or one provider."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,11 +14,11 @@ _log = structlog.get_logger("notifyflow.app")
 
 
 class Switch:
-    """Pauses and resumes; every process heeds it from its next claim on, and nothing that is paused is lost or grows old.
+    """Pauses and resumes sending; each process obeys from its next claim on; paused notifications neither expire nor get lost.
 
     Args:
         deps: The dependencies of the use cases.
-        channels: Name to channel.
+        channels: The channels by name.
     """
 
     def __init__(self, deps: Dependencies, channels: Mapping[str, Channel]) -> None:
@@ -30,32 +30,39 @@ class Switch:
         }
 
     def pause(self, scope: Scope, name: str = "", *, span: timedelta, by: str, is_for_critical: bool = False) -> Pause:
-        """Stop sending for a while; CRITICAL passes unless it is stopped, too.
+        """Stop sending for a while; CRITICAL notifications are still sent unless they are included.
 
         Args:
-            scope: What.
-            name: Which channel or provider; empty for all.
-            span: For how long, up to 24 hours; it ends by itself.
-            by: Who does it.
-            is_for_critical: Whether CRITICAL is stopped, too.
+            scope: What to pause.
+            name: The channel or provider; empty for all.
+            span: For how long, up to 24 hours; the pause then ends by itself.
+            by: Who pauses.
+            is_for_critical: Whether CRITICAL notifications are included.
 
         Raises:
-            InvalidPause: When there is no such thing, or the time or the name will not do.
+            InvalidPause: When there is no such channel or provider, or the span or ``by`` is out of range.
         """
         validate_pause(scope, name, span, by, self._names[scope])
         now = self._deps.clock.now()
-        wanted = Pause(scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by=by, is_for_critical=is_for_critical)
-        pause(self._deps, wanted)
-        _log.warning(
-            "app.paused", scope=scope.value, name=name, by=by, until=wanted.ends_at.isoformat(), is_for_critical=is_for_critical
+        new_pause = Pause(
+            scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by=by, is_for_critical=is_for_critical
         )
-        return wanted
+        pause(self._deps, new_pause)
+        _log.warning(
+            "app.paused",
+            scope=scope.value,
+            name=name,
+            by=by,
+            until=new_pause.ends_at.isoformat(),
+            is_for_critical=is_for_critical,
+        )
+        return new_pause
 
     def resume(self, scope: Scope, name: str = "", *, by: str) -> bool:
         """End a pause: what it deferred is due at once.
 
         Returns:
-            Whether there was one.
+            Whether there was such a pause.
         """
         was_paused = resume(self._deps, scope, name)
         if was_paused:
@@ -63,5 +70,5 @@ class Switch:
         return was_paused
 
     def pauses(self) -> tuple[Pause, ...]:
-        """List what is paused now."""
+        """Return the pauses in force."""
         return pauses(self._deps)

@@ -1,4 +1,4 @@
-"""Handles the requests that came together through an integration: many in one transaction, each as if it had come alone."""
+"""Handles the requests of an integration in batches: many in one transaction, each as if it had come alone."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -19,18 +19,18 @@ BATCH_LIMIT = 1_000
 """How many requests one transaction handles."""
 
 _TIME_LIMIT = timedelta(seconds=0.3)
-"""How long a transaction goes on handling requests: writing them takes four times as long, others wait for it meanwhile, and
-it has five seconds in all."""
+"""How long a transaction handles requests before it writes them, which takes four times as long: other transactions wait for it,
+and it has five seconds in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedRequest:
-    """A request, and where the directory routes it.
+    """A request with its recipients and policy from the directory.
 
     Attributes:
         request: The request; its incident is valid.
-        contacts: Who is told, validated already.
-        policy: How, where the key is new.
+        contacts: Its recipients, validated already.
+        policy: The policy of a new incident.
     """
 
     request: InboundRequest
@@ -39,14 +39,14 @@ class RoutedRequest:
 
 
 def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, via: Via, namespace: str) -> Committed[int]:
-    """Handle the first of some requests, as many as fit into one transaction, in their order.
+    """Handle as many requests as fit into one transaction, in their order.
 
     Args:
         deps: The dependencies of the use cases.
         requests: At least one; sorted by key, so that two transactions do not wait for each other.
-        by: The API key of the sender, by name.
-        via: Through which integration.
-        namespace: Where keys name incidents; for one that nobody knows there, or that is over, there is nothing to do.
+        by: The name of the sender's API key.
+        via: The integration that they came through.
+        namespace: The namespace of their keys. A request to acknowledge or resolve an unknown or resolved incident does nothing.
 
     Returns:
         How many were handled.
@@ -70,7 +70,7 @@ def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, vi
 
 
 def _marked_new(tx: Transaction, requests: Sequence[RoutedRequest], namespace: str) -> Iterator[tuple[bool, RoutedRequest]]:
-    """Mark each request that opens an incident, so that those that do are written together."""
+    """Mark the requests that open an incident; consecutive ones are written together."""
     seen = set(tx.ledger.lock_all_unresolved({routed.request.incident.key for routed in requests}, namespace=namespace))
     for routed in requests:
         key = routed.request.incident.key

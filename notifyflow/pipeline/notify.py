@@ -33,18 +33,18 @@ def notify(
     Args:
         deps: The dependencies of the use cases.
         incident: What happened.
-        recipients: Who has to be told.
-        policy: How, where the key is new; an incident keeps the policy it was opened with.
-        namespace: Where the key names an incident.
+        recipients: Whom to page.
+        policy: The policy of a new incident; a repeated key keeps the policy it was opened with.
+        namespace: The namespace of the key.
         strict: Whether a fault of one recipient refuses the whole.
-        may_reach_nobody: Whether it is stored although nothing can reach any recipient; operations is told then.
-        once: Makes a request that comes again do nothing, and be answered as it was.
+        may_reach_nobody: Whether it is stored even if no recipient can be reached; operations is paged then.
+        once: Makes a request that comes again do nothing and get the same response.
 
     Returns:
-        What was stored.
+        The incident's id, the recipients added and repeated, and the faults of single recipients.
 
     Raises:
-        InvalidIncident: When it is of bad form, or, unless that may be, nobody in it can be reached.
+        InvalidIncident: When it has a wrong form; or when no recipient can be reached, unless it may reach nobody.
         IdempotencyMismatch: When another request came under its idempotency key.
         StorageUnavailable: When the database does not answer in time.
     """
@@ -70,10 +70,10 @@ def store(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str
 
     Args:
         tx: The transaction.
-        admitted: What may be stored.
-        policy: How, where the key is new.
-        namespace: Where the key names an incident.
-        times: How many times it came in a row.
+        admitted: The validated incident and its recipients.
+        policy: The policy of a new incident.
+        namespace: The namespace of the key.
+        times: How many times in a row it came.
     """
     facts = tx.ledger.lock_unresolved(admitted.incident.key, namespace=namespace)
     if facts is None:
@@ -82,7 +82,7 @@ def store(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str
 
 
 def open_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
-    """Store an incident whose key names no unresolved one, and page its recipients; see ``store``."""
+    """Store an incident whose key has no unresolved incident, and page its recipients; see ``store``."""
     new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
     incident = replace(new, times_seen=times)
     tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
@@ -97,14 +97,14 @@ def open_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: 
 def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Notified:
     update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
     incident = tx.update_incident(facts, update)
-    said = tx.ledger.content(incident.id)
-    amended = incidents.amend(said, admitted.incident)
-    if amended != said:
+    content = tx.ledger.content(incident.id)
+    amended = incidents.amend(content, admitted.incident)
+    if amended != content:
         tx.ledger.set_content(incident.id, amended)
-    if amended != replace(said, severity=amended.severity, occurred_at=amended.occurred_at):
+    if amended != replace(content, severity=amended.severity, occurred_at=amended.occurred_at):
         tx.incident_events.append((incident, AMENDED, {}))
     paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
-    moved = _keep_contacts(tx, incident, admitted.contacts)
+    moved = _update_contacts(tx, incident, admitted.contacts)
     recipient_ids = [contact.recipient_id for contact in admitted.contacts]
     added = tuple(each for each in recipient_ids if each not in paged) if incident.state is IncidentState.OPEN else ()
     if update.needs_round:
@@ -116,13 +116,13 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
     return Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
 
 
-def _keep_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> frozenset[str]:
-    """Keep what is known of recipients now, and tell whose addresses are others than before."""
+def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> frozenset[str]:
+    """Store the recipients' new names and addresses; return the ids of those whose addresses changed."""
     known = tx.ledger.contacts(incident.id)
     moved = set()
     for contact in contacts:
         before = known.get(contact.recipient_id, contact)
-        name = contact.name if contact.name != contact.recipient_id else before.name  # the id stands in for one not given
+        name = contact.name if contact.name != contact.recipient_id else before.name  # the id stands in for a missing name
         after = replace(contact, name=name, addresses={**before.addresses, **contact.addresses})
         if after != known.get(contact.recipient_id):
             tx.ledger.put_contact(incident.id, after)
@@ -132,7 +132,7 @@ def _keep_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[
 
 
 def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset[str]) -> None:
-    """Let another address be used by the tiers that are open, or by a new round where every way had failed.
+    """Page changed addresses: on the open tiers, or by a new round if every page had failed.
 
     Once the incident is acknowledged no current escalation is EXHAUSTED: all of them are ACKNOWLEDGED.
     """

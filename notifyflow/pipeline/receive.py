@@ -24,7 +24,7 @@ def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[Fate
         raw: The body it was read from; personal.
 
     Returns:
-        What became of it: matched, repeated, waiting for its send to be recorded, or foreign.
+        Whether it matched an attempt, was repeated, waits for its send to be recorded, or is foreign.
     """
 
     def body(tx: Transaction) -> Fate:
@@ -45,7 +45,7 @@ def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[Fate
 
 
 def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply:
-    """Return what to say to whoever pressed a key: how the incident stands now, however often the callback is repeated."""
+    """Return the response to a pressed key: the state of the incident now, however often the callback is repeated."""
 
     def body(tx: Transaction) -> HandledReply:
         ref = _attempt_ref(tx, receipt)
@@ -74,7 +74,7 @@ def apply_missed(deps: Dependencies, receipt: Receipt) -> Consequences:
 
 
 def match_waiting(tx: Transaction, ref: AttemptRef, provider_ref: str | None) -> list[Receipt]:
-    """Match the receipts that waited for the provider's id that an attempt gets only now; this comes before all locks."""
+    """Match the receipts that waited for the provider's id of an attempt; called before any lock is taken."""
     if not provider_ref or ref.provider_ref:
         return []
     waiting = tx.ledger.waiting_receipts(ref.provider, provider_ref)
@@ -82,7 +82,7 @@ def match_waiting(tx: Transaction, ref: AttemptRef, provider_ref: str | None) ->
 
 
 def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]) -> None:
-    """Apply matched receipts; an acknowledgement comes first, so that no other receipt opens a tier."""
+    """Apply matched receipts; acknowledgements first, so that no other receipt opens a tier."""
     for receipt in sorted(receipts, key=lambda each: not each.is_acknowledgement):
         _apply(tx, ref, receipt)
 
@@ -114,7 +114,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
 
 
 def _report_our_fault(tx: Transaction, ref: AttemptRef, channel: str, receipt: Receipt) -> None:
-    """Tell operations about a fault of ours, and suspend the provider's if it would refuse every message."""
+    """Tell operations about a fault of ours, and suspend the provider if it would refuse every message."""
     if receipt.is_general:
         provider_health.suspend(tx, channel, ref.provider)
     if not tx.ledger.incident(ref.incident_id).is_operations:

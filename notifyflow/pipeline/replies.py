@@ -1,4 +1,4 @@
-"""Handles replies: text messages, and buttons that were pressed."""
+"""Handles replies: text messages and pressed buttons."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -17,14 +17,14 @@ from notifyflow.storage.ledger import ReplyCode
 
 _RESPONSES_AN_HOUR = 3
 _AN_HOUR = timedelta(hours=1)
-_OPTED_OUT = "{who} has said STOP and gets no texts from it any more: reach them another way, or ask them to text START"
-"""What operations is told."""
+_OPTED_OUT = "{who} has replied STOP and gets no more texts from it: reach them another way, or ask them to text START"
+"""The notice for operations."""
 
 
 def handle_reply(
     deps: Dependencies, reply: Reply, *, channel: str, raw: str, on_routes: Collection[str] = ()
 ) -> Committed[HandledReply]:
-    """Do what a reply asks for, once for each event of the provider.
+    """Handle a reply, once for each event of the provider.
 
     A reply from an unknown number is ignored: nothing is stored, and nothing is sent back. Every other number gets at most three
     responses an hour.
@@ -32,20 +32,20 @@ def handle_reply(
     Args:
         deps: The dependencies of the use cases.
         reply: The reply; the signature of its callback was checked.
-        channel: The channel on which it came.
+        channel: The channel that it came through.
         raw: The body that it was read from; personal.
-        on_routes: The recipients, by id, that a route of the directory leads to at the number that the reply comes from.
+        on_routes: The recipients, by id, that the directory's routes lead to at the reply's number.
     """
-    who = {*on_routes, *(each.recipient_id for each in deps.operations if reply.number in each.addresses.values())}
+    recipients = {*on_routes, *(each.recipient_id for each in deps.operations if reply.number in each.addresses.values())}
 
     def body(tx: Transaction) -> HandledReply:
-        if not _is_accepted(tx, reply, who):
+        if not _is_accepted(tx, reply, recipients):
             return HandledReply(effect=Effect.IGNORED)
         receipt = Receipt(provider=reply.provider, event_id=reply.event_id, result=None, code=reply.intent, reason="a reply")
         if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
             return HandledReply(effect=Effect.REPEATED)
         tx.ledger.settle_reply(receipt, is_done=reply.intent in CHANGING)
-        handled = _do(tx, reply, channel, who)
+        handled = _do(tx, reply, channel, recipients)
         return replace(handled, is_withheld=bool(reply.number) and not _may_respond(tx, reply, handled))
 
     handled, consequences = use_case.run(deps, body)
@@ -54,12 +54,12 @@ def handle_reply(
     return Committed(handled, consequences)
 
 
-def _is_accepted(tx: Transaction, reply: Reply, who: Collection[str]) -> bool:
-    """Return whether a reply came by a button of ours, or from a number that is known and not our own."""
+def _is_accepted(tx: Transaction, reply: Reply, recipients: Collection[str]) -> bool:
+    """Return whether a reply came from a button of ours, or from a known number that is not our own."""
     if not reply.number:
         return True
     is_echo = reply.intent is Intent.ECHO or any(reply.number in senders.values() for senders in tx.deps.senders.values())
-    return not is_echo and (bool(who) or tx.ledger.is_known(reply.number))
+    return not is_echo and (bool(recipients) or tx.ledger.is_known(reply.number))
 
 
 def _may_respond(tx: Transaction, reply: Reply, handled: HandledReply) -> bool:
@@ -68,24 +68,24 @@ def _may_respond(tx: Transaction, reply: Reply, handled: HandledReply) -> bool:
     return tx.ledger.count_response(reply.number, at_most=_RESPONSES_AN_HOUR, within=_AN_HOUR, now=tx.now)
 
 
-def _do(tx: Transaction, reply: Reply, channel: str, who: Collection[str]) -> HandledReply:
+def _do(tx: Transaction, reply: Reply, channel: str, recipients: Collection[str]) -> HandledReply:
     match reply.intent:
         case Intent.ACKNOWLEDGE:
             return _acknowledge_by_token(tx, reply, channel) if reply.token else _acknowledge_by_text(tx, reply, channel)
         case Intent.YES:
             is_out = tx.ledger.opt_outs(reply.number, (reply.our_number,))
-            return _let_in(tx, reply) if is_out else _acknowledge_by_text(tx, reply, channel)
+            return _opt_in(tx, reply) if is_out else _acknowledge_by_text(tx, reply, channel)
         case Intent.STOP:
             if tx.ledger.opt_out(reply.our_number, reply.number, at=tx.now):
-                tx.notices += [(_OPTED_OUT.format(who=each), reply.provider) for each in sorted(who)]
+                tx.notices += [(_OPTED_OUT.format(who=recipient), reply.provider) for recipient in sorted(recipients)]
             return HandledReply(effect=Effect.BLOCKED)
         case Intent.START:
-            return _let_in(tx, reply)
+            return _opt_in(tx, reply)
         case Intent.HELP | Intent.UNCLEAR | Intent.ECHO:
             return HandledReply(effect=Effect.EXPLAINED)
 
 
-def _let_in(tx: Transaction, reply: Reply) -> HandledReply:
+def _opt_in(tx: Transaction, reply: Reply) -> HandledReply:
     tx.ledger.opt_in(reply.our_number, reply.number)
     return HandledReply(effect=Effect.UNBLOCKED)
 
@@ -100,7 +100,7 @@ def _acknowledge_by_token(tx: Transaction, reply: Reply, channel: str) -> Handle
 
 
 def _acknowledge_by_text(tx: Transaction, reply: Reply, channel: str) -> HandledReply:
-    """Acknowledge what a code names; without a code, the only open incident of the number, or say what became of the last."""
+    """Acknowledge the incident of a code; without a code the only open one of the number, or return the state of the last."""
     if reply.code:
         codes: Sequence[ReplyCode] = [found] if (found := tx.ledger.code(reply.number, reply.code, now=tx.now)) else []
     else:
@@ -114,7 +114,7 @@ def _acknowledge_by_text(tx: Transaction, reply: Reply, channel: str) -> Handled
 
 
 def _acknowledge(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **detail: str) -> HandledReply:
-    """Acknowledge one incident, for everybody who shares the number."""
+    """Acknowledge one incident for every recipient who shares the number."""
     incident = tx.ledger.lock_incident_if_kept(codes[0].incident_id) if codes else None
     if incident is None:
         return HandledReply(effect=Effect.UNKNOWN)
@@ -138,7 +138,7 @@ def _choice(tx: Transaction, code: ReplyCode) -> Choice:
 
 
 def _end_texts(deps: Dependencies, channel: str, number: str) -> Consequences:
-    """End what is queued for a number that nobody may text any more, so that its tier moves on at once."""
+    """End the texts queued for a number that has opted out of every sender, so that its tiers fail over at once."""
 
     def find(tx: Transaction) -> tuple[tuple[str, str], ...]:
         all_ours = frozenset(tx.deps.senders.get(channel, {}).values())

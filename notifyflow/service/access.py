@@ -1,4 +1,4 @@
-"""API keys: made, rotated, listed, revoked, and let in, each as often in a minute as the settings say."""
+"""API keys: create, rotate, list and revoke them; admit their holders, within a rate limit."""
 
 import math
 import threading
@@ -39,19 +39,19 @@ class Access:
     def create(
         self, name: str, scopes: Collection[Scope], *, valid_for: timedelta | None, namespace: str | None = None
     ) -> tuple[ApiKey, str]:
-        """Make a key.
+        """Create a key.
 
         Args:
-            name: What it is for.
-            scopes: What it is good for.
-            valid_for: How long it is good; None for ever.
-            namespace: Whose incidents it reaches; its name where None, and ``*`` for all where it does not open any.
+            name: Its name.
+            scopes: What its holder may do.
+            valid_for: How long it is valid; None for ever.
+            namespace: The namespace whose incidents it reaches; its name where None. ``*`` reaches all, for keys that open none.
 
         Returns:
-            The key, and what its holder presents, which is kept nowhere.
+            The key, and the text that its holder presents, which is not stored.
 
         Raises:
-            InvalidNamespace: When it cannot have that namespace.
+            InvalidNamespace: When it cannot have the namespace.
         """
         secret, now = self._new_secret(), self._clock.now()
         key = ApiKey(
@@ -67,23 +67,23 @@ class Access:
         return key, keys.spell(key.id, secret)
 
     def rotate(self, key_id: str, *, overlap: timedelta | None = None, valid_for: timedelta | None = None) -> tuple[ApiKey, str]:
-        """Make a key that takes another one's place: the same name, namespace and scopes, a new id and a new secret.
+        """Replace a key with one of the same name, namespace and scopes, a new id and a new secret.
 
         Args:
-            key_id: The old one's.
-            overlap: How long the old one is still good; None revokes it at once.
-            valid_for: How long the new one is good; None for as long as the old one was made for.
+            key_id: The old key's id.
+            overlap: How long the old key stays valid; None revokes it at once.
+            valid_for: How long the new key is valid; None for as long as the old one was when it was created.
 
         Returns:
-            The new key, and what its holder presents, which is kept nowhere.
+            The new key, and the text that its holder presents, which is not stored.
 
         Raises:
             ApiKeyNotFound: When there is no such key.
-            ApiKeyRevoked: When it was revoked.
+            ApiKeyRevoked: When the old key was revoked.
         """
         secret, now, new_id = self._new_secret(), self._clock.now(), self._ids.new()
 
-        def replace_it(ledger: Ledger) -> ApiKey:
+        def replace_key(ledger: Ledger) -> ApiKey:
             old = ledger.lock_api_key(key_id)
             if old is None:
                 raise ApiKeyNotFound(key_id)
@@ -95,37 +95,37 @@ class Access:
                 ledger.expire_api_key(old.id, at=now + overlap)
             return new
 
-        return self._store.run(replace_it), keys.spell(new_id, secret)
+        return self._store.run(replace_key), keys.spell(new_id, secret)
 
     def now(self) -> datetime:
-        """Tell the time by which keys expire."""
+        """Return the time by which keys expire."""
         return self._clock.now()
 
     def keys(self) -> Sequence[ApiKey]:
-        """List all keys, the oldest first."""
+        """Return all keys, the oldest first."""
         return self._store.read(lambda reads: reads.api_keys())
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key, from its next use on.
 
         Raises:
-            ApiKeyNotFound: When there is none.
+            ApiKeyNotFound: When there is no such key.
         """
         now = self._clock.now()
         if not self._store.run(lambda ledger: ledger.revoke_api_key(key_id, at=now)):
             raise ApiKeyNotFound(key_id)
 
     def admit(self, presented: str, scope: Scope) -> ApiKey:
-        """Let in whoever presents a key.
+        """Return the key that a caller presents.
 
         Args:
-            presented: What was presented; may be anything.
-            scope: What the key must be good for.
+            presented: The text that was presented; may be anything.
+            scope: The scope that the key must have.
 
         Raises:
             InvalidApiKey: When it is wrong, revoked or expired.
-            MissingScope: When it is good, and not for this.
-            TooManyRequests: When it is used too often.
+            MissingScope: When the key does not have the scope.
+            TooManyRequests: When the key exceeds its rate limit.
             StorageUnavailable: When the database does not answer in time.
         """
         key_id, secret = keys.read(presented)

@@ -14,7 +14,7 @@ from notifyflow.errors import Fault, InvalidDirectory
 
 _log = structlog.get_logger("notifyflow.app")
 
-_BROKEN = "its file was changed and cannot be used; what stood in it before stays in force (see `notifyflow directory check`)"
+_BROKEN = "its file was changed and cannot be used; the version before stays in force (see `notifyflow directory check`)"
 _AT_REST_AFTER = timedelta(seconds=1)
 
 Stamp = tuple[int, int, int]
@@ -24,13 +24,13 @@ def read_file(path: Path, policies: Collection[str]) -> Directory:
     """Read a directory file.
 
     Raises:
-        InvalidDirectory: When it cannot be read, or used, with all that is wrong.
+        InvalidDirectory: When it cannot be read or used, with every fault.
     """
     return read_directory(text_of(path), policies)
 
 
 def text_of(path: Path) -> str:
-    """Give a directory file's text.
+    """Return the text of a directory file.
 
     Raises:
         InvalidDirectory: When it cannot be read.
@@ -38,21 +38,21 @@ def text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        fault = Fault("document", f"it cannot be read ({type(error).__name__})", "Give a UTF-8 text file that we may read")
+        fault = Fault("document", f"it cannot be read ({type(error).__name__})", "Give a readable UTF-8 text file")
         raise InvalidDirectory((fault,)) from None
 
 
 class DirectoryFile:
-    """The directory as its file says it, for threads to share; the next read notices a change.
+    """The directory in its file, read again when the file changes; threads may share it.
 
-    A change is left alone for the first second, so that a file that is being written is not read half. A broken one is logged and
-    told, once, and the last good one stays.
+    A change is read after a second, so that a file is not read while it is being written. A broken file is logged and reported to
+    operations once, and the last good version stays in force.
 
     Args:
-        path: The file; None where there is none, and every alert goes to nobody.
-        policies: The names of the policies there are.
+        path: The file; None without one, and no alert has recipients.
+        policies: The names of all policies.
         clock: The one owner of time.
-        tell: Tells operations what is wrong.
+        tell: Tells operations of a broken file.
     """
 
     def __init__(self, path: Path | None, policies: Collection[str], clock: Clock, tell: Callable[[str], None]) -> None:
@@ -71,7 +71,7 @@ class DirectoryFile:
         self._addresses_of: Directory | None = None
 
     def current(self) -> Directory:
-        """Give the directory that is in force.
+        """Return the directory in force.
 
         Raises:
             StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
@@ -87,7 +87,7 @@ class DirectoryFile:
             return self._directory
 
     def on_routes(self, number: str, check: CheckAddress, channels: Collection[str]) -> tuple[str, ...]:
-        """Name those at the end of a route whose texts go to a number.
+        """Return the recipients, by id, that the routes lead to at a number.
 
         Raises:
             StorageUnavailable: As ``current`` does.
@@ -110,12 +110,12 @@ class DirectoryFile:
 
     def _has_changed(self, path: Path) -> bool:
         try:
-            found = path.stat()
+            stat = path.stat()
         except OSError:
             stamp, is_at_rest = None, True
         else:
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
-            is_at_rest = abs(self._clock.now() - datetime.fromtimestamp(found.st_mtime, UTC)) >= _AT_REST_AFTER
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            is_at_rest = abs(self._clock.now() - datetime.fromtimestamp(stat.st_mtime, UTC)) >= _AT_REST_AFTER
         has_changed = not self._is_read or (stamp != self._stamp and is_at_rest)
         if has_changed:
             self._stamp = stamp

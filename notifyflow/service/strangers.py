@@ -1,4 +1,4 @@
-"""How many addresses that no directory knows may come in a minute, so that a key in wrong hands calls few numbers."""
+"""Limits the addresses a minute that the directory does not know, so that a stolen API key can call few numbers."""
 
 import math
 import threading
@@ -12,12 +12,12 @@ from notifyflow.errors import TooManyAddresses
 
 
 class Strangers:
-    """Counts unknown addresses for each namespace, in this process.
+    """Counts the unknown addresses of each namespace, in this process.
 
     Args:
         known: Returns every address that the directory knows.
         clock: The one owner of time.
-        a_minute: How many a namespace may bring in a minute; as many may come at once.
+        a_minute: How many a namespace may submit in a minute; it may submit them all at once.
     """
 
     def __init__(self, known: Callable[[], frozenset[str]], clock: Clock, *, a_minute: int) -> None:
@@ -31,7 +31,7 @@ class Strangers:
         """Count the unknown addresses of a request.
 
         Raises:
-            TooManyAddresses: When these are more than may come now; none of them counts.
+            TooManyAddresses: When they exceed the limit; none of them is counted.
         """
         known = self._known()
         count = len({address for contact in contacts for address in contact.addresses.values()} - known)

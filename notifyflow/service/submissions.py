@@ -1,4 +1,4 @@
-"""Validates a submission as a whole, before anything is stored: its document, the incident, the recipients, the policy."""
+"""Validates a submission as a whole before it is stored: its document, incident, recipients and policy."""
 
 from collections.abc import Collection, Mapping
 
@@ -15,26 +15,26 @@ from notifyflow.pipeline.ports import Dependencies
 def admit(
     deps: Dependencies, submission: Submission, policies: Mapping[str, Policy], *, most_faults: int | None = None
 ) -> tuple[Admitted, Policy]:
-    """Validate a submission, without the database.
+    """Validate a submission; the database is not used.
 
     Args:
         deps: The dependencies of the use cases.
-        submission: As it was read, or said.
-        policies: By name.
-        most_faults: How many faults of single recipients are named, the others being counted; None names all.
+        submission: The submission.
+        policies: The policies by name.
+        most_faults: How many faults of single recipients are listed; the others are counted. None lists all.
 
     Returns:
-        What may be stored, and the policy by which it is told.
+        The incident and recipients to store, and the policy.
 
     Raises:
-        InvalidIncident: When anything is wrong that refuses it, with all that is.
-        InvalidPolicy: When nothing but the policy is wrong.
+        InvalidIncident: When a fault refuses it, with every fault.
+        InvalidPolicy: When only the policy is wrong.
     """
     try:
         policy = _find_policy(submission.policy, policies, deps.channels)
     except InvalidPolicy as unknown:
-        if beside := _faults(deps, submission, most_faults):
-            raise InvalidIncident((*beside, *unknown.faults)) from None
+        if faults := _faults(deps, submission, most_faults):
+            raise InvalidIncident((*faults, *unknown.faults)) from None
         raise
     return _admit(deps, submission, most_faults), policy
 

@@ -94,7 +94,7 @@ def test_a_stop_that_is_replayed_after_a_prune_does_nothing_new(texted: Target):
     _text(texted, "STOP", ADA, sid="SM-stop")
     assert _rows(texted, "opt_out") == 1
     told = texted.status(OPERATIONS_KEY)
-    assert "ada has said STOP" in (told.content.body or "")
+    assert "ada has replied STOP" in (told.content.body or "")
     _text(texted, "START", ADA, sid="SM-start")
     assert _rows(texted, "opt_out") == 0
     later = texted.flow._deps.clock.now().replace(year=2100)

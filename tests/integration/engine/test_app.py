@@ -141,7 +141,7 @@ def test_operations_recipients_of_whom_none_gets_notices_are_warned_of(addresses
     people = [{"id": f"ops-{number}", "addresses": each} for number, each in enumerate(addresses)]
     with open_flow(OPS_RECIPIENTS=json.dumps(people)) as flow:
         found = [fault for fault in flow.warnings if fault.where == "NOTIFYFLOW_OPS_RECIPIENTS"]
-    assert [fault.what.partition(" (")[0] for fault in found] == ["names nobody who is told of notices"] * is_warned
+    assert [fault.what.partition(" (")[0] for fault in found] == ["has no recipient of notices"] * is_warned
     assert all("Give one of them an address for email" in fault.remedy for fault in found)
 
 

@@ -216,14 +216,14 @@ def test_operations_is_told_once_when_somebody_on_a_route_says_stop(store: Store
     assert driver.store.run(lambda ledger: ledger.opt_outs(HERS, [OURS])) == {OURS}, "though no text ever went there"
     say(driver, Intent.STOP, on_routes=("ada", "ben"))
     told = (driver.status(OPERATIONS_KEY).content.body or "").splitlines()
-    assert [each for each in told if "ada has said STOP" in each] == told[:1]
-    assert [each for each in told if "ben has said STOP" in each] == told[1:]
+    assert [each for each in told if "ada has replied STOP" in each] == told[:1]
+    assert [each for each in told if "ben has replied STOP" in each] == told[1:]
 
 
 def test_operations_is_told_when_one_of_its_own_says_stop(store: Store) -> None:
     driver = Driver(store, operations=[replace(a_contact("ops", "email"), addresses={"email": "ops@email", "sms": HERS})])
     say(driver, Intent.STOP)
-    assert "ops has said STOP" in (driver.status(OPERATIONS_KEY).content.body or "")
+    assert "ops has replied STOP" in (driver.status(OPERATIONS_KEY).content.body or "")
 
 
 def test_who_is_on_no_route_says_stop_without_telling_operations(store: Store) -> None:
