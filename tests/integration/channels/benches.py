@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from notifyflow.channels.aws_codes import SES, SNS, SNS_TEXTS
 from notifyflow.channels.base import Channel, Provider
 from notifyflow.channels.email import EmailChannel
@@ -26,7 +28,10 @@ from notifyflow.channels.webhook import WEBHOOK as WEBHOOKS
 from notifyflow.channels.webhook import WebhookChannel
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.settings import Settings
+from tests import pagers  # before the plug-in, which it puts on the path
 from tests.integration.channels.scripted import HttpServer
+
+from pager_channel import CODES, PagerChannel  # isort: skip
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:endpoint/GCM/app/5e3e9847-3183-3f18-a7e8-671c3a57d4b3"
 ATTEMPT = "0195e1f0a0b07c3e8f0a1b2c3d4e5f60"
@@ -96,7 +101,12 @@ class Bench:
 
 @functools.cache  # boto3 needs a while to read its models
 def _build(kind: type[Channel], values: tuple[tuple[str, str], ...]) -> Channel:
-    channel = kind.from_settings(Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in values}))
+    with pytest.MonkeyPatch.context() as environment:  # in which a plug-in finds its own settings
+        for name, value in values:
+            if name.startswith("PAGER_"):
+                environment.setenv(name, value)
+        variables = {f"NOTIFYFLOW_{name}": value for name, value in values if not name.startswith("PAGER_")}
+        channel = kind.from_settings(Settings.from_variables(variables))
     assert not channel.faults
     return channel
 
@@ -124,6 +134,10 @@ def _query(status: int, code: str) -> Reply:
 
 def _twilio(status: int, code: str) -> Reply:
     return status, _json({"code": int(code or 0), "message": "no", "status": status}), {"Content-Type": "application/json"}
+
+
+def _pager(status: int, code: str) -> Reply:
+    return status, _json({"code": code}), {"Content-Type": "application/json"}
 
 
 def _bot(status: int, code: str) -> Reply:
@@ -154,6 +168,8 @@ BENCHES = (
           (202, b"", {}), _text, needs_body=False),
     Bench("webhook", WebhookChannel, WEBHOOKS, {}, "WEBHOOKS", "status", "status.example.com:443",
           (204, b"", {}), _text, needs_body=False, at=_subscribe),
+    Bench("pager", PagerChannel, CODES, {"PAGER_SECRET": pagers.SECRET}, "PAGER_URL", "4711", "pagers.example.com:443",
+          (201, _json({"id": "m-1"}), {}), _pager),
 )  # fmt: skip
 _STATUS = re.compile(r"\d(\d\d|xx)")
 

@@ -62,7 +62,7 @@ def test_only_what_has_a_callback_path_claims_receipts(bench: Bench, server: Htt
     with bench.provider(server) as (provider, _):
         assert provider.capabilities == Capabilities()
     with bench.provider(server, PUBLIC_URL="https://page.example.com") as (provider, _):
-        assert provider.capabilities.has_receipts is bench.name.startswith("twilio")
+        assert provider.capabilities.has_receipts is (bench.name in ("twilio sms", "twilio voice", "pager"))
 
 
 def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell_somebody_who_listens(server: HttpServer) -> None:
