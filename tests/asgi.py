@@ -1,4 +1,4 @@
-"""Asks a web application inside this process, without a socket."""
+"""Sends requests to a web application in this process, without a socket."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 
 class Client:
-    """Asks an application without a socket."""
+    """A client of an application in this process."""
 
     def __init__(self, application: FastAPI) -> None:
         self.application = application

@@ -1,4 +1,4 @@
-"""A real browser, driven over the pipe that Chromium offers for it (Chrome DevTools Protocol, `--remote-debugging-pipe`)."""
+"""A real Chromium, driven over a pipe (Chrome DevTools Protocol, `--remote-debugging-pipe`)."""
 
 import json
 import os
@@ -24,13 +24,13 @@ class Browser:
         self.ask("Page.enable")
 
     def open(self, url: str) -> None:
-        """Go to a page, and wait until it is there."""
+        """Open a page and wait until it is loaded."""
         self._events.clear()
         self.ask("Page.navigate", url=url)
         self._until("Page.loadEventFired")
 
     def click(self, selector: str) -> None:
-        """Move the mouse to the middle of an element and press its button; wait for the page that follows."""
+        """Click the middle of an element, and wait for the next page."""
         box = self.evaluate(
             f"(() => {{ const box = document.querySelector({selector!r}).getBoundingClientRect();"
             " return [box.x + box.width / 2, box.y + box.height / 2] })()"
@@ -46,21 +46,21 @@ class Browser:
 
     @property
     def text(self) -> str:
-        """What the page says."""
+        """The page's visible text."""
         return str(self.evaluate("document.body.innerText"))
 
     @property
     def requests(self) -> list[str]:
-        """What the page has loaded beside itself."""
+        """The URLs of the resources that the page has loaded."""
         return list(self.evaluate("performance.getEntriesByType('resource').map(each => each.name)"))
 
     def look_like(self, width: int, height: int, *, scheme: str) -> None:
-        """Be a screen of this size, dark or light."""
+        """Emulate a screen of a size, dark or light."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=True)
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
-        """Send a command, and give its result."""
+        """Send a command and return its result."""
         self._number += 1
         command = {"id": self._number, "method": method, "params": params}
         if self._session is not None:

@@ -1,4 +1,4 @@
-"""What all tests share: how Hypothesis searches, in what order they run, and logs that are as nobody has configured them."""
+"""Shared by all tests: Hypothesis profiles, the order of tests, and an unconfigured log."""
 
 import os
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that no worker is left with it at the end."""
+    """Run slow tests first, so that no worker is left with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True)
 def _unconfigured_logs() -> Iterator[None]:
-    """Undo what a command configured in this process, which would filter what the next test wants to see."""
+    """Reset the logging that a command configured in this process, which would filter the next test's log lines."""
     yield
     structlog.reset_defaults()

@@ -1,4 +1,4 @@
-"""What always holds (DESIGN's invariants), read from what is stored."""
+"""Checks the invariants of stored incidents."""
 
 from collections import Counter, defaultdict
 from itertools import pairwise
@@ -10,7 +10,7 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus
 
 
 def check(status: IncidentStatus) -> None:
-    """Check one incident, whole."""
+    """Check one incident with its escalations and notifications."""
     _check_log(status)
     for escalation in status.escalations:
         pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
@@ -32,7 +32,7 @@ def check(status: IncidentStatus) -> None:
 
 
 def _is_at_rest(status: IncidentStatus, escalation: EscalationStatus) -> bool:
-    """Tell whether a CRITICAL round is over for now, while nobody has acknowledged its incident."""
+    """Return whether a CRITICAL round has ended while its incident is unacknowledged."""
     facts = escalation.facts
     is_open = status.facts.state is IncidentState.OPEN and facts.is_current and not status.facts.is_operations
     is_over = facts.state in (EscalationState.REACHED, EscalationState.EXHAUSTED)
@@ -40,14 +40,14 @@ def _is_at_rest(status: IncidentStatus, escalation: EscalationStatus) -> bool:
 
 
 def could_ring(escalation: EscalationStatus) -> bool:
-    """Tell whether a round may call its recipient."""
+    """Return whether a round may call its recipient."""
     facts = escalation.facts
     is_called = any("voice" in tier.channels and facts.severity not in tier.shut_for for tier in facts.policy.tiers)
     return is_called and "voice" in escalation.contact.addresses
 
 
 def has_sign_of_arrival(escalation: EscalationStatus) -> bool:
-    """Tell whether a page arrived, or shows all that it can, or a call was placed."""
+    """Return whether a page was delivered, or sent where no receipt can come, or a call was placed."""
     for row in escalation.notifications:
         attempts = counted(row)
         is_shown = row.state is NotificationState.SENT and attempts[-1].receipt_due_at is None
@@ -59,7 +59,7 @@ def has_sign_of_arrival(escalation: EscalationStatus) -> bool:
 
 
 def _check_log(status: IncidentStatus) -> None:
-    """Replay the log of every row through its table."""
+    """Replay the transition log of every row through its table."""
     lines = defaultdict(list)
     for line in status.transitions:
         lines[line.machine, line.row_id].append(line)

@@ -66,7 +66,7 @@ DETAILS: Mapping[str, Mapping[str, object]] = {
 
 
 def event(code: str, attempt_id: str, *, message_id: str = MESSAGE_ID) -> str:
-    """Write an event as a configuration set publishes it, with the mail's tags."""
+    """Return an event as a configuration set publishes it, with the email's tags."""
     kind = kind_of(code)
     mail = {
         "messageId": message_id,
@@ -77,7 +77,7 @@ def event(code: str, attempt_id: str, *, message_id: str = MESSAGE_ID) -> str:
 
 
 def notification(code: str, *, message_id: str = MESSAGE_ID, headers: Mapping[str, str] | None = None) -> str:
-    """Write an event as an identity's feedback notification, which has no tags."""
+    """Return an event as an identity's feedback notification, which has no tags."""
     kind = kind_of(code)
     mail: dict[str, object] = {"messageId": message_id, "timestamp": AT}
     if headers is not None:
@@ -86,7 +86,7 @@ def notification(code: str, *, message_id: str = MESSAGE_ID, headers: Mapping[st
 
 
 def kind_of(code: str) -> str:
-    """Name the kind of an event by our code of it."""
+    """Return our code for an event's kind."""
     return code if code == "Rendering Failure" else code.partition(" ")[0]
 
 

@@ -1,4 +1,4 @@
-"""Asks a web application, and holds every answer against the OpenAPI document that it publishes."""
+"""Validates the responses of a web application against the OpenAPI document that it publishes."""
 
 import re
 from typing import Any
@@ -11,16 +11,16 @@ from tests.asgi import Client
 
 
 class Publication:
-    """An OpenAPI document, and what it says of an answer."""
+    """An OpenAPI document that responses are validated against."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
 
     def check(self, method: str, path: str, response: httpx.Response) -> None:
-        """Hold an answer against the document."""
+        """Validate a response against the document."""
         template = next((each for each in self.document["paths"] if _fits(each, path)), None)
         operation = self.document["paths"].get(template, {}).get(method.lower())
-        if operation is None:  # what there is not is answered with a problem all the same
+        if operation is None:  # an unknown path is answered with a problem
             assert response.status_code in (404, 405), response.text
             self.validate({"$ref": "#/components/schemas/Problem"}, response.json())
             return
@@ -33,13 +33,13 @@ class Publication:
             self.validate(header["schema"], int(value) if header["schema"]["type"] == "integer" else value)
 
     def validate(self, schema: dict[str, Any], value: object) -> None:
-        """Hold a value against a schema of the document."""
+        """Validate a value against a schema of the document."""
         whole = {**schema, "components": self.document["components"]}
         jsonschema.Draft202012Validator(whole, format_checker=jsonschema.FormatChecker()).validate(value)
 
 
 class Published(Client):
-    """A client that believes no answer."""
+    """A client that validates every response."""
 
     def __init__(self, application: FastAPI, key: str = "") -> None:
         super().__init__(application)
@@ -47,7 +47,7 @@ class Published(Client):
         self.key = key
 
     def request(self, method: str, path: str, **values: Any) -> httpx.Response:
-        """Ask with the key, and check the answer."""
+        """Send a request with the key, and validate the response."""
         headers = ({"authorization": f"Bearer {self.key}"} if self.key else {}) | values.pop("headers", {})
         response = super().request(method, path, headers=headers, **values)
         self.publication.check(method, path.partition("?")[0], response)

@@ -1,4 +1,4 @@
-"""Incidents as `status()` would show them, for the pages and pictures that are looked at here."""
+"""Incidents as `status()` returns them, for tests of pages and pictures."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

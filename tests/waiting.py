@@ -1,11 +1,11 @@
-"""Waits for what happens by itself, in another thread or another process."""
+"""Waits for another thread or process."""
 
 import time
 from collections.abc import Callable
 
 
 def wait_until(is_so: Callable[[], bool], *, within_s: float = 30.0) -> None:
-    """Wait until something is so; fail when it has not come to that in time."""
+    """Wait until a condition holds; fail if it does not in time."""
     ends_at = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < ends_at, f"it did not come to that within {within_s:g} s"

@@ -1,4 +1,4 @@
-"""Takes the pictures of the documentation: what the demo tells, what arrives in the sandbox, and the page behind the link."""
+"""Takes the pictures of the documentation: the demo's output, the sandbox's inbox, and the page behind the link."""
 
 import base64
 from io import StringIO
@@ -29,7 +29,7 @@ EVERYWHERE = Policy(name="everywhere", tiers=(Tier(name="all", channels=("email"
 
 
 def main() -> None:
-    """Take all of them."""
+    """Take all pictures."""
     FOLDER.mkdir(exist_ok=True)
     log.to_file(StringIO())
     picture_the_demo()
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def picture_the_demo() -> None:
-    """Play the demo for somebody who only gets to see its end."""
+    """Run the demo and return the end of its output."""
     console = Console(record=True, width=110, file=StringIO())
     if show.run(console) is not Exit.OK:
         raise SystemExit("The demo told something that is not true.")
@@ -57,7 +57,7 @@ def picture_the_demo() -> None:
 
 
 def fill_the_inbox(flow: NotifyFlow, sandbox: Sandbox) -> str:
-    """Page one person on every channel; give the link in her mail."""
+    """Page one person on every channel; return the link in her email."""
     ada = Recipient(
         id="ada",
         name="Ada",
@@ -76,7 +76,7 @@ def fill_the_inbox(flow: NotifyFlow, sandbox: Sandbox) -> str:
 
 
 def shoot(page: Browser, url: str, name: str, *, width: int, height: int, scale: int) -> None:
-    """Take one picture of a page."""
+    """Take a picture of a page."""
     page.ask("Emulation.setScrollbarsHidden", hidden=True)
     page.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)
     page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])

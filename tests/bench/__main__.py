@@ -1,4 +1,4 @@
-"""Measures section by section, and writes the figures to ``docs/figures``; a section tells whether it keeps what is promised."""
+"""Runs the measurements and writes the figures to ``docs/figures``; a section fails if it breaks a promise."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The least that could take a receipt: FastAPI and psycopg, which insert one row and commit it for each request.
+"""The simplest receiver of receipts: FastAPI and psycopg, which insert one row and commit it for each request.
 
 No signature, no attempt, no move. ``python -m tests.bench.bare URL`` serves it as ``notifyflow web`` is served, and says where.
 """
@@ -25,7 +25,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def build(url: str) -> FastAPI:
-    """Build it over a database in which it makes its table."""
+    """Build the application over a database, and create its table."""
     with psycopg.connect(url) as connection:
         connection.execute(_TABLE)
     connections: queue.SimpleQueue[psycopg.Connection] = queue.SimpleQueue()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 SIZE = 1_000_000
 KEY = "nf_attacker_key"
-"""Stands for the attacker's API key in bodies that hold one."""
+"""The placeholder for the attacker's API key in bodies that contain one."""
 
 PROVIDERS = {
     "NOTIFYFLOW_PUBLIC_URL": "https://notify.example",
@@ -29,7 +29,7 @@ Make = Callable[[], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where bodies are sent.
+    """An endpoint that bodies are sent to.
 
     Attributes:
         path: The request's.
@@ -45,7 +45,7 @@ class Endpoint:
 
 
 def filled(item: str, *, before: str = "[", between: str = ",", after: str = "]", size: int = SIZE, most: int = SIZE) -> Make:
-    """Make a body of one item again and again; ``#`` in it is its number."""
+    """Return a body that repeats one item; ``#`` stands for the item's number."""
 
     def make() -> bytes:
         parts, length = [], len(before) + len(after)
@@ -61,7 +61,7 @@ def filled(item: str, *, before: str = "[", between: str = ",", after: str = "]"
 
 
 def anything(size: int = SIZE, before: str = "", after: str = "") -> dict[str, Make]:
-    """Make what is nothing that anybody wants; with something before and after it, where it stands for one field."""
+    """Return bodies of useless values; with a prefix and suffix each is the value of one field."""
     around = {"before": f"{before}[", "after": f"]{after}", "size": size}
     deep = (size - len(before) - len(after)) // 2
     inside = size - len(before) - len(after) - 2
@@ -100,13 +100,13 @@ _OF_A_FIELD = (
 
 
 def any_value(size: int, before: str, after: str) -> dict[str, Make]:
-    """Make what one field may hold, of everything what costs most."""
+    """Return the costliest values that one field can have."""
     made = anything(size, before, after)
     return {name: made[name] for name in _OF_A_FIELD}
 
 
 def noise(size: int = SIZE) -> dict[str, Make]:
-    """Make what is no JSON at all."""
+    """Return bodies that are not JSON."""
     return {
         "blanks": lambda: b" " * size,
         "zero bytes": lambda: b"\0" * size,
@@ -124,7 +124,7 @@ def noise(size: int = SIZE) -> dict[str, Make]:
 
 
 def _incident(**fields: object) -> tuple[str, str]:
-    """Make an incident around one field: what stands before it and after it."""
+    """Return the text of an incident before and after one field."""
     said = json.dumps(
         {"key": "k", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}], "strict": True, **fields}
     )
@@ -215,9 +215,9 @@ def _pagerduty(size: int) -> dict[str, Make]:
 
 
 def _both(size: int) -> dict[str, Make]:
-    """Make bodies of a megabyte, which are refused for their length, and the largest that are taken."""
+    """Return bodies of a megabyte, which are refused for their length, and the largest accepted ones."""
     whole = {**anything(), **noise()}
-    refused = {what: whole[what] for what in ("zeros", "one string", "zero bytes")}  # by their length, whatever they hold
+    refused = {what: whole[what] for what in ("zeros", "one string", "zero bytes")}  # by their length
     return refused | {f"{what}, {size:,} bytes": make for what, make in {**anything(size), **noise(size)}.items()}
 
 

@@ -9,11 +9,11 @@ from tests.bench.scene import percentile, rows, scene, taken_after
 
 WAITING = 5000
 CRITICAL = 20
-"""As many as the limit of 100 a minute keeps for CRITICAL."""
+"""The share of a limit of 100 a minute that is reserved for CRITICAL."""
 
 
 def measure() -> Mapping[str, float]:
-    """Queue the others, and page while they are being deferred and after; p50 and the longest in seconds."""
+    """Page while others are deferred and afterwards; return p50 and the longest time in seconds."""
     with scene() as flow:
         flow.notify(Incident(key="flood", title="all at once"), [_person(number) for number in range(WAITING)])
         keys = [f"urgent{number}" for number in range(CRITICAL)]

@@ -68,7 +68,7 @@ class Waits:
 
 
 def flood(port: int, count: int) -> None:
-    """Hold so many half-open connections until standard input ends; say so when all of them are there for the first time."""
+    """Hold half-open connections until standard input ends; print a line once all of them are open."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     held: dict[int, socket.socket] = {}
@@ -113,7 +113,7 @@ def _flooded(port: int) -> Iterator[None]:
 
 @contextmanager
 def _up(variables: dict[str, str], log: Path) -> Iterator[tuple[int, int]]:
-    """Run ``notifyflow up``; give its port and its process id."""
+    """Run ``notifyflow up``; yield its port and process id."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFYFLOW_")}
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -128,7 +128,7 @@ def _up(variables: dict[str, str], log: Path) -> Iterator[tuple[int, int]]:
 
 
 def _post(port: int, key: str, name: str) -> bool:
-    """Post one incident, again until it is answered: a flood may take the place of a connection that has not asked yet."""
+    """Post one incident, repeating it until it is answered: a flood may displace a connection before its request."""
     said = {"key": name, "title": "down", "severity": "CRITICAL", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json", "Idempotency-Key": name}
     for _ in range(20):
@@ -169,7 +169,7 @@ def _connections(pid: int) -> int:
 
 
 def _kept(port: int) -> float:
-    """Tell how long a request over a kept connection takes, in milliseconds; the median."""
+    """Return the median time of a request over a kept connection, in milliseconds."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     spans = []
     for _ in range(KEPT_REQUESTS):

@@ -1,4 +1,4 @@
-"""How long the other channels take while one provider hangs: accepts the connection, and never answers."""
+"""Measures the other channels while one provider accepts connections and never answers."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ _PUSH = "arn:aws:sns:eu-central-1:000000000000:endpoint/GCM/sandbox/p{}"
 
 
 def measure() -> Mapping[str, float]:
-    """Page the same people twice, the second time with mail hanging; p50 and p95 of Slack and push in seconds."""
+    """Page the same people twice, the second time with email hanging; return p50 and p95 of Slack and push in seconds."""
     found: dict[str, float] = {}
     for name, script in (("well", ()), ("hanging", ("email: hang",))):
         with scene(*script, **_SETTINGS) as flow:

@@ -63,7 +63,7 @@ _ROW = """   * - ``{path}``
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one body cost."""
+    """The cost of one body."""
 
     path: str
     body: str
@@ -75,12 +75,12 @@ class Cost:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it costs no more than any body may."""
+        """Whether the cost is within the limits for a body."""
         return self.cpu_s <= MOST_CPU_S and self.memory_bytes <= MOST_BYTES and self.answer_bytes <= LONGEST_ANSWER
 
 
 class SilentBell:
-    """Rings for nobody, so that nothing is delivered meanwhile."""
+    """A bell that does not ring, so that nothing is delivered during the measurement."""
 
     def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
         del channel, severity, notification_ids
@@ -105,7 +105,7 @@ def _flow() -> Iterator[NotifyFlow]:
 
 
 def _post(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, int]:
-    """Post a body; give the status, and how long the answer's body is."""
+    """Post a body; return the status and the length of the response's body."""
     all_headers = {"host": "notify.example", "connection": "close", "content-length": str(len(body)), **headers}
     head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in all_headers.items()) + "\r\n"
     response = bytearray()
@@ -149,7 +149,7 @@ def _cost(port: int, endpoint: Endpoint, name: str, body: bytes, key: str) -> Co
 
 
 def measure() -> list[Cost]:
-    """Send everything everywhere."""
+    """Send every body to every endpoint."""
     costs = []
     with ExitStack() as stack:
         flow = stack.enter_context(_flow())
@@ -171,7 +171,7 @@ def measure() -> list[Cost]:
 
 
 def measure_storing() -> float:
-    """Tell how many seconds of processor time an incident of a large group costs."""
+    """Return the processor time of an incident with a large group, in seconds."""
     with _flow() as flow:
         caller = ApiKey(id="1", name="sender", scopes=frozenset((Scope.INGEST,)), digest="", created_at=flow.access().now())
         ask = Integrations(UseCases(flow._deps, lambda consequences: None, prepare=flow._database.prepare), SHIPPED, None).handle

@@ -1,4 +1,4 @@
-"""Measures what a provider that hangs, and a limit, do to everybody else, and writes docs/figures/limits.rst."""
+"""Measures how a hanging provider and a limit affect other pages, and writes docs/figures/limits.rst."""
 
 import platform
 import sys

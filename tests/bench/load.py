@@ -1,4 +1,4 @@
-"""Posts callbacks as fast as they are answered, over connections that are kept alive, from a process of its own.
+"""Posts callbacks as fast as they are answered, over kept connections, from a separate process.
 
 ``python -m tests.bench.load`` reads what to post from standard input as JSON, and writes what was answered.
 """
@@ -19,14 +19,14 @@ CONNECTIONS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """One form, and where it goes to."""
+    """One form and its URL."""
 
     path: str
     signature: str
     body: str
 
     def spelt(self) -> bytes:
-        """Spell the request."""
+        """Return the request's bytes."""
         head = (
             f"POST {self.path} HTTP/1.1",
             "Host: 127.0.0.1",
@@ -39,7 +39,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What came of some posts: how long all of them took, each of them, and how often each status was answered."""
+    """The result of some posts: the total time, the time of each, and the count of each status."""
 
     took_s: float
     spans_s: list[float]
@@ -47,7 +47,7 @@ class Answers:
 
 
 def post(port: int, posts: Sequence[Post]) -> Answers:
-    """Post in a process of its own."""
+    """Post from a separate process and return the result."""
     given = json.dumps({"port": port, "posts": [asdict(each) for each in posts]})
     done = subprocess.run([sys.executable, "-m", __name__], input=given, stdout=subprocess.PIPE, text=True, check=True)
     return Answers(**json.loads(done.stdout))
@@ -77,7 +77,7 @@ def _post(port: int, posts: Sequence[Post]) -> Answers:
 
 
 def _status(answers: IO[bytes]) -> str:
-    """Read one answer to its end."""
+    """Read one response to its end."""
     status, length = answers.readline().split()[1].decode(), 0
     while line := answers.readline().strip():
         name, _, value = line.partition(b":")

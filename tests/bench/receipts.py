@@ -1,4 +1,4 @@
-"""Measures what one web process commits, beside the least that could take a receipt, and writes docs/figures/receipts.rst.
+"""Measures how many receipts a web process commits, beside the simplest receiver, and writes docs/figures/receipts.rst.
 
 Then it is told about a thousand texts ten thousand times, in disorder, and what came of it is held against what was said.
 """
@@ -71,7 +71,7 @@ Measured on two cores ({machine}); PostgreSQL, and whoever calls back, on the sa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one process did in one round."""
+    """The throughput of one process in one round."""
 
     a_second: float
     p50_ms: float
@@ -80,7 +80,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What became of all that was told in disorder."""
+    """The result of receipts in disorder."""
 
     told: int
     texts: int
@@ -92,7 +92,7 @@ class Verdict:
 
 
 class Scene:
-    """A database that commits as it does in earnest, and the processes over it."""
+    """A database with durable commits, and the processes that use it."""
 
     def __init__(self, server: Postgres, broker_url: str, folder: Path) -> None:
         for name in _DURABLE:
@@ -113,12 +113,12 @@ class Scene:
         self._variables = kept | variables
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        """Ask the database."""
+        """Run a query."""
         return self._server.execute(sql.SQL(query), self._name)
 
     @contextmanager
     def run(self, *command: str | Path) -> Iterator[int]:
-        """Run a process that says on which port it listens; give the port."""
+        """Run a process that prints its port; yield the port."""
         with self._log.open("ab") as log:
             process = subprocess.Popen(command, env=self._variables, cwd=_ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
         with process:
@@ -131,12 +131,12 @@ class Scene:
                 process.terminate()
 
     def check(self) -> None:
-        """Hold everything that is stored against what always holds."""
+        """Check the invariants of all stored incidents."""
         subprocess.run([_PROGRAM, "check"], env=self._variables, check=True)
 
 
 def measure(scene: Scene, texts: Texts, ours: int, bare: int) -> list[tuple[Round, Round]]:
-    """Let both take the same callbacks, in turn; the first round only warms them up."""
+    """Send both the same callbacks, in turn; the first round only warms them up."""
     found = []
     for _ in range(1 + ROUNDS):
         posts = [each.signed() for each in as_they_come(texts.send(TEXTS))]
@@ -163,7 +163,7 @@ def _round(scene: Scene, port: int, posts: Sequence[Post], kept_in: str) -> Roun
 
 
 def disorder(scene: Scene, texts: Texts, port: int) -> Verdict:
-    """Let the web process be told again and again and in any order, and see what came of it."""
+    """Send receipts repeatedly and in any order; return the result."""
     told = in_disorder(texts.send(OF_TEXTS), number=ALL, seed=SEED)
     answers = post(port, [each.signed() for each in told])
     joined = "notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id"
@@ -208,7 +208,7 @@ def _say(text: str) -> None:
 
 
 def main() -> int:
-    """Measure, write the figures, and tell whether nothing was lost and every text is in its one right state."""
+    """Measure, write the figures, and return whether every text ended in its one right state."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, postgres() as server, redis_server() as queue:
         scene = Scene(server, queue.url, Path(folder))
         with closing(Store(scene.url)) as store:

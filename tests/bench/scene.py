@@ -1,4 +1,4 @@
-"""What a measurement needs: notifyflow in this process on a file of its own, and stand-ins in a process of theirs."""
+"""The setting of a measurement: notifyflow in this process on its own file, and the sandbox in another process."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ _EXPORT = re.compile(r"export (NOTIFYFLOW_\w+)='?([^'\n]*)'?")
 
 @contextmanager
 def scene(*script: str, **variables: str) -> Iterator[NotifyFlow]:
-    """Start the stand-ins with a script, and NotifyFlow with their settings and more."""
+    """Start the sandbox with a script, and NotifyFlow with its settings and more."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, stand_ins(*script) as settings:
         given = settings | {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/notifyflow.db",
@@ -31,7 +31,7 @@ def scene(*script: str, **variables: str) -> Iterator[NotifyFlow]:
 
 @contextmanager
 def stand_ins(*script: str) -> Iterator[dict[str, str]]:
-    """Start the stand-ins with a script, and give the settings that lead to them."""
+    """Start the sandbox with a script; yield its settings."""
     lines = [part for line in script for part in ("--script", line)]
     command = [str(_PROGRAM), "sandbox", "--port", "0", *lines]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as sandbox:
@@ -42,19 +42,19 @@ def stand_ins(*script: str) -> Iterator[dict[str, str]]:
 
 
 def rows(flow: NotifyFlow, keys: Sequence[str]) -> list[NotificationFacts]:
-    """List all notifications of some incidents."""
+    """Return all notifications of some incidents."""
     found = [flow.status(key) for key in keys]
     return [row for status in found if status for each in status.escalations for row in each.notifications]
 
 
 def taken_after(row: NotificationFacts) -> timedelta | None:
-    """Tell how long after it was queued the provider had answered its first attempt; None while it has not."""
+    """Return the time from queueing to the end of the first attempt; None while it runs."""
     ended_at = row.attempts[0].ended_at if row.attempts else None
     return None if ended_at is None else ended_at - row.created_at
 
 
 def percentile(spans: Sequence[timedelta], share: float) -> float:
-    """Tell in seconds what a share of the spans does not exceed."""
+    """Return a quantile of the spans, in seconds."""
     ordered = sorted(spans)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)].total_seconds()
 

@@ -1,4 +1,4 @@
-"""Drives an hour's pages through a worker, watches what it and the servers hold on to, and writes docs/figures/soak.rst."""
+"""Drives an hour's pages through a worker, samples memory, files and connections, and writes docs/figures/soak.rst."""
 
 import statistics
 import sys
@@ -64,7 +64,7 @@ Sample = Mapping[str, float]
 
 @contextmanager
 def watched(sample: Callable[[], Sample]) -> Iterator[list[Sample]]:
-    """Take a sample every few seconds, from a thread of its own."""
+    """Take a sample every few seconds, in another thread."""
     samples: list[Sample] = []
     is_over = threading.Event()
 
@@ -82,7 +82,7 @@ def watched(sample: Callable[[], Sample]) -> Iterator[list[Sample]]:
 
 
 def sample(worker: int, server: Postgres, name: str, broker: redis.Redis) -> Sample:
-    """Look at the worker's processes, at this one, and at what both have open in the servers."""
+    """Sample the worker's processes, this process, and the connections of both to the servers."""
     parent = psutil.Process(worker)
     return {
         **_held("worker", [parent, *parent.children(recursive=True)]),
@@ -106,7 +106,7 @@ def _held(who: str, processes: Sequence[psutil.Process]) -> Sample:
 
 @contextmanager
 def installation(server: Postgres, name: str, broker_url: str, folder: Path) -> Iterator[tuple[NotifyFlow, Worker]]:
-    """Start stand-ins that now and then fail, a worker, and here the web service that receives the receipts."""
+    """Start a sandbox that sometimes fails, a worker, and here the web service for the receipts."""
     script = [
         f"{who}: " + ", then ".join(["ok 19 times", f"{how} once"] * 200)
         for who, how in zip(CHANNELS, ("451", "503", "503"), strict=True)
@@ -129,7 +129,7 @@ def installation(server: Postgres, name: str, broker_url: str, folder: Path) -> 
 
 
 def drive(flow: NotifyFlow) -> list[str]:
-    """Page crowd after crowd, a few at once; every second incident is acknowledged under way, the others are resolved."""
+    """Page crowd after crowd, a few at once; every second incident is acknowledged meanwhile, the others are resolved."""
     until = time.monotonic() + ENOUGH_S
     people = [Recipient(id=f"p{n}", email=f"p{n}@example.com", slack=f"U{n:08}", phone=f"+1500555{n:04}") for n in range(PEOPLE)]
     keys = [f"incident-{number}" for number in range(PAGES // PEOPLE // len(CHANNELS))]
@@ -148,18 +148,18 @@ def drive(flow: NotifyFlow) -> list[str]:
 
 
 def fifths(samples: Sequence[Sample], name: str) -> tuple[float, float]:
-    """Give the medians of the second fifth, when all is warm, and of the last one."""
+    """Return the medians of the second fifth, after the warm-up, and of the last fifth."""
     values, fifth = [sample[name] for sample in samples], len(samples) // 5
     return statistics.median(values[fifth : 2 * fifth]), statistics.median(values[-fifth:])
 
 
 def is_flat(name: str, before: float, after: float) -> bool:
-    """Tell whether something has stayed as it was, within bounds."""
+    """Return whether a figure has stayed within bounds."""
     return after <= before * (1 + MOST_GROWTH) if name.endswith("memory") else after - before <= MOST_MORE
 
 
 def _rows(samples: Sequence[Sample]) -> str:
-    """Make the rows of the table."""
+    """Return the rows of the table."""
     cells = [("Median of the", "second fifth", "last fifth", "growth")]
     for name, title in _TITLES.items():
         before, after = fifths(samples, name)
@@ -168,7 +168,7 @@ def _rows(samples: Sequence[Sample]) -> str:
 
 
 def main() -> int:
-    """Soak, write the figures, and tell whether all is flat."""
+    """Soak, write the figures, and return whether all of them are flat."""
     log.to_stderr()
     with (
         tempfile.TemporaryDirectory(prefix="soak-") as folder,

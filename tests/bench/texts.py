@@ -1,4 +1,4 @@
-"""Texts that Twilio has taken, and what it calls back about them; and, said as plainly as possible, what has to come of it."""
+"""Texts that Twilio has accepted, its callbacks about them, and a plain model of the states in which they have to end."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,18 +31,18 @@ _STATES = {"accepted": "SENT", "temporary_failure": "QUEUED", "delivered": "DELI
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Twilio tells what became of a text."""
+    """A status callback of Twilio about a text."""
 
     attempt_id: str
     event: str
 
     @property
     def event_id(self) -> str:
-        """What the inbox knows it by."""
+        """The callback's event id in the inbox."""
         return f"SM{self.attempt_id}:{self.event.split()[0]}"
 
     def signed(self) -> Post:
-        """Write and sign it as Twilio does."""
+        """Return the request, signed as Twilio signs it."""
         status, *code = self.event.split()
         form = {"AccountSid": "AC0", "From": "+15005550006", "MessageSid": f"SM{self.attempt_id}", "MessageStatus": status}
         form |= {"ErrorCode": code[0]} if code else {}
@@ -51,7 +51,7 @@ class Callback:
 
 
 class Texts:
-    """Texts that the pipeline brings to SENT, each to somebody of their own, without a provider to wait for."""
+    """Texts to different people that the pipeline brings to SENT without a real provider."""
 
     def __init__(self, store: Store) -> None:
         self._driver = Driver(store)
@@ -59,7 +59,7 @@ class Texts:
         self._keys = (f"incident-{number}" for number in count())
 
     def send(self, number: int) -> list[str]:
-        """Send so many now, and give their attempts."""
+        """Send texts now; return their attempts."""
         self._driver.clock.at = datetime.now(UTC)
         for first in range(0, number, _PEOPLE):
             people = [a_recipient(f"p{each}", "sms") for each in range(first, min(first + _PEOPLE, number))]
@@ -74,12 +74,12 @@ class Texts:
 
 
 def as_they_come(attempt_ids: Iterable[str]) -> list[Callback]:
-    """Report on texts as a rule: the carrier has all of them, then all phones have."""
+    """Return the usual callbacks: all texts reach the carrier, then all reach the phones."""
     return [Callback(attempt_id, event) for event in ("sent", "delivered") for attempt_id in attempt_ids]
 
 
 def in_disorder(attempt_ids: Sequence[str], *, number: int, seed: int) -> list[Callback]:
-    """Report on texts as badly as can be: some results of each, in any order, and again and again."""
+    """Return callbacks in disorder: some results of each text, in any order, with repetitions."""
     chance = random.Random(seed)
     events = sorted(_MEANING)
     once = [Callback(each, event) for each in attempt_ids for event in chance.sample(events, chance.randint(1, len(events)))]

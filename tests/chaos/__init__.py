@@ -1,1 +1,1 @@
-"""Real processes, real servers, real faults: what is killed, cut off, forgotten and frozen, and what arrives all the same."""
+"""Chaos tests: real processes and servers are killed, cut off, wiped and frozen, and every page has to arrive."""

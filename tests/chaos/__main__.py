@@ -1,4 +1,4 @@
-"""The long form: runs it section by section, prints what came of it, and writes the figures to ``docs/figures``.
+"""The long form: runs section by section, prints the results, and writes the figures to ``docs/figures``.
 
 Figures of sections that were not run this time stay as they were.
 """
@@ -39,7 +39,7 @@ TRIALS = 5
 
 @dataclass(frozen=True)
 class Ground:
-    """The servers, and where their workers write."""
+    """The servers, and the folder in which their workers write."""
 
     postgres: Postgres
     redis: Redis
@@ -48,7 +48,7 @@ class Ground:
     verdicts: list[dict[str, object]] = field(default_factory=list)
 
     def run(self, what: str, broker: Redis | RabbitMq, play: Callable[[Field], object]) -> None:
-        """Play one scenario on a fresh field, and keep its verdict."""
+        """Run one scenario on a fresh field and store its verdict."""
         with Sandbox() as sandbox:
             sandbox.script("all: slow 50 ms")
             folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -62,7 +62,7 @@ class Ground:
 
 
 def kills(ground: Ground) -> dict[str, object]:
-    """Kill at each point, on each setup."""
+    """Kill workers at each point, on each setup."""
     places = scenarios.strikes(scenarios.CALLS, numbers=NUMBERS)
     crowds = [places[first : first + CROWD] for first in range(0, len(places), CROWD)]
     embedded = scenarios.strikes({"notify": 1}) + scenarios.strikes(scenarios.EMBEDDED_CALLS, numbers=NUMBERS)
@@ -80,7 +80,7 @@ def kills(ground: Ground) -> dict[str, object]:
 
 
 def faults(ground: Ground) -> dict[str, object]:
-    """Make trouble of every kind."""
+    """Cause every kind of fault."""
     for what, broker, play in _troubles(ground):
         ground.run(what, broker, play)
     return {"verdicts": ground.verdicts}
@@ -110,7 +110,7 @@ def _troubles(ground: Ground) -> Iterator[tuple[str, Redis | RabbitMq, Callable[
 
 
 def _fill_memory(ground: Ground, at: Field) -> None:
-    """Let Redis refuse everything while it is notified."""
+    """Notify while Redis refuses every command."""
     worker = at.worker()
     for _ in range(3):
         ground.redis.tell("CONFIG", "SET", "maxmemory", "1")
@@ -123,7 +123,7 @@ def _fill_memory(ground: Ground, at: Field) -> None:
 
 
 def _mislead(at: Field) -> None:
-    """Let one worker believe that it is two minutes later, beside one that knows the time."""
+    """Run a worker whose clock is two minutes ahead beside one with the right time."""
     workers = [at.worker(), at.worker(CHAOS_CLOCK="untold 120")]
     for _ in range(3):
         at.notify(PEOPLE)
@@ -133,7 +133,7 @@ def _mislead(at: Field) -> None:
 
 
 def recover(ground: Ground) -> dict[str, object]:
-    """Measure the recovery after kill -9, ours and stock dramatiq's at the same time."""
+    """Measure the recovery after kill -9, of notifyflow and of stock dramatiq at the same time."""
 
     def folder() -> Path:
         return Path(tempfile.mkdtemp(dir=ground.folder))
@@ -142,7 +142,7 @@ def recover(ground: Ground) -> dict[str, object]:
         found: list[Trial] = []
         while len(found) < trials:
             trial = recovery.of_ours(ground.postgres, broker, folder(), times)
-            found += [trial] if trial.died else []  # it may be the other worker that had taken everything
+            found += [trial] if trial.died else []  # the other worker may have had all the work
         return found
 
     with redis_server() as another, ThreadPoolExecutor() as pool:
@@ -159,7 +159,7 @@ def recover(ground: Ground) -> dict[str, object]:
 
 
 def _percentiles(trials: Sequence[Trial]) -> dict[str, float | int | None]:
-    """Take p50 and p99 of all sends that died; None where so many were not made again within the bound."""
+    """Return p50 and p99 of the interrupted sends; None where too many were not repeated within the bound."""
     died = sum(trial.died for trial in trials)
     took = sorted(each for trial in trials for each in trial.took_s)
 
@@ -171,7 +171,7 @@ def _percentiles(trials: Sequence[Trial]) -> dict[str, float | int | None]:
 
 
 def flood(ground: Ground) -> dict[str, object]:
-    """Forget every ring of 5,000 queued notifications, and time the last."""
+    """Lose every ring of 5,000 queued notifications, and time the last delivery."""
     with Sandbox() as sandbox:
         folder = Path(tempfile.mkdtemp(dir=ground.folder))
         with scenarios.distributed(ground.postgres, ground.redis, sandbox, folder, **recovery.DEFAULTS) as at:
@@ -227,7 +227,7 @@ def main(wanted: Sequence[str]) -> int:
 
 
 def _is_clean(found: Mapping[str, Any]) -> bool:
-    """Tell whether nothing was lost, and every duplicate has its doubt."""
+    """Return whether nothing was lost and every duplicate has a recorded doubt."""
     verdicts = [each for name in ("kills", "faults") for each in found.get(name, {}).get("verdicts", [])]
     verdicts += [found["flood"]["flood"]] if "flood" in found else []
     return not any(verdict["lost"] or verdict["unexplained"] for verdict in verdicts)

@@ -1,4 +1,4 @@
-"""Puts NotifyFlow together with ports that strike; what they do stands in the environment, ``CHAOS_*``.
+"""Composes NotifyFlow with ports that kill their process, as the environment's ``CHAOS_*`` variables say.
 
 ``CHAOS_CLOCK`` says by how many seconds the clock is ahead: ``told 120`` is put right by the database's, ``untold 120`` not.
 """
@@ -17,7 +17,7 @@ from tests.chaos.strike import Striker, StrikingBell, StrikingChannel, StrikingC
 
 
 class SystemClock:
-    """A clock that is as wrong as this machine's."""
+    """The system's clock with a fixed error."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now

@@ -1,4 +1,4 @@
-"""A process that notifies so many people, and delivers on its own."""
+"""A process that notifies people and delivers with the embedded engine."""
 
 import sys
 

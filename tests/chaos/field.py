@@ -1,4 +1,4 @@
-"""Where chaos takes place: servers, a sandbox, workers that come and go; and the verdict at the end."""
+"""The field of a chaos test: servers, a sandbox, workers that come and go, and the verdict at the end."""
 
 import os
 import signal
@@ -34,12 +34,12 @@ STUBBORN = Policy(
     tiers=(Tier(name="primary", channels=("email", "slack")),),
     retries=Retries(normal=Schedule(delays=(timedelta(milliseconds=200),) * 19, jitter=0)),
 )
-"""Tries again soon and often: here processes die, not providers."""
+"""A policy that retries soon and often: here processes die, not providers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What became of everything that was accepted.
+    """The result of everything that was accepted.
 
     Attributes:
         notifications: How many there were.
@@ -67,13 +67,13 @@ NOTHING_YET = Verdict(notifications=0, lost=0, duplicates=0, doubts=0, unexplain
 
 
 def crowd(people: int) -> list[Recipient]:
-    """Make recipients with two addresses each, both of a kind that tells the provider our attempt's id."""
+    """Return recipients with an address on two channels whose providers get our attempt's id."""
     names = [f"p{number}" for number in range(people)]
     return [Recipient(id=name, email=f"{name}@example.com", slack="C0123456789") for name in names]
 
 
 class EarlierClock:
-    """The system's time some seconds ago: what is rung for now is rung for again that much sooner than after 30 s."""
+    """The system's clock some seconds slow: lost rings are repeated that much sooner than after 30 s."""
 
     def now(self) -> datetime:
         return datetime.now(UTC) - timedelta(seconds=25)
@@ -109,19 +109,19 @@ class Worker:
         os.killpg(self._process.pid, what)
 
     def kill(self) -> None:
-        """End it and what it started at once."""
+        """Kill the process and its children."""
         if not self.has_ended:
             self.signal(signal.SIGKILL)
         self._process.wait(DEADLINE_S)
 
     def terminate(self) -> None:
-        """End it in good order."""
+        """Stop it with SIGTERM."""
         self._process.terminate()
         assert self._process.wait(DEADLINE_S) == 0, self.log.read_text()
 
 
 class Field:
-    """A database, a broker and a sandbox, and what was notified through them."""
+    """A database, a broker and a sandbox, with the incidents that were notified through them."""
 
     def __init__(self, sandbox: Sandbox, folder: Path, variables: Mapping[str, str], *, clock: Clock | None = None) -> None:
         self._clock = clock
@@ -148,14 +148,14 @@ class Field:
         return started
 
     def notify(self, people: int) -> str:
-        """Notify so many people over two channels, and return the incident's key."""
+        """Notify people over two channels; return the incident's key."""
         key = f"incident-{len(self.keys)}"
         self.flow.notify(Incident(key=key, title="orders db is down"), crowd(people), policy=STUBBORN)
         self.keys.append(key)
         return key
 
     def notify_until(self, is_over: Callable[[], bool], *, people: int = 5) -> None:
-        """Notify again and again until something is so."""
+        """Notify repeatedly until a condition holds."""
         deadline = time.monotonic() + DEADLINE_S
         while not is_over():
             assert time.monotonic() < deadline, "it did not come about"
@@ -163,14 +163,14 @@ class Field:
             time.sleep(0.3)  # the pace of the load
 
     def seen(self) -> int:
-        """Count what the providers accepted so far."""
+        """Count the messages that providers have accepted."""
         return sum(message.is_accepted for message in self.sandbox.inbox.messages()[self._known :])
 
     def is_settled(self, key: str) -> bool:
         return self.flow.wait(key, timeout_s=0)
 
     def rows(self) -> Iterator[NotificationFacts]:
-        """Give every notification; the invariants of its incident are checked."""
+        """Return all notifications, after checking the invariants of their incidents."""
         for key in self.keys:
             status = self.flow.status(key)
             assert status is not None
@@ -183,7 +183,7 @@ class Field:
             assert self.flow.wait(key, timeout_s=DEADLINE_S), f"{key} did not come to rest"
 
     def verdict(self) -> Verdict:
-        """Compare what is stored with what the providers saw."""
+        """Compare the stored attempts with the providers' messages."""
         accepted = Counter(message.attempt_id for message in self.sandbox.inbox.messages()[self._known :] if message.is_accepted)
         verdict = NOTHING_YET
         for row in self.rows():
@@ -200,7 +200,7 @@ class Field:
 
 
 def until(is_so: Callable[[], bool], *, timeout_s: float = DEADLINE_S) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < deadline, "it did not come about"

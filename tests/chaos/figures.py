@@ -5,7 +5,7 @@ from typing import Any
 
 
 def render(figures: Mapping[str, Any]) -> str:
-    """Make the page's tables of whatever sections there are."""
+    """Return the page's tables for the sections that ran."""
     parts = [".. Made by scripts/chaos; do not edit.\n"]
     verdicts = [each for name in ("kills", "faults") for each in figures.get(name, {}).get("verdicts", [])]
     if verdicts:

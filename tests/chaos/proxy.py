@@ -1,4 +1,4 @@
-"""A TCP proxy that swallows replies: the request gets through, its answer never comes back, and the connection is cut."""
+"""A TCP proxy that swallows replies: the request gets through, its reply is dropped, and the connection is cut."""
 
 import threading
 
@@ -6,7 +6,7 @@ from tests.servers.relay import Relay
 
 
 class Proxy(Relay):
-    """Stands before one server, as a context manager.
+    """A proxy before one server, as a context manager.
 
     Args:
         port: The server's, on loopback.
@@ -21,7 +21,7 @@ class Proxy(Relay):
         self.swallowed = 0
 
     def may_answer(self, data: bytes) -> bool:
-        """Swallow every n-th."""
+        """Swallow every n-th reply."""
         del data
         with self._counting:
             self._counted += 1

@@ -1,4 +1,4 @@
-"""How long it takes after ``kill -9`` of a worker until another one makes the sends that died with it."""
+"""Measures how long another worker takes to repeat the sends interrupted by ``kill -9``."""
 
 import itertools
 import time
@@ -32,7 +32,7 @@ DEFAULTS = {"NOTIFYFLOW_CONNECT_TIMEOUT_S": "3", "NOTIFYFLOW_READ_TIMEOUT_S": "1
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What became of the sends that one worker was in the middle of when it was killed.
+    """The sends that were interrupted when a worker was killed.
 
     Attributes:
         died: How many there were.
@@ -63,7 +63,7 @@ def of_ours(server: Postgres, broker: Redis | RabbitMq, folder: Path, times: dic
 
 
 def of_stock_dramatiq(broker: Redis, folder: Path) -> Trial:
-    """The same with dramatiq as it comes; it is waited for no longer than the bound."""
+    """Do the same with stock dramatiq, waiting no longer than the bound."""
     numbers = itertools.count()
 
     def start() -> Worker:
@@ -100,7 +100,7 @@ def of_stock_dramatiq(broker: Redis, folder: Path) -> Trial:
 
 
 def _two(start: Callable[[], Worker]) -> tuple[Worker, Worker]:
-    """Start two workers, and wait until both are there."""
+    """Start two workers and wait until both are ready."""
     workers = start(), start()
     until(lambda: all("Worker process is ready" in worker.log.read_text() for worker in workers))
     return workers

@@ -1,4 +1,4 @@
-"""What is done to the workers and the servers, over a field of any kind."""
+"""The faults of workers and servers, on a field of any kind."""
 
 import os
 import re
@@ -20,14 +20,14 @@ from tests.servers.rabbitmq import RabbitMq
 from tests.servers.redis import Redis
 
 CALLS = {"send": 1, "ring": 1, "claim": 1, "record": 1, "sweep": 3, "id": 5, "time": 40}
-"""Where a process can be struck, and how many calls make a step."""
+"""The points at which a process can be killed, with the calls in a step."""
 EMBEDDED_CALLS = {"send": 1, "claim": 1, "record": 1, "sweep": 3, "id": 5, "time": 40}
 IMPATIENT = "untold 45"
-"""A clock by which every ring and every lease of the dead has run out."""
+"""A clock by which every ring and lease of a dead worker has expired."""
 
 
 def strikes(calls: dict[str, int], whens: Iterable[str] = ("before", "after"), numbers: Iterable[int] = (1,)) -> list[str]:
-    """Name the places: every call, every moment, every number."""
+    """Return the places to strike: every call, before and after, every number."""
     return [f"{call} {when} {number * step}" for number in numbers for when in whens for call, step in calls.items()]
 
 
@@ -35,7 +35,7 @@ def strikes(calls: dict[str, int], whens: Iterable[str] = ("before", "after"), n
 def distributed(
     server: Postgres, broker: Redis | RabbitMq, sandbox: Sandbox, folder: Path, *, clock: Clock | None = None, **variables: str
 ) -> Iterator[Field]:
-    """Make a field with a fresh database."""
+    """Create a field with a fresh database."""
     name = server.create_database()
     given = {"NOTIFYFLOW_DATABASE_URL": server.url(name), "NOTIFYFLOW_BROKER_URL": broker.url, **variables}
     store = Store(server.url(name))
@@ -49,7 +49,7 @@ def distributed(
 
 
 def kill_a_crowd(field: Field, places: Sequence[str]) -> None:
-    """Let workers work side by side until each has fallen at its place; one more finishes what they left."""
+    """Run workers side by side until each has been killed at its place; another finishes their work."""
     doomed = [field.worker(CHAOS_STRIKE=place) for place in places]
     field.notify_until(lambda: all(worker.has_ended for worker in doomed))
     survivor = field.worker(CHAOS_CLOCK=IMPATIENT)
@@ -58,7 +58,7 @@ def kill_a_crowd(field: Field, places: Sequence[str]) -> None:
 
 
 def storm(field: Field, troubles: Sequence[Callable[[], object]], *, people: int = 20, **variables: str) -> None:
-    """Let two workers work, and make trouble whenever they are in the middle of something."""
+    """Run two workers, and cause faults while they send."""
     workers = [field.worker(**variables) for _ in range(2)]
     for trouble in troubles:
         before = field.seen()
@@ -71,7 +71,7 @@ def storm(field: Field, troubles: Sequence[Callable[[], object]], *, people: int
 
 
 def freeze_one_past_its_lease(field: Field, *, people: int = 20) -> None:
-    """Stop a worker in the middle of its sends, let another do its work, and let it go on as if nothing had happened."""
+    """Freeze a worker in the middle of its sends, let another do its work, and continue the first."""
     frozen = field.worker()
     key = field.notify(people)
     until(lambda: field.seen() > 0)
@@ -86,7 +86,7 @@ def freeze_one_past_its_lease(field: Field, *, people: int = 20) -> None:
 
 
 def end_in_good_order(field: Field, *, people: int = 20) -> None:
-    """Tell a worker to end in the middle of its sends; what it leaves is another's, and nothing is in doubt."""
+    """Stop a worker in the middle of its sends; another does the rest, and nothing is in doubt."""
     leaving = field.worker()
     field.notify(people)
     until(lambda: field.seen() > 0)
@@ -97,14 +97,14 @@ def end_in_good_order(field: Field, *, people: int = 20) -> None:
 
 
 class Embedded(Field):
-    """A SQLite file, on which one process after the other notifies and delivers."""
+    """A SQLite file on which one process after the other notifies and delivers."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         super().__init__(sandbox, folder, {"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder / 'notifyflow.db'}"})
         self.flow = NotifyFlow(Settings.from_variables(self.variables))
 
     def run(self, place: str, *, people: int) -> None:
-        """Let a process notify and deliver until it falls; what it was told is accepted has to be delivered."""
+        """Run a process that notifies and delivers until it is killed; every accepted notification has to be delivered."""
         key = f"incident {place}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFYFLOW_", "COVERAGE_"))}
         done = subprocess.run(
@@ -123,7 +123,7 @@ class Embedded(Field):
 
 
 def kill_embedded(sandbox: Sandbox, folder: Path, places: Iterable[str], *, people: int = 3) -> Verdict:
-    """Kill one process after the other, each at its place; the last one finishes what they left."""
+    """Kill one process after the other, each at its place; the last one finishes their work."""
     field = Embedded(sandbox, folder)
     with field.flow as flow:
         for place in places:
@@ -134,7 +134,7 @@ def kill_embedded(sandbox: Sandbox, folder: Path, places: Iterable[str], *, peop
 
 
 def crash(server: Postgres | Redis | RabbitMq) -> Callable[[], None]:
-    """Make the trouble that a server dies and comes back."""
+    """Return the fault of a server that dies and comes back."""
 
     def crash_and_return() -> None:
         if isinstance(server, Postgres):
@@ -147,7 +147,7 @@ def crash(server: Postgres | Redis | RabbitMq) -> Callable[[], None]:
 
 
 def through(field: Field, *, database: Proxy, broker: Proxy) -> dict[str, str]:
-    """Lead a worker's connections through proxies."""
+    """Route a worker's connections through proxies."""
 
     def lead(name: str, proxy: Proxy) -> str:
         return re.sub(r":\d+/", f":{proxy.port}/", field.variables[name], count=1)

@@ -1,4 +1,4 @@
-"""What ``dramatiq tests.chaos.stock`` loads: dramatiq on Redis as it comes, with an actor that sends for a second."""
+"""Stock dramatiq on Redis, with an actor that sends for a second; run with ``dramatiq tests.chaos.stock``."""
 
 import os
 import time
@@ -17,7 +17,7 @@ dramatiq.set_broker(RedisBroker(url=URL))
 
 @dramatiq.actor
 def page(name: str) -> None:
-    """Note that a provider is called, and take as long as a provider does."""
+    """Record a call of a provider, and take as long as one."""
     with redis.Redis.from_url(URL) as client:
         client.rpush(STOCK_LOG, f"begun {name} {os.getpgrp()}")
         time.sleep(SEND_S)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Striker:
-    """Counts the calls of one point, and falls at the n-th."""
+    """Counts the calls at one point, and kills the process at the n-th."""
 
     def __init__(self, text: str) -> None:
         self._point, self._when, number = text.split() if text else ("", "", "0")
@@ -76,7 +76,7 @@ class StrikingStore(Store):
 
 
 def _use_case_name() -> str:
-    """Find the module of the use case that is being run."""
+    """Return the module of the running use case."""
     frame = sys._getframe(2)
     while frame is not None and frame.f_back is not None:
         package, _, module = str(frame.f_globals["__name__"]).rpartition(".")

@@ -1,4 +1,4 @@
-"""What ``dramatiq tests.chaos.worker`` loads: a worker that may not live long."""
+"""A worker that may be killed at a point; run with ``dramatiq tests.chaos.worker``."""
 
 import logging
 

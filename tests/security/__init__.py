@@ -1,1 +1,1 @@
-"""Attacks as scripts: each does what an attacker would, against the running system, and ends well only where the wall holds."""
+"""Attacks as scripts: each attacks the running system, and passes only if the defence holds."""

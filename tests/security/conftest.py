@@ -1,4 +1,4 @@
-"""Attacks need the same databases as the integration tests do, and a server that listens."""
+"""Fixtures for attacks: the databases of the integration tests, and a listening server."""
 
 import json
 import socket
@@ -34,7 +34,7 @@ TWILIO_TOKEN = "sandbox-auth-token"
 
 
 class Target:
-    """What is attacked: everything in one process, as ``notifyflow up`` runs it, listening on loopback."""
+    """The system under attack: one process, as ``notifyflow up`` runs it, listening on loopback."""
 
     def __init__(self, flow: NotifyFlow, sandbox: Sandbox, port: int, server: uvicorn.Server) -> None:
         self.flow = flow
@@ -44,17 +44,17 @@ class Target:
         _, self.key = flow.access().create("attacker", [Scope.INGEST], valid_for=None)
 
     def connect(self) -> socket.socket:
-        """Open a connection; what is sent over it is up to the attacker."""
+        """Open a connection for the attacker to send on."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def say(self, request: bytes) -> bytes:
-        """Send bytes over a connection of their own, and read until the server closes it."""
+        """Send bytes over a new connection, and read until the server closes it."""
         with self.connect() as connection:
             connection.sendall(request)
             return read_all(connection)
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-        """Ask as any client does; the names of headers may have ``_`` for ``-``."""
+        """Send a request; header names may have ``_`` for ``-``."""
         values = {"host": "notify.example", "connection": "close", "content-length": str(len(body))}
         values |= {name.replace("_", "-"): value for name, value in headers.items()}
         lines = "".join(f"{name}: {value}\r\n" for name, value in values.items())
@@ -62,14 +62,14 @@ class Target:
         return int(head.split(b" ", 2)[1]), response
 
     def status(self, key: str) -> IncidentStatus:
-        """Look an incident up."""
+        """Return an incident's status."""
         status = self.flow.status(key)
         assert status is not None
         return status
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Read until the other side closes, also where it resets."""
+    """Read until the other side closes or resets."""
     response = bytearray()
     try:
         while part := connection.recv(65_536):
@@ -81,7 +81,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 @contextmanager
 def targeted(folder: Path, *script: str, bounds: Bounds | None = None, **variables: str) -> Iterator[Target]:
-    """Start what is attacked.
+    """Start the system under attack.
 
     Args:
         folder: Where its database stands.
@@ -108,6 +108,6 @@ def targeted(folder: Path, *script: str, bounds: Bounds | None = None, **variabl
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[Target]:
-    """What is attacked, with providers that take everything and report nothing."""
+    """The system under attack, with providers that accept everything and report nothing."""
     with targeted(tmp_path, "sms: no receipt; voice: rings") as target:
         yield target

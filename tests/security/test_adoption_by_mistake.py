@@ -1,4 +1,4 @@
-"""Somebody runs ``notifyflow db adopt`` where the real work is done: nothing stops unasked, and what is quarantined is seen."""
+"""``notifyflow db adopt`` is run on a database in use: it needs ``--force``, and the quarantine is shown."""
 
 import json
 from pathlib import Path

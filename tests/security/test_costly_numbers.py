@@ -1,4 +1,4 @@
-"""A key that may ingest, and a number that earns money for whoever owns it."""
+"""An ingest key pages premium-rate numbers, which earn money for their owner."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_another_number_of_a_known_recipient_is_no_way_around(target: Target):
     assert all(set(each.contact.addresses) <= {"email"} for each in target.status("known").escalations)
 
 
-def test_whoever_runs_it_may_allow_a_satellite_phone_and_no_more(tmp_path):
+def test_an_operator_may_allow_one_satellite_phone(tmp_path):
     with targeted(tmp_path, "sms: no receipt; voice: rings", COSTLY_NUMBERS="+8816") as target:
         status, _ = page(target, "ship", {"id": "ada", "phone": "+881612345678"})
         assert status in (200, 201)

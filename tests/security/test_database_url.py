@@ -1,4 +1,4 @@
-"""A database URL that is wrong gives nothing of its password away, whatever the driver says about it."""
+"""A wrong database URL never reveals its password, whatever the driver's error contains."""
 
 import traceback
 from pathlib import Path
@@ -38,7 +38,7 @@ def _assert_silent(text: str) -> None:
 
 
 def _everything(error: BaseException | None) -> str:
-    """Write down an error with all that hangs on it, also what a traceback would not show."""
+    """Return the text of an error with its causes and attributes, beyond what a traceback shows."""
     said = []
     while error is not None:
         said += [repr(error), str(error), *traceback.format_exception(error)]
@@ -71,8 +71,8 @@ def test_no_command_prints_it(url: str, tmp_path: Path) -> None:
     _assert_silent(done.out + done.err)
 
 
-def test_a_server_that_refuses_the_password_is_said_to(postgres_url: str) -> None:
-    """By the words of the client library, which names the user there, and the database."""
+def test_a_refused_password_is_reported(postgres_url: str) -> None:
+    """The error has the client library's text, which names the user and the database."""
     store = Store(postgres_url.replace("postgres@", "hunter:Tr0ub4dor@"))
     with pytest.raises(StorageUnavailable, match="no such database, or no such user") as caught:
         store.run(lambda ledger: None, timeout_s=0.5)

@@ -1,4 +1,4 @@
-"""Whoever may read the machine's disk, and not our files, finds nobody in them; nor does whoever reads them after a forget."""
+"""Database files are private to their owner, and contain nothing of a forgotten person."""
 
 import os
 import stat
@@ -24,12 +24,12 @@ def _files(folder: Path) -> dict[str, int]:
 
 
 def _found(folder: Path) -> set[str]:
-    """Search the raw files, in another process: whoever closes a database's file drops the locks of its own process."""
+    """Search the raw files in another process: closing a database's file drops the locks of its process."""
     return {mark for mark in MARKS if subprocess.run(["grep", "-rqaF", mark, str(folder)], check=False).returncode == 0}
 
 
 class _Numbers(ScriptedChannel):
-    """Takes any address."""
+    """A channel that accepts any address."""
 
     def check_address(self, address: str) -> str:
         return address
@@ -53,8 +53,8 @@ def test_the_files_are_for_their_owner_only_whatever_the_mask_is(tmp_path: Path,
         os.umask(before)
 
 
-def test_a_file_that_was_opened_to_a_group_stays_so_with_what_stands_beside_it(tmp_path: Path) -> None:
-    """Several users may share it: that is for whoever runs it to say."""
+def test_a_file_that_was_opened_to_a_group_stays_so_with_its_journal(tmp_path: Path) -> None:
+    """An operator may share the file between several users."""
     store = Store(f"sqlite:///{tmp_path}/notifyflow.db")
     store.upgrade()
     store.close()
@@ -84,8 +84,8 @@ def test_a_file_that_we_made_is_not_warned_of(tmp_path: Path) -> None:
     assert "app.database_file_exposed" not in [line["event"] for line in lines]
 
 
-def test_nothing_of_whoever_is_forgotten_stands_in_the_files(tmp_path: Path) -> None:
-    """While another process has them open, so that nothing is tidied up by a last close."""
+def test_the_files_hold_nothing_of_a_forgotten_person(tmp_path: Path) -> None:
+    """Another process keeps the files open, so that no last close cleans them up."""
     folder = tmp_path / "data"
     folder.mkdir()
     with _flow(folder) as flow, _flow(folder) as another:

@@ -1,4 +1,4 @@
-"""Whoever may tell of incidents tells of very many: everybody else's pages go out all the same, and at once."""
+"""An ingest key opens very many incidents: the pages of others still leave at once."""
 
 import json
 from pathlib import Path
@@ -19,8 +19,8 @@ def post(target: Target, key: str, incident_key: str, addresses: list[str]) -> N
     assert code == 201, response
 
 
-def test_three_thousand_mails_of_one_key_keep_anothers_back_for_no_more_than_what_is_being_sent(tmp_path: Path):
-    """What is claimed already is sent first: by each place as many as fit into a turn."""
+def test_three_thousand_mails_of_one_key_delay_anothers_only_by_those_being_sent(tmp_path: Path):
+    """Only pages that are already claimed are sent first: one batch in each slot."""
     settings = {"CONCURRENT_SENDS": str(PLACES), "PROVIDER_LIMITS": "smtp=1000000,ses=1000000"}
     with targeted(tmp_path, "email: slow 100 ms", **settings) as target:
         _, victim = target.flow.access().create("victim", [Scope.INGEST], valid_for=None)

@@ -1,4 +1,4 @@
-"""Bodies that are made to cost more than they are long, one by one and many at once."""
+"""Bodies that cost far more than their length, one by one and many at once."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +57,7 @@ def test_more_recipients_than_a_request_may_name_are_refused_before_they_are_rea
 
 
 def test_bodies_that_are_held_before_a_key_is_shown_leave_room_for_those_who_showed_theirs(target: Target):
-    """PagerDuty's senders show their key in the body, so that anybody can have one read."""
+    """PagerDuty's senders put their key in the body, so that anybody can have a body read."""
     held = b"POST /v2/enqueue HTTP/1.1\r\nHost: notify.example\r\nContent-Length: 524288\r\n\r\n" + b" " * 500_000
     with ExitStack() as stack:
         connections = [stack.enter_context(target.connect()) for _ in range(45)]

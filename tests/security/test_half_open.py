@@ -1,4 +1,4 @@
-"""Connections that never finish what they began: they are ended, they are few, and pages leave all the same."""
+"""Connections that never finish a request: they are closed, their number is limited, and pages still leave."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def test_headers_that_drip_are_answered_with_408_too(hasty: Target):
     assert response.startswith(b"HTTP/1.1 408 ")
 
 
-def test_who_says_nothing_is_told_nothing_and_the_connection_ends(hasty: Target):
+def test_a_silent_connection_is_closed_without_a_response(hasty: Target):
     with hasty.connect() as connection:
         assert read_all(connection) == b""
 
@@ -98,7 +98,7 @@ def test_a_response_that_nobody_takes_keeps_no_connection_open(hasty: Target):
         wait_until(lambda: not hasty.server.server_state.connections)
 
 
-def test_who_is_connected_and_asks_for_nothing_gives_way_to_who_asks(tmp_path: Path):
+def test_an_idle_connection_is_closed_in_favour_of_a_request(tmp_path: Path):
     with targeted(tmp_path, bounds=Bounds(connections=20)) as target, ExitStack() as stack:
         idle = [stack.enter_context(target.connect()) for _ in range(100)]
         for connection in idle:
@@ -110,7 +110,7 @@ def test_who_is_connected_and_asks_for_nothing_gives_way_to_who_asks(tmp_path: P
             assert idle[0].recv(1) == b"", "whoever has waited longest goes first"
 
 
-def test_where_everybody_is_being_answered_nobody_gives_way(tmp_path: Path):
+def test_connections_with_a_running_request_are_not_closed(tmp_path: Path):
     with targeted(tmp_path, bounds=Bounds(connections=3)) as target, ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(target.connect()).sendall(begun("/v2/enqueue") + b"{")
@@ -118,7 +118,7 @@ def test_where_everybody_is_being_answered_nobody_gives_way(tmp_path: Path):
         assert target.say(BEGUN + b"\r\n") == b""
 
 
-def test_what_is_sent_leaves_at_once_over_every_connection(target: Target):
+def test_a_request_is_answered_at_once_over_every_connection(target: Target):
     with target.connect() as connection:
         connection.sendall(BEGUN + b"\r\n")
         connection.recv(100)

@@ -1,4 +1,4 @@
-"""What a request says of our own host has no say in which path it asks for."""
+"""The Host header of a request does not affect which path is served."""
 
 import ast
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 
 
 def _text(target: Target, key: str, phone: str) -> str:
-    """Page somebody, and give the id of the attempt that is out."""
+    """Page a recipient; return the id of the running attempt."""
     target.flow.notify(Incident(key=key, title="down", severity=Severity.CRITICAL), [Recipient(id=key, phone=phone)])
     wait_until(lambda: any(row.attempts for row in target.status(key).escalations[0].notifications))
     return next(row.attempts[0].id for row in target.status(key).escalations[0].notifications if row.attempts)

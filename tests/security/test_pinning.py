@@ -1,4 +1,4 @@
-"""A request to a user's URL goes to the address that was checked; a library that would not do that stops the start."""
+"""A request to a user's URL goes to the checked address; a library without that guarantee stops the start."""
 
 import os
 import socket
@@ -33,14 +33,14 @@ main()
 
 
 class Unpinned(PinnedAdapter):
-    """What the adapter is with a library that calls no hook: requests up to 2.32.2."""
+    """The adapter under a library that does not call its hook: requests up to 2.32.2."""
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         return HTTPAdapter.build_connection_pool_key_attributes(self, request, verify, cert)
 
 
 class Nameless(PinnedAdapter):
-    """Connects to the right address, and asks TLS for no host."""
+    """An adapter that connects to the right address but does not verify the TLS host."""
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         target, tls = super().build_connection_pool_key_attributes(request, verify, cert)

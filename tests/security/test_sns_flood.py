@@ -1,4 +1,4 @@
-"""Whoever knows a topic's name posts messages that nobody signed, each with another certificate to ask for."""
+"""Unsigned messages for a known topic, each with another certificate URL."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whoever may ingest has calls made to numbers of their own: few in a minute, unless the directory knows them."""
+"""An ingest key can page only a few recipients a minute that are not in the directory."""
 
 import json
 from pathlib import Path
@@ -57,6 +57,6 @@ def test_one_request_brings_no_more_than_a_minute_allows(limited: Target):
     assert post(limited, limited.key, "k", *people[:3])[0] == 201
 
 
-def test_whom_the_directory_knows_may_be_paged_as_often_as_need_be(limited: Target):
+def test_recipients_of_the_directory_may_be_paged_without_a_limit(limited: Target):
     ada = {"id": "whoever", "email": "ada@example.com", "phone": "+1 500 555 0006"}
     assert [post(limited, limited.key, f"k{number}", ada)[0] for number in range(8)] == [201] * 8

@@ -1,4 +1,4 @@
-"""Whoever may tell of incidents takes over none of anybody else's, whatever keys and recipients they know."""
+"""An ingest key cannot take over another sender's incident, even when its key and recipients are known."""
 
 import json
 import re
@@ -36,7 +36,7 @@ policy = "insistent"
 
 
 class Victim:
-    """Alertmanager, with a key of its own, has an alert of which ada was told; an attacker has another key, to ingest."""
+    """Alertmanager has paged ada for an alert with its own key; the attacker has another ingest key."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -52,7 +52,7 @@ class Victim:
         return status
 
     def post(self, path: str, body: object, key: str | None = None) -> int:
-        """Ask with the attacker's key, unless another is given."""
+        """Send a request, by default with the attacker's key."""
         headers = {"authorization": f"Bearer {key or self.target.key}", "content_type": "application/json"}
         return self.target.ask("POST", path, json.dumps(body).encode(), **headers)[0]
 
@@ -65,7 +65,7 @@ class Victim:
         return [each for each in self.target.sandbox.inbox.messages() if each.to == to]
 
     def assert_untouched(self) -> None:
-        """Find the alert as it was, still open, with ada as its only recipient, at her own addresses."""
+        """Require that the alert is unchanged and open, with ada at her own addresses as its only recipient."""
         now, before = self.status, self.before
         assert now.facts == before.facts
         assert now.content == before.content
@@ -81,8 +81,8 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
         yield Victim(target)
 
 
-def test_who_knows_an_incidents_key_takes_it_over_by_no_integration(victim: Victim):
-    """The title is replaced, one's own recipient is added, gets a link and acknowledges: paging stops. It must not."""
+def test_no_integration_lets_a_sender_take_over_an_incident_by_its_key(victim: Victim):
+    """The attack: replace the title, add a recipient who gets a link, and acknowledge, so that paging stops."""
     assert victim.steal({"id": "eve", "email": EVES_MAIL}, severity="CRITICAL") == 201  # it is a new incident, the attacker's
     wait_until(lambda: bool(victim.messages(EVES_MAIL)))
     (mail,) = victim.messages(EVES_MAIL)
@@ -105,14 +105,14 @@ def test_an_alert_is_not_changed_or_resolved_with_another_senders_key(victim: Vi
 
 @pytest.mark.parametrize("action", ["trigger", "acknowledge", "resolve"])
 @pytest.mark.parametrize("dedup_key", [KEY, f"../{KEY}", FINGERPRINT])
-def test_no_event_reaches_what_another_sender_opened(victim: Victim, action: str, dedup_key: str):
+def test_no_event_reaches_another_senders_incident(victim: Victim, action: str, dedup_key: str):
     event = {"routing_key": victim.target.key, "event_action": action, "dedup_key": dedup_key, "payload": {"summary": "x"}}
     assert victim.target.ask("POST", "/v2/enqueue", json.dumps(event).encode())[0] == 202
     victim.assert_untouched()
 
 
 def test_a_second_phone_under_a_known_recipients_id_turns_no_page_away(victim: Victim):
-    """The next round, and the call behind an overdue text, would ring at the attacker's. They must ring at ada's."""
+    """The next round, and the call after an overdue text, must ring ada's phone and not the attacker's."""
     assert victim.steal({"id": "ada", "phone": EVE, "email": EVES_MAIL}) == 201
     victim.assert_untouched()
     rounds = len(victim.messages(ADAS_MAIL))
@@ -125,7 +125,7 @@ def test_a_second_phone_under_a_known_recipients_id_turns_no_page_away(victim: V
 
 
 @pytest.mark.parametrize("namespace", [{"namespace": "prometheus"}, {"namespace": ""}])
-def test_nobody_says_in_a_request_where_it_belongs(victim: Victim, namespace: dict[str, str]):
+def test_a_request_cannot_choose_its_namespace(victim: Victim, namespace: dict[str, str]):
     assert victim.steal({"id": "eve", "email": EVES_MAIL}, **namespace) == 422
     victim.assert_untouched()
 
@@ -158,7 +158,7 @@ def test_a_key_to_operate_elsewhere_finds_no_incident_by_an_id_that_it_knows(vic
 
 
 def test_the_operations_incident_is_out_of_reach(victim: Victim):
-    """Who could acknowledge or amend it would keep from operations that people are not reached."""
+    """An attacker who could acknowledge or amend it would hide from operations that people are not reached."""
     body = {"key": "notifyflow/operations", "title": "all is well", "recipients": [{"id": "eve", "email": EVES_MAIL}]}
     assert victim.post("/v1/incidents", body) == 422
     for action in ("trigger", "acknowledge", "resolve"):

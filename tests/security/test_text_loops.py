@@ -1,4 +1,4 @@
-"""Who texts our number costs us nothing: strangers are not answered, and neither is what we say ourselves."""
+"""Texts to our number cannot run up costs: strangers and our own texts get no response."""
 
 import re
 import sqlite3
@@ -30,7 +30,7 @@ to = ["ada"]
 
 @pytest.fixture
 def texted(tmp_path: Path) -> Iterator[Target]:
-    """Ada is on a route, was texted, and may answer."""
+    """Ada is on a route, was texted, and may reply."""
     (tmp_path / "directory.toml").write_text(DIRECTORY)
     more = {"DIRECTORY": str(tmp_path / "directory.toml"), "TWILIO_SMS_REPLIES": "true"}
     with targeted(tmp_path, "sms: no receipt; voice: rings", **more) as target:
@@ -44,7 +44,7 @@ def _texts(target: Target) -> list[str]:
 
 
 def _text(target: Target, body: str, sender: str = STRANGER, *, sid: str = "SM1", **more: str) -> str:
-    """Send a text as Twilio brings it; give the answer, empty for none."""
+    """Post a text as Twilio does; return the response's text, or an empty string."""
     form = {"MessageSid": sid, "From": sender, "To": SMS_FROM, "Body": body, **more}
     status, response = target.ask(
         "POST",
@@ -73,13 +73,13 @@ def test_a_strangers_400_texts_get_no_response_and_leave_nothing(texted: Target)
     assert texted.status("db-1").facts.state is IncidentState.OPEN
 
 
-def test_what_responds_to_every_text_gets_three_responses(texted: Target):
-    """An auto-reply at her number says something of its own to each of our answers."""
+def test_an_auto_reply_gets_three_responses(texted: Target):
+    """An auto-reply at her number answers each of our responses with another text."""
     answers = [_text(texted, f"I am away until Monday ({number}).", ADA, sid=f"SM{number}") for number in range(50)]
     assert len(list(filter(None, answers))) == 3
 
 
-def test_what_sends_our_response_back_ends_with_it(texted: Target):
+def test_an_echo_of_our_response_gets_none(texted: Target):
     explained, acknowledged = _text(texted, "help", ADA, sid="SM-help"), _text(texted, "1", ADA, sid="SM-ack")
     assert "You acknowledged it" in acknowledged
     for number, said in enumerate((explained, acknowledged, f" {acknowledged}\n")):
@@ -105,7 +105,7 @@ def test_a_stop_that_is_replayed_after_a_prune_does_nothing_new(texted: Target):
     assert texted.status(OPERATIONS_KEY).facts.version == told.facts.version
 
 
-def test_an_acknowledgement_that_is_replayed_after_a_prune_takes_nothing(texted: Target):
+def test_an_acknowledgement_that_is_replayed_after_a_prune_changes_nothing(texted: Target):
     assert "You acknowledged it" in _text(texted, "1", ADA, sid="SM-ack")
     texted.flow.resolve("db-1", by="ada")
     later = texted.flow._deps.clock.now().replace(year=2100)
@@ -116,8 +116,8 @@ def test_an_acknowledgement_that_is_replayed_after_a_prune_takes_nothing(texted:
     assert texted.status("db-2").facts.state is IncidentState.OPEN
 
 
-def test_a_yes_takes_the_incident_whatever_twilio_makes_of_it_and_after_a_stop_it_takes_nothing(texted: Target):
-    """Twilio says of a plain yes that it is START, to whoever is out and to whoever is not."""
+def test_a_yes_acknowledges_the_incident_but_after_a_stop_only_opts_in(texted: Target):
+    """Twilio marks a plain yes as START, whether or not the sender has opted out."""
     assert _text(texted, "STOP", ADA, sid="SM-stop", OptOutType="STOP") == ""
     assert "again" in _text(texted, "yes", ADA, sid="SM-in", OptOutType="START")
     assert _rows(texted, "opt_out") == 0
@@ -127,7 +127,7 @@ def test_a_yes_takes_the_incident_whatever_twilio_makes_of_it_and_after_a_stop_i
     assert (facts.state, facts.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ada")
 
 
-def test_what_twilio_takes_for_a_start_in_a_text_that_is_no_yes_takes_nothing(texted: Target):
-    """A keyword of the account's own lets in, whatever else we would read in it."""
+def test_a_start_keyword_of_twilio_in_another_text_acknowledges_nothing(texted: Target):
+    """A keyword of the Twilio account opts in, whatever else the text would mean."""
     assert "again" in _text(texted, "ok", ADA, sid="SM-own", OptOutType="START")
     assert texted.status("db-1").facts.state is IncidentState.OPEN

@@ -1,4 +1,4 @@
-"""Words that are not what they look like: turned lines, encoded words, other schemes, labels made to be matched for ever."""
+"""Deceptive texts: right-to-left titles, encoded words, other schemes, and labels that are costly to match."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def test_a_key_under_another_scheme_lets_nobody_in(target: Target, path: str, sc
 
 
 def test_a_label_that_is_made_to_be_matched_for_ever_pages_at_once(tmp_path: Path):
-    pattern = "*a" * 40 + "*b"  # whoever tries it back and forth on what follows is busy for longer than the suite may take
+    pattern = "*a" * 40 + "*b"  # backtracking on the text below would take longer than the suite may
     directory = tmp_path / "directory.toml"
     directory.write_text(
         f'''

@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command prints
-"""Runs the simulation by hand: many seeds, one seed with its trace, or the mutants (see ``scripts/simulate --help``)."""
+"""Runs many seeds, one seed with its trace, or the mutants (see ``scripts/simulate --help``)."""
 
 import argparse
 import os
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explain(result: RunResult, *, lines: int | None = None) -> str:
-    """Tell what a seed came to, and how to see it again."""
+    """Return a run's trace, its verdict and the command that replays it."""
     shown = result.trace if lines is None else result.trace[-lines:]
     verdict = f"violates {result.violation}" if result.violation else "is clean"
     head = f"Seed {result.seed} {verdict} (trace {result.trace_hash}; replay: {REPLAY.format(seed=result.seed)})"

@@ -1,4 +1,4 @@
-"""A database that is adopted, as after a restore, and released or cancelled later: meanwhile nothing moves."""
+"""A database that is adopted, as after a restore: its incidents stay in quarantine until they are released or resolved."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,11 +17,11 @@ _BY_US = {
     ("notification", "expired"),
     ("escalation", "round_due"),
 }
-"""What happens only when we send something, or when time has passed."""
+"""Events that only sending or the passing of time can cause."""
 
 
 class Adoption:
-    """Draws when a database is adopted, and requires that quarantine holds."""
+    """Adopts the database at a drawn time, and checks that no quarantined row moves."""
 
     def __init__(self, world: World, database: SimulatedDatabase, covers: Covers) -> None:
         self._world = world
@@ -31,7 +31,7 @@ class Adoption:
         self._is_decided = False
 
     def write_script(self, people: Callable[..., None], *, until_s: float) -> None:
-        """Plan it; what is still quarantined when all faults have ended is released then."""
+        """Plan the adoption; incidents still quarantined after the last fault are released then."""
         chance = self._world.apart("adopted")
         if chance.random() >= _ADOPTED:
             return
@@ -42,7 +42,7 @@ class Adoption:
         people(until_s + _LONGEST_S, partial(self._decide, release_from_quarantine))
 
     def check(self, session: Session) -> None:
-        """Require that of what was quarantined when a transaction began nothing is sent, and no clock of it has run out."""
+        """Require that a transaction neither sends nor times out a row that was quarantined when it began."""
         for line in session.lines:
             is_quarantined = self._quarantined_s.get(line["incident_id"], session.began_s) < session.began_s
             is_ours = (line["machine"], line["event"]) in _BY_US
@@ -61,7 +61,7 @@ class Adoption:
         return NOTHING
 
     def _decide(self, decide: Callable[[Dependencies], int], deps: Dependencies) -> Consequences:
-        self._is_decided = True  # from now on nobody knows, for the web service may have stood still while it adopted
+        self._is_decided = True  # uncertain from now on: the web service may have stalled while it adopted
         self._quarantined_s.clear()
         self._covers.release()
         self._world.note(f"{decide.__name__}: {decide(deps)} incidents")
@@ -69,5 +69,5 @@ class Adoption:
 
 
 def freed(column: str) -> str:
-    """Say in SQL that an incident is not quarantined."""
+    """Return the SQL condition that an incident is not quarantined."""
     return f"{column} NOT IN (SELECT incident_id FROM notifyflow_quarantine)"

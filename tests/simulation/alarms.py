@@ -1,4 +1,4 @@
-"""What operations is told: every failure that pages it, at once or 15 minutes after its last round; notices ring no phone."""
+"""Alerts to operations: a failure pages at once, or 15 minutes after the last round; a notice rings no phone."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,12 +28,12 @@ _FAILED_AT = "SELECT at FROM notifyflow_critical WHERE operations_incident_id = 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A failure that was counted in, and is to be told by a round of its own time.
+    """A failure added to an open operations incident, whose round is not due yet.
 
     Attributes:
         row_id: The escalation that failed.
-        at: When it did.
-        due_at: When the last round of failures is 15 minutes old.
+        at: When it failed.
+        due_at: When its round is due, 15 minutes after the last one.
     """
 
     row_id: str
@@ -42,10 +42,10 @@ class Waiting:
 
 
 class Alarms:
-    """Follows what operations has to be told.
+    """Checks that operations is alerted of every failure in time.
 
     Args:
-        covers: What stops clocks, and for how long.
+        covers: The times in which clocks are stopped.
     """
 
     def __init__(self, world: World, database: SimulatedDatabase, covers: Covers) -> None:
@@ -59,7 +59,7 @@ class Alarms:
     # -- after every commit
 
     def after_commit(self, session: Session) -> None:
-        """Require of each failure that becomes certain that its transaction pages operations, unless it has to wait."""
+        """Require that the transaction that records a failure pages operations, unless the failure has to wait."""
         if not self.has_recipients or not session.lines:
             return
         ((count,),) = self._database.look(_LINKED)
@@ -94,7 +94,7 @@ class Alarms:
     # -- at the end
 
     def at_end(self, status: IncidentStatus, *, healed_s: float) -> None:
-        """Check one operations incident when everything has settled; while it is quarantined nothing of it is sent."""
+        """Check one operations incident after everything has settled, unless it is quarantined."""
         if status.is_quarantined:
             return
         failed = [datetime.fromisoformat(at) for (at,) in self._database.look(_FAILED_AT, status.facts.id)]
@@ -102,11 +102,11 @@ class Alarms:
         for each in rounds:
             _check_round(each, failed)
         for waiting in self._waiting.get(status.facts.id, []):
-            self._check_told(waiting, status, healed_s)
+            self._check_paged(waiting, status, healed_s)
         _check_distances(status, rounds, timedelta(seconds=self._world.widest_skew_s))
 
-    def _check_told(self, waiting: Waiting, status: IncidentStatus, healed_s: float) -> None:
-        """Require a round when the quiet time is over; what disturbs all sweepers, or holds the incident, is set aside."""
+    def _check_paged(self, waiting: Waiting, status: IncidentStatus, healed_s: float) -> None:
+        """Require a round after the quiet time, allowing for pauses, quarantine, clock skew and a stalled worker."""
         due_s = (waiting.due_at - START).total_seconds()
         covered_s = self._covers.covered_s(due_s, self._world.now_s, status.facts.id, is_urgent=True)
         late_s = max(due_s, healed_s) + covered_s + _LATE_S + self._world.widest_skew_s
@@ -116,8 +116,8 @@ class Alarms:
             return
         skew = timedelta(seconds=self._world.widest_skew_s)
         critical = [each.facts for each in status.escalations if each.facts.severity is Severity.CRITICAL]
-        is_told = any(waiting.due_at - skew <= each.started_at <= latest and each.repetition == 1 for each in critical)
-        require(is_told, f"operations: the failure of {waiting.row_id[-4:]} is told by no round in time")
+        is_paged = any(waiting.due_at - skew <= each.started_at <= latest and each.repetition == 1 for each in critical)
+        require(is_paged, f"operations: the failure of {waiting.row_id[-4:]} is paged by no round in time")
 
 
 def _comes_to_rest(line: dict[str, Any], row_id: str) -> bool:
@@ -125,9 +125,9 @@ def _comes_to_rest(line: dict[str, Any], row_id: str) -> bool:
 
 
 def _is_young(failed: EscalationStatus, at: datetime) -> bool:
-    """Return whether some page failed less than an hour ago in a round that is fresh; time that does not count is left out.
+    """Return whether a page of a fresh round failed less than an hour ago by the wall clock.
 
-    It only makes younger: what is young by the clock is so for certain.
+    Stopped clocks can only make a failure younger, so one that is young by the wall clock is young for certain.
     """
     facts = failed.facts
     is_fresh = at < facts.started_at + facts.policy.freshness(facts.severity)
@@ -139,7 +139,7 @@ def _began_at(row: NotificationFacts, at: datetime) -> datetime:
 
 
 def _has_expired(failed: EscalationStatus) -> bool:
-    """Return whether a page has expired, and nothing has arrived."""
+    """Return whether a page has expired and none has arrived."""
     has_arrived = any(row.kind is Kind.PAGE and row.state in REACHING for row in failed.notifications)
     is_silent = (
         failed.facts.severity is Severity.CRITICAL
@@ -165,8 +165,8 @@ def _check_round(each: EscalationStatus, failed: list[datetime]) -> None:
 def _check_distances(status: IncidentStatus, rounds: list[EscalationStatus], skew: timedelta) -> None:
     """Require that rounds of failures are 15 minutes apart, and that no WARNING ends one that still runs."""
     ended = {(line.row_id, line.at) for line in status.transitions if _is_cut_short(line.source, line.event)}
-    for who in {each.facts.recipient_id for each in rounds}:
-        own = [each.facts for each in rounds if each.facts.recipient_id == who]
+    for recipient_id in {each.facts.recipient_id for each in rounds}:
+        own = [each.facts for each in rounds if each.facts.recipient_id == recipient_id]
         first = [each for each in own if each.severity is Severity.CRITICAL and each.repetition == 1]
         for one, other in pairwise(first):
             apart = other.started_at - one.started_at
@@ -178,7 +178,7 @@ def _check_distances(status: IncidentStatus, rounds: list[EscalationStatus], ske
 
 
 def _pages_again(one: EscalationFacts) -> bool:
-    """Return whether the policy had other rounds to follow a round that nobody has acknowledged."""
+    """Return whether the policy starts another round after an unacknowledged one."""
     repeat = one.policy.repeat
     return repeat is not None and one.repetition < repeat.rounds and one.state is not EscalationState.ACKNOWLEDGED
 

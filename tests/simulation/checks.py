@@ -1,4 +1,4 @@
-"""What always holds (the invariants of the design), read from what is committed and from what the providers know."""
+"""Checks the invariants of the design against the committed rows and the providers' records."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -39,7 +39,7 @@ from tests.simulation.world import START, Process, Violation, World, require
 from tests.traits import CALLING
 
 _MINUTE = timedelta(minutes=1)
-_SAYS_WITHIN_S = 30.0
+_LOGS_WITHIN_S = 30.0
 _THREADS = 4  # a worker's: three that answer rings, and the sweeper
 _CLAIMS = """
     SELECT n.kind, n.max_attempts, n.id, e.state, e.is_current, i.state,
@@ -60,7 +60,7 @@ _REPORTED = "SELECT result FROM notifyflow_receipt WHERE matched_attempt_id = ? 
 
 
 class Checks:
-    """Watches every commit, every send, and the end."""
+    """Checks every commit, every send, and the settled world at the end."""
 
     def __init__(self, world: World, database: SimulatedDatabase, outside: Outside, operators: Operators, phones: Phones) -> None:
         self._operators = operators
@@ -72,7 +72,7 @@ class Checks:
         self._claimed_s: dict[str, float] = {}
         self._claimed_by: dict[str, Process] = {}
         self._claimed_late: Counter[tuple[Process, str]] = Counter()
-        self._owed: dict[str, tuple[Process, float, float]] = {}  # failures to be logged: whose, since when it runs, and when
+        self._owed: dict[str, tuple[Process, float, float]] = {}  # unlogged failures: process, its start, time
         self._loosest_skew_s = 2.0
         self.alarms = Alarms(world, database, operators.covers)
 
@@ -86,7 +86,7 @@ class Checks:
             if is_new:
                 self._check_claim(attempt_id, session)
             else:
-                self._check_words(attempt_id)
+                self._check_result(attempt_id)
         for row in session.pages:
             self._check_page(row)
         self.alarms.after_commit(session)
@@ -96,21 +96,21 @@ class Checks:
                 self._owe_line(line, session)
 
     def _owe_line(self, line: dict[str, Any], session: Session) -> None:
-        """Whoever wrote a failure logs it; of a commit that was not answered only a record can be read back, by its token."""
+        """Expect the process to log the failure it wrote; after an unanswered commit only records can be read back."""
         process = self._world.task.process
         if not session.is_unsure or line["event"] in _RECORDED:
             self._owed[line["row_id"]] = (process, process.booted_s, self._world.now_s)
 
     def on_log(self, event: str, facts: dict[str, Any]) -> None:
-        """Settle what is owed, and require that whoever is called fenced off has lost its lease."""
+        """Strike logged failures off the list, and require that a fenced-off worker has lost its lease."""
         if event in ("engine.notification_failed", "engine.attempt_unrecorded"):
             self._owed.pop(facts["notification_id"], None)
         if event == "engine.attempt_fenced":
             found = self._database.look("SELECT token FROM notifyflow_attempt WHERE id = ?", facts["attempt_id"])
-            require(not found or not found[0][0], f"4: {facts['attempt_id'][-4:]} is said to be fenced off, and holds its token")
+            require(not found or not found[0][0], f"4: {facts['attempt_id'][-4:]} is logged as fenced off, and holds its token")
 
     def _follow(self, line: dict[str, Any]) -> None:
-        """Replay each line of the log through its table as it is written."""
+        """Replay each new line of the transition log through its table."""
         table, row_id = MACHINES[line["machine"]].table, line["row_id"]
         source, version = self._states.get(row_id, ("", 0))
         what = f"{line['machine']} {row_id[-4:]}: {line['source']} {line['event']} {line['target']}"
@@ -136,7 +136,7 @@ class Checks:
         self._check_carrier(attempt_id, session)
 
     def _check_stopping(self, row_id: str, what: str) -> None:
-        """A worker that was told to stop claims no more than each of its threads was about to."""
+        """Require that a stopping worker claims a notification at most once a thread."""
         process = self._world.task.process
         if self._world.now_s > self._operators.stopped_s(process):
             self._claimed_late[process, row_id] += 1
@@ -144,12 +144,12 @@ class Checks:
             require(often <= _THREADS, f"{what} by a worker that has stopped, the {often}. time")
 
     def _check_carrier(self, attempt_id: str, session: Session) -> None:
-        """Nothing leaves from a number that was told STOP; and by clocks that agree nothing that is paused or above a limit."""
+        """Require that no send goes to a number that opted out and, with equal clocks, none that is paused or above a limit."""
         if not (self._phones.stopped or self._operators.limits or self._operators.pauses):
             return
         ((provider, channel, severity, at, address),) = self._database.look(_CARRIED, attempt_id)
         what = f"{attempt_id[-4:]} is claimed for {provider}"
-        require(not self._phones.is_stopped(address, provider, before_s=session.began_s), f"stop: {what}, which was told STOP")
+        require(not self._phones.is_stopped(address, provider, before_s=session.began_s), f"stop: {what}, which has opted out")
         if self._world.widest_skew_s:
             return
         limit = self._operators.limits.get(provider)
@@ -160,17 +160,18 @@ class Checks:
         paused = self._operators.paused(channel, provider, is_urgent=severity == Severity.CRITICAL, before_s=session.began_s)
         require(not paused, f"pause: {what}, which is paused")
 
-    def _check_words(self, attempt_id: str) -> None:
+    def _check_result(self, attempt_id: str) -> None:
         ((result, state),) = self._database.look("SELECT result, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
         send = self._outside.sends.get(attempt_id)
         reported = [Result(each) for (each,) in self._database.look(_REPORTED, attempt_id)]
         strength = Result(result).strength if result else 0
         require(all(each.strength <= strength for each in reported), f"5: {attempt_id[-4:]} has {result} after {reported}")
-        said = send.results if send else {Result.TEMPORARY_FAILURE}  # asking after the attempt before it may use its lease up
+        # a status fetch may outlive the lease
+        known = send.results if send else {Result.TEMPORARY_FAILURE}
         require(
-            result in (None, Result.IN_DOUBT) or result in said, f"9: {attempt_id[-4:]} says {result}; its provider said {said}"
+            result in (None, Result.IN_DOUBT) or result in known, f"9: {attempt_id[-4:]} is {result}; its provider knows {known}"
         )
-        require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is given back as unsent")
+        require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is recorded as unsent")
 
     def _check_page(self, row: NotificationFacts) -> None:
         if row.kind is not Kind.PAGE:
@@ -183,7 +184,7 @@ class Checks:
         require(state == IncidentState.OPEN, f"3: tier {row.tier} of {row.escalation_id[-4:]} opens; the incident is {state}")
 
     def _check_failure(self, line: dict[str, Any]) -> None:
-        """Whoever wrote a failure has decided what follows from it."""
+        """Require that the transaction that wrote a failure also decided the escalation."""
         status = self._status(line["incident_id"])
         for escalation in status.escalations:
             if any(row.id == line["row_id"] for row in escalation.notifications):
@@ -196,7 +197,7 @@ class Checks:
         require(found, f"9: {attempt_id[-4:]} is sent before its row is committed")
 
     def on_response(self, send: Send) -> None:
-        """A worker that never stood still, by clocks that agree, holds its lease for as long as its send takes."""
+        """Require that a worker that never stalled holds its lease throughout the send, when clocks agree."""
         process = self._world.task.process
         ((state,),) = self._database.look("SELECT state FROM notifyflow_attempt WHERE id = ?", send.attempt_id)
         is_excused = (
@@ -207,7 +208,7 @@ class Checks:
     # -- when a worker has stopped
 
     def on_stop(self, process: Process) -> None:
-        """A worker that was told to stop, and that nothing disturbed, leaves nothing in doubt."""
+        """Require that a worker that stopped without a disturbance leaves no attempt in doubt."""
         for (attempt_id,) in self._database.look("SELECT id FROM notifyflow_attempt WHERE state = 'RUNNING'"):
             is_its_own = self._claimed_by.get(attempt_id) is process and self._claimed_s[attempt_id] >= process.booted_s
             require(not is_its_own, f"{attempt_id[-4:]} runs still, and its worker has stopped")
@@ -215,7 +216,7 @@ class Checks:
     # -- at the end
 
     def at_end(self, accepted: Collection[str], *, healed_s: float) -> None:
-        """Check everything once more, whole, when it has healed and settled.
+        """Check every invariant after the world has healed and settled.
 
         Args:
             accepted: The incidents that ``notify`` has returned.
@@ -225,7 +226,7 @@ class Checks:
         stored = [row_id for (row_id,) in look("SELECT id FROM notifyflow_incident")]
         require(set(accepted) <= set(stored), "1: an incident that was accepted is not stored")
         for row_id, (process, booted_s, at_s) in self._owed.items():
-            has_gone_on = max(at_s, process.paused_until_s) < self._world.now_s - _SAYS_WITHIN_S
+            has_gone_on = max(at_s, process.paused_until_s) < self._world.now_s - _LOGS_WITHIN_S
             is_excused = process.is_dead or process.booted_s != booted_s or not has_gone_on
             require(is_excused, f"the failure of {row_id[-4:]} was logged by nobody")
         now = START + timedelta(seconds=self._world.now_s)
@@ -253,7 +254,7 @@ class Checks:
     def _check_tier(
         self, status: IncidentStatus, escalation: EscalationStatus, now: datetime, *, is_at_rest: bool = False
     ) -> None:
-        """Require that the next tier is open when its rule is met.
+        """Require that the next tier is open if its rule is met.
 
         A suspicion comes and goes, and is left out, until all is at rest: then what is overdue has been so for long.
         """
@@ -274,7 +275,7 @@ class Checks:
         require(not (is_live and opens(context, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
 
     def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
-        """Read when an operator had stopped the clocks of an escalation, and when nobody swept for it."""
+        """Return the pauses, quarantines and outages that stopped the clocks of an escalation."""
         found = self._database.read(lambda db: Stops(db).stops(facts.incident_id, since=facts.started_at, now=now))
         stops = tuple(each for each in found if each.is_for_critical or facts.severity is not Severity.CRITICAL)
         outages = self._database.read(lambda db: Outages(db).outages(since=facts.started_at, now=now))

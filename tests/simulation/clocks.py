@@ -1,4 +1,4 @@
-"""No clock runs under a covering pause (invariant 11), by what operators did and not by what the product has noted of it."""
+"""Checks that no clock runs under a covering pause (invariant 11), from the operators' acts and not from stored rows."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ _LEEWAY_S = 1.0
 
 @dataclass(frozen=True)
 class Cover:
-    """One pause, for as long as it stood for certain."""
+    """One pause, with the time in which it certainly stood."""
 
     pause: Pause
     began_s: float
@@ -26,7 +26,7 @@ class Cover:
 
 @dataclass(frozen=True)
 class Quarantine:
-    """Incidents that were quarantined since their database was adopted, for as long as that is certain."""
+    """Quarantined incidents, with the time in which they certainly were."""
 
     incident_ids: frozenset[str]
     began_s: float
@@ -34,7 +34,7 @@ class Quarantine:
 
 
 class Covers:
-    """Remembers what was paused, and requires of every line in the log that its clock did not run meanwhile."""
+    """Remembers pauses and quarantines, and checks that no transition counts their time."""
 
     def __init__(self, world: World, database: SimulatedDatabase) -> None:
         self._world = world
@@ -43,11 +43,11 @@ class Covers:
         self._quarantines: list[Quarantine] = []
 
     def begin(self, pause: Pause, *, ends_s: float) -> None:
-        """Take note of a pause that is committed."""
+        """Record a committed pause."""
         self._covers.append(Cover(pause, self._world.now_s, ends_s))
 
     def end(self, scope: Scope, name: str) -> None:
-        """Take note that somebody is about to end a pause: from now on nobody knows."""
+        """Record that a pause is about to end: whether it stands is uncertain from now on."""
         now_s = self._world.now_s
         self._covers = [
             replace(each, ended_s=min(each.ended_s, now_s)) if (each.pause.scope, each.pause.name) == (scope, name) else each
@@ -55,16 +55,16 @@ class Covers:
         ]
 
     def quarantine(self, incident_ids: Collection[str]) -> None:
-        """Take note that incidents are quarantined."""
+        """Record that incidents are quarantined."""
         self._quarantines.append(Quarantine(frozenset(incident_ids), self._world.now_s))
 
     def release(self) -> None:
-        """Take note that somebody is about to let everything go on that is quarantined."""
+        """Record that all quarantined incidents are about to be released."""
         now_s = self._world.now_s
         self._quarantines = [replace(each, ended_s=min(each.ended_s, now_s)) for each in self._quarantines]
 
     def check(self, line: dict[str, Any]) -> None:
-        """Check a line of the log that time alone has brought about."""
+        """Check a transition that only the passing of time can cause."""
         if not self._covers and not self._quarantines:
             return
         if line["machine"] == "escalation":
@@ -93,7 +93,7 @@ class Covers:
             require(not is_paused, f"11: {line['row_id'][-4:]} expires while it is paused")
 
     def _require(self, escalation_id: str, line: dict[str, Any], wait: timedelta, what: str) -> None:
-        """Require that a wait since the round's start is over without the time in which it was paused."""
+        """Require that a wait since the round's start is over, not counting paused time."""
         escalation = self._escalation(escalation_id)
         since_s, now_s = (at.timestamp() - START.timestamp() for at in (escalation.started_at, line["at"]))
         is_urgent = escalation.severity is Severity.CRITICAL
@@ -103,7 +103,7 @@ class Covers:
         require(is_over, f"11: {escalation_id[-4:]} {what} after {now_s - since_s:.0f} s, {paused_s:.0f} of them paused")
 
     def covered_s(self, since_s: float, until_s: float, incident_id: str, *, is_urgent: bool) -> float:
-        """Add up for how long everything was paused, or the incident quarantined, counting no instant twice."""
+        """Return the seconds in which everything was paused or the incident quarantined, without counting overlaps twice."""
         covering = [
             (each.began_s, each.ended_s)
             for each in self._covers

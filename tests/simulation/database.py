@@ -1,9 +1,9 @@
 """The database: real Peewee and our schema on SQLite in memory, seen by each transaction as PostgreSQL would show it.
 
-A *server* lets transactions interleave between any two statements (READ COMMITTED). There is one connection; whoever uses it
-while another's writes stand in it rolls those back, and the other writes them anew when its turn comes. Locks are kept here:
-``_locked`` takes them, ``SKIP LOCKED`` passes over them, a circle of waits is a deadlock. An *embedded* database is SQLite as it
-is: one writer at a time. Either can be away, break during a commit, and end a transaction that stood still for too long.
+A *server* lets transactions interleave between any two statements (READ COMMITTED). There is one connection: a transaction that
+needs it rolls back the writes of the one before, which repeats them when its turn comes. Locks are kept here: ``_locked`` takes
+them, ``SKIP LOCKED`` passes over them, a cycle of waits is a deadlock. An *embedded* database is plain SQLite: one writer at a
+time. Either can be unavailable, break during a commit, and end a transaction that stalled for too long.
 """
 
 import sqlite3
@@ -25,14 +25,14 @@ from tests.simulation.world import Task, World
 T = TypeVar("T")
 
 Weakening = tuple[tuple[str, str], ...]
-"""What is written otherwise in the schema's statements; each must be there once."""
+"""Replacements in the schema's statements, as (old, new); each old text occurs once."""
 
 _IDLE_LIMIT_S = 60.0  # as storage.dialects sets idle_in_transaction_session_timeout
 _STATEMENT_LIMIT_S = 5.0
 
 
 class Collided(Exception):
-    """Raised when another transaction was in the way: a deadlock, a unique value."""
+    """Raised when another transaction is in the way: a deadlock or a unique value."""
 
 
 class Gone(Exception):
@@ -40,7 +40,7 @@ class Gone(Exception):
 
 
 class Session:
-    """One transaction: what it wrote, which rows it has locked, and what there is to check once it is committed."""
+    """One transaction: its writes, its row locks, and the changes to check after its commit."""
 
     def __init__(self, database: "SimulatedDatabase", task: Task) -> None:
         self.database = database
@@ -52,13 +52,13 @@ class Session:
         self.waits_for: Session | None = None
         self.waiting: list[Session] = []
         self.began_s = self.touched_s = database.world.now_s
-        self.is_unsure = False  # whether whoever committed it was not told so
+        self.is_unsure = False  # whether the caller does not learn how the commit ended
         self.lines: list[dict[str, Any]] = []
         self.attempts: dict[str, bool] = {}  # id → whether it is new
         self.pages: list[Any] = []
 
     def lock(self, row_ids: Sequence[str], *, skips: bool = False) -> set[str]:
-        """Lock rows, waiting for their holders or passing over them; returns those that are ours now."""
+        """Lock rows, waiting for or skipping those held by others; return the ids that are locked now."""
         holders = self.database.locks
         mine = set()
         for row_id in row_ids:
@@ -97,7 +97,7 @@ class Session:
         self.touched_s = self.database.world.now_s
 
     def end(self) -> None:
-        """Release everything; what is not committed is gone."""
+        """Release all locks and roll back."""
         self.epoch = -1
         self.database.leave(self)
         for row_id in [row_id for row_id, holder in self.database.locks.items() if holder is self]:
@@ -109,10 +109,10 @@ class Session:
 
 
 class OverridingLedger(Ledger):
-    """A ledger whose subclasses only override: a method that no base class has would change nothing, and is refused."""
+    """A ledger whose subclasses may only override: a method that no base class has would have no effect, and is refused."""
 
-    def __init_subclass__(cls, **given: Any) -> None:
-        super().__init_subclass__(**given)
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
         own = [name for name, each in vars(cls).items() if isinstance(each, FunctionType)]
         assert own, f"{cls.__name__} overrides nothing"
         unknown = [name for name in own if not any(name in vars(base) for base in cls.__mro__[1:])]
@@ -144,7 +144,7 @@ class SimulatedLedger(OverridingLedger):
             if skips or session.is_free(ids):
                 mine = session.lock(ids, skips=True)
                 return [row for row, row_id in zip(rows, ids, strict=True) if row_id in mine]
-            session.lock(ids)  # and read again what they have become
+            session.lock(ids)  # and read again, since their holders may have changed them
 
     def save(self, before: Any, after: Any) -> Any:
         if self.session.database.is_server:
@@ -176,7 +176,7 @@ class SimulatedLedger(OverridingLedger):
 
 
 class _Connection(peewee.SqliteDatabase):
-    """Tells the database of every statement before it runs."""
+    """Passes every statement to the simulated database before it runs."""
 
     simulated: "SimulatedDatabase"
 
@@ -213,17 +213,17 @@ class SimulatedDatabase:
         self.connection.close()
 
     def fail_for(self, span_s: float) -> None:
-        """Go away for a while; every open transaction is lost."""
+        """Become unavailable for a while; every open transaction is lost."""
         self.epoch += 1
         self.up_at_s = self.world.now_s + span_s
 
     def look(self, sql: str, *values: Any) -> list[Any]:
-        """Look at what is committed, from outside."""
+        """Run SQL against the committed rows, outside any transaction."""
         self.leave()
         return self._raw.execute(sql, values).fetchall()
 
     def read(self, query: Callable[[Database], T]) -> T:
-        """Let Peewee look at what is committed, from outside."""
+        """Run a Peewee query against the committed rows, outside any transaction."""
         self.leave()
         self._is_looking = True
         try:
@@ -232,7 +232,7 @@ class SimulatedDatabase:
             self._is_looking = False
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
-        """Run a use case as ``Store.run`` does: again from its start, until it went through or the time is over."""
+        """Run a use case as ``Store.run`` does: repeat it from its start until it commits or the time is over."""
         world, task = self.world, self.world.task
         world.point("before a transaction")
         ends_s = world.now_s + timeout_s
@@ -276,7 +276,7 @@ class SimulatedDatabase:
         return answer
 
     def enter(self, sql: str, params: Any) -> None:
-        """Make the connection show what the running transaction may see, before it runs a statement."""
+        """Prepare the connection for a statement: it shows the committed rows and the running transaction's own writes."""
         if self._is_looking:
             return
         session = self.world.task.session
@@ -292,7 +292,7 @@ class SimulatedDatabase:
             session.writes.append((sql, params))
 
     def leave(self, only: Session | None = None) -> None:
-        """Take a transaction's writes out of the connection, to be written anew when it goes on."""
+        """Roll back the active transaction's writes; they are repeated when it continues."""
         active = self._active
         if active is None or (only is not None and active is not only):
             return
@@ -312,13 +312,13 @@ class SimulatedDatabase:
 
 
 def _key(row: dict[str, Any]) -> str:
-    """Name a row for its lock; a provider's health has no id and is named by channel and provider."""
+    """Return the lock key of a row: its id, or channel and provider for a provider's health."""
     return str(row.get("id") or row.get("notification_id") or tuple(row.values())[:2])
 
 
 @cache
 def _schema(without: Weakening) -> bytes:
-    """Make the tables once; a mutant leaves some constraints out."""
+    """Return a serialized database with all tables; a mutant leaves out some constraints."""
     db = peewee.SqliteDatabase(":memory:", thread_safe=False, autoconnect=False)
     db.connect()
     statements = [each.format(**Sqlite.types) for migration in migrations.MIGRATIONS for each in migration.STATEMENTS]

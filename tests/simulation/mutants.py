@@ -1,4 +1,4 @@
-"""Ways to get the product wrong, each of which the simulation has to catch.
+"""Faulty variants of the product, each of which the simulation has to catch.
 
 A mutant wraps or replaces one thing from outside; the product has no switches. Where several defences stand behind each other
 (a row lock, the guard of an update, a constraint), a mutant that shows what the last one is for takes the ones before it away.
@@ -36,17 +36,17 @@ _NO_TIER = ("UNIQUE (escalation_id, tier, channel),", "")
 
 
 class NoDueSweep(SimulatedLedger):
-    def ring_due(self, **given: Any) -> Any:
+    def ring_due(self, **arguments: Any) -> Any:
         return ()
 
 
 class NoLeaseSweep(SimulatedLedger):
-    def expired_leases(self, **given: Any) -> Any:
+    def expired_leases(self, **arguments: Any) -> Any:
         return ()
 
 
 class NoReceiptSweep(SimulatedLedger):
-    def missed_receipts(self, **given: Any) -> Any:
+    def missed_receipts(self, **arguments: Any) -> Any:
         return ()
 
 
@@ -56,7 +56,7 @@ class NoUnring(SimulatedLedger):
 
 
 class NoNamespaceOfRepetitions(SimulatedLedger):
-    """Lets whoever notifies repeat and amend the incident of a key in any namespace."""
+    """Lets a sender repeat and amend the incident of a key in any namespace."""
 
     def lock_unresolved(self, key: str, *, namespace: str) -> Any:
         return self._lock_one(IncidentRow.key == key, IS_UNRESOLVED)
@@ -70,7 +70,7 @@ class NoNamespaceOfActs(SimulatedLedger):
 
 
 class QuarantinedLeases(SimulatedLedger):
-    """Takes back the leases of what is quarantined as well, and does not look again."""
+    """Expires the leases of quarantined incidents as well, without a second check under the lock."""
 
     def expired_leases(self, *, now: datetime, limit: int) -> Any:
         is_over = (AttemptRow.state == AttemptState.RUNNING) & (AttemptRow.lease_until <= now)
@@ -86,18 +86,18 @@ class ForgottenQuarantine(SimulatedLedger):
 
 
 class NoKillSwitch(SimulatedLedger):
-    def pauses(self, **given: Any) -> Any:
+    def pauses(self, **arguments: Any) -> Any:
         return ()
 
 
 class NoBringingForward(SimulatedLedger):
-    def bring_forward(self, why: Any, **given: Any) -> None:
+    def bring_forward(self, why: Any, **arguments: Any) -> None:
         if DeferralReason.PAUSE not in why:
-            super().bring_forward(why, **given)
+            super().bring_forward(why, **arguments)
 
 
 class Unguarding:
-    """Which rows are written over whatever stands there."""
+    """Chooses the rows that are saved without compare-and-set."""
 
     def _is_unguarded(self, before: Any, after: Any) -> bool:
         raise NotImplementedError
@@ -107,7 +107,7 @@ class Unguarding:
 
 
 class Unguarded(Unguarding, SimulatedLedger):
-    """Writes some rows over whatever stands there."""
+    """Saves some rows without compare-and-set."""
 
     def save(self, before: Any, after: Any) -> Any:
         if self._is_unguarded(before, after):
@@ -143,7 +143,7 @@ class UnguardedEscalation(Unguarded, UnlockedEscalation):
 
 
 class LateAttempt(SimulatedLedger):
-    """Stores an attempt when it is recorded."""
+    """Stores an attempt only when its outcome is recorded."""
 
     def add_attempt(self, facts: AttemptFacts) -> None:
         self.session.database.put_off[facts.id] = facts
@@ -154,7 +154,7 @@ class LateAttempt(SimulatedLedger):
         return super().attempt_ref(attempt_id)
 
 
-def _record_whatever_runs(deps: Dependencies, attempt_id: str, token: str, outcome: Outcome, **given: Any) -> Consequences:
+def _record_whatever_runs(deps: Dependencies, attempt_id: str, token: str, outcome: Outcome, **arguments: Any) -> Consequences:
     def running(ledger: Ledger) -> tuple[str, str]:
         ref = ledger.attempt_ref(attempt_id)
         row = ledger.lock_notification(ref.notification_id) if ref else None
@@ -162,20 +162,20 @@ def _record_whatever_runs(deps: Dependencies, attempt_id: str, token: str, outco
         return (found[0].id, found[0].token) if found else (attempt_id, token)
 
     try:
-        whose = deps.transactions.run(running)
-    except CommitUnknown as unknown:  # it has only read
-        whose = cast(tuple[str, str], unknown.result)
-    return _record(deps, *whose, outcome, **given)
+        lease = deps.transactions.run(running)
+    except CommitUnknown as unknown:  # the transaction only read
+        lease = cast(tuple[str, str], unknown.result)
+    return _record(deps, *lease, outcome, **arguments)
 
 
-def _record_without_asking(*given: Any, unsure: Any, **others: Any) -> Consequences:
+def _record_without_check(*arguments: Any, unsure: Any, **others: Any) -> Consequences:
     del unsure
-    return _record(*given, **others)
+    return _record(*arguments, **others)
 
 
-def _record_unless_stopping(deliverer: Any, *given: Any) -> None:
+def _record_unless_stopping(deliverer: Any, *arguments: Any) -> None:
     if not deliverer._is_stopping.is_set():
-        _record_outcome(deliverer, *given)
+        _record_outcome(deliverer, *arguments)
 
 
 def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str]) -> None:
@@ -201,7 +201,7 @@ def _mute_what_seems_broken(tx: Transaction, context: DecisionContext) -> Decisi
 
 
 def _nothing_behind_a_shut_tier(context: DecisionContext) -> Tier | None:
-    """Look no further than the first tier that is shut."""
+    """Return no tier behind the first one that is shut."""
     escalation = context.escalation
     ahead = list(takewhile(lambda tier: escalation.severity not in tier.shut_for, escalation.policy.tiers[escalation.tier :]))
     return ahead[0] if any(rules.ways(context, tier) for tier in ahead) else None
@@ -231,7 +231,7 @@ def _wait_for_any_round(tx: Transaction, incident: IncidentFacts, *, is_failure:
 
 
 def _wait_for_nothing_else(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
-    """Page at once or never: what comes within 15 minutes is counted in, and no round is started when they are over."""
+    """Page at once or never: failures within 15 minutes are counted, but no round starts afterwards."""
     _page_or_wait(tx, incident, is_failure=is_failure)
     current = tx.ledger.lock_incident(incident.id)
     if current.round_at is not None:
@@ -258,20 +258,20 @@ def swapped(module: Any, name: str, other: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _unasked() -> Iterator[None]:
-    """Take both ways away on which it is found out whether a commit was done."""
-    with swapped(use_case, "_is_done", lambda deps, unknown: False), swapped(deliver, "record", _record_without_asking):
+def _without_commit_checks() -> Iterator[None]:
+    """Disable both checks of whether an unanswered commit happened."""
+    with swapped(use_case, "_is_done", lambda deps, unknown: False), swapped(deliver, "record", _record_without_check):
         yield
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A product that is wrong.
+    """A faulty variant of the product.
 
     Attributes:
-        name: What it lacks.
-        variant: What it is composed of.
-        swap: What is replaced in a module while it runs.
+        name: What is wrong with it.
+        variant: The parts that a scenario composes otherwise.
+        swap: Replaces a name in a module while it runs.
         known: A seed that is known to catch it, tried before all others.
     """
 
@@ -285,7 +285,7 @@ class Mutant:
             return simulate(seed, self.variant)
 
     def catch(self, seeds: Sequence[int]) -> RunResult | None:
-        """Run seeds, the known one first, until one catches it, by what it does and not by how it is made."""
+        """Return the first run that violates an invariant, the known seed first; a crash of the mutant itself is no catch."""
         caught = next((result for seed in (self.known, *seeds) if (result := self.simulate(seed)).violation), None)
         assert caught is None or not caught.violation.startswith(("TypeError", "AttributeError")), caught.violation
         return caught
@@ -299,7 +299,7 @@ MUTANTS = (
     Mutant("no fencing token", swap=lambda: swapped(deliver, "record", _record_whatever_runs), known=35),
     Mutant(
         "a commit that was not confirmed is taken for a lost lease",
-        swap=_unasked,
+        swap=_without_commit_checks,
         known=2,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),

@@ -1,4 +1,4 @@
-"""A second namespace whose senders use the same keys and recipients' ids: no key to ingest moves another namespace's row."""
+"""A second namespace with the same incident keys and recipient ids: no ingest key moves another namespace's row."""
 
 from collections.abc import Callable
 from functools import partial
@@ -33,7 +33,7 @@ Act = Callable[[Dependencies], Consequences]
 
 
 class Namespaces:
-    """Draws what the senders of another namespace do, and holds every act in one namespace against the rows of the others."""
+    """Plans the other namespace's requests, and checks that an act in one namespace leaves the rows of the others alone."""
 
     def __init__(self, world: World, database: SimulatedDatabase) -> None:
         self._world = world
@@ -44,12 +44,12 @@ class Namespaces:
         self._before: dict[str, list[Any]] = {}
 
     def write_script(self, people: Callable[..., None], accepted: list[str], policy: Policy, *, until_s: float) -> None:
-        """Plan what the other namespace's senders do.
+        """Plan the other namespace's requests.
 
         Args:
-            people: (delay in seconds, act) → somebody does it then.
-            accepted: Takes note of the incidents that were taken.
-            policy: How they page.
+            people: Schedules an act: (delay in seconds, act).
+            accepted: The list to which accepted incidents are added.
+            policy: The policy of their incidents.
             until_s: When all faults end.
         """
         if not self._is_shared:
@@ -62,11 +62,11 @@ class Namespaces:
                 people(chance.uniform(0, until_s), self.within(OTHER, partial(self._end, act)))
 
     def named(self) -> str | None:
-        """Say which namespace an operator names: ours, or none, so that all are looked in."""
+        """Return the namespace that an operator names: ours, or None for all."""
         return SHARED if self._is_shared and self._chance.random() >= _ANYWHERE else None
 
     def within(self, namespace: str | None, act: Act) -> Act:
-        """Let somebody act in a namespace, whose rows alone may be moved by it."""
+        """Run an act in a namespace; it may change rows of that namespace only."""
 
         def watched(deps: Dependencies) -> Consequences:
             if not self._is_shared or namespace is None:
@@ -81,12 +81,12 @@ class Namespaces:
         return watched
 
     def before_commit(self, session: Session) -> None:
-        """Look at the rows that the transaction must not move."""
+        """Remember the rows that the transaction must not change."""
         namespace = self._acting.get(session.task)
         self._before = {} if namespace is None else self._rows(namespace)
 
     def after_commit(self, session: Session) -> None:
-        """Find them as they were."""
+        """Require that those rows are unchanged."""
         namespace = self._acting.get(session.task)
         if namespace is not None:
             now = self._rows(namespace)
@@ -102,11 +102,11 @@ class Namespaces:
         addresses = {name: f"{chance.choice((who, 'eve'))}@{name}" for name in CHANNELS if chance.random() < 0.6} or {
             "email": "eve@email"
         }
-        said = Incident(key="db-1", title="all is well", severity=chance.choice(list(Severity)))
-        taken = notify(deps, said, [Recipient(id=who, addresses=addresses)], policy=policy, namespace=OTHER)
-        accepted.append(taken.value.incident_id)
-        self._world.note(f"notified elsewhere: {taken.value.incident_id[-4:]} {said.severity} {who}")
-        return taken.consequences
+        incident = Incident(key="db-1", title="all is well", severity=chance.choice(list(Severity)))
+        notified = notify(deps, incident, [Recipient(id=who, addresses=addresses)], policy=policy, namespace=OTHER)
+        accepted.append(notified.value.incident_id)
+        self._world.note(f"notified elsewhere: {notified.value.incident_id[-4:]} {incident.severity} {who}")
+        return notified.consequences
 
     def _end(self, act: Callable[..., Any], deps: Dependencies) -> Consequences:
         done = act(deps, ByKey("db-1", OTHER), by="eve", via=Via.LIBRARY)

@@ -1,4 +1,4 @@
-"""What those do who run it: they set low limits, pull the kill switch, tell workers to stop, and let all of them stand still."""
+"""What operators do: they set low limits, pause sending, stop workers, and suspend all of them at once."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
@@ -26,7 +26,7 @@ _WAITING = "SELECT id FROM notifyflow_notification WHERE state = 'QUEUED' AND de
 
 
 class Operators:
-    """Draws what they do, does it, and remembers what it has to lead to.
+    """Plans and runs the operators' acts, and checks their effects.
 
     Attributes:
         limits: How many each provider takes a minute; empty where that stays as it is.
@@ -41,7 +41,7 @@ class Operators:
         self._database = database
         self._deliverers: dict[Process, Deliverer] = {}
         self._stopping: dict[Deliverer, float] = {}
-        self._heard: dict[Deliverer, dict[str, tuple[str | None, tuple[int, ...]]]] = {}
+        self._rings_read: dict[Deliverer, dict[str, tuple[str | None, tuple[int, ...]]]] = {}
         providers = [each.name for channel in outside.channels.values() for each in channel.providers]
         self._names = {Scope.ALL: [""], Scope.CHANNEL: list(outside.channels), Scope.PROVIDER: providers}
         chance = world.apart("limits")
@@ -51,12 +51,12 @@ class Operators:
     def write_script(
         self, people: Callable[..., None], workers: Collection[Process], *, until_s: float, on_stop: Callable[[Process], None]
     ) -> None:
-        """Plan what they do.
+        """Plan the operators' acts.
 
         Args:
-            people: (delay in seconds, act, what it is given) → somebody does it then.
-            workers: Who can be told to stop.
-            until_s: When all faults end; workers are told to stop afterwards, too.
+            people: Schedules an act: (delay in seconds, act, arguments).
+            workers: The processes that can be stopped.
+            until_s: When all faults end; workers are stopped afterwards, too.
             on_stop: Called with a worker that has stopped undisturbed, before it is gone.
         """
         chance = self._world.apart("pauses")
@@ -77,28 +77,28 @@ class Operators:
             self.stop(worker, at_s, on_stop=on_stop)
 
     def stop(self, worker: Process, at_s: float, *, on_stop: Callable[[Process], None]) -> None:
-        """Plan that a worker is told to stop."""
+        """Plan to stop a worker."""
         self._world.after(at_s, partial(self._stop, worker, on_stop))
 
     def started(self, process: Process, deliverer: Deliverer) -> None:
-        """Take note of a worker that has started."""
+        """Record that a worker has started."""
         self._deliverers[process] = deliverer
-        self._heard[deliverer] = {}
+        self._rings_read[deliverer] = {}
 
-    def heard(self, deliverer: Deliverer, ids: Sequence[str]) -> None:
-        """Take note of a ring that a worker has read, and of when its notifications were rung for."""
+    def note_ring(self, deliverer: Deliverer, ids: Sequence[str]) -> None:
+        """Record a ring that a worker has read, with the times at which its notifications were rung for."""
         rung = dict(self._rung(ids))
-        self._heard[deliverer] |= {row_id: (rung.get(row_id), self._disturbances()) for row_id in ids}
+        self._rings_read[deliverer] |= {row_id: (rung.get(row_id), self._disturbances()) for row_id in ids}
 
     def is_stopping(self, deliverer: Deliverer) -> bool:
         return deliverer in self._stopping
 
     def stopped_s(self, process: Process) -> float:
-        """Tell since when a worker has been told to stop; never, where it has not."""
+        """Return when a worker was told to stop; infinity if it was not."""
         return self._stopping.get(self._deliverers[process], float("inf")) if process in self._deliverers else float("inf")
 
     def paused(self, channel: str, provider: str, *, is_urgent: bool, before_s: float) -> Pause | None:
-        """Find a pause that was committed before then, stands still, and covers a send."""
+        """Return a pause that was committed before a time, still stands, and covers a send; otherwise None."""
         now = self._world.task.process.now()
         for standing in self._database.read(lambda db: Stops(db).pauses(now=now)):
             if self.pauses.get(standing, before_s) < before_s and standing.covers(channel, provider, is_urgent=is_urgent):
@@ -107,7 +107,7 @@ class Operators:
 
     def _pause(self, scope: Scope, name: str, span_s: float, deps: Dependencies, *, is_for_critical: bool) -> Consequences:
         now, at_s = deps.clock.now(), self._world.now_s
-        wanted = Pause(
+        new = Pause(
             scope=scope,
             name=name,
             ends_at=now + timedelta(seconds=span_s),
@@ -116,9 +116,9 @@ class Operators:
             is_for_critical=is_for_critical,
         )
         self.covers.end(scope, name)
-        pause(deps, wanted)
-        self.pauses[wanted] = self._world.now_s
-        self.covers.begin(wanted, ends_s=at_s + span_s)
+        pause(deps, new)
+        self.pauses[new] = self._world.now_s
+        self.covers.begin(new, ends_s=at_s + span_s)
         self._world.note(f"paused: {scope} {name} for {span_s:.0f} s, CRITICAL, too: {is_for_critical}")
         return NOTHING
 
@@ -133,7 +133,7 @@ class Operators:
         return NOTHING
 
     def _stop(self, process: Process, on_stop: Callable[[Process], None]) -> None:
-        """Do what SIGTERM does: no further send begins, and the process ends when those that run have been recorded."""
+        """Do what SIGTERM does: start no further send, and end the process when the running ones are recorded."""
         if process.is_dead or self._deliverers[process] in self._stopping:
             return
         world, deliverer = self._world, self._deliverers[process]
@@ -146,7 +146,7 @@ class Operators:
         def stop() -> None:
             self._stopping[deliverer] = world.now_s
             deliverer.stop()
-            if is_undisturbed() and not world.widest_skew_s:  # by a clock that is behind they were not due when it looked
+            if is_undisturbed() and not world.widest_skew_s:  # by a slow clock they were not due when it looked
                 self._check_rings(deliverer)
 
         def end() -> None:
@@ -159,21 +159,21 @@ class Operators:
         world.after(DRAINS_WITHIN_S, end)
 
     def _check_rings(self, deliverer: Deliverer) -> None:
-        """Require that a worker that has stopped keeps no ring to itself: what it has not answered, others can ring for.
+        """Require that a stopped worker has returned the rings it did not handle, so that others can ring for them.
 
-        What somebody else had locked when it looked, and then failed to claim, is rung for again by time alone.
+        Rows that another worker had locked and then failed to claim are rung for again after a while.
         """
-        heard, now = self._heard[deliverer], self._disturbances()
-        kept = [row_id for row_id, rung_at in self._rung(list(heard)) if heard[row_id] == (rung_at, now)]
+        read, now = self._rings_read[deliverer], self._disturbances()
+        kept = [row_id for row_id, rung_at in self._rung(list(read)) if read[row_id] == (rung_at, now)]
         require(not kept, f"{[each[-4:] for each in kept]} are rung for by a worker that has stopped")
 
     def _rung(self, ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Look up which of some notifications are queued and rung for, and since when; without the quarantined."""
+        """Return when each queued notification was rung for, without the quarantined ones."""
         is_rung = f"state = 'QUEUED' AND rung_at IS NOT NULL AND id IN ({', '.join('?' * len(ids))}) AND {freed('incident_id')}"
         return self._database.look(f"SELECT id, rung_at FROM notifyflow_notification WHERE {is_rung}", *ids)
 
     def _stand_still(self, workers: Collection[Process], span_s: float) -> None:
-        """Let no worker do anything for a while, as when their machines sleep: nobody sweeps."""
+        """Suspend all workers for a while, as when their machines sleep; none sweeps."""
         world = self._world
         if not world.is_healed:
             world.note(f"*** all workers stand still for {span_s:.0f} s")
@@ -182,7 +182,7 @@ class Operators:
                 each.paused_until_s = max(each.paused_until_s, world.now_s + span_s)
 
     def _disturbances(self) -> tuple[int, ...]:
-        """Count what may keep a worker from recording what came of a send."""
+        """Count the faults that can keep a worker from recording a send's outcome."""
         return self._database.epoch, *(
             self._world.faults.get(fault, 0) for fault in ("pause", "stall", "commit_unknown", "standstill")
         )

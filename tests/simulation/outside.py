@@ -1,4 +1,4 @@
-"""The world outside: the broker, the providers with what they say later, and their ways of failing."""
+"""The outside world: the broker, the providers and their receipts, and their failures."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ Message = tuple[str, tuple[str, ...]]
 
 
 class Broker:
-    """The port ``Bell``, and the queue behind it: it loses, doubles and delays, and is away for a while."""
+    """The port ``Bell`` and its queue, which loses, doubles and delays messages and is sometimes unavailable."""
 
     def __init__(self, world: World) -> None:
         self.up_at_s = 0.0
@@ -52,7 +52,7 @@ class Broker:
             raise BrokerUnavailable("simulated: the reply was lost")
 
     def receive(self) -> Message:
-        """Wait for a message."""
+        """Wait for a message and return it."""
         world = self._world
         while not self._queue:
             self._idle.append(world.task)
@@ -71,7 +71,7 @@ class Broker:
 
 
 ANSWERS: dict[str, tuple[bool, Callable[[], Exception] | None]] = {
-    # the answer: whether the provider has taken the message, and what the channel raises
+    # answer: whether the provider accepted the message, and the error that the channel raises
     "accepted": (True, None),
     "busy": (False, lambda: TemporaryProviderError("busy", code="503")),
     "busy, yet sent": (True, lambda: TemporaryProviderError("busy", code="500")),
@@ -94,7 +94,7 @@ MOODS: dict[str, dict[str, float]] = {
     "limiting": {"throttled": 0.6, "throttled for long": 0.2},
 }
 RESULTS: dict[str, tuple[Result | None, ...]] = {
-    # what is said later about a message that was taken
+    # the receipts for an accepted message
     "delivered": (None, Result.ACCEPTED, Result.DELIVERED),
     "at once": (Result.DELIVERED,),
     "failed": (Result.ACCEPTED, Result.TEMPORARY_FAILURE),
@@ -105,7 +105,7 @@ RESULTS: dict[str, tuple[Result | None, ...]] = {
 }
 
 DROPPED: dict[str, tuple[Result | None, ...]] = {
-    # what comes of a carrier's receipts where it drops those that decide, or all
+    # the receipts that pass a carrier that drops the deciding ones, or all
     "deciding": (Result.ACCEPTED,),
     "all": (),
 }
@@ -113,11 +113,11 @@ DROPPED: dict[str, tuple[Result | None, ...]] = {
 
 @dataclass
 class Send:
-    """What a provider knows of one attempt.
+    """A provider's record of one attempt.
 
     Attributes:
         answer: What it has answered; empty while it has not.
-        results: What may be recorded of the attempt: what was answered, what was said later.
+        results: The results that may be recorded of the attempt: of the answer and of later receipts.
         is_accepted: Whether it has taken the message, whatever it has answered.
     """
 
@@ -129,7 +129,7 @@ class Send:
 
 
 class SimulatedProvider(Provider):
-    """Carries a channel, in the mood that the seed gave it."""
+    """A provider that answers in its channel's drawn mood."""
 
     def __init__(self, outside: "Outside", channel: str, name: str) -> None:
         self.name = name  # type: ignore[misc]
@@ -149,13 +149,13 @@ class SimulatedProvider(Provider):
         is_accepted, error = ANSWERS[answer]
         ref = f"ref-{message.attempt_id[-6:]}"
         if is_accepted and self._channel in outside.reporting:
-            outside.say_later(self, send, self._channel, ref)
+            outside.report_later(self, send, self._channel, ref)
         world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else outside.latency_s())
         world.note(f"{self.name}: {answer} ({message.attempt_id[-4:]})")
         send.answer, send.is_accepted = answer, is_accepted
         send.results.add(_RESULTS_OF_ERRORS.get(answer, Result.TEMPORARY_FAILURE))
         outside.on_response(send)
-        if world.strikes("stall", self.name):  # past its lease, while what came of it is still to be recorded
+        if world.strikes("stall", self.name):  # past its lease, before the outcome is recorded
             world.task.process.paused_until_s = world.now_s + world.random.uniform(*_STALL_S)
         world.point("after a send")
         if error is not None:
@@ -205,12 +205,12 @@ class SimulatedChannel(Channel):
 
 
 class Outside:
-    """Everything that providers do, and what they know.
+    """All providers and their records.
 
     Attributes:
         sends: What the providers have seen, by attempt.
         underway: How many results are still to come.
-        dropping: What carriers let through of their receipts, by channel; they never get well.
+        dropping: The channels whose carriers drop receipts, with the receipts that pass; this never heals.
     """
 
     def __init__(self, world: World, database: Any, receive: Callable[[Receipt], Task | None]) -> None:
@@ -222,9 +222,9 @@ class Outside:
         self.on_response: Callable[[Send], None] = lambda send: None
         self._database = database
         self._receive = receive
-        well = chance.random()  # in some worlds all goes well, in others hardly anything
+        well = chance.random()  # the share of healthy channels differs between worlds
         self.moods = {name: "well" if chance.random() < well else chance.choice(list(MOODS)) for name in CHANNELS}
-        if chance.random() < 0.2:  # what they share is broken
+        if chance.random() < 0.2:  # a fault of something they share
             self.moods = dict.fromkeys(CHANNELS, chance.choice(list(MOODS)))
         self.reporting = {"sms", "voice"} | {name for name in ("email", "push") if chance.random() < 0.5}
         self.askable = {name for name in ("sms", "voice") if chance.random() < 0.5}
@@ -243,16 +243,16 @@ class Outside:
         self.channels[SUBSCRIBERS] = SimulatedChannel(SUBSCRIBERS, [SimulatedProvider(self, SUBSCRIBERS, SUBSCRIBERS)])
 
     def _draw_dropping(self) -> dict[str, str]:
-        """Draw the carriers that drop receipts: each that decides, or every one."""
+        """Draw the carriers that drop receipts: the deciding ones, or all."""
         chance = self.world.apart("dropping")
         if chance.random() >= _DROPPING:
             return {}
         return {name: chance.choice(list(DROPPED)) for name in sorted(self.reporting) if chance.random() < 0.7}
 
     def latency_s(self) -> float:
-        """Tell how long a send takes; where all keep in step, what runs at once ends at once."""
+        """Return how long a send takes, in seconds; in step, sends that overlap end at the same instant."""
         if self.world.odds.get("stall") and not self.world.is_healed:
-            return self.world.random.uniform(*_SLOW_S)  # whoever wakes finds that another is at it still
+            return self.world.random.uniform(*_SLOW_S)  # long enough that a woken worker finds another still at it
         if self._beat_s:
             return self._beat_s - self.world.now_s % self._beat_s
         return self._latency_s * self.world.random.expovariate(1) if self._latency_s else 0.01
@@ -275,8 +275,8 @@ class Outside:
                 return answer
         return "accepted"
 
-    def say_later(self, provider: SimulatedProvider, send: Send, channel: str, ref: str) -> None:
-        """Report what became of a message: out of order, twice, never, and perhaps before its send is recorded."""
+    def report_later(self, provider: SimulatedProvider, send: Send, channel: str, ref: str) -> None:
+        """Schedule the receipts of a message: out of order, twice or never, perhaps before its send is recorded."""
         chance = self.world.random
         results = RESULTS["delivered"] if self.world.is_healed or chance.random() < 0.5 else RESULTS[chance.choice(list(RESULTS))]
         results = DROPPED.get(self.dropping.get(channel, ""), results)
@@ -306,11 +306,11 @@ class Outside:
                 self.world.after(chance.expovariate(1 / self._patience_s), partial(self._call_back, receipt, 4))
 
     def _call_back(self, receipt: Receipt, tries: int) -> None:
-        """Call back, and again when nobody said 2xx."""
+        """Send a receipt, and again until it is answered 2xx or the tries are used up."""
         task = self._receive(receipt)
-        self.world.after(15, partial(self._look_after, task, receipt, tries - 1))
+        self.world.after(15, partial(self._check_handled, task, receipt, tries - 1))
 
-    def _look_after(self, task: Task | None, receipt: Receipt, tries: int) -> None:
+    def _check_handled(self, task: Task | None, receipt: Receipt, tries: int) -> None:
         if tries == 0 or (task is not None and task.is_done):
             self.underway -= 1
         else:

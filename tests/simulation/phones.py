@@ -1,4 +1,4 @@
-"""What people text back: STOP to one number or to all, START, that they acknowledge, and yes, which may be either."""
+"""Texts from recipients: STOP, START, acknowledgements, and yes, which can opt in or acknowledge."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,16 +17,16 @@ _IS_OUT = "SELECT 1 FROM notifyflow_opt_out WHERE number = ? AND our_number = ?"
 
 
 class Phones:
-    """Draws who texts what, and remembers whom nobody may text.
+    """Plans recipients' texts, and remembers who has opted out.
 
     Attributes:
         senders: The number that each provider texts from; empty in worlds in which nobody texts back.
-        stopped: Who has said STOP to which number, by (theirs, ours), and since when that is committed.
+        stopped: When each committed STOP was received, in seconds, by (their number, our number).
     """
 
     def __init__(self, world: World, database: SimulatedDatabase, outside: Outside) -> None:
         self.stopped: dict[tuple[str, str], float] = {}
-        self._wanted: Counter[tuple[str, str]] = Counter()
+        self._opt_ins: Counter[tuple[str, str]] = Counter()
         self._world = world
         self._database = database
         self._chance = chance = world.apart("phones")
@@ -34,7 +34,7 @@ class Phones:
         self.senders = numbers if chance.random() < _TEXTING else {}
 
     def write_script(self, people: Callable[..., None], *, until_s: float) -> None:
-        """Plan who texts what; ``people`` lets somebody do something later."""
+        """Plan recipients' texts; ``people`` schedules an act."""
         if not self.senders:
             return
         chance = self._chance
@@ -47,7 +47,7 @@ class Phones:
                 people(at_s + chance.uniform(1, _LATER_S), partial(self._text, f"start-{number}", Intent.START, theirs, ours))
 
     def is_stopped(self, theirs: str, provider: str, *, before_s: float) -> bool:
-        """Tell whether somebody had said STOP to a provider's number before then, for certain, and that stands."""
+        """Return whether a number had certainly opted out of a provider's number by then, and still is."""
         ours = self.senders.get(provider, "")
         is_standing = self._database.look(_IS_OUT, theirs, ours)
         return bool(is_standing) and self.stopped.get((theirs, ours), before_s) < before_s
@@ -56,15 +56,15 @@ class Phones:
         is_out = bool(self._database.look(_IS_OUT, theirs, ours))
         if intent in (Intent.START, Intent.YES):
             self.stopped.pop((theirs, ours), None)
-            self._wanted[theirs, ours] += 1
-        wanted = self._wanted[theirs, ours]
+            self._opt_ins[theirs, ours] += 1
+        opt_ins = self._opt_ins[theirs, ours]
         handled = handle_reply(
             deps, Reply(provider="sms-a", event_id=event_id, intent=intent, number=theirs, our_number=ours), channel="sms", raw=""
         )
         self._world.note(f"a text to {ours}: {intent}, {handled.value.effect}")
         has_acknowledged = intent is Intent.YES and handled.value.effect is Effect.ACKNOWLEDGED
-        if is_out and has_acknowledged and wanted == self._wanted[theirs, ours]:  # nobody has lifted it meanwhile
-            raise Violation("yes: whoever has said STOP is opted in again by it, and acknowledges nothing")
+        if is_out and has_acknowledged and opt_ins == self._opt_ins[theirs, ours]:  # no START came in between
+            raise Violation("yes: after STOP it opts in, and acknowledges nothing")
         if handled.value.effect is Effect.BLOCKED:
             self.stopped[theirs, ours] = self._world.now_s
         return handled.consequences

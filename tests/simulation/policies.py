@@ -1,4 +1,4 @@
-"""Policies drawn by lot."""
+"""Random policies."""
 
 from datetime import timedelta
 from random import Random
@@ -13,7 +13,7 @@ _SHUT = 0.5
 
 
 def small_policy(chance: Random, shutting: Random) -> Policy:
-    """Draw a policy of short times.
+    """Return a random policy with short times.
 
     Args:
         chance: Draws all of it but one thing.

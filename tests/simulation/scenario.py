@@ -1,4 +1,4 @@
-"""One scenario: what people, workers and sweepers do in a world that one seed has drawn, and what came of it."""
+"""One scenario: the people, workers and sweepers of a world drawn from one seed, and the result of its run."""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ FOLLOWED_SETTLES_WITHIN_S = 30 * 3600.0  # a subscriber is tried again a day lat
 STEPS = 150_000  # a worker that stands still may hold a due row for 150 s, while others look for it twenty times a second
 SEND_BUDGET = timedelta(seconds=15)
 _LONGEST_SLEEP_S = 45.0
-_HEARD_WITHIN = timedelta(minutes=2)  # what a sweep misses for so long it looks for an hour later: none need wake for that
+_RECEIPTS_WITHIN = timedelta(minutes=2)  # a sweep looks for an older receipt only an hour later: no sweeper needs to wake for it
 _THREADS = 3
 _FOLLOWED = 0.3
 _STALLING = 0.15
@@ -56,7 +56,7 @@ _STORM = 6
 _CROWDED = 0.1
 _CROWD = 9
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
-_UNHEARD = """
+_UNMATCHED = """
     notifyflow_receipt r JOIN notifyflow_attempt a ON a.provider = r.provider AND a.provider_ref = r.provider_ref
     WHERE r.matched_attempt_id IS NULL
 """
@@ -64,7 +64,7 @@ _NEXT_LOOK = f"""
     SELECT MIN(at) FROM (
         SELECT MIN(due_at) AS at FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL
             AND {freed("incident_id")}
-        UNION ALL SELECT MIN(received_at) FROM {_UNHEARD} AND received_at > ?
+        UNION ALL SELECT MIN(received_at) FROM {_UNMATCHED} AND received_at > ?
         UNION ALL SELECT MIN(a.lease_until) FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
             WHERE a.state = 'RUNNING' AND {freed("n.incident_id")}
         UNION ALL SELECT MIN(next_decision_at) FROM notifyflow_escalation
@@ -76,7 +76,7 @@ _NEXT_LOOK = f"""
 """
 _RUNG = f"SELECT MIN(rung_at) FROM notifyflow_notification WHERE state = 'QUEUED' AND {freed('incident_id')}"
 _FAULTS = {
-    # what can strike, and how likely it does at most, each time it can
+    # the highest probability of each fault, each time it can strike
     "crash": 0.02,
     "pause": 0.01,
     "commit_unknown": 0.02,
@@ -91,7 +91,7 @@ _FAULTS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """What a mutant changes; as it stands, nothing."""
+    """What a mutant changes; by default nothing."""
 
     ledger: type[SimulatedLedger] = SimulatedLedger
     without: Weakening = ()
@@ -101,7 +101,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of one seed."""
+    """The result of one seed."""
 
     seed: int
     trace: tuple[str, ...]
@@ -113,7 +113,7 @@ class RunResult:
 
 
 class Ids:
-    """Ids in the order in which they were asked for."""
+    """Ids that count upwards."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -127,7 +127,7 @@ class Ids:
 
 
 class Scenario:
-    """Puts a world together: a database, a broker, providers, processes of workers, and people with a script."""
+    """A world of a database, a broker, providers, worker processes, and people with a script."""
 
     def __init__(self, seed: int, variant: Variant) -> None:
         self.world = world = World(seed)
@@ -161,10 +161,10 @@ class Scenario:
         self._subscribers = (_SUBSCRIBER,) if world.apart("followed").random() < _FOLLOWED else ()
 
     def run(self) -> RunResult:
-        """Let it happen, heal, settle; check what always holds."""
+        """Run the world with its faults, heal it, let it settle, and check the invariants."""
         world, violation = self.world, ""
         try:
-            with _silent_log(self._hear):
+            with _silent_log(self._on_log):
                 self._draw_faults()
                 self._write_script()
                 world.run(self._is_settled, until_s=self._heals_s, steps=STEPS)
@@ -208,7 +208,7 @@ class Scenario:
         chance = self._chance
         severities = list(Severity)
         severity = chance.choice(severities)
-        people = [self._recipient(who) for who in ("ada", "ben", "cyd")[: chance.choice((1, 1, 2, 3))]]
+        people = [self._recipient(recipient_id) for recipient_id in ("ada", "ben", "cyd")[: chance.choice((1, 1, 2, 3))]]
         self._people(0, self._notify, severity, people)
         later_s = partial(chance.uniform, 0.1, self._heals_s)
         if chance.random() < 0.3:
@@ -231,7 +231,7 @@ class Scenario:
         self._namespaces.write_script(self._people, self._accepted, self._policy, until_s=self._heals_s)
 
     def _write_crowd(self, chance: Random) -> None:
-        """In some worlds many are told of something at once, and a worker is told to stop in the middle of it."""
+        """In some worlds, notify many recipients at once and stop a worker meanwhile."""
         if chance.random() < _CROWDED:
             people = [Recipient(id=f"p{n}", addresses={name: f"p{n}@{name}" for name in CHANNELS[:2]}) for n in range(_CROWD)]
             at_s = chance.uniform(0, self._heals_s)
@@ -240,7 +240,7 @@ class Scenario:
             self._operators.stop(worker, at_s + chance.uniform(0.05, 15), on_stop=self._checks.on_stop)
 
     def _age(self, policy: Policy) -> Policy:
-        """Let pages grow old within minutes, in some worlds."""
+        """In some worlds, let pages expire within minutes."""
         chance = self.world.apart("freshness")
         if chance.random() >= _AGEING:
             return policy
@@ -248,21 +248,23 @@ class Scenario:
         return replace(policy, fresh_for=fresh_for, fresh_for_critical=2 * fresh_for)
 
     def _write_storm(self, people: list[Recipient]) -> None:
-        """Let many CRITICAL alerts come at once where carriers drop their receipts, so that much is overdue at a time."""
+        """Plan many CRITICAL alerts at once where carriers drop receipts, so that many receipts are overdue together."""
         chance = self.world.apart("storm")
         for number in range(_STORM):
             self._people(chance.uniform(0, 30), partial(self._notify, key=f"storm-{number}"), Severity.CRITICAL, people)
-        silent = set(self._outside.dropping) - {"voice"}  # all that leaves to fay is dropped, and no call to her can be placed
+        silent = set(self._outside.dropping) - {"voice"}  # every receipt about fay is dropped, and no call to her can be placed
         fay = Recipient(id="fay", addresses={name: f"{'fay' if name in silent else 'gone'}@{name}" for name in CHANNELS})
         self._people(chance.uniform(0, 30), partial(self._notify, key="silence"), Severity.CRITICAL, [fay])
 
-    def _recipient(self, who: str) -> Recipient:
+    def _recipient(self, recipient_id: str) -> Recipient:
         chance = self._chance
         names = [name for name in CHANNELS if chance.random() < 0.7] or ["email"]
         gone = {name for name in names if chance.random() < 0.1}
-        if self.world.apart(f"{who} left").random() < _LEFT:
+        if self.world.apart(f"{recipient_id} left").random() < _LEFT:
             gone |= {name for name in names if name not in ("sms", "voice")}
-        return Recipient(id=who, addresses={name: f"{'gone' if name in gone else who}@{name}" for name in names})
+        return Recipient(
+            id=recipient_id, addresses={name: f"{'gone' if name in gone else recipient_id}@{name}" for name in names}
+        )
 
     # -- processes
 
@@ -286,7 +288,7 @@ class Scenario:
         return replace(deps, **self._variant.deps)
 
     def _boot(self, process: Process) -> None:
-        """Start what one worker process runs: threads that answer rings, and a sweeper."""
+        """Start the threads of one worker process: those that handle rings, and a sweeper."""
         deps = self._deps(process)
         reporter = Reporter(self._broker, self._database)
         deliverer = Deliverer(
@@ -300,13 +302,13 @@ class Scenario:
         deliverer.share(_THREADS)
         self._operators.started(process, deliverer)
         for _ in range(_THREADS):
-            process.spawn(lambda: self._answer(deliverer))
+            process.spawn(lambda: self._handle_rings(deliverer))
         process.spawn(lambda: self._sweep(deps, reporter, deliverer))
 
-    def _answer(self, deliverer: Deliverer) -> None:
+    def _handle_rings(self, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
             channel, ids = self._broker.receive()
-            self._operators.heard(deliverer, ids)
+            self._operators.note_ring(deliverer, ids)
             self._safely(partial(deliverer.deliver, channel, ids))
 
     def _sweep(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> None:
@@ -330,13 +332,13 @@ class Scenario:
         rung = self._database.look(_RUNG)[0][0]
         now = deps.clock.now()
         again_at = None if rung is None else datetime.fromisoformat(rung) + RING_AGAIN_AFTER
-        again = [] if again_at is None else [max(again_at, now + timedelta(seconds=1))]  # whoever stands still may hold it locked
+        again = [] if again_at is None else [max(again_at, now + timedelta(seconds=1))]  # a stalled process may hold it locked
         wake_at = next_wake_at(deps)
         sleep_limit = now + timedelta(seconds=_LONGEST_SLEEP_S)
         return min([sleep_limit, *again, *([wake_at] if wake_at else [])])
 
     def _after_commit(self, session: Session) -> None:
-        """Check, and wake the sweepers that would look within a second; until then they need not look in vain."""
+        """Check the commit, and wake the sweepers if it made something due within a second; they sleep otherwise."""
         self._checks.after_commit(session)
         self._adoption.check(session)
         self._namespaces.after_commit(session)
@@ -346,8 +348,8 @@ class Scenario:
             self._people(self._chance.expovariate(20), self._acknowledge)
 
     def _wake_sweepers(self) -> None:
-        heard_since = START + timedelta(seconds=self.world.now_s) - _HEARD_WITHIN
-        ((at,),) = self._database.look(_NEXT_LOOK, instant_text(heard_since))
+        received_since = START + timedelta(seconds=self.world.now_s) - _RECEIPTS_WITHIN
+        ((at,),) = self._database.look(_NEXT_LOOK, instant_text(received_since))
         due_s = float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
         self._sleepers = {task: planned_s for task, planned_s in self._sleepers.items() if not task.greenlet.dead}
         for task, planned_s in self._sleepers.items():
@@ -358,16 +360,16 @@ class Scenario:
 
     # -- people and callbacks
 
-    def _people(self, delay_s: float, act: Callable[..., Consequences], *given: Any) -> None:
-        """Let somebody do something through a process of the web service; what it refuses is done again."""
+    def _people(self, delay_s: float, act: Callable[..., Consequences], *arguments: Any) -> None:
+        """Schedule an act through the web service's process; it is repeated while the database is unavailable."""
         self._unfinished += 1
-        self.world.after(delay_s, lambda: self._start_act(partial(act, *given), tries=5))
+        self.world.after(delay_s, lambda: self._start_act(partial(act, *arguments), tries=5))
 
     def _start_act(self, act: Callable[[Dependencies], Consequences], tries: int) -> None:
         task = self._in_web(act)
-        self.world.after(15, lambda: self._look_after(task, act, tries - 1))
+        self.world.after(15, lambda: self._repeat_act(task, act, tries - 1))
 
-    def _look_after(self, task: Task | None, act: Callable[[Dependencies], Consequences], tries: int) -> None:
+    def _repeat_act(self, task: Task | None, act: Callable[[Dependencies], Consequences], tries: int) -> None:
         if tries == 0 or (task is not None and task.is_done):
             self._unfinished -= 1
         else:
@@ -400,8 +402,8 @@ class Scenario:
         return self._namespaces.within(SHARED, lambda deps: self._store(severity, people, deps, key))(deps)
 
     def _store(self, severity: Severity, people: list[Recipient], deps: Dependencies, key: str) -> Consequences:
-        said = Incident(key=key, title="down", severity=severity)
-        accepted = notify(deps, said, people, policy=self._policy)
+        incident = Incident(key=key, title="down", severity=severity)
+        accepted = notify(deps, incident, people, policy=self._policy)
         self._accepted.append(accepted.value.incident_id)
         self.world.note(f"notified: {accepted.value.incident_id[-4:]} {severity} {[each.id for each in people]}")
         return accepted.consequences
@@ -417,7 +419,7 @@ class Scenario:
         return self._by_key(deps, lambda ref: page_again(deps, ref, "ada", by="eve", via=Via.LIBRARY).consequences)
 
     def _by_key(self, deps: Dependencies, act: Callable[[ByKey], Consequences]) -> Consequences:
-        """Act on the incident of a key, in our namespace where one is named."""
+        """Act on the incident of a key, in our namespace or in all."""
         namespace = self._namespaces.named()
         return self._namespaces.within(namespace, lambda _: act(ByKey("db-1", namespace)))(deps)
 
@@ -440,7 +442,7 @@ class Scenario:
         self._database.up_at_s = self._broker.up_at_s = self.world.now_s
 
     def _is_settled(self) -> bool:
-        """Tell whether nobody has anything left to do; looks now and then, for it costs more than a step."""
+        """Return whether no work is left; checked now and then only, for it costs more than a step."""
         is_quiet = not self._unfinished and not self._outside.underway and self.world.steps % 10 == 0
         return is_quiet and not self._what_is_left()
 
@@ -448,7 +450,7 @@ class Scenario:
         left = {
             "escalations": "notifyflow_escalation WHERE state = 'ACTIVE'",
             "notifications": "notifyflow_notification WHERE state IN ('QUEUED', 'SENDING')",
-            "unheard": _UNHEARD,
+            "unmatched": _UNMATCHED,
             "attempts": "notifyflow_attempt WHERE state = 'RUNNING'",
             "rounds": "notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current",
             "rounds of operations": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
@@ -457,27 +459,27 @@ class Scenario:
         return ", ".join(f"{name} {ids}" for name, ids in found.items() if ids)
 
     def _safely(self, act: Callable[[], Any]) -> Any:
-        """Act as the edge of a thread does: the database may be away, and nothing else may go wrong."""
+        """Run an act as the edge of a thread does: an unavailable database is the only error it tolerates."""
         try:
             return act()
         except StorageUnavailable:
             return None
 
-    def _hear(self, event: str, facts: dict[str, Any]) -> None:
-        """Hear a log line of the product."""
+    def _on_log(self, event: str, facts: dict[str, Any]) -> None:
+        """Handle a log line of the product."""
         require("@" not in repr(facts), f"8: {event} logs an address")
         self._checks.on_log(event, facts)
         self.world.note(f"{event} {' '.join(f'{name}={str(value)[-6:]}' for name, value in sorted(facts.items()))}")
 
 
 def simulate(seed: int, variant: Variant = Variant()) -> RunResult:
-    """Run one seed."""
+    """Run one seed and return its result."""
     return Scenario(seed, variant).run()
 
 
 @contextmanager
 def _silent_log(hear: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
-    """Give the product's log lines to the scenario."""
+    """Pass the product's log lines to the scenario."""
 
     def pass_on(logger: Any, method: str, facts: Any) -> Any:
         del logger, method

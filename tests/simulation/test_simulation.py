@@ -1,4 +1,4 @@
-"""Two hundred worlds in which everything breaks, and the wrong products that they have to catch."""
+"""Two hundred worlds full of faults, and the faulty variants of the product that they have to catch."""
 
 import pytest
 

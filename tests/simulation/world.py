@@ -1,4 +1,4 @@
-"""A world in which one seed decides everything: what time it is, who runs next, what breaks and when.
+"""A world in which one seed decides everything: the time, the order of execution, and the faults.
 
 Processes are groups of greenlets. Whoever runs goes on until it calls a port; there time passes, another may run, the process may
 stand still or die. Nothing else switches, so that the same seed gives the same trace, line by line.
@@ -18,11 +18,11 @@ START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
 
 class Violation(BaseException):
-    """Raised when something that always holds does not; no edge of the product may catch it."""
+    """Raised when an invariant is violated; not an Exception, so that no edge of the product catches it."""
 
 
 def require(condition: object, what: str) -> None:
-    """Insist on what always holds."""
+    """Raise a Violation unless a condition holds."""
     if not condition:
         raise Violation(what)
 
@@ -58,14 +58,14 @@ class Process:
         return task
 
     def now(self) -> datetime:
-        """Tell the time as this process sees it: it is the process's clock."""
+        """Return the time by this process's clock."""
         return START + timedelta(seconds=self.world.now_s) + self.skew
 
     def kill(self) -> None:
-        """End it at once, and have it started again later; runs in the hub, where nothing of the process runs."""
+        """Kill the process at once and restart it later; runs in the hub, where none of its greenlets runs."""
         self.is_dead = True
         for task in self.tasks:
-            if task.greenlet:  # one that has begun and not ended
+            if task.greenlet:  # it has begun and not ended
                 task.greenlet.throw(Killed())
         self.tasks = []
         self.world.after(self.world.random.uniform(0.5, 20), self.start)
@@ -78,7 +78,7 @@ class Task:
         self.process = process
         self.world = process.world
         self.session: object = None  # the transaction it is in, if any
-        self.is_done = False  # whether what it was started for is done
+        self.is_done = False  # whether its work is done
         self.greenlet = greenlet(self._run, parent=self.world.hub)
         self._body = body
         self._awaited = 0  # the number of the wake-up that it waits for; older ones are void
@@ -92,7 +92,7 @@ class Task:
             return
         left_s = self.process.paused_until_s - self.world.now_s
         if left_s > 0:
-            self.world.after(max(left_s, 1e-6), lambda: self._wake(awaited))  # what is less may be lost in rounding, for ever
+            self.world.after(max(left_s, 1e-6), lambda: self._wake(awaited))  # anything less may be rounded away for ever
             return
         self.world.task = self
         last_will = self.greenlet.switch()
@@ -107,7 +107,7 @@ class Task:
 
 
 class World:
-    """Time, the order of things, chance, and the trace of what happened.
+    """The clock, the scheduler, the random numbers, and the trace of one world.
 
     Attributes:
         odds: How likely each fault is at each point where it can strike; none is, once the world has healed.
@@ -131,15 +131,15 @@ class World:
         self._count = count()
 
     def apart(self, what: str) -> random.Random:
-        """Give chance of its own to something, so that the worlds in which it does not happen stay as they were."""
+        """Return a random generator for one feature, so that worlds without the feature keep their traces."""
         return random.Random(f"{self.seed} {what}")
 
     def after(self, delay_s: float, call: Callable[[], object]) -> None:
-        """Let something happen later; what is due at the same instant comes in an order drawn by lot."""
+        """Schedule a call; calls due at the same instant run in random order."""
         heapq.heappush(self._line, (self.now_s + delay_s, self.random.random(), next(self._count), call))
 
     def run(self, is_over: Callable[[], bool], *, until_s: float, steps: int) -> bool:
-        """Let things happen until it is over; False when the time is, or too much has happened."""
+        """Run scheduled calls until the condition holds and return True; return False after the time or the steps are used up."""
         while self._line and self._line[0][0] <= until_s and self.steps < steps:
             self.steps += 1
             self.now_s, _, _, call = heapq.heappop(self._line)
@@ -150,7 +150,7 @@ class World:
         return False
 
     def end(self) -> None:
-        """Let go of all that still runs."""
+        """Kill all greenlets."""
         self._line.clear()
         for process in self.processes:
             process.kill()
@@ -162,7 +162,7 @@ class World:
         self.block()
 
     def block(self) -> None:
-        """Wait until somebody calls ``wake_after``."""
+        """Wait until ``wake_after`` wakes this greenlet."""
         me = self.task
         self.hub.switch()
         self.task = me
@@ -172,7 +172,7 @@ class World:
         raise AssertionError("the dead do not go on")
 
     def point(self, where: str) -> None:
-        """Pass a point at which a fault can strike: before or after a call of a port or a commit."""
+        """Mark a point at which a fault can strike: before or after a call of a port, or a commit."""
         process = self.task.process
         if self.strikes("crash", where):
             self.die()
@@ -181,7 +181,7 @@ class World:
         self.sleep(self.random.expovariate(1000))
 
     def strikes(self, fault: str, where: str) -> bool:
-        """Tell whether a fault strikes here and now."""
+        """Return whether a fault strikes here and now."""
         odds = self.odds.get(fault, 0.0)
         if not odds or self.is_healed or self.random.random() >= odds:
             return False

@@ -1,4 +1,4 @@
-"""No provider holds all the threads, and whoever is turned away is served all the same."""
+"""No provider occupies all the threads, and a thread that is turned away finds its work done by others."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_a_bulkhead_has_half_of_the_threads_at_most(threads: int, width: int) ->
     assert bulkheads.enter("ses", "email", ["n2"])
 
 
-def test_who_is_inside_looks_again_for_those_who_were_turned_away() -> None:
+def test_a_thread_that_leaves_sends_for_those_turned_away() -> None:
     bulkheads = Bulkheads(2)
     assert bulkheads.enter("twilio", "sms", ["n1"])
     assert not bulkheads.enter("twilio", "voice", ["n2"])
@@ -23,7 +23,7 @@ def test_who_is_inside_looks_again_for_those_who_were_turned_away() -> None:
     assert bulkheads.enter("twilio", "sms", ["n5"])
 
 
-def test_as_many_go_on_as_were_turned_away_and_there_is_room_for() -> None:
+def test_as_many_threads_continue_as_were_turned_away_and_fit() -> None:
     bulkheads = Bulkheads(8)
     assert all(bulkheads.enter("smtp", "email", [f"in {number}"]) for number in range(4))
     assert not any(bulkheads.enter("smtp", "email", [f"out {number}"]) for number in range(3))
@@ -34,7 +34,7 @@ def test_as_many_go_on_as_were_turned_away_and_there_is_room_for() -> None:
     assert [each and each[0] for each in [bulkheads.leave("smtp") for _ in range(4 + 4)]] == ["email"] * 4 + [None] * 4
 
 
-def test_who_drops_out_makes_room() -> None:
+def test_a_thread_that_drops_out_makes_room() -> None:
     bulkheads = Bulkheads(2)
     assert bulkheads.enter("twilio", "sms", ["n1"])
     assert not bulkheads.enter("twilio", "sms", ["n2"])

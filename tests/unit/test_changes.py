@@ -1,4 +1,4 @@
-"""What the next changelog is made of."""
+"""The fragments of the next changelog."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What setup.cfg asks for, what constraints.txt pins, and what the documentation says of both."""
+"""setup.cfg, constraints.txt and the documentation agree on the dependencies."""
 
 import configparser
 import re

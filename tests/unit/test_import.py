@@ -1,4 +1,4 @@
-"""What importing notifyflow does: next to nothing."""
+"""Importing notifyflow is cheap and has no side effects."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ def test_importing_loads_nothing_heavy_opens_nothing_and_reads_no_environment(st
     assert seen["events"] == []
 
 
-def test_importing_what_everybody_uses_loads_no_web_framework_and_no_sdk() -> None:
+def test_importing_the_public_names_loads_no_web_framework_and_no_sdk() -> None:
     seen = look("from notifyflow import NotifyFlow")
     assert not [name for name in ("twilio", "boto3", "fastapi", "slack_sdk") if name in seen["modules"]]
     assert [name for name in seen["read"] if name.startswith("NOTIFYFLOW_")] == []

@@ -24,7 +24,7 @@ def test_the_reference_lists_every_event_with_its_level_and_no_other() -> None:
     assert sorted(listed) == sorted((event.strip('"'), level) for event, level in logged())
 
 
-def test_whoever_logs_calls_its_logger_log() -> None:
+def test_every_logger_is_called_log() -> None:
     for path in (ROOT / "notifyflow").rglob("*.py"):
         source = path.read_text(encoding="utf-8")
         if "structlog.get_logger" in source:

@@ -1,4 +1,4 @@
-"""How what is due is shared among rings: whoever answers one sends one after the other."""
+"""Due notifications are shared among rings; a worker sends those of one ring one after the other."""
 
 import pytest
 
@@ -10,14 +10,14 @@ from notifyflow.storage.ledger import Due
 @pytest.mark.parametrize(
     ("due", "sizes"), [(0, []), (1, [1]), (8, [1] * 8), (9, [2] * 4 + [1]), (64, [8] * 8), (65, [8] * 8 + [1]), (800, [8] * 100)]
 )
-def test_a_few_are_shared_by_all_and_a_crowd_comes_in_eights(due: int, sizes: list[int]) -> None:
+def test_few_notifications_are_shared_by_all_workers_and_many_come_in_eights(due: int, sizes: list[int]) -> None:
     rows = [Due(notification_id=str(number), channel="email", severity=Severity.ERROR) for number in range(due)]
     shared = [some for _, _, some in rings(rows)]
     assert [len(some) for some in shared] == sizes
     assert [each for some in shared for each in some] == rows
 
 
-def test_the_urgent_come_first_and_channels_stand_apart() -> None:
+def test_urgent_notifications_come_first_and_channels_are_separate() -> None:
     rows = [
         Due(notification_id=f"{channel} {severity}", channel=channel, severity=severity)
         for severity in (Severity.INFO, Severity.CRITICAL)

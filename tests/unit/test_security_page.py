@@ -1,4 +1,4 @@
-"""Every wall that the page names has the tests that it names."""
+"""Every test that the security page names exists."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ NAMED = re.findall(r"\| ``(?P<file>[\w/]+\.py)``: (?P<sentence>[^\n]+)", PAGE)
 
 
 @pytest.mark.parametrize(("file", "sentence"), NAMED)
-def test_a_wall_has_its_tests(file: str, sentence: str) -> None:
+def test_a_defence_has_its_tests(file: str, sentence: str) -> None:
     source = (ROOT / "tests" / file).read_text(encoding="utf-8")
     assert f"def test_{sentence.replace(' ', '_')}(" in source
 

@@ -1,4 +1,4 @@
-"""What the settings take, what they refuse, and how they say it."""
+"""Which settings are valid, and the errors for those that are not."""
 
 import re
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_a_list_is_read_from_commas_or_from_json(text: str) -> None:
     assert [key.get_secret_value() for key in settings.secret_key] == [KEY, f"{KEY} 2"]
 
 
-def test_a_list_that_begins_like_json_and_is_none_is_refused() -> None:
+def test_an_invalid_json_list_is_refused() -> None:
     assert "JSON" in faults_of(TRUSTED_ENDPOINTS='["a:1"')["TRUSTED_ENDPOINTS"].what
 
 
@@ -54,7 +54,7 @@ def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
     assert "SECRET_KEY_FILE" in faults_of(SECRET_KEY=KEY, SECRET_KEY_FILE=str(path))["SECRET_KEY"].what
 
 
-def test_a_secrets_file_that_cannot_be_read_is_said_with_its_path() -> None:
+def test_an_unreadable_secrets_file_is_reported_with_its_path() -> None:
     assert "'/no/such/file'" in faults_of(SLACK_BOT_TOKEN_FILE="/no/such/file")["SLACK_BOT_TOKEN_FILE"].what
 
 
@@ -62,7 +62,7 @@ def test_only_secrets_may_stand_in_files() -> None:
     assert faults_of(NOTICE_FILE="/etc/hostname")["NOTICE_FILE"].what == "is not a setting"
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     faults = faults_of(
         DATABASE_URL="mysql://host/db",
         BROKER_URL="kafka://host",
@@ -85,7 +85,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 @pytest.mark.parametrize(
     ("given", "meant"), [("DATABSE_URL", "DATABASE_URL"), ("SECRET_KEYS", "SECRET_KEY"), ("SMTP", "SMTP_URL")]
 )
-def test_a_name_that_nobody_knows_is_refused_with_the_nearest_one(given: str, meant: str) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest_one(given: str, meant: str) -> None:
     assert faults_of(**{given: "x"})[given].remedy == f"Did you mean NOTIFYFLOW_{meant}?"
 
 
@@ -94,21 +94,21 @@ def test_a_name_like_no_other_is_refused_without_a_guess() -> None:
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "BROKER_URL", "SECRET_KEY", "HTTPS_PROXY"])
-def test_the_value_of_a_secret_is_never_said(name: str) -> None:
+def test_the_value_of_a_secret_is_never_reported(name: str) -> None:
     assert "hunter2" not in str(faults_of(**{name: "x:hunter2"})[name])
 
 
 @pytest.mark.parametrize("name", ["PUBLIC_URL", "TWILIO_BASE_URL", "SLACK_BASE_URL", "AWS_ENDPOINT_URL", "SQS_QUEUE_URL"])
 @pytest.mark.parametrize("url", ["https://u:hunter2@host", "ftp://u:hunter2@host", "https://hunter2@host"])
-def test_a_url_that_is_no_secret_holds_no_password_and_none_is_said(name: str, url: str) -> None:
+def test_a_password_in_a_public_url_is_refused_and_not_repeated(name: str, url: str) -> None:
     assert "hunter2" not in str(faults_of(**{name: url})[name])
 
 
-def test_a_password_in_the_wrong_place_is_not_said_either() -> None:
+def test_a_password_in_the_wrong_place_is_not_repeated_either() -> None:
     assert "hunter2" not in str(faults_of(TRUSTED_ENDPOINTS="u:hunter2@host")["TRUSTED_ENDPOINTS"])
 
 
-def test_the_value_of_what_is_no_secret_is_said() -> None:
+def test_a_value_that_is_not_secret_is_reported() -> None:
     assert "'ftp://host'" in faults_of(PUBLIC_URL="ftp://host")["PUBLIC_URL"].what
 
 
@@ -132,7 +132,7 @@ def test_a_lease_longer_than_a_worker_has_time_for_its_sends_is_refused() -> Non
     assert "120" in faults_of(LEASE_S="121")["LEASE_S"].what
 
 
-def test_no_secret_stands_in_what_is_printed() -> None:
+def test_printed_settings_hold_no_secret() -> None:
     shown = repr(Settings(database_url=SecretStr("postgresql://u:hunter2@host/db"), secret_key=(SecretStr(KEY),)))
     assert "hunter2" not in shown
     assert KEY not in shown
@@ -154,7 +154,7 @@ def test_the_reference_shows_every_setting_and_no_other() -> None:
         "arn:aws:sns:eu-central-1:123456789012:notifyflow:5be8bb50-3cb2-4a4e-8f49-4a8e6f9a7a3b",
     ],
 )
-def test_what_is_no_topic_is_refused(arn: str) -> None:
+def test_an_invalid_topic_is_refused(arn: str) -> None:
     assert "is not the ARN of an SNS topic" in faults_of(SNS_TOPICS=arn)["SNS_TOPICS"].what
 
 
@@ -169,5 +169,5 @@ def test_limits_are_read_from_pairs_or_from_json(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["twilio", "twilio=many", "twilio=-1", "twilio=0", "twilio=1000001", '{"twilio": ', "100"])
-def test_limits_that_are_none_are_refused(text: str) -> None:
+def test_invalid_limits_are_refused(text: str) -> None:
     assert set(faults_of(PROVIDER_LIMITS=text)) == {"PROVIDER_LIMITS"}
