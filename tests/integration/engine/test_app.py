@@ -54,7 +54,7 @@ def ask(flow: NotifyFlow, method: str, path: str) -> httpx.Response:
     return asyncio.run(asking())
 
 
-def test_a_policy_of_ones_own_is_found_by_its_name(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_named_policy_from_the_policies_file_is_used(sqlite_url: str, tmp_path: Path) -> None:
     path = tmp_path / "policies.toml"
     path.write_text(POLICY)
     with open_flow(sqlite_url, POLICIES=str(path)) as flow:
@@ -64,14 +64,14 @@ def test_a_policy_of_ones_own_is_found_by_its_name(sqlite_url: str, tmp_path: Pa
     assert status.escalations[0].facts.policy.name == "patient"
 
 
-def test_a_limit_of_a_provider_that_there_is_not_is_refused(sqlite_url: str) -> None:
+def test_a_limit_of_an_unknown_provider_is_refused(sqlite_url: str) -> None:
     with pytest.raises(InvalidSettings) as refused:
         open_installed(sqlite_url, PROVIDER_LIMITS="twillio=30", PROVIDER_ORDER="smtp,sas")
     assert [fault.where for fault in refused.value.faults] == ["NOTIFYFLOW_PROVIDER_LIMITS", "NOTIFYFLOW_PROVIDER_ORDER"]
     assert "twilio-b" in refused.value.faults[0].remedy
 
 
-def test_a_limit_of_ours_stands_also_while_nobody_carries_it(sqlite_url: str) -> None:
+def test_a_limit_of_an_unconfigured_provider_is_accepted(sqlite_url: str) -> None:
     with open_installed(sqlite_url, PROVIDER_LIMITS="webhook=30,twilio-b=10") as flow:
         assert "NOTIFYFLOW_PROVIDER_LIMITS" not in [fault.where for fault in flow.warnings]
 
@@ -86,7 +86,7 @@ def test_a_cap_for_a_channel_without_caps_is_refused(sqlite_url: str) -> None:
     assert refused.value.faults[0].remedy == "Name some of sms, voice"
 
 
-def test_the_kill_switch_stops_what_it_names_and_is_taken_back(sqlite_url: str) -> None:
+def test_the_kill_switch_pauses_a_channel_and_resumes_it(sqlite_url: str) -> None:
     with open_flow(sqlite_url) as flow:
         flow.switch.pause(Scope.CHANNEL, "email", span=timedelta(minutes=30), by="ada")
         assert [(each.name, each.paused_by) for each in flow.switch.pauses()] == [("email", "ada")]
@@ -97,7 +97,7 @@ def test_the_kill_switch_stops_what_it_names_and_is_taken_back(sqlite_url: str) 
         assert flow.switch.pauses() == ()
 
 
-def test_all_that_is_wrong_with_the_files_it_is_pointed_at_is_said_at_once(tmp_path: Path) -> None:
+def test_all_faults_of_the_configured_files_are_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "policies.toml"
     path.write_text(POLICY.replace("email", "fax"))
     with pytest.raises(InvalidSettings) as refused:
@@ -137,7 +137,9 @@ def test_operations_recipients_are_json_or_a_file(tmp_path: Path, is_file: bool)
     ("addresses", "is_warned"),
     [([{"sms": "olga@sms"}, {"voice": "otto@voice"}], True), ([{"sms": "olga@sms"}, {"email": "otto@example.com"}], False)],
 )
-def test_operations_recipients_of_whom_none_gets_notices_are_warned_of(addresses: list[dict[str, str]], is_warned: bool) -> None:
+def test_operations_recipients_without_a_channel_for_notices_cause_a_warning(
+    addresses: list[dict[str, str]], is_warned: bool
+) -> None:
     people = [{"id": f"ops-{number}", "addresses": each} for number, each in enumerate(addresses)]
     with open_flow(OPS_RECIPIENTS=json.dumps(people)) as flow:
         found = [fault for fault in flow.warnings if fault.where == "NOTIFYFLOW_OPS_RECIPIENTS"]
@@ -152,7 +154,7 @@ def test_a_policy_of_operations_that_texts_notices_needs_no_other_address(tmp_pa
         assert "NOTIFYFLOW_OPS_RECIPIENTS" not in [fault.where for fault in flow.warnings]
 
 
-def test_what_is_missing_is_warned_of_at_start_without_a_value(sqlite_url: str) -> None:
+def test_missing_settings_are_logged_at_start_without_values(sqlite_url: str) -> None:
     people = '[{"id": "ops", "email": "hunter2"}]'
     with capture_logs() as lines, open_flow(sqlite_url, OPS_RECIPIENTS=people, TRUSTED_ENDPOINTS="10.0.0.1:80") as flow:
         flow.start()
@@ -165,7 +167,7 @@ def test_what_is_missing_is_warned_of_at_start_without_a_value(sqlite_url: str) 
     assert "hunter2" not in str(line)
 
 
-def test_a_link_takes_the_incident(sqlite_url: str) -> None:
+def test_a_link_acknowledges_the_incident(sqlite_url: str) -> None:
     provider = ScriptedProvider()
     with open_flow(sqlite_url, provider, PUBLIC_URL="https://notify.example.com/in/", SECRET_KEY=KEY) as flow:
         flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
@@ -181,12 +183,12 @@ def test_a_link_takes_the_incident(sqlite_url: str) -> None:
     assert (status.facts.acknowledged_by, status.facts.acknowledged_via) == ("ada", "link")
 
 
-def test_without_a_secret_key_no_link_is_good(sqlite_url: str) -> None:
+def test_without_a_secret_key_no_link_is_valid(sqlite_url: str) -> None:
     with open_flow(sqlite_url) as flow:
         assert ask(flow, "GET", "/a/AAAA").status_code == 404
 
 
-def test_a_store_that_was_given_stays_open(store: Store) -> None:
+def test_a_store_passed_in_stays_open(store: Store) -> None:
     with NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider())) as flow:
         flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
     assert store.read(lambda reads: reads.status("db-1")) is not None
@@ -203,7 +205,7 @@ class LostStore(Store):
         return super().read(query)
 
 
-def test_leaving_does_not_wait_for_a_database_that_is_away(sqlite_url: str) -> None:
+def test_close_does_not_wait_for_an_unavailable_database(sqlite_url: str) -> None:
     store = LostStore(sqlite_url)
     with NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider())) as flow:
         flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
@@ -231,7 +233,7 @@ class InterruptedStore(Store):
         assert self.may_answer.wait(30)
 
 
-def test_an_impatient_leave_still_records_what_runs(sqlite_url: str) -> None:
+def test_an_interrupted_close_still_records_running_sends(sqlite_url: str) -> None:
     store = InterruptedStore(sqlite_url)
     flow = NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider([store.answer])))
     flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
@@ -265,7 +267,7 @@ def test_the_clock_keeps_to_the_databases_time_and_warns_of_a_large_offset() -> 
     store.close()
 
 
-def test_the_clock_goes_on_while_the_database_is_away() -> None:
+def test_the_clock_runs_on_while_the_database_is_unavailable() -> None:
     def be_away() -> datetime:
         raise StorageUnavailable(5)
 
@@ -275,7 +277,7 @@ def test_the_clock_goes_on_while_the_database_is_away() -> None:
     store.close()
 
 
-def test_no_thread_is_told_a_time_before_the_offset_is_known() -> None:
+def test_no_thread_gets_a_time_before_the_offset_is_known() -> None:
     is_requested, may_answer = threading.Event(), threading.Event()
 
     def tell() -> datetime:
@@ -319,7 +321,7 @@ def test_ids_are_version_7_differ_and_sort_by_time() -> None:
     assert all(0 <= ids.fraction() < 1 for _ in range(100))
 
 
-def test_the_environment_is_read_when_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
+def test_from_env_reads_the_environment(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
     monkeypatch.setenv("NOTIFYFLOW_DATABASE_URL", sqlite_url)
     with NotifyFlow.from_env() as flow:
         assert flow.is_embedded

@@ -45,7 +45,7 @@ def notify(flow: NotifyFlow, key: str = "db-1") -> NotificationState:
         ("dry-run", [], NotificationState.FAILED, ""),
     ],
 )
-def test_only_what_may_leave_leaves_and_says_so(
+def test_only_permitted_messages_are_sent_with_a_notice(
     sqlite_url: str, delivery: str, addresses: list[str], state: NotificationState, notice: str
 ) -> None:
     provider = ScriptedProvider()
@@ -83,7 +83,7 @@ def test_operations_is_paged_where_everybody_is(sqlite_url: str) -> None:
     assert [(message.address, message.content.notice) for message in provider.messages] == [("dev@example.com", "redirected")] * 2
 
 
-def test_what_does_not_leave_is_recorded_as_withheld(sqlite_url: str) -> None:
+def test_a_message_that_is_not_sent_is_recorded_as_withheld(sqlite_url: str) -> None:
     with open_flow(sqlite_url, DELIVERY="dry-run") as flow:
         notify(flow)
         status = flow.status("db-1")
@@ -92,7 +92,7 @@ def test_what_does_not_leave_is_recorded_as_withheld(sqlite_url: str) -> None:
     assert (attempt.result, attempt.code) == (Result.PERMANENT_FAILURE, "withheld")
 
 
-def test_a_mark_of_ones_own_stands_beside_the_mark_of_the_mode(sqlite_url: str) -> None:
+def test_a_notice_is_shown_beside_that_of_the_mode(sqlite_url: str) -> None:
     provider = ScriptedProvider()
     with open_flow(sqlite_url, provider, DELIVERY="redirect:email=dev@example.com", NOTICE="staging") as flow:
         notify(flow)
@@ -122,7 +122,7 @@ def test_a_mode_that_cannot_be_read_stops_the_start(sqlite_url: str, delivery: s
     assert "nobody" not in str(fault)
 
 
-def test_a_mode_that_is_not_live_is_worth_a_warning(sqlite_url: str) -> None:
+def test_a_mode_other_than_live_causes_a_warning(sqlite_url: str) -> None:
     with open_flow(sqlite_url, DELIVERY="dry-run") as flow:
         assert "NOTIFYFLOW_DELIVERY" in [fault.where for fault in flow.warnings]
 
@@ -146,7 +146,7 @@ def test_a_process_of_another_environment_neither_delivers_nor_reads(sqlite_url:
     assert provider.messages == []
 
 
-def test_the_check_of_the_settings_says_that_the_database_is_anothers(sqlite_url: str) -> None:
+def test_config_check_reports_a_database_of_another_environment(sqlite_url: str) -> None:
     with open_flow(sqlite_url, ENVIRONMENT="production") as flow:
         flow.access()
     for ours, is_good in ({"production": True, "staging": False, "": False}).items():
@@ -155,7 +155,7 @@ def test_the_check_of_the_settings_says_that_the_database_is_anothers(sqlite_url
         assert ("db adopt" in database.told) is not is_good
 
 
-def test_a_database_without_a_name_takes_that_of_the_first_process_that_has_one(database_url: str) -> None:
+def test_a_database_without_a_name_takes_the_name_of_the_first_process(database_url: str) -> None:
     for environment in ({}, {"ENVIRONMENT": "production"}, {"ENVIRONMENT": "production"}):
         with open_flow(database_url, **environment) as flow:
             flow.access()
@@ -163,7 +163,7 @@ def test_a_database_without_a_name_takes_that_of_the_first_process_that_has_one(
         flow.access()
 
 
-def test_a_copy_that_is_adopted_holds_what_was_unfinished_until_it_is_released(sqlite_url: str, tmp_path: Path) -> None:
+def test_an_adopted_copy_quarantines_unfinished_incidents_until_release(sqlite_url: str, tmp_path: Path) -> None:
     silent = ScriptedProvider()
     with open_flow(sqlite_url, ENVIRONMENT="production", BROKER_URL="redis://127.0.0.1:1/0") as flow:
         flow.notify(Incident(key="db-1", title="down"), [ADA])
@@ -177,7 +177,7 @@ def test_a_copy_that_is_adopted_holds_what_was_unfinished_until_it_is_released(s
         assert flow.maintenance.resolve_quarantined() == 0
 
 
-def test_of_many_that_name_a_database_at_once_one_has_it(database_url: str) -> None:
+def test_of_many_processes_that_claim_a_database_at_once_one_succeeds(database_url: str) -> None:
     def open_(name: str) -> str | None:
         with open_flow(database_url, ENVIRONMENT=name) as flow:
             try:

@@ -57,13 +57,13 @@ def test_a_notification_is_delivered_without_any_server(open_flow: Callable[...,
     assert states(flow) == [NotificationState.SENT]
 
 
-def test_leaving_gives_what_is_due_time_to_leave(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+def test_close_delivers_due_notifications(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
     with open_flow() as flow:
         flow.notify(INCIDENT, [Recipient(id=f"p{number}", email=f"p{number}@example.com") for number in range(30)])
     assert len(provider.messages) == 30
 
 
-def test_leaving_does_not_wait_for_a_retry_that_is_far_off_but_says_that_it_is_left(
+def test_close_does_not_wait_for_a_distant_retry_and_logs_it(
     open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider
 ) -> None:
     provider.script.extend([TemporaryProviderError("busy")] * 5)
@@ -74,7 +74,9 @@ def test_leaving_does_not_wait_for_a_retry_that_is_far_off_but_says_that_it_is_l
     assert {"event": "app.left_for_next_start", "notifications": 1, "log_level": "warning"} in lines
 
 
-def test_the_next_start_takes_up_what_the_last_one_left(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+def test_the_next_start_delivers_what_the_last_process_left(
+    open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider
+) -> None:
     left = threading.Event()
     provider.script.append(lambda _message: left.wait(DEADLINE_S) and None)
     first = open_flow(drain_s=0, concurrent_sends=1)
@@ -88,7 +90,7 @@ def test_the_next_start_takes_up_what_the_last_one_left(open_flow: Callable[...,
     assert sorted(message.address for message in provider.messages) == ["ada@example.com", "bob@example.com"]
 
 
-def test_what_was_rung_for_in_a_process_that_is_gone_is_rung_for_at_once(
+def test_rings_of_a_dead_process_are_repeated_at_once(
     open_flow: Callable[..., NotifyFlow], sqlite_url: str, provider: ScriptedProvider
 ) -> None:
     class Deaf:
@@ -119,7 +121,7 @@ def test_a_retry_comes_when_it_is_due(open_flow: Callable[..., NotifyFlow], prov
     assert len(provider.messages) == 2
 
 
-def test_an_acknowledgement_takes_the_incident_once(open_flow: Callable[..., NotifyFlow]) -> None:
+def test_an_incident_is_acknowledged_once(open_flow: Callable[..., NotifyFlow]) -> None:
     flow = open_flow()
     flow.notify(INCIDENT, [ADA, Recipient(id="bob", email="bob@example.com")])
     assert flow.acknowledge("db-1", by="ada")
@@ -130,7 +132,7 @@ def test_an_acknowledgement_takes_the_incident_once(open_flow: Callable[..., Not
     assert {each.facts.state for each in status.escalations} == {EscalationState.ACKNOWLEDGED}
 
 
-def test_resolving_ends_it_and_paging_again_starts_a_round(
+def test_resolve_ends_an_incident_and_page_again_starts_a_round(
     open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider
 ) -> None:
     flow = open_flow()
@@ -157,14 +159,14 @@ def test_a_critical_failure_is_logged_with_ids_only(open_flow: Callable[..., Not
     assert "orders db" not in str(lines)
 
 
-def test_waiting_for_what_is_not_there_says_so(open_flow: Callable[..., NotifyFlow]) -> None:
+def test_waiting_for_an_unknown_incident_raises(open_flow: Callable[..., NotifyFlow]) -> None:
     flow = open_flow()
     assert flow.status("nothing") is None
     with pytest.raises(NotFound):
         flow.wait("nothing")
 
 
-def test_waiting_ends_when_its_time_is_over(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
+def test_waiting_ends_at_its_timeout(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
     provider.script.append(TemporaryProviderError("busy"))
     flow = open_flow(drain_s=0)
     flow.notify(INCIDENT, [ADA])
@@ -180,7 +182,7 @@ def test_a_policy_that_is_unknown_or_contradicts_itself_is_refused(open_flow: Ca
     assert flow.status("db-1") is None
 
 
-def test_what_is_refused_leaves_no_database_behind(tmp_path: Path) -> None:
+def test_a_refused_incident_creates_no_database(tmp_path: Path) -> None:
     settings = Settings(database_url=SecretStr(f"sqlite:///{tmp_path}/notifyflow.db"))
     with NotifyFlow(settings, channels={}) as flow, pytest.raises(InvalidIncident, match=r"(?m)^title: (.|\n)*^policy: "):
         flow.notify(Incident(key="db-1", title=""), [ADA], policy="nope")
@@ -273,7 +275,7 @@ def test_a_child_that_was_forked_while_a_line_was_printed_can_log() -> None:
     assert "child" in done.stdout
 
 
-def test_a_script_that_never_closes_still_gives_what_is_due_its_time(sqlite_url: str) -> None:
+def test_a_script_that_never_closes_still_delivers_due_notifications(sqlite_url: str) -> None:
     script = FORK.split("assert flow.wait")[0] + "import atexit\natexit.register(lambda: None)\n"
     root = Path(__file__).parents[3]
     done = subprocess.run(

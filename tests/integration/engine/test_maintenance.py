@@ -47,12 +47,12 @@ def driver(store: Store, clock: HandClock) -> Driver:
     return driver
 
 
-def test_a_check_tells_how_far_it_is(flow: NotifyFlow, driver: Driver) -> None:
+def test_a_check_reports_its_progress(flow: NotifyFlow, driver: Driver) -> None:
     checked = [(each.done, each.total, each.findings) for each in flow.maintenance.check()]
     assert checked == [(0, COUNT + 1, ()), (COUNT + 1, COUNT + 1, ())]
 
 
-def test_what_was_foreseen_is_pruned_while_others_notify(flow: NotifyFlow, driver: Driver, clock: HandClock) -> None:
+def test_pruning_deletes_what_the_dry_run_counted_while_others_notify(flow: NotifyFlow, driver: Driver, clock: HandClock) -> None:
     clock.pass_time(AGE + timedelta(seconds=1))
     foreseen = sum(flow.maintenance.prune(AGE, is_dry_run=True), Pruned())
     assert (foreseen.incidents, foreseen.escalations) == (COUNT, COUNT * len(PEOPLE))
@@ -74,7 +74,7 @@ def test_what_was_foreseen_is_pruned_while_others_notify(flow: NotifyFlow, drive
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_what_somebody_holds_is_passed_over(flow: NotifyFlow, driver: Driver, clock: HandClock) -> None:
+def test_pruning_skips_locked_incidents(flow: NotifyFlow, driver: Driver, clock: HandClock) -> None:
     clock.pass_time(AGE + timedelta(seconds=1))
 
     def prune_beside(ledger) -> Pruned:  # type: ignore[no-untyped-def]

@@ -59,7 +59,7 @@ def watched(tmp_path: Path) -> WatchedFile:
     return watched
 
 
-def test_a_change_is_taken_up_by_the_next_who_asks(watched: WatchedFile):
+def test_the_next_read_returns_a_change(watched: WatchedFile):
     with capture_logs() as logs:
         assert watched.who == watched.who == ["ada"]
         watched.write("ben", at=LONG_AGO + timedelta(minutes=1))
@@ -68,7 +68,7 @@ def test_a_change_is_taken_up_by_the_next_who_asks(watched: WatchedFile):
     assert watched.told == []
 
 
-def test_a_file_that_is_being_written_is_left_alone_until_it_rests(watched: WatchedFile):
+def test_a_file_that_is_being_written_is_not_read(watched: WatchedFile):
     assert watched.who == ["ada"]
     watched.write("ben", at=NOW - timedelta(seconds=0.5))
     assert watched.who == ["ada"]
@@ -76,12 +76,12 @@ def test_a_file_that_is_being_written_is_left_alone_until_it_rests(watched: Watc
     assert watched.who == ["ben"]
 
 
-def test_the_first_look_does_not_wait(watched: WatchedFile):
+def test_the_first_read_does_not_wait(watched: WatchedFile):
     watched.date(NOW)
     assert watched.who == ["ada"]
 
 
-def test_a_broken_file_keeps_the_last_good_one_and_operations_is_told_once(watched: WatchedFile):
+def test_a_broken_file_keeps_the_last_good_version_and_operations_is_told_once(watched: WatchedFile):
     assert watched.who == ["ada"]
     watched.spoil(LONG_AGO + timedelta(minutes=1))
     with capture_logs() as logs:
@@ -95,14 +95,14 @@ def test_a_broken_file_keeps_the_last_good_one_and_operations_is_told_once(watch
     assert len(watched.told) == 2
 
 
-def test_a_file_that_is_gone_is_a_broken_one(watched: WatchedFile):
+def test_a_missing_file_counts_as_broken(watched: WatchedFile):
     assert watched.who == ["ada"]
     watched.path.unlink()
     assert watched.who == watched.who == ["ada"]
     assert len(watched.told) == 1
 
 
-def test_operations_is_told_as_soon_as_that_can_be_stored(watched: WatchedFile):
+def test_operations_is_told_once_the_notice_can_be_stored(watched: WatchedFile):
     assert watched.who == ["ada"]
     watched.spoil(LONG_AGO + timedelta(minutes=1))
     watched.trouble = StorageUnavailable(5)
@@ -114,18 +114,18 @@ def test_operations_is_told_as_soon_as_that_can_be_stored(watched: WatchedFile):
     assert len(watched.told) == 1
 
 
-def test_a_file_that_is_broken_from_the_start_leads_to_nobody(watched: WatchedFile):
+def test_a_file_broken_from_the_start_has_no_recipients(watched: WatchedFile):
     watched.spoil(LONG_AGO)
     assert watched.file.current() is NOBODY
     assert len(watched.told) == 1
 
 
-def test_no_file_leads_to_nobody_and_nobody_is_told(watched: WatchedFile):
+def test_no_file_has_no_recipients_and_tells_nobody(watched: WatchedFile):
     assert DirectoryFile(None, SHIPPED, watched.clock, watched.tell).current() is NOBODY
     assert watched.told == []
 
 
-def test_whose_number_it_is_follows_the_file(watched: WatchedFile):
+def test_the_owner_of_a_number_follows_the_file(watched: WatchedFile):
     def numbers(number: str):
         return watched.file.on_routes(number, lambda channel, address: address, ["sms"])
 
