@@ -1,6 +1,6 @@
-"""The checker's rules: what always holds about the rows of one incident, found out by replaying and counting; pure.
+"""The invariants of the rows of one incident, checked by replaying its transition log and by counting; pure.
 
-It checks what is stored and repairs nothing. What a finding says holds ids, states and codes, and nothing personal.
+It repairs nothing. A finding contains ids, states and codes, and nothing personal.
 """
 
 from collections import Counter
@@ -16,14 +16,14 @@ from notifyflow.core.machines import MACHINES, Table
 from notifyflow.core.model import IN_PROGRESS, LIVE, AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result
 
 LONG = timedelta(minutes=5)
-"""How long something may be due before it counts as left behind; sweepers come by every second."""
+"""Anything due for longer than this counts as forgotten; sweepers run every second."""
 
 _DOUBTING = ("doubted", "lease_expired")
 _REFUSING = ("refused", "refused_for_good")
 
 
 class Rule(StrEnum):
-    """What always holds; each has its meaning in words, which the reference shows."""
+    """The invariants, each with its meaning as the reference shows it."""
 
     meaning: str
 
@@ -47,14 +47,14 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is not as it always should be.
+    """A broken invariant.
 
     Attributes:
-        rule: What is broken.
+        rule: The invariant.
         machine: ``incident``, ``escalation`` or ``notification``.
-        row_id: Which row.
+        row_id: The row.
         incident_id: Its incident.
-        what: What is wrong, as a sentence that goes on from the row, without its full stop.
+        what: What is wrong: the rest of a sentence that begins with the row, without its full stop.
     """
 
     rule: Rule
@@ -66,14 +66,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One escalation with all that belongs to it, as it stood at one instant.
+    """A snapshot of one escalation with everything that belongs to it.
 
     Attributes:
         incident: Its incident.
         escalation: The escalation.
-        notifications: All of its, with their attempts.
+        notifications: Its notifications with their attempts.
         transitions: The log of the escalation and of its notifications together, in the order in which it was written.
-        operations: The operations incident that it is linked to; None where there is no link.
+        operations: The operations incident that it is linked to; None if there is none.
     """
 
     incident: IncidentFacts
@@ -84,7 +84,7 @@ class Round:
 
 
 def check_incident(incident: IncidentFacts, transitions: Sequence[Transition], *, now: datetime) -> Iterator[Finding]:
-    """Check an incident's own row against its own log."""
+    """Check the row of an incident against its log."""
     yield from _replay("incident", incident, incident.id, transitions)
     if incident.state is not IncidentState.RESOLVED and _is_long_ago(incident.round_at, now):
         yield _finding(Rule.OVERDUE, "incident", incident, incident.id, f"should have paged again at {incident.round_at}")
@@ -104,20 +104,20 @@ def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:
 
 
 def check_operations(unresolved: Sequence[str]) -> Iterator[Finding]:
-    """Check that at most one operations incident, of those whose ids are given, is not resolved."""
+    """Check that there is at most one unresolved operations incident; ``unresolved`` holds their ids."""
     for incident_id in unresolved[1:]:
         what = f"is open beside {unresolved[0]}; only one may be"
         yield Finding(rule=Rule.OPERATIONS, machine="incident", row_id=incident_id, incident_id=incident_id, what=what)
 
 
 def unreadable(machine: str, row_id: str, incident_id: str, error: Exception) -> Finding:
-    """Say that a row, or one that belongs to it, cannot be read; the error's text may hold what is personal, its name cannot."""
+    """Return the finding that a row cannot be read; it names the type of the error, whose text may be personal."""
     what = f"cannot be read whole ({type(error).__name__})"
     return Finding(rule=Rule.READABLE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
 
 
 def missing(machine: str, row_id: str, incident_id: str) -> Finding:
-    """Say that the log tells of a row which is not there."""
+    """Return the finding that a row in the log is missing."""
     what = "is in the log, but its row is missing"
     return Finding(rule=Rule.STATE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
 
@@ -163,7 +163,7 @@ def _check_link(stood: Round) -> Iterator[Finding]:
 
 
 def _check_silence(stood: Round) -> Iterator[Finding]:
-    """Nobody is paged after the end; the log's order decides, since instants are read before the locks are had."""
+    """Check that no one is paged after the end; the order of the log counts, since times are read before rows are locked."""
     row, incident = stood.escalation, stood.incident
     if row.is_current and incident.state is not IncidentState.OPEN and row.state in LIVE:
         what = f"is {row.state}, and its incident is {incident.state}"
@@ -208,8 +208,8 @@ def _check_attempts(row: NotificationFacts, log: Sequence[Transition]) -> Iterat
 
 def _check_doubts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator[Finding]:
     for attempt in row.attempts:
-        told = {line.event for line in log if line.detail.get("attempt") == attempt.id}
-        if not attempt.is_doubted and _is_doubtful(attempt, told):
+        events = {line.event for line in log if line.detail.get("attempt") == attempt.id}
+        if not attempt.is_doubted and _is_doubtful(attempt, events):
             what = f"has attempt {attempt.number}, whose outcome is unknown, and which has no doubt on it"
             yield _finding(Rule.DOUBT, "notification", row, row.incident_id, what)
         if attempt.state is AttemptState.RECORDED and attempt.result is None:
@@ -217,10 +217,10 @@ def _check_doubts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator
             yield _finding(Rule.DOUBT, "notification", row, row.incident_id, what)
 
 
-def _is_doubtful(attempt: AttemptFacts, told: set[str]) -> bool:
-    """Tell whether an attempt's outcome was unknown at any time, or was a refusal that its provider contradicted."""
-    is_contradicted = attempt.evidence is not None and not told.isdisjoint(_REFUSING)
-    return attempt.result is Result.IN_DOUBT or not told.isdisjoint(_DOUBTING) or is_contradicted
+def _is_doubtful(attempt: AttemptFacts, events: set[str]) -> bool:
+    """Return whether an attempt's outcome was unknown at any time, or was a refusal that its provider contradicted."""
+    is_contradicted = attempt.evidence is not None and not events.isdisjoint(_REFUSING)
+    return attempt.result is Result.IN_DOUBT or not events.isdisjoint(_DOUBTING) or is_contradicted
 
 
 def _replay(

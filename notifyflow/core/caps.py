@@ -1,7 +1,7 @@
-"""How many calls and texts an hour may bring: to one address, and to all numbers that begin alike.
+"""Caps on calls and texts per hour: to one address, and to all numbers with a common prefix.
 
-Whatever goes wrong, an alert that repeats itself or a number that earns money by being called, it ends there. Whoever asks for a
-page makes up the recipient's id, so that counts nothing: the address does, for each namespace apart.
+They limit the damage of an alert that repeats itself, and of numbers that earn money from calls. Addresses are counted, not
+recipient ids, which the caller chooses; each namespace is counted separately.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 CRITICAL_TIMES = 3
-"""How much higher a cap is for what is CRITICAL."""
+"""Factor by which caps are higher for CRITICAL notifications."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +19,8 @@ class Caps:
 
     Attributes:
         channels: The channels whose messages are counted.
-        recipients: How many a namespace sends to one address, by channel.
-        prefixes: How many all numbers are sent that begin so; of several prefixes the longest counts.
+        recipients: Channel to the number of messages that a namespace may send to one address.
+        prefixes: Prefix to the number of messages to all addresses that begin with it; the longest matching prefix counts.
     """
 
     channels: frozenset[str] = frozenset()
@@ -30,7 +30,7 @@ class Caps:
     def of(self, channel: str, namespace: str, address: str, *, is_urgent: bool) -> Mapping[str, int]:
         """Return the counts that must be below a cap before a message is sent, each with its cap.
 
-        What is CRITICAL is held against what its own namespace has sent, so that no other can use its caps up.
+        A CRITICAL message is counted within its own namespace, so that no other namespace can use up its caps.
         """
         times = CRITICAL_TIMES if is_urgent else 1
         caps = {}
@@ -41,7 +41,7 @@ class Caps:
         return caps
 
     def counted(self, channel: str, namespace: str, address: str) -> Collection[str]:
-        """Return everything that a message counts for."""
+        """Return the counts that a message adds to."""
         scopes = [_to_address(namespace, address)] if channel in self.channels and channel in self.recipients else []
         if (prefix := self._prefix(channel, address)) is not None:
             scopes += [_to_prefix(prefix), _to_prefix(prefix, namespace)]
@@ -54,17 +54,17 @@ class Caps:
 
 
 def is_used_up(caps: Mapping[str, int], spent: Mapping[str, int]) -> bool:
-    """Return whether any cap leaves nothing of its hour."""
+    """Return whether any cap is reached."""
     return any(spent.get(scope, 0) >= cap for scope, cap in caps.items())
 
 
 def hour_of(now: datetime) -> datetime:
-    """Tell when the hour began."""
+    """Return the beginning of the hour."""
     return now.replace(minute=0, second=0, microsecond=0)
 
 
 def _to_address(namespace: str, address: str) -> str:
-    """Name what counts an address for a namespace; the address itself is nobody's to read there."""
+    """Return the name of an address's count within a namespace; it hides the address."""
     return "address " + hashlib.sha256(f"{namespace}\0{address}".encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""Whether a message may leave, and to which address: everywhere, to other addresses, to some only, or not at all.
+"""The delivery mode: messages go out as they are, to other addresses, to some addresses only, or not at all.
 
-It is asked about the final address, after everything else has been decided, so that a copy of a database pages nobody.
+It applies to the final address, so that a copy of a database pages no one.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 
 class Mode(StrEnum):
-    """How messages leave."""
+    """The delivery mode."""
 
     LIVE = "live"
     REDIRECT = "redirect"
@@ -23,12 +23,12 @@ _NOTICES = {Mode.LIVE: "", Mode.REDIRECT: "redirected", Mode.ALLOW: "limited del
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What may leave.
+    """The delivery mode with its addresses.
 
     Attributes:
-        mode: How.
-        addresses: Where everything goes instead, by channel; for REDIRECT only. What goes over other channels does not leave.
-        patterns: What an address must match, as shells match file names, whatever the case; for ALLOW only.
+        mode: The mode.
+        addresses: For REDIRECT, channel to the address that gets everything; messages of other channels are not sent.
+        patterns: For ALLOW, the patterns one of which an address must match, as in a shell and regardless of case.
     """
 
     mode: Mode = Mode.LIVE
@@ -41,7 +41,7 @@ class Delivery:
         return _NOTICES[self.mode]
 
     def final(self, channel: str, address: str) -> str | None:
-        """Tell where a message goes that is to go to an address; None where it may not leave."""
+        """Return the address to which a message is sent instead of ``address``; None if it may not be sent."""
         match self.mode:
             case Mode.LIVE:
                 return address

@@ -1,7 +1,7 @@
-"""The escalation's decisions: which tiers open, how its state is named, and who has to be told; pure.
+"""Decisions about an escalation: which tiers open, its state, and whether operations is alerted; pure.
 
-A decision fires the machine on a small subject. The machine's guards ask the rules, and its callbacks append the steps for the
-log and the effects that the ledger writes in the same transaction.
+A decision fires the machine on a subject. The machine's guards apply ``rules``; its effects append the steps for the transition
+log, and the effects that the caller writes in the same transaction.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from notifyflow.core.rules import DecisionContext as DecisionContext
 _MACHINE = MACHINES["escalation"]
 
 Cause = Literal["recorded", "received", "timer_due", "address_added", "round_due"]
-"""Why a decision is due: an attempt was recorded (also lost, released or ended); a receipt came; ``next_decision_at`` is reached;
-the recipient has another address; the policy's time for the recipient's next round has come."""
+"""Why a decision is made: an attempt was recorded (also lost, released or ended); a receipt came; a timer is due; the recipient
+has another address; the recipient's next round is due by the policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTier:
-    """Effect: queue a page on each of these channels (never empty), due now."""
+    """Effect: queue a page, due now, on each of these channels; never empty."""
 
     number: int
     channels: tuple[str, ...]
@@ -43,12 +43,12 @@ class OpenTier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOperations:
-    """Effect: this became a critical failure.
+    """Effect: the escalation became a critical failure.
 
     Attributes:
         reason: ``exhausted``, ``unreachable`` (EXHAUSTED from the start), ``critical_channels_failed``, ``unanswered``, or
             ``unconfirmed`` (nothing shows that a CRITICAL page arrived, and no call was placed).
-        is_paging: Whether operations is paged for it, and not only finds it linked.
+        is_paging: Whether operations is paged; otherwise the failure is only linked to the operations incident.
     """
 
     reason: str
@@ -67,7 +67,7 @@ class StartRound:
     """Effect: a new round replaces the escalation.
 
     Attributes:
-        repetition: Which of the policy's rounds it is.
+        repetition: Number of the round within the policy's ``repeat``, from 1.
     """
 
     repetition: int
@@ -78,12 +78,12 @@ Effect = OpenTier | AlertOperations | StopPages | StartRound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What was decided.
+    """The result of a decision.
 
     Attributes:
-        after: The escalation; save it even if ``steps`` is empty: ``next_decision_at`` or ``critical_at`` may have changed.
-        steps: The lines of the log, in order; each moves from ``source`` to ``target``, the last one ends in ``after.state``.
-        effects: What has to be written beside it, in order.
+        after: The escalation. Save it even if ``steps`` is empty: ``next_decision_at`` or ``critical_at`` may have changed.
+        steps: Lines for the transition log, in order; the last one ends in ``after.state``.
+        effects: Effects to write in the same transaction, in order.
     """
 
     after: EscalationFacts
@@ -92,7 +92,7 @@ class Decided:
 
 
 def start(context: DecisionContext, *, now: datetime) -> Decided:
-    """Decide a new escalation's first tiers and state; the log gets one line, its start.
+    """Decide the first tiers and the state of a new escalation; the transition log gets one line, the start.
 
     Args:
         context: ``escalation`` is new (ACTIVE, tier 0); there are no notifications.
@@ -108,9 +108,9 @@ def start(context: DecisionContext, *, now: datetime) -> Decided:
 
 
 def decide(context: DecisionContext, *, event: Cause, now: datetime) -> Decided:
-    """Open what is to be opened, name the state, alert operations; late (nothing changes) where the escalation is closed.
+    """Open tiers, name the state and alert operations; on an escalation that is closed the event is late and changes nothing.
 
-    A ``round_due`` whose time has not come after all, since outages or pauses have put it off, is handled as ``timer_due``.
+    A ``round_due`` that outages or pauses have put off is handled as ``timer_due``.
     """
     if not _is_live(context.escalation):
         return Decided(after=context.escalation)
@@ -122,7 +122,7 @@ def decide(context: DecisionContext, *, event: Cause, now: datetime) -> Decided:
 
 
 def acknowledge(context: DecisionContext, *, now: datetime) -> Decided:
-    """End it, since its recipient or the whole incident has acknowledged."""
+    """End an escalation whose recipient, or whose whole incident, has acknowledged."""
     if not _is_live(context.escalation):
         return Decided(after=context.escalation)
     subject = _Subject(context, now)
@@ -131,7 +131,7 @@ def acknowledge(context: DecisionContext, *, now: datetime) -> Decided:
 
 
 def close(context: DecisionContext, *, event: Literal["resolved", "replaced"], now: datetime) -> Decided:
-    """End it, since the incident is resolved or a newer round takes its place; ``after.is_current`` is False."""
+    """End an escalation whose incident is resolved, or which a newer round replaces; ``after.is_current`` is False."""
     subject = _Subject(replace(context, escalation=replace(context.escalation, is_current=False)), now)
     _MACHINE.fire(event, subject)
     return subject.decided()
@@ -147,7 +147,7 @@ def _is_live(escalation: EscalationFacts) -> bool:
 
 
 class _Subject:
-    """What the machine moves: a decision context, with the decisions made about it so far."""
+    """The subject of the machine: a decision context, with the steps and effects so far."""
 
     def __init__(self, context: DecisionContext, now: datetime) -> None:
         self.state = str(context.escalation.state)
@@ -157,7 +157,7 @@ class _Subject:
         self._now = now
 
     def decide(self, event: Cause) -> None:
-        """Open tiers first, unless a new round replaces them at once, then name the state."""
+        """Open tiers, unless a new round replaces them at once, then name the state."""
         if event == "round_due" and not rounds.is_last(self.context.escalation):
             _MACHINE.fire(event, self)
             return
@@ -216,7 +216,7 @@ class _Subject:
         return any(isinstance(effect, OpenTier) for effect in self.effects)
 
     def _next_round_at(self, is_round: bool) -> datetime | None:
-        """Find when the timer of rounds runs out by what is known now; one that has stays out."""
+        """Return when the next round is due; None if there is none, or it was started by this decision."""
         is_running = self.context.escalation.next_round_at is not None and not is_round
         return rounds.due_at(self.context) if is_running else None
 
@@ -234,7 +234,7 @@ class _Subject:
         return "unconfirmed" if is_silent else ""
 
     def _alert(self, reason: str, *, has_settled: bool) -> None:
-        """Mark the critical failure; a page whose bounce comes late, long after the round has settled, wakes nobody."""
+        """Mark the critical failure; a bounce that comes long after the round has settled pages no one."""
         self._update(replace(self.context.escalation, critical_at=self._now))
         if not self.context.incident.is_operations:
             is_sure = (
@@ -246,7 +246,7 @@ class _Subject:
             self.effects.append(AlertOperations(reason=reason, is_paging=is_paging))
 
     def _become(self, move: Move, *, detail: Mapping[str, str] | None = None, tier: int | None = None) -> None:
-        """Follow the machine into the move's target; a line of the log tells what is more than staying."""
+        """Set the state to the move's target; add a step if the state changes or there is a detail."""
         escalation = self.context.escalation
         self._update(replace(escalation, state=EscalationState(move.target), tier=escalation.tier if tier is None else tier))
         if detail or move.source != move.target:

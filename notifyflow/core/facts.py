@@ -1,4 +1,4 @@
-"""What the machines decide on: the rows as values, without anything personal.
+"""The rows that the machines decide on, as values; nothing personal.
 
 The ledger reads these and writes them back; the core makes new ones out of old ones with ``dataclasses.replace``.
 Tiers are numbered from 1. Instants are aware and in UTC.
@@ -31,23 +31,23 @@ class AttemptFacts:
 
     Attributes:
         id: Ours; it travels in callback URLs, tags and metadata.
-        notification_id: Whose call it is.
+        notification_id: The notification.
         number: 1, 2, …, in the order of the claims.
-        provider: Who carries it.
+        provider: The provider that was called.
         state: RUNNING, RECORDED or NOT_SENT.
         token: The lease's token; only its holder may record.
         started_at: When it was claimed.
-        lease_until: From when on the sweeper expires it.
+        lease_until: When the lease expires.
         ended_at: When it was recorded, put in doubt or released.
         result: How it ended, as far as is known: the strongest result so far, or None before the first.
         evidence: Who vouches for it.
         is_doubted: Whether a doubt was ever recorded.
         is_our_fault: Whether the provider refused *us*, in its response or in a receipt.
         code: The provider's code or status.
-        reason: What that means, from our tables.
+        reason: The meaning of the code, from the provider's table.
         provider_ref: The provider's id of the message.
-        retry_after_s: What the provider asked to wait.
-        receipt_due_at: From when on a receipt that decides is overdue; None where none is awaited.
+        retry_after_s: Seconds that the provider asked to wait.
+        receipt_due_at: When a deciding receipt becomes overdue; None if none is awaited.
     """
 
     id: str
@@ -72,19 +72,19 @@ class AttemptFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one call to a provider.
+    """The outcome of one call to a provider.
 
     Attributes:
-        result: ACCEPTED, TEMPORARY_FAILURE, PERMANENT_FAILURE, or IN_DOUBT where no definite answer came.
+        result: ACCEPTED, TEMPORARY_FAILURE, PERMANENT_FAILURE, or IN_DOUBT if there was no definite response.
         code: The provider's code or HTTP status.
-        reason: What that means, from our tables; nothing personal.
+        reason: The meaning of the code, from the provider's table; nothing personal.
         provider_ref: The provider's id of the message.
-        evidence: Who vouches for an acceptance; None where nothing was accepted.
-        retry_after_s: What the provider asked to wait.
+        evidence: Who vouches for an acceptance; None if the message was not accepted.
+        retry_after_s: Seconds that the provider asked to wait.
         is_our_fault: Whether the provider refused *us*.
-        receipt_due_at: From when on a receipt is overdue; None keeps what the attempt was claimed with.
-        condition: What it says about the provider itself.
-        throttle_s: For how many seconds the provider asks all of us to wait; None if it did not say.
+        receipt_due_at: When a receipt becomes overdue; None keeps the time set by the claim.
+        condition: What it says about the health of the provider.
+        throttle_s: Seconds that the provider asked all senders to back off; None if it did not.
     """
 
     result: Result
@@ -109,25 +109,26 @@ class NotificationFacts:
         escalation_id: Its escalation.
         channel: The channel's registered name.
         kind: Page, status update or incident event.
-        tier: The tier it belongs to, from 1; None unless a page.
-        state: Where it stands.
-        version: Counts its writes; the guard of every update.
+        tier: Its tier, from 1; None unless it is a page.
+        state: Its state.
+        version: Number of writes; guards every update.
         severity: The round's; decides order and queue.
         max_attempts: From the policy's schedule; 1 for a status update.
         created_at: When it was queued.
         due_at: When it may be sent; None unless QUEUED.
-        rung_at: When the bell was last rung for it; every new ``due_at`` clears it.
-        deferred_since: Since when it has been deferred (Retry-After, a limit, a circuit, a pause); None when it is not.
-        deferred_by: By what.
-        paused_since: Since when pauses have kept it from being sent, however often; None where none has.
-        paused_until: Until when the last of these does, or did.
-        ended: Why we ended it ourselves.
-        ended_at: When we did.
-        namespace: Its incident's.
-        is_stopped: Whether its incident was acknowledged or resolved, or its round replaced: what would be QUEUED is CANCELLED.
-        reason: Why it is FAILED, in few words; nothing personal.
+        rung_at: When the bell was last rung for it; a new ``due_at`` clears it.
+        deferred_since: When it was deferred (by Retry-After, a limit, a circuit or a pause); None if it is not.
+        deferred_by: Why it is deferred.
+        paused_since: When a pause first deferred it; None if none has.
+        paused_until: When the last of these pauses ends or ended.
+        ended: Why notifyflow ended it; None if it did not.
+        ended_at: When it was ended.
+        namespace: The incident's namespace.
+        is_stopped: Whether its incident was acknowledged or resolved, or its round replaced; then CANCELLED takes the place of
+            QUEUED.
+        reason: Why it is FAILED, in a few words; nothing personal.
         incident_event: The event and its subscriber; None for people.
-        attempts: All of them, by number; those NOT_SENT count for nothing.
+        attempts: All attempts, by number; NOT_SENT ones do not count.
     """
 
     id: str
@@ -163,19 +164,19 @@ class EscalationFacts:
     Attributes:
         id: Opaque.
         incident_id: Its incident.
-        recipient_id: Who is paged.
-        round: From 1, per incident and recipient.
-        state: Where it stands.
-        version: Counts its writes.
+        recipient_id: The recipient.
+        round: Number of the round, from 1, for this incident and recipient.
+        state: Its state.
+        version: Number of writes.
         tier: The tier in force, from 1; 0 before the first is opened.
-        severity: The round's.
-        policy: The snapshot.
+        severity: The severity of the round.
+        policy: The policy as it was when the round started.
         started_at: When the round started.
-        next_decision_at: When a timer is due; None if no timer runs.
-        next_round_at: When the policy's next round (or the end after its last) is due for this recipient; None without.
-        repetition: Which of the policy's rounds this is, from 1; a round that the policy did not start counts anew.
+        next_decision_at: When the next timer is due; None if no timer runs.
+        next_round_at: When the next round of the policy, or the end after the last one, is due; None if there is none.
+        repetition: Number of the round within the policy's ``repeat``, from 1; a round started by other means begins at 1 again.
         critical_at: When it became a critical failure; set once.
-        is_current: False once a newer round has taken its place or the incident was resolved: whatever comes then is late.
+        is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
         reason: Why it is EXHAUSTED from the start.
     """
 
@@ -199,26 +200,26 @@ class EscalationFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentFacts:
-    """What happened, and and who acknowledged or resolved it.
+    """An incident, and who acknowledged or resolved it.
 
     Attributes:
         id: Opaque.
         key: The dedup key; it names one unresolved incident of its namespace.
-        namespace: Whose it is: that of the API key it came with; empty where it came another way.
-        state: Where it stands.
-        version: Counts its writes.
+        namespace: The namespace of the API key that opened it; empty if it was opened without one.
+        state: Its state.
+        version: Number of writes.
         severity: The highest reported so far.
-        policy: The policy that new rounds use.
-        is_operations: Whether it is an operations incident, whose own failures alert nobody.
+        policy: The policy for new rounds.
+        is_operations: Whether it is an operations incident, whose own failures raise no alert.
         opened_at: When it was first notified.
-        last_seen_at: When its key last came.
-        times_seen: How often it came.
-        round_at: When an operations incident pages again for what was counted in meanwhile; None for all others.
+        last_seen_at: When it was last notified.
+        times_seen: Number of times it was notified.
+        round_at: When an operations incident pages again for failures counted since its last round; None for other incidents.
         acknowledged_at: When it was acknowledged; None while OPEN.
-        acknowledged_by: By whom.
+        acknowledged_by: Who acknowledged it.
         acknowledged_via: How: a ``Via``, or the channel of a reply; empty while it is not.
-        resolved_at: When it ended.
-        resolved_by: By whom.
+        resolved_at: When it was resolved.
+        resolved_by: Who resolved it.
     """
 
     id: str
@@ -247,12 +248,12 @@ class Transition:
     Attributes:
         machine: ``notification``, ``escalation`` or ``incident``.
         row_id: The row that moved.
-        version: The row's version after the move; a row's lines sort by it.
+        version: The row's version after the move; it orders the row's lines.
         event: The machine's event.
         source: The state before; empty in the first line.
-        target: The state after; the same for a reflexive move.
-        at: When.
-        detail: Ids and codes worth reading (tier, provider, reason, attempt, by, via); nothing personal.
+        target: The state after; equal to ``source`` for a reflexive move.
+        at: The time of the move.
+        detail: Ids and codes (tier, provider, reason, attempt, by, via); nothing personal.
     """
 
     machine: str

@@ -1,4 +1,4 @@
-"""The incident's lifecycle: what a repeated key, an acknowledgement, a resolve and a call for a new round make of it; pure."""
+"""The lifecycle of an incident: repeat, acknowledge, resolve, page again; pure."""
 
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -14,14 +14,13 @@ _MACHINE = MACHINES["incident"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentUpdate:
-    """What an event made of an incident.
+    """An incident after an event.
 
     Attributes:
-        after: The incident now.
+        after: The incident after the event.
         event: The machine's event, for the transition log.
-        has_moved: Whether a line of the log is due: the state is another one, or a round starts; if not, ``after`` is to be
-            saved where it changed.
-        needs_round: Whether a new round starts: for every recipient at ``severity_raised``, for whoever is named at
+        has_moved: Whether the transition log gets a line: the state has changed, or a round starts. Save ``after`` in any case.
+        needs_round: Whether a new round starts: for every recipient after ``severity_raised``, for the named ones after
             ``paged_again``.
     """
 
@@ -34,7 +33,7 @@ class IncidentUpdate:
 def open_(
     incident: Incident, *, incident_id: str, policy: Policy, now: datetime, namespace: str = "", is_operations: bool = False
 ) -> IncidentFacts:
-    """Make the facts of a new incident."""
+    """Return a new incident."""
     return IncidentFacts(
         id=incident_id,
         namespace=namespace,
@@ -48,16 +47,15 @@ def open_(
 
 
 def repeat(facts: IncidentFacts, incoming: Incident, *, now: datetime) -> IncidentUpdate:
-    """Hear the same key again: ``repeated``, or ``severity_raised`` with a new round by the new severity."""
+    """Handle the same key again: ``repeated``, or ``severity_raised`` with a new round by the new severity."""
     is_raised = incoming.severity.is_above(facts.severity)
     return _fire(facts, "severity_raised" if is_raised else "repeated", now, severity=incoming.severity)
 
 
 def amend(stored: Incident, incoming: Incident) -> Incident:
-    """Merge a repetition into what is stored.
+    """Merge a repeated incident into the stored one.
 
-    A field that is set replaces the stored one, even if it is empty; one that is not set keeps it.
-    The severity is the highest, the time the first.
+    A field that is set replaces the stored one, even if it is empty. The higher severity and the first time are kept.
     """
     new = {field.name: value for field in fields(incoming) if (value := getattr(incoming, field.name)) is not None}
     new["severity"] = incoming.severity if incoming.severity.is_above(stored.severity) else stored.severity
@@ -67,11 +65,11 @@ def amend(stored: Incident, incoming: Incident) -> Incident:
 
 
 def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> IncidentUpdate:
-    """Acknowledge it; late unless it is OPEN.
+    """Acknowledge an incident; late unless it is OPEN.
 
     Args:
         facts: The incident.
-        by: Who acknowledges it.
+        by: Who acknowledges.
         via: How: a ``Via``, or the channel of a reply.
         is_last: Whether it is acknowledged for all: always with ``any``; with ``each`` when all have, or ``by`` is no recipient.
         now: The time.
@@ -80,15 +78,15 @@ def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: 
 
 
 def resolve(facts: IncidentFacts, *, by: str, now: datetime) -> IncidentUpdate:
-    """End it; late when it is."""
+    """Resolve an incident; late if it is resolved already."""
     return _fire(facts, "resolved", now, by=by)
 
 
 def page_again(facts: IncidentFacts, *, now: datetime) -> IncidentUpdate:
-    """Open it for a new round: of one recipient, or of all whom an operations incident has.
+    """Open an incident for a new round: of one recipient, or of all recipients of an operations incident.
 
     Raises:
-        IncidentResolved: When it is resolved.
+        IncidentResolved: When the incident is resolved.
     """
     if facts.state is IncidentState.RESOLVED:
         raise IncidentResolved(facts.key)
@@ -113,7 +111,7 @@ def _fire(
 
 
 class _Subject:
-    """What the machine moves: an incident, with what came of the event."""
+    """The subject of the machine: an incident."""
 
     def __init__(self, facts: IncidentFacts, *, now: datetime, severity: Severity, by: str, via: str, is_last: bool) -> None:
         self.state = str(facts.state)
@@ -139,7 +137,7 @@ class _Subject:
 
     def page(self, move: Move) -> None:
         if move.source == IncidentState.OPEN and not self.facts.is_operations:
-            self.needs_round = True  # of one recipient: whoever else is paged, or has acknowledged for themselves, stays so
+            self.needs_round = True  # of one recipient; the others' escalations stay as they are
         else:
             self._restart()
 
@@ -159,6 +157,6 @@ class _Subject:
         self.facts = replace(self.facts, round_at=None, resolved_at=self._now, resolved_by=self._by)
 
     def _restart(self) -> None:
-        """Start a round as if nobody had acknowledged the incident."""
+        """Start a round, and forget the acknowledgement."""
         self.needs_round = True
         self.facts = replace(self.facts, round_at=None, acknowledged_at=None, acknowledged_by="", acknowledged_via="")

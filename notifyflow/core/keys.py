@@ -1,7 +1,6 @@
-"""API keys: how one is spelt, what is kept of it, and whether it lets somebody in.
+"""API keys: their format, what is stored of them, and how they are checked; pure.
 
-Of a key's secret only the SHA-256 is kept. That is enough, since the secret is 256 bits of chance and no password: there is
-nothing to guess that a slow hash would make slower.
+Only the SHA-256 of a key's secret is stored. A slow hash is not needed: the secret is 256 random bits, not a password.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ _PREFIX = "nf"
 
 
 class Scope(StrEnum):
-    """What a key is good for; none of them includes another."""
+    """What a key allows; no scope includes another."""
 
     INGEST = "ingest"
     READ = "read"
@@ -27,19 +26,18 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """One key, as it is kept.
+    """An API key as stored.
 
     Attributes:
-        id: Opaque; stands in logs and in the key itself.
-        name: What it is for, as its maker said; acts in its name are logged under it.
-        scopes: What it is good for.
-        namespace: Whose incidents it reaches: it opens, repeats, acknowledges and resolves there only; ``*`` for those of all,
-            where it only reads or operates.
+        id: Opaque; appears in logs and in the key itself.
+        name: The name its creator chose; requests are logged under it.
+        scopes: What it allows.
+        namespace: The namespace whose incidents it reaches; ``*`` for all, without the scope ``ingest``.
         digest: The SHA-256 of its secret, in hex digits.
-        created_at: When it was made.
-        expires_at: From when on it is no good; None for never.
-        revoked_at: When it was revoked; None while it was not.
-        last_used_at: When it was used last, to the hour; None while it never was.
+        created_at: When it was created.
+        expires_at: When it expires; None for never.
+        revoked_at: When it was revoked; None if it was not.
+        last_used_at: When it was last used, to the hour; None if it never was.
     """
 
     id: str

@@ -1,7 +1,6 @@
-"""The notification's life: what each event makes of the row and of its attempts; pure.
+"""The lifecycle of a notification: how each event changes the row and its attempts; pure.
 
-The row's state is a function of its attempts and of what became of it (``state_of``). The machine sees to it that only moves
-which the table has are made, and its callbacks fill in what a move brings with it.
+The row's state is a function of its attempts and their results (``state_of``). The machine allows only the moves of its table.
 """
 
 from collections.abc import Callable
@@ -40,12 +39,12 @@ _REPORTED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """What an event made of a notification.
+    """A notification after an event.
 
     Attributes:
-        after: The row, with its attempts, as it is now.
+        after: The row with its attempts, after the event.
         event: The machine's event, for the transition log.
-        has_moved: Whether the state is another one; if not, there is nothing to log, but the row or an attempt may have changed.
+        has_moved: Whether the state has changed; if not, nothing is logged, but the row or an attempt may have changed.
     """
 
     after: NotificationFacts
@@ -54,18 +53,18 @@ class Moved:
 
 
 def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
-    """List the attempts that count: an attempt that was not sent is no attempt."""
+    """Return the attempts that count: all but those not sent."""
     return tuple(attempt for attempt in row.attempts if attempt.state is not AttemptState.NOT_SENT)
 
 
 def doubt_of(row: NotificationFacts) -> AttemptFacts | None:
-    """Return the latest attempt if it is in doubt, so that the row would be sent again after it; None otherwise."""
+    """Return the latest attempt if it is in doubt; None otherwise."""
     latest = counted(row)[-1:]
     return latest[0] if latest and latest[0].result is Result.IN_DOUBT else None
 
 
 def state_of(row: NotificationFacts) -> NotificationState:
-    """Name the state that the attempts, and what became of the row, amount to; CANCELLED rows stay as they are."""
+    """Return the state that follows from the attempts and from how the row was ended. CANCELLED rows never move."""
     attempts = counted(row)
     if any(attempt.result is Result.DELIVERED for attempt in attempts):
         return NotificationState.DELIVERED
@@ -80,7 +79,7 @@ def state_of(row: NotificationFacts) -> NotificationState:
 
 
 def claim(row: NotificationFacts, attempt: AttemptFacts, *, now: datetime) -> Moved:
-    """Begin an attempt; the caller made it with its lease, its token and (where a receipt is awaited) ``receipt_due_at``."""
+    """Begin an attempt, which has its lease, its token and, if a receipt is awaited, ``receipt_due_at``."""
     moved = _fire(row, replace(row, attempts=(*row.attempts, attempt)), "claimed", now=now)
     return moved if moved.has_moved else replace(moved, after=row)
 
@@ -96,12 +95,20 @@ def record(
     doubt_resolution_time: timedelta = _AT_ONCE,
     breaks: tuple[Interval, ...] = (),
 ) -> Moved:
-    """Record what came of the running attempt; a doubt that the provider's events may resolve so soon is not resent before.
+    """Record the outcome of the running attempt.
 
-    Where the provider asks to wait, ``breaks`` are the times that do not count for the retry window.
+    Args:
+        row: The notification.
+        attempt_id: The attempt.
+        outcome: Its outcome.
+        schedule: When temporary failures are retried.
+        now: The time.
+        fraction: A random number from [0, 1), for the jitter.
+        doubt_resolution_time: Time in which the provider's events may resolve a doubt; it is not sent again sooner.
+        breaks: Times that do not count for the retry window if the provider asked to wait.
 
     Raises:
-        IllegalMove: When the attempt is not running; whoever holds an old token is to be fenced off before.
+        IllegalMove: When the attempt is not running.
     """
     event = _RECORDED[outcome.result]
     attempt = _running(row, attempt_id, event)
@@ -124,9 +131,9 @@ def record(
 
 
 def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
-    """Give the running attempt back unsent: it counts for nothing, and the row is due at once.
+    """Return the running attempt unsent: it does not count, and the row is due at once.
 
-    Where the provider has reported on it already, it was sent after all: it is put in doubt.
+    If the provider has reported on the attempt, it was sent: it is put in doubt instead.
 
     Raises:
         IllegalMove: When the attempt is not running.
@@ -138,9 +145,9 @@ def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
 
 
 def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, doubt_resolution_time: timedelta = _AT_ONCE) -> Moved:
-    """Put the running attempt in doubt, since its lease has expired; the row is due once nothing can resolve the doubt.
+    """Put the running attempt in doubt, since its lease has expired; the row is due when the provider can no longer resolve it.
 
-    The attempt loses its token: what still bears one was recorded by its holder.
+    The attempt loses its token, so that its former holder can no longer record it.
 
     Raises:
         IllegalMove: When the attempt is not running.
@@ -160,9 +167,16 @@ def receive(
     fraction: float,
     breaks: tuple[Interval, ...] = (),
 ) -> Moved:
-    """Apply a receipt to its attempt, whatever was reported before; a CANCELLED row keeps it on the attempt only.
+    """Apply a receipt to its attempt; on a CANCELLED row only the attempt changes.
 
-    If the latest attempt's provider has asked to wait, ``breaks`` are the times that do not count for the retry window.
+    Args:
+        row: The notification.
+        attempt_id: The attempt that the receipt is about.
+        receipt: The receipt.
+        schedule: When temporary failures are retried.
+        now: The time.
+        fraction: A random number from [0, 1), for the jitter.
+        breaks: Times that do not count for the retry window if the latest attempt's provider asked to wait.
     """
     attempt = _find(row, attempt_id)
     is_contradicted = attempt.state is AttemptState.RECORDED and attempt.evidence is None
@@ -178,7 +192,7 @@ def receive(
 
 
 def defer(row: NotificationFacts, why: DeferralReason, *, until: datetime, now: datetime) -> Moved:
-    """Defer a queued row; no attempt is used up. A row that a pause defers does not age.
+    """Defer a queued row without using an attempt; a row that a pause defers does not age.
 
     Raises:
         IllegalMove: When it is not queued.
@@ -190,19 +204,19 @@ def defer(row: NotificationFacts, why: DeferralReason, *, until: datetime, now: 
 
 
 def end(row: NotificationFacts, why: Ended, *, reason: str, now: datetime) -> Moved:
-    """End a queued row ourselves; late where it is at rest."""
+    """End a queued row without a result; late if it is at rest."""
     moved = _fire(row, replace(row, ended=why, ended_at=now, reason=reason), why.value, now=now)
     return moved if moved.has_moved else replace(moved, after=row)
 
 
 def stop(row: NotificationFacts, event: Stop, *, now: datetime) -> Moved:
-    """Let no further attempt begin: what is queued, or would be, is CANCELLED."""
+    """Allow no further attempt: CANCELLED takes the place of QUEUED."""
     return _fire(row, replace(row, is_stopped=True), event, now=now)
 
 
 @dataclass(frozen=True, slots=True)
 class _Retry:
-    """Finds the instant of the next attempt by the policy's schedule."""
+    """Computes the time of the next attempt by the policy's schedule."""
 
     schedule: Schedule
     now: datetime
@@ -326,7 +340,7 @@ def _doubt(row: NotificationFacts, attempt: AttemptFacts, event: str, *, now: da
 
 
 def _apply(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:
-    """Set the result of an attempt, with its code and reason, unless a result as strong was reported before."""
+    """Set the result of an attempt, with its code and reason, if it is stronger than the present one."""
     if result is None or (attempt.result is not None and attempt.result.strength >= result.strength):
         return attempt
     return replace(attempt, result=result, code=code, reason=reason)

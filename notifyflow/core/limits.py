@@ -1,6 +1,6 @@
-"""How much a provider is sent: a limit a minute, of which a fifth is kept for CRITICAL, its Retry-After, and a circuit breaker.
+"""Limits of a provider: sends per minute, a fifth of them reserved for CRITICAL, Retry-After, and a circuit breaker; pure.
 
-Values only. ``ProviderHealth`` is one provider on one channel as all processes see it; whoever changes it holds its row.
+``ProviderHealth`` is one provider on one channel as all processes see it; its row is locked while it changes.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from enum import StrEnum
 from notifyflow.core.model import Condition, DeferralReason
 
 DEFAULT_LIMIT = 100
-"""Sends a minute, where no setting says otherwise."""
+"""Sends per minute, unless a setting says otherwise."""
 
 _SLICE = timedelta(seconds=5)
 _KEPT = 13
-"""Slices that are counted: what began in the one before them is a minute old at least."""
+"""Number of slices that count; anything in an earlier slice is at least a minute old."""
 
 _OPENS_AFTER = 5
 _THROTTLED_AT_MOST = timedelta(hours=1)
@@ -35,12 +35,12 @@ class Circuit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What was granted within five seconds.
+    """Slots granted within five seconds.
 
     Attributes:
-        number: Which five seconds, counted from 1970.
-        calm: How many attempts that are not CRITICAL.
-        urgent: How many CRITICAL ones.
+        number: Number of the five seconds since 1970.
+        calm: Number of slots for notifications that are not CRITICAL.
+        urgent: Number of slots for CRITICAL notifications.
     """
 
     number: int
@@ -55,8 +55,8 @@ class ProviderHealth:
     Attributes:
         channel: The channel's registered name.
         provider: The provider's name.
-        version: Counts its writes; the guard of every update.
-        spent: What was granted in the last minute, the oldest first.
+        version: Number of writes; guards every update.
+        spent: Slots granted in the last minute, the oldest first.
         throttled_until: Until when the provider asked us to wait; None if it did not.
         failures: How many notifications in a row found it unhealthy.
         circuit_opened_by: CIRCUIT or SUSPENSION; None while the circuit is closed.
@@ -82,8 +82,8 @@ class Obstacle:
     """Why a provider cannot take a notification now.
 
     Attributes:
-        why: What is in the way.
-        until: When to try again: an estimate, nothing is reserved.
+        why: The reason for the deferral.
+        until: When to try again, as an estimate; nothing is reserved.
         provider: The provider's name.
     """
 
@@ -100,11 +100,11 @@ def circuit(health: ProviderHealth, now: datetime) -> Circuit:
 
 
 def obstacle(health: ProviderHealth, *, limit: int, is_urgent: bool, now: datetime) -> Obstacle | None:
-    """Return what keeps a provider from taking one notification now, or None.
+    """Return why a provider cannot take a notification now, or None if it can.
 
     Args:
-        health: As it is now.
-        limit: How many it accepts a minute, from 1.
+        health: The provider's health.
+        limit: Sends per minute, from 1.
         is_urgent: Whether the notification is CRITICAL.
         now: The time of the decision.
     """
@@ -124,7 +124,7 @@ def grant(health: ProviderHealth, *, is_urgent: bool, now: datetime, lease_until
     """Grant one slot; the caller has checked that there is no obstacle.
 
     Args:
-        health: As it is now.
+        health: The provider's health.
         is_urgent: Whether the notification is CRITICAL.
         now: The time of the decision.
         lease_until: When the attempt's lease ends; while a circuit is half open, no other attempt begins before.
@@ -142,7 +142,7 @@ def record_outcome(
     """Return a provider's health after an attempt.
 
     Args:
-        health: As it is now.
+        health: The provider's health.
         condition: What the response says about the provider itself.
         is_new: Whether no earlier attempt of the notification found the provider unhealthy: one address opens no circuit.
         throttle_s: For how many seconds the provider asked us to wait; None if it did not.
@@ -154,7 +154,7 @@ def record_outcome(
     if condition is Condition.HEALTHY:
         return replace(health, failures=0, circuit_opened_by=None, circuit_open_until=None, times_opened=0, probe_until=None)
     state = circuit(health, now)
-    if state is Circuit.OPEN:  # it began before, and tells nothing new
+    if state is Circuit.OPEN:  # the attempt began before the circuit opened
         return health
     if condition is Condition.REFUSING:
         return _open(health, DeferralReason.SUSPENSION, now)
@@ -177,7 +177,7 @@ def _number(now: datetime) -> int:
 
 
 def _counted(health: ProviderHealth, now: datetime) -> tuple[Slice, ...]:
-    """List what counts still; a slice of the future, from before the clock was put right, does too."""
+    """Return the slices that still count, including those in the future, from before the clock was set back."""
     return tuple(each for each in health.spent if each.number > _number(now) - _KEPT)
 
 
@@ -187,6 +187,6 @@ def _has_room(spent: tuple[Slice, ...], limit: int, *, is_urgent: bool) -> bool:
 
 
 def _free_at(spent: tuple[Slice, ...], limit: int, *, is_urgent: bool) -> datetime:
-    """Find when the oldest slices that are in the way count no more."""
+    """Return when enough of the oldest slices stop counting."""
     gone = next(place for place in range(1, len(spent) + 1) if _has_room(spent[place:], limit, is_urgent=is_urgent))
     return datetime(1970, 1, 1, tzinfo=UTC) + (spent[gone - 1].number + _KEPT) * _SLICE

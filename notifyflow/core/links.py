@@ -1,4 +1,4 @@
-"""Signs and checks the links with which a recipient acknowledges.
+"""Signs and checks acknowledgement links.
 
 A token is short enough for a text message, since one that needs UCS-2 has 134 characters in two segments: four bytes of
 expiry, sixteen of the incident's id, the recipient's id, and a truncated HMAC-SHA256. Half the hash's length is as far as
@@ -22,12 +22,12 @@ _MAC_BYTES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkClaim:
-    """What a genuine link says.
+    """The content of a valid link.
 
     Attributes:
         incident_id: The incident to acknowledge.
-        recipient_id: Who was sent the link.
-        expires_at: Until when it is good.
+        recipient_id: The recipient of the link.
+        expires_at: When it expires.
     """
 
     incident_id: str
@@ -36,13 +36,13 @@ class LinkClaim:
 
 
 def sign(keys: Sequence[str], incident_id: str, recipient_id: str, expires_at: datetime) -> str:
-    """Make the token of a link.
+    """Return the token of a link.
 
     Args:
         keys: The secret keys; the first signs. Not empty.
         incident_id: 32 hex digits, as ``Ids.new`` makes them.
-        recipient_id: Who is sent the link.
-        expires_at: Until when it is good; kept to the second.
+        recipient_id: The recipient of the link.
+        expires_at: When it expires, to the second.
 
     Returns:
         The token: letters, digits, ``-`` and ``_`` only.
@@ -53,15 +53,15 @@ def sign(keys: Sequence[str], incident_id: str, recipient_id: str, expires_at: d
 
 
 def check(keys: Sequence[str], token: str, now: datetime) -> LinkClaim:
-    """Read a token that may come from anybody.
+    """Check a token of unknown origin.
 
     Args:
         keys: The secret keys; any of them may have signed.
-        token: As it stood in the link.
+        token: The token from the link.
         now: The time.
 
     Returns:
-        What the link says.
+        The content of the link.
 
     Raises:
         InvalidLink: When none of the keys signed it, or it has expired.
@@ -86,7 +86,7 @@ def _encode(signed: bytes) -> str:
 
 
 def _decode(token: str) -> bytes:
-    """Decode the one spelling of a token that ``sign`` makes; others of the same bytes are not ours."""
+    """Decode a token; spellings of the same bytes that ``sign`` does not make are refused."""
     try:
         signed = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
     except ValueError:

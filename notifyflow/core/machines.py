@@ -19,7 +19,7 @@ from notifyflow.errors import IllegalMove
 
 
 class Cell(StrEnum):
-    """What an event means in a state."""
+    """The effect of an event in a state."""
 
     MOVES = "moves"
     LATE = "late"
@@ -33,11 +33,11 @@ class Event:
     Attributes:
         name: Past tense.
         meaning: What has happened, as a sentence without its full stop.
-        moves: From each state where it has a place, the states it may lead to; more than one means that the guard decides.
-        late: The states in which it comes too late and changes nothing; in all others it is illegal.
-        guard: The subject's method that decides whether a move is made; empty where it always is.
-        then: The subject's method that is called after the move and appends its effects.
-        is_loop_drawn: Whether a diagram shows the moves that stay; the tables in the docs name them all.
+        moves: State to the states that the event may lead to from there; the guard chooses between several.
+        late: The states in which the event changes nothing; in all others it is illegal.
+        guard: The method of the subject that allows or refuses a move; empty if every move is made.
+        then: The method of the subject that is called after the move and appends its effects.
+        is_loop_drawn: Whether diagrams show moves that keep the state; the reST tables list all moves.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Table:
         name: ``notification``, ``escalation`` or ``incident``.
         states: Each state with its meaning, in reading order.
         initial_states: The states in which a row may start.
-        ends: The states that no event leaves.
+        ends: The final states.
         events: All events, in reading order.
     """
 
@@ -68,24 +68,28 @@ class Table:
     events: tuple[Event, ...]
 
     def event(self, name: str) -> Event:
-        """Find an event by its name; KeyError where the table has none of that name."""
+        """Return an event by its name.
+
+        Raises:
+            KeyError: When the table has no such event.
+        """
         return {event.name: event for event in self.events}[name]
 
     def cell(self, state: str, event: str) -> Cell:
-        """Tell what an event means in a state."""
+        """Return the effect of an event in a state."""
         row = self.event(event)
         if state in row.moves:
             return Cell.MOVES
         return Cell.LATE if state in row.late else Cell.ILLEGAL
 
     def targets(self, state: str, event: str) -> tuple[str, ...]:
-        """List the states that an event may lead to; empty unless the cell moves."""
+        """Return the states that an event may lead to; empty unless the cell moves."""
         return self.event(event).moves.get(state, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """One arrow of a diagram, as guards and callbacks are told of it."""
+    """One arrow of a diagram, passed to guards and effects."""
 
     event: str
     source: str
@@ -98,9 +102,9 @@ def _call(name: str, move: Move, data: EventData) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A table that can be fired; built once, shared by all subjects, and it keeps none of them.
+    """A table that can be fired; one machine serves all subjects and keeps no reference to them.
 
-    A subject has a ``state`` and the methods that the table names as guards and effects; each gets the ``Move``.
+    A subject has a ``state`` and the methods that the table names as guards and effects; each is called with the :class:`Move`.
     """
 
     table: Table
@@ -126,13 +130,13 @@ class Machine:
         object.__setattr__(self, "_engine", engine)
 
     def fire(self, event: str, subject: Any) -> bool:
-        """Fire an event that has to go somewhere.
+        """Fire an event.
 
         Returns:
-            True when the subject took a move (also one that stays), False when the event is late.
+            True if the subject made a move (also one that keeps its state), False if the event is late.
 
         Raises:
-            IllegalMove: When the table has no such move, or none that leads where the guard wants to go.
+            IllegalMove: When the table has no such move, or the guard refuses every move.
         """
         if self.table.cell(subject.state, event) is Cell.LATE:
             return False
@@ -141,7 +145,7 @@ class Machine:
         return True
 
     def offer(self, event: str, subject: Any) -> bool:
-        """Fire an event that its guard may refuse; True when the subject took the move."""
+        """Fire an event that the guard may refuse; return whether the subject made a move."""
         return bool(self.table.cell(subject.state, event) is Cell.MOVES and self._engine.events[event].trigger(subject))
 
 

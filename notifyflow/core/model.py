@@ -15,7 +15,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Severity(StrEnum):
-    """How bad it is; the order of the members is the order of urgency."""
+    """How urgent an incident is; the members are in order, CRITICAL first."""
 
     CRITICAL = "CRITICAL"
     ERROR = "ERROR"
@@ -28,7 +28,7 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
     def is_above(self, other: "Severity") -> bool:
-        """Tell whether this is more urgent than ``other``."""
+        """Return whether this is more urgent than ``other``."""
         return self.rank < other.rank
 
 
@@ -94,7 +94,7 @@ LIVE = frozenset(EscalationState) - CLOSED
 
 
 class Kind(StrEnum):
-    """What a notification is for: only a page escalates; an incident event is for another system."""
+    """The kind of a notification; only pages escalate, and incident events go to other systems."""
 
     PAGE = "page"
     STATUS_UPDATE = "status_update"
@@ -112,7 +112,7 @@ class Result(StrEnum):
 
     @property
     def strength(self) -> int:
-        """How strong it is among the results of one attempt, 1 for the weakest."""
+        """Rank among the results of one attempt; 1 is the weakest."""
         return list(Result).index(self) + 1
 
 
@@ -126,7 +126,7 @@ class Evidence(StrEnum):
 
 
 class AttemptState(StrEnum):
-    """Where an attempt stands: its call is running, was recorded (also as a doubt), or was never made."""
+    """The state of an attempt: its call is running, its result was recorded (also as a doubt), or it was not sent."""
 
     RUNNING = "RUNNING"
     RECORDED = "RECORDED"
@@ -134,7 +134,7 @@ class AttemptState(StrEnum):
 
 
 class Ended(StrEnum):
-    """Why we ended a notification ourselves, without a provider's report."""
+    """Why notifyflow ended a notification without a result from a provider."""
 
     EXPIRED = "expired"
     BEYOND_WINDOW = "beyond_retry_window"
@@ -144,7 +144,7 @@ class Ended(StrEnum):
 
 
 class DeferralReason(StrEnum):
-    """Why a notification that is due is deferred."""
+    """Why a due notification is deferred."""
 
     LIMIT = "limit"
     RETRY_AFTER = "retry_after"
@@ -154,7 +154,7 @@ class DeferralReason(StrEnum):
 
 
 class Condition(StrEnum):
-    """What an attempt says about its provider itself, whatever it says about the message."""
+    """What an attempt says about the health of its provider."""
 
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
@@ -163,20 +163,20 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """What happened, as a caller says it.
+    """An incident as the caller passes it to ``notify()``.
 
-    While the key is unresolved, the same key again replaces the fields that are set and keeps the others: None means not set, an
-    empty text or mapping empties the field.
+    Notifying again under the key of an unresolved incident replaces the fields that are set and keeps the others. None means not
+    set; an empty text or mapping empties the field.
 
     Attributes:
-        key: The dedup key; it names one unresolved incident of its namespace. 1 to 255 characters.
+        key: The dedup key. It names one unresolved incident of its namespace; 1 to 255 characters.
         title: One line; 1 to 1,000 characters.
         body: More lines, plain text; up to 65,536 characters.
-        severity: How bad it is.
-        source: What reported it; up to 255 characters.
-        url: Where to look, http or https; up to 2,000 characters.
-        labels: Free facts, name to value; up to 50, with names up to 100 and values up to 1,000 characters.
-        occurred_at: When it happened (aware); None means when we heard of it. The first value is kept.
+        severity: Its severity.
+        source: The system that reported it; up to 255 characters.
+        url: An http or https link to more information; up to 2,000 characters.
+        labels: Names and values of your choice; up to 50, with names up to 100 and values up to 1,000 characters.
+        occurred_at: When it happened (aware); None for the time at which it is opened. The first value is kept.
     """
 
     key: str
@@ -191,18 +191,18 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """A person, with at most one address a channel; any text is accepted here; ``notify()`` validates it.
+    """A person to notify, with at most one address for each channel; ``notify()`` validates the fields.
 
     Attributes:
-        id: Who it is; opaque to us, stands in logs.
-        name: How messages speak of them; the id where empty.
+        id: A stable id of your choice; it appears in logs.
+        name: The name that messages use; if empty, the id.
         email: A mail address.
-        phone: A number in international form; gives ``sms`` and ``voice``.
-        slack: An incoming webhook's URL, or a channel or user id for the bot.
-        teams: A Workflows URL.
-        push: An SNS platform endpoint's ARN.
-        addresses: Addresses of further channels, channel to address; it wins over the fields above.
-        timezone: IANA name; UTC where None.
+        phone: A number in international form, for the channels ``sms`` and ``voice``.
+        slack: The URL of an incoming webhook, or a channel or user id for the bot.
+        teams: The URL of a Workflow.
+        push: The ARN of an SNS platform endpoint.
+        addresses: Channel to address, for other channels; takes precedence over the fields above.
+        timezone: IANA name; None for UTC.
     """
 
     id: str
@@ -217,7 +217,7 @@ class Recipient:
 
     @property
     def ways(self) -> Mapping[str, str]:
-        """Every way to reach them, channel to address."""
+        """All addresses: channel to address."""
         by_channel = {
             "email": self.email,
             "slack": self.slack,
@@ -232,12 +232,12 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """A recipient as an incident keeps them: validated, with normalised addresses. Personal data.
+    """A recipient as stored with an incident: validated, with normalised addresses; personal data.
 
     Attributes:
-        recipient_id: Who it is.
-        name: How messages speak of them; never empty.
-        addresses: Channel to normalised address; may be empty (EXHAUSTED from the start).
+        recipient_id: The recipient's id.
+        name: The name that messages use; never empty.
+        addresses: Channel to normalised address; if empty, the escalation starts as EXHAUSTED.
         timezone: IANA name.
     """
 
@@ -249,14 +249,14 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notified:
-    """What ``notify()`` did.
+    """The result of ``notify()``.
 
     Attributes:
-        incident_id: The incident that the key names now.
-        is_new: Whether this call opened it.
-        added: Recipients who got an escalation by this call, in their order.
-        repeated: Recipients who had one already.
-        faults: What was wrong with single recipients; the others are paged all the same.
+        incident_id: The id of the incident.
+        is_new: Whether this call opened the incident.
+        added: Recipients for whom this call started an escalation, in their order.
+        repeated: Recipients who had an escalation already.
+        faults: Faults of single recipients; the other recipients are paged.
     """
 
     incident_id: str
@@ -268,12 +268,12 @@ class Notified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page, in a few words.
+    """One page of a recipient.
 
     Attributes:
-        recipient_id: Who is paged.
-        channel: On which channel.
-        notification_id: For logs.
+        recipient_id: The recipient.
+        channel: The channel.
+        notification_id: The notification's id, as in logs.
     """
 
     recipient_id: str
@@ -283,12 +283,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """What acknowledging or resolving led to; true where it changed anything.
+    """The result of acknowledging or resolving an incident; true if it changed anything.
 
     Attributes:
-        has_changed: Whether it changed anything; False when it was so already.
-        cancelled: Pages that were queued and are sent no more.
-        on_their_way: Pages that had left already, and of which nobody knows yet whether they arrived.
+        has_changed: Whether anything changed; False if the incident had been acknowledged or resolved before.
+        cancelled: Queued pages that were cancelled.
+        on_their_way: Pages that had been sent already and are not known to have arrived.
     """
 
     has_changed: bool
@@ -301,22 +301,22 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a provider reports later about one attempt.
+    """A report of a provider about one attempt, after the call.
 
     Attributes:
-        provider: Who reports it.
-        event_id: What makes the event unique at that provider; a repetition has the same.
-        result: What it means for the attempt; None where it is only noted.
-        attempt_id: Our attempt, where the callback carried it.
-        provider_ref: The provider's id of the message, where it gave one.
-        evidence: Who vouches for it.
+        provider: The provider.
+        event_id: The event's unique id at the provider; a repeated event has the same one.
+        result: The result for the attempt; None if the event is only noted.
+        attempt_id: The attempt, if the callback named it.
+        provider_ref: The provider's id of the message, if it gave one.
+        evidence: Who vouches for the result.
         code: The provider's code or status.
-        reason: What that means, from our table; nothing personal.
+        reason: The meaning of the code, from the provider's table; nothing personal.
         is_acknowledgement: Whether a human acknowledged the incident with it (key 1).
         is_key_press: Whether a human pressed a key on the call.
-        is_our_fault: Whether it blames *us*: an unregistered number, filtered content, a suspended account.
-        is_general: For a fault of ours, whether every message would be refused, whomever it is for.
-        is_fetched: Whether it was fetched from the provider, and did not come by callback.
+        is_our_fault: Whether the sender is at fault: an unregistered number, filtered content, a suspended account.
+        is_general: For a fault of ours, whether the provider would refuse every message, to any recipient.
+        is_fetched: Whether it was fetched from the provider instead of coming by callback.
     """
 
     provider: str

@@ -6,20 +6,20 @@ from notifyflow.core.intake.validation import id_faults
 from notifyflow.errors import Fault
 
 SHARED = ""
-"""Where the library and the command line open incidents; keys and incidents from before namespaces belong here too."""
+"""The namespace in which the library and the command line open incidents."""
 
 OPERATIONS = "notifyflow"
-"""Where operations incidents stand; reserved, so that no API key reaches them by their key."""
+"""The namespace of operations incidents; reserved, so that no API key reaches them by their key."""
 
 ALL = "*"
-"""What a key that only reads or operates may have instead of one namespace."""
+"""Stands for all namespaces, for API keys that do not open incidents."""
 
 
 def faults(where: str, name: str, *, may_be_all: bool) -> Iterator[Fault]:
-    """Find what is wrong with the namespace that an API key is to have; the empty one is allowed.
+    """Yield the faults of a namespace for an API key; the empty one is allowed.
 
     Args:
-        where: What the faults call the place where it stands.
+        where: The place that the faults name.
         name: The namespace.
         may_be_all: Whether ``*``, all namespaces, is allowed: not for a key that opens incidents.
     """

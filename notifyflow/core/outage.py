@@ -1,8 +1,7 @@
-"""Times that do not count: outages of our own, and what an operator has stopped; deadlines move by them; pure.
+"""Outages and pauses, by which deadlines move; pure.
 
-While nobody sweeps, no receipt need have had a way in, and nobody could acknowledge. What is due after such a time is no sign
-of anything, so that its deadline moves by as long as we stood still while it was waited for. While everything is paused nobody is
-paged, so that nobody is late in answering, and no page grows old.
+During an outage of notifyflow receipts may not get in and people may not be able to acknowledge; during a pause no one is paged.
+A deadline that passes during either proves nothing, and is put off by its length.
 """
 
 from collections.abc import Iterable
@@ -11,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 STANDSTILL = timedelta(seconds=60)
-"""Sweeping that is not heard of for longer has stood still."""
+"""No sweep for longer than this counts as an outage."""
 
 
 class Interval(Protocol):
-    """A time that does not count."""
+    """A time by which deadlines move."""
 
     @property
     def began_at(self) -> datetime:
@@ -24,13 +23,13 @@ class Interval(Protocol):
 
     @property
     def ended_at(self) -> datetime:
-        """When it ended or, as far as is known, will end."""
+        """When it ended, or is expected to end."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """One time in which an operator had stopped something.
+    """A pause, or a quarantine.
 
     Attributes:
         began_at: When it was stopped.
@@ -47,11 +46,11 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """One time in which nobody swept.
+    """A time without a sweep.
 
     Attributes:
-        began_at: When somebody swept last.
-        ended_at: When somebody swept again; while it lasts, now.
+        began_at: The last sweep before it.
+        ended_at: The first sweep after it; now, while it lasts.
     """
 
     began_at: datetime
@@ -59,33 +58,33 @@ class Outage:
 
     @property
     def length(self) -> timedelta:
-        """How long it was."""
+        """Its length."""
         return self.ended_at - self.began_at
 
 
 def outage_since(swept_at: datetime, now: datetime) -> Outage | None:
-    """Tell whether sweeping has stood still since it was last heard of.
+    """Return the outage that has lasted since the last sweep.
 
     Args:
-        swept_at: When somebody swept last.
+        swept_at: The last sweep.
         now: The time.
 
     Returns:
-        The outage, as far as it has come; None where there is none.
+        The outage until now; None if there is none.
     """
     return Outage(began_at=swept_at, ended_at=now) if now - swept_at > STANDSTILL else None
 
 
 def moved(deadline: datetime, intervals: Iterable[Interval], *, since: datetime) -> datetime:
-    """Move a deadline by the times that do not count; where several overlap, each instant is counted once.
+    """Return a deadline, moved by outages and pauses; overlapping ones count once.
 
     Args:
-        deadline: As it was set.
-        intervals: Those that are known, in any order.
-        since: From when on it was waited.
+        deadline: The deadline as set.
+        intervals: Outages and pauses, in any order.
+        since: When the wait began.
 
     Returns:
-        The deadline; it never lies within an interval, and is never sooner than it was set.
+        The later deadline, or the same one; it never lies within an interval.
     """
     covered_until = since
     for each in sorted(intervals, key=lambda each: each.began_at):
@@ -97,10 +96,10 @@ def moved(deadline: datetime, intervals: Iterable[Interval], *, since: datetime)
 
 
 def counted(since: datetime, until: datetime, intervals: Iterable[Interval]) -> timedelta:
-    """Return how much of a time counts."""
+    """Return how much of a time lies outside the intervals."""
     return until - since - (moved(until, _cut(intervals, until), since=since) - until)
 
 
 def _cut(intervals: Iterable[Interval], until: datetime) -> list[Interval]:
-    """Leave out what comes later."""
+    """Return the intervals cut off at ``until``."""
     return [Stop(began_at=each.began_at, ended_at=min(each.ended_at, until)) for each in intervals if each.began_at < until]

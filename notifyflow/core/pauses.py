@@ -1,4 +1,4 @@
-"""The kill switch as values: what is paused, until when, by whom; every pause ends by itself."""
+"""Pauses of sending; every pause has an end; pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ LONGEST = timedelta(hours=24)
 
 
 class Scope(StrEnum):
-    """What a pause stops."""
+    """What a pause covers."""
 
     ALL = "all"
     CHANNEL = "channel"
@@ -21,15 +21,15 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Somebody has stopped sending for a while.
+    """A pause of sending.
 
     Attributes:
-        scope: What it stops.
-        name: Which channel or provider; empty for all.
-        ends_at: When it ends by itself.
+        scope: What it covers.
+        name: The channel or provider; empty for all.
+        ends_at: When it ends.
         paused_at: When it began.
-        paused_by: Who did it.
-        is_for_critical: Whether CRITICAL is stopped, too.
+        paused_by: Who started it.
+        is_for_critical: Whether it covers CRITICAL notifications.
     """
 
     scope: Scope
@@ -40,24 +40,24 @@ class Pause:
     is_for_critical: bool = False
 
     def covers(self, channel: str, provider: str, *, is_urgent: bool) -> bool:
-        """Tell whether it stops a notification that this provider would carry over this channel."""
+        """Return whether it covers a notification on this channel by this provider."""
         if is_urgent and not self.is_for_critical:
             return False
         return self.name == {Scope.ALL: "", Scope.CHANNEL: channel, Scope.PROVIDER: provider}[self.scope]
 
 
 def validate_pause(scope: Scope, name: str, span: timedelta, by: str, known: Iterable[str]) -> None:
-    """Validate a pause that somebody asks for.
+    """Validate a requested pause.
 
     Args:
-        scope: What.
-        name: Which channel or provider; empty for all.
-        span: For how long.
-        by: Who.
-        known: The channels, or the providers, that there are.
+        scope: What it covers.
+        name: The channel or provider; empty for all.
+        span: Its length.
+        by: Who starts it.
+        known: The names of the channels or providers.
 
     Raises:
-        InvalidPause: When there is no such thing, it would last for no time or too long, or nobody answers for it.
+        InvalidPause: When the name is unknown, the length is not between 0 and 24 h, or ``by`` is empty.
     """
     faults = []
     if scope is not Scope.ALL and name not in (names := sorted(known)):
@@ -73,6 +73,6 @@ def validate_pause(scope: Scope, name: str, span: timedelta, by: str, known: Ite
 
 
 def until(pauses: Iterable[Pause], channel: str, provider: str, *, is_urgent: bool, now: datetime) -> datetime | None:
-    """Tell until when a notification is stopped; None where it is not."""
+    """Return until when a notification is paused; None if it is not."""
     ends = (each.ends_at for each in pauses if each.covers(channel, provider, is_urgent=is_urgent) and now < each.ends_at)
     return max(ends, default=None)

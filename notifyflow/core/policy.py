@@ -1,4 +1,4 @@
-"""What a policy is made of: tiers, rules, retry schedules, freshness, acknowledgement; plain data that compares by value.
+"""Policies: tiers, rules, retry schedules, freshness and acknowledgement; plain data that compares by value.
 
 ``intake.documents`` reads one from TOML and ``intake.policy_validation`` validates it; ``rules`` applies it.
 """
@@ -13,10 +13,10 @@ from notifyflow.core.model import Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """Opens a tier when at least so many notifications of the tier in force are FAILED or suspected.
+    """Opens a tier when enough notifications of the tier in force are FAILED or suspected.
 
     Attributes:
-        at_least: 1 or more; never counts as more than the tier has notifications.
+        at_least: How many, from 1; a tier with fewer notifications needs all of them.
     """
 
     at_least: int
@@ -24,10 +24,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unacknowledged:
-    """Opens a tier when nobody has acknowledged so long after the round started.
+    """Opens a tier when the incident is not acknowledged in time.
 
     Attributes:
-        after: More than zero.
+        after: Time since the round started; more than zero.
     """
 
     after: timedelta
@@ -38,13 +38,13 @@ Rule = Failed | Unacknowledged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """A step of a policy: channels that are tried in parallel, and what opens it.
+    """A step of a policy: channels that are used in parallel, and the rules that open it.
 
     Attributes:
-        name: ``primary``, ``secondary``, ``fallback``, or one's own.
-        channels: Names of channels; a recipient without an address in any is passed on to the next tier at once.
-        rules: Any one that is met opens the tier; empty for the first tier only.
-        shut_for: Severities for which it never opens.
+        name: ``primary``, ``secondary``, ``fallback``, or another name.
+        channels: Names of channels; the next tier opens at once for a recipient without an address on any of them.
+        rules: The tier opens when one of them is met; empty for the first tier only.
+        shut_for: Severities for which the tier pages nobody and the next one opens at once.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Tier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """When a temporary failure is tried again.
+    """When an attempt is repeated after a temporary failure.
 
     Attributes:
-        delays: The wait before the 2nd, 3rd, … attempt; one more attempt than there are delays.
-        jitter: Each wait is drawn from ``delay × (1 ± jitter)``; 0 to 1.
-        window: How long after its first attempt a notification is still tried; a ``Retry-After`` beyond it ends the row.
+        delays: The waits before the 2nd, 3rd, … attempt.
+        jitter: Share by which each wait varies at random: ``delay × (1 ± jitter)``; 0 to 1.
+        window: Time after the first attempt in which a ``Retry-After`` is honoured; a later one ends the notification.
     """
 
     delays: tuple[timedelta, ...]
@@ -69,12 +69,12 @@ class Schedule:
 
     @property
     def attempts(self) -> int:
-        """How many attempts there are at most."""
+        """The largest number of attempts."""
         return len(self.delays) + 1
 
 
 class Acknowledgement(StrEnum):
-    """Whose acknowledgement ends what: anyone's all, or each one's their own."""
+    """Whether one acknowledgement ends all escalations, or each recipient's only their own."""
 
     ANY = "any"
     EACH = "each"
@@ -86,8 +86,8 @@ class Repeat:
 
     Attributes:
         every: Time between the starts of two rounds.
-        rounds: How many rounds there are in all; ``every`` after the last, whoever has not acknowledged is a critical failure.
-        never_for: Severities that are paged once.
+        rounds: Number of rounds in all. A recipient who has not acknowledged ``every`` after the last one is a critical failure.
+        never_for: Severities with one round only.
     """
 
     every: timedelta
@@ -106,12 +106,12 @@ VOICE_SCHEDULE = Schedule(delays=_seconds(60, 60))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
-    """The schedules of a policy, found by channel first and severity then.
+    """The schedules of a policy, by channel or else by severity.
 
     Attributes:
         normal: For ERROR, WARNING and INFO.
         critical: For CRITICAL.
-        by_channel: For channels that have one of their own, whatever the severity.
+        by_channel: For these channels, whatever the severity.
     """
 
     normal: Schedule = NORMAL_SCHEDULE
@@ -119,7 +119,7 @@ class Retries:
     by_channel: Mapping[str, Schedule] = field(default_factory=lambda: {"voice": VOICE_SCHEDULE})
 
     def schedule(self, channel: str, severity: Severity) -> Schedule:
-        """Find the schedule of one notification."""
+        """Return the schedule for a channel and severity."""
         if channel in self.by_channel:
             return self.by_channel[channel]
         return self.critical if severity is Severity.CRITICAL else self.normal
@@ -127,23 +127,23 @@ class Retries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How one recipient is paged; snapshotted into each escalation.
+    """How a recipient is paged; each escalation keeps a copy of its policy.
 
     Attributes:
-        name: What callers ask for it by.
-        tiers: At least one; the first opens at once.
-        retries: When temporary failures are tried again.
-        is_suspicion_on: Whether a suspected notification counts as failed when a tier's rule is looked at.
-        suspected_after_attempts: With CRITICAL, a row is suspected once so many attempts have failed.
-        suspected_after_deferral: A CRITICAL row that is deferred for longer is suspected; others after their retry window.
-        acknowledgement: Whose acknowledgement ends what.
+        name: The policy's name.
+        tiers: The tiers in order, at least one; the first opens at once.
+        retries: When temporary failures are retried.
+        is_suspicion_on: Whether a suspected notification counts as failed for the rules of tiers.
+        suspected_after_attempts: Number of failed attempts after which a CRITICAL notification is suspected.
+        suspected_after_deferral: Time after which a deferred CRITICAL notification is suspected; others after their retry window.
+        acknowledgement: Whether one acknowledgement ends all escalations, or each recipient's only their own.
         repeat: Further rounds; None for one round only.
-        delayed_after: A page that leaves later than this after it was due for the first time says so.
-        fresh_for: A page whose round started longer ago is not sent any more.
+        delayed_after: A page that leaves later than this after it was first due says so.
+        fresh_for: Pages expire this long after their round started.
         fresh_for_critical: The same for CRITICAL.
-        escalate_within: A failure opens a tier only if its attempt began less than this before.
-        overdue_after: Channel to the time after which a receipt that decides is overdue.
-        unconfirmed_after: After this without such a receipt a SENT row holds up nothing.
+        escalate_within: A failure opens a tier only if its attempt began less than this ago.
+        overdue_after: Channel to the time after which a missing receipt is overdue.
+        unconfirmed_after: Time after which a SENT notification without a receipt is no longer waited for.
         critical_channels: A recipient whose notifications on all of these are FAILED is a critical failure.
     """
 
@@ -172,12 +172,12 @@ class Policy:
 
     @property
     def is_insistent(self) -> bool:
-        """Whether it pages on while nobody has acknowledged; without that an accepted message is the end of it."""
+        """Whether it pages until someone acknowledges; otherwise an accepted message ends it."""
         rules = (rule for tier in self.tiers for rule in tier.rules)
         return self.repeat is not None or any(isinstance(rule, Unacknowledged) for rule in rules)
 
     def freshness(self, severity: Severity) -> timedelta:
-        """Tell how long after its round started a page is still worth sending."""
+        """Return the time after the start of the round at which its pages expire."""
         return self.fresh_for_critical if severity is Severity.CRITICAL else self.fresh_for
 
 
@@ -219,7 +219,7 @@ OPERATIONS = replace(
     name="operations",
     tiers=tuple(replace(tier, shut_for=_NOT_FOR_NOTICES if tier.rules else ()) for tier in INSISTENT.tiers),
 )
-"""How operations is told, unless a policy of this name takes its place: notices alone, a WARNING, text and ring up nobody."""
+"""How operations is paged, unless a policy of this name replaces it; notices alone are a WARNING, without texts or calls."""
 
 INCIDENT_EVENTS = Policy(
     name="incident_events",
@@ -235,6 +235,6 @@ INCIDENT_EVENTS = Policy(
     ),
     fresh_for=timedelta(days=5),
 )
-"""How subscribers are told: nobody names it, and no tier of it is ever opened; the delays are those of Standard Webhooks."""
+"""How incident events are sent to subscribers; its delays are those of Standard Webhooks. No escalation uses it."""
 
 SHIPPED: Mapping[str, Policy] = {policy.name: policy for policy in (DEFAULT, INSISTENT, OPERATIONS)}

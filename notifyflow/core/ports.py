@@ -1,4 +1,4 @@
-"""The interfaces to clock, randomness and broker: whoever composes NotifyFlow gives the real ones, the simulation its own."""
+"""Interfaces to the clock, randomness and the broker."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,32 +8,32 @@ from notifyflow.core.model import Severity
 
 
 class Clock(Protocol):
-    """The one owner of time."""
+    """The source of time."""
 
     def now(self) -> datetime:
-        """Tell the time, aware and in UTC; the database's, where there is one to share."""
+        """Return the time, aware and in UTC; that of the database, if processes share one."""
         ...
 
 
 class Ids(Protocol):
-    """The one owner of randomness."""
+    """The source of randomness."""
 
     def new(self) -> str:
-        """Make an id that sorts by the time it was made and cannot be guessed (UUIDv7, 32 hex digits)."""
+        """Return a new id that sorts by time and cannot be guessed (UUIDv7, 32 hex digits)."""
         ...
 
     def fraction(self) -> float:
-        """Draw a number from [0, 1), for jitter."""
+        """Return a random number from [0, 1), for jitter."""
         ...
 
 
 class Bell(Protocol):
-    """The doorbell: tells workers to look; says nothing that a row does not say."""
+    """The doorbell: it wakes workers; a ring carries nothing that the rows do not hold."""
 
     def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
         """Ring for notifications of one channel and one urgency (CRITICAL or not).
 
         Raises:
-            BrokerUnavailable: When nobody can be told now; the sweeper rings again.
+            BrokerUnavailable: When the broker cannot be reached; the sweeper rings again.
         """
         ...

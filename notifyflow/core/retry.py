@@ -1,4 +1,4 @@
-"""When a temporary failure, or a doubt, is tried again."""
+"""When a temporary failure or a doubt is retried."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -19,22 +19,21 @@ def next_due(
     retry_after_s: float | None,
     breaks: Iterable[Interval] = (),
 ) -> datetime | None:
-    """Find the instant of the next attempt.
+    """Return the time of the next attempt.
 
-    Only a provider's ``Retry-After`` can end a row early: hours in which no worker of ours ran, or it was paused, are not held
-    against it.
+    Only a provider's ``Retry-After`` can end a row early; outages and pauses do not.
 
     Args:
-        schedule: The notification's.
-        attempts: Those that were made and count, from 1; fewer than ``schedule.attempts``.
-        first_started_at: When the first of them began; the window runs from there.
-        now: The time of the decision.
-        fraction: From [0, 1); where in the jitter's range the wait lies.
-        retry_after_s: What the provider asked to wait, in seconds; None where it did not say.
-        breaks: Times that do not count: outages and pauses.
+        schedule: The schedule of the notification.
+        attempts: Number of attempts made that count, from 1; less than ``schedule.attempts``.
+        first_started_at: When the first attempt began; the window starts there.
+        now: The time.
+        fraction: A random number from [0, 1), for the jitter.
+        retry_after_s: Seconds that the provider asked to wait; None if it did not.
+        breaks: Outages and pauses, which do not count for the window.
 
     Returns:
-        The instant, never sooner than the provider asked; None when the provider asks for one beyond the window.
+        The time, never sooner than the provider asked; None if that is beyond the window.
     """
     wait = schedule.delays[attempts - 1] * (1 + schedule.jitter * (2 * fraction - 1))
     if retry_after_s is not None and retry_after_s > wait.total_seconds():
@@ -45,12 +44,12 @@ def next_due(
 
 
 def resend_at(due_at: datetime, *, severity: Severity, called_at: datetime, doubt_resolution_time: timedelta) -> datetime:
-    """Put a resend off while the provider's own events may still resolve the doubt; what is CRITICAL does not wait.
+    """Return when a message in doubt is sent again: not while the provider's events may resolve the doubt, unless it is CRITICAL.
 
     Args:
-        due_at: When it would be sent again.
-        severity: The round's.
-        called_at: When the call in doubt was over, or began where nobody knows.
-        doubt_resolution_time: How soon the events come; zero where none do.
+        due_at: When the retry is due.
+        severity: The severity of the round.
+        called_at: When the call in doubt ended, or when it began if its end is unknown.
+        doubt_resolution_time: Time in which the provider's events arrive; zero if it sends none.
     """
     return due_at if severity is Severity.CRITICAL else max(due_at, called_at + doubt_resolution_time)

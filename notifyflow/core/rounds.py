@@ -1,4 +1,4 @@
-"""When a recipient's next round is due by the policy's ``repeat``, and whether there is one; pure."""
+"""The rounds of a policy's ``repeat``; pure."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from notifyflow.core.rules import DecisionContext
 
 
 def due_at(context: DecisionContext) -> datetime | None:
-    """Find when the next round, or the end after the last one, is due; None where the policy has one round only."""
+    """Return when the next round, or the end after the last one, is due; None if the policy has one round only."""
     escalation = context.escalation
     repeat = escalation.policy.repeat
     if repeat is None or escalation.severity in repeat.never_for:
@@ -17,6 +17,6 @@ def due_at(context: DecisionContext) -> datetime | None:
 
 
 def is_last(escalation: EscalationFacts) -> bool:
-    """Tell whether the policy has no further round for the recipient."""
+    """Return whether this is the last round of the policy."""
     repeat = escalation.policy.repeat
     return repeat is None or escalation.repetition >= repeat.rounds

@@ -1,6 +1,6 @@
-"""The rules of escalation as predicates: what has failed, what is suspected, what is still awaited, and until when.
+"""The rules of escalation: which pages have failed, are suspected or still awaited, and until when; pure.
 
-They only answer; what follows from the answers is decided by ``escalation``'s machine.
+They decide nothing by themselves; ``escalation`` does.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,15 +32,15 @@ _FEWEST_PEOPLE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionContext:
-    """Everything that a decision about one escalation depends on.
+    """The input of a decision about one escalation.
 
     Attributes:
-        escalation: As it was read under its lock.
+        escalation: The escalation, read under its lock.
         incident: Its incident.
-        notifications: All of the escalation's, as they are *after* the event (status updates do not count).
+        notifications: All notifications of the escalation *after* the event.
         addresses: The channels on which the recipient can be reached.
         calling: The channels that ring a phone.
-        outages: Times, since the round started, in which nobody swept for it.
+        outages: Outages of the sweeper since the round started.
         stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
             incident was quarantined.
     """
@@ -60,19 +60,19 @@ class DecisionContext:
 
     @property
     def breaks(self) -> tuple[Interval, ...]:
-        """Times that do not count for what waits for a page or a person; what waits for a receipt looks at outages only."""
+        """Times that do not count for deadlines of pages and people; for deadlines of receipts only ``outages`` do."""
         return (*self.outages, *self.stops)
 
 
 def ways(context: DecisionContext, tier: Tier) -> tuple[str, ...]:
-    """List the channels of a tier on which the recipient is paged; none where it is shut for the round's severity."""
+    """Return the channels of a tier on which the recipient is paged; none if it is shut for the round's severity."""
     if context.escalation.severity in tier.shut_for:
         return ()
     return tuple(channel for channel in tier.channels if channel in context.addresses)
 
 
 def lacking(context: DecisionContext) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """List, for each tier that is open, the channels which have an address and no page yet."""
+    """Yield each open tier that lacks pages: its number, and the channels that have an address and no page yet."""
     for number, tier in enumerate(context.escalation.policy.tiers[: context.escalation.tier], start=1):
         paged = {row.channel for row in context.pages if row.tier == number}
         channels = tuple(channel for channel in ways(context, tier) if channel not in paged)
@@ -81,35 +81,35 @@ def lacking(context: DecisionContext) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def next_tier(context: DecisionContext) -> Tier | None:
-    """Find the tier after the one in force; None when neither it nor any tier behind it pages the recipient."""
+    """Return the tier after the one in force; None if neither it nor any later tier pages the recipient."""
     ahead = context.escalation.policy.tiers[context.escalation.tier :]
     return ahead[0] if any(ways(context, tier) for tier in ahead) else None
 
 
 def expires_at(escalation: EscalationFacts, stops: Iterable[Interval]) -> datetime:
-    """Return from when on the round's pages are not sent any more, and no tier is opened; outages of ours age it, too."""
+    """Return when the round expires: then no page is sent and no tier opens. Outages do not put it off."""
     return moved(escalation.started_at + escalation.policy.freshness(escalation.severity), stops, since=escalation.started_at)
 
 
 def page_expires_at(escalation: EscalationFacts, row: NotificationFacts, stops: Iterable[Interval]) -> datetime:
-    """Return from when on a page is not sent any more: its round's time, and as long as pauses of its own kept it waiting."""
+    """Return when a page expires: with its round, but later by the time for which pauses deferred it."""
     return expires_at(escalation, (*stops, *paused(row)))
 
 
 def paused(row: NotificationFacts) -> tuple[Stop, ...]:
-    """Return the time in which pauses kept a row from being sent; empty where none did."""
+    """Return the time for which pauses deferred a row; empty if none did."""
     if row.paused_since is None or row.paused_until is None:
         return ()
     return (Stop(began_at=row.paused_since, ended_at=row.paused_until),)
 
 
 def may_page(context: DecisionContext, now: datetime) -> bool:
-    """Tell whether pages may be added at all: the incident is OPEN and the round is fresh."""
+    """Return whether tiers may open: the incident is OPEN, and the round has not expired."""
     return context.incident.state is IncidentState.OPEN and now < _expires_at(context)
 
 
 def reason_to_open(context: DecisionContext, now: datetime) -> str | None:
-    """Return why the next tier opens now: ``no_address``, ``shut``, ``failed`` or ``unacknowledged``; None when it does not."""
+    """Return why the next tier opens now (``no_address``, ``shut``, ``failed`` or ``unacknowledged``), or None if it does not."""
     tier = next_tier(context)
     if tier is None or not may_page(context, now):
         return None
@@ -119,7 +119,7 @@ def reason_to_open(context: DecisionContext, now: datetime) -> str | None:
 
 
 def is_met(context: DecisionContext, rule: Rule, now: datetime) -> bool:
-    """Tell whether a rule of the next tier is met."""
+    """Return whether a rule of the next tier is met."""
     if isinstance(rule, Unacknowledged):
         return now >= _opens_at(context, rule)
     rows = [row for row in context.pages if row.tier == context.escalation.tier]
@@ -128,13 +128,13 @@ def is_met(context: DecisionContext, rule: Rule, now: datetime) -> bool:
 
 
 def is_failure_young(context: DecisionContext, now: datetime) -> bool:
-    """Tell whether a failure of the round is young enough to open a tier, if there were one."""
+    """Return whether any failure of the round is recent enough to open a tier."""
     failed = (row for row in context.pages if row.state is NotificationState.FAILED)
     return now < _expires_at(context) and any(_is_young(context, row, now) for row in failed)
 
 
 def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
-    """Tell whether a page counts as failed while it may still arrive."""
+    """Return whether a page counts as failed although it may still arrive."""
     policy = context.escalation.policy
     if not policy.is_suspicion_on:
         return False
@@ -151,18 +151,18 @@ def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime
 
 
 def overdue_receipts(context: DecisionContext, now: datetime) -> frozenset[tuple[str, str]]:
-    """Return each channel and provider that owe a receipt about a SENT page."""
+    """Return channel and provider of each SENT page whose receipt is overdue."""
     return frozenset((row.channel, counted(row)[-1].provider) for row in context.pages if _is_overdue(context, row, now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """What a provider has done on a channel while no callback of its came.
+    """Sends of a provider on a channel while it made no callback.
 
     Attributes:
-        accepted: How many attempts it accepted about which a callback was due.
-        reached: To how many people those went.
-        sent_to: How many people were sent anything by it.
+        accepted: Number of accepted attempts for which a callback was due.
+        reached: Number of people these attempts went to.
+        sent_to: Number of people any attempt went to.
     """
 
     accepted: int
@@ -171,28 +171,28 @@ class Silence:
 
 
 def seems_broken(silence: Silence) -> bool:
-    """Return whether it is the callback path that is silent, and not one recipient's phone; it never mutes a page."""
+    """Return whether the callback path seems broken, rather than one recipient's phone being silent."""
     return silence.accepted >= _FEWEST_ACCEPTED and silence.reached >= min(_FEWEST_PEOPLE, silence.sent_to)
 
 
 def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime, outages: Iterable[Interval] = ()) -> bool:
-    """Tell whether a SENT row has waited so long for its receipt that it holds up nothing any more."""
+    """Return whether a SENT row has waited for its receipt for so long that it is no longer waited for."""
     return _awaits_receipt(row) and now >= _unconfirmed_at(row, policy, outages)
 
 
 def is_pending(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
-    """Tell whether something is still to come of a page: a send, a record, or a receipt that is awaited."""
+    """Return whether a page is in progress, or its receipt is awaited."""
     is_awaited = _awaits_receipt(row) and not is_unconfirmed(row, context.escalation.policy, now, context.outages)
     return row.state in IN_PROGRESS or is_awaited
 
 
 def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> EscalationState:
-    """Name the state of a live escalation, after its tiers were opened.
+    """Return the state of a live escalation after its tiers were opened.
 
     Args:
-        context: As it is now.
+        context: The input of the decision.
         now: The time of the decision.
-        is_opening: Whether this decision queues pages which are not among the context's notifications yet.
+        is_opening: Whether this decision queues pages that are not in ``context`` yet.
     """
     is_timer_running = any(at > now for at in _tier_timers(context))
     if is_opening or is_timer_running or any(is_pending(context, row, now) for row in context.pages):
@@ -203,7 +203,7 @@ def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> 
 
 
 def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: bool) -> datetime | None:
-    """Return when time alone may change the decision, or a queued page expires; None if never."""
+    """Return when the next timer is due, or a queued page expires; None if never."""
     timers = [at for at in _tier_timers(context) if at > now]
     for row in context.pages:
         timers += [at for at in _row_timers(context, row) if at > now]
@@ -225,7 +225,7 @@ def has_no_sign_of_arrival(context: DecisionContext) -> bool:
 
 
 def patience(row: NotificationFacts, policy: Policy) -> timedelta:
-    """Return how long a row may be deferred before it is suspected; zero if the provider refuses us."""
+    """Return how long a row may be deferred before it is suspected; zero if the provider is suspended."""
     if row.deferred_by is DeferralReason.SUSPENSION:
         return timedelta(0)
     is_critical = row.severity is Severity.CRITICAL
@@ -233,7 +233,7 @@ def patience(row: NotificationFacts, policy: Policy) -> timedelta:
 
 
 def have_critical_channels_failed(context: DecisionContext) -> bool:
-    """Return whether the policy's critical channels are all FAILED (a suspicion is not enough), and no key was pressed."""
+    """Return whether the pages on all critical channels are FAILED (not only suspected), and no key was pressed."""
     failed = {row.channel for row in context.pages if row.state is NotificationState.FAILED}
     has_key_press = any(attempt.evidence is Evidence.HUMAN for row in context.pages for attempt in row.attempts)
     critical = context.escalation.policy.critical_channels
@@ -244,7 +244,7 @@ _NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledg
 
 
 def has_expired_unreached(context: DecisionContext) -> bool:
-    """Return whether a page has expired, and no other has arrived; of a CRITICAL one that a receipt could confirm, one has to."""
+    """Return whether a page has expired and none has reached the recipient; if the page is CRITICAL, SENT may not be enough."""
     is_reached = any(row.state in REACHING for row in context.pages) and not has_no_sign_of_arrival(context)
     return not is_reached and any(row.ended is Ended.EXPIRED for row in context.pages if row.state is NotificationState.FAILED)
 
@@ -254,7 +254,7 @@ def _expires_at(context: DecisionContext) -> datetime:
 
 
 def _has_a_way(context: DecisionContext) -> bool:
-    """Tell whether the tier in force pages, or may page, on any channel; before the first tier there is none."""
+    """Return whether the tier in force pages, or may page, on any channel; False before the first tier."""
     number = context.escalation.tier
     tiers = context.escalation.policy.tiers[:number]
     return any(row.tier == number for row in context.pages) or bool(tiers and ways(context, tiers[-1]))
@@ -267,7 +267,7 @@ def _is_shut(context: DecisionContext) -> bool:
 
 
 def _is_young(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
-    """Tell whether a failure still opens tiers: its attempt began, or we ended the row, less than ``escalate_within`` ago."""
+    """Return whether a failure may open a tier: its attempt began, or the row was ended, less than ``escalate_within`` ago."""
     attempts = counted(row)
     began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
     return now < moved(began_at + context.escalation.policy.escalate_within, context.breaks, since=began_at)
@@ -286,7 +286,7 @@ def _awaits_receipt(row: NotificationFacts) -> bool:
 
 
 def _is_overdue(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
-    """Tell whether the receipt that would decide about a SENT row is overdue."""
+    """Return whether the deciding receipt of a SENT row is overdue."""
     due_at = _receipt_due_at(context, row)
     return due_at is not None and now >= due_at
 
@@ -304,7 +304,7 @@ def _unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[In
 
 
 def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
-    """Return from when on a deferred row is suspected."""
+    """Return when a deferred row becomes suspected; None if it is not deferred."""
     if row.deferred_since is None:
         return None
     return moved(row.deferred_since + patience(row, context.escalation.policy), context.breaks, since=row.deferred_since)
@@ -316,7 +316,7 @@ def _opens_at(context: DecisionContext, rule: Unacknowledged) -> datetime:
 
 
 def _tier_timers(context: DecisionContext) -> Iterator[datetime]:
-    """List the instants at which time opens the next tier, as far as it may open then."""
+    """Yield the times at which a timer may open the next tier."""
     tier = next_tier(context)
     if tier is not None:
         opens_at = (_opens_at(context, rule) for rule in tier.rules if isinstance(rule, Unacknowledged))

@@ -1,4 +1,4 @@
-"""What ``status()`` shows: an incident with all that became of it, as frozen values."""
+"""What ``status()`` and lists return: incidents with their escalations, notifications and logs, as frozen values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class EscalationStatus:
 
     Attributes:
         facts: The escalation.
-        contact: Who is paged; personal.
-        notifications: Its pages and status updates with their attempts, by tier, then channel.
+        contact: The recipient; personal.
+        notifications: The pages and status updates with their attempts, by tier, then channel.
     """
 
     facts: EscalationFacts
@@ -24,19 +24,19 @@ class EscalationStatus:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether nothing more happens by itself."""
+        """Whether nothing more happens without a new event."""
         return self.facts.state is not EscalationState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What a provider said that decides nothing: a complaint, an automatic answer, a status that nobody knows.
+    """A report of a provider that decides nothing: a complaint, an automatic reply, an unknown status.
 
     Attributes:
-        attempt_id: About which attempt.
+        attempt_id: The attempt.
         code: The provider's code or status.
-        reason: What that means, from our tables.
-        received_at: When it came.
+        reason: The meaning of the code, from the provider's table.
+        received_at: When it was received.
     """
 
     attempt_id: str
@@ -47,17 +47,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentStatus:
-    """One incident, whole.
+    """An incident with everything that belongs to it.
 
     Attributes:
         facts: The incident.
-        content: What was said last.
+        content: Its latest title, body, labels and so on.
         escalations: By recipient in the order they were added, then round.
-        transitions: The log of all its rows, by time.
-        operations_key: The key of the operations incident its critical failures are linked to; None without.
-        notes: What providers said that decides nothing, in the order it came.
-        incident_events: The events for other systems, sent or to be sent, in the order in which they happened.
-        is_quarantined: Whether nothing of it is sent, since its database was adopted and nobody has decided.
+        transitions: The transition log of all rows, by time.
+        operations_key: The key of the operations incident that its critical failures are linked to; None if there are none.
+        notes: Reports of providers that decide nothing, in the order they were received.
+        incident_events: The events for subscribers, in the order they happened.
+        is_quarantined: Whether it is in quarantine, since its database was adopted; nothing of it is sent.
     """
 
     facts: IncidentFacts
@@ -71,17 +71,17 @@ class IncidentStatus:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether every escalation is."""
+        """Whether every escalation is settled."""
         return all(escalation.is_settled for escalation in self.escalations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentSummary:
-    """One incident, as a list shows it.
+    """An incident as lists show it.
 
     Attributes:
         facts: The incident.
-        content: What was said last.
+        content: Its latest title, body, labels and so on.
     """
 
     facts: IncidentFacts
@@ -90,14 +90,14 @@ class IncidentSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentFilter:
-    """Which incidents a list shows: those for which all of it holds; what is empty or None excludes nothing.
+    """A filter for lists of incidents; all conditions must hold, and empty ones exclude nothing.
 
     Attributes:
-        states: In one of these.
-        severities: Of one of these.
-        key: Under this key.
-        namespaces: In one of these; None for all.
-        labels: With each of these labels.
+        states: The incident is in one of these states.
+        severities: It has one of these severities.
+        key: It has this key.
+        namespaces: It is in one of these namespaces; None for all.
+        labels: It has all of these labels.
     """
 
     states: frozenset[IncidentState] = frozenset()
@@ -109,12 +109,12 @@ class IncidentFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRecipient:
-    """A recipient as the newest incident that names them knows them.
+    """A recipient as the newest incident with them has them.
 
     Attributes:
-        contact: Who it is; personal.
-        last_pages: What became of the last page on each channel that came to something of late.
-        opted_out_of: Numbers of ours to which they have said STOP.
+        contact: The recipient; personal.
+        last_pages: Channel to the last recent page that was sent or failed.
+        opted_out_of: Our numbers to which they have sent STOP.
     """
 
     contact: Contact
