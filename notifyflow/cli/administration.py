@@ -1,4 +1,4 @@
-"""The commands for whoever runs it: diagrams, schema migrations, and what is wrong with the settings."""
+"""The commands for administrators: diagrams, schema migrations, and checks of the settings."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How a diagram is written."""
+    """The format of a diagram."""
 
     MERMAID = "mermaid"
     DOT = "dot"
@@ -32,34 +32,34 @@ class Format(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(diagram)
-    db = typer.Typer(help="Look after the database.", no_args_is_help=True)
+    db = typer.Typer(help="Manage the database.", no_args_is_help=True)
     db.command("upgrade")(db_upgrade)
     db.command("adopt")(db_adopt)
     app.add_typer(db, name="db")
-    config = typer.Typer(help="Look after the settings.", no_args_is_help=True)
+    config = typer.Typer(help="Check the settings.", no_args_is_help=True)
     config.command("check")(config_check)
     app.add_typer(config, name="config")
 
 
 def diagram(
-    format_: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.MERMAID,
+    format_: Annotated[Format, typer.Option("--format", help="The output format.")] = Format.MERMAID,
     policy: Annotated[
-        str | None, typer.Option(help="Draw the escalation alone, as this policy unrolls it.", show_default=False)
+        str | None, typer.Option(help="Draw only the escalation, unrolled for this policy.", show_default=False)
     ] = None,
 ) -> None:
-    """Draw the state machines as they run."""
-    from notifyflow.core import diagram as drawn
+    """Print the state machines as diagrams."""
+    from notifyflow.core import diagram as diagrams
 
-    drawings = None if policy is None else [drawn.unroll(_policy(policy))]
+    drawings = None if policy is None else [diagrams.unroll(_policy(policy))]
     match format_:
         case Format.MERMAID:
-            text = drawn.mermaid(drawings)
+            text = diagrams.mermaid(drawings)
         case Format.DOT:
-            text = drawn.dot(drawings)
+            text = diagrams.dot(drawings)
         case Format.RST:
-            text = drawn.rst()
+            text = diagrams.rst()
         case Format.SVG:
-            text = _svg(drawn.dot(drawings))
+            text = _svg(diagrams.dot(drawings))
     typer.echo(text, nl=not text.endswith("\n"))
 
 
@@ -79,12 +79,12 @@ def _svg(dot: str) -> str:
     program = shutil.which("dot")
     if program is None:
         raise ProgramMissing("dot", "Install Graphviz (Debian: apt install graphviz), or use --format dot")
-    drawn = subprocess.run([program, "-Tsvg"], input=dot, capture_output=True, text=True, check=True)  # noqa: S603 - no shell, our own text
-    return drawn.stdout
+    done = subprocess.run([program, "-Tsvg"], input=dot, capture_output=True, text=True, check=True)  # noqa: S603 - no shell, our own text
+    return done.stdout
 
 
 def db_upgrade() -> None:
-    """Bring the database's schema to this version."""
+    """Upgrade the database's schema to this version."""
     from notifyflow.settings import Settings
     from notifyflow.storage.migrations import WANTED
     from notifyflow.storage.store import Store
@@ -95,17 +95,19 @@ def db_upgrade() -> None:
     finally:
         store.close()
     screen.out.print(
-        f"The database has schema {WANTED} {'now' if applied else 'already, or a newer one that this code may use'}."
+        f"The database now has schema {WANTED}." if applied else f"Nothing to do: the database has schema {WANTED} or newer."
     )
 
 
 def db_adopt(
-    release: Annotated[bool, typer.Option("--release", help="Let the quarantined incidents go on.")] = False,
-    resolve: Annotated[bool, typer.Option("--resolve", help="Resolve the quarantined incidents, and tell nobody.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Adopt it although somebody delivers from it.")] = False,
+    release: Annotated[bool, typer.Option("--release", help="Let the quarantined incidents continue.")] = False,
+    resolve: Annotated[
+        bool, typer.Option("--resolve", help="Resolve the quarantined incidents without notifying anyone.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Adopt it even if a running system delivers from it.")] = False,
 ) -> None:
-    """Take over a restored or copied database: unfinished incidents are quarantined until they are released or resolved."""
+    """Take over a restored or copied database: its unfinished incidents are quarantined until you release or resolve them."""
     from notifyflow.app import NotifyFlow
 
     if release and resolve:
@@ -113,32 +115,32 @@ def db_adopt(
     with NotifyFlow.from_env() as flow:
         if release:
             count = flow.maintenance.release_quarantined()
-            said = f"{_were(count)} quarantined, and {'goes' if count == 1 else 'go'} on."
+            message = f"{_were(count)} released and {'continues' if count == 1 else 'continue'}."
         elif resolve:
-            said = _resolve_quarantined(flow, is_agreed=yes)
+            message = _resolve_quarantined(flow, is_agreed=yes)
         else:
-            said = _adopt(flow, is_agreed=yes, is_forced=force)
-    screen.out.print(said, soft_wrap=True)
+            message = _adopt(flow, is_agreed=yes, is_forced=force)
+    screen.out.print(message, soft_wrap=True)
 
 
 def _adopt(flow: "NotifyFlow", *, is_agreed: bool, is_forced: bool) -> str:
     holding = flow.maintenance.survey(is_forced=is_forced)
     if holding.unfinished and not is_agreed:
-        whose = f"of the environment {screen.plain(holding.environment)}" if holding.environment else "without a name"
+        owner = f"of the environment {screen.plain(holding.environment)}" if holding.environment else "without a name"
         screen.agree(
-            f"{_are(holding.unfinished)} unfinished in this database {whose}. Adopted, nothing more of that is sent until you "
-            "release or resolve it."
+            f"{_are(holding.unfinished)} unfinished in this database {owner}. If you adopt it, nothing more is sent for them "
+            "until you release or resolve them."
         )
     quarantined = flow.maintenance.adopt(is_forced=is_forced)
-    return f"The database is ours; {_are(quarantined)} quarantined. Let them go on with --release, or end them with --resolve."
+    return f"The database is adopted; {_are(quarantined)} quarantined. Continue them with --release, or end them with --resolve."
 
 
 def _resolve_quarantined(flow: "NotifyFlow", *, is_agreed: bool) -> str:
     quarantined = flow.maintenance.quarantined_count()
     if quarantined and not is_agreed:
-        screen.agree(f"{_are(quarantined)} quarantined. With --resolve all of that is resolved, and nobody is told.")
+        screen.agree(f"{_are(quarantined)} quarantined. --resolve ends all of them and notifies nobody.")
     count = flow.maintenance.resolve_quarantined()
-    return f"{_were(count)} quarantined, and {'is' if count == 1 else 'are'} resolved."
+    return f"{_were(count)} resolved."
 
 
 def _are(count: int) -> str:
@@ -149,8 +151,8 @@ def _were(count: int) -> str:
     return "1 incident was" if count == 1 else f"{count} incidents were"
 
 
-def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False) -> None:
-    """Say everything that is wrong with the settings, at once, and whether database and broker answer; exit 0 if all is well."""
+def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check all settings, the database and the broker; list everything that is wrong; exit 0 if they allow a start."""
     from notifyflow.app import NotifyFlow, configuration
     from notifyflow.channels.registry import load
     from notifyflow.settings import Settings
@@ -164,9 +166,9 @@ def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     tried = connections.try_all(settings)
     providers_of = {name: [provider.name for provider in channel.providers] for name, channel in channels.items()}
     if as_json:
-        answers = {each.name: {"is_good": each.is_good, "told": each.told} for each in tried}
+        results = {each.name: {"is_good": each.is_good, "detail": each.detail} for each in tried}
         faults = [FaultDocument.of(each) for each in warnings]
-        screen.print_json({**answers, "channels": providers_of, "routes": dict(paging), "warnings": faults})
+        screen.print_json({**results, "channels": providers_of, "routes": dict(paging), "warnings": faults})
     else:
         _show_settings(providers_of, paging, warnings, tried)
     if not all(each.is_good for each in tried):
@@ -181,12 +183,12 @@ def _show_settings(
 ) -> None:
     for each in tried:
         mark = ("✔ ", "green") if each.is_good else ("✘ ", "bold red")
-        screen.out.print(Text.assemble(mark, (each.name, "bold"), f": {screen.plain(each.told)}"), soft_wrap=True)
+        screen.out.print(Text.assemble(mark, (each.name, "bold"), f": {screen.plain(each.detail)}"), soft_wrap=True)
     for name, providers in providers_of.items():
         line = (
             Text.assemble(("✔ ", "green"), (name, "bold"), f" over {', '.join(providers)}")
             if providers
-            else f"· {name}: nobody carries it"
+            else f"· {name}: no provider"
         )
         screen.out.print(line)
     show_paging(paging)

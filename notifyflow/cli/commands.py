@@ -1,4 +1,4 @@
-"""The commands about incidents, and the one place where errors become words and exit codes."""
+"""The commands about incidents, and the one place where errors become messages and exit codes."""
 
 import getpass
 import sys
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
     from notifyflow.app import NotifyFlow
 
 app = typer.Typer(
-    help="Durable incident notification: every recipient is told, or operations knows why not.",
+    help="Durable incident notification: every recipient is reached, or operations is alerted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_UNSETTLED = (
-    "Not settled yet. What is queued is kept, and goes on whenever something delivers: `notifyflow up`, or the next send."
-)
+_UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or the next `notifyflow send` delivers them."
 
 serve.register(app)
 directory.register(app)
@@ -37,17 +35,17 @@ keys.register(app)
 pauses.register(app)
 administration.register(app)
 
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key, or its id.", show_default=False)]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)]
 Namespace = Annotated[
     str | None,
-    typer.Option("--namespace", help="The incident's namespace; all are looked in where it is not said.", show_default=False),
+    typer.Option("--namespace", help="The incident's namespace; by default, all are searched.", show_default=False),
 ]
-By = Annotated[str | None, typer.Option("--by", help="Who does it; your login where it is not said.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+By = Annotated[str | None, typer.Option("--by", help="Who does it; by default, your login.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
-    """Run the command line; what notifyflow refuses is shown without a traceback."""
+    """Run the command line; errors of notifyflow are shown without a traceback."""
     log.to_stderr()
     try:
         app()
@@ -73,12 +71,14 @@ def _root(
 
 @app.command()
 def send(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="The incident as JSON; - is standard input.", show_default=False)],
-    recipients: Annotated[str | None, typer.Option(help="A second file, with (more) recipients.", show_default=False)] = None,
-    policy: Annotated[str, typer.Option(help="How to page: default, insistent, or one of your own.")] = "default",
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse the whole when one recipient is faulty.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Watch until it is settled; memory:// always does.")] = False,
-    timeout_s: Annotated[float | None, typer.Option("--timeout", min=0, help="Stop watching after so many seconds.")] = None,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="The incident as JSON; - reads standard input.", show_default=False)
+    ],
+    recipients: Annotated[str | None, typer.Option(help="A second file with more recipients.", show_default=False)] = None,
+    policy: Annotated[str, typer.Option(help="The policy: default, insistent, or one of your own.")] = "default",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the incident if any recipient is faulty.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Watch until it is settled; always on with memory://.")] = False,
+    timeout_s: Annotated[float | None, typer.Option("--timeout", min=0, help="Stop watching after this many seconds.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Deliver an incident file, with live progress per recipient and channel."""
@@ -98,14 +98,14 @@ def send(
         screen.print_json({**NotifiedDocument.of(notified).as_json(), "is_quarantined": is_quarantined, "incident": incident})
     elif status is None:
         screen.out.print(
-            f"Accepted: {len(notified.added)} paged, {len(notified.repeated)} already known. Look with `notifyflow status`."
+            f"Accepted: {len(notified.added)} paged, {len(notified.repeated)} already known. See `notifyflow status`."
         )
-    if is_quarantined or (status is not None and not _is_told(status)):
-        raise typer.Exit(Exit.UNTOLD)
+    if is_quarantined or (status is not None and not _is_reached(status)):
+        raise typer.Exit(Exit.FAILED)
 
 
 def _watch(flow: "NotifyFlow", key: str, timeout_s: float | None, as_json: bool) -> IncidentStatus:
-    """Show an incident until it is settled; standard output stays free for JSON."""
+    """Show an incident until it is settled: on standard error if standard output is for JSON."""
     console = screen.err if as_json else screen.out
     try:
         status = watch(
@@ -116,48 +116,48 @@ def _watch(flow: "NotifyFlow", key: str, timeout_s: float | None, as_json: bool)
         )
     except KeyboardInterrupt:
         screen.err.print(_UNSETTLED)
-        screen.err.print("What is due at once is still sent; Ctrl-C again leaves without.", style="dim")
+        screen.err.print("Sending what is due now; press Ctrl-C again to stop at once.", style="dim")
         raise
     if not status.is_settled:
         screen.err.print(_UNSETTLED)
     return status
 
 
-def _is_told(status: IncidentStatus) -> bool:
-    told = (EscalationState.REACHED, EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
-    return all(each.facts.state in told for each in status.escalations if each.facts.is_current)
+def _is_reached(status: IncidentStatus) -> bool:
+    reached = (EscalationState.REACHED, EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
+    return all(each.facts.state in reached for each in status.escalations if each.facts.is_current)
 
 
 def _login() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
-        return "somebody"
+        return "someone"
 
 
 @app.command()
 def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Show what happened to an incident: every recipient, channel and attempt."""
+    """Show an incident with every recipient, channel and attempt."""
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        found, paused, notice = look(flow, key, namespace), flow.switch.pauses(), flow.notice
+        incident, paused, notice = look(flow, key, namespace), flow.switch.pauses(), flow.notice
     if as_json:
         more = {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
-        screen.print_json({**IncidentDocument.of(found).as_json(), **more})
+        screen.print_json({**IncidentDocument.of(incident).as_json(), **more})
     else:
         screen.show_notice(notice)
-        screen.out.print(picture(found))
+        screen.out.print(picture(incident))
         pauses.show(paused)
 
 
 @app.command()
 def ack(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Acknowledge an incident: what is still queued for it is cancelled."""
+    """Acknowledge an incident: its queued pages are cancelled."""
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        namespace = look(flow, key, namespace).facts.namespace  # so that what is shown is what was acknowledged
+        namespace = look(flow, key, namespace).facts.namespace  # acknowledge and show the same incident
         stopped = flow.acknowledge(key, by=by or _login(), via=Via.CLI, namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, as_json=as_json)
@@ -165,7 +165,7 @@ def ack(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = 
 
 @app.command()
 def resolve(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """End an incident; the same key opens a new one."""
+    """Resolve an incident: it ends, and the same key opens a new one."""
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
@@ -176,11 +176,11 @@ def resolve(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJso
 
 
 def _show_stopped(stopped: Stopped, *, as_json: bool) -> None:
-    """Say what was cancelled and what had left already; beside JSON on standard error, which stays free for people."""
+    """Print which pages were cancelled and which had already been sent; on standard error if standard output is for JSON."""
     console = screen.err if as_json else screen.out
     if not stopped:
-        console.print("Nothing was changed: it was so already.")
+        console.print("Nothing changed: this had been done before.")
         return
-    for words, pages in (("Cancelled", stopped.cancelled), ("Had left already", stopped.on_their_way)):
-        named = ", ".join(f"{page.channel} to {page.recipient_id}" for page in pages)
-        console.print(f"{words}: {named or 'nothing'}.", markup=False, highlight=False)
+    for heading, pages in (("Cancelled", stopped.cancelled), ("Already sent", stopped.on_their_way)):
+        names = ", ".join(f"{page.channel} to {page.recipient_id}" for page in pages)
+        console.print(f"{heading}: {names or 'nothing'}.", markup=False, highlight=False)

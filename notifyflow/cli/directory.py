@@ -1,4 +1,4 @@
-"""The command that looks after the directory: what is wrong with it, and who could not be reached."""
+"""The command that checks the directory: its faults, and the people who could not be reached."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,33 +15,31 @@ from notifyflow.errors import Fault, InvalidDirectory
 if TYPE_CHECKING:
     from notifyflow.core.intake.directory import Reach
 
-_UNSET = Fault("NOTIFYFLOW_DIRECTORY", "is not set, and no file is named", "Set it, or name the file to check")
+_UNSET = Fault("NOTIFYFLOW_DIRECTORY", "is not set, and no file was given", "Set it, or give the file to check")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    directory = typer.Typer(help="Look after the directory.", no_args_is_help=True)
+    directory = typer.Typer(help="Check the directory.", no_args_is_help=True)
     directory.command("check")(check)
     app.add_typer(directory, name="directory")
 
 
 def check(
-    file: Annotated[
-        Path | None, typer.Argument(help="The file; NOTIFYFLOW_DIRECTORY where it is not said.", show_default=False)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    file: Annotated[Path | None, typer.Argument(help="The file; by default, NOTIFYFLOW_DIRECTORY.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say everything that is wrong with the directory, and who could not be reached; exit 0 if nothing is, and nobody."""
-    found = _look(file)
+    """Check the directory; list everything that is wrong and everyone who could not be reached; exit 0 if there is nothing."""
+    reach = _look(file)
     if as_json:
-        recipients = {each: list(ways) for each, ways in found.ways.items()}
-        faults = [FaultDocument.of(each) for each in found.faults]
-        warnings = [FaultDocument.of(each) for each in found.warnings]
-        screen.print_json({"recipients": recipients, "routes": dict(found.paging), "faults": faults, "warnings": warnings})
+        recipients = {each: list(ways) for each, ways in reach.ways.items()}
+        faults = [FaultDocument.of(each) for each in reach.faults]
+        warnings = [FaultDocument.of(each) for each in reach.warnings]
+        screen.print_json({"recipients": recipients, "routes": dict(reach.paging), "faults": faults, "warnings": warnings})
     else:
-        _show(found)
-    if found.faults:
-        raise typer.Exit(Exit.UNTOLD if found.is_usable else Exit.BAD_INPUT)
+        _show(reach)
+    if reach.faults:
+        raise typer.Exit(Exit.FAILED if reach.is_usable else Exit.BAD_INPUT)
 
 
 def _look(file: Path | None) -> "Reach":
@@ -67,20 +65,20 @@ def _look(file: Path | None) -> "Reach":
     )
 
 
-def _show(found: "Reach") -> None:
-    for recipient, ways in found.ways.items():
-        mark, said = (("✔ ", "green"), ", ".join(ways)) if ways else (("✘ ", "red"), "cannot be reached")
-        screen.out.print(Text.assemble(mark, (screen.plain(recipient), "bold"), f": {said}"))
-    show_paging(found.paging)
-    for warning in found.warnings:
+def _show(reach: "Reach") -> None:
+    for recipient, ways in reach.ways.items():
+        mark, state = (("✔ ", "green"), ", ".join(ways)) if ways else (("✘ ", "red"), "cannot be reached")
+        screen.out.print(Text.assemble(mark, (screen.plain(recipient), "bold"), f": {state}"))
+    show_paging(reach.paging)
+    for warning in reach.warnings:
         screen.out.print(Text.assemble(("! ", "yellow"), screen.plain(str(warning))), soft_wrap=True)
-    screen.show_faults(found.faults, style="yellow")
-    if not found.faults:
-        screen.out.print(Text("Everybody can be reached by every way there is.", "bold green"))
+    screen.show_faults(reach.faults, style="yellow")
+    if not reach.faults:
+        screen.out.print(Text("Everybody can be reached on all their channels.", "bold green"))
 
 
 def show_paging(paging: Mapping[str, str]) -> None:
-    """Print by which policy each route pages, and what ends that."""
-    for where, said in paging.items():
-        line = Text.assemble("· ", (screen.plain(where), "bold"), f" pages by {screen.plain(said)}")
+    """Print the policy of each route, and what ends its paging."""
+    for route, description in paging.items():
+        line = Text.assemble("· ", (screen.plain(route), "bold"), f" pages by {screen.plain(description)}")
         screen.out.print(line, soft_wrap=True)

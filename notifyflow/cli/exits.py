@@ -1,4 +1,4 @@
-"""How a command ends: one number a kind of ending, and which error means which."""
+"""The exit codes of the commands, and the exit code of each error."""
 
 from enum import IntEnum
 
@@ -23,26 +23,26 @@ from notifyflow.errors import (
 
 
 class Exit(IntEnum):
-    """The exit codes; each has its meaning in words, which the reference shows."""
+    """The exit codes, each with its meaning in words; the reference quotes them."""
 
     meaning: str
 
     def __new__(cls, code: int, meaning: str) -> "Exit":
-        """Make a member out of its code and its meaning."""
+        """Create a member from its code and its meaning."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.meaning = meaning
         return member
 
-    OK = 0, "It was done."
-    UNTOLD = 1, "It was tried, and somebody was not reached, or something was not as it was told."
+    OK = 0, "Success."
+    FAILED = 1, "Someone was not reached, or a check failed."
     BAD_INPUT = 2, "The input is invalid; nothing was stored."
-    UNAVAILABLE = 3, "The database, the broker, a port or a program that is needed cannot be had; try again when it can."
-    INTERRUPTED = 130, "It was interrupted by Ctrl-C; what was accepted stays accepted."
+    UNAVAILABLE = 3, "The database, the broker, a port or a required program is unavailable; try again later."
+    INTERRUPTED = 130, "Interrupted by Ctrl-C; an incident that was accepted stays accepted."
 
 
 def code_of(error: NotifyflowError) -> Exit:
-    """Tell how a command ends that raised this."""
+    """Return the exit code of a command that raised this error."""
     match error:
         case (
             InvalidInput()
@@ -61,4 +61,4 @@ def code_of(error: NotifyflowError) -> Exit:
         case StorageError() | BrokerUnavailable() | ProgramMissing() | PortUnavailable():
             return Exit.UNAVAILABLE
         case _:
-            return Exit.UNTOLD
+            return Exit.FAILED

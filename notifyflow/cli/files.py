@@ -1,4 +1,4 @@
-"""Reads incident files: JSON with its recipients inside, or in a second file; what is wrong with both is said at once."""
+"""Reads incident files: JSON with its recipients inside, or in a second file; reports the faults of both at once."""
 
 import sys
 from dataclasses import replace
@@ -13,16 +13,16 @@ _NOTHING = Submission(incident=Incident(key="", title=""))
 
 
 def read(incident_file: str, recipients_file: str | None, *, policy: str = "default", strict: bool = False) -> Submission:
-    """Read what is to be sent; what could not be read of it goes with it.
+    """Read an incident and its recipients; the submission carries the faults of recipients that could not be read.
 
     Args:
         incident_file: A path, or ``-`` for standard input.
         recipients_file: A path with more recipients; None for none.
-        policy: How they are to be told.
-        strict: Whether a fault of one recipient refuses the whole.
+        policy: The policy's name.
+        strict: Whether a fault of one recipient refuses the whole incident.
 
     Raises:
-        InvalidIncident: When there is no incident in the file at all, with every fault of both files.
+        InvalidIncident: When the file holds no valid incident; it lists the faults of both files.
     """
     faults: tuple[Fault, ...] = ()
     submission = _NOTHING
@@ -53,9 +53,11 @@ def _text(name: str) -> str:
             with Path(name).open("rb") as file:
                 raw = file.read(LIMIT_BYTES + 1)
     except OSError as error:
-        raise _unreadable(name, f"cannot be read: {error.strerror}", "Give a file that exists and that you may read") from None
+        raise _unreadable(name, f"cannot be read: {error.strerror}", "Name a file that exists and that you may read") from None
     if len(raw) > LIMIT_BYTES:
-        raise _unreadable(name, f"is larger than {LIMIT_BYTES // 1024 // 1024} MB", "Link to long material with `url` instead")
+        raise _unreadable(
+            name, f"is larger than {LIMIT_BYTES // 1024 // 1024} MB", "Shorten the texts, and link to details with `url`"
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:

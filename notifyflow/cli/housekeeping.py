@@ -1,4 +1,4 @@
-"""The commands that look after what is stored: check it against what always holds, take away what is old."""
+"""The commands about stored data: check its consistency, delete old incidents, forget a person."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +18,10 @@ from notifyflow.core.schemas import FindingDocument
 if TYPE_CHECKING:
     from notifyflow.core.audit import Finding
 
-_QUARANTINED = "Nothing of those is sent until `notifyflow db adopt --release` lets them go on, or `--resolve` ends them."
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+_QUARANTINED = (
+    "Nothing is sent for them until you run `notifyflow db adopt` with `--release`, which continues them, or `--resolve`."
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,40 +31,44 @@ def register(app: typer.Typer) -> None:
 
 
 def check(as_json: AsJson = False) -> None:
-    """Check everything that is stored against what always holds; exit 0 only if all of it is as it should be."""
+    """Check that all stored data is consistent; exit 0 only if it is and nothing is quarantined."""
     from notifyflow.app import NotifyFlow
 
-    done, found, documented = 0, 0, []
+    done, count, findings = 0, 0, []
     with NotifyFlow.from_env() as flow, _bar() as (bar, task):
         for checked in flow.maintenance.check():
-            done, found = checked.done, found + len(checked.findings)
+            done, count = checked.done, count + len(checked.findings)
             bar.update(task, completed=checked.done, total=checked.total)
             if as_json:
-                documented += [FindingDocument.of(each) for each in checked.findings]
+                findings += [FindingDocument.of(each) for each in checked.findings]
             else:
                 _show(checked.findings)
         quarantined = flow.maintenance.quarantined_count()
+    checked_count = f"{done} {'incident' if done == 1 else 'incidents'}"
     if as_json:
-        screen.print_json({"incidents": done, "findings": documented, "quarantined": quarantined})
-    elif found:
-        screen.out.print(Text(f"{done} incidents checked; {found} findings.", "bold red"))
+        screen.print_json({"incidents": done, "findings": findings, "quarantined": quarantined})
+    elif count:
+        screen.out.print(Text(f"{checked_count} checked; {count} {'finding' if count == 1 else 'findings'}.", "bold red"))
     elif not quarantined:
-        screen.out.print(Text(f"{done} incidents checked; all is as it should be.", "bold green"))
+        screen.out.print(Text(f"{checked_count} checked; no findings.", "bold green"))
     if quarantined and not as_json:
         are = "is" if quarantined == 1 else "are"
-        screen.out.print(Text(f"{done} incidents checked; {quarantined} of them {are} quarantined.", "bold red"))
+        screen.out.print(Text(f"{checked_count} checked; {quarantined} of them {are} quarantined.", "bold red"))
         screen.out.print(_QUARANTINED, soft_wrap=True)
-    raise typer.Exit(Exit.UNTOLD if found or quarantined else Exit.OK)
+    raise typer.Exit(Exit.FAILED if count or quarantined else Exit.OK)
 
 
 def prune(
     older_than: Annotated[
-        timedelta, typer.Option(parser=span, metavar="SPAN", help="How long ago it was resolved: 90d; a day or more.")
+        timedelta,
+        typer.Option(
+            parser=span, metavar="SPAN", help="Delete incidents resolved longer ago than this, as in 90d; at least one day."
+        ),
     ],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; print what would be deleted.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete what was resolved long ago, in small steps beside which delivery goes on."""
+    """Delete incidents that were resolved long ago, in small steps that do not block delivery."""
     from notifyflow.app import NotifyFlow
     from notifyflow.storage.pruning import Pruned
 
@@ -82,7 +88,7 @@ def prune(
 def forget(
     recipient: Annotated[str, typer.Argument(metavar="RECIPIENT", help="The recipient's id.", show_default=False)],
 ) -> None:
-    """Overwrite a person's name, addresses and messages; what happened stays, under their opaque id."""
+    """Overwrite a person's name, addresses and messages; the history stays, under their opaque id."""
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
@@ -100,7 +106,7 @@ def _show(findings: "tuple[Finding, ...]") -> None:
 
 @contextmanager
 def _bar() -> Iterator[tuple[Progress, TaskID]]:
-    """Show progress on standard error while somebody looks."""
+    """Show progress on standard error if it is a terminal."""
     columns = (TextColumn("incidents"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen.err, transient=True, disable=not screen.err.is_terminal) as bar:
         yield bar, bar.add_task("incidents", total=None)

@@ -1,4 +1,4 @@
-"""The commands about the API's keys: made once and shown once, rotated, listed, revoked."""
+"""The commands about API keys: create, rotate, list, revoke."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,43 +18,40 @@ from notifyflow.core.wording import text
 if TYPE_CHECKING:
     from notifyflow.service.access import Access
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-
-
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _LONGEST_NAME = 255
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    keys = typer.Typer(help="Look after the API's keys.", no_args_is_help=True)
+    keys = typer.Typer(help="Manage API keys.", no_args_is_help=True)
     for name, command in (("create", create), ("rotate", rotate), ("list", list_), ("revoke", revoke)):
         keys.command(name)(command)
     app.add_typer(keys, name="keys")
 
 
 def create(
-    name: Annotated[
-        str, typer.Option(help="What it is for; what is done with it is logged under this name.", show_default=False)
-    ],
-    scope: Annotated[list[Scope], typer.Option(help="What it is good for; may be repeated.", show_default=False)],
+    name: Annotated[str, typer.Option(help="What the key is for; its actions are logged under this name.", show_default=False)],
+    scope: Annotated[list[Scope], typer.Option(help="What the key may do; can be repeated.", show_default=False)],
     namespace: Annotated[
         str | None,
         typer.Option(
-            help="Whose incidents it reaches; '*' for all, unless it opens any. Several keys may share one.",
+            help="The namespace of the incidents it reaches; '*' for all, unless the key has the scope ingest.",
             show_default="its name",
         ),
     ] = None,
     expires: Annotated[
-        timedelta | None, typer.Option(parser=span, metavar="SPAN", help="How long it is good: 90d.", show_default="for ever")
+        timedelta | None,
+        typer.Option(parser=span, metavar="SPAN", help="How long it is valid, as in 90d.", show_default="forever"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and show it, this once."""
-    called = text.one_line(name)
-    if not 1 <= len(called) <= _LONGEST_NAME:
-        raise typer.BadParameter(f"give it a name of 1 to {_LONGEST_NAME} characters", param_hint="--name")
+    """Create a key and print it, this once."""
+    line = text.one_line(name)
+    if not 1 <= len(line) <= _LONGEST_NAME:
+        raise typer.BadParameter(f"it must have 1 to {_LONGEST_NAME} characters", param_hint="--name")
     with _access() as access:
-        key, presented = access.create(called, scope, valid_for=expires, namespace=namespace)
+        key, presented = access.create(line, scope, valid_for=expires, namespace=namespace)
     _show_once(key, presented, as_json=as_json)
 
 
@@ -63,18 +60,21 @@ def rotate(
     overlap: Annotated[
         timedelta | None,
         typer.Option(
-            parser=span, metavar="SPAN", help="How long the old one is still good: 1h.", show_default="it is revoked at once"
+            parser=span, metavar="SPAN", help="How long the old key stays valid, as in 1h.", show_default="it is revoked at once"
         ),
     ] = None,
     expires: Annotated[
         timedelta | None,
         typer.Option(
-            parser=span, metavar="SPAN", help="How long the new one is good: 90d.", show_default="as long as the old one was"
+            parser=span,
+            metavar="SPAN",
+            help="How long the new key is valid, as in 90d.",
+            show_default="as long as the old one was",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replace a key by a new one of the same name, namespace and scopes, and show that, this once."""
+    """Replace a key by a new one with the same name, namespace and scopes, and print it, this once."""
     with _access() as access:
         key, presented = access.rotate(key_id, overlap=overlap, valid_for=expires)
     _show_once(key, presented, as_json=as_json)
@@ -84,30 +84,34 @@ def _show_once(key: ApiKey, presented: str, *, as_json: bool) -> None:
     if as_json:
         screen.print_json({**ApiKeyDocument.of(key).as_json(), "key": presented})
         return
-    said = f"Its id is {key.id}. It reaches {_reach(key)}."
-    screen.err.print(said, markup=False, highlight=False, soft_wrap=True)
-    screen.err.print("Keep it now: only a hash of it is stored, and it is not shown again.")
+    description = f"Its id is {key.id}. It reaches {_reach(key)}."
+    screen.err.print(description, markup=False, highlight=False, soft_wrap=True)
+    screen.err.print("Save the key now: only its hash is stored, and it is not shown again.")
     typer.echo(presented)
 
 
 def _reach(key: ApiKey) -> str:
     if key.only is None:
         return "the incidents of all namespaces"
-    return f"the incidents of the namespace {screen.plain(key.only)!r} only" if key.only else "those of the empty namespace only"
+    return (
+        f"the incidents of the namespace {screen.plain(key.only)!r} only"
+        if key.only
+        else "the incidents of the empty namespace only"
+    )
 
 
 def list_(as_json: AsJson = False) -> None:
-    """Show all keys, without their secrets."""
+    """List all keys, without their secrets."""
     with _access() as access:
-        found, now = access.keys(), access.now()
+        all_keys, now = access.keys(), access.now()
     if as_json:
-        screen.print_json([ApiKeyDocument.of(key) for key in found])
+        screen.print_json([ApiKeyDocument.of(key) for key in all_keys])
         return
-    table = Table(Column("Id", no_wrap=True), "Name", "Namespace", "Scopes", "Last used", "Good", box=None, pad_edge=False)
-    for key in found:
+    table = Table(Column("Id", no_wrap=True), "Name", "Namespace", "Scopes", "Last used", "Valid", box=None, pad_edge=False)
+    for key in all_keys:
         used = f"{key.last_used_at:%Y-%m-%d}" if key.last_used_at else "never"
         table.add_row(
-            key.id, Text(screen.plain(key.name)), Text(_shown(key)), " ".join(sorted(key.scopes)), used, _good(key, now)
+            key.id, Text(screen.plain(key.name)), Text(_shown(key)), " ".join(sorted(key.scopes)), used, _validity(key, now)
         )
     screen.out.print(table)
 
@@ -119,10 +123,10 @@ def _shown(key: ApiKey) -> str:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `list` shows it.", show_default=False)],
 ) -> None:
-    """Make a key useless, from its next use on."""
+    """Revoke a key; it is refused from now on."""
     with _access() as access:
         access.revoke(key_id)
-    screen.out.print("It is revoked.")
+    screen.out.print("The key is revoked.")
 
 
 @contextmanager
@@ -133,9 +137,9 @@ def _access() -> "Iterator[Access]":
         yield flow.access()
 
 
-def _good(key: ApiKey, now: datetime) -> str:
+def _validity(key: ApiKey, now: datetime) -> str:
     if key.revoked_at:
         return f"revoked {key.revoked_at:%Y-%m-%d}"
     if key.expires_at is None:
-        return "for ever"
+        return "forever"
     return f"{'expired' if key.expires_at <= now else 'until'} {key.expires_at:%Y-%m-%d}"

@@ -1,4 +1,4 @@
-"""Where the log of a command goes: to standard error, so that standard output stays for what was asked."""
+"""Logging of the commands: to standard error, so that standard output holds only results."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ _MOST_LINES = 1_000
 
 
 def to_stderr(level: int = logging.ERROR) -> None:
-    """Log from this level on; as lines for people on a terminal, as JSON for machines."""
+    """Log from this level on: as plain lines on a terminal, as JSON elsewhere."""
     _configure(
         level,
         None,
@@ -28,7 +28,7 @@ def to_file(file: TextIO) -> None:
 
 
 def _configure(level: int, file: TextIO | None, people: structlog.dev.ConsoleRenderer | None) -> None:
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # a screenful for every connection that is lost; we say it in a line
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs a screenful for each lost connection; we log one line
     machines = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     structlog.configure(
         processors=[
@@ -39,19 +39,19 @@ def _configure(level: int, file: TextIO | None, people: structlog.dev.ConsoleRen
             *((people,) if people else machines),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # Looked up for each line, not once: a live picture stands in for standard error while it is drawn.
+        # Looked up for each line: Rich replaces standard error while it draws a live picture.
         logger_factory=lambda *_: structlog.PrintLogger(file or sys.stderr),
         cache_logger_on_first_use=False,
     )
 
 
 class SameLineOnce(logging.Filter):
-    """Lets the same line through once a second, for structlog and for ``logging``: whoever can make us write fills no disk.
+    """Logs the same line at most once a second, for structlog and for ``logging``, so that a client cannot fill the disk.
 
-    A line that is let through again says how many were left out meanwhile (``left_out``).
+    The next line that is logged says how many were left out (``left_out``).
 
     Args:
-        monotonic: Counts seconds.
+        monotonic: Returns seconds of a clock that never goes back.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -61,7 +61,7 @@ class SameLineOnce(logging.Filter):
         self._seen: dict[object, tuple[float, int]] = {}
 
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Pass a line of structlog's on, or drop it."""
+        """Return the event for structlog to log, or drop it."""
         del logger
         left_out = self._left_out(repr((method, sorted(event.items(), key=lambda fact: fact[0]))))
         if left_out is None:
@@ -69,14 +69,14 @@ class SameLineOnce(logging.Filter):
         return {**event, "left_out": left_out} if left_out else event
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a line of ``logging`` passes."""
+        """Return whether ``logging`` logs the record."""
         left_out = self._left_out((record.name, record.levelno, record.getMessage()))
         if left_out:
             record.msg, record.args = f"{record.getMessage()} (left_out={left_out})", ()
         return left_out is not None
 
     def _left_out(self, line: object) -> int | None:
-        """Tell how many like this line were left out since the last one; None leaves it out, too."""
+        """Return how many equal lines were left out since the last one; None if this one is left out, too."""
         now = self._monotonic()
         with self._lock:
             last, left_out = self._seen.get(line, (-_SAME_LINE_EVERY_S, 0))
@@ -84,6 +84,6 @@ class SameLineOnce(logging.Filter):
                 self._seen[line] = (last, left_out + 1)
                 return None
             if len(self._seen) >= _MOST_LINES:
-                self._seen = {each: said for each, said in self._seen.items() if now - said[0] < _SAME_LINE_EVERY_S}
+                self._seen = {seen: entry for seen, entry in self._seen.items() if now - entry[0] < _SAME_LINE_EVERY_S}
             self._seen[line] = (now, 0)
             return left_out

@@ -1,4 +1,4 @@
-"""The commands of the kill switch, and how pauses are shown."""
+"""The commands that pause and resume sending, and how pauses are shown."""
 
 import getpass
 from collections.abc import Iterable
@@ -17,8 +17,8 @@ from notifyflow.errors import Fault, InvalidPause
 Channel = Annotated[str | None, typer.Option("--channel", help="One channel.", show_default=False)]
 Provider = Annotated[str | None, typer.Option("--provider", help="One provider.", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="Everything.")]
-By = Annotated[str | None, typer.Option("--by", help="Who does it; your login where it is not said.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+By = Annotated[str | None, typer.Option("--by", help="Who does it; by default, your login.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,31 +31,31 @@ def pause(
     channel: Channel = None,
     provider: Provider = None,
     is_all: All = False,
-    span: Annotated[str | None, typer.Option("--for", help="For how long, as in 30m; up to 24h.", show_default=False)] = None,
+    span: Annotated[str | None, typer.Option("--for", help="How long, as in 30m; at most 24h.", show_default=False)] = None,
     by: By = None,
-    is_for_critical: Annotated[bool, typer.Option("--include-critical", help="Stop CRITICAL, too.")] = False,
+    is_for_critical: Annotated[bool, typer.Option("--include-critical", help="Pause CRITICAL, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stop sending for a while, or list what is paused; what is deferred is sent when the pause is over."""
+    """Pause sending, or list the pauses; deferred notifications are sent when the pause ends."""
     is_requested = bool(channel or provider or is_all or span)
-    wanted = _choice(channel, provider, is_all=is_all) if is_requested else None
+    target = _choice(channel, provider, is_all=is_all) if is_requested else None
     for_ = _span(span) if is_requested else timedelta(0)
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        if wanted is not None:
-            flow.switch.pause(*wanted, span=for_, by=by or getpass.getuser(), is_for_critical=is_for_critical)
-        found = flow.switch.pauses()
+        if target is not None:
+            flow.switch.pause(*target, span=for_, by=by or getpass.getuser(), is_for_critical=is_for_critical)
+        pauses = flow.switch.pauses()
     if as_json:
-        screen.print_json([PauseDocument.of(each) for each in found])
-    elif found:
-        show(found)
+        screen.print_json([PauseDocument.of(each) for each in pauses])
+    elif pauses:
+        show(pauses)
     else:
         screen.out.print("Nothing is paused.")
 
 
 def resume(channel: Channel = None, provider: Provider = None, is_all: All = False, by: By = None) -> None:
-    """End a pause: what it deferred is sent now."""
+    """End a pause: deferred notifications are sent now."""
     scope, name = _choice(channel, provider, is_all=is_all)
     from notifyflow.app import NotifyFlow
 
@@ -65,7 +65,7 @@ def resume(channel: Channel = None, provider: Provider = None, is_all: All = Fal
 
 
 def show(pauses: Iterable[Pause]) -> None:
-    """Say what is paused, a line each."""
+    """Print the pauses, a line each."""
     for each in pauses:
         what = "everything" if each.scope is Scope.ALL else f"{each.scope} {each.name}"
         passes = "CRITICAL, too" if each.is_for_critical else "CRITICAL passes"
@@ -81,12 +81,12 @@ def _choice(channel: str | None, provider: str | None, *, is_all: bool) -> tuple
             return Scope.CHANNEL, name
         case None, str(name), False:
             return Scope.PROVIDER, name
-    raise InvalidPause((Fault("pause", "needs one thing to stop", "Give one of --channel NAME, --provider NAME and --all"),))
+    raise InvalidPause((Fault("pause", "must name one thing", "Give one of --channel NAME, --provider NAME and --all"),))
 
 
 def _span(text: str | None) -> timedelta:
     if text is None:
-        raise InvalidPause((Fault("for", "is not said: a pause always ends", "Give --for, as in --for 30m"),))
+        raise InvalidPause((Fault("for", "is missing: every pause must end", "Give --for, as in --for 30m"),))
     span = read_duration(text)
     if span is None:
         raise InvalidPause((Fault("for", f"{text!r} is not a duration", "Write a number and h, m or s, as in 30m"),))

@@ -1,4 +1,4 @@
-"""How an incident looks on a terminal: one block a recipient, one line a channel; shows values and decides nothing."""
+"""How an incident looks on a terminal: a block for each recipient, a line for each channel."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -48,7 +48,7 @@ _NOTIFICATION = {
 
 
 def picture(status: IncidentStatus) -> RenderableType:
-    """Draw an incident with all that became of it."""
+    """Draw an incident with its escalations and notifications."""
     facts = status.facts
     title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold default"), " ")
     return Panel(
@@ -66,24 +66,24 @@ def picture(status: IncidentStatus) -> RenderableType:
 def _head(status: IncidentStatus) -> Text:
     facts = status.facts
     namespace = [f"namespace {plain(facts.namespace)}"] if facts.namespace else []
-    said = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {clock_time(facts.opened_at)}"]
+    parts = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {clock_time(facts.opened_at)}"]
     if facts.times_seen > 1:
-        said.append(f"seen {facts.times_seen} times")
+        parts.append(f"seen {facts.times_seen} times")
     if facts.acknowledged_at is not None:
         how = _way(facts.acknowledged_via)
-        said.append(f"acknowledged by {plain(facts.acknowledged_by)}{how} at {clock_time(facts.acknowledged_at)}")
+        parts.append(f"acknowledged by {plain(facts.acknowledged_by)}{how} at {clock_time(facts.acknowledged_at)}")
     if facts.resolved_at is not None:
         how = _way(_logged(status, facts.id, "resolved").get("via", ""))
-        said.append(f"resolved by {plain(facts.resolved_by)}{how} at {clock_time(facts.resolved_at)}")
+        parts.append(f"resolved by {plain(facts.resolved_by)}{how} at {clock_time(facts.resolved_at)}")
     if status.is_quarantined:
-        said.append("quarantined: nothing is sent before `notifyflow db adopt` releases or resolves it")
+        parts.append("quarantined: nothing is sent until `notifyflow db adopt` releases or resolves it")
     if status.operations_key is not None:
-        said.append(f"operations alerted ({plain(status.operations_key)})")
-    return Text(" · ".join(said), style="dim")
+        parts.append(f"operations alerted ({plain(status.operations_key)})")
+    return Text(" · ".join(parts), style="dim")
 
 
 def _logged(status: IncidentStatus, row_id: str, event: str) -> Mapping[str, str]:
-    """Find what the log says of the last such event of a row; empty where there was none."""
+    """Return the details of a row's last such event in the log; empty without one."""
     lines = (line.detail for line in reversed(status.transitions) if (line.row_id, line.event) == (row_id, event))
     return next(lines, {})
 
@@ -97,16 +97,16 @@ def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> Renderab
     mark, style = _ESCALATION[facts.state]
     acknowledged = _logged(status, facts.id, "acknowledged")
     is_own = acknowledged.get("by") == facts.recipient_id
-    said = [facts.state.lower() + (_way(acknowledged.get("via", "")) if is_own else "")]
+    parts = [facts.state.lower() + (_way(acknowledged.get("via", "")) if is_own else "")]
     if facts.state is EscalationState.ACTIVE and facts.tier:
-        said.append(f"tier {facts.policy.tiers[facts.tier - 1].name}")
+        parts.append(f"tier {facts.policy.tiers[facts.tier - 1].name}")
     if facts.round > 1:
-        said.append(f"round {facts.round}")
+        parts.append(f"round {facts.round}")
     if facts.critical_at is not None:
-        said.append("critical failure")
+        parts.append("critical failure")
     if facts.reason:
-        said.append(plain(facts.reason))
-    head = Text.assemble("\n", (f"{mark} ", style), (plain(escalation.contact.name), "bold"), "  ", (" · ".join(said), style))
+        parts.append(plain(facts.reason))
+    head = Text.assemble("\n", (f"{mark} ", style), (plain(escalation.contact.name), "bold"), "  ", (" · ".join(parts), style))
     return Group(head, _lines(escalation.notifications, status.notes, is_reached=facts.state is EscalationState.REACHED))
 
 
@@ -131,43 +131,43 @@ def _lines(notifications: Iterable[NotificationFacts], notes: Sequence[Note], *,
         mark, style = _NOTIFICATION[each.state]
         ids = {attempt.id for attempt in each.attempts}
         noted = dict.fromkeys(f"noted: {plain(note.reason or note.code)}" for note in notes if note.attempt_id in ids)
-        said = Text(", ".join([explain(each, is_reached=is_reached), *noted]), style="dim")
-        table.add_row("", _about(each), Text(f"{mark} {each.state}", style=style), _last_moment(each), said)
+        explanation = Text(", ".join([explain(each, is_reached=is_reached), *noted]), style="dim")
+        table.add_row("", _about(each), Text(f"{mark} {each.state}", style=style), _last_moment(each), explanation)
     return table
 
 
 def explain(notification: NotificationFacts, *, is_reached: bool = False) -> str:
-    """Say in few words how a notification came to stand where it stands.
+    """Return a short explanation of a notification's state.
 
     Args:
-        notification: With its attempts.
-        is_reached: Whether its escalation is REACHED, and so waits for no receipt any more.
+        notification: The notification with its attempts.
+        is_reached: Whether its escalation is REACHED, and so no longer waits for a receipt.
     """
     counted = [each for each in notification.attempts if each.state is not AttemptState.NOT_SENT]
     if not counted:
         return plain(notification.reason)
     last = counted[-1]
-    said = [last.provider]
+    parts = [last.provider]
     if len(counted) > 1 or last.result not in (Result.ACCEPTED, Result.DELIVERED):
-        said.append(f"attempt {len(counted)} of {notification.max_attempts}")
+        parts.append(f"attempt {len(counted)} of {notification.max_attempts}")
     if len(counted) > 1 and counted[-2].result is Result.IN_DOUBT:
-        said.append("sent again after a doubt")
-    said.append(_result(last, is_reached=is_reached))
+        parts.append("sent again after a doubt")
+    parts.append(_result(last, is_reached=is_reached))
     if notification.state is NotificationState.QUEUED and notification.due_at is not None:
-        said.append(f"again at {clock_time(notification.due_at)}")
-    return ", ".join(plain(each) for each in said if each)
+        parts.append(f"next attempt at {clock_time(notification.due_at)}")
+    return ", ".join(plain(each) for each in parts if each)
 
 
 def _result(attempt: AttemptFacts, *, is_reached: bool) -> str:
     because = f"{attempt.reason} ({attempt.code})" if attempt.reason and attempt.code else attempt.reason or attempt.code
     match attempt.result:
         case None:
-            return "under way"
+            return "sending"
         case Result.ACCEPTED:
-            said = f"accepted by {attempt.evidence}" if attempt.evidence not in (None, Evidence.ACCEPTED) else "accepted"
+            text = f"accepted by {attempt.evidence}" if attempt.evidence not in (None, Evidence.ACCEPTED) else "accepted"
             if attempt.receipt_due_at is None:
-                return said
-            return f"{said}, unconfirmed" if is_reached else f"{said}, receipt awaited"
+                return text
+            return f"{text}, unconfirmed" if is_reached else f"{text}, waiting for a receipt"
         case Result.DELIVERED:
             return f"confirmed by {attempt.evidence}" if attempt.evidence else "confirmed"
         case Result.IN_DOUBT:
@@ -184,5 +184,5 @@ def _last_moment(notification: NotificationFacts) -> str:
 
 
 def clock_time(at: datetime) -> str:
-    """Tell an instant as a clock on the reader's wall shows it."""
+    """Return an instant as a local time of day."""
     return f"{at.astimezone():%H:%M:%S}"

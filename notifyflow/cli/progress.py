@@ -1,4 +1,4 @@
-"""Watches an incident until it is settled: a live picture on a terminal, a line a move where nobody looks."""
+"""Watches an incident until it is settled: a live picture on a terminal, a line for each transition elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _LOOK_EVERY_S = 0.2
 
 
 def look(flow: "NotifyFlow", key: str, namespace: str | None = None) -> IncidentStatus:
-    """Read the incident of a key: the unresolved one, or else the newest; in one namespace, or in all where it is None.
+    """Return the incident of a key: the unresolved one, or else the newest; in one namespace, or in all if it is None.
 
     Raises:
         NotFound: When no incident has the key.
@@ -35,15 +35,15 @@ def look(flow: "NotifyFlow", key: str, namespace: str | None = None) -> Incident
 def watch(
     console: Console, read: Callable[[], IncidentStatus], wait: Callable[[float], bool], *, timeout_s: float | None
 ) -> IncidentStatus:
-    """Show an incident until it is settled, or the time is over.
+    """Show an incident until it is settled, or the time is up; return its last status.
 
     Args:
-        console: Where to.
+        console: The console to show it on.
         read: Reads the incident.
-        wait: Waits up to so many seconds for it to settle; tells whether it has.
-        timeout_s: How long to watch at most; None for as long as it takes.
+        wait: Waits up to a number of seconds for it to settle, and returns whether it has.
+        timeout_s: The longest time to watch, in seconds; None for no limit.
     """
-    showing = _drawing if console.is_terminal else _telling
+    showing = _drawing if console.is_terminal else _listing
     left_s = float("inf") if timeout_s is None else timeout_s
     is_over = False
     with showing(console) as show:
@@ -64,25 +64,25 @@ def _drawing(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
 
 
 @contextmanager
-def _telling(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
-    told: set[tuple[str, int]] = set()
+def _listing(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
+    printed: set[tuple[str, int]] = set()
 
-    def tell(status: IncidentStatus) -> None:
+    def print_new(status: IncidentStatus) -> None:
         for line, mark in _lines(status):
-            if mark not in told:
-                told.add(mark)
+            if mark not in printed:
+                printed.add(mark)
                 console.print(line, soft_wrap=True)
 
-    yield tell
+    yield print_new
 
 
 def _lines(status: IncidentStatus) -> Iterator[tuple[Text, tuple[str, int]]]:
-    whose: dict[str, str] = {status.facts.id: "incident"}
+    names: dict[str, str] = {status.facts.id: "incident"}
     for escalation in status.escalations:
         name = plain(escalation.contact.name)
-        whose[escalation.facts.id] = f"{name}: escalation"
-        whose |= {each.id: f"{name}: {each.channel}" for each in escalation.notifications}
+        names[escalation.facts.id] = f"{name}: escalation"
+        names |= {each.id: f"{name}: {each.channel}" for each in escalation.notifications}
     for move in status.transitions:
         if move.source != move.target:
-            text = f"{clock_time(move.at)} {whose.get(move.row_id, move.machine)} {move.event} → {move.target}"
+            text = f"{clock_time(move.at)} {names.get(move.row_id, move.machine)} {move.event} → {move.target}"
             yield Text(text), (move.row_id, move.version)

@@ -1,4 +1,4 @@
-"""The commands that stay: everything in one process, the web service alone, the stand-ins for the providers; and the demo."""
+"""The commands that keep running: everything in one process, the web service, the sandbox; and the demo."""
 
 import logging
 from collections.abc import Callable
@@ -25,19 +25,19 @@ def register(app: typer.Typer) -> None:
 
 
 def demo() -> None:
-    """Watch an incident fan out, fail, escalate, be received and be acknowledged; exit 0 only if all went as told."""
+    """Watch an incident fan out, fail, escalate and be acknowledged; exit 0 only if all checks pass."""
     from notifyflow.cli.demo.show import run
 
     raise typer.Exit(run(screen.out))
 
 
 def up(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run everything in one process: web service, delivery and sweeper."""
+    """Run everything in one process: the web service, delivery and the sweeper."""
     _serve(host, port, lambda flow: flow.start())
 
 
 def web(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run the web service alone: callbacks, acknowledgements, the API; workers deliver."""
+    """Run the web service alone: callbacks, acknowledgements and the API; workers deliver."""
     _serve(host, port, lambda flow: None)
 
 
@@ -60,10 +60,11 @@ def _serve(host: str, port: int, begin: Callable[["NotifyFlow"], None]) -> None:
 
 
 def sandbox(
-    script: Annotated[list[str] | None, typer.Option(help="What they do: 'slack: 500 twice, then ok'; may be repeated.")] = None,
+    script: Annotated[list[str] | None, typer.Option(help="Faults, as in 'slack: 500 twice, then ok'; can be repeated.")] = None,
     host: Host = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65530, help="Of the inbox page; the stand-ins follow. 0 picks free ones.")
+        int,
+        typer.Option(min=0, max=65530, help="The port of the inbox page; the stand-ins use the next ones; 0 picks free ports."),
     ] = 8025,
 ) -> None:
     """Run stand-ins for Twilio, Slack, Teams, SES, SNS and SMTP, with scripted faults and an inbox page."""
@@ -79,7 +80,7 @@ def sandbox(
         screen.out.print(f"# The inbox is at {stand_ins.url}. Addresses for a recipient named ada:", soft_wrap=True)
         screen.out.print(f"#   slack {stand_ins.slack_url('ada')}\n#   teams {stand_ins.teams_url('ada')}", soft_wrap=True)
         screen.out.print(f"#   push  {stand_ins.push_arn('ada')}", soft_wrap=True)
-        screen.out.print("# To see the incident events that other systems are sent, set this as well:", soft_wrap=True)
+        screen.out.print("# To receive incident events in the inbox, also set:", soft_wrap=True)
         screen.out.print(f"#   export NOTIFYFLOW_WEBHOOKS='{stand_ins.webhooks('status-page')}'", soft_wrap=True, markup=False)
         serving.wait_for_signal()
     finally:

@@ -1,4 +1,4 @@
-"""Serves an ASGI application on a socket, from a thread beside this one."""
+"""Serves an ASGI application on a socket, in a thread of its own."""
 
 import gc
 import logging
@@ -23,22 +23,22 @@ _SAME_LINE_ONCE = SameLineOnce()
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind a port, 0 for a free one; connections wait from now on until somebody serves them.
+    """Bind a port, 0 for a free one; connections queue until the application is served.
 
     Raises:
-        OSError: When it cannot be had.
+        OSError: When the port is unavailable.
     """
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256)
 
 
 def url_of(listening: socket.socket) -> str:
-    """Tell the URL of a socket that listens."""
+    """Return the URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def wait_for_signal() -> None:
-    """Wait until SIGINT or SIGTERM; unlike uvicorn, which raises them again, this lets what is open be left in order."""
+    """Wait for SIGINT or SIGTERM; unlike uvicorn, which raises them again, this lets everything close in order."""
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
@@ -46,34 +46,34 @@ def wait_for_signal() -> None:
 
 
 def raise_file_limit() -> int:
-    """Let this process have as many files open as it may ever have, and tell how many that is."""
+    """Raise the limit of open files to the highest that is allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard if hard != resource.RLIM_INFINITY else 1_048_576
 
 
-def connections_within(files: int, wanted: int) -> int:
-    """Tell how many connections may be held, so that files are left for delivery whatever comes in.
+def connections_within(files: int, limit: int) -> int:
+    """Return how many connections may be held, so that files are left for delivery.
 
     Args:
         files: How many files the process may have open.
-        wanted: How many connections are to be held, where there are files enough.
+        limit: The configured number of connections, which files may lower.
     """
     reserved = min(_RESERVED, files // 2)
-    bursts = 2 * min(_BURST, files // 8)  # accepted, and not yet counted
-    return max(1, min(wanted, files - reserved - bursts))
+    bursts = 2 * min(_BURST, files // 8)  # accepted but not yet counted
+    return max(1, min(limit, files - reserved - bursts))
 
 
 def freeze() -> None:
-    """Take what is there for staying, so that a body of a million small parts does not have all of it looked through again."""
+    """Exempt all present objects from garbage collection, which a body of a million parts would start again and again."""
     gc.collect()
     gc.freeze()
 
 
 @contextmanager
 def served(application: FastAPI, listening: socket.socket, bounds: Bounds | None = None) -> Iterator[uvicorn.Server]:
-    """Serve from a thread of its own, until the block is left."""
+    """Serve in a thread of its own, until the block ends."""
     protocol: Any = partial(TimedProtocol, bounds or Bounds(), Hall())
     config = uvicorn.Config(
         application,
@@ -82,7 +82,7 @@ def served(application: FastAPI, listening: socket.socket, bounds: Bounds | None
         access_log=False,  # the path of a magic link is a secret
         server_header=False,
         log_level="warning",
-        backlog=_BURST,  # as many are accepted before any is counted
+        backlog=_BURST,  # so many may be accepted before any is counted
     )
     for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).addFilter(_SAME_LINE_ONCE)

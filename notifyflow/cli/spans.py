@@ -1,4 +1,4 @@
-"""Spans of time as they are typed: ``90d``, ``12h``, ``30m``, ``45s``."""
+"""Durations as options: ``90d``, ``12h``, ``30m``, ``45s``."""
 
 from datetime import timedelta
 
@@ -7,9 +7,9 @@ import typer
 from notifyflow.core.intake.forms import read_duration
 
 
-def span(written: str) -> timedelta:
-    """Read an option's value; what is none ends the command with 2."""
-    found = read_duration(written)
-    if found is None:
-        raise typer.BadParameter(f"{written!r} is not a duration: write a number and d, h, m or s, such as 90d or 30m")
-    return found
+def span(value: str) -> timedelta:
+    """Parse a duration; an invalid one ends the command with 2."""
+    duration = read_duration(value)
+    if duration is None:
+        raise typer.BadParameter(f"{value!r} is not a duration: write a number and d, h, m or s, such as 90d or 30m")
+    return duration

@@ -1,7 +1,7 @@
-"""HTTP in, with an end to waiting: uvicorn's protocol on h11, and what it lacks against clients that never finish.
+"""uvicorn's HTTP protocol on h11, with time limits against clients that never finish.
 
-A request's headers have ten seconds, its body thirty, and a client as long to take its response; a server holds so many
-connections, and where one more comes, whoever has waited longest without having asked for anything gives way. ADR 0018 says why.
+A client has 10 s to send the headers of a request, 30 s to send its body, and 30 s to read the response. When all connections
+are in use, a new one replaces the one that has been idle longest. ADR 0018 gives the reasons.
 """
 
 import asyncio
@@ -15,20 +15,20 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-_ANSWER = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_GRACE_S = 2.0  # for the routes, which respond in their own words, and for what was written last
+_TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_GRACE_S = 2.0  # lets a route send its own response, and the last bytes be written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How long what may take, and how many there may be.
+    """The limits on time and number.
 
     Attributes:
-        headers_s: For a request's headers, from the connection's first moment, or the request's first byte.
-        body_s: For its body, from the end of its headers.
-        response_s: For the client to read the response.
+        headers_s: Seconds for a request's headers, from the start of the connection or the request's first byte.
+        body_s: Seconds for its body, from the end of its headers.
+        response_s: Seconds for the client to read the response.
         connections: How many connections are held.
-        chunks: How many pieces a body in pieces (RFC 9112, section 7.1) may have.
+        chunks: How many chunks a chunked body (RFC 9112, section 7.1) may have.
     """
 
     headers_s: float = 10.0
@@ -40,12 +40,12 @@ class Bounds:
 
 @dataclass(slots=True)
 class Hall:
-    """All who are connected and have asked for nothing yet, whoever has waited longest first."""
+    """The idle connections, the longest idle first."""
 
     waiting: "dict[TimedProtocol, None]" = field(default_factory=dict)
 
     def make_room(self) -> bool:
-        """Let whoever has waited longest go; False where nobody waits."""
+        """Close the connection that has been idle longest; return False if none is idle."""
         longest = next(iter(self.waiting), None)
         if longest is None:
             return False
@@ -58,8 +58,8 @@ class TimedProtocol(H11Protocol):
     """One connection.
 
     Args:
-        bounds: What it must keep to.
-        hall: Who else waits.
+        bounds: Its limits.
+        hall: The idle connections.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class TimedProtocol(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._chunks = 0
-        self._has_said_anything = False
-        self.conn = _Connection(self._heard)
+        self._has_received_data = False
+        self.conn = _Connection(self._on_event)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; where all places are in use, a waiting connection is closed in its favour, or this one is refused."""
+        """Start; if all connections are in use, close an idle one, or refuse this one."""
         super().connection_made(transport)
-        # asyncio sets it for sockets that call themselves TCP, and one that was accepted calls itself nothing (proto 0): without
-        # it the second half of each response waits for the client to confirm the first, which clients put off for 40 ms.
+        # asyncio sets it only for sockets whose proto is TCP, and an accepted one has 0. Without it, the second part of each
+        # response waits for the client to acknowledge the first, which takes 40 ms.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > self._bounds.connections and not self._hall.make_room():
             transport.abort()
@@ -93,7 +93,7 @@ class TimedProtocol(H11Protocol):
         self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End; nothing is waited for any more."""
+        """Clean up: stop all timers."""
         self._hall.waiting.pop(self, None)
         self._stop_waiting()
         self._unset_keepalive_if_required()
@@ -102,47 +102,47 @@ class TimedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Hear; the first byte of a further request starts its ten seconds."""
-        self._has_said_anything = True
+        """Receive data; the first byte of another request starts its time limit."""
+        self._has_received_data = True
         if self._timer is None and self.conn.their_state is h11.IDLE:
             self._wait_for_headers()
         super().data_received(data)
 
     def on_response_complete(self) -> None:
-        """Go on to the next request; until it begins, whoever needs the place may have it."""
+        """Wait for the next request; until it begins, the connection is idle."""
         super().on_response_complete()
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self._hall.waiting[self] = None
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, also where a response has begun already."""
+        """Refuse invalid HTTP, even after a response has begun."""
         try:
             super().send_400_response(msg)
         except h11.LocalProtocolError:
             self.transport.abort()
 
     def timeout_keep_alive_handler(self) -> None:
-        """End a connection that nobody uses; what nobody reads is dropped."""
+        """Close an unused connection; unread data is dropped."""
         super().timeout_keep_alive_handler()
         self.loop.call_later(_GRACE_S, self.transport.abort)
 
     def pause_writing(self) -> None:
-        """Wait for the client to take its response, but not for ever."""
+        """Wait for the client to read the response, up to the time limit."""
         super().pause_writing()
         self._stall = self.loop.call_later(self._bounds.response_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on writing."""
+        """Continue to write."""
         super().resume_writing()
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
 
-    def _heard(self, event: object) -> None:
-        """Note how far the request has come.
+    def _on_event(self, event: object) -> None:
+        """Follow the progress of the request.
 
         Raises:
-            h11.RemoteProtocolError: When its body comes in more pieces than it may have.
+            h11.RemoteProtocolError: When its body has too many chunks.
         """
         if isinstance(event, h11.Request):
             self._hall.waiting.pop(self, None)
@@ -151,7 +151,7 @@ class TimedProtocol(H11Protocol):
         elif isinstance(event, h11.Data):
             self._chunks += event.chunk_start
             if self._chunks > self._bounds.chunks:
-                raise h11.RemoteProtocolError("the body comes in too many pieces")
+                raise h11.RemoteProtocolError("the body has too many chunks")
         elif isinstance(event, h11.EndOfMessage):
             self._stop_waiting()
 
@@ -169,28 +169,28 @@ class TimedProtocol(H11Protocol):
             self._timer = None
 
     def _give_up(self) -> None:
-        """Respond that it took too long, unless another response has begun, and end the connection."""
+        """Respond with 408, unless another response has begun, and close the connection."""
         self._timer = None
         cycle = self.cycle
-        is_answering = cycle is not None and not cycle.response_complete
-        if is_answering:
-            cycle.disconnected = True  # the route hears that nobody waits for it any more
+        is_responding = cycle is not None and not cycle.response_complete
+        if is_responding:
+            cycle.disconnected = True  # tells the route that the client has gone
             cycle.message_event.set()
-        if self._has_said_anything and not (is_answering and cycle.response_started):
-            self.transport.write(_ANSWER)
+        if self._has_received_data and not (is_responding and cycle.response_started):
+            self.transport.write(_TIMED_OUT)
         self.transport.close()
         self.loop.call_later(_GRACE_S, self.transport.abort)
 
 
 class _Connection(h11.Connection):
-    """What h11 makes of the bytes, told to whoever keeps the time."""
+    """An h11 connection that reports each event to a callback."""
 
-    def __init__(self, heard: Callable[[object], None]) -> None:
+    def __init__(self, on_event: Callable[[object], None]) -> None:
         super().__init__(h11.SERVER)
-        self._heard = heard
+        self._on_event = on_event
 
     def next_event(self) -> Any:
-        """Give the next event."""
+        """Return the next event."""
         event = super().next_event()
-        self._heard(event)
+        self._on_event(event)
         return event

@@ -1,6 +1,6 @@
-"""The magic link: looking at it shows the incident and changes nothing; the clicked button acknowledges it.
+"""The magic link: a GET shows the incident and changes nothing; its button acknowledges it.
 
-Mail scanners open every link, and some run what they find: therefore a GET never acts, and no page submits itself.
+Mail scanners open every link, and some run its scripts: therefore a GET never acts, and no page submits itself.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _HOW: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the page says instead of its button."""
+    """The text that the page shows in place of its button."""
 
     headline: str
     detail: str
@@ -57,17 +57,17 @@ def router(context: Context) -> APIRouter:
 def _kept(context: Context, incident_id: str) -> IncidentStatus:
     status = context.service.status(ById(incident_id))
     if status is None:
-        raise HTTPException(404, "This incident is no longer kept.")
+        raise HTTPException(404, "This incident has been deleted.")
     return status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """Who looks at an incident: one of its recipients, or somebody of operations, who was told that it reached somebody not.
+    """A person who opens the page: a recipient of the incident, or an operations recipient told that it did not reach someone.
 
     Attributes:
-        contact: Who it is.
-        mine: Their newest round; None for operations.
+        contact: The person.
+        mine: The person's newest round; None for operations.
     """
 
     contact: Contact
@@ -105,7 +105,7 @@ def _viewer(status: IncidentStatus, recipient_id: str) -> Viewer:
         mine = max(rounds, key=lambda each: each.facts.round)
         return Viewer(contact=mine.contact, mine=mine)
     if status.operations_key is None:
-        raise HTTPException(404, "You are no longer among those who are paged for this incident.")
+        raise HTTPException(404, "You are no longer a recipient of this incident.")
     return Viewer(contact=Contact(recipient_id=recipient_id, name=recipient_id, addresses={}), mine=None)
 
 
@@ -114,27 +114,28 @@ def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> Outcom
     if facts.state is IncidentState.RESOLVED:
         by = f" by {_name(status, facts.resolved_by)}" if facts.resolved_by else ""
         return Outcome(
-            headline="It is over.", detail=f"Resolved{by}{_at(facts.resolved_at, contact)}. There is nothing left to do."
+            headline="This incident is resolved.",
+            detail=f"Resolved{by}{_at(facts.resolved_at, contact)}. There is nothing left to do.",
         )
     if facts.state is IncidentState.ACKNOWLEDGED:
         is_mine = facts.acknowledged_by == contact.recipient_id
         who = "You acknowledged it." if is_mine else f"{_name(status, facts.acknowledged_by)} acknowledged it."
         how = _how(context, facts.acknowledged_via)
         acknowledged = " ".join(filter(None, ("Acknowledged", how))) + _at(facts.acknowledged_at, contact)
-        return Outcome(headline=who, detail=f"{acknowledged}. Nobody is paged for it any more{_stopped(status, contact)}.")
+        return Outcome(headline=who, detail=f"{acknowledged}. No more pages are sent{_stopped(status, contact)}.")
     if viewer.mine and viewer.mine.facts.state is EscalationState.ACKNOWLEDGED:
-        return Outcome(headline="Noted, thank you.", detail="You are not paged about it again; others still are.")
+        return Outcome(headline="You have read it.", detail="You get no more pages for it; others still do.")
     return None
 
 
 def _how(context: Context, via: str) -> str:
-    """Return how an incident was acknowledged, in words; empty where that is not known."""
+    """Return how an incident was acknowledged, in words; empty if unknown."""
     channel = context.channels.get(via)
     return _HOW.get(via) or (channel.traits.how if channel else "")
 
 
 def _stopped(status: IncidentStatus, viewer: Contact) -> str:
-    """Say what was cancelled, and what is still on its way to others than the viewer."""
+    """Return how many pages were cancelled, and how many had been sent to other recipients."""
     rows = [
         (each.contact.recipient_id, row.state)
         for each in status.escalations
@@ -143,15 +144,15 @@ def _stopped(status: IncidentStatus, viewer: Contact) -> str:
         if row.kind is Kind.PAGE
     ]
     cancelled = sum(state is NotificationState.CANCELLED for _, state in rows)
-    left = sum(who != viewer.recipient_id and state in ON_THEIR_WAY for who, state in rows)
-    said = [f"{cancelled} {'page was' if cancelled == 1 else 'pages were'} cancelled"] if cancelled else []
-    said += [f"{left} had left to others already"] if left else []
-    return f": {', '.join(said)}" if said else ""
+    sent = sum(recipient_id != viewer.recipient_id and state in ON_THEIR_WAY for recipient_id, state in rows)
+    parts = [f"{cancelled} {'page was' if cancelled == 1 else 'pages were'} cancelled"] if cancelled else []
+    parts += [f"{sent} had already been sent to others"] if sent else []
+    return f": {', '.join(parts)}" if parts else ""
 
 
-def _name(status: IncidentStatus, who: str) -> str:
+def _name(status: IncidentStatus, recipient_id: str) -> str:
     names = {each.contact.recipient_id: each.contact.name for each in status.escalations}
-    return names.get(who) or who or "Somebody"
+    return names.get(recipient_id) or recipient_id or "Someone"
 
 
 def _at(at: datetime | None, contact: Contact) -> str:

@@ -37,11 +37,11 @@ class JsonBody(Body):
     """A dependency that reads a body of JSON as text."""
 
     async def __call__(self, request: Request) -> AsyncIterator[str]:  # type: ignore[override]
-        """Read it; its room is given back when the response has been sent."""
+        """Read the body; its room is released when the response has been sent."""
         async with self.read(request) as body:
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if body and kind != "application/json":
-                detail = "Send JSON, and say so: Content-Type: application/json."
+                detail = "Send JSON with the header Content-Type: application/json."
                 raise HTTPException(415, detail, {"Accept": "application/json"})
             try:
                 text = body.decode()
@@ -55,38 +55,42 @@ _ACT_REFUSALS = refusals(400, 401, 403, 404, 408, 413, 415, 422, 429)
 
 
 class Listing(BaseModel):
-    """Which part of a list is wanted."""
+    """The part of a list to return."""
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(50, ge=1, le=200, description="How many at most.")
-    cursor: str | None = Field(None, max_length=2000, description="The `next_cursor` of the page before.")
+    limit: int = Field(50, ge=1, le=200, description="The largest number of entries to return.")
+    cursor: str | None = Field(None, max_length=2000, description="The `next_cursor` of the previous page.")
 
 
 class RecipientListing(Listing):
-    """Which recipients are wanted."""
+    """The recipients to list."""
 
-    namespace: str | None = Field(None, max_length=255, description="As this namespace knows them; empty is a namespace, too.")
+    namespace: str | None = Field(
+        None, max_length=255, description="Only as known in this namespace; an empty value means the empty namespace."
+    )
 
     @property
     def mark(self) -> object:
-        """What tells this list from others."""
+        """The filters, which a cursor belongs to."""
         return "recipients", self.namespace
 
 
 class IncidentListing(Listing):
-    """Which incidents are wanted: those for which all of it holds."""
+    """The incidents to list: those that match all filters."""
 
-    state: list[IncidentState] = Field([], description="In one of these states.")
-    severity: list[Severity] = Field([], description="Of one of these severities.")
-    namespace: str | None = Field(None, max_length=255, description="In this namespace; empty is a namespace, too.")
-    key: str | None = Field(None, max_length=255, description="Under this key.")
+    state: list[IncidentState] = Field([], description="Incidents in any of these states.")
+    severity: list[Severity] = Field([], description="Incidents of any of these severities.")
+    namespace: str | None = Field(
+        None, max_length=255, description="Incidents in this namespace; an empty value means the empty namespace."
+    )
+    key: str | None = Field(None, max_length=255, description="Incidents with this key.")
     label: list[Annotated[str, Field(pattern="^[^:]+:")]] = Field(
-        [], max_length=50, description="With each of these labels, as `name:value`."
+        [], max_length=50, description="Incidents with all of these labels, as `name:value`."
     )
 
     def filter(self, caller: ApiKey) -> IncidentFilter:
-        """Say which incidents a caller is shown: never those of a namespace that the key does not reach."""
+        """Return the filter, narrowed to the namespaces that the caller's key reaches."""
         return IncidentFilter(
             states=frozenset(self.state),
             severities=frozenset(self.severity),
@@ -97,22 +101,22 @@ class IncidentListing(Listing):
 
     @property
     def mark(self) -> object:
-        """What tells this list from others."""
+        """The filters, which a cursor belongs to."""
         return sorted(set(self.state)), sorted(set(self.severity)), self.namespace, self.key, sorted(set(self.label))
 
 
-def _reached(caller: ApiKey, wanted: str | None) -> frozenset[str] | None:
-    """Name the namespaces that are both wanted and reached; None for all."""
-    if wanted is None:
+def _reached(caller: ApiKey, namespace: str | None) -> frozenset[str] | None:
+    """Return the namespaces that are both requested and reached by the key; None for all."""
+    if namespace is None:
         return None if caller.only is None else frozenset({caller.only})
-    return frozenset({wanted}) if caller.reaches(wanted) else frozenset()
+    return frozenset({namespace}) if caller.reaches(namespace) else frozenset()
 
 
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/v1``.
 
     Args:
-        context: What they call.
+        context: The services that they call.
         bulkhead: The threads in which request bodies are read and stored.
     """
     routes = APIRouter(prefix="/v1")
@@ -122,11 +126,11 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     return routes
 
 
-# All handlers but one are plain functions: they run in worker threads, since the database blocks.
+# All handlers but one are plain functions, so they run in worker threads: the database blocks.
 
 
 def _add_intake(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
-    let_in = Depends(Require(context, Scope.INGEST))
+    let_ingest = Depends(Require(context, Scope.INGEST))
     read_body = Depends(JsonBody(INCIDENT_LIMIT_BYTES, room=bulkhead.room))
 
     @routes.post(
@@ -135,27 +139,31 @@ def _add_intake(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None
         summary="Submit an incident",
         status_code=201,
         responses={
-            200: {"model": NotifiedDocument, "description": "The key was known", "headers": PLACE},
-            201: {"description": "It is a new incident", "headers": PLACE},
+            200: {
+                "model": NotifiedDocument,
+                "description": "The key belongs to an unresolved incident, which was updated",
+                "headers": PLACE,
+            },
+            201: {"description": "A new incident was opened", "headers": PLACE},
             **refusals(400, 401, 403, 408, 413, 415, 422, 429),
         },
         openapi_extra=request_body(NewIncident),
     )
     async def submit(
-        caller: Annotated[ApiKey, let_in],
+        caller: Annotated[ApiKey, let_ingest],
         body: Annotated[str, read_body],
         response: Response,
         idempotency_key: Annotated[
             str | None,
             Header(
-                description="The same key and body again do nothing, and get the same response.",
-                json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # validated below, with all the rest
+                description="A repetition with the same key and body changes nothing and gets the same response.",
+                json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # validated below, with everything else
             ),
         ] = None,
     ) -> NotifiedDocument:
-        """Page the recipients, or count a repeated key; the response is sent after commit. Scope: `ingest`."""
+        """Page the recipients, or count a repetition of the key; the response is sent after commit. Scope: `ingest`."""
         stored = await bulkhead.run(len(body), partial(_submit, context, caller, body, idempotency_key))
-        response.headers["Location"] = f"incidents/{stored.incident_id}"  # relative: a proxy's prefix stays
+        response.headers["Location"] = f"incidents/{stored.incident_id}"  # relative, to keep a proxy's prefix
         response.status_code = 201 if stored.is_new else 200
         return notified(stored)
 
@@ -171,7 +179,7 @@ def _submit(context: Context, caller: ApiKey, body: str, idempotency_key: str | 
 
 def _faults(idempotency_key: str) -> Iterator[Fault]:
     if not idempotency_key:
-        yield Fault(_ONCE, "it is empty", "Make one for each request, or leave it out")
+        yield Fault(_ONCE, "it is empty", "Use a new one for each request, or leave it out")
     yield from length_faults(_ONCE, idempotency_key, MAX_KEY, "Shorten it")
 
 
@@ -184,15 +192,15 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
         summary="List incidents",
         responses=refusals(401, 403, 422, 429),
     )
-    def list_incidents(caller: Annotated[ApiKey, let_read], wanted: Annotated[IncidentListing, Query()]) -> IncidentListResponse:
-        """Those of the key's namespace, the newest first. Scope: `read`."""
-        before_id = cursors.read(wanted.mark, wanted.cursor)
-        found = context.service.incidents(wanted.filter(caller), before_id=before_id, limit=wanted.limit + 1)
-        shown = found[: wanted.limit]
-        is_last = len(found) == len(shown)
+    def list_incidents(caller: Annotated[ApiKey, let_read], listing: Annotated[IncidentListing, Query()]) -> IncidentListResponse:
+        """Return the incidents of the key's namespace, the newest first. Scope: `read`."""
+        before_id = cursors.read(listing.mark, listing.cursor)
+        incidents = context.service.incidents(listing.filter(caller), before_id=before_id, limit=listing.limit + 1)
+        shown = incidents[: listing.limit]
+        is_last = len(incidents) == len(shown)
         return IncidentListResponse(
             incidents=[IncidentSummaryDocument.of(each) for each in shown],
-            next_cursor=None if is_last else cursors.write(wanted.mark, shown[-1].facts.id),
+            next_cursor=None if is_last else cursors.write(listing.mark, shown[-1].facts.id),
         )
 
     @routes.get(
@@ -202,7 +210,7 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
         responses=refusals(401, 403, 404, 422, 429),
     )
     def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentDocument:
-        """With its escalations, notifications, attempts and log. Scope: `read`."""
+        """Return one incident with its escalations, notifications, attempts and log. Scope: `read`."""
         return IncidentDocument.of(_find(context, caller, incident_id))
 
 
@@ -266,16 +274,16 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
         responses=refusals(401, 403, 422, 429),
     )
     def list_recipients(
-        caller: Annotated[ApiKey, let_read], wanted: Annotated[RecipientListing, Query()]
+        caller: Annotated[ApiKey, let_read], listing: Annotated[RecipientListing, Query()]
     ) -> RecipientListResponse:
-        """Everybody who was ever a recipient in the key's namespace, by id. Scope: `read`."""
-        after_id = cursors.read(wanted.mark, wanted.cursor)
-        found = context.service.recipients(_reached(caller, wanted.namespace), after_id=after_id, limit=wanted.limit + 1)
-        shown = found[: wanted.limit]
-        is_last = len(found) == len(shown)
+        """Return all recipients of past and present incidents in the key's namespace, by id. Scope: `read`."""
+        after_id = cursors.read(listing.mark, listing.cursor)
+        recipients = context.service.recipients(_reached(caller, listing.namespace), after_id=after_id, limit=listing.limit + 1)
+        shown = recipients[: listing.limit]
+        is_last = len(recipients) == len(shown)
         return RecipientListResponse(
             recipients=[ReachabilityResponse.of(each, context.channels) for each in shown],
-            next_cursor=None if is_last else cursors.write(wanted.mark, shown[-1].contact.recipient_id),
+            next_cursor=None if is_last else cursors.write(listing.mark, shown[-1].contact.recipient_id),
         )
 
     @routes.get(
@@ -287,18 +295,21 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
     def show_recipient(
         caller: Annotated[ApiKey, let_read],
         recipient_id: str,
-        namespace: Annotated[str | None, Query(max_length=255, description="As this namespace knows them.")] = None,
+        namespace: Annotated[
+            str | None,
+            Query(max_length=255, description="Only as known in this namespace; an empty value means the empty namespace."),
+        ] = None,
     ) -> ReachabilityResponse:
-        """By each way: who carries it, and what became of the last page. Scope: `read`."""
-        found = context.service.recipient(recipient_id, _reached(caller, namespace))
-        if found is None:
-            raise HTTPException(404, "Nobody with this id was ever a recipient.")
-        return ReachabilityResponse.of(found, context.channels)
+        """Return each channel's providers and the result of its last page. Scope: `read`."""
+        recipient = context.service.recipient(recipient_id, _reached(caller, namespace))
+        if recipient is None:
+            raise HTTPException(404, "No incident has a recipient with this id.")
+        return ReachabilityResponse.of(recipient, context.channels)
 
 
 def _find(context: Context, caller: ApiKey, incident_id: str) -> IncidentStatus:
-    """Find an incident that the key reaches; one of another namespace is as good as none, so that its id tells nothing."""
+    """Return an incident; one of a namespace that the key does not reach is treated as missing."""
     status = context.service.status(ById(incident_id))
     if status is None or not caller.reaches(status.facts.namespace):
-        raise HTTPException(404, "There is no such incident, or it is no longer kept.")
+        raise HTTPException(404, "There is no such incident, or it has been deleted.")
     return status

@@ -1,4 +1,4 @@
-"""Who may come in: a route of the API declares the scope that its callers' keys must have."""
+"""Authentication: each route declares the scope that the caller's API key must have."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -19,10 +19,10 @@ _bearer = HTTPBearer(
 
 
 class Gate:
-    """What every route of ours that asks for a key depends on, first of all, so that nothing of a request is read before.
+    """The check of an API key, first among a route's dependencies, so that no request body is read before it.
 
     Attributes:
-        scope: What the key must be good for.
+        scope: The scope that the key must have.
     """
 
     def __init__(self, context: Context, scope: Scope) -> None:
@@ -30,10 +30,10 @@ class Gate:
         self.scope = scope
 
     def admit(self, presented: str) -> ApiKey:
-        """Let in whoever presents a good key.
+        """Return the API key that was presented, if it is valid and has the scope.
 
         Raises:
-            AccessDenied: When there is no key, or it is wrong, revoked, expired, not for this, or used too often.
+            AccessDenied: When the key is missing, wrong, revoked, expired, without the scope, or used too often.
         """
         if not presented:
             raise InvalidApiKey("is missing")
@@ -41,16 +41,15 @@ class Gate:
 
 
 class Require(Gate):
-    """A dependency that lets in whoever presents a good key of one scope, and gives the key to the route.
+    """A dependency that requires ``Authorization: Bearer`` with an API key of one scope, and passes the key to the route.
 
-    It goes first among a route's dependencies: ``dependencies=[Depends(Require(…))]``, or
-    ``caller: Annotated[ApiKey, Depends(Require(…))]`` as the first argument of a route that wants to know who it is.
+    Use ``caller: Annotated[ApiKey, Depends(Require(…))]`` as the route's first argument.
     """
 
     def __call__(self, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> ApiKey:
-        """Let in.
+        """Return the caller's API key.
 
         Raises:
-            AccessDenied: When there is no key, or it is wrong, revoked, expired, not for this, or used too often.
+            AccessDenied: When the key is missing, wrong, revoked, expired, without the scope, or used too often.
         """
         return self.admit(credentials.credentials if credentials else "")

@@ -1,4 +1,4 @@
-"""Request bodies, read raw, with a limit for the size, for the time, and for the memory of all bodies together."""
+"""Request bodies: read raw, limited in size, in time, and in the memory of all bodies together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,17 +27,17 @@ class Room:
         self._free_bytes -= count
         return True
 
-    def give_back(self, count: int) -> None:
-        """Give room back."""
+    def release(self, count: int) -> None:
+        """Release room."""
         self._free_bytes += count
 
 
 class Body:
-    """A dependency that reads the raw body, and refuses it as soon as it is too large or takes too long.
+    """A dependency that reads the raw body, and refuses it as soon as it is too large or too slow.
 
     Args:
         limit_bytes: The largest body that is accepted.
-        room: The budget that it shares with other bodies; None for no further limit.
+        room: The budget shared with other bodies; None for no limit.
         patience_s: How long the client may take to send it.
 
     Attributes:
@@ -50,20 +50,20 @@ class Body:
         self._patience_s = patience_s
 
     async def __call__(self, request: Request) -> AsyncIterator[bytes]:
-        """Read it; its room is given back when the response has been sent."""
+        """Read the body; its room is released when the response has been sent."""
         async with self.read(request) as body:
             yield body
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Read it, and keep its room until the end of the block."""
+        """Read the body, and hold its room until the end of the block."""
         body = bytearray()
         try:
             await self._fill(body, request)
             yield bytes(body)
         finally:
             if self._room is not None:
-                self._room.give_back(len(body))
+                self._room.release(len(body))
 
     async def _fill(self, body: bytearray, request: Request) -> None:
         try:
@@ -72,11 +72,11 @@ class Body:
                     self._reserve(len(body) + len(chunk), len(chunk))
                     body += chunk
         except TimeoutError:
-            raise HTTPException(408, f"A body has {self._patience_s:g} seconds to come here.") from None
+            raise HTTPException(408, f"The body did not arrive within {self._patience_s:g} seconds.") from None
 
     def _reserve(self, total: int, more: int) -> None:
         if total > self.limit_bytes:
-            raise HTTPException(413, f"A body has at most {self.limit_bytes} bytes here.")
+            raise HTTPException(413, f"The body is larger than {self.limit_bytes:,} bytes.")
         if self._room is not None and not self._room.reserve(more):
-            detail = "Too many bodies are being read at this moment. Send it again."
+            detail = "Too many request bodies are being read. Send the request again."
             raise HTTPException(503, detail, {"Retry-After": str(_AGAIN_AFTER_S)})

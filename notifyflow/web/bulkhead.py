@@ -1,4 +1,4 @@
-"""Reads and stores incoming requests in threads of their own, so that a flood leaves links, receipts and health checks free."""
+"""Threads for incoming incidents, so that a flood of them does not slow down links, receipts and health checks."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,13 +17,13 @@ class Bulkhead:
     """A few worker threads, so that a flood of requests cannot take them all, and a limit on the memory of bodies.
 
     Attributes:
-        room: What the bodies of those who have shown a key share.
-        small_room: What the bodies share that are read before anybody has.
+        room: The memory for bodies of authenticated requests.
+        small_room: The memory for bodies that are read before authentication.
     """
 
     def __init__(self) -> None:
         self._threads = CapacityLimiter(_AT_A_TIME)
-        self._thread_for_large = CapacityLimiter(1)  # of large bodies one at a time: each becomes many times its size
+        self._thread_for_large = CapacityLimiter(1)  # one large body at a time: parsed, it takes many times its size
         self.room = Room(64 * _MIB)
         self.small_room = Room(16 * _MIB)
 

@@ -1,4 +1,4 @@
-"""Callbacks of providers: verified on the raw body, committed, and only then given a 2xx."""
+"""Callbacks of providers: verified on the raw body and committed before the 2xx response."""
 
 from typing import Annotated
 
@@ -39,12 +39,12 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     @routes.post("/callbacks/sns")
     def receive_from_sns(body: Annotated[bytes, Depends(read_message)]) -> Response:
         if context.sns is None:
-            raise HTTPException(404, "No topic is allowed here.")
+            raise HTTPException(404, "No SNS topic is configured.")
         try:
             receipts = context.sns.read(body)
         except ProviderError as error:
             _log.warning("web.message_not_verified", error=type(error).__name__, code=error.code)
-            raise HTTPException(503, "Its certificate cannot be had now.") from None
+            raise HTTPException(503, "The signing certificate is unavailable.") from None
         for receipt in receipts:
             context.service.receive(receipt, body.decode("utf-8", "replace"))
         return Response()
@@ -53,7 +53,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
 
 def replies(context: Context) -> APIRouter:
-    """Build the routes for replies: texts to our number, buttons that are pressed."""
+    """Build the routes for replies: text messages and buttons."""
     routes = APIRouter()
 
     @routes.post("/callbacks/slack/actions")
@@ -62,7 +62,7 @@ def replies(context: Context) -> APIRouter:
             return _handle_reply(context, "slack", "slack", request, body)
         except RejectedCallback as error:
             _log.warning("web.callback_rejected", provider=error.provider)
-            raise HTTPException(401, "The signature does not fit.") from None
+            raise HTTPException(401, "The signature is invalid.") from None
 
     @routes.post("/callbacks/{provider}/{channel}")
     def receive_reply(provider: str, channel: str, request: Request, body: Annotated[bytes, Depends(read_body)]) -> Response:
@@ -83,16 +83,16 @@ def _receive(context: Context, provider: Provider, callback: Callback) -> Respon
 
 
 def _handle_reply(context: Context, provider: str, channel: str, request: Request, body: bytes) -> Response:
-    found = _provider(context, channel, provider)
-    if not isinstance(found, ReadsReplies):
+    adapter = _provider(context, channel, provider)
+    if not isinstance(adapter, ReadsReplies):
         raise RejectedCallback(provider, "it passes on no replies")
-    reply = found.read_reply(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
+    reply = adapter.read_reply(Callback(path=target_below(request.scope), headers=dict(request.headers), body=body))
     if reply is None:
         return Response()
     handled = context.service.handle_reply(channel, reply, body.decode("utf-8", "replace"))
-    if not isinstance(found, Responds):
+    if not isinstance(adapter, Responds):
         return Response()
-    response = found.respond(handled)
+    response = adapter.respond(handled)
     return Response(response.body, media_type=response.content_type)
 
 
@@ -101,4 +101,4 @@ def _provider(context: Context, channel: str, name: str) -> Provider:
         for provider in context.channels[channel].providers:
             if provider.name == name:
                 return provider
-    raise HTTPException(404, "No such provider is configured here.")
+    raise HTTPException(404, "No such provider is configured.")

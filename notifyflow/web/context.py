@@ -1,4 +1,4 @@
-"""What the routes work with; filled in where NotifyFlow is composed."""
+"""The services that the routes call, composed by ``NotifyFlow``."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from notifyflow.service.service import Service
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the routes work with; every call blocks, and is made from a worker thread.
+    """The services that the routes call; every call blocks, so it is made from a worker thread.
 
     Attributes:
         service: The use cases; a method that changes something has committed it on return.
         access: Admits the holders of API keys.
         channels: The channels by name; their providers verify and read their callbacks.
-        sns: Verifies and reads the messages of SNS; None where no topic is allowed.
-        new_id: Makes an id.
+        sns: Verifies and reads the messages of SNS; None if no topic is configured.
+        new_id: Returns a new id.
         most_recipients: How many recipients one request may name.
         notice: A mark that every page about an incident shows.
     """

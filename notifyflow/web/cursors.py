@@ -1,4 +1,4 @@
-"""Where a list goes on: opaque to whoever holds it, and good only for the list it came from."""
+"""Cursors of paginated lists: opaque to clients, and valid only for the list they came from."""
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -9,20 +9,20 @@ _MARK_BYTES = 8
 
 
 def write(of: object, last_id: str) -> str:
-    """Make a cursor.
+    """Return the cursor of the next page.
 
     Args:
-        of: What makes the list this one: its filters. Its ``repr`` must be the same in every process.
-        last_id: The last id that was shown.
+        of: The list's filters; their ``repr`` must be the same in every process.
+        last_id: The last id on this page.
     """
     return urlsafe_b64encode(_mark(of) + last_id.encode()).rstrip(b"=").decode()
 
 
 def read(of: object, cursor: str | None) -> str:
-    """Find the last id that was shown; empty without a cursor.
+    """Return the last id on the page before; empty without a cursor.
 
     Raises:
-        InvalidRequest: When the cursor is none of this list.
+        InvalidRequest: When the cursor belongs to another list.
     """
     if cursor is None:
         return ""
@@ -32,7 +32,7 @@ def read(of: object, cursor: str | None) -> str:
             return marked[_MARK_BYTES:].decode()
     except ValueError:
         pass
-    fault = Fault("cursor", "it is none of this list", "Give next_cursor as it came, with the same filters")
+    fault = Fault("cursor", "it belongs to another list", "Send next_cursor unchanged, with the same filters")
     raise InvalidRequest((fault,))
 
 

@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether notifyflow can deliver; asked by whoever watches it, without a key."""
+"""Health checks, without a key: whether the process is alive, and whether notifyflow can deliver."""
 
 from typing import Annotated, Literal
 
@@ -12,15 +12,15 @@ from notifyflow.web.openapi import refusals
 
 Checks = list[Literal["database", "schema", "sweeping", "quarantine"]]
 _DEGRADING = "quarantine"
-"""What is new is delivered, and what was unfinished when the database was adopted is not."""
+"""A degraded system delivers new incidents, and none that were quarantined when the database was adopted."""
 
 
 class Readiness(BaseModel):
     """Whether notifyflow can deliver."""
 
-    is_ready: bool = Field(description="Whether what comes now is delivered.")
+    is_ready: bool = Field(description="Whether new incidents are delivered.")
     is_degraded: bool = Field(
-        description="Whether incidents are quarantined since the database was adopted: nothing of them is sent."
+        description="Whether incidents are quarantined since the database was adopted; nothing is sent for them."
     )
     faults: list[FaultDocument]
 
@@ -29,21 +29,21 @@ def router(context: Context) -> APIRouter:
     """Build the routes."""
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/livez", summary="Tell whether the process lives", response_class=PlainTextResponse)
+    @routes.get("/livez", summary="Check that the process is alive", response_class=PlainTextResponse)
     async def live() -> str:
         """Return 200 while the process runs, even when the database or broker is down."""
         return "ok\n"
 
     @routes.get(
         "/readyz",
-        summary="Tell whether notifyflow can deliver",
+        summary="Check that notifyflow can deliver",
         responses={**refusals(422), 503: {"model": Readiness, "description": "It cannot; the faults say why"}},
     )
     def ready(
         response: Response,
-        exclude: Annotated[Checks | None, Query(description="What is not to count.")] = None,
+        exclude: Annotated[Checks | None, Query(description="Checks to leave out.")] = None,
     ) -> Readiness:
-        """Whether the database answers, has this version's schema, and is swept; and whether incidents are quarantined."""
+        """Check that the database responds, has this version's schema, and is swept; and that no incident is quarantined."""
         faults = [fault for fault in context.service.find_faults() if fault.where not in (exclude or ())]
         is_ready = all(fault.where == _DEGRADING for fault in faults)
         response.status_code = 200 if is_ready else 503

@@ -1,7 +1,6 @@
 """The routes of the integrations: Alertmanager's webhook, PagerDuty's Events API v2, CloudEvents.
 
-What can be parsed is stored, whatever it says: 202 after commit, 400 for what cannot be parsed, and 503, which such senders
-repeat, where it could not be stored.
+They respond 202 after commit, 400 if the body cannot be parsed, and 503, which these senders retry, if it could not be stored.
 """
 
 import base64
@@ -31,19 +30,19 @@ from notifyflow.web.context import Context
 
 _log = structlog.get_logger("notifyflow.web")
 
-BODY_LIMIT_BYTES = 16 * 1024 * 1024  # a group of ten thousand alerts; a 413 would be given up
+BODY_LIMIT_BYTES = 16 * 1024 * 1024  # a group of ten thousand alerts; senders do not retry after a 413
 
-_PATIENCE_S = 10.0  # for a body whose sender has shown no key yet
+_PATIENCE_S = 10.0  # for a body that is read before authentication
 
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A body that said who sends it.
+    """A parsed body with the API key in it.
 
     Attributes:
-        caller: The key that it presents.
-        document: What it says.
-        size_bytes: How long it is.
+        caller: The key.
+        document: The parsed body.
+        size_bytes: The length of the raw body.
     """
 
     caller: ApiKey
@@ -52,13 +51,13 @@ class Presented:
 
 
 class IntegrationGate(Gate):
-    """A gate for senders that repeat after a 503, and give up after a 429."""
+    """A gate for senders that retry after a 503, but not after a 429."""
 
     def admit(self, presented: str) -> ApiKey:
-        """Let in, or ask to come again.
+        """Return the API key that was presented, or refuse with 503 if it is used too often.
 
         Raises:
-            AccessDenied: When there is no key, or it is wrong, revoked, expired, or not for this.
+            AccessDenied: When the key is missing, wrong, revoked, expired, or without the scope.
         """
         try:
             return super().admit(presented)
@@ -67,10 +66,10 @@ class IntegrationGate(Gate):
 
 
 class AuthorizationHeader(IntegrationGate):
-    """Lets in by ``Authorization``: the key as ``Bearer``, or as the password of ``Basic``; every sender can say one of them."""
+    """Reads the key from ``Authorization``: as ``Bearer``, or as the password of ``Basic``; every sender supports one of them."""
 
     def __call__(self, request: Request) -> ApiKey:
-        """Let in.
+        """Return the caller's API key.
 
         Raises:
             AccessDenied: As ``admit`` does.
@@ -86,7 +85,7 @@ class AuthorizationHeader(IntegrationGate):
 
 
 class RoutingKey(IntegrationGate):
-    """Lets in by the ``routing_key`` in the body, as PagerDuty's senders present it: the body is read first, and a short one."""
+    """Reads the key from ``routing_key`` in the body, where PagerDuty's senders put it; such a body must be short."""
 
     def __init__(self, context: Context, scope: Scope, bulkhead: Bulkhead) -> None:
         super().__init__(context, scope)
@@ -94,11 +93,11 @@ class RoutingKey(IntegrationGate):
         self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=bulkhead.small_room, patience_s=_PATIENCE_S)
 
     async def __call__(self, request: Request) -> AsyncIterator[Presented]:
-        """Let in.
+        """Return the caller's API key.
 
         Raises:
             AccessDenied: As ``admit`` does.
-            UnreadableIncident: When the body is no JSON.
+            UnreadableIncident: When the body is not JSON.
         """
         async with self._body.read(request) as body:
             yield await self._bulkhead.run(len(body), partial(self._present, body))
@@ -119,7 +118,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes.
 
     Args:
-        context: What they call.
+        context: The services that they call.
         bulkhead: The threads in which request bodies are read and stored.
     """
     routes = APIRouter(include_in_schema=False)
@@ -157,13 +156,13 @@ def _handle_pagerduty(context: Context, presented: Presented) -> Response:
         errors = [str(fault) for fault in wrong.faults]
         return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
     context.service.handle_inbound([request], presented.caller, pagerduty.NAME)
-    said = text.cut(key, validation.MAX_KEY)
-    response = json.dumps({"status": "success", "message": "Event processed", "dedup_key": said})  # escaped: it may be no UTF-8
+    event = {"status": "success", "message": "Event processed", "dedup_key": text.cut(key, validation.MAX_KEY)}
+    response = json.dumps(event)  # escaped: the key may not be valid UTF-8
     return Response(response, 202, media_type="application/json")
 
 
 def _handle(context: Context, read: tuple[tuple[InboundRequest, ...], tuple[Fault, ...]], caller: ApiKey, via: Via) -> Response:
-    """Handle the requests; where one cannot be stored the sender repeats all, which changes nothing twice."""
+    """Handle the requests; if one cannot be stored, the sender repeats all of them, which is harmless."""
     requests, faults = read
     count = sum(fault.count for fault in faults)
     if faults:

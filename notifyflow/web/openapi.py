@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives from the routes, and the schemas that they read and write by hand."""
+"""The OpenAPI document: what FastAPI derives from the routes, and the schemas of bodies that are parsed by hand."""
 
 from typing import Any
 
@@ -28,42 +28,42 @@ _MEANINGS = {
     503: "The database is unavailable",
 }
 PLACE = {"Location": {"description": "The URL of the incident, relative to this one.", "schema": {"type": "string"}}}
-_HOW = {"WWW-Authenticate": {"description": "How to authenticate, and what is wrong.", "schema": {"type": "string"}}}
+_AUTHENTICATION = {"WWW-Authenticate": {"description": "How to authenticate, and what is wrong.", "schema": {"type": "string"}}}
 _WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
-_HEADERS = {401: _HOW, 403: _HOW, 429: _WAITING, 503: _WAITING}
+_HEADERS = {401: _AUTHENTICATION, 403: _AUTHENTICATION, 429: _WAITING, 503: _WAITING}
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the statuses with which an operation may refuse; 503 is always among them."""
+    """Return the error responses of an operation; 503 is always among them."""
     return {status: _refusal(status) for status in (*statuses, 503)}
 
 
 def request_body(schema: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]:
-    """Describe the body of an operation that parses its body by hand."""
+    """Return the description of a body that the operation parses by hand."""
     content = {"application/json": {"schema": {"$ref": _REF.format(model=schema.__name__)}}}
     return {"requestBody": {"required": is_required, "content": content}}
 
 
 def document(application: FastAPI, prefix: str) -> dict[str, Any]:
-    """Make the document of an application's routes.
+    """Return the document of an application's routes.
 
     Args:
-        application: Whose.
-        prefix: Below which path it is mounted; empty where it stands alone.
+        application: The application.
+        prefix: The path at which it is mounted; empty if it stands alone.
     """
-    made = get_openapi(
+    described = get_openapi(
         title="notifyflow",
         version=_VERSION,
-        summary="Durable incident notification: every recipient is told, or operations knows why not.",
+        summary="Durable incident notification: every recipient is reached, or operations is alerted.",
         routes=application.routes,
         servers=[{"url": prefix or "/"}],
     )
     _, by_hand = models_json_schema([(schema, "validation") for schema in _BY_HAND], ref_template=_REF)
-    made["components"]["schemas"] |= by_hand["$defs"]
-    return made
+    described["components"]["schemas"] |= by_hand["$defs"]
+    return described
 
 
 def _refusal(status: int) -> dict[str, Any]:
     schema = {"$ref": _REF.format(model=Problem.__name__)}
-    said: dict[str, Any] = {"description": _MEANINGS[status], "content": {problems.MEDIA_TYPE: {"schema": schema}}}
-    return said | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
+    refusal: dict[str, Any] = {"description": _MEANINGS[status], "content": {problems.MEDIA_TYPE: {"schema": schema}}}
+    return refusal | ({"headers": _HEADERS[status]} if status in _HEADERS else {})

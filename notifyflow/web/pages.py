@@ -1,7 +1,7 @@
-"""The pages as text: templates in, HTML out; decides nothing and knows no request.
+"""Renders the HTML pages; it decides nothing and knows no request.
 
-A page is one file: its style stands inside, and the policy below lets in that style and nothing else, so that it opens at once
-on a phone with a bad line, and a hostile title stays text.
+A page is one file with its style inside. The content security policy allows that style and nothing else, so that a page opens
+at once on a slow connection, and a hostile title stays text.
 """
 
 import base64
@@ -29,7 +29,7 @@ HEADERS: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex, nofollow",
 }
-"""What every response carries: nothing is loaded, kept, framed, indexed, or told to the site that a link leads to."""
+"""The headers of every response: nothing is loaded, cached, framed or indexed, and links send no referrer."""
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -37,11 +37,11 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
     Args:
         template: The file's name in ``templates/``.
-        values: What it shows; escaped by the template.
+        values: Its variables; the template escapes them.
     """
     return _templates.get_template(template).render(values)
 
 
 def refusal(headline: str, detail: str, notice: str) -> str:
-    """Render the page that says why something was not done, and what to do instead."""
+    """Render the page about an error: what happened, and what to do."""
     return render("refusal.html", {"headline": headline, "detail": detail, "notice": notice})

@@ -1,7 +1,7 @@
-"""Which path a request asks for, by the request line alone: no header has a say in it.
+"""The path of a request, from the request line alone and never from a header.
 
-``request.url`` is put together from the ``Host`` header, and what is read out of it again may be another path than the one that
-was routed (GHSA-86qp-5c8j-p5mr). Nothing in this package reads it.
+``request.url`` is built from the ``Host`` header, so its path may differ from the one that was routed (GHSA-86qp-5c8j-p5mr).
+Nothing in this package reads it.
 """
 
 from starlette.types import Scope

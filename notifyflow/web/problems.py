@@ -1,4 +1,4 @@
-"""Errors for programs: the response to what is refused is a problem (RFC 9457) that lists every fault."""
+"""Errors for programs: a refused request gets a problem document (RFC 9457) that lists every fault."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -22,59 +22,59 @@ _TYPE = "urn:notifyflow:problem:"
 
 KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.UnreadableIncident: (400, "unreadable", "The body cannot be parsed"),
-    errors.InvalidApiKey: (401, "invalid-api-key", "The API key is no good"),
-    errors.MissingScope: (403, "missing-scope", "The API key is not for this"),
+    errors.InvalidApiKey: (401, "invalid-api-key", "The API key is invalid"),
+    errors.MissingScope: (403, "missing-scope", "The API key does not have the scope"),
     errors.RecipientNotFound: (404, "no-such-recipient", "The incident has no such recipient"),
     errors.IncidentResolved: (409, "incident-resolved", "The incident is resolved"),
-    errors.InvalidInput: (422, "invalid", "Something in the request cannot be accepted"),
+    errors.InvalidInput: (422, "invalid", "The request is invalid"),
     errors.IdempotencyMismatch: (422, "idempotency-mismatch", "The idempotency key belongs to another request"),
-    errors.TooManyRequests: (429, "too-many-requests", "The API key is used too often"),
-    errors.TooManyAddresses: (429, "too-many-addresses", "Too many addresses come that the directory does not know"),
-    errors.StorageError: (503, "storage-unavailable", "The database is away"),
+    errors.TooManyRequests: (429, "too-many-requests", "Too many requests with this API key"),
+    errors.TooManyAddresses: (429, "too-many-addresses", "Too many addresses that the directory does not know"),
+    errors.StorageError: (503, "storage-unavailable", "The database is unavailable"),
 }
-"""What an error is to a program: status, type, title; a kind of error stands before those that it is a kind of."""
+"""Status, type and title of each error; a subclass stands before its base class."""
 
 
 class Problem(BaseModel):
     """Why a request was refused (RFC 9457)."""
 
-    type: str = Field(description="The kind of problem; `about:blank` if the status says it all.")
+    type: str = Field(description="The kind of problem; `about:blank` if the status says everything.")
     title: str = Field(description="The kind in words; the same for every problem of a type.")
     status: int = Field(description="The HTTP status.", ge=400, le=599)
     detail: str = Field(description="What happened here.")
     faults: list[FaultDocument] = Field(default_factory=list, description="Every fault of the request.")
 
 
-def are_wanted(scope: Scope) -> bool:
-    """Tell whether a program asks, that wants problems instead of pages."""
+def is_for_program(scope: Scope) -> bool:
+    """Return whether the client is a program, which gets problem documents, and not a browser, which gets pages."""
     return path_below(scope).startswith(_FOR_PROGRAMS)
 
 
 def respond(_request: Request, error: Exception) -> Response:
     """Return the response to an error."""
-    status, kind, title = next(said for kind, said in KINDS.items() if isinstance(error, kind))
+    status, kind, title = next(problem for kind, problem in KINDS.items() if isinstance(error, kind))
     return _response(status, _TYPE + kind, title, _detail(error), faults=_faults(error), headers=_headers(error))
 
 
 def respond_with_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a response whose status says everything."""
+    """Return a problem of the type `about:blank`."""
     return _response(status, "about:blank", HTTPStatus(status).phrase, detail, headers=headers)
 
 
 def respond_refused(request: Request, error: HTTPException) -> Response:
-    """Return the response to what the framework refuses: no such route, no such method, too large, another media type."""
+    """Return the response to an error of the framework: unknown path, wrong method, body too large, wrong media type."""
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
     return respond_with_status(error.status_code, str(error.detail), headers)
 
 
 def respond_invalid(_request: Request, error: Exception) -> Response:
-    """Return the response to a query or a header that does not have the form that the OpenAPI document gives it."""
+    """Return the response to a query or a header that does not match the OpenAPI document."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler's registration says so
     return respond(_request, errors.InvalidRequest(tuple(_fault(each) for each in error.errors())))
 
 
 def _allowed(request: Request) -> str:
-    """List the methods of a path: the framework names those of the first route only (RFC 9110, section 10.2.1, wants all)."""
+    """Return all methods of a path (RFC 9110, section 10.2.1); the framework names only those of the first route."""
     routes = request.app.routes
     tried = ((method, {**request.scope, "method": method}) for method in ("GET", "POST"))
     return ", ".join(method for method, scope in tried if any(route.matches(scope)[0] is Match.FULL for route in routes))
@@ -99,9 +99,9 @@ def _detail(error: Exception) -> str:
         count = error.count
         return f"Nothing was done: {count:,} {'fault' if count == 1 else 'faults'}."
     if isinstance(error, errors.StorageError):
-        return "Nothing was changed that was not answered. Try again in a moment."
-    said = str(error)
-    return said[:1].upper() + said[1:] + ("" if said.endswith(".") else ".")
+        return "Try again in a moment. What was submitted may have been stored; retry with the same Idempotency-Key."
+    sentence = str(error)
+    return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
 
 
 def _faults(error: Exception) -> tuple[errors.Fault, ...]:
@@ -124,9 +124,9 @@ def _headers(error: Exception) -> Mapping[str, str]:
             return {}
 
 
-def _fault(found: Mapping[str, Any]) -> errors.Fault:
-    place, *way = found["loc"]
-    where = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in way).lstrip(".")
-    said = "it is not a known field" if found["type"] == "extra_forbidden" else found["msg"]
-    what = f"{said[:1].lower()}{said[1:]}"
-    return errors.Fault(where or str(place), what, f"Give the {place} as /v1/openapi.json says")
+def _fault(error: Mapping[str, Any]) -> errors.Fault:
+    place, *path = error["loc"]
+    where = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path).lstrip(".")
+    message = "it is not a known field" if error["type"] == "extra_forbidden" else error["msg"]
+    what = f"{message[:1].lower()}{message[1:]}"
+    return errors.Fault(where or str(place), what, f"See the {place} parameters in /v1/openapi.json")

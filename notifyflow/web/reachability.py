@@ -71,7 +71,7 @@ class ReachabilityResponse(BaseModel):
 
 
 class RecipientListResponse(BaseModel):
-    """Everybody who has been a recipient, by id."""
+    """All recipients of past and present incidents, by id."""
 
     recipients: list[ReachabilityResponse]
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")

@@ -91,7 +91,7 @@ def test_what_is_typed_wrong_is_bad_input(tmp_path: Path):
     assert line.run("keys", "create", "--name", " ", "--scope", "read").code == 2
     made = line.run("keys", "create", "--name", "a", "--scope", "read")
     assert re.fullmatch(r"nf_[0-9a-f]{32}_[\w-]{43}\n", made.out)
-    assert "for ever" in line.run("keys", "list").out
+    assert "forever" in line.run("keys", "list").out
 
 
 def test_a_key_says_its_namespace_and_keeps_it_when_it_is_rotated(api: Api):

@@ -61,4 +61,4 @@ def test_scanners_acknowledge_nothing_and_a_person_follows_the_link_looks_and_ac
             )
 
             page.open(link + "x")
-            assert "not one of ours" in page.text
+            assert "This link is invalid" in page.text

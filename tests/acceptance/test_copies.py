@@ -34,7 +34,7 @@ def test_a_copy_is_refused_adopted_and_emptied_and_pages_nobody_of_production(tm
         assert "production" in refused.err
         assert "notifyflow db adopt" in refused.err
         asked = line.run("db", "adopt", "--force", **STAGING)
-        assert (asked.code, "give --yes" in asked.err) == (2, True)
+        assert (asked.code, "Confirm with --yes" in asked.err) == (2, True)
         assert "1 incident is unfinished in this database of the environment production" in asked.err
         declined = answered(line, "n\n", "db", "adopt", "--force", **STAGING)
         assert (declined.code, "Nothing was done." in declined.err) == (2, True)
@@ -43,9 +43,9 @@ def test_a_copy_is_refused_adopted_and_emptied_and_pages_nobody_of_production(tm
         still_paged = line.run("forget", "ada", **STAGING)
         assert (still_paged.code, "'db-1'" in still_paged.err) == (2, True)
         assert line.run("db", "adopt", "--resolve", **STAGING).code == 2
-        assert "1 incident was quarantined, and is resolved" in line.run("db", "adopt", "--resolve", "--yes", **STAGING).out
+        assert "1 incident was resolved." in line.run("db", "adopt", "--resolve", "--yes", **STAGING).out
         assert "Removed from 1 incident." in line.run("forget", "ada", **STAGING).out
-        assert "all is as it should be" in line.run("check", **STAGING).out
+        assert "no findings" in line.run("check", **STAGING).out
 
         sent = line.run("send", file, **STAGING)
         assert (sent.code, "sandbox, redirected" in sent.err) == (0, True)

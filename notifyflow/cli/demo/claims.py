@@ -1,4 +1,4 @@
-"""What the demo claims to have happened, and how each sentence is checked: against the rows, the log and the stand-ins' inbox."""
+"""The claims of the demo, each with its check against the rows, the log and the inbox of the sandbox."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +15,13 @@ from notifyflow.sandbox.script import is_for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witness:
-    """Everything there is to be seen when the play is over.
+    """Everything that can be observed after the demo.
 
     Attributes:
         status: The incident, read from the database.
-        operations: The operations incident; None where there is none.
-        inbox: What the stand-ins were given, accepted or not.
-        linked_page: What the link in Ada's mail shows, as HTML.
+        operations: The operations incident; None without one.
+        inbox: The messages that the stand-ins received, accepted or not.
+        linked_page: The page behind the link in Ada's mail, as HTML.
         log: Every log line, as JSON.
     """
 
@@ -32,32 +32,32 @@ class Witness:
     log: str
 
     def escalation(self, who: str) -> EscalationStatus:
-        """Find what became of one recipient."""
+        """Return the escalation of a recipient."""
         return {each.facts.recipient_id: each for each in self.status.escalations}[who]
 
     def pages(self, who: str) -> dict[str, NotificationFacts]:
-        """Find one recipient's pages by channel."""
+        """Return the pages of a recipient by channel."""
         return {each.channel: each for each in self.escalation(who).notifications if each.kind is Kind.PAGE}
 
     def states(self, who: str) -> dict[str, NotificationState]:
-        """Find where one recipient's pages stand, by channel."""
+        """Return the states of a recipient's pages by channel."""
         return {channel: page.state for channel, page in self.pages(who).items()}
 
     def codes(self, who: str, channel: str) -> list[str]:
-        """List what the provider answered to each attempt of one page."""
+        """Return the provider's code for each attempt of a page."""
         return [attempt.code for attempt in self.pages(who)[channel].attempts]
 
     def messages(self, who: str, channel: str) -> list[Message]:
-        """List what the stand-in of a channel was given for one recipient."""
+        """Return the messages to a recipient that the stand-in of a channel received."""
         address = self.escalation(who).contact.addresses.get(channel, "")
         return [each for each in self.inbox if each.channel == channel and is_for(address, each.to)]
 
     def moves(self, row_id: str) -> list[Transition]:
-        """Give the log of one row, in order."""
+        """Return the log of a row, in order."""
         return sorted((move for move in self.status.transitions if move.row_id == row_id), key=lambda move: move.version)
 
     def opened_after_failures(self, who: str, tier: int) -> list[int]:
-        """Tell for each opening of a tier how many pages of the tier before it had FAILED by then."""
+        """Return, for each opening of a tier, how many pages of the previous tier had FAILED by then."""
         before = [page for page in self.pages(who).values() if page.tier == tier - 1]
         failed_at = [move.at for page in before for move in self.moves(page.id) if move.target == NotificationState.FAILED]
         openings = [move for move in self.moves(self.escalation(who).facts.id) if move.event == "tier_opened"]
@@ -66,7 +66,7 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One sentence, and how it is checked."""
+    """One sentence with its check."""
 
     sentence: str
     is_true: Callable[[Witness], bool]
@@ -74,17 +74,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is told about one recipient.
+    """The story of one recipient.
 
     Attributes:
-        who: Their id.
-        told: The rest of a sentence that begins with their name.
+        who: The recipient's id.
+        summary: The rest of a sentence that begins with the recipient's name.
         quoted: The channel whose last message is shown; empty for none.
-        claims: What is checked.
+        claims: The checks.
     """
 
     who: str
-    told: str
+    summary: str
     quoted: str
     claims: tuple[Claim, ...]
 
@@ -104,7 +104,7 @@ def _arrived_once(witness: Witness, who: str, *channels: str) -> bool:
     return True
 
 
-def _answers(witness: Witness, who: str, channel: str) -> list[str]:
+def _reactions(witness: Witness, who: str, channel: str) -> list[str]:
     return [each.reaction for each in witness.messages(who, channel)]
 
 
@@ -132,7 +132,7 @@ def _was_acknowledged_by_chloe(witness: Witness) -> bool:
     return (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "chloe", "key")
 
 
-def _operations_were_told(witness: Witness) -> bool:
+def _operations_were_alerted(witness: Witness) -> bool:
     if witness.operations is None or witness.status.operations_key != witness.operations.facts.key:
         return False
     mails = [each for each in witness.inbox if each.channel == "email" and each.to == "operations@example.com"]
@@ -196,24 +196,22 @@ SCENES = (
                 lambda w: w.states("ada") == dict.fromkeys(("email", "slack", "teams"), S.SENT),
             ),
             Claim("each at its first attempt, and it arrived once", lambda w: _arrived_once(w, "ada", "email", "slack", "teams")),
-            Claim("nobody texted or rang her", lambda w: not w.messages("ada", "sms") and not w.messages("ada", "voice")),
-            Claim("her mail said later that Chloe acknowledged it", lambda w: _got_the_status_update(w, "ada", "email")),
+            Claim("she got no text and no call", lambda w: not w.messages("ada", "sms") and not w.messages("ada", "voice")),
+            Claim("a later mail told her that Chloe acknowledged it", lambda w: _got_the_status_update(w, "ada", "email")),
             Claim(
-                "the link in her mail shows who acknowledged it, and has no button any more",
+                "the link in her mail now shows who acknowledged it, without a button",
                 lambda w: "Chloe acknowledged it." in w.linked_page and "<button" not in w.linked_page,
             ),
         ),
     ),
     Scene(
         "ben",
-        "loses both primary channels to broken providers, and gets a text.",
+        "is not reached on either primary channel, because their providers fail, and gets a text.",
         "sms",
         (
-            Claim("the mail server answered 451 three times", lambda w: _answers(w, "ben", "email") == ["451"] * 3),
-            Claim("Teams answered 503 three times", lambda w: _answers(w, "ben", "teams") == ["503"] * 3),
-            Claim(
-                "the second failure opened the SMS tier, once and not before", lambda w: w.opened_after_failures("ben", 2) == [2]
-            ),
+            Claim("the mail server answered 451 three times", lambda w: _reactions(w, "ben", "email") == ["451"] * 3),
+            Claim("Teams answered 503 three times", lambda w: _reactions(w, "ben", "teams") == ["503"] * 3),
+            Claim("the second failure opened the SMS tier, once", lambda w: w.opened_after_failures("ben", 2) == [2]),
             Claim("the text arrived once", lambda w: _arrived_once(w, "ben", "sms")),
             Claim(
                 "Twilio's signed receipt made it DELIVERED",
@@ -226,25 +224,25 @@ SCENES = (
     ),
     Scene(
         "chloe",
-        "has unsubscribed from texts; her phone rings until she acknowledges it.",
+        "has unsubscribed from texts, and is called until she acknowledges.",
         "voice",
         (
             Claim(
-                "Slack and Teams refused her address for good, at the first attempt",
-                lambda w: all(len(_answers(w, "chloe", each)) == 1 for each in ("slack", "teams")),
+                "Slack and Teams refused her address permanently, at the first attempt",
+                lambda w: all(len(_reactions(w, "chloe", each)) == 1 for each in ("slack", "teams")),
             ),
             Claim(
-                "the text was refused for good (21610) and not tried again", lambda w: _answers(w, "chloe", "sms") == ["21610"]
+                "the text was refused permanently (21610) and not retried", lambda w: _reactions(w, "chloe", "sms") == ["21610"]
             ),
             Claim("that failure opened the voice tier, once", lambda w: w.opened_after_failures("chloe", 3) == [1]),
-            Claim("nobody answered at first; then she pressed 1", _heard_on_the_phone),
+            Claim("the first calls were not answered; then she pressed 1", _heard_on_the_phone),
             Claim("only the key made the call DELIVERED", _was_pressed_by_a_human),
-            Claim("the incident is hers: ACKNOWLEDGED by chloe, by key", _was_acknowledged_by_chloe),
+            Claim("the incident is ACKNOWLEDGED by chloe, by key", _was_acknowledged_by_chloe),
         ),
     ),
     Scene(
         "dan",
-        "cannot be reached in any way, and operations is told.",
+        "cannot be reached on any channel, and operations is alerted.",
         "",
         (
             Claim(
@@ -252,12 +250,13 @@ SCENES = (
                 lambda w: w.states("dan") == dict.fromkeys(("email", "teams", "sms", "voice"), S.FAILED),
             ),
             Claim(
-                "the text was accepted, and a later receipt (30006) took that back", lambda w: w.codes("dan", "sms") == ["30006"]
+                "the text was accepted, and a later receipt (30006) reported that it failed",
+                lambda w: w.codes("dan", "sms") == ["30006"],
             ),
             Claim("his escalation was EXHAUSTED", lambda w: _was_in(w, "dan", EscalationState.EXHAUSTED)),
-            Claim("it is the one critical failure", _is_critical_alone),
-            Claim("operations got one mail that names him", _operations_were_told),
-            Claim("and the log one ERROR line", _log_alerts_of_dan_alone),
+            Claim("it is the only critical failure", _is_critical_alone),
+            Claim("operations got one mail that names him", _operations_were_alerted),
+            Claim("and the log has one ERROR line", _log_alerts_of_dan_alone),
         ),
     ),
     Scene(
@@ -265,8 +264,8 @@ SCENES = (
         "is still waiting for a busy Slack when Chloe acknowledges it.",
         "",
         (
-            Claim("Slack asked for a minute, once (429)", lambda w: _answers(w, "eve", "slack") == ["429 retry after 60 s"]),
-            Claim("the acknowledgement cancelled what was queued", lambda w: w.states("eve") == {"slack": S.CANCELLED}),
+            Claim("Slack asked for a minute, once (429)", lambda w: _reactions(w, "eve", "slack") == ["429 retry after 60 s"]),
+            Claim("the acknowledgement cancelled the queued page", lambda w: w.states("eve") == {"slack": S.CANCELLED}),
         ),
     ),
 )
@@ -274,10 +273,10 @@ SCENES = (
 
 WHOLE = (
     Claim("every row's log, replayed through its machine, ends in the row's state", _log_replays),
-    Claim("the providers accepted what is recorded as accepted, no more and no less", _providers_accepted_what_is_recorded),
-    Claim("the log holds ids only: no address, no title, no link", _log_holds_nothing_personal),
+    Claim("the providers accepted exactly the messages that are recorded as accepted", _providers_accepted_what_is_recorded),
+    Claim("the log holds ids only: no addresses, titles or links", _log_holds_nothing_personal),
 )
-"""What holds for all of them."""
+"""The claims about the whole demo."""
 
 
 def _was_in(witness: Witness, who: str, state: EscalationState) -> bool:

@@ -1,4 +1,4 @@
-"""Tells the story: live while it happens on a terminal, then scene by scene, with a mark beside each checked sentence."""
+"""Runs and shows the demo: live on a terminal, then scene by scene, with a mark beside each check."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,33 +20,31 @@ from notifyflow.cli.screen import plain
 from notifyflow.core.views import IncidentStatus
 
 _INTRODUCTION = (
-    "One incident, five people, and providers that misbehave. Everything here is real but the providers: rows in SQLite, worker "
+    "One incident, five people, and providers that fail. Everything except the providers is real: rows in SQLite, worker "
     "threads, HTTP, SMTP, signed callbacks. The policy is `default`, with delays of seconds instead of minutes.\n"
 )
 
 
 def run(console: Console) -> Exit:
-    """Play, tell and check.
+    """Run the demo, show it and check it.
 
     Returns:
-        OK only if every sentence is true.
+        OK only if every claim is true.
     """
     began = time.monotonic()
     console.print(Rule(Text("notifyflow demo", "bold")))
     console.print(_INTRODUCTION, style="dim")
     with stage.stage() as on, _showing(console) as show:
         witness = stage.play(on, show)
-    told = [_tell_scene(console, scene, witness) for scene in claims.SCENES]
-    console.print(Rule(Text("and for all of them", "bold"), align="left", style="dim"))
-    told.append(_check(console, claims.WHOLE, witness))
-    true, all_ = sum(true for true, _ in told), sum(count for _, count in told)
+    results = [_show_scene(console, scene, witness) for scene in claims.SCENES]
+    console.print(Rule(Text("Overall", "bold"), align="left", style="dim"))
+    results.append(_check(console, claims.WHOLE, witness))
+    true, all_ = sum(true for true, _ in results), sum(count for _, count in results)
     took = f"{time.monotonic() - began:.1f} s"
     if true < all_:
-        console.print(Text(f"\n✘ {all_ - true} of {all_} sentences are not true. ({took})", "bold red"))
-        return Exit.UNTOLD
-    console.print(
-        Text(f"\n✔ {true} sentences, each checked against the rows, the log and the inbox: all true. ({took})", "bold green")
-    )
+        console.print(Text(f"\n✘ {all_ - true} of {all_} checks failed. ({took})", "bold red"))
+        return Exit.FAILED
+    console.print(Text(f"\n✔ All {true} checks passed, against the rows, the log and the inbox. ({took})", "bold green"))
     return Exit.OK
 
 
@@ -59,24 +57,24 @@ def _showing(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
         yield lambda status: live.update(picture(status), refresh=True)
 
 
-def _tell_scene(console: Console, scene: claims.Scene, witness: Witness) -> tuple[int, int]:
+def _show_scene(console: Console, scene: claims.Scene, witness: Witness) -> tuple[int, int]:
     escalation = witness.escalation(scene.who)
-    console.print(Rule(Text(f"{escalation.contact.name} {scene.told}", "bold"), align="left", style="dim"))
+    console.print(Rule(Text(f"{escalation.contact.name} {scene.summary}", "bold"), align="left", style="dim"))
     console.print(Padding(timeline(witness.status, escalation), (0, 0, 1, 2)))
     if scene.quoted and (messages := witness.messages(scene.who, scene.quoted)):
-        said = Text("\n".join(plain(line) for line in messages[-1].text.splitlines()), "italic")
+        text = Text("\n".join(plain(line) for line in messages[-1].text.splitlines()), "italic")
         console.print(
             Padding(
-                Panel(said, title=f"what arrived over {scene.quoted}", title_align="left", style="dim", expand=False),
+                Panel(text, title=f"received over {scene.quoted}", title_align="left", style="dim", expand=False),
                 (0, 0, 1, 2),
             )
         )
     return _check(console, scene.claims, witness)
 
 
-def _check(console: Console, sentences: Iterable[Claim], witness: Witness) -> tuple[int, int]:
-    """Check and tell some sentences; how many are true, and how many there are."""
-    verdicts = [(claim.sentence, is_true(claim, witness)) for claim in sentences]
+def _check(console: Console, claims: Iterable[Claim], witness: Witness) -> tuple[int, int]:
+    """Check and print some claims; return how many are true, and how many there are."""
+    verdicts = [(claim.sentence, is_true(claim, witness)) for claim in claims]
     for sentence, verdict in verdicts:
         console.print(Text.assemble(("  ✔ ", "bold green") if verdict else ("  ✘ ", "bold red"), sentence))
     console.print()
@@ -84,7 +82,7 @@ def _check(console: Console, sentences: Iterable[Claim], witness: Witness) -> tu
 
 
 def is_true(claim: Claim, witness: Witness) -> bool:
-    """Check one sentence; what it speaks of may not even be there."""
+    """Return whether a claim is true; it is false if its subject is missing."""
     try:
         return claim.is_true(witness)
     except (LookupError, ValueError):

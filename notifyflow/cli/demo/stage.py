@@ -1,4 +1,4 @@
-"""Sets the stage and plays: a temporary SQLite file, the embedded engine, the web service, the stand-ins, all in one process."""
+"""Runs the demo in one process: a temporary SQLite file, the embedded engine, the web service, the stand-ins."""
 
 import time
 import urllib.request
@@ -26,7 +26,7 @@ _LOOK_EVERY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the play is played on."""
+    """The parts of a running demo."""
 
     flow: NotifyFlow
     sandbox: Sandbox
@@ -35,7 +35,7 @@ class Stage:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Set the stage, and leave nothing behind."""
+    """Start all parts, and remove them in the end."""
     with TemporaryDirectory(prefix="notifyflow-demo-") as folder, Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web:
         variables = sandbox.settings() | {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{Path(folder) / 'demo.db'}",
@@ -51,14 +51,14 @@ def stage() -> Iterator[Stage]:
 
 
 def play(on: Stage, show: Callable[[IncidentStatus], None]) -> Witness:
-    """Notify, let it run, have Chloe pick up, and wait until all is at rest.
+    """Notify, let the escalations run, have Chloe pick up the phone, and wait until nothing moves.
 
     Args:
-        on: The stage.
-        show: Gets the incident as often as it is looked at.
+        on: The parts of the demo.
+        show: Called with each status of the incident.
 
     Returns:
-        What there is to be seen then; also when it did not come to rest in time.
+        Everything that can be observed then, even if it did not come to rest in time.
     """
     key = story.INCIDENT.key
     ends_at = time.monotonic() + LONGEST_S
@@ -76,7 +76,7 @@ def play(on: Stage, show: Callable[[IncidentStatus], None]) -> Witness:
 
 
 def _is_time_to_pick_up(status: IncidentStatus) -> bool:
-    """Whether everybody else's story is told: what Chloe does then ends it for all."""
+    """Return whether the others are finished: Chloe's acknowledgement ends it for all."""
     by_id = {each.facts.recipient_id: each for each in status.escalations}
     rest = chain(by_id["ada"].notifications, by_id["ben"].notifications)
     calls = [each for each in by_id["chloe"].notifications if each.channel == "voice" and each.attempts]

@@ -1,4 +1,4 @@
-"""Who is in the story, and what goes wrong for whom: data."""
+"""The people of the demo, and the faults of their providers: data."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ POLICY = Policy(
     retries=Retries(normal=_SOON, critical=_SOON, by_channel={"voice": _CALLS}),
     is_suspicion_on=False,
 )
-"""The tiers and rules of ``default`` with delays that nobody has to wait for; no suspicion, so that each step has one cause."""
+"""The tiers and rules of ``default`` with short delays, and without suspicion, so that each step has one cause."""
 
 SCRIPT = """
 email to ben: 451
@@ -41,11 +41,11 @@ slack to eve: 429 retry after 60 s
 """
 
 PICKS_UP = "voice to +15005550013: key 1"
-"""What Chloe does once everybody else's story is told."""
+"""What Chloe does once the others are finished."""
 
 
 def people(sandbox: Sandbox) -> tuple[Recipient, ...]:
-    """Make the five; their addresses lead to the stand-ins."""
+    """Return the five recipients; their addresses lead to the stand-ins."""
     return (
         Recipient(
             id="ada",

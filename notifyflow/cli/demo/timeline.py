@@ -1,4 +1,4 @@
-"""What happened to one recipient, moment by moment, as the transition log has it."""
+"""The timeline of one recipient, from the transition log."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -27,7 +27,7 @@ _SILENT = frozenset({"claimed", "queued", "started"})
 
 
 def timeline(status: IncidentStatus, escalation: EscalationStatus) -> Table:
-    """Draw what happened to one recipient: when, over which channel, where that led, and what it was."""
+    """Draw the timeline of one recipient: time, channel, new state, event."""
     rows = {each.id: each for each in escalation.notifications}
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style=_QUIET, no_wrap=True)
@@ -45,8 +45,8 @@ def timeline(status: IncidentStatus, escalation: EscalationStatus) -> Table:
 def _moves(status: IncidentStatus, escalation: EscalationStatus) -> Iterator[Transition]:
     mine = {escalation.facts.id, *(each.id for each in escalation.notifications)}
     for move in status.transitions:
-        is_told = move.source != move.target or move.event == "tier_opened"
-        if move.row_id in mine and is_told and move.event not in _SILENT:
+        is_shown = move.source != move.target or move.event == "tier_opened"
+        if move.row_id in mine and is_shown and move.event not in _SILENT:
             yield move
 
 
@@ -61,12 +61,12 @@ def _where(row: NotificationFacts | None) -> Text:
 
 
 def _what(move: Transition, escalation: EscalationStatus) -> Text:
-    said = move.event.replace("_", " ")
+    text = move.event.replace("_", " ")
     if move.event == "tier_opened" and move.detail.get("tier", "").isdigit():
-        said = f"tier opened: {escalation.facts.policy.tiers[int(move.detail['tier']) - 1].name}"
+        text = f"tier opened: {escalation.facts.policy.tiers[int(move.detail['tier']) - 1].name}"
     reason, code = move.detail.get("reason", ""), move.detail.get("code", "")
     if reason:
-        said += f": {reason}"
-    if code and code not in said:
-        said += f" ({code})"
-    return Text(plain(said))
+        text += f": {reason}"
+    if code and code not in text:
+        text += f" ({code})"
+    return Text(plain(text))

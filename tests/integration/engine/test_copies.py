@@ -152,7 +152,7 @@ def test_config_check_reports_a_database_of_another_environment(sqlite_url: str)
     for ours, is_good in ({"production": True, "staging": False, "": False}).items():
         database, _ = try_all(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url, "NOTIFYFLOW_ENVIRONMENT": ours}))
         assert database.is_good is is_good
-        assert ("db adopt" in database.told) is not is_good
+        assert ("db adopt" in database.detail) is not is_good
 
 
 def test_a_database_without_a_name_takes_the_name_of_the_first_process(database_url: str) -> None:

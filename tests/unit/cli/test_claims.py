@@ -7,7 +7,7 @@ from notifyflow.cli.demo.show import is_true
 from tests.statuses import OPEN
 
 ELSEWHERE = Witness(status=OPEN, operations=None, inbox=(), linked_page="<button>", log="")
-TRUE_OF_NOTHING = {"nobody texted or rang her"}
+TRUE_OF_NOTHING = {"she got no text and no call"}
 
 
 @pytest.mark.parametrize("claim", [claim for scene in SCENES for claim in scene.claims], ids=lambda claim: claim.sentence)

@@ -22,7 +22,7 @@ ENDINGS = [
     (errors.BrokerUnavailable(), Exit.UNAVAILABLE),
     (errors.ProgramMissing("dot", "Install it"), Exit.UNAVAILABLE),
     (errors.PortUnavailable(80, "Permission denied"), Exit.UNAVAILABLE),
-    (errors.IllegalMove("incident", "OPEN", "x"), Exit.UNTOLD),
+    (errors.IllegalMove("incident", "OPEN", "x"), Exit.FAILED),
 ]
 
 
@@ -32,7 +32,7 @@ def test_every_kind_of_error_has_its_exit_code(error: errors.NotifyflowError, co
 
 
 def test_the_exit_codes_are_these_and_each_says_what_it_means():
-    assert {each.name: int(each) for each in Exit} == {"OK": 0, "UNTOLD": 1, "BAD_INPUT": 2, "UNAVAILABLE": 3, "INTERRUPTED": 130}
+    assert {each.name: int(each) for each in Exit} == {"OK": 0, "FAILED": 1, "BAD_INPUT": 2, "UNAVAILABLE": 3, "INTERRUPTED": 130}
     assert all(each.meaning.endswith(".") for each in Exit)
 
 

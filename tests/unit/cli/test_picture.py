@@ -50,7 +50,7 @@ def test_who_acknowledged_it_and_who_ended_it_and_how_is_said():
 
 
 def test_what_is_quarantined_says_how_that_ends():
-    assert "quarantined: nothing is sent before `notifyflow db adopt` releases or resolves it" in drawn(
+    assert "quarantined: nothing is sent until `notifyflow db adopt` releases or resolves it" in drawn(
         replace(OPEN, is_quarantined=True)
     )
 
@@ -92,7 +92,7 @@ def test_every_state_of_an_incident_can_be_drawn(state: IncidentState):
 @pytest.mark.parametrize(
     ("result", "reason", "code", "said"),
     [
-        (None, "", "", "under way"),
+        (None, "", "", "sending"),
         (Result.ACCEPTED, "", "", "slack, accepted"),
         (Result.DELIVERED, "", "", "slack, confirmed"),
         (Result.IN_DOUBT, "", "", "in doubt"),
@@ -111,7 +111,7 @@ def test_a_retry_says_when():
         notification("slack", NotificationState.QUEUED, attempt(1, Result.TEMPORARY_FAILURE, "busy")),
         due_at=AT + timedelta(minutes=1),
     )
-    assert ", again at " in explain(waiting)
+    assert ", next attempt at " in explain(waiting)
 
 
 def test_a_status_update_is_marked_as_one():
@@ -137,7 +137,7 @@ def test_escape_sequences_reach_no_terminal():
 
 def test_a_receipt_that_is_waited_for_no_more_is_missing():
     silent = replace(attempt(1, Result.ACCEPTED), receipt_due_at=AT)
-    assert explain(notification("sms", NotificationState.SENT, silent)).endswith("accepted, receipt awaited")
+    assert explain(notification("sms", NotificationState.SENT, silent)).endswith("accepted, waiting for a receipt")
     assert explain(notification("sms", NotificationState.SENT, silent), is_reached=True).endswith("accepted, unconfirmed")
 
 

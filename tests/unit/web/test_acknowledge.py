@@ -48,15 +48,15 @@ def test_the_others_see_who_has_it(client: Client, backend: Backend):
 
 
 def test_whoever_acknowledges_it_sees_what_was_cancelled_and_what_had_left_to_others(client: Client, backend: Backend):
-    assert "Nobody is paged for it any more." in _page_of(client, backend, "ada")
+    assert "No more pages are sent." in _page_of(client, backend, "ada")
     cancelled, sent, update = (notification("sms", state) for state in (CANCELLED, SENT, SENT))
     others = (
         escalation("ben", cancelled, sent, replace(sent, state=SENDING), replace(update, kind=Kind.STATUS_UPDATE)),
         escalation("cy", cancelled),
     )
-    said = "Nobody is paged for it any more: 2 pages were cancelled, 2 had left to others already."
+    said = "No more pages are sent: 2 pages were cancelled, 2 had already been sent to others."
     assert said in _page_of(client, backend, "ada", *others)
-    assert "any more: 1 page was cancelled." in _page_of(client, backend, "ada", others[1])
+    assert "No more pages are sent: 1 page was cancelled." in _page_of(client, backend, "ada", others[1])
 
 
 def _page_of(client: Client, backend: Backend, who: str, *others: EscalationStatus) -> str:
@@ -67,7 +67,7 @@ def _page_of(client: Client, backend: Backend, who: str, *others: EscalationStat
 
 def test_a_resolved_incident_says_that_it_is_over(client: Client, backend: Backend):
     backend.incidents[INCIDENT_ID] = RESOLVED
-    assert "It is over." in client.get(link()).text
+    assert "This incident is resolved." in client.get(link()).text
 
 
 def test_an_announcement_is_read_and_not_acknowledged(client: Client, backend: Backend):
@@ -79,7 +79,7 @@ def test_an_announcement_is_read_and_not_acknowledged(client: Client, backend: B
     read = replace(unread, facts=replace(unread.facts, state=EscalationState.ACKNOWLEDGED))
     backend.incidents[INCIDENT_ID] = replace(OPEN, escalations=(read, other))
     page = client.get(link())
-    assert "Noted, thank you." in page.text
+    assert "You have read it." in page.text
     assert "<button" not in page.text
 
 
@@ -97,7 +97,7 @@ def test_an_expired_link_says_what_to_do_instead(client: Client, backend: Backen
 def test_a_link_that_we_never_signed_is_refused(client: Client, backend: Backend, method: str, token: str):
     page = client.request(method, f"/a/{token}")
     assert page.status_code == 404
-    assert "not one of ours" in page.text
+    assert "This link is invalid." in page.text
     assert backend.acknowledged == []
 
 
@@ -105,7 +105,7 @@ def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, backend: Backe
     for method in ("GET", "POST"):
         page = client.request(method, link(incident_id="f" * 32))
         assert page.status_code == 404
-        assert "no longer kept" in page.text
+        assert "has been deleted" in page.text
         assert client.request(method, link("eve")).status_code == 404
     assert backend.acknowledged == []
 
@@ -133,7 +133,7 @@ def test_without_a_database_nothing_is_claimed_to_have_happened(client: Client, 
     for response in (client.get(link()), client.post(link())):
         assert response.status_code == 503
         assert response.headers["retry-after"] == "5"
-        assert "Nothing was changed." in response.text
+        assert "The database is unavailable." in response.text
 
 
 def test_hostile_words_stay_words(client: Client, backend: Backend):

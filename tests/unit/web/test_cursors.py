@@ -17,7 +17,7 @@ def test_a_list_begins_at_its_beginning():
 
 @given(st.text())
 def test_what_is_no_cursor_is_refused(cursor: str):
-    with pytest.raises(InvalidRequest, match="cursor: it is none of this list"):
+    with pytest.raises(InvalidRequest, match="cursor: it belongs to another list"):
         read("all", cursor)
 
 
