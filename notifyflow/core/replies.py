@@ -49,7 +49,7 @@ class Intent(StrEnum):
 
 
 CHANGING = frozenset({Intent.ACKNOWLEDGE, Intent.YES, Intent.STOP, Intent.START})
-"""What changes something, and must therefore never be done twice for the same event."""
+"""Intents that change something, and must not be handled twice for the same event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class Reply:
 
 
 class Effect(StrEnum):
-    """What a reply led to."""
+    """The effect of a reply."""
 
     ACKNOWLEDGED = "acknowledged"
     LATE = "late"
@@ -108,7 +108,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandledReply:
-    """What became of a reply.
+    """The result of a reply.
 
     Attributes:
         effect: What it led to.

@@ -55,7 +55,7 @@ class RecipientNotFound(NotifyflowError):
 
 
 class RecipientInUse(NotifyflowError):
-    """Raised when somebody is to be forgotten whom an incident still pages; nothing was overwritten.
+    """Raised when a recipient to be forgotten is still paged by an incident; nothing was overwritten.
 
     Attributes:
         recipient_id: Who.
@@ -70,7 +70,7 @@ class RecipientInUse(NotifyflowError):
 
 
 class IncidentResolved(NotifyflowError):
-    """Raised when somebody is to be paged again for an incident that is resolved.
+    """Raised when a recipient is to be paged again for a resolved incident.
 
     Attributes:
         key: The incident's key.
@@ -100,7 +100,7 @@ class IllegalMove(NotifyflowError):
 
 
 class Fenced(NotifyflowError):
-    """Raised when an attempt is recorded by somebody who no longer holds its lease.
+    """Raised when an attempt is recorded without its lease.
 
     Attributes:
         attempt_id: The attempt.
@@ -119,4 +119,4 @@ class IdempotencyMismatch(NotifyflowError):
 
 
 class NotConfirmed(NotifyflowError):
-    """Raised when something that needs a word of consent was asked for where nobody can be asked; nothing was done."""
+    """Raised when an action needs confirmation and there is no terminal to ask on; nothing was done."""

@@ -31,14 +31,14 @@ class Fault:
 
 def named(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     """Return the first faults, and one more that counts the others."""
-    told: list[Fault] = []
+    first: list[Fault] = []
     more = 0
     for fault in faults:
-        if len(told) < NAMED:
-            told.append(fault)
+        if len(first) < NAMED:
+            first.append(fault)
         else:
             more += fault.count
-    return (*told, count_more(more)) if more else tuple(told)
+    return (*first, count_more(more)) if more else tuple(first)
 
 
 def count_more(count: int) -> Fault:

@@ -60,7 +60,7 @@ class RefusedUsError(ProviderError):
 
 
 class UnknownOutcomeError(ProviderError):
-    """Raised when nobody can say whether the provider accepted: the request left, no response came back."""
+    """Raised when it is unknown whether the provider accepted: the request was sent, and no response came back."""
 
     is_unhealthy = True
 

@@ -12,7 +12,7 @@ class StorageUnavailable(StorageError):
 
     Attributes:
         waited_s: How long it was tried, in seconds.
-        reason: What was in the way; holds nothing personal. Empty where nobody knows.
+        reason: The cause; holds nothing personal. Empty if it is unknown.
     """
 
     def __init__(self, waited_s: float, reason: str = "", *, file: str = "", remedy: str = "") -> None:
@@ -25,7 +25,7 @@ class StorageUnavailable(StorageError):
 
 
 class CommitUnknown(StorageUnavailable):
-    """Raised when the answer to a commit did not come: nobody knows whether it was done.
+    """Raised when the response to a commit was lost: it may or may not have been done.
 
     Attributes:
         result: What the use case returned; it stands if the commit was done.
@@ -80,11 +80,11 @@ class WrongEnvironment(StorageError):
 
 
 class DatabaseInUse(StorageError):
-    """Raised when a database is to be adopted that somebody works on, so that it is hardly a copy; nothing was quarantined.
+    """Raised when a database to be adopted is in use, so that it is hardly a copy; nothing was quarantined.
 
     Attributes:
         unfinished: How many incidents would be quarantined.
-        swept_s: How many seconds ago somebody swept it last.
+        swept_s: Seconds since its last sweep.
     """
 
     def __init__(self, unfinished: int, swept_s: int) -> None:
@@ -98,7 +98,7 @@ class DatabaseInUse(StorageError):
 
 
 class StaleRow(StorageError):
-    """Raised when a guarded update matched no row: somebody else moved it first; the use case is repeated.
+    """Raised when a guarded update matched no row, since another process moved it first; the use case is repeated.
 
     Attributes:
         table: The row's table.
@@ -106,7 +106,7 @@ class StaleRow(StorageError):
     """
 
     def __init__(self, table: str, row_id: str) -> None:
-        super().__init__(f"{table} {row_id} was moved by somebody else")
+        super().__init__(f"{table} {row_id} was moved by another process")
         self.table = table
         self.row_id = row_id
 

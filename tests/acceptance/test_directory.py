@@ -37,7 +37,7 @@ def test_who_could_not_be_reached_is_named_and_ends_with_1(line: CommandLine):
     assert ended.code == 1
     assert "ben: cannot be reached" in ended.out
     assert "no provider carries sms" in ended.err
-    assert "groups.void: nobody is in it" in ended.err
+    assert "groups.void: it has no members" in ended.err
     document = line.run("directory", "check", other, "--json").document
     assert document["recipients"] == {"ada": ["email"], "ben": []}
     assert [fault["where"] for fault in document["faults"]] == ["recipients.ben", "recipients.ben", "groups.void"]

@@ -26,7 +26,7 @@ FAULT = Fault("recipients[2].phone", "'+1…' is not a number", "Give one in int
             errors.UnreleasedSchema(),
             "the database was made by an unreleased version of notifyflow and cannot be upgraded. Start ",
         ),
-        (errors.StaleRow("notification", "n1"), "notification n1 was moved by somebody else"),
+        (errors.StaleRow("notification", "n1"), "notification n1 was moved by another process"),
         (errors.Fenced("a1"), "the lease of attempt a1 has expired; "),
         (errors.ProgramMissing("dot", "Install Graphviz"), "the program 'dot' is not installed. Install Graphviz."),
         (errors.PortUnavailable(8080, "in use"), "nothing can listen on port 8080: in use. "),

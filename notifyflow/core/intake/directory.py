@@ -1,6 +1,6 @@
-"""The directory: who there is, in which groups, and which alerts go to whom; made of a TOML file's text, all faults at once.
+"""The directory: recipients, groups and routes, read from TOML with all faults at once.
 
-It reads no file and knows no channel: the caller says how addresses are validated, and which channels somebody carries.
+The caller passes the text of the file, the channels, and a function that validates addresses.
 """
 
 import tomllib
@@ -30,13 +30,13 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where alerts go.
+    """A rule that sends matching alerts to recipients.
 
     Attributes:
-        to: Recipients and groups, by name.
-        match: Label to the patterns one of which its value has to fit; ``*`` stands for any characters. All labels have to fit.
-        keys: Patterns one of which the name of the sender's API key has to fit; empty where it may be any.
-        policy: How they are paged, by name; until somebody acknowledges, unless another is named.
+        to: Names of recipients and groups.
+        match: Label to patterns, one of which its value must match; ``*`` stands for any characters. All labels must match.
+        keys: Patterns, one of which the name of the sender's API key must match; empty for any key.
+        policy: The name of the policy; by default recipients are paged until someone acknowledges.
     """
 
     to: tuple[str, ...]
@@ -45,20 +45,20 @@ class Route:
     policy: str = "insistent"
 
     def fits(self, labels: Mapping[str, str], key: str) -> bool:
-        """Tell whether an alert with these labels, from the holder of this key, goes this way."""
+        """Return whether the route matches an alert with these labels, sent with this API key."""
         is_meant = not self.keys or _fits(self.keys, key)
         return is_meant and all(name in labels and _fits(patterns, labels[name]) for name, patterns in self.match.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """Who there is, and which alerts go to whom.
+    """Recipients, groups and routes.
 
     Attributes:
-        recipients: By their ids.
-        groups: Name to the ids of its members; may be empty.
-        routes: The first that fits counts.
-        default: Where everything else goes.
+        recipients: Id to recipient.
+        groups: Name to the ids of the members, who may be none.
+        routes: The routes; the first match counts.
+        default: The route of all other alerts.
     """
 
     recipients: Mapping[str, Recipient] = field(default_factory=lambda: _NONE)
@@ -67,11 +67,11 @@ class Directory:
     default: Route
 
     def route(self, labels: Mapping[str, str], key: str) -> Route:
-        """Find the way of an alert with these labels, from the holder of the API key of this name."""
+        """Return the route of an alert with these labels, sent with the API key of this name."""
         return next((route for route in self.routes if route.fits(labels, key)), self.default)
 
     def at(self, route: Route) -> tuple[Recipient, ...]:
-        """Tell who stands at a route's end, each once; a name that stands for nobody is somebody without an address."""
+        """Return the recipients of a route, each once; an empty group becomes a recipient without an address."""
         ids = dict.fromkeys(each for name in route.to for each in self.groups.get(name) or (name,))
         return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
 
@@ -106,7 +106,7 @@ class Directory:
 
 
 NOBODY = Directory(default=Route(to=("no-directory",), policy="default"))
-"""What stands in where no directory can be had: every alert is stored, reaches nobody, and so operations is paged."""
+"""Used if the directory cannot be read: every alert is stored and reaches no one, so that operations is paged."""
 
 
 def read_directory(document: str, policies: Collection[str]) -> Directory:
@@ -114,14 +114,14 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
 
     Args:
         document: The file's text.
-        policies: The names of the policies there are.
+        policies: The names of all policies.
 
     Returns:
-        The directory; everything it names is in it.
+        The directory.
 
     Raises:
-        InvalidDirectory: With everything that is wrong with its form. Addresses are validated by ``reach``: a bad one silences
-            nobody.
+        InvalidDirectory: With all faults of its form. Addresses are validated by ``reach``, since a bad one must not refuse the
+            file.
     """
     directory, faults = _read(document, policies)
     if faults:
@@ -131,7 +131,7 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
 
 def _read(document: str, policies: Collection[str]) -> tuple[Directory, Faults]:
     """Read a directory file as far as that goes; raises ``InvalidDirectory`` where it is not valid TOML."""
-    faults = Faults(most=None)  # the operator's own file: all of it is told
+    faults = Faults(most=None)  # the operator's own file: all its faults are named
     try:
         tables = tomllib.loads(document)
     except (ValueError, RecursionError) as wrong:
@@ -143,7 +143,7 @@ def _read(document: str, policies: Collection[str]) -> tuple[Directory, Faults]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Who can be reached.
+    """The result of checking a directory.
 
     Attributes:
         ways: Recipient to the channels by which they can be reached; empty where there is none.
@@ -198,7 +198,7 @@ def reach(
         warnings |= dict.fromkeys(_odd(where, recipient, contacts, warn))
     for name, members in directory.groups.items():
         if not members:
-            found.append(Fault(f"groups.{name}", "nobody is in it", "Name its members; what goes to it pages operations"))
+            found.append(Fault(f"groups.{name}", "it has no members", "Name its members; until then its alerts page operations"))
     for where, route in _routes(directory):
         if policy := policies.get(route.policy):
             found += _unreached(where, [each.id for each in directory.at(route)], ways, policy)
@@ -216,7 +216,7 @@ def _odd(where: str, recipient: Recipient, contacts: Sequence[Contact], warn: Ca
 
 
 def paging(directory: Directory, policies: Mapping[str, Policy]) -> Mapping[str, str]:
-    """Say of each route by which policy it pages, and what ends that; of a policy that nobody knows there is nothing to say."""
+    """Return for each route with a known policy the policy's name and what ends its paging, in words."""
     known = ((where, policies[route.policy]) for where, route in _routes(directory) if route.policy in policies)
     return {where: f"{policy.name}, which {_INSISTENT if policy.is_insistent else _BY_OUTCOME}" for where, policy in known}
 
@@ -234,7 +234,7 @@ def _unreached(where: str, ids: list[str], ways: Mapping[str, tuple[str, ...]], 
             what = f"{each} can be reached by {', '.join(had)}, which the policy {policy.name} does not use"
             yield Fault(where, what, f"Give an address for {either(sorted(used))}, or choose another policy")
     if lost == ids:
-        yield Fault(where, "nobody at its end can be reached", "What goes this way pages operations: mend an address")
+        yield Fault(where, "none of its recipients can be reached", "Correct an address; until then its alerts page operations")
 
 
 def _fits(patterns: tuple[str, ...], value: str) -> bool:
@@ -242,7 +242,7 @@ def _fits(patterns: tuple[str, ...], value: str) -> bool:
 
 
 def _fits_one(pattern: str, value: str) -> bool:
-    """Match from left to right, and never back: what stands between stars is taken where it comes first."""
+    """Match a pattern from left to right without going back, in linear time."""
     first, *rest = pattern.split("*")
     if not rest:
         return value == first
@@ -263,7 +263,7 @@ def _read_patterns(node: Node) -> tuple[str, ...]:
 
 
 def _named(make: Callable[[str], Codec[T]], stand_in: Callable[[str], T]) -> Codec[dict[str, T]]:
-    """Read a table of names; one whose value is refused stands in, so that who speaks of it is not refused, too."""
+    """Return a codec of a table; a refused value gets a stand-in, so that references to its name are not refused, too."""
 
     def read(node: Node) -> dict[str, T]:
         values: dict[str, T] = {}
@@ -299,7 +299,7 @@ def _routes(directory: Directory) -> Iterator[tuple[str, Route]]:
 
 
 def _validate(directory: Directory, policies: Collection[str], refused: Collection[str]) -> Iterator[Fault]:
-    """Find references to unknown names; what could not be read is not validated again."""
+    """Yield references to unknown names; values that could not be read are skipped."""
     for name in directory.recipients:
         yield from id_faults(f"recipients.{name}", name)
     for name, members in directory.groups.items():
@@ -319,12 +319,14 @@ def _validate_route(where: str, route: Route, refused: Collection[str]) -> Itera
         return not any(each == where or each.startswith(place) for each in refused)
 
     if not route.to and is_read(f"{where}.to"):
-        yield Fault(f"{where}.to", "it names nobody", "Name recipients or groups")
+        yield Fault(f"{where}.to", "it is empty", "Name recipients or groups")
     if where != "default" and not (route.match or route.keys) and is_read(f"{where}.match") and is_read(f"{where}.keys"):
-        yield Fault(f"{where}.match", "it fits everything, and hides what follows", "Name labels, or make it the default route")
+        yield Fault(
+            f"{where}.match", "it matches every alert and hides the routes after it", "Name labels, or make it the default route"
+        )
     for label, patterns in route.match.items():
         if not patterns and is_read(f"{where}.match.{label}"):
-            yield Fault(f"{where}.match.{label}", "it fits nothing", "Give one pattern or more")
+            yield Fault(f"{where}.match.{label}", "it matches nothing", "Give at least one pattern")
 
 
 def _strangers(where: str, kind: str, names: Collection[str], known: Collection[str]) -> Iterator[Fault]:

@@ -1,7 +1,7 @@
-"""Policies and incidents as documents: TOML and JSON in, values out, and a policy back into JSON.
+"""Reads policies (TOML) and incidents (JSON), and writes policies as JSON.
 
-It says which fields there are. ``policy_validation`` and ``validation`` check whether the values make sense, so that a file
-and what is made in Python are refused alike.
+It defines the fields. ``policy_validation`` and ``validation`` check their values, so that files and Python values are checked
+alike.
 """
 
 import gc
@@ -111,13 +111,13 @@ def read_policies(document: str, channels: Collection[str] | None = None) -> dic
 
     Args:
         document: The file's text.
-        channels: The names of the channels there are; None where they are not known yet.
+        channels: The names of all channels; None if they are not known yet.
 
     Returns:
         The policies by name.
 
     Raises:
-        InvalidPolicy: With everything that is wrong.
+        InvalidPolicy: With all faults.
     """
     try:
         tables = tomllib.loads(document)
@@ -127,15 +127,15 @@ def read_policies(document: str, channels: Collection[str] | None = None) -> dic
 
 
 def dump_policy(policy: Policy) -> str:
-    """Write a policy as JSON, with every value spelt out, so that later defaults do not change it."""
+    """Write a policy as JSON with every value, so that later defaults do not change it."""
     return json.dumps({policy.name: _policy(policy.name).write(policy)}, separators=(",", ":"))
 
 
 def load_policy(document: str) -> Policy:
-    """Read what ``dump_policy`` wrote; the same policy again, exactly.
+    """Read a policy that ``dump_policy`` wrote; it equals the one written.
 
     Raises:
-        InvalidPolicy: When it is not what ``dump_policy`` wrote.
+        InvalidPolicy: When the document is something else.
     """
     try:
         tables = json.loads(document)
@@ -148,7 +148,7 @@ def load_policy(document: str) -> Policy:
 
 
 def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault, ...]]) -> dict[str, Policy]:
-    faults = Faults(most=None)  # the operator's own file: all of it is told
+    faults = Faults(most=None)  # the operator's own file: all its faults are named
     policies: dict[str, Policy] = {}
     for name, table in tables.items():
         with suppress(Refused):
@@ -160,7 +160,7 @@ def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault
 
 
 def unreadable(language: str, wrong: Exception) -> Fault:
-    """Say that a document could not even be parsed."""
+    """Return the fault of a document that cannot be parsed."""
     reason = str(wrong).rstrip(".") if isinstance(wrong, ValueError) else "it is nested too deeply"
     return Fault("document", f"it is not valid {language}: {reason}", f"Correct the {language} there")
 
@@ -187,7 +187,7 @@ RECIPIENT_FIELDS: Mapping[str, Codec[Any]] = {
     "addresses": mapped(TEXT, _MOST_NAMES),
     "timezone": TEXT,
 }
-"""What may be said of a recipient beside the id."""
+"""The fields of a recipient except its id."""
 
 _RECIPIENT = record(Recipient, {"id": TEXT, **RECIPIENT_FIELDS}, stand_ins={"id": ""})
 RECIPIENTS = listed(_RECIPIENT, stand_in=Recipient(id=""))
@@ -199,7 +199,7 @@ def read_recipients(document: str) -> list[Recipient]:
     """Read a file of recipients: JSON, a list.
 
     Raises:
-        InvalidIncident: With everything that is wrong with its form.
+        InvalidIncident: With all faults of its form.
     """
     faults = Faults()
     recipients: tuple[Recipient, ...] = ()
@@ -211,13 +211,13 @@ def read_recipients(document: str) -> list[Recipient]:
 
 
 def dump_notified(notified: Notified) -> str:
-    """Write what ``notify()`` returned as JSON, so that it can be returned again."""
+    """Write the result of ``notify()`` as JSON."""
     faults = [(fault.where, fault.what, fault.remedy) for fault in notified.faults]
     return json.dumps({name: getattr(notified, name) for name in _ANSWERED} | {"faults": faults}, separators=(",", ":"))
 
 
 def load_notified(document: str) -> Notified:
-    """Read what ``dump_notified`` wrote; exactly the same value."""
+    """Read a result that ``dump_notified`` wrote; it equals the one written."""
     fields = json.loads(document)
     return Notified(
         incident_id=fields["incident_id"],
@@ -229,13 +229,13 @@ def load_notified(document: str) -> Notified:
 
 
 def parsed(document: str | bytes) -> object:
-    """Parse JSON that becomes an incident.
+    """Parse the JSON document of an incident.
 
     Raises:
-        UnreadableIncident: When it is none.
+        UnreadableIncident: When it is not valid JSON.
     """
     is_collecting = gc.isenabled()
-    gc.disable()  # JSON holds no cycles, and a million parts would have each other looked through again and again
+    gc.disable()  # JSON has no cycles, and collecting would scan a million values again and again
     try:
         return json.loads(document)
     except (ValueError, RecursionError) as wrong:

@@ -1,4 +1,4 @@
-"""Collects what is wrong: the first faults are kept, the others only counted, so that no document costs more than its bytes."""
+"""Collects faults: the first are kept, the others counted, so that a document with many faults needs little memory."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -6,10 +6,10 @@ from notifyflow.errors import NAMED, Fault, count_more
 
 
 class Faults:
-    """What is wrong, in the order in which it was found.
+    """Faults in the order in which they were found.
 
     Args:
-        most: How many are kept; None keeps all.
+        most: The number of faults to keep; None for all.
     """
 
     __slots__ = ("_kept", "_more", "_most")
@@ -37,21 +37,21 @@ class Faults:
             self.add(fault)
 
     def note(self, describe: Callable[[], Fault]) -> None:
-        """Keep or count one fault; it is described only where it is kept, since that may cost much."""
+        """Keep or count one fault; ``describe``, which may be costly, is called only if it is kept."""
         if self.has_room:
             self._kept.append(describe())
         else:
             self._more += 1
 
     def count(self, more: int) -> None:
-        """Count faults that nobody describes."""
+        """Count faults without describing them."""
         self._more += more
 
     def __bool__(self) -> bool:
         return bool(self._kept) or self._more > 0
 
     def __iter__(self) -> Iterator[Fault]:
-        """Those that are kept, and one that counts the others."""
+        """Yield the faults that are kept, and one that counts the others."""
         yield from self._kept
         if self._more:
             yield count_more(self._more)

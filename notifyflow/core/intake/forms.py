@@ -1,7 +1,7 @@
-"""Reads documents that people wrote, TOML or JSON, and collects everything that is wrong with them instead of stopping.
+"""Reads TOML and JSON documents and collects all their faults instead of stopping at the first.
 
-A codec reads one kind of value and writes it again. This module knows no policy and no incident: ``documents`` says which
-fields there are.
+A codec reads one kind of value and writes it again. This module knows no fields: ``documents``, ``requests`` and ``directory``
+define them.
 """
 
 import re
@@ -24,11 +24,11 @@ E = TypeVar("E", bound=StrEnum)
 
 _LONGEST_NAME = 100
 _UNKNOWN_NAMED = 5
-"""Unknown fields of one table that are named; the others are counted, so that they do not crowd out what else is wrong."""
+"""Number of unknown fields of one table that are named; the others are counted, so that other faults are named, too."""
 
 
 class Refused(Exception):
-    """Raised when a value cannot be read; its fault stands recorded."""
+    """Raised when a value cannot be read; its fault is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Node:
 
     Attributes:
         where: Its path.
-        value: What stands there, as it was parsed.
-        faults: Collects what is wrong in the whole document, in the order of reading.
-        first: The number of the first item, where a list goes on in another document.
+        value: The parsed value.
+        faults: Collects the faults of the whole document, in the order of reading.
+        first: The number of the first item, if the list continues one of another document.
     """
 
     where: str
@@ -48,17 +48,17 @@ class Node:
     first: int = 0
 
     def refuse(self, what: str, remedy: str) -> Refused:
-        """Record what is wrong with the value, as a sentence that begins with it."""
+        """Record a fault of the value, as a sentence that begins with it, and return the error to raise."""
         self.faults.note(lambda: Fault(self.where or "document", f"{text.quoted(self.value)} {what}", remedy))
         return Refused()
 
     def refuse_whole(self, what: str, remedy: str, count: int = 1) -> Refused:
-        """Record what is wrong, as a whole sentence, and how many faults that makes."""
+        """Record a fault, as a whole sentence that stands for ``count`` faults, and return the error to raise."""
         self.faults.add(Fault(self.where or "document", what, remedy, count))
         return Refused()
 
     def field(self, name: str, value: object) -> "Node":
-        """Step into a table; a path is not longer than anybody reads."""
+        """Return the node of a field; long names are cut in its path."""
         short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
         return Node(f"{self.where}.{short}" if self.where else short, value, self.faults)
 
@@ -80,8 +80,8 @@ class Codec(Generic[T]):
     """How one kind of value is read and written.
 
     Attributes:
-        read: Makes the value of a node; raises ``Refused``.
-        write: Makes what JSON can hold of the value.
+        read: Returns the value of a node; raises :class:`Refused`.
+        write: Returns the value as JSON can hold it.
     """
 
     read: Callable[[Node], T]
@@ -89,14 +89,14 @@ class Codec(Generic[T]):
 
 
 def add_new(faults: Faults, found: Iterable[Fault]) -> None:
-    """Add what is wrong with values, unless it only follows from what could not be read there, around it, or within it."""
+    """Add faults, without those that follow from a value there, around it or within it that could not be read."""
     refused = {fault.where for fault in faults}
     around = {whole for place in refused for whole in _wholes(place)}
     faults.add_all([fault for fault in found if fault.where not in around and refused.isdisjoint(_wholes(fault.where))])
 
 
 def _wholes(place: str) -> Iterator[str]:
-    """Everything that a place is in, itself included."""
+    """Yield a place and every place that contains it."""
     yield place
     yield from (place[: end.start()] for end in _ENDS.finditer(place))
 
@@ -105,7 +105,7 @@ _ENDS = re.compile(r"[.\[]")
 
 
 def unknown(where: str, kind: str, value: object, known: Collection[str]) -> Fault:
-    """Say that a name is none of those there are, and which one it may have been meant to be."""
+    """Return the fault of an unknown name, with the most similar known one as its remedy."""
     spelt = value[:_LONGEST_NAME].casefold() if isinstance(value, str) else ""
     near = get_close_matches(spelt, [name.casefold() for name in known], n=1)
     meant = [name for name in known if name.casefold() in near]
@@ -114,7 +114,7 @@ def unknown(where: str, kind: str, value: object, known: Collection[str]) -> Fau
 
 
 def either(names: Collection[str]) -> str:
-    """List names to choose from."""
+    """Return names as a choice: ``one of a, b``."""
     return f"one of {', '.join(names)}" if len(names) > 1 else ", ".join(names)
 
 
@@ -147,7 +147,7 @@ _DURATION = re.compile(r"(\d{1,8}(?:\.\d{1,6})?) ?([dhms])", re.ASCII)
 
 
 def read_duration(written: str) -> timedelta | None:
-    """Read a number and ``d``, ``h``, ``m`` or ``s``; None where it is no such text."""
+    """Read a number and ``d``, ``h``, ``m`` or ``s``; return None if the text is something else."""
     match = _DURATION.fullmatch(written)
     return match and timedelta(microseconds=int(Decimal(match[1]) * _MICROSECONDS[match[2]]))
 
@@ -184,7 +184,7 @@ INSTANT = Codec(_instant, datetime.isoformat)
 
 
 def choice(kind: str, members: type[E]) -> Codec[E]:
-    """Read one of an enumeration's words."""
+    """Return a codec of an enumeration."""
 
     def read(node: Node) -> E:
         if node.value not in list(members):
@@ -196,11 +196,11 @@ def choice(kind: str, members: type[E]) -> Codec[E]:
 
 
 def listed(each: Codec[T], stand_in: T | None = None) -> Codec[tuple[T, ...]]:
-    """Read a list of one kind of value; in place of what is refused stands something else, or nothing.
+    """Return a codec of lists; a refused item is replaced or left out.
 
     Args:
         each: The codec of one value.
-        stand_in: What keeps the place of a value that is refused, so that those behind it keep theirs; None leaves it out.
+        stand_in: Replaces a refused item, so that later ones keep their numbers; None leaves it out.
     """
 
     def read(node: Node) -> tuple[T, ...]:
@@ -211,11 +211,11 @@ def listed(each: Codec[T], stand_in: T | None = None) -> Codec[tuple[T, ...]]:
 
 
 def mapped(each: Codec[T], most: int | None = None) -> Codec[dict[str, T]]:
-    """Read a table from free names to one kind of value; what is refused is left out.
+    """Return a codec of tables with any names; a refused value is left out.
 
     Args:
         each: The codec of one value.
-        most: How many there may be; a table with more is refused whole, and not read. None admits any number.
+        most: The largest number of names; a longer table is refused without reading it. None for any number.
     """
 
     def read(node: Node) -> dict[str, T]:
@@ -232,13 +232,13 @@ def mapped(each: Codec[T], most: int | None = None) -> Codec[dict[str, T]]:
 
 
 def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: Mapping[str, object]) -> Codec[T]:
-    """Read a table of known fields into a value that has them as attributes.
+    """Return a codec of tables with known fields, which become the attributes of a value.
 
     Args:
-        make: Accepts the fields as keywords; one that is missing or null has its default.
-        fields: Each field with its codec, in the order they are written.
-        stand_ins: The required fields, each with its stand-in when it is missing or refused, so that the
-            rest can still be validated.
+        make: Accepts the fields as keywords; a missing or null field gets its default.
+        fields: Each field with its codec, in the order of writing.
+        stand_ins: The required fields, each with a stand-in for when it is missing or refused, so that the rest can be
+            validated.
 
     Returns:
         The codec.

@@ -1,4 +1,4 @@
-"""Validates policies: one that contradicts itself is refused before anybody relies on it at night."""
+"""Validates policies."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
@@ -17,11 +17,11 @@ MAX_SPAN = timedelta(days=366)
 
 
 def validate_policy(policy: Policy, channels: Collection[str] | None = None) -> tuple[Fault, ...]:
-    """Find everything that is wrong with a policy.
+    """Return all faults of a policy.
 
     Args:
-        policy: Written in Python or read from TOML.
-        channels: The names of the channels there are; None where they are not known yet.
+        policy: The policy, from Python or from TOML.
+        channels: The names of all channels; None if they are not known yet.
 
     Returns:
         The faults, each with its path below the policy's name.
@@ -40,16 +40,15 @@ def validate_policy(policy: Policy, channels: Collection[str] | None = None) -> 
 
 
 def warnings(policy: Policy) -> tuple[Fault, ...]:
-    """Find what a policy allows and its author may not have meant: a severity for which every tier after the first is shut.
+    """Return warnings about a policy: severities for which every tier after the first is shut.
 
-    INFO is left out: it is shut out of the later tiers on purpose, as in the policies that are shipped. So is WARNING in the
-    policy by which operations is told: notices alone are one.
+    INFO is not one of them, nor is WARNING in the policy ``operations``: these are shut on purpose in the shipped policies.
 
     Args:
-        policy: One in which ``validate_policy`` finds no fault.
+        policy: A policy without faults.
 
     Returns:
-        What is worth a warning, each with its path below the policy's name.
+        The warnings, each with its path below the policy's name.
     """
     where, later = text.one_line(policy.name), policy.tiers[1:]
     on_purpose = (Severity.INFO, Severity.WARNING) if policy.name == OPERATIONS.name else (Severity.INFO,)

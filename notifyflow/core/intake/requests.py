@@ -1,7 +1,6 @@
-"""What is asked of us as documents, incident files and requests to the API: JSON in, values out.
+"""Reads incident files and API requests (JSON).
 
-A submission is read as far as it can be: what could not be read goes with it, and is told with all that ``intake`` finds in
-the rest.
+A submission is read as far as possible; its faults go along, and are reported with those that ``validation`` finds in the rest.
 """
 
 from collections.abc import Mapping
@@ -22,14 +21,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """An incident to be stored.
+    """A request to notify.
 
     Attributes:
-        incident: What happened.
-        recipients: Who has to be told.
-        policy: How, by name or as a value.
-        strict: Whether a fault of one recipient refuses the whole.
-        unread: What could not be read of it; it is refused with these, and with what is wrong beside them.
+        incident: The incident.
+        recipients: The recipients.
+        policy: The policy, by name or as a value.
+        strict: Whether a fault of one recipient refuses the whole request.
+        unread: Faults found while reading it; if there are any, the request is refused.
     """
 
     incident: Incident
@@ -41,10 +40,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """Something that somebody does with an incident.
+    """A request to acknowledge or resolve an incident.
 
     Attributes:
-        by: Who does it; empty for whoever holds the API key.
+        by: Who does it; empty for the holder of the API key.
     """
 
     by: str = ""
@@ -52,10 +51,10 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Act):
-    """Somebody is to be paged again.
+    """A request to page a recipient again.
 
     Attributes:
-        recipient: Who.
+        recipient: The recipient's id.
     """
 
     recipient: str
@@ -76,7 +75,7 @@ _PAGE = record(Page, {"recipient": TEXT, "by": TEXT}, stand_ins={"recipient": ""
 
 
 def read_incident(document: str) -> Submission:
-    """Read an incident file: JSON, the incident's fields, and its ``recipients`` where they stand in the same file.
+    """Read an incident file: the incident's fields, and optionally its ``recipients``.
 
     Raises:
         UnreadableIncident: When it is not valid JSON.
@@ -86,12 +85,11 @@ def read_incident(document: str) -> Submission:
 
 
 def read_submission(document: str, *, most_recipients: int | None = None) -> Submission:
-    """Read an incident file that may also name a policy and say ``strict``.
+    """Read an incident file that may also have ``policy`` and ``strict``.
 
     Args:
         document: JSON.
-        most_recipients: How many recipients it may name; one with more is refused whole, and not read further. None admits any
-            number.
+        most_recipients: The largest number of recipients; a longer list is refused without reading it. None for any number.
 
     Raises:
         UnreadableIncident: When it is not valid JSON.
@@ -101,7 +99,7 @@ def read_submission(document: str, *, most_recipients: int | None = None) -> Sub
 
 
 def add_recipients(submission: Submission, document: str) -> Submission:
-    """Read a file of further recipients: JSON, a list, counted on after those that there are.
+    """Read a JSON list of further recipients, numbered after those of the submission.
 
     Raises:
         UnreadableIncident: When it is not valid JSON.
@@ -127,21 +125,21 @@ def _read(codec: Codec[Submission], document: str, most_recipients: int | None =
 
 
 def read_act(document: str) -> Act:
-    """Read who acknowledges or resolves; nothing at all is the holder of the API key.
+    """Read a request to acknowledge or resolve; an empty document is allowed.
 
     Raises:
         UnreadableIncident: When it is not valid JSON.
-        InvalidRequest: With everything that is wrong with it.
+        InvalidRequest: With all its faults.
     """
     return _act(_ACT, document or "{}")
 
 
 def read_page(document: str) -> Page:
-    """Read who is to be paged again.
+    """Read a request to page again.
 
     Raises:
         UnreadableIncident: When it is not valid JSON.
-        InvalidRequest: With everything that is wrong with it.
+        InvalidRequest: With all its faults.
     """
     return _act(_PAGE, document)
 

@@ -1,4 +1,4 @@
-"""Validates what callers pass: an incident is accepted or refused as a whole; a faulty recipient never silences the others."""
+"""Validates incidents, which are accepted or refused whole, and recipients: a faulty one never silences the others."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidIncident
 
 OPERATIONS_KEY = "notifyflow/operations"
-"""The key of every operations incident; nobody else may use it."""
+"""The key of operations incidents; reserved."""
 
 MAX_KEY = 255
 MAX_NAME = 255
@@ -40,17 +40,17 @@ _RECIPIENT_TYPES: Mapping[str, type] = {
 }
 
 CheckAddress = Callable[[str, str], str]
-"""Returns an address of a channel normalised; raises ``ValueError`` with what is wrong with it."""
+"""Returns an address of a channel, normalised; raises ValueError with what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """What may be stored.
+    """A validated incident with its recipients.
 
     Attributes:
-        incident: Clean: nothing in it that a database or a channel cannot carry.
-        contacts: The recipients in their order; one that nothing can reach has no addresses.
-        faults: What is wrong with single recipients.
+        incident: The incident, without anything that a database or a channel cannot carry.
+        contacts: The recipients in their order; one that cannot be reached has no addresses.
+        faults: Faults of single recipients.
     """
 
     incident: Incident
@@ -72,17 +72,17 @@ def admit(
     """Validate the arguments of ``notify()``.
 
     Args:
-        incident: As the caller says it.
-        recipients: Whom to reach.
+        incident: The incident as the caller passed it.
+        recipients: The recipients.
         check: Validates and normalises one address of one channel.
-        channels: The names of the channels there are.
+        channels: The names of all channels.
         is_strict: Whether a fault of one recipient refuses the whole.
-        may_reach_nobody: Whether it is accepted although nothing can reach any recipient.
-        unread: What could not be read of the document it came in; with any it is refused.
-        most_faults: How many faults of single recipients are named, the others being counted; None names all.
+        may_reach_nobody: Whether it is accepted although no recipient can be reached.
+        unread: Faults found while reading the document; if there are any, it is refused.
+        most_faults: The number of faults of single recipients to name; the others are counted. None for all.
 
     Returns:
-        What may be stored, with what is wrong with single recipients.
+        The incident and recipients to store, with the faults of single recipients.
 
     Raises:
         InvalidIncident: With every fault, when the incident or its document is of bad form, when nothing can reach any
@@ -94,33 +94,33 @@ def admit(
         what = "none of them has an address that anything can reach" if recipients else "there are none"
         refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(sorted(channels))}"))
     if unread or refusals or (is_strict and faults):
-        told = Faults()
-        told.add_all(unread)
-        add_new(told, (*refusals, *faults))
-        raise InvalidIncident(told)
+        reported = Faults()
+        reported.add_all(unread)
+        add_new(reported, (*refusals, *faults))
+        raise InvalidIncident(reported)
     return Admitted(incident=_clean(incident), contacts=contacts, faults=faults)
 
 
 def validate_incident(incident: Incident) -> tuple[Fault, ...]:
-    """Find everything that is wrong with an incident's form."""
+    """Return all faults of an incident's form."""
     return tuple(_type_faults("", incident, _INCIDENT_TYPES)) or tuple(_incident_faults(incident))
 
 
 def is_web_address(url: str) -> bool:
-    """Tell whether an incident may have this as its url."""
+    """Return whether an incident may have this URL."""
     return len(url) <= MAX_URL and _is_address(url)
 
 
 def admit_recipients(
     recipients: Sequence[Recipient], check: CheckAddress, channels: Collection[str], *, most_faults: int | None = None
 ) -> tuple[tuple[Contact, ...], tuple[Fault, ...]]:
-    """Make contacts of recipients, leaving out what cannot be used.
+    """Return recipients as contacts, without the addresses that cannot be used, and their faults.
 
     Args:
-        recipients: Whom to reach; the first of a repeated id counts.
+        recipients: The recipients; of a repeated id the first counts.
         check: Validates and normalises one address of one channel.
-        channels: The names of the channels there are.
-        most_faults: How many faults are named, the others being counted; None names all.
+        channels: The names of all channels.
+        most_faults: The number of faults to name; the others are counted. None for all.
 
     Returns:
         The contacts in their order, and what is wrong with single recipients.
@@ -149,7 +149,7 @@ def _repeated(where: str, value: str) -> Fault:
 
 def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Sequence[str], faults: Faults) -> Contact:
     addresses: dict[str, str] = {}
-    told: set[tuple[str, str]] = set()  # a phone number is told once, though two channels want it
+    reported: set[tuple[str, str]] = set()  # a phone number is reported once, although two channels use it
     who = text.cut(text.one_line(recipient.id), MAX_NAME) or "the recipient"
     for channel, address in recipient.ways.items():
         field = address_field(where, recipient, channel)
@@ -160,8 +160,8 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Se
             addresses[channel] = check(channel, address)
         except ValueError as error:
             wrong = str(error)
-            if (field, wrong) not in told:
-                told.add((field, wrong))
+            if (field, wrong) not in reported:
+                reported.add((field, wrong))
                 faults.note(partial(_bad_address, field, address, wrong, who))
     if not recipient.ways:
         faults.add(Fault(where, f"{who} has no address", f"Give one for {either(channels)}"))
@@ -179,7 +179,7 @@ def _bad_address(where: str, address: str, wrong: str, who: str) -> Fault:
 
 
 def address_field(where: str, recipient: Recipient, channel: str) -> str:
-    """Name the field that gives a recipient's address on a channel, as faults name it."""
+    """Return the field that holds a recipient's address on a channel, as faults name it."""
     if channel in recipient.addresses:
         return f"{where}.addresses.{channel}"
     return f"{where}.{'phone' if channel in ('sms', 'voice') else channel}"
@@ -196,7 +196,7 @@ def _timezone(where: str, name: str | None, faults: Faults) -> str:
 
 @cache
 def _zones() -> frozenset[str]:
-    """Every zone there is, read once: to look for one that is not there costs several files."""
+    """Return all time zones, read once: looking up an unknown one reads several files."""
     return frozenset(available_timezones())
 
 
@@ -206,7 +206,7 @@ def _no_zone(where: str, name: str) -> Fault:
 
 
 def _type_faults(where: str, subject: Incident | Recipient, types: Mapping[str, type]) -> Iterator[Fault]:
-    """Find what a caller without a type checker mixed up; nothing else can be validated before it is corrected."""
+    """Yield values of the wrong type; nothing else can be validated until they are corrected."""
     for field, expected in types.items():
         value = getattr(subject, field)
         if not isinstance(value, expected) and not (value is None and field in _MAY_BE_NONE):
@@ -220,7 +220,7 @@ def _type_faults(where: str, subject: Incident | Recipient, types: Mapping[str, 
 
 
 def id_faults(where: str, value: str) -> Iterator[Fault]:
-    """Find what is wrong with an id or key; it names a row for good and is never normalised, so nothing odd may stand in it."""
+    """Yield the faults of an id or key, which is never normalised and may contain nothing invisible."""
     if not value.strip():
         yield Fault(where, "it is empty", "Give it a name of its own")
     elif value != text.one_line(value):
@@ -247,7 +247,7 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
 
 
 def length_faults(where: str, value: str, limit: int, remedy: str) -> Iterator[Fault]:
-    """Find a text too long."""
+    """Yield the fault of a text that is too long."""
     if len(value) > limit:
         yield Fault(where, f"it has {len(value):,} characters, {limit:,} are allowed", remedy)
 
@@ -270,7 +270,7 @@ def _is_address(url: str) -> bool:
 
 def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
     if len(labels) > MAX_LABELS:
-        yield Fault("labels", f"there are {len(labels):,}, {MAX_LABELS} are allowed", "Leave out those that help nobody at night")
+        yield Fault("labels", f"there are {len(labels):,}, {MAX_LABELS} are allowed", "Remove those that are not needed")
     for name, value in labels.items():
         where = f"labels.{text.cut(text.one_line(name), MAX_LABEL_NAME)}"
         if not text.one_line(name):
@@ -280,7 +280,7 @@ def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
 
 
 def validate_instant(at: datetime) -> tuple[Fault, ...]:
-    """Find what is wrong with the time of an incident."""
+    """Return the faults of the time of an incident."""
     return tuple(_instant_faults(at))
 
 
@@ -292,7 +292,7 @@ def _instant_faults(at: datetime) -> Iterator[Fault]:
 
 
 def _clean(incident: Incident) -> Incident:
-    """Replace what no database and no channel can carry, so that an odd byte in an alert silences nobody."""
+    """Replace characters that databases or channels cannot carry, so that an odd byte never stops an alert."""
     body, source, labels = incident.body, incident.source, incident.labels
     return replace(
         incident,

@@ -1,4 +1,4 @@
-"""What is said, once for all channels: title, facts, times, links; how it looks is each channel's own affair."""
+"""The content of messages, the same for all channels; each channel renders it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from notifyflow.core.wording import text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What one recipient is told, in words that are ready to be set.
+    """The content of one message to one recipient.
 
     Attributes:
         kind: Page, status update or incident event.
@@ -72,7 +72,7 @@ def compose(
     incident_event: IncidentEvent | None = None,
     namespace: str = "",
 ) -> Content:
-    """Say to one recipient what happened.
+    """Return the content of a message to one recipient.
 
     Args:
         incident: As it was admitted; where it does not say when it happened, the round's start is used.

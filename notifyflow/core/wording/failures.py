@@ -1,6 +1,6 @@
-"""What operations is told: who was not reached about what, which ways failed and why, and what to do; pure.
+"""The text of operations incidents: who was not reached about which incident, and why; pure.
 
-The words are for somebody who was woken up by them. Titles and names are personal: they stand where content does, never in a log.
+Titles and names are personal: they appear in messages, never in a log.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +14,9 @@ from notifyflow.core.model import Kind, NotificationState, Severity
 from notifyflow.core.wording import text
 
 IN_FULL = 3
-"""How many failures are told in full; of the others there is a line each."""
+"""Number of failures described in full; the others get one line each."""
 AT_MOST = 20
-"""How many failures, and how many notices, are told at all: the newest."""
+"""Number of failures, and of notices, that are listed: the newest."""
 
 _NAME_LIMIT = 60
 _TITLE_LIMIT = 80
@@ -78,7 +78,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What else operations is told.
+    """A fault of the system that operations is told of.
 
     Attributes:
         at: When.
@@ -93,11 +93,11 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uncounted:
-    """What no round of operations has told of yet.
+    """What happened since operations was last paged.
 
     Attributes:
-        failures: How many critical failures.
-        notices: How much else.
+        failures: Number of critical failures.
+        notices: Number of notices.
     """
 
     failures: int = 0
@@ -105,13 +105,13 @@ class Uncounted:
 
 
 def ways(notifications: Sequence[NotificationFacts]) -> tuple[Way, ...]:
-    """Say what became of each page of a round; what was cancelled is left out."""
+    """Return the outcome of each page of a round, without cancelled ones."""
     pages = [row for row in notifications if row.kind is Kind.PAGE and row.state is not NotificationState.CANCELLED]
     return tuple(Way(channel=row.channel, what=_what(row)) for row in pages)
 
 
 def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: Uncounted) -> str:
-    """Say in one line what is new.
+    """Return the title: what is new, in one line.
 
     Args:
         failures: The newest first.
@@ -126,7 +126,7 @@ def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: 
 
 
 def body(failures: Sequence[Failure], notices: Sequence[Notice]) -> str:
-    """Say everything: the newest failures in full, the others and what else there is in a line each.
+    """Return the body: the newest failures in full, the others and the notices in one line each.
 
     Args:
         failures: The newest first.
@@ -141,7 +141,7 @@ def body(failures: Sequence[Failure], notices: Sequence[Notice]) -> str:
 
 
 def place(failures: Sequence[Failure]) -> str | None:
-    """Find where to look: where the incident of the newest failure is acknowledged, or what it names itself."""
+    """Return the link to the incident of the newest failure, or else its own URL."""
     return (failures[0].link or failures[0].url) if failures else None
 
 
@@ -169,7 +169,7 @@ def _noticed(notice: Notice) -> str:
 
 def _what(row: NotificationFacts) -> str:
     tries = len(counted(row))
-    said = f"failed: {row.reason or 'nobody knows why'}" if row.state is NotificationState.FAILED else _STANDS[row.state]
+    said = f"failed: {row.reason or 'the reason is unknown'}" if row.state is NotificationState.FAILED else _STANDS[row.state]
     return f"{said} ({tries} attempts)" if tries > 1 else said
 
 

@@ -36,26 +36,26 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Make one clean line of it, single-spaced, and shown in the order in which it is written."""
+    """Return the text as one clean line, single-spaced and without direction marks."""
     if _is_plain(text):
         return " ".join(text.split()) if " " in text else text
     return _BLANKS.sub(" ", _DIRECTIONS.sub("", clean(text))).strip()
 
 
 def short_line(text: str, limit: int) -> str:
-    """Make one clean line of it and cut it, as ``one_line`` and ``cut`` do; at once where nothing has to be done, as mostly."""
+    """Return the text as one clean line of at most ``limit`` characters; fast for plain text."""
     if len(text) <= limit and text.isascii() and text.isprintable() and " " not in text:
         return text
     return cut(one_line(text), limit)
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether nothing in it has to be replaced, as in nearly all that comes: printable ASCII, so that it is quickly done."""
+    """Return whether the text is printable ASCII, as most is, so that nothing has to be replaced."""
     return text.isascii() and text.isprintable()
 
 
 def paragraphs(text: str) -> str:
-    """Make clean lines of it, none with blanks at its end, the first and the last not empty."""
+    """Return the text as clean lines without trailing blanks, and without empty lines at the start and end."""
     return "\n".join(line.rstrip() for line in clean(text).split("\n")).strip("\n")
 
 
@@ -118,17 +118,17 @@ def _characters() -> Any:
 
 
 def masked(text: str) -> str:
-    """Show enough of something personal to find it again, and no more: its beginning and its length."""
+    """Return the beginning and the length of something personal: enough to find it again."""
     return f"{text[: min(3, len(text) // 3)] + '…'!r} ({len(text)} characters)"
 
 
 def quoted(value: object) -> str:
-    """Show a value that somebody gave, cut to a readable length."""
+    """Return the repr of a value, cut to a readable length."""
     return cut(_BRIEF.repr(value), _QUOTED)
 
 
 def duration(span: timedelta) -> str:
-    """Say how long something takes, in whole minutes, or seconds below one: ``2 h 03 m``, ``7 m``, ``45 s``."""
+    """Return a duration in whole minutes, or in seconds below one minute: ``2 h 03 m``, ``7 m``, ``45 s``."""
     seconds = int(span.total_seconds())
     if seconds < 60:
         return f"{seconds} s"
@@ -137,7 +137,7 @@ def duration(span: timedelta) -> str:
 
 
 def instant(at: datetime) -> str:
-    """Say when something was, in the zone that ``at`` carries: ``Wed 25 Nov 2026, 03:14 CET``."""
+    """Return a date and time in the zone of ``at``: ``Wed 25 Nov 2026, 03:14 CET``."""
     zone = at.tzname() or ""
     named = zone if zone[:1].isalpha() else f"UTC{zone}"
     return f"{DAYS[at.weekday()][:3]} {at.day} {MONTHS[at.month - 1][:3]} {at.year}, {at:%H:%M} {named}"

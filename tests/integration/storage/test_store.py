@@ -61,7 +61,7 @@ def test_a_row_that_stays_stale_is_given_up_when_the_time_is_over(store: Store) 
     def use_case(ledger: Ledger) -> None:
         raise StaleRow("incident", "i")
 
-    with pytest.raises(StorageUnavailable, match="moved by somebody else"):
+    with pytest.raises(StorageUnavailable, match="moved by another process"):
         store.run(use_case, timeout_s=0.05)
 
 

@@ -204,9 +204,9 @@ def test_everything_that_is_wrong_is_said_at_once():
         "groups.orders: a recipient has this name, too. Rename one of them.",
         "groups.orders: 'adda' is not a known recipient. Use ada, if that was meant.",
         "groups.: it is empty. Give it a name of its own.",
-        "routes[0].match: it fits everything, and hides what follows. Name labels, or make it the default route.",
-        "routes[1].to: it names nobody. Name recipients or groups.",
-        "routes[1].match.team: it fits nothing. Give one pattern or more.",
+        "routes[0].match: it matches every alert and hides the routes after it. Name labels, or make it the default route.",
+        "routes[1].to: it is empty. Name recipients or groups.",
+        "routes[1].match.team: it matches nothing. Give at least one pattern.",
         "routes[1].policy: 'insistant' is not a known policy. Use insistent, if that was meant.",
         "routes[3].to: 'ghost' is not a known recipient or group. Use one of ada,  ben, cy, orders, broken, .",
     ]
@@ -248,8 +248,8 @@ def test_everybody_who_could_not_be_reached_is_named_with_the_reason():
         ("recipients.ada.timezone", "'Berlin' is not a time zone"),
         ("recipients.ben", "no provider carries slack"),
         ("recipients.cy.addresses.pager", "'pager' is not a known channel"),
-        ("groups.void", "nobody is in it"),
-        ("routes[0]", "nobody at its end can be reached"),
+        ("groups.void", "it has no members"),
+        ("routes[0]", "none of its recipients can be reached"),
     ]
 
 
@@ -276,7 +276,7 @@ def test_a_policy_that_uses_none_of_somebodys_channels_reaches_them_not():
     found = reach('[recipients.ada]\nemail = "a"\n[default]\nto = ["ada"]\npolicy = "calls"', check, CHANNELS, CHANNELS, policies)
     assert [(fault.where, fault.what) for fault in found.faults] == [
         ("default", "ada can be reached by email, which the policy calls does not use"),
-        ("default", "nobody at its end can be reached"),
+        ("default", "none of its recipients can be reached"),
     ]
 
 
@@ -345,7 +345,7 @@ def test_who_could_not_be_reached_is_named_beside_what_makes_the_file_unusable()
         ("recipients.ada-2.phone", "'b…' (3 characters) is no address for sms"),
         ("recipients.ada-2.phone", "'b…' (3 characters) is no address for voice"),
         ("recipients.ben", "no provider carries slack"),
-        ("default", "nobody at its end can be reached"),
+        ("default", "none of its recipients can be reached"),
     ]
 
 

@@ -128,7 +128,7 @@ def test_what_became_of_each_way_is_said_in_plain_words() -> None:
     assert {way.channel: way.what for way in ways(rows)} == {
         "email": "failed: there is no such mailbox",
         "slack": "failed: the provider is busy (5 attempts)",
-        "teams": "failed: nobody knows why",
+        "teams": "failed: the reason is unknown",
         "push": "sent",
         "sms": "delivered",
         "voice": "not sent yet",
