@@ -1,4 +1,4 @@
-"""The actors that handle rings: one a queue. Their messages hold ids, and mean "look"."""
+"""The actors that handle rings, one for each queue. Their messages hold ids only."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -18,9 +18,9 @@ def declare_actors(broker: dramatiq.Broker, channels: Iterable[str], deliver: Ca
     """Declare the two actors of each channel on a broker.
 
     Args:
-        broker: Whose they are.
+        broker: The broker.
         channels: Names of channels.
-        deliver: Handles a ring: the channel, then the ids it was rung for.
+        deliver: (channel, notification ids) → handles a ring.
     """
     for channel in channels:
         for severity, priority in _PRIORITIES.items():
@@ -31,7 +31,7 @@ def declare_actors(broker: dramatiq.Broker, channels: Iterable[str], deliver: Ca
 
 def _ring_handler(channel: str, deliver: Callable[[str, Sequence[str]], None]) -> Callable[..., None]:
     def handle_ring(*args: object, **kwargs: object) -> None:
-        """Handle one ring; whatever goes wrong is said once, here, and the row is rung for again."""
+        """Handle a ring; log any error once, here: a later sweep rings again."""
         match args:
             case ([*ids],) if not kwargs and len(ids) <= RING_SIZE and all(isinstance(each, str) for each in ids):
                 try:

@@ -1,7 +1,7 @@
-"""Makes the broker, explicitly and once: inside this process, Redis, or RabbitMQ.
+"""Makes the broker: inside this process, Redis, or RabbitMQ.
 
-It carries rings and nothing else. So there are no delayed messages (their queues are not even declared), no retries and no
-results: time and outcomes belong to the rows.
+A broker carries rings only: no delayed messages (their queues are not declared), no retries and no results; time and outcomes are
+in the rows.
 """
 
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from notifyflow.errors import BrokerUnavailable, Fault, InvalidSettings
 Doorbell: TypeAlias = RedisDoorbell | RabbitmqDoorbell
 """A broker that processes share."""
 
-_TIME_LIMIT_MS = 600_000  # far above any lease: it strikes at any bytecode
+_TIME_LIMIT_MS = 600_000  # far above any lease, since it interrupts at any bytecode
 
 
 def make_broker(url: str) -> Doorbell:
-    """Make the broker that a URL names; it connects when it is first used.
+    """Return the broker of a URL; it connects when it is first used.
 
     Raises:
-        InvalidSettings: When it is none that processes can share.
+        InvalidSettings: When it is not a broker that processes can share.
     """
     match urlsplit(url).scheme:
         case "redis" | "rediss":
@@ -40,7 +40,7 @@ def make_broker(url: str) -> Doorbell:
         case "amqp" | "amqps":
             return RabbitmqDoorbell(url, TimeLimit(time_limit=_TIME_LIMIT_MS))
         case "memory":
-            what = "is memory://, whose rings no other process hears: there is nothing here for a worker to do"
+            what = "is memory://, whose rings reach no other process, so a worker has nothing to do"
         case scheme:
             what = f"has the scheme {scheme!r}, for which there is no broker"
     remedy = "Give redis://HOST or amqp://HOST, or let the process that notifies deliver (`notifyflow up`, NotifyFlow.notify)"
@@ -57,7 +57,7 @@ class BrokerBell:
         """Ring for notifications of one channel.
 
         Raises:
-            BrokerUnavailable: When the broker does not take it, for whatever reason (away, out of memory, read-only).
+            BrokerUnavailable: When the broker does not accept it for any reason (unavailable, out of memory, read-only).
         """
         try:
             self._broker.enqueue(make_ring(queue_name(channel, severity), notification_ids))
@@ -65,7 +65,7 @@ class BrokerBell:
             raise BrokerUnavailable("the broker cannot be rung; the sweeper rings again") from error
 
     def close(self) -> None:
-        """Let go of the broker's connections."""
+        """Close the broker's connections."""
         self._broker.close()
 
 
@@ -80,6 +80,6 @@ class EmbeddedBroker(StubBroker):
             self.emit_after("declare_queue", queue_name)
 
     def stop_reading(self, give_back: GiveBack) -> None:
-        """Give back every ring that nobody has read yet; may be called again for those that came since."""
+        """Give back every unread ring; may be called again for later ones."""
         bodies = [body for queue in self.queues.values() for body in iter_queue(queue)]
         give_back(rung_for(Message.decode(body) for body in bodies))

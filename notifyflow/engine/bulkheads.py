@@ -1,4 +1,4 @@
-"""Shares a process's threads among the providers, so that one that hangs does not hold them all."""
+"""Shares a process's threads among the providers, so that a provider that hangs does not hold them all."""
 
 import threading
 from collections import Counter, defaultdict
@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class _Waiting:
-    """How many were turned away for one channel, and what they were rung for."""
+    """How many threads were turned away for one channel, and their notifications."""
 
     count: int = 0
     notification_ids: set[str] = field(default_factory=set)
 
 
 class Bulkheads:
-    """Limits how many threads work on one provider at a time: at most half; the others are turned away at once.
+    """Limits the threads that work for one provider at a time to half of all; others are turned away at once.
 
-    Whoever was let in goes on for those who were turned away, since nobody else knows that they came; each for one of them, so
-    that as many work on as did before.
+    A thread that leaves takes over the work of one that was turned away, since only the bulkhead knows of it.
 
     Args:
         threads: How many threads the process has.
@@ -47,11 +46,11 @@ class Bulkheads:
             return True
 
     def leave(self, bulkhead: str) -> tuple[str, Collection[str]] | None:
-        """Leave, unless somebody was turned away.
+        """Leave, unless a thread was turned away.
 
         Returns:
-            The channel somebody came for, and what all who came for it were rung for, where no other has that in hand: look for
-            whatever is due there, and ask again. None when the caller is out.
+            A channel for which threads were turned away, and their notifications, unless another thread has taken those: deliver
+            what is due there, and call again. None if the caller has left.
         """
         with self._lock:
             if turned_away := self._turned_away[bulkhead]:
@@ -65,6 +64,6 @@ class Bulkheads:
             return None
 
     def drop_out(self, bulkhead: str) -> None:
-        """Leave whatever is due to others."""
+        """Leave without taking over any work."""
         with self._lock:
             self._inside[bulkhead] -= 1

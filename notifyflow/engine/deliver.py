@@ -1,7 +1,7 @@
-"""Handles one ring: claim, send, record, over the ports; knows no broker.
+"""Handles a ring: claim, send, record; knows no broker.
 
-No provider is called inside a transaction: a claim commits the attempts, then they are made one by one, then each outcome is
-recorded. Whatever goes wrong between stays a row whose lease runs out.
+No provider is called inside a transaction: a claim commits the attempts, then each is made and its outcome recorded. If anything
+fails in between, the lease of the attempt expires.
 """
 
 import threading
@@ -46,7 +46,7 @@ _NEWEST_WEIGHS = 0.3
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _THROTTLE_S = 10.0
-"""How long a provider is left alone that asks for fewer requests and does not say until when."""
+"""How long no requests go to a provider that asks for fewer without saying until when."""
 _WITHHELD = Outcome(result=Result.PERMANENT_FAILURE, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
 _TOO_LATE = Outcome(result=Result.TEMPORARY_FAILURE, reason="the search for the message in doubt has used up the lease")
 
@@ -57,10 +57,10 @@ class Deliverer:
     Args:
         deps: The dependencies of the use cases.
         channels: Name to channel.
-        reporter: Passes on what each transaction led to.
-        send_budget: How long one send may take at most; a lease that would not outlive it is given back.
-        places: How many sends there are at a time.
-        pause: Lets so many seconds pass.
+        reporter: Reports what each transaction led to.
+        send_budget: How long one send may take at most; an attempt whose lease ends sooner is released.
+        places: How many sends run at a time.
+        pause: Waits for so many seconds.
     """
 
     def __init__(
@@ -85,19 +85,19 @@ class Deliverer:
         self._latencies: dict[str, timedelta] = {}
 
     def stop(self, unheard: Collection[str] = ()) -> None:
-        """Begin no further send: what runs is recorded, what is claimed is released, all other rings are given back.
+        """Begin no further send: running sends are recorded, claimed attempts released, all other rings given back.
 
         Args:
-            unheard: What this process was rung for besides, in rings that nobody has begun to handle.
+            unheard: Notifications from rings that no thread has begun to handle.
         """
-        left = self._pending_rings.close()  # before the threads are told: what they drop from then on is given back here
+        left = self._pending_rings.close()  # first, so that rings which the threads drop from now on are given back here
         self._is_stopping.set()
         self.give_back({*left, *unheard, *self._pending_rings.pop_owed()})
 
     def give_back(self, notification_ids: Collection[str]) -> None:
-        """Take the rings for notifications back: nobody here handles them, and whoever sweeps next rings again.
+        """Give rings back that this process does not handle, so that the next sweep rings again.
 
-        Never raises: where the database is away, the next that are given back take these with them, or ``finish`` does.
+        Never raises: if the database is unavailable, the next call or ``finish`` gives them back.
         """
         if not notification_ids:
             return
@@ -107,16 +107,16 @@ class Deliverer:
             _log.warning("engine.rings_not_given_back", notifications=len(notification_ids), error=type(error).__name__)
 
     def finish(self) -> None:
-        """Give back what could not be given back before; the last thing a process does."""
+        """Give back rings that could not be given back before; called last."""
         self.give_back(self._pending_rings.pop_owed())
 
     def deliver(self, channel: str, notification_ids: Sequence[str]) -> None:
-        """Make up to as many attempts on a channel as notifications were rung for, the most urgent that are due first.
+        """Make up to as many attempts on a channel as notifications were rung for, the most urgent due ones first.
 
-        A thread more than the channel's provider may hold is turned away, and those who are at it go on in its stead.
+        If the provider's bulkhead is full, the threads inside handle the ring later.
 
         Raises:
-            StorageUnavailable: When the database is away; what was claimed is recorded all the same, or put in doubt.
+            StorageUnavailable: When the database is unavailable; claimed attempts are recorded all the same, or put in doubt.
         """
         if not self._pending_rings.add(notification_ids):
             self.give_back(notification_ids)
@@ -133,7 +133,7 @@ class Deliverer:
             raise
 
     def share(self, threads: int) -> None:
-        """Share so many threads among the providers."""
+        """Set how many threads the providers share."""
         self._bulkheads.share(threads)
 
     def _deliver_rung(self, channel: str, notification_ids: Sequence[str]) -> None:
@@ -148,18 +148,18 @@ class Deliverer:
                 wanted -= done
                 left -= len(done)
                 self._pending_rings.remove(done)
-            if wanted and not self._is_stopping.is_set():  # others went first, and nobody else knows of these
+            if wanted and not self._is_stopping.is_set():  # others went first, and these need another ring
                 self._unring(wanted)
 
     def _deliver_due(self, channel: str, notification_ids: Collection[str]) -> None:
-        """Make attempts for those who were turned away, until nothing is due."""
+        """Make attempts for the rings of threads that were turned away, until nothing is due."""
         with self._owing(notification_ids):
             while not self._is_stopping.is_set() and self._deliver_batch(channel, (), limit=_MOST_AT_ONCE):
                 pass
 
     @contextmanager
     def _owing(self, notification_ids: Collection[str]) -> Iterator[None]:
-        """Strike off what was looked for; where the database went away meanwhile, its rings are owed."""
+        """Remove handled rings; if the database became unavailable, owe them."""
         try:
             yield
         except StorageUnavailable:
@@ -177,7 +177,7 @@ class Deliverer:
             raise
 
     def _deliver_batch(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> set[str]:
-        """Claim as many due notifications as fit, and send them; return the ids of all that need no further attempt now."""
+        """Claim as many due notifications as fit and send them; return the ids of those handled."""
         claims = self._claim(channel, notification_ids, limit=min(limit, self._fitting(channel)))
         for claimed in claims.claimed:
             self._attempt(claimed)
@@ -200,9 +200,9 @@ class Deliverer:
         return self._channels[channel].providers if channel in self._channels else ()
 
     def _fitting(self, channel: str) -> int:
-        """Tell how many sends fit into half a lease, and into one turn of a thread; one while the latency is unknown.
+        """Return how many sends fit into half a lease and into one turn of a thread; 1 while the latency is unknown.
 
-        They have to be over while what is left of the lease would outlive one more that takes as long as it may.
+        The rest of the lease must be enough for one more send of the maximal length.
         """
         latency = self._latencies.get(channel)
         if latency is None:
@@ -231,11 +231,11 @@ class Deliverer:
         self._record(claimed, outcome, took)
 
     def _has_time(self, claimed: Claimed) -> bool:
-        """Tell whether the lease would outlive a send."""
+        """Return whether the lease lasts for a send of the maximal length."""
         return claimed.lease_until - self._deps.clock.now() >= self._send_budget
 
     def _is_found(self, claimed: Claimed) -> bool:
-        """Ask after an attempt in doubt; where it was carried after all, or never will be, this one is given back."""
+        """Search for the message of the attempt in doubt; release this attempt if that one was or never will be delivered."""
         try:
             result = doubt.find_sent_message(self._deps, self._reporter, claimed, self._providers(claimed.channel))
         except StorageUnavailable:
@@ -251,13 +251,13 @@ class Deliverer:
         try:
             return _outcome(provider.send(claimed.message))
         except NotifyflowError as error:
-            return _told(_outcome(error), error, provider)
-        except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and may have sent before it did
+            return _with_condition(_outcome(error), error, provider)
+        except Exception as error:  # noqa: BLE001 - a third party's channel may raise anything, and may have sent before
             _log.error("engine.channel_broke", **_ids(claimed), error=type(error).__name__, place=place(error))
             return Outcome(result=Result.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
 
     def _record(self, claimed: Claimed, outcome: Outcome, took: timedelta) -> None:
-        """Record an outcome, as often as it takes while the lease lasts."""
+        """Record an outcome; repeat that while the lease lasts."""
         has_alternative = len(self._providers(claimed.channel)) > 1
 
         def write(unsure: Consequences | None) -> Consequences:
@@ -284,16 +284,16 @@ class Deliverer:
         self._reporter.report(consequences)
 
     def _write(self, claimed: Claimed, write: Callable[[Consequences | None], Consequences], *, is_patient: bool) -> Consequences:
-        """Write what became of an attempt, with growing pauses between the tries.
+        """Write the result of an attempt, with growing pauses between the tries.
 
         Args:
             claimed: The attempt.
-            write: Is given what the last commit would have led to whose answer was lost, and finds out whether it was done.
-            is_patient: Whether to try again, while the lease lasts, also when the database is away; otherwise only to find out.
+            write: Writes; takes what the last commit would have led to if its response was lost, and checks whether it was done.
+            is_patient: Whether to try again while the database is unavailable and the lease lasts.
 
         Raises:
             Fenced: When the lease has expired.
-            StorageUnavailable: When it is given up.
+            StorageUnavailable: When it gives up.
         """
         unsure: Consequences | None = None
         tries = 0
@@ -324,7 +324,7 @@ class Deliverer:
 
 
 def _redirected(claimed: Claimed, address: str) -> Claimed:
-    """Send it, and search for the message in doubt, at another address; a message at the first one is not edited."""
+    """Return the attempt, and the one in doubt, with another address; no message at the first address is edited."""
     doubt = claimed.doubt and replace(claimed.doubt, message=replace(claimed.doubt.message, address=address))
     return replace(claimed, message=replace(claimed.message, address=address, replaces=""), doubt=doubt)
 
@@ -339,29 +339,29 @@ def _ids(claimed: Claimed) -> dict[str, str]:
     }
 
 
-def _outcome(answer: Accepted | NotifyflowError) -> Outcome:
-    """Translate what a provider answered, or how it failed, into an outcome."""
-    match answer:
+def _outcome(response: Accepted | NotifyflowError) -> Outcome:
+    """Return the outcome of a provider's response or failure."""
+    match response:
         case Accepted():
-            return Outcome(result=Result.ACCEPTED, provider_ref=answer.provider_ref, evidence=answer.evidence)
+            return Outcome(result=Result.ACCEPTED, provider_ref=response.provider_ref, evidence=response.evidence)
         case TemporaryProviderError():
             return Outcome(
-                result=Result.TEMPORARY_FAILURE, code=answer.code, reason=answer.reason, retry_after_s=answer.retry_after_s
+                result=Result.TEMPORARY_FAILURE, code=response.code, reason=response.reason, retry_after_s=response.retry_after_s
             )
         case PermanentProviderError():
-            return Outcome(result=Result.PERMANENT_FAILURE, code=answer.code, reason=answer.reason)
+            return Outcome(result=Result.PERMANENT_FAILURE, code=response.code, reason=response.reason)
         case RefusedUsError():
-            return Outcome(result=Result.TEMPORARY_FAILURE, code=answer.code, reason=answer.reason, is_our_fault=True)
+            return Outcome(result=Result.TEMPORARY_FAILURE, code=response.code, reason=response.reason, is_our_fault=True)
         case UnknownOutcomeError() | ProviderError():
-            return Outcome(result=Result.IN_DOUBT, code=answer.code, reason=answer.reason)
+            return Outcome(result=Result.IN_DOUBT, code=response.code, reason=response.reason)
         case _:
             return Outcome(
-                result=Result.TEMPORARY_FAILURE, reason=f"could not be rendered: {type(answer).__name__}", is_our_fault=True
+                result=Result.TEMPORARY_FAILURE, reason=f"could not be rendered: {type(response).__name__}", is_our_fault=True
             )
 
 
-def _told(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outcome:
-    """Add what a failure says about the provider itself."""
+def _with_condition(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outcome:
+    """Add what a failure says about the provider to its outcome."""
     if provider.has_server_per_address:
         return outcome
     match error:

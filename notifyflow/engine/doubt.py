@@ -1,6 +1,6 @@
-"""Searches for the message of an attempt in doubt before it is sent again, where its provider can; outside any transaction.
+"""Searches for the message of an attempt in doubt before it is sent again, if its provider can; outside any transaction.
 
-A message that is found is not sent again. If none is found, or the provider does not answer, it is: rather twice than not at all.
+A message that is found is not sent again. If none is found, or the provider does not answer, it is sent: better twice than never.
 """
 
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, 
 
     Args:
         deps: The dependencies of the use cases.
-        reporter: Passes on what the receipt led to.
+        reporter: Reports what the receipt led to.
         claimed: The attempt that would be a resend.
         providers: The channel's.
 
     Returns:
-        What became of the previous attempt; None if it was not in doubt, its provider cannot search, or nothing was found.
+        The result of the previous attempt; None if it was not in doubt, its provider cannot search, or nothing was found.
 
     Raises:
-        StorageUnavailable: When what was found could not be recorded.
+        StorageUnavailable: When the result could not be recorded.
     """
     doubt = claimed.doubt
     if doubt is None:

@@ -1,4 +1,4 @@
-"""Puts the moving parts of one process together over a broker: its actors, its deliverer, its sweeper."""
+"""Assembles the parts of one process over a broker: its actors, deliverer, sweeper and pollers."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -28,15 +28,15 @@ class Engine:
     """Handles the rings of a broker and watches the clock, in one process, from ``start`` to ``stop``.
 
     Args:
-        broker: Whose rings it handles; the actors are declared on it here.
+        broker: The broker whose rings it handles; it declares the actors on it.
         deps: The dependencies of the use cases.
         channels: Name to channel.
         send_budget: How long one send may take at most.
-        places: How many sends there are at a time.
-        bell: Rings for what is due; the broker's own where None.
-        is_alone: Whether rings end with the process: what was rung for before it began is then rung for again at once.
-        heartbeat: Tells a monitor outside that all is well; None where there is none.
-        queue: In which providers leave what they say; None where there is none.
+        places: How many sends run at a time.
+        bell: Rings for due notifications; None for the broker's own.
+        is_alone: Whether rings end with the process: earlier ones are then rung again at once.
+        heartbeat: Pings an outside monitor, or None.
+        queue: The queue to which providers send receipts, or None.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Engine:
         self.reporter = Reporter(bell or BrokerBell(broker), deps.transactions, Recaller(channels, deps.delivery))
         self._broker = broker
         self._deps = deps
-        self._heard_since = deps.clock.now() if is_alone else None
+        self._started_at = deps.clock.now() if is_alone else None
         self._deliverer = Deliverer(deps, channels, self.reporter, send_budget=send_budget, places=places)
         self._heartbeat = heartbeat
         self._status_poller = StatusPoller(deps, channels, self.reporter)
@@ -64,7 +64,7 @@ class Engine:
         declare_actors(broker, channels, self._deliverer.deliver)
 
     def start(self, *, threads: int) -> None:
-        """Begin to sweep; the broker's worker threads, so many, are started by whoever owns them."""
+        """Start to sweep and poll; the owner of the broker's worker threads starts those."""
         self._deliverer.share(threads)
         self._sweeper.start()
         self._status_poller.start()
@@ -74,10 +74,10 @@ class Engine:
             self._heartbeat.start()
 
     def stop(self, worker: Worker) -> None:
-        """Begin nothing new: what runs is recorded, what is claimed is released, all other rings are given back.
+        """Begin nothing new: running sends are recorded, claimed attempts released, all other rings given back.
 
         Args:
-            worker: Whose threads handle the rings; it is stopped afterwards, by whoever owns it.
+            worker: The worker whose threads handle the rings; its owner stops it afterwards.
         """
         self._broker.stop_reading(self._deliverer.give_back)
         self._deliverer.stop(_left_in(worker))
@@ -89,13 +89,13 @@ class Engine:
             self._heartbeat.stop()
 
     def finish(self) -> None:
-        """Do what is left when the worker's threads have ended."""
+        """Give back the rest when the worker's threads have ended."""
         self._broker.stop_reading(self._deliverer.give_back)
         self._deliverer.finish()
         self.reporter.finish()
 
     def _sweep(self) -> None:
-        """Sweep and ring; what cannot be rung, since the broker is away, is delivered from here."""
+        """Sweep and ring; deliver directly if the broker is unavailable."""
         swept = sweep(self._deps, ring_again_after=self._patience())
         for channel, _, some in rings(self.reporter.report(swept)):
             self._deliverer.deliver(channel, [each.notification_id for each in some])
@@ -105,9 +105,9 @@ class Engine:
             self._heartbeat.note_sweep(is_clean=not swept.broken)
 
     def _patience(self) -> timedelta:
-        if self._heard_since is None:
+        if self._started_at is None:
             return min(RING_AGAIN_AFTER, self._deps.lease)
-        return min(RING_AGAIN_AFTER, self._deps.clock.now() - self._heard_since)
+        return min(RING_AGAIN_AFTER, self._deps.clock.now() - self._started_at)
 
 
 class EmbeddedEngine:
@@ -143,7 +143,7 @@ class EmbeddedEngine:
         self._engine.start(threads=self._worker.worker_threads)
 
     def stop(self) -> None:
-        """Wait for the sends that run, and end the threads."""
+        """Wait for the running sends, and end the threads."""
         self._engine.stop(self._worker)
         self._worker.stop()
         self._engine.finish()
@@ -174,7 +174,7 @@ class EngineMiddleware(Middleware):
         self._engine.start(threads=worker.worker_threads)
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        """Stop before the worker waits for its threads, so that they give back what they have not sent."""
+        """Stop before the worker waits for its threads, so that they give back unsent notifications."""
         del broker
         self._engine.stop(worker)
 
@@ -185,6 +185,6 @@ class EngineMiddleware(Middleware):
 
 
 def _left_in(worker: Worker) -> list[str]:
-    """Collect what the rings that dramatiq holds in memory, and no thread has begun to handle, were rung for."""
+    """Return the notifications of the rings that dramatiq holds in memory and no thread has begun to handle."""
     with worker.work_queue.mutex:
         return rung_for(item.message for item in worker.work_queue.queue)

@@ -1,6 +1,6 @@
 """Polls a queue for the receipts of providers; a message is deleted only after its receipts are committed.
 
-When the queue or the database is unavailable it waits and goes on; what it did not delete comes again.
+When the queue or the database is unavailable, it waits and goes on; messages it did not delete come again.
 """
 
 import threading
@@ -25,10 +25,10 @@ class Poller:
     """Polls a queue until it is stopped.
 
     Args:
-        queue: The queue it polls; it closes it.
+        queue: The queue; the poller closes it.
         deps: The dependencies of the use cases.
-        reporter: Passes on what the receipts led to.
-        pause: Waits for so many seconds after a failure; by default until the poller is stopped, at most so long.
+        reporter: Reports what the receipts led to.
+        pause: Waits for so many seconds after a failure; by default no longer than until the poller is stopped.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Poller:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the message in hand, and start no other.
+        """Finish the current message, and start no other.
 
-        A poll that waits ends by itself, and what it brings comes again.
+        A waiting poll ends by itself, and its messages come again.
         """
         self._is_stopping.set()
         with self._is_handling:
@@ -72,7 +72,7 @@ class Poller:
         return pause_s(self._faults, fraction, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
 
     def _turn(self) -> bool:
-        """Poll once, and handle what came; tell whether all went well."""
+        """Poll once and handle the messages; return whether all went well."""
         try:
             handled = [self._handle(parcel) for parcel in self._queue.receive()]
             return all(handled)
@@ -86,9 +86,9 @@ class Poller:
         return False
 
     def _handle(self, parcel: Parcel) -> bool:
-        """Commit what a message says, then delete it; tell whether that went well.
+        """Commit the receipts of a message, then delete it; return whether that went well.
 
-        One that breaks us is left to the queue, which may have a place for such.
+        A message that raises is left to the queue, which may have a dead-letter queue for it.
         """
         with self._is_handling:
             if self._is_stopping.is_set():
@@ -98,7 +98,7 @@ class Poller:
                     self._receive(receipt, parcel.body)
             except StorageUnavailable:
                 raise
-            except Exception as error:  # noqa: BLE001 - one message, whatever it is, may not hold up all others
+            except Exception as error:  # noqa: BLE001 - one message must not hold up all others
                 _log.error("engine.message_broke", error=type(error).__name__, place=place(error))
                 return False
             self._queue.delete(parcel)

@@ -1,6 +1,6 @@
-"""Tells a monitor outside that all is well, as long as it is; when it stops, the monitor raises the alarm.
+"""Pings an outside monitor while all is well; when the pings stop, the monitor raises the alarm.
 
-A thread of its own, so that a monitor that hangs holds up no sweep, and a sweep that hangs stops the heartbeat.
+It has a thread of its own, so that a monitor that hangs holds up no sweep, and a sweep that hangs stops the heartbeat.
 """
 
 import threading
@@ -18,16 +18,16 @@ from notifyflow.pipeline.ports import Dependencies
 _log = structlog.get_logger("notifyflow.engine")
 
 _LOOKS_A_BEAT = 10
-_VOUCHES_FOR_S = 60.0  # a sweep that rings nobody, since the broker is away, sends what is due by itself, and takes its time
+_VOUCHES_FOR_S = 60.0  # a sweep without a broker sends due notifications itself, which takes time
 
 
 class Heartbeat:
     """Beats while this process sweeps, every sweep is clean, and the database shows nothing left behind.
 
     Args:
-        monitor: Who is told.
+        monitor: The monitor.
         deps: The dependencies of the use cases.
-        every: How far apart two heartbeats are, of all processes together.
+        every: The time between two heartbeats of all processes together.
     """
 
     def __init__(self, monitor: Monitor, deps: Dependencies, *, every: timedelta) -> None:
@@ -40,11 +40,11 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="notifyflow-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start to beat."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let a ping that runs end, and send no other."""
+        """Wait for a running ping, and send no other."""
         self._is_stopping.set()
         self._thread.join()
         self._monitor.close()
@@ -58,7 +58,7 @@ class Heartbeat:
         while not self._is_stopping.wait(pause_s):
             try:
                 self._turn()
-            except StorageUnavailable:  # the sweeper says so
+            except StorageUnavailable:  # the sweeper logs it
                 self._withheld = "storage_unavailable"
             except Exception as error:  # noqa: BLE001 - the edge of the thread
                 _log.error("engine.heartbeat_broke", error=type(error).__name__, place=place(error))
@@ -81,7 +81,7 @@ class Heartbeat:
             _log.warning("engine.heartbeat_failed", error=type(error).__name__, code=error.code)
 
     def _withhold(self, reason: str) -> None:
-        """Say why it is withheld, once a reason."""
+        """Log why the heartbeat is withheld, once for each reason."""
         if reason != self._withheld:
             self._withheld = reason
             _log.error("engine.heartbeat_withheld", reason=reason)

@@ -1,8 +1,8 @@
 """Rings through RabbitMQ, with confirmed publishing.
 
-A ring need not outlive the server: messages are kept in memory, queues are durable only because RabbitMQ 4 wants that, and
-there are no queues for delayed or dead messages. A connection of pika's belongs to one thread at a time: each queue is read over
-its own, and all threads publish over one, in turn (one for each thread, as dramatiq has it, would stay open after its thread).
+Rings need not survive the server: messages are kept in memory, queues are durable only because RabbitMQ 4 requires it, and there
+are no queues for delayed or dead messages. A pika connection belongs to one thread at a time: each queue is read over its own,
+and all threads publish over one, in turn (dramatiq's connections, one for each thread, stay open after their threads).
 """
 
 import threading
@@ -39,7 +39,7 @@ class RabbitmqDoorbell(RabbitmqBroker):
         self.address = pika.URLParameters(url)
         self.address.connection_attempts = 1
         self.address.socket_timeout = self.address.stack_timeout = _PATIENCE_S
-        self.address.heartbeat = 0  # who rings now and then sends none, and would be cut off for that
+        self.address.heartbeat = 0  # a thread that rings only now and then sends none, and would be disconnected
         self.is_read = True
         self._turn = threading.Lock()
         self._line: _Line | None = None
@@ -48,12 +48,12 @@ class RabbitmqDoorbell(RabbitmqBroker):
         """Read a queue, over a connection of its own.
 
         Raises:
-            ConnectionClosed: When RabbitMQ is away.
+            ConnectionClosed: When RabbitMQ is unavailable.
         """
         return _RingConsumer(self, queue_name, prefetch, timeout)
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
-        """Declare a queue; it is made by whoever first reads it or rings in it."""
+        """Declare a queue; the first read or ring creates it."""
         del ensure
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
@@ -61,10 +61,10 @@ class RabbitmqDoorbell(RabbitmqBroker):
             self.emit_after("declare_queue", queue_name)
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        """Put a message into its queue, and wait until RabbitMQ has it.
+        """Put a message into its queue, and wait for RabbitMQ's confirmation.
 
         Raises:
-            ConnectionClosed: When it does not have it within a few seconds.
+            ConnectionClosed: When it is not confirmed within a few seconds.
         """
         del delay
         if not self._turn.acquire(timeout=2 * _PATIENCE_S):
@@ -78,17 +78,17 @@ class RabbitmqDoorbell(RabbitmqBroker):
         return message
 
     def stop_reading(self, give_back: GiveBack) -> None:
-        """Read no further ring: RabbitMQ gives those that were fetched, and that no thread has, to whoever else reads."""
+        """Read no further ring; RabbitMQ gives those that were fetched and not handled to other readers."""
         del give_back
         self.is_read = False
 
     def close(self) -> None:
-        """Let go of the connection, with a word of farewell where RabbitMQ listens."""
+        """Close the connection, properly if RabbitMQ answers."""
         with self._turn:
             self._hang_up()
 
     def _publish(self, message: Message[Any], *, may_repeat: bool) -> None:
-        """Publish; over a new connection when the one there was turns out to be dead, or to believe in a queue that is gone."""
+        """Publish; repeat that over a new connection if the old one is dead, or its queue is gone."""
         try:
             self._line = self._line or _Line(self.address)
             self._line.publish(f"{NAMESPACE}.{message.queue_name}", message.encode())
@@ -105,7 +105,7 @@ class RabbitmqDoorbell(RabbitmqBroker):
 
 
 class _Line:
-    """A connection over which one thread at a time publishes, and what is known to be at its other end."""
+    """A connection over which one thread at a time publishes, and the queues it has declared."""
 
     def __init__(self, address: pika.ConnectionParameters) -> None:
         self._connection = pika.BlockingConnection(address)
@@ -115,7 +115,7 @@ class _Line:
             self._channel.confirm_delivery()
 
     def publish(self, queue: str, body: bytes) -> None:
-        """Publish one message, and wait until it is confirmed."""
+        """Publish a message, and wait until it is confirmed."""
         with self._patience():
             if queue not in self._queues:
                 self._channel.queue_declare(queue, durable=True)
@@ -123,7 +123,7 @@ class _Line:
             self._channel.basic_publish(exchange="", routing_key=queue, body=body, mandatory=True)
 
     def close(self) -> None:
-        """Say farewell, unless the line is dead."""
+        """Close the connection, unless it is dead."""
         with suppress(*_LOST):
             if self._connection.is_open:
                 with self._patience():
@@ -131,7 +131,7 @@ class _Line:
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
-        """Break the connection off when what is done over it takes too long; pika itself would wait for ever."""
+        """Abort the connection if the block takes too long; pika would wait for ever."""
         connection = self._connection._impl
         too_long = ConnectionBlockedTimeout("RabbitMQ does not answer")
         timer = connection.ioloop.call_later(_PATIENCE_S, lambda: connection._terminate_stream(too_long))
@@ -142,7 +142,7 @@ class _Line:
 
 
 class _RingConsumer(_RabbitmqConsumer):
-    """Reads one queue, past what is no message of ours."""
+    """Reads one queue, skipping foreign messages."""
 
     broker: RabbitmqDoorbell
 
@@ -172,7 +172,7 @@ class _RingConsumer(_RabbitmqConsumer):
             return None
         try:
             method, _, body = next(self.iterator)
-        except (*_LOST, AssertionError) as error:  # the latter is pika's word for a connection that is being closed
+        except (*_LOST, AssertionError) as error:  # the latter is raised for a connection that is being closed
             raise ConnectionClosed(error) from None
         if method is None:
             return None
@@ -189,7 +189,7 @@ class _RingConsumer(_RabbitmqConsumer):
         return None
 
     def _rest(self) -> None:
-        """Hand back what was fetched, and keep the connection alive for what has still to be acknowledged."""
+        """Return fetched messages, and keep the connection alive for messages still to be acknowledged."""
         try:
             if self._is_reading:
                 self._is_reading = False
@@ -199,7 +199,7 @@ class _RingConsumer(_RabbitmqConsumer):
             raise ConnectionClosed(error) from None
 
     def ack(self, message: MessageProxy) -> None:
-        """Take a message from the queue; where the connection is gone it comes again, which does no harm."""
+        """Remove a message from the queue; if the connection is gone, the message comes again, which does no harm."""
         with suppress(ConnectionClosed):
             super().ack(message)  # type: ignore[no-untyped-call]
 

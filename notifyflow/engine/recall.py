@@ -1,6 +1,6 @@
-"""Recalls what is on its way and not wanted any more: calls that ring for an acknowledged incident; best effort, and logged.
+"""Stops attempts on their way, such as calls that ring for an acknowledged incident; best effort, and logged.
 
-Each batch has a thread of its own, so that nobody who acknowledges waits for a provider; the process waits for them at its end.
+Each batch has a thread of its own, so that no acknowledgement waits for a provider; the process waits for them at its end.
 """
 
 import threading
@@ -19,11 +19,11 @@ _log = structlog.get_logger("notifyflow.engine")
 
 
 class Recaller:
-    """Recalls, outside any transaction.
+    """Recalls attempts, outside any transaction.
 
     Args:
-        channels: Name to channel; of their providers those that can recall are asked to.
-        delivery: What may leave; where not all is live, nothing is recalled, since it may be another environment's.
+        channels: Name to channel; providers that cannot recall are ignored.
+        delivery: What may leave; unless it is live, nothing is recalled, since the attempts may be another environment's.
     """
 
     def __init__(self, channels: Mapping[str, Channel], delivery: Delivery = LIVE) -> None:
@@ -37,7 +37,7 @@ class Recaller:
         self._running: set[threading.Thread] = set()
 
     def recall(self, recalls: Sequence[Recall]) -> None:
-        """Begin to recall what can be."""
+        """Begin to recall attempts whose provider can."""
         known = [(provider, each) for each in recalls if (provider := self._providers.get((each.channel, each.provider)))]
         if known:
             thread = threading.Thread(target=self._run, args=(known,), name="notifyflow-recall")
@@ -46,7 +46,7 @@ class Recaller:
             thread.start()
 
     def finish(self) -> None:
-        """Wait until everything is recalled, or could not be."""
+        """Wait for all recalls."""
         with self._lock:
             running = tuple(self._running)
         for thread in running:

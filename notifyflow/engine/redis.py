@@ -30,36 +30,36 @@ class RedisDoorbell(RedisBroker):
 
     @property
     def consumer_class(self) -> type[Consumer]:
-        """What reads a queue."""
+        """The class that reads a queue."""
         return _PatientConsumer
 
     def declare_queue(self, queue_name: str) -> None:
-        """Declare a queue, without the one for delayed messages, which would be polled for nothing."""
+        """Declare a queue without its queue of delayed messages, which would be polled in vain."""
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
     def stop_reading(self, give_back: GiveBack) -> None:
-        """Read no further ring, and give back those that were fetched and that no thread has begun to handle."""
+        """Read no further ring; give back those that were fetched and that no thread has begun to handle."""
         self.give_back = give_back
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self.client.close()
 
 
 def connect(url: str) -> "redis.Redis":
-    """Make a client that does not wait for long, and does not repeat a command, which might run twice."""
+    """Return a client with short time-outs that repeats no command, which might run twice."""
     return redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5, retry=Retry(NoBackoff(), 0))
 
 
 class _PatientConsumer(_RedisConsumer):
-    """Reads past what is no message of ours, and treats every error of Redis as a lost connection.
+    """Skips foreign messages, and treats every error of Redis as a lost connection.
 
     Otherwise one undecodable message strands those prefetched behind it (dramatiq#375), and a time-out, which is no
-    ``redis.ConnectionError``, leaves a message stuck. Once the broker has stopped reading, nothing that goes wrong keeps the
-    process from ending: its rings have been given back by then.
+    ``redis.ConnectionError``, leaves a message stuck. Once the broker has stopped reading, no error keeps the process from
+    ending: its rings have been given back.
     """
 
     broker: RedisDoorbell
@@ -89,7 +89,7 @@ class _PatientConsumer(_RedisConsumer):
     def _read(self) -> MessageProxy | None:
         try:
             message: MessageProxy | None = super().__next__()  # type: ignore[no-untyped-call]
-        except (DecodeError, TypeError):  # the latter for a message whose id is none
+        except (DecodeError, TypeError):  # the latter for a message with a bad id
             _log.warning("engine.message_unreadable", queue=self.queue_name)
             return None
         except redis.RedisError as error:
@@ -111,7 +111,7 @@ class _PatientConsumer(_RedisConsumer):
                 yield MessageProxy(Message.decode(body))
 
     def _put_back(self, messages: Iterable[MessageProxy]) -> None:
-        """Put messages into their queue again, for others to read, and give back what they ring for, should Redis be away."""
+        """Put messages into their queue again for others, and give their rings back in case Redis is unavailable."""
         rings = list(messages)
         if not rings:
             return

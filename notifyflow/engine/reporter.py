@@ -1,4 +1,4 @@
-"""Passes on what a transaction led to: log lines for what failed, then rings for what became due."""
+"""Reports what a transaction led to: logs failures, then rings for due notifications."""
 
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,28 +19,28 @@ from notifyflow.storage.ledger import Due
 _log = structlog.get_logger("notifyflow.engine")
 
 RING_SIZE = 8
-"""How many notifications one ring names at most: small enough that a crowd is shared, and no thread is held for long."""
+"""The most notifications in one ring: few enough that workers share a crowd, and a ring does not hold a thread for long."""
 _SHARES = 8
-"""Among how many rings a few are shared, since whoever handles a ring sends one after the other."""
+"""The number of rings that share a few notifications, since the handler of a ring sends them one after the other."""
 
 
 class Recalling(Protocol):
-    """Who recalls what is on its way."""
+    """The interface to recall attempts."""
 
     def recall(self, recalls: Sequence[Recall], /) -> None:
-        """Begin to recall what can be; never raises."""
+        """Begin to recall attempts whose provider can; never raise."""
         ...
 
     def finish(self) -> None:
-        """Wait until that is done."""
+        """Wait for all recalls."""
         ...
 
 
 class Reporter:
-    """Reports consequences after their commit; never raises: what it cannot ring is left to the sweepers.
+    """Reports consequences after their commit; never raises, and leaves rings that fail to the sweepers.
 
     Args:
-        bell: Rings for what is due.
+        bell: Rings for due notifications.
         transactions: Where the marks of rings that failed are removed.
         recalling: Recalls what is on its way and not wanted any more; nobody does where None.
     """
@@ -51,10 +51,10 @@ class Reporter:
         self._recalling = recalling
 
     def report(self, consequences: Consequences) -> tuple[Due, ...]:
-        """Log what failed and ring for what is due.
+        """Log failures and ring for due notifications.
 
         Returns:
-            What could not be rung, since the broker is away; empty as a rule. Its rows are no longer marked as rung, so that
+            The notifications that could not be rung for, since the broker is unavailable; usually none. Its rows are no longer marked as rung, so that
             the next sweep of any process finds them.
         """
         for row in consequences.failed:
@@ -89,7 +89,7 @@ class Reporter:
         return self._ring(consequences.due)
 
     def finish(self) -> None:
-        """Wait for what is being recalled."""
+        """Wait for running recalls."""
         if self._recalling is not None:
             self._recalling.finish()
 
@@ -108,7 +108,7 @@ class Reporter:
         return ()
 
     def _unring(self, unrung: tuple[Due, ...]) -> None:
-        """Take the marks back; where even that fails, the sweeper rings again after its usual wait."""
+        """Mark notifications as not rung for; if that fails, the sweeper rings again after its usual wait."""
         with suppress(StorageError):
             self._transactions.run(lambda ledger: ledger.unring([each.notification_id for each in unrung]))
 
@@ -124,7 +124,7 @@ def _report_circuit(health: ProviderHealth) -> None:
 
 
 def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, tuple[Due, ...]]]:
-    """Gather what is due into rings: the urgent before the others, one channel each, the more in one the more there are."""
+    """Group due notifications into rings: urgent ones first, one channel in each, larger rings the more there are."""
 
     def line(each: Due) -> tuple[bool, str]:
         return each.severity is not Severity.CRITICAL, each.channel
@@ -138,6 +138,6 @@ def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, tuple[Due, ...]]]
 
 
 def place(error: BaseException) -> str:
-    """Tell where an error was raised, for a log line: its text and its traceback may hold what is personal."""
+    """Return where an error was raised, for the log; its text and traceback may hold personal data."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

@@ -1,4 +1,4 @@
-"""What a ring is as a message, on whatever broker: ids of one queue's notifications, and nothing else."""
+"""A ring as a message of any broker: ids of notifications of one queue."""
 
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any, TypeAlias
@@ -8,26 +8,26 @@ from dramatiq import Message, MessageProxy
 from notifyflow.core.model import Severity
 
 GiveBack: TypeAlias = Callable[[Sequence[str]], None]
-"""Takes back that notifications were rung for, since nobody here will handle them; never raises."""
+"""Gives back the rings of notifications that this process does not handle; never raises."""
 NAMESPACE = "notifyflow"
-"""What the names of our queues begin with: a broker may be shared."""
+"""The prefix of our queues, since a broker may be shared."""
 
 
 def queue_name(channel: str, severity: Severity) -> str:
-    """Name the queue a notification is rung in: two a channel, since priorities do not reorder a queue."""
+    """Return the queue of a notification: two for each channel, since priorities do not reorder a queue."""
     return f"{channel}.critical" if severity is Severity.CRITICAL else channel
 
 
 def make_ring(queue: str, notification_ids: Sequence[str]) -> Message[None]:
-    """Make the message that rings; a queue has one actor, of the same name."""
+    """Return the message of a ring; a queue has one actor, of the same name."""
     return Message(queue_name=queue, actor_name=queue, args=(list(notification_ids),), kwargs={}, options={})
 
 
 def is_ring(message: Message[Any], queue: str, *, options: Set[str] = frozenset()) -> bool:
-    """Tell whether what was read from a queue is one of our messages, with the options that its broker adds and no others.
+    """Return whether a message from a queue is a ring of ours, with exactly the options that its broker adds.
 
-    dramatiq believes what a message says of itself: one that names another queue ends the thread that handles it, one with an
-    ``eta`` is held in memory, and one whose options are no mapping stops the consumer again and again.
+    dramatiq trusts messages: one that names another queue ends the thread that handles it, one with an ``eta`` is held in memory,
+    and one whose options are no mapping stops the consumer again and again.
     """
     return (
         message.queue_name == message.actor_name == queue
@@ -39,7 +39,7 @@ def is_ring(message: Message[Any], queue: str, *, options: Set[str] = frozenset(
 
 
 def rung_for(messages: "Iterable[Message[Any] | MessageProxy]") -> list[str]:
-    """Collect what some messages ring for; one that is no ring of ours rings for nothing."""
+    """Return the notification ids of some messages; foreign messages have none."""
     return [
         each
         for message in messages

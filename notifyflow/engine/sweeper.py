@@ -1,4 +1,4 @@
-"""The sweeper's loop: one thread a process that looks at what time alone brings about. No one is elected, all may sweep."""
+"""The sweeper: one thread in each process that handles what time makes due. There is no leader; all may sweep."""
 
 import threading
 from collections.abc import Callable
@@ -19,12 +19,12 @@ _LONGEST_PAUSE_AFTER_FAULTS_S = 4.0
 
 
 class Sweeper:
-    """Sweeps when something is due, at the latest after a second, until it is stopped.
+    """Sweeps when work is due, at least once a second, until it is stopped.
 
     Args:
         clock: The one owner of time.
         sweep: Sweeps once.
-        next_wake_at: Tells when there will be something to do; None when nothing waits for time.
+        next_wake_at: Returns when the next sweep has work; None while no timer runs.
         fraction: Draws a number from [0, 1).
     """
 
@@ -44,11 +44,11 @@ class Sweeper:
         self._thread = threading.Thread(target=self._run, name="notifyflow-sweeper", daemon=True)
 
     def start(self) -> None:
-        """Sweep now, and from now on."""
+        """Start to sweep."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let a running sweep end, and begin no other."""
+        """Wait for a running sweep, and begin no other."""
         self._is_stopping.set()
         self._thread.join()
 
@@ -58,7 +58,7 @@ class Sweeper:
             pause_s = self._turn()
 
     def _turn(self) -> float:
-        """Sweep once; nothing ends the loop but ``stop``.
+        """Sweep once; only ``stop`` ends the loop.
 
         Returns:
             How long to pause, in seconds.
@@ -78,6 +78,6 @@ class Sweeper:
         return min(max((wake_at - self._clock.now()).total_seconds(), _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
 
     def _pause_after_fault(self) -> float:
-        """Pause the longer the more sweeps in a row went wrong."""
+        """Return a pause that grows with the number of failures in a row."""
         self._faults += 1
         return pause_s(self._faults, self._fraction(), first_s=_LONGEST_PAUSE_S, longest_s=_LONGEST_PAUSE_AFTER_FAULTS_S)

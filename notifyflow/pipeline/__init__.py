@@ -1,7 +1,7 @@
 """The use cases, each exactly one transaction.
 
 Every function takes ``Dependencies`` (``ports``) first, runs one transaction, and returns values: nothing here calls a provider,
-rings a bell or writes a log line. What a transaction led to comes back as ``Consequences``: the caller rings for ``due`` (the
+rings a bell or writes a log line. What a transaction led to is returned as ``Consequences``: the caller rings for ``due`` (the
 rows are marked as rung already), logs each of ``failed`` at WARNING, and each of ``critical`` and ``broken`` at ERROR. Where a
 use case also returns a value, both come as ``Committed(value, consequences)``.
 
@@ -11,8 +11,8 @@ An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or `
     → ``Committed[Notified]``; raises InvalidIncident. ``notify.store_admitted(deps, admitted, *, policy)`` stores a validated
     incident.
 ``claim.claim(deps, channel, requested_ids, *, limit, providers, reporting)``
-    → ``Claims(claimed, consequences)``; rows that can be sent no more are ended, each in a transaction of its own, and those
-    that get no slot are deferred.
+    → ``Claims(claimed, consequences)``; rows that can no longer be sent end, each in a transaction of its own, and rows
+    without a slot are deferred.
 ``record.record(deps, attempt_id, token, outcome, *, has_alternative=False)``, ``record.release(deps, attempt_id, token)``
     → ``Consequences``; raise Fenced.
 ``receive.receive(deps, receipt, *, raw)``
@@ -33,11 +33,11 @@ An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or `
 ``forget.forget(deps, recipient_id)``
     → from how many incidents a recipient was removed; raises RecipientInUse.
 ``pause.pause(deps, pause)``, ``pause.resume(deps, scope, name)``, ``pause.pauses(deps)``
-    The kill switch; the claim heeds it.
+    The kill switch, which the claim checks.
 ``sweep.sweep(deps, *, limit=200, ring_again_after=30 s)``
-    → ``Consequences``; a row of transactions: marks as rung what is due and unrung (it stands in ``due``), expires leases
-    back, decides escalations whose timer is due, starts rounds. What it stumbles over stands in ``broken``, and keeps
-    nothing else waiting; a database that stops answering stands in ``cut_short``, and ends it.
+    → ``Consequences``; several transactions: marks due, unrung rows as rung (they are in ``due``), expires leases, decides
+    escalations whose timer is due, starts rounds. Errors of damaged rows are in ``broken`` and hold up no others; a database
+    that stops answering ends it, and is in ``cut_short``.
 ``sweep.next_wake_at(deps)``
-    → when the next sweep will have something to do; None when nothing waits for time.
+    → when the next sweep has work; None while no timer runs.
 """

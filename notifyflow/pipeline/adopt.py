@@ -1,4 +1,4 @@
-"""Takes over a database that was restored or copied: its unfinished incidents are quarantined until somebody decides."""
+"""Adopts a database that was restored or copied: quarantines its unfinished incidents until an operator decides."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ class Survey:
     """The unfinished incidents of a database.
 
     Attributes:
-        environment: Whose it is; None where it has no name.
-        unfinished: How many incidents would be quarantined, were it adopted.
-        quarantined: How many are.
+        environment: The environment it belongs to, or None.
+        unfinished: How many incidents adopting it would quarantine.
+        quarantined: How many incidents are quarantined.
     """
 
     environment: str | None
@@ -41,15 +41,15 @@ def survey(deps: Dependencies, *, is_forced: bool = False) -> Survey:
 
 
 def adopt(deps: Dependencies, environment: str | None, *, is_forced: bool = False) -> int:
-    """Make the database an environment's, and quarantine all that is unfinished; return how many incidents are.
+    """Set the database's environment and quarantine all unfinished incidents; return how many are quarantined.
 
     Args:
         deps: The dependencies of the use cases.
-        environment: The environment's name; None for one without.
-        is_forced: Whether to do so although somebody works on it.
+        environment: The environment's name, or None.
+        is_forced: Whether to adopt a database that is in use.
 
     Raises:
-        DatabaseInUse: When somebody has swept within the last minute, and it is not forced.
+        DatabaseInUse: When a process has swept it within the last minute, unless forced.
     """
 
     def body(tx: Transaction) -> int:
@@ -79,7 +79,7 @@ def release_from_quarantine(deps: Dependencies) -> int:
 
 
 def resolve_quarantined(deps: Dependencies) -> int:
-    """Resolve every quarantined incident without telling anybody; return how many."""
+    """Resolve every quarantined incident without notifying anyone; return how many."""
     quarantined = deps.transactions.run(lambda ledger: ledger.quarantined())
     for incident_id in quarantined:
         _resolve(deps, incident_id)
@@ -95,7 +95,7 @@ def _resolve(deps: Dependencies, incident_id: str) -> None:
             for context in contexts:
                 decisions.close(tx, context, event="resolved")
         tx.incident_events.clear()
-        for row in tx.ledger.lock_queued(incident_id):  # status updates of its end
+        for row in tx.ledger.lock_queued(incident_id):  # its final status updates
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         tx.ledger.release_from_quarantine([incident_id])
 

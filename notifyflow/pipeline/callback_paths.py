@@ -1,6 +1,6 @@
-"""Finds out which provider's callback path seems broken, and has operations told.
+"""Finds the providers whose callback path seems broken, for operations.
 
-It decides nothing about a page: a receipt that is missing rings the next phone, whatever the reason it is missing for.
+It decides nothing about a page: a missing receipt opens the next tier, whatever the reason.
 """
 
 from datetime import timedelta
@@ -10,7 +10,7 @@ from notifyflow.core.rules import DecisionContext
 from notifyflow.pipeline.transaction import Transaction
 
 BROKEN = "it accepts {channel} messages, and not one callback about them came in the last hour: check its callback path to us"
-"""What operations is told, once a day for each provider and channel."""
+"""The notice to operations, once a day for each provider and channel."""
 
 _AN_HOUR = timedelta(hours=1)
 
@@ -26,7 +26,7 @@ def look_into(tx: Transaction, context: DecisionContext) -> None:
 
 
 def _seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
-    """Decide by the last hour; what was sent before an outage of ours says nothing, since its callbacks came to nobody."""
+    """Return whether it seems broken, by the last hour or since our last outage, which may have lost callbacks."""
     since = tx.now - _AN_HOUR
     since = max([since, *(outage.ended_at for outage in tx.ledger.outages(since=since, now=tx.now))])
     if tx.ledger.has_called_back(provider, channel, since=since):

@@ -1,4 +1,4 @@
-"""Hands out work: a lease, a token, and the attempt's row, committed before anybody calls a provider."""
+"""Claims notifications to send: stores each attempt with its lease and token before its provider is called."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,7 +32,7 @@ from notifyflow.pipeline.transaction import Transaction
 _OVERDUE_AFTER = timedelta(minutes=5)
 _SET_ASIDE_FOR = timedelta(minutes=5)
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NotifyflowError)
-"""What a damaged row raises, or a bug of ours; what the database raises is somebody else's affair."""
+"""What a damaged row or a bug of ours raises; errors of the database are handled elsewhere."""
 _REASONS = {
     Ended.EXPIRED: "its round started too long ago",
     Ended.NO_PROVIDER: "no provider is configured for {channel}",
@@ -50,19 +50,19 @@ def claim(
     providers: Sequence[str],
     reporting: Collection[str],
 ) -> Claims:
-    """Claim what is due of a channel: CRITICAL first, then what is requested, then what has waited longest.
+    """Claim a channel's due notifications: CRITICAL first, then the requested ones, then those that have waited longest.
 
     Args:
         deps: The dependencies of the use cases.
         channel: The channel's registered name.
         requested_ids: The notifications that the ring named.
         limit: How many at most.
-        providers: Who can carry it, the preferred one first; where it is empty, what is due ends as FAILED.
-        reporting: Those of them that report back.
+        providers: The channel's providers, the preferred one first; without any, due notifications end as FAILED.
+        reporting: The providers that send receipts.
 
     Returns:
-        The attempts to make, and what followed from rows that cannot be sent any more. What gets no slot is deferred, and what
-        is damaged is set aside: it keeps nothing else waiting.
+        The attempts to make, and what followed for rows that can no longer be sent. Rows without a slot are deferred; damaged
+        rows are set aside, so that they hold up no others.
     """
 
     def body(tx: Transaction) -> _Claiming:
@@ -75,7 +75,7 @@ def claim(
         return claiming
 
     claiming, consequences = _run(deps, body)
-    with suppress(StorageUnavailable):  # what is claimed is sent all the same, and the rest is still due
+    with suppress(StorageUnavailable):  # the claimed attempts are made all the same, and the rest is still due
         if claiming.obstacles:
             consequences += defer(deps, channel, claiming.obstacles)
         for row, obstacle in claiming.deferred:
@@ -87,9 +87,9 @@ def claim(
 
 @dataclass(slots=True)
 class _Claiming:
-    """What a claim found: attempts to make, rows that cannot be sent any more, and what blocks all the others.
+    """The findings of a claim: attempts to make, rows that can no longer be sent, and what blocks the others.
 
-    A row that only some of the providers may carry says nothing about the others: it is deferred by itself.
+    A row that only some of the providers may carry is deferred by itself, since its obstacle is not that of the others.
     """
 
     claimed: list[Claimed] = field(default_factory=list)
@@ -126,7 +126,7 @@ def _claim_row(
 
 
 class _BrokenRow(Exception):
-    """Raised when a notification, or what it hangs on, is damaged."""
+    """Raised when a notification or its incident is damaged."""
 
     def __init__(self, row_id: str, error: Exception) -> None:
         super().__init__(row_id)
@@ -136,7 +136,7 @@ class _BrokenRow(Exception):
 
 @contextmanager
 def _blaming(row: NotificationFacts) -> Iterator[None]:
-    """Say of which row it is that something goes wrong."""
+    """Name the row that an error is about."""
     try:
         yield
     except (StaleRow, StorageUnavailable):
@@ -146,7 +146,7 @@ def _blaming(row: NotificationFacts) -> Iterator[None]:
 
 
 def _run(deps: Dependencies, body: Callable[[Transaction], _Claiming]) -> tuple[_Claiming, Consequences]:
-    """Claim, and again without each row that turns out to be broken."""
+    """Claim, and repeat it without each row that turns out to be damaged."""
     aside = NOTHING
     while True:
         try:
@@ -165,7 +165,7 @@ def _end(deps: Dependencies, row: NotificationFacts, why: Ended) -> Consequences
 
 
 def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
-    """Let a row wait that cannot be claimed, in a transaction of its own."""
+    """Postpone a damaged row, in a transaction of its own."""
 
     def body(tx: Transaction) -> None:
         row = tx.ledger.lock_notification(broken.row_id)
@@ -178,7 +178,7 @@ def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
 def _reason_unsendable(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str], allowed: Sequence[str]
 ) -> Ended | None:
-    """Return why a row cannot be sent any more, or None."""
+    """Return why a row can no longer be sent, or None."""
     if is_expired(tx, row, escalation):
         return Ended.EXPIRED
     if not providers:
@@ -187,17 +187,17 @@ def _reason_unsendable(
 
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
-    """Tell whether a notification is too old to be worth sending; what is no page counts from when it was queued."""
+    """Return whether a notification is too old to send; others than pages count from when they were queued."""
     if row.kind is not Kind.PAGE:
         return tx.now >= row.created_at + escalation.policy.fresh_for
-    if tx.now < rules.page_expires_at(escalation, row, ()):  # nearly always: nobody asks what was stopped meanwhile
+    if tx.now < rules.page_expires_at(escalation, row, ()):  # nearly always, so stops need not be read
         return False
     _, stops = outages.idle_times(tx, escalation)
     return tx.now >= rules.page_expires_at(escalation, row, stops)
 
 
 def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
-    """End a queued notification that can be sent no more."""
+    """End a queued notification that can no longer be sent."""
     return lifecycle.end(row, why, reason=_REASONS[why].format(channel=row.channel), now=tx.now)
 
 
@@ -241,7 +241,7 @@ def _message(
 ) -> OutboundMessage:
     """Write the message of an attempt, as of the attempt's start.
 
-    For an attempt in doubt that is the message as it was sent: a provider that keeps no id of ours is searched for its text.
+    For an attempt in doubt this is the message as it was sent; a provider that keeps no id of ours is searched by its text.
     """
     return OutboundMessage(
         attempt_id=attempt.id,
@@ -291,7 +291,7 @@ def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFac
 
 
 def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why: Ended) -> Consequences:
-    """End a row, if it is still queued, in a transaction of its own: the escalation's lock comes before the notification's."""
+    """End a row if it is still queued, in a transaction of its own, which locks the escalation first."""
 
     def body(tx: Transaction) -> None:
         def happens(current: NotificationFacts, schedule: Schedule) -> Moved | None:

@@ -1,4 +1,4 @@
-"""Writes what core decided about an escalation; whoever calls holds the escalation's lock until the transaction ends."""
+"""Writes what the core decided about an escalation; the caller holds the escalation's lock until the transaction ends."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from notifyflow.pipeline import callback_paths, outages
 from notifyflow.pipeline.transaction import Transaction
 
 Happens = Callable[[NotificationFacts, Schedule], Moved | None]
-"""What happens to one notification: (the row under its lock, its retry schedule) → what becomes of it; None for nothing."""
+"""What happens to one notification: (the locked row, its retry schedule) → the move; None for none."""
 
 
 def update(
@@ -23,18 +23,18 @@ def update(
 ) -> NotificationFacts:
     """Move one notification and decide its escalation, all under the escalation's lock.
 
-    The others are read without their locks, so that nobody who claims one of them meanwhile passes it over.
+    The others are read without their locks, so that a claim does not skip them meanwhile.
 
     Args:
         tx: The transaction.
         escalation_id: The escalation.
         notification_id: The notification; one of the escalation's.
         happens: What happens to it.
-        cause: Why a decision is due; None where whoever calls ends the escalation, or decides it.
-        detail: What its line in the log says beside the move.
+        cause: Why a decision is due; None if the caller ends or decides the escalation.
+        detail: The detail of its line in the log.
 
     Returns:
-        The notification as it was before.
+        The notification before the move.
     """
     escalation = tx.ledger.lock_escalation(escalation_id)
     before = tx.ledger.lock_notification(notification_id)
@@ -47,7 +47,7 @@ def update(
 
 
 def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> None:
-    """Decide a locked escalation on what stands written now; its incident and notifications are read after its lock."""
+    """Decide a locked escalation by its stored state; its incident and notifications are read after its lock."""
     context = DecisionContext(
         escalation=escalation,
         incident=tx.ledger.incident(escalation.incident_id),
@@ -84,10 +84,10 @@ def lock_contexts(tx: Transaction, incident: IncidentFacts, only: Collection[str
 
 
 def stopped(contexts: Collection[DecisionContext]) -> Stopped:
-    """Tell what ending escalations has stopped, and what had left already.
+    """Return the pages that the end of escalations stopped, and those that had left already.
 
     Args:
-        contexts: As they were before.
+        contexts: The escalations as they were before.
     """
     pages = [
         (row.state, Page(recipient_id=context.escalation.recipient_id, channel=row.channel, notification_id=row.id))
@@ -112,7 +112,7 @@ def start(
         incident: As it is now.
         contact: Whose round.
         repetition: Which of the policy's rounds it is; 1 where the policy did not start it.
-        is_first: Whether it is known to be the first, since the incident is new.
+        is_first: Whether it is the first, since the incident is new.
     """
     new = EscalationFacts(
         id=tx.deps.ids.new(),
@@ -149,7 +149,7 @@ def cancel_status_updates(tx: Transaction, context: DecisionContext, *, event: L
 
 
 def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail: str) -> EscalationFacts:
-    """Write a decision: its lines, which say the detail beside their own, then its effects."""
+    """Write a decision: its steps with their lines in the log, which get the detail, too, then its effects."""
     stored = context.escalation
     for step in decided.steps:
         target = replace(decided.after, state=EscalationState(step.target))

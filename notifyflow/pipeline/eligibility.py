@@ -12,13 +12,13 @@ from notifyflow.pipeline.reply_codes import texted_number
 from notifyflow.pipeline.transaction import Transaction
 
 USED_UP = "the cap of calls and texts an hour was reached: some fail for it"
-"""What operations is told."""
+"""The notice to operations."""
 
 
 def allowed_providers(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str]
 ) -> Sequence[str]:
-    """Return the providers that may send to the recipient: for a text, all whose number has not got a STOP from them."""
+    """Return the providers that may send to the recipient: for a text, those whose number got no STOP from them."""
     senders = tx.deps.senders.get(row.channel)
     if not senders:
         return providers
@@ -43,6 +43,6 @@ def spend(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) 
 
 
 def _whither(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> tuple[str, str]:
-    """Return whose a notification is, and where it goes."""
+    """Return the namespace and the address of a notification."""
     address = tx.ledger.contact(row.incident_id, escalation.recipient_id).addresses[row.channel]
     return row.namespace, address

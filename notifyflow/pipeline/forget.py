@@ -1,4 +1,4 @@
-"""Forgets a person: everything personal that stands about them is overwritten, what happened stays."""
+"""Forgets a person: overwrites their personal data, and keeps the history."""
 
 from notifyflow.core import lifecycle
 from notifyflow.errors import RecipientInUse
@@ -12,19 +12,19 @@ def forget(deps: Dependencies, recipient_id: str) -> int:
 
     Args:
         deps: The dependencies of the use cases.
-        recipient_id: Who.
+        recipient_id: The recipient.
 
     Returns:
-        From how many incidents they were removed; 0 if no incident has them.
+        How many incidents they were removed from.
 
     Raises:
-        RecipientInUse: When they are paged for something that is not resolved; nothing was done.
+        RecipientInUse: When they are a recipient of an unresolved incident; nothing was changed.
     """
 
     def body(tx: Transaction) -> int:
         if unresolved := tx.ledger.unresolved_of(recipient_id):
             raise RecipientInUse(recipient_id, tuple(unresolved))
-        for row in tx.ledger.lock_in_progress_of(recipient_id):  # status updates of an end, for which no address will be left
+        for row in tx.ledger.lock_in_progress_of(recipient_id):  # final status updates, which will have no address
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         count = tx.ledger.forget(recipient_id)
         operations.say_again(tx, tx.ledger.operations_about(recipient_id))

@@ -1,4 +1,4 @@
-"""Decides whether the world may be told that all is well: nothing is left behind, and operations can be reached."""
+"""Decides whether to send a heartbeat: no work is overdue, and operations can be reached."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -9,7 +9,7 @@ from notifyflow.storage.ledger import Ledger
 
 
 class Pulse(StrEnum):
-    """What came of asking for the heartbeat."""
+    """The answer to a claim of the heartbeat."""
 
     OURS = "ours"
     EARLY = "early"
@@ -22,7 +22,7 @@ def beat(deps: Dependencies, *, every: timedelta) -> Pulse:
 
     Args:
         deps: The dependencies of the use cases.
-        every: How far apart two heartbeats are, of all processes together.
+        every: The time between two heartbeats of all processes together.
 
     Returns:
         ``OURS``: the caller sends it now. ``EARLY``: it is not due, or another process sends it. Otherwise: why it is withheld.

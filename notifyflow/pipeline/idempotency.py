@@ -1,4 +1,4 @@
-"""Returns the same response to a request that comes again under its idempotency key, and does nothing else."""
+"""Returns the stored response to a request that is repeated under its idempotency key, and does nothing else."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Once:
     """Identifies one request.
 
     Attributes:
-        api_key_id: Whose request it is.
-        idempotency_key: What its sender calls it.
-        fingerprint: What it says, so that another one is recognised.
+        api_key_id: The API key of the request.
+        idempotency_key: The sender's name for the request.
+        fingerprint: A digest of its content, by which a different request is recognised.
     """
 
     api_key_id: str
@@ -27,9 +27,9 @@ class Once:
     fingerprint: str
 
     def guard(self, body: Callable[[Transaction], Notified]) -> Callable[[Transaction], Notified]:
-        """Let a use case run once; its response is stored in its own transaction, for a day.
+        """Return a use case that runs once and stores its response, for a day, in the same transaction.
 
-        Of two that run at once the second to store a response breaks a unique rule, runs again, and finds the first one's.
+        If two run at once, the second one violates a unique constraint, runs again, and finds the response of the first.
         """
 
         def guarded(tx: Transaction) -> Notified:

@@ -1,4 +1,4 @@
-"""Tells subscribers of each event of an incident: a notification each, queued in the transaction in which it happened."""
+"""Sends incident events to subscribers: one notification each, queued in the transaction of the event."""
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident_events import AMENDED, IncidentEvent
@@ -13,7 +13,7 @@ _REASON = "it pages nobody: it holds the incident events for subscribers"
 
 
 def settle(tx: Transaction) -> None:
-    """Queue the transaction's events for their subscribers; those of operations incidents are told to nobody."""
+    """Queue the transaction's events for their subscribers, except those of operations incidents."""
     for incident, event, detail in tx.incident_events:
         names = [each.name for each in tx.deps.subscribers if each.wants(event)]
         if names and not incident.is_operations:
@@ -49,9 +49,9 @@ def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
 
 
 def _waiting(tx: Transaction, escalation: EscalationFacts, incident: IncidentFacts) -> frozenset[str]:
-    """Name the subscribers who are told the new words anyway, since an event that waits is worded when it leaves.
+    """Return the subscribers with a queued event that will carry the new content, since an event is rendered when it leaves.
 
-    It must be the last of theirs: they keep the highest version, and drop what comes with an older one.
+    It must be their last event: they keep the highest version and drop older ones.
     """
     told = sorted(
         (row.incident_event.version, row.id, row) for row in tx.ledger.notifications(escalation.id) if row.incident_event

@@ -9,13 +9,13 @@ _GOOD_FOR = timedelta(days=7)
 
 
 def link(deps: Dependencies, incident_id: str, recipient_id: str, *, now: datetime) -> str | None:
-    """Make the link by which somebody acknowledges an incident; None without a public URL or a secret key.
+    """Return the link by which a recipient acknowledges an incident; None without a public URL or a secret key.
 
     Args:
         deps: The dependencies of the use cases.
-        incident_id: What it acknowledges.
-        recipient_id: Who is sent it.
-        now: When it is sent; it is good for a week.
+        incident_id: The incident.
+        recipient_id: The recipient.
+        now: When it is sent; it is valid for a week.
     """
     if deps.public_url is None or not deps.secret_keys:
         return None

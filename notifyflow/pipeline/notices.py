@@ -1,4 +1,4 @@
-"""Tells operations of problems other than failed notifications: a callback path that seems broken, a cap that was reached."""
+"""Notifies operations of problems other than failed notifications: a callback path that seems broken, a cap reached."""
 
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Committed, Dependencies

@@ -1,4 +1,4 @@
-"""Tells operations: everything that went wrong is counted into one open incident, which is paged at most every 15 minutes."""
+"""Pages operations: failures and notices are counted into one open incident, paged at most every 15 minutes."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -25,7 +25,7 @@ Link = Callable[[str], str | None]
 
 
 def settle(tx: Transaction) -> None:
-    """Count in what the transaction has to tell; the last thing a transaction does, since this lock is the last."""
+    """Count in the transaction's failures and notices; at its end, since this lock comes last."""
     notices = [notice for notice in tx.notices if tx.ledger.add_notice(*notice, at=tx.now)]
     if not tx.alerts and not notices:
         return
@@ -41,8 +41,7 @@ def settle(tx: Transaction) -> None:
 def start_round(tx: Transaction, incident: IncidentFacts) -> None:
     """Page operations of everything that was counted in, acknowledged meanwhile or not.
 
-    Whoever is configured now is paged, at the addresses that are configured now. A process that knows nobody pages those whom
-    another has put there.
+    The recipients and addresses are those configured now; a process without any pages those that another process stored.
     """
     severity = _severity(tx, incident)
     update = incidents.page_again(incident, now=tx.now)
@@ -53,7 +52,7 @@ def start_round(tx: Transaction, incident: IncidentFacts) -> None:
 
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
-    """Start the policy's next round for each recipient whose time has come, and the first one of those who are new."""
+    """Start the policy's next round for each recipient whose round is due, and the first round of new ones."""
     _follow_recipients(tx, incident)
     if incident.round_at is None or incident.round_at > tx.now:  # otherwise ``start_round`` pages all of them
         rounds.pass_time(tx, incident)
@@ -63,7 +62,7 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
 
 
 def _follow_recipients(tx: Transaction, incident: IncidentFacts) -> None:
-    """Let the incident have the recipients that are configured now, at their addresses."""
+    """Update the incident's recipients to those configured now."""
     if not tx.deps.operations:
         return
     known = tx.ledger.contacts(incident.id)
@@ -76,20 +75,20 @@ def _follow_recipients(tx: Transaction, incident: IncidentFacts) -> None:
 
 
 def say_again(tx: Transaction, incident_ids: Collection[str]) -> None:
-    """Word operations incidents anew, since what they tell of is not what it was."""
+    """Render the content of operations incidents again, since their failures have changed."""
     for incident_id in incident_ids:
         _say(tx, tx.ledger.incident(incident_id))
 
 
 def words(tx: Transaction, *, incident_id: str, said: Incident, contact: Contact, now: datetime) -> Incident:
-    """Word an operations incident for one of its recipients: with links by which they acknowledge what failed.
+    """Render the content of an operations incident for a recipient, with links to acknowledge the failed incidents.
 
     Args:
         tx: The transaction.
         incident_id: Its id.
         said: Its content.
-        contact: Who is told.
-        now: When.
+        contact: The recipient.
+        now: The instant.
     """
 
     def make_link(failed_id: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Notes that somebody sweeps, and makes up for the times in which nobody did: what waited for others then waits on."""
+"""Notes sweeps, and makes up for outages, the periods without: deadlines that ran meanwhile move."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,17 +14,17 @@ _NOTE_EVERY = timedelta(seconds=5)
 
 
 def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
-    """Note a sweep; where sweeping has stood still, end the outage, exactly once however many begin to sweep at the same time.
+    """Note a sweep, and end an outage, exactly once if several processes begin to sweep at the same time.
 
-    A time in which nothing waited is no outage: a process that is used now and then has many of these.
-    Deadlines are reckoned from the outages that are known, when their time seems to have come.
+    A period in which no timer ran is no outage: a process that runs now and then has many of these. Deadlines are computed from
+    the known outages when they seem to be due.
 
     Args:
         tx: The transaction.
-        swept_at: When the last sweep was that was noted, not locked; None before the first.
+        swept_at: When the last noted sweep was, read without a lock; None before the first.
 
     Returns:
-        The outage that is over by this; None where there was none, or somebody else has ended it.
+        The outage that this sweep ends; None if there was none, or another process has ended it.
     """
     if swept_at is not None and tx.now < swept_at + _NOTE_EVERY:
         return None
@@ -47,7 +47,7 @@ def inform(tx: Transaction, context: DecisionContext) -> DecisionContext:
 
 
 def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:
-    """Read when, since an escalation started, nobody swept for it, and when an operator had stopped its clocks."""
+    """Return the outages, and the stops of its clocks, since an escalation started."""
     since, is_urgent = escalation.started_at, escalation.severity is Severity.CRITICAL
     stops = tx.ledger.stops(escalation.incident_id, since=since, now=tx.now)
     covering = tuple(each for each in stops if each.is_for_critical or not is_urgent)
@@ -55,6 +55,6 @@ def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Inte
 
 
 def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
-    """Read which times do not count for a row's retry window: outages, pauses of everything, and those that kept it waiting."""
+    """Return the periods that a row's retry window does not count: outages, pauses of everything, pauses that deferred it."""
     idle, stops = idle_times(tx, tx.ledger.escalation(row.escalation_id))
     return (*idle, *stops, *rules.paused(row))

@@ -1,4 +1,4 @@
-"""The kill switch: what is paused is deferred by the claim, and due again at once when the pause ends, also before its time."""
+"""The kill switch: the claim defers paused notifications, which are due at once when the pause ends, early or not."""
 
 from notifyflow.core.model import DeferralReason
 from notifyflow.core.pauses import Pause, Scope
@@ -8,11 +8,11 @@ from notifyflow.pipeline.transaction import Transaction
 
 
 def pause(deps: Dependencies, wanted: Pause) -> None:
-    """Pause something, in the place of an earlier pause of the same.
+    """Start a pause, which replaces an earlier one of the same.
 
     Args:
         deps: The dependencies of the use cases.
-        wanted: What, until when, by whom; validated already.
+        wanted: The pause, validated.
     """
 
     def body(tx: Transaction) -> None:
@@ -23,10 +23,10 @@ def pause(deps: Dependencies, wanted: Pause) -> None:
 
 
 def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
-    """End a pause; what another pause stops still is deferred again.
+    """End a pause; notifications that another pause covers are deferred again.
 
     Returns:
-        Whether there was one.
+        Whether it existed.
     """
 
     def body(tx: Transaction) -> bool:
@@ -39,11 +39,11 @@ def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
 
 
 def _go_on(tx: Transaction) -> None:
-    """Let what a pause deferred be due, and have all deadlines that were reckoned with its planned end reckoned anew."""
+    """Make notifications due that a pause deferred, and compute all deadlines again that used its planned end."""
     tx.ledger.decide_again(now=tx.now)
     tx.ledger.bring_forward([DeferralReason.PAUSE], now=tx.now)
 
 
 def pauses(deps: Dependencies) -> tuple[Pause, ...]:
-    """List what is paused now, the oldest pause first."""
+    """Return the current pauses, the oldest first."""
     return use_case.run(deps, lambda tx: tx.ledger.pauses(now=tx.now))[0]

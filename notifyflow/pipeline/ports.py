@@ -45,11 +45,11 @@ class Dependencies:
         clock: The one owner of time.
         ids: The one owner of randomness.
         channels: Every registered channel: its name and its traits.
-        check_address: (channel, address) → the address normalised; ValueError with what is wrong as a sentence.
-        operations: Who is told of critical failures, validated already; empty where nobody is configured.
-        operations_policy: How they are told.
-        public_url: Where the web service is reached; None means messages carry no link.
-        secret_keys: The first signs links; empty means messages carry no link.
+        check_address: (channel, address) → the normalised address; raises ValueError with the fault as a sentence.
+        operations: The recipients of critical failures, validated; empty if none is configured.
+        operations_policy: The policy of the operations incident.
+        public_url: The URL of the web service; None means messages carry no link.
+        secret_keys: Keys for links, of which the first signs; empty means messages carry no link.
         notice: A mark that every message shows.
         lease: How long a claimed row belongs to its claimer.
         limits: How many each provider accepts a minute, on each of its channels; those not named accept ``DEFAULT_LIMIT``.
@@ -92,7 +92,7 @@ class Dependencies:
         return frozenset(name for name, traits in self.channels.items() if traits.is_call)
 
     def limit_of(self, provider: str) -> int:
-        """Tell how many a provider accepts a minute."""
+        """Return how many messages a provider accepts a minute."""
         return self.limits.get(provider, DEFAULT_LIMIT)
 
     def doubt_resolution_time(self, provider: str) -> timedelta:
@@ -102,13 +102,13 @@ class Dependencies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recall:
-    """An attempt that is on its way and is not wanted any more: a call that rings.
+    """An attempt to be stopped on its way, such as a ringing call.
 
     Attributes:
         attempt_id: The attempt.
-        channel: Which channel carries it.
-        provider: Who carries it.
-        provider_ref: The provider's id of it.
+        channel: Its channel.
+        provider: Its provider.
+        provider_ref: The provider's id of its message.
     """
 
     attempt_id: str
@@ -119,17 +119,17 @@ class Recall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consequences:
-    """What a transaction led to.
+    """What a transaction led to; the caller reports it.
 
     Attributes:
-        due: Notifications that may be sent now; whoever called rings for them.
-        failed: Notifications that became FAILED; whoever called logs each at WARNING.
-        critical: Escalations that became critical failures; whoever called logs each at ERROR.
+        due: Notifications that may be sent now; the caller rings for them.
+        failed: Notifications that became FAILED; the caller logs each at WARNING.
+        critical: Escalations that became critical failures; the caller logs each at ERROR.
         health_updates: Providers whose circuit opened or closed; the caller logs each.
-        outages: Times in which nobody swept, ended by this sweep; whoever called logs each.
-        recalls: What is on its way and not wanted any more; whoever called recalls it where its provider can.
-        broken: What a sweep or a claim stumbled over, each a bug of ours or a damaged row; whoever called logs each at ERROR.
-        cut_short: What ended a sweep before its end; whoever called raises it, after they have reported the rest.
+        outages: Outages that this sweep ended; the caller logs each.
+        recalls: Attempts to stop on their way; the caller recalls those whose provider can.
+        broken: Errors from damaged rows or bugs of ours; the caller logs each at ERROR.
+        cut_short: The error that ended a sweep early; the caller raises it after reporting the rest.
     """
 
     due: tuple[Due, ...] = ()
@@ -175,7 +175,7 @@ class Doubt:
 
     Attributes:
         provider: The provider it was meant for, which may be asked for the message.
-        message: The message as it was sent, if it was.
+        message: The message as it may have been sent.
     """
 
     provider: str
@@ -205,11 +205,11 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a claim brought.
+    """The result of a claim.
 
     Attributes:
         claimed: Attempts to make, the most urgent first.
-        consequences: Of the rows that could not be sent any more.
+        consequences: What followed for rows that were deferred or can no longer be sent.
     """
 
     claimed: tuple[Claimed, ...] = ()

@@ -1,4 +1,4 @@
-"""Slots of providers: they are granted inside the claim's transaction, and nothing is reserved ahead."""
+"""Grants the slots of providers inside the claim's transaction; none is reserved ahead."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ _FAILED = (Result.TEMPORARY_FAILURE, Result.IN_DOUBT)
 
 
 def is_urgent(row: NotificationFacts) -> bool:
-    """Tell whether a notification may use what is kept for CRITICAL."""
+    """Return whether a notification may use the slots reserved for CRITICAL."""
     return row.severity is Severity.CRITICAL
 
 
@@ -83,14 +83,14 @@ class SlotAllocation:
 
 
 def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) -> Consequences:
-    """Defer what is due of a channel and gets no slot, the oldest first; no attempt is burnt.
+    """Defer a channel's due notifications that get no slot, the oldest first; no attempt is used up.
 
     The claim has left these rows untouched, since an escalation's lock comes before its notifications'.
 
     Args:
         deps: The dependencies of the use cases.
         channel: The channel.
-        obstacles: What is in the way of CRITICAL notifications (True) and of the others (False).
+        obstacles: The obstacle of CRITICAL notifications (True) and of the others (False).
     """
 
     def body(tx: Transaction) -> None:
@@ -103,12 +103,12 @@ def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) 
 
 
 def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) -> Consequences:
-    """Defer one notification, for what is in its way may not be in the way of others.
+    """Defer one notification, whose obstacle may not be that of others.
 
     Args:
         deps: The dependencies of the use cases.
         row: The notification, as the claim has left it.
-        obstacle: What is in its way.
+        obstacle: Its obstacle.
     """
 
     def body(tx: Transaction) -> None:
@@ -162,7 +162,7 @@ def _update(
 
 
 def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bool) -> Obstacle | None:
-    """Check a pause again, under its lock, since whoever ends it brings forward what it defers; return None if it is over."""
+    """Check a pause again under its lock, since its end brings forward what it deferred; return None if it is over."""
     if obstacle.why is not DeferralReason.PAUSE:
         return obstacle
     paused = tx.ledger.lock_pauses(now=tx.now)

@@ -1,4 +1,4 @@
-"""Writes what came of an attempt, and what is decided on it, for whoever still holds its lease."""
+"""Records the outcome of an attempt and decides on it, for the holder of its lease."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +31,7 @@ def record(
         deps: The dependencies of the use cases.
         attempt_id: The attempt, as claimed.
         token: Its lease's token.
-        outcome: What the provider said, or that nobody knows.
+        outcome: The provider's response, or that it is unknown.
         has_alternative: Whether another provider can carry the next attempt, so that this one's Retry-After holds nothing up.
         unsure: What the call before this one led to if its commit, whose answer was lost, was done; None where there was none.
 
@@ -40,7 +40,7 @@ def record(
 
     Raises:
         Fenced: When the lease has expired; the attempt is in doubt.
-        CommitUnknown: When nobody knows whether it is recorded; call again, with what it led to.
+        CommitUnknown: When it is unknown whether it is recorded; call again, with what it led to.
     """
 
     def body(tx: Transaction) -> None:
@@ -94,7 +94,7 @@ def release(
 
     Raises:
         Fenced: When the lease has expired.
-        CommitUnknown: When nobody knows whether it is released; call again, with what it led to.
+        CommitUnknown: When it is unknown whether it is released; call again, with what it led to.
     """
 
     def body(tx: Transaction) -> None:
@@ -135,6 +135,6 @@ def _leased(row: NotificationFacts, attempt_id: str, token: str, unsure: Consequ
     attempt = next(each for each in row.attempts if each.id == attempt_id)
     if attempt.token == token and attempt.state is AttemptState.RUNNING:
         return attempt
-    if attempt.token == token and unsure is not None:  # whoever expires a lease clears the token, too
+    if attempt.token == token and unsure is not None:  # an expired lease has no token
         raise _RecordedBefore(unsure)
     raise Fenced(attempt_id)

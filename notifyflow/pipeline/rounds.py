@@ -1,4 +1,4 @@
-"""Starts rounds: what is current of a recipient is replaced, and paging begins anew."""
+"""Starts rounds: replaces a recipient's current escalation and pages from the first tier."""
 
 from collections.abc import Collection
 from datetime import datetime

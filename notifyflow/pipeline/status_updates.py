@@ -1,4 +1,4 @@
-"""Tells the others what became of an incident: one attempt each, over chat and mail that was used already, never escalating."""
+"""Sends status updates to the other recipients: one attempt each, over chat and mail already used, never escalating."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -12,20 +12,20 @@ _MAY_HAVE_ARRIVED = frozenset({Result.IN_DOUBT, Result.ACCEPTED, Result.DELIVERE
 
 
 def queue(tx: Transaction, contexts: Iterable[DecisionContext], *, by: str) -> None:
-    """Queue status updates for recipients whom a page of any round has reached, or may have.
+    """Queue status updates for recipients whom a page of any round reached or may have reached.
 
-    For whoever did it there is only what is edited in place.
+    The person who did it only gets messages edited in place.
 
     Args:
         tx: The transaction.
-        contexts: Whose escalations ended.
-        by: Who did it.
+        contexts: The escalations that ended.
+        by: Who acknowledged or resolved the incident.
     """
     tx.queue(list(chain.from_iterable(_rows(tx, context, by) for context in contexts)), event="queued")
 
 
 def wording(incident: IncidentFacts, acknowledger: Contact | None) -> str:
-    """Say what became of an incident.
+    """Return the text of a status update.
 
     Args:
         incident: As it is now.
@@ -37,7 +37,7 @@ def wording(incident: IncidentFacts, acknowledger: Contact | None) -> str:
 
 
 def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> str:
-    """Return why there is nothing left for a recipient to acknowledge."""
+    """Return why a recipient can no longer acknowledge an incident."""
     if incident.state is IncidentState.RESOLVED:
         return "It is over"
     if incident.state is IncidentState.OPEN or incident.acknowledged_by == recipient_id:

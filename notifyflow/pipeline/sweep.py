@@ -1,4 +1,4 @@
-"""Handles what is due by time alone: expired leases, timers of escalations, rounds, and rings that were not answered."""
+"""Handles what time alone makes due: expired leases, timers of escalations, rounds, and rings without an effect."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -22,16 +22,16 @@ _FORGET_AFTER = timedelta(days=7)
 
 
 def sweep(deps: Dependencies, *, limit: int = 200, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Consequences:
-    """Do everything whose time has come, each in a transaction of its own, after making up for an outage of our own.
+    """Handle everything that is due, each in a transaction of its own, after making up for an outage of ours.
 
     Args:
         deps: The dependencies of the use cases.
-        limit: How many of each kind are handled at most; the rest is left to the next sweep.
-        ring_again_after: How long a bell is given to be answered.
+        limit: How many of each kind to handle at most; the next sweep handles the rest.
+        ring_again_after: How long after a ring a notification that is still due is rung for again.
 
     Returns:
-        What followed, and every row that is due and that nobody was rung for. Where the database stops answering in the middle
-        of it, that stands in ``cut_short``, beside what was committed before.
+        What followed, and every due notification that was not rung for. If the database stops answering midway, ``cut_short`` is
+        that error, beside what was committed before.
 
     Raises:
         StorageUnavailable: When the database does not answer in time, and nothing was done.
@@ -50,12 +50,12 @@ def _attempt(job: Callable[[], Consequences]) -> Consequences:
         return job()
     except StorageUnavailable:
         raise
-    except Exception as error:  # noqa: BLE001 - a damaged row, whatever it raises, may not keep all others waiting
+    except Exception as error:  # noqa: BLE001 - a damaged row may raise anything, and must not hold up the others
         return Consequences(broken=(error,))
 
 
 def next_wake_at(deps: Dependencies) -> datetime | None:
-    """Tell when the next sweep will have something to do; None when nothing waits for time."""
+    """Return when the next sweep has work; None while no timer runs."""
     return deps.transactions.run(lambda ledger: ledger.next_wake_at())
 
 
@@ -130,7 +130,7 @@ def _pass_rounds(deps: Dependencies, incident_id: str) -> Consequences:
 
 
 def _ring(deps: Dependencies, limit: int, again_after: timedelta) -> tuple[Consequences, datetime | None]:
-    """Ring for what is due; tell also when somebody has swept before."""
+    """Ring for due notifications; return also when the last sweep was."""
 
     def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
         swept_at = tx.ledger.swept_at()

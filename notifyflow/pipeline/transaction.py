@@ -1,4 +1,4 @@
-"""One transaction while it runs: its ledger, its one instant, and what it has led to so far."""
+"""A running transaction: its ledger, its instant, and what it has led to so far."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,21 +14,21 @@ from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.ledger import Due, Ledger
 
 _RECALLED_WITHIN = timedelta(minutes=10)
-"""What left longer ago has arrived, or never will."""
+"""Older attempts have arrived, or never will."""
 _UNDELIVERED = "an incident event could not be delivered"
 
 
 class Transaction:
-    """Writes what core made of a row, and notes what follows from it.
+    """Writes what the core decided, and notes what follows from it.
 
     Attributes:
         ledger: The open transaction's.
         deps: The dependencies of the use cases.
-        now: The instant at which all of it happens.
+        now: The instant of everything in it.
         critical: Escalations that became critical failures.
-        alerts: Those that operations has still to be told of, at the end of the transaction.
-        notices: What else operations has to be told: (reason, provider).
-        incident_events: What happened to incidents, for their subscribers: (incident, event, detail).
+        alerts: Critical failures for operations, handled at the end of the transaction.
+        notices: Notices to operations: (reason, provider).
+        incident_events: Events for subscribers: (incident, event, detail).
         health_updates: Providers whose circuit opened or closed.
     """
 
@@ -48,7 +48,7 @@ class Transaction:
 
     @property
     def consequences(self) -> Consequences:
-        """What it has led to so far."""
+        """What the transaction has led to so far."""
         return Consequences(
             due=tuple(self._due),
             failed=tuple(self._failed),
@@ -66,7 +66,7 @@ class Transaction:
         return self.ledger.save(before, update.after) if update.after != before else before
 
     def write(self, before: NotificationFacts, moved: Moved, **detail: str) -> NotificationFacts:
-        """Write what became of a notification and its attempts."""
+        """Write a notification and its attempts after an event."""
         after = moved.after
         if self._is_newly_due(before, after):
             after = replace(after, rung_at=self.now)
@@ -85,7 +85,7 @@ class Transaction:
         return after
 
     def queue(self, rows: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
-        """Add notifications that are due now; one that stands already is left as it is."""
+        """Add notifications that are due now; one that exists already stays as it is."""
         placed = [replace(row, due_at=self.now, rung_at=self.now, namespace=self._namespace(row.incident_id)) for row in rows]
         added = self.ledger.add_notifications(placed, event=event)
         for row in added:
@@ -105,7 +105,7 @@ class Transaction:
         self._due.append(Due(notification_id=row.id, channel=row.channel, severity=row.severity))
 
     def _note_recalls(self, before: NotificationFacts, after: NotificationFacts, event: str) -> None:
-        """Note what is on its way: all when somebody acknowledges the incident, afterwards what is accepted only then."""
+        """Note attempts to recall: all on their way at the acknowledgement, and later those that are accepted only then."""
         running = {attempt.id for attempt in before.attempts if attempt.state is AttemptState.RUNNING}
         is_new = event in ("acknowledged", "resolved")
         for attempt in after.attempts:

@@ -1,4 +1,4 @@
-"""What a use case is: one transaction, at whose end subscribers and operations are told what they have to know."""
+"""Runs use cases: one transaction each, which ends with the events for subscribers and notices to operations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done(Generic[T_co]):
-    """What a transaction did: its answer, what it led to, and a line of the log that says so where it has written one."""
+    """The result of a transaction, what it led to, and its last line in the log, if any."""
 
     answer: T_co
     consequences: Consequences
@@ -36,8 +36,8 @@ def run(deps: Dependencies, body: Callable[[Transaction], T]) -> Committed[T]:
         The body's value, and what the transaction led to.
 
     Raises:
-        CommitUnknown: When the answer to the commit was lost, and the log does not tell whether it was done; ``led_to`` has what
-            it led to in that case.
+        CommitUnknown: When the response to the commit was lost and the log does not show whether it was done; ``led_to`` returns
+            what it led to if it was.
         StorageUnavailable: When the database did not answer in time.
     """
 
@@ -58,12 +58,12 @@ def run(deps: Dependencies, body: Callable[[Transaction], T]) -> Committed[T]:
 
 
 def led_to(unknown: CommitUnknown) -> Consequences:
-    """Return what a use case led to if its commit, whose answer was lost, was done."""
+    """Return what a use case led to, if its commit was done whose response was lost."""
     return cast(_Done[object], unknown.result).consequences
 
 
 def _is_done(deps: Dependencies, unknown: CommitUnknown) -> bool:
-    """Look up whether a commit was done; False also where it has left no line in the log, or nobody answers."""
+    """Return whether a commit was done; False also if it wrote no line to the log, or the database does not answer."""
     line = cast(_Done[object], unknown.result).line
     if line is None:
         return False

@@ -19,15 +19,15 @@ from notifyflow.storage.turns import QUEUED
 
 
 class Environments(Rows):
-    """Whose database it is, and what is quarantined since it was adopted."""
+    """Reads of the environment and of the quarantine."""
 
     def environment(self) -> str | None:
-        """Tell which environment the database belongs to; None while nobody has said."""
+        """Return the environment the database belongs to, or None."""
         row = self._first(EnvironmentRow.select(EnvironmentRow.name))
         return None if row is None else str(row["name"])
 
     def is_quarantined(self, incident_id: str) -> bool:
-        """Return whether an incident is quarantined: nothing of it is sent since the database was adopted."""
+        """Return whether an incident is quarantined."""
         query = QuarantineRow.select(QuarantineRow.incident_id).where(QuarantineRow.incident_id == incident_id)
         return self._first(query) is not None
 
@@ -40,13 +40,13 @@ class Adoption(Environments, Moves):
     """The environment and the quarantined incidents."""
 
     def set_environment(self, name: str | None, *, at: datetime) -> None:
-        """Say which environment the database belongs to from now on; None for one without a name."""
+        """Set the environment the database belongs to; None removes it."""
         EnvironmentRow.delete().execute(self._db)
         if name is not None:
             self.begin_environment(name, at=at)
 
     def begin_environment(self, name: str, *, at: datetime) -> None:
-        """Say which environment the database belongs to; where somebody has, that one counts."""
+        """Set the environment the database belongs to, unless it is set."""
         self._insert_once(EnvironmentRow, {"one": 1, "name": name, "since": at})
 
     def quarantine_unfinished(self, *, at: datetime) -> int:

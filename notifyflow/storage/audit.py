@@ -1,4 +1,4 @@
-"""Reading all for the checker: page by page, each page one consistent state, and never more than a few rounds at a time."""
+"""Reads everything for the checker: by pages of one consistent state, and a few rounds at a time."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,12 +26,12 @@ _LOGGED: Mapping[str, Any] = {"escalation": EscalationRow, "notification": Notif
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audited:
-    """What checking a page brought.
+    """The result of checking a page.
 
     Attributes:
         count: How many incidents it had.
-        last_id: Where the next page begins; empty after the last one.
-        findings: What is not as it should be.
+        last_id: The incident after which the next page begins; empty after the last page.
+        findings: The broken rules.
     """
 
     count: int
@@ -40,7 +40,7 @@ class Audited:
 
 
 class Audits(Rows):
-    """The checker's way through the tables; it walks primary keys and indexes only."""
+    """The checker's reads; they walk primary keys and indexes only."""
 
     def incident_count(self) -> int:
         """Count all incidents."""
@@ -56,8 +56,8 @@ class Audits(Rows):
         """Check the next incidents, by id, with all that belongs to them.
 
         Args:
-            after_id: The last one that was checked; empty at the start.
-            now: What was due long before is overdue.
+            after_id: The last incident that was checked; empty at the start.
+            now: The instant; work due long before is overdue.
             limit: How many at most.
         """
         query = IncidentRow.select(IncidentRow.id).where(IncidentRow.id > after_id).order_by(IncidentRow.id).limit(limit)
@@ -97,12 +97,12 @@ class Audits(Rows):
         incident_id_of: Callable[[str], str],
         findings: list[Finding],
     ) -> list[T]:
-        """Read what can be read; what cannot is found out by halves, and becomes a finding."""
+        """Read the readable rows; find the others by halving, and add a finding for each."""
         try:
             return read(ids) if ids else []
         except PeeweeException:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a damaged row raises, it is what we look for
+        except Exception as error:  # noqa: BLE001 - a damaged row may raise anything
             if len(ids) == 1:
                 findings.append(audit.unreadable(machine, ids[0], incident_id_of(ids[0]), error))
                 return []

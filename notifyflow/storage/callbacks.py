@@ -1,4 +1,4 @@
-"""What came from a provider by itself, and what it was given while nothing came."""
+"""Counts a provider's callbacks, and the attempts it sent none for."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ class Callbacks(Moves):
     """Questions about the callback path of one provider on one channel."""
 
     def has_called_back(self, provider: str, channel: str, *, since: datetime) -> bool:
-        """Return whether anything came by itself since then; what is about no attempt that is known counts for every channel."""
+        """Return whether a provider has called back since an instant; callbacks of unknown attempts count for every channel."""
         query = (
             ReceiptRow.select(SQL("1"))
             .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
@@ -29,7 +29,7 @@ class Callbacks(Moves):
         return self._first(query.limit(1)) is not None
 
     def silence(self, provider: str, channel: str, *, since: datetime, now: datetime) -> Silence:
-        """Count what a provider was given on a channel since then, as far as receipts are awaited there."""
+        """Count the attempts of a provider on a channel since an instant for which receipts are awaited."""
         is_sent = AttemptRow.state != AttemptState.NOT_SENT
         is_owing = AttemptRow.evidence.is_null(is_null=False) & (AttemptRow.receipt_due_at <= now)
         query = (

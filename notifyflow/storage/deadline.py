@@ -1,4 +1,4 @@
-"""How long the database is waited for, in all and between two tries."""
+"""How long to wait for the database: in all, and between two tries."""
 
 import time
 
@@ -9,11 +9,11 @@ LONGEST_PAUSE_S = 0.25
 
 
 class Deadline:
-    """The instant by which something must have been done.
+    """The instant by which a call must be done.
 
     Args:
-        timeout_s: How long it may take from now on.
-        within: The deadline of the whole that it is a part of: it ends no later, and counts from when that began.
+        timeout_s: How long it may take from now on, in seconds.
+        within: The deadline of a larger call: this one ends no later, and counts its waiting from the start of that one.
     """
 
     def __init__(self, timeout_s: float, *, within: "Deadline | None" = None) -> None:
@@ -23,12 +23,12 @@ class Deadline:
 
     @property
     def waited_s(self) -> float:
-        """How long it has been running, in tenths of a second."""
+        """Seconds since its start, to a tenth."""
         return round(time.monotonic() - self._started, 1)
 
     @property
     def left_s(self) -> float:
-        """How long it still runs, in seconds; 0 when it is over."""
+        """Seconds left; 0 after its end."""
         return max(0.0, self._ends - time.monotonic())
 
 

@@ -1,4 +1,4 @@
-"""Writes about escalations, notifications and attempts."""
+"""Stores escalations, notifications and attempts."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -49,7 +49,7 @@ class Escalations(Moves):
         return must_exist(first(self._escalations(_ESCALATION(escalation_id))), "escalation", escalation_id)
 
     def last_round(self, incident_id: str, recipient_id: str) -> int:
-        """Tell the number of a recipient's newest round; 0 where there was none."""
+        """Return the number of a recipient's newest round, or 0."""
         rounds = EscalationRow.select(fn.MAX(EscalationRow.round)).where(
             EscalationRow.incident_id == incident_id, EscalationRow.recipient_id == recipient_id
         )
@@ -67,11 +67,11 @@ class Escalations(Moves):
         self._log([facts], event=event, at=facts.started_at, detail=detail)
 
     def notifications(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
-        """Read all notifications of an escalation with their attempts, by id, without their locks."""
+        """Read all notifications of an escalation with their attempts, by id; not locked."""
         return self._notifications(_NOTIFICATIONS(escalation_id))
 
     def earlier_notifications(self, escalation: EscalationFacts) -> tuple[NotificationFacts, ...]:
-        """Read a recipient's notifications of the rounds before an escalation's, by id, without their locks."""
+        """Read a recipient's notifications of earlier rounds than an escalation's, by id; not locked."""
         if escalation.round <= 1:
             return ()
         before = EscalationRow.select(EscalationRow.id).where(
@@ -98,12 +98,12 @@ class Escalations(Moves):
         return must_exist(first(found), "notification", notification_id)
 
     def add_notifications(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
-        """Store new notifications and log their initial_states.
+        """Store new notifications and log their initial states.
 
         Returns:
-            Those that were stored; what the escalation has on that tier and channel already is left out.
+            Those that were stored, without those that the escalation already has on the same tier and channel.
         """
-        if self.is_gathering and facts:  # all are of escalations that are as new
+        if self.is_gathering and facts:  # their escalations are new, too
             self._insert(NotificationRow, [row_of(each) for each in facts])
             self._log(facts, event=event, at=facts[0].created_at)
             return tuple(facts)

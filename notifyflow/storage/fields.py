@@ -1,4 +1,4 @@
-"""How values stand in columns: the same on SQLite and PostgreSQL, exact, and read back as they were written.
+"""How values are stored in columns: the same on SQLite and PostgreSQL, exact, and read back as written.
 
 Nothing here knows a table.
 """
@@ -23,20 +23,20 @@ _LONGEST_KEY = 500  # characters of up to four bytes; PostgreSQL takes 2,704 byt
 
 
 class InstantField(Field):
-    """An aware instant, exact to the microsecond: ``timestamptz`` on PostgreSQL, UTC text of fixed width on SQLite.
+    """An aware instant to the microsecond: ``timestamptz`` on PostgreSQL, UTC text of fixed width on SQLite.
 
-    Both take the same text. Text of fixed width sorts as the instants do, which Peewee's own ``DateTimeField`` does not
-    promise; on PostgreSQL that one loses the zone.
+    Both accept the same text. Text of fixed width sorts like the instants, unlike that of Peewee's ``DateTimeField``, which also
+    loses the zone on PostgreSQL.
     """
 
     field_type = "INSTANT"
 
     def db_value(self, value: datetime | None) -> str | None:
-        """Write an instant as UTC text; a naive one is a bug and raises ``ValueError``."""
+        """Write an instant as UTC text; raise ``ValueError`` for a naive one, which is a bug."""
         return None if value is None else instant_text(value)
 
     def python_value(self, value: datetime | str | None) -> datetime | None:
-        """Read what either database gives."""
+        """Read the value of either database."""
         return None if value is None else read_instant(value)
 
 
@@ -66,7 +66,7 @@ class MarkedField(Field):
 
 
 class PlainTextField(MarkedField, TextField):
-    """Any text; what no database can keep, NUL and lone surrogates, is replaced."""
+    """Any text; NUL and lone surrogates, which the databases cannot store, are replaced."""
 
     def db_value(self, value: str | None) -> str | None:
         """Write the text."""
@@ -74,10 +74,10 @@ class PlainTextField(MarkedField, TextField):
 
 
 class KeyTextField(PlainTextField):
-    """Text that others make up and rows are found by; what is too long for an index stands there as its digest."""
+    """Text from outside by which rows are found; text too long for an index is stored as its digest."""
 
     def db_value(self, value: str | None) -> str | None:
-        """Write the text, or look for it."""
+        """Write the text, or its digest."""
         text = super().db_value(value)
         if text is None or len(text) <= _LONGEST_KEY:
             return text
@@ -103,7 +103,7 @@ class EnumField(Field):
 
 
 class DocumentField(MarkedField):
-    """A value that is stored as one JSON text, in the order it was given."""
+    """A value stored as one JSON text, in its own order."""
 
     field_type = "TEXT"
 
@@ -129,7 +129,7 @@ class TextsField(DocumentField):
 
 
 class SlicesField(DocumentField):
-    """The slots that a provider granted lately: a JSON list of (number, calm, urgent)."""
+    """The recent slots of a provider: a JSON list of (number, calm, urgent)."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(_dump_slices, _load_slices, **options)
@@ -143,14 +143,14 @@ class InstantsField(DocumentField):
 
 
 class PolicyField(DocumentField):
-    """A policy's snapshot; equal texts are read once, for thousands of rows carry the same."""
+    """A snapshot of a policy; equal texts are parsed once, since thousands of rows have the same one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(dump_policy, _load_policy, **options)
 
 
 class ScopesField(DocumentField):
-    """What an API key is good for: a list of words."""
+    """The scopes of an API key: a list of words."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(lambda scopes: " ".join(sorted(scopes)), lambda text: frozenset(map(Scope, text.split())), **options)
@@ -164,14 +164,14 @@ class NotifiedField(DocumentField):
 
 
 class IncidentEventField(DocumentField):
-    """What a subscriber is told of."""
+    """An incident event for a subscriber."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(dump_event, load_event, **options)
 
 
 def storable(text: str) -> str:
-    """Replace what PostgreSQL (NUL) or UTF-8 (lone surrogates) cannot hold; what a provider sends must not stop its receipt."""
+    """Replace NUL (for PostgreSQL) and lone surrogates (for UTF-8), so that no text from a provider prevents its receipt."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
@@ -183,7 +183,7 @@ def instant_text(instant: datetime) -> str:
 
 
 def read_instant(value: datetime | str) -> datetime:
-    """Read an instant as a database gives it, in UTC."""
+    """Return an instant that a database gives, in UTC."""
     instant = datetime.fromisoformat(value) if isinstance(value, str) else value
     return instant.astimezone(UTC)
 

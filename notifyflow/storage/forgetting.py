@@ -29,7 +29,7 @@ _DELETED = [model for model in _MODELS if OnForget.DELETE_ROW in marks(model).va
 
 
 class Forgetting(Moves):
-    """What is stored about one person."""
+    """Reads and overwrites the data of one person."""
 
     def unresolved_of(self, recipient_id: str) -> Sequence[tuple[str, str]]:
         """List the incidents, not resolved, that a recipient is paged for, by namespace and key."""
@@ -42,20 +42,20 @@ class Forgetting(Moves):
         return [(row["namespace"], row["key"]) for row in self._rows(query)]
 
     def lock_in_progress_of(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
-        """Lock and read what is queued for a recipient, or just being sent to them."""
+        """Lock and read the notifications for a recipient that are queued or being sent."""
         theirs = EscalationRow.select(EscalationRow.id).where(EscalationRow.recipient_id == recipient_id)
         in_progress = NotificationRow.state.in_(("QUEUED", "SENDING"))
         query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_progress)
         return self._notifications(self._locked(query.order_by(NotificationRow.id)))
 
     def forget(self, recipient_id: str) -> int:
-        """Overwrite what is personal in a recipient's contacts and in the receipts of their messages; delete their numbers.
+        """Overwrite the personal columns of a recipient's contacts and of the receipts of their messages; delete their numbers.
 
-        The content of an incident is overwritten, too, once all its recipients are forgotten; the log keeps its opaque ids. An
-        incident that is not resolved, since somebody may just have opened it, is left alone.
+        The content of an incident is overwritten, too, once all its recipients are forgotten. The log keeps its opaque ids.
+        Unresolved incidents, which may just have been opened, stay as they are.
 
         Returns:
-            From how many incidents they were removed.
+            How many incidents the recipient was removed from.
         """
         is_over = ContactRow.incident_id.in_(IncidentRow.select(IncidentRow.id).where(~IS_UNRESOLVED))
         is_theirs = (ContactRow.recipient_id == recipient_id) & is_over

@@ -5,11 +5,11 @@ the child inherits believes in locks which the kernel does not know, and the par
 the write-ahead log away with its last close, and with it what the child commits later (SQLite: How To Corrupt An SQLite
 Database File, section 2.6). A connection to PostgreSQL is one socket, which two processes would write to.
 
-So before a fork nobody begins to use a connection, those in use are waited for, and all are closed; both sides open new ones.
-Nothing here knows a database.
+So a fork first stops new uses of connections, waits for those in use, and closes all; both sides open new ones. Nothing here
+knows a database.
 """
 
-import logging  # noqa: F401 - first: it holds its lock through a fork, and must take it after those who log have been waited for
+import logging  # noqa: F401 - first, since its fork hook takes a lock and must run after the wait for threads that log
 import os
 import threading
 import weakref
@@ -37,22 +37,22 @@ class Lease:
 
 
 class Closable(Protocol):
-    """What holds connections."""
+    """A holder of connections."""
 
     def drop_idle(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         ...
 
     def begin_anew(self) -> None:
-        """Forget, in a child, the threads that used connections: they stayed with the parent."""
+        """Forget, in a child, the threads that used connections: they exist only in the parent."""
         ...
 
 
 class ForkGate:
-    """Lets threads use connections, and forks in between.
+    """Lets threads use connections, and processes fork in between.
 
     Attributes:
-        lock: Guards the gate and what holds connections. A fork holds it, so that a child finds nothing half changed.
+        lock: Guards the gate and the holders. A fork holds it, so that a child finds nothing half changed.
     """
 
     def __init__(self) -> None:
@@ -63,12 +63,12 @@ class ForkGate:
         self._is_shut = False
 
     def watch(self, holder: Closable) -> None:
-        """Close this holder's connections before each fork, for as long as somebody refers to it."""
+        """Close this holder's connections before each fork, for as long as the holder exists."""
         with self.lock:
             self._holders.add(holder)
 
     def enter(self, lease: Lease, deadline: Deadline) -> None:
-        """Begin to use a connection; a thread that uses another one already is not held up, since the fork waits for it.
+        """Begin to use a connection; a thread that already uses another one passes, since the fork waits for it.
 
         Raises:
             StorageUnavailable: When a fork waits for others until the deadline.
@@ -76,7 +76,7 @@ class ForkGate:
         with self._changed:
             is_inside = any(each.thread == lease.thread for each in self._leases)
             if not is_inside and not self._changed.wait_for(lambda: not self._is_shut, deadline.left_s):
-                raise StorageUnavailable(deadline.waited_s, "this process is about to fork, and waits for other transactions")
+                raise StorageUnavailable(deadline.waited_s, "this process is about to fork and waits for other transactions")
             self._leases.add(lease)
 
     def leave(self, lease: Lease) -> None:
@@ -86,7 +86,7 @@ class ForkGate:
             self._changed.notify_all()
 
     def shut(self) -> None:
-        """Close all connections before a fork; those that this thread itself uses at once, the others when they are free."""
+        """Close all connections before a fork: this thread's own at once, the others when they are free."""
         self.lock.acquire()
         for lease in [each for each in self._leases if each.thread == threading.get_ident()]:
             lease.cut()

@@ -1,4 +1,4 @@
-"""What the heartbeat asks: whether anything was left behind, how operations was reached, and whose turn it is to send one."""
+"""Answers for the heartbeat: whether work is overdue, operations is reached, and who sends the next heartbeat."""
 
 from datetime import datetime
 from itertools import groupby
@@ -14,10 +14,10 @@ _WITH_OUTCOME = frozenset(EscalationState) - {EscalationState.ACTIVE, Escalation
 
 
 class Health(Moves):
-    """Questions about the whole, each answered from an index; nothing is locked but the heartbeat's own row."""
+    """Checks of the whole database, each from an index; only the heartbeat's own row is locked."""
 
     def is_left_behind(self, *, before: datetime) -> bool:
-        """Tell whether anything that was due before an instant still waits: a send, a lease, a decision, a round."""
+        """Return whether a send, lease, decision or round that was due before an instant still waits."""
         return any(
             self._has(model, *where)
             for model, where in (
@@ -30,10 +30,10 @@ class Health(Moves):
         )
 
     def is_operations_unreached(self) -> bool:
-        """Tell whether everybody whom an OPEN operations incident pages has failed.
+        """Return whether an OPEN operations incident has reached none of its recipients.
 
-        What counts is the last round that has ended, and that nothing of a later one arrived. A round of notices that had no way
-        to somebody is not looked at: it texts and rings up nobody.
+        The last round that has ended counts, unless a later one has arrived. Rounds of notices without an address are ignored:
+        notices neither text nor call.
         """
         query = (
             EscalationRow.select(EscalationRow.id, EscalationRow.recipient_id, EscalationRow.state)
@@ -42,7 +42,7 @@ class Health(Moves):
                 IncidentRow.is_operations,
                 IncidentRow.state != SQL("'RESOLVED'"),
                 IncidentRow.state == IncidentState.OPEN,
-                ~((EscalationRow.severity == Severity.WARNING) & (EscalationRow.reason != "")),  # who has a phone only
+                ~((EscalationRow.severity == Severity.WARNING) & (EscalationRow.reason != "")),  # a recipient with a phone only
             )
             .order_by(EscalationRow.recipient_id, EscalationRow.round.desc())
         )
@@ -61,7 +61,7 @@ class Health(Moves):
         return bool(rounds) and not self._has(NotificationRow, is_reached)
 
     def is_heartbeat_due(self, *, before: datetime) -> bool:
-        """Tell whether the last heartbeat was sent before an instant."""
+        """Return whether the last heartbeat was sent before an instant."""
         return not self._has(HeartbeatRow, HeartbeatRow.at > before)
 
     def claim_heartbeat(self, *, before: datetime, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Stores responses, which are returned again when a request comes again under its idempotency key."""
+"""Stores the responses that are returned again when a request is repeated under its idempotency key."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ class IdempotentResponses(Moves):
     """Responses under an API key's idempotency keys."""
 
     def idempotent_response(self, api_key_id: str, idempotency_key: str, *, now: datetime) -> IdempotentResponse | None:
-        """Return the stored response; None when there is none, or it has expired."""
+        """Return the stored response, or None if it does not exist or has expired."""
         row = self._first(
             IdempotentResponseRow.select(IdempotentResponseRow.fingerprint, IdempotentResponseRow.notified).where(
                 IdempotentResponseRow.api_key_id == api_key_id,

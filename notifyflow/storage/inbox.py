@@ -1,4 +1,4 @@
-"""The inbox: each event of a provider once, and what became of it."""
+"""The inbox: each event of a provider once, and its state."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -79,7 +79,7 @@ class Inbox(Moves):
             attempt_id: The attempt it is about; None if that is not known yet.
 
         Returns:
-            Whether it is new: False where the provider's event stands here already.
+            Whether it is new; False if the provider's event was received before.
         """
         values = {name: getattr(receipt, name) for name in _COLUMNS}
         state = ReceiptState.WAITING if attempt_id is None else ReceiptState.MATCHED
@@ -87,7 +87,7 @@ class Inbox(Moves):
         return self._insert_once(ReceiptRow, values)
 
     def note_called_back(self, receipt: Receipt) -> None:
-        """Note that the callback of a receipt that was fetched has come, too."""
+        """Note that the callback of a fetched receipt has arrived, too."""
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
         ReceiptRow.update(is_fetched=False).where(is_it, ReceiptRow.is_fetched).execute(self._db)
 
@@ -123,11 +123,11 @@ class Inbox(Moves):
         return self._receipts(_MISSED(since, before, limit))
 
     def stale_receipts(self, *, before: datetime, limit: int) -> tuple[Receipt, ...]:
-        """Read what came before then and still waits, and whose attempt nobody knows, in the order it came."""
+        """Read waiting receipts of unknown attempts that were received before an instant, the oldest first."""
         return self._receipts(_STALE(before, limit))
 
     def forget_bodies(self, *, before: datetime, limit: int) -> None:
-        """Overwrite the raw bodies of some that came before then; what was read from them stays."""
+        """Overwrite the raw bodies of some receipts received before an instant; the values read from them stay."""
         if not self._rows(_OLD_BODY(before)):  # as a rule there are none, and a sweep is not to write for nothing
             return
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)

@@ -1,4 +1,4 @@
-"""Writes about incidents and what was said of whom."""
+"""Stores incidents, their content and their contacts."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -31,19 +31,19 @@ class Incidents(Moves, Named):
         return first(self._incidents(self._locked(_UNRESOLVED(namespace, key))))
 
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
-        """Lock and read the incident that somebody names by its key or id: the unresolved one, or else the newest.
+        """Lock and read the incident that a key or id names: the unresolved one, else the newest.
 
         Args:
             key: The incident's; or its id.
             namespace: The incident's; None looks in all.
 
         Raises:
-            AmbiguousKey: When several unresolved incidents are meant.
+            AmbiguousKey: When the name means several unresolved incidents.
         """
         return self._named(key, namespace, self._locked)
 
     def lock_all_unresolved(self, keys: Collection[str], *, namespace: str) -> frozenset[str]:
-        """Lock the incidents that some keys name in a namespace while they are not resolved; tell which keys these are."""
+        """Lock the unresolved incidents that some keys name in a namespace; return the keys found."""
         found: list[str] = []
         for batch in batches(sorted(keys)):
             is_one = (IncidentRow.namespace == namespace) & IncidentRow.key.in_(batch)
@@ -60,7 +60,7 @@ class Incidents(Moves, Named):
         return must_exist(self.lock_incident_if_kept(incident_id), "incident", incident_id)
 
     def lock_incident_if_kept(self, incident_id: str) -> IncidentFacts | None:
-        """Lock and read an incident that may have been pruned; None where it was."""
+        """Lock and read an incident, or return None if it was pruned."""
         return first(self._incidents(self._locked(INCIDENT(incident_id))))
 
     def incident(self, incident_id: str) -> IncidentFacts:
@@ -74,13 +74,13 @@ class Incidents(Moves, Named):
     def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its start.
 
-        Where another transaction has just stored the same key, the whole use case is repeated, and finds that one.
+        If another transaction has just stored the same key, the whole use case is repeated, and finds that incident.
         """
         self._insert(IncidentRow, [row_of(facts) | said(content)])
         self._log([facts], event="opened", at=facts.opened_at)
 
     def content(self, incident_id: str) -> Incident:
-        """Read what was said last.
+        """Read the latest content.
 
         Raises:
             StorageError: When there is no such incident.
@@ -88,7 +88,7 @@ class Incidents(Moves, Named):
         return must_exist(self._content(incident_id), "incident", incident_id)
 
     def set_content(self, incident_id: str, content: Incident) -> None:
-        """Keep what was said last, in the place of what was said before."""
+        """Store new content."""
         IncidentRow.update(said(content)).where(IncidentRow.id == incident_id).execute(self._db)
 
     def contacts(self, incident_id: str) -> Mapping[str, Contact]:
@@ -105,7 +105,7 @@ class Incidents(Moves, Named):
         return must_exist(first(found), "contact of incident", incident_id)
 
     def add_contacts(self, incident_id: str, contacts: Sequence[Contact]) -> None:
-        """Keep the contacts of a new incident, in their order."""
+        """Store the contacts of a new incident, in order."""
         rows = [
             {
                 "incident_id": incident_id,
@@ -120,7 +120,7 @@ class Incidents(Moves, Named):
         self._insert(ContactRow, rows)
 
     def put_contact(self, incident_id: str, contact: Contact) -> None:
-        """Keep a contact; a known recipient keeps the place in the order."""
+        """Store a contact; a known recipient keeps the position."""
         row = {"name": contact.name, "addresses": contact.addresses, "timezone": contact.timezone}
         known = (ContactRow.incident_id == incident_id) & (ContactRow.recipient_id == contact.recipient_id)
         if ContactRow.update(row).where(known).execute(self._db) == 0:

@@ -1,4 +1,4 @@
-"""Writes about API keys."""
+"""Stores API keys."""
 
 from datetime import datetime
 
@@ -14,11 +14,11 @@ class Keys(Moves):
     """API keys."""
 
     def add_api_key(self, key: ApiKey) -> None:
-        """Keep a new key."""
+        """Store a new key."""
         self._insert(ApiKeyRow, [{name: getattr(key, name) for name in KEY_COLUMNS}])
 
     def lock_api_key(self, key_id: str) -> ApiKey | None:
-        """Lock and read a key; None where there is none."""
+        """Lock and read a key, or return None."""
         columns = [getattr(ApiKeyRow, name) for name in KEY_COLUMNS]
         row = first(self._rows(self._locked(ApiKeyRow.select(*columns).where(ApiKeyRow.id == key_id))))
         return None if row is None else ApiKey(**row)
@@ -31,7 +31,7 @@ class Keys(Moves):
         """Revoke a key; one that was revoked before stays as it is.
 
         Returns:
-            Whether there is such a key.
+            Whether the key exists.
         """
         ApiKeyRow.update(revoked_at=at).where(ApiKeyRow.id == key_id, ApiKeyRow.revoked_at.is_null()).execute(self._db)
         return self._first(ApiKeyRow.select(ApiKeyRow.id).where(ApiKeyRow.id == key_id)) is not None

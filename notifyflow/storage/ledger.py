@@ -1,8 +1,8 @@
-"""All writes. A ledger lives for one transaction; whoever holds it has the transaction.
+"""All writes of one transaction.
 
-``lock_…`` reads and locks the row until the transaction ends: ``SELECT … FOR NO KEY UPDATE`` on PostgreSQL, nothing on SQLite,
-where the transaction holds the only writer. Locks are acquired in the order incident, escalations by id, notifications by id,
-the providers' rows by name, the operations incident. Nothing here decides; the core does.
+``lock_…`` reads a row and locks it until the transaction ends: ``SELECT … FOR NO KEY UPDATE`` on PostgreSQL; SQLite has only
+one writer anyway. Locks are acquired in the order incident, escalations by id, notifications by id,
+the providers' rows by name, the operations incident. The core decides; a ledger only reads and writes.
 """
 
 from notifyflow.storage.adoption import Adoption
@@ -46,4 +46,4 @@ class Ledger(
     Forgetting,
     Spending,
 ):
-    """Every write there is, by duty; moves are in all of them."""
+    """All reads under locks and all writes of a transaction."""

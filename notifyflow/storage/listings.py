@@ -24,7 +24,7 @@ class Listings(Rows):
     """Questions that the API asks."""
 
     def api_key(self, key_id: str) -> ApiKey | None:
-        """Read one API key; None where there is none."""
+        """Return an API key, or None."""
         row = self._first(_API_KEYS.where(ApiKeyRow.id == key_id))
         return None if row is None else ApiKey(**row)
 
@@ -48,7 +48,7 @@ class Listings(Rows):
     def recipient_page(
         self, *, after_id: str, limit: int, since: datetime, namespaces: frozenset[str] | None = None
     ) -> tuple[KnownRecipient, ...]:
-        """List everybody who was ever a recipient, by id.
+        """List all recipients that incidents have, by id.
 
         Args:
             after_id: Only those behind this one; empty begins with the first.
@@ -59,7 +59,7 @@ class Listings(Rows):
         return self._recipients(ContactRow.recipient_id > after_id, limit, since, namespaces)
 
     def recipient(self, recipient_id: str, *, since: datetime, namespaces: frozenset[str] | None = None) -> KnownRecipient | None:
-        """Show one recipient, as ``recipient_page`` does; None where nobody has the id."""
+        """Return one recipient as ``recipient_page`` does, or None."""
         found = self._recipients(ContactRow.recipient_id == recipient_id, 1, since, namespaces)
         return found[0] if found else None
 

@@ -1,6 +1,6 @@
-"""Every write of a row that moves: compare-and-set, with its line in the transition log.
+"""Writes the rows of the state machines: compare-and-set, with a line in the transition log.
 
-An update names the row's id, state and version as they were read. Where no row matches, somebody else was first.
+An update names the row's id, state and version as they were read. If no row matches, another transaction was first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,10 +41,10 @@ class Line:
 
 
 class Moves(Rows):
-    """The only way in which rows move.
+    """The writes that every writing class shares.
 
     Attributes:
-        line: The last line that this transaction has written to the log; None while it has written none.
+        line: The last line that this transaction has written to the log, or None.
     """
 
     line: Line | None = None
@@ -52,7 +52,7 @@ class Moves(Rows):
 
     @contextmanager
     def gathering(self) -> Iterator[None]:
-        """Gather new rows, and write them together, a statement a table: at the end, and before anything is read or changed."""
+        """Gather new rows and write them with one statement for each table: at the end, and before any read or update."""
         self._gathered = {}
         try:
             yield
@@ -66,7 +66,7 @@ class Moves(Rows):
         return self._gathered is not None
 
     def has_written(self, line: Line) -> bool:
-        """Tell whether a line stands in the log; a transaction that may still be committing it is waited for."""
+        """Return whether a line is in the log; wait for a transaction that may still be committing it."""
         model = _LOGGED[line.machine]
         self._rows(self._locked(model.select(model.id).where(model.id == line.row_id)))
         is_it = [getattr(TransitionRow, field.name) == getattr(line, field.name) for field in fields(line)]
@@ -80,32 +80,32 @@ class Moves(Rows):
             self._gathered = {}
 
     def move(self, before: M, after: M, *, event: str, at: datetime, detail: Mapping[str, str] = _NOTHING) -> M:
-        """Write what changed, and log the move; attempts are not looked at.
+        """Write the changed columns and log the move; attempts are ignored.
 
         Args:
             before: The facts as they were read.
-            after: The facts as they shall be; the state may be the same (a reflexive move).
+            after: The new facts; the state may be the same (a reflexive move).
             event: The machine's event.
             at: When.
-            detail: Ids and codes worth reading; nothing personal.
+            detail: Ids and codes for the log; nothing personal.
 
         Returns:
-            ``after`` with the version it has now.
+            ``after`` with its new version.
 
         Raises:
-            StaleRow: When somebody else moved the row first.
+            StaleRow: When another transaction moved the row first.
         """
         stored = self.save(before, after)
         self._log([stored], event=event, at=at, detail=detail, source=before.state)
         return stored
 
     def save(self, before: M, after: M) -> M:
-        """Write what changed without a line in the log: what is no move (due_at, next_decision_at, deferred_since …).
+        """Write changed columns that are no move (due_at, next_decision_at, deferred_since …), without a line in the log.
 
-        A new ``due_at`` clears ``rung_at``, unless that is set with it.
+        A new ``due_at`` clears ``rung_at``, unless both are set.
 
         Raises:
-            StaleRow: When somebody else moved the row first.
+            StaleRow: When another transaction moved the row first.
         """
         changed = changes(before, after)
         if "due_at" in changed and "rung_at" not in changed:
@@ -117,10 +117,10 @@ class Moves(Rows):
         return replace(after, **{name: changed[name] for name in ("version", "rung_at") if name in changed})
 
     def save_attempt(self, before: AttemptFacts, after: AttemptFacts) -> None:
-        """Write what changed in an attempt, as long as its state, token and result are those that were read.
+        """Write the changed columns of an attempt, if its state, token and result are still those that were read.
 
         Raises:
-            StaleRow: When they are not.
+            StaleRow: When another transaction changed it first.
         """
         changed = changes(before, after)
         as_read = {name: getattr(before, name) for name in ("id", "state", "token", "result")}
@@ -155,11 +155,11 @@ class Moves(Rows):
             self.line = Line(**{field.name: lines[-1][field.name] for field in fields(Line)})
 
     def _update(self, model: Any, changed: Mapping[str, Any], as_read: Mapping[str, Any]) -> bool:
-        """Write columns of a row whose others are as they were read; tell whether there is one."""
+        """Update the row that still has the values that were read; return whether it was found."""
         self._catch_up()
-        told = {name: value for name, value in as_read.items() if value is not None}
-        statement = _updating(model, tuple(changed), tuple(told), tuple(name for name in as_read if name not in told))
-        return statement(*changed.values(), *told.values()).execute(self._db) > 0
+        known = {name: value for name, value in as_read.items() if value is not None}
+        statement = _updating(model, tuple(changed), tuple(known), tuple(name for name in as_read if name not in known))
+        return statement(*changed.values(), *known.values()).execute(self._db) > 0
 
     def _insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if self._gathered is not None and model in _IN_ORDER:
@@ -172,23 +172,23 @@ class Moves(Rows):
             model.insert_many(batch).execute(self._db)
 
     def _insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
-        """Insert a row unless its like stands there; tell whether it was inserted."""
+        """Insert a row unless one with its key exists; return whether it was inserted."""
         self._catch_up()
         return bool(_inserting(model, tuple(row), ignores=True)(*row.values()).execute(self._db))
 
     def _locked(self, query: Q, *, skips_locked: bool = False) -> Q:
-        """Lock the rows that a query finds; on SQLite the transaction holds the only writer already.
+        """Lock the rows that a query finds; on SQLite the transaction is the only writer already.
 
-        ``FOR NO KEY UPDATE``, since the stronger lock would also stop those who only insert a row that refers to the locked one.
+        ``FOR NO KEY UPDATE``, since the stronger lock would also block inserts of rows that refer to the locked one.
         """
         return query if not self._db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
 
 
 @lru_cache(maxsize=256)
-def _updating(model: Any, changed: tuple[str, ...], told: tuple[str, ...], missing: tuple[str, ...]) -> Statement:
+def _updating(model: Any, changed: tuple[str, ...], known: tuple[str, ...], missing: tuple[str, ...]) -> Statement:
     def build(param: Places) -> Any:
         values = {name: param(getattr(model, name)) for name in changed}
-        is_as_read = [getattr(model, name) == param(getattr(model, name)) for name in told]
+        is_as_read = [getattr(model, name) == param(getattr(model, name)) for name in known]
         return model.update(values).where(*is_as_read, *(getattr(model, name).is_null() for name in missing))
 
     return Statement(build)

@@ -1,4 +1,4 @@
-"""What the operations team is told: the open operations incident, what is linked to it, and what it was told already."""
+"""Stores what the operations team is told: the operations incident, the failures linked to it, and notices."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,6 +1,6 @@
-"""When somebody swept last, and the times in which nobody did.
+"""Stores the last sweep, and the outages: periods without sweeps.
 
-One row is not over: it begins at the last sweep that was noted. It becomes an outage when it is ended, after it has grown long.
+One row, the watch, is not over: it begins at the last noted sweep, and becomes an outage when it ends after a long time.
 """
 
 from datetime import datetime, timedelta
@@ -25,26 +25,26 @@ _KEPT_FOR = timedelta(days=30)
 
 
 class Outages(Moves):
-    """The watch, and the outages."""
+    """The watch and the outages."""
 
     def outages(self, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
-        """Read the outages that were not over then, with the one that lasts now, where there is one; not locked."""
+        """Read the outages that ended after an instant, and the current one, if any; not locked."""
         found = self._rows(_OUTAGES(since))
         each = (Outage(**row) if row["ended_at"] else outage_since(row["began_at"], now) for row in found)
         return tuple(outage for outage in each if outage is not None)
 
     def swept_at(self) -> datetime | None:
-        """Tell when the last sweep was that was noted; not locked. None before the first."""
+        """Return when the last noted sweep was, or None before the first; not locked."""
         swept_at: datetime | None = self._scalar(_SWEPT_AT())
         return swept_at
 
     def lock_watch(self) -> datetime | None:
-        """Lock the watch, and tell as ``swept_at`` does; None also where somebody else has just ended an outage."""
+        """Lock the watch and return when the last noted sweep was; None also if another process has just ended an outage."""
         found = first(self._rows(self._locked(_SWEPT_AT())))
         return None if found is None else found["began_at"]
 
     def begin_watch(self, *, at: datetime) -> None:
-        """Note the first sweep there is, unless somebody has."""
+        """Note the first sweep, unless another process has."""
         self._insert_once(OutageRow, {"began_at": at, "ended_at": None, "is_over": False})
 
     def note_sweep(self, *, at: datetime) -> None:
@@ -52,13 +52,13 @@ class Outages(Moves):
         _NOTE_SWEEP(at).execute(self._db)
 
     def end_outage(self, outage: Outage) -> None:
-        """Keep an outage that is over, for as long as anything may wait; the watch is locked, and begins anew."""
+        """Store an outage that is over, for as long as any notification may wait, and begin a new watch; the watch is locked."""
         OutageRow.delete().where(OutageRow.ended_at < outage.ended_at - _KEPT_FOR).execute(self._db)
         OutageRow.update(ended_at=outage.ended_at, is_over=True).where(_IS_WATCH).execute(self._db)
         self.begin_watch(at=outage.ended_at)
 
     def has_waited(self, *, since: datetime) -> bool:
-        """Tell whether anything has waited for time since then, or for longer."""
+        """Return whether an escalation that started before an instant has a running timer."""
         waiting = (
             EscalationRow.select(EscalationRow.id).where(
                 EscalationRow.next_decision_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since

@@ -1,4 +1,4 @@
-"""Connections, lent for one transaction each, and the turn that writers of one process take."""
+"""Lends connections for one transaction each, and gives writers of one process their turn."""
 
 import os
 import threading
@@ -28,9 +28,9 @@ class ForkedInside(Exception):
 
 
 class Turn:
-    """A fair lock: threads get it in the order in which they asked for it.
+    """A fair lock: threads get it in the order they asked for it.
 
-    SQLite's own busy handler polls, so that under ten writing threads some wait for a second while others pass twice.
+    SQLite's own busy handler polls: of ten writing threads, some wait for a second while others pass twice.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Turn:
         """Wait for the turn and hold it.
 
         Raises:
-            StorageUnavailable: When it did not come before the deadline.
+            StorageUnavailable: When the turn does not come before the deadline.
         """
         mine = threading.Event()
         with GATE.lock:
@@ -53,18 +53,18 @@ class Turn:
             yield
         finally:
             with GATE.lock:
-                if mine in self._line:  # not so in a child that was forked meanwhile
+                if mine in self._line:  # it is gone in a child that was forked meanwhile
                     self._line.remove(mine)
                 if self._line:
                     self._line[0].set()
 
     def begin_anew(self) -> None:
-        """Forget who stands in line: in a child, nobody does."""
+        """Empty the line in a child, which has no other threads."""
         self._line.clear()
 
 
 class _Lent(Lease):
-    """A connection of a pool, as long as one thread uses it."""
+    """A connection of a pool while one thread uses it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _Lent(Lease):
 
     @property
     def broken_off(self) -> ForkedInside:
-        """What its user is told once it is cut."""
+        """The error for its user once it is cut."""
         return ForkedInside(is_child=os.getpid() != self.pid)
 
     def cut(self) -> None:
@@ -84,7 +84,7 @@ class _Lent(Lease):
 
 
 class Pool:
-    """At most so many connections of one process; an idle one is used again before a new one is opened.
+    """A limited number of connections of one process; an idle one is used before a new one is opened.
 
     Attributes:
         turn: Acquired by every thread that writes to a file.
@@ -102,10 +102,10 @@ class Pool:
 
     @contextmanager
     def connection(self, deadline: Deadline) -> Iterator[Database]:
-        """Lend a connection; it is kept if it came back alive and without a transaction, and closed otherwise.
+        """Lend a connection; keep it if it comes back alive and without a transaction, and close it otherwise.
 
         Raises:
-            StorageUnavailable: When none became free before the deadline.
+            StorageUnavailable: When none is free before the deadline.
             ForkedInside: When the process was forked while the connection was lent; its transaction is rolled back.
         """
         lent = _Lent()
@@ -125,19 +125,19 @@ class Pool:
             self._release_slot(lent)
 
     def drop_idle(self) -> None:
-        """Close the connections that nobody uses: after one turned out dead, the others are too."""
+        """Close the idle connections: after one turned out dead, the others are dead, too."""
         with GATE.lock:
             idle, self._idle = self._idle, []
         for db in idle:
             _close(db)
 
     def close(self) -> None:
-        """Close all connections, those in use when they come back."""
+        """Close all connections; those in use, when they come back."""
         self._is_closed = True
         self.drop_idle()
 
     def begin_anew(self) -> None:
-        """Forget, in a child, who used connections and who waited for one."""
+        """Forget, in a child, the threads that used or waited for connections."""
         self.turn.begin_anew()
         self._freed = threading.Condition(GATE.lock)
         self._lent.clear()
@@ -156,7 +156,7 @@ class Pool:
     def _open(self, lent: _Lent, deadline: Deadline) -> Database:
         with GATE.lock:
             if self._idle:
-                lent.db = self._idle[-1]  # first: whoever forks here, in a signal's handler, finds it
+                lent.db = self._idle[-1]  # before the next line, so that a fork in a signal handler finds it
                 del self._idle[-1:]
         if lent.db is None or lent.db.is_closed():
             lent.db = self._dialect.connect(deadline)
@@ -177,5 +177,5 @@ class Pool:
 
 
 def _close(db: Database) -> None:
-    with suppress(PeeweeException):  # what is dead already cannot be closed better
+    with suppress(PeeweeException):  # it may be dead already
         db.close()

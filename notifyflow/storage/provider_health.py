@@ -27,7 +27,7 @@ class ProviderHealthRows(Moves):
     """The health of providers, and the notifications that are deferred."""
 
     def lock_provider_health(self, channel: str, providers: Collection[str]) -> Mapping[str, ProviderHealth]:
-        """Lock and read the rows of a channel's providers, by name; those that have none get one."""
+        """Lock and read the health of a channel's providers, by name; create missing rows."""
         found = self._provider_health(channel, providers)
         if missing := sorted(set(providers) - set(found)):
             new = [ProviderHealth(channel=channel, provider=provider) for provider in missing]
@@ -37,14 +37,14 @@ class ProviderHealthRows(Moves):
         return found
 
     def provider_health(self, channel: str, provider: str) -> ProviderHealth | None:
-        """Return a provider's health, not locked; None if it was never asked to send anything."""
+        """Return a provider's health, or None if it was never used; not locked."""
         return first([ProviderHealth(**row) for row in self._rows(_health_of(1)(channel, provider))])
 
     def save_provider_health(self, before: ProviderHealth, after: ProviderHealth) -> None:
-        """Write what changed in a provider's health.
+        """Write the changed columns of a provider's health.
 
         Raises:
-            StaleRow: When somebody else changed it first.
+            StaleRow: When another transaction changed it first.
         """
         old = asdict(before)
         changed: dict[str, Any] = {name: getattr(after, name) for name, value in asdict(after).items() if value != old[name]}
@@ -56,23 +56,23 @@ class ProviderHealthRows(Moves):
             raise StaleRow("provider health", f"{before.channel}/{before.provider}")
 
     def due(self, channel: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
-        """Read what may be sent now over a channel, CRITICAL or not, the oldest first; not locked."""
+        """Read a channel's due notifications, CRITICAL or others, the oldest first; not locked."""
         return tuple(NotificationFacts(**row) for row in self._rows(_DUE[is_urgent](channel, now, limit)))
 
     def lock_due(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
-        """Lock and read those of some notifications that may be sent now, passing over those somebody else has locked."""
+        """Lock and read those of some notifications that are due, skipping those that another transaction has locked."""
         return self._notifications(self._locked(_due_of(len(ids))(*ids, now), skips_locked=True))
 
     def defer(
         self, before: Sequence[NotificationFacts], after: Sequence[NotificationFacts], *, at: datetime, detail: Mapping[str, str]
     ) -> None:
-        """Write that locked rows are deferred; it is logged once for each reason.
+        """Defer locked rows; a row is logged only when its reason changes.
 
         Args:
             before: As they were read under their lock.
-            after: As they shall be, in the same order.
+            after: The rows, deferred, in the same order.
             at: When.
-            detail: What their lines say.
+            detail: The detail of their lines in the log.
         """
         alike: dict[tuple[Any, ...], list[str]] = {}
         for row in after:
@@ -89,7 +89,7 @@ class ProviderHealthRows(Moves):
         self._log(new, event="deferred", at=at, detail=detail, source="QUEUED")
 
     def bring_forward(self, why: Collection[DeferralReason], *, now: datetime, channel: str | None = None) -> None:
-        """Let what was deferred for some reasons be due now, since the reason is gone; None means all channels."""
+        """Make notifications due now whose reasons for deferral are gone, on one channel or on all (None)."""
         is_deferred = QUEUED & (NotificationRow.due_at > now) & NotificationRow.deferred_by.in_(list(why))
         if channel is not None:
             is_deferred &= NotificationRow.channel == channel

@@ -1,4 +1,4 @@
-"""Deletes what is old, a few rounds in each transaction; what is left is consistent after each of them."""
+"""Deletes old rows, a few rounds in each transaction; the rest is consistent after each."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -23,21 +23,21 @@ from notifyflow.storage.models import (
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import Rows
 
-_ROW_LOCK: Any = "FOR UPDATE"  # the rows go: whoever inserts what refers to them has to wait, too
+_ROW_LOCK: Any = "FOR UPDATE"  # stronger than elsewhere: inserts of rows that refer to deleted ones must wait, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What was deleted, or would be.
+    """How many rows of each kind were deleted, or would be.
 
     Attributes:
-        incidents: Incidents, with what was said and whom it reached.
-        escalations: Rounds.
+        incidents: Incidents, with their content and contacts.
+        escalations: Escalations.
         notifications: Notifications.
         attempts: Attempts.
-        receipts: What providers had said.
+        receipts: Receipts.
         transitions: Lines of the log.
-        notices: What operations was told beside the failures.
+        notices: Notices to operations.
     """
 
     incidents: int = 0
@@ -57,11 +57,11 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one step of a prune did, and where the next one goes on.
+    """The result of one step of a prune, and where the next one begins.
 
     Attributes:
         pruned: What was deleted, or would be.
-        place: (resolved_at, id) of an incident that is behind us; None when the last one is.
+        place: (resolved_at, id) of the last incident that was handled; None after the last step.
     """
 
     pruned: Pruned
@@ -69,15 +69,15 @@ class Step:
 
 
 class Pruning(Moves):
-    """Deletes; nothing else does."""
+    """Deletes old rows."""
 
     def prune_incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
-        """Delete some of what was resolved before an instant, the oldest first; what somebody has locked is passed over.
+        """Delete some incidents resolved before an instant, the oldest first; skip those that are locked.
 
         Args:
             place: Where the last step stopped.
-            before: What was resolved later stays.
-            limit: How many incidents are looked at, and how many of their rounds go, at most.
+            before: Incidents resolved later stay.
+            limit: How many incidents are read, and how many of their escalations deleted, at most.
         """
         query = old_incidents(place, before=before, limit=limit)
         found = self._rows(query.for_update(_ROW_LOCK, skip_locked=True) if self._db.for_update else query)
@@ -90,9 +90,9 @@ class Pruning(Moves):
         return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
 
     def prune_strays(self, *, before: datetime, limit: int) -> Pruned:
-        """Delete some receipts that were never ours, and what operations was told beside the failures, from before then.
+        """Delete some foreign receipts, and counted notices, from before an instant.
 
-        Numbers that no text went to since then are not known any more; that somebody said STOP stays.
+        Numbers that were not texted since then are deleted, too; opt-outs stay.
         """
         self._delete(NumberRow, NumberRow.texted_at < before)
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
@@ -114,7 +114,7 @@ class Pruning(Moves):
         )
 
     def _delete_emptied(self, ids: Sequence[str]) -> Pruned:
-        """Delete those of some incidents of which no round is left."""
+        """Delete those of some incidents that have no escalation left."""
         query = EscalationRow.select(EscalationRow.incident_id).where(EscalationRow.incident_id.in_(ids)).distinct()
         kept = {row["incident_id"] for row in self._rows(query)}
         emptied = [each for each in ids if each not in kept]
@@ -129,10 +129,10 @@ class Pruning(Moves):
 
 
 class Prunable(Rows):
-    """Counts what a prune would take away."""
+    """Counts what a prune would delete."""
 
     def prunable_incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
-        """Count some of what was resolved before an instant, as ``prune_incidents`` would delete it."""
+        """Count some incidents resolved before an instant, as ``prune_incidents`` would delete them."""
         found = self._rows(old_incidents(place, before=before, limit=limit))
         if not found:
             return Step(pruned=Pruned(), place=None)
@@ -159,10 +159,10 @@ class Prunable(Rows):
 
 
 def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int) -> Select:
-    """Select what may go, the oldest first.
+    """Select the incidents that may be deleted, the oldest first.
 
-    It was resolved long ago, nothing of it is in hand, no open operations incident tells of it, and it is no operations incident
-    that somebody's failure is still linked to.
+    They were resolved before an instant and have nothing queued or being sent; no unresolved operations incident is linked to
+    their failures, and no kept failure is linked to them.
     """
     resolved_at, incident_id = place
     operations = IncidentRow.alias()

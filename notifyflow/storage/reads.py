@@ -1,4 +1,4 @@
-"""All reads that decide nothing: what is shown to people. Each sees one consistent state; the checker's stand in ``audit``."""
+"""Reads for display, each of one consistent state; those of the checker are in ``audit``."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -55,10 +55,10 @@ _OPERATIONS_KEY = Statement(
 
 
 class Reads(Audits, Prunable, Listings, Named, Environments):
-    """Questions about what is stored."""
+    """All reads for display."""
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
-        """Show the incident that somebody names with all that became of it; None where no incident has the key.
+        """Return the incident that a key names, with its escalations, notifications and log; None if no incident has the key.
 
         Args:
             key: The incident's.
@@ -71,17 +71,17 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         return None if incident is None else self._status(incident)
 
     def status_by_id(self, incident_id: str) -> IncidentStatus | None:
-        """Show one incident with all that became of it; None where there is none."""
+        """Return one incident with its escalations, notifications and log, or None."""
         incident = first(self._incidents(INCIDENT(incident_id)))
         return None if incident is None else self._status(incident)
 
     def incidents(self, limit: int) -> tuple[IncidentFacts, ...]:
-        """List incidents, the last seen first."""
+        """List incidents, the most recently seen first."""
         query = select(IncidentFacts).order_by(IncidentRow.last_seen_at.desc(), IncidentRow.id.desc()).limit(limit)
         return tuple(self._incidents(query))
 
     def is_settled(self, key: str, *, namespace: str | None = None) -> bool | None:
-        """Return whether every escalation of the incident that somebody names is settled; None where no incident has the key.
+        """Return whether every escalation of the incident that a key names is settled; None if no incident has the key.
 
         Raises:
             AmbiguousKey: When several namespaces have an unresolved incident of the key.
@@ -93,7 +93,7 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         return int(self._scalar(active)) == 0
 
     def pending_count(self, *, due_by: datetime | None = None) -> int:
-        """Count the notifications, of all incidents, that are being sent or queued; with ``due_by``, those due by then."""
+        """Count the notifications that are being sent or queued; with ``due_by``, only those queued that are due by then."""
         queued = NotificationRow.select(fn.COUNT(1)).where(NotificationRow.state == SQL("'QUEUED'"))
         if due_by is not None:
             queued = queued.where(NotificationRow.due_at <= due_by)

@@ -1,6 +1,6 @@
-"""Facts into rows and back: columns are named as the fields of the facts, so one mapping by name serves all.
+"""Maps facts to rows and back by name, since columns have the names of the facts' fields.
 
-What every writing and reading class shares; it holds one connection for the length of one transaction.
+``Rows``, the base of all reading and writing classes, holds the connection of one transaction.
 """
 
 from collections import defaultdict
@@ -38,13 +38,13 @@ _EMPTY: Mapping[str, object] = {"body": "", "source": "", "url": None, "labels":
 
 
 class Rows:
-    """The transaction's connection, and how facts are read through it."""
+    """Reads facts through the transaction's connection."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     def _catch_up(self) -> None:
-        """Write what is still to be written, before anything is read."""
+        """Write gathered rows before a read."""
 
     def _rows(self, query: Query | Run) -> list[dict[str, Any]]:
         self._catch_up()
@@ -118,20 +118,20 @@ def select(facts: type, *where: Expression) -> Select:
 
 
 class Named(Rows):
-    """Finds the incident that somebody names: by its key, or by its id."""
+    """Finds an incident by its key or id."""
 
     def _named(
         self, name: str, namespace: str | None, locked: Callable[[Select], Select] = lambda query: query
     ) -> IncidentFacts | None:
-        """Find the unresolved incident that is meant, or else the newest of those that are resolved; None where there is none.
+        """Return the unresolved incident that a key or id names, else the newest resolved one; None if there is none.
 
         Args:
-            name: Its key, or its id. Somebody else's incident may have the id as its key: then it names both.
+            name: Its key or id. If another incident has the id as its key, the name means both.
             namespace: Where to look; None looks in all.
             locked: Makes a query lock what it finds.
 
         Raises:
-            AmbiguousKey: When several unresolved incidents are meant.
+            AmbiguousKey: When the name means several unresolved incidents.
         """
         where = () if namespace is None else (IncidentRow.namespace == namespace,)
         of_key = select(IncidentFacts, IncidentRow.key == name, *where)

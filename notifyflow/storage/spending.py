@@ -10,17 +10,17 @@ _KEPT_FOR = timedelta(days=1)
 
 
 class Spending(Moves):
-    """Counts; whoever counts holds the rows of the channel's providers, so that nobody else does."""
+    """Counts of calls and texts; the caller holds the locks of the channel's providers, so that no other counts."""
 
     def spent(self, channel: str, scopes: Collection[str], *, hour: datetime) -> Mapping[str, int]:
-        """Read what was given in an hour, by scope; those that were given nothing are left out."""
+        """Return the counts of an hour by scope, without zeros."""
         query = SpentRow.select(SpentRow.scope, SpentRow.count).where(
             SpentRow.channel == channel, SpentRow.scope.in_(sorted(scopes)), SpentRow.hour == hour
         )
         return {row["scope"]: row["count"] for row in self._rows(query)}
 
     def spend(self, channel: str, scopes: Collection[str], *, hour: datetime) -> None:
-        """Count one in an hour for each scope; what is older than a day goes when an hour begins."""
+        """Add one to the count of each scope in an hour; delete counts older than a day when an hour begins."""
         for scope in sorted(scopes):
             is_it = (SpentRow.channel == channel) & (SpentRow.scope == scope)
             if SpentRow.update(count=SpentRow.count + 1).where(is_it, SpentRow.hour == hour).execute(self._db) == 0:

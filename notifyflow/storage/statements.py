@@ -1,4 +1,4 @@
-"""Statements that run all the time, built once: Peewee takes several times as long to build and read one as a database to run it.
+"""Frequent statements, built once: Peewee takes several times longer to build one and read its rows than a database to run it.
 
 Nothing here knows a table.
 """
@@ -12,20 +12,20 @@ from peewee import Alias, Database, Field, Query, Value
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a value goes, and how it is written."""
+    """The place of a value in a statement, and how it is written."""
 
     number: int
     write: Callable[[Any], Any]
 
 
 class Places:
-    """The values that a statement will be run with, in their order, while it is built."""
+    """Hands out the places of a statement's values, in order, while it is built."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def __call__(self, field: Field) -> Value:
-        """Take the next one, as a column of this kind is written."""
+        """Return the next place, for a value written like one of this column."""
         place = _Place(self._count, field.db_value)
         self._count += 1
         return Value(place, converter=False)
@@ -33,7 +33,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A statement in the words of one kind of database: what it is run with, and how what it finds is read."""
+    """A statement in one database's SQL, its parameters, and how its rows are read."""
 
     sql: str
     parameters: tuple[Any, ...]
@@ -41,11 +41,11 @@ class _Built:
 
 
 class Statement:
-    """A query that is run again and again, and differs in its values only; called with these, it can be run.
+    """A query that is built once and run with different values; call it with these to run it.
 
     Args:
-        build: places → the query; called once for each kind of database.
-        columns: What it selects, where the query itself does not say: a union or a function does not.
+        build: (places) → the query; called once for each kind of database.
+        columns: The selected columns, for a union or a function, whose query does not know them.
     """
 
     def __init__(self, build: Callable[[Places], Query], columns: Sequence[Field] = ()) -> None:
@@ -54,13 +54,13 @@ class Statement:
         self._built: dict[tuple[Any, ...], _Built] = {}
 
     def __call__(self, *values: Any) -> "Run":
-        """Take the values."""
+        """Return the statement with its values, ready to run."""
         return Run(self, values)
 
     def built_for(self, db: Database, locks: tuple[Any, ...]) -> _Built:
-        """Build it for one kind of database and one kind of lock, unless that was done."""
+        """Return the statement for one kind of database and of lock, built at the first call."""
         kind = (type(db), *locks)
-        if kind not in self._built:  # two threads may do so at once: both come to the same
+        if kind not in self._built:  # two threads may build it at once, with the same result
             query: Any = self._build(Places())
             if locks:
                 query = query.for_update(locks[0], skip_locked=locks[1])
@@ -71,7 +71,7 @@ class Statement:
 
 
 class Run:
-    """A statement with its values; stands where a query of Peewee's might."""
+    """A statement with its values; used like a Peewee query."""
 
     def __init__(self, statement: Statement, values: Sequence[Any], locks: tuple[Any, ...] = ()) -> None:
         self._statement = statement
@@ -79,23 +79,23 @@ class Run:
         self._locks = locks
 
     def for_update(self, lock: Any, *, skip_locked: bool = False) -> "Run":
-        """Lock the rows that it finds."""
+        """Return the statement with a lock on the rows it finds."""
         return Run(self._statement, self._values, (lock, skip_locked))
 
     def rows(self, db: Database) -> list[dict[str, Any]]:
-        """Run it, and read the rows it finds."""
+        """Run it and return the rows."""
         built = self._statement.built_for(db, self._locks)
         found = self._run(db, built).fetchall()
         return [{name: read(value) for (name, read), value in zip(built.columns, row, strict=True)} for row in found]
 
     def scalar(self, db: Database) -> Any:
-        """Run it, and read the first column of the first row it finds; None where it finds none."""
+        """Run it and return the first column of the first row, or None."""
         built = self._statement.built_for(db, self._locks)
         row = self._run(db, built).fetchone()
         return None if row is None else built.columns[0][1](row[0])
 
     def execute(self, db: Database) -> int:
-        """Run it, and tell how many rows it wrote."""
+        """Run it and return how many rows it wrote."""
         return int(self._run(db, self._statement.built_for(db, self._locks)).rowcount)
 
     def _run(self, db: Database, built: _Built) -> Any:
@@ -105,7 +105,7 @@ class Run:
 
 
 def _column(selected: Any) -> tuple[str, Callable[[Any], Any]]:
-    """Tell what a selected column is called, and how it is read."""
+    """Return the name of a selected column, and how its values are read."""
     if isinstance(selected, Alias):
         return selected.name, selected.unwrap().python_value  # type: ignore[no-untyped-call]
     return selected.name, selected.python_value

@@ -1,4 +1,4 @@
-"""What operators have stopped: the pauses, and the times, now over, in which something was paused or quarantined."""
+"""Stores what operators have stopped: pauses, and past periods in which something was paused or quarantined."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,12 +14,12 @@ from notifyflow.storage.moves import Moves
 from notifyflow.storage.statements import Places, Statement
 
 _QUARANTINED = "incident"
-"""The scope of a stop that was an incident quarantined since its database was adopted."""
+"""The scope of a stop by the quarantine of an incident."""
 _KEPT_FOR = timedelta(days=30)
 
 
 def _stops(param: Places) -> Any:
-    """Find what is over, what is paused now, and whether the incident is quarantined."""
+    """Select the past stops, the current pauses, and the quarantine of an incident."""
     is_its = (StopRow.scope == SQL("'all'")) | ((StopRow.scope == SQL("'incident'")) & (StopRow.name == param(StopRow.name)))
     over = StopRow.select(*_STOP).where(is_its, StopRow.ended_at > param(StopRow.ended_at))
     pauses = PauseRow.select(PauseRow.scope, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
@@ -41,10 +41,10 @@ _IN_ORDER = Statement(
 
 
 class Stops(Moves):
-    """Pauses, and what was stopped."""
+    """Pauses and stops."""
 
     def stops(self, incident_id: str, *, since: datetime, now: datetime) -> tuple[Stop, ...]:
-        """Read when an operator had stopped everything, or the incident, as far as that was not over then; not locked."""
+        """Read the stops of everything, or of an incident, that ended after an instant; not locked."""
         return tuple(
             Stop(
                 began_at=row["began_at"],
@@ -60,11 +60,11 @@ class Stops(Moves):
         return tuple(Pause(**row) for row in self._rows(_PAUSES(now)))
 
     def lock_pauses(self, *, now: datetime) -> tuple[Pause, ...]:
-        """Lock and read the pauses that are not over, so that none of them is ended meanwhile; comes before all other locks."""
+        """Lock and read the pauses that are not over, so that none ends meanwhile; before all other locks."""
         return tuple(Pause(**row) for row in self._rows(self._locked(_IN_ORDER(now))))
 
     def put_pause(self, pause: Pause) -> bool:
-        """Store a pause, in the place of an earlier one of the same, which ends; return whether that was not over."""
+        """Store a pause and end an earlier one of the same; return whether that one was not over."""
         is_same = (PauseRow.scope == pause.scope) & (PauseRow.name == pause.name)
         was_standing = self._end_pause(is_same, at=pause.paused_at)
         self._insert(PauseRow, [asdict(pause)])
@@ -75,7 +75,7 @@ class Stops(Moves):
         return self._end_pause((PauseRow.scope == scope) & (PauseRow.name == name), at=at)
 
     def keep_quarantined(self, incident_ids: Sequence[str], *, at: datetime) -> None:
-        """Keep from when until now incidents were quarantined."""
+        """Store the quarantine of incidents as stops, up to now."""
         quarantined = self._rows(QuarantineRow.select().where(QuarantineRow.incident_id.in_(incident_ids)))
         self._keep(
             [
@@ -92,7 +92,7 @@ class Stops(Moves):
         )
 
     def _end_pause(self, is_it: Expression, *, at: datetime) -> bool:
-        """Delete a pause, and keep it with its real end."""
+        """Delete a pause and store it as a stop, with its real end."""
         found = [Pause(**row) for row in self._rows(self._locked(PauseRow.select().where(is_it)))]
         PauseRow.delete().where(is_it).execute(self._db)
         self._keep(
@@ -111,6 +111,6 @@ class Stops(Moves):
         return any(each.ends_at > at for each in found)
 
     def _keep(self, rows: Sequence[Mapping[str, Any]], *, at: datetime) -> None:
-        """Keep stops for as long as anything may wait."""
+        """Store stops, for as long as any notification may wait."""
         StopRow.delete().where(StopRow.ended_at < at - _KEPT_FOR).execute(self._db)
         self._insert(StopRow, rows)

@@ -1,4 +1,4 @@
-"""The way into the database: one transaction a use case, repeated until it went through or the time is over.
+"""Runs each use case in one transaction, and repeats it until it is committed or the time is up.
 
 Nothing here knows a table. A provider must never be called from inside a use case, since a use case may run more than once.
 """
@@ -30,12 +30,12 @@ _WHOLE: ContextVar[Deadline | None] = ContextVar("notifyflow_deadline_of_the_who
 class Store:
     """One database. Threads may share a store; a forked child uses it with connections of its own.
 
-    A fork waits for the transactions of other threads. One that the forking thread is in is rolled back: the parent runs it
-    again, the child is told.
+    A fork waits for the transactions of other threads. The forking thread's own transaction is rolled back: the parent runs it
+    again, the child gets a ``StorageError``.
     """
 
     def __init__(self, database_url: str, *, pool_size: int = 10) -> None:
-        """Look at the URL; nothing is opened yet.
+        """Check the URL; open nothing yet.
 
         Args:
             database_url: ``sqlite:///path`` or ``postgresql://…``.
@@ -54,21 +54,21 @@ class Store:
 
     @property
     def exposed(self) -> tuple[str, int] | None:
-        """The database's file and its mode, where others than its owner may read or write it; None otherwise."""
+        """The database file and its mode if others than its owner may read or write it; None otherwise."""
         return self._dialect.exposed()
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = _TIMEOUT_S) -> T:
-        """Run a use case in one transaction; run it again, whole, when somebody else was in the way.
+        """Run a use case in one transaction; run it again from its start when it collided with another.
 
         Args:
-            use_case: Gets the transaction's ledger; everything it raises rolls back. It may run more than once.
-            timeout_s: How long it is tried.
+            use_case: Takes the transaction's ledger; an exception rolls back. It may run more than once.
+            timeout_s: How long to try, in seconds.
 
         Returns:
             What the use case returned, once it is committed.
 
         Raises:
-            StorageUnavailable: When the time is over.
+            StorageUnavailable: When the time is up.
             CommitUnknown: When the connection broke during the commit, which may have been done; it is not repeated.
             StorageError: When the database refuses a statement: a bug, or tables that are not ours.
         """
@@ -84,7 +84,7 @@ class Store:
         return self._repeat(lambda db: query(Reads(db)), self._deadline(_TIMEOUT_S), Access.READ)
 
     def now(self) -> datetime:
-        """Tell the database's time.
+        """Return the database's time.
 
         Raises:
             StorageUnavailable: When the database does not answer within 5 s.
@@ -122,17 +122,17 @@ class Store:
         return self._repeat(lambda db: migrations.upgrade(db, self._dialect), deadline, Access.WRITE)
 
     def clean(self) -> None:
-        """Let no copy of what was overwritten remain in the database's own files, as far as it leaves that to us.
+        """Remove copies of overwritten data from an embedded database's files.
 
         Raises:
-            StorageUnavailable: When others use an embedded file all the time, so that its write-ahead log cannot be emptied.
+            StorageUnavailable: When others use an embedded file all the time, so that its write-ahead log cannot be truncated.
         """
         deadline = self._deadline(_TIMEOUT_S)
         self._repeat(lambda db: self._dialect.clean(db, deadline), deadline, Access.BARE)
 
     @contextmanager
     def within(self, timeout_s: float) -> Iterator[None]:
-        """Let all that this thread asks for in the block share one time limit: connecting, every statement, every repetition."""
+        """Set one time limit for all database calls of this thread in the block: connecting, statements, repetitions."""
         token = _WHOLE.set(Deadline(timeout_s, within=_WHOLE.get()))
         try:
             yield
@@ -163,14 +163,14 @@ class Store:
                 trouble = error
             except (StaleRow, PeeweeException) as error:
                 self._stop_at_refusal(error)
-                trouble = error if deadline.left_s else trouble or error  # an earlier one says more than that the time was over
+                trouble = error if deadline.left_s else trouble or error  # an earlier error says more than a time-out
             pause_s = pauses.draw_s()
             if deadline.left_s <= pause_s:
                 raise self._unavailable(deadline, trouble)
             time.sleep(pause_s)
 
     def _stop_at_refusal(self, error: StaleRow | PeeweeException) -> None:
-        """Raise what does not help to repeat; where a connection is gone, let the next try make a new one."""
+        """Raise an error that repeating does not help; if the connection is gone, let the next try open a new one."""
         if isinstance(error, StaleRow):
             return
         trouble = self._dialect.classify(error)
@@ -202,7 +202,7 @@ class Store:
             return result
 
     def _commit(self, db: Database, deadline: Deadline, result: object) -> None:
-        if not self.is_embedded and not deadline.left_s:  # its answer could not be awaited
+        if not self.is_embedded and not deadline.left_s:  # no time left to wait for the commit
             _roll_back(db)
             raise self._dialect.unavailable(deadline.waited_s, "the statements took all the time")
         try:
@@ -215,5 +215,5 @@ class Store:
 
 
 def _roll_back(db: Database) -> None:
-    with suppress(PeeweeException):  # the connection is dead then, the pool sees it, and the server has rolled back
+    with suppress(PeeweeException):  # the connection is dead: the pool drops it, and the server rolls back
         db.rollback()

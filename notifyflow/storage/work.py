@@ -1,7 +1,7 @@
-"""Finding work: what may be sent, what is to be rung for, what time alone has made due.
+"""Finds work: notifications to send or to ring for, expired leases, due timers.
 
-Each search walks an index of the rows that are still to be worked on, so that it costs the same however many are done. A
-partial index is found only where the query repeats its condition literally, not as a parameter: hence the SQL below.
+Each search walks an index of unfinished rows, so that its cost does not grow with the finished ones. A database uses a partial
+index only if the query repeats its condition literally, not as a parameter: hence the SQL below.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class AttemptRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """A notification that may be sent now: what a ring says."""
+    """A notification that may be sent now, as a ring names it."""
 
     notification_id: str
     channel: str
@@ -45,11 +45,11 @@ class Due:
 _RUNNING = AttemptRow.state == SQL("'RUNNING'")
 _IS_DEFERRED = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
-"""What was due so long ago was held up by ourselves: what can still be in time goes first, and then the newest."""
+"""Notifications due for longer are stale, by our own fault: fresh ones go first, then the newest of the stale ones."""
 
 
 def is_free(incident_id: Field) -> Expression:
-    """Say in SQL that an incident is not quarantined."""
+    """Return the condition that an incident is not quarantined."""
     free: Expression = ~fn.EXISTS(QuarantineRow.select(SQL("1")).where(QuarantineRow.incident_id == incident_id))
     return free
 
@@ -59,7 +59,7 @@ _IS_ESCALATION_FREE = is_free(EscalationRow.incident_id)
 
 
 class Work(Turns):
-    """Searches of the claim and of the sweeper; what they hand out is locked where it says so."""
+    """The searches of the claim and of the sweeper."""
 
     def claim_due(
         self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int
@@ -68,14 +68,14 @@ class Work(Turns):
 
         Args:
             channel: The channel's name.
-            requested_ids: Notifications to prefer; more urgent ones still go first, and those that are not due are left out.
-            now: What is due by then may be sent.
+            requested_ids: Notifications to prefer; more urgent ones still go first, and those not due are left out.
+            now: Notifications due by then are claimed.
             limit: How many at most.
 
         Returns:
-            CRITICAL first; then those that were deferred, those requested, and the others, each by ``due_at``, then age. What
-            was due minutes ago comes after all that is as urgent, the newest first. Where several namespaces have as urgent ones,
-            they take turns, and that is the order of each. With their attempts.
+            The notifications with their attempts: CRITICAL first, then the deferred, the requested and the others, each by
+            ``due_at``. Stale ones come last among equally urgent ones, the newest first. Several namespaces take turns, each in
+            this order.
         """
         found: list[str] = []
         for is_urgent in (True, False):
@@ -85,15 +85,15 @@ class Work(Turns):
         return tuple(sorted(rows, key=lambda row: found.index(row.id)))
 
     def ring_due(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
-        """Mark notifications that are due as rung for, so that nobody else rings for them meanwhile.
+        """Mark due notifications as rung for, so that no other process rings for them meanwhile.
 
         Args:
-            now: What is due by then.
-            again_after: One that is still due so long after its last ring is rung for again.
+            now: Notifications due by then are rung for.
+            again_after: How long after its last ring a notification that is still due is rung for again.
             limit: How many at most.
 
         Returns:
-            CRITICAL first, and among those that are as urgent, what was due minutes ago last.
+            CRITICAL first, and stale ones last among equally urgent ones.
         """
         stale_at = now - _STALE_AFTER
         kinds = (_RING_FRESH(stale_at, now, limit), _RING_AGAIN(now - again_after, limit), _RING_STALE(stale_at, limit))
@@ -104,29 +104,29 @@ class Work(Turns):
         return tuple(rung)
 
     def unring(self, ids: Sequence[str]) -> None:
-        """Take back that somebody was rung for these: nobody was, so that the next sweep rings."""
+        """Mark notifications as not rung for, so that the next sweep rings."""
         self._mark_rung(ids, None)
 
     def expired_leases(self, *, now: datetime, limit: int) -> tuple[AttemptRef, ...]:
-        """Find running attempts whose lease is over, the oldest first; not locked."""
+        """Find running attempts whose lease has expired, the oldest first; not locked."""
         return self._attempt_refs(_EXPIRED_LEASES(now, limit))
 
     def escalations_due(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
         """Find current escalations that are due for a decision, as (incident id, escalation id), the oldest first; not locked."""
-        return tuple((row["incident_id"], row["id"]) for row in self._rows(_TO_LOOK_AT(now, limit)))
+        return tuple((row["incident_id"], row["id"]) for row in self._rows(_ESCALATIONS_DUE(now, limit)))
 
     def rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
-        """Find incidents in which a recipient's ``next_round_at`` has come, the oldest first; not locked."""
+        """Find incidents in which a recipient's next round is due, the oldest first; not locked."""
         return tuple(row["incident_id"] for row in self._rows(_ROUNDS_DUE(now, limit)))
 
     def operations_rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
-        """Find unresolved operations incidents whose ``round_at`` has come, the oldest first; not locked."""
+        """Find unresolved operations incidents whose next round is due, the oldest first; not locked."""
         return tuple(row["id"] for row in self._rows(_OPERATIONS_ROUNDS_DUE(now, limit)))
 
     def next_wake_at(self) -> datetime | None:
-        """Tell when there is work for the sweeper next, which may be in the past; None while nothing waits for time.
+        """Return when the sweeper has work next, which may be in the past; None while no timer runs.
 
-        What was rung for already does not count: whoever was rung takes it, and if nobody does, a later sweep sees it.
+        Notifications that were rung for do not count: if no worker claims them, a later sweep rings again.
         """
         instants = [instant for earliest in _EARLIEST if (instant := self._scalar(earliest())) is not None]
         return min(instants, default=None)
@@ -142,7 +142,7 @@ class Work(Turns):
     def _claim_by_turns(
         self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int
     ) -> list[str]:
-        """Lock what is due and equally urgent, one namespace after the other in turns."""
+        """Lock due, equally urgent notifications, by turns of the namespaces."""
         names = self.namespaces_due(channel, is_urgent=is_urgent, now=now)
         selections = _selections(channel, requested_ids, is_urgent=is_urgent)
         if len(names) < 2:
@@ -175,14 +175,14 @@ class Work(Turns):
         return found
 
     def _pick(self, wanted: Expression, *, now: datetime, limit: int, is_whole: bool) -> list[str]:
-        """Lock what is fresh, the oldest first, and where all is asked for also what is stale, the newest first."""
+        """Lock fresh notifications, the oldest first; if ``is_whole``, then also stale ones, the newest first."""
         stale_at = now - _STALE_AFTER
         oldest = (NotificationRow.due_at, NotificationRow.id)
         fresh = wanted & (NotificationRow.due_at > stale_at) & (NotificationRow.due_at <= now)
         if not is_whole:
             return [each for each, _ in self._lock_due(fresh, oldest, limit)]
         found = self._lock_due(wanted & (NotificationRow.due_at <= now), oldest, limit)
-        if found and found[0][1] <= stale_at:  # else nothing is stale, and this is the order
+        if found and found[0][1] <= stale_at:  # otherwise nothing is stale
             newest = (NotificationRow.due_at.desc(), NotificationRow.id.desc())
             found = self._lock_due(fresh, oldest, limit)
             found += self._lock_due(wanted & (NotificationRow.due_at <= stale_at), newest, limit - len(found))
@@ -200,7 +200,7 @@ class Work(Turns):
 
 
 def _selections(channel: str, requested_ids: Sequence[str], *, is_urgent: bool) -> tuple[tuple[Expression, bool], ...]:
-    """Return conditions on a channel's due rows in order of preference, each with whether it covers all that is due."""
+    """Return conditions on a channel's due rows in order of preference, each with whether it covers all of them."""
     wanted = QUEUED & (NotificationRow.channel == channel) & _IS_FREE & (IS_URGENT if is_urgent else IS_CALM)
     if is_urgent:
         return ((wanted, True),)
@@ -221,7 +221,7 @@ def _attempt_refs(is_wanted: Expression) -> Select:
 
 
 def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
-    """Find what somebody is to be rung for; the last value says how many at most."""
+    """Build the search for notifications to ring for; its last value is the limit."""
     columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
 
     def build(param: Places) -> Select:
@@ -232,7 +232,7 @@ def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
 
 
 def _earliest(timer: Field, *where: Expression | Field) -> Statement:
-    """Find when the first of some timers is over."""
+    """Build the search for the earliest of some timers."""
     query: Any = timer.model.select(fn.MIN(timer))
     if timer.model is AttemptRow:
         query = query.join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
@@ -281,7 +281,7 @@ _RING_STALE = _to_ring(
 _RING_AGAIN = _to_ring(
     lambda param: _IS_RUNG & (NotificationRow.rung_at <= param(NotificationRow.rung_at)), NotificationRow.rung_at
 )
-_TO_LOOK_AT = Statement(
+_ESCALATIONS_DUE = Statement(
     lambda param: (
         EscalationRow.select(EscalationRow.incident_id, EscalationRow.id)
         .where(

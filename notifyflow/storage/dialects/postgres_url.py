@@ -1,8 +1,7 @@
-"""Checks the URL of a PostgreSQL server, and says in our own words why connecting failed.
+"""Checks the URL of a PostgreSQL server, and describes in our own words why connecting failed.
 
-A password stands in such a URL, and where it holds a character that should have been encoded, parts of it pass for a host, a port
-or the name of the database. So nothing of the URL is repeated before it is known to be well formed, and the driver's messages,
-which quote it, are never shown.
+Such a URL holds a password, and a character in it that is not encoded makes parts of it look like a host, a port or a database.
+So nothing of the URL is repeated before it is known to be well formed, and the driver's messages, which quote it, are not shown.
 """
 
 from collections.abc import Mapping
@@ -12,11 +11,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 from notifyflow.errors import Fault, InvalidSettings
 
-_ENCODED = "Write what is special in a user name or a password percent-encoded: % as %25, @ as %40, / as %2F, : as %3A"
+_ENCODED = "Percent-encode special characters in the user name and password: % as %25, @ as %40, / as %2F, : as %3A"
 _DEFAULT_PORT = "5432"
 
 _WORDS = (
-    # what the client's message holds, what we say of it
+    # part of the client's message, our description
     ("password authentication failed", "the server refuses the user or the password"),
     ("no password supplied", "the server wants a password"),
     ("pg_hba.conf", "the server does not let this user in from this host (pg_hba.conf)"),
@@ -43,15 +42,15 @@ def check(url: str) -> str:
     """Check a URL.
 
     Returns:
-        Which server it names, for messages: ``host:port``.
+        The server, for messages: ``host:port``.
 
     Raises:
-        InvalidSettings: When it is not well formed; nothing of it is repeated.
+        InvalidSettings: When it is not well formed; the error repeats nothing of it.
     """
     if _has_stray_at(url.partition("://")[2]):
         raise _invalid("holds an @ that does not stand before its host")
     parts = _parts(url)
-    if parts is None:  # raised here, so that no error that quotes the URL hangs on it
+    if parts is None:  # raised here, so that it has no cause that quotes the URL
         raise _invalid("is not a URL that PostgreSQL's client library understands")
     ports = str(parts.get("port") or _DEFAULT_PORT)
     if not all(port.isdecimal() or not port for port in ports.split(",")):
@@ -60,7 +59,7 @@ def check(url: str) -> str:
 
 
 def words_for(message: str) -> str:
-    """Say in our own words what a message of the client library means."""
+    """Return our description of a message of the client library."""
     return next((words for part, words in _WORDS if part in message), "the connection failed")
 
 
@@ -72,7 +71,7 @@ def _parts(url: str) -> Mapping[str, object] | None:
 
 
 def _has_stray_at(rest: str) -> bool:
-    """Tell whether an @ stands where the library would take it for a part of the host or of the name of the database."""
+    """Return whether an @ is where the library would read it as part of the host or the database name."""
     user, at, place = rest.partition("@")
     if not at or "/" in user:
         place = rest

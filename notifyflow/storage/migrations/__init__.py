@@ -24,7 +24,7 @@ _TOO_OLD = "Install the notifyflow that upgraded it, or a newer one; this one di
 
 
 def upgrade(db: Database, dialect: Dialect) -> int:
-    """Apply what is missing; the caller holds a transaction.
+    """Apply the missing migrations; the caller holds a transaction.
 
     Returns:
         How many versions were applied.

@@ -1,7 +1,7 @@
-"""The tables, as Peewee sees them: columns are named as the fields of the facts they keep, so that rows and facts map by name.
+"""The tables as Peewee models; columns have the names of the fields of the facts, so that rows and facts map by name.
 
-The models are bound to no database; every query says where it runs. Tables are made by the migrations, not from here, and a
-test holds the two together. Personal data has columns of its own, which are marked (``MarkedField``).
+The models are bound to no database; every query names the one it runs on. The migrations create the tables, and a test
+compares them with the models. Personal data has columns of its own, which are marked (``MarkedField``).
 """
 
 from notifyflow.storage.models.incidents import (

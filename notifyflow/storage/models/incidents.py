@@ -1,4 +1,4 @@
-"""What becomes of incidents: the rows that move, their log, what providers said, and what operations is told."""
+"""The tables of incidents: the rows of the state machines, their log, receipts, and what operations is told."""
 
 from peewee import BigIntegerField, BooleanField, FloatField, IntegerField, Model
 
@@ -29,7 +29,7 @@ FORGOTTEN = "forgotten"
 
 
 class IncidentRow(Model):
-    """One incident: its facts, and what was said last."""
+    """One incident: its facts and its latest content."""
 
     id = PlainTextField(primary_key=True)
     namespace = PlainTextField()
@@ -57,8 +57,6 @@ class IncidentRow(Model):
     said_occurred_at = InstantField(null=True)
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_incident"
 
 
@@ -73,8 +71,6 @@ class ContactRow(Model):
     timezone = PlainTextField(forgotten_as="UTC")
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_contact"
         primary_key = False
 
@@ -100,8 +96,6 @@ class EscalationRow(Model):
     reason = PlainTextField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_escalation"
 
 
@@ -133,8 +127,6 @@ class NotificationRow(Model):
     incident_event = IncidentEventField(null=True)
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_notification"
 
 
@@ -162,13 +154,11 @@ class AttemptRow(Model):
     times_polled = IntegerField(default=0)
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_attempt"
 
 
 class TransitionRow(Model):
-    """One line of the transition log; the database numbers them."""
+    """One line of the transition log, numbered by the database."""
 
     id = BigIntegerField()
     incident_id = PlainTextField()
@@ -182,8 +172,6 @@ class TransitionRow(Model):
     detail = TextsField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_transition"
         primary_key = False
 
@@ -210,14 +198,12 @@ class ReceiptRow(Model):
     body = PlainTextField(forgotten_as="")
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_receipt"
         primary_key = False
 
 
 class CriticalRow(Model):
-    """The link from a critical failure to its operations incident, once an escalation."""
+    """A critical failure, linked to its operations incident; one for each escalation."""
 
     escalation_id = PlainTextField(primary_key=True)
     operations_incident_id = PlainTextField()
@@ -226,13 +212,11 @@ class CriticalRow(Model):
     is_counted = BooleanField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_critical"
 
 
 class NoticeRow(Model):
-    """What else operations is told: once a day per reason and provider."""
+    """Another problem that operations is told of, once a day for each reason and provider."""
 
     reason = PlainTextField()
     provider = PlainTextField()
@@ -241,7 +225,5 @@ class NoticeRow(Model):
     is_counted = BooleanField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_notice"
         primary_key = False

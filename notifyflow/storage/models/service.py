@@ -1,4 +1,4 @@
-"""What stands beside incidents: providers and their limits, pauses, outages, API keys, stored responses, the environment."""
+"""The tables beside incidents: provider health, pauses, outages, API keys, stored responses, the environment."""
 
 from peewee import BigIntegerField, BooleanField, IntegerField, Model
 
@@ -18,7 +18,7 @@ from notifyflow.storage.fields import (
 
 
 class ProviderHealthRow(Model):
-    """One provider on one channel: the slots it granted lately, and its circuit."""
+    """The health of one provider on one channel: its recent slots and its circuit."""
 
     channel = PlainTextField()
     provider = PlainTextField()
@@ -32,14 +32,12 @@ class ProviderHealthRow(Model):
     probe_until = InstantField(null=True)
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_provider_health"
         primary_key = False
 
 
 class PauseRow(Model):
-    """What is paused, until when, by whom."""
+    """A pause: of what, until when, by whom."""
 
     scope = EnumField(Scope)
     name = PlainTextField()
@@ -49,14 +47,12 @@ class PauseRow(Model):
     is_for_critical = BooleanField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_pause"
         primary_key = False
 
 
 class StopRow(Model):
-    """One time, now over, in which an operator had stopped something: a pause, or an incident that was quarantined."""
+    """A past period in which an operator had stopped something: a pause, or the quarantine of an incident."""
 
     scope = PlainTextField()
     name = PlainTextField()
@@ -65,35 +61,29 @@ class StopRow(Model):
     is_for_critical = BooleanField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_stop"
         primary_key = False
 
 
 class OutageRow(Model):
-    """One time in which nobody swept; the row that is not over begins at the last sweep."""
+    """A period without sweeps; the one row that is not over begins at the last sweep."""
 
     began_at = InstantField()
     ended_at = InstantField(null=True)
     is_over = BooleanField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_outage"
         primary_key = False
 
 
 class HeartbeatRow(Model):
-    """When the heartbeat was sent last; one row."""
+    """When the last heartbeat was sent; one row."""
 
     name = PlainTextField(primary_key=True)
     at = InstantField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_heartbeat"
 
 
@@ -111,8 +101,6 @@ class ApiKeyRow(Model):
     last_used_at = InstantField(null=True)
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_api_key"
 
 
@@ -126,14 +114,12 @@ class IdempotentResponseRow(Model):
     expires_at = InstantField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_idempotent_response"
         primary_key = False
 
 
 class ReplyCodeRow(Model):
-    """The reply code by which an incident is acknowledged in a text message."""
+    """The code by which a reply to a text message acknowledges an incident."""
 
     number = PlainTextField(forgotten_as=OnForget.DELETE_ROW)
     code = PlainTextField()
@@ -143,28 +129,24 @@ class ReplyCodeRow(Model):
     issued_at = InstantField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_reply_code"
         primary_key = False
 
 
 class OptOutRow(Model):
-    """A number of ours that may not text a person's number any more."""
+    """A number that may no longer be texted from one of our numbers."""
 
     our_number = PlainTextField()
     number = KeyTextField(forgotten_as=OnForget.KEEP)  # whoever said STOP is not texted again
     at = InstantField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_opt_out"
         primary_key = False
 
 
 class NumberRow(Model):
-    """A number that texts or responses went to."""
+    """A number that was sent texts or responses."""
 
     number = KeyTextField(primary_key=True, forgotten_as=OnForget.DELETE_ROW)
     recipient_id = PlainTextField()
@@ -172,38 +154,32 @@ class NumberRow(Model):
     responded_at = InstantsField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_number"
 
 
 class EnvironmentRow(Model):
-    """Which environment the database belongs to; one row, or none while nobody has said."""
+    """The environment the database belongs to; no row until it is set."""
 
     one = IntegerField(primary_key=True)
     name = PlainTextField()
     since = InstantField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_environment"
 
 
 class QuarantineRow(Model):
-    """An incident that was unfinished when its database was adopted; nothing of it is sent."""
+    """An incident that was unfinished when its database was adopted; none of its notifications is sent."""
 
     incident_id = PlainTextField(primary_key=True)
     quarantined_at = InstantField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_quarantine"
 
 
 class TurnRow(Model):
-    """How many turns a namespace has had on a channel, counted apart for CRITICAL and for everything else."""
+    """The turns a namespace has had on a channel, counted separately for CRITICAL and everything else."""
 
     channel = PlainTextField()
     is_urgent = BooleanField()
@@ -211,14 +187,12 @@ class TurnRow(Model):
     served = BigIntegerField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_turn"
         primary_key = False
 
 
 class SpentRow(Model):
-    """How many calls or texts somebody, or a prefix of numbers, was given in an hour."""
+    """The calls or texts to an address, or to a prefix of numbers, in one hour."""
 
     channel = PlainTextField()
     scope = PlainTextField()
@@ -226,7 +200,5 @@ class SpentRow(Model):
     count = IntegerField()
 
     class Meta:
-        """Where it stands."""
-
         table_name = "notifyflow_spent"
         primary_key = False
