@@ -54,7 +54,7 @@ class Reporter:
         """Log failures and ring for due notifications.
 
         Returns:
-            The notifications that could not be rung for, since the broker is unavailable; usually none. Its rows are no longer marked as rung, so that
+            The notifications that could not be rung for, usually none. Their rows are no longer marked as rung, so that
             the next sweep of any process finds them.
         """
         for row in consequences.failed:

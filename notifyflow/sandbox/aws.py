@@ -17,7 +17,7 @@ from notifyflow.sandbox.script import Kind, Reaction, short_name
 from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_header
 
 _MAILS = "/v2/email/outbound-emails"
-# Everything else is a 400; the exceptions of SES end in "Exception", those of SNS do not.
+# All others are a 400; the exceptions of SES end in "Exception", those of SNS do not.
 _STATUSES = {
     "AccessDeniedException": 403,
     "AuthorizationError": 403,
@@ -49,7 +49,7 @@ class AmazonStandIn(StandIn):
         self._key = f"Credential={access_key_id}/"
 
     def read(self, request: Request) -> Arrival | HttpResponse:
-        """Read a request to either service; only the key's id is looked at, the signature is not."""
+        """Read a request to either service; check the key's id, but not the signature."""
         is_mail = request.path == _MAILS
         if self._key not in request.headers.get("authorization", ""):
             return _no(
@@ -61,7 +61,7 @@ class AmazonStandIn(StandIn):
         )
 
     def accept(self, arrival: Arrival) -> HttpResponse:
-        """Answer with the message's id."""
+        """Respond with the message's id."""
         reference = arrival.message.reference
         if arrival.message.channel == "email":
             return as_json(200, {"MessageId": reference})
@@ -72,7 +72,7 @@ class AmazonStandIn(StandIn):
         )
 
     def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
-        """Refuse with an exception of that service."""
+        """Refuse with an exception of the service."""
         is_mail = arrival.message.channel == "email"
         if reaction.kind is Kind.STATUS:
             status = int(reaction.code)
@@ -150,7 +150,7 @@ def _read_publish(request: Request) -> Arrival | None:
 
 
 def _sender_id(form: Form) -> str:
-    """Find the sender of a text among the attributes, which the query protocol numbers from 1."""
+    """Return the sender of a text from the attributes, which the query protocol numbers from 1."""
     entries = (f"MessageAttributes.entry.{number}." for number in range(1, _MOST_ATTRIBUTES + 1))
     shown = (form.last(f"{each}Value.StringValue") for each in entries if form.last(f"{each}Name") == "AWS.SNS.SMS.SenderID")
     return next(shown, "NOTICE")

@@ -38,7 +38,7 @@ class ConnectionOverrides:
 
 
 def read_overrides(url: str) -> ConnectionOverrides:
-    """Read the connection overrides from a URL's fragment; one retry, and only where there was no connection, without any."""
+    """Read the connection overrides from a URL's fragment; without any, one retry if there was no connection."""
     plain, fragment = urldefrag(url)
     values = {name: values[-1] for name, values in parse_qs(fragment).items()}
     count = values.get("rc", "1")
@@ -57,10 +57,10 @@ class Courier:
 
         Args:
             url: The full URL, with its fragment.
-            form: What is said.
+            form: The fields.
 
         Returns:
-            The body of a 2xx response; None where there is none.
+            The body of a 2xx response, or None.
         """
         overrides = read_overrides(url)
         headers = {"X-Twilio-Signature": self._validator.compute_signature(overrides.url, dict(form))}
@@ -79,7 +79,7 @@ class Courier:
 
 
 class Reports:
-    """Callbacks about one message: each after the one before it, while what they report goes on."""
+    """Callbacks about one message, each after the previous one, beside the events they report."""
 
     def __init__(self, courier: Courier, url: str) -> None:
         """Set where to report; an empty URL wants no reports."""
@@ -88,12 +88,12 @@ class Reports:
         self._last: asyncio.Task[None] | None = None
 
     def add(self, form: Mapping[str, str]) -> None:
-        """Report one thing, in its turn."""
+        """Report an event after the previous ones."""
         if self._url:
             self._last = asyncio.get_running_loop().create_task(self._post(self._last, form))
 
     async def finish(self) -> None:
-        """Wait until everything is reported."""
+        """Wait for all reports."""
         if self._last is not None:
             await self._last
 
@@ -104,7 +104,7 @@ class Reports:
 
 
 async def post_form(url: str, body: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
-    """Post once in HTTP/1.0, where a response ends with its connection; no status where there was none."""
+    """Post once in HTTP/1.0, where a response ends with its connection; the status is None without a response."""
     parts = urlsplit(url)
     is_tls = parts.scheme == "https"
     lines = [

@@ -66,7 +66,7 @@ def as_json(status: int, value: object, **headers: str) -> HttpResponse:
 
 
 def read_object(text: bytes | str) -> dict[str, Any] | None:
-    """Read a JSON object; None where it is none."""
+    """Parse a JSON object; return None if the text is not one."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -88,7 +88,7 @@ async def serve(handler: Handler, reader: asyncio.StreamReader, writer: asyncio.
             case Silence.CUT:
                 writer.transport.abort()
     except (ConnectionError, asyncio.IncompleteReadError):
-        pass  # the client has left, and nobody is there to be told
+        pass  # the client has left
     finally:
         writer.close()
 

@@ -1,4 +1,4 @@
-"""What arrived, as frozen values: every message that a stand-in received, accepted or not, and what its reader did with it."""
+"""The inbox: every message that a stand-in received, accepted or not, as frozen values."""
 
 import re
 import threading
@@ -12,7 +12,7 @@ URL = re.compile(r"https?://[^\s<>\"|]*[^\s<>\"|.,;:!?)]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """A mail as its reader's program parses it."""
+    """A mail as a mail program parses it."""
 
     sender: str
     subject: str
@@ -49,14 +49,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A post in Slack or Teams: what the notification says, and the parts of the post."""
+    """A post in Slack or Teams: the text of the notification, and the parts of the post."""
 
     summary: str
     pieces: tuple[Piece, ...]
 
     @property
     def text(self) -> str:
-        """Everything it says, line by line."""
+        """Its whole text, line by line."""
         lines = (" ".join(filter(None, (piece.title, piece.text, piece.url))) for piece in self.pieces)
         return "\n".join(filter(None, (self.summary, *lines)))
 
@@ -72,7 +72,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A phone call: what was said, line by line, and what was pressed."""
+    """A phone call: the spoken lines, and the pressed keys."""
 
     sender: str
     said: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class Call:
 
     @property
     def text(self) -> str:
-        """Everything that was said."""
+        """The whole spoken text."""
         return "\n".join(self.said)
 
 
@@ -121,7 +121,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """Everything it says to its reader, without form."""
+        """Its text for its reader, without markup."""
         content = self.content
         return "\n".join((content.subject, content.text)) if isinstance(content, Mail) else content.text
 
@@ -141,7 +141,7 @@ class Count:
 
 
 class Inbox:
-    """All messages since the sandbox started; filled by its servers, read by anybody."""
+    """All messages since the sandbox started; safe for many threads."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -159,7 +159,7 @@ class Inbox:
         return kept
 
     def update(self, number: int, change: Callable[[Message], Message]) -> Message:
-        """Replace a message by what became of it."""
+        """Replace a message by its newer version."""
         with self._changed:
             changed = self._messages[number] = change(self._messages[number])
             self._changed.notify_all()
@@ -168,7 +168,7 @@ class Inbox:
     def messages(
         self, *, channel: str = "", to: str = "", attempt_id: str = "", is_accepted: bool | None = None
     ) -> tuple[Message, ...]:
-        """List what the stand-ins received, oldest first.
+        """Return the messages that the stand-ins received, oldest first.
 
         Args:
             channel: Only this one.
@@ -188,7 +188,7 @@ class Inbox:
         )
 
     def counts(self) -> Mapping[str, Count]:
-        """Count what each channel's stand-in received and accepted."""
+        """Return how many messages each channel's stand-in received and accepted."""
         counts: dict[str, Count] = {}
         for message in self.messages():
             count = counts.get(message.channel, Count())
@@ -196,7 +196,7 @@ class Inbox:
         return counts
 
     def wait_for(self, predicate: Callable[[Message], bool], timeout_s: float = 30.0) -> Message:
-        """Wait until a message is as wanted, and give the first that is.
+        """Wait for a message that fits, and return the first.
 
         Raises:
             TimeoutError: When none is in time; it says what is there.

@@ -1,4 +1,4 @@
-"""Mail, parsed as its reader's program does."""
+"""Parses mail as a mail program does."""
 
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -22,7 +22,7 @@ def read(message: EmailMessage) -> Mail:
 
 
 def attempt_id(message: EmailMessage) -> str:
-    """Find our attempt: in its own header, or else before the ``@`` of the Message-ID."""
+    """Return our attempt, from its own header or else from the Message-ID before the ``@``."""
     own = message.get("X-Notifyflow-Attempt")
     return str(own).strip() if own else str(message.get("Message-ID", "")).strip("<> ").partition("@")[0]
 

@@ -1,4 +1,4 @@
-"""The inbox page: each mail, text, card and call as its reader would see it."""
+"""The inbox page, which shows each mail, text, card and call as its reader would see it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -17,12 +17,12 @@ _BOLD = re.compile(r"(?<![\w*])(\*{1,2})(?=\S)([^*\n]+?)(?<=\S)\1(?![\w*])")
 
 
 def as_values(inbox: Inbox) -> list[dict[str, object]]:
-    """Give all messages as values for JSON, oldest first."""
+    """Return all messages as values for JSON, oldest first."""
     return [{**asdict(message), "links": message.links} for message in inbox.messages()]
 
 
 def render(inbox: Inbox) -> str:
-    """Render the page, newest message first; those beyond the newest hundred are left to ``/inbox.json``."""
+    """Render the page with the newest hundred messages, newest first; ``/inbox.json`` has all."""
     messages = inbox.messages()
     shown = messages[: -_SHOWN - 1 : -1]
     return _template().render(messages=shown, counts=inbox.counts(), left_out=len(messages) - len(shown))
@@ -42,7 +42,7 @@ def _bold(text: str) -> Markup:
 
 
 def runs(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Gather neighbours of one kind, so that facts stand in one table."""
+    """Group neighbouring pieces of one kind, so that facts form one table."""
     return [list(run) for _, run in groupby(pieces, key=lambda piece: piece.kind)]
 
 

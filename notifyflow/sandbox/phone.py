@@ -1,4 +1,4 @@
-"""A telephone: carries out TwiML for somebody who listens, and presses keys as the script says.
+"""A telephone: plays TwiML to a callee, who presses keys as the script says.
 
 Sources: Twilio docs, "TwiML for Programmable Voice", "TwiML Voice: <Gather>", "<Say>", "<Redirect>", "<Hangup>".
 """
@@ -17,7 +17,7 @@ Fetch = Callable[[str, Mapping[str, str]], Awaitable[str | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """One instruction of a TwiML document, with those nested in it."""
+    """A TwiML verb with its nested verbs."""
 
     name: str
     text: str
@@ -25,7 +25,7 @@ class Verb:
     nested: "tuple[Verb, ...]" = ()
 
     def heard(self) -> Iterator[str]:
-        """Give what is heard while it is carried out, line by line."""
+        """Yield the lines that a listener hears."""
         match self.name:
             case "Say":
                 yield from [" ".join(self.text.split())] * max(1, int(self.attributes.get("loop", "1")))
@@ -36,7 +36,7 @@ class Verb:
 
 
 def read_twiml(document: str) -> tuple[Verb, ...] | None:
-    """Read a TwiML document; None where it is none."""
+    """Parse a TwiML document; return None if it is not one."""
     try:
         root = ElementTree.fromstring(document.encode())  # noqa: S314 - on loopback, from the notifyflow that is being tried
     except ElementTree.ParseError:
@@ -51,21 +51,21 @@ def _verb(element: ElementTree.Element) -> Verb:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What a callee has heard so far, and pressed."""
+    """The lines that a callee has heard, and the pressed keys."""
 
     said: tuple[str, ...] = ()
     key: str = ""
 
 
 class Callee:
-    """Somebody who picked up.
+    """A person who picked up.
 
     Attributes:
-        heard: So far.
+        heard: What they have heard and pressed so far.
     """
 
     def __init__(self, *, key: str = "", hangs_up: bool = False) -> None:
-        """Set what they will do at the first question: press a key, hang up, or neither."""
+        """Set the reaction to the first question: press a key, hang up, or neither."""
         self._key = key
         self._hangs_up = hangs_up
         self.heard = Heard()
@@ -75,8 +75,8 @@ class Callee:
 
         Args:
             document: The TwiML to begin with.
-            url: Where it came from; relative URLs in it are meant from there.
-            fetch: Posts a form to a URL and gives the TwiML to go on with.
+            url: Its URL, the base of relative URLs in it.
+            fetch: (URL, form) → the next TwiML.
         """
         todo = self._begin(document)
         for _ in range(_LONGEST):

@@ -1,4 +1,4 @@
-"""Who has been asked how often, and so what comes next: the state of the running script."""
+"""The state of the running script: its rules, and how many requests each has answered."""
 
 import threading
 
@@ -17,7 +17,7 @@ class Playbook:
         """Load a script: a line restarts its target, and one about ``all`` replaces every earlier line it covers.
 
         Raises:
-            InvalidScript: When it cannot be read; the rules in force stay.
+            InvalidScript: When it cannot be parsed; the rules in force stay.
         """
         rules = read_script(script)
         with self._lock:
@@ -28,7 +28,7 @@ class Playbook:
                 self._counts[rule.channel, rule.address] = 0
 
     def play(self, channel: str, to: str) -> Reaction:
-        """Give the reaction to the next request; a line for the address goes before one for the channel, that before ``all``."""
+        """Return the reaction to the next request; a line for the address precedes one for the channel, that one ``all``."""
         with self._lock:
             rule = self._find(channel, to)
             if rule is None:
@@ -38,7 +38,7 @@ class Playbook:
             return rule.reaction(number)
 
     def refusing(self) -> frozenset[str]:
-        """Name the channels whose next connection is to be refused."""
+        """Return the channels whose next connection is to be refused."""
         with self._lock:
             return frozenset(name for name in CHANNELS if self._is_refusing(self._find(name, "")))
 

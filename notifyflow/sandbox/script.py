@@ -1,4 +1,4 @@
-"""The script language: what a stand-in does with the requests it gets, as text such as ``slack: 500 twice, then ok``.
+"""The script language, which tells a stand-in how to react to requests, in text such as ``slack: 500 twice, then ok``.
 
 Pure: text in, values out; who has been asked how often stands in ``playbook``. The language is described in
 ``docs/how-to/try-a-policy-in-the-sandbox.rst``.
@@ -17,7 +17,7 @@ _TARGETS: Mapping[str, str] = {ALL: ALL, "call": "voice", **{name: name for name
 
 
 class Kind(StrEnum):
-    """What sort of thing a stand-in does with one request."""
+    """The kinds of reaction to a request."""
 
     OK = "ok"
     STATUS = "status"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reaction:
-    """What a stand-in does with one request.
+    """The reaction of a stand-in to a request.
 
     Attributes:
         kind: What sort of thing.
@@ -59,7 +59,7 @@ OK = Reaction(kind=Kind.OK, is_accepted=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One reaction, and for how many requests; None: for all that follow."""
+    """A reaction, and for how many requests; None for all that follow."""
 
     reaction: Reaction
     times: int | None
@@ -80,7 +80,7 @@ class Rule:
     steps: tuple[Step, ...]
 
     def reaction(self, number: int) -> Reaction:
-        """Give the reaction to the request of this number, counted from 0; after the last step all is well."""
+        """Return the reaction to a request by its number, counted from 0; ok after the last step."""
         for step in self.steps:
             if step.times is None or number < step.times:
                 return step.reaction
@@ -96,13 +96,13 @@ def short_name(address: str) -> str:
 
 
 def is_for(address: str, to: str) -> bool:
-    """Tell whether a script's address means this one: the same, its short name, or what stands before its ``@``."""
+    """Return whether a script's address means this one: the same, its short name, or its part before the ``@``."""
     wanted, recipient = short_name(address), short_name(to)
     return wanted in {recipient, recipient.partition("@")[0]}
 
 
 def read_script(text: str) -> tuple[Rule, ...]:
-    """Read a script: lines of ``WHO [to ADDRESS]: STEP[, then STEP …]``, parted by line ends or semicolons.
+    """Read a script: lines of ``WHO [to ADDRESS]: STEP[, then STEP …]``, separated by line ends or semicolons.
 
     Raises:
         InvalidScript: With everything that is wrong.
@@ -235,7 +235,7 @@ _ANY = frozenset(CHANNELS) | {ALL}
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One thing a script can say: an example of it, what it means, for whom it is, and how it is read."""
+    """A phrase of the script language: an example, its meaning, its channels, and how it is parsed."""
 
     example: str
     meaning: str

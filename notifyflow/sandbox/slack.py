@@ -23,7 +23,7 @@ from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_h
 
 HOOKS = "/services/T00000000/B00000000/"
 _API = "/api/"
-# What a webhook responds with which status; everything else is a 400.
+# The status of each webhook error; all others are a 400.
 _HOOK_STATUSES = {
     "action_prohibited": 403,
     "channel_not_found": 404,
@@ -45,7 +45,7 @@ _HOOK_WORDS = {
 
 
 class SlackStandIn(StandIn):
-    """Accepts what incoming webhooks, the bot's chat.postMessage and chat.update bring."""
+    """Accepts incoming webhooks, and the bot's chat.postMessage and chat.update."""
 
     name = "slack"
 
@@ -91,7 +91,7 @@ class SlackStandIn(StandIn):
         return _no("message_not_found")
 
     async def press(self, message: Message, url: str, *, button: str, user: str) -> int:
-        """Press a button of a message that acts in place, for a user; give the status that comes back, 0 where none does.
+        """Press a button of a message, as a user; return the status of the response, or 0 without one.
 
         Raises:
             LookupError: When it has no such button.
@@ -113,19 +113,19 @@ class SlackStandIn(StandIn):
         return status or 0
 
     def sign(self, body: str) -> Mapping[str, str]:
-        """Sign a request as Slack does; give its headers."""
+        """Return the headers that sign a request as Slack does."""
         timestamp = str(int(self._signer.clock.now()))
         signature = self._signer.generate_signature(timestamp=timestamp, body=body) or ""
         return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": signature}
 
     def accept(self, arrival: Arrival) -> HttpResponse:
-        """Answer ``ok``, as text to a webhook, as JSON with the message's ``ts`` to the bot."""
+        """Respond ``ok``: as text to a webhook, as JSON with the message's ``ts`` to the bot."""
         if _is_hook(arrival):
             return HttpResponse(body="ok")
         return as_json(200, {"ok": True, "channel": arrival.message.to, "ts": arrival.message.reference, "message": {}})
 
     def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
-        """Refuse with Slack's word; its Web API does so with 200, but for rate limits."""
+        """Refuse with Slack's error; its Web API uses status 200, except for rate limits."""
         if reaction.kind is Kind.STATUS:
             words = _HOOK_WORDS if _is_hook(arrival) else _API_WORDS
             word, status = (
@@ -152,7 +152,7 @@ def _read_hook(request: Request) -> Arrival | HttpResponse:
 
 
 def _is_hook(arrival: Arrival) -> bool:
-    """Tell whether it came through a webhook, which gives no ``ts`` away."""
+    """Return whether it came through a webhook, whose response has no ``ts``."""
     return not arrival.message.reference
 
 
@@ -208,7 +208,7 @@ def _read_section(block: Mapping[str, Any]) -> Iterator[Piece]:
 
 
 def read_mrkdwn(text: str) -> str:
-    """Read Slack's markup: links as their label and URL, entities as what they stand for; ``*bold*`` stays."""
+    """Read Slack's markup: links as their label and URL, entities as their characters; ``*bold*`` stays."""
     labelled = re.sub(r"<(https?://[^|>]+)\|([^>]+)>", r"\2 \1", text)
     return html.unescape(re.sub(r"<(https?://[^>]+)>", r"\1", labelled))
 

@@ -1,4 +1,4 @@
-"""A mail server: aiosmtpd, which accepts mail for everybody and does to it what the script says.
+"""A mail server, aiosmtpd, that accepts mail for any address and reacts as the script says.
 
 A recipient refused with a status is refused at RCPT; everything else happens after the mail's last dot (RFC 5321, §4.2.5: only
 the reply to that dot says who is responsible).
@@ -30,7 +30,7 @@ class MailServer:
         self._tls = tls
 
     def protocol(self) -> asyncio.BaseProtocol:
-        """Make the protocol of one connection."""
+        """Return the protocol of a connection."""
         return _Connection(
             self,
             hostname="sandbox.invalid",
@@ -62,7 +62,7 @@ class MailServer:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Accept a mail, or not, and answer as the script says for its last recipient."""
+        """Accept or refuse a mail as the script says for its last recipient."""
         del session
         parsed = mail.parse(envelope.original_content or b"")
         reactions = _reactions(envelope)
@@ -72,7 +72,7 @@ class MailServer:
 
 
 class _Envelope(Envelope):
-    """An envelope that remembers what is to be done for each of its recipients."""
+    """An envelope with a reaction for each of its recipients."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def _reactions(envelope: Envelope) -> list[Reaction]:
 
 
 class _Connection(SMTP):
-    """A connection that ends when the client leaves, whatever is being waited for."""
+    """A connection that ends when the client leaves, whatever it waits for."""
 
     def _create_envelope(self) -> Envelope:
         return _Envelope()

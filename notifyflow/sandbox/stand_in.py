@@ -16,8 +16,8 @@ class Arrival:
     """A request that its provider would have understood.
 
     Attributes:
-        message: What it brings.
-        form: Its fields, for what follows later.
+        message: The message.
+        form: The request's fields.
     """
 
     message: Message
@@ -42,15 +42,15 @@ class StandIn(ABC):
         """Return the response that refuses a message, with an HTTP status or the provider's own code."""
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
-        """Do what happens after a message was accepted: receipts, calls."""
+        """Carry out what follows an accepted message: receipts, calls."""
         del arrival, reaction
 
 
 def new_reference(prefix: str = "") -> str:
-    """Make an id as providers do: 32 hex digits, never the same again, also after a restart."""
+    """Return an id like a provider's: 32 random hex digits."""
     return prefix + os.urandom(16).hex()
 
 
 def retry_header(reaction: Reaction) -> Mapping[str, str]:
-    """Give the Retry-After header, where the script wants one."""
+    """Return the Retry-After header, if the script has one."""
     return {} if reaction.retry_after_s is None else {"Retry-After": str(reaction.retry_after_s)}

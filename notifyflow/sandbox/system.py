@@ -95,7 +95,7 @@ class _Listener:
         try:
             connection, _ = listener.accept()
         except OSError:
-            return  # whoever it was has left again
+            return  # the client has left again
         connection.setblocking(False)
         loop = asyncio.get_running_loop()
         task: asyncio.Task[object] = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
@@ -124,7 +124,7 @@ class _Running:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def end(self) -> None:
-        """Stop the loop, which cancels what is left on it, and join its thread."""
+        """Stop the loop, which cancels its tasks, and join its thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -215,7 +215,7 @@ class Sandbox:
                 raise
 
     def stop(self) -> None:
-        """Close all listeners, drop what is connected, and end what was still to be called back; the inbox stays."""
+        """Close all listeners and connections, and cancel pending callbacks; the inbox stays."""
         if self._running is not None:
             self._running.call(self._close_listeners)
             self._running.end()
@@ -247,7 +247,7 @@ class Sandbox:
         Args:
             message: The message, as the inbox has it.
             url: The app's Request URL: ``…/callbacks/slack/actions``.
-            button: What stands on it.
+            button: Its label.
             user: Who presses.
 
         Raises:
@@ -339,7 +339,7 @@ class Sandbox:
         return _LISTENERS_OF.get(channel, ("smtp" if self._mail_over == "smtp" else "aws",))
 
     async def _attend(self, stand_in: StandIn, request: Request) -> HttpResponse | Silence:
-        """Let a stand-in read a request, keep what it brings, and answer as the script says."""
+        """Let a stand-in read a request, store its message, and respond as the script says."""
         arrival = stand_in.read(request)
         if isinstance(arrival, HttpResponse):
             return arrival
@@ -371,7 +371,7 @@ class Sandbox:
         return HttpResponse(status=404, body="There is only / and /inbox.json.")
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Do something beside the response; kept until it is done, since the loop itself holds tasks only weakly."""
+        """Run a task beside the response, and keep it until it is done, since the loop holds tasks only weakly."""
         task = asyncio.get_running_loop().create_task(work)
         self._following.add(task)
         task.add_done_callback(self._following.discard)

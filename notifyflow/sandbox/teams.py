@@ -16,17 +16,17 @@ _BEFORE, _AFTER = "/workflows/", "/triggers/manual/paths/invoke"
 
 
 def workflow_path(name: str) -> str:
-    """Make the path and query under which a workflow of this name is called, as Power Automate makes them."""
+    """Return the path and query of a workflow by its name, in Power Automate's form."""
     return f"{_BEFORE}{name}{_AFTER}?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=sandbox"
 
 
 class TeamsStandIn(StandIn):
-    """Accepts what is posted to workflow URLs."""
+    """Accepts posts to workflow URLs."""
 
     name = "teams"
 
     def read(self, request: Request) -> Arrival | HttpResponse:
-        """Read a post; the workflow's name stands in its path."""
+        """Read a post; the workflow's name is in its path."""
         if request.method != "POST" or not request.path.startswith(_BEFORE) or not request.path.endswith(_AFTER):
             return _no(404, "WorkflowNotFound", "The workflow could not be found.")
         if request.query.get("sig") != "sandbox":
@@ -53,7 +53,7 @@ class TeamsStandIn(StandIn):
         return HttpResponse(status=202, headers={"x-ms-workflow-run-id": arrival.message.reference})
 
     def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
-        """Refuse as the gateway before the flow does."""
+        """Refuse as the gateway in front of the flow does."""
         del arrival
         status = int(reaction.code)
         return _no(

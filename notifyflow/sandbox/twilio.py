@@ -29,12 +29,12 @@ _UNANSWERED = frozenset({"no-answer", "busy", "failed"})
 
 
 class TwilioStandIn(StandIn):
-    """Accepts text messages and calls, and says what became of them."""
+    """Accepts text messages and calls, and reports their statuses."""
 
     name = "twilio"
 
     def __init__(self, *, account_sid: str, auth_token: str, inbox: Inbox, receipts_after_s: float) -> None:
-        """Set the account, and how long each status comes after the one before it, in seconds."""
+        """Set the account, and the seconds between two statuses."""
         self._account = account_sid
         self._authorization = "Basic " + base64.b64encode(f"{account_sid}:{auth_token}".encode()).decode()
         self._courier = Courier(auth_token)
@@ -44,7 +44,7 @@ class TwilioStandIn(StandIn):
         self._calls: dict[str, _Delivery] = {}
 
     def read(self, request: Request) -> Arrival | HttpResponse:
-        """Read a request; messages can be created and looked up, calls too."""
+        """Read a request to create or look up messages or calls."""
         if request.headers.get("authorization") != self._authorization:
             return _no(401, 20003, "Authenticate")
         resource = request.path.removeprefix(f"/{_VERSION}/Accounts/{self._account}/").removesuffix(".json")
@@ -63,7 +63,7 @@ class TwilioStandIn(StandIn):
         return _no(404, 20404, "The requested resource was not found")
 
     def _end_call(self, sid: str, status: str) -> HttpResponse:
-        """End a call ("Update a Call resource": Status); one that is over stays as it is."""
+        """End a call ("Update a Call resource": Status), unless it has ended."""
         if status not in ("completed", "canceled"):
             return _no(400, 21220, "Call is not in a state that can be changed so.")
         self._calls[sid].hang_up()
@@ -74,10 +74,10 @@ class TwilioStandIn(StandIn):
         """Text back from a phone to the number that texted it last, as if that number's webhook were the one of its receipts.
 
         Returns:
-            What is texted to the phone in response.
+            The text that the phone gets in response.
 
         Raises:
-            LookupError: When nobody has texted the number, or no receipts were wanted.
+            LookupError: When the phone was not texted, or the text wanted no receipts.
         """
         form = self._texts.get(number)
         if form is None or not form.last("StatusCallback"):
@@ -91,7 +91,7 @@ class TwilioStandIn(StandIn):
         return tuple(verb.text.strip() for verb in verbs or () if verb.name == "Message")
 
     def _list(self, kind: str, request: Request) -> HttpResponse:
-        """List what was accepted, the newest first, as one page ("Read multiple Message resources": To, From, PageSize)."""
+        """Return accepted messages, the newest first, as one page ("Read multiple Message resources": To, From, PageSize)."""
         resources = [self._describe(message) for message in reversed(self._look_up(kind))]
         wanted = {name.lower(): request.query[name] for name in ("To", "From") if name in request.query}
         found = [each for each in resources if all(each[name] == value for name, value in wanted.items())]
@@ -169,7 +169,7 @@ class TwilioStandIn(StandIn):
 
 
 class _Delivery:
-    """What becomes of one text or call, and what is said about it."""
+    """The life of one text or call, and its reports."""
 
     def __init__(self, arrival: Arrival, *, inbox: Inbox, courier: Courier, account_sid: str, pause_s: float) -> None:
         self._arrival = arrival
@@ -189,7 +189,7 @@ class _Delivery:
         self.reports = Reports(courier, arrival.form.last("StatusCallback"))
 
     async def carry_text(self, reaction: Reaction) -> None:
-        """Send a text, or not, and tell."""
+        """Send a text, or not, and report its statuses."""
         if reaction.kind is Kind.RECEIPT and not reaction.code:
             return
         last = reaction.code if reaction.kind is Kind.RECEIPT else "delivered"
@@ -203,7 +203,7 @@ class _Delivery:
             self.reports.add({**sids, **self._parties, **dict.fromkeys(("MessageStatus", "SmsStatus"), status), **error})
 
     async def carry_call_or_hang_up(self, reaction: Reaction) -> None:
-        """Ring, and have whoever answers listen, until the call is ended from outside."""
+        """Ring, and play to the callee, until the call is ended from outside."""
         call = asyncio.get_running_loop().create_task(self.carry_call(reaction))
         end = asyncio.get_running_loop().create_task(self._is_hung_up.wait())
         try:
@@ -219,7 +219,7 @@ class _Delivery:
         self._is_hung_up.set()
 
     async def carry_call(self, reaction: Reaction) -> None:
-        """Ring, and have whoever answers listen."""
+        """Ring, and play to the callee."""
         does = reaction.code if reaction.kind is Kind.CALLEE else "key"
         self._tell_call("initiated")
         await asyncio.sleep(self._pause_s)
@@ -265,12 +265,12 @@ class _Delivery:
 
 
 def _initial_status(arrival: Arrival) -> str:
-    """Name the status that the response itself tells, and for which nobody is called back."""
+    """Return the status that the response itself carries, for which there is no callback."""
     return "accepted" if arrival.form.last("MessagingServiceSid") else "queued"
 
 
 def _arrival(form: Form, channel: str, sid: str, content: Text | Call) -> Arrival:
-    """Make the arrival; our attempt is the last part of the path at which it is reported on."""
+    """Return the arrival; our attempt is the last part of the callback's path."""
     attempt_id = urlsplit(form.last("StatusCallback")).path.rpartition("/")[2]
     message = Message(
         channel=channel, provider="twilio", to=form.last("To"), attempt_id=attempt_id, reference=sid, content=content

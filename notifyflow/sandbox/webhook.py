@@ -1,7 +1,6 @@
-"""A subscriber of ours: accepts signed requests as Standard Webhooks 1.0.0 says, and shows what they tell.
+"""A subscriber: accepts requests signed by Standard Webhooks 1.0.0, and shows their events.
 
-It checks a signature by itself, with the one secret that everybody knows; how old a request is it does not mind, since whoever
-plays with it may play with the time.
+It checks signatures with one public secret. It ignores the age of a request, since a test may move the clock.
 """
 
 import base64
@@ -23,12 +22,12 @@ _SHOWN = ("key", "title", "severity", "state", "by", "via", "recipient_name", "s
 
 
 class SubscriberStandIn(StandIn):
-    """Accepts what is posted to subscribers."""
+    """Accepts posts to subscribers."""
 
     name = "webhook"
 
     def read(self, request: Request) -> Arrival | HttpResponse:
-        """Read a request; the subscriber's name stands in its path."""
+        """Read a request; the subscriber's name is in its path."""
         if request.method != "POST" or not request.path.startswith(PATH):
             return as_json(404, {"error": f"Only POST {PATH}NAME is served here."})
         if not _is_signed(request):
