@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifyflow.core.wording.text import one_line
-from notifyflow.errors import AccessDenied, InvalidLink, RejectedCallback, StorageError
+from notifyflow.errors import AccessDenied, InvalidLink, NotFound, RejectedCallback, StorageError
 from notifyflow.web import acknowledge, api, callbacks, health, integrations, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
@@ -50,6 +50,7 @@ def build(context: Context) -> FastAPI:
     application.add_exception_handler(RejectedCallback, _respond_rejected)
     application.add_exception_handler(InvalidLink, _respond_invalid_link)
     application.add_exception_handler(StorageError, _respond_unavailable)
+    application.add_exception_handler(NotFound, _respond_not_found)
     application.add_exception_handler(HTTPException, _respond_refused)
     application.add_exception_handler(RequestValidationError, problems.respond_invalid)
     application.state.notice = context.notice
@@ -130,6 +131,11 @@ def _respond_unavailable(request: Request, error: Exception) -> Response:
         return problems.respond(request, error)
     page = pages.refusal("The database is unavailable.", "Please try again in a moment.", request.app.state.notice)
     return HTMLResponse(page, 503, {"Retry-After": "5"})
+
+
+def _respond_not_found(request: Request, _error: Exception) -> Response:
+    """Respond to an act on an incident that was pruned after the request had found it."""
+    return _respond_refused(request, HTTPException(404, "There is no such incident, or it is no longer kept."))
 
 
 def _respond_refused(request: Request, error: Exception) -> Response:

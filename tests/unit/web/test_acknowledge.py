@@ -5,7 +5,7 @@ import pytest
 from notifyflow.core.model import EscalationState, Kind, NotificationState
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.views import EscalationStatus
-from notifyflow.errors import StorageUnavailable
+from notifyflow.errors import NotFound, StorageUnavailable
 from tests.asgi import Client
 from tests.statuses import ACKNOWLEDGED, INCIDENT, INCIDENT_ID, OPEN, RESOLVED, escalation, notification
 from tests.unit.web.conftest import Backend, link
@@ -108,6 +108,13 @@ def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, backend: Backe
         assert "has been deleted" in page.text
         assert client.request(method, link("eve")).status_code == 404
     assert backend.acknowledged == []
+
+
+def test_an_incident_that_is_pruned_meanwhile_is_no_longer_kept(client: Client, backend: Backend):
+    backend.trouble = NotFound(INCIDENT_ID)
+    page = client.post(link())
+    assert page.status_code == 404
+    assert "no longer kept" in page.text
 
 
 def test_operations_acknowledges_what_it_was_told_of(client: Client, backend: Backend):
