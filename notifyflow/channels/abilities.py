@@ -1,4 +1,4 @@
-"""What a provider may do besides sending: it has each ability whose methods it defines.
+"""The abilities of providers besides sending. A provider has an ability if it defines the ability's methods.
 
 Each call has the time of a send, and raises ``ProviderError`` when the provider does not respond or refuses.
 """

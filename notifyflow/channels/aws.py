@@ -1,6 +1,6 @@
-"""AWS over boto3: one client a service, without boto3's own retries, and its errors told apart; and how SNS is published to.
+"""AWS over boto3: one client per service, without boto3's own retries, with its errors classified; and publishing to SNS.
 
-boto3 is imported when the first message is sent: it takes long, and who does not use AWS never pays for it.
+boto3 loads slowly, so it is imported when the first message is sent.
 """
 
 import re
@@ -29,7 +29,7 @@ class AwsClient:
     """Calls one service; any number of threads may use it (clients are thread-safe, sessions are not)."""
 
     def __init__(self, service: str, settings: Settings, codes: Table) -> None:
-        """Take the service's name as boto3 knows it, and the table of its refusals."""
+        """Set the service's name, as boto3 knows it, and the table of its refusals."""
         self._service = service
         self._settings = settings
         self._codes = codes
@@ -41,7 +41,7 @@ class AwsClient:
         """Call an operation once.
 
         Raises:
-            ProviderError: What came of it instead, told apart.
+            ProviderError: When the call fails, by what the failure means.
         """
         from botocore import exceptions
         from botocore.parsers import ResponseParserError
@@ -57,7 +57,7 @@ class AwsClient:
         return response
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         with self._lock:
             if self._client is not None:
                 self._client.close()
@@ -98,7 +98,7 @@ def publish(client: AwsClient, **arguments: object) -> Accepted:
     """Publish over SNS.
 
     Raises:
-        ProviderError: When SNS did not accept it, or nobody can say.
+        ProviderError: When SNS did not accept it, or the outcome is unknown.
     """
     response = client.call("publish", **arguments)
     if not response.get("MessageId"):
@@ -140,7 +140,7 @@ def _connect(service: str, settings: Settings) -> Any:
 
 
 def _failure(error: Exception) -> ProviderError:
-    """Say what botocore's own errors mean (``botocore.exceptions``)."""
+    """Return the error that one of botocore's own errors means (``botocore.exceptions``)."""
     from botocore import exceptions
 
     never_left = (

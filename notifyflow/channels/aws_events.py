@@ -139,7 +139,7 @@ def _bounce(details: Mapping[str, Any]) -> str:
 
 
 def _is_automatic(bounce: Mapping[str, Any]) -> bool:
-    """Tell an automatic answer from mail that came back: it is a general, transient bounce without a delivery status."""
+    """Return whether a bounce is an automatic reply: a general, transient one without a delivery status."""
     is_general = (_text(bounce, "bounceType"), _text(bounce, "bounceSubType")) == ("Transient", "General")
     recipients = bounce.get("bouncedRecipients")
     told = [each for each in recipients if isinstance(each, dict)] if isinstance(recipients, list) else []
@@ -178,7 +178,7 @@ def _text(found: Mapping[str, Any], name: str) -> str:
 
 
 def _id(found: Mapping[str, Any], name: str) -> str:
-    """Read an id; what is longer than any of theirs is none, and would break the index in which it is to stand."""
+    """Read an id. One that is longer than theirs can be is left out: it would break the index."""
     value = _text(found, name)
     return value if len(value) <= _LONGEST_ID else ""
 

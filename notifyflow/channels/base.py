@@ -1,6 +1,6 @@
-"""What a channel is: it renders a message, hands it to a provider, and reads what the provider says back.
+"""The interfaces of channels and providers: a channel renders a message and hands it to a provider.
 
-A channel knows no rows and no broker. It is built once a process from the settings and used by many threads.
+A channel knows no rows and no broker. It is built from the settings once per process and is used by many threads.
 A third party's channel subclasses ``Channel`` and is registered under the entry point group ``notifyflow.channels``.
 """
 
@@ -36,7 +36,7 @@ class Accepted:
     """The provider accepted the message.
 
     Attributes:
-        provider_ref: Its id of the message; empty where it gives none.
+        provider_ref: The provider's id of the message; empty if it gives none.
         evidence: What its response proves.
     """
 
@@ -52,7 +52,7 @@ class Callback:
         path: Path and query below our public URL, beginning with ``/``.
         headers: Names in lower case.
         body: The raw bytes.
-        attempt_id: Our attempt, as the path names it; empty where it names none.
+        attempt_id: Our attempt, if the path names it; otherwise empty.
     """
 
     path: str
@@ -68,7 +68,7 @@ class CallbackResponse:
     Attributes:
         receipts: What the callback reported; may be empty.
         content_type: The response's.
-        body: The response's; where a receipt ``is_key_press``, ``respond`` makes another.
+        body: The response's; if a receipt ``is_key_press``, ``respond`` returns another response.
     """
 
     receipts: tuple[Receipt, ...]
@@ -117,12 +117,12 @@ class Channel(ABC):
     """One way to reach a person.
 
     Attributes:
-        name: As recipients and policies call it, and as it is registered.
-        traits: What the rest of the system has to know about it.
-        provider_names: The names that its providers may have, configured or not; settings may name them.
-        providers: Those that are configured, the preferred one first; each can carry every message; empty where none is.
-        faults: What is missing or wrong in the settings; a channel that nobody configured has one that says so.
-        is_loaded: False where it stands for a channel that could not be loaded.
+        name: The name by which it is registered, and by which recipients and policies refer to it.
+        traits: The facts about it that decisions depend on.
+        provider_names: The names of its providers that settings may mention, configured or not.
+        providers: The configured providers, the preferred one first; each can carry every message. Empty if none is configured.
+        faults: What is missing or wrong in the settings. A channel that is not configured has a fault that says so.
+        is_loaded: Whether it is itself; False for the stand-in of a channel that could not be loaded.
     """
 
     name: ClassVar[str]
@@ -133,33 +133,33 @@ class Channel(ABC):
     is_loaded: ClassVar[bool] = True
 
     def __init__(self, providers: Sequence[Provider] = (), faults: Sequence[Fault] = ()) -> None:
-        """Take what was built, and what was found wrong; what is left out is as the class has it."""
+        """Set providers and faults; what is left out keeps the class's value."""
         self.providers = tuple(providers) or self.providers
         self.faults = tuple(faults) or self.faults
 
     @classmethod
     @abstractmethod
     def from_settings(cls, settings: Settings) -> "Channel":
-        """Build it; what is missing or wrong stands in ``faults``, it does not raise."""
+        """Build the channel. It does not raise: what is missing or wrong goes into ``faults``."""
 
     @abstractmethod
     def check_address(self, address: str) -> str:
         """Validate and normalise an address.
 
         Raises:
-            ValueError: With what is wrong as a sentence ("is not a mail address: …"), without the address itself.
+            ValueError: When it is invalid; the text completes a sentence ("is not a mail address: …") and leaves out the address.
         """
 
     def warning(self, address: str) -> str:
-        """Say what is odd about an address that ``check_address`` takes all the same.
+        """Return what is unusual about an address that ``check_address`` accepts.
 
         Returns:
-            A sentence as ``check_address`` raises it; empty where nothing is odd.
+            A text like those that ``check_address`` raises; empty if nothing is unusual.
         """
         del address
         return ""
 
     def close(self) -> None:
-        """Let go of connections; a closed channel may be used again."""
+        """Close the connections; a closed channel may be used again."""
         for provider in self.providers:
             provider.close()

@@ -34,7 +34,7 @@ _NOT_PUBLIC = tuple(
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Tell whether an address is a host on the public internet, and only that."""
+    """Return whether an address is that of a host on the public internet, and of nothing else."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return is_public(address.ipv4_mapped)
     if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
@@ -46,7 +46,7 @@ class Guard:
     """Validates URLs for one channel."""
 
     def __init__(self, *, hosts: Iterable[str] = (), trusted_endpoints: Iterable[str] = ()) -> None:
-        """Take the rules.
+        """Set the rules.
 
         Args:
             hosts: The hosts that the channel knows; one that begins with a dot stands for all below it; empty admits every host.
@@ -56,7 +56,7 @@ class Guard:
         self._trusted = frozenset(endpoint.lower() for endpoint in trusted_endpoints)
 
     def is_trusted(self, url: str) -> bool:
-        """Tell whether a URL's endpoint is exempt from the rules."""
+        """Return whether a URL's endpoint is exempt from the rules."""
         if not self._trusted:
             return False
         try:

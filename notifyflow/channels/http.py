@@ -134,10 +134,10 @@ _NOT_HTTP = Row("", Verdict.UNKNOWN, "answered in a way that HTTP does not have"
 
 
 class Http:
-    """Posts for one provider, and asks it; any number of threads may use it."""
+    """Sends the requests of one provider; any number of threads may use it."""
 
     def __init__(self, settings: Settings, *, guard: Guard | None = None) -> None:
-        """Take the time-outs, the proxy and the CA bundle from the settings.
+        """Use the time-outs, the proxy and the CA bundle of the settings.
 
         Args:
             settings: The settings.
@@ -243,9 +243,9 @@ class Http:
 
 
 def _read(response: requests.Response, until: float, limit_bytes: int) -> bytes:
-    """Read what may be read of a body; where it breaks off, the status is here all the same, and definite.
+    """Read a body up to the limit. If it breaks off, the status is still definite.
 
-    It takes what has come (``read1``): whoever waits for a whole chunk waits as long as a server drips.
+    It reads what has arrived (``read1``): waiting for a whole chunk would take as long as a slow server likes.
     """
     body = bytearray()
     with contextlib.suppress(urllib3_exceptions.HTTPError):
@@ -270,7 +270,7 @@ def _failure(error: exceptions.RequestException, *, is_given: bool) -> ProviderE
 
 
 def _never_left(error: BaseException) -> bool:
-    """Tell whether the connection itself failed, so that the request cannot have left (urllib3, ``urllib3.exceptions``)."""
+    """Return whether the connection itself failed, so that the request cannot have left (urllib3, ``urllib3.exceptions``)."""
     cause: BaseException | None = error
     for _ in range(8):
         if isinstance(

@@ -1,4 +1,4 @@
-"""The mail itself: one message in text and HTML, whoever carries it."""
+"""The mail itself: one message in text and HTML, for SMTP and SES alike."""
 
 import re
 from email.header import Header
@@ -63,7 +63,7 @@ class MailWriter:
     """Writes the messages of one sender."""
 
     def __init__(self, templates: Templates, sender: Address) -> None:
-        """Take the templates, and whom the mail comes from."""
+        """Set the templates and the sender."""
         self._templates = templates
         self.sender = sender
 

@@ -1,4 +1,4 @@
-"""Whoever watches us from outside: a URL that is asked as long as all is well, and that raises the alarm when nobody asks."""
+"""The monitor outside: a URL that is requested while all is well, and that raises the alarm when requests stop."""
 
 from typing import Self
 
@@ -12,7 +12,7 @@ class Monitor:
     """A dead man's switch, such as those of healthchecks.io, Dead Man's Snitch or Better Stack.
 
     Attributes:
-        faults: What is wrong with its URL; empty where it can be asked.
+        faults: What is wrong with its URL; empty if it can be requested.
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
@@ -23,14 +23,14 @@ class Monitor:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
-        """Make the one that is set; None where none is."""
+        """Return the monitor that is set, or None."""
         return cls(settings.heartbeat_url.get_secret_value(), settings) if settings.heartbeat_url else None
 
     def ping(self) -> None:
-        """Say that all is well.
+        """Report that all is well.
 
         Raises:
-            ProviderError: When it was not heard, or nobody knows.
+            ProviderError: When the monitor did not accept it, or the outcome is unknown.
         """
         response = self._http.get(self._url)
         if not response.is_success:

@@ -27,7 +27,7 @@ class PhoneNumbers:
     """Validates the numbers of one channel.
 
     Args:
-        costly: How numbers begin that may be paged although whoever has them may earn by it: ``+88216``; ``+`` allows all.
+        costly: How the numbers begin that may be paged although their owner may earn by it: ``+88216``; ``+`` allows all.
     """
 
     def __init__(self, costly: Sequence[str] = ()) -> None:
@@ -36,10 +36,10 @@ class PhoneNumbers:
     def check(self, number: str) -> str:
         """Validate a number in international form and normalise it to E.164.
 
-        A number need not be assigned to be taken, only possible: numbering plans change faster than any library.
+        A number has to be possible, not assigned: numbering plans change faster than any library.
 
         Raises:
-            ValueError: With what is wrong as a sentence, without the number.
+            ValueError: When it is invalid; the text leaves out the number.
         """
         read = _read(number)
         if read.kind and not read.normalised.startswith(self._costly):
@@ -47,8 +47,8 @@ class PhoneNumbers:
         return read.normalised
 
     def warning(self, number: str) -> str:
-        """Say that a number, as ``check`` normalised it, is in no range that is known to be assigned; empty where it is."""
-        return "" if _read(number).is_assigned else "is in a range in which nobody is known to have a number"
+        """Return a warning for a number that is in no assigned range, as ``check`` normalised it; otherwise empty."""
+        return "" if _read(number).is_assigned else "is in a range in which no numbers are known to be assigned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _read(number: str) -> _Number:
     """Read a number.
 
     Raises:
-        ValueError: With what is wrong as a sentence, without the number.
+        ValueError: When it is invalid; the text leaves out the number.
     """
     read = _parse(number)
     if isinstance(read, str):
@@ -72,7 +72,7 @@ def _read(number: str) -> _Number:
 
 @lru_cache(maxsize=4096)  # a text and a call to one number are validated one after the other, and most numbers come again
 def _parse(number: str) -> _Number | str:
-    """Read a number, or say what is wrong with it."""
+    """Read a number, or return what is wrong with it."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
@@ -92,5 +92,5 @@ def _parse(number: str) -> _Number | str:
 
 @cache
 def _warn(country_code: int) -> None:
-    """Log it once for each country: whoever may name numbers may name any number of them."""
+    """Log it once per country: whoever submits numbers could fill the log."""
     _log.warning("channels.number_unassigned", country_code=country_code)

@@ -80,6 +80,6 @@ class _Probe(Guard):
     """Resolves every host to this machine."""
 
     def resolve(self, host: str, port: int) -> str:
-        """Give the loopback address."""
+        """Return the loopback address."""
         del host, port
         return "127.0.0.1"

@@ -31,7 +31,7 @@ class Sns(Provider):
     name = "sns"
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
-        """Take the account and the templates."""
+        """Set the account and the templates."""
         self._templates = templates
         self._client = AwsClient("sns", settings, SNS)
 
@@ -46,7 +46,7 @@ class Sns(Provider):
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._client.close()
 
     def payload(self, message: OutboundMessage) -> str:
@@ -70,9 +70,9 @@ def _json(value: object) -> str:
 
 
 def _attributes(valid_for_s: int | None) -> dict[str, dict[str, str]]:
-    """Say how long the push services may hold it (SNS Developer Guide, "Using the Amazon SNS time to live message attribute").
+    """Return the attributes that limit how long push services hold a message.
 
-    FCM's has two names there, a new one and GCM's.
+    SNS Developer Guide, "Using the Amazon SNS time to live message attribute"; FCM's has two names there, a new one and GCM's.
     """
     if valid_for_s is None:
         return {}

@@ -1,4 +1,4 @@
-"""Which channels there are: the entry points of the group ``notifyflow.channels``, ours and everybody's."""
+"""Loads the installed channels: the entry points of the group ``notifyflow.channels``, built-in ones and those of plug-ins."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -16,7 +16,7 @@ FORMER_METHODS = {
     "look_up": "fetch_status",
     "read_answer": "read_reply",
 }
-"""The methods of a provider that had another name, and what they are called now."""
+"""The former names of a provider's methods, each with the new one."""
 
 _FORMER_WORDS = {
     "Letter": "is now called OutboundMessage, in notifyflow.core.messages",
@@ -28,7 +28,7 @@ _FORMER_WORDS = {
     "can_fetch_status": "no longer exists: a provider that has fetch_status can be polled",
     "can_find_sent_messages": "no longer exists: a provider that has find_sent_message can find messages",
 }
-"""The classes and fields that Python itself reports as unknown, in quotes."""
+"""The former names of classes and fields, which Python reports as unknown, each with its hint."""
 
 _log = structlog.get_logger(__name__)
 
@@ -36,8 +36,8 @@ _log = structlog.get_logger(__name__)
 def load(settings: Settings) -> Mapping[str, Channel]:
     """Build every installed channel.
 
-    A channel that cannot be loaded or built does not stop the others: it stands there without providers, with a fault that says
-    why, and what needs it FAILS at the claim. Where two packages register one name, another package's wins over ours.
+    A channel that cannot be loaded or built does not stop the others: a stand-in without providers has a fault that says why, and
+    its notifications fail. If a plug-in registers the name of a built-in channel, the plug-in's channel is used.
 
     Args:
         settings: What the channels are built from.
@@ -79,10 +79,10 @@ def _build(point: EntryPoint, settings: Settings) -> Channel:
 
 
 def _refuse_former_names(channel: Channel) -> None:
-    """Refuse a channel one of whose providers has a method under a former name, which nothing calls any more.
+    """Check that no provider of a channel has a method under a former name: it would never be called.
 
     Raises:
-        TypeError: When one has.
+        TypeError: When a provider has such a method.
     """
     for provider in channel.providers:
         for former, new in FORMER_METHODS.items():
@@ -91,12 +91,12 @@ def _refuse_former_names(channel: Channel) -> None:
 
 
 def _hint(error: Exception) -> str:
-    """Return what the former name that an error is about has become; empty where it is about none."""
+    """Return the hint for the former name in an error's text, or an empty text."""
     return next((f"; {former} {what}" for former, what in _FORMER_WORDS.items() if f"'{former}'" in str(error)), "")
 
 
 class _Missing(Channel):
-    """Stands for a channel that could not be loaded: it takes every address, and has nobody to carry anything."""
+    """The stand-in for a channel that could not be loaded: it accepts every address, and has no provider."""
 
     name = "not loaded"
     is_loaded = False

@@ -23,7 +23,7 @@ class Ses(Provider):
     name = "ses"
 
     def __init__(self, settings: Settings, writer: MailWriter) -> None:
-        """Take the account, and who writes the mail."""
+        """Set the account, and the writer of the mail."""
         self._client = AwsClient("sesv2", settings, SES)
         self._writer = writer
         self._has_callback_path = bool(settings.sns_topics) or settings.sqs_queue_url is not None
@@ -31,9 +31,9 @@ class Ses(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Receipts are awaited where a configuration set publishes events and there is a callback path; *Send* resolves doubts.
+        """Receipts are expected if a configuration set publishes events and a callback path is set; *Send* resolves doubts.
 
-        It cannot be asked by our attempt, only by its own id.
+        Mail cannot be looked up by our attempt, only by SES's own id.
         """
         has_receipts = bool(self._set) and self._has_callback_path
         return Capabilities(has_receipts=has_receipts, doubts_resolved_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0)
@@ -53,5 +53,5 @@ class Ses(Provider):
         return Accepted(provider_ref=str(response["MessageId"]))
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._client.close()

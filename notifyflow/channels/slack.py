@@ -38,13 +38,13 @@ _SIGN = re.compile(r"&(?:amp|lt|gt);|.", re.DOTALL)
 
 
 class Slack(Provider):
-    """Posts to webhooks, and where there is a token also as a bot."""
+    """Posts to webhooks and, with a token, as a bot."""
 
     name = "slack"
     is_bound_to_address = True
 
     def __init__(self, settings: Settings, templates: Templates, guard: Guard, token: str | None) -> None:
-        """Take the templates, what validates the webhooks' URLs, and the bot's token, where there is a bot."""
+        """Set the templates, the guard of the webhooks' URLs, and the bot's token, if any."""
         self._templates = templates
         self._webhooks = Http(settings, guard=guard)
         self._api = Http(settings)
@@ -56,7 +56,7 @@ class Slack(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Its button replies where there is a signing secret to verify that with."""
+        """Replies come in if there is a signing secret to verify them with."""
         return Capabilities(has_replies=bool(self._signing_secrets))
 
     def send(self, message: OutboundMessage) -> Accepted:
@@ -73,7 +73,7 @@ class Slack(Provider):
         return read_action(self.name, callback.body)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._webhooks.close()
         self._api.close()
 
@@ -95,7 +95,7 @@ class Slack(Provider):
         return Accepted(provider_ref=f"{response.get('channel', '')}:{response.get('ts', '')}")
 
     def _edit_as_bot(self, message: OutboundMessage) -> Accepted:
-        """Edit what was posted: it says what became of the incident, and its buttons are gone."""
+        """Edit a page: it says what became of the incident, and has no buttons any more."""
         if self._token is None:
             raise RefusedUsError("there is no bot that could edit that (any more)", code="no_token")
         channel, _, ts = message.replaces.partition(":")
@@ -146,7 +146,7 @@ def split(text: str, *, limit: int = _TEXT_LIMIT) -> Iterator[str]:
 
 
 def _within(text: str, limit: int) -> int:
-    """Tell how many characters keep within the limit and tear no escape."""
+    """Return how many characters fit into the limit without splitting an escape."""
     kept = 0
     for sign in _SIGN.finditer(text, 0, limit + 5):
         if sign.end() > limit:

@@ -68,7 +68,7 @@ class TwilioSms(TwilioProvider):
         return self._receipt(attempt_id, sent.sid, str(sent.status), MESSAGE_STATUSES, str(sent.error_code or ""))
 
     def _found(self, attempt_id: str, sent: Any) -> Receipt:
-        """Read the status of a text that was found; one that nobody knows says at least that Twilio has it."""
+        """Read the status of a text that was found; an unknown status means at least that Twilio has the text."""
         status = str(sent.status)
         receipt = self._receipt(attempt_id, sent.sid, status, MESSAGE_STATUSES, str(sent.error_code or ""))
         return replace(receipt, event_id=f"{sent.sid}:found:{attempt_id}:{status}", result=receipt.result or Result.ACCEPTED)
@@ -82,7 +82,7 @@ class TwilioSms(TwilioProvider):
         form = self._verify(callback)
         sid, status = form.get("MessageSid", ""), form.get("MessageStatus", "")
         if not (sid and status):
-            raise RejectedCallback(self.name, "it tells no message or no status")
+            raise RejectedCallback(self.name, "it names no message or no status")
         return CallbackResponse(
             receipts=(self._receipt(callback.attempt_id, sid, status, MESSAGE_STATUSES, form.get("ErrorCode", "")),)
         )
@@ -92,7 +92,7 @@ class TwilioSms(TwilioProvider):
         form = self._verify(callback)
         sid, number = form.get("MessageSid", ""), form.get("From", "")
         if not (sid and number):
-            raise RejectedCallback(self.name, "it tells no message or no sender")
+            raise RejectedCallback(self.name, "it names no message or no sender")
         if self.sender not in (form.get("To", ""), form.get("MessagingServiceSid", "")):
             return None  # another number of the account
         intent, code = _read(form.get("Body", ""), form.get("OptOutType", ""))
@@ -105,9 +105,9 @@ class TwilioSms(TwilioProvider):
 
 
 def _read(body: str, opt_out_type: str) -> tuple[Intent, str]:
-    """Read a text by what Twilio made of it, where it did (Twilio docs, "Customize users' opt-in and opt-out experience").
+    """Read a text; Twilio's reading counts first, if it has one (Twilio docs, "Customize users' opt-in and opt-out experience").
 
-    ``START`` stands there for a plain "yes", too, which is more than that for whoever was not out.
+    Twilio says ``START`` also for a plain "yes", which acknowledges unless the sender had opted out.
     """
     intent, code = read_text(body)
     if not opt_out_type or (opt_out_type == "START" and intent is Intent.YES):
@@ -118,14 +118,14 @@ def _read(body: str, opt_out_type: str) -> tuple[Intent, str]:
 class SnsSms(Provider):
     """Publishes texts (SNS Developer Guide, "Publishing SMS messages to a mobile phone").
 
-    What becomes of a text SNS writes to CloudWatch and tells nobody ("Monitoring SMS activity", where "Phone number is opted out"
+    SNS reports results to CloudWatch only ("Monitoring SMS activity", where "Phone number is opted out"
     is one of the reasons): what it accepted stays SENT.
     """
 
     name = "sns"
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
-        """Take the account and the templates."""
+        """Set the account and the templates."""
         self._templates = templates
         self._client = AwsClient("sns", settings, SNS_TEXTS)
         said = {"SMSType": "Transactional", "SenderID": settings.sns_sms_sender_id}
@@ -139,7 +139,7 @@ class SnsSms(Provider):
         return publish(self._client, PhoneNumber=message.address, Message=text, MessageAttributes=self._attributes)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._client.close()
 
 
@@ -148,7 +148,7 @@ def _write(templates: Templates, content: Content) -> str:
 
 
 def _is_same(body: str | None, text: str, link: str | None) -> bool:
-    """Tell whether a text is ours: its link is one attempt's only, and without a link all words have to be the same."""
+    """Return whether a text is that of an attempt: it has the attempt's link or, without a link, the same words."""
     said, sent = (body or "").split(), text.split()
     return link in said if link in sent else said == sent
 
@@ -165,7 +165,7 @@ class SmsChannel(Channel):
     provider_names = ("sns", "twilio", "twilio-b")
 
     def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
-        """Take what was built, what was found wrong, and what validates numbers."""
+        """Set the providers, the faults and the validator of numbers."""
         super().__init__(providers, faults)
         self._numbers = numbers
 
@@ -187,5 +187,5 @@ class SmsChannel(Channel):
         return self._numbers.check(address)
 
     def warning(self, address: str) -> str:
-        """Say whether nobody is known to have such a number; see ``Channel.warning``."""
+        """Return a warning for a number in an unassigned range; see ``Channel.warning``."""
         return self._numbers.warning(address)

@@ -28,7 +28,7 @@ _FAREWELL_S = 1.0
 
 
 class _Stage(Enum):
-    """How far the conversation has come: what a refusal is about, and what silence means, depends on it."""
+    """How far the conversation is, on which the meaning of a refusal and of silence depends."""
 
     INTRODUCTION = auto()  # until the recipient is named, every refusal is about us
     RECIPIENT = auto()
@@ -57,7 +57,7 @@ class SmtpServer:
 
     @classmethod
     def parse(cls, url: str, *, trusted_endpoints: tuple[str, ...] = ()) -> "SmtpServer":
-        """Read ``smtp://user:password@host:port`` or ``smtps://…``; what is special in user and password is percent-encoded.
+        """Read ``smtp://user:password@host:port`` or ``smtps://…``; special characters in user and password are percent-encoded.
 
         Raises:
             ValueError: With what is wrong as a sentence, without the URL.
@@ -85,7 +85,7 @@ class Smtp(Provider):
     name = "smtp"
 
     def __init__(self, settings: Settings, server: SmtpServer, writer: MailWriter) -> None:
-        """Take the server, and who writes the mail."""
+        """Set the server, and the writer of the mail."""
         self._server = server
         self._writer = writer
         self._connect_s = settings.connect_timeout_s
@@ -148,7 +148,7 @@ class _Session(smtplib.SMTP):
         super().__init__(host, port, local_hostname=socket.gethostname(), timeout=timeout, **options)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Wait for a reply for what is left of the time."""
+        """Wait for a reply for the rest of the time."""
         left_s = self.until - time.monotonic()
         if left_s <= 0:
             raise TimeoutError("the SMTP session took too long")
@@ -170,7 +170,7 @@ def _expect(reply: tuple[int, bytes], *codes: int) -> None:
 
 
 def _refusal(error: smtplib.SMTPResponseException, stage: _Stage) -> ProviderError:
-    """Say what a reply means that is no consent."""
+    """Return the error that a refusing reply means."""
     code, text = error.smtp_code, error.smtp_error
     enhanced = _ENHANCED.match(text if isinstance(text, bytes) else text.encode())
     found = enhanced[1].decode() if enhanced else ""
@@ -188,7 +188,7 @@ def _gibberish(stage: _Stage) -> Row:
 
 
 def _failure(error: OSError, stage: _Stage) -> ProviderError:
-    """Say what it means that the conversation broke off."""
+    """Return the error that a broken conversation means."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return RefusedUsError("the server's certificate is not one that we trust", code="tls")
     if isinstance(error, smtplib.SMTPException) and not isinstance(error, smtplib.SMTPServerDisconnected):

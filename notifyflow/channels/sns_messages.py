@@ -1,4 +1,4 @@
-"""SNS messages over HTTP: whose signature they carry is known before anything in them is believed.
+"""SNS messages over HTTP: the signature is verified before anything in them is used.
 
 Sources: SNS Developer Guide, "Verifying the signatures of Amazon SNS messages", "HTTP/HTTPS subscription confirmation JSON
 format"; SNS API Reference, ConfirmSubscription. Only signature version 2 (SHA-256) is taken; a topic signs with version 1 until
@@ -55,7 +55,7 @@ class _Topic:
 
 
 class SnsReceiver:
-    """Takes what the allowed topics post; any number of threads may use it.
+    """Receives the messages of the allowed topics; any number of threads may use it.
 
     Args:
         settings: What topics are allowed, and how the world outside is reached.

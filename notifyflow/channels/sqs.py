@@ -1,7 +1,7 @@
-"""The queue in which SNS leaves what it has to say: polled, so that nothing is lost while nobody listens.
+"""The queue to which SNS delivers events. It is polled, so that no event is lost while notifyflow is down.
 
 SNS gives up on HTTP after a few tries; SQS keeps a message for days (SQS Developer Guide, "Amazon SQS short and long polling",
-"Amazon SQS visibility timeout"). Whoever may write into the queue is believed: that is the queue's own access policy.
+"Amazon SQS visibility timeout"). Its messages are trusted: the queue's own access policy says who may write to it.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Parcel:
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:
-        """What it says about messages of ours."""
+        """The receipts in it."""
         return read_event(self.body)
 
 
@@ -49,7 +49,7 @@ class FeedbackQueue:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
-        """Make it where one is set that can be polled."""
+        """Return the queue that is set, or None if there is none or it cannot be polled."""
         is_usable = settings.sqs_queue_url is not None and not queue_faults(settings)
         return cls(str(settings.sqs_queue_url), settings) if is_usable else None
 
@@ -65,20 +65,20 @@ class FeedbackQueue:
         return tuple(Parcel(str(each["Body"]), str(each["ReceiptHandle"])) for each in response.get("Messages", ()))
 
     def delete(self, parcel: Parcel) -> None:
-        """Delete a message that is done with.
+        """Delete a message that was handled.
 
         Raises:
-            ProviderError: When that is not sure; it comes again then.
+            ProviderError: When it may not be deleted; it then comes again.
         """
         self._client.call("delete_message", QueueUrl=self._url, ReceiptHandle=parcel.handle)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._client.close()
 
 
 def queue_faults(settings: Settings) -> tuple[Fault, ...]:
-    """Find what keeps the queue that is set from being polled."""
+    """Find why the configured queue cannot be polled."""
     if settings.sqs_queue_url is None:
         return ()
     if not settings.aws_region:

@@ -1,4 +1,4 @@
-"""What a provider's refusals and receipts mean, as data: one line a row, with its meaning and where it is documented.
+"""The meaning of providers' refusals and receipts, as data: one row per code, with its meaning and source.
 
 The tables themselves stand beside their channels (``http``, ``smtp_codes``, ``aws_codes``, ``aws_events``, ``twilio_codes``,
 ``slack_codes``).
@@ -63,7 +63,11 @@ Table = Mapping[str, Row]
 
 
 def table(*rows: Row) -> Table:
-    """Index rows by their code; a code given twice is a mistake of ours."""
+    """Index rows by their code.
+
+    Raises:
+        ValueError: When a code has two rows.
+    """
     indexed = {row.code: row for row in rows}
     if len(indexed) != len(rows):
         raise ValueError("a code stands twice in a table")

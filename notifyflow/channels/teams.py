@@ -46,7 +46,7 @@ class Teams(Provider):
     is_bound_to_address = True
 
     def __init__(self, settings: Settings, templates: Templates, guard: Guard) -> None:
-        """Take the templates, and what validates the URLs."""
+        """Set the templates and the guard of the URLs."""
         self._templates = templates
         self._http = Http(settings, guard=guard)
 
@@ -63,7 +63,7 @@ class Teams(Provider):
         return Accepted(provider_ref=response.headers.get("x-ms-workflow-run-id", ""))
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     def card(self, content: Content) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Teams(Provider):
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Give the lines that are not empty, until the room in the card is used up."""
+    """Yield the lines that are not empty, until the card is full."""
     room = _TEXT_BYTES
     for line in filter(str.strip, text.splitlines()):
         room -= len(json.dumps(_line(line), ensure_ascii=False).encode("utf-8", "replace"))

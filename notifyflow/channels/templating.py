@@ -48,7 +48,7 @@ class Templates:
     """The templates, the operator's before ours."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Take the folder of the operator's own templates; it is laid out as ours is: ``email/subject.txt.jinja``."""
+        """Set the folder of the operator's own templates, laid out like the shipped ones: ``email/subject.txt.jinja``."""
         self._shipped = _Set(PackageLoader("notifyflow.channels"))
         self._own = _Set(FileSystemLoader(folder)) if folder else None
 

@@ -1,4 +1,4 @@
-"""What texts and calls over Twilio share: the account, the callback path, and whose signature a callback carries."""
+"""The common part of texts and calls over Twilio: the account, the callback path, and the signature of callbacks."""
 
 import threading
 from abc import abstractmethod
@@ -25,7 +25,7 @@ class TwilioProvider(Provider):
     """One Twilio account, for one channel."""
 
     def __init__(self, settings: Settings, templates: Templates, sender: str, *, name: str = "twilio") -> None:
-        """Take the account, whom it sends as, and what we call it."""
+        """Set the account, its sender and our name for it."""
         self.name = name
         self._settings = settings
         self._templates = templates
@@ -37,7 +37,7 @@ class TwilioProvider(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It has receipts where there is a public URL for them to come to."""
+        """Receipts come in if there is a public URL for them."""
         return Capabilities(has_receipts=self._public_url is not None)
 
     @property
@@ -46,7 +46,7 @@ class TwilioProvider(Provider):
         """The channel, as its callbacks name it."""
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     def _connected(self) -> Any:
@@ -87,7 +87,7 @@ class TwilioProvider(Provider):
         raise RejectedCallback(self.name, "its signature was not made with a token of ours")
 
     def _receipt(self, attempt_id: str, sid: str, status: str, known: Mapping[str, Status], code: str = "") -> Receipt:
-        """Read one status; one that nobody knows is only noted."""
+        """Read one status; an unknown one is only noted."""
         found = known.get(status)
         if found is None:
             result, evidence, reason = None, None, "a status that is not in our table"
@@ -120,14 +120,14 @@ T = TypeVar("T", bound=TwilioProvider)
 def accounts(
     kind: type[T], settings: Settings, templates: Templates, sender: str, *, is_required: bool = True
 ) -> tuple[Sequence[T], Sequence[Fault]]:
-    """Make a channel's providers: the account, then the second one where there is one.
+    """Return a channel's providers: that of the account, then that of the second account, if there is one.
 
     Args:
         kind: The channel's provider.
         settings: The settings.
         templates: The channel's.
         sender: The setting of the sender, without the account's prefix: ``SMS_FROM``.
-        is_required: Whether it is a fault that an account has none; otherwise it does not carry this channel.
+        is_required: Whether an account without it is a fault; otherwise the account does not carry this channel.
 
     Returns:
         The providers, the preferred one first, and what is missing or wrong.
@@ -146,7 +146,7 @@ def accounts(
 
 
 def _accounts(settings: Settings) -> Iterator[tuple[str, str, Settings]]:
-    """Give each account's name, the prefix of its settings, and the settings as if it were the only one."""
+    """Yield each account's name, the prefix of its settings, and the settings as if it were the only account."""
     yield "twilio", "TWILIO", settings
     second = {name: getattr(settings, f"twilio_b_{name}") for name in ("account_sid", "auth_token", "sms_from", "voice_from")}
     if any(second.values()):

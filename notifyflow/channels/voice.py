@@ -58,13 +58,13 @@ class TwilioVoice(TwilioProvider):
         form = self._verify(callback)
         sid = form.get("CallSid", "")
         if not sid:
-            raise RejectedCallback(self.name, "it tells no call")
+            raise RejectedCallback(self.name, "it names no call")
         if urlsplit(callback.path).path.endswith(_KEY):
             return self._read_key(callback, sid, form.get("Digits", ""))
         return CallbackResponse(receipts=(self._receipt(callback.attempt_id, sid, form.get("CallStatus", ""), CALL_STATUSES),))
 
     def twiml(self, content: Content, action_url: str | None) -> str:
-        """Write what the call does: it says the incident twice, and gathers a key where there is a URL to tell it to."""
+        """Return the call's TwiML: it says the incident twice, and gathers a key if there is a URL to report it to."""
         speech = cut(" ".join(sentences(content)), _SPEECH_LIMIT)
         return self._templates.render("voice/call.xml.jinja", content, speech=speech, action_url=action_url)
 
@@ -86,7 +86,7 @@ class TwilioVoice(TwilioProvider):
         return CallbackResponse(receipts=(receipt,))
 
     def respond(self, handled: HandledReply) -> CallbackResponse:
-        """Say on the phone what became of the key; see ``Responds``."""
+        """Return what the phone says about the key; see ``Responds``."""
         return self._say(handled)
 
     def _say(self, handled: HandledReply | None) -> CallbackResponse:
@@ -102,7 +102,7 @@ class VoiceChannel(Channel):
     provider_names = ("twilio", "twilio-b")
 
     def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
-        """Take what was built, what was found wrong, and what validates numbers."""
+        """Set the providers, the faults and the validator of numbers."""
         super().__init__(providers, faults)
         self._numbers = numbers
 
@@ -119,5 +119,5 @@ class VoiceChannel(Channel):
         return self._numbers.check(address)
 
     def warning(self, address: str) -> str:
-        """Say whether nobody is known to have such a number; see ``Channel.warning``."""
+        """Return a warning for a number in an unassigned range; see ``Channel.warning``."""
         return self._numbers.warning(address)

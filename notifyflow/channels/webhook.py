@@ -1,7 +1,7 @@
 """The webhook channel: sends incident events to other systems as signed requests (Standard Webhooks 1.0.0).
 
 An address on this channel is the name of a subscriber in ``NOTIFYFLOW_WEBHOOKS``; its URL and its secrets stand nowhere else.
-The id of a request is its notification's, the same for every attempt, so that whoever is told twice can know it.
+The id of a request is its notification's, the same for every attempt, so that a subscriber can recognise a repetition.
 """
 
 import base64
@@ -43,7 +43,7 @@ class Webhook(Provider):
     has_server_per_address = True
 
     def __init__(self, settings: Settings, subscribers: Mapping[str, Subscriber], guard: Guard) -> None:
-        """Take whom there is to tell, and what validates the URLs."""
+        """Set the subscribers and the guard of the URLs."""
         self._subscribers = subscribers
         self._http = Http(settings, guard=guard)
 
@@ -59,7 +59,7 @@ class Webhook(Provider):
         return Accepted()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
 
