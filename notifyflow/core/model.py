@@ -217,7 +217,7 @@ class Recipient:
 
     @property
     def ways(self) -> Mapping[str, str]:
-        """All addresses: channel to address."""
+        """All addresses, by channel."""
         by_channel = {
             "email": self.email,
             "slack": self.slack,
