@@ -21,7 +21,7 @@ class RequestBody(BaseModel):
 
 
 class NewRecipient(RequestBody):
-    """A recipient of an incident; a faulty address is reported on its own and silences nobody else."""
+    """A recipient of an incident; an invalid address is reported as a fault, and everyone else is paged."""
 
     id: str = Field(description="The recipient's id; opaque, and written to logs.", min_length=1, max_length=validation.MAX_KEY)
     name: str | None = Field(None, description="The name used in messages; by default the id.")

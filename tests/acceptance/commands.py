@@ -1,4 +1,4 @@
-"""Runs the real command in a process of its own, with nothing of this process's environment but what is given."""
+"""Runs the installed command in a process of its own, with an environment of given settings only."""
 
 import json
 import os
@@ -17,7 +17,7 @@ PROGRAM = Path(sys.executable).with_name("notifyflow")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it said."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -25,7 +25,7 @@ class Ended:
 
     @property
     def document(self) -> Any:
-        """What it printed with ``--json``."""
+        """The document that it printed with ``--json``."""
         return json.loads(self.out)
 
 
@@ -42,13 +42,13 @@ class CommandLine:
     variables: Mapping[str, str]
 
     def run(self, *arguments: str, given: str | bytes = b"", asked: int | None = None, **variables: str) -> Ended:
-        """Run a command to its end; what it asks is asked of a file, where there is one."""
-        told: dict[str, Any] = {"input": given.encode() if isinstance(given, str) else given}
+        """Run a command to its end; ``asked`` replaces its standard input with a file descriptor."""
+        standard_input: dict[str, Any] = {"input": given.encode() if isinstance(given, str) else given}
         done = subprocess.run(
             [PROGRAM, *arguments],
             cwd=self.folder,
             env=self._environment(variables),
-            **(told if asked is None else {"stdin": asked}),
+            **(standard_input if asked is None else {"stdin": asked}),
             capture_output=True,
             timeout=120,
         )
@@ -56,21 +56,21 @@ class CommandLine:
 
     @contextmanager
     def running(self, *arguments: str, until: str, code: int = 0, **variables: str) -> Iterator[list[str]]:
-        """Run a command that stays; wait until it says something, and end it with SIGINT: it has to end with `code`."""
+        """Run a command that keeps running, until a line matches ``until``; then end it with SIGINT, and check its exit code."""
         process = subprocess.Popen(
             [PROGRAM, *arguments], cwd=self.folder, env=self._environment(variables), stdout=subprocess.PIPE, text=True
         )
         with process:
             assert process.stdout is not None
-            said: list[str] = []
+            lines: list[str] = []
             try:
                 for line in process.stdout:
-                    said.append(line.rstrip("\n"))
+                    lines.append(line.rstrip("\n"))
                     if re.search(until, line):
                         break
                 else:
-                    raise AssertionError(f"it ended with {process.wait()} and said {said}")
-                yield said
+                    raise AssertionError(f"it exited with {process.wait()} and printed {lines}")
+                yield lines
                 process.send_signal(signal.SIGINT)
                 assert process.wait(60) == code
             finally:

@@ -43,19 +43,19 @@ class Api:
 def api(tmp_path: Path) -> Iterator[Api]:
     with Sandbox() as sandbox:
         line = CommandLine(tmp_path, sandbox.settings())
-        with line.running("up", "--port", "0", until="Listening on") as said:
-            url = re.search(r"http://\S+", said[-1])
+        with line.running("up", "--port", "0", until="Listening on") as lines:
+            url = re.search(r"http://\S+", lines[-1])
             assert url is not None
             yield Api(line, url[0])
 
 
-def test_an_incident_goes_out_is_looked_at_and_is_acknowledged(api: Api):
+def test_an_incident_is_delivered_shown_and_acknowledged(api: Api):
     made = api.make_key("ingest", "read", "operate")
     key = made["key"]
     incident = {"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
-    taken = api.ask("POST", "/v1/incidents", key, json=incident)
-    assert taken.status_code == 201
-    path = f"/v1/incidents/{taken.json()['incident_id']}"
+    submitted = api.ask("POST", "/v1/incidents", key, json=incident)
+    assert submitted.status_code == 201
+    path = f"/v1/incidents/{submitted.json()['incident_id']}"
     wait_until(lambda: api.ask("GET", path, key).json()["is_settled"])
     (escalation,) = api.ask("GET", path, key).json()["escalations"]
     assert escalation["state"] == "REACHED"
@@ -68,7 +68,7 @@ def test_an_incident_goes_out_is_looked_at_and_is_acknowledged(api: Api):
     wait_until(lambda: api.ask("GET", "/readyz", key).status_code == 200)
 
 
-def test_a_key_is_shown_once_and_is_good_until_it_is_revoked(api: Api):
+def test_a_key_is_shown_once_and_is_valid_until_it_is_revoked(api: Api):
     made = api.make_key("read")
     assert api.ask("GET", "/v1/incidents", made["key"]).status_code == 200
     assert api.ask("POST", "/v1/incidents", made["key"], json={}).status_code == 403
@@ -85,7 +85,7 @@ def test_a_key_is_shown_once_and_is_good_until_it_is_revoked(api: Api):
     assert "revoked" in api.line.run("keys", "list").out
 
 
-def test_what_is_typed_wrong_is_bad_input(tmp_path: Path):
+def test_invalid_arguments_of_the_keys_commands_exit_with_2(tmp_path: Path):
     line = CommandLine(tmp_path, {})
     assert line.run("keys", "revoke", "nope").code == 2
     assert line.run("keys", "create", "--name", " ", "--scope", "read").code == 2
@@ -94,7 +94,7 @@ def test_what_is_typed_wrong_is_bad_input(tmp_path: Path):
     assert "forever" in line.run("keys", "list").out
 
 
-def test_a_key_says_its_namespace_and_keeps_it_when_it_is_rotated(api: Api):
+def test_a_key_keeps_its_namespace_when_it_is_rotated(api: Api):
     line = api.line
     made = line.run("keys", "create", "--name", "pager-b", "--namespace", "pager", "--scope", "ingest", "--scope", "read")
     assert "'pager'" in made.err
@@ -108,7 +108,7 @@ def test_a_key_says_its_namespace_and_keeps_it_when_it_is_rotated(api: Api):
     assert (by_old.status_code, by_new.status_code) == (201, 200)
 
 
-def test_what_no_key_may_have_is_bad_input(tmp_path: Path):
+def test_a_namespace_that_no_key_may_have_exits_with_2(tmp_path: Path):
     line = CommandLine(tmp_path, {})
     for name, namespace, scope in (("a", "*", "ingest"), ("a", "notifyflow", "read"), ("a", "two\nlines", "read")):
         refused = line.run("keys", "create", "--name", name, "--namespace", namespace, "--scope", scope)
@@ -119,7 +119,7 @@ def test_what_no_key_may_have_is_bad_input(tmp_path: Path):
     assert line.run("keys", "list", "--json").document == []
 
 
-def test_a_key_of_several_namespaces_is_listed_and_nothing_is_done_until_one_is_named(api: Api):
+def test_an_incident_key_in_several_namespaces_changes_nothing_until_one_is_named(api: Api):
     line = api.line
     secrets = [line.run("keys", "create", "--name", name, "--scope", "ingest", "--json").document["key"] for name in ("a", "b")]
     incident = {"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
@@ -140,8 +140,8 @@ def test_a_key_of_several_namespaces_is_listed_and_nothing_is_done_until_one_is_
 def test_the_command_line_the_api_and_the_webhook_show_the_same_incident(tmp_path: Path):
     with Sandbox() as sandbox:
         line = CommandLine(tmp_path, {**sandbox.settings(), "NOTIFYFLOW_WEBHOOKS": sandbox.webhooks("status-page")})
-        with line.running("up", "--port", "0", until="Listening on") as said:
-            api = Api(line, said[-1].rpartition(" ")[2])
+        with line.running("up", "--port", "0", until="Listening on") as lines:
+            api = Api(line, lines[-1].rpartition(" ")[2])
             key = api.make_key("ingest", "read")["key"]
             recipients = [{"id": "ada", "name": "Ada", "email": "ada@example.com"}, {"id": "ben", "phone": "+15005550006"}]
             incident = {

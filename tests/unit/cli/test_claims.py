@@ -1,4 +1,4 @@
-"""The demo's sentences can be false: nothing of its story is true of another incident."""
+"""The demo's claims can fail: none but the trivial ones is true of another incident."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from notifyflow.cli.demo.show import is_true
 from tests.statuses import OPEN
 
 ELSEWHERE = Witness(status=OPEN, operations=None, inbox=(), linked_page="<button>", log="")
-TRUE_OF_NOTHING = {"she got no text and no call"}
+TRUE_WITHOUT_MESSAGES = {"she got no text and no call"}
 
 
 @pytest.mark.parametrize("claim", [claim for scene in SCENES for claim in scene.claims], ids=lambda claim: claim.sentence)
-def test_a_sentence_is_untrue_of_an_incident_that_it_is_not_about(claim: Claim):
-    assert is_true(claim, ELSEWHERE) is (claim.sentence in TRUE_OF_NOTHING)
+def test_a_claim_is_false_of_another_incident(claim: Claim):
+    assert is_true(claim, ELSEWHERE) is (claim.sentence in TRUE_WITHOUT_MESSAGES)
 
 
 @pytest.mark.parametrize("claim", [WHOLE[0], WHOLE[2]], ids=lambda claim: claim.sentence)
-def test_what_holds_for_all_is_not_believed_without_a_log(claim: Claim):
+def test_a_claim_about_the_whole_demo_is_false_without_a_log(claim: Claim):
     assert not is_true(claim, ELSEWHERE)

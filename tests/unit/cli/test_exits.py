@@ -27,15 +27,15 @@ ENDINGS = [
 
 
 @pytest.mark.parametrize(("error", "code"), ENDINGS)
-def test_every_kind_of_error_has_its_exit_code(error: errors.NotifyflowError, code: Exit):
+def test_every_error_has_its_exit_code(error: errors.NotifyflowError, code: Exit):
     assert code_of(error) is code
 
 
-def test_the_exit_codes_are_these_and_each_says_what_it_means():
+def test_the_exit_codes_are_these_and_each_has_a_meaning():
     assert {each.name: int(each) for each in Exit} == {"OK": 0, "FAILED": 1, "BAD_INPUT": 2, "UNAVAILABLE": 3, "INTERRUPTED": 130}
     assert all(each.meaning.endswith(".") for each in Exit)
 
 
-def test_all_bad_input_is_one_family():
+def test_all_invalid_input_has_one_exit_code():
     family = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.InvalidInput)]
     assert all(code_of(each(FAULTS)) is Exit.BAD_INPUT for each in family)

@@ -33,11 +33,11 @@ def watched(*looks: IncidentStatus, timeout_s: float | None = None, is_terminal:
     return last, console.file.getvalue()
 
 
-def test_where_nobody_looks_each_move_is_a_line_said_once():
+def test_without_a_terminal_each_transition_is_one_line():
     last, text = watched(BEGUN, BEGUN, ENDED)
     assert last is ENDED
-    told = [line.split(" ", 1)[1] for line in text.splitlines()]
-    assert told == [
+    lines = [line.split(" ", 1)[1] for line in text.splitlines()]
+    assert lines == [
         "Ada: email did → SENDING",
         "Ada: email did → SENT",
         "Ada: escalation did → REACHED",
@@ -50,6 +50,6 @@ def test_on_a_terminal_the_last_picture_stays():
     assert "acknowledged by ada" in text
 
 
-def test_it_stops_watching_when_the_time_is_over():
+def test_it_stops_watching_when_the_time_is_up():
     last, _ = watched(BEGUN, ENDED, ENDED, ENDED, timeout_s=0)
     assert last is ENDED

@@ -47,7 +47,7 @@ def test_the_others_see_who_has_it(client: Client, backend: Backend):
     assert "Acknowledged with the link on Wed 25 Nov, 03:14 CET" in page.text
 
 
-def test_whoever_acknowledges_it_sees_what_was_cancelled_and_what_had_left_to_others(client: Client, backend: Backend):
+def test_the_page_counts_the_pages_that_were_cancelled_and_already_sent(client: Client, backend: Backend):
     assert "No more pages are sent." in _page_of(client, backend, "ada")
     cancelled, sent, update = (notification("sms", state) for state in (CANCELLED, SENT, SENT))
     others = (
