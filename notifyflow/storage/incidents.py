@@ -8,7 +8,18 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident
 from notifyflow.storage.models import ContactRow, IncidentRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import CONTACT, INCIDENT, IS_UNRESOLVED, Named, batches, first, must_exist, row_of, said, select
+from notifyflow.storage.rows import (
+    CONTACT,
+    INCIDENT,
+    IS_UNRESOLVED,
+    Named,
+    batches,
+    content_columns,
+    first,
+    must_exist,
+    row_of,
+    select,
+)
 from notifyflow.storage.statements import Statement
 
 _UNRESOLVED = Statement(
@@ -76,7 +87,7 @@ class Incidents(Moves, Named):
 
         If another transaction has just stored the same key, the whole use case is repeated, and finds that incident.
         """
-        self._insert(IncidentRow, [row_of(facts) | said(content)])
+        self._insert(IncidentRow, [row_of(facts) | content_columns(content)])
         self._log([facts], event="opened", at=facts.opened_at)
 
     def content(self, incident_id: str) -> Incident:
@@ -89,7 +100,7 @@ class Incidents(Moves, Named):
 
     def set_content(self, incident_id: str, content: Incident) -> None:
         """Store new content."""
-        IncidentRow.update(said(content)).where(IncidentRow.id == incident_id).execute(self._db)
+        IncidentRow.update(content_columns(content)).where(IncidentRow.id == incident_id).execute(self._db)
 
     def contacts(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the contacts by recipient, in the order they were added."""

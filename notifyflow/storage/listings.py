@@ -14,7 +14,7 @@ from notifyflow.core.model import AT_REST, Contact, Incident, IncidentState, Kin
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
 from notifyflow.storage.keys import KEY_COLUMNS
 from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
-from notifyflow.storage.rows import IS_UNRESOLVED, SAID, Rows, select
+from notifyflow.storage.rows import CONTENT_FIELDS, IS_UNRESOLVED, Rows, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
@@ -40,9 +40,9 @@ class Listings(Rows):
             before_id: Only those that are older than this one; None begins with the newest.
             limit: How many at most.
         """
-        said = [getattr(IncidentRow, f"said_{name}") for name in SAID]
+        content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
         where = _conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
-        query = select(IncidentFacts, *where).select_extend(*said).order_by(IncidentRow.id.desc()).limit(limit)
+        query = select(IncidentFacts, *where).select_extend(*content).order_by(IncidentRow.id.desc()).limit(limit)
         return tuple(_summary(row) for row in self._rows(query))
 
     def recipient_page(
@@ -146,11 +146,11 @@ def _has_label(name: str, value: str) -> Expression:
     Within a JSON text quotes are escaped: what stands between a bracket or comma and the closing quote is this label only.
     """
     pair = f"{json.dumps(name)}:{json.dumps(value)}"
-    found = [fn.REPLACE(IncidentRow.said_labels, opening + pair, "") != IncidentRow.said_labels for opening in "{,"]
+    found = [fn.REPLACE(IncidentRow.content_labels, opening + pair, "") != IncidentRow.content_labels for opening in "{,"]
     return found[0] | found[1]
 
 
 def _summary(row: Mapping[str, Any]) -> IncidentSummary:
-    said = {name: row[f"said_{name}"] for name in SAID}
+    content = {name: row[f"content_{name}"] for name in CONTENT_FIELDS}
     facts = {name: value for name, value in row.items() if not name.startswith("said_")}
-    return IncidentSummary(facts=IncidentFacts(**facts), content=Incident(key=row["key"], **said))
+    return IncidentSummary(facts=IncidentFacts(**facts), content=Incident(key=row["key"], **content))

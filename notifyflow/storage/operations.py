@@ -84,8 +84,8 @@ class Operations(Incidents):
                 EscalationRow.severity,
                 ContactRow.name,
                 IncidentRow.key,
-                IncidentRow.said_title.alias("title"),
-                IncidentRow.said_url.alias("url"),
+                IncidentRow.content_title.alias("title"),
+                IncidentRow.content_url.alias("url"),
             )
             .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
             .join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))

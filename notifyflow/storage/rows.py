@@ -33,7 +33,7 @@ _COLUMNS: Mapping[type, tuple[str, ...]] = {
 _ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 variables and PostgreSQL's 65,535
 CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
 IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")  # spelt out, since an index of these only is then used
-SAID = tuple(field.name for field in fields(Incident) if field.name != "key")
+CONTENT_FIELDS = tuple(field.name for field in fields(Incident) if field.name != "key")
 _EMPTY: Mapping[str, object] = {"body": "", "source": "", "url": None, "labels": {}}
 
 
@@ -94,7 +94,7 @@ _CONTACTS = Statement(
 )
 _CONTENT = Statement(
     lambda param: (
-        IncidentRow.select(IncidentRow.key, *(getattr(IncidentRow, f"said_{name}").alias(name) for name in SAID))
+        IncidentRow.select(IncidentRow.key, *(getattr(IncidentRow, f"content_{name}").alias(name) for name in CONTENT_FIELDS))
         .where(IncidentRow.id == param(IncidentRow.id))
         .limit(1)
     )
@@ -155,11 +155,11 @@ def changes(before: Any, after: Any) -> dict[str, Any]:
     return {name: value for name, value in row_of(after).items() if value != old[name]}
 
 
-def said(content: Incident) -> dict[str, Any]:
+def content_columns(content: Incident) -> dict[str, Any]:
     """Return the columns of an incident's content; a field that is not set is empty."""
-    values = {name: getattr(content, name) for name in SAID}
+    values = {name: getattr(content, name) for name in CONTENT_FIELDS}
     values |= {name: values[name] or empty for name, empty in _EMPTY.items()}
-    return {f"said_{name}": value for name, value in values.items()}
+    return {f"content_{name}": value for name, value in values.items()}
 
 
 def batches(rows: Sequence[F]) -> Iterable[Sequence[F]]:

@@ -28,13 +28,13 @@ STATEMENTS = (
         acknowledged_via TEXT NOT NULL,
         resolved_at {instant},
         resolved_by TEXT NOT NULL,
-        said_title TEXT NOT NULL,
-        said_body TEXT NOT NULL,
-        said_severity TEXT NOT NULL,
-        said_source TEXT NOT NULL,
-        said_url TEXT,
-        said_labels TEXT NOT NULL,
-        said_occurred_at {instant}
+        content_title TEXT NOT NULL,
+        content_body TEXT NOT NULL,
+        content_severity TEXT NOT NULL,
+        content_source TEXT NOT NULL,
+        content_url TEXT,
+        content_labels TEXT NOT NULL,
+        content_occurred_at {instant}
     )
     """,
     # one open operations incident

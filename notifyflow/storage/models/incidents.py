@@ -48,13 +48,13 @@ class IncidentRow(Model):
     acknowledged_via = PlainTextField()
     resolved_at = InstantField(null=True)
     resolved_by = PlainTextField()
-    said_title = PlainTextField(forgotten_as=FORGOTTEN)
-    said_body = PlainTextField(forgotten_as="")
-    said_severity = EnumField(Severity)
-    said_source = PlainTextField(forgotten_as="")
-    said_url = PlainTextField(null=True, forgotten_as=None)
-    said_labels = TextsField(forgotten_as={})
-    said_occurred_at = InstantField(null=True)
+    content_title = PlainTextField(forgotten_as=FORGOTTEN)
+    content_body = PlainTextField(forgotten_as="")
+    content_severity = EnumField(Severity)
+    content_source = PlainTextField(forgotten_as="")
+    content_url = PlainTextField(null=True, forgotten_as=None)
+    content_labels = TextsField(forgotten_as={})
+    content_occurred_at = InstantField(null=True)
 
     class Meta:
         table_name = "notifyflow_incident"

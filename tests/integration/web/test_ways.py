@@ -118,7 +118,7 @@ def sign(body: str, *, secret: str = SIGNING_SECRET, at: float | None = None) ->
     return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": signature or ""}
 
 
-def said(response: requests.Response) -> str:
+def reply_text(response: requests.Response) -> str:
     found = ANSWER.search(response.text)
     return found[1] if found else ""
 
@@ -227,20 +227,20 @@ def test_a_code_says_which_of_several_is_meant(system: System) -> None:
     system.notify("sms", key="db-2", who="ada")
     second = system.arrived("sms", "ada", "db-2").text
     assert "Reply 11 to acknowledge." in second
-    asked = said(system.text("ack"))
+    asked = reply_text(system.text("ack"))
     assert "2 are open, nothing was acknowledged" in asked
     assert "10 db-1 is down" in asked
     assert "11 db-2 is down" in asked
-    assert said(system.text("11", sid="SM2")).startswith("You acknowledged it: db-2 is down.")
+    assert reply_text(system.text("11", sid="SM2")).startswith("You acknowledged it: db-2 is down.")
     assert system.status("db-1").facts.state is IncidentState.OPEN
     assert system.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
-    assert said(system.text("ack 11", sid="SM3")) == "You acknowledged it already: db-2 is down. Nothing was changed."
-    assert said(system.text("1", sid="SM4")) == "", "a number is answered three times an hour"
+    assert reply_text(system.text("ack 11", sid="SM3")) == "You acknowledged it already: db-2 is down. Nothing was changed."
+    assert reply_text(system.text("1", sid="SM4")) == "", "a number is answered three times an hour"
     assert system.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
     system.notify("sms", key="db-3", who="ada")
     system.arrived("sms", "ada", "db-3")
     for number, words in enumerate(("ack 10", "ack 99")):  # a code is not used again
-        assert said(system.text(words, sid=f"SM{5 + number}")) == ""
+        assert reply_text(system.text(words, sid=f"SM{5 + number}")) == ""
     assert system.status("db-3").facts.state is IncidentState.OPEN
     wait_until(lambda: system.flow.wait("db-3", timeout_s=DEADLINE_S))
 
@@ -248,9 +248,9 @@ def test_a_code_says_which_of_several_is_meant(system: System) -> None:
 def test_one_event_counts_once_also_after_another_round(system: System) -> None:
     system.notify("sms", who="ada")
     system.arrived("sms", "ada")
-    assert said(system.text("1")).startswith("You acknowledged it")
+    assert reply_text(system.text("1")).startswith("You acknowledged it")
     system.flow.page_again("db-1", "ada", by="ops")
-    assert said(system.text("1")) == ""
+    assert reply_text(system.text("1")) == ""
     assert system.status().facts.state is IncidentState.OPEN
 
 
@@ -268,13 +268,13 @@ def test_stop_blocks_the_pair_of_numbers_and_the_tier_moves_on(system: System) -
     system.sandbox.script("slack: 404; email: 550; voice: nobody answers")
     system.notify("sms", key="db-1", who="ada")
     system.arrived("sms", "ada")
-    assert said(system.text("STOP")) == ""
+    assert reply_text(system.text("STOP")) == ""
     system.page(DEFAULT, key="db-2", who="ada")
     wait_until(lambda: any(row.channel == "voice" for row in pages(system.status("db-2"))))
     (text,) = (row for row in pages(system.status("db-2")) if row.channel == "sms")
     assert (text.state, text.ended, text.attempts) == (NotificationState.FAILED, Ended.OPTED_OUT, ())
     assert not [each for each in system.sandbox.inbox.messages(channel="sms", to=ADA) if "db-2" in each.text]
-    assert "again" in said(system.text("START", sid="SM2"))
+    assert "again" in reply_text(system.text("START", sid="SM2"))
     system.notify("sms", key="db-3", who="ada")
     system.arrived("sms", "ada", "db-3")
 
@@ -308,9 +308,9 @@ def test_a_response_leaves_as_messages_do_and_counts_from_the_number_that_got_th
 ) -> None:
     system.notify("sms", who="ada")
     wait_until(lambda: pages(system.status())[0].state is not NotificationState.QUEUED)
-    assert said(system.text("ack", {ADA: BOB, BOB: ADA}[got_it])) == ""
+    assert reply_text(system.text("ack", {ADA: BOB, BOB: ADA}[got_it])) == ""
     assert system.status().facts.state is IncidentState.OPEN
-    assert said(system.text("ack", got_it, sid="SM2")).startswith(told)
+    assert reply_text(system.text("ack", got_it, sid="SM2")).startswith(told)
     assert system.status().facts.acknowledged_by == "ada"
 
 

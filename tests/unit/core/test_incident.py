@@ -18,7 +18,7 @@ OPEN, ACKNOWLEDGED, RESOLVED = IncidentState.OPEN, IncidentState.ACKNOWLEDGED, I
 LATER = NOW + timedelta(hours=1)
 
 
-def said(severity: Severity = Severity.ERROR, **given: object) -> Incident:
+def content(severity: Severity = Severity.ERROR, **given: object) -> Incident:
     return Incident(**({"key": "db-1", "title": "down", "severity": severity} | given))
 
 
@@ -27,15 +27,15 @@ def acknowledged(**given: object) -> IncidentUpdate:
 
 
 def test_a_new_incident_is_open_and_has_no_timer_of_its_own() -> None:
-    facts = incidents.open_(said(), incident_id="i", policy=INSISTENT, now=NOW)
+    facts = incidents.open_(content(), incident_id="i", policy=INSISTENT, now=NOW)
     assert (facts.id, facts.key, facts.state, facts.severity, facts.round_at) == ("i", "db-1", OPEN, Severity.ERROR, None)
-    assert incidents.open_(said(), incident_id="i", policy=DEFAULT, now=NOW, is_operations=True).is_operations
+    assert incidents.open_(content(), incident_id="i", policy=DEFAULT, now=NOW, is_operations=True).is_operations
 
 
 @pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
 @pytest.mark.parametrize("severity", [Severity.ERROR, Severity.INFO])
 def test_the_same_key_is_counted_and_nobody_is_told_again(state: IncidentState, severity: Severity) -> None:
-    update = incidents.repeat(incident(state=state), said(severity), now=LATER)
+    update = incidents.repeat(incident(state=state), content(severity), now=LATER)
     assert update == IncidentUpdate(
         after=incident(state=state, times_seen=2, last_seen_at=LATER), event="repeated", has_moved=False
     )
@@ -44,7 +44,7 @@ def test_the_same_key_is_counted_and_nobody_is_told_again(state: IncidentState, 
 @pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
 def test_a_higher_severity_opens_it_for_a_new_round(state: IncidentState) -> None:
     facts = incident(state=state, policy=INSISTENT, acknowledged_at=NOW, acknowledged_by="ada", acknowledged_via="key")
-    update = incidents.repeat(facts, said(Severity.CRITICAL), now=LATER)
+    update = incidents.repeat(facts, content(Severity.CRITICAL), now=LATER)
     assert (update.event, update.needs_round, update.has_moved) == ("severity_raised", True, True)
     assert update.after == incident(
         severity=Severity.CRITICAL,
@@ -55,11 +55,13 @@ def test_a_higher_severity_opens_it_for_a_new_round(state: IncidentState) -> Non
 
 
 def test_the_newest_words_count_with_the_highest_severity_and_the_first_time() -> None:
-    stored = said(Severity.ERROR, occurred_at=NOW)
-    assert incidents.amend(stored, said(Severity.INFO, title="still down", occurred_at=LATER)) == said(
+    stored = content(Severity.ERROR, occurred_at=NOW)
+    assert incidents.amend(stored, content(Severity.INFO, title="still down", occurred_at=LATER)) == content(
         Severity.ERROR, title="still down", occurred_at=NOW
     )
-    assert incidents.amend(said(), said(Severity.CRITICAL, occurred_at=LATER)) == said(Severity.CRITICAL, occurred_at=LATER)
+    assert incidents.amend(content(), content(Severity.CRITICAL, occurred_at=LATER)) == content(
+        Severity.CRITICAL, occurred_at=LATER
+    )
 
 
 FIELDS: dict[str, tuple[object, object]] = {
@@ -75,10 +77,10 @@ EMPTY: dict[str, object] = {"body": "", "source": "", "url": None, "labels": {}}
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_repetition_replaces_what_is_given_and_keeps_what_is_not(field: str) -> None:
     full, nothing = FIELDS[field]
-    stored = said(**{field: full})
-    assert getattr(incidents.amend(stored, said()), field) == full
-    assert getattr(incidents.amend(stored, said(**{field: nothing})), field) == EMPTY[field]
-    assert getattr(incidents.amend(said(**EMPTY), said(**{field: full})), field) == full
+    stored = content(**{field: full})
+    assert getattr(incidents.amend(stored, content()), field) == full
+    assert getattr(incidents.amend(stored, content(**{field: nothing})), field) == EMPTY[field]
+    assert getattr(incidents.amend(content(**EMPTY), content(**{field: full})), field) == full
 
 
 def test_an_acknowledgement_moves_it() -> None:
@@ -122,7 +124,7 @@ def test_resolving_twice_is_late() -> None:
 
 def test_what_is_resolved_is_not_repeated() -> None:
     facts = incident(state=RESOLVED)
-    assert incidents.repeat(facts, said(), now=LATER).after == facts
+    assert incidents.repeat(facts, content(), now=LATER).after == facts
 
 
 def test_page_again_of_an_open_incident_leaves_the_others_alone() -> None:
@@ -161,13 +163,13 @@ EVENTS = st.lists(
 
 @given(EVENTS, st.sampled_from([DEFAULT, INSISTENT]))
 def test_any_sequence_of_events_replays_through_the_table(events: list[tuple], policy: object) -> None:  # type: ignore[type-arg]
-    facts, now = incidents.open_(said(Severity.WARNING), incident_id="i", policy=policy, now=NOW), NOW
+    facts, now = incidents.open_(content(Severity.WARNING), incident_id="i", policy=policy, now=NOW), NOW
     for event, value in events:
         now += minutes(7)
         before = facts
         match event:
             case "repeat":
-                update = incidents.repeat(facts, said(value), now=now)
+                update = incidents.repeat(facts, content(value), now=now)
             case "acknowledge":
                 update = incidents.acknowledge(facts, by="ada", via="key", is_last=value, now=now)
             case "page_again" if facts.state is RESOLVED:
