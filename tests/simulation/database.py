@@ -20,6 +20,7 @@ from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
 from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite
 from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.statements import Run
 from tests.simulation.world import Task, World
 
 T = TypeVar("T")
@@ -57,16 +58,19 @@ class Session:
         self.attempts: dict[str, bool] = {}  # id → whether it is new
         self.pages: list[Any] = []
 
-    def lock(self, row_ids: Sequence[str], *, skips: bool = False) -> set[str]:
-        """Lock rows, waiting for or skipping those held by others; return the ids that are locked now."""
+    def lock(self, row_ids: Sequence[str]) -> None:
+        """Lock rows, waiting for their holders."""
         holders = self.database.locks
-        mine = set()
         for row_id in row_ids:
-            while (holder := holders.get(row_id, self)) is not self and not skips:
+            while (holder := holders.get(row_id, self)) is not self:
                 self._wait(holder)
-            if holders.setdefault(row_id, self) is self:
-                mine.add(row_id)
-        return mine
+            holders[row_id] = self
+
+    def lock_free(self, rows: Sequence[dict[str, Any]], limit: int | None) -> list[dict[str, Any]]:
+        """Lock the rows nobody else has locked: PostgreSQL passes over the others before it counts up to the limit."""
+        free = [row for row in rows if self.is_free([_key(row)])][:limit]
+        self.lock([_key(row) for row in free])
+        return free
 
     def is_free(self, row_ids: Sequence[str]) -> bool:
         return all(self.database.locks.get(row_id, self) is self for row_id in row_ids)
@@ -137,13 +141,16 @@ class SimulatedLedger(OverridingLedger):
         session.database.world.sleep(session.database.world.random.expovariate(2000))
         session.check_alive()
         while True:
-            rows = super()._rows(query)
             if (skips := getattr(query, "lock_", None)) is None:
-                return rows
+                return super()._rows(query)
+            if skips:
+                wider, limit = _widened(query, len(session.database.locks))
+                return session.lock_free(super()._rows(wider), limit)
+            rows = super()._rows(query)
             ids = [_key(row) for row in rows]
-            if skips or session.is_free(ids):
-                mine = session.lock(ids, skips=True)
-                return [row for row, row_id in zip(rows, ids, strict=True) if row_id in mine]
+            if session.is_free(ids):
+                session.lock(ids)
+                return rows
             session.lock(ids)  # and read again, since their holders may have changed them
 
     def save(self, before: Any, after: Any) -> Any:
@@ -314,6 +321,14 @@ class SimulatedDatabase:
 def _key(row: dict[str, Any]) -> str:
     """Return the lock key of a row: its id, or channel and provider for a provider's health."""
     return str(row.get("id") or row.get("notification_id") or tuple(row.values())[:2])
+
+
+def _widened(query: Any, more: int) -> tuple[Any, int | None]:
+    """Return a query that finds so many more rows, and the limit it had; a statement's limit is its last value."""
+    if isinstance(query, Run):
+        *values, last = query._values
+        return (query._statement(*values, last + more), last) if isinstance(last, int) else (query, None)
+    return (query, None) if query._limit is None else (query.limit(query._limit + more), query._limit)
 
 
 @cache
