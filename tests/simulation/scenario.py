@@ -60,11 +60,11 @@ _UNMATCHED = """
     notifyflow_receipt r JOIN notifyflow_attempt a ON a.provider = r.provider AND a.provider_ref = r.provider_ref
     WHERE r.matched_attempt_id IS NULL
 """
-_NEXT_LOOK = f"""
+_FIRST_MISSED = f"SELECT MIN(received_at) FROM {_UNMATCHED} AND received_at > ?"
+_FIRST_TIMER = f"""
     SELECT MIN(at) FROM (
         SELECT MIN(due_at) AS at FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL
             AND {freed("incident_id")}
-        UNION ALL SELECT MIN(received_at) FROM {_UNMATCHED} AND received_at > ?
         UNION ALL SELECT MIN(a.lease_until) FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
             WHERE a.state = 'RUNNING' AND {freed("n.incident_id")}
         UNION ALL SELECT MIN(next_decision_at) FROM notifyflow_escalation
@@ -348,15 +348,22 @@ class Scenario:
             self._people(self._chance.expovariate(20), self._acknowledge)
 
     def _wake_sweepers(self) -> None:
+        """Wake each sweeper when the first timer is over by its own clock, or at once for a receipt that was missed."""
         received_since = START + timedelta(seconds=self.world.now_s) - _RECEIPTS_WITHIN
-        ((at,),) = self._database.look(_NEXT_LOOK, instant_text(received_since))
-        due_s = float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
+        missed_s = self._first_s(_FIRST_MISSED, instant_text(received_since))
+        timer_s = self._first_s(_FIRST_TIMER)
         self._sleepers = {task: planned_s for task, planned_s in self._sleepers.items() if not task.greenlet.dead}
         for task, planned_s in self._sleepers.items():
+            due_s = min(missed_s, timer_s - task.process.skew.total_seconds())
             wake_s = max(due_s, self.world.now_s + self._chance.random())
             if wake_s < planned_s:
                 self._sleepers[task] = wake_s
                 task.wake_after(wake_s - self.world.now_s)
+
+    def _first_s(self, earliest: str, *values: str) -> float:
+        """Look up an instant, in seconds since the start; never, where there is none."""
+        ((at,),) = self._database.look(earliest, *values)
+        return float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
 
     # -- people and callbacks
 
