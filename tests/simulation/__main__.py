@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def explain(result: RunResult, *, lines: int | None = None) -> str:
     """Return a run's trace, its verdict and the command that replays it."""
-    shown = result.trace if lines is None else result.trace[-lines:]
+    shown = result.trace if lines is None else result.trace[max(0, len(result.trace) - lines) :]
     verdict = f"violates {result.violation}" if result.violation else "is clean"
     head = f"Seed {result.seed} {verdict} (trace {result.trace_hash}; replay: {REPLAY.format(seed=result.seed)})"
     return "\n".join([*shown, head])
