@@ -83,14 +83,17 @@ class Covers:
             self._require(line["row_id"], line, min(waits), f"opens tier {line['detail']['tier']}")
 
     def _check_freshness(self, line: dict[str, Any]) -> None:
-        ((escalation_id, kind, paused_until),) = self._database.look(
-            "SELECT escalation_id, kind, paused_until FROM notifyflow_notification WHERE id = ?", line["row_id"]
+        ((escalation_id, kind, paused_since, paused_until),) = self._database.look(
+            "SELECT escalation_id, kind, paused_since, paused_until FROM notifyflow_notification WHERE id = ?", line["row_id"]
         )
-        if kind == Kind.PAGE:
-            escalation = self._escalation(escalation_id)
-            self._require(escalation_id, line, escalation.policy.freshness(escalation.severity), "lets a page expire")
-            is_paused = paused_until is not None and datetime.fromisoformat(paused_until) > line["at"]
-            require(not is_paused, f"11: {line['row_id'][-4:]} expires while it is paused")
+        if kind != Kind.PAGE:
+            return
+        escalation = self._escalation(escalation_id)
+        freshness = escalation.policy.freshness(escalation.severity)
+        self._require(escalation_id, line, freshness, "lets a page expire")
+        if paused_until is not None and datetime.fromisoformat(paused_until) > line["at"]:
+            was_too_old = datetime.fromisoformat(paused_since) - escalation.started_at >= freshness
+            require(was_too_old, f"11: {line['row_id'][-4:]} expires while it is paused")
 
     def _require(self, escalation_id: str, line: dict[str, Any], wait: timedelta, what: str) -> None:
         """Require that a wait since the round's start is over, not counting paused time."""
