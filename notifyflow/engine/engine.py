@@ -94,15 +94,17 @@ class Engine:
         self._deliverer.finish()
         self.reporter.finish()
 
-    def _sweep(self) -> None:
-        """Sweep and ring; deliver directly if the broker is unavailable."""
+    def _sweep(self) -> bool:
+        """Sweep and ring, and deliver directly if the broker is unavailable; return whether every row could be handled."""
         swept = sweep(self._deps, ring_again_after=self._patience())
         for channel, _, some in rings(self.reporter.report(swept)):
             self._deliverer.deliver(channel, [each.notification_id for each in some])
         if swept.cut_short is not None:
             raise swept.cut_short
+        is_clean = not swept.broken
         if self._heartbeat is not None:
-            self._heartbeat.note_sweep(is_clean=not swept.broken)
+            self._heartbeat.note_sweep(is_clean=is_clean)
+        return is_clean
 
     def _patience(self) -> timedelta:
         if self._started_at is None:

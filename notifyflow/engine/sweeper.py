@@ -23,7 +23,7 @@ class Sweeper:
 
     Args:
         clock: The one owner of time.
-        sweep: Sweeps once.
+        sweep: Sweeps once; returns whether every row could be handled.
         next_wake_at: Returns when the next sweep has work; None while no timer runs.
         fraction: Draws a number from [0, 1).
     """
@@ -31,7 +31,7 @@ class Sweeper:
     def __init__(
         self,
         clock: Clock,
-        sweep: Callable[[], None],
+        sweep: Callable[[], bool],
         next_wake_at: Callable[[], datetime | None],
         fraction: Callable[[], float],
     ) -> None:
@@ -64,7 +64,7 @@ class Sweeper:
             How long to pause, in seconds.
         """
         try:
-            self._sweep()
+            is_clean = self._sweep()
             wake_at = self._next_wake_at()
         except StorageUnavailable as error:
             _log.warning("engine.storage_unavailable", waited_s=error.waited_s, reason=error.reason)
@@ -73,7 +73,7 @@ class Sweeper:
             _log.error("engine.sweep_broke", error=type(error).__name__, place=place(error))
             return self._pause_after_fault()
         self._faults = 0
-        if wake_at is None:
+        if wake_at is None or not is_clean:  # a row that breaks the sweep stays due: no reason to hurry
             return _LONGEST_PAUSE_S
         return min(max((wake_at - self._clock.now()).total_seconds(), _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
 

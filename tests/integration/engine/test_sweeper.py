@@ -19,9 +19,10 @@ def sweep_times(times: int, next_wake_at: Callable[[], datetime | None], step: C
     """Let a sweeper sweep some times, and tell what it logged."""
     left = threading.Semaphore(0)
 
-    def sweep() -> None:
+    def sweep() -> bool:
         left.release()
         step()
+        return True
 
     sweeper = Sweeper(CLOCK, sweep, next_wake_at, lambda: 0.0)
     with capture_logs() as lines:
@@ -47,3 +48,12 @@ def test_a_database_that_is_away_and_a_bug_do_not_end_it() -> None:
 
     events = sweep_times(3, lambda: None, step)
     assert events == ["engine.storage_unavailable", "engine.sweep_broke"]
+
+
+@pytest.mark.parametrize(("is_clean", "pause_s"), [(True, 0.05), (False, 1.0)])
+def test_a_row_that_breaks_every_sweep_and_stays_due_does_not_hurry_it(is_clean: bool, pause_s: float) -> None:
+    assert Sweeper(CLOCK, lambda: is_clean, CLOCK.now, lambda: 0.0)._turn() == pause_s
+
+
+def test_a_timer_that_a_clock_that_lags_does_not_see_as_due_yet_does_not_hurry_it() -> None:
+    assert Sweeper(CLOCK, lambda: True, lambda: CLOCK.now() + timedelta(minutes=4), lambda: 0.0)._turn() == 1.0
