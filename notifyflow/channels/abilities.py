@@ -26,7 +26,7 @@ class ReadsCallbacks(Protocol):
 
 @runtime_checkable
 class Responds(Protocol):
-    """A provider that says to a person what became of their reply, or of the key that they pressed."""
+    """A provider that responds to a person's reply, or to the key that they pressed."""
 
     def respond(self, handled: HandledReply) -> CallbackResponse:
         """Return the response to a reply or to a pressed key, once it is committed."""
@@ -41,7 +41,7 @@ class ReadsReplies(Protocol):
         """Verify the callback of a reply on its raw body, then read it.
 
         Returns:
-            The reply; None where the callback is about something else.
+            The reply; None if the callback is about something else.
 
         Raises:
             RejectedCallback: When it is not this provider's, or cannot be parsed.
@@ -51,7 +51,7 @@ class ReadsReplies(Protocol):
 
 @runtime_checkable
 class FetchesStatus(Protocol):
-    """A provider that can be asked for the status of a message by its own id of it."""
+    """A provider that returns the status of a message by the provider's id of it."""
 
     def fetch_status(self, attempt_id: str, provider_ref: str) -> Receipt:
         """Fetch the status of a message that it accepted.

@@ -21,7 +21,7 @@ from notifyflow.errors import (
 )
 from notifyflow.settings import Settings
 
-# How SNS words it: "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
+# SNS's wording: "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
 _BLAMED = re.compile(r"Invalid parameter: (\w{1,64}) Reason:")
 
 
@@ -73,14 +73,14 @@ class AwsClient:
         self._seen.status = response_dict["status_code"]
 
     def _unread(self) -> ProviderError:
-        """Classify a response that botocore could not read: its error does not keep the status, which is definite."""
+        """Classify a response that botocore could not read by its status, which botocore's error does not keep."""
         status: int = self._seen.status
         if 200 <= status < 300:
             return UnknownOutcomeError("the response cannot be understood", code="garbage")
         return refusal(status, self._codes)
 
     def _blaming(self, code: str, message: str) -> str:
-        """Add the parameter that is blamed, where the table tells it from the rest of our request."""
+        """Add the rejected parameter, if the table has a row for it."""
         blamed = _BLAMED.match(message)
         narrow = f"{code}:{blamed[1]}" if blamed else code
         return narrow if narrow in self._codes else code
@@ -107,7 +107,7 @@ def publish(client: AwsClient, **arguments: object) -> Accepted:
 
 
 def aws_faults(settings: Settings, service: str) -> Iterator[Fault]:
-    """Find what is missing or wrong in the settings of a service."""
+    """Yield the missing or wrong settings of a service."""
     if not settings.aws_region:
         what = f"is not set, and {service} needs one"
         yield Fault("NOTIFYFLOW_AWS_REGION", what, "Give the region, such as eu-central-1")
@@ -140,7 +140,7 @@ def _connect(service: str, settings: Settings) -> Any:
 
 
 def _failure(error: Exception) -> ProviderError:
-    """Return the error that one of botocore's own errors means (``botocore.exceptions``)."""
+    """Translate one of botocore's own errors (``botocore.exceptions``)."""
     from botocore import exceptions
 
     never_left = (

@@ -1,8 +1,8 @@
-"""What SES and SNS say later about a mail or a push message, as they say it; whether to believe it is decided before.
+"""Reads the events of SES and SNS about a mail or a push message. The caller has verified where an event comes from.
 
-SES has two shapes: event publishing by a configuration set says ``eventType`` and bears the mail's tags (SES Developer Guide,
-"Contents of event data that Amazon SES publishes to Amazon SNS"); an identity's feedback notifications say ``notificationType``
-and bear none ("Amazon SNS notification contents for Amazon SES"). SNS tells of push messages only that one failed for good
+SES has two formats: event publishing by a configuration set has ``eventType`` and the mail's tags (SES Developer Guide,
+"Contents of event data that Amazon SES publishes to Amazon SNS"); an identity's feedback notifications have ``notificationType``
+and no tags ("Amazon SNS notification contents for Amazon SES"). For push messages, SNS reports only permanent failures
 (SNS Developer Guide, "Mobile app events").
 """
 
@@ -26,7 +26,7 @@ _BOUNCE = "SES Developer Guide, Bounce types"
 _SNS = "SNS Developer Guide, Mobile app events"
 _AUTOMATIC = "Bounce Automatic"
 _OURS = re.compile("[0-9a-f]{32}")
-_LONGEST_ID = 255  # theirs have 36 to 60 characters
+_LONGEST_ID = 255  # AWS's ids have 36 to 60 characters
 
 MAIL_EVENTS: Mapping[str, Status] = {
     "Send": Status(Result.ACCEPTED, Evidence.ACCEPTED, "SES has it, and tries to deliver it", _SES),
@@ -77,10 +77,10 @@ _PUSH_FAILED = Status(Result.PERMANENT_FAILURE, Evidence.CARRIER, "it failed for
 
 
 def read_event(text: str) -> tuple[Receipt, ...]:
-    """Read one event, also one that is still in the envelope of an SNS notification.
+    """Read one event, with or without the envelope of an SNS notification.
 
     Returns:
-        Its receipt; nothing where it is about no message, or nobody knows what it means.
+        Its receipt; nothing if the event is about no message or is unknown.
     """
     event = read_object(text)
     if event.get("Type") == "Notification" and isinstance(event.get("Message"), str):
@@ -93,7 +93,7 @@ def read_event(text: str) -> tuple[Receipt, ...]:
 
 
 def read_object(text: str | bytes) -> Mapping[str, Any]:
-    """Read a JSON object; empty where it is none."""
+    """Return a JSON object, or an empty mapping for anything else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -102,7 +102,7 @@ def read_object(text: str | bytes) -> Mapping[str, Any]:
 
 
 def _read_mail(event: Mapping[str, Any]) -> Receipt | None:
-    """Read an event of SES; its id is made of what it says, since SNS gives a new one on each way."""
+    """Read an event of SES; its id is made from its content, since SNS assigns a new id on each route."""
     kind, mail = _text(event, "eventType") or _text(event, "notificationType"), _object(event, "mail")
     details = _object(event, kind[:1].lower() + kind[1:])
     code = _code(kind, details)
@@ -125,7 +125,7 @@ def _read_mail(event: Mapping[str, Any]) -> Receipt | None:
 
 
 def _code(kind: str, details: Mapping[str, Any]) -> str:
-    """Name an event with as much of its subtype as decides."""
+    """Return an event's key in ``MAIL_EVENTS``: its kind, with the subtype if the table has it."""
     if kind == "Bounce":
         return _AUTOMATIC if _is_automatic(details) else _bounce(details)
     known = f"{kind} {_text(details, 'complaintSubType')}"
@@ -142,18 +142,20 @@ def _is_automatic(bounce: Mapping[str, Any]) -> bool:
     """Return whether a bounce is an automatic reply: a general, transient one without a delivery status."""
     is_general = (_text(bounce, "bounceType"), _text(bounce, "bounceSubType")) == ("Transient", "General")
     recipients = bounce.get("bouncedRecipients")
-    told = [each for each in recipients if isinstance(each, dict)] if isinstance(recipients, list) else []
-    return is_general and bool(told) and not any({"action", "status", "diagnosticCode"} & each.keys() for each in told)
+    statuses = [status for status in recipients if isinstance(status, dict)] if isinstance(recipients, list) else []
+    return (
+        is_general and bool(statuses) and not any({"action", "status", "diagnosticCode"} & status.keys() for status in statuses)
+    )
 
 
 def _attempt(mail: Mapping[str, Any]) -> str | None:
-    """Find our attempt: in the tags, or in the headers where SES was told to show them; what is none of our ids is left."""
+    """Return our attempt's id from the tags, or from the headers if SES includes them; ids that are not ours are ignored."""
     tagged, headers = _object(mail, "tags").get(TAG), mail.get("headers")
-    found = list(tagged[:1]) if isinstance(tagged, list) else []
+    ids = list(tagged[:1]) if isinstance(tagged, list) else []
     for header in headers if isinstance(headers, list) else ():
         if isinstance(header, dict) and header.get("name") == HEADER:
-            found.append(header.get("value"))
-    return next((each for each in found if isinstance(each, str) and _OURS.fullmatch(each)), None)
+            ids.append(header.get("value"))
+    return next((value for value in ids if isinstance(value, str) and _OURS.fullmatch(value)), None)
 
 
 def _read_push(event: Mapping[str, Any]) -> Receipt | None:
@@ -172,17 +174,17 @@ def _read_push(event: Mapping[str, Any]) -> Receipt | None:
     )
 
 
-def _text(found: Mapping[str, Any], name: str) -> str:
-    value = found.get(name)
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _id(found: Mapping[str, Any], name: str) -> str:
-    """Read an id. One that is longer than theirs can be is left out: it would break the index."""
-    value = _text(found, name)
+def _id(fields: Mapping[str, Any], name: str) -> str:
+    """Return an id, or an empty text if it is longer than AWS's ids: it would break the index."""
+    value = _text(fields, name)
     return value if len(value) <= _LONGEST_ID else ""
 
 
-def _object(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = found.get(name)
+def _object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = fields.get(name)
     return value if isinstance(value, dict) else {}

@@ -18,12 +18,12 @@ from notifyflow.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What holds for a provider as it is configured here.
+    """The capabilities of a provider as it is configured.
 
     Attributes:
-        has_receipts: Whether it reports what becomes of each message that it accepted: a callback path is configured.
+        has_receipts: Whether it sends receipts for the messages that it accepted: a callback path is configured.
         has_replies: Whether people's replies come in.
-        doubts_resolved_within_s: How soon an event of its own shows that it accepted an attempt in doubt; 0 where none does.
+        doubts_resolved_within_s: How soon one of its events shows that it accepted an attempt in doubt; 0 without such events.
     """
 
     has_receipts: bool = False
@@ -79,11 +79,11 @@ class CallbackResponse:
 class Provider(ABC):
     """One configured account with a service that carries a channel's messages: SMTP, SES, Slack, Teams, SNS, Twilio.
 
-    What else it can do than send, it says by defining the methods of ``notifyflow.channels.abilities``.
+    It has further abilities if it defines the methods of ``notifyflow.channels.abilities``.
 
     Attributes:
         name: Our name for it; unique in its channel.
-        sender: Our number that it texts from, at which replies come in; empty where it has none.
+        sender: Our number, from which it texts and at which replies come in; empty without one.
         is_bound_to_address: Whether its limits and refusals concern the address only (a webhook).
         has_server_per_address: Whether each address is a server of its own, so that a failure at one says nothing about others.
     """
@@ -95,7 +95,7 @@ class Provider(ABC):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What holds for it as it is configured; by default it reports nothing."""
+        """Its capabilities as it is configured; none by default."""
         return Capabilities()
 
     @abstractmethod
@@ -109,7 +109,7 @@ class Provider(ABC):
             UnknownOutcomeError: When the request left and no definite response came.
         """
 
-    def close(self) -> None:  # noqa: B027 - most have no connections to close
+    def close(self) -> None:  # noqa: B027 - most have no connections
         """Close the connections."""
 
 
@@ -122,7 +122,7 @@ class Channel(ABC):
         provider_names: The names of its providers that settings may mention, configured or not.
         providers: The configured providers, the preferred one first; each can carry every message. Empty if none is configured.
         faults: What is missing or wrong in the settings. A channel that is not configured has a fault that says so.
-        is_loaded: Whether it is itself; False for the stand-in of a channel that could not be loaded.
+        is_loaded: False for the stand-in of a channel that could not be loaded.
     """
 
     name: ClassVar[str]
@@ -133,14 +133,14 @@ class Channel(ABC):
     is_loaded: ClassVar[bool] = True
 
     def __init__(self, providers: Sequence[Provider] = (), faults: Sequence[Fault] = ()) -> None:
-        """Set providers and faults; what is left out keeps the class's value."""
+        """Set providers and faults; an empty argument keeps the class's value."""
         self.providers = tuple(providers) or self.providers
         self.faults = tuple(faults) or self.faults
 
     @classmethod
     @abstractmethod
     def from_settings(cls, settings: Settings) -> "Channel":
-        """Build the channel. It does not raise: what is missing or wrong goes into ``faults``."""
+        """Build the channel. It does not raise: missing or wrong settings go into ``faults``."""
 
     @abstractmethod
     def check_address(self, address: str) -> str:
@@ -151,7 +151,7 @@ class Channel(ABC):
         """
 
     def warning(self, address: str) -> str:
-        """Return what is unusual about an address that ``check_address`` accepts.
+        """Return a warning about an address that ``check_address`` accepts.
 
         Returns:
             A text like those that ``check_address`` raises; empty if nothing is unusual.

@@ -1,8 +1,8 @@
-"""Outgoing URLs that users gave: which may be asked, and at which address.
+"""Validates outgoing URLs from users, and resolves their hosts.
 
-The rules: https on port 443, a host that the channel knows, and an address on the public internet, resolved once and connected to
-as it was resolved, so that a second answer of the DNS cannot lead elsewhere. ``trusted_endpoints`` (``host:port``) are exempt;
-nothing else weakens the rules.
+The rules: https on port 443, a host that the channel knows, and an address on the public internet. A host is resolved once, and
+the connection goes to that address, so that a second DNS response cannot redirect it. ``trusted_endpoints`` (``host:port``) are
+exempt; nothing else weakens the rules.
 """
 
 import re
@@ -17,7 +17,7 @@ from notifyflow.errors import Fault, PermanentProviderError, TemporaryProviderEr
 _LIMIT = 2048
 _PORTS = {"https": 443, "http": 80}
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.ASCII)
-# Python, or an older one, calls some of these global: they lead into IPv4 by translation, or to no single host.
+# Some versions of Python call these global; they translate to IPv4, or stand for no single host.
 _NOT_PUBLIC = tuple(
     ip_network(network)
     for network in (
@@ -34,7 +34,7 @@ _NOT_PUBLIC = tuple(
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Return whether an address is that of a host on the public internet, and of nothing else."""
+    """Return whether an address belongs to a single host on the public internet."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return is_public(address.ipv4_mapped)
     if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
@@ -49,7 +49,7 @@ class Guard:
         """Set the rules.
 
         Args:
-            hosts: The hosts that the channel knows; one that begins with a dot stands for all below it; empty admits every host.
+            hosts: The hosts that the channel knows; a leading dot includes all subdomains; empty admits every host.
             trusted_endpoints: ``host:port`` that are exempt.
         """
         self._hosts = tuple(hosts)
@@ -103,21 +103,21 @@ class Guard:
         """Resolve a host to the one address that may be connected to.
 
         Raises:
-            TemporaryProviderError: When the DNS has no answer now.
-            PermanentProviderError: When any address of the host is not a public one.
+            TemporaryProviderError: When the DNS does not respond.
+            PermanentProviderError: When any address of the host is not public.
         """
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise TemporaryProviderError("the host's name could not be resolved", code="dns") from error
-        addresses = [str(answer[4][0]) for answer in found]
+        addresses = [str(answer[4][0]) for answer in answers]
         if not all(is_public(ip_address(address.partition("%")[0])) for address in addresses):
             raise PermanentProviderError("the host's address is not on the public internet", code="private_address")
         return addresses[0]
 
 
 def _spelt_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read a host that is an address, in any spelling that resolvers take (``127.1``); None where it is a name."""
+    """Read an address in any spelling that resolvers accept (``127.1``); return None for a name."""
     with suppress(ValueError):
         return ip_address(host)
     with suppress(OSError):
@@ -126,7 +126,7 @@ def _spelt_address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def endpoint_faults(name: str, url: str | None, trusted_endpoints: Iterable[str]) -> tuple[Fault, ...]:
-    """Validate a provider's base URL that the operator set: https, unless its endpoint is trusted.
+    """Validate a provider's base URL from the settings: https, unless its endpoint is trusted.
 
     Args:
         name: The setting, without its prefix.

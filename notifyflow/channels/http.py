@@ -66,8 +66,8 @@ class HttpResponse:
 
     Attributes:
         status: The HTTP status.
-        headers: Names as ``requests`` gives them, found in any case.
-        body: At most 64 KiB of it, 1 MiB of a list; less where the connection broke.
+        headers: Case-insensitive, from ``requests``.
+        body: At most 64 KiB, or 1 MiB of a list; less if the connection broke.
     """
 
     status: int
@@ -81,12 +81,12 @@ class HttpResponse:
 
     @property
     def text(self) -> str:
-        """Return the body as text, whatever it is."""
+        """Return the body as text; bytes that are not UTF-8 are replaced."""
         return self.body.decode("utf-8", "replace")
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """Return the body as a JSON object, or an empty one where it is anything else."""
+        """Return the body as a JSON object, or an empty mapping for anything else."""
         try:
             value = jsonlib.loads(self.body)
         except (ValueError, RecursionError):
@@ -100,7 +100,7 @@ class HttpResponse:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return Retry-After: seconds, or a date less the response's own Date, so that no clock matters; None for anything else."""
+    """Return Retry-After in seconds, a date relative to the response's Date and not to our clock; None for anything else."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -112,22 +112,24 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def refusal(status: int, codes: Table, *, code: object = "", retry_after_s: float | None = None) -> ProviderError:
-    """Return the error that a refusing response means.
+    """Return the error for a response that refuses a request.
 
     Args:
         status: The HTTP status.
-        codes: The provider's own table; it may also hold statuses, which then win over the general ones.
-        code: The provider's code, where it gave one.
-        retry_after_s: When it asks to be tried again.
+        codes: The provider's own table; HTTP statuses in it take precedence over the general ones.
+        code: The provider's code, if any.
+        retry_after_s: The provider's Retry-After.
 
     Returns:
         The error to raise.
     """
-    told = str(code) if _CODE.fullmatch(str(code)) else ""
-    keys = (told, str(status), f"{status // 100}xx")
+    known_code = str(code) if _CODE.fullmatch(str(code)) else ""
+    keys = (known_code, str(status), f"{status // 100}xx")
     row = next((known[key] for known in (codes, STATUSES) for key in keys if key in known), _NOT_HTTP)
-    is_throttled = status == 429 or told.startswith("Throttling")  # the latter is how AWS says it
-    return row.error(code=told or str(status), retry_after_s=retry_after_s, is_unhealthy=status >= 500, is_throttled=is_throttled)
+    is_throttled = status == 429 or known_code.startswith("Throttling")  # AWS
+    return row.error(
+        code=known_code or str(status), retry_after_s=retry_after_s, is_unhealthy=status >= 500, is_throttled=is_throttled
+    )
 
 
 _NOT_HTTP = Row("", Verdict.UNKNOWN, "answered in a way that HTTP does not have", _RFC)
@@ -141,8 +143,8 @@ class Http:
 
         Args:
             settings: The settings.
-            guard: For URLs that users gave; None where the operator configured them. Behind a proxy it is the proxy that resolves
-                hosts, and only the guard's other rules hold.
+            guard: Validates URLs from users; None for URLs from the settings. Behind a proxy, the proxy resolves hosts, and only
+                the guard's other rules apply.
         """
         self._timeout = (settings.connect_timeout_s, settings.read_timeout_s)
         self._proxy = settings.https_proxy.get_secret_value() if settings.https_proxy else None
@@ -243,9 +245,9 @@ class Http:
 
 
 def _read(response: requests.Response, until: float, limit_bytes: int) -> bytes:
-    """Read a body up to the limit. If it breaks off, the status is still definite.
+    """Read a body up to the limit, or until the connection breaks: the status is definite all the same.
 
-    It reads what has arrived (``read1``): waiting for a whole chunk would take as long as a slow server likes.
+    ``read1`` returns what has arrived; waiting for a whole chunk would let a slow server exceed the time-out.
     """
     body = bytearray()
     with contextlib.suppress(urllib3_exceptions.HTTPError):

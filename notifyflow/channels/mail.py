@@ -15,30 +15,28 @@ from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.wording.text import cut, one_line
 
 _SUBJECT_LIMIT = 200
-# RFC 2047 §2. Mail programs read it as what it encodes, which may be another address, and no mail can be written to it.
+# RFC 2047 §2. Mail programs decode it, possibly to another address, so no mail can be addressed to it.
 _ENCODED_WORD = re.compile(r"=\?[^?]+\?[^?]*\?.*\?=")
 _WORD_LIMIT = 75  # of an encoded word (RFC 2047 §2)
-
-
 _LONGEST = 1_000  # in any script and spelling; 254 are allowed in ASCII (RFC 5321, section 4.5.3.1.3)
 
 
 def check_mail_address(address: str) -> str:
-    """Validate a mail address and normalise it to ASCII; its domain is not asked.
+    """Validate a mail address and normalise it to ASCII; its domain is not looked up.
 
     Raises:
         ValueError: With what is wrong as a sentence, without the address.
     """
-    if len(address) > _LONGEST:  # what is longer by much is not looked through
+    if len(address) > _LONGEST:  # parsing a very long text would be slow
         raise ValueError(f"is not a mail address: it is longer than {_LONGEST} characters")
     try:
-        found = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
+        validated = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as error:
-        told = str(error).partition(" (")[0].rstrip(".")  # what stands in brackets may be a part of the address
-        raise ValueError(f"is not a mail address: {told}") from None
-    if _ENCODED_WORD.search(found.local_part):
+        reason = str(error).partition(" (")[0].rstrip(".")  # the brackets may contain a part of the address
+        raise ValueError(f"is not a mail address: {reason}") from None
+    if _ENCODED_WORD.search(validated.local_part):
         raise ValueError("is not a mail address: an encoded word (=?…?=) stands before the @-sign")
-    return str(found.ascii_email)
+    return str(validated.ascii_email)
 
 
 def parse_sender(text: str) -> Address:
@@ -52,7 +50,7 @@ def parse_sender(text: str) -> Address:
 
 
 def encoded(sender: Address) -> str:
-    """Write a sender in ASCII, a name in another script as encoded words (RFC 2047), for providers that take it as a text."""
+    """Return a sender as ASCII text; a name in another script becomes encoded words (RFC 2047)."""
     if sender.display_name.isascii():
         return str(sender)
     name = Header(sender.display_name, "utf-8", maxlinelen=_WORD_LIMIT).encode(linesep="")
@@ -68,17 +66,17 @@ class MailWriter:
         self.sender = sender
 
     def write(self, message: OutboundMessage) -> bytes:
-        """Write one message as it goes over the wire: ASCII, its lines ended by CR LF.
+        """Return a message as it is transmitted: ASCII, with lines that end in CR LF.
 
-        All mail about one incident refers to one id that no mail has, and keeps its subject, so that mail programs show it as one
-        thread, whoever carries it.
+        All mail about one incident refers to one id, which no mail has itself, and keeps its subject, so that mail programs show
+        it as one thread with any provider.
         """
         content = message.content
         mail = EmailMessage(policy=SMTP)
         mail["Subject"] = cut(one_line(self._templates.render("email/subject.txt.jinja", content)), _SUBJECT_LIMIT)
         mail["From"] = self.sender
         mail["To"] = Address(addr_spec=message.address)
-        mail["Date"] = formatdate()  # of this call: it says when the message left, and nothing is decided by it
+        mail["Date"] = formatdate()  # the time of this call; no decision depends on it
         mail["Message-ID"] = f"<{message.attempt_id}@{self.sender.domain}>"
         if message.incident_id:
             mail["References"] = f"<{message.incident_id}@incidents.notifyflow.invalid>"

@@ -1,4 +1,4 @@
-"""The monitor outside: a URL that is requested while all is well, and that raises the alarm when requests stop."""
+"""The external monitor: a URL that is requested while all is well, and that raises an alarm when requests stop."""
 
 from typing import Self
 
@@ -23,7 +23,7 @@ class Monitor:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
-        """Return the monitor that is set, or None."""
+        """Return the configured monitor, or None."""
         return cls(settings.heartbeat_url.get_secret_value(), settings) if settings.heartbeat_url else None
 
     def ping(self) -> None:

@@ -1,4 +1,4 @@
-"""Phone numbers, for the channels that ring or write to them."""
+"""Validates phone numbers, for calls and texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from phonenumbers import PhoneNumberType
 _log = structlog.get_logger(__name__)
 
 _PREMIUM, _SHARED, _SATELLITE = "premium-rate", "shared-cost", "satellite"
-# ITU-T E.164, "List of ITU-T Recommendation E.164 assigned country codes": what belongs to no country.
+# ITU-T E.164, "List of ITU-T Recommendation E.164 assigned country codes": codes that belong to no country.
 _COSTLY_CODES = {
     808: _SHARED,  # International Shared Cost Service
     870: _SATELLITE,  # Inmarsat
     881: _SATELLITE,  # Global Mobile Satellite System
-    882: _SATELLITE,  # International Networks; what is not satellite there costs as much
+    882: _SATELLITE,  # International Networks; the other numbers there cost as much as satellite ones
     883: _SATELLITE,
     979: _PREMIUM,  # International Premium Rate Service
 }
@@ -47,7 +47,7 @@ class PhoneNumbers:
         return read.normalised
 
     def warning(self, number: str) -> str:
-        """Return a warning for a number that is in no assigned range, as ``check`` normalised it; otherwise empty."""
+        """Return a warning for a number in an unassigned range, otherwise an empty text; ``check`` normalised the number."""
         return "" if _read(number).is_assigned else "is in a range in which no numbers are known to be assigned"
 
 
@@ -70,27 +70,27 @@ def _read(number: str) -> _Number:
     return read
 
 
-@lru_cache(maxsize=4096)  # a text and a call to one number are validated one after the other, and most numbers come again
+@lru_cache(maxsize=4096)  # most numbers are validated many times, a text and a call one after the other
 def _parse(number: str) -> _Number | str:
-    """Read a number, or return what is wrong with it."""
+    """Return a parsed number, or the text of its error."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
         return "is not a phone number in international form, such as +49 30 901820"
     if not phonenumbers.is_possible_number(parsed):
         return "is not a possible phone number: it has too few or too many digits for its country"
-    found = phonenumbers.number_type(parsed)
-    is_assigned = found != PhoneNumberType.UNKNOWN
+    number_type = phonenumbers.number_type(parsed)
+    is_assigned = number_type != PhoneNumberType.UNKNOWN
     if not is_assigned:
         _warn(parsed.country_code or 0)
     return _Number(
         normalised=phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164),
-        kind=_COSTLY_CODES.get(parsed.country_code or 0) or _COSTLY_TYPES.get(found, ""),
+        kind=_COSTLY_CODES.get(parsed.country_code or 0) or _COSTLY_TYPES.get(number_type, ""),
         is_assigned=is_assigned,
     )
 
 
 @cache
 def _warn(country_code: int) -> None:
-    """Log it once per country: whoever submits numbers could fill the log."""
+    """Log an unassigned number once per country, so that submitted numbers cannot fill the log."""
     _log.warning("channels.number_unassigned", country_code=country_code)

@@ -1,4 +1,4 @@
-"""Connections to the address that the guard resolved, and the proof that the library in use makes them so."""
+"""Connects to the address that the guard resolved, and checks that the installed version of requests does so."""
 
 import functools
 import socket
@@ -20,14 +20,14 @@ _HELLO_BYTES = 16_384
 
 
 class PinnedAdapter(HTTPAdapter):
-    """Connects to the address that the guard resolved, while TLS and the Host header still speak of the host."""
+    """Connects to the address that the guard resolved, while TLS and the Host header still name the host."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         super().__init__(max_retries=0)
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
-        """Put the resolved address in the place of the host (requests' documented hook, since 2.32.3)."""
+        """Replace the host with the resolved address (requests' documented hook, since 2.32.3)."""
         target, tls = super().build_connection_pool_key_attributes(request, verify, cert)
         if self._guard.is_trusted(str(request.url)):
             return target, tls
@@ -36,17 +36,17 @@ class PinnedAdapter(HTTPAdapter):
         return target, {**tls, "server_hostname": host, "assert_hostname": host}
 
     def add_headers(self, request: PreparedRequest, **kwargs: Any) -> None:
-        """Name the host that was asked for (requests' documented hook)."""
+        """Return the requested host (requests' documented hook)."""
         request.headers["Host"] = urlsplit(str(request.url)).netloc
 
 
 def prove() -> None:
-    """Prove, once a process, that a request goes to the address that the guard resolved and TLS still asks for the host.
+    """Check, once per process, that a request goes to the address that the guard resolved, and that TLS names the host.
 
-    A version of requests that does not call our hook would connect wherever the DNS says, and nobody would notice.
+    A version of requests that does not call our hook would silently connect to any address that the DNS returns.
 
     Raises:
-        InvalidSettings: When it does not; nothing may be sent then to a URL that a user gave.
+        InvalidSettings: When it does not; then nothing may be sent to a URL from a user.
     """
     if not is_pinned(PinnedAdapter):
         what = f"version {requests.__version__} does not connect to the address that notifyflow has checked"
@@ -55,7 +55,7 @@ def prove() -> None:
 
 @functools.cache
 def is_pinned(adapter: type[PinnedAdapter]) -> bool:
-    """Send a request through an adapter, and see whether it comes to the address that the guard gave, asking for the host."""
+    """Return whether an adapter's request arrives at the address that the guard resolved, and names the host."""
     hello = b""
 
     def listen() -> None:

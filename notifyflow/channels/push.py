@@ -50,7 +50,7 @@ class Sns(Provider):
         self._client.close()
 
     def payload(self, message: OutboundMessage) -> str:
-        """Make the message: one payload a platform, each JSON within JSON, each below the 4 KB that APNs and FCM allow."""
+        """Return the message: a payload for each platform, as JSON within JSON, below the 4 KB limit of APNs and FCM."""
         title = cut(self._templates.render("push/title.txt.jinja", message.content), _TITLE_LIMIT)
         text = cut(self._templates.render("push/text.txt.jinja", message.content), _TEXT_LIMIT)
         links = {"link": message.content.link, "url": message.content.url}

@@ -16,7 +16,7 @@ FORMER_METHODS = {
     "look_up": "fetch_status",
     "read_answer": "read_reply",
 }
-"""The former names of a provider's methods, each with the new one."""
+"""The former names of a provider's methods, with the new ones."""
 
 _FORMER_WORDS = {
     "Letter": "is now called OutboundMessage, in notifyflow.core.messages",
@@ -28,7 +28,7 @@ _FORMER_WORDS = {
     "can_fetch_status": "no longer exists: a provider that has fetch_status can be polled",
     "can_find_sent_messages": "no longer exists: a provider that has find_sent_message can find messages",
 }
-"""The former names of classes and fields, which Python reports as unknown, each with its hint."""
+"""The former names of classes and fields, which Python reports as unknown, with a hint."""
 
 _log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ def _build(point: EntryPoint, settings: Settings) -> Channel:
         channel = kind.from_settings(settings)
         _refuse_former_names(channel)
         return channel
-    except Exception as error:  # noqa: BLE001 - a plug-in's fault, whatever it is, may not silence the other channels
+    except Exception as error:  # noqa: BLE001 - no error of a plug-in may silence the other channels
         _log.error("channels.channel_not_loaded", channel=point.name, error=type(error).__name__)
         what = f"could not be loaded ({type(error).__name__}: {error}{_hint(error)})"
         return _Missing(

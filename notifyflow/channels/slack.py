@@ -1,7 +1,7 @@
-"""The slack channel: to an incoming webhook that the recipient gives, or to a channel or person as a bot.
+"""The slack channel: posts to a recipient's incoming webhook or, as a bot, to a channel or person.
 
-Slack reports nothing back, so an accepted message stays SENT. What the bot posts has a button that acknowledges in place, if
-there is a signing secret, and is edited in place once the incident is acknowledged; otherwise the button opens the link.
+Slack reports nothing back, so an accepted message stays SENT. With a signing secret, the bot's messages have a
+button that acknowledges in place, otherwise it opens the link. They are edited once the incident is acknowledged.
 """
 
 import re
@@ -32,7 +32,7 @@ _TEXT_LIMIT = 3000
 _URL_LIMIT = 3000
 _SUMMARY_LIMIT = 1000
 _SECTIONS = 5
-_DEFINITE = (400, 403, 404, 410)  # of these a word that is not in our table makes something that may pass
+_DEFINITE = (400, 403, 404, 410)  # with a word that is not in our table, these count as 400, a temporary refusal
 _WORD = re.compile("[a-z]+(?:_[a-z]+)*")
 _SIGN = re.compile(r"&(?:amp|lt|gt);|.", re.DOTALL)
 
@@ -68,7 +68,7 @@ class Slack(Provider):
         return self._post_to_webhook(message, self.payload(message.content))
 
     def read_reply(self, callback: Callback) -> Reply | None:
-        """Read a button that was pressed; see ``ReadsReplies``."""
+        """Read a press of a button; see ``ReadsReplies``."""
         verify(self.name, self._signing_secrets, callback)
         return read_action(self.name, callback.body)
 
@@ -95,7 +95,7 @@ class Slack(Provider):
         return Accepted(provider_ref=f"{response.get('channel', '')}:{response.get('ts', '')}")
 
     def _edit_as_bot(self, message: OutboundMessage) -> Accepted:
-        """Edit a page: it says what became of the incident, and has no buttons any more."""
+        """Replace a page's text with the status update, and remove its buttons."""
         if self._token is None:
             raise RefusedUsError("there is no bot that could edit that (any more)", code="no_token")
         channel, _, ts = message.replaces.partition(":")
@@ -112,10 +112,10 @@ class Slack(Provider):
             return self._bot
 
     def payload(self, content: Content, *, acts_in_place: bool = False) -> dict[str, Any]:
-        """Make the payload: text in sections, and a button for each link; the one to acknowledge may act in place.
+        """Return the payload: text in sections, and a button for each link; the acknowledge button may act in place.
 
-        Whatever it is made of, ``<!channel>`` and its like stay text: the templates escape values, and ``verbatim`` keeps Slack
-        from making links of names (docs.slack.dev, "Formatting message text").
+        Markup in the content, such as ``<!channel>``, stays text: the templates escape values, and ``verbatim`` keeps Slack from
+        turning names into links (docs.slack.dev, "Formatting message text").
         """
         text = self._templates.render("slack/text.mrkdwn.jinja", content)
         blocks: list[dict[str, Any]] = [
@@ -131,7 +131,7 @@ class Slack(Provider):
 def split(text: str, *, limit: int = _TEXT_LIMIT) -> Iterator[str]:
     """Split escaped text into at most five parts of ``limit`` characters or less, at line ends if possible.
 
-    No escape is torn, nor what people see as one character.
+    Escapes and visible characters stay whole.
     """
     rest = text.strip()
     for left in reversed(range(_SECTIONS)):
@@ -173,7 +173,7 @@ class SlackChannel(Channel):
     provider_names = ("slack",)
 
     def __init__(self, settings: Settings) -> None:
-        """Build it: a webhook needs no settings, a bot its token."""
+        """Build it: a webhook needs no settings, a bot needs its token."""
         templates = Templates(settings.templates)
         self._guard = Guard(hosts=_HOSTS, trusted_endpoints=settings.trusted_endpoints)
         faults = endpoint_faults("SLACK_BASE_URL", settings.slack_base_url, settings.trusted_endpoints)

@@ -1,4 +1,4 @@
-"""What Slack posts when somebody presses a button: verified on its raw body, then read.
+"""Verifies and reads the request that Slack posts when somebody presses a button.
 
 Sources: Slack docs, "Verifying requests from Slack", "Handling user interaction", "block_actions payload", "Button element".
 """
@@ -23,7 +23,7 @@ def verify(provider: str, secrets: Sequence[SecretStr], callback: Callback) -> N
     """Check that a request was signed with a secret of ours, and within the last five minutes.
 
     Raises:
-        RejectedCallback: When it was not; also where there is no secret.
+        RejectedCallback: When it was not, or when no secret is configured.
     """
     from slack_sdk.signature import SignatureVerifier
 
@@ -37,9 +37,9 @@ def verify(provider: str, secrets: Sequence[SecretStr], callback: Callback) -> N
 
 
 def read_action(provider: str, body: bytes) -> Reply | None:
-    """Read the form of a press; None where it is another button than ours to acknowledge, or another kind of interaction.
+    """Read the form of a press; return None for anything but the acknowledge button.
 
-    A press that is sent again has the same body, and counts once.
+    A repeated request has the same body, so the press counts once.
 
     Raises:
         RejectedCallback: When it cannot be parsed.

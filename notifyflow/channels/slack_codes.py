@@ -1,4 +1,4 @@
-"""What Slack says when it refuses: the Web API's errors and the incoming webhooks' short texts."""
+"""Slack's refusals: the Web API's errors and the incoming webhooks' short texts."""
 
 from notifyflow.channels.tables import Row, Table, Verdict, table
 
@@ -52,7 +52,7 @@ SLACK: Table = table(
     Row("team_disabled", Verdict.PERMANENT, "the webhook's workspace is disabled", _HOOK),
     Row("too_many_attachments", Verdict.OURS, "our message has too many attachments", _HOOK),
 )
-# A webhook is the recipient's own: what refuses it there does not touch anybody else.
+# A webhook belongs to one recipient, so its refusals do not affect others.
 WEBHOOK: Table = {
     **SLACK,
     **table(

@@ -22,10 +22,10 @@ from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
 _SEGMENTS = 2
-# Twilio Messages resource, ValidityPeriod: 1 to 36,000 seconds, the longest by default
+# Twilio Messages resource, ValidityPeriod: 1 to 36,000 seconds, 36,000 by default
 _VALID_S = range(1, 36_001)
-# Twilio Messages resource, "Read multiple Message resources": filtered by To and From, the newest first. DateSent is no help: it
-# knows days only, and a text that is still queued has none. Its clock tells whole seconds, and is not ours.
+# Twilio Messages resource, "Read multiple Message resources": filtered by To and From, the newest first. DateSent is not used: it
+# filters by days only, and a queued text has none. Twilio's times are in whole seconds, and its clock may differ from ours.
 _PAGE = 100
 _CLOCKS_DIFFER_BY = timedelta(seconds=30)
 
@@ -37,7 +37,7 @@ class TwilioSms(TwilioProvider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Replies come in where the number's webhook leads to our public URL."""
+        """Replies come in if the number's webhook is our public URL."""
         has_replies = self._settings.twilio_sms_replies and self._public_url is not None
         return replace(super().capabilities, has_replies=has_replies)
 
@@ -68,7 +68,7 @@ class TwilioSms(TwilioProvider):
         return self._receipt(attempt_id, sent.sid, str(sent.status), MESSAGE_STATUSES, str(sent.error_code or ""))
 
     def _found(self, attempt_id: str, sent: Any) -> Receipt:
-        """Read the status of a text that was found; an unknown status means at least that Twilio has the text."""
+        """Read the status of a text in Twilio's list; even an unknown status means that Twilio has the text."""
         status = str(sent.status)
         receipt = self._receipt(attempt_id, sent.sid, status, MESSAGE_STATUSES, str(sent.error_code or ""))
         return replace(receipt, event_id=f"{sent.sid}:found:{attempt_id}:{status}", result=receipt.result or Result.ACCEPTED)
@@ -99,13 +99,13 @@ class TwilioSms(TwilioProvider):
         return Reply(provider=self.name, event_id=f"{sid}:said", intent=intent, number=number, our_number=self.sender, code=code)
 
     def respond(self, handled: HandledReply) -> CallbackResponse:
-        """Respond with a text that says what became of a reply (Twilio docs, "TwiML for Programmable Messaging")."""
+        """Respond to a reply with a text (Twilio docs, "TwiML for Programmable Messaging")."""
         body = self._templates.render("sms/response.xml.jinja", None, text=write_response(handled))
         return CallbackResponse(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
 
 def _read(body: str, opt_out_type: str) -> tuple[Intent, str]:
-    """Read a text; Twilio's reading counts first, if it has one (Twilio docs, "Customize users' opt-in and opt-out experience").
+    """Read a text; Twilio's own interpretation takes precedence (Twilio docs, "Customize users' opt-in and opt-out experience").
 
     Twilio says ``START`` also for a plain "yes", which acknowledges unless the sender had opted out.
     """
@@ -119,7 +119,7 @@ class SnsSms(Provider):
     """Publishes texts (SNS Developer Guide, "Publishing SMS messages to a mobile phone").
 
     SNS reports results to CloudWatch only ("Monitoring SMS activity", where "Phone number is opted out"
-    is one of the reasons): what it accepted stays SENT.
+    is one of the reasons): an accepted text stays SENT.
     """
 
     name = "sns"
@@ -128,9 +128,9 @@ class SnsSms(Provider):
         """Set the account and the templates."""
         self._templates = templates
         self._client = AwsClient("sns", settings, SNS_TEXTS)
-        said = {"SMSType": "Transactional", "SenderID": settings.sns_sms_sender_id}
+        attributes = {"SMSType": "Transactional", "SenderID": settings.sns_sms_sender_id}
         self._attributes = {
-            f"AWS.SNS.SMS.{name}": {"DataType": "String", "StringValue": value} for name, value in said.items() if value
+            f"AWS.SNS.SMS.{name}": {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
         }
 
     def send(self, message: OutboundMessage) -> Accepted:
@@ -149,8 +149,8 @@ def _write(templates: Templates, content: Content) -> str:
 
 def _is_same(body: str | None, text: str, link: str | None) -> bool:
     """Return whether a text is that of an attempt: it has the attempt's link or, without a link, the same words."""
-    said, sent = (body or "").split(), text.split()
-    return link in said if link in sent else said == sent
+    listed, sent = (body or "").split(), text.split()
+    return link in listed if link in sent else listed == sent
 
 
 def _validity(valid_for_s: int | None) -> int | None:
@@ -174,8 +174,8 @@ class SmsChannel(Channel):
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
         providers: list[Provider] = []
-        found, faults = accounts(TwilioSms, settings, templates, "SMS_FROM", is_required=not settings.sns_sms)
-        providers += found
+        of_twilio, faults = accounts(TwilioSms, settings, templates, "SMS_FROM", is_required=not settings.sns_sms)
+        providers += of_twilio
         if settings.sns_sms:
             wrong = tuple(aws_faults(settings, "SNS"))
             providers += () if wrong else (SnsSms(settings, templates),)

@@ -1,4 +1,4 @@
-"""Mail over SMTP. What is said before the message's last line is definite; from there on, silence is unknown.
+"""Mail over SMTP. Until the message's last line a failure is definite; after it, a missing reply is an unknown outcome.
 
 SMTP has no receipts: an accepted mail stays SENT.
 """
@@ -28,21 +28,21 @@ _FAREWELL_S = 1.0
 
 
 class _Stage(Enum):
-    """How far the conversation is, on which the meaning of a refusal and of silence depends."""
+    """The stage of a session, which decides the meaning of a refusal and of a missing reply."""
 
-    INTRODUCTION = auto()  # until the recipient is named, every refusal is about us
+    INTRODUCTION = auto()  # before the recipient is named, every refusal concerns us
     RECIPIENT = auto()
-    MESSAGE = auto()  # silence leaves open whether the server has it
+    MESSAGE = auto()  # without a reply, the server may have the message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpServer:
-    """Where mail is handed in.
+    """The server that takes our mail.
 
     Attributes:
         host: Its name.
         port: Its port.
-        is_tls: Whether TLS begins with the connection (``smtps``); otherwise STARTTLS follows where the server offers it.
+        is_tls: Whether TLS begins with the connection (``smtps``); otherwise STARTTLS follows if the server offers it.
         user: The user to authenticate as; empty without.
         password: Their password.
         is_trusted: Whether ``trusted_endpoints`` names it: then a password may travel without TLS.
@@ -80,7 +80,7 @@ class SmtpServer:
 
 
 class Smtp(Provider):
-    """Hands each mail in over a connection of its own."""
+    """Sends each mail over its own connection."""
 
     name = "smtp"
 
@@ -139,7 +139,7 @@ class Smtp(Provider):
 
 
 class _Session(smtplib.SMTP):
-    """An SMTP session that ends in time, however its replies are spread."""
+    """An SMTP session with a deadline for all its replies together."""
 
     sock: socket.socket | None
 
@@ -156,12 +156,12 @@ class _Session(smtplib.SMTP):
             self.sock.settimeout(left_s)
         try:
             return super().getreply()
-        except smtplib.SMTPResponseException:  # smtplib's own word for a line without an end, not the server's
+        except smtplib.SMTPResponseException:  # smtplib raises this for an overlong line; it is no reply of the server
             return -1, b""
 
 
 class _TlsSession(_Session, smtplib.SMTP_SSL):
-    """The same over TLS from its beginning."""
+    """A session over TLS from the start."""
 
 
 def _expect(reply: tuple[int, bytes], *codes: int) -> None:
@@ -170,16 +170,16 @@ def _expect(reply: tuple[int, bytes], *codes: int) -> None:
 
 
 def _refusal(error: smtplib.SMTPResponseException, stage: _Stage) -> ProviderError:
-    """Return the error that a refusing reply means."""
+    """Return the error for a reply that refuses."""
     code, text = error.smtp_code, error.smtp_error
     enhanced = _ENHANCED.match(text if isinstance(text, bytes) else text.encode())
-    found = enhanced[1].decode() if enhanced else ""
-    row = find(code, found) or _gibberish(stage)
+    enhanced_code = enhanced[1].decode() if enhanced else ""
+    row = find(code, enhanced_code) or _gibberish(stage)
     is_introduction = stage is _Stage.INTRODUCTION
     if row.verdict is Verdict.PERMANENT and is_introduction:
-        return RefusedUsError("the server refuses us before it was told whom the mail is for", code=found or str(code))
+        return RefusedUsError("the server refuses us before it was told whom the mail is for", code=enhanced_code or str(code))
     row = replace(row, is_general=is_introduction)
-    return row.error(code=f"{code} {found}" if found else str(code), is_unhealthy=is_introduction)
+    return row.error(code=f"{code} {enhanced_code}" if enhanced_code else str(code), is_unhealthy=is_introduction)
 
 
 def _gibberish(stage: _Stage) -> Row:
@@ -188,7 +188,7 @@ def _gibberish(stage: _Stage) -> Row:
 
 
 def _failure(error: OSError, stage: _Stage) -> ProviderError:
-    """Return the error that a broken conversation means."""
+    """Return the error for a broken session."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return RefusedUsError("the server's certificate is not one that we trust", code="tls")
     if isinstance(error, smtplib.SMTPException) and not isinstance(error, smtplib.SMTPServerDisconnected):

@@ -1,4 +1,4 @@
-"""What SMTP's replies mean (RFC 5321 §4.2.3, and the pages named).
+"""The meaning of SMTP's replies (RFC 5321 §4.2.3, and the pages named).
 
 Enhanced codes (RFC 3463) are looked up first: the code itself, the range it stands in, then its subject (``5.7.x``).
 """
@@ -101,7 +101,7 @@ SMTP: Table = table(
     Row("5.7.x", Verdict.OURS, "the server refuses us, for a reason of security or policy", _ENHANCED),
 )
 
-_RANGES = tuple((found[1], range(int(found[2]), int(found[3]) + 1), code) for code in SMTP if (found := _RANGE.fullmatch(code)))
+_RANGES = tuple((match[1], range(int(match[2]), int(match[3]) + 1), code) for code in SMTP if (match := _RANGE.fullmatch(code)))
 
 
 def find(code: int, enhanced: str) -> Row | None:
@@ -109,10 +109,10 @@ def find(code: int, enhanced: str) -> Row | None:
 
     Args:
         code: The reply's code.
-        enhanced: Its enhanced code; empty where it has none.
+        enhanced: Its enhanced code; empty without one.
 
     Returns:
-        The row of the narrowest code that is in the table; None where the reply is no refusal that SMTP has.
+        The row of the narrowest matching code; None if the table has none.
     """
     subject, _, detail = enhanced.rpartition(".")
     ranges = [row for of, numbers, row in _RANGES if enhanced and of == subject and int(detail) in numbers]

@@ -1,11 +1,11 @@
 """SNS messages over HTTP: the signature is verified before anything in them is used.
 
 Sources: SNS Developer Guide, "Verifying the signatures of Amazon SNS messages", "HTTP/HTTPS subscription confirmation JSON
-format"; SNS API Reference, ConfirmSubscription. Only signature version 2 (SHA-256) is taken; a topic signs with version 1 until
-its attribute ``SignatureVersion`` is 2.
+format"; SNS API Reference, ConfirmSubscription. Only signature version 2 (SHA-256) is accepted; a topic signs with version 1
+until its attribute ``SignatureVersion`` is 2.
 
-Nothing outside is asked but ``https://sns.REGION.amazonaws.com``, in the region of a topic that is allowed: for its certificate,
-and to confirm a subscription, both at URLs that are put together here.
+The only outgoing requests go to ``https://sns.REGION.amazonaws.com`` in the region of an allowed topic: to fetch its certificate
+and to confirm a subscription, at URLs that are validated or built here.
 """
 
 import base64
@@ -39,12 +39,12 @@ _SIGNED = {
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem")
 _MOST_KEYS = 16
 _PATIENCE_S = 1.0
-_ASKED_EVERY = timedelta(minutes=1)
+_FETCHED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Topic:
-    """A topic that is allowed, and where its region is asked."""
+    """An allowed topic, with the origin of its region's API."""
 
     arn: str
 
@@ -58,32 +58,32 @@ class SnsReceiver:
     """Receives the messages of the allowed topics; any number of threads may use it.
 
     Args:
-        settings: What topics are allowed, and how the world outside is reached.
-        clock: The one owner of time.
+        settings: The allowed topics, and the time-outs, proxy and CA bundle of requests.
+        clock: The clock.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._asked_at: dict[str, datetime] = {}
+        self._fetched_at: dict[str, datetime] = {}
         self._topics = {arn: _Topic(arn) for arn in settings.sns_topics}
         self._keys: dict[str, RSAPublicKey] = {}
         self._lock = threading.Lock()
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self | None:
-        """Make it where any topic is allowed."""
+        """Return a receiver, or None if no topic is allowed."""
         return cls(settings, clock) if settings.sns_topics else None
 
     def read(self, body: bytes) -> tuple[Receipt, ...]:
         """Verify a message, then read it; a subscription is confirmed.
 
         Returns:
-            What it says about messages of ours.
+            The receipts in it.
 
         Raises:
-            RejectedCallback: When SNS did not sign it for a topic that is allowed.
-            ProviderError: When the certificate could not be had, or the confirmation failed, for now.
+            RejectedCallback: When SNS did not sign it for an allowed topic.
+            ProviderError: When fetching the certificate or confirming fails for now.
         """
         fields = {name: value for name, value in read_object(body).items() if isinstance(value, str)}
         topic = self._topics.get(fields.get("TopicArn", ""))
@@ -95,7 +95,7 @@ class SnsReceiver:
                 return read_event(fields["Message"])
             case "SubscriptionConfirmation":
                 self._confirm(topic, fields["Token"])
-        return ()  # a farewell is no reason to come back
+        return ()  # after an UnsubscribeConfirmation, do not subscribe again
 
     def _verify(self, topic: _Topic, fields: Mapping[str, str]) -> None:
         from cryptography.exceptions import InvalidSignature
@@ -113,10 +113,10 @@ class SnsReceiver:
             raise RejectedCallback(_NAME, "its signature does not fit") from None
 
     def _key(self, topic: _Topic, url: str) -> "RSAPublicKey":
-        """Find the key of a certificate; one that is not known yet is fetched from the topic's own region.
+        """Return the key of a certificate; a new certificate is fetched from the topic's own region.
 
-        One is asked for at a time, and one a region and minute, since anybody can name certificates. SNS repeats what is refused
-        for now, and a certificate that is known is asked for no more.
+        Anybody can name certificates, so one is fetched at a time, and one per region and minute. SNS repeats a message that was
+        refused for now, and a known certificate is not fetched again.
         """
         path = url.removeprefix(topic.origin)
         if path == url or not _CERTIFICATE.fullmatch(path):
@@ -127,8 +127,8 @@ class SnsReceiver:
             raise TemporaryProviderError("another certificate is just being fetched", code="busy")
         try:
             if url not in self._keys:
-                self._note_asking(topic.origin)
-                key = _read_key(self._ask(url))
+                self._note_fetch(topic.origin)
+                key = _read_key(self._get(url))
                 if len(self._keys) >= _MOST_KEYS:
                     del self._keys[next(iter(self._keys))]
                 self._keys[url] = key
@@ -136,18 +136,18 @@ class SnsReceiver:
         finally:
             self._lock.release()
 
-    def _note_asking(self, origin: str) -> None:
-        now, last = self._clock.now(), self._asked_at.get(origin)
-        if last is not None and last <= now < last + _ASKED_EVERY:
+    def _note_fetch(self, origin: str) -> None:
+        now, last = self._clock.now(), self._fetched_at.get(origin)
+        if last is not None and last <= now < last + _FETCHED_EVERY:
             raise TemporaryProviderError("a certificate was asked for less than a minute ago", code="busy")
-        self._asked_at[origin] = now
+        self._fetched_at[origin] = now
 
     def _confirm(self, topic: _Topic, token: str) -> None:
         query = {"Action": "ConfirmSubscription", "TopicArn": topic.arn, "Token": token}
-        self._ask(topic.origin + "/", query)
+        self._get(topic.origin + "/", query)
 
-    def _ask(self, url: str, query: Mapping[str, str] | None = None) -> HttpResponse:
-        http = Http(self._settings)  # for once: it is asked a few times in the life of a process
+    def _get(self, url: str, query: Mapping[str, str] | None = None) -> HttpResponse:
+        http = Http(self._settings)  # not kept open: a process makes few such requests
         try:
             response = http.get(url, query=query)
         finally:

@@ -16,7 +16,7 @@ from notifyflow.core.model import Receipt
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
-_MOST = 10  # of one request, and 20 s for its wait (SQS API Reference, ReceiveMessage)
+_MOST = 10  # messages a request; its longest wait is 20 s (SQS API Reference, ReceiveMessage)
 _LONGEST_WAIT_S = 20
 _MARGIN_S = 2
 
@@ -26,8 +26,8 @@ class Parcel:
     """One message of the queue.
 
     Attributes:
-        body: As it came; personal.
-        handle: With which it is deleted.
+        body: The raw body; personal data.
+        handle: The receipt handle, for deleting the message.
     """
 
     body: str
@@ -40,7 +40,7 @@ class Parcel:
 
 
 class FeedbackQueue:
-    """One SQS queue; a message that is received and not deleted comes again after its visibility timeout."""
+    """One SQS queue; a message that is not deleted is received again after its visibility timeout."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self._url = url
@@ -49,7 +49,7 @@ class FeedbackQueue:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
-        """Return the queue that is set, or None if there is none or it cannot be polled."""
+        """Return the configured queue, or None if there is none or it cannot be polled."""
         is_usable = settings.sqs_queue_url is not None and not queue_faults(settings)
         return cls(str(settings.sqs_queue_url), settings) if is_usable else None
 
@@ -62,7 +62,7 @@ class FeedbackQueue:
         response: Mapping[str, Any] = self._client.call(
             "receive_message", QueueUrl=self._url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=self._wait_s
         )
-        return tuple(Parcel(str(each["Body"]), str(each["ReceiptHandle"])) for each in response.get("Messages", ()))
+        return tuple(Parcel(str(entry["Body"]), str(entry["ReceiptHandle"])) for entry in response.get("Messages", ()))
 
     def delete(self, parcel: Parcel) -> None:
         """Delete a message that was handled.
@@ -78,7 +78,7 @@ class FeedbackQueue:
 
 
 def queue_faults(settings: Settings) -> tuple[Fault, ...]:
-    """Find why the configured queue cannot be polled."""
+    """Return why the configured queue cannot be polled."""
     if settings.sqs_queue_url is None:
         return ()
     if not settings.aws_region:

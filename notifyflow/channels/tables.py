@@ -14,7 +14,7 @@ from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsEr
 
 
 class Verdict(StrEnum):
-    """What a refusal says about trying again."""
+    """Whether and when to retry after a refusal."""
 
     TEMPORARY = "temporary"
     PERMANENT = "permanent"
@@ -28,10 +28,10 @@ class Row:
 
     Attributes:
         code: As the provider gives it, as text.
-        verdict: What it says about trying again.
-        meaning: In words; nothing personal.
-        source: Where that is documented: title or page.
-        is_general: For a fault of ours, whether every message would be refused, whomever it is for.
+        verdict: Whether and when to retry.
+        meaning: In words, without personal data.
+        source: The document: its title or page.
+        is_general: For a fault of ours, whether it affects messages to all recipients.
     """
 
     code: str
@@ -43,7 +43,7 @@ class Row:
     def error(
         self, *, code: str = "", retry_after_s: float | None = None, is_unhealthy: bool = False, is_throttled: bool = False
     ) -> ProviderError:
-        """Make the error to raise; ``code`` replaces the row's own where the row stands for many."""
+        """Make the error to raise; ``code`` replaces the row's own if the row stands for many codes."""
         code = code or self.code
         match self.verdict:
             case Verdict.TEMPORARY:
@@ -70,7 +70,7 @@ def table(*rows: Row) -> Table:
     """
     indexed = {row.code: row for row in rows}
     if len(indexed) != len(rows):
-        raise ValueError("a code stands twice in a table")
+        raise ValueError("a table has two rows for one code")
     return indexed
 
 
@@ -79,11 +79,11 @@ class Status:
     """One status that a provider reports later.
 
     Attributes:
-        result: What it means for the attempt; None where the error code decides.
-        evidence: Who vouches for it.
+        result: The attempt's result; None if the error code decides.
+        evidence: The source of the evidence.
         meaning: In words.
-        source: Where it is documented.
-        is_our_fault: Whether it blames us, and not the recipient.
+        source: The document: its title or page.
+        is_our_fault: Whether the fault is ours, and not the recipient's.
     """
 
     result: Result | None

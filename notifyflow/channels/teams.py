@@ -28,7 +28,7 @@ _TITLE_LIMIT = 400
 _URL_LIMIT = 2048
 _COLOURS = {Severity.CRITICAL: "Attention", Severity.ERROR: "Attention", Severity.WARNING: "Warning", Severity.INFO: "Accent"}
 
-# The URL is the recipient's own, with its key in it: what refuses it there does not touch anybody else.
+# The URL, with its key, belongs to one recipient, so its refusals do not affect others.
 TEAMS: Table = table(
     Row("3xx", Verdict.PERMANENT, "the workflow's URL answers with a redirect, which is never followed", _SOURCE),
     Row("400", Verdict.OURS, "the workflow does not accept our card, or is disabled", _SOURCE),
@@ -67,7 +67,7 @@ class Teams(Provider):
         self._http.close()
 
     def card(self, content: Content) -> dict[str, Any]:
-        """Make the card, of at most 28 KB; text stands in text runs, where Teams reads no Markdown and no mention."""
+        """Return the card, of at most 28 KB, with its text in text runs, where Teams interprets no Markdown and no mentions."""
         title = cut(self._templates.render("teams/title.txt.jinja", content), _TITLE_LIMIT)
         text = self._templates.render("teams/text.txt.jinja", content)
         body = [_line(title, size="Large", weight="Bolder", color=_COLOURS[content.severity]), *map(_line, _lines(text))]

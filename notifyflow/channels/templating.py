@@ -1,10 +1,10 @@
-"""How messages look: Jinja2 templates, shipped as package data, each of which a folder of the operator's may replace.
+"""Renders messages from Jinja2 templates: package data, which templates in an operator's folder may replace.
 
-A template sees the fields of ``core.content.Content`` by their names, and what its channel adds. The ending of its name says how
-values are set: ``.html.jinja`` and ``.xml.jinja`` escape markup, ``.mrkdwn.jinja`` escapes what Slack would read as more than
-text, ``.txt.jinja`` sets them as they are.
+A template can use the fields of ``core.wording.content.Content`` and the values that its channel adds. Its extension decides how
+values are escaped: ``.html.jinja`` and ``.xml.jinja`` escape markup, ``.mrkdwn.jinja`` escapes Slack's control characters,
+``.txt.jinja`` escapes nothing.
 
-A page at night is worth more than its looks: where a replaced template fails, the shipped one is used, and it is logged.
+If an operator's template fails, the error is logged and the shipped template is used, so that the page goes out.
 """
 
 from collections.abc import Mapping
@@ -40,12 +40,12 @@ SAMPLE = Content(
 
 
 def escape_mrkdwn(value: str) -> str:
-    """Escape text for Slack: these three signs and no others (docs.slack.dev, "Formatting message text", "Escaping text")."""
+    """Escape text for Slack: only these three characters (docs.slack.dev, "Formatting message text", "Escaping text")."""
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 class Templates:
-    """The templates, the operator's before ours."""
+    """The templates; the operator's take precedence over ours."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Set the folder of the operator's own templates, laid out like the shipped ones: ``email/subject.txt.jinja``."""
@@ -56,18 +56,18 @@ class Templates:
         """Render a template.
 
         Args:
-            name: Its path below the folder, with its ending.
-            content: What is said; None for a template that says nothing of an incident.
-            more: What the channel adds.
+            name: Its path below the folder, with its extension.
+            content: The content of the message; None for a template without an incident.
+            more: The values that the channel adds.
 
         Returns:
-            The text, without blanks around it.
+            The text, without surrounding white space.
         """
         values = _values(content, more)
         if self._own and name in self._own:
             try:
                 return self._own.render(name, values)
-            except Exception as error:  # noqa: BLE001 - whatever somebody's template does, the page goes out
+            except Exception as error:  # noqa: BLE001 - the page goes out even if the template fails
                 _log.error("channels.template_failed", template=name, error=type(error).__name__)
         return self._shipped.render(name, values)
 
@@ -76,7 +76,7 @@ class Templates:
 
         Args:
             channel: The folder below the templates' folder.
-            more: What the channel adds when it renders.
+            more: The values that the channel adds.
         """
         values = _values(SAMPLE, more)
         own = self._own
@@ -89,11 +89,11 @@ def _values(content: Content | None, more: Mapping[str, object]) -> Mapping[str,
 
 
 class _Set:
-    """The templates of one place, in the three ways of setting values."""
+    """The templates of one folder, with the three ways of escaping values."""
 
     def __init__(self, loader: BaseLoader) -> None:
         def environment(**options: Any) -> Environment:
-            made = Environment(  # noqa: S701 - what is no markup is not escaped as markup
+            made = Environment(  # noqa: S701 - only markup is escaped as markup
                 loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False, **options
             )
             made.filters["cut"] = text.cut

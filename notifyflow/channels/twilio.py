@@ -16,8 +16,8 @@ from notifyflow.core.model import Receipt, Result
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
-# Retry a callback up to five times, whatever went wrong; the default is once, and on connection failures only (Twilio docs,
-# "Webhooks (HTTP callbacks): Connection Overrides"). The fragment is no part of the request.
+# Retry a callback up to five times, after any failure; the default is once, and on connection failures only (Twilio docs,
+# "Webhooks (HTTP callbacks): Connection Overrides"). The fragment is not sent.
 _INSIST = "#rc=5&rp=all"
 
 
@@ -25,7 +25,7 @@ class TwilioProvider(Provider):
     """One Twilio account, for one channel."""
 
     def __init__(self, settings: Settings, templates: Templates, sender: str, *, name: str = "twilio") -> None:
-        """Set the account, its sender and our name for it."""
+        """Set the account, its sender and the provider's name."""
         self.name = name
         self._settings = settings
         self._templates = templates
@@ -37,13 +37,13 @@ class TwilioProvider(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Receipts come in if there is a public URL for them."""
+        """Receipts come in if a public URL is configured."""
         return Capabilities(has_receipts=self._public_url is not None)
 
     @property
     @abstractmethod
     def _channel(self) -> str:
-        """The channel, as its callbacks name it."""
+        """The channel's name in callback paths."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -64,7 +64,7 @@ class TwilioProvider(Provider):
         )
 
     def _verify(self, callback: Callback) -> Mapping[str, str]:
-        """Check the signature over the URL as we gave it, and the form; then read the form.
+        """Check the signature over the callback URL and the form, then read the form.
 
         Raises:
             RejectedCallback: When none of our tokens made the signature.
@@ -81,18 +81,18 @@ class TwilioProvider(Provider):
         url = self._public_url + callback.path
         for token in self._settings.twilio_auth_token:
             validator = RequestValidator(token.get_secret_value())
-            # "the full URL" is what is signed; whether that is with our fragment, Twilio's pages do not say
+            # "the full URL" is signed; Twilio's documentation does not say whether that includes our fragment
             if validator.validate(url, form, signature) or validator.validate(url + _INSIST, form, signature):
                 return form
         raise RejectedCallback(self.name, "its signature was not made with a token of ours")
 
     def _receipt(self, attempt_id: str, sid: str, status: str, known: Mapping[str, Status], code: str = "") -> Receipt:
-        """Read one status; an unknown one is only noted."""
-        found = known.get(status)
-        if found is None:
+        """Return the receipt of a status; that of an unknown status has no result."""
+        entry = known.get(status)
+        if entry is None:
             result, evidence, reason = None, None, "a status that is not in our table"
         else:
-            result, evidence, reason = found.result or _result(code), found.evidence, found.meaning
+            result, evidence, reason = entry.result or _result(code), entry.evidence, entry.meaning
         row = TWILIO.get(code)
         is_our_fault = row is not None and row.verdict is Verdict.OURS and result is Result.TEMPORARY_FAILURE
         return Receipt(
@@ -127,10 +127,10 @@ def accounts(
         settings: The settings.
         templates: The channel's.
         sender: The setting of the sender, without the account's prefix: ``SMS_FROM``.
-        is_required: Whether an account without it is a fault; otherwise the account does not carry this channel.
+        is_required: Whether a missing sender is a fault; otherwise such an account does not carry this channel.
 
     Returns:
-        The providers, the preferred one first, and what is missing or wrong.
+        The providers, the preferred one first, and the missing or wrong settings.
     """
     providers: list[T] = []
     faults: list[Fault] = []
@@ -138,9 +138,9 @@ def accounts(
         value: str | None = getattr(account, f"twilio_{sender.lower()}")
         if value is None and not is_required:
             continue
-        found = account_faults(account, prefix, sender, value)
-        faults += found
-        if not found:
+        wrong = account_faults(account, prefix, sender, value)
+        faults += wrong
+        if not wrong:
             providers.append(kind(account, templates, str(value), name=name))
     return providers, faults
 
@@ -154,12 +154,12 @@ def _accounts(settings: Settings) -> Iterator[tuple[str, str, Settings]]:
 
 
 def account_faults(settings: Settings, prefix: str, sender_setting: str, sender: str | None) -> Sequence[Fault]:
-    """Find what is missing or wrong in the settings of a Twilio account.
+    """Return the missing or wrong settings of a Twilio account.
 
     Args:
         settings: The settings, as if the account were the only one.
-        prefix: How the account's settings begin.
-        sender_setting: The setting of the sender, without that.
+        prefix: The prefix of the account's settings.
+        sender_setting: The setting of the sender, without the prefix.
         sender: Its value.
     """
     if not (settings.twilio_account_sid or settings.twilio_auth_token or sender):

@@ -12,16 +12,13 @@ from notifyflow.channels.twilio_codes import TWILIO
 from notifyflow.errors import UnknownOutcomeError
 from notifyflow.settings import Settings
 
-_silent = logging.getLogger(
-    "notifyflow.channels.twilio"
-)  # the SDK writes numbers and texts into its log; this one gets none of it
+_silent = logging.getLogger("notifyflow.channels.twilio")  # the SDK's own would record numbers and texts
 
 
 class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
     """Sends the SDK's requests with our time-outs, proxy and CA bundle, without redirects or repeats.
 
-    It classifies the responses and raises our errors itself: the SDK's exception does not keep the headers, and Retry-After is
-    one of them.
+    It classifies the responses and raises our errors itself, because the SDK's exception does not keep the Retry-After header.
     """
 
     def __init__(self, http: Http) -> None:
@@ -44,13 +41,13 @@ class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
         del timeout, allow_redirects
         if method == "GET":
             response = self._http.get(uri, query=params or {}, headers=headers, auth=auth)
-            is_told = isinstance(response.fields.get("messages"), list) or isinstance(response.fields.get("sid"), str)
+            is_complete = isinstance(response.fields.get("messages"), list) or isinstance(response.fields.get("sid"), str)
         else:
             response = self._http.post(uri, form=data, headers=headers, auth=auth)
-            is_told = isinstance(response.fields.get("sid"), str)
+            is_complete = isinstance(response.fields.get("sid"), str)
         if not response.is_success:
             raise refusal(response.status, TWILIO, code=response.fields.get("code", ""), retry_after_s=response.retry_after_s)
-        if not is_told:
+        if not is_complete:
             raise UnknownOutcomeError("Twilio responded with something else than what was requested", code="garbage")
         return Response(response.status, response.text, dict(response.headers))
 

@@ -1,4 +1,4 @@
-"""What Twilio's error codes and statuses mean (twilio.com/docs, "Error and Warning Dictionary", one page a code).
+"""The meaning of Twilio's error codes and statuses (twilio.com/docs, "Error and Warning Dictionary", one page a code).
 
 Twilio adds and splits codes now and then (changelog of 10 July 2024, "Updates to the error code dictionary to clarify number
 validation errors"); one that is not listed is classified by the HTTP status, or, in a receipt, counts as temporary.

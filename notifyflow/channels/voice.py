@@ -1,7 +1,7 @@
 """The voice channel, over Twilio: the incident is said twice, and a key is gathered.
 
 A call counts as delivered only when somebody presses a key: 1 acknowledges the incident, any other key
-confirms that the call was heard. A call that was answered and hung up, or answered by a machine, has reached nobody.
+confirms that the call was heard. A call that was answered and hung up, or answered by a machine, reached nobody.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault, RejectedCallback
 from notifyflow.settings import Settings
 
-# Twilio Calls resource, Twiml: 4,000 characters at most; markup and its escapes take their part
+# Twilio Calls resource, Twiml: 4,000 characters at most; markup and its escapes count, too
 _SPEECH_LIMIT = 1000
-_RING_S = 30  # a mailbox takes most calls after about that long, and a mailbox wakes nobody
+_RING_S = 30  # most mailboxes answer after about that long, and a mailbox wakes nobody
 _EVENTS = ["initiated", "ringing", "answered", "completed"]
 _KEY = "/key"
 _ACKNOWLEDGE = "1"
@@ -49,7 +49,7 @@ class TwilioVoice(TwilioProvider):
         return self._receipt(attempt_id, call.sid, str(call.status), CALL_STATUSES)
 
     def recall(self, attempt_id: str, provider_ref: str) -> None:
-        """End a call, whether it rings or somebody listens (Twilio docs, "Call resource": Update a Call, Status)."""
+        """End a call that rings or is in progress (Twilio docs, "Call resource": Update a Call, Status)."""
         del attempt_id
         self._connected().calls(provider_ref).update(status="completed")
 
@@ -86,7 +86,7 @@ class TwilioVoice(TwilioProvider):
         return CallbackResponse(receipts=(receipt,))
 
     def respond(self, handled: HandledReply) -> CallbackResponse:
-        """Return what the phone says about the key; see ``Responds``."""
+        """Return the spoken response to a key; see ``Responds``."""
         return self._say(handled)
 
     def _say(self, handled: HandledReply | None) -> CallbackResponse:

@@ -28,7 +28,7 @@ from notifyflow.settings import Settings
 _SOURCE = "Standard Webhooks 1.0.0, Delivery success and failure"
 _BODY_LIMIT = 8_000
 
-# A subscriber is a server like ours: what it refuses today it may take when it has been mended, and days are left for that.
+# A subscriber may accept a refused request once its operators have fixed it; retries go on for days.
 WEBHOOK: Table = table(
     Row("3xx", Verdict.TEMPORARY, "answered with a redirect, which is never followed", _SOURCE),
     Row("410", Verdict.PERMANENT, "wants to be told no more", _SOURCE),
@@ -96,7 +96,7 @@ class Payload(Document):
 
 
 def payload(message: OutboundMessage) -> Payload:
-    """Build the body: an incident event; or a page or a status update, where a recipient has the subscriber as an address."""
+    """Return the body: an incident event, or a page or status update to a recipient whose address is the subscriber."""
     content = replace(message.content, body=cut(message.content.body, _BODY_LIMIT))
     event = content.incident_event
     if event is None:
@@ -107,7 +107,7 @@ def payload(message: OutboundMessage) -> Payload:
 
 
 def headers(message: OutboundMessage, secrets: Sequence[str], body: bytes) -> dict[str, str]:
-    """Sign a request, once with each secret."""
+    """Return the headers of a request, with one signature for each secret."""
     at = str(int(message.at.timestamp()))
     signed = b".".join((message.notification_id.encode(), at.encode(), body))
     macs = (hmac.digest(key_of(secret), signed, hashlib.sha256) for secret in secrets)
@@ -126,12 +126,12 @@ class WebhookChannel(Channel):
     provider_names = ("webhook",)
 
     def __init__(self, settings: Settings) -> None:
-        """Build it; without subscribers it carries nothing, and nothing is missing."""
+        """Build it; having no subscribers is no fault."""
         subscribers = read_subscribers(settings.webhooks.get_secret_value()) if settings.webhooks else ()
-        self.subscribers: Mapping[str, Subscriber] = {each.name: each for each in subscribers}
+        self.subscribers: Mapping[str, Subscriber] = {subscriber.name: subscriber for subscriber in subscribers}
         guard = Guard(trusted_endpoints=settings.trusted_endpoints)
         providers = (Webhook(settings, self.subscribers, guard),) if subscribers else ()
-        super().__init__(providers, tuple(fault for each in subscribers for fault in _url_faults(each, guard)))
+        super().__init__(providers, tuple(fault for subscriber in subscribers for fault in _url_faults(subscriber, guard)))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "WebhookChannel":

@@ -62,7 +62,7 @@ def test_a_code_that_is_free_text_is_not_repeated() -> None:
     assert refusal(400, {}, code="unlisted_code").code == "unlisted_code"
 
 
-def test_a_code_stands_in_a_table_once() -> None:
+def test_a_code_has_one_row_in_a_table() -> None:
     row = Row("1", Verdict.OURS, "x", "y")
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="two rows"):
         table(row, row)
