@@ -1,4 +1,4 @@
-"""The command line: reads what is typed, calls the application, shows what comes of it."""
+"""The command line: reads arguments, calls the application, shows the result."""
 
 from notifyflow.cli.commands import app, main
 

@@ -142,7 +142,7 @@ def _ways_out(arrow: Arrow) -> tuple[str, ...]:
 
 
 def _conditions(ahead: Sequence[Tier]) -> Iterator[str]:
-    """Say what opens the first of these tiers, for whom it is passed at once, and for whom the ladder ends before it."""
+    """Return a text: what opens the first of these tiers, who passes it at once, and whose ladder ends before it."""
     tier, *behind = ahead
     for rule in tier.rules:
         yield f"{rule.at_least} failed" if isinstance(rule, Failed) else f"unacknowledged after {_span(rule.after)}"

@@ -235,7 +235,7 @@ NOTIFICATION = Table(
         ),
         _ended("expired", "Its round started too long ago to page anybody now"),
         _ended("beyond_retry_window", "The next attempt would come too late"),
-        _ended("no_provider", "Nobody is configured who could carry it"),
+        _ended("no_provider", "No provider is configured for the channel"),
         _ended("capped", "A cap on what may be sent was reached"),
         _ended("opted_out", "The recipient has said STOP to every number that could text them"),
         _stopped("acknowledged", "Somebody acknowledged the incident"),

@@ -1,4 +1,4 @@
-"""What comes of a call to a provider, or of a callback that says it comes from one."""
+"""Errors of calls to providers, and of callbacks in a provider's name."""
 
 from notifyflow.errors.root import NotifyflowError
 

@@ -125,7 +125,7 @@ def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outco
         tx: The recording transaction; it holds the notification's lock.
         row: The notification as it was while the attempt ran.
         provider: Who carried it.
-        outcome: What came of it.
+        outcome: The call's outcome.
     """
     is_new = not any(each.provider == provider and each.result in _FAILED for each in row.attempts)
 
@@ -186,7 +186,7 @@ def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle
 
 
 def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Iterator[str]:
-    """Give the providers as they are preferred; after a failure the one after it, and the one that failed last."""
+    """Return the providers in order of preference; after a failure the next one first, and the failed one last."""
     attempts = lifecycle.counted(row)
     first = 0
     if attempts and attempts[-1].result in _FAILED and attempts[-1].provider in providers:

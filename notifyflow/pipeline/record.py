@@ -25,7 +25,7 @@ def record(
     has_alternative: bool = False,
     unsure: Consequences | None = None,
 ) -> Consequences:
-    """Record what came of a call.
+    """Record the outcome of a call.
 
     Args:
         deps: The dependencies of the use cases.

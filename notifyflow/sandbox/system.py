@@ -120,7 +120,7 @@ class _Running:
         asyncio.run_coroutine_threadsafe(do(), self._loop).result()
 
     def wait_for(self, work: Coroutine[None, None, T]) -> T:
-        """Do something on the loop, and wait for what comes of it."""
+        """Run something on the loop and wait for its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def end(self) -> None:
@@ -158,7 +158,7 @@ class Sandbox:
         login: tuple[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Say how; nothing is opened yet.
+        """Configure the sandbox; nothing is opened yet.
 
         Args:
             host: The IPv4 address to listen on.

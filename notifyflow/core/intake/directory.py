@@ -76,7 +76,7 @@ class Directory:
         return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
 
     def numbers(self, check: CheckAddress, channels: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-        """List whose texts go to which number, of those at the end of a route; a number that is none is left out.
+        """List whose texts go to which number, of those at the end of a route; an invalid number is left out.
 
         Args:
             check: Validates and normalises one address of one channel.

@@ -64,7 +64,7 @@ def _more_labels(payload: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _action(event: Mapping[str, object], payload: Mapping[str, object]) -> Action:
-    """Tell what is to be done; where something is said and an action is unknown, somebody had better hear of it."""
+    """Return the action; an unknown action with a summary is a trigger, so that someone is paged."""
     match event.get("event_action"):
         case "acknowledge":
             return Action.ACKNOWLEDGE
