@@ -104,7 +104,7 @@ class Deliverer:
         try:
             self._unring(notification_ids)
         except StorageError as error:
-            _log.warning("engine.rings_not_given_back", notifications=len(notification_ids), error=type(error).__name__)
+            _log.warning("engine.rings_not_returned", notifications=len(notification_ids), error=type(error).__name__)
 
     def finish(self) -> None:
         """Give back rings that could not be given back before; called last."""

@@ -51,10 +51,10 @@ def _search(finder: FindsSentMessages, provider: str, channel: str, message: Out
     try:
         receipt = finder.find_sent_message(message)
     except NotifyflowError as error:
-        _log.warning("engine.doubt_not_answered", **ids, error=type(error).__name__)
+        _log.warning("engine.doubt_check_failed", **ids, error=type(error).__name__)
         return None
     except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and the page has to go out
         _log.error("engine.channel_broke", **ids, channel=channel, error=type(error).__name__, place=place(error))
         return None
-    _log.info("engine.doubt_answered", **ids, result=receipt.result.value if receipt and receipt.result else "unknown")
+    _log.info("engine.doubt_checked", **ids, result=receipt.result.value if receipt and receipt.result else "unknown")
     return receipt

@@ -75,7 +75,7 @@ class Adoption(Environments, Moves):
     def release_from_quarantine(self, incident_ids: Sequence[str]) -> None:
         """Release incidents from quarantine; the next sweep rings for their due notifications.
 
-        Whoever calls has kept how long they were quarantined (``keep_quarantined``), so that nothing of them is late by it.
+        The caller has stored how long they were quarantined (``keep_quarantined``), so that nothing of them is late by it.
         """
         QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)).execute(self._db)
         rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)

@@ -56,7 +56,7 @@ class Directory:
 
     Attributes:
         recipients: Id to recipient.
-        groups: Name to the ids of the members, who may be none.
+        groups: Name to the ids of the members, who may be missing.
         routes: The routes; the first match counts.
         default: The route of all other alerts.
     """

@@ -284,7 +284,7 @@ def test_rings_that_cannot_be_given_back_at_the_stop_are_at_the_end(scene: Scene
     scene.flaky.failures = 1
     with capture_logs() as lines:
         scene.deliverer.deliver("email", ids)
-    assert [(line["event"], line["notifications"]) for line in lines] == [("engine.rings_not_given_back", 2)]
+    assert [(line["event"], line["notifications"]) for line in lines] == [("engine.rings_not_returned", 2)]
     assert not sweep(scene.deps).due
     scene.deliverer.finish()
     assert {due.notification_id for due in sweep(scene.deps).due} == set(ids)

@@ -108,7 +108,7 @@ def test_a_text_that_never_arrived_is_sent_again_and_marked_as_a_resend(scene: S
     scene.deliver()
     with capture_logs() as lines:
         scene.deliver_again()
-    assert [line["result"] for line in lines if line["event"] == "engine.doubt_answered"] == ["unknown"]
+    assert [line["result"] for line in lines if line["event"] == "engine.doubt_checked"] == ["unknown"]
     (text,) = _texts(sandbox)
     first, second = scene.attempts
     assert (first.result, second.result, second.provider_ref) == (Result.IN_DOUBT, Result.ACCEPTED, text.reference)
@@ -158,7 +158,7 @@ def test_a_provider_that_cannot_be_reached_is_told_again(scene: Scene, sandbox: 
     sandbox.script("sms: refuse")
     with capture_logs() as lines:
         scene.deliver()
-    assert "engine.doubt_not_answered" in {line["event"] for line in lines}
+    assert "engine.doubt_check_failed" in {line["event"] for line in lines}
     assert [each.result for each in scene.attempts] == [Result.IN_DOUBT, Result.TEMPORARY_FAILURE]
 
 
