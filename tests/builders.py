@@ -1,4 +1,4 @@
-"""Builders of incidents, recipients and messages, and of a clock and ids to test with."""
+"""Builders of incidents, recipients and contacts, a manual clock and predictable ids."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -11,7 +11,7 @@ CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 REPORTING = frozenset({"sms", "voice"})
 KEY = "db-1"
 BAD = "bad"
-"""An address that no channel takes."""
+"""An address that every channel refuses."""
 
 ACCEPTED = Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED)
 BUSY = Outcome(result=Result.TEMPORARY_FAILURE, code="503", reason="the provider is busy")
@@ -23,7 +23,7 @@ UNKNOWN = Outcome(result=Result.IN_DOUBT, code="timeout", reason="no answer came
 
 
 class HandClock:
-    """Time that passes when it is told to."""
+    """A clock that tests move."""
 
     def __init__(self, at: datetime = START) -> None:
         self.at = at
@@ -36,7 +36,7 @@ class HandClock:
 
 
 class CountingIds:
-    """Ids in the order they were asked for, and waits in the middle of their jitter."""
+    """Counts up ids, and puts waits in the middle of their jitter."""
 
     def __init__(self, first: int = 1) -> None:
         self._numbers = count(first)
@@ -55,7 +55,7 @@ def an_incident(
 
 
 def a_recipient(who: str, *channels: str, **addresses: str) -> Recipient:
-    """Make somebody who can be reached on some channels, at addresses made up or given."""
+    """Return a recipient with made-up addresses on some channels, and the addresses in keywords."""
     return Recipient(id=who, name=who.title(), addresses={channel: f"{who}@{channel}" for channel in channels} | addresses)
 
 

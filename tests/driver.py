@@ -1,4 +1,4 @@
-"""Drives workers, providers and the sweeper over the pipeline, by a clock that is moved by hand."""
+"""Drives workers, providers and the sweeper over the pipeline, with a manual clock."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ class Driver:
     """Plays people, workers, providers and the sweeper over the pipeline.
 
     Attributes:
-        clock: Moved by hand.
-        answers: What the providers of a channel say next; the last answer is given again and again, ACCEPTED where there is none.
+        clock: The manual clock.
+        answers: The next outcomes of a channel's providers; the last one repeats, and without any they are ACCEPTED.
         seen: Every attempt that a provider saw, in order.
-        outcome: All that the transactions led to.
+        outcome: The consequences of all transactions.
     """
 
     def __init__(self, store: Store, *, operations: Sequence[Contact] = (), public_url: str | None = None) -> None:
@@ -85,11 +85,11 @@ class Driver:
     # -- what providers do
 
     def respond(self, channel: str, *outcomes: Outcome) -> None:
-        """Let the providers of a channel say these in turn from now on, and the last one ever after."""
+        """Set the next outcomes of a channel's providers; the last one repeats."""
         self.answers[channel] = list(outcomes)
 
-    def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **given: Any) -> Fate:
-        """Send a receipt; a key is one that was pressed on a call."""
+    def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **fields: Any) -> Fate:
+        """Send a receipt; ``key`` is a key that was pressed on a call."""
         receipt = Receipt(
             provider=next((each.provider for each in self.seen if each.message.attempt_id == attempt_id), "twilio"),
             event_id=event_id or f"event-{next(self._events)}",
@@ -98,7 +98,7 @@ class Driver:
             evidence=Evidence.HUMAN if key else Evidence.CARRIER,
             is_key_press=bool(key),
             is_acknowledgement=key == "1",
-            **given,
+            **fields,
         )
         received = receive(self.deps, receipt, raw="raw")
         self._note(received.consequences)
@@ -122,7 +122,7 @@ class Driver:
         return self._note(release(self.deps, claimed.message.attempt_id, claimed.token))
 
     def deliver(self) -> None:
-        """Claim, send and record whatever is due, until nothing is."""
+        """Claim, send and record due notifications until none is due."""
         while self._is_anything_due() and (claimed := [each for channel in CHANNELS for each in self.claim(channel)]):
             for each in claimed:
                 self.seen.append(each)
@@ -132,7 +132,7 @@ class Driver:
         return self._note(sweep(self.deps))
 
     def pass_time(self, **span: float) -> None:
-        """Let time pass (``minutes=5``); sweepers and workers do in between what is due, when it is due."""
+        """Let time pass (``minutes=5``); sweepers and workers run whenever something is due."""
         until = self.clock.at + timedelta(**span)
         while (wake_at := next_wake_at(self.deps)) is not None and wake_at <= until:
             self.keep_watch(max(self.clock.at, wake_at))
@@ -141,12 +141,12 @@ class Driver:
         self.keep_watch(until)
 
     def be_away(self, **span: float) -> Consequences:
-        """Let time pass while nothing of ours runs (``hours=2``), and a sweeper come back."""
+        """Let time pass without any process (``hours=2``), then sweep."""
         self.clock.at += timedelta(**span)
         return self.sweep()
 
     def keep_watch(self, until: datetime) -> None:
-        """Let time pass in which sweepers found nothing to do."""
+        """Let time pass with sweeps that find nothing to do."""
         self.clock.at = until
         self.store.run(lambda ledger: ledger.note_sweep(at=until))
 
@@ -164,7 +164,7 @@ class Driver:
         return self.escalations(who, key)[-1].facts
 
     def pages(self, who: str = "ada", key: str = KEY) -> dict[str, NotificationFacts]:
-        """Show the pages of somebody's newest round by channel."""
+        """Return the pages of a recipient's newest round by channel."""
         return {row.channel: row for row in self.escalations(who, key)[-1].notifications if row.kind is Kind.PAGE}
 
     def status_updates(self, who: str, key: str = KEY) -> list[NotificationFacts]:

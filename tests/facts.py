@@ -1,4 +1,4 @@
-"""Facts with all that a test does not care for filled in, and a row that goes through events."""
+"""Facts with defaults for all fields that a test leaves out, and a notification that goes through events."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ def minutes(number: float) -> timedelta:
     return timedelta(minutes=number)
 
 
-def attempt(number: int = 1, result: Result | None = None, **given: Any) -> AttemptFacts:
+def attempt(number: int = 1, result: Result | None = None, **fields: Any) -> AttemptFacts:
     """Make an attempt: running without a result, recorded with one."""
     facts: dict[str, Any] = {
         "id": f"a{number}",
@@ -37,11 +37,11 @@ def attempt(number: int = 1, result: Result | None = None, **given: Any) -> Atte
         "state": AttemptState.RUNNING if result is None else AttemptState.RECORDED,
         "result": result,
     }
-    return AttemptFacts(**(facts | given))
+    return AttemptFacts(**(facts | fields))
 
 
 def page(
-    channel: str = "email", state: NotificationState = NotificationState.QUEUED, *attempts: AttemptFacts, **given: Any
+    channel: str = "email", state: NotificationState = NotificationState.QUEUED, *attempts: AttemptFacts, **fields: Any
 ) -> NotificationFacts:
     """Make a page; one that is FAILED, SENT or DELIVERED has the attempt that made it so, unless attempts are given."""
     result = {
@@ -60,10 +60,10 @@ def page(
         "state": state,
         "attempts": attempts or ((attempt(1, result),) if result else ()),
     }
-    return NotificationFacts(**(facts | given))
+    return NotificationFacts(**(facts | fields))
 
 
-def escalation(**given: Any) -> EscalationFacts:
+def escalation(**fields: Any) -> EscalationFacts:
     facts: dict[str, Any] = {
         "id": "e",
         "incident_id": "i",
@@ -74,10 +74,10 @@ def escalation(**given: Any) -> EscalationFacts:
         "started_at": NOW,
         "tier": 1,
     }
-    return EscalationFacts(**(facts | given))
+    return EscalationFacts(**(facts | fields))
 
 
-def incident(**given: Any) -> IncidentFacts:
+def incident(**fields: Any) -> IncidentFacts:
     facts: dict[str, Any] = {
         "id": "i",
         "key": "db-1",
@@ -86,14 +86,14 @@ def incident(**given: Any) -> IncidentFacts:
         "opened_at": NOW,
         "last_seen_at": NOW,
     }
-    return IncidentFacts(**(facts | given))
+    return IncidentFacts(**(facts | fields))
 
 
 def context(
-    *pages: NotificationFacts, addresses: str = "email slack sms voice", about: IncidentFacts | None = None, **given: Any
+    *pages: NotificationFacts, addresses: str = "email slack sms voice", about: IncidentFacts | None = None, **fields: Any
 ) -> DecisionContext:
     """Make a decision context of pages; keywords go to its escalation, whose severity the pages take on."""
-    facts = escalation(**given)
+    facts = escalation(**fields)
     rows = tuple(replace(row, severity=facts.severity) for row in pages)
     return DecisionContext(
         escalation=facts,
@@ -105,11 +105,11 @@ def context(
 
 
 class Row:
-    """A notification that goes through events, each a second after the one before."""
+    """A notification that goes through events, one second apart."""
 
-    def __init__(self, *, policy: Policy = DEFAULT, max_attempts: int | None = None, **given: Any) -> None:
+    def __init__(self, *, policy: Policy = DEFAULT, max_attempts: int | None = None, **fields: Any) -> None:
         self.schedule: Schedule = policy.retries.normal
-        self.facts = page(**({"max_attempts": max_attempts or self.schedule.attempts, "due_at": NOW} | given))
+        self.facts = page(**({"max_attempts": max_attempts or self.schedule.attempts, "due_at": NOW} | fields))
         self.now = NOW
         self.log: list[Moved] = []
 
@@ -126,14 +126,14 @@ class Row:
         self.now += seconds(1)
         return self.now
 
-    def claim(self, **given: Any) -> "Row":
+    def claim(self, **fields: Any) -> "Row":
         now = self._pass()
         number = len(self.facts.attempts) + 1
-        new = attempt(number, **({"started_at": now, "lease_until": now + LEASE} | given))
+        new = attempt(number, **({"started_at": now, "lease_until": now + LEASE} | fields))
         return self._follow(lifecycle.claim(self.facts, new, now=now))
 
-    def record(self, result: Result, **given: Any) -> "Row":
-        outcome = Outcome(result=result, **given)
+    def record(self, result: Result, **fields: Any) -> "Row":
+        outcome = Outcome(result=result, **fields)
         number = len(self.facts.attempts)
         return self._follow(
             lifecycle.record(self.facts, f"a{number}", outcome, schedule=self.schedule, now=self._pass(), fraction=0.5)
@@ -145,9 +145,9 @@ class Row:
     def lose(self) -> "Row":
         return self._follow(lifecycle.lose(self.facts, f"a{len(self.facts.attempts)}", now=self._pass()))
 
-    def report(self, result: Result | None, number: int | None = None, **given: Any) -> "Row":
+    def report(self, result: Result | None, number: int | None = None, **fields: Any) -> "Row":
         attempt_id = f"a{number or len(self.facts.attempts)}"
-        receipt = Receipt(provider="p", event_id="e", result=result, attempt_id=attempt_id, **given)
+        receipt = Receipt(provider="p", event_id="e", result=result, attempt_id=attempt_id, **fields)
         return self._follow(
             lifecycle.receive(self.facts, attempt_id, receipt, schedule=self.schedule, now=self._pass(), fraction=0.5)
         )
@@ -158,6 +158,6 @@ class Row:
     def stop(self, event: Stop = "acknowledged") -> "Row":
         return self._follow(lifecycle.stop(self.facts, event, now=self._pass()))
 
-    def sent(self, result: Result = Result.ACCEPTED, **given: Any) -> "Row":
-        """Claim and record in one breath."""
-        return self.claim().record(result, **given)
+    def sent(self, result: Result = Result.ACCEPTED, **fields: Any) -> "Row":
+        """Claim and record."""
+        return self.claim().record(result, **fields)

@@ -1,4 +1,4 @@
-"""The oracle: what the machines should come to, computed a second time as plainly as possible, for the property tests."""
+"""The oracle of the property tests: computes the expected results of the state machines a second time, as simply as possible."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ STRENGTH = ["in_doubt", "accepted", "temporary_failure", "delivered", "permanent
 
 @dataclass
 class OracleRow:
-    """A notification as the sets of results of its calls."""
+    """A notification, modelled as the set of results of each call."""
 
     max_attempts: int
     calls: list[set[str]] = field(default_factory=list)
@@ -40,7 +40,7 @@ class OracleRow:
             self.running = None
 
     def expected_state(self) -> str:
-        """Name the state; what is cancelled stays so."""
+        """Return the state; a cancelled notification stays cancelled."""
         state = self._state()
         self.is_cancelled = state == "CANCELLED"
         return state
@@ -64,7 +64,7 @@ class OracleRow:
 
 
 def opens(context: DecisionContext, now: datetime) -> bool:
-    """Tell whether the next tier has to be opened now, by the letter of the rules."""
+    """Return whether the rules open the next tier now."""
     escalation, policy = context.escalation, context.escalation.policy
     is_critical = escalation.severity is Severity.CRITICAL
     fresh_for = policy.fresh_for_critical if is_critical else policy.fresh_for
@@ -87,17 +87,17 @@ def opens(context: DecisionContext, now: datetime) -> bool:
 
 
 def _watched(context: DecisionContext, since: datetime, now: datetime) -> timedelta:
-    """Tell how much of a time we were there to look, and nobody had stopped us."""
+    """Return the time since an instant, without outages and stops."""
     return now - since - _covered([*context.outages, *context.stops], since, now)
 
 
 def _unstopped(context: DecisionContext, since: datetime, now: datetime) -> timedelta:
-    """Tell how much of a time nobody had stopped us; whoever is away grows old all the same."""
+    """Return the time since an instant, without stops; outages count."""
     return now - since - _covered(context.stops, since, now)
 
 
 def _covered(intervals, since: datetime, now: datetime) -> timedelta:  # type: ignore[no-untyped-def]
-    """Add up the pieces between all beginnings and ends that lie within any of the intervals."""
+    """Return the total time that any of the intervals covers."""
     cuts = sorted({min(max(at, since), now) for each in intervals for at in (each.began_at, each.ended_at)})
     pieces = [
         later - sooner
@@ -108,7 +108,7 @@ def _covered(intervals, since: datetime, now: datetime) -> timedelta:  # type: i
 
 
 def name(context: DecisionContext, now: datetime) -> str:
-    """Name the state of a live escalation whose tiers were opened, by the letter of the rules."""
+    """Return the state that the rules give a live escalation with opened tiers."""
     pages = [row for row in context.notifications if row.kind == "page"]
     if any(row.state in ("QUEUED", "SENDING") or _is_awaited(context, row, now) for row in pages):
         return "ACTIVE"
@@ -138,7 +138,7 @@ def _leads_somewhere(context: DecisionContext) -> bool:
 
 
 def _pages(context: DecisionContext, tier: Tier) -> bool:
-    """Tell whether a tier pages the recipient at all: it is not shut for the severity, and there is an address."""
+    """Return whether a tier pages the recipient: it is not shut for the severity, and the recipient has an address."""
     return context.escalation.severity not in tier.shut_for and bool(context.addresses.intersection(tier.channels))
 
 

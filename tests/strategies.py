@@ -1,4 +1,4 @@
-"""What Hypothesis makes: strategies for the values of the core, by the module that has them."""
+"""Hypothesis strategies for the values of the core, grouped by module."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ graphemes = st.lists(
     ),
     max_size=60,
 )
-"""What people see as single characters, whatever stands beside them."""
+"""Texts of visible characters, which stay whole next to any other."""
 names = st.text(alphabet="abcdefghijklmnop -_.é数", min_size=1, max_size=12).map(str.strip).map(one_line).filter(bool)
 spans = st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=366))
 severities = st.sampled_from(Severity)
@@ -85,7 +85,7 @@ channel_sets = st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=4, uniqu
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
-    """Make any policy that is accepted."""
+    """Make any valid policy."""
     first = Tier(name=draw(names), channels=draw(channel_sets))
     later = st.builds(
         Tier,
@@ -152,10 +152,10 @@ recipients = st.builds(
 )
 
 
-def _contents_of(said: st.SearchStrategy[Incident]) -> st.SearchStrategy[Content]:
+def _contents_of(incidents: st.SearchStrategy[Incident]) -> st.SearchStrategy[Content]:
     return st.builds(
         compose,
-        said,
+        incidents,
         contacts,
         severity=severities,
         now=instants,
@@ -194,12 +194,12 @@ _FAULTS: dict[str, tuple[str, object]] = {
     "recipients[5].id": ("recipients[5]", {"id": "r0"}),
     "recipients[10].slack": ("recipients[10]", {"slack": "bad"}),
 }
-"""Where a fault is told, and what makes it: a field and its value, or fields of a recipient; None is no recipient at all."""
+"""The place of a fault → its cause: a field and its value, or fields of a recipient; None replaces the recipient by a text."""
 
 
 @st.composite
 def faulty_documents(draw: st.DrawFn) -> tuple[dict[str, object], set[str]]:
-    """Make an incident file with one fault or more; with it the places of all of them."""
+    """Make an incident file with one or more faults, and the set of their places."""
     people: list[object] = [{"id": f"r{number}", "email": "ada@example.com", "phone": "+15550001234"} for number in range(11)]
     document: dict[str, object] = {"key": "db-1", "title": "orders db is down", "recipients": people}
     places = draw(st.sets(st.sampled_from(sorted(_FAULTS)), min_size=1))
@@ -209,8 +209,8 @@ def faulty_documents(draw: st.DrawFn) -> tuple[dict[str, object], set[str]]:
             document[field] = wrong
             continue
         index = int(field.removeprefix("recipients[").removesuffix("]"))
-        given = people[index]
-        people[index] = {**given, **wrong} if isinstance(given, dict) and isinstance(wrong, dict) else "nobody"
+        person = people[index]
+        people[index] = {**person, **wrong} if isinstance(person, dict) and isinstance(wrong, dict) else "nobody"
     return document, places
 
 
@@ -225,7 +225,7 @@ _long_text = st.builds(
 
 
 def hostile_contents() -> st.SearchStrategy[Content]:
-    """Contents as long as they may be, with whatever markup, controls and lone surrogates an incident can hold."""
+    """Contents up to every limit, with any markup, control characters and lone surrogates that an incident may have."""
     hostile = st.builds(
         Incident,
         key=_long_text.filter(one_line).map(lambda text: text[:255]),
@@ -245,7 +245,7 @@ def hostile_contents() -> st.SearchStrategy[Content]:
 
 @st.composite
 def script_lines(draw: st.DrawFn) -> tuple[str, list[tuple[str, int]], str]:
-    """Make a script's line; with it the counted steps it has, and what is said of all that follow."""
+    """Make a script's line, its counted steps, and the phrase for all later messages."""
     from notifyflow.sandbox.script import PHRASES
 
     channel = draw(st.sampled_from(CHANNELS))
@@ -270,7 +270,7 @@ _EDGES = (timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1))
 
 @st.composite
 def attempts(draw: st.DrawFn, number: int, *, may_run: bool) -> AttemptFacts:
-    """Make an attempt that was recorded, given back, or (if it is the latest) is running."""
+    """Make an attempt that was recorded, released or, if it may, is running."""
     state = draw(st.sampled_from(AttemptState if may_run else (AttemptState.RECORDED, AttemptState.NOT_SENT)))
     result = draw(st.sampled_from(Result)) if state is AttemptState.RECORDED else None
     return attempt(
@@ -285,7 +285,7 @@ def attempts(draw: st.DrawFn, number: int, *, may_run: bool) -> AttemptFacts:
 
 @st.composite
 def pages(draw: st.DrawFn, channel: str, tier: int, policy: Policy, severity: Severity) -> NotificationFacts:
-    """Make a page of an escalation that was not stopped, in the state that its attempts amount to."""
+    """Make a page of an escalation that was not stopped, in the state that follows from its attempts."""
     number = draw(st.integers(0, 3))
     made = tuple(draw(attempts(each, may_run=each == number)) for each in range(1, number + 1))
     ended = draw(st.none() | st.sampled_from(Ended)) if all(each.state is not AttemptState.RUNNING for each in made) else None
@@ -306,7 +306,7 @@ def pages(draw: st.DrawFn, channel: str, tier: int, policy: Policy, severity: Se
 
 @st.composite
 def lively_policies(draw: st.DrawFn) -> Policy:
-    """Make a policy whose times are as short as what the rows live through, and that knows a next tier."""
+    """Make a policy with a next tier, and with times as short as the rows' ages."""
     policy = draw(policies())
     soon = st.timedeltas(timedelta(microseconds=1), timedelta(minutes=30))
     rules = st.one_of(st.builds(Failed, at_least=st.integers(1, 2)), st.builds(Unacknowledged, after=soon))
@@ -330,12 +330,12 @@ stops = st.lists(_STOPPED, max_size=2).map(
         Stop(began_at=NOW + timedelta(minutes=began), ended_at=NOW + timedelta(minutes=began + length)) for began, length in spans
     )
 )
-"""Times in which an operator had stopped everything; they may overlap, and last still."""
+"""Times in which an operator had stopped everything; they may overlap, and may not have ended yet."""
 
 
 @st.composite
 def contexts(draw: st.DrawFn) -> DecisionContext:
-    """Make a live context of any policy: some tiers open, their pages in any state; mostly one that may still go on."""
+    """Make a live context of any policy, with some tiers open and their pages in any state; most may still open a tier."""
     policy = draw(st.one_of(policies(), lively_policies(), lively_policies()))
     severity = draw(st.just(Severity.CRITICAL) | severities)
     tier = min(draw(st.sampled_from((1, 1, 1, 2, 2, 3, 0))), len(policy.tiers) - draw(st.integers(0, 9).map(bool)))
@@ -388,7 +388,7 @@ def brinks(draw: st.DrawFn) -> DecisionContext:
 
 @st.composite
 def moments(draw: st.DrawFn, context: DecisionContext) -> datetime:
-    """Make an instant at which to decide: often the very edge of one of the policy's or the rows' times."""
+    """Make an instant for a decision, often exactly at, just before or just after a deadline of the policy or the rows."""
     policy = context.escalation.policy
     edges = [NOW + policy.freshness(context.escalation.severity)]
     edges += [NOW + policy.repeat.every] if policy.repeat else []
@@ -405,7 +405,7 @@ def moments(draw: st.DrawFn, context: DecisionContext) -> datetime:
     return draw(st.one_of(at_an_edge, _AGES.map(lambda age: NOW + age)))
 
 
-# -- integrations: what others send -------------------------------------------------------------------------------------------
+# -- integrations: incoming documents -------------------------------------------------------------------------------------------
 
 _FIELDS = (
     *("alerts", "status", "labels", "annotations", "fingerprint", "startsAt", "generatorURL", "externalURL", "truncatedAlerts"),
@@ -423,7 +423,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_FIELDS) | any_text, inner, max_size=6),
     max_leaves=12,
 )
-"""Any JSON, often with the fields and the words that the integrations know."""
+"""Any JSON, often with fields and words of the integrations."""
 
 
 def _objects(*names: str) -> st.SearchStrategy[dict[str, object]]:

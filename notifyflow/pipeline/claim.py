@@ -32,11 +32,11 @@ from notifyflow.pipeline.transaction import Transaction
 _OVERDUE_AFTER = timedelta(minutes=5)
 _SET_ASIDE_FOR = timedelta(minutes=5)
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NotifyflowError)
-"""What a damaged row or a bug of ours raises; errors of the database are handled elsewhere."""
+"""The errors that a damaged row or a bug of ours raises; database errors are handled elsewhere."""
 _REASONS = {
     Ended.EXPIRED: "its round started too long ago",
     Ended.NO_PROVIDER: "no provider is configured for {channel}",
-    Ended.CAPPED: "what may go over {channel} in an hour has gone",
+    Ended.CAPPED: "the hourly limit of {channel} is used up",
     Ended.OPTED_OUT: "the recipient has said STOP to every number that could text them",
 }
 
@@ -61,8 +61,8 @@ def claim(
         reporting: The providers that send receipts.
 
     Returns:
-        The attempts to make, and what followed for rows that can no longer be sent. Rows without a slot are deferred; damaged
-        rows are set aside, so that they hold up no others.
+        The attempts to make, and the consequences of ending rows that can no longer be sent. Rows without a slot are deferred;
+        damaged rows are postponed, so that they do not block others.
     """
 
     def body(tx: Transaction) -> _Claiming:
@@ -75,7 +75,7 @@ def claim(
         return claiming
 
     claiming, consequences = _run(deps, body)
-    with suppress(StorageUnavailable):  # the claimed attempts are made all the same, and the rest is still due
+    with suppress(StorageUnavailable):  # the claimed attempts are made anyway, and the other rows are still due
         if claiming.obstacles:
             consequences += defer(deps, channel, claiming.obstacles)
         for row, obstacle in claiming.deferred:
@@ -89,7 +89,7 @@ def claim(
 class _Claiming:
     """The findings of a claim: attempts to make, rows that can no longer be sent, and what blocks the others.
 
-    A row that only some of the providers may carry is deferred by itself, since its obstacle is not that of the others.
+    A row that only some of the providers may carry is deferred by itself, since its obstacle does not apply to the others.
     """
 
     claimed: list[Claimed] = field(default_factory=list)
@@ -111,7 +111,7 @@ def _claim_row(
     if why := _reason_unsendable(tx, row, escalation, providers, allowed):
         claiming.unsendable.append((row, why))
         return
-    slots.lock()  # calls and texts are counted under this lock, too
+    slots.lock()  # the cap on calls and texts is counted under this lock
     if eligibility.is_capped(tx, row, escalation):
         claiming.unsendable.append((row, Ended.CAPPED))
         return
@@ -136,7 +136,7 @@ class _BrokenRow(Exception):
 
 @contextmanager
 def _blaming(row: NotificationFacts) -> Iterator[None]:
-    """Name the row that an error is about."""
+    """Raise ``_BrokenRow`` for the row if handling it raises an error of ``_DAMAGE``."""
     try:
         yield
     except (StaleRow, StorageUnavailable):
@@ -146,7 +146,7 @@ def _blaming(row: NotificationFacts) -> Iterator[None]:
 
 
 def _run(deps: Dependencies, body: Callable[[Transaction], _Claiming]) -> tuple[_Claiming, Consequences]:
-    """Claim, and repeat it without each row that turns out to be damaged."""
+    """Claim; postpone a damaged row and claim again, until none is left."""
     aside = NOTHING
     while True:
         try:
@@ -187,10 +187,10 @@ def _reason_unsendable(
 
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
-    """Return whether a notification is too old to send; others than pages count from when they were queued."""
+    """Return whether a notification is too old to send; the age of anything but a page counts from when it was queued."""
     if row.kind is not Kind.PAGE:
         return tx.now >= row.created_at + escalation.policy.fresh_for
-    if tx.now < rules.page_expires_at(escalation, row, ()):  # nearly always, so stops need not be read
+    if tx.now < rules.page_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
         return False
     _, stops = outages.idle_times(tx, escalation)
     return tx.now >= rules.page_expires_at(escalation, row, stops)
@@ -239,9 +239,9 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
 def _message(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
 ) -> OutboundMessage:
-    """Write the message of an attempt, as of the attempt's start.
+    """Return the message of an attempt, as of the attempt's start.
 
-    For an attempt in doubt this is the message as it was sent; a provider that keeps no id of ours is searched by its text.
+    For an attempt in doubt this is the message as it was sent; a provider that does not store our id is searched for the text.
     """
     return OutboundMessage(
         attempt_id=attempt.id,
@@ -256,11 +256,11 @@ def _message(
 def _content(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, now: datetime, provider: str
 ) -> Content:
-    said = tx.ledger.content(row.incident_id)
-    if row.kind is Kind.PAGE and said.key == operations.KEY:
-        said = operations.words(tx, incident_id=row.incident_id, said=said, contact=contact, now=now)
+    content = tx.ledger.content(row.incident_id)
+    if row.kind is Kind.PAGE and content.key == operations.KEY:
+        content = operations.words(tx, incident_id=row.incident_id, content=content, contact=contact, now=now)
     return compose(
-        said,
+        content,
         contact,
         severity=row.incident_event.severity if row.incident_event else escalation.severity,
         now=now,
@@ -279,7 +279,7 @@ def _content(
 
 def _status_update(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
     incident = tx.ledger.incident(row.incident_id)
-    if incident.state is IncidentState.OPEN:  # each for themselves: it is acknowledged for this one
+    if incident.state is IncidentState.OPEN:  # every recipient acknowledges for themselves, and this one has
         return status_updates.wording(incident, contact)
     return status_updates.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
 

@@ -1,4 +1,4 @@
-"""Sends incident events to subscribers: one notification each, queued in the transaction of the event."""
+"""Sends incident events to subscribers: one notification per subscriber, queued in the transaction of the event."""
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident_events import AMENDED, IncidentEvent
@@ -15,7 +15,7 @@ _REASON = "it pages nobody: it holds the incident events for subscribers"
 def settle(tx: Transaction) -> None:
     """Queue the transaction's events for their subscribers, except those of operations incidents."""
     for incident, event, detail in tx.incident_events:
-        names = [each.name for each in tx.deps.subscribers if each.wants(event)]
+        names = [subscriber.name for subscriber in tx.deps.subscribers if subscriber.wants(event)]
         if names and not incident.is_operations:
             escalation = tx.ledger.subscribers_escalation(incident.id) or _start(tx, incident)
             waiting = _waiting(tx, escalation, incident) if event == AMENDED else frozenset()
@@ -31,7 +31,7 @@ def contact_of(event: IncidentEvent) -> Contact:
 
 
 def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
-    """Add the escalation that holds the incident's events: it starts EXHAUSTED, so that nothing is ever decided in it."""
+    """Add the escalation that holds the incident's events: it starts EXHAUSTED, so that no decision is ever made in it."""
     escalation = EscalationFacts(
         id=tx.deps.ids.new(),
         incident_id=incident.id,
@@ -49,14 +49,14 @@ def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
 
 
 def _waiting(tx: Transaction, escalation: EscalationFacts, incident: IncidentFacts) -> frozenset[str]:
-    """Return the subscribers with a queued event that will carry the new content, since an event is rendered when it leaves.
+    """Return the subscribers with a queued event that will carry the new content, since an event is rendered when it is sent.
 
     It must be their last event: they keep the highest version and drop older ones.
     """
-    told = sorted(
+    versions = sorted(
         (row.incident_event.version, row.id, row) for row in tx.ledger.notifications(escalation.id) if row.incident_event
     )
-    last = {row.incident_event.subscriber: row for _, _, row in told if row.incident_event}
+    last = {row.incident_event.subscriber: row for _, _, row in versions if row.incident_event}
     return frozenset(
         name
         for name, row in last.items()

@@ -1,4 +1,4 @@
-"""Pages operations: failures and notices are counted into one open incident, paged at most every 15 minutes."""
+"""Pages operations: failures and notices are added to one open incident, paged at most every 15 minutes."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -21,11 +21,11 @@ KEY = OPERATIONS_KEY
 _QUIET = timedelta(minutes=15)
 
 Link = Callable[[str], str | None]
-"""Makes the link by which the reader acknowledges an incident: (its id) → the link; None without."""
+"""Makes the link with which the reader acknowledges an incident: (its id) → the link, or None without links."""
 
 
 def settle(tx: Transaction) -> None:
-    """Count in the transaction's failures and notices; at its end, since this lock comes last."""
+    """Add the transaction's failures and notices to the incident, at its end, since this lock comes last."""
     notices = [notice for notice in tx.notices if tx.ledger.add_notice(*notice, at=tx.now)]
     if not tx.alerts and not notices:
         return
@@ -39,15 +39,15 @@ def settle(tx: Transaction) -> None:
 
 
 def start_round(tx: Transaction, incident: IncidentFacts) -> None:
-    """Page operations of everything that was counted in, acknowledged meanwhile or not.
+    """Page operations about all added failures and notices, even those acknowledged meanwhile.
 
-    The recipients and addresses are those configured now; a process without any pages those that another process stored.
+    The recipients and addresses are those of this process's settings; without any, those that another process stored.
     """
     severity = _severity(tx, incident)
     update = incidents.page_again(incident, now=tx.now)
     incident = tx.update_incident(incident, replace(update, after=replace(update.after, round_at=None, severity=severity)))
     _follow_recipients(tx, incident)
-    rounds.start(tx, incident, {each.recipient_id for each in tx.deps.operations} or None)
+    rounds.start(tx, incident, {contact.recipient_id for contact in tx.deps.operations} or None)
     tx.ledger.mark_counted(incident.id)
 
 
@@ -56,13 +56,13 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     _follow_recipients(tx, incident)
     if incident.round_at is None or incident.round_at > tx.now:  # otherwise ``start_round`` pages all of them
         rounds.pass_time(tx, incident)
-    paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
+    paged = {escalation.recipient_id for escalation in tx.ledger.lock_escalations(incident.id)}
     if incident.state is IncidentState.OPEN:
-        rounds.start(tx, incident, {each.recipient_id for each in tx.deps.operations} - paged)
+        rounds.start(tx, incident, {contact.recipient_id for contact in tx.deps.operations} - paged)
 
 
 def _follow_recipients(tx: Transaction, incident: IncidentFacts) -> None:
-    """Update the incident's recipients to those configured now."""
+    """Update the incident's recipients to those in the settings."""
     if not tx.deps.operations:
         return
     known = tx.ledger.contacts(incident.id)
@@ -80,13 +80,13 @@ def say_again(tx: Transaction, incident_ids: Collection[str]) -> None:
         _say(tx, tx.ledger.incident(incident_id))
 
 
-def words(tx: Transaction, *, incident_id: str, said: Incident, contact: Contact, now: datetime) -> Incident:
+def words(tx: Transaction, *, incident_id: str, content: Incident, contact: Contact, now: datetime) -> Incident:
     """Render the content of an operations incident for a recipient, with links to acknowledge the failed incidents.
 
     Args:
         tx: The transaction.
-        incident_id: Its id.
-        said: Its content.
+        incident_id: The operations incident's id.
+        content: The operations incident's content.
         contact: The recipient.
         now: The instant.
     """
@@ -95,29 +95,29 @@ def words(tx: Transaction, *, incident_id: str, said: Incident, contact: Contact
         return link(tx.deps, failed_id, contact.recipient_id, now=now)
 
     failed, notices = _failures(tx, incident_id, make_link), tx.ledger.notices(since=tx.ledger.incident(incident_id).opened_at)
-    return replace(said, body=failures.body(failed, notices), url=failures.place(failed))
+    return replace(content, body=failures.body(failed, notices), url=failures.place(failed))
 
 
 def _open(tx: Transaction, *, is_failure: bool) -> IncidentFacts:
     severity = Severity.CRITICAL if is_failure else Severity.WARNING
-    said = Incident(key=KEY, title="notifyflow", severity=severity, source="notifyflow", occurred_at=tx.now)
+    content = Incident(key=KEY, title="notifyflow", severity=severity, source="notifyflow", occurred_at=tx.now)
     incident = incidents.open_(
-        said,
+        content,
         incident_id=tx.deps.ids.new(),
         policy=tx.deps.operations_policy,
         now=tx.now,
         namespace=namespaces.OPERATIONS,
         is_operations=True,
     )
-    tx.ledger.add_incident(incident, said)
+    tx.ledger.add_incident(incident, content)
     return incident
 
 
 def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
     """Start a round, or wait until the last one is 15 minutes old; a failure waits for rounds of failures only."""
     current = tx.ledger.lock_escalations(incident.id)
-    counting = [each for each in current if each.severity is Severity.CRITICAL or not is_failure]
-    last = max((each.started_at for each in counting), default=None)
+    counting = [escalation for escalation in current if escalation.severity is Severity.CRITICAL or not is_failure]
+    last = max((escalation.started_at for escalation in counting), default=None)
     if last is None or tx.now >= last + _QUIET:
         start_round(tx, incident)
     elif incident.round_at is None or last + _QUIET < incident.round_at:
@@ -125,7 +125,7 @@ def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, is_failure: bool)
 
 
 def _severity(tx: Transaction, incident: IncidentFacts) -> Severity:
-    """Find how urgent a round is: notices alone are a WARNING, unless they would replace a round of failures that still runs."""
+    """Return a round's severity: WARNING for notices alone, unless the round would replace one of failures that still runs."""
     is_open = incident.state is IncidentState.OPEN
     if tx.ledger.uncounted(incident.id).failures or (is_open and any(map(_insists, tx.ledger.lock_escalations(incident.id)))):
         return Severity.CRITICAL
@@ -138,18 +138,18 @@ def _insists(escalation: EscalationFacts) -> bool:
 
 
 def _say(tx: Transaction, incident: IncidentFacts) -> None:
-    said = tx.ledger.content(incident.id)
+    content = tx.ledger.content(incident.id)
     failed, notices = _failures(tx, incident.id, lambda failed_id: None), tx.ledger.notices(since=incident.opened_at)
-    title = failures.headline(failed, notices, tx.ledger.uncounted(incident.id)) if failed or notices else said.title
+    title = failures.headline(failed, notices, tx.ledger.uncounted(incident.id)) if failed or notices else content.title
     tx.ledger.set_content(
-        incident.id, replace(said, title=title, body=failures.body(failed, notices), url=failures.place(failed))
+        incident.id, replace(content, title=title, body=failures.body(failed, notices), url=failures.place(failed))
     )
 
 
 def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failure]:
-    """Read what failed, the newest first; of those that are told in a line each their ways are left out."""
-    found = tx.ledger.criticals(incident_id, limit=failures.AT_MOST)
-    return [_failure(tx, each, make_link, is_full=number < failures.IN_FULL) for number, each in enumerate(found)]
+    """Return the failures, the newest first; those beyond ``failures.IN_FULL`` have no ways and no link."""
+    criticals = tx.ledger.criticals(incident_id, limit=failures.AT_MOST)
+    return [_failure(tx, critical, make_link, is_full=number < failures.IN_FULL) for number, critical in enumerate(criticals)]
 
 
 def _failure(tx: Transaction, critical: Critical, make_link: Link, *, is_full: bool) -> Failure:

@@ -32,20 +32,20 @@ class SubscriberStandIn(StandIn):
             return as_json(404, {"error": f"Only POST {PATH}NAME is served here."})
         if not _is_signed(request):
             return as_json(401, {"error": "The signature is not valid."})
-        told = read_object(request.body)
-        if told is None or not isinstance(told.get("data"), dict):
+        event = read_object(request.body)
+        if event is None or not isinstance(event.get("data"), dict):
             return as_json(400, {"error": "The body holds no type, timestamp and data."})
-        content = Card(summary=str(told.get("type", "")), pieces=tuple(_pieces(told)))
+        content = Card(summary=str(event.get("type", "")), pieces=tuple(_pieces(event)))
         to, reference = short_name(request.path), request.headers["webhook-id"]
         return Arrival(message=Message(channel="webhook", provider="webhook", to=to, reference=reference, content=content))
 
     def accept(self, arrival: Arrival) -> HttpResponse:
-        """Accept it."""
+        """Respond with 204."""
         del arrival
         return HttpResponse(status=204)
 
     def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
-        """Refuse it."""
+        """Respond with the script's status."""
         del arrival
         return as_json(int(reaction.code), {"error": "Refused by the script."}, **retry_header(reaction))
 
@@ -53,13 +53,13 @@ class SubscriberStandIn(StandIn):
 def _is_signed(request: Request) -> bool:
     message_id, at = request.headers.get("webhook-id", ""), request.headers.get("webhook-timestamp", "")
     mac = hmac.digest(_KEY, f"{message_id}.{at}.".encode() + request.body, hashlib.sha256)
-    wanted = b"v1," + base64.b64encode(mac)
+    expected = b"v1," + base64.b64encode(mac)
     signatures = request.headers.get("webhook-signature", "").encode().split()
-    return any(hmac.compare_digest(each, wanted) for each in signatures)
+    return any(hmac.compare_digest(signature, expected) for signature in signatures)
 
 
-def _pieces(told: Mapping[str, Any]) -> Iterator[Piece]:
-    yield Piece(kind="heading", text=str(told.get("type", "")))
-    data = told["data"]
+def _pieces(event: Mapping[str, Any]) -> Iterator[Piece]:
+    yield Piece(kind="heading", text=str(event.get("type", "")))
+    data = event["data"]
     yield from (Piece(kind="fact", title=name, text=str(data[name])) for name in _SHOWN if data.get(name))
-    yield Piece(kind="source", text=json.dumps(told, indent=2, ensure_ascii=False))
+    yield Piece(kind="source", text=json.dumps(event, indent=2, ensure_ascii=False))

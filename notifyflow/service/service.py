@@ -207,7 +207,7 @@ class Service:
         if not status.facts.is_operations:
             return status.content
         now = self._deps.clock.now()
-        body = partial(operations.words, incident_id=status.facts.id, said=status.content, contact=contact, now=now)
+        body = partial(operations.words, incident_id=status.facts.id, content=status.content, contact=contact, now=now)
         return use_case.run(self._deps, body).value
 
     def find_faults(self) -> tuple[Fault, ...]:

@@ -69,7 +69,7 @@ def test_what_nobody_can_carry_rings_for_the_tier_that_it_opens(store: Store) ->
 
 def test_what_a_cap_keeps_back_rings_for_the_tier_that_it_opens(store: Store) -> None:
     scene = Scene(store, caps=Caps(channels=frozenset({"sms"}), recipients={"sms": 0}))
-    assert scene.deliver("sms", scene.notify("sms", "voice")) == [(FAILED, "what may go over sms in an hour has gone")]
+    assert scene.deliver("sms", scene.notify("sms", "voice")) == [(FAILED, "the hourly limit of sms is used up")]
     assert [channel for channel, *_ in scene.queued()] == ["voice"]
     assert scene.bell.rung == scene.queued()
 
