@@ -152,5 +152,5 @@ def _has_label(name: str, value: str) -> Expression:
 
 def _summary(row: Mapping[str, Any]) -> IncidentSummary:
     content = {name: row[f"content_{name}"] for name in CONTENT_FIELDS}
-    facts = {name: value for name, value in row.items() if not name.startswith("said_")}
+    facts = {name: value for name, value in row.items() if not name.startswith("content_")}
     return IncidentSummary(facts=IncidentFacts(**facts), content=Incident(key=row["key"], **content))
