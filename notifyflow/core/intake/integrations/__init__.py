@@ -1,5 +1,5 @@
-"""Reads what existing systems send, one module an integration.
+"""Parses the requests of existing systems, one module per integration.
 
-An alert is never refused for its content: text that is too long is cut with a mark, unknown values have a default, and only a
-body that cannot be read at all is refused. An integration brings no recipients; the directory finds them.
+An alert is never refused for its content: text that is too long is cut and marked, unknown values get a default, and only a
+body that cannot be parsed is refused. The requests name no recipients; the directory finds them.
 """

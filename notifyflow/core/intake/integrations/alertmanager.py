@@ -1,7 +1,7 @@
 """Prometheus Alertmanager's webhook, version 4; Grafana's has the same shape and more fields.
 
 Source: Prometheus documentation, "Configuration", section ``<webhook_config>``, and ``notify/webhook/webhook.go`` of Alertmanager
-0.28; it repeats a request that is answered with 5xx, and gives one up that is answered with 4xx. Grafana documentation,
+0.28, which repeats a request after a 5xx response and gives it up after a 4xx response. Grafana documentation,
 "Configure the webhook notifier for Alerting".
 """
 
@@ -38,13 +38,13 @@ _REMEDY = "Send what Alertmanager's webhook sends, version 4"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """What a group says of each of its alerts.
+    """The fields of a group that apply to each of its alerts.
 
     Attributes:
-        status: Theirs, where they have none.
+        status: The status of alerts that have none of their own.
         source: Alertmanager's own address.
-        links: The same, as the last place to look; empty if it is missing.
-        left_out: A paragraph on the alerts that the sender left out; None where there are none.
+        links: The same address, used when an alert has no better link; empty if it is missing.
+        left_out: A paragraph on the alerts that the sender left out; None if it sent all.
     """
 
     status: object
@@ -54,72 +54,72 @@ class _Group:
 
 
 def read(document: object) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...]]:
-    """Read a group of alerts: each is an incident of its own, known by its fingerprint.
+    """Read a group of alerts: each is an incident of its own, identified by its fingerprint.
 
     Args:
-        document: What was sent, as JSON was loaded.
+        document: The parsed JSON body.
 
     Returns:
-        The requests, and what in the group is no alert.
+        The requests, and the faults of items that are not alerts.
 
     Raises:
-        UnreadableIncident: When it is no group, or there is no alert in it.
+        UnreadableIncident: When the document is not a group, or contains no alert.
     """
     body = table(document)
     alerts = body.get("alerts")
     if not isinstance(alerts, list) or not alerts:
-        raise refusal("alerts", "there are none", _REMEDY)
+        raise refusal("alerts", "it is missing or empty", _REMEDY)
     source = body.get("externalURL")
     links = [] if source is None else [source]
     group = _Group(status=body.get("status"), source=source, links=links, left_out=_left_out(body.get("truncatedAlerts")))
-    return read_each("alerts", map(_known, alerts), lambda alert: _read(alert, group))
+    return read_each("alerts", map(_normalized, alerts), lambda alert: _read(alert, group))
 
 
-def _known(alert: object) -> object:
-    """Leave out of an alert what nobody reads, so that what says the same is the same."""
+def _normalized(alert: object) -> object:
+    """Return the alert with only the fields that are read, so that alerts of the same meaning compare equal."""
     if not isinstance(alert, dict):
         return alert
-    known = {each: alert[each] for each in _FIELDS if each in alert}
-    if known.get("status"):
-        known["status"] = _OVER if known["status"] == _OVER else "firing"
-    return known
+    fields = {name: alert[name] for name in _FIELDS if name in alert}
+    if fields.get("status"):
+        fields["status"] = _OVER if fields["status"] == _OVER else "firing"
+    return fields
 
 
 def _read(alert: object, group: _Group) -> InboundRequest:
     if not isinstance(alert, dict):
         raise refusal("", "it is not an alert", _REMEDY)
     labels = table(alert.get("labels"))
-    title, body = _said(notes) if (notes := table(alert.get("annotations"))) else (None, ())
-    said = incident(
+    title, body = _texts(notes) if (notes := table(alert.get("annotations"))) else (None, ())
+    made = incident(
         NAME,
         key=say(alert.get("fingerprint")) or digest(_canonical(labels)),
-        title=title or _named(labels),
+        title=title or _default_title(labels),
         body=body if group.left_out is None else (*body, group.left_out),
         severity=labels.get("severity"),
         source=group.source,
-        urls=[alert[each] for each in _LINKS if each in alert] + group.links,
+        urls=[alert[name] for name in _LINKS if name in alert] + group.links,
         labels=None if alert.get("labels") is None else labels,
         occurred_at=alert.get("startsAt"),
     )
     is_over = (alert.get("status") or group.status) == _OVER
-    return InboundRequest(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=said, labels=labels_of(said, labels))
+    return InboundRequest(action=Action.RESOLVE if is_over else Action.NOTIFY, incident=made, labels=labels_of(made, labels))
 
 
-def _said(notes: Mapping[str, object]) -> tuple[str | None, tuple[str | None, ...]]:
-    """Find a title, None if there is none, and the paragraphs that the annotations make."""
-    others = {each: value for each, value in notes.items() if each not in (*_TITLES, *_BODIES)}
+def _texts(notes: Mapping[str, object]) -> tuple[str | None, tuple[str | None, ...]]:
+    """Return the title, or None, and the paragraphs of the body from an alert's annotations."""
+    others = {name: value for name, value in notes.items() if name not in (*_TITLES, *_BODIES)}
     return _first(notes, _TITLES), (_first(notes, _BODIES), lines(others) if others else None)
 
 
-def _named(labels: Mapping[str, object]) -> str:
-    """Make a title of what an alert is called, and where it is."""
+def _default_title(labels: Mapping[str, object]) -> str:
+    """Return a title made of the labels ``alertname`` and ``instance``; empty without ``alertname``."""
     name = say(labels.get("alertname"))
     place = say(labels.get("instance")) if name else ""
     return f"{name} on {place}" if place else name
 
 
 def _canonical(labels: Mapping[str, object]) -> str:
-    """Write labels as JSON in the order of their names; by hand where they are plain, which takes a third of the time."""
+    """Return the labels as JSON, sorted by name; plain ones are written by hand, which takes a third of the time."""
     pairs = []
     for name, value in sorted(labels.items()):
         if type(value) is str:
@@ -132,11 +132,11 @@ def _canonical(labels: Mapping[str, object]) -> str:
 
 
 def _first(notes: Mapping[str, object], names: tuple[str, ...]) -> str | None:
-    """Find the first annotation that says something; empty if all of them are empty, None if there is none."""
+    """Return the first annotation that is not empty; empty if all of them are, None if none is set."""
     texts = [say(notes[name]).strip() for name in names if notes.get(name) is not None]
     return next(filter(None, texts), "" if texts else None)
 
 
 def _left_out(count: object) -> str | None:
-    is_some = isinstance(count, int) and count > 0
-    return f"({count} more alerts of its group were left out: max_alerts is set.)" if is_some else None
+    has_more = isinstance(count, int) and count > 0
+    return f"({count} more alerts of its group were left out: max_alerts is set.)" if has_more else None

@@ -32,7 +32,7 @@ NAME = Via.CLOUDEVENTS
 _HEADER = "ce-"
 _REQUIRED = ("id", "source", "type")
 _NO_LABELS = frozenset(("id", "time", "specversion", "datacontenttype", "dataschema", "data", "data_base64"))
-_SAID_APART = frozenset(("title", "summary", "body", "description", "severity", "url", "labels"))
+_MAPPED = frozenset(("title", "summary", "body", "description", "severity", "url", "labels"))
 _ACTIONS: Mapping[str, Action] = {
     **dict.fromkeys(("resolve", "resolved"), Action.RESOLVE),
     **dict.fromkeys(("acknowledge", "acknowledged"), Action.ACKNOWLEDGE),
@@ -43,14 +43,14 @@ def read(headers: Mapping[str, str], body: bytes) -> tuple[tuple[InboundRequest,
     """Read one event, or a batch, which may be empty.
 
     Args:
-        headers: With their names in lower case.
-        body: As it came.
+        headers: The HTTP headers, with their names in lower case.
+        body: The raw HTTP body.
 
     Returns:
-        The requests, and what in a batch is no event.
+        The requests, and the faults of the batch's items that are not events.
 
     Raises:
-        UnreadableIncident: When it is neither, or there is no event in it.
+        UnreadableIncident: When the body is neither, or no item of the batch is an event.
     """
     content_type = headers.get("content-type", "").lower()
     if not content_type.startswith("application/cloudevents") and "ce-id" in headers:
@@ -67,7 +67,7 @@ def _binary(headers: Mapping[str, str], content_type: str, body: bytes) -> Mappi
 
 
 def _unescape(name: str, value: str) -> str:
-    """Undo double quotes with their backslashes, then percent-encoding; bytes that are no UTF-8 have to be rejected."""
+    """Undo double quotes with their backslashes, then percent-encoding; the binding requires that invalid UTF-8 is rejected."""
     quoted = re.fullmatch(r'"((?:[^"\\]|\\.)*)"', value)
     plain = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else value
     try:
@@ -77,7 +77,7 @@ def _unescape(name: str, value: str) -> str:
 
 
 def _data(body: bytes, content_type: str) -> object:
-    """Read the data: JSON where the media type says so, or where there is none and it is an object or a list; otherwise text."""
+    """Parse the data as JSON if its media type is JSON, or if it has none and is an object or a list; otherwise as text."""
     text = body.decode("utf-8", "replace")
     media_type = content_type.partition(";")[0].strip()
     if media_type and not media_type.endswith("json"):
@@ -91,7 +91,7 @@ def _data(body: bytes, content_type: str) -> object:
 
 def _read(document: object) -> InboundRequest:
     envelope = table(document)
-    # put in words once: any of them may be as long as a body
+    # rendered as text only once: each of them may be as long as a body
     event = {**envelope, **{name: say(envelope[name]) for name in (*_REQUIRED, "subject") if envelope.get(name) is not None}}
     missing = tuple(name for name in _REQUIRED if not event.get(name))
     if missing:
@@ -99,10 +99,10 @@ def _read(document: object) -> InboundRequest:
     data = _decoded(event)
     fields = table(data)
     about = str(event.get("subject") or event["id"])
-    others = {name: value for name, value in fields.items() if name not in _SAID_APART}
+    others = {name: value for name, value in fields.items() if name not in _MAPPED}
     extensions = {name: value for name, value in event.items() if name not in _NO_LABELS and value is not None}
     labels = {**table(fields.get("labels")), **extensions}
-    said = incident(
+    made = incident(
         NAME,
         key=f"{event['source']}/{about}",
         title=fields.get("title") or fields.get("summary") or f"{event['type']}: {about}",
@@ -114,29 +114,29 @@ def _read(document: object) -> InboundRequest:
         occurred_at=event.get("time"),
     )
     action = _ACTIONS.get(str(event["type"]).rpartition(".")[2].lower(), Action.NOTIFY)
-    return InboundRequest(action=action, incident=said, labels=labels_of(said, labels))
+    return InboundRequest(action=action, incident=made, labels=labels_of(made, labels))
 
 
 @cache
 def _missing(names: tuple[str, ...]) -> tuple[Fault, ...]:
-    return tuple(Fault(name, "it is missing", "Send a CloudEvent, with its id, source and type") for name in names)
+    return tuple(Fault(name, "it is missing", "Send a CloudEvent with its id, source and type") for name in names)
 
 
 def _first(fields: Mapping[str, object], *names: str) -> str | None:
-    """Find the first field that says something; empty if all of them are empty, None if there is none."""
+    """Return the first of these fields that is not empty; empty if all of them are, None if none is set."""
     texts = [say(fields[name]) for name in names if fields.get(name) is not None]
     return next(filter(None, texts), "" if texts else None)
 
 
 def _rest(data: object, others: Mapping[str, object]) -> str | None:
-    """Put the rest of the data in words; None where there is none, or it is an object without further fields."""
+    """Return the rest of the data as text; None without data, or if an object has no other fields."""
     if isinstance(data, dict):
         return lines(others) if others else None
     return None if data is None else say(data)
 
 
 def _decoded(event: Mapping[str, object]) -> object:
-    """Find the data, which JSON may hold as base64."""
+    """Return the event's data, decoded if it is sent as base64."""
     encoded = event.get("data_base64")
     if not isinstance(encoded, str):
         return event.get("data")

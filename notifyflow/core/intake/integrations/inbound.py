@@ -1,4 +1,4 @@
-"""Inbound requests, which integrations yield, and how any document becomes a valid incident."""
+"""Inbound requests, which integrations return, and the making of a valid incident from any document."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ _SEVERITIES: Mapping[str, Severity] = {
     **dict.fromkeys(("warning", "warn", "average", "minor"), Severity.WARNING),
     **dict.fromkeys(("info", "information", "informational", "notice", "low", "none", "debug"), Severity.INFO),
 }
-"""The words in use: syslog's (RFC 5424, section 6.2.1), Prometheus's and PagerDuty's, Zabbix's, OpenTelemetry's."""
+"""The severity names of syslog (RFC 5424, section 6.2.1), Prometheus, PagerDuty, Zabbix and OpenTelemetry."""
 
 _LONGEST_WORD = 100
 _NAMELESS = "An alert without a title"
 
 
 class Action(StrEnum):
-    """What a request asks for."""
+    """The action that a request asks for."""
 
     NOTIFY = "notify"
     ACKNOWLEDGE = "acknowledge"
@@ -38,13 +38,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundRequest:
-    """One thing that an integration asks for.
+    """One request of an integration.
 
     Attributes:
-        action: What is to be done.
-        incident: About what; always valid. Unless somebody is to be notified, only its key counts.
-        labels: All its labels, by which it finds its route; also those for which the incident has no room.
-        times: How many times it came in a row, word for word.
+        action: The action.
+        incident: The incident; always valid. For any action but NOTIFY only its key counts.
+        labels: All labels that were sent, used for routing; may be more than the incident can hold.
+        times: How many times in a row the same request was sent; at least 1.
     """
 
     action: Action
@@ -54,7 +54,7 @@ class InboundRequest:
 
 
 def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
-    """Return the error that says what cannot be read."""
+    """Return an error with one fault."""
     return UnreadableIncident((Fault(where, what, remedy),))
 
 
@@ -64,15 +64,15 @@ def read_each(
     """Read the items of a batch; one that cannot be read does not stop the others.
 
     Args:
-        where: What they came in, as faults name it.
-        items: What came.
-        read: Reads one.
+        where: The path of the batch, as faults name it; empty for the whole document.
+        items: The parsed items.
+        read: The function that reads one item.
 
     Returns:
-        The requests, and what could not be read.
+        The requests, and the faults of the items that could not be read.
 
     Raises:
-        UnreadableIncident: When none of them could be read.
+        UnreadableIncident: When there are items and none of them could be read.
     """
     reading = _Reading(where)
     for index, item in enumerate(items):
@@ -80,13 +80,14 @@ def read_each(
     if reading.faults and not reading.requests:
         raise UnreadableIncident(reading.faults)
     times = reading.times
-    return tuple(each if times[at] == 1 else replace(each, times=times[at]) for at, each in enumerate(reading.requests)), tuple(
-        reading.faults
+    requests = (
+        request if count == 1 else replace(request, times=count) for request, count in zip(reading.requests, times, strict=True)
     )
+    return tuple(requests), tuple(reading.faults)
 
 
 class _Reading:
-    """Reads items one by one; what comes again, word for word, is not read again, so that a body of a million costs no more."""
+    """Reads items one by one; an identical item is not read again, so that a million copies in a body cost little."""
 
     def __init__(self, where: str) -> None:
         self.requests: list[InboundRequest] = []
@@ -125,7 +126,7 @@ class _Reading:
 
 
 def _mark(index: int, item: object) -> object:
-    """Make what is equal where items are; what is nested too deeply is like nothing else."""
+    """Return a value that is equal for equal items; an item that is nested too deeply equals no other."""
     try:
         return marshal.dumps(item, 2)  # type: ignore[arg-type]  # JSON; later formats write what is equal in more than one way
     except ValueError:
@@ -133,12 +134,12 @@ def _mark(index: int, item: object) -> object:
 
 
 def table(value: object) -> Mapping[str, object]:
-    """Read a value as an object; anything else is an empty one."""
+    """Return the value if it is an object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def say(value: object) -> str:
-    """Put a JSON value in words: text as it is, nothing for null, the rest as JSON."""
+    """Return a JSON value as text: strings unchanged, null as an empty string, the rest as JSON."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -152,7 +153,7 @@ def say(value: object) -> str:
 
 
 def lines(values: Mapping[str, object]) -> str:
-    """Put an object in words, a line a field."""
+    """Return an object as text, one line per field."""
     return "\n".join(f"{name}: {say(value)}" for name, value in values.items())
 
 
@@ -168,17 +169,17 @@ def incident(
     labels: Mapping[str, object] | None,
     occurred_at: object = None,
 ) -> Incident:
-    """Make a valid incident of whatever was sent; what was not sent is None in it, as in the rest of the intake.
+    """Return a valid incident made of any values; fields that were not sent are None, as in the rest of the intake.
 
     Args:
-        integration: Which integration; the key begins with it, so that none reaches another's incidents, or ours.
-        key: What repeats when the same thing is meant.
-        title: What happened; has a stand-in where it is empty.
+        integration: The integration's name; the key begins with it, so that no integration reaches another's incidents, or ours.
+        key: The sender's key, the same for every request about the same incident.
+        title: What happened; replaced by a default title if it is empty.
         body: Paragraphs; empty ones are left out, and None means not set.
-        severity: A word for how bad it is; ERROR where we do not know it.
-        source: What reported it.
-        urls: Where to look; the first that is a web address counts, and None means not set.
-        labels: Free facts; those beyond the limit are left out, and counted. None means not set.
+        severity: A severity name; unknown ones become ERROR.
+        source: The system that reported it.
+        urls: Links for the reader; the first valid web address is used, and None means not set.
+        labels: Labels; those beyond the limit are left out and counted in the body. None means not set.
         occurred_at: When it happened, as ISO 8601.
     """
     kept = clean(labels) if labels else {}
@@ -202,13 +203,13 @@ def _severity(word: str) -> Severity:
     return _SEVERITIES.get(word.strip().casefold(), Severity.ERROR) if len(word) <= _LONGEST_WORD else Severity.ERROR
 
 
-def labels_of(said: Incident, labels: Mapping[str, object]) -> Mapping[str, str]:
-    """Give all labels of what was said, by which it finds its route: those that it has, or more where it has no room for all."""
-    return said.labels or {} if len(labels) <= validation.MAX_LABELS else clean(labels)
+def labels_of(made: Incident, labels: Mapping[str, object]) -> Mapping[str, str]:
+    """Return all valid labels for routing: the incident's own, or all that were sent if the incident cannot hold them."""
+    return made.labels or {} if len(labels) <= validation.MAX_LABELS else clean(labels)
 
 
 def clean(labels: Mapping[str, object]) -> dict[str, str]:
-    """Make valid labels of whatever was sent, however many there are."""
+    """Return valid labels made of any names and values, without a limit to their number."""
     made: dict[str, str] = {}
     for name, value in labels.items():
         if short := text.short_line(name, validation.MAX_LABEL_NAME):
@@ -217,14 +218,14 @@ def clean(labels: Mapping[str, object]) -> dict[str, str]:
 
 
 def digest(value: str) -> str:
-    """Make a name of a text that can be none itself."""
+    """Return a digest of a text that cannot be used as a key itself."""
     return "sha256:" + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _key(integration: str, value: str) -> str:
     key = f"{integration}/{value}"
-    is_good = value and key == text.short_line(key, validation.MAX_KEY)
-    return key if is_good else f"{integration}/{digest(value)}"
+    is_valid = value and key == text.short_line(key, validation.MAX_KEY)
+    return key if is_valid else f"{integration}/{digest(value)}"
 
 
 def _body(paragraphs: Iterable[str | None]) -> str | None:
@@ -239,9 +240,9 @@ def _body(paragraphs: Iterable[str | None]) -> str | None:
 
 
 def _url(urls: Sequence[str]) -> str | None:
-    """Choose where to look; empty where the first that was given is: one that cannot be used takes no other's place."""
-    found = next(filter(validation.is_web_address, urls), None)
-    return "" if found is None and urls and not urls[0] else found
+    """Return the first valid web address; without one, empty if the first URL is empty, else None, which keeps the stored one."""
+    address = next(filter(validation.is_web_address, urls), None)
+    return "" if address is None and urls and not urls[0] else address
 
 
 def _instant(value: str) -> datetime | None:

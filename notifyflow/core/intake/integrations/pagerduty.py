@@ -1,4 +1,4 @@
-"""PagerDuty's Events API v2, as its senders speak it.
+"""PagerDuty's Events API v2, for senders that use it.
 
 Source: PagerDuty developer documentation, "Events API v2 Overview" (responses, 512 KB) and "Send an Alert Event" (fields,
 actions, what a missing ``dedup_key`` means).
@@ -26,7 +26,7 @@ _FACTS = ("source", "component", "group", "class", "severity")
 
 
 def routing_key(document: object) -> str:
-    """Find the key by which the sender shows who it is; empty where there is none."""
+    """Return the routing key that identifies the sender; empty without one."""
     return say(table(document).get("routing_key"))
 
 
@@ -34,37 +34,37 @@ def read(document: object, *, new_key: str) -> tuple[InboundRequest, str]:
     """Read an event.
 
     Args:
-        document: What was sent, as JSON was loaded.
-        new_key: The dedup key of a trigger that has none: always a new incident.
+        document: The parsed JSON body.
+        new_key: The dedup key to give a trigger that has none, which always opens a new incident.
 
     Returns:
         The request, and the dedup key for the response.
 
     Raises:
-        UnreadableIncident: When it is no event: no trigger, and nothing that says what is acknowledged or resolved.
+        UnreadableIncident: When an unknown action has no payload, or an acknowledgement or resolution has no dedup key.
     """
     event = table(document)
     payload = table(event.get("payload"))
     dedup_key = say(event.get("dedup_key"))
     action = _action(event, payload)
     if action is not Action.NOTIFY and not dedup_key:
-        raise refusal("dedup_key", "it is missing", "Say which trigger is meant")
+        raise refusal("dedup_key", "it is missing", "Send the dedup_key of the trigger")
     key = dedup_key or new_key
     labels = {name: payload[name] for name in _FACTS if payload.get(name) is not None}
     if event.get("client"):
         labels["client"] = event["client"]
-    said = _incident(event, payload, key, labels)
-    return InboundRequest(action=action, incident=said, labels={**clean(_more_labels(payload)), **labels_of(said, labels)}), key
+    made = _incident(event, payload, key, labels)
+    return InboundRequest(action=action, incident=made, labels={**clean(_more_labels(payload)), **labels_of(made, labels)}), key
 
 
 def _more_labels(payload: Mapping[str, object]) -> Mapping[str, object]:
-    """Find what else the sender says in short: it may have its own labels nowhere but in the details."""
+    """Return the short values of the details: some senders put their labels only there."""
     details = table(payload.get("custom_details"))
     return {name: value for name, value in details.items() if isinstance(value, str | int | float)}
 
 
 def _action(event: Mapping[str, object], payload: Mapping[str, object]) -> Action:
-    """Return the action; an unknown action with a summary is a trigger, so that someone is paged."""
+    """Return the action; an unknown action with a payload is a trigger, so that someone is paged."""
     match event.get("event_action"):
         case "acknowledge":
             return Action.ACKNOWLEDGE
