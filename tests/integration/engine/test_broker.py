@@ -296,7 +296,7 @@ def test_a_worker_that_stops_gives_back_what_it_has_fetched_and_ends_without_a_t
     assert not [record.getMessage() for record in said if record.exc_info]
 
 
-@pytest.mark.parametrize(("url", "said"), [("memory://", "no other process hears"), ("kafka://host", "'kafka'")])
+@pytest.mark.parametrize(("url", "said"), [("memory://", "reach no other process"), ("kafka://host", "'kafka'")])
 def test_a_broker_that_workers_cannot_share_is_refused(url: str, said: str) -> None:
     with pytest.raises(InvalidSettings, match=said):
         make_broker(url)
