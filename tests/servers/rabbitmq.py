@@ -14,6 +14,7 @@ import pika
 from pika.exceptions import AMQPConnectionError
 
 from tests.servers.ports import reserve_port
+from tests.waiting import wait_until
 
 _DEADLINE_S = 120
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one on PATH changes the user, and reads the machine's settings
@@ -85,6 +86,7 @@ class RabbitMq:
     def freeze(self) -> None:
         """Stop it where it is: connections stay open, the kernel accepts new ones, and nothing is answered."""
         self._signal(signal.SIGSTOP)
+        wait_until(self._is_stopped)  # the signal reaches one thread after another; until then the others still confirm
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
@@ -92,6 +94,11 @@ class RabbitMq:
     def _signal(self, what: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(what)
+
+    def _is_stopped(self) -> bool:
+        assert self._process is not None
+        threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")  # proc(5): "pid (name) state ..."
+        return all(thread.read_text().rpartition(") ")[2][0] == "T" for thread in threads)
 
     def _answers(self) -> bool:
         try:
