@@ -21,7 +21,7 @@ def test_a_database_that_is_worked_on_is_adopted_only_when_forced_and_then_shows
         assert "somebody delivers from this database" in refused.err
         assert "1 unfinished incident." in refused.err
     asked = line.run("db", "adopt", "--force")
-    assert (asked.code, "give --yes" in asked.err) == (2, True)
+    assert (asked.code, "Confirm with --yes" in asked.err) == (2, True)
     assert not target.status("db-1").is_quarantined
     assert line.run("check").code == 0
     assert json.loads(target.ask("GET", "/readyz")[1])["is_degraded"] is False
