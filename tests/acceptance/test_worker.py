@@ -209,7 +209,7 @@ def test_a_worker_ends_in_good_order_while_redis_is_away(
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("BROKER_URL", "memory://", "no other process hears"),
+        ("BROKER_URL", "memory://", "reach no other process"),
         ("BROKER_URL", "kafka://localhost", "NOTIFYFLOW_BROKER_URL"),
         ("DATABASE_URL", "mysql://localhost/db", "NOTIFYFLOW_DATABASE_URL"),
     ],

@@ -40,5 +40,5 @@ def test_a_database_that_is_worked_on_is_adopted_only_when_forced_and_then_shows
     assert line.run("send", file, "--json").document["is_quarantined"] is True
     for command in ("status", "ack", "resolve"):
         assert "quarantined:" in line.run(command, "db-1").out
-    assert line.run("db", "adopt", "--release").out == "1 incident was quarantined, and goes on.\n"
+    assert line.run("db", "adopt", "--release").out == "1 incident was released and continues.\n"
     assert line.run("check").code == 0
