@@ -122,3 +122,11 @@ def test_a_finding_names_its_row():
     assert FindingDocument.of(finding).as_json() == {
         **{"rule": "state", "machine": "incident", "row": "i", "incident_id": "i", "what": "is wrong"},
     }
+
+
+def test_a_document_is_read_back_from_its_json():
+    row = replace(notification("webhook", NotificationState.QUEUED), kind=Kind.INCIDENT_EVENT, tier=None, incident_event=EVENT)
+    incident = IncidentDocument.of(replace(OPEN, incident_events=(row,)))
+    notified = NotifiedDocument.of(Notified(incident_id="i", is_new=True, added=("ada",)))
+    assert IncidentDocument.model_validate_json(json.dumps(incident.as_json())) == incident
+    assert NotifiedDocument.model_validate_json(json.dumps(notified.as_json())) == notified
