@@ -10,26 +10,6 @@ from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
 GROUP = "notifyflow.channels"
-FORMER_METHODS = {
-    "answer": "respond",
-    "ask": "find_sent_message",
-    "look_up": "fetch_status",
-    "read_answer": "read_reply",
-}
-"""The former names of a provider's methods, with the new ones."""
-
-_FORMER_WORDS = {
-    "Letter": "is now called OutboundMessage, in notifyflow.core.messages",
-    "answers_doubts_within_s": "is now called doubts_resolved_within_s",
-    "can_acknowledge": "is now called has_replies",
-    "can_be_asked": "no longer exists: a provider that has find_sent_message can find messages",
-    "can_be_looked_up": "no longer exists: a provider that has fetch_status can be polled",
-    "can_be_recalled": "no longer exists: a provider that has recall can recall",
-    "can_fetch_status": "no longer exists: a provider that has fetch_status can be polled",
-    "can_find_sent_messages": "no longer exists: a provider that has find_sent_message can find messages",
-}
-"""The former names of classes and fields, which Python reports as unknown, with a hint."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -67,32 +47,12 @@ def _build(point: EntryPoint, settings: Settings) -> Channel:
         kind = point.load()
         if not (isinstance(kind, type) and issubclass(kind, Channel)):
             raise TypeError("the entry point does not name a subclass of notifyflow.channels.base.Channel")
-        channel = kind.from_settings(settings)
-        _refuse_former_names(channel)
-        return channel
+        return kind.from_settings(settings)
     except Exception as error:  # noqa: BLE001 - no error of a plug-in may silence the other channels
         _log.error("channels.channel_not_loaded", channel=point.name, error=type(error).__name__)
-        what = f"could not be loaded ({type(error).__name__}: {error}{_hint(error)})"
-        return _Missing(
-            faults=(Fault(f"channels.{point.name}", what, f"Repair or remove the package that registers {point.value}"),)
-        )
-
-
-def _refuse_former_names(channel: Channel) -> None:
-    """Check that no provider of a channel has a method under a former name: it would never be called.
-
-    Raises:
-        TypeError: When a provider has such a method.
-    """
-    for provider in channel.providers:
-        for former, new in FORMER_METHODS.items():
-            if hasattr(provider, former):
-                raise TypeError(f"{type(provider).__name__}.{former} is now called {new}")
-
-
-def _hint(error: Exception) -> str:
-    """Return the hint for the former name in an error's text, or an empty text."""
-    return next((f"; {former} {what}" for former, what in _FORMER_WORDS.items() if f"'{former}'" in str(error)), "")
+        what = f"could not be loaded ({type(error).__name__}: {error})"
+        remedy = f"Repair or remove the package that registers {point.value}"
+        return _Missing(faults=(Fault(f"channels.{point.name}", what, remedy),))
 
 
 class _Missing(Channel):

@@ -116,27 +116,3 @@ def test_leaving_closes_the_channel_itself(installed: Path, tmp_path: Path) -> N
     module.write_text(f"{MODULE}\n{closing}")
     NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'unused.db'}"})).close()
     assert importlib.import_module("notifyflow_pager").CLOSED == ["pager"]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "hint"),
-    [
-        (
-            "def send(",
-            "def look_up(self, attempt_id, provider_ref): ...\n\n    def send(",
-            "Pager.look_up is now called fetch_status",
-        ),
-        (
-            "Capabilities()",
-            "Capabilities(can_be_asked=True)",
-            "can_be_asked no longer exists: a provider that has find_sent_message",
-        ),
-        ("Channel, Provider", "Channel, Letter, Provider", "Letter is now called OutboundMessage"),
-    ],
-)
-@pytest.mark.usefixtures("installed")
-def test_a_plug_in_that_uses_a_former_name_is_refused_and_told_the_new_one(tmp_path: Path, old: str, new: str, hint: str) -> None:
-    (tmp_path / "notifyflow_pager" / "__init__.py").write_text(MODULE.replace(old, new, 1))
-    channel = load(Settings.from_variables({}))["pager"]
-    assert not channel.providers
-    assert hint in channel.faults[0].what
