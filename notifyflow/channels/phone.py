@@ -1,4 +1,4 @@
-"""Validates phone numbers, for calls and texts."""
+"""The common part of texts and calls: addresses that are phone numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ from functools import cache, lru_cache
 import phonenumbers
 import structlog
 from phonenumbers import PhoneNumberType
+
+from notifyflow.channels.base import Channel, Provider
+from notifyflow.errors import Fault
 
 _log = structlog.get_logger(__name__)
 
@@ -23,32 +26,32 @@ _COSTLY_CODES = {
 _COSTLY_TYPES = {PhoneNumberType.PREMIUM_RATE: _PREMIUM, PhoneNumberType.SHARED_COST: _SHARED}
 
 
-class PhoneNumbers:
-    """Validates the numbers of one channel.
+class PhoneChannel(Channel):
+    """A channel to phones.
 
     Args:
+        providers: See ``Channel``.
+        faults: See ``Channel``.
         costly: How the numbers begin that may be paged although their owner may earn by it: ``+88216``; ``+`` allows all.
     """
 
-    def __init__(self, costly: Sequence[str] = ()) -> None:
+    def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], costly: Sequence[str]) -> None:
+        super().__init__(providers, faults)
         self._costly = tuple(costly)
 
-    def check(self, number: str) -> str:
-        """Validate a number in international form and normalise it to E.164.
+    def check_address(self, address: str) -> str:
+        """Validate a number in international form and normalise it to E.164; see ``Channel.check_address``.
 
         A number has to be possible, not assigned: numbering plans change faster than any library.
-
-        Raises:
-            ValueError: When it is invalid; the text leaves out the number.
         """
-        read = _read(number)
+        read = _read(address)
         if read.kind and not read.normalised.startswith(self._costly):
             raise ValueError(f"is a {read.kind} number, which is paged only where NOTIFYFLOW_COSTLY_NUMBERS names how it begins")
         return read.normalised
 
-    def warning(self, number: str) -> str:
-        """Return a warning for a number in an unassigned range, otherwise an empty text; ``check`` normalised the number."""
-        return "" if _read(number).is_assigned else "is in a range in which no numbers are known to be assigned"
+    def warning(self, address: str) -> str:
+        """Return a warning for a number in an unassigned range; see ``Channel.warning``."""
+        return "" if _read(address).is_assigned else "is in a range in which no numbers are known to be assigned"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,13 @@
 """The sms channel, over Twilio, over SNS, or over both: two segments at most, the link whole."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from notifyflow.channels.aws import AwsClient, aws_faults, publish
 from notifyflow.channels.aws_codes import SNS_TEXTS
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
-from notifyflow.channels.phone import PhoneNumbers
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Provider
+from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
@@ -18,7 +17,7 @@ from notifyflow.core.replies import HandledReply, Intent, Reply, read_text, writ
 from notifyflow.core.traits import Traits
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.segments import fit
-from notifyflow.errors import Fault, RejectedCallback
+from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
 
 _SEGMENTS = 2
@@ -157,17 +156,12 @@ def _validity(valid_for_s: int | None) -> int | None:
     return None if valid_for_s is None else min(max(valid_for_s, _VALID_S[0]), _VALID_S[-1])
 
 
-class SmsChannel(Channel):
+class SmsChannel(PhoneChannel):
     """Texts to a phone."""
 
     name = "sms"
     traits = Traits(has_text_replies=True, hourly_cap=60, how="by text message")
     provider_names = ("sns", "twilio", "twilio-b")
-
-    def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
-        """Set the providers, the faults and the validator of numbers."""
-        super().__init__(providers, faults)
-        self._numbers = numbers
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "SmsChannel":
@@ -180,12 +174,4 @@ class SmsChannel(Channel):
             wrong = tuple(aws_faults(settings, "SNS"))
             providers += () if wrong else (SnsSms(settings, templates),)
             faults = (*faults, *wrong)
-        return cls(providers, (*faults, *templates.faults("sms", text="")), PhoneNumbers(settings.costly_numbers))
-
-    def check_address(self, address: str) -> str:
-        """Validate a phone number; see ``Channel.check_address``."""
-        return self._numbers.check(address)
-
-    def warning(self, address: str) -> str:
-        """Return a warning for a number in an unassigned range; see ``Channel.warning``."""
-        return self._numbers.warning(address)
+        return cls(providers, (*faults, *templates.faults("sms", text="")), settings.costly_numbers)

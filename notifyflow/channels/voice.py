@@ -4,11 +4,10 @@ A call counts as delivered only when somebody presses a key: 1 acknowledges the 
 confirms that the call was heard. A call that was answered and hung up, or answered by a machine, reached nobody.
 """
 
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Channel, Provider
-from notifyflow.channels.phone import PhoneNumbers
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse
+from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES
@@ -19,7 +18,7 @@ from notifyflow.core.traits import Traits
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.speech import sentences, write_key_response
 from notifyflow.core.wording.text import cut
-from notifyflow.errors import Fault, RejectedCallback
+from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
 
 # Twilio Calls resource, Twiml: 4,000 characters at most; markup and its escapes count, too
@@ -94,30 +93,17 @@ class TwilioVoice(TwilioProvider):
         return CallbackResponse(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
 
-class VoiceChannel(Channel):
+class VoiceChannel(PhoneChannel):
     """Calls to a phone."""
 
     name = "voice"
     traits = Traits(is_call=True, hourly_cap=30)
     provider_names = ("twilio", "twilio-b")
 
-    def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], numbers: PhoneNumbers) -> None:
-        """Set the providers, the faults and the validator of numbers."""
-        super().__init__(providers, faults)
-        self._numbers = numbers
-
     @classmethod
     def from_settings(cls, settings: Settings) -> "VoiceChannel":
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
         providers, faults = accounts(TwilioVoice, settings, templates, "VOICE_FROM")
-        wrong = (*faults, *templates.faults("voice", speech="", action_url=None))
-        return cls(providers, wrong, PhoneNumbers(settings.costly_numbers))
-
-    def check_address(self, address: str) -> str:
-        """Validate a phone number; see ``Channel.check_address``."""
-        return self._numbers.check(address)
-
-    def warning(self, address: str) -> str:
-        """Return a warning for a number in an unassigned range; see ``Channel.warning``."""
-        return self._numbers.warning(address)
+        faults = (*faults, *templates.faults("voice", speech="", action_url=None))
+        return cls(providers, faults, settings.costly_numbers)
