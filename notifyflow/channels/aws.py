@@ -1,4 +1,4 @@
-"""AWS over boto3: one client per service, without boto3's own retries, with its errors classified; and publishing to SNS.
+"""AWS over boto3: one client per service, without boto3's own retries, with its errors classified.
 
 boto3 loads slowly, so it is imported when the first message is sent.
 """
@@ -12,13 +12,7 @@ from notifyflow.channels.base import Accepted
 from notifyflow.channels.guard import endpoint_faults
 from notifyflow.channels.http import refusal, retry_after_s
 from notifyflow.channels.tables import Table
-from notifyflow.errors import (
-    Fault,
-    ProviderError,
-    RefusedUsError,
-    TemporaryProviderError,
-    UnknownOutcomeError,
-)
+from notifyflow.errors import Fault, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 
 # SNS's wording: "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
@@ -26,10 +20,15 @@ _BLAMED = re.compile(r"Invalid parameter: (\w{1,64}) Reason:")
 
 
 class AwsClient:
-    """Calls one service; any number of threads may use it (clients are thread-safe, sessions are not)."""
+    """Calls one service; any number of threads may use it (clients are thread-safe, sessions are not).
+
+    Args:
+        service: Its name, as boto3 knows it.
+        settings: The account, the endpoint and the time-outs.
+        codes: The table of its refusals.
+    """
 
     def __init__(self, service: str, settings: Settings, codes: Table) -> None:
-        """Set the service's name, as boto3 knows it, and the table of its refusals."""
         self._service = service
         self._settings = settings
         self._codes = codes
@@ -55,6 +54,17 @@ class AwsClient:
         except (ResponseParserError, AttributeError) as error:  # the latter where JSON is not of the shape that botocore expects
             raise self._unread() from error
         return response
+
+    def submit(self, operation: str, **arguments: object) -> Accepted:
+        """Call an operation that takes a message and returns its id.
+
+        Raises:
+            ProviderError: When the message was not accepted, or the outcome is unknown.
+        """
+        response = self.call(operation, **arguments)
+        if not response.get("MessageId"):
+            raise UnknownOutcomeError("answered without an id of the message", code="garbage")
+        return Accepted(provider_ref=str(response["MessageId"]))
 
     def close(self) -> None:
         """Close the connections."""
@@ -94,23 +104,10 @@ class AwsClient:
         return refusal(about.get("HTTPStatusCode", 0), self._codes, code=code, retry_after_s=retry_after)
 
 
-def publish(client: AwsClient, **arguments: object) -> Accepted:
-    """Publish over SNS.
-
-    Raises:
-        ProviderError: When SNS did not accept it, or the outcome is unknown.
-    """
-    response = client.call("publish", **arguments)
-    if not response.get("MessageId"):
-        raise UnknownOutcomeError("SNS answered without an id of the message", code="garbage")
-    return Accepted(provider_ref=str(response["MessageId"]))
-
-
 def aws_faults(settings: Settings, service: str) -> Iterator[Fault]:
     """Yield the missing or wrong settings of a service."""
     if not settings.aws_region:
-        what = f"is not set, and {service} needs one"
-        yield Fault("NOTIFYFLOW_AWS_REGION", what, "Give the region, such as eu-central-1")
+        yield Fault("NOTIFYFLOW_AWS_REGION", f"is not set, and {service} needs one", "Give the region, such as eu-central-1")
     yield from endpoint_faults("AWS_ENDPOINT_URL", settings.aws_endpoint_url, settings.trusted_endpoints)
 
 
@@ -143,17 +140,12 @@ def _failure(error: Exception) -> ProviderError:
     """Translate one of botocore's own errors (``botocore.exceptions``)."""
     from botocore import exceptions
 
-    never_left = (
-        exceptions.EndpointConnectionError
-        | exceptions.ConnectTimeoutError
-        | exceptions.ProxyConnectionError
-        | exceptions.SSLError
-    )
-    no_key = exceptions.NoCredentialsError | exceptions.PartialCredentialsError | exceptions.CredentialRetrievalError
+    no_connection = (exceptions.EndpointConnectionError, exceptions.ProxyConnectionError, exceptions.SSLError)
+    no_key = (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.CredentialRetrievalError)
     match error:
-        case _ if isinstance(error, never_left):
+        case _ if isinstance(error, (*no_connection, exceptions.ConnectTimeoutError)):
             return TemporaryProviderError("could not be reached", code="no_connection", is_unhealthy=True)
-        case _ if isinstance(error, no_key | exceptions.NoRegionError | exceptions.TokenRetrievalError):
+        case _ if isinstance(error, (*no_key, exceptions.NoRegionError, exceptions.TokenRetrievalError)):
             return RefusedUsError("there are no AWS credentials", code="no_credentials")
         case exceptions.ParamValidationError():
             return RefusedUsError("our request is not one that AWS takes", code="parameters", is_general=False)

@@ -61,7 +61,6 @@ class MailWriter:
     """Writes the messages of one sender."""
 
     def __init__(self, templates: Templates, sender: Address) -> None:
-        """Set the templates and the sender."""
         self._templates = templates
         self.sender = sender
 

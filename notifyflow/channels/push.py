@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from notifyflow.channels.aws import AwsClient, aws_faults, publish
+from notifyflow.channels.aws import AwsClient, aws_faults
 from notifyflow.channels.aws_codes import SNS
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.templating import Templates
@@ -31,14 +31,13 @@ class Sns(Provider):
     name = "sns"
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
-        """Set the account and the templates."""
         self._templates = templates
         self._client = AwsClient("sns", settings, SNS)
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish to one endpoint; see ``Provider.send``."""
-        return publish(
-            self._client,
+        return self._client.submit(
+            "publish",
             TargetArn=message.address,
             MessageStructure="json",
             Message=self.payload(message),

@@ -10,7 +10,6 @@ from notifyflow.channels.aws_events import TAG
 from notifyflow.channels.base import Accepted, Capabilities, Provider
 from notifyflow.channels.mail import MailWriter, encoded
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.errors import UnknownOutcomeError
 from notifyflow.settings import Settings
 
 # SES Developer Guide, "Examples of event data": a Send event says that SES accepted the message, and bears its tags.
@@ -23,7 +22,6 @@ class Ses(Provider):
     name = "ses"
 
     def __init__(self, settings: Settings, writer: MailWriter) -> None:
-        """Set the account, and the writer of the mail."""
         self._client = AwsClient("sesv2", settings, SES)
         self._writer = writer
         self._has_callback_path = bool(settings.sns_topics) or settings.sqs_queue_url is not None
@@ -40,7 +38,7 @@ class Ses(Provider):
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""
-        response = self._client.call(
+        return self._client.submit(
             "send_email",
             FromEmailAddress=encoded(self._writer.sender),
             Destination={"ToAddresses": [message.address]},
@@ -48,9 +46,6 @@ class Ses(Provider):
             EmailTags=[{"Name": TAG, "Value": message.attempt_id}],
             **self._set,
         )
-        if not response.get("MessageId"):
-            raise UnknownOutcomeError("SES answered without an id of the message", code="garbage")
-        return Accepted(provider_ref=str(response["MessageId"]))
 
     def close(self) -> None:
         """Close the connections."""

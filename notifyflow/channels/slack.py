@@ -44,7 +44,6 @@ class Slack(Provider):
     is_bound_to_address = True
 
     def __init__(self, settings: Settings, templates: Templates, guard: Guard, token: str | None) -> None:
-        """Set the templates, the guard of the webhooks' URLs, and the bot's token, if any."""
         self._templates = templates
         self._webhooks = Http(settings, guard=guard)
         self._api = Http(settings)

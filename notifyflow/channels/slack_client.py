@@ -17,7 +17,6 @@ class OurWebClient(WebClient):
     """
 
     def __init__(self, http: Http, token: str, base_url: str) -> None:
-        """Set the HTTP client, the token and the base URL."""
         super().__init__(token=token, base_url=base_url)
         self._http = http
 

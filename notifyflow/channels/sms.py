@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from notifyflow.channels.aws import AwsClient, aws_faults, publish
+from notifyflow.channels.aws import AwsClient, aws_faults
 from notifyflow.channels.aws_codes import SNS_TEXTS
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Provider
 from notifyflow.channels.phone import PhoneChannel
@@ -124,7 +124,6 @@ class SnsSms(Provider):
     name = "sns"
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
-        """Set the account and the templates."""
         self._templates = templates
         self._client = AwsClient("sns", settings, SNS_TEXTS)
         attributes = {"SMSType": "Transactional", "SenderID": settings.sns_sms_sender_id}
@@ -135,7 +134,7 @@ class SnsSms(Provider):
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish one text; see ``Provider.send``."""
         text = _write(self._templates, message.content)
-        return publish(self._client, PhoneNumber=message.address, Message=text, MessageAttributes=self._attributes)
+        return self._client.submit("publish", PhoneNumber=message.address, Message=text, MessageAttributes=self._attributes)
 
     def close(self) -> None:
         """Close the connections."""
@@ -167,11 +166,7 @@ class SmsChannel(PhoneChannel):
     def from_settings(cls, settings: Settings) -> "SmsChannel":
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
-        providers: list[Provider] = []
         of_twilio, faults = accounts(TwilioSms, settings, templates, "SMS_FROM", is_required=not settings.sns_sms)
-        providers += of_twilio
-        if settings.sns_sms:
-            wrong = tuple(aws_faults(settings, "SNS"))
-            providers += () if wrong else (SnsSms(settings, templates),)
-            faults = (*faults, *wrong)
-        return cls(providers, (*faults, *templates.faults("sms", text="")), settings.costly_numbers)
+        wrong = tuple(aws_faults(settings, "SNS")) if settings.sns_sms else ()
+        of_sns = (SnsSms(settings, templates),) if settings.sns_sms and not wrong else ()
+        return cls((*of_twilio, *of_sns), (*faults, *wrong, *templates.faults("sms", text="")), settings.costly_numbers)

@@ -85,7 +85,6 @@ class Smtp(Provider):
     name = "smtp"
 
     def __init__(self, settings: Settings, server: SmtpServer, writer: MailWriter) -> None:
-        """Set the server, and the writer of the mail."""
         self._server = server
         self._writer = writer
         self._connect_s = settings.connect_timeout_s

@@ -46,7 +46,6 @@ class Teams(Provider):
     is_bound_to_address = True
 
     def __init__(self, settings: Settings, templates: Templates, guard: Guard) -> None:
-        """Set the templates and the guard of the URLs."""
         self._templates = templates
         self._http = Http(settings, guard=guard)
 

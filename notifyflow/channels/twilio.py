@@ -19,13 +19,13 @@ from notifyflow.settings import Settings
 # Retry a callback up to five times, after any failure; the default is once, and on connection failures only (Twilio docs,
 # "Webhooks (HTTP callbacks): Connection Overrides"). The fragment is not sent.
 _INSIST = "#rc=5&rp=all"
+_UNKNOWN_STATUS = Status(None, None, "a status that is not in our table", "")
 
 
 class TwilioProvider(Provider):
     """One Twilio account, for one channel."""
 
     def __init__(self, settings: Settings, templates: Templates, sender: str, *, name: str = "twilio") -> None:
-        """Set the account, its sender and the provider's name."""
         self.name = name
         self._settings = settings
         self._templates = templates
@@ -59,9 +59,8 @@ class TwilioProvider(Provider):
 
     def _callback_url(self, attempt_id: str, more: str = "") -> str | None:
         """Return the URL of an attempt's callbacks; None without a public URL."""
-        return (
-            f"{self._public_url}/callbacks/{self.name}/{self._channel}/{attempt_id}{more}{_INSIST}" if self._public_url else None
-        )
+        path = f"/callbacks/{self.name}/{self._channel}/{attempt_id}{more}"
+        return f"{self._public_url}{path}{_INSIST}" if self._public_url else None
 
     def _verify(self, callback: Callback) -> Mapping[str, str]:
         """Check the signature over the callback URL and the form, then read the form.
@@ -88,30 +87,24 @@ class TwilioProvider(Provider):
 
     def _receipt(self, attempt_id: str, sid: str, status: str, known: Mapping[str, Status], code: str = "") -> Receipt:
         """Return the receipt of a status; that of an unknown status has no result."""
-        entry = known.get(status)
-        if entry is None:
-            result, evidence, reason = None, None, "a status that is not in our table"
-        else:
-            result, evidence, reason = entry.result or _result(code), entry.evidence, entry.meaning
         row = TWILIO.get(code)
-        is_our_fault = row is not None and row.verdict is Verdict.OURS and result is Result.TEMPORARY_FAILURE
+        verdict = row.verdict if row else Verdict.TEMPORARY
+        failure = Result.PERMANENT_FAILURE if verdict is Verdict.PERMANENT else Result.TEMPORARY_FAILURE
+        entry = known.get(status, _UNKNOWN_STATUS)
+        result = entry.result or failure if status in known else None
+        is_our_fault = verdict is Verdict.OURS and result is Result.TEMPORARY_FAILURE
         return Receipt(
             provider=self.name,
             event_id=f"{sid}:{status}",
             result=result,
             attempt_id=attempt_id,
             provider_ref=sid,
-            evidence=evidence,
+            evidence=entry.evidence,
             code=code if row else status,
-            reason=row.meaning if row else reason,
+            reason=row.meaning if row else entry.meaning,
             is_our_fault=is_our_fault,
             is_general=is_our_fault and row is not None and row.is_general,
         )
-
-
-def _result(code: str) -> Result:
-    row = TWILIO.get(code)
-    return Result.PERMANENT_FAILURE if row and row.verdict is Verdict.PERMANENT else Result.TEMPORARY_FAILURE
 
 
 T = TypeVar("T", bound=TwilioProvider)
@@ -138,7 +131,7 @@ def accounts(
         value: str | None = getattr(account, f"twilio_{sender.lower()}")
         if value is None and not is_required:
             continue
-        wrong = account_faults(account, prefix, sender, value)
+        wrong = tuple(_account_faults(account, prefix, sender, value))
         faults += wrong
         if not wrong:
             providers.append(kind(account, templates, str(value), name=name))
@@ -153,27 +146,12 @@ def _accounts(settings: Settings) -> Iterator[tuple[str, str, Settings]]:
         yield "twilio-b", "TWILIO_B", settings.model_copy(update={f"twilio_{name}": value for name, value in second.items()})
 
 
-def account_faults(settings: Settings, prefix: str, sender_setting: str, sender: str | None) -> Sequence[Fault]:
-    """Return the missing or wrong settings of a Twilio account.
-
-    Args:
-        settings: The settings, as if the account were the only one.
-        prefix: The prefix of the account's settings.
-        sender_setting: The setting of the sender, without the prefix.
-        sender: Its value.
-    """
-    if not (settings.twilio_account_sid or settings.twilio_auth_token or sender):
-        return (
-            Fault(
-                f"NOTIFYFLOW_{prefix}_ACCOUNT_SID",
-                "is not set",
-                f"Set it, {prefix}_AUTH_TOKEN and {prefix}_{sender_setting} to use Twilio",
-            ),
-        )
-    return tuple(_account_faults(settings, prefix, sender_setting, sender))
-
-
 def _account_faults(settings: Settings, prefix: str, sender_setting: str, sender: str | None) -> Iterator[Fault]:
+    """Yield the missing or wrong settings of one Twilio account, or a single fault if none of them is set."""
+    if not (settings.twilio_account_sid or settings.twilio_auth_token or sender):
+        remedy = f"Set it, {prefix}_AUTH_TOKEN and {prefix}_{sender_setting} to use Twilio"
+        yield Fault(f"NOTIFYFLOW_{prefix}_ACCOUNT_SID", "is not set", remedy)
+        return
     if not (settings.twilio_account_sid or "").startswith("AC"):
         yield Fault(f"NOTIFYFLOW_{prefix}_ACCOUNT_SID", "is not an account SID", "Give the one that begins with AC")
     if not settings.twilio_auth_token:

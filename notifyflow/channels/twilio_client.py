@@ -22,7 +22,6 @@ class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
     """
 
     def __init__(self, http: Http) -> None:
-        """Set the HTTP client."""
         super().__init__(_silent, False)
         self._http = http
 

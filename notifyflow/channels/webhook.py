@@ -43,7 +43,6 @@ class Webhook(Provider):
     has_server_per_address = True
 
     def __init__(self, settings: Settings, subscribers: Mapping[str, Subscriber], guard: Guard) -> None:
-        """Set the subscribers and the guard of the URLs."""
         self._subscribers = subscribers
         self._http = Http(settings, guard=guard)
 
