@@ -24,6 +24,7 @@ HEADER = "X-Notifyflow-Attempt"
 _SES = "SES Developer Guide, Contents of event data"
 _BOUNCE = "SES Developer Guide, Bounce types"
 _SNS = "SNS Developer Guide, Mobile app events"
+_TEMPORARY, _PERMANENT = Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE
 _AUTOMATIC = "Bounce Automatic"
 _OURS = re.compile("[0-9a-f]{32}")
 _LONGEST_ID = 255  # AWS's ids have 36 to 60 characters
@@ -32,33 +33,21 @@ MAIL_EVENTS: Mapping[str, Status] = {
     "Send": Status(Result.ACCEPTED, Evidence.ACCEPTED, "SES has it, and tries to deliver it", _SES),
     "DeliveryDelay": Status(Result.ACCEPTED, Evidence.ACCEPTED, "the recipient's server put it off, and SES tries on", _SES),
     "Delivery": Status(Result.DELIVERED, Evidence.CARRIER, "the recipient's server has it", _SES),
-    "Bounce Permanent": Status(
-        Result.PERMANENT_FAILURE, Evidence.CARRIER, "the address does not exist, or is suppressed", _BOUNCE
-    ),
-    "Bounce Transient": Status(
-        Result.TEMPORARY_FAILURE, Evidence.CARRIER, "the recipient's server gave it back for now", _BOUNCE
-    ),
+    "Bounce Permanent": Status(_PERMANENT, Evidence.CARRIER, "the address does not exist, or is suppressed", _BOUNCE),
+    "Bounce Transient": Status(_TEMPORARY, Evidence.CARRIER, "the recipient's server gave it back for now", _BOUNCE),
     "Bounce Transient ContentRejected": Status(
-        Result.TEMPORARY_FAILURE,
-        Evidence.CARRIER,
-        "the recipient's server refused what the mail says",
-        _BOUNCE,
-        is_our_fault=True,
+        _TEMPORARY, Evidence.CARRIER, "the recipient's server refused what the mail says", _BOUNCE, is_our_fault=True
     ),
     "Bounce Transient MessageTooLarge": Status(
-        Result.TEMPORARY_FAILURE, Evidence.CARRIER, "the mail is too large for the recipient's server", _BOUNCE, is_our_fault=True
+        _TEMPORARY, Evidence.CARRIER, "the mail is too large for the recipient's server", _BOUNCE, is_our_fault=True
     ),
-    "Bounce Undetermined": Status(Result.TEMPORARY_FAILURE, Evidence.CARRIER, "it came back, and why cannot be told", _BOUNCE),
+    "Bounce Undetermined": Status(_TEMPORARY, Evidence.CARRIER, "it came back, and why cannot be told", _BOUNCE),
     _AUTOMATIC: Status(None, Evidence.CARRIER, "something answered by itself, as those who are out of office do", _BOUNCE),
     "Complaint": Status(None, Evidence.CARRIER, "the recipient called it spam", _SES),
-    "Complaint OnAccountSuppressionList": Status(
-        Result.PERMANENT_FAILURE, Evidence.ACCEPTED, "our account suppresses the address", _SES
-    ),
-    "Reject": Status(
-        Result.TEMPORARY_FAILURE, Evidence.ACCEPTED, "SES found a virus in it, and did not send it", _SES, is_our_fault=True
-    ),
+    "Complaint OnAccountSuppressionList": Status(_PERMANENT, Evidence.ACCEPTED, "our account suppresses the address", _SES),
+    "Reject": Status(_TEMPORARY, Evidence.ACCEPTED, "SES found a virus in it, and did not send it", _SES, is_our_fault=True),
     "Rendering Failure": Status(
-        Result.TEMPORARY_FAILURE, Evidence.ACCEPTED, "SES could not render it, and did not send it", _SES, is_our_fault=True
+        _TEMPORARY, Evidence.ACCEPTED, "SES could not render it, and did not send it", _SES, is_our_fault=True
     ),
     "Open": Status(None, Evidence.CARRIER, "it was opened, perhaps by a scanner", _SES),
     "Click": Status(None, Evidence.CARRIER, "a link was opened, perhaps by a scanner", _SES),
@@ -66,14 +55,12 @@ MAIL_EVENTS: Mapping[str, Status] = {
 }
 
 PUSH_FAILURES: Mapping[str, Status] = {
-    "DeliveryFailedPerm": Status(Result.PERMANENT_FAILURE, Evidence.CARRIER, "the push service refused it for good", _SNS),
-    "EndpointDisabled": Status(Result.PERMANENT_FAILURE, Evidence.ACCEPTED, "the device's endpoint is disabled", _SNS),
-    "InvalidPlatformToken": Status(Result.PERMANENT_FAILURE, Evidence.CARRIER, "the app is gone, or its token has changed", _SNS),
-    "NotificationTTLExpired": Status(
-        Result.TEMPORARY_FAILURE, Evidence.CARRIER, "its time was over before it could be pushed", _SNS
-    ),
+    "DeliveryFailedPerm": Status(_PERMANENT, Evidence.CARRIER, "the push service refused it for good", _SNS),
+    "EndpointDisabled": Status(_PERMANENT, Evidence.ACCEPTED, "the device's endpoint is disabled", _SNS),
+    "InvalidPlatformToken": Status(_PERMANENT, Evidence.CARRIER, "the app is gone, or its token has changed", _SNS),
+    "NotificationTTLExpired": Status(_TEMPORARY, Evidence.CARRIER, "its time was over before it could be pushed", _SNS),
 }
-_PUSH_FAILED = Status(Result.PERMANENT_FAILURE, Evidence.CARRIER, "it failed for good", _SNS)
+_PUSH_FAILED = Status(_PERMANENT, Evidence.CARRIER, "it failed for good", _SNS)
 
 
 def read_event(text: str) -> tuple[Receipt, ...]:

@@ -22,13 +22,7 @@ from urllib3 import exceptions as urllib3_exceptions
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.pinning import PinnedAdapter, prove
 from notifyflow.channels.tables import Row, Table, Verdict, table
-from notifyflow.errors import (
-    PermanentProviderError,
-    ProviderError,
-    RefusedUsError,
-    TemporaryProviderError,
-    UnknownOutcomeError,
-)
+from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 
 _LIMIT_BYTES = 65_536
@@ -171,11 +165,10 @@ class Http:
             PermanentProviderError: When the guard refuses the URL.
             UnknownOutcomeError: When the request may have left, and no status came back.
         """
-        sent = {"Accept-Encoding": "identity", **(headers or {})}
         if json is not None:
-            sent["Content-Type"] = "application/json; charset=utf-8"
+            headers = {**(headers or {}), "Content-Type": "application/json; charset=utf-8"}
             body = jsonlib.dumps(json, ensure_ascii=False).encode("utf-8", "replace")
-        return self._request("POST", url, data=form if body is None else body, headers=sent, auth=auth)
+        return self._request("POST", url, headers, data=form if body is None else body, auth=auth)
 
     def get(
         self,
@@ -185,24 +178,21 @@ class Http:
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
     ) -> HttpResponse:
-        """Get once, and read at most 1 MiB of the response.
+        """Get once, and read at most 1 MiB of the response; see ``post`` for what is raised."""
+        return self._request("GET", url, headers, limit_bytes=_LONGEST_LIST_BYTES, params=query, auth=auth)
 
-        Raises:
-            TemporaryProviderError: When there was no connection.
-            PermanentProviderError: When the guard refuses the URL.
-            UnknownOutcomeError: When no status came back.
-        """
-        sent = {"Accept-Encoding": "identity", **(headers or {})}
-        return self._request("GET", url, limit_bytes=_LONGEST_LIST_BYTES, params=query, headers=sent, auth=auth)
-
-    def _request(self, method: str, url: str, *, limit_bytes: int = _LIMIT_BYTES, **arguments: Any) -> HttpResponse:
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, *, limit_bytes: int = _LIMIT_BYTES, **arguments: Any
+    ) -> HttpResponse:
         if self._guard is not None:
-            self._check(self._guard, url)
+            try:
+                self._guard.check(url)
+            except ValueError as error:
+                raise PermanentProviderError(f"the address {error}", code="address") from error
         until = time.monotonic() + sum(self._timeout)
+        arguments |= {"headers": {"Accept-Encoding": "identity", **(headers or {})}, "timeout": self._timeout}
         try:
-            response = self._session().request(
-                method, url, timeout=self._timeout, allow_redirects=False, stream=True, **arguments
-            )
+            response = self._session().request(method, url, allow_redirects=False, stream=True, **arguments)
         except exceptions.RequestException as error:
             raise _failure(error, is_given=self._guard is not None) from error
         with response:
@@ -215,13 +205,6 @@ class Http:
                 session.close()
             self._sessions.clear()
             self._local = threading.local()
-
-    @staticmethod
-    def _check(guard: Guard, url: str) -> None:
-        try:
-            guard.check(url)
-        except ValueError as error:
-            raise PermanentProviderError(f"the address {error}", code="address") from error
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

@@ -12,6 +12,7 @@ from notifyflow.core.model import Evidence, Result
 _API = "Twilio Error Dictionary"
 _MESSAGE = "Twilio Messages resource, Message Status values"
 _CALL = "Twilio Calls resource, Call Status values"
+_TEMPORARY = Result.TEMPORARY_FAILURE
 
 TWILIO: Table = table(
     Row("10001", Verdict.OURS, "our account is not active", _API, is_general=True),
@@ -100,7 +101,7 @@ MESSAGE_STATUSES: Mapping[str, Status] = {
     "read": Status(Result.DELIVERED, Evidence.DEVICE, "the device says that it was opened, by whomever", _MESSAGE),
     "undelivered": Status(None, Evidence.CARRIER, "the carrier could not deliver it", _MESSAGE),
     "failed": Status(None, Evidence.CARRIER, "it could not be sent", _MESSAGE),
-    "canceled": Status(Result.TEMPORARY_FAILURE, Evidence.ACCEPTED, "it was cancelled at Twilio", _MESSAGE),
+    "canceled": Status(_TEMPORARY, Evidence.ACCEPTED, "it was cancelled at Twilio", _MESSAGE),
 }
 
 CALL_STATUSES: Mapping[str, Status] = {
@@ -108,11 +109,9 @@ CALL_STATUSES: Mapping[str, Status] = {
     "initiated": Status(Result.ACCEPTED, Evidence.ACCEPTED, "the number is being dialled", _CALL),
     "ringing": Status(Result.ACCEPTED, Evidence.CARRIER, "the phone rings", _CALL),
     "in-progress": Status(Result.ACCEPTED, Evidence.CARRIER, "somebody, or a machine, has answered", _CALL),
-    "completed": Status(
-        Result.TEMPORARY_FAILURE, Evidence.CARRIER, "it was answered, and no key was pressed: perhaps by a machine", _CALL
-    ),
-    "busy": Status(Result.TEMPORARY_FAILURE, Evidence.CARRIER, "the line was busy", _CALL),
-    "no-answer": Status(Result.TEMPORARY_FAILURE, Evidence.CARRIER, "nobody answered", _CALL),
-    "failed": Status(Result.TEMPORARY_FAILURE, Evidence.CARRIER, "the carriers could not connect it", _CALL),
-    "canceled": Status(Result.TEMPORARY_FAILURE, Evidence.ACCEPTED, "it was cancelled at Twilio", _CALL),
+    "completed": Status(_TEMPORARY, Evidence.CARRIER, "it was answered, and no key was pressed: perhaps by a machine", _CALL),
+    "busy": Status(_TEMPORARY, Evidence.CARRIER, "the line was busy", _CALL),
+    "no-answer": Status(_TEMPORARY, Evidence.CARRIER, "nobody answered", _CALL),
+    "failed": Status(_TEMPORARY, Evidence.CARRIER, "the carriers could not connect it", _CALL),
+    "canceled": Status(_TEMPORARY, Evidence.ACCEPTED, "it was cancelled at Twilio", _CALL),
 }
