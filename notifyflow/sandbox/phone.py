@@ -49,26 +49,20 @@ def _verb(element: ElementTree.Element) -> Verb:
     return Verb(name=element.tag, text="".join(element.itertext()), attributes=dict(element.attrib), nested=nested)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """The lines that a callee has heard, and the pressed keys."""
-
-    said: tuple[str, ...] = ()
-    key: str = ""
-
-
 class Callee:
     """A person who picked up.
 
     Attributes:
-        heard: What they have heard and pressed so far.
+        said: The lines that they have heard so far.
+        pressed: The keys that they have pressed so far.
     """
 
     def __init__(self, *, key: str = "", hangs_up: bool = False) -> None:
         """Set the reaction to the first question: press a key, hang up, or neither."""
         self._key = key
         self._hangs_up = hangs_up
-        self.heard = Heard()
+        self.said: tuple[str, ...] = ()
+        self.pressed = ""
 
     async def listen(self, document: str, url: str, fetch: Fetch) -> None:
         """Listen to the end.
@@ -103,10 +97,10 @@ class Callee:
         return deque(verbs or ())
 
     def _hear(self, *lines: str) -> None:
-        self.heard = Heard(said=(*self.heard.said, *lines), key=self.heard.key)
+        self.said += lines
 
     def _press(self) -> str:
         """Press the key, once a call."""
         key, self._key = self._key, ""
-        self.heard = Heard(said=self.heard.said, key=self.heard.key + key)
+        self.pressed += key
         return key

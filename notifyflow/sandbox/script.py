@@ -129,9 +129,12 @@ class _Unclear(Exception):
         self.remedy = remedy
 
 
-_STATUS = r"(?P<status>[45]\d\d)"
+_STATUS = r"(?P<code>[45]\d\d)"
+_SLOW = r"slow (?P<delay>\d{1,4}(?:\.\d{1,3})?) ?(?P<unit>ms|s)"
+_RETRY = _STATUS + r" retry after (?P<retry>\d{1,6}) ?s"
 _ACCEPT = r"accept-then (?P<after>hang|cut|garbage|[45]\d\d)"
-_UNDELIVERED = r"(?P<status>undelivered|failed)(?: (?P<code>\d{5}))?"
+_UNDELIVERED = r"(?P<code>undelivered|failed)(?: (?P<detail>\d{5}))?"
+_SLACK_ERROR = r"(?P<code>[a-z]+(?:_[a-z]+)+|ratelimited)"
 _LINE = re.compile(r"(?P<who>\w+)(?:\s+to\s+(?P<address>\S+?)\s*:\s+|\s*:\s*)(?P<steps>\S.*)")
 _COUNT = re.compile(r"(?P<words>.+?)(?:\s+(?P<count>once|twice|(?P<number>[1-9][0-9]{0,5})\s+times))?")
 
@@ -171,60 +174,44 @@ def _read_step(text: str, *, channel: str, address: str, is_last: bool) -> Step:
 def _read_reaction(words: str, channel: str) -> Reaction:
     known = [phrase for phrase in PHRASES if channel in phrase.channels]
     for phrase in known:
-        match = phrase.pattern.fullmatch(words)
-        if match is not None:
+        if match := re.fullmatch(phrase.pattern, words, re.ASCII):
             return phrase.make(match)
     raise _Unclear(f"{channel} cannot do {words!r}", f"Use one of: {'; '.join(phrase.example for phrase in known)}")
 
 
-def _simple(kind: Kind) -> Callable[[re.Match[str]], Reaction]:
-    return lambda match: Reaction(kind=kind, words=match[0], is_accepted=kind is Kind.OK)
+def _react(kind: Kind, code: str = "") -> Callable[[re.Match[str]], Reaction]:
+    """Make reactions of one kind; the pattern's groups ``code`` and ``detail`` are fields of the reaction."""
+
+    def make(match: re.Match[str]) -> Reaction:
+        found = match.groupdict()
+        return Reaction(
+            kind=kind,
+            words=match[0],
+            code=found.get("code") or code,
+            detail=found.get("detail") or "",
+            is_accepted=kind in _ACCEPTED,
+            retry_after_s=int(found["retry"]) if "retry" in found else None,
+        )
+
+    return make
 
 
 def _slow(match: re.Match[str]) -> Reaction:
-    return Reaction(kind=Kind.OK, words=match[0], is_accepted=True, delay_s=_seconds(match["delay"], match["unit"]))
+    delay_s = float(match["delay"]) / (1000 if match["unit"] == "ms" else 1)
+    return Reaction(kind=Kind.OK, words=match[0], is_accepted=True, delay_s=delay_s)
 
 
-def _status(match: re.Match[str]) -> Reaction:
-    retry = match.groupdict().get("retry")
-    return Reaction(kind=Kind.STATUS, words=match[0], code=match["status"], retry_after_s=None if retry is None else int(retry))
-
-
-def _accepted(match: re.Match[str]) -> Reaction:
+def _accept(match: re.Match[str]) -> Reaction:
     after = match["after"]
-    kind = Kind.STATUS if after.isdigit() else Kind(after)
-    return Reaction(kind=kind, words=f"accept, then {after}", code=after if kind is Kind.STATUS else "", is_accepted=True)
+    kind, code = (Kind.STATUS, after) if after.isdigit() else (Kind(after), "")
+    return Reaction(kind=kind, words=f"accept, then {after}", code=code, is_accepted=True)
 
 
-def _code(match: re.Match[str]) -> Reaction:
-    return Reaction(kind=Kind.CODE, words=match[0], code=match[0])
+def _carrier_code(match: re.Match[str]) -> Reaction:
+    return _react(Kind.RECEIPT, "failed" if match["detail"] in _NEVER_SENT else "undelivered")(match)
 
 
-def _receipt(match: re.Match[str]) -> Reaction:
-    found = match.groupdict()
-    code = found.get("code") or ""
-    status = found.get("status") or ("failed" if code in _NEVER_SENT else "undelivered")
-    return Reaction(kind=Kind.RECEIPT, words=match[0], code=status, detail=code, is_accepted=True)
-
-
-def _no_receipt(match: re.Match[str]) -> Reaction:
-    return Reaction(kind=Kind.RECEIPT, words=match[0], is_accepted=True)
-
-
-def _callee(does: str) -> Callable[[re.Match[str]], Reaction]:
-    return lambda match: Reaction(
-        kind=Kind.CALLEE, words=match[0], code=does, detail=match.groupdict().get("key") or "", is_accepted=True
-    )
-
-
-def _reply(match: re.Match[str]) -> Reaction:
-    return Reaction(kind=Kind.REPLY, words=match[0], code=match["said"], is_accepted=True)
-
-
-def _seconds(number: str, unit: str) -> float:
-    return float(number) / (1000 if unit == "ms" else 1)
-
-
+_ACCEPTED = frozenset({Kind.OK, Kind.RECEIPT, Kind.CALLEE, Kind.REPLY})
 # With these no carrier was reached; the other 30xxx come back as "undelivered" (Twilio docs, "Error and Warning Dictionary").
 _NEVER_SENT = frozenset({"30001", "30002"})
 
@@ -240,46 +227,40 @@ class Phrase:
     example: str
     meaning: str
     channels: frozenset[str]
-    pattern: re.Pattern[str]
+    pattern: str
     make: Callable[[re.Match[str]], Reaction]
 
 
-def _phrase(
-    example: str, meaning: str, channels: frozenset[str], pattern: str, make: Callable[[re.Match[str]], Reaction]
-) -> Phrase:
-    return Phrase(example, meaning, channels, re.compile(pattern, re.ASCII), make)
-
-
 PHRASES: tuple[Phrase, ...] = (
-    _phrase("ok", "accepted and delivered; a call is heard and a key (2) is pressed", _ANY, r"ok", _simple(Kind.OK)),
-    _phrase(
-        "slow 3 s", "ok, after that long (also 500 ms)", _ANY, r"slow (?P<delay>\d{1,4}(?:\.\d{1,3})?) ?(?P<unit>ms|s)", _slow
+    Phrase("ok", "accepted and delivered; a call is heard and a key (2) is pressed", _ANY, r"ok", _react(Kind.OK)),
+    Phrase("slow 3 s", "ok, after that long (also 500 ms)", _ANY, _SLOW, _slow),
+    Phrase("500", "answered with this status, 400 to 599 (mail: this SMTP reply)", _ANY, _STATUS, _react(Kind.STATUS)),
+    Phrase("429 retry after 30 s", "the same, with a Retry-After header", _ANY, _RETRY, _react(Kind.STATUS)),
+    Phrase("hang", "never answered, and not accepted", _ANY, r"hang", _react(Kind.HANG)),
+    Phrase("cut", "the connection is cut without a response, and nothing is accepted", _ANY, r"cut", _react(Kind.CUT)),
+    Phrase("garbage", "answered with nonsense, and not accepted", _ANY, r"garbage", _react(Kind.GARBAGE)),
+    Phrase("accept, then hang", "accepted, but never answered (also cut, garbage, 500)", _ANY, _ACCEPT, _accept),
+    Phrase("refuse", "nobody listens: the connection is refused, until the next script", _ANY, r"refuse", _react(Kind.REFUSE)),
+    Phrase("21610", "refused with this Twilio error code", _TWILIO, r"(?P<code>(?!30)[1-9]\d{4})", _react(Kind.CODE)),
+    Phrase("30006", "accepted, then reported undelivered with this carrier code", _SMS, r"(?P<detail>30\d{3})", _carrier_code),
+    Phrase(
+        "undelivered",
+        "accepted, then reported undelivered (also failed; also with a code)",
+        _SMS,
+        _UNDELIVERED,
+        _react(Kind.RECEIPT),
     ),
-    _phrase("500", "answered with this status, 400 to 599 (mail: this SMTP reply)", _ANY, _STATUS, _status),
-    _phrase(
-        "429 retry after 30 s",
-        "the same, with a Retry-After header",
-        _ANY,
-        _STATUS + r" retry after (?P<retry>\d{1,6}) ?s",
-        _status,
+    Phrase("no receipt", "accepted, without any receipt", _SMS, r"no receipt", _react(Kind.RECEIPT)),
+    Phrase("reply ack", "delivered, and answered with these words", _SMS, r"reply (?P<code>.+)", _react(Kind.REPLY)),
+    Phrase("rings", "it rings on and on, until the call is ended", _VOICE, r"rings", _react(Kind.CALLEE, "rings")),
+    Phrase("nobody answers", "it rings, and nobody picks up", _VOICE, r"nobody answers", _react(Kind.CALLEE, "no-answer")),
+    Phrase("busy", "the line is busy", _VOICE, r"busy", _react(Kind.CALLEE, "busy")),
+    Phrase("failed", "the call cannot be connected", _VOICE, r"failed", _react(Kind.CALLEE, "failed")),
+    Phrase("machine", "a voicemail picks up and records", _VOICE, r"machine", _react(Kind.CALLEE, "machine")),
+    Phrase(
+        "hangs up", "somebody picks up and hangs up before pressing a key", _VOICE, r"hangs up", _react(Kind.CALLEE, "hangs-up")
     ),
-    _phrase("hang", "never answered, and not accepted", _ANY, r"hang", _simple(Kind.HANG)),
-    _phrase("cut", "the connection is cut without a response, and nothing is accepted", _ANY, r"cut", _simple(Kind.CUT)),
-    _phrase("garbage", "answered with nonsense, and not accepted", _ANY, r"garbage", _simple(Kind.GARBAGE)),
-    _phrase("accept, then hang", "accepted, but never answered (also cut, garbage, 500)", _ANY, _ACCEPT, _accepted),
-    _phrase("refuse", "nobody listens: the connection is refused, until the next script", _ANY, r"refuse", _simple(Kind.REFUSE)),
-    _phrase("21610", "refused with this Twilio error code", _TWILIO, r"(?!30)[1-9]\d{4}", _code),
-    _phrase("30006", "accepted, then reported undelivered with this carrier code", _SMS, r"(?P<code>30\d{3})", _receipt),
-    _phrase("undelivered", "accepted, then reported undelivered (also failed; also with a code)", _SMS, _UNDELIVERED, _receipt),
-    _phrase("no receipt", "accepted, without any receipt", _SMS, r"no receipt", _no_receipt),
-    _phrase("reply ack", "delivered, and answered with these words", _SMS, r"reply (?P<said>.+)", _reply),
-    _phrase("rings", "it rings on and on, until the call is ended", _VOICE, r"rings", _callee("rings")),
-    _phrase("nobody answers", "it rings, and nobody picks up", _VOICE, r"nobody answers", _callee("no-answer")),
-    _phrase("busy", "the line is busy", _VOICE, r"busy", _callee("busy")),
-    _phrase("failed", "the call cannot be connected", _VOICE, r"failed", _callee("failed")),
-    _phrase("machine", "a voicemail picks up and records", _VOICE, r"machine", _callee("machine")),
-    _phrase("hangs up", "somebody picks up and hangs up before pressing a key", _VOICE, r"hangs up", _callee("hangs-up")),
-    _phrase("key 1", "somebody listens and presses this key", _VOICE, r"key (?P<key>[0-9*#])", _callee("key")),
-    _phrase("MessageRejected", "refused with this Amazon error code", _AMAZON, r"[A-Z][A-Za-z]+", _code),
-    _phrase("channel_not_found", "refused with this Slack error", _SLACK, r"[a-z]+(?:_[a-z]+)+|ratelimited", _code),
+    Phrase("key 1", "somebody listens and presses this key", _VOICE, r"key (?P<detail>[0-9*#])", _react(Kind.CALLEE, "key")),
+    Phrase("MessageRejected", "refused with this Amazon error code", _AMAZON, r"(?P<code>[A-Z][A-Za-z]+)", _react(Kind.CODE)),
+    Phrase("channel_not_found", "refused with this Slack error", _SLACK, _SLACK_ERROR, _react(Kind.CODE)),
 )

@@ -34,14 +34,8 @@ _HOOK_STATUSES = {
     "ratelimited": 429,
 }
 
-_API_WORDS = {"401": "invalid_auth", "403": "access_denied", "429": "ratelimited", "500": "internal_error"}
-_HOOK_WORDS = {
-    "403": "action_prohibited",
-    "404": "no_service",
-    "410": "channel_is_archived",
-    "429": "ratelimited",
-    "500": "rollup_error",
-}
+_API_WORDS = {401: "invalid_auth", 403: "access_denied", 429: "ratelimited", 500: "internal_error"}
+_HOOK_WORDS = {403: "action_prohibited", 404: "no_service", 410: "channel_is_archived", 429: "ratelimited", 500: "rollup_error"}
 
 
 class SlackStandIn(StandIn):
@@ -127,11 +121,9 @@ class SlackStandIn(StandIn):
     def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
         """Refuse with Slack's error; its Web API uses status 200, except for rate limits."""
         if reaction.kind is Kind.STATUS:
+            status = int(reaction.code)
             words = _HOOK_WORDS if _is_hook(arrival) else _API_WORDS
-            word, status = (
-                words.get(reaction.code, "invalid_payload" if reaction.code < "500" else "service_unavailable"),
-                int(reaction.code),
-            )
+            word = words.get(status, "invalid_payload" if status < 500 else "service_unavailable")
         else:
             word, status = reaction.code, _HOOK_STATUSES.get(reaction.code, 400)
         if _is_hook(arrival):
@@ -170,15 +162,8 @@ def _arrival(post: Mapping[str, object], to: str, ts: str = "") -> Arrival | Non
     metadata = post.get("metadata")
     payload = metadata.get("event_payload", {}) if isinstance(metadata, dict) else {}
     card = Card(summary=summary, pieces=pieces or (Piece(kind="text", text=summary),))
-    message = Message(
-        channel="slack",
-        provider="slack",
-        to=to,
-        attempt_id=str(payload.get("attempt", "")),
-        reference=ts,
-        content=card,
-    )
-    return Arrival(message=message)
+    attempt_id = str(payload.get("attempt", ""))
+    return Arrival(message=Message(channel="slack", provider="slack", to=to, attempt_id=attempt_id, reference=ts, content=card))
 
 
 def read_blocks(blocks: list[Any]) -> Iterator[Piece]:

@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -41,16 +41,7 @@ REGION = "eu-central-1"
 SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
 MAIL_FROM = "notifyflow@sandbox.example"
 
-# The listeners in the order of their ports, and those of each channel.
-_LISTENERS = ("page", "smtp", "twilio", "slack", "teams", "aws", "webhook")
-_LISTENERS_OF: Mapping[str, tuple[str, ...]] = {
-    "slack": ("slack",),
-    "teams": ("teams",),
-    "push": ("aws",),
-    "sms": ("twilio",),
-    "voice": ("twilio",),
-    "webhook": ("webhook",),
-}
+_LISTENERS = ("page", "smtp", "twilio", "slack", "teams", "aws", "webhook")  # in the order of their ports
 
 
 def _http(handler: Handler) -> Callable[[], asyncio.BaseProtocol]:
@@ -190,6 +181,8 @@ class Sandbox:
         self._listeners = {
             name: _Listener(host, port and port + number, protocols[name]) for number, name in enumerate(_LISTENERS)
         }
+        mail = "smtp" if mail_over == "smtp" else "aws"
+        self._listener_of = {"email": mail, "push": "aws", "sms": "twilio", "voice": "twilio"}  # the others: their own
         self._running: _Running | None = None
         self._following: set[asyncio.Task[None]] = set()
 
@@ -324,7 +317,7 @@ class Sandbox:
 
     def _settle_listeners(self) -> None:
         """Close the listeners of the channels that refuse connections, and open the others."""
-        closed = {listener for channel in self._playbook.refusing() for listener in self._listeners_of(channel)}
+        closed = {self._listener_of.get(channel, channel) for channel in self._playbook.refusing()}
         for name, listener in self._listeners.items():
             if name in closed:
                 listener.close()
@@ -334,9 +327,6 @@ class Sandbox:
     def _close_listeners(self) -> None:
         for listener in self._listeners.values():
             listener.close()
-
-    def _listeners_of(self, channel: str) -> tuple[str, ...]:
-        return _LISTENERS_OF.get(channel, ("smtp" if self._mail_over == "smtp" else "aws",))
 
     async def _attend(self, stand_in: StandIn, request: Request) -> HttpResponse | Silence:
         """Let a stand-in read a request, store its message, and respond as the script says."""

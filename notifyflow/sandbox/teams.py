@@ -39,14 +39,8 @@ class TeamsStandIn(StandIn):
                 content = Card(summary=str(card.get("fallbackText", "")), pieces=tuple(read_card(card)))
             case _:
                 return _no(400, "TriggerInputSchemaMismatch", "The input body does not match the trigger's schema.")
-        message = Message(
-            channel="teams",
-            provider="teams",
-            to=short_name(request.path),
-            reference=new_reference(),
-            content=content,
-        )
-        return Arrival(message=message)
+        to = short_name(request.path)
+        return Arrival(message=Message(channel="teams", provider="teams", to=to, reference=new_reference(), content=content))
 
     def accept(self, arrival: Arrival) -> HttpResponse:
         """Answer 202 with the id of the flow's run."""
@@ -56,12 +50,8 @@ class TeamsStandIn(StandIn):
         """Refuse as the gateway in front of the flow does."""
         del arrival
         status = int(reaction.code)
-        return _no(
-            status,
-            "TooManyRequests" if status == 429 else "WorkflowTriggerFailed",
-            "Refused by the script.",
-            **retry_header(reaction),
-        )
+        code = "TooManyRequests" if status == 429 else "WorkflowTriggerFailed"
+        return _no(status, code, "Refused by the script.", **retry_header(reaction))
 
 
 def _no(status: int, code: str, message: str, **headers: str) -> HttpResponse:

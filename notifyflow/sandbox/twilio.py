@@ -247,7 +247,7 @@ class _Delivery:
         self._note(callee)
 
     def _note(self, callee: Callee) -> None:
-        call = Call(sender=self._form.last("From"), said=callee.heard.said, key=callee.heard.key)
+        call = Call(sender=self._form.last("From"), said=callee.said, key=callee.pressed)
         self._inbox.update(self._number, lambda message: replace(message, content=call))
 
     def _become(self, status: str) -> None:

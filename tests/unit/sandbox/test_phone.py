@@ -31,21 +31,21 @@ def test_a_key_is_posted_and_the_answer_is_heard_instead_of_the_rest() -> None:
     callee = Callee(key="1")
     asked = call(callee, QUESTION, {"https://example.com/key": "<Response><Say>Thank you.</Say></Response>"})
     assert asked == [("https://example.com/key", {"Digits": "1"})]
-    assert callee.heard.said == ("Database down.", "Press one.", "Press one.", "Thank you.")
-    assert callee.heard.key == "1"
+    assert callee.said == ("Database down.", "Press one.", "Press one.", "Thank you.")
+    assert callee.pressed == "1"
 
 
 def test_who_presses_nothing_hears_the_rest() -> None:
     callee = Callee()
     assert call(callee, QUESTION) == []
-    assert callee.heard.said[-1] == "Nobody pressed."
-    assert callee.heard.key == ""
+    assert callee.said[-1] == "Nobody pressed."
+    assert callee.pressed == ""
 
 
 def test_who_hangs_up_hears_no_more() -> None:
     callee = Callee(hangs_up=True)
     assert call(callee, QUESTION) == []
-    assert callee.heard.said == ("Database down.", "Press one.", "Press one.")
+    assert callee.said == ("Database down.", "Press one.", "Press one.")
 
 
 def test_a_question_that_wants_to_know_also_posts_that_nothing_was_pressed() -> None:
@@ -58,7 +58,7 @@ def test_a_question_that_is_asked_again_gets_no_second_key() -> None:
     callee = Callee(key="1")
     again = "<Response><Gather action='/key'><Say>Again.</Say></Gather></Response>"
     assert len(call(callee, QUESTION, {"https://example.com/key": again})) == 1
-    assert callee.heard.said[-1] == "Again."
+    assert callee.said[-1] == "Again."
 
 
 def test_a_redirect_is_followed_and_a_hangup_ends() -> None:
@@ -69,7 +69,7 @@ def test_a_redirect_is_followed_and_a_hangup_ends() -> None:
         {"https://example.com/next": "<Response><Play>tone.wav</Play><Hangup/><Say>Never.</Say></Response>"},
     )
     assert [url for url, _ in asked] == ["https://example.com/next"]
-    assert callee.heard.said == ("(plays tone.wav)",)
+    assert callee.said == ("(plays tone.wav)",)
 
 
 def test_a_loop_of_redirects_ends() -> None:
@@ -81,7 +81,7 @@ def test_a_loop_of_redirects_ends() -> None:
 def test_a_response_that_is_not_twiml_ends_the_call_with_an_apology(response: str | None) -> None:
     callee = Callee(key="1")
     call(callee, QUESTION, {"https://example.com/key": response})
-    assert callee.heard.said[-1] == BROKEN
+    assert callee.said[-1] == BROKEN
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc")), max_size=80))
