@@ -26,6 +26,7 @@ from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
 from notifyflow.engine.broker import Doorbell
+from notifyflow.errors import NotFound
 from notifyflow.service.access import Access
 from notifyflow.service.service import Service
 from notifyflow.service.use_cases import UseCases
@@ -176,13 +177,25 @@ class NotifyFlow:
             time.sleep(min(left_s, POLL_EVERY_S))
         return True
 
-    def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
-        """Return an incident with its escalations, notifications, attempts and log; None if no incident has the key.
+    def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus:
+        """Return an incident, named as for ``acknowledge``, with its escalations, notifications, attempts and log.
+
+        Raises:
+            NotFound: When no incident has the key.
+            AmbiguousKey: When several namespaces have an unresolved incident of the key.
+        """
+        return self._service.status(ByKey(key, namespace))
+
+    def find(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
+        """Return an incident as ``status`` does; None if no incident has the key.
 
         Raises:
             AmbiguousKey: When several namespaces have an unresolved incident of the key.
         """
-        return self._service.status(ByKey(key, namespace))
+        try:
+            return self.status(key, namespace=namespace)
+        except NotFound:
+            return None
 
     def acknowledge(self, key: str, *, by: str, via: Via = Via.LIBRARY, namespace: str | None = None) -> Stopped:
         """Acknowledge an incident: the unresolved one of a key, or else the newest. Queued pages are cancelled.

@@ -9,7 +9,7 @@ import typer
 from notifyflow.cli import administration, directory, files, housekeeping, keys, log, pauses, screen, serve
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.picture import picture
-from notifyflow.cli.progress import look, watch
+from notifyflow.cli.progress import watch
 from notifyflow.core.model import EscalationState, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.schemas import IncidentDocument, NotifiedDocument, PauseDocument
@@ -110,7 +110,7 @@ def _watch(flow: "NotifyFlow", key: str, timeout_s: float | None, as_json: bool)
     try:
         status = watch(
             console,
-            lambda: look(flow, key, SHARED),
+            lambda: flow.status(key, namespace=SHARED),
             lambda step_s: flow.wait(key, namespace=SHARED, timeout_s=step_s),
             timeout_s=timeout_s,
         )
@@ -141,7 +141,7 @@ def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> No
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        incident, paused, notice = look(flow, key, namespace), flow.switch.pauses(), flow.notice
+        incident, paused, notice = flow.status(key, namespace=namespace), flow.switch.pauses(), flow.notice
     if as_json:
         more = {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
         screen.print_json({**IncidentDocument.of(incident).as_json(), **more})
@@ -157,7 +157,7 @@ def ack(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = 
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        namespace = look(flow, key, namespace).facts.namespace  # acknowledge and show the same incident
+        namespace = flow.status(key, namespace=namespace).facts.namespace  # acknowledge and show the same incident
         stopped = flow.acknowledge(key, by=by or _login(), via=Via.CLI, namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, as_json=as_json)
@@ -169,7 +169,7 @@ def resolve(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJso
     from notifyflow.app import NotifyFlow
 
     with NotifyFlow.from_env() as flow:
-        namespace = look(flow, key, namespace).facts.namespace
+        namespace = flow.status(key, namespace=namespace).facts.namespace
         stopped = flow.resolve(key, by=by or _login(), via=Via.CLI, namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, as_json=as_json)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -11,25 +10,8 @@ from rich.text import Text
 from notifyflow.cli.picture import clock_time, picture
 from notifyflow.cli.screen import plain
 from notifyflow.core.views import IncidentStatus
-from notifyflow.errors import NotFound
-
-if TYPE_CHECKING:
-    from notifyflow.app import NotifyFlow
 
 _LOOK_EVERY_S = 0.2
-
-
-def look(flow: "NotifyFlow", key: str, namespace: str | None = None) -> IncidentStatus:
-    """Return the incident of a key: the unresolved one, or else the newest; in one namespace, or in all if it is None.
-
-    Raises:
-        NotFound: When no incident has the key.
-        AmbiguousKey: When several namespaces have an unresolved incident of the key.
-    """
-    status = flow.status(key, namespace=namespace)
-    if status is None:
-        raise NotFound(key, namespace)
-    return status
 
 
 def watch(

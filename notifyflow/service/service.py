@@ -162,18 +162,17 @@ class Service:
 
     # What is shown
 
-    def status(self, ref: IncidentRef) -> IncidentStatus | None:
-        """Return an incident with its escalations, notifications, attempts and log; None if there is no such incident.
-
-        Raises:
-            AmbiguousKey: When several namespaces have an unresolved incident of the key.
-        """
+    def status(self, ref: IncidentRef) -> IncidentStatus:
+        """Return an incident with its escalations, notifications, attempts and log; raise ``NotFound`` or ``AmbiguousKey``."""
         self._use_cases.prepare()
         match ref:
-            case ByKey(key, namespace):
-                return self._store.read(lambda reads: reads.status(key, namespace=namespace))
-            case ById(incident_id):
-                return self._store.read(lambda reads: reads.status_by_id(incident_id))
+            case ByKey(name, namespace):
+                status = self._store.read(lambda reads: reads.status(name, namespace=namespace))
+            case ById(name):
+                status, namespace = self._store.read(lambda reads: reads.status_by_id(name)), None
+        if status is None:
+            raise NotFound(name, namespace)
+        return status
 
     def is_settled(self, ref: ByKey) -> bool:
         """Return whether every escalation of an incident is settled; raise ``NotFound`` or ``AmbiguousKey``."""

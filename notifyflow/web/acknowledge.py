@@ -42,23 +42,16 @@ def router(context: Context) -> APIRouter:
     @routes.api_route("/a/{token}", methods=["GET", "HEAD"])
     def show(token: str) -> Response:
         claim = context.service.check_link(token)
-        return HTMLResponse(_page(context, _kept(context, claim.incident_id), claim.recipient_id))
+        return HTMLResponse(_page(context, context.service.status(ById(claim.incident_id)), claim.recipient_id))
 
     @routes.post("/a/{token}")
     def acknowledge(token: str) -> Response:
         claim = context.service.check_link(token)
-        _viewer(_kept(context, claim.incident_id), claim.recipient_id)
+        _viewer(context.service.status(ById(claim.incident_id)), claim.recipient_id)
         context.service.acknowledge(ById(claim.incident_id), by=claim.recipient_id, via=Via.LINK)
         return RedirectResponse(token, 303)  # relative: a proxy's prefix stays
 
     return routes
-
-
-def _kept(context: Context, incident_id: str) -> IncidentStatus:
-    status = context.service.status(ById(incident_id))
-    if status is None:
-        raise HTTPException(404, "This incident has been deleted.")
-    return status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from notifyflow.core.model import IncidentState, Notified, Severity, Via
 from notifyflow.core.references import ById
 from notifyflow.core.schemas import IncidentDocument, IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
-from notifyflow.errors import Fault, UnreadableIncident
+from notifyflow.errors import Fault, NotFound, UnreadableIncident
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.web import cursors
 from notifyflow.web.auth import Require
@@ -310,6 +310,6 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
 def _find(context: Context, caller: ApiKey, incident_id: str) -> IncidentStatus:
     """Return an incident; one of a namespace that the key does not reach is treated as missing."""
     status = context.service.status(ById(incident_id))
-    if status is None or not caller.reaches(status.facts.namespace):
-        raise HTTPException(404, "There is no such incident, or it has been deleted.")
+    if not caller.reaches(status.facts.namespace):
+        raise NotFound(incident_id)
     return status

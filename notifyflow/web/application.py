@@ -134,8 +134,7 @@ def _respond_unavailable(request: Request, error: Exception) -> Response:
 
 
 def _respond_not_found(request: Request, _error: Exception) -> Response:
-    """Respond to an act on an incident that was pruned after the request had found it."""
-    return _respond_refused(request, HTTPException(404, "There is no such incident, or it is no longer kept."))
+    return _respond_refused(request, HTTPException(404, "There is no such incident, or it has been deleted."))
 
 
 def _respond_refused(request: Request, error: Exception) -> Response:

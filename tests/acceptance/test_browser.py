@@ -46,14 +46,12 @@ def test_scanners_acknowledge_nothing_and_a_person_follows_the_link_looks_and_ac
             assert page.requests == []
             assert page.evaluate("document.scripts.length") == 0
             status = flow.status("db-1")
-            assert status is not None
             assert status.facts.state is IncidentState.OPEN
 
             page.click("button")
             assert "You acknowledged it." in page.text
             assert page.evaluate("document.querySelector('button')") is None
             status = flow.status("db-1")
-            assert status is not None
             assert (status.facts.state, status.facts.acknowledged_by, status.facts.acknowledged_via) == (
                 IncidentState.ACKNOWLEDGED,
                 "ada",

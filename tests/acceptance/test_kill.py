@@ -62,12 +62,10 @@ def test_nothing_is_lost_and_only_what_is_in_doubt_is_repeated(tmp_path: Path) -
         sandbox.script("all: ok")
         with NotifyFlow(Settings.from_variables(variables)) as flow:
             left = flow.status("db-1")
-            assert left is not None
             assert {row.state for each in left.escalations for row in each.notifications} > {NotificationState.QUEUED}
             assert flow.wait("db-1", timeout_s=DEADLINE_S)
             status = flow.status("db-1")
         seen = Counter(message.to for message in sandbox.inbox.messages() if message.is_accepted)
-    assert status is not None
     assert len(status.escalations) == COUNT
     for escalation in status.escalations:
         (row,) = escalation.notifications

@@ -109,7 +109,6 @@ def rows_of(flow: NotifyFlow, *keys: str) -> dict[tuple[str, str], NotificationF
     rows = {}
     for key in keys:
         status = flow.status(key)
-        assert status is not None
         for escalation in status.escalations:
             rows |= {(row.channel, escalation.contact.recipient_id): row for row in escalation.notifications}
     return rows

@@ -187,7 +187,7 @@ def main() -> int:
         log = Path(folder) / "log"
         with NotifyFlow(Settings.from_variables(variables)) as flow:
             key = flow.access().create("sender", [Scope.INGEST], valid_for=None)[1]
-            flow.status("nothing")
+            flow.find("nothing")
             with _up(variables, log) as (port, pid):
                 kept_ms = _kept(port)
                 quiet, _ = _page(flow, port, pid, key, "quiet")

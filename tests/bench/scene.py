@@ -43,8 +43,7 @@ def stand_ins(*script: str) -> Iterator[dict[str, str]]:
 
 def rows(flow: NotifyFlow, keys: Sequence[str]) -> list[NotificationFacts]:
     """Return all notifications of some incidents."""
-    found = [flow.status(key) for key in keys]
-    return [row for status in found if status for each in status.escalations for row in each.notifications]
+    return [row for key in keys for each in flow.status(key).escalations for row in each.notifications]
 
 
 def taken_after(row: NotificationFacts) -> timedelta | None:

@@ -173,7 +173,6 @@ class Field:
         """Return all notifications, after checking the invariants of their incidents."""
         for key in self.keys:
             status = self.flow.status(key)
-            assert status is not None
             invariants.check(status)
             yield from (row for escalation in status.escalations for row in escalation.notifications)
 

@@ -116,7 +116,7 @@ class Embedded(Field):
             timeout=DEADLINE_S,
         )
         assert done.returncode == -signal.SIGKILL, f"it was not struck at {place!r}: {done.stderr[-2000:]}"
-        is_stored = self.flow.status(key) is not None
+        is_stored = self.flow.find(key) is not None
         assert is_stored or "accepted" not in done.stdout, "what was accepted is lost"
         if is_stored:
             self.keys.append(key)

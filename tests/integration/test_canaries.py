@@ -101,7 +101,6 @@ def secrets_of(settings: dict[str, str]) -> list[str]:
 
 def pages(flow: NotifyFlow, key: str) -> list[NotificationFacts]:
     status = flow.status(key)
-    assert status is not None
     return [row for each in status.escalations for row in each.notifications]
 
 

@@ -21,7 +21,7 @@ def page(target: Target, key: str, *recipients: dict[str, object]) -> tuple[int,
 def test_a_number_that_earns_is_refused_and_nothing_is_sent_to_it(target: Target, number: str):
     status, response = page(target, "alone", {"id": "eve", "phone": number})
     assert (status, "COSTLY_NUMBERS" in str(response)) == (422, True)
-    assert target.flow.status("alone") is None
+    assert target.flow.find("alone") is None
     for field in ("sms", "voice"):
         status, _ = page(target, field, {"id": "eve", "addresses": {field: number}})
         assert status == 422

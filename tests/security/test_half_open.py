@@ -143,7 +143,7 @@ def test_pages_leave_while_more_connections_are_open_than_there_are_files(tmp_pa
             "NOTIFYFLOW_DRAIN_S": "0",
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow:
-            flow.status("nothing")
+            flow.find("nothing")
             _, key = flow.access().create("sender", [Scope.INGEST], valid_for=None)
             log = stack.enter_context((tmp_path / "log").open("wb"))
             up = subprocess.Popen(
@@ -174,8 +174,7 @@ def test_pages_leave_while_more_connections_are_open_than_there_are_files(tmp_pa
                     assert response.status == 201
 
             def states() -> list[NotificationState]:
-                found = [flow.status(f"k{number}") for number in range(5)]
-                return [each.escalations[0].notifications[0].state for each in found if each]
+                return [flow.status(f"k{number}").escalations[0].notifications[0].state for number in range(5)]
 
             wait_until(lambda: states() == [NotificationState.SENT] * 5)
     assert (tmp_path / "log").stat().st_size < 20_000

@@ -44,7 +44,7 @@ def test_a_key_brings_few_strangers_a_minute_and_what_is_refused_is_not_stored(l
     assert (code, problem["type"]) == (429, "urn:notifyflow:problem:too-many-addresses")
     assert "put the recipients into the directory" in problem["detail"]
     assert "+1500" not in problem["detail"]
-    assert limited.flow.status("k3") is None
+    assert limited.flow.find("k3") is None
     _, other = limited.flow.access().create("other", [Scope.INGEST], valid_for=None)
     assert post(limited, other, "k4", stranger(4))[0] == 201, "each namespace has a limit of its own"
 

@@ -47,9 +47,7 @@ class Victim:
 
     @property
     def status(self) -> IncidentStatus:
-        status = self.target.flow.status(KEY, namespace="prometheus")
-        assert status is not None
-        return status
+        return self.target.flow.status(KEY, namespace="prometheus")
 
     def post(self, path: str, body: object, key: str | None = None) -> int:
         """Send a request, by default with the attacker's key."""
@@ -90,7 +88,6 @@ def test_no_integration_lets_a_sender_take_over_an_incident_by_its_key(victim: V
     assert link is not None
     assert victim.target.ask("POST", link[1])[0] == 303
     mine = victim.target.flow.status(KEY, namespace="attacker")
-    assert mine is not None
     assert mine.facts.state is IncidentState.ACKNOWLEDGED
     victim.assert_untouched()
 
@@ -164,5 +161,5 @@ def test_the_operations_incident_is_out_of_reach(victim: Victim):
     for action in ("trigger", "acknowledge", "resolve"):
         event = {"routing_key": victim.target.key, "event_action": action, "dedup_key": "notifyflow/operations"}
         victim.target.ask("POST", "/v2/enqueue", json.dumps(event | {"payload": {"summary": "x"}}).encode())
-    assert victim.target.flow.status("notifyflow/operations", namespace="notifyflow") is None
+    assert victim.target.flow.find("notifyflow/operations", namespace="notifyflow") is None
     victim.assert_untouched()

@@ -14,7 +14,6 @@ from notifyflow.app import NotifyFlow
 from notifyflow.cli import log, serving
 from notifyflow.cli.demo import story
 from notifyflow.cli.demo.claims import Witness
-from notifyflow.cli.progress import look
 from notifyflow.core.model import AT_REST, EscalationState, IncidentState, NotificationState
 from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
@@ -65,11 +64,11 @@ def play(on: Stage, show: Callable[[IncidentStatus], None]) -> Witness:
     on.sandbox.script(story.SCRIPT)
     on.flow.notify(story.INCIDENT, story.people(on.sandbox), policy=story.POLICY)
     for is_time, then in ((_is_time_to_pick_up, story.PICKS_UP), (_is_over, "")):
-        status = look(on.flow, key)
+        status = on.flow.status(key)
         while not is_time(status) and time.monotonic() < ends_at:
             show(status)
             time.sleep(_LOOK_EVERY_S)
-            status = look(on.flow, key)
+            status = on.flow.status(key)
         on.sandbox.script(then)
     show(status)
     return _witness(on, status)
@@ -101,5 +100,5 @@ def _witness(on: Stage, status: IncidentStatus) -> Witness:
     if links:
         with urllib.request.urlopen(links[0], timeout=5) as response:  # noqa: S310 - our own link, on loopback
             page = response.read().decode()
-    operations = None if status.operations_key is None else look(on.flow, status.operations_key)
+    operations = None if status.operations_key is None else on.flow.status(status.operations_key)
     return Witness(status=status, operations=operations, inbox=inbox, linked_page=page, log=on.log.getvalue())

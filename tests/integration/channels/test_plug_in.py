@@ -52,9 +52,7 @@ class System:
         self.flow = flow
 
     def status(self, key: str = "db-1") -> IncidentStatus:
-        status = self.flow.status(key)
-        assert status is not None
-        return status
+        return self.flow.status(key)
 
     def notify(self, key: str = "db-1", **pagers: str) -> None:
         people = [Recipient(id=who, name=who.title(), addresses={"pager": number}) for who, number in pagers.items()]

@@ -60,7 +60,6 @@ def test_a_named_policy_from_the_policies_file_is_used(sqlite_url: str, tmp_path
     with open_flow(sqlite_url, POLICIES=str(path)) as flow:
         flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")], policy="patient")
         status = flow.status("db-1")
-    assert status is not None
     assert status.escalations[0].facts.policy.name == "patient"
 
 
@@ -178,7 +177,6 @@ def test_a_link_acknowledges_the_incident(sqlite_url: str) -> None:
         assert ask(flow, "GET", path).status_code == 200
         assert not ask(flow, "POST", path).is_error
         status = flow.status("db-1")
-    assert status is not None
     assert status.facts.state is IncidentState.ACKNOWLEDGED
     assert (status.facts.acknowledged_by, status.facts.acknowledged_via) == ("ada", "link")
 
@@ -325,4 +323,4 @@ def test_from_env_reads_the_environment(monkeypatch: pytest.MonkeyPatch, sqlite_
     monkeypatch.setenv("NOTIFYFLOW_DATABASE_URL", sqlite_url)
     with NotifyFlow.from_env() as flow:
         assert flow.is_embedded
-        assert flow.status("db-1") is None
+        assert flow.find("db-1") is None

@@ -95,13 +95,11 @@ def working(flow: NotifyFlow) -> Iterator[Broker]:
 
 def states(flow: NotifyFlow, key: str) -> list[NotificationState]:
     status = flow.status(key)
-    assert status is not None
     return [row.state for escalation in status.escalations for row in escalation.notifications]
 
 
 def is_rung(flow: NotifyFlow, key: str) -> bool:
     status = flow.status(key)
-    assert status is not None
     return any(row.rung_at for escalation in status.escalations for row in escalation.notifications)
 
 

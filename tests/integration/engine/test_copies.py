@@ -30,7 +30,6 @@ def notify(flow: NotifyFlow, key: str = "db-1") -> NotificationState:
     flow.notify(Incident(key=key, title="down"), [ADA])
     assert flow.wait(key, timeout_s=30)
     status = flow.status(key)
-    assert status is not None
     return status.escalations[0].notifications[0].state
 
 
@@ -87,7 +86,6 @@ def test_a_message_that_is_not_sent_is_recorded_as_withheld(sqlite_url: str) -> 
     with open_flow(sqlite_url, DELIVERY="dry-run") as flow:
         notify(flow)
         status = flow.status("db-1")
-    assert status is not None
     (attempt,) = status.escalations[0].notifications[0].attempts
     assert (attempt.result, attempt.code) == (Result.PERMANENT_FAILURE, "withheld")
 

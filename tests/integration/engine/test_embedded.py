@@ -44,7 +44,6 @@ def open_flow(sqlite_url: str, provider: ScriptedProvider) -> Iterator[Callable[
 
 def states(flow: NotifyFlow, key: str = "db-1") -> list[NotificationState]:
     status = flow.status(key)
-    assert status is not None
     return [row.state for escalation in status.escalations for row in escalation.notifications]
 
 
@@ -127,7 +126,6 @@ def test_an_incident_is_acknowledged_once(open_flow: Callable[..., NotifyFlow]) 
     assert flow.acknowledge("db-1", by="ada")
     assert not flow.acknowledge("db-1", by="bob")
     status = flow.status("db-1")
-    assert status is not None
     assert status.facts.state is IncidentState.ACKNOWLEDGED
     assert {each.facts.state for each in status.escalations} == {EscalationState.ACKNOWLEDGED}
 
@@ -159,11 +157,12 @@ def test_a_critical_failure_is_logged_with_ids_only(open_flow: Callable[..., Not
     assert "orders db" not in str(lines)
 
 
-def test_waiting_for_an_unknown_incident_raises(open_flow: Callable[..., NotifyFlow]) -> None:
+def test_an_unknown_incident_has_no_status_and_is_not_waited_for(open_flow: Callable[..., NotifyFlow]) -> None:
     flow = open_flow()
-    assert flow.status("nothing") is None
-    with pytest.raises(NotFound):
-        flow.wait("nothing")
+    assert flow.find("nothing") is None
+    for read in (flow.status, flow.wait):
+        with pytest.raises(NotFound, match="'nothing'"):
+            read("nothing")
 
 
 def test_waiting_ends_at_its_timeout(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
@@ -179,7 +178,7 @@ def test_a_policy_that_is_unknown_or_contradicts_itself_is_refused(open_flow: Ca
         flow.notify(INCIDENT, [ADA], policy="defualt")
     with pytest.raises(InvalidPolicy):
         flow.notify(INCIDENT, [ADA], policy=Policy(name="empty", tiers=()))
-    assert flow.status("db-1") is None
+    assert flow.find("db-1") is None
 
 
 def test_a_refused_incident_creates_no_database(tmp_path: Path) -> None:

@@ -52,7 +52,6 @@ class Scene:
     @property
     def page(self) -> NotificationFacts:
         status = self.flow.status("db-1")
-        assert status is not None
         return status.escalations[0].notifications[0]
 
     def mail(self) -> None:

@@ -21,7 +21,6 @@ def test_a_text_that_twilio_fails_to_goes_over_sns_and_ends_as_sent(sandbox: San
         flow.notify(Incident(key="db-1", title="orders db is down"), [Recipient(id="ada", phone="+15005550011")], policy=TEXTS)
         assert flow.wait("db-1", timeout_s=30)
         status = flow.status("db-1")
-    assert status is not None
     (row,) = status.escalations[0].notifications
     assert [(each.provider, each.result) for each in row.attempts] == [("twilio", "temporary_failure"), ("sns", "accepted")]
     assert row.state == "SENT"

@@ -30,9 +30,7 @@ class System:
 
     @property
     def status(self) -> IncidentStatus:
-        status = self.flow.status("db-1")
-        assert status is not None
-        return status
+        return self.flow.status("db-1")
 
     @property
     def page(self) -> NotificationFacts:

@@ -40,7 +40,6 @@ def test_from_its_page_operations_goes_to_the_incident_that_failed_and_acknowled
             Outcome(result=Result.PERMANENT_FAILURE, reason="there is no such mailbox"),
         )
         told = flow.status(OPERATIONS_KEY)
-        assert told is not None
         assert told.content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'
         client = Client(flow.asgi())
         page = client.get(f"/a/{sign([KEY], told.facts.id, 'ops', clock.now().replace(year=2027))}").text
@@ -50,5 +49,4 @@ def test_from_its_page_operations_goes_to_the_incident_that_failed_and_acknowled
         assert "orders db is down" in client.get(link).text
         assert client.post(link).status_code == 303
         failed = flow.status("db-1")
-        assert failed is not None
         assert (failed.facts.state, failed.facts.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ops")

@@ -60,9 +60,7 @@ class System:
 
     @property
     def status(self) -> IncidentStatus:
-        status = self._flow.status("db-1")
-        assert status is not None
-        return status
+        return self._flow.status("db-1")
 
     @property
     def page(self) -> NotificationFacts:

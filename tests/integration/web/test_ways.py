@@ -64,9 +64,7 @@ class System:
         self.flow.notify(Incident(key=key, title=f"{key} is down"), people, policy=policy)
 
     def status(self, key: str = "db-1") -> IncidentStatus:
-        status = self.flow.status(key)
-        assert status is not None
-        return status
+        return self.flow.status(key)
 
     def escalation(self, who: str, key: str = "db-1") -> EscalationState:
         return next(each.facts.state for each in self.status(key).escalations if each.contact.recipient_id == who)

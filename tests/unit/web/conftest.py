@@ -15,7 +15,7 @@ from notifyflow.core.model import Contact, Incident, Receipt, Result, Stopped
 from notifyflow.core.references import ById
 from notifyflow.core.replies import Effect, HandledReply, Intent, Reply
 from notifyflow.core.views import IncidentStatus
-from notifyflow.errors import Fault, InvalidApiKey, RejectedCallback
+from notifyflow.errors import Fault, InvalidApiKey, NotFound, RejectedCallback
 from notifyflow.service.access import Access
 from notifyflow.service.service import Service
 from notifyflow.settings import Settings
@@ -95,9 +95,11 @@ class Backend:
     def check_link(self, token: str) -> LinkClaim:
         return check(KEYS, token, AT)
 
-    def status(self, ref: ById) -> IncidentStatus | None:
+    def status(self, ref: ById) -> IncidentStatus:
         self._stumble()
-        return self.incidents.get(ref.incident_id)
+        if ref.incident_id not in self.incidents:
+            raise NotFound(ref.incident_id)
+        return self.incidents[ref.incident_id]
 
     def content_for(self, status: IncidentStatus, contact: Contact) -> Incident:
         del contact

@@ -101,7 +101,7 @@ def test_a_link_that_we_never_signed_is_refused(client: Client, backend: Backend
     assert backend.acknowledged == []
 
 
-def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, backend: Backend):
+def test_a_link_to_a_deleted_incident_says_so(client: Client, backend: Backend):
     for method in ("GET", "POST"):
         page = client.request(method, link(incident_id="f" * 32))
         assert page.status_code == 404
@@ -110,11 +110,11 @@ def test_a_link_to_what_is_no_longer_kept_says_so(client: Client, backend: Backe
     assert backend.acknowledged == []
 
 
-def test_an_incident_that_is_pruned_meanwhile_is_no_longer_kept(client: Client, backend: Backend):
+def test_an_incident_that_is_pruned_meanwhile_has_been_deleted(client: Client, backend: Backend):
     backend.trouble = NotFound(INCIDENT_ID)
     page = client.post(link())
     assert page.status_code == 404
-    assert "no longer kept" in page.text
+    assert "has been deleted" in page.text
 
 
 def test_operations_acknowledges_what_it_was_told_of(client: Client, backend: Backend):
