@@ -10,6 +10,7 @@ from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.incident_events import EVENTS, IncidentEvent
 from notifyflow.core.lifecycle import state_of
 from notifyflow.core.model import (
+    DETAILS,
     AttemptState,
     Contact,
     Ended,
@@ -129,7 +130,7 @@ incidents = st.builds(
     title=any_text.filter(one_line),
     body=any_text,
     severity=severities,
-    source=any_text.map(lambda text: text[:255]),
+    **dict.fromkeys(DETAILS, any_text.map(lambda text: text[:255])),
     url=st.none() | st.just("https://example.com/db?a=1&b=<2>"),
     labels=st.dictionaries(any_text.filter(one_line).map(lambda text: text[:100]), any_text, max_size=3),
     occurred_at=st.none() | instants,
@@ -232,7 +233,7 @@ def hostile_contents() -> st.SearchStrategy[Content]:
         title=_long_text.filter(one_line).map(lambda text: text[:1000]),
         body=_long_text.map(lambda text: text[:65_536]),
         severity=severities,
-        source=_long_text.map(lambda text: text[:255]),
+        **dict.fromkeys(DETAILS, _long_text.map(lambda text: text[:255])),
         url=st.none() | st.just("https://example.com/db?a=1&b=<2>") | st.just("https://example.com/" + "x" * 2000),
         labels=st.dictionaries(_long_text.map(lambda text: text[:100]), _long_text.map(lambda text: text[:1000]), max_size=12),
         occurred_at=st.none() | instants,

@@ -85,7 +85,9 @@ class Templates:
 
 
 def _values(content: Content | None, more: Mapping[str, object]) -> Mapping[str, object]:
-    return {**({field.name: getattr(content, field.name) for field in fields(content)} if content else {}), **more}
+    if content is None:
+        return more
+    return {**{field.name: getattr(content, field.name) for field in fields(content)}, "details": content.details, **more}
 
 
 class _Set:

@@ -189,6 +189,10 @@ class Incident:
     occurred_at: datetime | None = None
 
 
+DETAILS: tuple[str, ...] = ("source",)
+"""Fields of an incident that hold one short line, which messages and pages show by the field's name, like a label."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
     """A person to notify, with at most one address for each channel; ``notify()`` validates the fields.

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from peewee import SQL, Database, Expression, Model, Query, Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import Contact, Incident, IncidentState
+from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
 from notifyflow.errors import AmbiguousKey, StorageError
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
 from notifyflow.storage.statements import Places, Run, Statement
@@ -34,7 +34,7 @@ _ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 varia
 CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
 IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")  # spelt out, since an index of these only is then used
 CONTENT_FIELDS = tuple(field.name for field in fields(Incident) if field.name != "key")
-_EMPTY: Mapping[str, object] = {"body": "", "source": "", "url": None, "labels": {}}
+_EMPTY: Mapping[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": None, "labels": {}}
 
 
 class Rows:

@@ -20,7 +20,7 @@ from twilio.request_validator import RequestValidator
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.keys import Scope
-from notifyflow.core.model import NotificationState
+from notifyflow.core.model import DETAILS, NotificationState
 from notifyflow.core.policy import Policy, Retries, Schedule, Tier
 from notifyflow.errors import NotifyflowError
 from notifyflow.sandbox.system import SMS_FROM, Sandbox
@@ -76,7 +76,7 @@ def an_incident(key: str) -> Incident:
         title=f"title {MARK}",
         body=f"body {MARK}",
         severity=Severity.CRITICAL,
-        source=f"source-{MARK}",
+        **dict.fromkeys(DETAILS, f"detail-{MARK}"),
         url=f"https://example.com/{MARK}",
         labels={"team": MARK},
     )

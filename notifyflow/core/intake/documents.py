@@ -9,41 +9,26 @@ import json
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import (
     DURATION,
-    FLAG,
-    INSTANT,
-    NUMBER,
-    TEXT,
     WHOLE,
     Codec,
     Node,
     Refused,
     add_new,
-    choice,
+    codec_of,
+    codecs_of,
     listed,
-    mapped,
     record,
     unknown,
 )
 from notifyflow.core.intake.policy_validation import validate_policy
-from notifyflow.core.model import Notified, Recipient, Severity
-from notifyflow.core.policy import (
-    Acknowledgement,
-    Failed,
-    Policy,
-    Repeat,
-    Retries,
-    Rule,
-    Schedule,
-    Tier,
-    Unacknowledged,
-)
+from notifyflow.core.model import Incident, Notified, Recipient
+from notifyflow.core.policy import Failed, Policy, Rule, Unacknowledged
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
 
 _RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
@@ -71,39 +56,11 @@ def _write_rule(rule: Rule) -> dict[str, object]:
     return {"unacknowledged_after": DURATION.write(rule.after)}
 
 
-_SEVERITIES = listed(choice("severity", Severity))
-_SCHEDULE = record(Schedule, {"delays": listed(DURATION), "jitter": NUMBER, "window": DURATION}, stand_ins={"delays": ()})
-_RETRIES = record(Retries, {"normal": _SCHEDULE, "critical": _SCHEDULE, "by_channel": mapped(_SCHEDULE)}, stand_ins={})
-_TIER = record(
-    Tier,
-    {"name": TEXT, "channels": listed(TEXT), "rules": listed(Codec(_read_rule, _write_rule)), "shut_for": _SEVERITIES},
-    stand_ins={"name": "", "channels": ()},
-)
-_REPEAT = record(
-    Repeat,
-    {"every": DURATION, "rounds": WHOLE, "never_for": _SEVERITIES},
-    stand_ins={"every": timedelta(0), "rounds": 0},
-)
-_FIELDS: Mapping[str, Codec[Any]] = {
-    "tiers": listed(_TIER),
-    "retries": _RETRIES,
-    "is_suspicion_on": FLAG,
-    "suspected_after_attempts": WHOLE,
-    "suspected_after_deferral": DURATION,
-    "acknowledgement": choice("acknowledgement", Acknowledgement),
-    "repeat": _REPEAT,
-    "delayed_after": DURATION,
-    "fresh_for": DURATION,
-    "fresh_for_critical": DURATION,
-    "escalate_within": DURATION,
-    "overdue_after": mapped(DURATION),
-    "unconfirmed_after": DURATION,
-    "critical_channels": listed(TEXT),
-}
+_POLICY_FIELDS = codecs_of(Policy, {Rule: Codec(_read_rule, _write_rule)}, without="name")
 
 
 def _policy(name: str) -> Codec[Policy]:
-    return record(partial(Policy, name=name), _FIELDS, stand_ins={"tiers": ()})
+    return record(partial(Policy, name=name), _POLICY_FIELDS, stand_ins={"tiers": ()})
 
 
 def read_policies(document: str, channels: Collection[str] | None = None) -> dict[str, Policy]:
@@ -165,32 +122,9 @@ def unreadable(language: str, wrong: Exception) -> Fault:
     return Fault("document", f"it is not valid {language}: {reason}", f"Correct the {language} there")
 
 
-_MOST_NAMES = 1_000  # intake allows fewer still; a table of more is not even read
-
-INCIDENT_FIELDS: Mapping[str, Codec[Any]] = {
-    "key": TEXT,
-    "title": TEXT,
-    "body": TEXT,
-    "severity": choice("severity", Severity),
-    "source": TEXT,
-    "url": TEXT,
-    "labels": mapped(TEXT, _MOST_NAMES),
-    "occurred_at": INSTANT,
-}
-RECIPIENT_FIELDS: Mapping[str, Codec[Any]] = {
-    "name": TEXT,
-    "email": TEXT,
-    "phone": TEXT,
-    "slack": TEXT,
-    "teams": TEXT,
-    "push": TEXT,
-    "addresses": mapped(TEXT, _MOST_NAMES),
-    "timezone": TEXT,
-}
-"""The fields of a recipient except its id."""
-
-_RECIPIENT = record(Recipient, {"id": TEXT, **RECIPIENT_FIELDS}, stand_ins={"id": ""})
-RECIPIENTS = listed(_RECIPIENT, stand_in=Recipient(id=""))
+INCIDENT_FIELDS = codecs_of(Incident)
+RECIPIENT_FIELDS = codecs_of(Recipient, without="id")
+RECIPIENTS = listed(codec_of(Recipient), stand_in=Recipient(id=""))
 
 _ANSWERED = ("incident_id", "is_new", "added", "repeated")
 

@@ -7,13 +7,14 @@ define them.
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
-from typing import Any, Generic, TypeVar
+from types import MappingProxyType, UnionType
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.wording import text
@@ -23,6 +24,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 _LONGEST_NAME = 100
+_MOST_NAMES = 1_000
 _UNKNOWN_NAMED = 5
 """Number of unknown fields of one table that are named; the others are counted, so that other faults are named, too."""
 
@@ -181,6 +183,14 @@ WHOLE = Codec(_whole, _as_it_is)
 NUMBER = Codec(_number, _as_it_is)
 DURATION = Codec(_duration, _written_duration)
 INSTANT = Codec(_instant, datetime.isoformat)
+_SIMPLE: Mapping[Any, Codec[Any]] = {
+    str: TEXT,
+    bool: FLAG,
+    int: WHOLE,
+    float: NUMBER,
+    timedelta: DURATION,
+    datetime: INSTANT,
+}
 
 
 def choice(kind: str, members: type[E]) -> Codec[E]:
@@ -210,19 +220,14 @@ def listed(each: Codec[T], stand_in: T | None = None) -> Codec[tuple[T, ...]]:
     return Codec(read, lambda values: [each.write(value) for value in values])
 
 
-def mapped(each: Codec[T], most: int | None = None) -> Codec[dict[str, T]]:
-    """Return a codec of tables with any names; a refused value is left out.
-
-    Args:
-        each: The codec of one value.
-        most: The largest number of names; a longer table is refused without reading it. None for any number.
-    """
+def mapped(each: Codec[T]) -> Codec[dict[str, T]]:
+    """Return a codec of tables with any names; a refused value is left out, and a table of too many is not even read."""
 
     def read(node: Node) -> dict[str, T]:
         values: dict[str, T] = {}
         fields = node.fields()
-        if most is not None and len(fields) > most:
-            raise node.refuse_whole(f"there are {len(fields):,}, {most:,} are allowed", "Leave some out")
+        if len(fields) > _MOST_NAMES:
+            raise node.refuse_whole(f"there are {len(fields):,}, {_MOST_NAMES:,} are allowed", "Leave some out")
         for name, value in fields.items():
             with suppress(Refused):
                 values[name] = each.read(node.field(name, value))
@@ -261,6 +266,40 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
         return {name: codec.write(attribute) for name, attribute, codec in attributes if attribute is not None}
 
     return Codec(read, write)
+
+
+def codec_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({})) -> Codec[Any]:
+    """Return the codec of a type: of a simple one, an enumeration, a tuple, a mapping, a dataclass, or any of them or None.
+
+    Args:
+        kind: The type, as an annotation.
+        known: The codecs of further types.
+    """
+    codecs = {**_SIMPLE, **known}
+    if kind in codecs:
+        return codecs[kind]
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return codec_of(arguments[0], known)
+    if origin is tuple:
+        return listed(codec_of(arguments[0], known))
+    if origin is Mapping:
+        return mapped(codec_of(arguments[1], known))
+    if issubclass(kind, StrEnum):
+        return choice(kind.__name__.casefold(), kind)
+    return record(kind, codecs_of(kind, known), stand_ins=_stand_ins(kind))
+
+
+def codecs_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({}), *, without: str = "") -> dict[str, Codec[Any]]:
+    """Return the codec of each field of a dataclass, by the field's type, ``without`` the field that the caller sets."""
+    return {name: codec_of(each, known) for name, each in get_type_hints(kind).items() if name != without}
+
+
+def _stand_ins(kind: Any) -> Mapping[str, object]:
+    """Return an empty value for each required field of a dataclass."""
+    hints = get_type_hints(kind)
+    required = [each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING]
+    return {name: (get_origin(hints[name]) or hints[name])() for name in required}
 
 
 def _refuse_unknown(node: Node, names: Sequence[str], known: Collection[str]) -> None:

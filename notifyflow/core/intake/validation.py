@@ -1,16 +1,19 @@
 """Validates incidents, which are accepted or refused whole, and recipients: a faulty one never silences the others."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import add_new, either, unknown
-from notifyflow.core.model import Contact, Incident, Recipient, Severity
+from notifyflow.core.model import DETAILS, Contact, Incident, Recipient, Severity
 from notifyflow.core.wording import text
+from notifyflow.core.wording.content import clean
 from notifyflow.errors import Fault, InvalidIncident
 
 OPERATIONS_KEY = "notifyflow/operations"
@@ -25,19 +28,6 @@ MAX_LABELS = 50
 MAX_LABEL_NAME = 100
 MAX_LABEL_VALUE = 1_000
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998  # every zone can show them
-
-_MAY_BE_NONE = frozenset(
-    ("body", "source", "url", "labels", "occurred_at", "email", "phone", "slack", "teams", "push", "timezone")
-)
-_INCIDENT_TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("key", "title", "body", "severity", "source", "url"), str),
-    "labels": Mapping,
-    "occurred_at": datetime,
-}
-_RECIPIENT_TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("id", "name", "email", "phone", "slack", "teams", "push", "timezone"), str),
-    "addresses": Mapping,
-}
 
 CheckAddress = Callable[[str, str], str]
 """Returns an address of a channel, normalised; raises ValueError with what is wrong with it."""
@@ -98,12 +88,12 @@ def admit(
         reported.add_all(unread)
         add_new(reported, (*refusals, *faults))
         raise InvalidIncident(reported)
-    return Admitted(incident=_clean(incident), contacts=contacts, faults=faults)
+    return Admitted(incident=clean(incident), contacts=contacts, faults=faults)
 
 
 def validate_incident(incident: Incident) -> tuple[Fault, ...]:
     """Return all faults of an incident's form."""
-    return tuple(_type_faults("", incident, _INCIDENT_TYPES)) or tuple(_incident_faults(incident))
+    return tuple(_type_faults("", incident, Incident)) or tuple(_incident_faults(incident))
 
 
 def is_web_address(url: str) -> bool:
@@ -130,7 +120,7 @@ def admit_recipients(
     known = sorted(channels)
     for index, recipient in enumerate(recipients):
         where = f"recipients[{index}]"
-        if wrong := tuple(_type_faults(f"{where}.", recipient, _RECIPIENT_TYPES)):
+        if wrong := tuple(_type_faults(f"{where}.", recipient, Recipient)):
             faults.add_all(wrong)
         elif recipient.id in contacts:
             faults.note(partial(_repeated, f"{where}.id", recipient.id))
@@ -205,14 +195,20 @@ def _no_zone(where: str, name: str) -> Fault:
     return Fault(where, f"{text.quoted(name)} is not a time zone", remedy)
 
 
-def _type_faults(where: str, subject: Incident | Recipient, types: Mapping[str, type]) -> Iterator[Fault]:
+@cache
+def _types(kind: type) -> Mapping[str, tuple[type, ...]]:
+    """Return the types that each field may have; severities are validated as text."""
+    hints = {name: get_args(hint) if isinstance(hint, UnionType) else (hint,) for name, hint in get_type_hints(kind).items()}
+    return {name: tuple(str if each is Severity else get_origin(each) or each for each in of) for name, of in hints.items()}
+
+
+def _type_faults(where: str, subject: object, kind: type) -> Iterator[Fault]:
     """Yield values of the wrong type; nothing else can be validated until they are corrected."""
-    for field, expected in types.items():
+    for field, expected in _types(kind).items():
         value = getattr(subject, field)
-        if not isinstance(value, expected) and not (value is None and field in _MAY_BE_NONE):
-            yield Fault(
-                f"{where}{field}", f"it is {type(value).__name__}, not {expected.__name__}", "Give it as the reference says"
-            )
+        if not isinstance(value, expected):
+            what = f"it is {type(value).__name__}, not {expected[0].__name__}"
+            yield Fault(f"{where}{field}", what, "Give it as the reference says")
         elif isinstance(value, Mapping):
             for name, item in value.items():
                 if not isinstance(name, str) or not isinstance(item, str):
@@ -236,7 +232,8 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
         yield Fault("title", "it is empty", "Say in one line what happened")
     yield from length_faults("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")
     yield from length_faults("body", incident.body or "", MAX_BODY, "Shorten it, and put the rest where url points")
-    yield from length_faults("source", incident.source or "", MAX_KEY, "Shorten it")
+    for detail in DETAILS:
+        yield from length_faults(detail, getattr(incident, detail) or "", MAX_NAME, "Shorten it")
     if incident.severity not in list(Severity):
         yield unknown("severity", "severity", incident.severity, list(Severity))
     if incident.url:
@@ -289,16 +286,3 @@ def _instant_faults(at: datetime) -> Iterator[Fault]:
         yield Fault("occurred_at", f"{at.isoformat()} has no time zone", "Say which one, as in 2026-11-25T03:14:00+01:00")
     if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
         yield Fault("occurred_at", f"{at.isoformat()} is not a plausible time", "Say when it happened, or leave it out")
-
-
-def _clean(incident: Incident) -> Incident:
-    """Replace characters that databases or channels cannot carry, so that an odd byte never stops an alert."""
-    body, source, labels = incident.body, incident.source, incident.labels
-    return replace(
-        incident,
-        title=text.one_line(incident.title),
-        body=None if body is None else text.paragraphs(body),
-        severity=Severity(incident.severity),
-        source=None if source is None else text.one_line(source),
-        labels=None if labels is None else {text.one_line(name): text.one_line(value) for name, value in labels.items()},
-    )

@@ -1,58 +1,68 @@
 """The content of messages, the same for all channels; each channel renders it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from notifyflow.core.incident_events import IncidentEvent
-from notifyflow.core.model import Contact, Incident, Kind, Severity
+from notifyflow.core.model import DETAILS, Contact, Incident, Kind, Severity
 from notifyflow.core.wording import text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """The content of one message to one recipient.
+class Content(Incident):
+    """The content of one message to one recipient: the incident with the severity of the round, and what the message adds.
 
     Attributes:
-        kind: Page, status update or incident event.
-        severity: How bad it is.
-        title: One line, free of control characters.
         body: More lines; may be empty.
-        key: The incident's key.
+        labels: Names and values; may be empty.
+        kind: Page, status update or incident event.
         namespace: The incident's namespace; for other systems only.
         recipient_name: Who is spoken to.
         occurred: When it happened, in the recipient's zone ("Wed 25 Nov 2026, 03:14 CET").
         occurred_utc: The same in UTC; empty where the zone is UTC.
         delayed: How late the page leaves ("delayed 2 h 03 m"); empty when it is not.
-        source: What reported it; may be empty.
-        url: Where to look; None without.
         link: The signed link to acknowledge; None without a public URL or secret key.
         reply: What to reply in order to acknowledge, where that can be done on the channel itself; empty otherwise.
-        labels: Free facts.
         notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
         status_update: What became of the incident ("Ada acknowledged it", "resolved"); for status updates only.
         incident_event: What another system is told; None for people.
     """
 
+    body: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
     kind: Kind
-    severity: Severity
-    title: str
-    key: str
     recipient_name: str
     occurred: str
-    body: str = ""
     occurred_utc: str = ""
     delayed: str = ""
-    source: str = ""
-    url: str | None = None
     link: str | None = None
     reply: str = ""
     namespace: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
     notice: str = ""
     status_update: str = ""
     incident_event: IncidentEvent | None = None
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        """The details of the incident that are set, each under the name that is shown."""
+        return {name.capitalize(): value for name in DETAILS if (value := getattr(self, name))}
+
+
+def clean(incident: Incident) -> Incident:
+    """Replace characters that databases or channels cannot carry, so that an odd byte never stops an alert."""
+    body, labels = incident.body, incident.labels
+    given = {name: getattr(incident, name) for name in ("title", *DETAILS)}
+    lines: dict[str, Any] = {name: text.one_line(line) for name, line in given.items() if line is not None}
+    return replace(
+        incident,
+        **lines,
+        body=None if body is None else text.paragraphs(body),
+        severity=Severity(incident.severity),
+        labels=None if labels is None else {text.one_line(name): text.one_line(value) for name, value in labels.items()},
+    )
 
 
 def compose(
@@ -97,21 +107,17 @@ def compose(
     local = occurred_at.astimezone(ZoneInfo(contact.timezone))
     held_up = now - due_at
     is_page = kind is Kind.PAGE
+    told = clean(incident)
+    changed = {"key": text.one_line(told.key), "severity": severity, "body": told.body or "", "labels": told.labels or {}}
     return Content(
+        **{each.name: getattr(told, each.name) for each in fields(told)} | changed,
         kind=kind,
-        severity=severity,
-        title=text.one_line(incident.title),
-        body=text.paragraphs(incident.body or ""),
-        key=text.one_line(incident.key),
         recipient_name=text.one_line(contact.name),
         occurred=text.instant(local),
         occurred_utc=text.instant(occurred_at.astimezone(UTC)) if local.utcoffset() else "",
         delayed=f"delayed {text.duration(held_up)}" if is_page and held_up > delayed_after else "",
-        source=text.one_line(incident.source or ""),
-        url=incident.url,
         link=link if is_page else None,
         reply=reply if is_page else "",
-        labels={text.one_line(name): text.one_line(value) for name, value in (incident.labels or {}).items()},
         notice=text.one_line(notice),
         status_update="" if is_page else text.one_line(status_update),
         incident_event=incident_event,

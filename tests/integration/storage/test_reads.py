@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
+from notifyflow.core.model import DETAILS, Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.ledger import Ledger
@@ -51,7 +51,7 @@ def test_a_status_is_whole_and_in_order(store: Store) -> None:
     assert [each.contact.recipient_id for each in status.escalations] == ["p0", "p0", "p1", "p1"]
     assert [each.id for each in status.escalations[-1].notifications] == ["p1-2-0", "p1-2-1", "n3", "update"]
     assert [each.number for each in status.escalations[0].notifications[0].attempts] == [1, 2]
-    assert status.content == Incident(key="db-1", title="t", body="", source="", labels={})
+    assert status.content == Incident(key="db-1", title="t", body="", **dict.fromkeys(DETAILS, ""), labels={})
     assert status.operations_key is None
     assert len(status.transitions) == 1 + 4 + 8 + 2
 

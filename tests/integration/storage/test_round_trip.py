@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
+    DETAILS,
     AttemptState,
     Contact,
     DeferralReason,
@@ -137,7 +138,7 @@ def test_content_and_contacts_come_back_in_order(store: Store) -> None:
         title="注文 DB が停止 🔥",
         body="line 1\nline 2",
         severity=Severity.WARNING,
-        source="prometheus",
+        **dict.fromkeys(DETAILS, "prometheus"),
         url="https://example.com/1",
         labels={"z": "last name first", "a": "ÿ"},
         occurred_at=INSTANT,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from notifyflow.core import incident as incidents
 from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.machines import INCIDENT
-from notifyflow.core.model import Incident, IncidentState, Severity
+from notifyflow.core.model import DETAILS, Incident, IncidentState, Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.errors import IncidentResolved
 from tests.facts import NOW, incident, minutes
@@ -67,11 +67,11 @@ def test_the_newest_words_count_with_the_highest_severity_and_the_first_time() -
 FIELDS: dict[str, tuple[object, object]] = {
     # what can be left out: something that is said of it, and what is said to empty it
     "body": ("Writes fail.", ""),
-    "source": ("grafana", ""),
+    **dict.fromkeys(DETAILS, ("grafana", "")),
     "url": ("https://runbooks.example.com/db", ""),
     "labels": ({"team": "orders"}, {}),
 }
-EMPTY: dict[str, object] = {"body": "", "source": "", "url": None, "labels": {}}
+EMPTY: dict[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": None, "labels": {}}
 
 
 @pytest.mark.parametrize("field", FIELDS)
