@@ -8,20 +8,75 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from peewee import SQL, Expression, PeeweeException, fn
+from peewee import SQL, IntegerField, PeeweeException, Tuple, fn
 
 from notifyflow.core import audit
 from notifyflow.core.audit import Finding, Round, Rule
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, QuarantineRow, TransitionRow
 from notifyflow.storage.rows import Rows, select
+from notifyflow.storage.statements import Statement
 
 T = TypeVar("T")
 
 _INCIDENTS_A_PAGE = 100
 _ROUNDS_AT_A_TIME = 100
 _TO_ITSELF: Mapping[str, str] = MappingProxyType({})
-_LOGGED: Mapping[str, Any] = {"escalation": EscalationRow, "notification": NotificationRow}
+_PAGE = Statement(
+    lambda param: (
+        IncidentRow.select(IncidentRow.id)
+        .where(IncidentRow.id > param(IncidentRow.id))
+        .order_by(IncidentRow.id)
+        .limit(param(IntegerField()))
+    )
+)
+_INCIDENTS = Statement(lambda param: select(IncidentFacts, param.among(IncidentRow.id)).order_by(IncidentRow.id))
+_PLACE = (EscalationRow.incident_id, EscalationRow.recipient_id, EscalationRow.round)
+_ROUNDS = Statement(
+    lambda param: (
+        EscalationRow.select(EscalationRow.id, *_PLACE)
+        .where(Tuple(*_PLACE) > Tuple(*map(param, _PLACE)), EscalationRow.incident_id <= param(EscalationRow.incident_id))
+        .order_by(*_PLACE)
+        .limit(param(IntegerField()))
+    )
+)
+_ESCALATIONS = Statement(lambda param: select(EscalationFacts, param.among(EscalationRow.id)).order_by(EscalationRow.id))
+_NOTIFICATIONS = Statement(
+    lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
+)
+_LINES = Statement(
+    lambda param: (
+        TransitionRow.select(*(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__))
+        .where(param.among(TransitionRow.row_id))
+        .order_by(TransitionRow.id)
+    )
+)
+_LINKS = Statement(
+    lambda param: CriticalRow.select(CriticalRow.escalation_id, CriticalRow.operations_incident_id).where(
+        param.among(CriticalRow.escalation_id)
+    )
+)
+_QUARANTINED = Statement(
+    lambda param: QuarantineRow.select(QuarantineRow.incident_id).where(param.among(QuarantineRow.incident_id))
+)
+
+
+def _missing(machine: str, model: Any) -> Statement:
+    """Build the search for what the log of some incidents tells of and a table lacks."""
+    is_there = fn.EXISTS(model.select(SQL("1")).where(model.id == TransitionRow.row_id))
+    return Statement(
+        lambda param: (
+            TransitionRow.select(TransitionRow.row_id, TransitionRow.incident_id)
+            .where(param.among(TransitionRow.incident_id), TransitionRow.machine == machine, ~is_there)
+            .distinct()
+            .order_by(TransitionRow.row_id)
+        )
+    )
+
+
+_MISSING = {
+    machine: _missing(machine, model) for machine, model in (("escalation", EscalationRow), ("notification", NotificationRow))
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,34 +115,28 @@ class Audits(Rows):
             now: The instant; work due long before is overdue.
             limit: How many at most.
         """
-        query = IncidentRow.select(IncidentRow.id).where(IncidentRow.id > after_id).order_by(IncidentRow.id).limit(limit)
-        ids = [str(row["id"]) for row in self._rows(query)]
+        ids = [str(row["id"]) for row in self._rows(_PAGE(after_id, limit))]
         findings = list(self._missing(ids))
         incidents: dict[str, IncidentFacts] = {}
         for incident, log in self._readable(ids, self._incidents_with_logs, "incident", lambda each: each, findings):
             incidents[incident.id] = incident
             findings += audit.check_incident(incident, log, now=now)
-        for incident_ids in self._rounds(list(incidents)):
-            read = partial(self._stood, incidents)
-            for stood in self._readable(list(incident_ids), read, "escalation", incident_ids.__getitem__, findings):
+        read = partial(self._stood, incidents)
+        for incident_ids in self._rounds(ids) if ids else ():
+            wanted = [each for each, incident_id in incident_ids.items() if incident_id in incidents]
+            for stood in self._readable(wanted, read, "escalation", incident_ids.__getitem__, findings):
                 findings += audit.check_round(stood, now=now)
         last_id = ids[-1] if len(ids) == limit else ""
-        quarantined = {row["incident_id"] for row in self._rows(QuarantineRow.select().where(QuarantineRow.incident_id.in_(ids)))}
+        quarantined = {row["incident_id"] for row in self._rows(_QUARANTINED(ids))}
         late = [each for each in findings if each.rule is Rule.OVERDUE and each.incident_id in quarantined]
         return Audited(count=len(ids), last_id=last_id, findings=tuple(each for each in findings if each not in late))
 
     def _rounds(self, incident_ids: Sequence[str]) -> Iterator[dict[str, str]]:
-        """List the escalations of some incidents, a few at a time: id to incident."""
-        after = ""
-        while True:
-            query = EscalationRow.select(EscalationRow.id, EscalationRow.incident_id).where(
-                EscalationRow.incident_id.in_(incident_ids), EscalationRow.id > after
-            )
-            rows = self._rows(query.order_by(EscalationRow.id).limit(_ROUNDS_AT_A_TIME))
-            if not rows:
-                return
+        """List the escalations of consecutive incidents, a few at a time: id to incident."""
+        place: tuple[Any, ...] = (incident_ids[0], "", -1)
+        while rows := self._rows(_ROUNDS(*place, incident_ids[-1], _ROUNDS_AT_A_TIME)):
             yield {row["id"]: row["incident_id"] for row in rows}
-            after = rows[-1]["id"]
+            place = tuple(rows[-1][field.name] for field in _PLACE)
 
     def _readable(
         self,
@@ -112,18 +161,16 @@ class Audits(Rows):
         ]
 
     def _incidents_with_logs(self, ids: Sequence[str]) -> list[tuple[IncidentFacts, list[Transition]]]:
-        logs = self._logs(TransitionRow.row_id.in_(ids))
-        found = self._incidents(select(IncidentFacts, IncidentRow.id.in_(ids)).order_by(IncidentRow.id))
-        return [(incident, logs[incident.id]) for incident in found]
+        logs = self._logs(ids)
+        return [(incident, logs[incident.id]) for incident in self._incidents(_INCIDENTS(ids))]
 
     def _stood(self, incidents: Mapping[str, IncidentFacts], ids: Sequence[str]) -> list[Round]:
-        escalations = self._escalations(select(EscalationFacts, EscalationRow.id.in_(ids)).order_by(EscalationRow.id))
+        escalations = self._escalations(_ESCALATIONS(ids))
         notifications: dict[str, list[NotificationFacts]] = defaultdict(list)
-        query = select(NotificationFacts, NotificationRow.escalation_id.in_(ids)).order_by(NotificationRow.id)
-        for row in self._notifications(query):
+        for row in self._notifications(_NOTIFICATIONS(ids)):
             notifications[row.escalation_id].append(row)
         belongs_to = {row.id: escalation_id for escalation_id, rows in notifications.items() for row in rows}
-        logs = self._logs(TransitionRow.row_id.in_([*ids, *belongs_to]), belongs_to)
+        logs = self._logs([*ids, *belongs_to], belongs_to)
         operations = self._operations_of(ids)
         return [
             Round(
@@ -137,26 +184,20 @@ class Audits(Rows):
         ]
 
     def _operations_of(self, escalation_ids: Sequence[str]) -> Mapping[str, IncidentFacts]:
-        query = CriticalRow.select(CriticalRow.escalation_id, CriticalRow.operations_incident_id)
-        links = self._rows(query.where(CriticalRow.escalation_id.in_(escalation_ids)))
+        links = self._rows(_LINKS(escalation_ids))
         linked = {row["operations_incident_id"] for row in links}
-        incidents = self._incidents(select(IncidentFacts, IncidentRow.id.in_(linked))) if linked else []
-        found = {each.id: each for each in incidents}
+        found = {each.id: each for each in (self._incidents(_INCIDENTS(linked)) if linked else ())}
         return {row["escalation_id"]: found[row["operations_incident_id"]] for row in links}
 
-    def _logs(self, where: Expression, belongs_to: Mapping[str, str] = _TO_ITSELF) -> Mapping[str, list[Transition]]:
-        """Read lines of the log as they were written, by the row to which theirs belongs."""
-        columns = (getattr(TransitionRow, name) for name in Transition.__dataclass_fields__)
+    def _logs(self, row_ids: Sequence[str], belongs_to: Mapping[str, str] = _TO_ITSELF) -> Mapping[str, list[Transition]]:
+        """Read the lines of some rows as they were written, by the row to which theirs belongs."""
         logs: dict[str, list[Transition]] = defaultdict(list)
-        for row in self._rows(TransitionRow.select(*columns).where(where).order_by(TransitionRow.id)):
+        for row in self._rows(_LINES(row_ids)):
             logs[belongs_to.get(row["row_id"], row["row_id"])].append(Transition(**row))
         return logs
 
     def _missing(self, incident_ids: Sequence[str]) -> Iterator[Finding]:
         """Find what the log tells of and no table has."""
-        for machine, model in _LOGGED.items():
-            is_there = fn.EXISTS(model.select(SQL("1")).where(model.id == TransitionRow.row_id))
-            of_machine = (TransitionRow.machine == machine) & TransitionRow.incident_id.in_(incident_ids)
-            query = TransitionRow.select(TransitionRow.row_id, TransitionRow.incident_id).where(of_machine, ~is_there).distinct()
-            for row in self._rows(query.order_by(TransitionRow.row_id)):
+        for machine, statement in _MISSING.items():
+            for row in self._rows(statement(incident_ids)):
                 yield audit.missing(machine, row["row_id"], row["incident_id"])

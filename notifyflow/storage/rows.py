@@ -6,7 +6,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from peewee import SQL, Database, Expression, Model, Query, Select
@@ -15,7 +14,7 @@ from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, 
 from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
 from notifyflow.errors import AmbiguousKey, StorageError
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
-from notifyflow.storage.statements import Places, Run, Statement
+from notifyflow.storage.statements import Run, Statement
 
 F = TypeVar("F")
 
@@ -75,7 +74,7 @@ class Rows:
     def _attempts(self, notification_ids: Sequence[str]) -> Mapping[str, list[AttemptFacts]]:
         found: dict[str, list[AttemptFacts]] = defaultdict(list)
         if notification_ids:
-            for row in self._rows(_attempts_of(len(notification_ids))(*notification_ids)):
+            for row in self._rows(_ATTEMPTS(notification_ids)):
                 found[row["notification_id"]].append(AttemptFacts(**row))
         return found
 
@@ -86,6 +85,7 @@ class Rows:
         return first([Incident(**row) for row in self._rows(_CONTENT(incident_id))])
 
 
+_ATTEMPTS = Statement(lambda param: select(AttemptFacts, param.among(AttemptRow.notification_id)).order_by(AttemptRow.number))
 INCIDENT = Statement(lambda param: select(IncidentFacts, IncidentRow.id == param(IncidentRow.id)))
 _CONTACTS = Statement(
     lambda param: (
@@ -99,15 +99,6 @@ _CONTENT = Statement(
         .limit(1)
     )
 )
-
-
-@lru_cache(maxsize=64)
-def _attempts_of(notifications: int) -> Statement:
-    def build(param: Places) -> Select:
-        ids = [param(AttemptRow.notification_id) for _ in range(notifications)]
-        return select(AttemptFacts, AttemptRow.notification_id.in_(ids)).order_by(AttemptRow.number)
-
-    return Statement(build)
 
 
 def select(facts: type, *where: Expression) -> Select:

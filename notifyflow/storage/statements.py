@@ -3,11 +3,12 @@
 Nothing here knows a table.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import Alias, Database, Field, Query, Value
+from peewee import SQL, Alias, Database, Field, IntegerField, NodeList, Query, TextField, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +22,44 @@ class _Place:
 class Places:
     """Hands out the places of a statement's values, in order, while it is built."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_server: bool) -> None:
+        self._is_server = is_server
         self._count = 0
 
     def __call__(self, field: Field) -> Value:
         """Return the next place, for a value written like one of this column."""
-        place = _Place(self._count, field.db_value)
+        return self._next(field.db_value)
+
+    def among(self, field: Field) -> Any:
+        """Return the condition that a column has one of many values, which are one parameter: a list."""
+        write: Callable[[Any], Any] = field.db_value
+        if self._is_server:
+            values = self._next(lambda some: list(map(write, some)))
+            return NodeList((field, SQL("= ANY("), values, SQL(")")))
+        values = self._next(lambda some: json.dumps(list(map(write, some))))
+        return field.in_(NodeList((SQL("(SELECT value FROM json_each("), values, SQL("))"))))
+
+    def _next(self, write: Callable[[Any], Any]) -> Value:
+        place = _Place(self._count, write)
         self._count += 1
         return Value(place, converter=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A statement in one database's SQL, its parameters, and how its rows are read."""
+    """A statement in one database's SQL, its parameters, and its columns with the readers of those that need one."""
 
     sql: str
     parameters: tuple[Any, ...]
-    columns: tuple[tuple[str, Callable[[Any], Any]], ...]
+    names: tuple[str, ...]
+    readers: tuple[tuple[str, Callable[[Any], Any]], ...]
+
+    def read(self, row: Sequence[Any]) -> dict[str, Any]:
+        """Return a row's values by name."""
+        values = dict(zip(self.names, row, strict=True))
+        for name, read in self.readers:
+            values[name] = read(values[name])
+        return values
 
 
 class Statement:
@@ -61,12 +83,13 @@ class Statement:
         """Return the statement for one kind of database and of lock, built at the first call."""
         kind = (type(db), *locks)
         if kind not in self._built:  # two threads may build it at once, with the same result
-            query: Any = self._build(Places())
+            query: Any = self._build(Places(is_server=bool(db.for_update)))
             if locks:
                 query = query.for_update(locks[0], skip_locked=locks[1])
             sql, parameters = db.get_sql_context().parse(query)  # type: ignore[no-untyped-call]
-            columns = tuple(_column(each) for each in self._columns or getattr(query, "selected_columns", ()))
-            self._built[kind] = _Built(sql, tuple(parameters), columns)
+            fields = dict(map(_column, self._columns or getattr(query, "selected_columns", ())))
+            readers = tuple((name, field.python_value) for name, field in fields.items() if not _is_read_as_it_is(field))
+            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers)
         return self._built[kind]
 
 
@@ -85,14 +108,13 @@ class Run:
     def rows(self, db: Database) -> list[dict[str, Any]]:
         """Run it and return the rows."""
         built = self._statement.built_for(db, self._locks)
-        found = self._run(db, built).fetchall()
-        return [{name: read(value) for (name, read), value in zip(built.columns, row, strict=True)} for row in found]
+        return [built.read(row) for row in self._run(db, built).fetchall()]
 
     def scalar(self, db: Database) -> Any:
         """Run it and return the first column of the first row, or None."""
         built = self._statement.built_for(db, self._locks)
         row = self._run(db, built).fetchone()
-        return None if row is None else built.columns[0][1](row[0])
+        return None if row is None else built.read(row)[built.names[0]]
 
     def execute(self, db: Database) -> int:
         """Run it and return how many rows it wrote."""
@@ -104,8 +126,11 @@ class Run:
         return db.execute_sql(built.sql, parameters)  # type: ignore[no-untyped-call]
 
 
-def _column(selected: Any) -> tuple[str, Callable[[Any], Any]]:
-    """Return the name of a selected column, and how its values are read."""
-    if isinstance(selected, Alias):
-        return selected.name, selected.unwrap().python_value  # type: ignore[no-untyped-call]
-    return selected.name, selected.python_value
+def _column(selected: Any) -> tuple[str, Any]:
+    """Return the name of a selected column, and its field."""
+    return selected.name, selected.unwrap() if isinstance(selected, Alias) else selected  # type: ignore[no-untyped-call]
+
+
+def _is_read_as_it_is(field: Any) -> bool:
+    """Return whether both drivers return a column's values as they are read."""
+    return isinstance(field, TextField | IntegerField) and type(field).python_value is Field.python_value

@@ -72,6 +72,15 @@ def test_what_the_pipeline_stored_is_clean_in_pages_of_any_size(driver: Driver, 
     assert found_in(driver.store, limit=limit) == []
 
 
+def test_an_incident_of_many_recipients_is_read_in_pieces_and_whole(driver: Driver, database_url: str) -> None:
+    people = [f"p{number:03}" for number in range(250)]
+    driver.notify(an_incident("many"), *(a_recipient(each, "push") for each in people))
+    driver.notify(an_incident("after"), a_recipient("ada", "push"))
+    lost = "escalation_id = (SELECT id FROM notifyflow_escalation WHERE recipient_id = '{}')"
+    damage(database_url, *(f"DELETE FROM notifyflow_notification WHERE {lost.format(each)}" for each in ("p000", "p150", "p249")))
+    assert sum(each.rule is Rule.STATE and each.machine == "notification" for each in found_in(driver.store)) == 3
+
+
 def test_an_empty_database_is_clean(store: Store) -> None:
     assert found_in(store) == []
 

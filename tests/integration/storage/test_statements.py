@@ -51,6 +51,21 @@ def test_a_statement_that_finds_one_value_reads_it_as_its_column(store: Store) -
     assert store.run(look) == [NOW, None, None]
 
 
+def test_a_statement_takes_any_number_of_values_as_one_list(store: Store) -> None:
+    query = ReceiptRow.select(ReceiptRow.event_id).order_by(ReceiptRow.event_id)
+    statement = Statement(
+        lambda param: query.where(param.among(ReceiptRow.event_id), ReceiptRow.received_at <= param(ReceiptRow.received_at))
+    )
+
+    def look(ledger: Ledger) -> list[list[str]]:
+        for receipt in (RECEIPT, NOTED):
+            ledger.add_receipt(receipt, raw="raw", at=NOW)
+        both = [RECEIPT.event_id, NOTED.event_id]
+        return [[row["event_id"] for row in ledger._rows(statement(some, NOW))] for some in (both, both[:1], ["none"], [])]
+
+    assert store.run(look) == [sorted([RECEIPT.event_id, NOTED.event_id]), [RECEIPT.event_id], [], []]
+
+
 def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(store: Store) -> None:
     statement = Statement(
         lambda param: ReceiptRow.update({"result": param(ReceiptRow.result), "code": param(ReceiptRow.code)}).where(
