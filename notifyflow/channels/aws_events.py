@@ -6,13 +6,13 @@ and no tags ("Amazon SNS notification contents for Amazon SES"). For push messag
 (SNS Developer Guide, "Mobile app events").
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
+from notifyflow.channels.http import read_object
 from notifyflow.channels.tables import Status
 from notifyflow.core.model import Evidence, Receipt, Result
 
@@ -77,15 +77,6 @@ def read_event(text: str) -> tuple[Receipt, ...]:
         _log.info("channels.event_passed_over")
         return ()
     return (receipt,)
-
-
-def read_object(text: str | bytes) -> Mapping[str, Any]:
-    """Return a JSON object, or an empty mapping for anything else."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _read_mail(event: Mapping[str, Any]) -> Receipt | None:

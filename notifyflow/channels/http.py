@@ -81,16 +81,21 @@ class HttpResponse:
     @property
     def fields(self) -> Mapping[str, Any]:
         """Return the body as a JSON object, or an empty mapping for anything else."""
-        try:
-            value = jsonlib.loads(self.body)
-        except (ValueError, RecursionError):
-            return {}
-        return value if isinstance(value, dict) else {}
+        return read_object(self.body)
 
     @property
     def retry_after_s(self) -> float | None:
         """Return Retry-After in seconds; a date counts from the response's own Date (RFC 9110 §10.2.3)."""
         return retry_after_s(self.headers)
+
+
+def read_object(text: str | bytes) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty mapping for anything else."""
+    try:
+        value = jsonlib.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

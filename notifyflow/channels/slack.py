@@ -87,27 +87,25 @@ class Slack(Provider):
         return Accepted()
 
     def _post_as_bot(self, message: OutboundMessage, payload: Mapping[str, Any]) -> Accepted:
-        if self._token is None:
-            raise RefusedUsError("there is no bot that could post there (any more)", code="no_token")
         metadata = {"event_type": "notifyflow", "event_payload": {"attempt": message.attempt_id}}
-        response = self._connected(self._token).chat_postMessage(channel=message.address, metadata=metadata, **payload)
+        response = self._connected().chat_postMessage(channel=message.address, metadata=metadata, **payload)
         return Accepted(provider_ref=f"{response.get('channel', '')}:{response.get('ts', '')}")
 
     def _edit_as_bot(self, message: OutboundMessage) -> Accepted:
         """Replace a page's text with the status update, and remove its buttons."""
-        if self._token is None:
-            raise RefusedUsError("there is no bot that could edit that (any more)", code="no_token")
         channel, _, ts = message.replaces.partition(":")
         payload = self.payload(replace(message.content, url=None))
-        self._connected(self._token).chat_update(channel=channel, ts=ts, text=payload["text"], blocks=payload["blocks"])
+        self._connected().chat_update(channel=channel, ts=ts, text=payload["text"], blocks=payload["blocks"])
         return Accepted(provider_ref=message.replaces)
 
-    def _connected(self, token: str) -> Any:
+    def _connected(self) -> Any:
         from notifyflow.channels.slack_client import OurWebClient
 
+        if self._token is None:
+            raise RefusedUsError("there is no bot that could post there (any more)", code="no_token")
         with self._lock:
             if self._bot is None:
-                self._bot = OurWebClient(self._api, token, self._base_url)
+                self._bot = OurWebClient(self._api, self._token, self._base_url)
             return self._bot
 
     def payload(self, content: Content, *, acts_in_place: bool = False) -> dict[str, Any]:

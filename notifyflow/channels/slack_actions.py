@@ -4,7 +4,6 @@ Sources: Slack docs, "Verifying requests from Slack", "Handling user interaction
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
@@ -12,6 +11,7 @@ from urllib.parse import parse_qs
 from pydantic import SecretStr
 
 from notifyflow.channels.base import Callback
+from notifyflow.channels.http import read_object
 from notifyflow.core.replies import Intent, Reply
 from notifyflow.errors import RejectedCallback
 
@@ -44,8 +44,11 @@ def read_action(provider: str, body: bytes) -> Reply | None:
     Raises:
         RejectedCallback: When it cannot be parsed.
     """
-    payload = _payload(body)
-    if payload is None:
+    try:
+        payload = read_object(parse_qs(body.decode(), max_num_fields=20)["payload"][0])
+    except (ValueError, KeyError):
+        payload = {}
+    if not payload:
         raise RejectedCallback(provider, "its body is not the form of an interaction")
     match payload:
         case {"type": "block_actions", "actions": [{"action_id": str(action), "value": str(token)}, *_]} if action == ACKNOWLEDGE:
@@ -57,14 +60,6 @@ def read_action(provider: str, body: bytes) -> Reply | None:
                 who=_user(payload),
             )
     return None
-
-
-def _payload(body: bytes) -> Mapping[str, Any] | None:
-    try:
-        payload = json.loads(parse_qs(body.decode(), max_num_fields=20)["payload"][0])
-    except (ValueError, KeyError, RecursionError):
-        return None
-    return payload if isinstance(payload, dict) else None
 
 
 def _user(payload: Mapping[str, Any]) -> str:

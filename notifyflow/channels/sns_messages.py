@@ -13,14 +13,13 @@ import binascii
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from notifyflow.channels.aws_codes import SNS
-from notifyflow.channels.aws_events import read_event, read_object
-from notifyflow.channels.http import Http, HttpResponse, refusal
+from notifyflow.channels.aws_events import read_event
+from notifyflow.channels.http import Http, HttpResponse, read_object, refusal
 from notifyflow.core.model import Receipt
 from notifyflow.core.ports import Clock
 from notifyflow.errors import RejectedCallback, TemporaryProviderError
@@ -30,11 +29,11 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 _NAME = "sns"
-_NOTIFICATION, _CONFIRMATION, _FAREWELL = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
+_CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _SIGNED = {
-    _NOTIFICATION: ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
-    _CONFIRMATION: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
-    _FAREWELL: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
+    "SubscriptionConfirmation": _CONFIRMATION,
+    "UnsubscribeConfirmation": _CONFIRMATION,
 }
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem")
 _MOST_KEYS = 16
@@ -42,16 +41,10 @@ _PATIENCE_S = 1.0
 _FETCHED_EVERY = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Topic:
-    """An allowed topic, with the origin of its region's API."""
-
-    arn: str
-
-    @property
-    def origin(self) -> str:
-        _, partition, _, region, *_ = self.arn.split(":")
-        return f"https://sns.{region}.amazonaws.com{'.cn' if partition == 'aws-cn' else ''}"
+def _origin(topic: str) -> str:
+    """Return the origin of the API in a topic's region."""
+    _, partition, _, region, *_ = topic.split(":")
+    return f"https://sns.{region}.amazonaws.com{'.cn' if partition == 'aws-cn' else ''}"
 
 
 class SnsReceiver:
@@ -66,7 +59,6 @@ class SnsReceiver:
         self._settings = settings
         self._clock = clock
         self._fetched_at: dict[str, datetime] = {}
-        self._topics = {arn: _Topic(arn) for arn in settings.sns_topics}
         self._keys: dict[str, RSAPublicKey] = {}
         self._lock = threading.Lock()
 
@@ -86,18 +78,19 @@ class SnsReceiver:
             ProviderError: When fetching the certificate or confirming fails for now.
         """
         fields = {name: value for name, value in read_object(body).items() if isinstance(value, str)}
-        topic = self._topics.get(fields.get("TopicArn", ""))
-        if topic is None:
+        topic = fields.get("TopicArn", "")
+        if topic not in self._settings.sns_topics:
             raise RejectedCallback(_NAME, "it is of no topic that is allowed")
         self._verify(topic, fields)
         match fields["Type"]:
             case "Notification":
                 return read_event(fields["Message"])
             case "SubscriptionConfirmation":
-                self._confirm(topic, fields["Token"])
+                query = {"Action": "ConfirmSubscription", "TopicArn": topic, "Token": fields["Token"]}
+                self._get(_origin(topic) + "/", query)
         return ()  # after an UnsubscribeConfirmation, do not subscribe again
 
-    def _verify(self, topic: _Topic, fields: Mapping[str, str]) -> None:
+    def _verify(self, topic: str, fields: Mapping[str, str]) -> None:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.hashes import SHA256
@@ -112,13 +105,14 @@ class SnsReceiver:
         except (InvalidSignature, binascii.Error, ValueError):
             raise RejectedCallback(_NAME, "its signature does not fit") from None
 
-    def _key(self, topic: _Topic, url: str) -> "RSAPublicKey":
+    def _key(self, topic: str, url: str) -> "RSAPublicKey":
         """Return the key of a certificate; a new certificate is fetched from the topic's own region.
 
         Anybody can name certificates, so one is fetched at a time, and one per region and minute. SNS repeats a message that was
         refused for now, and a known certificate is not fetched again.
         """
-        path = url.removeprefix(topic.origin)
+        origin = _origin(topic)
+        path = url.removeprefix(origin)
         if path == url or not _CERTIFICATE.fullmatch(path):
             raise RejectedCallback(_NAME, "its certificate is not of SNS")
         if (key := self._keys.get(url)) is not None:
@@ -127,7 +121,7 @@ class SnsReceiver:
             raise TemporaryProviderError("another certificate is just being fetched", code="busy")
         try:
             if url not in self._keys:
-                self._note_fetch(topic.origin)
+                self._note_fetch(origin)
                 key = _read_key(self._get(url))
                 if len(self._keys) >= _MOST_KEYS:
                     del self._keys[next(iter(self._keys))]
@@ -141,10 +135,6 @@ class SnsReceiver:
         if last is not None and last <= now < last + _FETCHED_EVERY:
             raise TemporaryProviderError("a certificate was asked for less than a minute ago", code="busy")
         self._fetched_at[origin] = now
-
-    def _confirm(self, topic: _Topic, token: str) -> None:
-        query = {"Action": "ConfirmSubscription", "TopicArn": topic.arn, "Token": token}
-        self._get(topic.origin + "/", query)
 
     def _get(self, url: str, query: Mapping[str, str] | None = None) -> HttpResponse:
         http = Http(self._settings)  # not kept open: a process makes few such requests

@@ -69,7 +69,7 @@ class TwilioVoice(TwilioProvider):
 
     def _read_key(self, callback: Callback, sid: str, digits: str) -> CallbackResponse:
         if not digits:
-            return self._say(None)
+            return self.respond(None)
         receipt = Receipt(
             provider=self.name,
             event_id=f"{sid}:key:{digits}",
@@ -84,11 +84,8 @@ class TwilioVoice(TwilioProvider):
         )
         return CallbackResponse(receipts=(receipt,))
 
-    def respond(self, handled: HandledReply) -> CallbackResponse:
-        """Return the spoken response to a key; see ``Responds``."""
-        return self._say(handled)
-
-    def _say(self, handled: HandledReply | None) -> CallbackResponse:
+    def respond(self, handled: HandledReply | None) -> CallbackResponse:
+        """Return the spoken response to a key, or to no key (None); see ``Responds``."""
         body = self._templates.render("voice/key.xml.jinja", None, speech=write_key_response(handled))
         return CallbackResponse(receipts=(), content_type="text/xml; charset=utf-8", body=body)
 
