@@ -21,7 +21,6 @@ class ReadsCallbacks(Protocol):
         Raises:
             RejectedCallback: When it is not this provider's, or cannot be parsed.
         """
-        ...
 
 
 @runtime_checkable
@@ -30,7 +29,6 @@ class Responds(Protocol):
 
     def respond(self, handled: HandledReply) -> CallbackResponse:
         """Return the response to a reply or to a pressed key, once it is committed."""
-        ...
 
 
 @runtime_checkable
@@ -46,7 +44,6 @@ class ReadsReplies(Protocol):
         Raises:
             RejectedCallback: When it is not this provider's, or cannot be parsed.
         """
-        ...
 
 
 @runtime_checkable
@@ -62,7 +59,6 @@ class FetchesStatus(Protocol):
         Raises:
             ProviderError: Also when it does not know the message.
         """
-        ...
 
 
 @runtime_checkable
@@ -75,7 +71,6 @@ class FindsSentMessages(Protocol):
         Returns:
             A receipt with a result; None if the provider has no such message, so that it is sent again.
         """
-        ...
 
 
 @runtime_checkable
@@ -84,4 +79,3 @@ class Recalls(Protocol):
 
     def recall(self, attempt_id: str, provider_ref: str) -> None:
         """Stop a message that it accepted."""
-        ...

@@ -7,6 +7,7 @@ _SNS = "SNS API Reference, Publish, Errors"
 _SNS_MODEL = "botocore, service model of SNS, exceptions"
 _SQS = "SQS API Reference, ReceiveMessage and DeleteMessage, Errors"
 _COMMON = "AWS APIs, Common Errors"
+_WRONG_SIGNATURE = "our signature is wrong: the secret key, or the clock"
 
 _COMMON_ROWS = (
     Row("AccessDenied", Verdict.OURS, "our key may not do this", _COMMON, is_general=True),
@@ -16,18 +17,12 @@ _COMMON_ROWS = (
     Row("IncompleteSignature", Verdict.OURS, "our signature is incomplete", _COMMON, is_general=True),
     Row("InternalFailure", Verdict.TEMPORARY, "AWS failed on its own side", _COMMON),
     Row("InvalidClientTokenId", Verdict.OURS, "our key does not exist", _COMMON, is_general=True),
-    Row(
-        "InvalidSignatureException",
-        Verdict.OURS,
-        "our signature is wrong: the secret key, or the clock",
-        _COMMON,
-        is_general=True,
-    ),
+    Row("InvalidSignatureException", Verdict.OURS, _WRONG_SIGNATURE, _COMMON, is_general=True),
     Row("MissingAuthenticationToken", Verdict.OURS, "our request carries no key", _COMMON, is_general=True),
     Row("OptInRequired", Verdict.OURS, "our account is not signed up for the service", _COMMON, is_general=True),
     Row("RequestExpired", Verdict.OURS, "our clock is wrong", _COMMON, is_general=True),
     Row("ServiceUnavailable", Verdict.TEMPORARY, "AWS is not available now", _COMMON),
-    Row("SignatureDoesNotMatch", Verdict.OURS, "our signature is wrong: the secret key, or the clock", _COMMON, is_general=True),
+    Row("SignatureDoesNotMatch", Verdict.OURS, _WRONG_SIGNATURE, _COMMON, is_general=True),
     Row("Throttling", Verdict.TEMPORARY, "AWS asks for fewer requests", _COMMON),
     Row("ThrottlingException", Verdict.TEMPORARY, "AWS asks for fewer requests", _COMMON),
     Row("UnrecognizedClientException", Verdict.OURS, "our key does not exist", _COMMON, is_general=True),
@@ -50,7 +45,10 @@ _SNS_ROWS = (
     *_COMMON_ROWS,
     Row("AuthorizationError", Verdict.OURS, "our key may not publish there", _SNS, is_general=True),
     Row("InternalError", Verdict.TEMPORARY, "SNS failed on its own side", _SNS),
+    Row("InvalidParameter", Verdict.OURS, "our request is not valid", _SNS),
     Row("InvalidSecurity", Verdict.OURS, "our signature is wrong", _SNS, is_general=True),
+    Row("ParameterValueInvalid", Verdict.OURS, "our request is not valid", _SNS),
+    Row("ValidationException", Verdict.OURS, "our request is not valid", _SNS),
 )
 
 SNS: Table = table(
@@ -61,7 +59,6 @@ SNS: Table = table(
         "the device's endpoint is disabled: the app is gone, or its token has changed",
         _SNS,
     ),
-    Row("InvalidParameter", Verdict.OURS, "our request is not valid", _SNS),
     Row("InvalidParameter:TargetArn", Verdict.PERMANENT, "the device's endpoint does not exist", _SNS),
     Row("KMSAccessDenied", Verdict.OURS, "our key may not use the encryption key", _SNS),
     Row("KMSDisabled", Verdict.OURS, "the encryption key is disabled", _SNS),
@@ -70,19 +67,14 @@ SNS: Table = table(
     Row("KMSOptInRequired", Verdict.OURS, "our account is not signed up for KMS", _SNS),
     Row("KMSThrottling", Verdict.TEMPORARY, "KMS asks for fewer requests", _SNS),
     Row("NotFound", Verdict.PERMANENT, "the device's endpoint does not exist", _SNS),
-    Row("ParameterValueInvalid", Verdict.OURS, "our request is not valid", _SNS),
     Row("PlatformApplicationDisabled", Verdict.OURS, "our platform application is disabled: its credentials have expired", _SNS),
-    Row("ValidationException", Verdict.OURS, "our request is not valid", _SNS),
 )
 
 SNS_TEXTS: Table = table(
     *_SNS_ROWS,
-    Row("InvalidParameter", Verdict.OURS, "our request is not valid", _SNS),
     Row("InvalidParameter:PhoneNumber", Verdict.PERMANENT, "the number is not valid", _SNS),
     Row("OptedOut", Verdict.PERMANENT, "the recipient has opted out of our account's texts", _SNS_MODEL),
-    Row("ParameterValueInvalid", Verdict.OURS, "our request is not valid", _SNS),
     Row("Throttled", Verdict.TEMPORARY, "SNS asks for fewer texts", _SNS_MODEL),
-    Row("ValidationException", Verdict.OURS, "our request is not valid", _SNS),
 )
 
 SQS: Table = table(

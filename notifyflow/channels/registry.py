@@ -19,9 +19,6 @@ def load(settings: Settings) -> Mapping[str, Channel]:
     A channel that cannot be loaded or built does not stop the others: a stand-in without providers has a fault that says why, and
     its notifications fail. If a plug-in registers the name of a built-in channel, the plug-in's channel is used.
 
-    Args:
-        settings: What the channels are built from.
-
     Returns:
         Channel name to channel, by name.
     """

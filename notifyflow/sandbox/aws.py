@@ -14,7 +14,7 @@ from notifyflow.sandbox import mail
 from notifyflow.sandbox.http import Form, HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Content, Mail, Message, Push, Text
 from notifyflow.sandbox.script import Kind, Reaction, short_name
-from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_header
+from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
 
 _MAILS = "/v2/email/outbound-emails"
 # All others are a 400; the exceptions of SES end in "Exception", those of SNS do not.
@@ -79,19 +79,19 @@ class AmazonStandIn(StandIn):
             code = _CODES.get(status, "InternalFailure" if status >= 500 else "InvalidParameter")
         else:
             status, code = _STATUSES.get(reaction.code, 400), reaction.code
-        return _no(status, code, "Refused by the script.", is_mail=is_mail, **retry_header(reaction))
+        return _no(status, code, "Refused by the script.", is_mail=is_mail)
 
 
-def _no(status: int, code: str, message: str, *, is_mail: bool, **headers: str) -> HttpResponse:
+def _no(status: int, code: str, message: str, *, is_mail: bool) -> HttpResponse:
     if is_mail:
-        return as_json(status, {"message": message}, **{"x-amzn-ErrorType": code, **headers})
+        return as_json(status, {"message": message}, **{"x-amzn-ErrorType": code})
     fault = "Sender" if status < 500 else "Receiver"
     error = f"<Error><Type>{fault}</Type><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
-    return _xml(status, f"<ErrorResponse>{error}<RequestId>{new_reference()}</RequestId></ErrorResponse>", **headers)
+    return _xml(status, f"<ErrorResponse>{error}<RequestId>{new_reference()}</RequestId></ErrorResponse>")
 
 
-def _xml(status: int, body: str, **headers: str) -> HttpResponse:
-    return HttpResponse(status=status, content_type="text/xml", body=body, headers=headers)
+def _xml(status: int, body: str) -> HttpResponse:
+    return HttpResponse(status=status, content_type="text/xml", body=body)
 
 
 def _read_mail(request: Request) -> Arrival | None:

@@ -19,7 +19,7 @@ from notifyflow.sandbox.courier import post_form
 from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Inbox, Message, Piece
 from notifyflow.sandbox.script import Kind, Reaction
-from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_header
+from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
 
 HOOKS = "/services/T00000000/B00000000/"
 _API = "/api/"
@@ -127,9 +127,9 @@ class SlackStandIn(StandIn):
         else:
             word, status = reaction.code, _HOOK_STATUSES.get(reaction.code, 400)
         if _is_hook(arrival):
-            return HttpResponse(status=status, body=word, headers=retry_header(reaction))
+            return HttpResponse(status=status, body=word)
         status = status if reaction.kind is Kind.STATUS or word == "ratelimited" else 200
-        return as_json(status, {"ok": False, "error": word}, **retry_header(reaction))
+        return as_json(status, {"ok": False, "error": word})
 
 
 def _no(word: str) -> HttpResponse:

@@ -2,7 +2,6 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -39,7 +38,7 @@ class StandIn(ABC):
 
     @abstractmethod
     def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
-        """Return the response that refuses a message, with an HTTP status or the provider's own code."""
+        """Return the response that refuses a message, with a status or the provider's own code; ``Retry-After`` is added."""
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
         """Carry out what follows an accepted message: receipts, calls."""
@@ -49,8 +48,3 @@ class StandIn(ABC):
 def new_reference(prefix: str = "") -> str:
     """Return an id like a provider's: 32 random hex digits."""
     return prefix + os.urandom(16).hex()
-
-
-def retry_header(reaction: Reaction) -> Mapping[str, str]:
-    """Return the Retry-After header, if the script has one."""
-    return {} if reaction.retry_after_s is None else {"Retry-After": str(reaction.retry_after_s)}

@@ -346,7 +346,9 @@ class Sandbox:
             case Kind.GARBAGE:
                 return HttpResponse(content_type="text/html", body="<<< garbage >>>")
             case Kind.STATUS | Kind.CODE:
-                return stand_in.refuse(arrival, reaction)
+                response = stand_in.refuse(arrival, reaction)
+                retry = {} if reaction.retry_after_s is None else {"Retry-After": str(reaction.retry_after_s)}
+                return replace(response, headers={**response.headers, **retry})
         return stand_in.accept(arrival)
 
     async def _show(self, request: Request) -> HttpResponse:

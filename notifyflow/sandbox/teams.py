@@ -10,7 +10,7 @@ from typing import Any
 from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Message, Piece
 from notifyflow.sandbox.script import Reaction, short_name
-from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_header
+from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
 
 _BEFORE, _AFTER = "/workflows/", "/triggers/manual/paths/invoke"
 
@@ -51,11 +51,11 @@ class TeamsStandIn(StandIn):
         del arrival
         status = int(reaction.code)
         code = "TooManyRequests" if status == 429 else "WorkflowTriggerFailed"
-        return _no(status, code, "Refused by the script.", **retry_header(reaction))
+        return _no(status, code, "Refused by the script.")
 
 
-def _no(status: int, code: str, message: str, **headers: str) -> HttpResponse:
-    return as_json(status, {"error": {"code": code, "message": message}}, **headers)
+def _no(status: int, code: str, message: str) -> HttpResponse:
+    return as_json(status, {"error": {"code": code, "message": message}})
 
 
 def read_card(card: Mapping[str, Any]) -> Iterator[Piece]:

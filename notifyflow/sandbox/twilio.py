@@ -15,7 +15,7 @@ from notifyflow.sandbox.http import Form, HttpResponse, Request, as_json
 from notifyflow.sandbox.inbox import Call, Inbox, Message, Text
 from notifyflow.sandbox.phone import Callee, read_twiml
 from notifyflow.sandbox.script import Kind, Reaction
-from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference, retry_header
+from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
 
 HEARD_KEY = "2"
 _POOL = "+15005550010"  # a number of a messaging service
@@ -136,7 +136,7 @@ class TwilioStandIn(StandIn):
             code = _CODES.get(status, 20500 if status >= 500 else 20001)
         else:
             status, code = _STATUSES.get(reaction.code, 400), int(reaction.code)
-        return _no(status, code, "Refused by the script.", **retry_header(reaction))
+        return _no(status, code, "Refused by the script.")
 
     def _describe(self, message: Message) -> dict[str, object]:
         resource: dict[str, object] = {
@@ -278,6 +278,6 @@ def _arrival(form: Form, channel: str, sid: str, content: Text | Call) -> Arriva
     return Arrival(message=message, form=form)
 
 
-def _no(status: int, code: int, message: str, **headers: str) -> HttpResponse:
+def _no(status: int, code: int, message: str) -> HttpResponse:
     more_info = f"https://www.twilio.com/docs/errors/{code}"
-    return as_json(status, {"code": code, "message": message, "more_info": more_info, "status": status}, **headers)
+    return as_json(status, {"code": code, "message": message, "more_info": more_info, "status": status})

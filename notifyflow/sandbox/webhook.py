@@ -13,7 +13,7 @@ from typing import Any
 from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Message, Piece
 from notifyflow.sandbox.script import Reaction, short_name
-from notifyflow.sandbox.stand_in import Arrival, StandIn, retry_header
+from notifyflow.sandbox.stand_in import Arrival, StandIn
 
 PATH = "/events/"
 _KEY = b"known to everybody, of no use"
@@ -47,7 +47,7 @@ class SubscriberStandIn(StandIn):
     def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
         """Respond with the script's status."""
         del arrival
-        return as_json(int(reaction.code), {"error": "Refused by the script."}, **retry_header(reaction))
+        return as_json(int(reaction.code), {"error": "Refused by the script."})
 
 
 def _is_signed(request: Request) -> bool:
