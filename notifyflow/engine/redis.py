@@ -3,22 +3,27 @@
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 import redis
 import structlog
 from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.common import compute_backoff
 from dramatiq.errors import ConnectionClosed, DecodeError
 from dramatiq.middleware import Middleware
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from notifyflow.engine.listener import TOPIC, Listener
 from notifyflow.engine.ring import NAMESPACE, GiveBack, is_ring, rung_for
 
 _log = structlog.get_logger("notifyflow.engine")
 
 _OPTIONS = {"redis_message_id"}
 _PAUSE_S = 0.1
+_LONGEST_WAIT_S = 5.0
+"""How long a consumer waits for a ring before it fetches anyway; dramatiq takes a process that is silent for 60 s for dead."""
 
 
 class RedisDoorbell(RedisBroker):
@@ -27,11 +32,23 @@ class RedisDoorbell(RedisBroker):
     def __init__(self, url: str, *middleware: Middleware) -> None:
         super().__init__(client=connect(url), namespace=NAMESPACE, middleware=list(middleware))  # type: ignore[no-untyped-call]
         self.give_back: GiveBack | None = None
+        self.listener = Listener(connect(url))
 
     @property
     def consumer_class(self) -> type[Consumer]:
         """The class that reads a queue."""
         return _PatientConsumer
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Put a message into its queue and announce it."""
+        stored: Message[Any] = super().enqueue(message, delay=delay)
+        self.announce(message.queue_name)
+        return stored
+
+    def announce(self, queue_name: str) -> None:
+        """Wake the consumers of a queue in every process; if that fails, they find its messages at their next fetch."""
+        with suppress(redis.RedisError):
+            self.client.publish(TOPIC, queue_name)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue without its queue of delayed messages, which would be polled in vain."""
@@ -43,9 +60,11 @@ class RedisDoorbell(RedisBroker):
     def stop_reading(self, give_back: GiveBack) -> None:
         """Read no further ring; give back those that were fetched and that no thread has begun to handle."""
         self.give_back = give_back
+        self.listener.stop()
 
     def close(self) -> None:
         """Close the connections."""
+        self.listener.stop()
         self.client.close()
 
 
@@ -64,9 +83,21 @@ class _PatientConsumer(_RedisConsumer):
 
     broker: RedisDoorbell
 
+    def __init__(self, broker: RedisDoorbell, queue_name: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue_name, prefetch, timeout=0)  # type: ignore[no-untyped-call]  # it waits here instead
+        self._longest_pause_ms = timeout
+        self._may_have_more = broker.listener.subscribe(queue_name)
+        self._may_have_more.set()
+        self._is_full = False
+
     def __next__(self) -> MessageProxy | None:
+        if not self.message_cache:
+            self._may_have_more.wait(self._pause_s())
+            self._may_have_more.clear()  # before the fetch, so that a ring during it is not missed
         message = self._read() if self.broker.give_back is None else None
         if self.broker.give_back is None:
+            if message is not None:
+                self._may_have_more.set()
             return message
         self._put_back(filter(None, (message, *self._drain_cached())))
         time.sleep(_PAUSE_S)  # dramatiq asks again at once
@@ -79,6 +110,8 @@ class _PatientConsumer(_RedisConsumer):
         except (redis.RedisError, ConnectionClosed) as error:
             if self.broker.give_back is None:
                 raise ConnectionClosed(error) from None
+        if self._is_full and self.outstanding_message_count <= self.prefetch // 2:
+            self._may_have_more.set()
 
     nack = ack
 
@@ -86,7 +119,14 @@ class _PatientConsumer(_RedisConsumer):
         """Put messages back that dramatiq had in memory when its threads ended."""
         self._put_back(messages)
 
+    def _pause_s(self) -> float:
+        """Return how long to wait for a ring; while nobody listens, the queue is polled at growing intervals."""
+        if self.broker.listener.is_listening:
+            return _LONGEST_WAIT_S
+        return float(compute_backoff(self.misses, max_backoff=self._longest_pause_ms)[1]) / 1000
+
     def _read(self) -> MessageProxy | None:
+        self._is_full = self.outstanding_message_count >= self.prefetch
         try:
             message: MessageProxy | None = super().__next__()  # type: ignore[no-untyped-call]
         except (DecodeError, TypeError):  # the latter for a message with a bad id
@@ -119,3 +159,4 @@ class _PatientConsumer(_RedisConsumer):
             self.broker.give_back(rung_for(rings))
         with suppress(redis.RedisError):
             super().requeue(rings)  # type: ignore[no-untyped-call]
+            self.broker.announce(self.queue_name)

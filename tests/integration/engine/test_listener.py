@@ -1,0 +1,182 @@
+"""Rings through Redis are announced: what wakes a consumer, and what becomes of a connection that is lost."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+from dramatiq import MessageProxy
+from structlog.testing import capture_logs
+
+from notifyflow.core.model import Severity
+from notifyflow.engine.broker import BrokerBell
+from notifyflow.engine.listener import TOPIC, Listener
+from notifyflow.engine.redis import RedisDoorbell, connect
+from notifyflow.engine.ring import rung_for
+from tests.servers.redis import Redis, redis_server
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+DEADLINE_S = 60
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Redis]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def broker(redis: Redis) -> Iterator[RedisDoorbell]:
+    redis.tell("FLUSHALL")
+    broker = RedisDoorbell(redis.url)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def rung(broker: RedisDoorbell) -> threading.Event:
+    """The event of a queue whose listener is subscribed."""
+    event = broker.listener.subscribe("email")
+    wait_for_start(broker.listener, event)
+    return event
+
+
+def wait_for_start(listener: Listener, event: threading.Event) -> None:
+    wait_until(lambda: listener.is_listening, within_s=DEADLINE_S)
+    assert event.wait(DEADLINE_S), "who begins to listen has to fetch what came before"
+    event.clear()
+
+
+def ring(redis: Redis, channel: str = "email", severity: Severity = Severity.ERROR) -> None:
+    """Ring from another process, as it were."""
+    bell = BrokerBell(RedisDoorbell(redis.url))
+    bell.ring(channel, severity, ["n1"])
+    bell.close()
+
+
+def test_a_ring_wakes_the_consumer_of_its_queue_and_no_other(redis: Redis, broker: RedisDoorbell, rung: threading.Event) -> None:
+    urgent = broker.listener.subscribe("email.critical")
+    ring(redis, severity=Severity.CRITICAL)
+    assert urgent.wait(DEADLINE_S)
+    assert not rung.is_set()
+    ring(redis, "of a plug-in that only others have")
+    ring(redis)
+    assert rung.wait(DEADLINE_S)
+
+
+def test_one_connection_serves_all_queues_of_a_process(redis: Redis, broker: RedisDoorbell, rung: threading.Event) -> None:
+    for queue in ("slack", "sms", "voice"):
+        broker.listener.subscribe(queue)
+    assert not rung.is_set()
+    wait_until(lambda: redis.tell("PUBSUB", "NUMSUB", TOPIC) == [TOPIC.encode(), 1])  # those of earlier tests end
+    broker.listener.stop()
+    wait_until(lambda: redis.tell("PUBSUB", "NUMSUB", TOPIC) == [TOPIC.encode(), 0])
+
+
+def test_messages_that_are_put_back_wake_the_consumers_of_other_processes(
+    redis: Redis, broker: RedisDoorbell, rung: threading.Event
+) -> None:
+    ring(redis)
+    stopping = RedisDoorbell(redis.url)
+    consumer = stopping.consume("email", prefetch=2, timeout=1000)
+    message = next(consumer)
+    assert message is not None
+    assert rung.wait(DEADLINE_S)
+    rung.clear()
+    given_back: list[str] = []
+    stopping.stop_reading(given_back.extend)
+    consumer.requeue([message])
+    assert rung.wait(DEADLINE_S)
+    assert given_back == ["n1"]
+    stopping.close()
+    taken = next(broker.consume("email", prefetch=2, timeout=1000))
+    assert taken is not None
+    assert rung_for([taken]) == ["n1"]
+
+
+@pytest.mark.parametrize("what", ["killed", "restarted"])
+def test_a_lost_connection_wakes_the_consumers_and_is_restored(
+    redis: Redis, broker: RedisDoorbell, rung: threading.Event, what: str
+) -> None:
+    with capture_logs() as lines:
+        if what == "killed":
+            redis.tell("CLIENT", "KILL", "TYPE", "pubsub")
+        else:
+            redis.stop()
+        assert rung.wait(DEADLINE_S)
+        rung.clear()
+        if what == "restarted":
+            redis.start()
+        wait_until(lambda: broker.listener.is_listening, within_s=DEADLINE_S)
+        assert rung.wait(DEADLINE_S), "it may have missed a ring meanwhile"
+        rung.clear()
+        ring(redis)
+        assert rung.wait(DEADLINE_S)
+    assert [line["event"] for line in lines] == ["engine.listener_lost", "engine.listener_restored"]
+
+
+def test_a_flush_leaves_the_listener_subscribed(redis: Redis, rung: threading.Event) -> None:
+    redis.tell("FLUSHALL")
+    ring(redis)
+    assert rung.wait(DEADLINE_S)
+
+
+def test_a_redis_that_falls_silent_is_given_up(redis: Redis) -> None:
+    listener = Listener(connect(redis.url), read_s=0.05)
+    rung = listener.subscribe("email")
+    wait_for_start(listener, rung)
+    with capture_logs() as lines:
+        redis.tell("CLIENT", "PAUSE", "3000", "ALL")
+        assert rung.wait(DEADLINE_S)
+        wait_until(lambda: "engine.listener_restored" in [line["event"] for line in lines], within_s=DEADLINE_S)
+    assert ("engine.listener_lost", "TimeoutError") in [(line["event"], line.get("error")) for line in lines]
+    listener.stop()
+
+
+def test_a_quiet_redis_is_not_given_up(redis: Redis) -> None:
+    listener = Listener(connect(redis.url), read_s=0.2)
+    rung = listener.subscribe("email")
+    wait_for_start(listener, rung)
+    with capture_logs() as lines:
+        assert not rung.wait(3)
+    assert lines == []
+    assert listener.is_listening
+    listener.stop()
+
+
+def test_without_the_permission_to_publish_or_subscribe_rings_are_polled_for(redis: Redis) -> None:
+    redis.tell("ACL", "SETUSER", "poor", "on", ">secret", "~*", "+@all", "resetchannels")
+    broker = RedisDoorbell(redis.url.replace("//", "//poor:secret@"))
+    with capture_logs() as lines:
+        consumer = broker.consume("email", prefetch=2, timeout=100)
+        BrokerBell(broker).ring("email", Severity.ERROR, ["n1"])
+        message = next(filter(None, consumer))
+    assert rung_for([message]) == ["n1"]
+    assert ("engine.listener_lost", "NoPermissionError") in [(line["event"], line.get("error")) for line in lines]
+    broker.close()
+
+
+def test_a_consumer_that_is_full_fetches_again_when_half_is_handled(redis: Redis, broker: RedisDoorbell) -> None:
+    for _ in range(6):
+        ring(redis)
+    consumer = broker.consume("email", prefetch=4, timeout=100)
+    held = [next(consumer) for _ in range(4)]
+    assert all(held)
+    more: list[MessageProxy] = []
+    reading = threading.Thread(target=lambda: more.extend(islice(filter(None, consumer), 2)))
+    reading.start()
+    for message in held[:2]:
+        assert message is not None
+        consumer.ack(message)
+    reading.join(DEADLINE_S)
+    assert len(more) == 2
+
+
+def test_a_server_that_accepts_and_says_nothing_does_not_count_as_listening() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        listener = Listener(connect(f"redis://127.0.0.1:{silent.getsockname()[1]}/0"), read_s=0.05)
+        listener.subscribe("email")
+        assert not listener.is_listening
+        listener.stop()
