@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from notifyflow.core.deadlines import Stop
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.incident_events import EVENTS, IncidentEvent
@@ -23,7 +24,6 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.outage import Stop
 from notifyflow.core.policy import (
     Acknowledgement,
     Failed,

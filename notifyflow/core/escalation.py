@@ -1,7 +1,7 @@
 """Decisions about an escalation: which tiers open, its state, and whether operations is alerted; pure.
 
-A decision fires the machine on a subject. The machine's guards apply ``rules``; its effects append the steps for the transition
-log, and the effects that the caller writes in the same transaction.
+A decision fires the machine on a subject. The machine's guards apply ``tier_rules``; its effects append the steps for the
+transition log, and the effects that the caller writes in the same transaction.
 """
 
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, cast
 
-from notifyflow.core import rounds, rules
+from notifyflow.core import rounds, tier_rules
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.lifecycle import Stop
 from notifyflow.core.machines import MACHINES, Cell, Move
 from notifyflow.core.model import EscalationState, Severity
-from notifyflow.core.rules import DecisionContext as DecisionContext
+from notifyflow.core.tier_rules import DecisionContext as DecisionContext
 
 _MACHINE = MACHINES["escalation"]
 
@@ -161,8 +161,8 @@ class _Subject:
         if event == "round_due" and not rounds.is_last(self.context.escalation):
             _MACHINE.fire(event, self)
             return
-        if event == "address_added" and rules.may_page(self.context, self._now):
-            self.effects += [OpenTier(number=number, channels=channels) for number, channels in rules.lacking(self.context)]
+        if event == "address_added" and tier_rules.may_page(self.context, self._now):
+            self.effects += [OpenTier(number=number, channels=channels) for number, channels in tier_rules.lacking(self.context)]
         while _MACHINE.offer("tier_opened", self):
             continue
         _MACHINE.fire(event, self)
@@ -174,18 +174,18 @@ class _Subject:
 
     def is_rule_met(self, move: Move) -> bool:
         del move
-        return rules.reason_to_open(self.context, self._now) is not None
+        return tier_rules.reason_to_open(self.context, self._now) is not None
 
     def heads_for(self, move: Move) -> bool:
-        return move.target == rules.name_state(self.context, self._now, is_opening=self._is_opening)
+        return move.target == tier_rules.name_state(self.context, self._now, is_opening=self._is_opening)
 
     # -- callbacks
 
     def open_tier(self, move: Move) -> None:
         escalation = self.context.escalation
         number = escalation.tier + 1
-        channels = rules.ways(self.context, escalation.policy.tiers[escalation.tier])
-        why = rules.reason_to_open(self.context, self._now) or ""
+        channels = tier_rules.ways(self.context, escalation.policy.tiers[escalation.tier])
+        why = tier_rules.reason_to_open(self.context, self._now) or ""
         self._become(move, tier=number, detail={"tier": str(number), "why": why})
         if channels:
             self.effects.append(OpenTier(number=number, channels=channels))
@@ -193,7 +193,7 @@ class _Subject:
     def arrive(self, move: Move) -> None:
         is_round = move.event == "round_due"
         self._become(move, detail={"repetition": str(self.context.escalation.repetition)} if is_round else None)
-        next_decision_at = rules.next_decision_at(self.context, self._now, is_opening=self._is_opening)
+        next_decision_at = tier_rules.next_decision_at(self.context, self._now, is_opening=self._is_opening)
         self._update(
             replace(self.context.escalation, next_decision_at=next_decision_at, next_round_at=self._next_round_at(is_round))
         )
@@ -228,9 +228,9 @@ class _Subject:
             return "unanswered"
         if escalation.state is EscalationState.EXHAUSTED:
             return "exhausted" if self.context.pages else "unreachable"
-        if rules.have_critical_channels_failed(self.context):
+        if tier_rules.have_critical_channels_failed(self.context):
             return "critical_channels_failed"
-        is_silent = escalation.state is EscalationState.REACHED and rules.has_no_sign_of_arrival(self.context)
+        is_silent = escalation.state is EscalationState.REACHED and tier_rules.has_no_sign_of_arrival(self.context)
         return "unconfirmed" if is_silent else ""
 
     def _alert(self, reason: str, *, has_settled: bool) -> None:
@@ -240,9 +240,9 @@ class _Subject:
             is_sure = (
                 reason in ("unanswered", "unreachable")
                 or (reason == "unconfirmed" and has_settled)
-                or rules.has_expired_unreached(self.context)
+                or tier_rules.has_expired_unreached(self.context)
             )
-            is_paging = is_sure or rules.is_failure_young(self.context, self._now)
+            is_paging = is_sure or tier_rules.is_failure_young(self.context, self._now)
             self.effects.append(AlertOperations(reason=reason, is_paging=is_paging))
 
     def _become(self, move: Move, *, detail: Mapping[str, str] | None = None, tier: int | None = None) -> None:

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
+from notifyflow.core.deadlines import Interval
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.machines import MACHINES, Move
 from notifyflow.core.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Receipt, Result
-from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 from notifyflow.core.retry import next_due, resend_at
 from notifyflow.errors import IllegalMove

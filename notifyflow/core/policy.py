@@ -1,6 +1,6 @@
 """Policies: tiers, rules, retry schedules, freshness and acknowledgement; plain data that compares by value.
 
-``intake.documents`` reads one from TOML and ``intake.policy_validation`` validates it; ``rules`` applies it.
+``intake.documents`` reads one from TOML and ``intake.policy_validation`` validates it; ``tier_rules`` applies it.
 """
 
 from collections.abc import Mapping

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from notifyflow.core import outage
+from notifyflow.core import deadlines
+from notifyflow.core.deadlines import Interval
 from notifyflow.core.model import Severity
-from notifyflow.core.outage import Interval
 from notifyflow.core.policy import Schedule
 
 
@@ -37,7 +37,7 @@ def next_due(
     """
     wait = schedule.delays[attempts - 1] * (1 + schedule.jitter * (2 * fraction - 1))
     if retry_after_s is not None and retry_after_s > wait.total_seconds():
-        if outage.counted(first_started_at, now, breaks).total_seconds() + retry_after_s > schedule.window.total_seconds():
+        if deadlines.counted(first_started_at, now, breaks).total_seconds() + retry_after_s > schedule.window.total_seconds():
             return None
         wait = timedelta(seconds=retry_after_s)
     return now + wait

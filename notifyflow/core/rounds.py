@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
+from notifyflow.core.deadlines import moved
 from notifyflow.core.facts import EscalationFacts
-from notifyflow.core.outage import moved
-from notifyflow.core.rules import DecisionContext
+from notifyflow.core.tier_rules import DecisionContext
 
 
 def due_at(context: DecisionContext) -> datetime | None:

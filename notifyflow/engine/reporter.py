@@ -9,9 +9,9 @@ from typing import Protocol
 
 import structlog
 
-from notifyflow.core.limits import ProviderHealth
 from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
+from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.pipeline.ports import Consequences, Recall, Transactions
 from notifyflow.storage.ledger import Due

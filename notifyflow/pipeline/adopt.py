@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import lifecycle
+from notifyflow.core.deadlines import STANDSTILL
 from notifyflow.core.model import IncidentState, Via
-from notifyflow.core.outage import STANDSTILL
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline import decisions, use_case
 from notifyflow.pipeline.ports import Dependencies

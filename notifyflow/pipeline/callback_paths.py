@@ -5,8 +5,8 @@ It decides nothing about a page: a missing receipt opens the next tier, whatever
 
 from datetime import timedelta
 
-from notifyflow.core import rules
-from notifyflow.core.rules import DecisionContext
+from notifyflow.core import tier_rules
+from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.pipeline.transaction import Transaction
 
 BROKEN = "it accepts {channel} messages, and not one callback about them came in the last hour: check its callback path to us"
@@ -19,7 +19,7 @@ def look_into(tx: Transaction, context: DecisionContext) -> None:
     """Note for operations which providers owe the escalation's pages a receipt and have a callback path that seems broken."""
     if context.incident.is_operations:
         return
-    for channel, provider in sorted(rules.overdue_receipts(context, tx.now)):
+    for channel, provider in sorted(tier_rules.overdue_receipts(context, tx.now)):
         reason = BROKEN.format(channel=channel)
         if not tx.ledger.has_notice(reason, provider, at=tx.now) and _seems_broken(tx, channel, provider):
             tx.notices.append((reason, provider))
@@ -31,4 +31,4 @@ def _seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
     since = max([since, *(outage.ended_at for outage in tx.ledger.outages(since=since, now=tx.now))])
     if tx.ledger.has_called_back(provider, channel, since=since):
         return False
-    return rules.seems_broken(tx.ledger.silence(provider, channel, since=since, now=tx.now))
+    return tier_rules.seems_broken(tx.ledger.silence(provider, channel, since=since, now=tx.now))

@@ -5,13 +5,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from notifyflow.core import lifecycle, rules
+from notifyflow.core import lifecycle, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
-from notifyflow.core.limits import Obstacle
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
 from notifyflow.core.policy import Schedule
+from notifyflow.core.provider_health import Obstacle
 from notifyflow.core.wording.content import Content, compose
 from notifyflow.errors import NotifyflowError, StaleRow, StorageUnavailable
 from notifyflow.pipeline import (
@@ -190,10 +190,10 @@ def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFa
     """Return whether a notification is too old to send; the age of anything but a page counts from when it was queued."""
     if row.kind is not Kind.PAGE:
         return tx.now >= row.created_at + escalation.policy.fresh_for
-    if tx.now < rules.page_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
+    if tx.now < tier_rules.page_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
         return False
     _, stops = outages.idle_times(tx, escalation)
-    return tx.now >= rules.page_expires_at(escalation, row, stops)
+    return tx.now >= tier_rules.page_expires_at(escalation, row, stops)
 
 
 def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from notifyflow.core import rules
+from notifyflow.core import tier_rules
+from notifyflow.core.deadlines import STANDSTILL, Interval, Outage, Stop, outage_since
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import Severity
-from notifyflow.core.outage import STANDSTILL, Interval, Outage, Stop, outage_since
-from notifyflow.core.rules import DecisionContext
+from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.pipeline.transaction import Transaction
 
 _NOTE_EVERY = timedelta(seconds=5)
@@ -57,4 +57,4 @@ def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Inte
 def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
     """Return the periods that a row's retry window does not count: outages, pauses of everything, pauses that deferred it."""
     idle, stops = idle_times(tx, tx.ledger.escalation(row.escalation_id))
-    return (*idle, *stops, *rules.paused(row))
+    return (*idle, *stops, *tier_rules.paused(row))

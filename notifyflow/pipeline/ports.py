@@ -7,15 +7,15 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from notifyflow.core.caps import Caps
+from notifyflow.core.deadlines import Outage
 from notifyflow.core.delivery import LIVE, Delivery
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.incident_events import Subscriber
-from notifyflow.core.limits import DEFAULT_LIMIT, ProviderHealth
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact
-from notifyflow.core.outage import Outage
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
+from notifyflow.core.provider_health import DEFAULT_LIMIT, ProviderHealth
 from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Due, Ledger

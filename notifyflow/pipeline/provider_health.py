@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from notifyflow.core import lifecycle, limits, pauses, rules
+from notifyflow.core import lifecycle, pauses, provider_health, tier_rules
 from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.limits import Obstacle, ProviderHealth
 from notifyflow.core.model import Condition, DeferralReason, Kind, Result, Severity
 from notifyflow.core.pauses import Pause
+from notifyflow.core.provider_health import Obstacle, ProviderHealth
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -74,11 +74,11 @@ class SlotAllocation:
         now, urgent, provider = self._tx.now, is_urgent(row), health.provider
         if ends_at := pauses.until(self._pauses, health.channel, provider, is_urgent=urgent, now=now):
             return Obstacle(why=DeferralReason.PAUSE, until=ends_at, provider=provider)
-        return limits.obstacle(health, limit=self._tx.deps.limit_of(provider), is_urgent=urgent, now=now)
+        return provider_health.obstacle(health, limit=self._tx.deps.limit_of(provider), is_urgent=urgent, now=now)
 
     def _grant(self, provider: str, row: NotificationFacts) -> None:
         now, lease_until = self._tx.now, self._tx.now + self._tx.deps.lease
-        granted = limits.grant(self._health[provider], is_urgent=is_urgent(row), now=now, lease_until=lease_until)
+        granted = provider_health.grant(self._health[provider], is_urgent=is_urgent(row), now=now, lease_until=lease_until)
         self._health[provider] = granted
 
 
@@ -130,7 +130,7 @@ def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outco
     is_new = not any(each.provider == provider and each.result in _FAILED for each in row.attempts)
 
     def recorded(health: ProviderHealth) -> ProviderHealth:
-        return limits.record_outcome(health, outcome.condition, is_new=is_new, throttle_s=outcome.throttle_s, now=tx.now)
+        return provider_health.record_outcome(health, outcome.condition, is_new=is_new, throttle_s=outcome.throttle_s, now=tx.now)
 
     before = _update(tx, row.channel, provider, recorded)
     if before is not None and before.circuit_opened_by is not None and outcome.condition is Condition.HEALTHY:
@@ -141,7 +141,7 @@ def suspend(tx: Transaction, channel: str, provider: str) -> None:
     """Open the circuit of a provider whose receipt says that it refuses whatever we send."""
 
     def recorded(health: ProviderHealth) -> ProviderHealth:
-        return limits.record_outcome(health, Condition.REFUSING, is_new=False, throttle_s=None, now=tx.now)
+        return provider_health.record_outcome(health, Condition.REFUSING, is_new=False, throttle_s=None, now=tx.now)
 
     _update(tx, channel, provider, recorded)
 
@@ -179,7 +179,7 @@ def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle
     decide_at: dict[datetime, list[str]] = {}
     for row in after:
         if row.kind is Kind.PAGE and row.deferred_since and row.escalation_id in policies:
-            suspected_at = row.deferred_since + rules.patience(row, policies[row.escalation_id])
+            suspected_at = row.deferred_since + tier_rules.patience(row, policies[row.escalation_id])
             decide_at.setdefault(suspected_at, []).append(row.escalation_id)
     for at, escalations in decide_at.items():
         tx.ledger.decide_by(escalations, at)

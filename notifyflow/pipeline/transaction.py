@@ -8,8 +8,8 @@ from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.lifecycle import Moved
-from notifyflow.core.limits import ProviderHealth
 from notifyflow.core.model import AttemptState, EscalationState, IncidentState, NotificationState, Result
+from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.ledger import Due, Ledger
 

@@ -1,6 +1,6 @@
 """Finds what keeps notifyflow from delivering: an unusable database or schema, no sweeper, quarantined incidents."""
 
-from notifyflow.core.outage import STANDSTILL
+from notifyflow.core.deadlines import STANDSTILL
 from notifyflow.core.ports import Clock
 from notifyflow.errors import Fault, SchemaMismatch, StorageError, UnreleasedSchema
 from notifyflow.storage.store import Store

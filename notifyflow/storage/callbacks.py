@@ -5,7 +5,7 @@ from datetime import datetime
 from peewee import JOIN, SQL, Case, fn
 
 from notifyflow.core.model import AttemptState
-from notifyflow.core.rules import Silence
+from notifyflow.core.tier_rules import Silence
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow, ReceiptRow
 from notifyflow.storage.moves import Moves
 

@@ -16,8 +16,8 @@ from peewee import Field, TextField
 from notifyflow.core.incident_events import dump_event, load_event
 from notifyflow.core.intake.documents import dump_notified, dump_policy, load_notified, load_policy
 from notifyflow.core.keys import Scope
-from notifyflow.core.limits import Slice
 from notifyflow.core.policy import Policy
+from notifyflow.core.provider_health import Slice
 
 _LONGEST_KEY = 500  # characters of up to four bytes; PostgreSQL takes 2,704 bytes in an index
 

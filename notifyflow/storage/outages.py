@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from peewee import SQL
 
-from notifyflow.core.outage import Outage, outage_since
+from notifyflow.core.deadlines import Outage, outage_since
 from notifyflow.storage.models import EscalationRow, OutageRow
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import first

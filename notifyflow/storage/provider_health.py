@@ -9,9 +9,9 @@ from typing import Any
 from peewee import IntegerField, Select
 
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.limits import ProviderHealth
 from notifyflow.core.model import DeferralReason
 from notifyflow.core.policy import Policy
+from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import EscalationRow, NotificationRow, ProviderHealthRow
 from notifyflow.storage.moves import Moves

@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import SQL, Expression
 
-from notifyflow.core.outage import Stop
+from notifyflow.core.deadlines import Stop
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.storage.models import PauseRow, QuarantineRow, StopRow
 from notifyflow.storage.moves import Moves

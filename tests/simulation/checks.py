@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from notifyflow.core.deadlines import Interval, Stop
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted, state_of
@@ -21,7 +22,6 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.outage import Interval, Stop
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.audit import Audits
 from notifyflow.storage.fields import instant_text

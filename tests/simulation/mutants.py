@@ -13,11 +13,11 @@ from typing import Any, cast
 
 from peewee import Select
 
-from notifyflow.core import lifecycle, limits, rounds, rules
+from notifyflow.core import lifecycle, provider_health, rounds, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.policy import Tier, Unacknowledged
-from notifyflow.core.rules import DecisionContext
+from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.engine import deliver
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, eligibility, operations, outages, use_case
@@ -191,7 +191,7 @@ def _apply_the_last(attempt: AttemptFacts, result: Result | None, *, code: str =
 def _mute_what_seems_broken(tx: Transaction, context: DecisionContext) -> DecisionContext:
     """Await no receipt of a provider whose callback path seems broken."""
     context = _inform(tx, context)
-    mute = {each for each in rules.overdue_receipts(context, tx.now) if callback_paths._seems_broken(tx, *each)}
+    mute = {each for each in tier_rules.overdue_receipts(context, tx.now) if callback_paths._seems_broken(tx, *each)}
 
     def silenced(row: NotificationFacts) -> NotificationFacts:
         attempts = (replace(each, receipt_due_at=None) if (row.channel, each.provider) in mute else each for each in row.attempts)
@@ -204,7 +204,7 @@ def _nothing_behind_a_shut_tier(context: DecisionContext) -> Tier | None:
     """Return no tier behind the first one that is shut."""
     escalation = context.escalation
     ahead = list(takewhile(lambda tier: escalation.severity not in tier.shut_for, escalation.policy.tiers[escalation.tier :]))
-    return ahead[0] if any(rules.ways(context, tier) for tier in ahead) else None
+    return ahead[0] if any(tier_rules.ways(context, tier) for tier in ahead) else None
 
 
 def _forget_the_stop(row: NotificationFacts) -> NotificationState:
@@ -313,11 +313,15 @@ MUTANTS = (
     ),
     Mutant("a repetition that ignores the namespace", Variant(ledger=NoNamespaceOfRepetitions), known=1),
     Mutant("an acknowledgement that ignores the namespace", Variant(ledger=NoNamespaceOfActs), known=1),
-    Mutant("a limit that counts nothing", swap=lambda: swapped(limits, "_counted", lambda health, now: ()), known=6),
+    Mutant("a limit that counts nothing", swap=lambda: swapped(provider_health, "_counted", lambda health, now: ()), known=6),
     Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch), known=2),
     Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock), known=6),
-    Mutant("freshness that runs through a pause", swap=lambda: swapped(rules, "page_expires_at", _age_by_the_clock), known=3),
-    Mutant("tiers that open by time through a pause", swap=lambda: swapped(rules, "_opens_at", _open_by_the_clock), known=25),
+    Mutant(
+        "freshness that runs through a pause", swap=lambda: swapped(tier_rules, "page_expires_at", _age_by_the_clock), known=3
+    ),
+    Mutant(
+        "tiers that open by time through a pause", swap=lambda: swapped(tier_rules, "_opens_at", _open_by_the_clock), known=25
+    ),
     Mutant("a pause whose early end brings nothing forward", Variant(ledger=NoBringingForward), known=7),
     Mutant(
         "a STOP that is not heeded",
@@ -327,7 +331,7 @@ MUTANTS = (
     Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping), known=3),
     Mutant(
         "overdue receipts that suspect nobody",
-        swap=lambda: swapped(rules, "_is_overdue", lambda context, row, now: False),
+        swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
         known=65,
     ),
     Mutant(
@@ -336,9 +340,13 @@ MUTANTS = (
         known=37,
     ),
     Mutant(
-        "silence that nobody is told of", swap=lambda: swapped(rules, "has_no_sign_of_arrival", lambda context: False), known=35
+        "silence that nobody is told of",
+        swap=lambda: swapped(tier_rules, "has_no_sign_of_arrival", lambda context: False),
+        known=35,
     ),
-    Mutant("a shut tier that ends the ladder", swap=lambda: swapped(rules, "next_tier", _nothing_behind_a_shut_tier), known=50),
+    Mutant(
+        "a shut tier that ends the ladder", swap=lambda: swapped(tier_rules, "next_tier", _nothing_behind_a_shut_tier), known=50
+    ),
     Mutant("a lease of what is quarantined that is taken back", Variant(ledger=QuarantinedLeases), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine), known=6),
     Mutant("rings that are not taken back", Variant(ledger=NoUnring), known=32),

@@ -9,12 +9,12 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
+from notifyflow.core.deadlines import Outage
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.limits import ProviderHealth
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
-from notifyflow.core.outage import Outage
 from notifyflow.core.policy import DEFAULT
+from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import (

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.limits import ProviderHealth
 from notifyflow.core.model import Condition, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.pipeline.ports import Claimed
 from notifyflow.pipeline.record import record

@@ -8,8 +8,8 @@ from threading import Barrier
 
 import pytest
 
+from notifyflow.core.deadlines import Outage
 from notifyflow.core.model import EscalationState, NotificationState, Receipt, Result, Severity
-from notifyflow.core.outage import Outage
 from notifyflow.core.policy import INSISTENT
 from notifyflow.pipeline import callback_paths, outages
 from notifyflow.pipeline.sweep import sweep

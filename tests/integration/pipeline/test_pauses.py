@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.limits import Obstacle
 from notifyflow.core.model import DeferralReason, Ended, EscalationState, NotificationState, Result, Severity
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.core.provider_health import Obstacle
 from notifyflow.pipeline import operations, provider_health
 from notifyflow.pipeline.adopt import adopt, release_from_quarantine
 from notifyflow.pipeline.pause import pause, pauses, resume

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from notifyflow.core import escalation as escalations
-from notifyflow.core import rules
+from notifyflow.core import tier_rules
+from notifyflow.core.deadlines import Outage, Stop
 from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import (
@@ -21,7 +22,6 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.outage import Outage, Stop
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
 from tests.facts import NOW, attempt, context, escalation, incident, minutes, page, seconds
 
@@ -350,8 +350,8 @@ def test_an_outage_does_not_count_as_time_in_which_a_provider_deferred_us() -> N
 def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:
     awaited = page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5)))
     of = context(awaited, page("slack", SENT), addresses="email sms", severity=CRITICAL)
-    assert rules.overdue_receipts(of, NOW + minutes(4)) == frozenset()
-    assert rules.overdue_receipts(of, NOW + minutes(5)) == {("email", "p")}
+    assert tier_rules.overdue_receipts(of, NOW + minutes(4)) == frozenset()
+    assert tier_rules.overdue_receipts(of, NOW + minutes(5)) == {("email", "p")}
     assert opened(decide(context(awaited, addresses="email sms", severity=CRITICAL), now=NOW + minutes(5))) == [(2, ("sms",))]
 
 
@@ -362,7 +362,7 @@ def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:
 def test_a_callback_path_seems_broken_after_five_attempts_to_three_people_or_to_all(
     accepted: int, reached: int, sent_to: int, *, is_broken: bool
 ) -> None:
-    assert rules.seems_broken(rules.Silence(accepted=accepted, reached=reached, sent_to=sent_to)) is is_broken
+    assert tier_rules.seems_broken(tier_rules.Silence(accepted=accepted, reached=reached, sent_to=sent_to)) is is_broken
 
 
 # -- the state's name

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from notifyflow.core.deadlines import Stop
 from notifyflow.core.model import Severity
-from notifyflow.core.outage import Stop
 from notifyflow.core.policy import CRITICAL_SCHEDULE, NORMAL_SCHEDULE, Schedule
 from notifyflow.core.retry import next_due, resend_at
 from tests import strategies

@@ -1,4 +1,4 @@
-"""Outages and pauses, by which deadlines move; pure.
+"""Deadlines, and the outages and pauses by which they move; pure.
 
 During an outage of notifyflow receipts may not get in and people may not be able to acknowledge; during a pause no one is paged.
 A deadline that passes during either proves nothing, and is put off by its length.

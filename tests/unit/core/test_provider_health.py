@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.limits import Circuit, Obstacle, ProviderHealth, circuit, grant, obstacle, record_outcome
 from notifyflow.core.model import Condition, DeferralReason
+from notifyflow.core.provider_health import Circuit, Obstacle, ProviderHealth, circuit, grant, obstacle, record_outcome
 from tests.facts import LEASE, NOW, minutes, seconds
 
 HEALTH = ProviderHealth(channel="sms", provider="twilio")

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.outage import STANDSTILL, Outage, Stop, counted, moved, outage_since
+from notifyflow.core.deadlines import STANDSTILL, Outage, Stop, counted, moved, outage_since
 from tests.facts import NOW, minutes, seconds
 
 INSTANT = timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""The rules of escalation: which pages have failed, are suspected or still awaited, and until when; pure.
+"""The rules by which tiers open: which pages have failed, are suspected or still awaited, and until when; pure.
 
 They decide nothing by themselves; ``escalation`` does.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifyflow.core.deadlines import Interval, Stop, moved
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import (
@@ -22,7 +23,6 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.outage import Interval, Stop, moved
 from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
 
 _FAILING = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
