@@ -1,6 +1,9 @@
-"""The lifecycle of an incident: repeat, acknowledge, resolve, page again; pure."""
+"""The lifecycle of an incident: repeat, acknowledge, resolve, page again; pure.
 
-from dataclasses import dataclass, fields, replace
+``repeated_key`` has the other rules for a repeated key.
+"""
+
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifyflow.core.facts import IncidentFacts
@@ -50,18 +53,6 @@ def repeat(facts: IncidentFacts, incoming: Incident, *, now: datetime) -> Incide
     """Handle the same key again: ``repeated``, or ``severity_raised`` with a new round by the new severity."""
     is_raised = incoming.severity.is_above(facts.severity)
     return _fire(facts, "severity_raised" if is_raised else "repeated", now, severity=incoming.severity)
-
-
-def amend(stored: Incident, incoming: Incident) -> Incident:
-    """Merge a repeated incident into the stored one.
-
-    A field that is set replaces the stored one, even if it is empty. The higher severity and the first time are kept.
-    """
-    new = {field.name: value for field in fields(incoming) if (value := getattr(incoming, field.name)) is not None}
-    new["severity"] = incoming.severity if incoming.severity.is_above(stored.severity) else stored.severity
-    new["occurred_at"] = stored.occurred_at or incoming.occurred_at
-    amended = replace(stored, **new)
-    return replace(amended, url=amended.url or None)
 
 
 def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> IncidentUpdate:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from notifyflow.core import incident as incidents
-from notifyflow.core import namespaces
+from notifyflow.core import namespaces, repeated_key
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.incident_events import AMENDED, OPENED
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Notified, Recipient
+from notifyflow.core.model import Contact, EscalationState, Incident, Notified, Recipient
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import decisions, rounds, use_case
 from notifyflow.pipeline.idempotency import Once
@@ -98,21 +98,20 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
     update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
     incident = tx.update_incident(facts, update)
     content = tx.ledger.content(incident.id)
-    amended = incidents.amend(content, admitted.incident)
+    amended = repeated_key.amend(content, admitted.incident)
     if amended != content:
         tx.ledger.set_content(incident.id, amended)
-    if amended != replace(content, severity=amended.severity, occurred_at=amended.occurred_at):
+    if repeated_key.is_amended(content, amended):
         tx.incident_events.append((incident, AMENDED, {}))
     paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
     moved = _update_contacts(tx, incident, admitted.contacts)
-    recipient_ids = [contact.recipient_id for contact in admitted.contacts]
-    added = tuple(each for each in recipient_ids if each not in paged) if incident.state is IncidentState.OPEN else ()
+    added = repeated_key.newly_paged(incident, admitted.contacts, paged)
     if update.needs_round:
         rounds.start(tx, incident)
     else:
         _follow_addresses(tx, incident, moved & paged)
         rounds.start(tx, incident, added)
-    repeated = tuple(each for each in recipient_ids if each in paged)
+    repeated = tuple(contact.recipient_id for contact in admitted.contacts if contact.recipient_id in paged)
     return Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
 
 
@@ -122,8 +121,7 @@ def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequenc
     moved = set()
     for contact in contacts:
         before = known.get(contact.recipient_id, contact)
-        name = contact.name if contact.name != contact.recipient_id else before.name  # the id stands in for a missing name
-        after = replace(contact, name=name, addresses={**before.addresses, **contact.addresses})
+        after = repeated_key.amend_contact(before, contact)
         if after != known.get(contact.recipient_id):
             tx.ledger.put_contact(incident.id, after)
         if after.addresses != before.addresses:

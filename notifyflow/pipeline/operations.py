@@ -1,14 +1,15 @@
-"""Pages operations: failures and notices are added to one open incident, paged at most every 15 minutes."""
+"""Pages operations: failures and notices are added to one open incident, which ``core.operations`` lets page at intervals."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import namespaces
-from notifyflow.core.facts import EscalationFacts, IncidentFacts
+from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
+from notifyflow.core.model import Contact, Incident, IncidentState, Severity
+from notifyflow.core.operations import next_round_at, severity_of_round
 from notifyflow.core.wording import failures
 from notifyflow.core.wording.failures import Failure
 from notifyflow.pipeline import decisions, rounds
@@ -17,8 +18,6 @@ from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Critical
 
 KEY = OPERATIONS_KEY
-
-_QUIET = timedelta(minutes=15)
 
 Link = Callable[[str], str | None]
 """Makes the link with which the reader acknowledges an incident: (its id) → the link, or None without links."""
@@ -43,7 +42,8 @@ def start_round(tx: Transaction, incident: IncidentFacts) -> None:
 
     The recipients and addresses are those of this process's settings; without any, those that another process stored.
     """
-    severity = _severity(tx, incident)
+    has_new_failures = tx.ledger.uncounted(incident.id).failures > 0
+    severity = severity_of_round(incident, tx.ledger.lock_escalations(incident.id), has_new_failures=has_new_failures)
     update = incidents.page_again(incident, now=tx.now)
     incident = tx.update_incident(incident, replace(update, after=replace(update.after, round_at=None, severity=severity)))
     _follow_recipients(tx, incident)
@@ -114,27 +114,12 @@ def _open(tx: Transaction, *, is_failure: bool) -> IncidentFacts:
 
 
 def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
-    """Start a round, or wait until the last one is 15 minutes old; a failure waits for rounds of failures only."""
-    current = tx.ledger.lock_escalations(incident.id)
-    counting = [escalation for escalation in current if escalation.severity is Severity.CRITICAL or not is_failure]
-    last = max((escalation.started_at for escalation in counting), default=None)
-    if last is None or tx.now >= last + _QUIET:
+    """Start a round, or set its time."""
+    round_at = next_round_at(tx.ledger.lock_escalations(incident.id), is_failure=is_failure, now=tx.now)
+    if round_at <= tx.now:
         start_round(tx, incident)
-    elif incident.round_at is None or last + _QUIET < incident.round_at:
-        tx.ledger.save(incident, replace(incident, round_at=last + _QUIET))
-
-
-def _severity(tx: Transaction, incident: IncidentFacts) -> Severity:
-    """Return a round's severity: WARNING for notices alone, unless the round would replace one of failures that still runs."""
-    is_open = incident.state is IncidentState.OPEN
-    if tx.ledger.uncounted(incident.id).failures or (is_open and any(map(_insists, tx.ledger.lock_escalations(incident.id)))):
-        return Severity.CRITICAL
-    return Severity.WARNING
-
-
-def _insists(escalation: EscalationFacts) -> bool:
-    is_running = escalation.state is EscalationState.ACTIVE or escalation.next_round_at is not None
-    return escalation.severity is Severity.CRITICAL and is_running
+    elif incident.round_at is None or round_at < incident.round_at:
+        tx.ledger.save(incident, replace(incident, round_at=round_at))
 
 
 def _say(tx: Transaction, incident: IncidentFacts) -> None:

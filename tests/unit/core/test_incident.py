@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from notifyflow.core import incident as incidents
 from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.machines import INCIDENT
-from notifyflow.core.model import DETAILS, Incident, IncidentState, Severity
+from notifyflow.core.model import Incident, IncidentState, Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.errors import IncidentResolved
 from tests.facts import NOW, incident, minutes
@@ -52,35 +52,6 @@ def test_a_higher_severity_opens_it_for_a_new_round(state: IncidentState) -> Non
         times_seen=2,
         last_seen_at=LATER,
     )
-
-
-def test_the_newest_words_count_with_the_highest_severity_and_the_first_time() -> None:
-    stored = content(Severity.ERROR, occurred_at=NOW)
-    assert incidents.amend(stored, content(Severity.INFO, title="still down", occurred_at=LATER)) == content(
-        Severity.ERROR, title="still down", occurred_at=NOW
-    )
-    assert incidents.amend(content(), content(Severity.CRITICAL, occurred_at=LATER)) == content(
-        Severity.CRITICAL, occurred_at=LATER
-    )
-
-
-FIELDS: dict[str, tuple[object, object]] = {
-    # what can be left out: something that is said of it, and what is said to empty it
-    "body": ("Writes fail.", ""),
-    **dict.fromkeys(DETAILS, ("grafana", "")),
-    "url": ("https://runbooks.example.com/db", ""),
-    "labels": ({"team": "orders"}, {}),
-}
-EMPTY: dict[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": None, "labels": {}}
-
-
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_repetition_replaces_what_is_given_and_keeps_what_is_not(field: str) -> None:
-    full, nothing = FIELDS[field]
-    stored = content(**{field: full})
-    assert getattr(incidents.amend(stored, content()), field) == full
-    assert getattr(incidents.amend(stored, content(**{field: nothing})), field) == EMPTY[field]
-    assert getattr(incidents.amend(content(**EMPTY), content(**{field: full})), field) == full
 
 
 def test_an_acknowledgement_moves_it() -> None:
