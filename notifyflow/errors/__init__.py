@@ -4,118 +4,53 @@ This package imports none of ours, so that every other one may import it. An err
 made of them and never holds an address, a token or a message.
 """
 
-from notifyflow.errors.access import (
-    AccessDenied,
-    ApiKeyNotFound,
-    ApiKeyRevoked,
-    InvalidApiKey,
-    InvalidLink,
-    MissingScope,
-    TooManyAddresses,
-    TooManyRequests,
-)
-from notifyflow.errors.incidents import (
-    AmbiguousKey,
-    Fenced,
-    IdempotencyMismatch,
-    IllegalMove,
-    IncidentResolved,
-    NotConfirmed,
-    NotFound,
-    RecipientInUse,
-    RecipientNotFound,
-)
-from notifyflow.errors.input import (
-    NAMED,
-    Fault,
-    InvalidAge,
-    InvalidDirectory,
-    InvalidIncident,
-    InvalidInput,
-    InvalidNamespace,
-    InvalidPause,
-    InvalidPolicy,
-    InvalidRequest,
-    InvalidScript,
-    InvalidSettings,
-    UnreadableIncident,
-    count_more,
-    named,
-)
-from notifyflow.errors.providers import (
-    PermanentProviderError,
-    ProviderError,
-    RefusedUsError,
-    RejectedCallback,
-    TemporaryProviderError,
-    UnknownOutcomeError,
-)
-from notifyflow.errors.root import (
-    NotifyflowError,
-)
-from notifyflow.errors.servers import (
-    BrokerUnavailable,
-    CommitUnknown,
-    DatabaseInUse,
-    PortUnavailable,
-    ProgramMissing,
-    SchemaMismatch,
-    StaleRow,
-    StorageError,
-    StorageUnavailable,
-    UnreleasedSchema,
-    WrongEnvironment,
-)
-
-__all__ = [
-    "NAMED",
-    "AccessDenied",
-    "AmbiguousKey",
-    "ApiKeyNotFound",
-    "ApiKeyRevoked",
-    "BrokerUnavailable",
-    "CommitUnknown",
-    "DatabaseInUse",
-    "Fault",
-    "Fenced",
-    "IdempotencyMismatch",
-    "IllegalMove",
-    "IncidentResolved",
-    "InvalidAge",
-    "InvalidApiKey",
-    "InvalidDirectory",
-    "InvalidIncident",
-    "InvalidInput",
-    "InvalidLink",
-    "InvalidNamespace",
-    "InvalidPause",
-    "InvalidPolicy",
-    "InvalidRequest",
-    "InvalidScript",
-    "InvalidSettings",
-    "MissingScope",
-    "NotConfirmed",
-    "NotFound",
-    "NotifyflowError",
-    "PermanentProviderError",
-    "PortUnavailable",
-    "ProgramMissing",
-    "ProviderError",
-    "RecipientInUse",
-    "RecipientNotFound",
-    "RefusedUsError",
-    "RejectedCallback",
-    "SchemaMismatch",
-    "StaleRow",
-    "StorageError",
-    "StorageUnavailable",
-    "TemporaryProviderError",
-    "TooManyAddresses",
-    "TooManyRequests",
-    "UnknownOutcomeError",
-    "UnreadableIncident",
-    "UnreleasedSchema",
-    "WrongEnvironment",
-    "count_more",
-    "named",
-]
+from notifyflow.errors.access import AccessDenied as AccessDenied
+from notifyflow.errors.access import ApiKeyNotFound as ApiKeyNotFound
+from notifyflow.errors.access import ApiKeyRevoked as ApiKeyRevoked
+from notifyflow.errors.access import InvalidApiKey as InvalidApiKey
+from notifyflow.errors.access import InvalidLink as InvalidLink
+from notifyflow.errors.access import MissingScope as MissingScope
+from notifyflow.errors.access import TooManyAddresses as TooManyAddresses
+from notifyflow.errors.access import TooManyRequests as TooManyRequests
+from notifyflow.errors.incidents import AmbiguousKey as AmbiguousKey
+from notifyflow.errors.incidents import Fenced as Fenced
+from notifyflow.errors.incidents import IdempotencyMismatch as IdempotencyMismatch
+from notifyflow.errors.incidents import IllegalMove as IllegalMove
+from notifyflow.errors.incidents import IncidentResolved as IncidentResolved
+from notifyflow.errors.incidents import NotConfirmed as NotConfirmed
+from notifyflow.errors.incidents import NotFound as NotFound
+from notifyflow.errors.incidents import RecipientInUse as RecipientInUse
+from notifyflow.errors.incidents import RecipientNotFound as RecipientNotFound
+from notifyflow.errors.input import NAMED as NAMED
+from notifyflow.errors.input import Fault as Fault
+from notifyflow.errors.input import InvalidAge as InvalidAge
+from notifyflow.errors.input import InvalidDirectory as InvalidDirectory
+from notifyflow.errors.input import InvalidIncident as InvalidIncident
+from notifyflow.errors.input import InvalidInput as InvalidInput
+from notifyflow.errors.input import InvalidNamespace as InvalidNamespace
+from notifyflow.errors.input import InvalidPause as InvalidPause
+from notifyflow.errors.input import InvalidPolicy as InvalidPolicy
+from notifyflow.errors.input import InvalidRequest as InvalidRequest
+from notifyflow.errors.input import InvalidScript as InvalidScript
+from notifyflow.errors.input import InvalidSettings as InvalidSettings
+from notifyflow.errors.input import UnreadableIncident as UnreadableIncident
+from notifyflow.errors.input import count_more as count_more
+from notifyflow.errors.input import named as named
+from notifyflow.errors.providers import PermanentProviderError as PermanentProviderError
+from notifyflow.errors.providers import ProviderError as ProviderError
+from notifyflow.errors.providers import RefusedUsError as RefusedUsError
+from notifyflow.errors.providers import RejectedCallback as RejectedCallback
+from notifyflow.errors.providers import TemporaryProviderError as TemporaryProviderError
+from notifyflow.errors.providers import UnknownOutcomeError as UnknownOutcomeError
+from notifyflow.errors.root import NotifyflowError as NotifyflowError
+from notifyflow.errors.servers import BrokerUnavailable as BrokerUnavailable
+from notifyflow.errors.servers import CommitUnknown as CommitUnknown
+from notifyflow.errors.servers import DatabaseInUse as DatabaseInUse
+from notifyflow.errors.servers import PortUnavailable as PortUnavailable
+from notifyflow.errors.servers import ProgramMissing as ProgramMissing
+from notifyflow.errors.servers import SchemaMismatch as SchemaMismatch
+from notifyflow.errors.servers import StaleRow as StaleRow
+from notifyflow.errors.servers import StorageError as StorageError
+from notifyflow.errors.servers import StorageUnavailable as StorageUnavailable
+from notifyflow.errors.servers import UnreleasedSchema as UnreleasedSchema
+from notifyflow.errors.servers import WrongEnvironment as WrongEnvironment

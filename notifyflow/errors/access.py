@@ -1,4 +1,4 @@
-"""Who is not let in: links, API keys, and how much a key may bring."""
+"""Errors of access: links, API keys, and the limits of a key."""
 
 from notifyflow.errors.root import NotifyflowError
 
@@ -7,7 +7,7 @@ class InvalidLink(NotifyflowError):
     """Raised when an acknowledgement link was not signed by us, was changed, or has expired.
 
     Attributes:
-        is_expired: Whether it was ours, and is too old.
+        is_expired: Whether we signed it, and it is too old.
     """
 
     def __init__(self, *, is_expired: bool) -> None:
@@ -16,7 +16,7 @@ class InvalidLink(NotifyflowError):
 
 
 class AccessDenied(NotifyflowError):
-    """Raised when a request to the API is not let in."""
+    """Raised when an API key does not admit a request."""
 
 
 class InvalidApiKey(AccessDenied):
@@ -32,10 +32,10 @@ class InvalidApiKey(AccessDenied):
 
 
 class MissingScope(AccessDenied):
-    """Raised when an API key is good, and not for this.
+    """Raised when an API key is valid, but does not have the required scope.
 
     Attributes:
-        scope: What it would have to be good for.
+        scope: The required scope.
     """
 
     def __init__(self, scope: str) -> None:
@@ -56,11 +56,11 @@ class TooManyRequests(AccessDenied):
 
 
 class TooManyAddresses(NotifyflowError):
-    """Raised when a request brings more addresses that the directory does not know than may come now; nothing was stored.
+    """Raised when a request has too many addresses that the directory does not know; nothing was stored.
 
     Attributes:
-        count: How many the request brings.
-        a_minute: How many may come in a minute.
+        count: How many unknown addresses the request has.
+        a_minute: How many are accepted in a minute.
         retry_after_s: How long to wait, in whole seconds; at least 1.
     """
 
@@ -79,7 +79,7 @@ class ApiKeyNotFound(NotifyflowError):
     """Raised when there is no such API key.
 
     Attributes:
-        key_id: The id that was asked for.
+        key_id: The requested id.
     """
 
     def __init__(self, key_id: str) -> None:
@@ -88,7 +88,7 @@ class ApiKeyNotFound(NotifyflowError):
 
 
 class ApiKeyRevoked(NotifyflowError):
-    """Raised when an API key is to be rotated that was revoked; nothing was done.
+    """Raised when a revoked API key is to be rotated; nothing was done.
 
     Attributes:
         key_id: Its id.

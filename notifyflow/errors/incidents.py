@@ -1,4 +1,4 @@
-"""What cannot be done to an incident, a recipient or a notification."""
+"""Errors about incidents, recipients and notifications."""
 
 from notifyflow.errors.root import NotifyflowError
 
@@ -11,8 +11,8 @@ class NotFound(NotifyflowError):
     """Raised when no incident has the key, or the id.
 
     Attributes:
-        key: The key, or the id, that was asked for.
-        namespace: The namespace that was asked for; None where all were.
+        key: The requested key or id.
+        namespace: The requested namespace; None if all were searched.
     """
 
     def __init__(self, key: str, namespace: str | None = None) -> None:
@@ -23,10 +23,10 @@ class NotFound(NotifyflowError):
 
 
 class AmbiguousKey(NotifyflowError):
-    """Raised when unresolved incidents of several namespaces are meant; nothing was done.
+    """Raised when several namespaces have an unresolved incident of the key; nothing was done.
 
     Attributes:
-        key: The key, or the id, that was asked for.
+        key: The requested key.
         incidents: The namespace and the id of each.
     """
 
@@ -45,7 +45,7 @@ class RecipientNotFound(NotifyflowError):
 
     Attributes:
         key: The incident's key.
-        recipient_id: The recipient that was asked for.
+        recipient_id: The requested recipient.
     """
 
     def __init__(self, key: str, recipient_id: str) -> None:
@@ -58,7 +58,7 @@ class RecipientInUse(NotifyflowError):
     """Raised when a recipient to be forgotten is still paged by an incident; nothing was overwritten.
 
     Attributes:
-        recipient_id: Who.
+        recipient_id: The recipient.
         incidents: The namespace and the key of each incident.
     """
 
@@ -82,12 +82,12 @@ class IncidentResolved(NotifyflowError):
 
 
 class IllegalMove(NotifyflowError):
-    """Raised when a state machine is asked for a move that its table does not have; a bug of ours.
+    """Raised when a state machine is asked for a move that its table does not have; a bug in notifyflow.
 
     Attributes:
         machine: ``notification``, ``escalation`` or ``incident``.
         state: The state it was in.
-        event: The event that has no place there.
+        event: The event that has no move in that state.
     """
 
     def __init__(self, machine: str, state: str, event: str) -> None:
@@ -112,7 +112,7 @@ class Fenced(NotifyflowError):
 
 
 class IdempotencyMismatch(NotifyflowError):
-    """Raised when an idempotency key comes again with another request; nothing was done."""
+    """Raised when an idempotency key is used again for another request; nothing was done."""
 
     def __init__(self) -> None:
         super().__init__("the idempotency key was used before, with another request. Make a new key for each request.")

@@ -1,4 +1,4 @@
-"""Errors of calls to providers, and of callbacks in a provider's name."""
+"""Errors of calls to providers and of their callbacks."""
 
 from notifyflow.errors.root import NotifyflowError
 
@@ -7,9 +7,9 @@ class ProviderError(NotifyflowError):
     """Raised when a provider did not accept an attempt.
 
     Attributes:
-        code: The provider's own code or HTTP status, as text; empty where it gave none.
-        reason: What it means, from our table; holds nothing personal.
-        is_unhealthy: Whether it means that the provider itself is unhealthy, whatever becomes of the message.
+        code: The provider's own code or HTTP status, as text; empty if it gave none.
+        reason: The meaning of the code, from our table; holds nothing personal.
+        is_unhealthy: Whether the provider itself is unhealthy.
     """
 
     is_unhealthy = False
@@ -21,11 +21,11 @@ class ProviderError(NotifyflowError):
 
 
 class TemporaryProviderError(ProviderError):
-    """Raised when the provider said no for now, or could not be reached at all.
+    """Raised when a provider refuses for now, or cannot be reached at all.
 
     Attributes:
-        retry_after_s: When it asks to be tried again, in seconds; None where it did not say.
-        is_throttled: Whether it says no because we ask too often.
+        retry_after_s: Seconds after which it accepts another attempt; None if it did not say.
+        is_throttled: Whether it refuses because we send too often.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class TemporaryProviderError(ProviderError):
 
 
 class PermanentProviderError(ProviderError):
-    """Raised when the provider will never carry this to this address."""
+    """Raised when a provider will never deliver this message to this address."""
 
 
 class RefusedUsError(ProviderError):
-    """Raised when the provider refuses *us*: credentials, billing, an unknown sender.
+    """Raised when a provider refuses *us*: credentials, billing, an unknown sender.
 
     Attributes:
-        is_general: Whether it would refuse every message of ours; False where that may depend on the recipient.
+        is_general: Whether it would refuse every message of ours; False if that may depend on the recipient.
     """
 
     def __init__(self, reason: str, *, code: str = "", is_general: bool = True) -> None:
@@ -69,7 +69,7 @@ class RejectedCallback(NotifyflowError):
     """Raised when a request that claims to come from a provider does not carry that provider's signature.
 
     Attributes:
-        provider: Whom it claims to come from.
+        provider: The provider that it claims to come from.
     """
 
     def __init__(self, provider: str, reason: str) -> None:

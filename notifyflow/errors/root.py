@@ -2,4 +2,4 @@
 
 
 class NotifyflowError(Exception):
-    """Raised when notifyflow cannot do what it was asked; the root of all its errors."""
+    """Raised when notifyflow cannot do what was requested; the root of all its errors."""

@@ -1,17 +1,17 @@
-"""What goes wrong with the database, the broker, and what else this process needs."""
+"""Errors of the database, the broker, ports and programs."""
 
 from notifyflow.errors.root import NotifyflowError
 
 
 class StorageError(NotifyflowError):
-    """Raised when the database cannot be used as it should."""
+    """Raised when the database cannot be used."""
 
 
 class StorageUnavailable(StorageError):
-    """Raised when the database does not answer in time; what was asked for may be asked for again.
+    """Raised when the database does not answer in time; the request can be repeated.
 
     Attributes:
-        waited_s: How long it was tried, in seconds.
+        waited_s: How long the process tried, in seconds.
         reason: The cause; holds nothing personal. Empty if it is unknown.
     """
 
@@ -40,8 +40,8 @@ class SchemaMismatch(StorageError):
     """Raised when the database's schema is too old or too new for this code; it was not touched.
 
     Attributes:
-        found: The schema version the database has; 0 where it has none.
-        wanted: The schema version this code was written for.
+        found: The schema version of the database; 0 if it has none.
+        wanted: The schema version of this code.
         oldest: The oldest schema version whose code may still use this database.
     """
 
@@ -66,8 +66,8 @@ class WrongEnvironment(StorageError):
     """Raised when the database belongs to another environment than this process; nothing was read or sent.
 
     Attributes:
-        found: The environment the database belongs to; None where it has no name.
-        ours: The environment of this process; None where it has no name.
+        found: The environment of the database; None if it has no name.
+        ours: The environment of this process; None if it has no name.
     """
 
     def __init__(self, found: str | None, ours: str | None) -> None:
@@ -80,7 +80,7 @@ class WrongEnvironment(StorageError):
 
 
 class DatabaseInUse(StorageError):
-    """Raised when a database to be adopted is in use, so that it is hardly a copy; nothing was quarantined.
+    """Raised when a process still delivers from a database to be adopted; nothing was quarantined.
 
     Attributes:
         unfinished: How many incidents would be quarantined.
@@ -90,7 +90,7 @@ class DatabaseInUse(StorageError):
     def __init__(self, unfinished: int, swept_s: int) -> None:
         what = f"{unfinished} unfinished {'incident' if unfinished == 1 else 'incidents'}"
         super().__init__(
-            f"somebody delivers from this database: it was swept {swept_s} s ago. Nothing was quarantined. Adopting it "
+            f"a process delivers from this database: it was swept {swept_s} s ago. Nothing was quarantined. Adopting it "
             f"stops every page of {what}. If it is a copy, stop what runs on it and wait a minute, or give --force."
         )
         self.unfinished = unfinished
@@ -112,7 +112,7 @@ class StaleRow(StorageError):
 
 
 class BrokerUnavailable(NotifyflowError):
-    """Raised when the broker cannot be rung; what was stored is stored, and the sweeper rings later."""
+    """Raised when the broker accepts no ring; the rows are stored, and the sweeper rings later."""
 
 
 class ProgramMissing(NotifyflowError):
@@ -128,7 +128,7 @@ class ProgramMissing(NotifyflowError):
 
 
 class PortUnavailable(NotifyflowError):
-    """Raised when a server cannot listen where it was told to.
+    """Raised when a server cannot listen on its port.
 
     Attributes:
         port: The port.

@@ -18,7 +18,7 @@ def test_a_database_that_is_worked_on_is_adopted_only_when_forced_and_then_shows
     for options in ((), ("--yes",)):
         refused = line.run("db", "adopt", *options)
         assert refused.code == 2
-        assert "somebody delivers from this database" in refused.err
+        assert "a process delivers from this database" in refused.err
         assert "1 unfinished incident." in refused.err
     asked = line.run("db", "adopt", "--force")
     assert (asked.code, "Confirm with --yes" in asked.err) == (2, True)
