@@ -4,20 +4,26 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
+import notifyflow
+from notifyflow.channels.registry import load
 from notifyflow.cli import connections, screen
 from notifyflow.cli.directory import show_paging
 from notifyflow.cli.exits import Exit
+from notifyflow.cli.options import AsJson
+from notifyflow.core import diagram as diagrams
 from notifyflow.core.policy import Policy
 from notifyflow.core.schemas import FaultDocument
 from notifyflow.errors import Fault, InvalidPolicy, ProgramMissing
+from notifyflow.settings import Settings
 
-if TYPE_CHECKING:
-    from notifyflow.app import NotifyFlow
+app = typer.Typer()
+db = typer.Typer(name="db", help="Manage the database.", no_args_is_help=True)
+config = typer.Typer(name="config", help="Check the settings.", no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -29,18 +35,7 @@ class Format(StrEnum):
     RST = "rst"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(diagram)
-    db = typer.Typer(help="Manage the database.", no_args_is_help=True)
-    db.command("upgrade")(db_upgrade)
-    db.command("adopt")(db_adopt)
-    app.add_typer(db, name="db")
-    config = typer.Typer(help="Check the settings.", no_args_is_help=True)
-    config.command("check")(config_check)
-    app.add_typer(config, name="config")
-
-
+@app.command()
 def diagram(
     format_: Annotated[Format, typer.Option("--format", help="The output format.")] = Format.MERMAID,
     policy: Annotated[
@@ -48,8 +43,6 @@ def diagram(
     ] = None,
 ) -> None:
     """Print the state machines as diagrams."""
-    from notifyflow.core import diagram as diagrams
-
     drawings = None if policy is None else [diagrams.unroll(_policy(policy))]
     match format_:
         case Format.MERMAID:
@@ -65,8 +58,6 @@ def diagram(
 
 def _policy(name: str) -> Policy:
     from notifyflow.app import configuration
-    from notifyflow.channels.registry import load
-    from notifyflow.settings import Settings
 
     settings = Settings()
     policies, *_ = configuration.read(settings, load(settings))
@@ -83,9 +74,9 @@ def _svg(dot: str) -> str:
     return done.stdout
 
 
+@db.command("upgrade")
 def db_upgrade() -> None:
     """Upgrade the database's schema to this version."""
-    from notifyflow.settings import Settings
     from notifyflow.storage.migrations import WANTED
     from notifyflow.storage.store import Store
 
@@ -99,6 +90,7 @@ def db_upgrade() -> None:
     )
 
 
+@db.command("adopt")
 def db_adopt(
     release: Annotated[bool, typer.Option("--release", help="Let the quarantined incidents continue.")] = False,
     resolve: Annotated[
@@ -108,11 +100,9 @@ def db_adopt(
     force: Annotated[bool, typer.Option("--force", help="Adopt it even if a running system delivers from it.")] = False,
 ) -> None:
     """Take over a restored or copied database: its unfinished incidents are quarantined until you release or resolve them."""
-    from notifyflow.app import NotifyFlow
-
     if release and resolve:
         raise typer.BadParameter("--release and --resolve exclude each other")
-    with NotifyFlow.from_env() as flow:
+    with notifyflow.NotifyFlow.from_env() as flow:
         if release:
             count = flow.maintenance.release_quarantined()
             message = f"{_were(count)} released and {'continues' if count == 1 else 'continue'}."
@@ -123,7 +113,7 @@ def db_adopt(
     screen.out.print(message, soft_wrap=True)
 
 
-def _adopt(flow: "NotifyFlow", *, is_agreed: bool, is_forced: bool) -> str:
+def _adopt(flow: "notifyflow.NotifyFlow", *, is_agreed: bool, is_forced: bool) -> str:
     holding = flow.maintenance.survey(is_forced=is_forced)
     if holding.unfinished and not is_agreed:
         owner = f"of the environment {screen.plain(holding.environment)}" if holding.environment else "without a name"
@@ -135,7 +125,7 @@ def _adopt(flow: "NotifyFlow", *, is_agreed: bool, is_forced: bool) -> str:
     return f"The database is adopted; {_are(quarantined)} quarantined. Continue them with --release, or end them with --resolve."
 
 
-def _resolve_quarantined(flow: "NotifyFlow", *, is_agreed: bool) -> str:
+def _resolve_quarantined(flow: "notifyflow.NotifyFlow", *, is_agreed: bool) -> str:
     quarantined = flow.maintenance.quarantined_count()
     if quarantined and not is_agreed:
         screen.agree(f"{_are(quarantined)} quarantined. --resolve ends all of them and notifies nobody.")
@@ -151,15 +141,14 @@ def _were(count: int) -> str:
     return "1 incident was" if count == 1 else f"{count} incidents were"
 
 
-def config_check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+@config.command("check")
+def config_check(as_json: AsJson = False) -> None:
     """Check all settings, the database and the broker; list everything that is wrong; exit 0 if they allow a start."""
-    from notifyflow.app import NotifyFlow, configuration
-    from notifyflow.channels.registry import load
-    from notifyflow.settings import Settings
+    from notifyflow.app import configuration
 
     settings = Settings()
     channels = load(settings)
-    with NotifyFlow(settings, channels=channels) as flow:
+    with notifyflow.NotifyFlow(settings, channels=channels) as flow:
         warnings = flow.warnings
     policies, *_ = configuration.read(settings, channels)
     paging = configuration.read_paging(settings, policies)

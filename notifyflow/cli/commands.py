@@ -1,13 +1,14 @@
 """The commands about incidents, and the one place where errors become messages and exit codes."""
 
-import getpass
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+import notifyflow
 from notifyflow.cli import administration, directory, files, housekeeping, keys, log, pauses, screen, serve
 from notifyflow.cli.exits import Exit, code_of
+from notifyflow.cli.options import AsJson, By
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import watch
 from notifyflow.core.model import EscalationState, Stopped, Via
@@ -15,9 +16,6 @@ from notifyflow.core.namespaces import SHARED
 from notifyflow.core.schemas import IncidentDocument, NotifiedDocument, PauseDocument
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import NotifyflowError
-
-if TYPE_CHECKING:
-    from notifyflow.app import NotifyFlow
 
 app = typer.Typer(
     help="Durable incident notification: every recipient is reached, or operations is alerted.",
@@ -28,20 +26,16 @@ app = typer.Typer(
 )
 _UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or the next `notifyflow send` delivers them."
 
-serve.register(app)
-directory.register(app)
-housekeeping.register(app)
-keys.register(app)
-pauses.register(app)
-administration.register(app)
+for part in (pauses.app, serve.app, administration.app, housekeeping.app):
+    app.add_typer(part)
+for group in (directory.app, keys.app, administration.db, administration.config):
+    app.add_typer(group)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)]
 Namespace = Annotated[
     str | None,
     typer.Option("--namespace", help="The incident's namespace; by default, all are searched.", show_default=False),
 ]
-By = Annotated[str | None, typer.Option("--by", help="Who does it; by default, your login.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
@@ -56,9 +50,7 @@ def main() -> None:
 
 def _show_version(is_requested: bool) -> None:
     if is_requested:
-        from notifyflow import __version__
-
-        typer.echo(f"notifyflow {__version__}")
+        typer.echo(f"notifyflow {notifyflow.__version__}")
         raise typer.Exit
 
 
@@ -83,9 +75,7 @@ def send(
 ) -> None:
     """Deliver an incident file, with live progress per recipient and channel."""
     submission = files.read(file, recipients, policy=policy, strict=strict)
-    from notifyflow.app import NotifyFlow
-
-    with NotifyFlow.from_env() as flow:
+    with notifyflow.NotifyFlow.from_env() as flow:
         notified = flow.submit(submission)
         screen.show_notice(flow.notice)
         screen.show_faults(notified.faults, style="yellow")
@@ -104,7 +94,7 @@ def send(
         raise typer.Exit(Exit.FAILED)
 
 
-def _watch(flow: "NotifyFlow", key: str, timeout_s: float | None, as_json: bool) -> IncidentStatus:
+def _watch(flow: "notifyflow.NotifyFlow", key: str, timeout_s: float | None, as_json: bool) -> IncidentStatus:
     """Show an incident until it is settled: on standard error if standard output is for JSON."""
     console = screen.err if as_json else screen.out
     try:
@@ -128,19 +118,10 @@ def _is_reached(status: IncidentStatus) -> bool:
     return all(each.facts.state in reached for each in status.escalations if each.facts.is_current)
 
 
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return "someone"
-
-
 @app.command()
 def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Show an incident with every recipient, channel and attempt."""
-    from notifyflow.app import NotifyFlow
-
-    with NotifyFlow.from_env() as flow:
+    with notifyflow.NotifyFlow.from_env() as flow:
         incident, paused, notice = flow.status(key, namespace=namespace), flow.switch.pauses(), flow.notice
     if as_json:
         more = {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
@@ -152,25 +133,21 @@ def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> No
 
 
 @app.command()
-def ack(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+def ack(key: Key, by: By = "", namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Acknowledge an incident: its queued pages are cancelled."""
-    from notifyflow.app import NotifyFlow
-
-    with NotifyFlow.from_env() as flow:
+    with notifyflow.NotifyFlow.from_env() as flow:
         namespace = flow.status(key, namespace=namespace).facts.namespace  # acknowledge and show the same incident
-        stopped = flow.acknowledge(key, by=by or _login(), via=Via.CLI, namespace=namespace)
+        stopped = flow.acknowledge(key, by=by, via=Via.CLI, namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, as_json=as_json)
 
 
 @app.command()
-def resolve(key: Key, by: By = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+def resolve(key: Key, by: By = "", namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Resolve an incident: it ends, and the same key opens a new one."""
-    from notifyflow.app import NotifyFlow
-
-    with NotifyFlow.from_env() as flow:
+    with notifyflow.NotifyFlow.from_env() as flow:
         namespace = flow.status(key, namespace=namespace).facts.namespace
-        stopped = flow.resolve(key, by=by or _login(), via=Via.CLI, namespace=namespace)
+        stopped = flow.resolve(key, by=by, via=Via.CLI, namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, as_json=as_json)
 

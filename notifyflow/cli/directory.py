@@ -2,52 +2,45 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
+from notifyflow.cli.options import AsJson
+from notifyflow.core.intake.directory import Reach, reach
 from notifyflow.core.schemas import FaultDocument
 from notifyflow.errors import Fault, InvalidDirectory
+from notifyflow.service.directory import text_of
+from notifyflow.settings import Settings
 
-if TYPE_CHECKING:
-    from notifyflow.core.intake.directory import Reach
-
+app = typer.Typer(name="directory", help="Check the directory.", no_args_is_help=True)
 _UNSET = Fault("NOTIFYFLOW_DIRECTORY", "is not set, and no file was given", "Set it, or give the file to check")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    directory = typer.Typer(help="Check the directory.", no_args_is_help=True)
-    directory.command("check")(check)
-    app.add_typer(directory, name="directory")
-
-
+@app.command()
 def check(
     file: Annotated[Path | None, typer.Argument(help="The file; by default, NOTIFYFLOW_DIRECTORY.", show_default=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the directory; list everything that is wrong and everyone who could not be reached; exit 0 if there is nothing."""
-    reach = _look(file)
+    found = _reach(file)
     if as_json:
-        recipients = {each: list(ways) for each, ways in reach.ways.items()}
-        faults = [FaultDocument.of(each) for each in reach.faults]
-        warnings = [FaultDocument.of(each) for each in reach.warnings]
-        screen.print_json({"recipients": recipients, "routes": dict(reach.paging), "faults": faults, "warnings": warnings})
+        recipients = {each: list(ways) for each, ways in found.ways.items()}
+        faults = [FaultDocument.of(each) for each in found.faults]
+        warnings = [FaultDocument.of(each) for each in found.warnings]
+        screen.print_json({"recipients": recipients, "routes": dict(found.paging), "faults": faults, "warnings": warnings})
     else:
-        _show(reach)
-    if reach.faults:
-        raise typer.Exit(Exit.FAILED if reach.is_usable else Exit.BAD_INPUT)
+        _show(found)
+    if found.faults:
+        raise typer.Exit(Exit.FAILED if found.is_usable else Exit.BAD_INPUT)
 
 
-def _look(file: Path | None) -> "Reach":
+def _reach(file: Path | None) -> Reach:
     from notifyflow.app import configuration
-    from notifyflow.channels.registry import load
-    from notifyflow.core.intake.directory import reach
-    from notifyflow.service.directory import text_of
-    from notifyflow.settings import Settings
 
     settings = Settings()
     channels = load(settings)
@@ -65,15 +58,15 @@ def _look(file: Path | None) -> "Reach":
     )
 
 
-def _show(reach: "Reach") -> None:
-    for recipient, ways in reach.ways.items():
+def _show(found: Reach) -> None:
+    for recipient, ways in found.ways.items():
         mark, state = (("✔ ", "green"), ", ".join(ways)) if ways else (("✘ ", "red"), "cannot be reached")
         screen.out.print(Text.assemble(mark, (screen.plain(recipient), "bold"), f": {state}"))
-    show_paging(reach.paging)
-    for warning in reach.warnings:
+    show_paging(found.paging)
+    for warning in found.warnings:
         screen.out.print(Text.assemble(("! ", "yellow"), screen.plain(str(warning))), soft_wrap=True)
-    screen.show_faults(reach.faults, style="yellow")
-    if not reach.faults:
+    screen.show_faults(found.faults, style="yellow")
+    if not found.faults:
         screen.out.print(Text("Everybody can be reached on all their channels.", "bold green"))
 
 

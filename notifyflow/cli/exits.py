@@ -2,24 +2,7 @@
 
 from enum import IntEnum
 
-from notifyflow.errors import (
-    AmbiguousKey,
-    ApiKeyNotFound,
-    ApiKeyRevoked,
-    BrokerUnavailable,
-    DatabaseInUse,
-    IncidentResolved,
-    InvalidInput,
-    NotConfirmed,
-    NotFound,
-    NotifyflowError,
-    PortUnavailable,
-    ProgramMissing,
-    RecipientInUse,
-    RecipientNotFound,
-    StorageError,
-    WrongEnvironment,
-)
+from notifyflow import errors
 
 
 class Exit(IntEnum):
@@ -41,24 +24,24 @@ class Exit(IntEnum):
     INTERRUPTED = 130, "Interrupted by Ctrl-C; an incident that was accepted stays accepted."
 
 
-def code_of(error: NotifyflowError) -> Exit:
+def code_of(error: errors.NotifyflowError) -> Exit:
     """Return the exit code of a command that raised this error."""
     match error:
         case (
-            InvalidInput()
-            | NotFound()
-            | AmbiguousKey()
-            | RecipientNotFound()
-            | IncidentResolved()
-            | ApiKeyNotFound()
-            | ApiKeyRevoked()
-            | RecipientInUse()
-            | WrongEnvironment()
-            | DatabaseInUse()
-            | NotConfirmed()
+            errors.InvalidInput()
+            | errors.NotFound()
+            | errors.AmbiguousKey()
+            | errors.RecipientNotFound()
+            | errors.IncidentResolved()
+            | errors.ApiKeyNotFound()
+            | errors.ApiKeyRevoked()
+            | errors.RecipientInUse()
+            | errors.WrongEnvironment()
+            | errors.DatabaseInUse()
+            | errors.NotConfirmed()
         ):
             return Exit.BAD_INPUT
-        case StorageError() | BrokerUnavailable() | ProgramMissing() | PortUnavailable():
+        case errors.StorageError() | errors.BrokerUnavailable() | errors.ProgramMissing() | errors.PortUnavailable():
             return Exit.UNAVAILABLE
         case _:
             return Exit.FAILED

@@ -4,38 +4,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
-from notifyflow.cli.spans import span
+from notifyflow.cli.options import AsJson, span
+from notifyflow.core.audit import Finding
 from notifyflow.core.schemas import FindingDocument
 
-if TYPE_CHECKING:
-    from notifyflow.core.audit import Finding
-
+app = typer.Typer()
 _QUARANTINED = (
     "Nothing is sent for them until you run `notifyflow db adopt` with `--release`, which continues them, or `--resolve`."
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (check, prune, forget):
-        app.command()(command)
-
-
+@app.command()
 def check(as_json: AsJson = False) -> None:
     """Check that all stored data is consistent; exit 0 only if it is and nothing is quarantined."""
-    from notifyflow.app import NotifyFlow
-
     done, count, findings = 0, 0, []
-    with NotifyFlow.from_env() as flow, _bar() as (bar, task):
+    with notifyflow.NotifyFlow.from_env() as flow, _bar() as (bar, task):
         for checked in flow.maintenance.check():
             done, count = checked.done, count + len(checked.findings)
             bar.update(task, completed=checked.done, total=checked.total)
@@ -58,6 +50,7 @@ def check(as_json: AsJson = False) -> None:
     raise typer.Exit(Exit.FAILED if count or quarantined else Exit.OK)
 
 
+@app.command()
 def prune(
     older_than: Annotated[
         timedelta,
@@ -69,11 +62,10 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Delete incidents that were resolved long ago, in small steps that do not block delivery."""
-    from notifyflow.app import NotifyFlow
     from notifyflow.storage.pruning import Pruned
 
     total = Pruned()
-    with NotifyFlow.from_env() as flow, _bar() as (bar, task):
+    with notifyflow.NotifyFlow.from_env() as flow, _bar() as (bar, task):
         for pruned in flow.maintenance.prune(older_than, is_dry_run=dry_run):
             total += pruned
             bar.update(task, completed=total.incidents)
@@ -85,18 +77,17 @@ def prune(
     screen.out.print(f"{'Would delete' if dry_run else 'Deleted'}: {listed}.", soft_wrap=True)
 
 
+@app.command()
 def forget(
     recipient: Annotated[str, typer.Argument(metavar="RECIPIENT", help="The recipient's id.", show_default=False)],
 ) -> None:
     """Overwrite a person's name, addresses and messages; the history stays, under their opaque id."""
-    from notifyflow.app import NotifyFlow
-
-    with NotifyFlow.from_env() as flow:
+    with notifyflow.NotifyFlow.from_env() as flow:
         count = flow.maintenance.forget(recipient)
     screen.out.print(f"Removed from {count} {'incident' if count == 1 else 'incidents'}.")
 
 
-def _show(findings: "tuple[Finding, ...]") -> None:
+def _show(findings: tuple[Finding, ...]) -> None:
     for each in findings:
         line = Text.assemble(("✘ ", "red"), (each.rule, "bold"), f": {each.machine} {each.row_id} {screen.plain(each.what)}")
         if each.row_id != each.incident_id:

@@ -9,8 +9,9 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
+import notifyflow
 from notifyflow.cli import screen
-from notifyflow.cli.spans import span
+from notifyflow.cli.options import AsJson, span
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.schemas import ApiKeyDocument
 from notifyflow.core.wording import text
@@ -18,18 +19,11 @@ from notifyflow.core.wording import text
 if TYPE_CHECKING:
     from notifyflow.service.access import Access
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app = typer.Typer(name="keys", help="Manage API keys.", no_args_is_help=True)
 _LONGEST_NAME = 255
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    keys = typer.Typer(help="Manage API keys.", no_args_is_help=True)
-    for name, command in (("create", create), ("rotate", rotate), ("list", list_), ("revoke", revoke)):
-        keys.command(name)(command)
-    app.add_typer(keys, name="keys")
-
-
+@app.command()
 def create(
     name: Annotated[str, typer.Option(help="What the key is for; its actions are logged under this name.", show_default=False)],
     scope: Annotated[list[Scope], typer.Option(help="What the key may do; can be repeated.", show_default=False)],
@@ -55,6 +49,7 @@ def create(
     _show_once(key, presented, as_json=as_json)
 
 
+@app.command()
 def rotate(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The old key's id, as `list` shows it.", show_default=False)],
     overlap: Annotated[
@@ -100,6 +95,7 @@ def _reach(key: ApiKey) -> str:
     )
 
 
+@app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all keys, without their secrets."""
     with _access() as access:
@@ -120,6 +116,7 @@ def _shown(key: ApiKey) -> str:
     return screen.plain(key.namespace) or "(empty)"
 
 
+@app.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `list` shows it.", show_default=False)],
 ) -> None:
@@ -131,9 +128,7 @@ def revoke(
 
 @contextmanager
 def _access() -> "Iterator[Access]":
-    from notifyflow.app import NotifyFlow
-
-    with NotifyFlow.from_env() as flow:
+    with notifyflow.NotifyFlow.from_env() as flow:
         yield flow.access()
 
 

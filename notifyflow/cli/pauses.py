@@ -1,6 +1,5 @@
 """The commands that pause and resume sending, and how pauses are shown."""
 
-import getpass
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated
@@ -8,43 +7,41 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from notifyflow.cli import screen
-from notifyflow.core.intake.forms import read_duration
+import notifyflow
+from notifyflow.cli import options, screen
+from notifyflow.cli.options import AsJson, By
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.schemas import PauseDocument
 from notifyflow.errors import Fault, InvalidPause
 
+app = typer.Typer()
+
 Channel = Annotated[str | None, typer.Option("--channel", help="One channel.", show_default=False)]
 Provider = Annotated[str | None, typer.Option("--provider", help="One provider.", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="Everything.")]
-By = Annotated[str | None, typer.Option("--by", help="Who does it; by default, your login.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(pause)
-    app.command()(resume)
-
-
+@app.command()
 def pause(
     channel: Channel = None,
     provider: Provider = None,
     is_all: All = False,
-    span: Annotated[str | None, typer.Option("--for", help="How long, as in 30m; at most 24h.", show_default=False)] = None,
-    by: By = None,
+    span: Annotated[
+        timedelta | None,
+        typer.Option("--for", parser=options.span, metavar="SPAN", help="How long, as in 30m; at most 24h.", show_default=False),
+    ] = None,
+    by: By = "",
     is_for_critical: Annotated[bool, typer.Option("--include-critical", help="Pause CRITICAL, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pause sending, or list the pauses; deferred notifications are sent when the pause ends."""
-    is_requested = bool(channel or provider or is_all or span)
+    is_requested = bool(channel or provider or is_all or span is not None)
     target = _choice(channel, provider, is_all=is_all) if is_requested else None
-    for_ = _span(span) if is_requested else timedelta(0)
-    from notifyflow.app import NotifyFlow
-
-    with NotifyFlow.from_env() as flow:
-        if target is not None:
-            flow.switch.pause(*target, span=for_, by=by or getpass.getuser(), is_for_critical=is_for_critical)
+    if target and span is None:
+        raise InvalidPause((Fault("for", "is missing: every pause must end", "Give --for, as in --for 30m"),))
+    with notifyflow.NotifyFlow.from_env() as flow:
+        if target and span is not None:
+            flow.switch.pause(*target, span=span, by=by, is_for_critical=is_for_critical)
         pauses = flow.switch.pauses()
     if as_json:
         screen.print_json([PauseDocument.of(each) for each in pauses])
@@ -54,13 +51,12 @@ def pause(
         screen.out.print("Nothing is paused.")
 
 
-def resume(channel: Channel = None, provider: Provider = None, is_all: All = False, by: By = None) -> None:
+@app.command()
+def resume(channel: Channel = None, provider: Provider = None, is_all: All = False, by: By = "") -> None:
     """End a pause: deferred notifications are sent now."""
     scope, name = _choice(channel, provider, is_all=is_all)
-    from notifyflow.app import NotifyFlow
-
-    with NotifyFlow.from_env() as flow:
-        was_paused = flow.switch.resume(scope, name, by=by or getpass.getuser())
+    with notifyflow.NotifyFlow.from_env() as flow:
+        was_paused = flow.switch.resume(scope, name, by=by)
     screen.out.print("Resumed." if was_paused else "It was not paused.")
 
 
@@ -82,12 +78,3 @@ def _choice(channel: str | None, provider: str | None, *, is_all: bool) -> tuple
         case None, str(name), False:
             return Scope.PROVIDER, name
     raise InvalidPause((Fault("pause", "must name one thing", "Give one of --channel NAME, --provider NAME and --all"),))
-
-
-def _span(text: str | None) -> timedelta:
-    if text is None:
-        raise InvalidPause((Fault("for", "is missing: every pause must end", "Give --for, as in --for 30m"),))
-    span = read_duration(text)
-    if span is None:
-        raise InvalidPause((Fault("for", f"{text!r} is not a duration", "Write a number and h, m or s, as in 30m"),))
-    return span

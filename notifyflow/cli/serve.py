@@ -2,28 +2,22 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
+import notifyflow
 from notifyflow.cli import log, screen
 from notifyflow.errors import PortUnavailable
 from notifyflow.settings import Settings
 
-if TYPE_CHECKING:
-    from notifyflow.app import NotifyFlow
-
+app = typer.Typer()
 T = TypeVar("T")
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 picks a free one.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (demo, up, web, sandbox):
-        app.command()(command)
-
-
+@app.command()
 def demo() -> None:
     """Watch an incident fan out, fail, escalate and be acknowledged; exit 0 only if all checks pass."""
     from notifyflow.cli.demo.show import run
@@ -31,25 +25,26 @@ def demo() -> None:
     raise typer.Exit(run(screen.out))
 
 
+@app.command()
 def up(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Run everything in one process: the web service, delivery and the sweeper."""
     _serve(host, port, lambda flow: flow.start())
 
 
+@app.command()
 def web(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Run the web service alone: callbacks, acknowledgements and the API; workers deliver."""
     _serve(host, port, lambda flow: None)
 
 
-def _serve(host: str, port: int, begin: Callable[["NotifyFlow"], None]) -> None:
-    from notifyflow.app import NotifyFlow
+def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None]) -> None:
     from notifyflow.cli import serving
     from notifyflow.cli.timed_http import Bounds
 
     settings = Settings()
     files = serving.raise_file_limit()
     bounds = Bounds(connections=serving.connections_within(files, settings.web_connections))
-    with NotifyFlow(settings) as flow, _bind(port, lambda: serving.listen(host, port)) as listening:
+    with notifyflow.NotifyFlow(settings) as flow, _bind(port, lambda: serving.listen(host, port)) as listening:
         log.to_stderr(logging.INFO)
         begin(flow)
         application = flow.asgi()
@@ -59,6 +54,7 @@ def _serve(host: str, port: int, begin: Callable[["NotifyFlow"], None]) -> None:
             serving.wait_for_signal()
 
 
+@app.command()
 def sandbox(
     script: Annotated[list[str] | None, typer.Option(help="Faults, as in 'slack: 500 twice, then ok'; can be repeated.")] = None,
     host: Host = "127.0.0.1",
