@@ -1,15 +1,14 @@
 """The one clock, and the one source of ids and randomness."""
 
-import os
 import secrets  # noqa: TID251 - the one place
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from notifyflow.app.forks import FORKED
 from notifyflow.core.ports import Clock
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.store import Store
@@ -31,12 +30,7 @@ def new_secret() -> str:
 
 
 class DatabaseClock:
-    """The database's time, which all leases use: the system's, with an offset that is measured once a minute.
-
-    Args:
-        store: The database.
-        system_now: Returns the system's time.
-    """
+    """The database's time, which all leases use: the system's, with an offset that is measured once a minute."""
 
     def __init__(self, store: Store, *, system_now: Callable[[], datetime] = _system_now) -> None:
         self._store = store
@@ -45,7 +39,7 @@ class DatabaseClock:
         self._is_measured = store.is_embedded
         self._measure_at = 0.0 if not store.is_embedded else float("inf")
         self._lock = threading.Lock()
-        _CLOCKS.add(self)
+        FORKED.add(self)
 
     def now(self) -> datetime:
         """Return the time, aware and in UTC; wait for the first measurement of the offset while the database answers."""
@@ -57,6 +51,10 @@ class DatabaseClock:
             finally:
                 self._lock.release()
         return self._system_now() + self._offset
+
+    def begin_anew(self) -> None:
+        """Renew the lock in a forked child: the thread that holds it stayed with the parent."""
+        self._lock = threading.Lock()
 
     def _measure(self) -> None:
         before = self._system_now()
@@ -70,16 +68,6 @@ class DatabaseClock:
         self._is_measured = True
         if abs(self._offset) > _LARGE_OFFSET:
             _log.warning("app.clock_offset_large", offset_s=round(self._offset.total_seconds(), 3))
-
-    def _begin_anew(self) -> None:
-        """Renew the lock in a forked child: the thread that holds it stayed with the parent."""
-        self._lock = threading.Lock()
-
-
-_CLOCKS: "weakref.WeakSet[DatabaseClock]" = weakref.WeakSet()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: [*map(DatabaseClock._begin_anew, list(_CLOCKS))])
 
 
 class RandomIds:

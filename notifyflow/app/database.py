@@ -2,6 +2,7 @@
 
 import threading
 
+from notifyflow.app.forks import FORKED
 from notifyflow.core.ports import Clock
 from notifyflow.errors import StorageUnavailable, WrongEnvironment
 from notifyflow.storage.ledger import Ledger
@@ -9,16 +10,7 @@ from notifyflow.storage.store import Store
 
 
 class Database:
-    """The database of this environment.
-
-    Args:
-        store: The database.
-        clock: The one owner of time.
-        environment: The environment's name; None without one.
-
-    Attributes:
-        store: The database.
-    """
+    """The database of an environment, which may have no name."""
 
     def __init__(self, store: Store, clock: Clock, environment: str | None) -> None:
         self.store = store
@@ -26,9 +18,10 @@ class Database:
         self._environment = environment
         self._is_prepared = False
         self._lock = threading.Lock()
+        FORKED.add(self)
 
     def prepare(self) -> None:
-        """Make the database ready for use, once: see ``open``; claim it for this environment if it has no name yet.
+        """Open the database, once, and claim it for this environment if it has no name yet.
 
         Raises:
             WrongEnvironment: When it belongs to another environment.

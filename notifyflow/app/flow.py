@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from notifyflow.app import forks  # noqa: F401 - renews locks in forked children that would find them held
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds, new_secret
 from notifyflow.app.configuration import read, read_way_out
 from notifyflow.app.database import Database
@@ -246,7 +245,7 @@ class NotifyFlow:
 
     @property
     def switch(self) -> Switch:
-        """The kill switch: pause sending for a while, and resume."""
+        """Pauses: stop sending for a while, list the pauses, resume."""
         self._database.prepare()
         return Switch(self._deps, self._runtime.channels)
 

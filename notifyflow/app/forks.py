@@ -1,18 +1,29 @@
-"""Renews structlog's locks in a forked child, so that it can log.
-
-structlog's printer guards each file with a lock. If a thread of the parent writes a line at the instant of the fork, the child's
-copy of the lock stays held for ever. Python renews the locks of ``logging`` and of standard output in the same way.
-"""
+"""Renews in a forked child what the parent's threads may hold at the instant of the fork: locks, threads, connections."""
 
 import os
+import weakref
+from typing import Protocol
 
 from structlog import _output as printing  # the default logger; its locks have no public name
 
 
-def _renew_print_locks() -> None:
-    for lock in list(printing.WRITE_LOCKS.values()):
+class Forked(Protocol):
+    """An object that a forked child cannot use as it is."""
+
+    def begin_anew(self) -> None:
+        """Replace what stayed with the parent."""
+
+
+FORKED: "weakref.WeakSet[Forked]" = weakref.WeakSet()
+"""The objects that begin anew in every forked child."""
+
+
+def _begin_anew() -> None:
+    for lock in list(printing.WRITE_LOCKS.values()):  # held for ever where another thread was writing a line
         lock._at_fork_reinit()  # type: ignore[attr-defined]  # as CPython's logging and threading do
+    for each in list(FORKED):
+        each.begin_anew()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_print_locks)
+    os.register_at_fork(after_in_child=_begin_anew)

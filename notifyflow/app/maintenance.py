@@ -36,13 +36,7 @@ class Checked:
 
 
 class Maintenance:
-    """Checks, prunes and adopts the stored rows, and forgets people.
-
-    Args:
-        database: The database.
-        deps: The dependencies of the use cases.
-        environment: The environment's name; None without one.
-    """
+    """Checks, prunes and adopts the stored rows, and forgets people."""
 
     def __init__(self, database: Database, deps: Dependencies, environment: str | None) -> None:
         self._database = database
@@ -147,7 +141,20 @@ class Maintenance:
         if older_than < _YOUNGEST:
             raise InvalidAge((Fault("older_than", f"{text.duration(older_than)} is less than a day", "Give a day or more"),))
         before = self._ready().clock.now() - older_than
-        yield from self._count_old(before) if is_dry_run else self._delete_old(before)
+        take_step = self._count_step if is_dry_run else self._prune_step
+        place: tuple[datetime, str] | None = _START
+        while place is not None:
+            began_at = time.monotonic()
+            step = take_step(place, before)
+            place = step.place
+            yield step.pruned
+            if not is_dry_run:
+                time.sleep(time.monotonic() - began_at)
+        if is_dry_run:
+            yield self._store.read(lambda reads: reads.prunable_strays(before=before))
+            return
+        while strays := self._store.run(lambda ledger: ledger.prune_strays(before=before, limit=_ROUNDS_A_STEP)):
+            yield strays
 
     def _open(self) -> Dependencies:
         self._database.open()
@@ -160,27 +167,8 @@ class Maintenance:
     def _audit(self, after_id: str, now: datetime) -> Audited:
         return self._store.read(lambda reads: reads.audit(after_id, now=now))
 
-    def _delete_old(self, before: datetime) -> Iterator[Pruned]:
-        place: tuple[datetime, str] | None = _START
-        while place is not None:
-            began_at = time.monotonic()
-            step = self._prune_step(place, before)
-            place = step.place
-            yield step.pruned
-            time.sleep(time.monotonic() - began_at)
-        while strays := self._store.run(lambda ledger: ledger.prune_strays(before=before, limit=_ROUNDS_A_STEP)):
-            yield strays
-
     def _prune_step(self, place: tuple[datetime, str], before: datetime) -> Step:
         return self._store.run(lambda ledger: ledger.prune_incidents(place, before=before, limit=_ROUNDS_A_STEP))
-
-    def _count_old(self, before: datetime) -> Iterator[Pruned]:
-        place: tuple[datetime, str] | None = _START
-        while place is not None:
-            step = self._count_step(place, before)
-            place = step.place
-            yield step.pruned
-        yield self._store.read(lambda reads: reads.prunable_strays(before=before))
 
     def _count_step(self, place: tuple[datetime, str], before: datetime) -> Step:
         return self._store.read(lambda reads: reads.prunable_incidents(place, before=before, limit=_ROUNDS_A_STEP))

@@ -1,4 +1,4 @@
-"""The kill switch: stop sending for a while on all channels, one channel or one provider."""
+"""Pauses: stop sending for a while on all channels, one channel or one provider."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,12 +14,7 @@ _log = structlog.get_logger("notifyflow.app")
 
 
 class Switch:
-    """Pauses and resumes sending; each process obeys from its next claim on; paused notifications neither expire nor get lost.
-
-    Args:
-        deps: The dependencies of the use cases.
-        channels: The channels by name.
-    """
+    """Pauses and resumes sending; each process obeys from its next claim on."""
 
     def __init__(self, deps: Dependencies, channels: Mapping[str, Channel]) -> None:
         self._deps = deps
@@ -48,14 +43,8 @@ class Switch:
             scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by=by, is_for_critical=is_for_critical
         )
         pause(self._deps, new_pause)
-        _log.warning(
-            "app.paused",
-            scope=scope.value,
-            name=name,
-            by=by,
-            until=new_pause.ends_at.isoformat(),
-            is_for_critical=is_for_critical,
-        )
+        until = new_pause.ends_at.isoformat()
+        _log.warning("app.paused", scope=scope.value, name=name, by=by, until=until, is_for_critical=is_for_critical)
         return new_pause
 
     def resume(self, scope: Scope, name: str = "", *, by: str) -> bool:

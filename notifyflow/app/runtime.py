@@ -1,16 +1,15 @@
 """What runs in this process: the engine where it delivers by itself, or the bell that rings for workers elsewhere."""
 
 import atexit
-import os
 import threading
 import time
-import weakref
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import structlog
 
 from notifyflow.app.database import Database
+from notifyflow.app.forks import FORKED
 from notifyflow.channels import pinning
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
@@ -36,20 +35,12 @@ class Runtime:
     """Starts and stops what delivers in this process, and reports consequences to it; threads may share it, also across a fork.
 
     Args:
-        settings: The settings.
-        deps: The dependencies of the use cases.
-        database: The database.
-        channels: The channels by name.
         owns_channels: Whether it closes the channels, and loads them anew in a forked child.
         owns_store: Whether it closes the database.
         bell: Rings for due notifications, and this process delivers nothing; None for the broker's.
         warnings: Faults of the settings that stop nothing; logged at a start.
-
-    Attributes:
-        channels: The channels by name.
     """
 
-    channels: Mapping[str, Channel]
     _lock: threading.RLock
     _engine: EmbeddedEngine | None
     _reporter: Reporter | None
@@ -77,7 +68,7 @@ class Runtime:
         self._bell = bell
         self._warnings = warnings
         self._begin()
-        _RUNTIMES.add(self)
+        FORKED.add(self)
 
     @property
     def is_embedded(self) -> bool:
@@ -162,7 +153,7 @@ class Runtime:
                 channel.close()
         if self._owns_store:
             self._store.close()
-        _RUNTIMES.discard(self)
+        FORKED.discard(self)
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
@@ -170,10 +161,9 @@ class Runtime:
         self._reporter = None
         self._own_bell = None
 
-    def _begin_anew(self) -> None:
+    def begin_anew(self) -> None:
         """Begin anew in a forked child: threads, locks and connections stayed with the parent."""
         self._begin()
-        self._database.begin_anew()
         if self._owns_channels:
             self.channels = load(self._settings)
 
@@ -211,9 +201,3 @@ class Runtime:
         if exposed := self._store.exposed:
             file, mode = exposed
             _log.warning("app.database_file_exposed", file=file, mode=f"{mode:04o}", remedy=f"chmod 600 {file}")
-
-
-_RUNTIMES: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: [*map(Runtime._begin_anew, list(_RUNTIMES))])

@@ -20,9 +20,6 @@ class Access:
     """The API keys of one database.
 
     Args:
-        store: The database.
-        clock: The one owner of time.
-        ids: The one owner of ids.
         new_secret: Draws the secret of a key.
         requests_a_minute: How often a key may be used in a minute, counted in this process.
     """

@@ -20,36 +20,17 @@ from notifyflow.service.use_cases import UseCases
 class Integrations:
     """Handles inbound requests of integrations.
 
-    Args:
-        use_cases: Runs the use cases.
-        policies: The policies by name.
-        directory: The directory's file; None without one.
+    Attributes:
+        directory: The directory in its file.
     """
 
     def __init__(self, use_cases: UseCases, policies: Mapping[str, Policy], directory: Path | None) -> None:
         self._use_cases = use_cases
         self._deps = use_cases.deps
         self._policies = policies
-        self._directory = DirectoryFile(
+        self.directory = DirectoryFile(
             directory, policies, self._deps.clock, tell=lambda reason: use_cases.run(add_notice, reason, "the directory")
         )
-
-    def on_routes(self, number: str) -> tuple[str, ...]:
-        """Return the recipients, by id, that the directory's routes lead to at a number.
-
-        Raises:
-            StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
-        """
-        texting = [name for name, traits in self._deps.channels.items() if traits.has_text_replies]
-        return self._directory.on_routes(number, self._deps.check_address, texting)
-
-    def addresses(self) -> frozenset[str]:
-        """Return every address that the directory knows.
-
-        Raises:
-            StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
-        """
-        return self._directory.addresses(self._deps.check_address)
 
     def handle(self, requests: Sequence[InboundRequest], caller: ApiKey, via: Via) -> None:
         """Handle requests in the namespace of their sender; all are committed on return.
@@ -92,7 +73,7 @@ class Integrations:
         return refusal
 
     def _route(self, requests: Sequence[InboundRequest], caller: ApiKey) -> Sequence[RoutedRequest]:
-        directory = self._directory.current()
+        directory = self.directory.current()
         contacts: dict[tuple[str, ...], tuple[Contact, ...]] = {}
         routed = []
         for request in sorted(requests, key=lambda request: request.incident.key):

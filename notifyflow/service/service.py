@@ -1,10 +1,11 @@
 """The application service: one method a use case, for the library, the command line, the API, links, replies and integrations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -33,7 +34,10 @@ from notifyflow.service.readiness import find_faults
 from notifyflow.service.strangers import Strangers
 from notifyflow.service.submissions import admit
 from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
+
+T = TypeVar("T")
 
 _log = structlog.get_logger("notifyflow.app")
 
@@ -50,7 +54,7 @@ class Service:
         use_cases: Runs and reports them.
         policies: The policies by name.
         directory: The directory's file; None without one.
-        unknown_addresses_a_minute: How many addresses that the directory does not know a namespace may bring in a minute.
+        unknown_addresses_a_minute: How many addresses that the directory does not know a namespace may submit in a minute.
     """
 
     def __init__(
@@ -67,7 +71,10 @@ class Service:
         self._deps = use_cases.deps
         self._policies = policies
         self._integrations = Integrations(use_cases, policies, directory)
-        self._strangers = Strangers(self._integrations.addresses, self._deps.clock, a_minute=unknown_addresses_a_minute)
+        self._directory = self._integrations.directory
+        self._strangers = Strangers(
+            lambda: self._directory.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
+        )
 
     # What acts on incidents
 
@@ -140,7 +147,8 @@ class Service:
             reply: The reply.
             raw: The body that it was read from; personal.
         """
-        on_routes = self._integrations.on_routes(reply.number) if reply.number else ()
+        texting = [name for name, traits in self._deps.channels.items() if traits.has_text_replies]
+        on_routes = self._directory.on_routes(reply.number, self._deps.check_address, texting) if reply.number else ()
         handled = self._use_cases.run(handle_reply, reply, channel=channel, raw=raw, on_routes=on_routes)
         _log.info(
             "app.reply_handled",
@@ -164,42 +172,35 @@ class Service:
 
     def status(self, ref: IncidentRef) -> IncidentStatus:
         """Return an incident with its escalations, notifications, attempts and log; raise ``NotFound`` or ``AmbiguousKey``."""
-        self._use_cases.prepare()
         match ref:
             case ByKey(name, namespace):
-                status = self._store.read(lambda reads: reads.status(name, namespace=namespace))
+                status = self._read(lambda reads: reads.status(name, namespace=namespace))
             case ById(name):
-                status, namespace = self._store.read(lambda reads: reads.status_by_id(name)), None
+                status, namespace = self._read(lambda reads: reads.status_by_id(name)), None
         if status is None:
             raise NotFound(name, namespace)
         return status
 
     def is_settled(self, ref: ByKey) -> bool:
         """Return whether every escalation of an incident is settled; raise ``NotFound`` or ``AmbiguousKey``."""
-        self._use_cases.prepare()
-        is_settled = self._store.read(lambda reads: reads.is_settled(ref.key, namespace=ref.namespace))
+        is_settled = self._read(lambda reads: reads.is_settled(ref.key, namespace=ref.namespace))
         if is_settled is None:
             raise NotFound(ref.key, ref.namespace)
         return is_settled
 
     def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
         """Return a page of incidents, the newest first."""
-        self._use_cases.prepare()
-        return self._store.read(lambda reads: reads.incident_page(wanted, before_id=before_id, limit=limit))
+        return self._read(lambda reads: reads.incident_page(wanted, before_id=before_id, limit=limit))
 
     def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
         """Return a page of the recipients that some namespaces know, or any where None, by id."""
-        self._use_cases.prepare()
-        since = self._recent_since()
-        return self._store.read(
-            lambda reads: reads.recipient_page(after_id=after_id, limit=limit, since=since, namespaces=namespaces)
-        )
+        since = self._deps.clock.now() - _RECENT
+        return self._read(lambda reads: reads.recipient_page(after_id=after_id, limit=limit, since=since, namespaces=namespaces))
 
     def recipient(self, recipient_id: str, namespaces: frozenset[str] | None) -> KnownRecipient | None:
         """Return a recipient as some namespaces know them, or any where None; None if none of them does."""
-        self._use_cases.prepare()
-        since = self._recent_since()
-        return self._store.read(lambda reads: reads.recipient(recipient_id, since=since, namespaces=namespaces))
+        since = self._deps.clock.now() - _RECENT
+        return self._read(lambda reads: reads.recipient(recipient_id, since=since, namespaces=namespaces))
 
     def content_for(self, status: IncidentStatus, contact: Contact) -> Incident:
         """Return an incident's content as one recipient is shown it: that of operations has links to the failed incidents."""
@@ -213,5 +214,6 @@ class Service:
         """Find what keeps notifyflow from delivering; see ``readiness``."""
         return find_faults(self._store, self._deps.clock)
 
-    def _recent_since(self) -> datetime:
-        return self._deps.clock.now() - _RECENT
+    def _read(self, body: Callable[[Reads], T]) -> T:
+        self._use_cases.prepare()
+        return self._store.read(body)

@@ -9,10 +9,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _is_prepared() -> None:
-    """Do nothing: the database is ready for use."""
-
-
 class UseCases:
     """Runs use cases, and reports what each led to.
 
@@ -20,14 +16,10 @@ class UseCases:
         deps: The dependencies of the use cases.
         report: Logs consequences, and rings for due notifications.
         prepare: Makes the database ready for use; called before every use case.
-
-    Attributes:
-        deps: The dependencies of the use cases.
-        prepare: Makes the database ready for use.
     """
 
     def __init__(
-        self, deps: Dependencies, report: Callable[[Consequences], object], *, prepare: Callable[[], None] = _is_prepared
+        self, deps: Dependencies, report: Callable[[Consequences], object], *, prepare: Callable[[], None] = lambda: None
     ) -> None:
         self.deps = deps
         self._report = report
