@@ -9,12 +9,13 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IN_PROGRESS
 from notifyflow.storage.models import (
     EnvironmentRow,
+    EscalationRow,
     IncidentRow,
     NotificationRow,
     QuarantineRow,
 )
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import IS_UNRESOLVED, Rows, select
+from notifyflow.storage.rows import IS_UNRESOLVED, Rows, batches, select
 from notifyflow.storage.turns import QUEUED
 
 
@@ -51,7 +52,9 @@ class Adoption(Environments, Moves):
 
     def quarantine_unfinished(self, *, at: datetime) -> int:
         """Quarantine the incidents that ``unfinished`` lists; return how many are quarantined now."""
-        self._insert(QuarantineRow, [{"incident_id": incident_id, "quarantined_at": at} for incident_id in self.unfinished()])
+        unfinished = self.unfinished()
+        self._insert(QuarantineRow, [{"incident_id": incident_id, "quarantined_at": at} for incident_id in unfinished])
+        self._mark(unfinished, is_quarantined=True)
         return self.quarantined_count()
 
     def unfinished(self) -> Sequence[str]:
@@ -78,5 +81,16 @@ class Adoption(Environments, Moves):
         The caller has stored how long they were quarantined (``keep_quarantined``), so that nothing of them is late by it.
         """
         QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)).execute(self._db)
+        self._mark(incident_ids, is_quarantined=False)
         rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
         NotificationRow.update(rung_at=None).where(rung).execute(self._db)
+
+    def _mark(self, incident_ids: Sequence[str], *, is_quarantined: bool) -> None:
+        """Mark the rows of incidents that enter or leave the quarantine.
+
+        A row of them that another transaction stores meanwhile has no mark; the searches also look into the table.
+        """
+        for batch in batches(incident_ids):
+            for model in (EscalationRow, NotificationRow):
+                query = model.update(is_quarantined=is_quarantined).where(model.incident_id.in_(batch))
+                query.execute(self._db)

@@ -10,6 +10,7 @@ from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, I
 from notifyflow.storage.moves import Moves
 
 _NAME = "heartbeat"
+_QUARANTINED_OR_NOT = EscalationRow.is_quarantined.in_((False, True))  # spelt out, since the indexes begin with it
 _WITH_OUTCOME = frozenset(EscalationState) - {EscalationState.ACTIVE, EscalationState.CANCELLED}
 
 
@@ -23,8 +24,8 @@ class Health(Moves):
             for model, where in (
                 (NotificationRow, (NotificationRow.state == SQL("'QUEUED'"), NotificationRow.due_at <= before)),
                 (AttemptRow, (AttemptRow.state == SQL("'RUNNING'"), AttemptRow.lease_until <= before)),
-                (EscalationRow, (EscalationRow.next_decision_at <= before, EscalationRow.is_current)),
-                (EscalationRow, (EscalationRow.next_round_at <= before, EscalationRow.is_current)),
+                (EscalationRow, (_QUARANTINED_OR_NOT, EscalationRow.next_decision_at <= before, EscalationRow.is_current)),
+                (EscalationRow, (_QUARANTINED_OR_NOT, EscalationRow.next_round_at <= before, EscalationRow.is_current)),
                 (IncidentRow, (IncidentRow.round_at <= before, IncidentRow.state != IncidentState.RESOLVED)),
             )
         )

@@ -145,7 +145,7 @@ def _due(*, is_urgent: bool) -> Statement:
             NotificationRow.channel == param(NotificationRow.channel),
             NotificationRow.due_at <= param(NotificationRow.due_at),
             IS_URGENT if is_urgent else IS_CALM,
-            is_free(NotificationRow.incident_id),
+            is_free(NotificationRow),
         )
         return query.order_by(NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
 

@@ -74,7 +74,7 @@ class StatusPolls(Moves):
             .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
             .where(
                 _IS_AWAITING_RECEIPT,
-                is_free(NotificationRow.incident_id),
+                is_free(NotificationRow),
                 AttemptRow.started_at > now - _OLDEST,
                 AttemptRow.provider.in_(list(providers)),
                 AttemptRow.times_polled < times,

@@ -13,6 +13,9 @@ QUEUED = NotificationRow.state == SQL("'QUEUED'")
 _urgency = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))], SQL("1"))  # as the indexes have it
 IS_URGENT: Expression = _urgency == SQL("0")
 IS_CALM: Expression = _urgency == SQL("1")
+IS_ANY: Expression = _urgency.in_(
+    (SQL("0"), SQL("1"))
+)  # lets an index that has the urgency before a time be searched by the time
 URGENCY = _urgency
 
 
@@ -50,6 +53,7 @@ class Turns(Moves):
 def _walk(is_urgent: bool, *, follows: bool) -> Statement:
     def build(param: Places) -> Select:
         wanted = QUEUED & (NotificationRow.channel == param(NotificationRow.channel)) & (IS_URGENT if is_urgent else IS_CALM)
+        wanted &= NotificationRow.is_quarantined == SQL("FALSE")
         if follows:
             wanted &= NotificationRow.namespace > param(NotificationRow.namespace)
         query = NotificationRow.select(NotificationRow.namespace, NotificationRow.due_at).where(wanted)

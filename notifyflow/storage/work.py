@@ -18,7 +18,7 @@ from notifyflow.core.model import Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, QuarantineRow
 from notifyflow.storage.rows import IS_UNRESOLVED, first, select
 from notifyflow.storage.statements import Places, Run, Statement
-from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED, URGENCY, Turns
+from notifyflow.storage.turns import IS_ANY, IS_CALM, IS_URGENT, QUEUED, URGENCY, Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +48,23 @@ _STALE_AFTER = timedelta(minutes=5)
 """Notifications due for longer are stale, by our own fault: fresh ones go first, then the newest of the stale ones."""
 
 
-def is_free(incident_id: Field) -> Expression:
-    """Return the condition that an incident is not quarantined."""
-    free: Expression = ~fn.EXISTS(QuarantineRow.select(SQL("1")).where(QuarantineRow.incident_id == incident_id))
+def _is_listed(incident_id: Field) -> Any:
+    """Return the condition that an incident is quarantined."""
+    return fn.EXISTS(QuarantineRow.select(SQL("1")).where(QuarantineRow.incident_id == incident_id))
+
+
+def is_free(model: Any) -> Expression:
+    """Return the condition that rows are not quarantined.
+
+    The indexes of the searches begin with the mark, so that none walks what was quarantined at adoption; what an incident got
+    since then has none.
+    """
+    free: Expression = (model.is_quarantined == SQL("FALSE")) & ~_is_listed(model.incident_id)
     return free
 
 
-_IS_FREE = is_free(NotificationRow.incident_id)
-_IS_ESCALATION_FREE = is_free(EscalationRow.incident_id)
+_IS_FREE = is_free(NotificationRow)
+_IS_ESCALATION_FREE = is_free(EscalationRow)
 
 
 class Work(Turns):
@@ -225,18 +234,18 @@ def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
     columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
 
     def build(param: Places) -> Select:
-        query = NotificationRow.select(*columns).where(QUEUED & where(param), _IS_FREE)
+        query = NotificationRow.select(*columns).where(QUEUED & where(param), IS_ANY, _IS_FREE)
         return query.order_by(URGENCY, order).limit(param(IntegerField()))
 
     return Statement(build)
 
 
 def _earliest(timer: Field, *where: Expression | Field) -> Statement:
-    """Build the search for the earliest of some timers."""
-    query: Any = timer.model.select(fn.MIN(timer))
+    """Build the search for the earliest of some timers: the first row of its index."""
+    query: Any = timer.model.select(timer)
     if timer.model is AttemptRow:
         query = query.join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-    return Statement(lambda param: query.where(*where), columns=(timer,))
+    return Statement(lambda param: query.where(*where).order_by(timer).limit(1))
 
 
 @lru_cache(maxsize=64)
@@ -304,17 +313,20 @@ _ROUNDS_DUE = Statement(
 _OPERATIONS_ROUNDS_DUE = Statement(
     lambda param: (
         IncidentRow.select(IncidentRow.id)
-        .where(IncidentRow.round_at <= param(IncidentRow.round_at), IS_UNRESOLVED, is_free(IncidentRow.id))
+        .where(IncidentRow.round_at <= param(IncidentRow.round_at), IS_UNRESOLVED, ~_is_listed(IncidentRow.id))
         .order_by(IncidentRow.round_at)
         .limit(param(IntegerField()))
     )
 )
 _EARLIEST = (
-    _earliest(NotificationRow.due_at, QUEUED, NotificationRow.rung_at.is_null(), _IS_FREE),
+    *(
+        _earliest(NotificationRow.due_at, QUEUED, NotificationRow.rung_at.is_null(), each, _IS_FREE)
+        for each in (IS_URGENT, IS_CALM)
+    ),
     _earliest(AttemptRow.lease_until, _RUNNING, _IS_FREE),
     *(
         _earliest(timer, timer.is_null(is_null=False), EscalationRow.is_current, _IS_ESCALATION_FREE)
         for timer in (EscalationRow.next_decision_at, EscalationRow.next_round_at)
     ),
-    _earliest(IncidentRow.round_at, IncidentRow.round_at.is_null(is_null=False), IS_UNRESOLVED, is_free(IncidentRow.id)),
+    _earliest(IncidentRow.round_at, IncidentRow.round_at.is_null(is_null=False), IS_UNRESOLVED, ~_is_listed(IncidentRow.id)),
 )

@@ -11,15 +11,16 @@ from peewee import Database
 
 from notifyflow.errors import SchemaMismatch, UnreleasedSchema
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.migrations import v0001_initial
+from notifyflow.storage.migrations import v0001_initial, v0002_quarantined
 
-MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial,)
+MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_quarantined)
 WANTED = len(MIGRATIONS)
 
 _TABLE = "notifyflow_schema_version"
 _TABLE_OF_UNRELEASED = "notifyflow_schema"
 
 _UPGRADE = "Run `notifyflow db upgrade`; older workers may go on meanwhile."
+_UPGRADE_ALONE = "Stop the older processes, then run `notifyflow db upgrade`."
 _TOO_OLD = "Install the notifyflow that upgraded it, or a newer one; this one did not touch it."
 
 
@@ -82,7 +83,8 @@ def insist(found: int) -> None:
         SchemaMismatch: When it is.
     """
     if found < WANTED:
-        raise SchemaMismatch(found, WANTED, found, _UPGRADE)
+        may_go_on = not found or found >= MIGRATIONS[-1].OLDEST
+        raise SchemaMismatch(found, WANTED, found, _UPGRADE if may_go_on else _UPGRADE_ALONE)
 
 
 def _write_version(db: Database, dialect: Dialect, migration: ModuleType) -> None:

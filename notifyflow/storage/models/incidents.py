@@ -94,6 +94,7 @@ class EscalationRow(Model):
     critical_at = InstantField(null=True)
     is_current = BooleanField()
     reason = PlainTextField()
+    is_quarantined = BooleanField()  # false unless adoption sets it
 
     class Meta:
         table_name = "notifyflow_escalation"
@@ -125,6 +126,7 @@ class NotificationRow(Model):
     is_stopped = BooleanField()
     reason = PlainTextField()
     incident_event = IncidentEventField(null=True)
+    is_quarantined = BooleanField()  # false unless adoption sets it
 
     class Meta:
         table_name = "notifyflow_notification"

@@ -13,6 +13,7 @@ from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.ledger import AttemptRef, Ledger
+from notifyflow.storage.models import EscalationRow, NotificationRow
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
@@ -127,6 +128,32 @@ def test_what_is_released_goes_on_where_it_stood(copied: Driver) -> None:
     assert {each.channel for each in copied.seen if each.message.incident_id == queued} == {"email", "slack"}
     assert any(each.channel == "teams" for each in copied.seen)
     assert release_from_quarantine(copied.deps) == 0
+
+
+def _marked(ledger: Ledger) -> set[str]:
+    """The incidents with rows that are marked as quarantined."""
+    models = (EscalationRow, NotificationRow)
+    return {row["incident_id"] for each in models for row in each.select().where(each.is_quarantined).dicts().execute(ledger._db)}
+
+
+def test_the_marks_of_rows_follow_the_quarantine(copied: Driver) -> None:
+    quarantined = set(copied.store.run(lambda ledger: ledger.quarantined()))
+    copied.notify(an_incident("queued"), a_recipient("eve", "email"))
+    copied.notify(an_incident("new"), a_recipient("eve", "email"))
+    assert copied.store.run(_marked) == quarantined
+    release_from_quarantine(copied.deps)
+    assert copied.store.run(_marked) == set()
+
+
+def test_what_an_incident_gets_in_quarantine_waits_with_it_without_a_mark(copied: Driver) -> None:
+    copied.notify(an_incident("queued"), a_recipient("eve", "email"))
+    copied.pass_time(minutes=5)
+    copied.sweep()
+    copied.deliver()
+    assert copied.seen == []
+    release_from_quarantine(copied.deps)
+    copied.deliver()
+    assert "eve@email" in {each.message.address for each in copied.seen}
 
 
 def test_what_is_cancelled_ends_and_tells_nobody(copied: Driver) -> None:

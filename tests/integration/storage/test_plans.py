@@ -161,6 +161,13 @@ def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _
     assert "Sort" not in plan
 
 
+@pytest.mark.parametrize("search", ["next_wake_at", "ring_due", "escalations_due", "expired_leases", "operations_rounds_due"])
+def test_an_idle_sweep_reads_the_first_row_of_an_index(explained: _Explained, search: str) -> None:
+    INDEXED[search](Ledger(explained._db))
+    for plan in explained.plans:
+        assert not {word for word in ("TEMP B-TREE", "Sort", "Aggregate", "Hash") if word in plan}, plan
+
+
 @pytest.mark.parametrize("search", ["claim_due", "ring_due"])
 def test_the_most_urgent_are_found_without_sorting_the_backlog(explained: _Explained, search: str) -> None:
     INDEXED[search](Ledger(explained._db))
