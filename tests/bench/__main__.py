@@ -1,9 +1,12 @@
 """Runs the measurements and writes the figures to ``docs/figures``; a section fails if it breaks a promise."""
 
+import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from tests.bench import halfopen, hostile, limits, receipts
+from tests.bench.throughput import quick
 
 SECTIONS: Mapping[str, Callable[[], int]] = {
     "limits": limits.main,
@@ -13,11 +16,19 @@ SECTIONS: Mapping[str, Callable[[], int]] = {
 }
 
 
-def main(wanted: Sequence[str]) -> int:
-    if unknown := set(wanted) - SECTIONS.keys():
-        sys.stderr.write(f"There is no {', '.join(sorted(unknown))}. Sections: {', '.join(SECTIONS)}\n")
-        return 2
-    return max([SECTIONS[name]() for name in wanted or SECTIONS])
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/bench")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"one or more of {', '.join(SECTIONS)}; all without one")
+    parser.add_argument("--quick", action="store_true", help="measure notifyflow only, beside bare loops, in about two minutes")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="with --quick: save the figures")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="with --quick: compare with saved figures")
+    parser.add_argument("--smallest", action="store_true", help="with --quick: measure next to nothing, to see that it runs")
+    given = parser.parse_args(arguments)
+    if given.quick:
+        return quick.main(size=quick.SMALLEST if given.smallest else quick.Size(), save=given.save, against=given.against)
+    if unknown := set(given.sections) - SECTIONS.keys():
+        parser.error(f"There is no {', '.join(sorted(unknown))}. Sections: {', '.join(SECTIONS)}")
+    return max([SECTIONS[name]() for name in given.sections or SECTIONS])
 
 
 if __name__ == "__main__":

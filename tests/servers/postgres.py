@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,8 +61,9 @@ _CLEAR = sql.SQL("""
 class Postgres:
     """One server; ``start`` and ``stop`` may be called again and again, the port and the data stay."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
         self._folder = folder
+        self._settings = _SETTINGS | dict(settings or {})
         self._data = folder / "data"
         self._user = "nobody" if os.geteuid() == 0 else None
         self._binaries = self._installation() / "bin"
@@ -79,7 +80,9 @@ class Postgres:
             shutil.chown(self._folder, self._user)
         initdb = [self._binaries / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]
         subprocess.run(initdb, check=True, capture_output=True, **self._how())
-        (self._data / "postgresql.auto.conf").write_text("".join(f"{name} = '{value}'\n" for name, value in _SETTINGS.items()))
+        (self._data / "postgresql.auto.conf").write_text(
+            "".join(f"{name} = '{value}'\n" for name, value in self._settings.items())
+        )
 
     def start(self) -> None:
         """Start it unless it runs, and wait until it answers."""

