@@ -45,11 +45,7 @@ class Maintenance:
         self._environment = environment
 
     def survey(self, *, is_forced: bool = False) -> Survey:
-        """Count the incidents that ``adopt`` would quarantine.
-
-        Raises:
-            DatabaseInUse: When a process has swept it within the last minute, and it is not forced.
-        """
+        """Count the incidents that ``adopt`` would quarantine; raise ``DatabaseInUse`` as it does."""
         return survey(self._open(), is_forced=is_forced)
 
     def adopt(self, *, is_forced: bool = False) -> int:

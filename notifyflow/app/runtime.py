@@ -76,11 +76,7 @@ class Runtime:
         return self._bell is None and self._settings.is_embedded
 
     def start(self) -> None:
-        """Start to deliver in this process, once, with what an earlier process left.
-
-        Raises:
-            InvalidSettings: When the version of the HTTP library in use does not connect to the address that was checked.
-        """
+        """Start to deliver in this process, once; see ``NotifyFlow.start``."""
         self._database.prepare()
         with self._lock:
             if self._engine is not None:
@@ -99,12 +95,7 @@ class Runtime:
             atexit.register(self.close)
 
     def make_worker(self) -> Doorbell:
-        """Make a worker's broker, with the actors and the sweeper on it.
-
-        Raises:
-            InvalidSettings: When the broker is ``memory://``, whose rings no other process receives; or as ``start`` does.
-            SchemaMismatch: When the database does not have the schema of this version.
-        """
+        """Make a worker's broker, with the actors and the sweeper on it; see ``NotifyFlow.make_worker``."""
         pinning.prove()
         broker = make_broker(self._settings.broker_url.get_secret_value())
         self._database.prepare()

@@ -77,12 +77,12 @@ def send(
     submission = files.read(file, recipients, policy=policy, strict=strict)
     with notifyflow.NotifyFlow.from_env() as flow:
         notified = flow.submit(submission)
-        screen.show_notice(flow.notice)
+        screen.warn(flow.notice)
         screen.show_faults(notified.faults, style="yellow")
         is_quarantined = flow.maintenance.is_quarantined(notified.incident_id)
         is_watched = (wait or flow.is_embedded) and not is_quarantined
         status = _watch(flow, submission.incident.key, timeout_s, as_json) if is_watched else None
-    screen.show_quarantined(is_quarantined=is_quarantined)
+    screen.warn(screen.QUARANTINED if is_quarantined else "")
     if as_json:
         incident = None if status is None else IncidentDocument.of(status)
         screen.print_json({**NotifiedDocument.of(notified).as_json(), "is_quarantined": is_quarantined, "incident": incident})
@@ -127,7 +127,7 @@ def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> No
         more = {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
         screen.print_json({**IncidentDocument.of(incident).as_json(), **more})
     else:
-        screen.show_notice(notice)
+        screen.warn(notice)
         screen.out.print(picture(incident))
         pauses.show(paused)
 

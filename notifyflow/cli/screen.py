@@ -43,10 +43,10 @@ def show_faults(faults: Iterable[Fault], *, style: str) -> None:
         err.print(Text(f"  {plain(fault.remedy)}.", style="dim"), soft_wrap=True)
 
 
-def show_notice(notice: str) -> None:
-    """Print on standard error the notice that every message shows, if there is one."""
-    if notice:
-        err.print(Text.assemble(("! ", "bold yellow"), plain(notice)), soft_wrap=True)
+def warn(text: str) -> None:
+    """Print a warning on standard error, unless it is empty."""
+    if text:
+        err.print(Text.assemble(("! ", "bold yellow"), plain(text)), soft_wrap=True)
 
 
 def agree(question: str) -> None:
@@ -60,12 +60,6 @@ def agree(question: str) -> None:
     err.print(question, markup=False, soft_wrap=True)
     if not typer.confirm("Continue?", err=True):
         raise NotConfirmed("Nothing was done.")
-
-
-def show_quarantined(*, is_quarantined: bool) -> None:
-    """Print on standard error that an incident is quarantined, if it is."""
-    if is_quarantined:
-        err.print(Text.assemble(("! ", "bold yellow"), QUARANTINED), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

@@ -55,12 +55,7 @@ class Hall:
 
 
 class TimedProtocol(H11Protocol):
-    """One connection.
-
-    Args:
-        bounds: Its limits.
-        hall: The idle connections.
-    """
+    """One connection, with its limits, among the idle ones."""
 
     def __init__(
         self,

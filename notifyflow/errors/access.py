@@ -32,11 +32,7 @@ class InvalidApiKey(AccessDenied):
 
 
 class MissingScope(AccessDenied):
-    """Raised when an API key is valid, but does not have the required scope.
-
-    Attributes:
-        scope: The required scope.
-    """
+    """Raised when an API key is valid, but does not have the required scope."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"the API key lacks the scope {scope}")
@@ -76,11 +72,7 @@ class TooManyAddresses(NotifyflowError):
 
 
 class ApiKeyNotFound(NotifyflowError):
-    """Raised when there is no such API key.
-
-    Attributes:
-        key_id: The requested id.
-    """
+    """Raised when there is no such API key."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"there is no API key {key_id!r}. `notifyflow keys list` shows those there are.")
@@ -88,11 +80,7 @@ class ApiKeyNotFound(NotifyflowError):
 
 
 class ApiKeyRevoked(NotifyflowError):
-    """Raised when a revoked API key is to be rotated; nothing was done.
-
-    Attributes:
-        key_id: Its id.
-    """
+    """Raised when a revoked API key is to be rotated; nothing was done."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"the API key {key_id!r} was revoked. Make a new one with `notifyflow keys create`.")

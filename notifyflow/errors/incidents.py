@@ -41,12 +41,7 @@ class AmbiguousKey(NotifyflowError):
 
 
 class RecipientNotFound(NotifyflowError):
-    """Raised when the incident has no such recipient.
-
-    Attributes:
-        key: The incident's key.
-        recipient_id: The requested recipient.
-    """
+    """Raised when the incident has no such recipient."""
 
     def __init__(self, key: str, recipient_id: str) -> None:
         super().__init__(f"the incident {key!r} has no recipient {recipient_id!r}. `notifyflow status {key}` lists those it has.")
@@ -70,11 +65,7 @@ class RecipientInUse(NotifyflowError):
 
 
 class IncidentResolved(NotifyflowError):
-    """Raised when a recipient is to be paged again for a resolved incident.
-
-    Attributes:
-        key: The incident's key.
-    """
+    """Raised when a recipient is to be paged again for a resolved incident."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"the incident {key!r} is resolved and pages nobody. Notify again under its key to open a new one.")
@@ -100,11 +91,7 @@ class IllegalMove(NotifyflowError):
 
 
 class Fenced(NotifyflowError):
-    """Raised when an attempt is recorded without its lease.
-
-    Attributes:
-        attempt_id: The attempt.
-    """
+    """Raised when an attempt is recorded without its lease."""
 
     def __init__(self, attempt_id: str) -> None:
         super().__init__(f"the lease of attempt {attempt_id} has expired; its result is recorded as in doubt")

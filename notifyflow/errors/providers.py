@@ -66,11 +66,7 @@ class UnknownOutcomeError(ProviderError):
 
 
 class RejectedCallback(NotifyflowError):
-    """Raised when a request that claims to come from a provider does not carry that provider's signature.
-
-    Attributes:
-        provider: The provider that it claims to come from.
-    """
+    """Raised when a request that claims to come from a provider does not carry that provider's signature."""
 
     def __init__(self, provider: str, reason: str) -> None:
         super().__init__(f"a callback in the name of {provider} was rejected: {reason}")

@@ -98,12 +98,7 @@ class DatabaseInUse(StorageError):
 
 
 class StaleRow(StorageError):
-    """Raised when a guarded update matched no row, since another process moved it first; the use case is repeated.
-
-    Attributes:
-        table: The row's table.
-        row_id: The row's id.
-    """
+    """Raised when a guarded update matched no row, since another process moved it first; the use case is repeated."""
 
     def __init__(self, table: str, row_id: str) -> None:
         super().__init__(f"{table} {row_id} was moved by another process")
@@ -116,11 +111,7 @@ class BrokerUnavailable(NotifyflowError):
 
 
 class ProgramMissing(NotifyflowError):
-    """Raised when a program that is needed is not installed.
-
-    Attributes:
-        program: Its name.
-    """
+    """Raised when a program that is needed is not installed."""
 
     def __init__(self, program: str, remedy: str) -> None:
         super().__init__(f"the program {program!r} is not installed. {remedy}.")
@@ -128,11 +119,7 @@ class ProgramMissing(NotifyflowError):
 
 
 class PortUnavailable(NotifyflowError):
-    """Raised when a server cannot listen on its port.
-
-    Attributes:
-        port: The port.
-    """
+    """Raised when a server cannot listen on its port."""
 
     def __init__(self, port: int, reason: str) -> None:
         super().__init__(f"nothing can listen on port {port}: {reason}. Use another with --port; 0 picks a free one.")

@@ -115,14 +115,10 @@ class Access:
     def admit(self, presented: str, scope: Scope) -> ApiKey:
         """Return the key that a caller presents.
 
-        Args:
-            presented: The text that was presented; may be anything.
-            scope: The scope that the key must have.
-
         Raises:
             InvalidApiKey: When it is wrong, revoked or expired.
-            MissingScope: When the key does not have the scope.
-            TooManyRequests: When the key exceeds its rate limit.
+            MissingScope: When it does not have the scope.
+            TooManyRequests: When it exceeds its rate limit.
             StorageUnavailable: When the database does not answer in time.
         """
         key_id, secret = keys.read(presented)

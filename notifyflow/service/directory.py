@@ -51,7 +51,6 @@ class DirectoryFile:
     Args:
         path: The file; None without one, and no alert has recipients.
         policies: The names of all policies.
-        clock: The one owner of time.
         tell: Tells operations of a broken file.
     """
 
@@ -87,22 +86,14 @@ class DirectoryFile:
             return self._directory
 
     def on_routes(self, number: str, check: CheckAddress, channels: Collection[str]) -> tuple[str, ...]:
-        """Return the recipients, by id, that the routes lead to at a number.
-
-        Raises:
-            StorageUnavailable: As ``current`` does.
-        """
+        """Return the recipients, by id, that the routes lead to at a number; raise ``StorageUnavailable`` as ``current`` does."""
         directory = self.current()
         if self._numbers_of is not directory:
             self._numbers, self._numbers_of = directory.numbers(check, channels), directory
         return self._numbers.get(number, ())
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:
-        """Return every address that the directory knows.
-
-        Raises:
-            StorageUnavailable: As ``current`` does.
-        """
+        """Return every address that the directory knows; raise ``StorageUnavailable`` as ``current`` does."""
         directory = self.current()
         if self._addresses_of is not directory:
             self._addresses, self._addresses_of = directory.addresses(check), directory

@@ -112,27 +112,16 @@ class Service:
         return self._use_cases.run(resolve, ref, by=by, via=via)
 
     def page_again(self, ref: IncidentRef, recipient_id: str, *, by: str, via: Via) -> None:
-        """Start a new round for one recipient.
-
-        Raises:
-            NotFound: When there is no such incident.
-            AmbiguousKey: When several namespaces have an unresolved incident of the key.
-            RecipientNotFound: When the incident has no such recipient.
-            IncidentResolved: When it is resolved.
-        """
+        """Start a round; raise ``NotFound``, ``AmbiguousKey``, ``RecipientNotFound`` or ``IncidentResolved``."""
         self._use_cases.run(page_again, ref, recipient_id, by=by, via=via)
 
     # What comes in from providers, people and other systems
 
     def receive(self, receipt: Receipt, raw: str) -> HandledReply | None:
-        """Apply one receipt.
-
-        Args:
-            receipt: The receipt.
-            raw: The body that it was read from; personal.
+        """Apply one receipt, and keep the raw body that it was read from.
 
         Returns:
-            The state of the incident where the receipt reports a pressed key; otherwise None.
+            The state of the incident if the receipt reports a pressed key; otherwise None.
         """
         fate = self._use_cases.run(receive, receipt, raw=raw)
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
@@ -140,13 +129,7 @@ class Service:
         return describe_current_state(self._deps, receipt) if receipt.is_key_press else None
 
     def handle_reply(self, channel: str, reply: Reply, raw: str) -> HandledReply:
-        """Handle a reply; the response is withheld where no message may leave for its number.
-
-        Args:
-            channel: The channel that it came through.
-            reply: The reply.
-            raw: The body that it was read from; personal.
-        """
+        """Handle a reply, and keep its raw body; the response is withheld if no message may leave for its number."""
         texting = [name for name, traits in self._deps.channels.items() if traits.has_text_replies]
         on_routes = self._directory.on_routes(reply.number, self._deps.check_address, texting) if reply.number else ()
         handled = self._use_cases.run(handle_reply, reply, channel=channel, raw=raw, on_routes=on_routes)

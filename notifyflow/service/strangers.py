@@ -16,7 +16,6 @@ class Strangers:
 
     Args:
         known: Returns every address that the directory knows.
-        clock: The one owner of time.
         a_minute: How many a namespace may submit in a minute; it may submit them all at once.
     """
 

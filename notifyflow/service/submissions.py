@@ -15,16 +15,9 @@ from notifyflow.pipeline.ports import Dependencies
 def admit(
     deps: Dependencies, submission: Submission, policies: Mapping[str, Policy], *, most_faults: int | None = None
 ) -> tuple[Admitted, Policy]:
-    """Validate a submission; the database is not used.
+    """Validate a submission, without the database, and return it with its policy.
 
-    Args:
-        deps: The dependencies of the use cases.
-        submission: The submission.
-        policies: The policies by name.
-        most_faults: How many faults of single recipients are listed; the others are counted. None lists all.
-
-    Returns:
-        The incident and recipients to store, and the policy.
+    Of the faults of single recipients, the first ``most_faults`` are listed and the others counted; None lists all.
 
     Raises:
         InvalidIncident: When a fault refuses it, with every fault.

@@ -1,8 +1,8 @@
 """The REST API: its routes, each with the scope that a caller's key must have."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.model import IncidentState, Notified, Severity, Via
+from notifyflow.core.model import IncidentState, Notified, Severity, Stopped, Via
 from notifyflow.core.references import ById
 from notifyflow.core.schemas import IncidentDocument, IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
@@ -50,6 +50,10 @@ class JsonBody(Body):
             yield text
 
 
+KnownIn = Annotated[
+    str | None,
+    Query(max_length=255, description="Only as known in this namespace; an empty value means the empty namespace."),
+]
 _act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
 _ACT_REFUSALS = refusals(400, 401, 403, 404, 408, 413, 415, 422, 429)
 
@@ -66,9 +70,7 @@ class Listing(BaseModel):
 class RecipientListing(Listing):
     """The recipients to list."""
 
-    namespace: str | None = Field(
-        None, max_length=255, description="Only as known in this namespace; an empty value means the empty namespace."
-    )
+    namespace: KnownIn = None
 
     @property
     def mark(self) -> object:
@@ -113,12 +115,7 @@ def _reached(caller: ApiKey, namespace: str | None) -> frozenset[str] | None:
 
 
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
-    """Build the routes of ``/v1``.
-
-    Args:
-        context: The services that they call.
-        bulkhead: The threads in which request bodies are read and stored.
-    """
+    """Build the routes of ``/v1``."""
     routes = APIRouter(prefix="/v1")
     _add_intake(routes, context, bulkhead)
     for add in (_add_incidents, _add_acts, _add_page_again, _add_recipients):
@@ -226,10 +223,7 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
     )
     def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
         """Acknowledge an incident; its queued notifications are cancelled. Scope: `operate`."""
-        by = read_act(body).by or caller.name
-        _find(context, caller, incident_id)
-        stopped = context.service.acknowledge(ById(incident_id), by=by, via=Via.API)
-        return StoppedResponse.of(stopped, _find(context, caller, incident_id))
+        return _stop(context, context.service.acknowledge, incident_id, caller, body)
 
     @routes.post(
         "/incidents/{incident_id}/resolve",
@@ -240,10 +234,14 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
     )
     def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
         """Resolve an incident; the same key then opens a new one. Scope: `operate`."""
-        by = read_act(body).by or caller.name
-        _find(context, caller, incident_id)
-        stopped = context.service.resolve(ById(incident_id), by=by, via=Via.API)
-        return StoppedResponse.of(stopped, _find(context, caller, incident_id))
+        return _stop(context, context.service.resolve, incident_id, caller, body)
+
+
+def _stop(context: Context, act: Callable[..., Stopped], incident_id: str, caller: ApiKey, body: str) -> StoppedResponse:
+    by = read_act(body).by or caller.name
+    _find(context, caller, incident_id)
+    stopped = act(ById(incident_id), by=by, via=Via.API)
+    return StoppedResponse.of({**asdict(stopped), "incident": _find(context, caller, incident_id)})
 
 
 def _add_page_again(routes: APIRouter, context: Context) -> None:
@@ -292,14 +290,7 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
         summary="Show how a recipient can be reached",
         responses=refusals(401, 403, 404, 422, 429),
     )
-    def show_recipient(
-        caller: Annotated[ApiKey, let_read],
-        recipient_id: str,
-        namespace: Annotated[
-            str | None,
-            Query(max_length=255, description="Only as known in this namespace; an empty value means the empty namespace."),
-        ] = None,
-    ) -> ReachabilityResponse:
+    def show_recipient(caller: Annotated[ApiKey, let_read], recipient_id: str, namespace: KnownIn = None) -> ReachabilityResponse:
         """Return each channel's providers and the result of its last page. Scope: `read`."""
         recipient = context.service.recipient(recipient_id, _reached(caller, namespace))
         if recipient is None:

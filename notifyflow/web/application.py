@@ -22,11 +22,7 @@ _log = structlog.get_logger("notifyflow.web")
 
 
 def build(context: Context) -> FastAPI:
-    """Build the application.
-
-    Args:
-        context: The services that the routes call; the application opens and closes none of them.
-    """
+    """Build the application; it opens and closes none of the services that its routes call."""
     # A redirect to the path without its trailing slash would repeat the host that the client sent.
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     bulkhead = Bulkhead()

@@ -19,11 +19,7 @@ _bearer = HTTPBearer(
 
 
 class Gate:
-    """The check of an API key, first among a route's dependencies, so that no request body is read before it.
-
-    Attributes:
-        scope: The scope that the key must have.
-    """
+    """The check of an API key, first among a route's dependencies, so that no request body is read before it."""
 
     def __init__(self, context: Context, scope: Scope) -> None:
         self._admit: Callable[[str, Scope], ApiKey] = context.access.admit
@@ -47,9 +43,5 @@ class Require(Gate):
     """
 
     def __call__(self, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> ApiKey:
-        """Return the caller's API key.
-
-        Raises:
-            AccessDenied: When the key is missing, wrong, revoked, expired, without the scope, or used too often.
-        """
+        """Return the caller's API key; raise ``AccessDenied`` as ``admit`` does."""
         return self.admit(credentials.credentials if credentials else "")

@@ -11,11 +11,7 @@ _AGAIN_AFTER_S = 1
 
 
 class Room:
-    """A budget of bytes for the bodies that all requests hold at the same time.
-
-    Args:
-        limit_bytes: The size of the budget.
-    """
+    """A budget of bytes for the bodies that all requests hold at the same time."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._free_bytes = limit_bytes
@@ -39,9 +35,6 @@ class Body:
         limit_bytes: The largest body that is accepted.
         room: The budget shared with other bodies; None for no limit.
         patience_s: How long the client may take to send it.
-
-    Attributes:
-        limit_bytes: The largest body that is accepted.
     """
 
     def __init__(self, limit_bytes: int, *, room: Room | None = None, patience_s: float = _PATIENCE_S) -> None:

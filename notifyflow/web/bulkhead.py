@@ -28,10 +28,5 @@ class Bulkhead:
         self.small_room = Room(16 * _MIB)
 
     async def run(self, size_bytes: int, work: Callable[[], T]) -> T:
-        """Run a blocking function when a thread is free.
-
-        Args:
-            size_bytes: The length of the request's body.
-            work: The function.
-        """
+        """Run a blocking function, for a request whose body has this size, when a thread is free."""
         return await to_thread.run_sync(work, limiter=self._threads if size_bytes <= _MIB else self._thread_for_large)

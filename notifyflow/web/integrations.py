@@ -37,13 +37,7 @@ _PATIENCE_S = 10.0  # for a body that is read before authentication
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A parsed body with the API key in it.
-
-    Attributes:
-        caller: The key.
-        document: The parsed body.
-        size_bytes: The length of the raw body.
-    """
+    """A parsed body, and the API key that was in it."""
 
     caller: ApiKey
     document: object
@@ -69,11 +63,7 @@ class AuthorizationHeader(IntegrationGate):
     """Reads the key from ``Authorization``: as ``Bearer``, or as the password of ``Basic``; every sender supports one of them."""
 
     def __call__(self, request: Request) -> ApiKey:
-        """Return the caller's API key.
-
-        Raises:
-            AccessDenied: As ``admit`` does.
-        """
+        """Return the caller's API key; raise ``AccessDenied`` as ``admit`` does."""
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         match scheme.lower():
             case "bearer":
@@ -93,12 +83,7 @@ class RoutingKey(IntegrationGate):
         self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=bulkhead.small_room, patience_s=_PATIENCE_S)
 
     async def __call__(self, request: Request) -> AsyncIterator[Presented]:
-        """Return the caller's API key.
-
-        Raises:
-            AccessDenied: As ``admit`` does.
-            UnreadableIncident: When the body is not JSON.
-        """
+        """Return the body with the caller's API key; raise ``UnreadableIncident``, or ``AccessDenied`` as ``admit`` does."""
         async with self._body.read(request) as body:
             yield await self._bulkhead.run(len(body), partial(self._present, body))
 
@@ -115,12 +100,7 @@ def _password(credentials: str) -> str:
 
 
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
-    """Build the routes.
-
-    Args:
-        context: The services that they call.
-        bulkhead: The threads in which request bodies are read and stored.
-    """
+    """Build the routes."""
     routes = APIRouter(include_in_schema=False)
     let_in = Depends(AuthorizationHeader(context, Scope.INGEST))
     let_in_by_routing_key = Depends(RoutingKey(context, Scope.INGEST, bulkhead))

@@ -5,9 +5,8 @@ from itertools import accumulate
 
 from pydantic import BaseModel, Field
 
-from notifyflow.core.model import Notified, Page, Stopped
-from notifyflow.core.schemas import FaultDocument, IncidentSummaryDocument, NotifiedDocument
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.model import Notified
+from notifyflow.core.schemas import Document, FaultDocument, IncidentSummaryDocument, NotifiedDocument
 from notifyflow.errors import named
 
 _LONGEST_LIST = 10_000  # characters: two such lists and 20 faults stay below 64 KB
@@ -38,24 +37,19 @@ class IncidentListResponse(BaseModel):
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
 
 
-class ActResponse(BaseModel):
+class ActResponse(Document):
     """The result of an action on an incident."""
 
     has_changed: bool = Field(description="Whether this request changed anything; false if it had been done before.")
     incident: IncidentSummaryDocument
 
 
-class StoppedPageResponse(BaseModel):
+class StoppedPageResponse(Document):
     """A page that was cancelled, or that had been sent already."""
 
-    recipient: str
+    recipient: str = Field(validation_alias="recipient_id")
     channel: str
-    notification: str = Field(description="Its id.")
-
-    @classmethod
-    def of(cls, value: Page) -> "StoppedPageResponse":
-        """Build it from the value."""
-        return cls(recipient=value.recipient_id, channel=value.channel, notification=value.notification_id)
+    notification: str = Field(validation_alias="notification_id", description="Its id.")
 
 
 class StoppedResponse(ActResponse):
@@ -63,13 +57,3 @@ class StoppedResponse(ActResponse):
 
     cancelled: list[StoppedPageResponse] = Field(description="Pages that were queued and are not sent.")
     on_their_way: list[StoppedPageResponse] = Field(description="Pages that had been sent already and may still arrive.")
-
-    @classmethod
-    def of(cls, value: Stopped, incident: IncidentStatus) -> "StoppedResponse":
-        """Build it from the values."""
-        return cls(
-            has_changed=value.has_changed,
-            incident=IncidentSummaryDocument.of(incident),
-            cancelled=[StoppedPageResponse.of(each) for each in value.cancelled],
-            on_their_way=[StoppedPageResponse.of(each) for each in value.on_their_way],
-        )

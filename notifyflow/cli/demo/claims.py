@@ -113,7 +113,7 @@ def _got_the_status_update(witness: Witness, who: str, channel: str) -> bool:
         each for each in witness.escalation(who).notifications if each.kind is Kind.STATUS_UPDATE and each.channel == channel
     ]
     return [each.state for each in updates] == [S.SENT] and any(
-        "Chloe acknowledged it" in each.text for each in witness.messages(who, channel)
+        _STATUS_UPDATE in each.text for each in witness.messages(who, channel)
     )
 
 

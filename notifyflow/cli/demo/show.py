@@ -26,11 +26,7 @@ _INTRODUCTION = (
 
 
 def run(console: Console) -> Exit:
-    """Run the demo, show it and check it.
-
-    Returns:
-        OK only if every claim is true.
-    """
+    """Run the demo, show it and check it; return OK only if every claim is true."""
     began = time.monotonic()
     console.print(Rule(Text("notifyflow demo", "bold")))
     console.print(_INTRODUCTION, style="dim")
