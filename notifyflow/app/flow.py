@@ -43,6 +43,10 @@ class NotifyFlow:
 
     It opens nothing before its first use. On ``memory://`` the first ``notify()`` starts to deliver, inside this process.
 
+    A key names its unresolved incident, or else the newest; an incident's id is accepted as well. ``namespace`` says where to
+    look: None in all namespaces, empty in the one in which ``notify()`` opens incidents. Each method that takes a key raises
+    ``NotFound`` if no incident has it. It raises ``AmbiguousKey`` and does nothing if several namespaces have an unresolved one.
+
     Args:
         settings: The settings.
         clock: The one owner of time; the system's, corrected to the database's, where None.
@@ -151,20 +155,7 @@ class NotifyFlow:
         return notified
 
     def wait(self, key: str, *, namespace: str | None = None, timeout_s: float | None = None) -> bool:
-        """Wait until every escalation of an incident is settled; it is named as for ``acknowledge``.
-
-        Args:
-            key: The incident's key, or its id.
-            namespace: The incident's namespace; None looks in all, empty is where ``notify`` opens incidents.
-            timeout_s: How long to wait at most, in seconds; None without a limit.
-
-        Returns:
-            Whether it is settled.
-
-        Raises:
-            NotFound: When no incident has the key.
-            AmbiguousKey: When several namespaces have an unresolved incident of the key.
-        """
+        """Wait until every escalation of an incident is settled, or for ``timeout_s`` seconds; return whether it is settled."""
         if self.is_embedded:
             self.start()
         ref = ByKey(key, namespace)
@@ -177,61 +168,36 @@ class NotifyFlow:
         return True
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus:
-        """Return an incident, named as for ``acknowledge``, with its escalations, notifications, attempts and log.
-
-        Raises:
-            NotFound: When no incident has the key.
-            AmbiguousKey: When several namespaces have an unresolved incident of the key.
-        """
+        """Return an incident with its escalations, notifications, attempts and log."""
         return self._service.status(ByKey(key, namespace))
 
     def find(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
-        """Return an incident as ``status`` does; None if no incident has the key.
-
-        Raises:
-            AmbiguousKey: When several namespaces have an unresolved incident of the key.
-        """
+        """Return an incident as ``status`` does; None if no incident has the key."""
         try:
             return self.status(key, namespace=namespace)
         except NotFound:
             return None
 
     def acknowledge(self, key: str, *, by: str, via: Via = Via.LIBRARY, namespace: str | None = None) -> Stopped:
-        """Acknowledge an incident: the unresolved one of a key, or else the newest. Queued pages are cancelled.
-
-        Args:
-            key: The incident's key, or its id.
-            by: Who acknowledges it: a recipient's id, or any other name.
-            via: How.
-            namespace: The incident's namespace; None looks in all.
+        """Acknowledge an incident: its queued pages are cancelled. ``by`` is a recipient's id, or any other name.
 
         Returns:
             The pages that are cancelled, and those that had left already; false if it was acknowledged already.
-
-        Raises:
-            NotFound: When no incident has the key.
-            AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
         """
         return self._service.acknowledge(ByKey(key, namespace), by=by, via=via)
 
     def resolve(self, key: str, *, by: str, via: Via = Via.LIBRARY, namespace: str | None = None) -> Stopped:
-        """Resolve an incident, named as for ``acknowledge``; the same key opens a new one.
+        """Resolve an incident; the same key then opens a new one.
 
         Returns:
             The pages that are cancelled, and those that had left already; false if it was resolved already.
-
-        Raises:
-            NotFound: When no incident has the key.
-            AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
         """
         return self._service.resolve(ByKey(key, namespace), by=by, via=via)
 
     def page_again(self, key: str, recipient_id: str, *, by: str, via: Via = Via.LIBRARY, namespace: str | None = None) -> None:
-        """Start a new round for one recipient of an incident, named as for ``acknowledge``; also after an acknowledgement.
+        """Start a new round for one recipient of an incident, also after an acknowledgement.
 
         Raises:
-            NotFound: When no incident has the key.
-            AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
             RecipientNotFound: When it has no such recipient.
             IncidentResolved: When it is resolved.
         """

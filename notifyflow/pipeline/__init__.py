@@ -33,7 +33,7 @@ An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or `
 ``forget.forget(deps, recipient_id)``
     → from how many incidents a recipient was removed; raises RecipientInUse.
 ``pause.pause(deps, pause)``, ``pause.resume(deps, scope, name)``, ``pause.pauses(deps)``
-    The kill switch, which the claim checks.
+    Pauses of sending, which the claim checks.
 ``sweep.sweep(deps, *, limit=200, ring_again_after=30 s)``
     → ``Consequences``; several transactions: marks due, unrung rows as rung (they are in ``due``), expires leases, decides
     escalations whose timer is due, starts rounds. Errors of damaged rows are in ``broken`` and hold up no others; a database

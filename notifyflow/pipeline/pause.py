@@ -1,4 +1,4 @@
-"""The kill switch: the claim defers paused notifications, which are due at once when the pause ends, early or not."""
+"""Pauses of sending: the claim defers paused notifications, which are due at once when the pause ends, early or not."""
 
 from notifyflow.core.model import DeferralReason
 from notifyflow.core.pauses import Pause, Scope

@@ -85,7 +85,7 @@ class ForgottenQuarantine(SimulatedLedger):
         del incident_ids, at
 
 
-class NoKillSwitch(SimulatedLedger):
+class NoPauses(SimulatedLedger):
     def pauses(self, **arguments: Any) -> Any:
         return ()
 
@@ -314,7 +314,7 @@ MUTANTS = (
     Mutant("a repetition that ignores the namespace", Variant(ledger=NoNamespaceOfRepetitions), known=1),
     Mutant("an acknowledgement that ignores the namespace", Variant(ledger=NoNamespaceOfActs), known=1),
     Mutant("a limit that counts nothing", swap=lambda: swapped(provider_health, "_counted", lambda health, now: ()), known=6),
-    Mutant("a kill switch that nobody looks at", Variant(ledger=NoKillSwitch), known=2),
+    Mutant("a pause that no claim checks", Variant(ledger=NoPauses), known=2),
     Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock), known=6),
     Mutant(
         "freshness that runs through a pause", swap=lambda: swapped(tier_rules, "page_expires_at", _age_by_the_clock), known=3

@@ -85,7 +85,7 @@ def test_a_cap_for_a_channel_without_caps_is_refused(sqlite_url: str) -> None:
     assert refused.value.faults[0].remedy == "Name some of sms, voice"
 
 
-def test_the_kill_switch_pauses_a_channel_and_resumes_it(sqlite_url: str) -> None:
+def test_a_channel_is_paused_and_resumed(sqlite_url: str) -> None:
     with open_flow(sqlite_url) as flow:
         flow.switch.pause(Scope.CHANNEL, "email", span=timedelta(minutes=30), by="ada")
         assert [(each.name, each.paused_by) for each in flow.switch.pauses()] == [("email", "ada")]
