@@ -41,8 +41,6 @@ REGION = "eu-central-1"
 SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
 MAIL_FROM = "notifyflow@sandbox.example"
 
-_LISTENERS = ("page", "smtp", "twilio", "slack", "teams", "aws", "webhook")  # in the order of their ports
-
 
 def _http(handler: Handler) -> Callable[[], asyncio.BaseProtocol]:
     """Make the protocol of an HTTP connection."""
@@ -175,11 +173,13 @@ class Sandbox:
             AmazonStandIn(ACCESS_KEY_ID),
             SubscriberStandIn(),
         )
-        mail_server = MailServer(self.inbox, self._play, login=login, tls=tls)
-        protocols = {stand_in.name: _http(partial(self._attend, stand_in)) for stand_in in stand_ins}
-        protocols |= {"page": _http(self._show), "smtp": mail_server.protocol}
+        protocols = {  # in the order of their ports
+            "page": _http(self._show),
+            "smtp": MailServer(self.inbox, self._play, login=login, tls=tls).protocol,
+            **{stand_in.name: _http(partial(self._attend, stand_in)) for stand_in in stand_ins},
+        }
         self._listeners = {
-            name: _Listener(host, port and port + number, protocols[name]) for number, name in enumerate(_LISTENERS)
+            name: _Listener(host, port and port + number, protocol) for number, (name, protocol) in enumerate(protocols.items())
         }
         mail = "smtp" if mail_over == "smtp" else "aws"
         self._listener_of = {"email": mail, "push": "aws", "sms": "twilio", "voice": "twilio"}  # the others: their own
