@@ -23,6 +23,8 @@ _OPEN_FOR: Mapping[DeferralReason, tuple[timedelta, timedelta]] = {
     DeferralReason.CIRCUIT: (timedelta(seconds=30), timedelta(minutes=5)),
     DeferralReason.SUSPENSION: (timedelta(minutes=1), timedelta(minutes=15)),
 }
+OPEN_AT_MOST = max(longest for _, longest in _OPEN_FOR.values())
+"""How long a circuit stays open at a time."""
 
 
 class Circuit(StrEnum):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from notifyflow.core import lifecycle, pauses, provider_health, tier_rules
 from notifyflow.core.facts import NotificationFacts, Outcome
@@ -119,7 +119,9 @@ def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) ->
 
 
 def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:
-    """Record what an outcome says about its provider; what waited for its circuit is due as soon as it closes.
+    """Record what an outcome says about its provider; what waits for its circuit is due as soon as it closes.
+
+    No more is brought forward than the provider's limit lets through before the circuit would have let the rest go.
 
     Args:
         tx: The recording transaction; it holds the notification's lock.
@@ -132,9 +134,13 @@ def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outco
     def recorded(health: ProviderHealth) -> ProviderHealth:
         return provider_health.record_outcome(health, outcome.condition, is_new=is_new, throttle_s=outcome.throttle_s, now=tx.now)
 
-    before = _update(tx, row.channel, provider, recorded)
-    if before is not None and before.circuit_opened_by is not None and outcome.condition is Condition.HEALTHY:
-        tx.ledger.bring_forward([before.circuit_opened_by], channel=row.channel, now=tx.now)
+    seen = tx.ledger.provider_health(row.channel, provider)
+    if seen is not None and seen.circuit_opened_by is not None and outcome.condition is Condition.HEALTHY:
+        limit = tx.deps.limit_of(provider) * (
+            provider_health.OPEN_AT_MOST // timedelta(minutes=1)
+        )  # the rest is due before its turn
+        tx.ledger.bring_forward([seen.circuit_opened_by], channel=row.channel, now=tx.now, limit=limit)
+    _update(tx, seen, recorded)
 
 
 def suspend(tx: Transaction, channel: str, provider: str) -> None:
@@ -143,22 +149,18 @@ def suspend(tx: Transaction, channel: str, provider: str) -> None:
     def recorded(health: ProviderHealth) -> ProviderHealth:
         return provider_health.record_outcome(health, Condition.REFUSING, is_new=False, throttle_s=None, now=tx.now)
 
-    _update(tx, channel, provider, recorded)
+    _update(tx, tx.ledger.provider_health(channel, provider), recorded)
 
 
-def _update(
-    tx: Transaction, channel: str, provider: str, recorded: Callable[[ProviderHealth], ProviderHealth]
-) -> ProviderHealth | None:
-    """Update a provider's health; return it as it was before, or None if nothing changes."""
-    seen = tx.ledger.provider_health(channel, provider)
+def _update(tx: Transaction, seen: ProviderHealth | None, recorded: Callable[[ProviderHealth], ProviderHealth]) -> None:
+    """Update a provider's health, as it was seen without a lock; claims wait for this lock, so nothing slow comes after it."""
     if seen is None or recorded(seen) == seen:  # nearly always: its lock is left to those who claim
-        return None
-    before = tx.ledger.lock_provider_health(channel, [provider])[provider]
+        return
+    before = tx.ledger.lock_provider_health(seen.channel, [seen.provider])[seen.provider]
     after = recorded(before)
     tx.ledger.save_provider_health(before, after)
     if (before.circuit_opened_by, before.circuit_open_until) != (after.circuit_opened_by, after.circuit_open_until):
         tx.health_updates.append(after)
-    return before
 
 
 def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bool) -> Obstacle | None:

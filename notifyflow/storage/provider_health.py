@@ -15,12 +15,10 @@ from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import EscalationRow, NotificationRow, ProviderHealthRow
 from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import batches, first, select
+from notifyflow.storage.rows import batches, changes, first, select
 from notifyflow.storage.statements import Places, Statement
-from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED
+from notifyflow.storage.turns import IS_CALM, IS_URGENT, QUEUED, URGENCY
 from notifyflow.storage.work import is_free
-
-_DEFERRAL = ("due_at", "deferred_by", "deferred_since", "paused_since", "paused_until")
 
 
 class ProviderHealthRows(Moves):
@@ -74,12 +72,11 @@ class ProviderHealthRows(Moves):
             at: When.
             detail: The detail of their lines in the log.
         """
-        alike: dict[tuple[Any, ...], list[str]] = {}
-        for row in after:
-            alike.setdefault(tuple(getattr(row, name) for name in _DEFERRAL), []).append(row.id)
-        for values, ids in alike.items():
-            changed = dict(zip(_DEFERRAL, values, strict=True)) | {"rung_at": None}
-            query = NotificationRow.update(changed | {"version": NotificationRow.version + 1})
+        alike: dict[tuple[tuple[str, Any], ...], list[str]] = {}
+        for row, old in zip(after, before, strict=True):
+            alike.setdefault(tuple(changes(old, row).items()), []).append(row.id)
+        for changed, ids in alike.items():
+            query = NotificationRow.update(dict(changed) | {"rung_at": None, "version": NotificationRow.version + 1})
             query.where(NotificationRow.id.in_(ids)).execute(self._db)
         new = [
             replace(row, version=row.version + 1)
@@ -88,12 +85,22 @@ class ProviderHealthRows(Moves):
         ]
         self._log(new, event="deferred", at=at, detail=detail, source="QUEUED")
 
-    def bring_forward(self, why: Collection[DeferralReason], *, now: datetime, channel: str | None = None) -> None:
-        """Make notifications due now whose reasons for deferral are gone, on one channel or on all (None)."""
+    def bring_forward(
+        self, why: Collection[DeferralReason], *, now: datetime, channel: str | None = None, limit: int | None = None
+    ) -> None:
+        """Make notifications due now whose reasons for deferral are gone.
+
+        Args:
+            why: The reasons.
+            now: When.
+            channel: Their channel; None for all.
+            limit: How many at most, the most urgent first; None for all.
+        """
         is_deferred = QUEUED & (NotificationRow.due_at > now) & NotificationRow.deferred_by.in_(list(why))
         if channel is not None:
             is_deferred &= NotificationRow.channel == channel
-        deferred = NotificationRow.select(NotificationRow.id).where(is_deferred).order_by(NotificationRow.id)
+        urgent_first = (URGENCY, NotificationRow.due_at, NotificationRow.id)
+        deferred = NotificationRow.select(NotificationRow.id).where(is_deferred).order_by(*urgent_first).limit(limit)
         for batch in batches([row["id"] for row in self._rows(self._locked(deferred, skips_locked=True))]):
             changed = {"due_at": now, "rung_at": None, "version": NotificationRow.version + 1}
             if DeferralReason.PAUSE in why:

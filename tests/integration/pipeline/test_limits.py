@@ -9,10 +9,10 @@ import pytest
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.model import Condition, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.provider_health import ProviderHealth
+from notifyflow.core.provider_health import OPEN_AT_MOST, ProviderHealth
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.pipeline.ports import Claimed
-from notifyflow.pipeline.record import record
+from notifyflow.pipeline.record import record, release
 from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 
@@ -216,6 +216,26 @@ def test_an_ill_provider_is_left_alone_and_one_attempt_finds_out_when_it_is_well
     driver.record(probe)
     assert health_of(driver, "ses").circuit_opened_by is None
     assert len(claim(driver, providers=["ses"])) == 4, "what waited for it is due at once"
+
+
+def test_no_more_is_brought_forward_than_the_limit_lets_through_and_what_is_urgent_comes_first(driver: Driver) -> None:
+    for number in range(24):
+        page(driver, f"k{number:02}")
+    page(driver, "urgent", severity=Severity.CRITICAL)
+    *waiting, probe = claim(driver, providers=["ses"])
+    for each in waiting[:5]:
+        driver.record(each, UNHEALTHY)
+    for each in waiting[5:]:
+        release(driver.deps, each.message.attempt_id, each.token)
+    driver.clock.pass_time(timedelta(seconds=25))
+    assert claim(driver, providers=["ses"]) == [], "its circuit is open"
+    limited(driver, ses=1)
+    driver.record(probe)
+    rows = [driver.pages(key=key)["email"] for key in ("urgent", *(f"k{number:02}" for number in range(24)))]
+    now = driver.clock.now()
+    due = [row for row in rows if row.due_at is not None and row.due_at <= now]
+    assert len(due) == OPEN_AT_MOST // timedelta(minutes=1)
+    assert due[0] == rows[0], "the urgent one is among them"
 
 
 @pytest.mark.parametrize("outcome", [BUSY, REFUSED])
