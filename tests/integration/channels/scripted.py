@@ -1,4 +1,4 @@
-"""Small real servers that respond as they are told: one over HTTP, one over SMTP."""
+"""Small real servers that respond as scripted: one over HTTP, one over SMTP."""
 
 import contextlib
 import socket
@@ -16,8 +16,8 @@ DRIP = "drip"
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a client asked for."""
+class Request:
+    """A request of a client."""
 
     method: str
     path: str
@@ -27,13 +27,13 @@ class Said:
 
 @dataclass
 class HttpServer:
-    """Responds to every request with the same reply, until it is told another one."""
+    """Responds to every request with the same reply, until it gets another one."""
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     act: str = ""
-    heard: list[Said] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     port: int = 0
     hangs: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -48,7 +48,7 @@ class HttpServer:
 
     def respond(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, *, act: str = "") -> None:
         self.status, self.body, self.headers, self.act = status, body, headers or {}, act
-        self.heard.clear()
+        self.requests.clear()
         self.hangs.clear()
 
     def write_body(self, write: Callable[[bytes], object]) -> None:
@@ -69,7 +69,7 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
 
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            script.heard.append(Said(self.command, self.path, dict(self.headers.items()), body))
+            script.requests.append(Request(self.command, self.path, dict(self.headers.items()), body))
             if script.act in (CUT, HANG):
                 if script.act == HANG:
                     script.hangs.set()
@@ -110,7 +110,7 @@ class SmtpScript:
 
     replies: dict[str, str] = field(default_factory=dict)
     extensions: tuple[str, ...] = ("8BITMIME",)
-    heard: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
     was_encrypted: list[bool] = field(default_factory=list)
     port: int = 0
@@ -122,8 +122,8 @@ class SmtpScript:
 
     def respond(self, **replies: str) -> None:
         self.replies = replies
-        for heard in (self.heard, self.messages, self.was_encrypted):
-            heard.clear()
+        for received in (self.commands, self.messages, self.was_encrypted):
+            received.clear()
 
 
 _CONSENT = {"DATA": "354 go on", "QUIT": "221 bye", "AUTH": "235 welcome", "STARTTLS": "220 go on", "BANNER": "220 scripted"}
@@ -174,7 +174,7 @@ class _Talk:
     def command(self) -> str:
         line = self.line()
         verb = line.split()[0].decode().upper()
-        self.script.heard.append(line.decode().strip())
+        self.script.commands.append(line.decode().strip())
         self.reply(verb)
         if verb == "STARTTLS":
             self.encrypt()

@@ -53,7 +53,7 @@ def refused(bench: Bench, server: HttpServer | int, **more: str) -> ProviderErro
 def test_an_acceptance_is_one_request_and_keeps_the_providers_id(bench: Bench, server: HttpServer) -> None:
     server.respond(*bench.accepted)
     accepted = send(bench, server)
-    assert len(server.heard) == 1
+    assert len(server.requests) == 1
     assert accepted.provider_ref in ("m-1", "C0123456789:1.2", "")
 
 
@@ -65,7 +65,7 @@ def test_only_what_has_a_callback_path_claims_receipts(bench: Bench, server: Htt
         assert provider.capabilities.has_receipts is (bench.name in ("twilio sms", "twilio voice", "pager"))
 
 
-def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell_somebody_who_listens(server: HttpServer) -> None:
+def test_ses_reports_our_attempt_where_a_configuration_set_publishes_events(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "ses")
     with bench.provider(server, SES_CONFIGURATION_SET="events") as (provider, _):
         assert provider.capabilities == Capabilities()
@@ -74,12 +74,12 @@ def test_ses_tells_of_our_attempt_where_a_configuration_set_has_it_tell_somebody
         assert provider.capabilities == Capabilities(has_receipts=True, doubts_resolved_within_s=15)
 
 
-def test_a_push_message_is_held_no_longer_than_it_is_worth(server: HttpServer) -> None:
+def test_push_services_hold_a_message_no_longer_than_it_is_valid(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "sns")
     server.respond(*bench.accepted)
     with bench.provider(server) as (provider, message):
         provider.send(replace(message, valid_for_s=600))
-    form = parse_qs(server.heard[0].body.decode())
+    form = parse_qs(server.requests[0].body.decode())
     names = [value[0] for name, value in form.items() if name.endswith("Name")]
     platforms = ("FCM", "GCM", "APNS", "APNS_SANDBOX")
     assert names == [f"AWS.SNS.MOBILE.{platform}.TTL" for platform in platforms]
@@ -90,8 +90,8 @@ def test_the_name_that_ses_shows_goes_out_encoded(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "ses")
     server.respond(*bench.accepted)
     send(bench, server, SES_FROM="Дежурный <pager@example.com>")
-    said = json.loads(server.heard[0].body)
-    assert said["FromEmailAddress"] == "=?utf-8?b?0JTQtdC20YPRgNC90YvQuQ==?= <pager@example.com>"
+    sent = json.loads(server.requests[0].body)
+    assert sent["FromEmailAddress"] == "=?utf-8?b?0JTQtdC20YPRgNC90YvQuQ==?= <pager@example.com>"
 
 
 @pytest.mark.parametrize(("more", "sender"), [({}, []), ({"SNS_SMS_SENDER_ID": "notifyflow"}, ["notifyflow"])])
@@ -104,7 +104,7 @@ def test_a_text_over_sns_is_transactional_and_fits_into_two_segments(
         provider.send(
             replace(message, content=replace(message.content, title="down " * 200, link="https://page.example.com/a/1"))
         )
-    form = {name: value[0] for name, value in parse_qs(server.heard[0].body.decode()).items()}
+    form = {name: value[0] for name, value in parse_qs(server.requests[0].body.decode()).items()}
     assert form["PhoneNumber"] == message.address
     assert form["Message"].endswith("https://page.example.com/a/1")
     assert len(form["Message"]) <= 2 * 153
@@ -112,7 +112,7 @@ def test_a_text_over_sns_is_transactional_and_fits_into_two_segments(
     assert values == ["Transactional", *sender]
 
 
-def test_a_bot_whose_token_was_taken_away_is_a_fault_of_ours(server: HttpServer) -> None:
+def test_a_bot_without_its_token_is_a_fault_of_ours(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "slack webhook")
     with bench.provider(server) as (provider, message), pytest.raises(RefusedUsError):
         provider.send(replace(message, address="C0123456789"))
@@ -123,7 +123,7 @@ def test_many_threads_may_send_at_a_time(bench: Bench, server: HttpServer) -> No
     server.respond(*bench.accepted)
     with bench.provider(server) as (provider, message), ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(provider.send, [message] * 24))) == 1
-    assert len(server.heard) == 24
+    assert len(server.requests) == 24
 
 
 @every_provider
@@ -155,7 +155,7 @@ def test_a_status_without_a_known_code_decides(
         expected = ERRORS[own.verdict]
     server.respond(*bench.refused(status, ""))
     assert type(refused(bench, server)) is expected
-    assert len(server.heard) == 1
+    assert len(server.requests) == 1
 
 
 @every_provider
@@ -178,8 +178,8 @@ def test_a_response_that_blames_our_request_is_never_the_recipients_fault(bench:
 def test_sns_says_which_parameter_it_blames(server: HttpServer, name: str, parameter: str, expected: type[ProviderError]) -> None:
     bench = next(bench for bench in BENCHES if bench.name == name)
     status, body, headers = bench.refused(400, "InvalidParameter")
-    told = f"<Message>Invalid parameter: {parameter} Reason: no</Message>"
-    server.respond(status, body.replace(b"<Message>no</Message>", told.encode()), headers)
+    reason = f"<Message>Invalid parameter: {parameter} Reason: no</Message>"
+    server.respond(status, body.replace(b"<Message>no</Message>", reason.encode()), headers)
     error = refused(bench, server)
     assert type(error) is expected
     assert error.code == (f"InvalidParameter:{parameter}" if expected is PermanentProviderError else "InvalidParameter")
@@ -187,7 +187,7 @@ def test_sns_says_which_parameter_it_blames(server: HttpServer, name: str, param
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410])
 @pytest.mark.parametrize("name", ["slack bot", "slack webhook"])
-def test_a_word_of_slacks_that_nobody_knows_may_pass_and_is_said(server: HttpServer, name: str, status: int) -> None:
+def test_an_unknown_error_of_slack_is_temporary_and_named(server: HttpServer, name: str, status: int) -> None:
     bench = next(bench for bench in BENCHES if bench.name == name)
     server.respond(*bench.refused(status, "moon_is_full"))
     error = refused(bench, server)
@@ -199,8 +199,8 @@ def test_a_word_of_slacks_that_nobody_knows_may_pass_and_is_said(server: HttpSer
 @every_provider
 @pytest.mark.parametrize(("status", "code"), [(429, "429"), (503, "503")])
 def test_retry_after_is_kept(bench: Bench, server: HttpServer, status: int, code: str) -> None:
-    answered, body, headers = bench.refused(status, "")
-    server.respond(answered, body, {**headers, "Retry-After": "7"})
+    response_status, body, headers = bench.refused(status, "")
+    server.respond(response_status, body, {**headers, "Retry-After": "7"})
     error = refused(bench, server)
     assert isinstance(error, TemporaryProviderError)
     assert error.retry_after_s == 7
@@ -211,7 +211,7 @@ def test_a_redirect_is_not_followed(bench: Bench, server: HttpServer) -> None:
     server.respond(302, b"", {"Location": f"{server.url}/elsewhere"})
     error = refused(bench, server)
     assert isinstance(error, ERRORS[bench.table["3xx"].verdict] if "3xx" in bench.table else RefusedUsError)
-    assert len(server.heard) == 1
+    assert len(server.requests) == 1
 
 
 @every_provider
@@ -225,7 +225,7 @@ def test_no_connection_is_a_definite_no(bench: Bench) -> None:
 def test_a_connection_that_is_cut_after_the_request_leaves_it_unknown(bench: Bench, server: HttpServer) -> None:
     server.respond(0, act=CUT)
     assert isinstance(refused(bench, server), UnknownOutcomeError)
-    assert len(server.heard) == 1
+    assert len(server.requests) == 1
 
 
 @every_provider
@@ -233,7 +233,7 @@ def test_a_provider_that_hangs_leaves_it_unknown(bench: Bench, server: HttpServe
     server.respond(0, act=HANG)
     assert isinstance(refused(bench, server, READ_TIMEOUT_S="0.25"), UnknownOutcomeError)
     assert server.hangs.wait(30)
-    assert len(server.heard) == 1
+    assert len(server.requests) == 1
 
 
 @every_provider
@@ -265,7 +265,7 @@ def test_missing_credentials_are_a_fault_of_ours(
     error = refused(bench, server, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
     assert isinstance(error, RefusedUsError)
     assert error.code == "no_credentials"
-    assert not server.heard
+    assert not server.requests
 
 
 @every_provider
@@ -277,7 +277,7 @@ def test_the_proxy_is_used_and_the_environment_is_not(bench: Bench, server: Http
         address = f"https://{bench.real.removesuffix(':443')}{bench.address}" if not bench.base else message.address
         with pytest.raises(TemporaryProviderError):
             provider.send(replace(message, address=address))
-    assert [(said.method, said.path) for said in server.heard] == [("CONNECT", bench.real)]
+    assert [(request.method, request.path) for request in server.requests] == [("CONNECT", bench.real)]
 
 
 def _https(bench: Bench) -> str:

@@ -34,8 +34,8 @@ def test_the_resolved_address_is_connected_to_and_the_hosts_name_is_verified(
 ) -> None:
     with http_server(certificate) as server:
         assert ask(f"https://hooks.slack.com:{server.port}/services/1", authority) == 200
-        (said,) = server.heard
-        assert said.headers["Host"] == f"hooks.slack.com:{server.port}"
+        (request,) = server.requests
+        assert request.headers["Host"] == f"hooks.slack.com:{server.port}"
         with pytest.raises(requests.exceptions.SSLError):
             ask(f"https://other.slack.com:{server.port}/services/1", authority)
 
@@ -51,19 +51,19 @@ def test_the_resolved_address_is_connected_to_and_the_hosts_name_is_verified(
         "file:///etc/passwd",
     ],
 )
-def test_a_url_that_breaks_the_rules_is_not_asked(url: str) -> None:
+def test_a_url_that_breaks_the_rules_is_not_requested(url: str) -> None:
     http = Http(Settings.from_variables({}), guard=Guard(hosts=["hooks.slack.com"]))
     with pytest.raises(PermanentProviderError):
         http.post(url, json={})
 
 
-def test_a_host_that_leads_inside_is_not_asked() -> None:
+def test_a_host_that_leads_inside_is_not_requested() -> None:
     http = Http(Settings.from_variables({}), guard=Guard())
     with pytest.raises(PermanentProviderError, match="public internet"):
         http.post("https://localhost/services/1", json={})
 
 
-def test_a_host_that_cannot_be_resolved_is_asked_again_later() -> None:
+def test_a_host_that_cannot_be_resolved_is_tried_again_later() -> None:
     with pytest.raises(TemporaryProviderError):
         Guard().resolve("nobody.invalid", 443)
 
@@ -85,5 +85,5 @@ def test_a_response_without_end_is_read_up_to_a_cap_also_where_it_is_packed() ->
         for body, headers in ((b"x" * 1_000_000, {}), (bomb, {"Content-Encoding": "gzip"})):
             server.respond(200, body, headers)
             assert len(http.post(server.url, json={}).body) == 65_536
-        assert server.heard[0].headers["Accept-Encoding"] == "identity"
+        assert server.requests[0].headers["Accept-Encoding"] == "identity"
         http.close()

@@ -89,7 +89,7 @@ def test_another_packages_channel_delivers() -> None:
         server.respond(200, b"beep-1")
         accepted = channel.providers[0].send(a_message(channel.check_address(server.url + "/beep")))
         assert accepted.provider_ref == "beep-1"
-        assert b"orders db is down" in server.heard[0].body
+        assert b"orders db is down" in server.requests[0].body
         channel.close()
 
 

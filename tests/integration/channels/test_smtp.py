@@ -61,8 +61,8 @@ def test_an_accepted_mail_is_in_text_and_html_and_names_our_attempt(server: Smtp
     assert message["Subject"] == "[CRITICAL] orders db is down"
     assert "https://example.com/a/token" in message.get_body(("plain",)).get_content()
     assert 'href="https://example.com/a/token"' in message.get_body(("html",)).get_content()
-    assert "mail from:<pager@example.com>" in server.heard[1].lower()  # smtplib has written it in three ways
-    assert server.heard[-1].upper() == "QUIT"
+    assert "mail from:<pager@example.com>" in server.commands[1].lower()  # smtplib has written it in three ways
+    assert server.commands[-1].upper() == "QUIT"
 
 
 @pytest.mark.parametrize("farewell", [CUT, "500 what", "221 bye"])
@@ -153,14 +153,14 @@ def test_a_password_does_not_travel_in_the_clear(server: SmtpScript) -> None:
     server.respond()
     error = refused(server.port, url="smtp://user:pass@localhost:{port}")
     assert isinstance(error, RefusedUsError)
-    assert not any("AUTH" in line for line in server.heard)
+    assert not any("AUTH" in line for line in server.commands)
 
 
 def test_mail_goes_over_starttls_and_authenticates(encrypting: SmtpScript, authority: Path) -> None:
     encrypting.respond()
     send(encrypting.port, url="smtp://us%40er:p%3Ass@localhost:{port}", CA_BUNDLE=str(authority))
     assert encrypting.was_encrypted == [True]
-    assert any(line.startswith("AUTH PLAIN") for line in encrypting.heard)
+    assert any(line.startswith("AUTH PLAIN") for line in encrypting.commands)
 
 
 def test_credentials_that_are_not_accepted_are_our_fault(encrypting: SmtpScript, authority: Path) -> None:

@@ -50,12 +50,12 @@ def build(kind: type[Channel], port: int = 9, **more: str) -> Channel:
 
 
 def given(server: HttpServer, kind: type[Channel], message: OutboundMessage, **more: str) -> dict[str, list[str]]:
-    server.heard.clear()
+    server.requests.clear()
     channel = build(kind, server.port, **more)
     channel.providers[0].send(message)
     channel.close()
-    (said,) = server.heard
-    return parse_qs(said.body.decode())
+    (request,) = server.requests
+    return parse_qs(request.body.decode())
 
 
 def signed(path: str, *, token: str = "first-token", base: str = PUBLIC, **form: str) -> Callback:
@@ -79,7 +79,7 @@ def test_a_text_carries_its_callback_url_and_its_validity(server: HttpServer) ->
 
 
 @pytest.mark.parametrize(("valid_for_s", "period"), [(0, "1"), (90_000, "36000")])
-def test_a_validity_keeps_within_what_twilio_takes(server: HttpServer, valid_for_s: int, period: str) -> None:
+def test_a_validity_keeps_within_what_twilio_accepts(server: HttpServer, valid_for_s: int, period: str) -> None:
     assert given(server, SmsChannel, a_message("+4915112345678", valid_for_s=valid_for_s))["ValidityPeriod"] == [period]
 
 
@@ -158,16 +158,16 @@ def test_a_status_that_nobody_knows_is_only_noted() -> None:
 
 
 @pytest.mark.parametrize(("digit", "is_acknowledgement"), [("1", True), ("2", False), ("#", False)])
-def test_a_key_says_that_a_human_heard_it(digit: str, is_acknowledgement: bool) -> None:
+def test_a_key_press_is_evidence_of_a_human(digit: str, is_acknowledgement: bool) -> None:
     callback = signed(f"{VOICE_PATH}/key", CallSid="CA1", CallStatus="in-progress", Digits=digit)
     provider = build(VoiceChannel).providers[0]
     (receipt,) = provider.read_callback(callback).receipts
     assert (receipt.result, receipt.evidence) == (Result.DELIVERED, Evidence.HUMAN)
     assert receipt.is_key_press
     assert receipt.is_acknowledgement is is_acknowledgement
-    said = provider.respond(HandledReply(effect=Effect.ACKNOWLEDGED))
-    assert said.content_type.startswith("text/xml")
-    assert ElementTree.fromstring(said.body.encode()).findtext("Say") == "Thank you. You acknowledged it. Goodbye."
+    response = provider.respond(HandledReply(effect=Effect.ACKNOWLEDGED))
+    assert response.content_type.startswith("text/xml")
+    assert ElementTree.fromstring(response.body.encode()).findtext("Say") == "Thank you. You acknowledged it. Goodbye."
 
 
 def test_both_tokens_verify() -> None:
@@ -251,9 +251,9 @@ def test_a_text_is_found_by_its_link(server: HttpServer) -> None:
         code="sent",
         reason=MESSAGE_STATUSES["sent"].meaning,
     )
-    (said,) = server.heard
-    query = parse_qs(urlsplit(said.path).query)
-    assert (said.method, query) == ("GET", {"To": ["+15005550006"], "From": ["+15005550006"], "PageSize": ["100"]})
+    (request,) = server.requests
+    query = parse_qs(urlsplit(request.path).query)
+    assert (request.method, query) == ("GET", {"To": ["+15005550006"], "From": ["+15005550006"], "PageSize": ["100"]})
 
 
 def test_a_text_without_a_link_is_found_by_all_its_words(server: HttpServer) -> None:
@@ -291,8 +291,8 @@ def test_the_code_of_a_text_that_is_found_decides(server: HttpServer) -> None:
 
 def test_a_messaging_service_chooses_the_sender_so_that_none_is_asked_for(server: HttpServer) -> None:
     assert find(server, a_message("+15005550006"), TWILIO_SMS_FROM="MG00000000000000000000000000000000") is None
-    (said,) = server.heard
-    assert "From" not in parse_qs(urlsplit(said.path).query)
+    (request,) = server.requests
+    assert "From" not in parse_qs(urlsplit(request.path).query)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_a_question_that_is_not_answered_raises(server: HttpServer, status: int,
     channel.close()
 
 
-def test_a_call_cannot_be_told_from_another_so_that_it_is_not_searched_for(server: HttpServer) -> None:
+def test_calls_to_one_number_look_alike_so_they_are_not_searched(server: HttpServer) -> None:
     channel = build(VoiceChannel, server.port)
     assert not isinstance(channel.providers[0], FindsSentMessages)
 
@@ -315,16 +315,16 @@ def test_a_call_cannot_be_told_from_another_so_that_it_is_not_searched_for(serve
 @pytest.mark.parametrize("kind", [SmsChannel, VoiceChannel])
 def test_a_second_account_sends_as_itself_and_hears_its_own_callbacks(server: HttpServer, kind: type[Channel]) -> None:
     server.respond(201, b'{"sid": "m-1"}')
-    server.heard.clear()
+    server.requests.clear()
     account = {"ACCOUNT_SID": "AC11111111111111111111111111111111", "AUTH_TOKEN": "token-1,token-2", "SMS_FROM": "+15005550007"}
     second = {f"TWILIO_B_{name}": value for name, value in account.items()} | {"TWILIO_B_VOICE_FROM": "+15005550007"}
     channel = build(kind, server.port, **second)
     assert [provider.name for provider in channel.providers] == ["twilio", "twilio-b"]
     channel.providers[1].send(a_message("+4915112345678"))
-    (said,) = server.heard
-    form = parse_qs(said.body.decode())
+    (request,) = server.requests
+    form = parse_qs(request.body.decode())
     path = f"/callbacks/twilio-b/{channel.name}/{ATTEMPT}"
-    assert account["ACCOUNT_SID"] in said.path
+    assert account["ACCOUNT_SID"] in request.path
     assert form["From"] == ["+15005550007"]
     assert form["StatusCallback"] == [f"{PUBLIC}{path}#rc=5&rp=all"]
     status = {"MessageSid": "SM1", "MessageStatus": "sent", "CallSid": "CA1", "CallStatus": "ringing"}
@@ -336,7 +336,7 @@ def test_a_second_account_sends_as_itself_and_hears_its_own_callbacks(server: Ht
     channel.close()
 
 
-def test_what_is_missing_of_a_second_account_is_said_with_its_own_names() -> None:
+def test_missing_settings_of_a_second_account_have_its_own_names() -> None:
     channel = build(SmsChannel, TWILIO_B_ACCOUNT_SID="AC11111111111111111111111111111111")
     assert [provider.name for provider in channel.providers] == ["twilio"]
     assert [fault.where for fault in channel.faults] == ["NOTIFYFLOW_TWILIO_B_AUTH_TOKEN", "NOTIFYFLOW_TWILIO_B_SMS_FROM"]

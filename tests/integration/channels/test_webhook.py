@@ -20,7 +20,7 @@ from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings
 from tests.integration.channels.scripted import HttpServer, http_server
 
-NEW, OLD = ("whsec_" + base64.b64encode(letter * 32).decode() for letter in (b"n", b"o"))
+NEW, OLD = ("whsec_" + base64.b64encode(byte * 32).decode() for byte in (b"n", b"o"))
 AT = datetime(2026, 11, 25, 3, tzinfo=UTC)
 EVENT = IncidentEvent(
     subscriber="status",
@@ -61,18 +61,18 @@ def post(server: HttpServer, *messages: OutboundMessage, secrets: tuple[str, ...
     channel.close()
 
 
-def test_each_subscriber_is_a_server_of_its_own_which_tells_nothing_about_the_others() -> None:
+def test_each_subscriber_is_a_server_of_its_own_so_a_failure_says_nothing_about_the_others() -> None:
     (provider,) = channel_of("https://status.example.com/hook").providers
     assert provider.has_server_per_address
 
 
-def test_the_reference_implementation_takes_what_is_signed(server: HttpServer) -> None:
+def test_the_reference_implementation_accepts_what_is_signed(server: HttpServer) -> None:
     post(server, a_message())
-    (heard,) = server.heard
-    told = Reference(NEW).verify(heard.body, dict(heard.headers))
-    assert told["type"] == "incident.acknowledged"
-    assert told["timestamp"] == "2026-11-25T03:00:00Z"
-    data = told["data"]
+    (request,) = server.requests
+    payload = Reference(NEW).verify(request.body, dict(request.headers))
+    assert payload["type"] == "incident.acknowledged"
+    assert payload["timestamp"] == "2026-11-25T03:00:00Z"
+    data = payload["data"]
     assert {name: data[name] for name in ("id", "state", "version", "by", "via", "severity")} == {
         "id": "i1", "state": "ACKNOWLEDGED", "version": 4, "by": "ada", "via": "link", "severity": CONTENT.severity,
     }  # fmt: skip
@@ -85,17 +85,17 @@ def test_the_reference_implementation_takes_what_is_signed(server: HttpServer) -
 
 def test_while_a_secret_is_exchanged_both_are_good(server: HttpServer) -> None:
     post(server, a_message(), secrets=(NEW, OLD))
-    (heard,) = server.heard
+    (request,) = server.requests
     for secret in (NEW, OLD):
-        assert Reference(secret).verify(heard.body, dict(heard.headers))
+        assert Reference(secret).verify(request.body, dict(request.headers))
     stranger = "whsec_" + base64.b64encode(b"s" * 32).decode()
     with pytest.raises(WebhookVerificationError):
-        Reference(stranger).verify(heard.body, dict(heard.headers))
+        Reference(stranger).verify(request.body, dict(request.headers))
 
 
 def test_another_attempt_has_the_same_id_and_a_time_of_its_own(server: HttpServer) -> None:
     post(server, a_message(attempt_id="a1", at=AT), a_message(attempt_id="a2", at=AT.replace(minute=5)))
-    first, second = server.heard
+    first, second = server.requests
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == "n1"
     assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) == 300
     assert first.body == second.body
@@ -104,21 +104,21 @@ def test_another_attempt_has_the_same_id_and_a_time_of_its_own(server: HttpServe
 
 def test_a_page_says_whom_it_is_for_and_where_to_acknowledge_it(server: HttpServer) -> None:
     post(server, a_message(replace(SAMPLE, link="https://page.example.com/a/token", notice="sandbox")))
-    told = json.loads(server.heard[0].body)
-    assert told["type"] == "incident.page"
-    assert told["data"]["recipient_name"] == SAMPLE.recipient_name
-    assert told["data"]["acknowledge_url"] == "https://page.example.com/a/token"
-    assert told["data"]["notice"] == "sandbox"
+    payload = json.loads(server.requests[0].body)
+    assert payload["type"] == "incident.page"
+    assert payload["data"]["recipient_name"] == SAMPLE.recipient_name
+    assert payload["data"]["acknowledge_url"] == "https://page.example.com/a/token"
+    assert payload["data"]["notice"] == "sandbox"
 
 
 def test_a_long_body_is_cut(server: HttpServer) -> None:
     post(server, a_message(replace(CONTENT, body="word " * 10_000)))
-    assert len(server.heard[0].body) < 20_000
-    assert json.loads(server.heard[0].body)["data"]["body"].endswith("…")
+    assert len(server.requests[0].body) < 20_000
+    assert json.loads(server.requests[0].body)["data"]["body"].endswith("…")
 
 
 @pytest.mark.parametrize("url", ["http://status.example.com", "https://user:pass@status.example.com", "https://[::1", "/hook"])
-def test_a_url_that_may_not_be_asked_is_said_at_start_and_refused_at_the_send(url: str) -> None:
+def test_a_forbidden_url_is_a_fault_at_start_and_refused_at_the_send(url: str) -> None:
     channel = channel_of(url)
     (fault,) = channel.faults
     assert fault.where == "NOTIFYFLOW_WEBHOOKS"
@@ -129,14 +129,14 @@ def test_a_url_that_may_not_be_asked_is_said_at_start_and_refused_at_the_send(ur
     channel.close()
 
 
-def test_a_private_address_is_never_asked() -> None:
+def test_a_private_address_is_never_requested() -> None:
     channel = channel_of("https://localhost")
     with pytest.raises(PermanentProviderError, match="not on the public internet"):
         channel.providers[0].send(a_message())
     channel.close()
 
 
-def test_whoever_subscribes_no_more_is_told_no_more() -> None:
+def test_a_removed_subscriber_gets_nothing_more() -> None:
     channel = channel_of("https://status.example.com")
     with pytest.raises(PermanentProviderError, match="no webhook that is configured"):
         channel.providers[0].send(replace(a_message(), address="gone"))
@@ -154,7 +154,7 @@ def test_without_subscribers_it_carries_nothing_and_nothing_is_missing() -> None
     assert (tuple(channel.providers), tuple(channel.faults)) == ((), ())
 
 
-def test_what_is_refused_now_may_be_taken_when_it_has_been_mended(server: HttpServer) -> None:
+def test_a_refused_event_may_be_accepted_after_a_repair(server: HttpServer) -> None:
     server.respond(404)
     channel = channel_of(server.url, TRUSTED_ENDPOINTS=server.url.removeprefix("http://"))
     with pytest.raises(TemporaryProviderError):

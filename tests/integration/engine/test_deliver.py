@@ -268,7 +268,7 @@ def test_a_worker_that_has_stopped_gives_back_what_it_is_rung_for_afterwards(sce
     assert not scene.provider.messages
 
 
-def test_a_worker_that_stops_gives_back_what_it_could_not_look_for_before(scene: Scene) -> None:
+def test_a_worker_that_stops_releases_what_it_could_not_search_for_before(scene: Scene) -> None:
     ids = scene.notify("ada", "bob")
     scene.flaky.failures = 1
     with pytest.raises(StorageUnavailable):

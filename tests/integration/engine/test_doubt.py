@@ -89,7 +89,7 @@ def _texts(sandbox: Sandbox) -> tuple[Message, ...]:
     return sandbox.inbox.messages(channel="sms", is_accepted=True)
 
 
-def test_a_text_that_was_taken_before_the_answer_was_lost_is_not_sent_again(scene: Scene, sandbox: Sandbox) -> None:
+def test_a_text_that_was_accepted_before_the_response_was_lost_is_not_sent_again(scene: Scene, sandbox: Sandbox) -> None:
     sandbox.script("sms: accept, then hang")
     scene.deliver()
     assert (scene.row.state, scene.attempts[0].result) == (NotificationState.QUEUED, Result.IN_DOUBT)
@@ -153,7 +153,7 @@ def test_another_text_to_the_same_phone_is_no_answer(scene: Scene, sandbox: Sand
     assert [each.result for each in scene.attempts] == [Result.IN_DOUBT, Result.ACCEPTED]
 
 
-def test_a_provider_that_cannot_be_reached_is_told_again(scene: Scene, sandbox: Sandbox) -> None:
+def test_a_message_is_sent_again_if_its_provider_cannot_be_reached(scene: Scene, sandbox: Sandbox) -> None:
     scene.crash()
     sandbox.script("sms: refuse")
     with capture_logs() as lines:

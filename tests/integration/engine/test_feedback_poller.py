@@ -67,8 +67,8 @@ class Scene:
     def counts(self) -> tuple[int, int]:
         """How many messages wait in the queue, and how many are taken."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        told = self.amazon.client("sqs").get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)["Attributes"]
-        return int(told[names[0]]), int(told[names[1]])
+        counts = self.amazon.client("sqs").get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)["Attributes"]
+        return int(counts[names[0]]), int(counts[names[1]])
 
     def is_queue_empty(self) -> bool:
         return self.counts() == (0, 0)
@@ -148,7 +148,7 @@ def scripted() -> Iterator[HttpServer]:
     ("fault", "event"),
     [(StorageUnavailable(waited_s=5.0), "engine.storage_unavailable"), (RuntimeError("a bug"), "engine.message_broke")],
 )
-def test_what_was_not_committed_is_not_deleted_and_is_taken_again(
+def test_what_was_not_committed_is_not_deleted_and_is_received_again(
     scripted: HttpServer, store: Store, fault: Exception, event: str
 ) -> None:
     with capture_logs() as lines, _polling(scripted, store, fault):
@@ -232,4 +232,4 @@ def _polling(
 
 
 def _operations(server: HttpServer) -> list[str]:
-    return [said.headers["X-Amz-Target"].partition(".")[2] for said in list(server.heard)]
+    return [request.headers["X-Amz-Target"].partition(".")[2] for request in list(server.requests)]

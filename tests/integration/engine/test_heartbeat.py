@@ -1,4 +1,4 @@
-"""A monitor outside is told that all is well, by a process that sweeps, and by no other."""
+"""A monitor outside is pinged by a process that sweeps, and by no other."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -56,27 +56,27 @@ def beating(server: HttpServer, sqlite_store: Store) -> Iterator[Heartbeat]:
     heartbeat.stop()
 
 
-def test_a_process_that_delivers_tells_the_monitor_again_and_again(sqlite_url: str, server: HttpServer) -> None:
+def test_a_process_that_delivers_pings_the_monitor_again_and_again(sqlite_url: str, server: HttpServer) -> None:
     settings = settings_for(server, database_url=SecretStr(sqlite_url))
     with NotifyFlow(settings, channels=channels(ScriptedProvider())) as flow:
         flow.start()
-        wait_until(lambda: len(server.heard) > 2)
-    assert {(said.method, said.path, said.body) for said in server.heard} == {("GET", "/ping/secret", b"")}
+        wait_until(lambda: len(server.requests) > 2)
+    assert {(request.method, request.path, request.body) for request in server.requests} == {("GET", "/ping/secret", b"")}
 
 
-def test_without_a_clean_sweep_nobody_is_told_and_the_log_says_why(
+def test_without_a_clean_sweep_the_monitor_is_not_pinged_and_the_log_says_why(
     lines: list[EventDict], beating: Heartbeat, server: HttpServer
 ) -> None:
     wait_until(lambda: bool(lines))
     beating.note_sweep(is_clean=False)
     assert [(line["event"], line["reason"]) for line in lines] == [("engine.heartbeat_withheld", "not_swept_clean")]
-    assert server.heard == []
+    assert server.requests == []
     beating.note_sweep(is_clean=True)
-    wait_until(lambda: bool(server.heard))
+    wait_until(lambda: bool(server.requests))
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_a_monitor_that_does_not_hear_is_said_without_its_url(beating: Heartbeat, server: HttpServer, status: int) -> None:
+def test_an_unreachable_monitor_is_logged_without_its_url(beating: Heartbeat, server: HttpServer, status: int) -> None:
     server.respond(status)
     with capture_logs() as lines:
         beating.note_sweep(is_clean=True)
@@ -88,7 +88,7 @@ def test_a_monitor_that_does_not_hear_is_said_without_its_url(beating: Heartbeat
     ("url", "what"),
     [("http://hc.example/1", "is not an https URL"), ("https://ada:x@hc.example/1", "holds a user name or password")],
 )
-def test_a_url_that_may_not_be_asked_is_a_warning_at_start(sqlite_url: str, url: str, what: str) -> None:
+def test_a_forbidden_url_is_a_warning_at_start(sqlite_url: str, url: str, what: str) -> None:
     settings = Settings(database_url=SecretStr(sqlite_url), heartbeat_url=SecretStr(url))
     with NotifyFlow(settings, channels=channels(ScriptedProvider())) as flow:
         assert [fault.what for fault in flow.warnings if fault.where == "NOTIFYFLOW_HEARTBEAT_URL"] == [what]
