@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Transition
+from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES, Table
 from notifyflow.core.model import IN_PROGRESS, LIVE, AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result
@@ -18,6 +18,7 @@ from notifyflow.core.model import IN_PROGRESS, LIVE, AttemptState, EscalationSta
 LONG = timedelta(minutes=5)
 """Anything due for longer than this counts as forgotten; sweepers run every second."""
 
+_Row = IncidentFacts | EscalationFacts | NotificationFacts
 _DOUBTING = ("doubted", "lease_expired")
 _REFUSING = ("refused", "refused_for_good")
 
@@ -85,9 +86,9 @@ class Round:
 
 def check_incident(incident: IncidentFacts, transitions: Sequence[Transition], *, now: datetime) -> Iterator[Finding]:
     """Check the row of an incident against its log."""
-    yield from _replay("incident", incident, incident.id, transitions)
+    yield from _replay(incident, transitions)
     if incident.state is not IncidentState.RESOLVED and _is_long_ago(incident.round_at, now):
-        yield _finding(Rule.OVERDUE, "incident", incident, incident.id, f"should have paged again at {incident.round_at}")
+        yield _finding(Rule.OVERDUE, incident, f"should have paged again at {incident.round_at}")
 
 
 def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:
@@ -125,27 +126,26 @@ def missing(machine: str, row_id: str, incident_id: str) -> Finding:
 def _check_escalation(stood: Round, now: datetime) -> Iterator[Finding]:
     row = stood.escalation
     log = [line for line in stood.transitions if line.row_id == row.id]
-    yield from _replay("escalation", row, row.incident_id, log)
+    yield from _replay(row, log)
     is_active = row.state is EscalationState.ACTIVE
     if row.is_current and _is_long_ago(row.next_decision_at, now):
-        yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have been decided at {row.next_decision_at}")
+        yield _finding(Rule.OVERDUE, row, f"should have been decided at {row.next_decision_at}")
     if row.is_current and _is_long_ago(row.next_round_at, now):
-        yield _finding(Rule.OVERDUE, "escalation", row, row.incident_id, f"should have had a round at {row.next_round_at}")
+        yield _finding(Rule.OVERDUE, row, f"should have had a round at {row.next_round_at}")
     if is_active and not row.is_current:
-        yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is over, and still ACTIVE")
+        yield _finding(Rule.STATE, row, "is over, and still ACTIVE")
     if is_active and row.next_decision_at is None and not any(page.state in IN_PROGRESS for page in stood.notifications):
-        yield _finding(Rule.STATE, "escalation", row, row.incident_id, "is ACTIVE, and nothing will ever move it")
+        yield _finding(Rule.STATE, row, "is ACTIVE, and nothing will ever move it")
 
 
 def _check_tiers(stood: Round) -> Iterator[Finding]:
     row = stood.escalation
     opened = Counter(line.detail.get("tier") for line in stood.transitions if line.event == "tier_opened")
     for tier in (tier for tier, count in opened.items() if count > 1):
-        yield _finding(Rule.TIER, "escalation", row, row.incident_id, f"has opened tier {tier} more than once")
+        yield _finding(Rule.TIER, row, f"has opened tier {tier} more than once")
     for page in stood.notifications:
         if page.kind is Kind.PAGE and not 1 <= (page.tier or 0) <= row.tier:
-            what = f"belongs to tier {page.tier}, and tier {row.tier} is in force"
-            yield _finding(Rule.TIER, "notification", page, row.incident_id, what)
+            yield _finding(Rule.TIER, page, f"belongs to tier {page.tier}, and tier {row.tier} is in force")
 
 
 def _check_link(stood: Round) -> Iterator[Finding]:
@@ -159,15 +159,14 @@ def _check_link(stood: Round) -> Iterator[Finding]:
         what = f"is linked to {linked.id}, which is not an operations incident"
     else:
         return
-    yield _finding(Rule.OPERATIONS, "escalation", row, row.incident_id, what)
+    yield _finding(Rule.OPERATIONS, row, what)
 
 
 def _check_silence(stood: Round) -> Iterator[Finding]:
     """Check that no one is paged after the end; the order of the log counts, since times are read before rows are locked."""
     row, incident = stood.escalation, stood.incident
     if row.is_current and incident.state is not IncidentState.OPEN and row.state in LIVE:
-        what = f"is {row.state}, and its incident is {incident.state}"
-        yield _finding(Rule.ACKNOWLEDGED, "escalation", row, row.incident_id, what)
+        yield _finding(Rule.ACKNOWLEDGED, row, f"is {row.state}, and its incident is {incident.state}")
     pages = {page.id: page for page in stood.notifications if page.kind is Kind.PAGE}
     end = ""
     for line in stood.transitions:
@@ -175,35 +174,33 @@ def _check_silence(stood: Round) -> Iterator[Finding]:
             end = line.event
         elif end and line.row_id in pages and (line.event == "claimed" or not line.source):
             what = f"was {line.event} at {line.at}, after its escalation was {end}"
-            yield _finding(Rule.ACKNOWLEDGED, "notification", pages[line.row_id], row.incident_id, what)
+            yield _finding(Rule.ACKNOWLEDGED, pages[line.row_id], what)
 
 
 def _check_notification(row: NotificationFacts, log: Sequence[Transition], now: datetime) -> Iterator[Finding]:
-    yield from _replay("notification", row, row.incident_id, log)
+    yield from _replay(row, log)
     is_cancelled = row.state is NotificationState.CANCELLED
     if is_cancelled and not row.is_stopped:
-        yield _finding(Rule.STATE, "notification", row, row.incident_id, "is CANCELLED, and nobody stopped it")
+        yield _finding(Rule.STATE, row, "is CANCELLED, and nobody stopped it")
     if not is_cancelled and row.state is not state_of(row):
-        yield _finding(Rule.STATE, "notification", row, row.incident_id, f"is {row.state}, and should be {state_of(row)}")
+        yield _finding(Rule.STATE, row, f"is {row.state}, and should be {state_of(row)}")
     if row.state is NotificationState.QUEUED and _is_long_ago(row.due_at, now):
-        yield _finding(Rule.OVERDUE, "notification", row, row.incident_id, f"should have been sent at {row.due_at}")
+        yield _finding(Rule.OVERDUE, row, f"should have been sent at {row.due_at}")
     for attempt in row.attempts:
         if attempt.state is AttemptState.RUNNING and _is_long_ago(attempt.lease_until, now):
             what = f"has attempt {attempt.number}, whose lease ended at {attempt.lease_until} and has not been expired"
-            yield _finding(Rule.OVERDUE, "notification", row, row.incident_id, what)
+            yield _finding(Rule.OVERDUE, row, what)
 
 
 def _check_attempts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator[Finding]:
     count, running = len(counted(row)), sum(attempt.state is AttemptState.RUNNING for attempt in row.attempts)
     if count > row.max_attempts:
-        what = f"has {count} attempts that count, and may have {row.max_attempts}"
-        yield _finding(Rule.ATTEMPTS, "notification", row, row.incident_id, what)
+        yield _finding(Rule.ATTEMPTS, row, f"has {count} attempts that count, and may have {row.max_attempts}")
     if running > 1:
-        yield _finding(Rule.ATTEMPTS, "notification", row, row.incident_id, f"has {running} attempts that run at once")
+        yield _finding(Rule.ATTEMPTS, row, f"has {running} attempts that run at once")
     claims = sum(line.event == "claimed" for line in log)
     if claims != len(row.attempts):
-        what = f"was claimed {claims} times, and has {len(row.attempts)} attempts"
-        yield _finding(Rule.ATTEMPTS, "notification", row, row.incident_id, what)
+        yield _finding(Rule.ATTEMPTS, row, f"was claimed {claims} times, and has {len(row.attempts)} attempts")
 
 
 def _check_doubts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator[Finding]:
@@ -211,10 +208,9 @@ def _check_doubts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator
         events = {line.event for line in log if line.detail.get("attempt") == attempt.id}
         if not attempt.is_doubted and _is_doubtful(attempt, events):
             what = f"has attempt {attempt.number}, whose outcome is unknown, and which has no doubt on it"
-            yield _finding(Rule.DOUBT, "notification", row, row.incident_id, what)
+            yield _finding(Rule.DOUBT, row, what)
         if attempt.state is AttemptState.RECORDED and attempt.result is None:
-            what = f"has attempt {attempt.number}, which is recorded without a result"
-            yield _finding(Rule.DOUBT, "notification", row, row.incident_id, what)
+            yield _finding(Rule.DOUBT, row, f"has attempt {attempt.number}, which is recorded without a result")
 
 
 def _is_doubtful(attempt: AttemptFacts, events: set[str]) -> bool:
@@ -223,16 +219,12 @@ def _is_doubtful(attempt: AttemptFacts, events: set[str]) -> bool:
     return attempt.result is Result.IN_DOUBT or not events.isdisjoint(_DOUBTING) or is_contradicted
 
 
-def _replay(
-    machine: str, row: IncidentFacts | EscalationFacts | NotificationFacts, incident_id: str, log: Sequence[Transition]
-) -> Iterator[Finding]:
-    for what in _faults_of(MACHINES[machine].table, row, log):
-        yield _finding(Rule.LOG, machine, row, incident_id, what)
+def _replay(row: _Row, log: Sequence[Transition]) -> Iterator[Finding]:
+    for what in _faults_of(MACHINES[MACHINE_NAMES[type(row)]].table, row, log):
+        yield _finding(Rule.LOG, row, what)
 
 
-def _faults_of(
-    table: Table, row: IncidentFacts | EscalationFacts | NotificationFacts, log: Sequence[Transition]
-) -> Iterator[str]:
+def _faults_of(table: Table, row: _Row, log: Sequence[Transition]) -> Iterator[str]:
     if not log:
         yield "has no log"
         return
@@ -256,7 +248,6 @@ def _is_long_ago(instant: datetime | None, now: datetime) -> bool:
     return instant is not None and instant <= now - LONG
 
 
-def _finding(
-    rule: Rule, machine: str, row: IncidentFacts | EscalationFacts | NotificationFacts, incident_id: str, what: str
-) -> Finding:
-    return Finding(rule=rule, machine=machine, row_id=row.id, incident_id=incident_id, what=what)
+def _finding(rule: Rule, row: _Row, what: str) -> Finding:
+    incident_id = row.id if isinstance(row, IncidentFacts) else row.incident_id
+    return Finding(rule=rule, machine=MACHINE_NAMES[type(row)], row_id=row.id, incident_id=incident_id, what=what)

@@ -241,6 +241,9 @@ class IncidentFacts:
     resolved_by: str = ""
 
 
+MACHINE_NAMES: Mapping[type, str] = {IncidentFacts: "incident", EscalationFacts: "escalation", NotificationFacts: "notification"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
     """One line of the transition log.

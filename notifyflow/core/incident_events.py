@@ -5,11 +5,10 @@ Subscribers are other systems: they are never paged, nothing escalates for them,
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from notifyflow.core.machines import INCIDENT
 from notifyflow.core.model import IncidentState, Severity
@@ -108,19 +107,6 @@ def read_subscribers(document: str) -> tuple[Subscriber, ...]:
         Subscriber(name=name, url=table["url"], secrets=tuple(table["secrets"]), events=frozenset(table.get("events", ())))
         for name, table in tables.items()
     )
-
-
-def dump_event(event: IncidentEvent) -> str:
-    """Write an event as JSON."""
-    values = {name: getattr(event, name) for name in IncidentEvent.__dataclass_fields__}
-    return json.dumps({**values, "at": event.at.isoformat()}, separators=(",", ":"))
-
-
-def load_event(document: str) -> IncidentEvent:
-    """Read what ``dump_event`` wrote; the same event again, exactly."""
-    fields: Mapping[str, Any] = json.loads(document)
-    state, severity = IncidentState(fields["state"]), Severity(fields["severity"])
-    return IncidentEvent(**{**fields, "at": datetime.fromisoformat(fields["at"]), "state": state, "severity": severity})
 
 
 def _faults(name: str, table: object) -> Iterator[str]:

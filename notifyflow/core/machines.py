@@ -6,7 +6,7 @@ in the guards and effects that the table names; they are methods of the subject,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ class Cell(StrEnum):
     ILLEGAL = "illegal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """One row of a table: an event, and what it does in each state.
 
@@ -43,9 +43,10 @@ class Event:
     name: str
     meaning: str
     moves: Mapping[str, tuple[str, ...]]
+    _: KW_ONLY
     late: tuple[str, ...] = ()
-    guard: str = ""
-    then: str
+    guard: str = "heads_for"
+    then: str = "arrive"
     is_loop_drawn: bool = False
 
 
@@ -149,35 +150,29 @@ class Machine:
         return bool(self.table.cell(subject.state, event) is Cell.MOVES and self._engine.events[event].trigger(subject))
 
 
+_Moves = dict[str, tuple[str, ...]]
+
 N = NotificationState
 _AT_REST = tuple(state for state in N if state in AT_REST)
 
 
 def _recorded(name: str, meaning: str, *from_sending: str, from_delivered: tuple[str, ...] = (N.DELIVERED,)) -> Event:
-    moves: dict[str, tuple[str, ...]] = {N.SENDING: from_sending, N.DELIVERED: from_delivered}
-    return Event(name=name, meaning=meaning, moves=moves, late=(N.CANCELLED,), guard="heads_for", then="arrive")
-
-
-def _ended(name: str, meaning: str) -> Event:
-    return Event(name=name, meaning=meaning, moves={N.QUEUED: (N.FAILED,)}, late=_AT_REST, guard="heads_for", then="arrive")
-
-
-def _stopped(name: str, meaning: str) -> Event:
-    moves: dict[str, tuple[str, ...]] = {state: (state,) for state in (N.SENDING, N.SENT, N.DELIVERED, N.FAILED)}
-    return Event(
-        name=name,
-        meaning=meaning,
-        moves={N.QUEUED: (N.CANCELLED,), **moves},
-        late=(N.CANCELLED,),
-        guard="heads_for",
-        then="arrive",
-    )
+    return Event(name, meaning, {N.SENDING: from_sending, N.DELIVERED: from_delivered}, late=(N.CANCELLED,))
 
 
 def _reported(name: str, meaning: str, leads_to: Mapping[str, tuple[str, ...]]) -> Event:
-    """Make the event of a receipt: every state but CANCELLED may stay as it is."""
-    moves: dict[str, tuple[str, ...]] = {state: (*leads_to.get(state, ()), state) for state in N if state is not N.CANCELLED}
-    return Event(name=name, meaning=meaning, moves=moves, late=(N.CANCELLED,), guard="heads_for", then="arrive")
+    """Return the event of a receipt: every state but CANCELLED may stay as it is."""
+    moves: _Moves = {state: (*leads_to.get(state, ()), state) for state in N if state is not N.CANCELLED}
+    return Event(name, meaning, moves, late=(N.CANCELLED,))
+
+
+def _ended(name: str, meaning: str) -> Event:
+    return Event(name, meaning, {N.QUEUED: (N.FAILED,)}, late=_AT_REST)
+
+
+def _stopped(name: str, meaning: str) -> Event:
+    moves: _Moves = {state: (state,) for state in N if state is not N.CANCELLED}
+    return Event(name, meaning, {**moves, N.QUEUED: (N.CANCELLED,)}, late=(N.CANCELLED,))
 
 
 NOTIFICATION = Table(
@@ -194,20 +189,12 @@ NOTIFICATION = Table(
     ends=(N.CANCELLED,),
     events=(
         Event(
-            name="claimed",
-            meaning="A worker claimed it, with a lease and a token, and begins an attempt",
-            moves={N.QUEUED: (N.SENDING,)},
+            "claimed",
+            "A worker claimed it, with a lease and a token, and begins an attempt",
+            {N.QUEUED: (N.SENDING,)},
             late=_AT_REST,
-            guard="heads_for",
-            then="arrive",
         ),
-        Event(
-            name="deferred",
-            meaning="It was due, and a limit, an open circuit or a pause defers it",
-            moves={N.QUEUED: (N.QUEUED,)},
-            guard="heads_for",
-            then="arrive",
-        ),
+        Event("deferred", "It was due, and a limit, an open circuit or a pause defers it", {N.QUEUED: (N.QUEUED,)}),
         _recorded("accepted", "The provider accepted the attempt", N.SENT, N.QUEUED, N.FAILED, N.CANCELLED),
         _recorded("refused", "The provider said no for now, or refused us", N.QUEUED, N.FAILED, N.CANCELLED),
         _recorded("refused_for_good", "The provider will never carry this", N.FAILED, from_delivered=(N.DELIVERED, N.FAILED)),
@@ -246,19 +233,17 @@ NOTIFICATION = Table(
 
 E = EscalationState
 _LIVE: tuple[str, ...] = tuple(state for state in E if state in LIVE)
-_ACTIVE: tuple[str, ...] = (E.ACTIVE,)
-_ACKNOWLEDGED: tuple[str, ...] = (E.ACKNOWLEDGED,)
 _CLOSED = tuple(state for state in E if state in CLOSED)
 
 
 def _decision(name: str, meaning: str) -> Event:
-    """Decide: every move among the three live states is legal, and which one is made is named by the facts."""
-    return Event(name=name, meaning=meaning, moves=dict.fromkeys(_LIVE, _LIVE), late=_CLOSED, guard="heads_for", then="arrive")
+    """Return the event of a decision: every move among the three live states is legal, and the facts name the target."""
+    return Event(name, meaning, dict.fromkeys(_LIVE, _LIVE), late=_CLOSED)
 
 
 def _closing(name: str, meaning: str) -> Event:
-    moves: dict[str, tuple[str, ...]] = {E.ACTIVE: (E.CANCELLED,), E.REACHED: (E.REACHED,), E.EXHAUSTED: (E.EXHAUSTED,)}
-    return Event(name=name, meaning=meaning, moves=moves, late=_CLOSED, then="stop_pages")
+    moves: _Moves = {E.ACTIVE: (E.CANCELLED,), E.REACHED: (E.REACHED,), E.EXHAUSTED: (E.EXHAUSTED,)}
+    return Event(name, meaning, moves, late=_CLOSED, guard="", then="stop_pages")
 
 
 ESCALATION = Table(
@@ -274,9 +259,9 @@ ESCALATION = Table(
     ends=_CLOSED,
     events=(
         Event(
-            name="tier_opened",
-            meaning="A rule of the next tier is met, or the tier in force has no address",
-            moves=dict.fromkeys(_LIVE, _ACTIVE),
+            "tier_opened",
+            "A rule of the next tier is met, or the tier in force has no address",
+            dict.fromkeys(_LIVE, (E.ACTIVE,)),
             late=_CLOSED,
             guard="is_rule_met",
             then="open_tier",
@@ -288,10 +273,11 @@ ESCALATION = Table(
         _decision("address_added", "The recipient can be reached in another way"),
         _decision("round_due", "The policy's time for the recipient's next round has come, or their last one has passed"),
         Event(
-            name="acknowledged",
-            meaning="Its recipient, or somebody for all, acknowledged the incident",
-            moves=dict.fromkeys(_LIVE, _ACKNOWLEDGED),
+            "acknowledged",
+            "Its recipient, or somebody for all, acknowledged the incident",
+            dict.fromkeys(_LIVE, (E.ACKNOWLEDGED,)),
             late=_CLOSED,
+            guard="",
             then="stop_pages",
         ),
         _closing("resolved", "The incident is over"),
@@ -312,41 +298,44 @@ INCIDENT = Table(
     ends=(I.RESOLVED,),
     events=(
         Event(
-            name="repeated",
-            meaning="The same key came again, no more urgent than before",
-            moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.ACKNOWLEDGED,)},
+            "repeated",
+            "The same key came again, no more urgent than before",
+            {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.ACKNOWLEDGED,)},
             late=(I.RESOLVED,),
+            guard="",
             then="count",
             is_loop_drawn=True,
         ),
         Event(
-            name="severity_raised",
-            meaning="The same key came again with a higher severity: a new round for everybody",
-            moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
+            "severity_raised",
+            "The same key came again with a higher severity: a new round for everybody",
+            {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
             late=(I.RESOLVED,),
+            guard="",
             then="raise_severity",
             is_loop_drawn=True,
         ),
         Event(
-            name="paged_again",
-            meaning="An operator, or the count of failures of an operations incident, asks for a new round",
-            moves={I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
+            "paged_again",
+            "An operator, or the count of failures of an operations incident, asks for a new round",
+            {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
+            guard="",
             then="page",
             is_loop_drawn=True,
         ),
         Event(
-            name="acknowledged",
-            meaning="A human acknowledged it, for all or only for themselves",
-            moves={I.OPEN: (I.ACKNOWLEDGED, I.OPEN)},
+            "acknowledged",
+            "A human acknowledged it, for all or only for themselves",
+            {I.OPEN: (I.ACKNOWLEDGED, I.OPEN)},
             late=(I.ACKNOWLEDGED, I.RESOLVED),
-            guard="heads_for",
             then="acknowledge",
         ),
         Event(
-            name="resolved",
-            meaning="It is over",
-            moves={I.OPEN: (I.RESOLVED,), I.ACKNOWLEDGED: (I.RESOLVED,)},
+            "resolved",
+            "It is over",
+            {I.OPEN: (I.RESOLVED,), I.ACKNOWLEDGED: (I.RESOLVED,)},
             late=(I.RESOLVED,),
+            guard="",
             then="finish",
         ),
     ),

@@ -8,13 +8,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from peewee import Field, TextField
 
-from notifyflow.core.incident_events import dump_event, load_event
-from notifyflow.core.intake.documents import dump_notified, dump_policy, load_notified, load_policy
+from notifyflow.core.intake.documents import dump, dump_policy, load, load_policy
 from notifyflow.core.keys import Scope
 from notifyflow.core.policy import Policy
 from notifyflow.core.provider_health import Slice
@@ -156,18 +155,11 @@ class ScopesField(DocumentField):
         super().__init__(lambda scopes: " ".join(sorted(scopes)), lambda text: frozenset(map(Scope, text.split())), **options)
 
 
-class NotifiedField(DocumentField):
-    """What ``notify()`` returned."""
+class ValueField(DocumentField):
+    """A dataclass value: its fields as a JSON object."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(dump_notified, load_notified, **options)
-
-
-class IncidentEventField(DocumentField):
-    """An incident event for a subscriber."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(dump_event, load_event, **options)
+    def __init__(self, kind: type, **options: Any) -> None:
+        super().__init__(dump, partial(load, kind), **options)
 
 
 def storable(text: str) -> str:

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from peewee import Select
 
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
-from notifyflow.storage.rows import MACHINES, MODELS, Rows, batches, changes
+from notifyflow.storage.rows import MODELS, Rows, batches, changes
 from notifyflow.storage.statements import Places, Run, Statement
 
 M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts)
@@ -25,7 +25,7 @@ Q = TypeVar("Q", Select, Run)
 _ROW_LOCK: Any = "FOR NO KEY UPDATE"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _IN_ORDER = (IncidentRow, ContactRow, EscalationRow, NotificationRow, TransitionRow)  # as they refer to each other
-_LOGGED: Mapping[str, Any] = {name: MODELS[facts] for facts, name in MACHINES.items()}
+_LOGGED: Mapping[str, Any] = {name: MODELS[facts] for facts, name in MACHINE_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ class Moves(Rows):
         changed["version"] = before.version + 1
         as_read = {"id": before.id, "state": before.state, "version": before.version}
         if not self._update(MODELS[type(before)], changed, as_read):
-            raise StaleRow(MACHINES[type(before)], before.id)
+            raise StaleRow(MACHINE_NAMES[type(before)], before.id)
         return replace(after, **{name: changed[name] for name in ("version", "rung_at") if name in changed})
 
     def save_attempt(self, before: AttemptFacts, after: AttemptFacts) -> None:
@@ -139,7 +139,7 @@ class Moves(Rows):
         lines: list[dict[str, Any]] = [
             {
                 "incident_id": facts.id if isinstance(facts, IncidentFacts) else facts.incident_id,
-                "machine": MACHINES[type(facts)],
+                "machine": MACHINE_NAMES[type(facts)],
                 "row_id": facts.id,
                 "version": facts.version,
                 "event": event,

@@ -24,7 +24,6 @@ MODELS: Mapping[type, type[Model]] = {
     NotificationFacts: NotificationRow,
     AttemptFacts: AttemptRow,
 }
-MACHINES: Mapping[type, str] = {IncidentFacts: "incident", EscalationFacts: "escalation", NotificationFacts: "notification"}
 
 _COLUMNS: Mapping[type, tuple[str, ...]] = {
     facts: tuple(field.name for field in fields(facts) if field.name != "attempts") for facts in MODELS

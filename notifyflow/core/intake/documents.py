@@ -1,7 +1,6 @@
-"""Reads policies (TOML) and incidents (JSON), and writes policies as JSON.
+"""Reads policies (TOML) and incidents (JSON), and writes policies and other values as JSON.
 
-It defines the fields. ``policy_validation`` and ``validation`` check their values, so that files and Python values are checked
-alike.
+``policy_validation`` and ``validation`` check the values, so that files and Python values are checked alike.
 """
 
 import gc
@@ -9,8 +8,8 @@ import json
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, TypeVar
 
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import (
@@ -27,9 +26,11 @@ from notifyflow.core.intake.forms import (
     unknown,
 )
 from notifyflow.core.intake.policy_validation import validate_policy
-from notifyflow.core.model import Incident, Notified, Recipient
+from notifyflow.core.model import Incident, Recipient
 from notifyflow.core.policy import Failed, Policy, Rule, Unacknowledged
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
+
+T = TypeVar("T")
 
 _RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
     "failed": (WHOLE, lambda at_least: Failed(at_least=at_least)),
@@ -126,7 +127,7 @@ INCIDENT_FIELDS = codecs_of(Incident)
 RECIPIENT_FIELDS = codecs_of(Recipient, without="id")
 RECIPIENTS = listed(codec_of(Recipient), stand_in=Recipient(id=""))
 
-_ANSWERED = ("incident_id", "is_new", "added", "repeated")
+_codec: Callable[[Any], Codec[Any]] = cache(codec_of)
 
 
 def read_recipients(document: str) -> list[Recipient]:
@@ -144,22 +145,23 @@ def read_recipients(document: str) -> list[Recipient]:
     return list(recipients)
 
 
-def dump_notified(notified: Notified) -> str:
-    """Write the result of ``notify()`` as JSON."""
-    faults = [(fault.where, fault.what, fault.remedy) for fault in notified.faults]
-    return json.dumps({name: getattr(notified, name) for name in _ANSWERED} | {"faults": faults}, separators=(",", ":"))
+def dump(value: object) -> str:
+    """Write a dataclass value as JSON."""
+    return json.dumps(_codec(type(value)).write(value), separators=(",", ":"))
 
 
-def load_notified(document: str) -> Notified:
-    """Read a result that ``dump_notified`` wrote; it equals the one written."""
-    fields = json.loads(document)
-    return Notified(
-        incident_id=fields["incident_id"],
-        is_new=fields["is_new"],
-        added=tuple(fields["added"]),
-        repeated=tuple(fields["repeated"]),
-        faults=tuple(Fault(*fault) for fault in fields["faults"]),
-    )
+def load(kind: type[T], document: str) -> T:
+    """Read a value that ``dump`` wrote; it equals the one written.
+
+    Raises:
+        ValueError: When the document is something else.
+    """
+    faults = Faults()
+    with suppress(Refused):
+        value: T = _codec(kind).read(Node("", json.loads(document), faults))
+        if not faults:
+            return value
+    raise ValueError(f"the document is not of the type {kind.__name__}")
 
 
 def parsed(document: str | bytes) -> object:

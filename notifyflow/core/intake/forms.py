@@ -299,7 +299,10 @@ def _stand_ins(kind: Any) -> Mapping[str, object]:
     """Return an empty value for each required field of a dataclass."""
     hints = get_type_hints(kind)
     required = [each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING]
-    return {name: (get_origin(hints[name]) or hints[name])() for name in required}
+    return {name: _EMPTY.get(get_origin(hints[name]) or hints[name]) for name in required}
+
+
+_EMPTY: Mapping[Any, object] = {str: "", int: 0, timedelta: timedelta(0), tuple: ()}
 
 
 def _refuse_unknown(node: Node, names: Sequence[str], known: Collection[str]) -> None:

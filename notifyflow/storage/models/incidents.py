@@ -2,6 +2,7 @@
 
 from peewee import BigIntegerField, BooleanField, FloatField, IntegerField, Model
 
+from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
     AttemptState,
     DeferralReason,
@@ -16,12 +17,12 @@ from notifyflow.core.model import (
 )
 from notifyflow.storage.fields import (
     EnumField,
-    IncidentEventField,
     InstantField,
     KeyTextField,
     PlainTextField,
     PolicyField,
     TextsField,
+    ValueField,
 )
 
 FORGOTTEN = "forgotten"
@@ -125,7 +126,7 @@ class NotificationRow(Model):
     namespace = PlainTextField()
     is_stopped = BooleanField()
     reason = PlainTextField()
-    incident_event = IncidentEventField(null=True)
+    incident_event = ValueField(IncidentEvent, null=True)
     is_quarantined = BooleanField()  # false unless adoption sets it
 
     class Meta:

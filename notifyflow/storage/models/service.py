@@ -2,18 +2,18 @@
 
 from peewee import BigIntegerField, BooleanField, IntegerField, Model
 
-from notifyflow.core.model import DeferralReason
+from notifyflow.core.model import DeferralReason, Notified
 from notifyflow.core.pauses import Scope
 from notifyflow.storage.fields import (
     EnumField,
     InstantField,
     InstantsField,
     KeyTextField,
-    NotifiedField,
     OnForget,
     PlainTextField,
     ScopesField,
     SlicesField,
+    ValueField,
 )
 
 
@@ -110,7 +110,7 @@ class IdempotentResponseRow(Model):
     api_key_id = PlainTextField()
     idempotency_key = PlainTextField()
     fingerprint = PlainTextField()
-    notified = NotifiedField(forgotten_as=OnForget.KEEP)  # the row expires within a day
+    notified = ValueField(Notified, forgotten_as=OnForget.KEEP)  # the row expires within a day
     expires_at = InstantField()
 
     class Meta:

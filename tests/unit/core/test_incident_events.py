@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 
-from notifyflow.core.incident_events import EVENTS, IncidentEvent, Subscriber, dump_event, key_of, load_event, read_subscribers
+from notifyflow.core.incident_events import EVENTS, IncidentEvent, Subscriber, key_of, read_subscribers
+from notifyflow.core.intake.documents import dump, load
 from notifyflow.core.model import IncidentState, Severity
 from tests.strategies import incident_events
 
@@ -72,7 +73,7 @@ def test_a_key_is_what_its_base64_stands_for() -> None:
 
 @given(incident_events())
 def test_an_event_is_read_back_as_it_was_written(event: IncidentEvent) -> None:
-    assert load_event(dump_event(event)) == event
+    assert load(IncidentEvent, dump(event)) == event
 
 
 def test_a_change_is_written_in_plain_words() -> None:
@@ -85,4 +86,4 @@ def test_a_change_is_written_in_plain_words() -> None:
         severity=Severity.ERROR,
         version=1,
     )
-    assert json.loads(dump_event(event))["at"] == "2026-11-25T03:00:00+00:00"
+    assert json.loads(dump(event))["at"] == "2026-11-25T03:00:00+00:00"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.intake.documents import dump_policy, load_policy, read_policies, read_recipients
+from notifyflow.core.intake.documents import dump, dump_policy, load, load_policy, read_policies, read_recipients
 from notifyflow.core.intake.requests import read_incident
-from notifyflow.core.model import Recipient, Severity
+from notifyflow.core.model import Notified, Recipient, Severity
 from notifyflow.core.policy import (
     DEFAULT,
     SHIPPED,
@@ -21,7 +21,7 @@ from notifyflow.core.policy import (
     Tier,
     Unacknowledged,
 )
-from notifyflow.errors import InvalidIncident, InvalidPolicy
+from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
 from tests import strategies
 
 EVERYTHING = """
@@ -254,3 +254,17 @@ def test_recipients_may_stand_in_a_file_of_their_own() -> None:
 def test_what_is_no_file_of_recipients_is_refused(document: str) -> None:
     with pytest.raises(InvalidIncident):
         read_recipients(document)
+
+
+NOTIFIED = Notified(incident_id="i", is_new=True, added=("ada",), faults=(Fault("recipients[1]", "it is empty", "Give it", 2),))
+
+
+@pytest.mark.parametrize("value", [NOTIFIED, Notified(incident_id="i", is_new=False)])
+def test_a_value_is_read_back_as_it_was_written(value: Notified) -> None:
+    assert load(Notified, dump(value)) == value
+
+
+@pytest.mark.parametrize("document", ["[]", '{"incident_id": "i"}', '{"incident_id": "i", "is_new": 1}'])
+def test_a_damaged_value_is_refused(document: str) -> None:
+    with pytest.raises(ValueError, match="the document is not of the type Notified"):
+        load(Notified, document)
