@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.machines import MACHINES, Move
@@ -84,46 +85,37 @@ def page_again(facts: IncidentFacts, *, now: datetime) -> IncidentUpdate:
     return _fire(facts, "paged_again", now)
 
 
-def _fire(
-    facts: IncidentFacts,
-    event: str,
-    now: datetime,
-    *,
-    severity: Severity = Severity.INFO,
-    by: str = "",
-    via: str = "",
-    is_last: bool = True,
-) -> IncidentUpdate:
-    subject = _Subject(facts, now=now, severity=severity, by=by, via=via, is_last=is_last)
+def _fire(facts: IncidentFacts, event: str, now: datetime, **given: Any) -> IncidentUpdate:
+    subject = _Subject(state=str(facts.state), facts=facts, now=now, **given)
     _MACHINE.fire(event, subject)
     after = replace(subject.facts, state=IncidentState(subject.state))
     has_moved = after.state is not facts.state or subject.needs_round
     return IncidentUpdate(after=after, event=event, has_moved=has_moved, needs_round=subject.needs_round)
 
 
+@dataclass(slots=True, kw_only=True)
 class _Subject:
-    """The subject of the machine: an incident."""
+    """The subject of the machine: an incident, and what the event says."""
 
-    def __init__(self, facts: IncidentFacts, *, now: datetime, severity: Severity, by: str, via: str, is_last: bool) -> None:
-        self.state = str(facts.state)
-        self.facts = facts
-        self.needs_round = False
-        self._now = now
-        self._severity = severity
-        self._by = by
-        self._via = via
-        self._is_last = is_last
+    state: str
+    facts: IncidentFacts
+    now: datetime
+    severity: Severity = Severity.INFO
+    by: str = ""
+    via: str = ""
+    is_last: bool = True
+    needs_round: bool = False
 
     def heads_for(self, move: Move) -> bool:
-        return move.target == (IncidentState.ACKNOWLEDGED if self._is_last else IncidentState.OPEN)
+        return move.target == (IncidentState.ACKNOWLEDGED if self.is_last else IncidentState.OPEN)
 
     def count(self, move: Move) -> None:
         del move
-        self.facts = replace(self.facts, last_seen_at=self._now, times_seen=self.facts.times_seen + 1)
+        self.facts = replace(self.facts, last_seen_at=self.now, times_seen=self.facts.times_seen + 1)
 
     def raise_severity(self, move: Move) -> None:
         self.count(move)
-        self.facts = replace(self.facts, severity=self._severity)
+        self.facts = replace(self.facts, severity=self.severity)
         self._restart()
 
     def page(self, move: Move) -> None:
@@ -138,14 +130,14 @@ class _Subject:
             self.facts = replace(
                 self.facts,
                 round_at=self.facts.round_at if keeps_timer else None,
-                acknowledged_at=self._now,
-                acknowledged_by=self._by,
-                acknowledged_via=self._via,
+                acknowledged_at=self.now,
+                acknowledged_by=self.by,
+                acknowledged_via=self.via,
             )
 
     def finish(self, move: Move) -> None:
         del move
-        self.facts = replace(self.facts, round_at=None, resolved_at=self._now, resolved_by=self._by)
+        self.facts = replace(self.facts, round_at=None, resolved_at=self.now, resolved_by=self.by)
 
     def _restart(self) -> None:
         """Start a round, and forget the acknowledgement."""

@@ -6,7 +6,7 @@ Only the SHA-256 of a key's secret is stored. A slow hash is not needed: the sec
 import hashlib
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -113,15 +113,8 @@ def replacement(old: ApiKey, *, key_id: str, digest: str, valid_for: timedelta |
         raise ApiKeyRevoked(old.id)
     if valid_for is None and old.expires_at is not None:
         valid_for = old.expires_at - old.created_at
-    return ApiKey(
-        id=key_id,
-        name=old.name,
-        namespace=old.namespace,
-        scopes=old.scopes,
-        digest=digest,
-        created_at=now,
-        expires_at=None if valid_for is None else now + valid_for,
-    )
+    expires_at = None if valid_for is None else now + valid_for
+    return replace(old, id=key_id, digest=digest, created_at=now, expires_at=expires_at, last_used_at=None)
 
 
 def digest(secret: str) -> str:

@@ -6,7 +6,7 @@ The row's state is a function of its attempts and their results (``state_of``). 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 from notifyflow.core.deadlines import Interval
@@ -127,7 +127,8 @@ def record(
         receipt_due_at=outcome.receipt_due_at or attempt.receipt_due_at,
     )
     wait = doubt_resolution_time if outcome.result is Result.IN_DOUBT else _AT_ONCE
-    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, wait, breaks))
+    due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, breaks=breaks, doubt_resolution_time=wait)
+    return _fire(row, _with(row, attempt), event, now=now, due=due)
 
 
 def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
@@ -188,7 +189,8 @@ def receive(
         provider_ref=attempt.provider_ref or receipt.provider_ref or "",
     )
     event = _REPORTED.get(receipt.result, "noted") if receipt.result else "noted"
-    return _fire(row, _with(row, attempt), event, now=now, due=_Retry(schedule, now, fraction, breaks=breaks))
+    due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, breaks=breaks)
+    return _fire(row, _with(row, attempt), event, now=now, due=due)
 
 
 def defer(row: NotificationFacts, why: DeferralReason, *, until: datetime, now: datetime) -> Moved:
@@ -214,30 +216,27 @@ def stop(row: NotificationFacts, event: Stop, *, now: datetime) -> Moved:
     return _fire(row, replace(row, is_stopped=True), event, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class _Retry:
-    """Computes the time of the next attempt by the policy's schedule."""
-
-    schedule: Schedule
-    now: datetime
-    fraction: float
-    doubt_resolution_time: timedelta = _AT_ONCE
-    breaks: tuple[Interval, ...] = ()
-
-    def __call__(self, row: NotificationFacts) -> datetime | None:
-        attempts = counted(row)
-        due_at = next_due(
-            self.schedule,
-            attempts=len(attempts),
-            first_started_at=attempts[0].started_at,
-            now=self.now,
-            fraction=self.fraction,
-            retry_after_s=attempts[-1].retry_after_s,
-            breaks=self.breaks,
-        )
-        return due_at and resend_at(
-            due_at, severity=row.severity, called_at=self.now, doubt_resolution_time=self.doubt_resolution_time
-        )
+def _retry_at(
+    row: NotificationFacts,
+    *,
+    schedule: Schedule,
+    now: datetime,
+    fraction: float,
+    breaks: tuple[Interval, ...],
+    doubt_resolution_time: timedelta = _AT_ONCE,
+) -> datetime | None:
+    """Return the time of the next attempt by the policy's schedule."""
+    attempts = counted(row)
+    due_at = next_due(
+        schedule,
+        attempts=len(attempts),
+        first_started_at=attempts[0].started_at,
+        now=now,
+        fraction=fraction,
+        retry_after_s=attempts[-1].retry_after_s,
+        breaks=breaks,
+    )
+    return due_at and resend_at(due_at, severity=row.severity, called_at=now, doubt_resolution_time=doubt_resolution_time)
 
 
 class _Subject:

@@ -82,14 +82,12 @@ class Directory:
             check: Validates and normalises one address of one channel.
             channels: The channels on which people reply with a text.
         """
-        found: dict[str, list[str]] = {}
-        people = {each.id: each for route in (*self.routes, self.default) for each in self.at(route)}
-        for person in people.values():
-            for channel, address in person.ways.items():
-                with suppress(ValueError):
-                    if channel in channels:
-                        found.setdefault(check(channel, address), []).append(person.id)
-        return {number: tuple(dict.fromkeys(ids)) for number, ids in found.items()}
+        found: dict[str, dict[str, None]] = {}
+        for person in (each for route in (*self.routes, self.default) for each in self.at(route)):
+            for channel, address in _checked(person, check):
+                if channel in channels:
+                    found.setdefault(address, {})[person.id] = None
+        return {number: tuple(ids) for number, ids in found.items()}
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:
         """Return every address that it knows, as it is sent to; one that cannot be is left out.
@@ -97,12 +95,14 @@ class Directory:
         Args:
             check: Validates and normalises one address of one channel.
         """
-        found = set()
-        for person in self.recipients.values():
-            for channel, address in person.ways.items():
-                with suppress(ValueError, LookupError):
-                    found.add(check(channel, address))
-        return frozenset(found)
+        return frozenset(address for person in self.recipients.values() for _, address in _checked(person, check))
+
+
+def _checked(person: Recipient, check: CheckAddress) -> Iterator[tuple[str, str]]:
+    """Yield each channel and address that can be used; an unknown channel, or an address of bad form, is left out."""
+    for channel, address in person.ways.items():
+        with suppress(ValueError, LookupError):
+            yield channel, check(channel, address)
 
 
 NOBODY = Directory(default=Route(to=("no-directory",), policy="default"))

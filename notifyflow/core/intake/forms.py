@@ -120,29 +120,21 @@ def either(names: Collection[str]) -> str:
     return f"one of {', '.join(names)}" if len(names) > 1 else ", ".join(names)
 
 
-def _text(node: Node) -> str:
-    if not isinstance(node.value, str):
-        raise node.refuse("is not text", "Put it in quotes")
-    return node.value
+def _plain(make: Callable[[Any], T], kinds: tuple[type, ...], what: str, remedy: str) -> Codec[T]:
+    """Return a codec of values that documents hold as they are; true and false are not numbers."""
+
+    def read(node: Node) -> T:
+        if type(node.value) not in kinds:
+            raise node.refuse(what, remedy)
+        return make(node.value)
+
+    return Codec(read, make)
 
 
-def _flag(node: Node) -> bool:
-    if not isinstance(node.value, bool):
-        raise node.refuse("is neither true nor false", "Write true or false")
-    return node.value
-
-
-def _whole(node: Node) -> int:
-    if not isinstance(node.value, int) or isinstance(node.value, bool):
-        raise node.refuse("is not a whole number", "Write a number such as 2")
-    return node.value
-
-
-def _number(node: Node) -> float:
-    if not isinstance(node.value, int | float) or isinstance(node.value, bool):
-        raise node.refuse("is not a number", "Write a number such as 0.1")
-    return float(node.value)
-
+TEXT = _plain(str, (str,), "is not text", "Put it in quotes")
+FLAG = _plain(bool, (bool,), "is neither true nor false", "Write true or false")
+WHOLE = _plain(int, (int,), "is not a whole number", "Write a number such as 2")
+NUMBER = _plain(float, (int, float), "is not a number", "Write a number such as 0.1")
 
 _MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000}
 _DURATION = re.compile(r"(\d{1,8}(?:\.\d{1,6})?) ?([dhms])", re.ASCII)
@@ -169,18 +161,10 @@ def _written_duration(span: timedelta) -> str:
 
 def _instant(node: Node) -> datetime:
     with suppress(ValueError):
-        return datetime.fromisoformat(_text(node))
+        return datetime.fromisoformat(TEXT.read(node))
     raise node.refuse("is not a date and time", "Write one as in 2026-11-25T03:14:00+01:00")
 
 
-def _as_it_is(value: object) -> object:
-    return value
-
-
-TEXT = Codec(_text, _as_it_is)
-FLAG = Codec(_flag, _as_it_is)
-WHOLE = Codec(_whole, _as_it_is)
-NUMBER = Codec(_number, _as_it_is)
 DURATION = Codec(_duration, _written_duration)
 INSTANT = Codec(_instant, datetime.isoformat)
 _SIMPLE: Mapping[Any, Codec[Any]] = {

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
+from typing import get_type_hints
 
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.model import Severity
@@ -127,14 +128,7 @@ def _schedule(path: str, schedule: Schedule) -> Iterator[Fault]:
 
 
 def _spans(where: str, policy: Policy) -> Iterator[Fault]:
-    for name in (
-        "suspected_after_deferral",
-        "delayed_after",
-        "fresh_for",
-        "fresh_for_critical",
-        "escalate_within",
-        "unconfirmed_after",
-    ):
+    for name in [name for name, kind in get_type_hints(Policy).items() if kind is timedelta]:
         yield from _span(f"{where}.{name}", getattr(policy, name))
     for channel, span in policy.overdue_after.items():
         yield from _span(f"{where}.overdue_after.{channel}", span)

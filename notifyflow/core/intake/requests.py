@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, parsed
 from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, Refused, record
+from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, Refused, codec_of, record
 from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.model import Incident, Recipient
 from notifyflow.core.policy import Policy
@@ -70,8 +70,8 @@ def _submission(**values: Any) -> Submission:
 
 _INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, "recipients": RECIPIENTS}, stand_ins={"key": "", "title": ""})
 _SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, stand_ins={"key": "", "title": ""})
-_ACT = record(Act, {"by": TEXT}, stand_ins={})
-_PAGE = record(Page, {"recipient": TEXT, "by": TEXT}, stand_ins={"recipient": ""})
+_ACT: Codec[Act] = codec_of(Act)
+_PAGE: Codec[Page] = codec_of(Page)
 
 
 def read_incident(document: str) -> Submission:

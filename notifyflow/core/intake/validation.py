@@ -240,7 +240,7 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
         yield from _url(incident.url)
     yield from _labels(incident.labels or {})
     if incident.occurred_at is not None:
-        yield from validate_instant(incident.occurred_at)
+        yield from instant_faults(incident.occurred_at)
 
 
 def length_faults(where: str, value: str, limit: int, remedy: str) -> Iterator[Fault]:
@@ -276,12 +276,8 @@ def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
         yield from length_faults(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
 
 
-def validate_instant(at: datetime) -> tuple[Fault, ...]:
-    """Return the faults of the time of an incident."""
-    return tuple(_instant_faults(at))
-
-
-def _instant_faults(at: datetime) -> Iterator[Fault]:
+def instant_faults(at: datetime) -> Iterator[Fault]:
+    """Yield the faults of the time of an incident."""
     if at.utcoffset() is None:
         yield Fault("occurred_at", f"{at.isoformat()} has no time zone", "Say which one, as in 2026-11-25T03:14:00+01:00")
     if not _FIRST_YEAR <= at.year <= _LAST_YEAR:

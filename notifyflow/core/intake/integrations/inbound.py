@@ -252,4 +252,4 @@ def _instant(value: str) -> datetime | None:
         at = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return None if validation.validate_instant(at) else at
+    return None if any(validation.instant_faults(at)) else at
