@@ -7,50 +7,18 @@ A deadline that passes during either proves nothing, and is put off by its lengt
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 STANDSTILL = timedelta(seconds=60)
 """No sweep for longer than this counts as an outage."""
 
 
-class Interval(Protocol):
-    """A time by which deadlines move."""
-
-    @property
-    def began_at(self) -> datetime:
-        """When it began."""
-        ...
-
-    @property
-    def ended_at(self) -> datetime:
-        """When it ended, or is expected to end."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """A pause, or a quarantine.
+class Interval:
+    """A time by which deadlines move.
 
     Attributes:
-        began_at: When it was stopped.
-        ended_at: When it went on, or will go on by itself; while nobody knows, now.
-        is_for_critical: Whether CRITICAL is stopped, too.
-        is_quarantined: Whether it is a quarantine of the incident: then receipts are not waited for, either.
-    """
-
-    began_at: datetime
-    ended_at: datetime
-    is_for_critical: bool = True
-    is_quarantined: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
-    """A time without a sweep.
-
-    Attributes:
-        began_at: The last sweep before it.
-        ended_at: The first sweep after it; now, while it lasts.
+        began_at: When it began.
+        ended_at: When it ended, or will end by itself; now, while nobody knows.
     """
 
     began_at: datetime
@@ -62,16 +30,26 @@ class Outage:
         return self.ended_at - self.began_at
 
 
-def outage_since(swept_at: datetime, now: datetime) -> Outage | None:
-    """Return the outage that has lasted since the last sweep.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage(Interval):
+    """A time without a sweep: from the last sweep before it to the first one after it."""
 
-    Args:
-        swept_at: The last sweep.
-        now: The time.
 
-    Returns:
-        The outage until now; None if there is none.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop(Interval):
+    """A pause, or a quarantine.
+
+    Attributes:
+        is_for_critical: Whether CRITICAL is stopped, too.
+        is_quarantined: Whether it is a quarantine of the incident: then receipts are not waited for, either.
     """
+
+    is_for_critical: bool = True
+    is_quarantined: bool = False
+
+
+def outage_since(swept_at: datetime, now: datetime) -> Outage | None:
+    """Return the outage that has lasted since the last sweep; None if there is none."""
     return Outage(began_at=swept_at, ended_at=now) if now - swept_at > STANDSTILL else None
 
 
@@ -102,4 +80,4 @@ def counted(since: datetime, until: datetime, intervals: Iterable[Interval]) -> 
 
 def _cut(intervals: Iterable[Interval], until: datetime) -> list[Interval]:
     """Return the intervals cut off at ``until``."""
-    return [Stop(began_at=each.began_at, ended_at=min(each.ended_at, until)) for each in intervals if each.began_at < until]
+    return [Interval(began_at=each.began_at, ended_at=min(each.ended_at, until)) for each in intervals if each.began_at < until]

@@ -15,7 +15,6 @@ from notifyflow.core.wording.failures import Failure
 from notifyflow.pipeline import decisions, rounds
 from notifyflow.pipeline.links import link
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.ledger import Critical
 
 KEY = OPERATIONS_KEY
 
@@ -133,19 +132,11 @@ def _say(tx: Transaction, incident: IncidentFacts) -> None:
 
 def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failure]:
     """Return the failures, the newest first; those beyond ``failures.IN_FULL`` have no ways and no link."""
-    criticals = tx.ledger.criticals(incident_id, limit=failures.AT_MOST)
-    return [_failure(tx, critical, make_link, is_full=number < failures.IN_FULL) for number, critical in enumerate(criticals)]
+    found = tx.ledger.criticals(incident_id, limit=failures.AT_MOST)
+    full = [_in_full(tx, failure, make_link) for failure in found[: failures.IN_FULL]]
+    return [*full, *found[failures.IN_FULL :]]
 
 
-def _failure(tx: Transaction, critical: Critical, make_link: Link, *, is_full: bool) -> Failure:
-    return Failure(
-        at=critical.at,
-        reason=critical.reason,
-        who=critical.name,
-        title=critical.title,
-        severity=critical.severity,
-        key=critical.key,
-        ways=failures.ways(tx.ledger.notifications(critical.escalation_id)) if is_full else (),
-        url=critical.url,
-        link=make_link(critical.incident_id) if is_full else None,
-    )
+def _in_full(tx: Transaction, failure: Failure, make_link: Link) -> Failure:
+    ways = failures.ways(tx.ledger.notifications(failure.escalation_id))
+    return replace(failure, ways=ways, link=make_link(failure.incident_id))

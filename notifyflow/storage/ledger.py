@@ -14,7 +14,7 @@ from notifyflow.storage.idempotency import IdempotentResponses
 from notifyflow.storage.inbox import Inbox
 from notifyflow.storage.keys import Keys
 from notifyflow.storage.moves import Line
-from notifyflow.storage.operations import Critical, Operations
+from notifyflow.storage.operations import Operations
 from notifyflow.storage.outages import Outages
 from notifyflow.storage.provider_health import ProviderHealthRows
 from notifyflow.storage.pruning import Pruning
@@ -24,7 +24,7 @@ from notifyflow.storage.status_polling import AttemptToPoll, StatusPolls
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import AttemptRef, Due, Work
 
-__all__ = ["AttemptRef", "AttemptToPoll", "Critical", "Due", "Ledger", "Line", "ReplyCode"]
+__all__ = ["AttemptRef", "AttemptToPoll", "Due", "Ledger", "Line", "ReplyCode"]
 
 
 class Ledger(

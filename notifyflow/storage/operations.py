@@ -1,46 +1,17 @@
 """Stores what the operations team is told: the operations incident, the failures linked to it, and notices."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from peewee import SQL, fn
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Severity
-from notifyflow.core.wording.failures import AT_MOST, Notice, Uncounted
+from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow
 
 _IS_UNCOUNTED_CRITICAL = CriticalRow.is_counted == SQL("FALSE")
 _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Critical:
-    """One critical failure, with what operations is told of it.
-
-    Attributes:
-        escalation_id: Which round failed.
-        incident_id: Of which incident.
-        reason: Why it is one.
-        at: Since when.
-        severity: The round's.
-        name: The recipient's; personal.
-        key: The incident's.
-        title: What it says happened; personal.
-        url: Where it says to look; None without.
-    """
-
-    escalation_id: str
-    incident_id: str
-    reason: str
-    at: datetime
-    severity: Severity
-    name: str
-    key: str
-    title: str
-    url: str | None
 
 
 class Operations(Incidents):
@@ -73,7 +44,7 @@ class Operations(Incidents):
         is_it = (NoticeRow.reason == reason) & (NoticeRow.provider == provider) & (NoticeRow.day == instant_text(at)[:10])
         return self._first(NoticeRow.select(NoticeRow.reason).where(is_it)) is not None
 
-    def criticals(self, operations_incident_id: str, *, limit: int) -> tuple[Critical, ...]:
+    def criticals(self, operations_incident_id: str, *, limit: int) -> tuple[Failure, ...]:
         """Read the critical failures linked to it, the newest first."""
         query = (
             CriticalRow.select(
@@ -82,7 +53,7 @@ class Operations(Incidents):
                 CriticalRow.reason,
                 CriticalRow.at,
                 EscalationRow.severity,
-                ContactRow.name,
+                ContactRow.name.alias("who"),
                 IncidentRow.key,
                 IncidentRow.content_title.alias("title"),
                 IncidentRow.content_url.alias("url"),
@@ -97,7 +68,7 @@ class Operations(Incidents):
             .order_by(CriticalRow.at.desc(), CriticalRow.escalation_id.desc())
             .limit(limit)
         )
-        return tuple(Critical(**row) for row in self._rows(query))
+        return tuple(Failure(**row) for row in self._rows(query))
 
     def notices(self, *, since: datetime) -> tuple[Notice, ...]:
         """Read what else operations was told since then, the newest first."""

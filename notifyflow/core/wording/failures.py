@@ -51,28 +51,32 @@ class Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Somebody who was not reached.
+    """A critical failure: a recipient who was not reached.
 
     Attributes:
-        at: When that was certain.
-        reason: Why it is a critical failure, as ``AlertOperations`` says it.
+        escalation_id: The escalation that failed.
+        incident_id: Its incident.
+        at: Since when it has been a critical failure.
+        reason: Why it is one, as in ``AlertOperations``.
         who: The recipient's name; personal.
-        title: What happened; personal.
-        severity: How bad it is.
-        key: The incident's.
-        ways: What became of each way.
-        url: Where to look, as the incident says it; None without.
-        link: Where the reader can acknowledge that incident; None without a public URL.
+        title: The incident's title; personal.
+        severity: The severity of the round.
+        key: The incident's key.
+        url: The incident's URL, if it has one.
+        ways: The outcome on each channel, for a failure that is described in full.
+        link: The link that acknowledges the incident; None without a public URL.
     """
 
+    escalation_id: str
+    incident_id: str
     at: datetime
     reason: str
     who: str
     title: str
     severity: Severity
     key: str
+    url: str | None
     ways: Sequence[Way] = ()
-    url: str | None = None
     link: str | None = None
 
 

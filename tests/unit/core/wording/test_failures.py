@@ -19,6 +19,9 @@ def failure(**given: Any) -> Failure:
         "title": "orders db is down",
         "severity": Severity.CRITICAL,
         "key": "db-1",
+        "escalation_id": "e",
+        "incident_id": "i",
+        "url": None,
     }
     return Failure(**(facts | given))
 
