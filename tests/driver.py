@@ -170,7 +170,7 @@ class Driver:
     def status_updates(self, who: str, key: str = KEY) -> list[NotificationFacts]:
         return [row for each in self.escalations(who, key) for row in each.notifications if row.kind is Kind.STATUS_UPDATE]
 
-    def told(self, channel: str) -> list[Claimed]:
+    def sent(self, channel: str) -> list[Claimed]:
         return [each for each in self.seen if each.channel == channel]
 
     def _is_anything_due(self) -> bool:

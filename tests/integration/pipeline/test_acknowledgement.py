@@ -22,8 +22,8 @@ EACH = replace(DEFAULT, acknowledgement=Acknowledgement.EACH)
 
 def test_an_acknowledgement_cancels_what_is_queued_for_everybody(driver: Driver) -> None:
     driver.notify(None, ADA, BEN)
-    taken = driver.acknowledge(by="ada")
-    assert taken
+    acknowledged = driver.acknowledge(by="ada")
+    assert acknowledged
     facts = driver.status().facts
     assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ada", "library")
     for who in ("ada", "ben"):
@@ -78,7 +78,7 @@ def test_with_each_somebody_who_is_no_recipient_acknowledges_it_for_all(driver: 
     assert driver.escalation("ben").state is EscalationState.ACKNOWLEDGED
 
 
-def test_the_others_are_told_who_acknowledged_it_over_chat_and_mail_already_used(driver: Driver) -> None:
+def test_a_status_update_says_who_acknowledged_over_chat_and_mail_already_used(driver: Driver) -> None:
     driver.respond("email", REFUSED)
     driver.respond("slack", UNKNOWN)
     driver.notify(an_incident(severity=Severity.CRITICAL), ADA, BEN, a_recipient("cy", "teams"))
@@ -94,7 +94,7 @@ def test_the_others_are_told_who_acknowledged_it_over_chat_and_mail_already_used
     )
 
 
-def test_who_was_reached_in_an_earlier_round_only_is_told_too_and_its_message_edited(driver: Driver) -> None:
+def test_recipients_of_an_earlier_round_get_the_status_update_too_and_their_message_is_edited(driver: Driver) -> None:
     driver.notify(None, ADA, BEN)
     for claimed in (*driver.claim("email"), *driver.claim("slack")):
         driver.record(claimed, replace(ACCEPTED, provider_ref=f"of {claimed.message.address}"))
@@ -105,7 +105,7 @@ def test_who_was_reached_in_an_earlier_round_only_is_told_too_and_its_message_ed
     assert (update.message.content.status_update, update.message.replaces) == ("Ada acknowledged it", "of ben@slack")
 
 
-def test_news_is_one_attempt_and_never_escalates(driver: Driver) -> None:
+def test_a_status_update_is_one_attempt_and_never_escalates(driver: Driver) -> None:
     driver.notify(None, ADA, BEN)
     driver.deliver()
     driver.respond("slack", BUSY)
@@ -118,7 +118,7 @@ def test_news_is_one_attempt_and_never_escalates(driver: Driver) -> None:
     assert driver.escalation("ben").state is EscalationState.ACKNOWLEDGED
 
 
-def test_a_resolve_cancels_what_is_queued_and_tells_whoever_was_paged(driver: Driver) -> None:
+def test_a_resolve_cancels_queued_pages_and_updates_everybody_who_was_paged(driver: Driver) -> None:
     driver.notify(None, ADA, BEN)
     for claimed in driver.claim("slack"):
         driver.record(claimed)
@@ -135,7 +135,7 @@ def test_a_resolve_cancels_what_is_queued_and_tells_whoever_was_paged(driver: Dr
     assert (update.message.content.status_update, driver.claim("email")) == ("resolved", ())
 
 
-def test_news_that_is_no_longer_true_is_withdrawn(driver: Driver) -> None:
+def test_a_status_update_that_is_no_longer_true_is_withdrawn(driver: Driver) -> None:
     driver.notify(None, ADA, BEN)
     driver.deliver()
     driver.acknowledge(by="ada")
@@ -198,7 +198,7 @@ def test_the_key_that_acknowledges_it_opens_no_tier_whose_time_has_come(driver: 
 
 
 @pytest.mark.parametrize("key", ["1", "7"])
-def test_nor_does_the_record_of_a_call_whose_key_was_heard_before(driver: Driver, key: str) -> None:
+def test_nor_does_the_record_of_a_call_whose_key_press_came_before(driver: Driver, key: str) -> None:
     driver.notify(None, a_recipient("ada", "voice", "sms"), policy=CALLS_THEN_TEXTS)
     (claimed,) = driver.claim("voice", providers=["twilio"])
     for event_id, result, is_key in (("ringing", Result.ACCEPTED, False), ("pressed", Result.DELIVERED, True)):

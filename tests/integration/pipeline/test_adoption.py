@@ -58,7 +58,7 @@ def test_nothing_that_was_unfinished_leaves_however_much_time_passes(copied: Dri
     assert copied.store.run(lambda ledger: ledger.next_wake_at()) is None
 
 
-def test_the_lease_of_what_is_quarantined_is_nobodys_to_take_back(copied: Driver) -> None:
+def test_no_sweep_ends_the_lease_of_a_quarantined_row(copied: Driver) -> None:
     def running() -> list[AttemptState]:
         return [attempt.state for row in copied.pages(key="sending").values() for attempt in row.attempts]
 
@@ -85,7 +85,7 @@ class _AdoptedMeanwhile:
         return answer
 
 
-def test_the_lease_of_what_is_adopted_after_the_leases_were_listed_is_nobodys_to_take_back(driver: Driver) -> None:
+def test_no_sweep_ends_the_lease_of_a_row_that_is_adopted_after_the_leases_were_listed(driver: Driver) -> None:
     driver.notify(None, a_recipient("ada", "email"))
     driver.claim("email")
     driver.clock.at += timedelta(seconds=61)
@@ -156,7 +156,7 @@ def test_what_an_incident_gets_in_quarantine_waits_with_it_without_a_mark(copied
     assert "eve@email" in {each.message.address for each in copied.seen}
 
 
-def test_what_is_cancelled_ends_and_tells_nobody(copied: Driver) -> None:
+def test_cancelled_incidents_end_without_status_updates(copied: Driver) -> None:
     count = resolve_quarantined(copied.deps)
     assert count >= len(IN_EVERY_STATE)
     copied.pass_time(hours=3)
@@ -169,7 +169,7 @@ def test_what_is_cancelled_ends_and_tells_nobody(copied: Driver) -> None:
     assert resolve_quarantined(copied.deps) == 0
 
 
-def test_news_of_what_was_resolved_is_withdrawn_too(driver: Driver) -> None:
+def test_the_status_update_of_a_resolved_incident_is_withdrawn_too(driver: Driver) -> None:
     driver.notify(an_incident("db-1"), a_recipient("ada", "slack"))
     driver.deliver()
     driver.resolve(by="ops")
@@ -195,7 +195,7 @@ def test_a_database_that_was_swept_within_a_minute_is_adopted_only_by_force(copi
     assert survey(copied.deps) == Survey(environment="staging", unfinished=0, quarantined=quarantined + 1)
 
 
-def test_what_is_over_is_not_held_though_nobody_has_confirmed_it(driver: Driver) -> None:
+def test_a_finished_incident_is_not_quarantined_though_unconfirmed(driver: Driver) -> None:
     driver.notify(an_incident("over"), a_recipient("ada", "slack"))
     driver.deliver()
     driver.resolve(key="over")
@@ -204,7 +204,7 @@ def test_what_is_over_is_not_held_though_nobody_has_confirmed_it(driver: Driver)
     assert adopt(driver.deps, "staging", is_forced=True) == 0
 
 
-def test_adopting_twice_holds_what_is_new_as_well(copied: Driver) -> None:
+def test_adopting_twice_quarantines_what_is_new_as_well(copied: Driver) -> None:
     count = len(copied.store.run(lambda ledger: ledger.quarantined()))
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
     assert adopt(copied.deps, "staging") == count + 1

@@ -1,4 +1,4 @@
-"""Calls and texts have a cap an hour: what is over it fails, so that its tier moves on, and operations is told once."""
+"""Calls and texts have a cap an hour: what is over it fails, so that its tier moves on, and operations gets one notice."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -42,7 +42,7 @@ def test_what_is_over_an_addresss_cap_fails_as_capped_and_the_next_tier_opens(dr
     cap(driver, recipients={"sms": 2})
     for number in range(3):
         page_by_text(driver, f"db-{number}")
-    assert [len(driver.told("sms")), len(driver.told("voice"))] == [2, 1]
+    assert [len(driver.sent("sms")), len(driver.sent("voice"))] == [2, 1]
     text = driver.pages(key="db-2")["sms"]
     assert (text.state, text.ended, text.attempts) == (NotificationState.FAILED, Ended.CAPPED, ())
     assert driver.pages(key="db-2")["voice"].state is NotificationState.SENT
@@ -52,24 +52,24 @@ def test_every_address_has_a_cap_of_its_own_and_every_hour_too(driver: Driver) -
     cap(driver, recipients={"sms": 1})
     page_by_text(driver, "db-1")
     page_by_text(driver, "db-2", "bob", sms="+15005550007")
-    assert len(driver.told("sms")) == 2
+    assert len(driver.sent("sms")) == 2
     driver.be_away(hours=1)
     page_by_text(driver, "db-3")
-    assert len(driver.told("sms")) == 3
+    assert len(driver.sent("sms")) == 3
 
 
 def test_what_is_critical_has_a_higher_cap(driver: Driver) -> None:
     cap(driver, recipients={"sms": 1})
     for number in range(4):
         page_by_text(driver, f"db-{number}", severity=Severity.CRITICAL)
-    assert len(driver.told("sms")) == 3
+    assert len(driver.sent("sms")) == 3
 
 
 def test_an_address_has_one_cap_under_whatever_ids_it_is_given(driver: Driver) -> None:
     cap(driver, recipients={"sms": 2})
     for number in range(4):
         page_by_text(driver, f"db-{number}", f"made-up-{number}")
-    assert len(driver.told("sms")) == 2
+    assert len(driver.sent("sms")) == 2
 
 
 def test_one_namespace_uses_up_no_cap_of_another_for_an_address(driver: Driver) -> None:
@@ -77,7 +77,7 @@ def test_one_namespace_uses_up_no_cap_of_another_for_an_address(driver: Driver) 
     for number in range(4):
         page_by_text(driver, f"db-{number}", namespace="noisy")
     page_by_text(driver, "db-0", namespace="other")
-    assert [len(driver.told("sms")), len(driver.told("voice"))] == [3, 2]
+    assert [len(driver.sent("sms")), len(driver.sent("voice"))] == [3, 2]
 
 
 def test_a_critical_page_is_capped_by_what_its_own_namespace_has_sent_alone(driver: Driver) -> None:
@@ -85,13 +85,13 @@ def test_a_critical_page_is_capped_by_what_its_own_namespace_has_sent_alone(driv
     for number in range(8):
         sms = f"+44700000000{number}"
         page_by_text(driver, f"db-{number}", f"p{number}", severity=Severity.CRITICAL, sms=sms, namespace="noisy")
-    assert len(driver.told("sms")) == 6
+    assert len(driver.sent("sms")) == 6
     page_by_text(driver, "db-1", sms="+447000000009", namespace="other")
-    assert len(driver.told("sms")) == 6, "what is not CRITICAL shares the cap of a prefix"
+    assert len(driver.sent("sms")) == 6, "what is not CRITICAL shares the cap of a prefix"
     for number in range(8):
         sms = f"+44700000001{number}"
         page_by_text(driver, f"db-1{number}", f"q{number}", severity=Severity.CRITICAL, sms=sms, namespace="other")
-    assert len(driver.told("sms")) == 12
+    assert len(driver.sent("sms")) == 12
 
 
 def test_numbers_that_begin_alike_share_a_cap_whoever_has_them(driver: Driver) -> None:
@@ -99,11 +99,11 @@ def test_numbers_that_begin_alike_share_a_cap_whoever_has_them(driver: Driver) -
     page_by_text(driver, "db-1", "ada", sms="+447000000001")
     page_by_text(driver, "db-2", "bob", sms="+447000000002")
     page_by_text(driver, "db-3", "cyd", sms="+15005550006")
-    assert [each.message.address for each in driver.told("sms")] == ["+447000000001", "+15005550006"]
-    assert [each.message.address for each in driver.told("voice")] == ["+447000000002"]
+    assert [each.message.address for each in driver.sent("sms")] == ["+447000000001", "+15005550006"]
+    assert [each.message.address for each in driver.sent("voice")] == ["+447000000002"]
 
 
-def test_operations_is_told_of_a_cap_once(driver: Driver) -> None:
+def test_operations_gets_one_notice_of_a_cap(driver: Driver) -> None:
     cap(driver, recipients={"sms": 1})
     for number in range(4):
         page_by_text(driver, f"db-{number}")

@@ -30,9 +30,9 @@ def pulse(driver: Driver) -> Pulse:
     return beat(driver.deps, every=MINUTE)
 
 
-def test_whoever_asks_first_sends_it_and_the_others_do_not(driver: Driver) -> None:
-    asked = [beat(driver.deps, every=MINUTE) for _ in range(3)]
-    assert asked == [Pulse.OURS, Pulse.EARLY, Pulse.EARLY]
+def test_only_the_first_process_sends_it(driver: Driver) -> None:
+    pulses = [beat(driver.deps, every=MINUTE) for _ in range(3)]
+    assert pulses == [Pulse.OURS, Pulse.EARLY, Pulse.EARLY]
     driver.clock.pass_time(MINUTE - timedelta(microseconds=1))
     assert beat(driver.deps, every=MINUTE) is Pulse.EARLY
     driver.clock.pass_time(timedelta(microseconds=1))
@@ -53,7 +53,7 @@ def test_it_stops_while_a_page_has_been_due_for_long(driver: Driver) -> None:
     assert pulse(driver) is Pulse.OURS
 
 
-def test_it_stops_while_an_expired_lease_is_not_taken_back(driver: Driver) -> None:
+def test_it_stops_while_an_expired_lease_is_not_swept(driver: Driver) -> None:
     driver.notify(an_incident(), a_recipient("ada", "slack"))
     driver.claim("slack")
     driver.clock.pass_time(timedelta(minutes=6))
@@ -99,7 +99,7 @@ def test_a_late_delivery_to_operations_ends_the_silence(driver: Driver) -> None:
     driver.deliver()
     driver.pass_time(minutes=30)
     assert pulse(driver) is Pulse.OPERATIONS_UNREACHED
-    driver.report(driver.told("voice")[-1].message.attempt_id, Result.DELIVERED)
+    driver.report(driver.sent("voice")[-1].message.attempt_id, Result.DELIVERED)
     assert pulse(driver) is Pulse.OURS
 
 

@@ -44,7 +44,7 @@ def test_what_comes_again_leads_to_nothing(driver: Driver):
     assert again.consequences.due == ()
 
 
-def test_another_request_is_told_apart(driver: Driver):
+def test_another_request_under_the_same_key_is_refused(driver: Driver):
     ask(driver)
     with pytest.raises(IdempotencyMismatch):
         ask(driver, replace(ONCE, fingerprint="g"))

@@ -79,7 +79,7 @@ def test_a_group_of_any_size_is_stored_whole_and_a_thousand_a_transaction(system
         assert [each.facts.recipient_id for each in status.escalations] == ["ada"]
 
 
-def test_what_is_asked_of_one_incident_is_done_in_its_order(system: System) -> None:
+def test_requests_for_one_incident_are_handled_in_order(system: System) -> None:
     system.handle(
         request("a"),
         request("b", team="ben"),
@@ -91,8 +91,8 @@ def test_what_is_asked_of_one_incident_is_done_in_its_order(system: System) -> N
     found = {key: system.flow.status(key, namespace="sender") for key in "abc"}
     states = {key: status.facts.state for key, status in found.items()}
     assert states == {"a": IncidentState.ACKNOWLEDGED, "b": IncidentState.OPEN, "c": IncidentState.OPEN}
-    taken, again = found["a"], found["b"]
-    assert (taken.facts.acknowledged_by, taken.facts.acknowledged_via) == ("sender", "alertmanager")
+    acknowledged, again = found["a"], found["b"]
+    assert (acknowledged.facts.acknowledged_by, acknowledged.facts.acknowledged_via) == ("sender", "alertmanager")
     assert again.facts.times_seen == 1, "what comes after it was resolved is a new one"
     assert len(system.reports) == 1
 

@@ -1,4 +1,4 @@
-"""What other systems are told of an incident: queued with the event itself, never paged, never cancelled."""
+"""What other systems learn of an incident: queued with the event itself, never paged, never cancelled."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ ENDS = Subscriber(name="chat", url="https://chat.example.com", secrets=(), event
 
 
 @pytest.fixture
-def told(store: Store) -> Driver:
+def subscribed(store: Store) -> Driver:
     driver = Driver(store, operations=[a_contact("ops", "email")])
     driver.deps = replace(driver.deps, subscribers=(ALL, ENDS))
     return driver
@@ -33,125 +33,125 @@ def events(driver: Driver, subscriber: str = "status") -> list[str]:
     ]
 
 
-def test_every_change_is_told_and_a_repetition_is_none(told: Driver) -> None:
-    told.notify(None, ADA)
-    told.notify(None, ADA)
-    told.notify(an_incident(title="worse"), ADA)
-    told.notify(an_incident(title="worse", severity=Severity.CRITICAL), ADA)
-    told.acknowledge(by="ada")
-    told.page_again("ada")
-    told.resolve(by="ops")
-    assert events(told) == ["opened", "amended", "severity_raised", "acknowledged", "paged_again", "resolved"]
-    assert events(told, "chat") == ["resolved"]
-    assert not told.acknowledge()
-    assert len(events(told)) == 6
+def test_every_change_is_an_event_and_a_repetition_is_none(subscribed: Driver) -> None:
+    subscribed.notify(None, ADA)
+    subscribed.notify(None, ADA)
+    subscribed.notify(an_incident(title="worse"), ADA)
+    subscribed.notify(an_incident(title="worse", severity=Severity.CRITICAL), ADA)
+    subscribed.acknowledge(by="ada")
+    subscribed.page_again("ada")
+    subscribed.resolve(by="ops")
+    assert events(subscribed) == ["opened", "amended", "severity_raised", "acknowledged", "paged_again", "resolved"]
+    assert events(subscribed, "chat") == ["resolved"]
+    assert not subscribed.acknowledge()
+    assert len(events(subscribed)) == 6
 
 
-def test_a_change_says_how_the_incident_stood_then(told: Driver) -> None:
-    incident_id = told.notify(None, ADA).incident_id
-    told.acknowledge(by="ada")
-    told.clock.pass_time(timedelta(minutes=1))
-    told.resolve(by="ops")
-    opened, taken, ended, _ = [row.incident_event for row in told.status().incident_events if row.incident_event]
-    assert {each.incident_id for each in (opened, taken, ended)} == {incident_id}
-    assert [each.state for each in (opened, taken, ended)] == [
+def test_a_change_says_how_the_incident_stood_then(subscribed: Driver) -> None:
+    incident_id = subscribed.notify(None, ADA).incident_id
+    subscribed.acknowledge(by="ada")
+    subscribed.clock.pass_time(timedelta(minutes=1))
+    subscribed.resolve(by="ops")
+    opened, acknowledged, ended, _ = [row.incident_event for row in subscribed.status().incident_events if row.incident_event]
+    assert {each.incident_id for each in (opened, acknowledged, ended)} == {incident_id}
+    assert [each.state for each in (opened, acknowledged, ended)] == [
         IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.RESOLVED,
     ]  # fmt: skip
-    assert (taken.by, taken.via, ended.by) == ("ada", "library", "ops")
-    assert opened.version < taken.version < ended.version
-    assert ended.at == told.clock.now()
+    assert (acknowledged.by, acknowledged.via, ended.by) == ("ada", "library", "ops")
+    assert opened.version < acknowledged.version < ended.version
+    assert ended.at == subscribed.clock.now()
 
 
-def test_what_is_told_survives_the_acknowledgement_and_the_end(told: Driver) -> None:
-    told.notify(None, ADA)
-    told.acknowledge(by="ada")
-    told.resolve(by="ada")
-    claimed = told.claim("webhook")
+def test_events_survive_the_acknowledgement_and_the_end(subscribed: Driver) -> None:
+    subscribed.notify(None, ADA)
+    subscribed.acknowledge(by="ada")
+    subscribed.resolve(by="ada")
+    claimed = subscribed.claim("webhook")
     assert [each.message.address for each in claimed] == ["status", "status", "status", "chat"]
     for each in claimed:
-        told.record(each)
-    assert {row.state for row in told.status().incident_events} == {NotificationState.SENT}
+        subscribed.record(each)
+    assert {row.state for row in subscribed.status().incident_events} == {NotificationState.SENT}
 
 
-def test_nobody_is_paged_in_their_place(told: Driver) -> None:
-    """The round that holds what is told belongs to nobody: it is no recipient's, and nothing is decided in it."""
-    told.notify(None, ADA)
-    told.deliver()
-    status = told.status()
+def test_nobody_is_paged_in_their_place(subscribed: Driver) -> None:
+    """The round of the events belongs to no recipient, and nothing is decided in it."""
+    subscribed.notify(None, ADA)
+    subscribed.deliver()
+    status = subscribed.status()
     assert [each.facts.recipient_id for each in status.escalations] == ["ada"]
     assert status.is_settled
     assert status.operations_key is None
-    assert told.store.read(lambda reads: reads.audit("", now=told.clock.now())).findings == ()
+    assert subscribed.store.read(lambda reads: reads.audit("", now=subscribed.clock.now())).findings == ()
 
 
-def test_with_each_the_subscribers_are_not_waited_for(told: Driver) -> None:
-    told.notify(None, ADA, a_recipient("ben", "email"), policy=replace(DEFAULT, acknowledgement=Acknowledgement.EACH))
-    told.acknowledge(by="ada")
-    assert told.status().facts.state is IncidentState.OPEN
-    told.acknowledge(by="ben")
-    assert told.status().facts.state is IncidentState.ACKNOWLEDGED
-    assert events(told) == ["opened", "acknowledged"]
+def test_with_each_the_subscribers_are_not_waited_for(subscribed: Driver) -> None:
+    subscribed.notify(None, ADA, a_recipient("ben", "email"), policy=replace(DEFAULT, acknowledgement=Acknowledgement.EACH))
+    subscribed.acknowledge(by="ada")
+    assert subscribed.status().facts.state is IncidentState.OPEN
+    subscribed.acknowledge(by="ben")
+    assert subscribed.status().facts.state is IncidentState.ACKNOWLEDGED
+    assert events(subscribed) == ["opened", "acknowledged"]
 
 
-def test_it_is_tried_for_days_and_then_operations_is_told(told: Driver) -> None:
-    told.notify(None, ADA)
+def test_it_is_tried_for_days_and_then_operations_gets_a_notice(subscribed: Driver) -> None:
+    subscribed.notify(None, ADA)
     tries = 0
-    while any(row.state is NotificationState.QUEUED for row in told.status().incident_events):
-        for claimed in told.claim("webhook"):
-            told.record(claimed, BUSY)
+    while any(row.state is NotificationState.QUEUED for row in subscribed.status().incident_events):
+        for claimed in subscribed.claim("webhook"):
+            subscribed.record(claimed, BUSY)
             tries += 1
-        told.clock.pass_time(timedelta(minutes=30))
-    (row,) = told.status().incident_events
+        subscribed.clock.pass_time(timedelta(minutes=30))
+    (row,) = subscribed.status().incident_events
     assert (row.state, tries) == (NotificationState.FAILED, 10)
     assert row.attempts[-1].started_at - row.created_at > timedelta(days=3)
-    assert told.status("notifyflow/operations").content.title == "webhook status: an incident event could not be delivered"
-    assert "opened" not in [each.incident_event for each in told.status("notifyflow/operations").incident_events]
+    assert subscribed.status("notifyflow/operations").content.title == "webhook status: an incident event could not be delivered"
+    assert "opened" not in [each.incident_event for each in subscribed.status("notifyflow/operations").incident_events]
 
 
-def test_operations_incidents_are_nobody_elses_business(told: Driver) -> None:
-    told.respond("email", REFUSED)
-    told.notify(None, ADA)
-    told.deliver()
-    assert told.status("notifyflow/operations").incident_events == ()
+def test_operations_incidents_are_nobody_elses_business(subscribed: Driver) -> None:
+    subscribed.respond("email", REFUSED)
+    subscribed.notify(None, ADA)
+    subscribed.deliver()
+    assert subscribed.status("notifyflow/operations").incident_events == ()
 
 
-def test_words_that_change_often_are_told_once_while_they_wait(told: Driver) -> None:
-    told.notify(None, ADA)
+def test_texts_that_change_often_are_sent_once_while_they_wait(subscribed: Driver) -> None:
+    subscribed.notify(None, ADA)
     for number in range(3):
-        told.notify(an_incident(title=f"{number} % are lost"), ADA)
-    assert events(told) == ["opened", "amended"]
-    *_, claimed = told.claim("webhook")
+        subscribed.notify(an_incident(title=f"{number} % are lost"), ADA)
+    assert events(subscribed) == ["opened", "amended"]
+    *_, claimed = subscribed.claim("webhook")
     assert claimed.message.content.title == "2 % are lost"
-    told.notify(an_incident(title="all is lost"), ADA)
-    assert events(told) == ["opened", "amended", "amended"]
+    subscribed.notify(an_incident(title="all is lost"), ADA)
+    assert events(subscribed) == ["opened", "amended", "amended"]
 
 
-def test_words_that_change_after_another_change_are_told_anew(told: Driver) -> None:
-    """A subscriber keeps the highest version: new words under an older one than it has seen would be lost."""
-    told.notify(None, ADA)
-    told.notify(an_incident(title="1 % are lost"), ADA)
-    told.notify(an_incident(title="1 % are lost", severity=Severity.CRITICAL), ADA)
-    told.notify(an_incident(title="2 % are lost", severity=Severity.CRITICAL), ADA)
-    assert events(told) == ["opened", "amended", "severity_raised", "amended"]
+def test_texts_that_change_after_another_change_are_sent_again(subscribed: Driver) -> None:
+    """A subscriber keeps the highest version: new texts under an older version than the last would be lost."""
+    subscribed.notify(None, ADA)
+    subscribed.notify(an_incident(title="1 % are lost"), ADA)
+    subscribed.notify(an_incident(title="1 % are lost", severity=Severity.CRITICAL), ADA)
+    subscribed.notify(an_incident(title="2 % are lost", severity=Severity.CRITICAL), ADA)
+    assert events(subscribed) == ["opened", "amended", "severity_raised", "amended"]
 
 
-def test_a_raised_severity_is_told_once_with_its_words(told: Driver) -> None:
+def test_a_raised_severity_is_one_event_with_its_texts(subscribed: Driver) -> None:
     words = Subscriber(name="words", url="https://words.example.com", secrets=(), events=frozenset({"amended"}))
-    told.deps = replace(told.deps, subscribers=(ALL, words))
-    told.notify(None, ADA)
-    told.notify(an_incident(severity=Severity.CRITICAL), ADA)
-    assert events(told) == ["opened", "severity_raised"]
-    assert events(told, "words") == []
-    told.resolve()
-    told.notify(None, ADA)
-    told.notify(an_incident(title="all is lost", severity=Severity.CRITICAL), ADA)
-    assert events(told) == ["opened", "severity_raised"]
-    assert events(told, "words") == ["amended"]
+    subscribed.deps = replace(subscribed.deps, subscribers=(ALL, words))
+    subscribed.notify(None, ADA)
+    subscribed.notify(an_incident(severity=Severity.CRITICAL), ADA)
+    assert events(subscribed) == ["opened", "severity_raised"]
+    assert events(subscribed, "words") == []
+    subscribed.resolve()
+    subscribed.notify(None, ADA)
+    subscribed.notify(an_incident(title="all is lost", severity=Severity.CRITICAL), ADA)
+    assert events(subscribed) == ["opened", "severity_raised"]
+    assert events(subscribed, "words") == ["amended"]
 
 
-def test_a_copy_that_is_cancelled_tells_nobody(told: Driver) -> None:
-    told.notify(None, ADA)
-    adopt(told.deps, "copy")
-    resolve_quarantined(told.deps)
-    assert events(told) == ["opened"]
-    assert {row.state for row in told.status().incident_events} == {NotificationState.CANCELLED}
+def test_a_cancelled_copy_sends_no_events(subscribed: Driver) -> None:
+    subscribed.notify(None, ADA)
+    adopt(subscribed.deps, "copy")
+    resolve_quarantined(subscribed.deps)
+    assert events(subscribed) == ["opened"]
+    assert {row.state for row in subscribed.status().incident_events} == {NotificationState.CANCELLED}

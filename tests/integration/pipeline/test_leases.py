@@ -63,7 +63,7 @@ def test_a_page_carries_its_recipients_link_where_there_is_a_callback_path(store
     assert (address, claim.incident_id, claim.recipient_id) == ("https://pages.example/a", incident_id, "ada")
 
 
-def test_an_expired_lease_is_taken_back_as_a_doubt_and_its_worker_is_fenced_off(driver: Driver) -> None:
+def test_an_expired_lease_becomes_a_doubt_and_its_worker_is_fenced_off(driver: Driver) -> None:
     driver.notify(None, a_recipient("ada", "email"))
     (paused,) = driver.claim("email")
     driver.clock.pass_time(timedelta(seconds=61))

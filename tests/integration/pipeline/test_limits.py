@@ -175,7 +175,7 @@ def test_when_the_limit_of_one_is_used_up_the_other_carries(driver: Driver) -> N
     assert [each.provider for each in claim(driver)] == ["ses", "smtp"]
 
 
-def test_a_retry_after_holds_nobody_whom_another_provider_can_carry(driver: Driver) -> None:
+def test_a_retry_after_defers_nothing_that_another_provider_can_carry(driver: Driver) -> None:
     page(driver, "k1")
     (first,) = claim(driver)
     finish(driver, first, THROTTLED)
@@ -187,7 +187,7 @@ def test_a_retry_after_holds_nobody_whom_another_provider_can_carry(driver: Driv
     assert [each.provider for each in claim(driver)] == ["smtp"], "it holds for everybody"
 
 
-def test_a_retry_after_holds_everybody_where_there_is_nobody_else(driver: Driver) -> None:
+def test_a_retry_after_defers_everything_without_another_provider(driver: Driver) -> None:
     for key in ("k1", "k2"):
         page(driver, key)
     first, second = claim(driver, providers=["ses"])
@@ -199,7 +199,7 @@ def test_a_retry_after_holds_everybody_where_there_is_nobody_else(driver: Driver
     assert (deferred.deferred_by, len(deferred.attempts)) == (DeferralReason.RETRY_AFTER, 1)
 
 
-def test_an_ill_provider_is_left_alone_and_one_attempt_finds_out_when_it_is_well(driver: Driver) -> None:
+def test_an_unhealthy_provider_gets_nothing_until_one_attempt_finds_it_well(driver: Driver) -> None:
     for number in range(5):
         page(driver, f"k{number}")
     for each in claim(driver, providers=["ses"]):
@@ -257,7 +257,7 @@ def test_one_notification_alone_opens_no_circuit(driver: Driver) -> None:
     assert health_of(driver, "ses").failures == 1
 
 
-def test_a_provider_that_refuses_us_is_suspended_and_operations_is_told_once(driver: Driver) -> None:
+def test_a_provider_that_refuses_us_is_suspended_and_operations_gets_one_notice(driver: Driver) -> None:
     driver.deps = replace(driver.deps, operations=(a_contact("ops", "slack"),))
     page(driver, "k1", "email", "sms")
     page(driver, "k2", "email", "sms")
@@ -265,8 +265,8 @@ def test_a_provider_that_refuses_us_is_suspended_and_operations_is_told_once(dri
     driver.record(first, REFUSING)
     driver.record(second, REFUSING)
     assert health_of(driver, "ses").circuit_opened_by is DeferralReason.SUSPENSION
-    told = driver.status("notifyflow/operations")
-    assert told.content.body.count("does not accept our credentials") == 1
+    operations_incident = driver.status("notifyflow/operations")
+    assert operations_incident.content.body.count("does not accept our credentials") == 1
     page(driver, "k3", "email", "sms")
     assert claim(driver, providers=["ses"]) == []
     driver.pass_time(seconds=1)
@@ -291,7 +291,7 @@ def test_a_pause_defers_suspects_nobody_and_ends_by_itself(driver: Driver) -> No
     assert pauses(driver.deps) == ()
 
 
-def test_a_pause_that_is_taken_back_lets_everything_go_at_once(driver: Driver) -> None:
+def test_a_pause_that_is_ended_lets_everything_go_at_once(driver: Driver) -> None:
     stop(driver, Scope.CHANNEL, "email", is_for_critical=True)
     for severity in (Severity.ERROR, Severity.CRITICAL):
         page(driver, severity.value, severity=severity)

@@ -87,7 +87,7 @@ def test_an_act_in_a_namespace_touches_no_other(driver: Driver, act: str, mine: 
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_whoever_names_no_namespace_is_told_of_all_and_nothing_is_done(driver: Driver, act: str) -> None:
+def test_without_a_namespace_all_incidents_are_listed_and_nothing_is_done(driver: Driver, act: str) -> None:
     opened = {namespace: _notify(driver, namespace).incident_id for namespace in NAMESPACES}
     before = _all(driver)
     with pytest.raises(AmbiguousKey) as caught:
@@ -114,7 +114,7 @@ def test_a_key_that_only_other_namespaces_have_is_not_found(driver: Driver, act:
     assert _status(driver, "prometheus") == before
 
 
-def test_what_other_systems_are_told_names_the_namespace(driver: Driver) -> None:
+def test_incident_events_name_the_namespace(driver: Driver) -> None:
     driver.deps = replace(driver.deps, subscribers=(Subscriber(name="status", url="https://status.example.com", secrets=()),))
     for namespace in NAMESPACES:
         _notify(driver, namespace)
@@ -139,6 +139,6 @@ def test_the_operations_incident_stands_in_the_reserved_namespace(driver: Driver
     assert (found.facts.namespace, found.facts.is_operations) == (namespaces.OPERATIONS, True)
     assert _status(driver, "prometheus").operations_key == operations.KEY
     acknowledge(driver.deps, ByKey(operations.KEY), by="ops", via=Via.CLI)
-    taken = driver.store.read(partial(lambda reads, **given: reads.status(operations.KEY, **given), namespace="notifyflow"))
-    assert taken is not None
-    assert taken.facts.state is IncidentState.ACKNOWLEDGED
+    status = driver.store.read(partial(lambda reads, **given: reads.status(operations.KEY, **given), namespace="notifyflow"))
+    assert status is not None
+    assert status.facts.state is IncidentState.ACKNOWLEDGED

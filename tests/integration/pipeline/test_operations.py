@@ -64,7 +64,7 @@ def test_the_first_critical_failure_pages_operations(driver: Driver) -> None:
         IncidentState.OPEN,
     )
     assert status.content.title == 'Ada was not reached about "orders db is down" (ERROR)'
-    assert [each.message.address for each in driver.told("slack")] == ["ops@slack"]
+    assert [each.message.address for each in driver.sent("slack")] == ["ops@slack"]
     assert driver.status("db-1").operations_key == OPS
 
 
@@ -78,11 +78,11 @@ def test_failures_within_a_quarter_of_an_hour_are_counted_in_and_paged_by_one_ro
     assert _rounds(driver) == 1
     driver.pass_time(minutes=2)
     assert _rounds(driver) == 2
-    assert len(driver.told("slack")) == 2
-    told = driver.told("slack")[-1].message.content
-    assert told.title == '3 failures, the newest: Ada was not reached about "orders db is down" (ERROR)'
-    assert [f"Key: {key}" in told.body for key in ("web-2", "web-1", "web-0")] == [True] * 3
-    assert told.body.splitlines()[-2:] == [
+    assert len(driver.sent("slack")) == 2
+    content = driver.sent("slack")[-1].message.content
+    assert content.title == '3 failures, the newest: Ada was not reached about "orders db is down" (ERROR)'
+    assert [f"Key: {key}" in content.body for key in ("web-2", "web-1", "web-0")] == [True] * 3
+    assert content.body.splitlines()[-2:] == [
         "Before that:",
         '2026-11-25 03:00 UTC: Ada was not reached about "orders db is down" (ERROR)',
     ]
@@ -129,7 +129,7 @@ def test_what_goes_wrong_while_carrying_it_is_never_alerted_itself(driver: Drive
     assert driver.status(OPS).operations_key is None
 
 
-def test_a_provider_that_refuses_us_is_told_once_a_day(driver: Driver) -> None:
+def test_a_provider_that_refuses_us_is_one_notice_a_day(driver: Driver) -> None:
     driver.respond("teams", REFUSED_US)
     for key in ("db-1", "db-2"):
         driver.notify(an_incident(key), a_recipient("ada", "teams"))
@@ -149,7 +149,7 @@ def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(driver: Dri
     driver.notify(None, a_recipient("ada", "email"))
     driver.deliver()
     driver.clock.pass_time(timedelta(hours=2))
-    driver.report(driver.told("email")[0].message.attempt_id, Result.PERMANENT_FAILURE)
+    driver.report(driver.sent("email")[0].message.attempt_id, Result.PERMANENT_FAILURE)
     assert driver.status().operations_key == OPS
     assert driver.status(OPS).escalations == ()
     assert [each.recipient_id for each in driver.outcome.critical] == ["ada"]
@@ -192,10 +192,10 @@ def test_it_says_which_incident_who_was_not_reached_and_why_each_way_failed(stor
     driver.notify(said, a_recipient("ada", "email", "sms"))
     driver.deliver()
     driver.pass_time(minutes=15)
-    (told,) = [each.message.content for each in driver.told("slack")][:1]
-    assert told.title == 'Ada was not reached about "orders db is down" (CRITICAL)'
-    lines = told.body.splitlines()
-    assert lines[:2] == [f"{told.title}.", "Every way failed:"]
+    (content,) = [each.message.content for each in driver.sent("slack")][:1]
+    assert content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'
+    lines = content.body.splitlines()
+    assert lines[:2] == [f"{content.title}.", "Every way failed:"]
     assert lines[2] == "- email: failed: there is no such address"
     assert lines[3].startswith("- sms: failed: ")
     assert lines[3].endswith("(5 attempts)")
@@ -211,13 +211,13 @@ def test_it_links_its_own_incident_and_those_that_failed(store: Store) -> None:
     for number in range(4):
         _fail(driver, f"db-{number}")
     driver.pass_time(minutes=16)
-    for told in driver.told("slack")[-2:]:
-        content = told.message.content
+    for page in driver.sent("slack")[-2:]:
+        content = page.message.content
         links = [content.link, content.url, *re.findall(r"Acknowledge it yourself: (\S+)", content.body)]
         claims = [check(driver.deps.secret_keys, str(link).rpartition("/")[2], driver.clock.now()) for link in links]
         keys = [driver.store.read(lambda reads, id=each.incident_id: reads.status_by_id(id)) for each in claims]
         assert [status.facts.key for status in keys if status] == [OPS, "db-3", "db-3", "db-2", "db-1"]
-        assert {each.recipient_id for each in claims} == {"ops" if told.message.address.startswith("ops") else "otto"}
+        assert {each.recipient_id for each in claims} == {"ops" if page.message.address.startswith("ops") else "otto"}
     assert "https://notify.example" not in repr(driver.status(OPS).content), "a link is for one person, and for a week"
 
 
@@ -259,7 +259,7 @@ def test_notices_alone_are_a_warning_and_text_nobody(store: Store) -> None:
     driver.pass_time(hours=2)
     assert set(_severities(driver)) == {Severity.WARNING}
     assert driver.status(OPS).facts.severity is Severity.WARNING
-    assert (len(driver.told("slack")), driver.told("sms"), driver.told("voice")) == (3, [], [])
+    assert (len(driver.sent("slack")), driver.sent("sms"), driver.sent("voice")) == (3, [], [])
 
 
 def test_a_failure_is_critical_and_insists_by_text_and_by_phone(store: Store) -> None:
@@ -299,7 +299,7 @@ def test_notices_after_an_acknowledgement_are_a_warning(driver: Driver) -> None:
     _notice(driver)
     driver.pass_time(minutes=15)
     assert _severities(driver) == [Severity.CRITICAL, Severity.WARNING]
-    assert driver.told("slack")[-1].message.content.title == "twilio: its callbacks are not signed"
+    assert driver.sent("slack")[-1].message.content.title == "twilio: its callbacks are not signed"
 
 
 def test_notices_after_the_last_round_of_failures_are_a_warning(driver: Driver) -> None:
@@ -316,18 +316,18 @@ def test_recipients_that_changed_are_used_while_it_is_open(driver: Driver) -> No
     _fail(driver, "db-1")
     driver.deps = replace(driver.deps, operations=(a_contact("otto", "slack"),))
     driver.pass_time(minutes=16)
-    assert [each.message.address for each in driver.told("slack")] == ["ops@slack", "otto@slack"]
+    assert [each.message.address for each in driver.sent("slack")] == ["ops@slack", "otto@slack"]
     assert (_rounds(driver), len(driver.escalations("otto", OPS))) == (1, 1)
     _fail(driver, "db-2")
     driver.pass_time(minutes=15)
-    assert {each.message.address for each in driver.told("slack")[1:]} == {"otto@slack"}
+    assert {each.message.address for each in driver.sent("slack")[1:]} == {"otto@slack"}
 
 
 def test_an_address_that_changed_is_used_by_the_next_round(driver: Driver) -> None:
     _fail(driver, "db-1")
     driver.deps = replace(driver.deps, operations=(replace(a_contact("ops"), addresses={"slack": "ops@new"}),))
     driver.pass_time(minutes=16)
-    assert [each.message.address for each in driver.told("slack")] == ["ops@slack", "ops@new"]
+    assert [each.message.address for each in driver.sent("slack")] == ["ops@slack", "ops@new"]
 
 
 def test_a_process_that_knows_nobody_pages_those_who_were_paged_before(driver: Driver) -> None:
@@ -335,7 +335,7 @@ def test_a_process_that_knows_nobody_pages_those_who_were_paged_before(driver: D
     driver.deps = replace(driver.deps, operations=())
     _fail(driver, "db-2")
     driver.pass_time(minutes=16)
-    assert [each.message.address for each in driver.told("slack")] == ["ops@slack", "ops@slack"]
+    assert [each.message.address for each in driver.sent("slack")] == ["ops@slack", "ops@slack"]
 
 
 def test_what_was_counted_in_is_paged_though_somebody_pages_one_again(driver: Driver) -> None:

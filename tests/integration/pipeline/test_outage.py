@@ -89,10 +89,10 @@ def test_a_receipt_that_was_missed_just_before_is_applied_after_it(watched: Driv
 
 def test_nobody_is_called_by_a_worker_that_is_back_before_the_sweepers(watched: Driver) -> None:
     watched.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email", "sms", "voice"), policy=INSISTENT)
-    held = watched.claim("email")
+    claimed = watched.claim("email")
     watched.be_away(seconds=50)
     watched.clock.pass_time(timedelta(minutes=9))
-    watched.record(held[0])
+    watched.record(claimed[0])
     assert set(watched.pages()) == {"email"}
 
 
@@ -205,21 +205,21 @@ def operated(store: Store) -> Driver:
 
 
 def _titles(driver: Driver) -> list[str]:
-    return [told.message.content.title for told in driver.told("slack")]
+    return [page.message.content.title for page in driver.sent("slack")]
 
 
 @pytest.mark.parametrize("count", [4, 5, 10])
 def test_a_carrier_that_drops_texts_makes_every_phone_ring(operated: Driver, count: int) -> None:
     keys = [f"db-{number}" for number in range(count)]
     _texted(operated, *keys)
-    for attempt in operated.told("sms"):
+    for attempt in operated.sent("sms"):
         operated.report(attempt.message.attempt_id, Result.ACCEPTED)  # sent, and never delivered
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == keys
     assert BROKEN not in _titles(operated), "callbacks come, so nothing is wrong with their path"
 
 
-def test_where_nothing_comes_back_every_phone_rings_and_operations_is_told_once_a_day(operated: Driver) -> None:
+def test_without_receipts_every_phone_rings_and_operations_gets_one_notice_a_day(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
     operated.pass_time(minutes=2)
@@ -256,15 +256,15 @@ def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Driver
 def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.report(operated.told("sms")[0].message.attempt_id, Result.ACCEPTED)
+    operated.report(operated.sent("sms")[0].message.attempt_id, Result.ACCEPTED)
     operated.pass_time(minutes=2)
     assert BROKEN not in _titles(operated)
 
 
-def test_what_we_asked_for_did_not_come_by_the_callback_path(operated: Driver) -> None:
+def test_a_fetched_status_did_not_come_by_the_callback_path(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.report(operated.told("sms")[0].message.attempt_id, Result.ACCEPTED, is_fetched=True)
+    operated.report(operated.sent("sms")[0].message.attempt_id, Result.ACCEPTED, is_fetched=True)
     operated.pass_time(minutes=2)
     assert _titles(operated) == [BROKEN]
 
@@ -292,19 +292,19 @@ def test_an_outage_of_ours_is_no_broken_callback_path(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
     operated.be_away(minutes=20)
-    for attempt in operated.told("sms")[1:]:
+    for attempt in operated.sent("sms")[1:]:
         operated.report(attempt.message.attempt_id, Result.DELIVERED)
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == ["db-0"]
-    assert operated.told("slack") == []
+    assert operated.sent("slack") == []
 
 
-def test_what_goes_wrong_while_operations_is_paged_is_not_told_to_operations(store: Store) -> None:
+def test_failures_of_pages_to_operations_are_not_reported_to_operations(store: Store) -> None:
     driver = Driver(store, operations=[a_contact("ops", "slack", "sms")])
     driver.respond("email", REFUSED)
     driver.notify(an_incident("lost", severity=Severity.CRITICAL), a_recipient("cyd", "email"))
     driver.deliver()
     _texted(driver, *[f"db-{number}" for number in range(6)])
     driver.pass_time(minutes=30)
-    assert "ops@sms" in [told.message.address for told in driver.told("sms")], "nothing came back about these, either"
+    assert "ops@sms" in [page.message.address for page in driver.sent("sms")], "nothing came back about these, either"
     assert (driver.status("notifyflow/operations").content.body or "").count(BROKEN) == 1

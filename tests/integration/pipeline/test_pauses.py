@@ -52,7 +52,7 @@ def test_a_pause_of_everything_burns_no_round(driver: Driver) -> None:
     driver.pass_time(minutes=120)
     assert starts(driver) == [0 * MINUTE, 55 * MINUTE, 70 * MINUTE]
     assert [each.critical_at for each in driver.outcome.critical] == [START + 85 * MINUTE]
-    assert [each.message.content.delayed for each in driver.told("email")] == ["", "", ""]
+    assert [each.message.content.delayed for each in driver.sent("email")] == ["", "", ""]
 
 
 def test_a_pause_of_everything_is_no_time_in_which_nobody_acknowledged(driver: Driver) -> None:
@@ -196,7 +196,7 @@ def test_a_pause_is_over_when_its_time_is(driver: Driver) -> None:
     assert not resume(driver.deps, Scope.ALL, "")
 
 
-def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_holds_nothing_back(driver: Driver) -> None:
+def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_defers_nothing(driver: Driver) -> None:
     driver.notify(None, MAIL)
     stop(driver, 10 * HOUR)
     seen = Obstacle(why=DeferralReason.PAUSE, until=driver.clock.now() + 10 * HOUR, provider="ses")
@@ -255,16 +255,16 @@ def test_a_pause_of_a_channel_stops_no_timer(driver: Driver) -> None:
 def test_only_what_a_pause_of_a_channel_or_provider_keeps_waiting_stays_fresh(driver: Driver, scope: Scope, name: str) -> None:
     driver.notify(None, a_recipient("ada", "email", "slack"), policy=replace(DEFAULT, fresh_for=2 * HOUR))
     stop(driver, 5 * HOUR, scope, name)
-    (held,) = driver.claim("slack")
+    (claimed,) = driver.claim("slack")
     driver.claim("email")
-    driver.record(held, BUSY)
+    driver.record(claimed, BUSY)
     driver.clock.pass_time(3 * HOUR)
     driver.sweep()
     assert driver.pages()["slack"].ended is Ended.EXPIRED
     assert driver.pages()["email"].state is QUEUED
     driver.clock.pass_time(2 * HOUR)
     driver.deliver()
-    assert [each.message.content.delayed for each in driver.told("email")] == ["delayed 5 h 00 m"]
+    assert [each.message.content.delayed for each in driver.sent("email")] == ["delayed 5 h 00 m"]
 
 
 # -- what is quarantined since its database was adopted
@@ -305,7 +305,7 @@ def operated(store: Store) -> Driver:
     return Driver(store, operations=[a_contact("ops", "slack")])
 
 
-def test_operations_is_paged_once_for_all_who_were_not_told_since_their_pages_expired(operated: Driver) -> None:
+def test_operations_is_paged_once_for_everybody_whose_pages_expired(operated: Driver) -> None:
     operated.notify(None, a_recipient("ada", "email", "sms"), a_recipient("ben", "email", "push"))
     operated.be_away(hours=25)
     operated.deliver()
@@ -315,7 +315,7 @@ def test_operations_is_paged_once_for_all_who_were_not_told_since_their_pages_ex
     assert len(operated.escalations("ops", operations.KEY)) == 1
     operated.pass_time(minutes=16)
     assert (operated.status(operations.KEY).content.body or "").count("was not reached") == 2
-    assert len(operated.told("slack")) in (1, 2)
+    assert len(operated.sent("slack")) in (1, 2)
 
 
 def test_a_claim_that_finds_them_expired_pages_operations_too(operated: Driver) -> None:
@@ -325,8 +325,8 @@ def test_a_claim_that_finds_them_expired_pages_operations_too(operated: Driver) 
     operated.claim("email")
     assert operated.escalation().state is EscalationState.EXHAUSTED
     operated.deliver()
-    assert len(operated.told("slack")) == 1
-    assert operated.told("slack")[0].message.incident_id == _id(operated, operations.KEY)
+    assert len(operated.sent("slack")) == 1
+    assert operated.sent("slack")[0].message.incident_id == _id(operated, operations.KEY)
 
 
 def test_one_that_expires_beside_a_page_that_arrived_is_only_logged(operated: Driver) -> None:
@@ -343,7 +343,7 @@ def test_one_that_expires_beside_a_page_that_arrived_is_only_logged(operated: Dr
     assert operated.store.read(lambda reads: reads.status(operations.KEY)) is None
 
 
-def test_what_expires_for_info_tells_nobody(operated: Driver) -> None:
+def test_an_expired_info_page_alerts_nobody(operated: Driver) -> None:
     operated.notify(an_incident(severity=Severity.INFO), MAIL)
     operated.be_away(hours=25)
     assert operated.pages()["email"].state is FAILED

@@ -20,7 +20,7 @@ def _texted(driver: Driver, severity: Severity = Severity.CRITICAL) -> str:
     driver.respond("email", REFUSED)
     driver.notify(an_incident(severity=severity), a_recipient("ada", "email", "sms", "voice"))
     driver.deliver()
-    return driver.told("sms")[0].message.attempt_id
+    return driver.sent("sms")[0].message.attempt_id
 
 
 def test_a_receipt_counts_once(driver: Driver) -> None:
@@ -63,17 +63,17 @@ def test_bad_luck_that_a_receipt_reports_is_tried_again_first(driver: Driver) ->
     assert "voice" not in driver.pages()
 
 
-def test_operations_is_told_of_a_fault_of_ours_that_a_receipt_reports(store: Store) -> None:
+def test_a_fault_of_ours_in_a_receipt_is_a_notice_to_operations(store: Store) -> None:
     driver = Driver(store, operations=[a_contact("ops", "slack")])
     attempt_id = _texted(driver)
     for _ in range(2):
         driver.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, reason="our number is not registered")
     driver.deliver()
-    (told,) = driver.told("slack")
-    assert told.message.content.title == "the sms provider: our number is not registered"
+    (page,) = driver.sent("slack")
+    assert page.message.content.title == "the sms provider: our number is not registered"
 
 
-def test_a_provider_whose_receipt_refuses_all_of_ours_rests(driver: Driver) -> None:
+def test_a_provider_whose_receipt_refuses_all_messages_is_suspended(driver: Driver) -> None:
     attempt_id = _texted(driver)
     driver.report(attempt_id, Result.TEMPORARY_FAILURE, is_our_fault=True, is_general=True)
     (health,) = driver.outcome.health_updates
@@ -103,14 +103,14 @@ def test_a_fault_of_ours_that_came_before_the_record_is_not_forgotten_by_it(driv
     assert driver.pages()["sms"].state is NotificationState.QUEUED
 
 
-def test_what_was_asked_for_and_then_comes_by_itself_has_come_by_itself(driver: Driver) -> None:
+def test_a_receipt_that_was_fetched_and_then_comes_by_callback_counts_as_a_callback(driver: Driver) -> None:
     attempt_id = _texted(driver)
-    asked = Receipt(provider="twilio", event_id="SM1:sent", result=Result.ACCEPTED, attempt_id=attempt_id, is_fetched=True)
-    receive(driver.deps, asked, raw="")
-    receive(driver.deps, asked, raw="")
+    fetched = Receipt(provider="twilio", event_id="SM1:sent", result=Result.ACCEPTED, attempt_id=attempt_id, is_fetched=True)
+    receive(driver.deps, fetched, raw="")
+    receive(driver.deps, fetched, raw="")
     count = ReceiptRow.select().where(ReceiptRow.is_fetched).count
     assert driver.store.run(lambda ledger: count(ledger._db)) == 1
-    assert receive(driver.deps, replace(asked, is_fetched=False), raw="raw").value is Fate.REPEATED
+    assert receive(driver.deps, replace(fetched, is_fetched=False), raw="raw").value is Fate.REPEATED
     assert driver.store.run(lambda ledger: count(ledger._db)) == 0
 
 
@@ -132,7 +132,7 @@ def test_a_late_delivery_puts_a_failure_right(driver: Driver) -> None:
     driver.deliver()
     driver.pass_time(hours=1)
     assert driver.escalation().state is EscalationState.EXHAUSTED
-    driver.report(driver.told("sms")[0].message.attempt_id, Result.DELIVERED)
+    driver.report(driver.sent("sms")[0].message.attempt_id, Result.DELIVERED)
     assert driver.pages()["sms"].state is NotificationState.DELIVERED
     assert driver.escalation().state is EscalationState.REACHED
 
@@ -162,7 +162,7 @@ def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(driver:
     assert receive(driver.deps, later, raw="raw").value is Fate.MATCHED
 
 
-def test_what_waits_is_applied_as_soon_as_another_receipt_tells_whose_it_is(driver: Driver) -> None:
+def test_a_waiting_receipt_is_applied_as_soon_as_another_one_names_its_attempt(driver: Driver) -> None:
     driver.notify(None, a_recipient("ada", "email"))
     (claimed,) = driver.claim("email", providers=["ses"])
     bounce = Receipt(provider="ses", event_id="1", result=Result.PERMANENT_FAILURE, provider_ref="m-1", reason="no such mailbox")
@@ -196,10 +196,10 @@ def test_what_nobody_claims_within_an_hour_ends_as_foreign(driver: Driver) -> No
     assert driver.store.run(lambda ledger: ledger.waiting_receipts("ses", "m-1")) == ()
 
 
-def test_any_key_means_heard_and_one_takes_the_incident(driver: Driver) -> None:
+def test_any_key_confirms_the_call_and_one_acknowledges_the_incident(driver: Driver) -> None:
     driver.respond("sms", REFUSED)
     _texted(driver)
-    attempt_id = driver.told("voice")[0].message.attempt_id
+    attempt_id = driver.sent("voice")[0].message.attempt_id
     driver.report(attempt_id, Result.DELIVERED, key="7")
     assert driver.pages()["voice"].state is NotificationState.DELIVERED
     assert driver.status().facts.state is IncidentState.OPEN
@@ -233,7 +233,7 @@ def _doubted(driver: Driver, severity: Severity) -> str:
     driver.respond("email", UNKNOWN, ACCEPTED)
     driver.notify(an_incident(severity=severity), a_recipient("ada", "email"), policy=QUICK)
     driver.deliver()
-    return driver.told("email")[0].message.attempt_id
+    return driver.sent("email")[0].message.attempt_id
 
 
 def test_an_event_that_resolves_a_doubt_in_time_saves_the_second_mail(driver: Driver) -> None:
@@ -241,16 +241,16 @@ def test_an_event_that_resolves_a_doubt_in_time_saves_the_second_mail(driver: Dr
     driver.pass_time(seconds=14)
     assert driver.report(attempt_id, Result.ACCEPTED) is Fate.MATCHED
     driver.pass_time(minutes=1)
-    assert len(driver.told("email")) == 1
+    assert len(driver.sent("email")) == 1
     assert driver.pages()["email"].state is NotificationState.SENT
 
 
 def test_a_doubt_that_no_event_resolves_in_time_is_sent_again_and_marked(driver: Driver) -> None:
     attempt_id = _doubted(driver, Severity.ERROR)
     driver.pass_time(seconds=14)
-    assert len(driver.told("email")) == 1
+    assert len(driver.sent("email")) == 1
     driver.pass_time(seconds=2)
-    assert len(driver.told("email")) == 2
+    assert len(driver.sent("email")) == 2
     claims = [line.detail for line in driver.status().transitions if line.event == "claimed"]
     assert [detail.get("after_doubt") for detail in claims] == [None, attempt_id]
 
@@ -258,7 +258,7 @@ def test_a_doubt_that_no_event_resolves_in_time_is_sent_again_and_marked(driver:
 def test_what_is_critical_waits_for_no_event(driver: Driver) -> None:
     _doubted(driver, Severity.CRITICAL)
     driver.pass_time(seconds=3)
-    assert len(driver.told("email")) == 2
+    assert len(driver.sent("email")) == 2
 
 
 def test_an_event_has_its_time_also_after_a_short_lease(driver: Driver) -> None:
@@ -267,9 +267,9 @@ def test_an_event_has_its_time_also_after_a_short_lease(driver: Driver) -> None:
     driver.claim("email")
     driver.pass_time(seconds=14)
     assert driver.pages()["email"].state is NotificationState.QUEUED
-    assert driver.told("email") == []
+    assert driver.sent("email") == []
     driver.pass_time(seconds=2)
-    assert len(driver.told("email")) == 1
+    assert len(driver.sent("email")) == 1
 
 
 def test_raw_bodies_are_overwritten_after_seven_days_and_what_was_read_from_them_stays(driver: Driver) -> None:

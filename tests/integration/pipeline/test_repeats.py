@@ -15,7 +15,7 @@ from tests.driver import Driver
 ADA = a_recipient("ada", "email")
 
 
-def test_the_same_severity_is_counted_and_tells_nobody_again(driver: Driver) -> None:
+def test_the_same_severity_is_counted_and_pages_nobody_again(driver: Driver) -> None:
     first = driver.notify(None, ADA)
     driver.deliver()
     driver.clock.pass_time(timedelta(minutes=1))
@@ -27,7 +27,7 @@ def test_the_same_severity_is_counted_and_tells_nobody_again(driver: Driver) -> 
     assert len(driver.seen) == 1
 
 
-def test_new_words_are_said_by_whatever_is_rendered_from_then_on(driver: Driver) -> None:
+def test_every_later_message_uses_the_new_texts(driver: Driver) -> None:
     driver.notify(None, ADA)
     driver.notify(an_incident(title="all dbs are down", body="All of them."), ADA)
     (claimed,) = driver.claim("email")
@@ -83,12 +83,12 @@ def test_a_new_round_cancels_what_was_queued_by_the_one_before(driver: Driver) -
     assert len(driver.claim("email")) == 1
 
 
-def test_another_recipient_is_paged_unless_somebody_has_taken_the_incident(driver: Driver) -> None:
+def test_another_recipient_is_paged_unless_the_incident_is_acknowledged(driver: Driver) -> None:
     driver.notify(None, ADA)
     assert driver.notify(None, ADA, a_recipient("ben", "email")).added == ("ben",)
     driver.acknowledge()
-    taken = driver.notify(None, a_recipient("cy", "email"))
-    assert (taken.added, taken.repeated, driver.escalations("cy")) == ((), (), [])
+    notified = driver.notify(None, a_recipient("cy", "email"))
+    assert (notified.added, notified.repeated, driver.escalations("cy")) == ((), (), [])
     driver.page_again("cy")
     assert driver.escalation("cy").state is EscalationState.ACTIVE
 
@@ -174,6 +174,6 @@ def test_nothing_is_stored_where_nobody_can_be_reached_or_strictness_is_asked_fo
     assert driver.store.read(lambda reads: reads.incidents(10)) == ()
 
 
-def test_the_operations_incidents_key_is_taken(driver: Driver) -> None:
+def test_the_operations_incidents_key_is_reserved(driver: Driver) -> None:
     with pytest.raises(InvalidIncident, match=r"^key: "):
         driver.notify(an_incident(operations.KEY), ADA)

@@ -149,7 +149,7 @@ def test_what_is_withheld_is_given_no_code(driver: Driver) -> None:
     assert say(driver).value.effect is Effect.IGNORED
 
 
-def test_yes_takes_unless_its_sender_has_said_stop_and_then_lets_texts_in_again(driver: Driver) -> None:
+def test_yes_acknowledges_unless_its_sender_has_said_stop_and_then_unblocks(driver: Driver) -> None:
     text(driver, "db-1")
     assert say(driver, Intent.YES).value.effect is Effect.ACKNOWLEDGED
     text(driver, "db-2")
@@ -160,7 +160,7 @@ def test_yes_takes_unless_its_sender_has_said_stop_and_then_lets_texts_in_again(
     assert driver.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
 
 
-def test_start_takes_nothing(driver: Driver) -> None:
+def test_start_acknowledges_nothing(driver: Driver) -> None:
     text(driver, "db-1")
     assert say(driver, Intent.START).value.effect is Effect.UNBLOCKED
     assert driver.status("db-1").facts.state is IncidentState.OPEN
@@ -168,8 +168,8 @@ def test_start_takes_nothing(driver: Driver) -> None:
 
 @pytest.mark.parametrize("intent", Intent)
 def test_a_reply_from_an_unknown_number_is_ignored(driver: Driver, intent: Intent) -> None:
-    heard = say(driver, intent, theirs="+15005550099").value
-    assert (heard.effect, write_response(heard)) == (Effect.IGNORED, "")
+    handled = say(driver, intent, theirs="+15005550099").value
+    assert (handled.effect, write_response(handled)) == (Effect.IGNORED, "")
     assert driver.store.run(lambda ledger: ledger.opt_outs("+15005550099", [OURS])) == frozenset()
     text(driver, "db-1")
     assert say(driver, theirs="+15005550099").value.effect is Effect.IGNORED
@@ -210,17 +210,17 @@ def test_two_texts_at_once_get_no_more_responses(driver: Driver) -> None:
     assert len(list(filter(None, said))) == 3
 
 
-def test_operations_is_told_once_when_somebody_on_a_route_says_stop(store: Store) -> None:
+def test_operations_gets_one_notice_when_somebody_on_a_route_says_stop(store: Store) -> None:
     driver = Driver(store, operations=[a_contact("ops", "email")])
     say(driver, Intent.STOP, on_routes=("ada", "ben"))
     assert driver.store.run(lambda ledger: ledger.opt_outs(HERS, [OURS])) == {OURS}, "though no text ever went there"
     say(driver, Intent.STOP, on_routes=("ada", "ben"))
-    told = (driver.status(OPERATIONS_KEY).content.body or "").splitlines()
-    assert [each for each in told if "ada has replied STOP" in each] == told[:1]
-    assert [each for each in told if "ben has replied STOP" in each] == told[1:]
+    lines = (driver.status(OPERATIONS_KEY).content.body or "").splitlines()
+    assert [each for each in lines if "ada has replied STOP" in each] == lines[:1]
+    assert [each for each in lines if "ben has replied STOP" in each] == lines[1:]
 
 
-def test_operations_is_told_when_one_of_its_own_says_stop(store: Store) -> None:
+def test_operations_gets_a_notice_when_one_of_its_own_says_stop(store: Store) -> None:
     driver = Driver(store, operations=[replace(a_contact("ops", "email"), addresses={"email": "ops@email", "sms": HERS})])
     say(driver, Intent.STOP)
     assert "ops has replied STOP" in (driver.status(OPERATIONS_KEY).content.body or "")

@@ -1,4 +1,4 @@
-"""What time brings about: timers of tiers, rounds, bells nobody heard."""
+"""What time brings about: timers of tiers, rounds, lost rings."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -31,7 +31,7 @@ def test_what_leaves_as_planned_is_not_delayed(driver: Driver) -> None:
     driver.notify(None, ADA, policy=INSISTENT)
     driver.deliver()
     driver.pass_time(minutes=44)
-    assert [each.message.content.delayed for channel in ("email", "sms", "voice") for each in driver.told(channel)] == [""] * 9
+    assert [each.message.content.delayed for channel in ("email", "sms", "voice") for each in driver.sent(channel)] == [""] * 9
 
 
 def test_three_rounds_then_whoever_has_not_acknowledged_is_a_critical_failure(driver: Driver) -> None:
@@ -100,7 +100,7 @@ def test_info_is_paged_once(driver: Driver) -> None:
     assert (len(driver.escalations()), driver.outcome.critical) == (1, ())
 
 
-def test_a_bell_that_nobody_heard_is_rung_again_after_half_a_minute(driver: Driver) -> None:
+def test_a_lost_ring_is_repeated_after_half_a_minute(driver: Driver) -> None:
     driver.notify(None, ADA)
     assert driver.sweep().due == ()
     driver.clock.pass_time(timedelta(seconds=30))

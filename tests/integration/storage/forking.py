@@ -1,6 +1,6 @@
 """Real forks of a process that uses a store; run as ``python -m … SCENARIO URL FOLDER``, which ends with 0 where all was sound.
 
-What a process was told is stored it writes down in the folder, in a file of its own.
+What was stored for a process it writes down in the folder, in a file of its own.
 """
 
 import gc
@@ -178,7 +178,7 @@ def another_thread_measures_the_clock(store: Store, folder: Path) -> None:
 
 
 def a_transaction_forks(store: Store, folder: Path) -> None:
-    """It is rolled back; the parent runs it again, the child is told, and both can go on, also beside a thread that waits."""
+    """It is rolled back; the parent repeats it, the child gets an error, and both can go on, also beside a thread that waits."""
     children: list[int] = []
     waiting: list[threading.Thread] = []
 
@@ -218,7 +218,7 @@ def a_transaction_forks_again_and_again(store: Store, folder: Path) -> None:
         check("fork outside of it" in str(error), error)
         check(seen(store) == 1, seen(store))
         return
-    raise AssertionError("it was not told")
+    raise AssertionError("it got no error")
 
 
 def nothing_is_open_in_the_child(store: Store, folder: Path) -> None:

@@ -119,7 +119,7 @@ def play(driver: Driver) -> None:
     driver.notify(an_incident("taken"), grace, namespace=team)
     driver.respond("email", REFUSED)
     driver.deliver()
-    texted = driver.told("sms")[-1].message.attempt_id
+    texted = driver.sent("sms")[-1].message.attempt_id
     driver.report(texted, Result.DELIVERED)
     driver.report("nobody's", Result.DELIVERED)
     driver.notify(an_incident("taken", severity=Severity.CRITICAL), grace, namespace=team)

@@ -16,14 +16,14 @@ from tests.driver import Driver
 from tests.integration.storage.samples import found_in
 
 VOICE = "(SELECT id FROM notifyflow_notification WHERE channel = 'voice')"
-TOLD = "(SELECT id FROM notifyflow_escalation WHERE recipient_id = 'ada')"
+ADAS = "(SELECT id FROM notifyflow_escalation WHERE recipient_id = 'ada')"
 ACKNOWLEDGED = "(SELECT id FROM notifyflow_escalation WHERE recipient_id = 'ben')"
 ACKNOWLEDGED_PAGE = f"(SELECT id FROM notifyflow_notification WHERE escalation_id = {ACKNOWLEDGED} AND kind = 'page')"
 LINE = "INSERT INTO notifyflow_transition (incident_id, machine, row_id, version, event, source, target, at, detail)"
 
 
-def told_in(store: Store) -> Driver:
-    """Ada is called after all else has failed, and operations is told; Ben's page was in doubt once, and he acknowledged it."""
+def deliver_in(store: Store) -> Driver:
+    """Ada is called after all else failed, and operations is alerted; Ben's page was in doubt once, and he acknowledged it."""
     driver = Driver(store, operations=[a_contact("olga", "push")])
     for channel in ("email", "slack", "sms"):
         driver.respond(channel, REFUSED)
@@ -39,16 +39,16 @@ def told_in(store: Store) -> Driver:
 
 @pytest.fixture
 def driver(store: Store) -> Driver:
-    return told_in(store)
+    return deliver_in(store)
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file in which it has happened, to be copied."""
-    path = tmp_path_factory.mktemp("told") / "notifyflow.db"
+    path = tmp_path_factory.mktemp("audited") / "notifyflow.db"
     store = Store(f"sqlite:///{path}")
     store.upgrade()
-    told_in(store)
+    deliver_in(store)
     store.close()
     return path
 
@@ -90,8 +90,8 @@ DAMAGES = [
     (Rule.READABLE, "UPDATE notifyflow_incident SET policy = '{' WHERE key = 'db-2'"),
     (Rule.STATE, "UPDATE notifyflow_notification SET state = 'DELIVERED' WHERE channel = 'voice'"),
     (Rule.STATE, "UPDATE notifyflow_notification SET state = 'CANCELLED' WHERE channel = 'voice'"),
-    (Rule.STATE, f"UPDATE notifyflow_escalation SET is_current = FALSE WHERE id = {TOLD}"),
-    (Rule.STATE, f"UPDATE notifyflow_escalation SET next_decision_at = NULL WHERE id = {TOLD}"),
+    (Rule.STATE, f"UPDATE notifyflow_escalation SET is_current = FALSE WHERE id = {ADAS}"),
+    (Rule.STATE, f"UPDATE notifyflow_escalation SET next_decision_at = NULL WHERE id = {ADAS}"),
     (
         Rule.STATE,
         f"DELETE FROM notifyflow_attempt WHERE notification_id = {VOICE}",
@@ -136,9 +136,9 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize("damages", DAMAGES, ids=lambda damages: " ".join(damages[1].split())[:70])
-def test_damage_is_found_by_its_rule(told: Path, tmp_path: Path, damages: tuple[Rule, *tuple[str, ...]]) -> None:
+def test_damage_is_found_by_its_rule(database: Path, tmp_path: Path, damages: tuple[Rule, *tuple[str, ...]]) -> None:
     rule, *statements = damages
-    url = f"sqlite:///{shutil.copy(told, tmp_path)}"
+    url = f"sqlite:///{shutil.copy(database, tmp_path)}"
     damage(url, *statements)
     store = Store(url)
     found = found_in(store)
@@ -149,7 +149,7 @@ def test_damage_is_found_by_its_rule(told: Path, tmp_path: Path, damages: tuple[
 
 def test_damage_hides_nothing_of_the_others(driver: Driver, database_url: str) -> None:
     damage(
-        database_url, f"UPDATE notifyflow_escalation SET severity = 'LOUD' WHERE id = {TOLD}", "DELETE FROM notifyflow_critical"
+        database_url, f"UPDATE notifyflow_escalation SET severity = 'LOUD' WHERE id = {ADAS}", "DELETE FROM notifyflow_critical"
     )
     damage(database_url, f"UPDATE notifyflow_attempt SET is_doubted = FALSE WHERE notification_id = {ACKNOWLEDGED_PAGE}")
     assert {each.rule for each in found_in(driver.store)} >= {Rule.READABLE, Rule.DOUBT}
@@ -161,17 +161,17 @@ def test_what_nobody_took_in_its_time_is_overdue(driver: Driver) -> None:
     assert found_in(driver.store, driver.clock.now()) == []
     found = found_in(driver.store, driver.clock.now() + timedelta(hours=1))
     assert {each.rule for each in found} == {Rule.OVERDUE}
-    told = " ".join(each.what for each in found)
-    assert "should have been sent at" in told
-    assert "whose lease ended at" in told
+    text = " ".join(each.what for each in found)
+    assert "should have been sent at" in text
+    assert "whose lease ended at" in text
 
 
 @pytest.mark.parametrize(
     ("machine", "damages"),
     [
         ("incident", "UPDATE notifyflow_incident SET round_at = opened_at WHERE key = 'db-1'"),
-        ("escalation", f"UPDATE notifyflow_escalation SET next_decision_at = started_at WHERE id = {TOLD}"),
-        ("escalation", f"UPDATE notifyflow_escalation SET next_round_at = started_at WHERE id = {TOLD}"),
+        ("escalation", f"UPDATE notifyflow_escalation SET next_decision_at = started_at WHERE id = {ADAS}"),
+        ("escalation", f"UPDATE notifyflow_escalation SET next_round_at = started_at WHERE id = {ADAS}"),
     ],
 )
 def test_what_nobody_decided_in_its_time_is_overdue(driver: Driver, database_url: str, machine: str, damages: str) -> None:

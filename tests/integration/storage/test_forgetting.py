@@ -21,7 +21,7 @@ def driver(store: Store) -> Driver:
     driver = Driver(store)
     ada = a_recipient("ada", email=MARKS[1], sms=MARKS[2])
     driver.notify(an_incident("alone", title=MARKS[3], body=MARKS[4]), ada)
-    driver.notify(an_incident("shared", title="told to both"), ada, a_recipient("bob", "email"))
+    driver.notify(an_incident("shared", title="sent to both"), ada, a_recipient("bob", "email"))
     driver.deliver()
     for key in ("alone", "shared"):
         driver.report(driver.pages(key=key)["email"].attempts[-1].id, Result.DELIVERED)
@@ -60,13 +60,13 @@ def test_nothing_personal_is_left_of_somebody_who_is_forgotten(driver: Driver, d
     assert [mark for mark in (*MARKS, "'raw'", "ada@email") if mark in left] == []
 
 
-def test_what_others_were_told_stays_and_so_does_what_happened(driver: Driver) -> None:
+def test_what_was_sent_to_others_stays_and_so_does_what_happened(driver: Driver) -> None:
     for key in ("alone", "shared"):
         driver.resolve(key=key)
     before = driver.status("shared")
     forget(driver.deps, "ada")
     after = driver.status("shared")
-    assert after.content.title == "told to both"
+    assert after.content.title == "sent to both"
     assert after.transitions == before.transitions
     assert [each.contact.addresses for each in after.escalations] == [{}, {"email": "bob@email"}]
     assert forget(driver.deps, "bob") == 1

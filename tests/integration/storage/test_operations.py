@@ -53,7 +53,7 @@ def test_a_notice_is_new_once_a_day_for_each_reason_and_provider(store: Store) -
     assert add("refused_us", "twilio", 21)
 
 
-def test_what_was_not_told_yet_is_counted_until_a_round_tells_it(store: Store) -> None:
+def test_failures_and_notices_are_counted_until_a_round_reports_them(store: Store) -> None:
     begin(store)
     begin(store, number=2)
     store.run(_open)

@@ -84,7 +84,7 @@ def test_what_is_not_resolved_stays(driver: Driver) -> None:
     assert keys(driver) == {"open", "acknowledged", "fresh"}
 
 
-def test_what_an_open_operations_incident_tells_of_stays_until_that_is_resolved(driver: Driver, database_url: str) -> None:
+def test_what_an_open_operations_incident_reports_stays_until_it_is_resolved(driver: Driver, database_url: str) -> None:
     driver.respond("email", REFUSED)
     driver.notify(an_incident("lost", severity=Severity.CRITICAL), a_recipient("ada", "email"))
     driver.deliver()
@@ -112,7 +112,7 @@ def test_an_operations_incident_stays_as_long_as_a_failure_is_linked_to_it(drive
     assert keys(driver) == {"lost", "notifyflow/operations"}
 
 
-def test_receipts_of_nobody_and_notices_that_were_told_go_with_their_time(driver: Driver, database_url: str) -> None:
+def test_foreign_receipts_and_reported_notices_go_with_their_time(driver: Driver, database_url: str) -> None:
     for number in range(3):
         driver.report(f"nobody's {number}", Result.DELIVERED)
     driver.clock.pass_time(2 * DAY)

@@ -60,13 +60,13 @@ def test_a_status_is_whole_and_in_order(store: Store) -> None:
 def test_a_status_asks_as_many_queries_however_much_there_is(store: Store, database_url: str, size: int) -> None:
     store.run(lambda ledger: _crowd(ledger, size, size))
     db = dialect_for(database_url).connect(Deadline(600))
-    asked: list[str] = []
-    db.query_hooks.append(lambda event: asked.append(event.sql))
+    statements: list[str] = []
+    db.query_hooks.append(lambda event: statements.append(event.sql))
     status = Reads(db).status("db-1")
     db.close()
     assert status is not None
     assert len(status.escalations) == 2 * size
-    assert len(asked) == 11
+    assert len(statements) == 11
 
 
 def test_incidents_are_listed_by_when_they_were_last_seen(store: Store) -> None:

@@ -159,7 +159,7 @@ def test_a_queued_row_without_a_due_time_is_refused_since_nobody_would_find_it(s
 
 def test_an_embedded_file_survives_power_loss_and_lets_readers_read(sqlite_url: str) -> None:
     store = Store(sqlite_url)
-    asked = ("journal_mode", "synchronous", "foreign_keys")
-    found = store.read(lambda reads: [execute(reads._db, f"PRAGMA {name}").fetchone()[0] for name in asked])
+    pragmas = ("journal_mode", "synchronous", "foreign_keys")
+    found = store.read(lambda reads: [execute(reads._db, f"PRAGMA {name}").fetchone()[0] for name in pragmas])
     store.close()
     assert found == ["wal", 2, 1]

@@ -164,8 +164,8 @@ class TestEmbedded:
         store.close()
 
     def test_a_file_that_is_no_database_is_an_error(self, tmp_path: Path) -> None:
-        (tmp_path / "letter.txt").write_text("Dear Ada, " * 500)
-        store = Store(f"sqlite:///{tmp_path}/letter.txt")
+        (tmp_path / "notes.txt").write_text("Dear Ada, " * 500)
+        store = Store(f"sqlite:///{tmp_path}/notes.txt")
         with pytest.raises(StorageError, match="SQLITE_NOTADB"):
             store.check_schema()
         store.close()

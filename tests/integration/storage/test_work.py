@@ -169,7 +169,7 @@ def test_an_urgent_one_is_rung_for_again_before_others_for_the_first_time(store:
     assert _ring(store, limit=1) == ["n1"]
 
 
-def test_a_ring_that_nobody_heard_is_taken_back(store: Store) -> None:
+def test_a_ring_that_was_undone_is_repeated(store: Store) -> None:
     begin(store, a_page(1), a_page(2))
     _ring(store)
     store.run(lambda ledger: ledger.unring(["n2"]))
