@@ -1,4 +1,4 @@
-"""Runs the installed command in a process of its own, with an environment of given settings only."""
+"""Runs the installed command in its own process, with no other settings than those of the test."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Debian's Prometheus Alertmanager calls a running notifyflow: by its webhook, and as it calls PagerDuty."""
+"""Debian's Prometheus Alertmanager sends to a running notifyflow: over its webhook, and as to PagerDuty."""
 
 import json
 import re
@@ -55,14 +55,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "connect-alertmanager.rst
 
 
 def configuration(url: str, key: str) -> str:
-    """Take the receivers that the documentation shows."""
+    """Return the receivers that the documentation shows."""
     shown = re.findall(r"^\.\. code-block:: yaml\n\n((?:(?:   .*)?\n)+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     receivers = textwrap.dedent("\n".join(shown))
     return ROUTES + receivers.replace("https://notify.example.com", url).replace("KEY", key)
 
 
 class System:
-    """A notifyflow that runs, in front of the sandbox, and an Alertmanager that calls it."""
+    """A running notifyflow, the sandbox, and an Alertmanager that sends to it."""
 
     def __init__(self, url: str, key: str, sandbox: Sandbox, caller: Alertmanager) -> None:
         self.caller = caller
@@ -77,7 +77,7 @@ class System:
             raise AssertionError(f"{error}\n{self.caller.log}") from error
 
     def wait_for_end(self) -> dict[str, str]:
-        """Wait until no incident is open, and give what each title's key is."""
+        """Wait until no incident is open, and return the key of each title."""
         ends_at = time.monotonic() + 30
         while any(each["state"] != "RESOLVED" for each in self.incidents()):
             assert time.monotonic() < ends_at, f"{self.incidents()}\n{self.caller.log}"
@@ -97,8 +97,8 @@ def system(tmp_path: Path) -> Iterator[System]:
         (tmp_path / "directory.toml").write_text(DIRECTORY)
         line = CommandLine(tmp_path, sandbox.settings() | {"NOTIFYFLOW_DIRECTORY": "directory.toml"})
         made = line.run("keys", "create", "--name", "prometheus", "--scope", "ingest", "--scope", "read", "--json").document
-        with line.running("up", "--port", "0", until="Listening on") as said:
-            url = said[-1].removeprefix("Listening on ")
+        with line.running("up", "--port", "0", until="Listening on") as output:
+            url = output[-1].removeprefix("Listening on ")
             with alertmanager(configuration(url, made["key"])) as caller:
                 yield System(url, made["key"], sandbox, caller)
 
@@ -110,7 +110,7 @@ WAYS = {
 }
 
 
-def test_alerts_page_and_resolve_by_every_way_in_which_it_calls(system: System):
+def test_alerts_page_and_resolve_over_every_receiver(system: System):
     alerts = {team: {"alertname": "DiskFull", "team": team, "severity": "critical"} for team in WAYS}
     for team, labels in alerts.items():
         system.caller.fire(labels, {"summary": f"{team} db is full", "description": "Nothing can be written."})
@@ -124,10 +124,10 @@ def test_alerts_page_and_resolve_by_every_way_in_which_it_calls(system: System):
         assert any(team in title and key.startswith(integration) for title, key in keys.items()), keys
 
 
-def test_an_alert_that_comes_as_pagerduty_is_called_keeps_its_severity_its_title_and_its_labels(system: System):
+def test_an_alert_for_pagerduty_keeps_its_severity_title_and_labels(system: System):
     labels = {"alertname": "DiskFull", "team": "billing", "severity": "critical"}
     system.caller.fire(labels, {"summary": "The billing db is full", "description": "Nothing can be written."})
-    system.wait_for_page("cy@example.com", "Nothing can be written.")  # the route goes by the alert's own labels
+    system.wait_for_page("cy@example.com", "Nothing can be written.")  # the route matches the alert's own labels
     (incident,) = system.incidents()
     assert (incident["severity"], incident["title"]) == ("CRITICAL", "The billing db is full")
     system.caller.end(labels)

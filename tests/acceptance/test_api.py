@@ -1,4 +1,4 @@
-"""The API as it is used: a key from the command line, a web service in a process of its own, requests over a socket."""
+"""The API in use: a key from the command line, a web service in its own process, requests over a socket."""
 
 import json
 import re
@@ -169,7 +169,7 @@ def test_the_command_line_the_api_and_the_webhook_show_the_same_incident(tmp_pat
 
 
 def unsettled(incident: dict[str, Any]) -> list[str]:
-    """Name the notifications that are still moving."""
+    """Return the notifications that are not at rest."""
     rows = [row for escalation in incident["escalations"] for row in escalation["notifications"]]
     rows += [event["notification"] for event in incident["incident_events"]]
     return [row["id"] for row in rows if row["state"] in ("QUEUED", "SENDING")]

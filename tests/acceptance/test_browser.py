@@ -1,4 +1,4 @@
-"""A scanner opens the link fifty times; then a person at a phone reads the message, follows it, looks, and acknowledges."""
+"""A scanner opens the link fifty times; then a person reads the message on a phone, opens the link, and acknowledges."""
 
 from pathlib import Path
 

@@ -45,11 +45,11 @@ def fetched(url: str) -> bytes:
         return bytes(response.read())
 
 
-def assert_refused(ended: Ended, *said: str) -> None:
+def assert_refused(ended: Ended, *expected: str) -> None:
     assert ended.code == 2, ended
     assert "Traceback" not in ended.err
     assert ended.out == ""
-    for words in said:
+    for words in expected:
         assert words in ended.err
 
 
@@ -72,7 +72,7 @@ BAD_INCIDENTS = {
     "nobody": (INCIDENT | {"recipients": []}, ["recipients"]),
     "nobody whom anything can reach": (INCIDENT | {"recipients": [{"id": "ada"}]}, ["recipients"]),
     "a body of 1 MB": (INCIDENT | {"body": "x" * 1_000_000}, ["body", "65"]),
-    "many faults, all of them said": (
+    "many faults, all of them listed": (
         {"severity": "URGENT", "url": "ftp://x", "colour": "red"},
         ["title", "severity", "colour", "key"],
     ),
@@ -81,13 +81,13 @@ BAD_INCIDENTS = {
 }
 
 
-@pytest.mark.parametrize(("incident", "said"), BAD_INCIDENTS.values(), ids=BAD_INCIDENTS)
-def test_a_bad_incident_is_refused_and_nothing_is_written(line: CommandLine, incident: object, said: list[str]):
-    assert_refused(line.run("send", line.write("incident.json", incident)), *said)
+@pytest.mark.parametrize(("incident", "expected"), BAD_INCIDENTS.values(), ids=BAD_INCIDENTS)
+def test_a_bad_incident_is_refused_and_nothing_is_written(line: CommandLine, incident: object, expected: list[str]):
+    assert_refused(line.run("send", line.write("incident.json", incident)), *expected)
     assert incidents_in(line.folder) == 0
 
 
-def test_what_is_wrong_with_form_addresses_and_policy_is_said_at_once_and_no_database_is_made(line: CommandLine):
+def test_all_faults_are_listed_at_once_and_no_database_is_created(line: CommandLine):
     wrong = [{"id": "x", "phone": "123"}, {"id": "y", "email": "nope"}]
     file = line.write("incident.json", {"key": "a", "title": "", "colour": "red", "severity": "URGENT", "recipients": wrong})
     further = line.write("people.json", [{"id": "z", "teams": "nope"}])
@@ -110,13 +110,13 @@ BAD_SETTINGS = {
 }
 
 
-@pytest.mark.parametrize(("variables", "said"), BAD_SETTINGS.values(), ids=BAD_SETTINGS)
+@pytest.mark.parametrize(("variables", "expected"), BAD_SETTINGS.values(), ids=BAD_SETTINGS)
 @pytest.mark.parametrize("command", [("send", "-"), ("config", "check")], ids=["send", "config check"])
-def test_wrong_settings_are_said_all_at_once(
-    line: CommandLine, command: tuple[str, ...], variables: dict[str, str], said: list[str]
+def test_all_invalid_settings_are_listed_at_once(
+    line: CommandLine, command: tuple[str, ...], variables: dict[str, str], expected: list[str]
 ):
     given = '{"key": "k", "title": "t", "recipients": [{"id": "ada", "email": "ada@example.com"}]}'
-    assert_refused(line.run(*command, given=given, **variables), *said)
+    assert_refused(line.run(*command, given=given, **variables), *expected)
 
 
 def test_an_unknown_policy_rule_is_refused(line: CommandLine):
@@ -134,11 +134,11 @@ def test_an_unknown_policy_is_refused(line: CommandLine):
 
 
 @pytest.mark.parametrize("command", ["status", "ack", "resolve"])
-def test_a_key_that_no_incident_has_is_refused(line: CommandLine, command: str):
+def test_an_unknown_key_is_refused(line: CommandLine, command: str):
     assert_refused(line.run(command, "db-1"), "db-1")
 
 
-def test_a_database_that_is_away_ends_with_3(line: CommandLine):
+def test_an_unavailable_database_exits_with_3(line: CommandLine):
     ended = line.run(
         "status", "db-1", NOTIFYFLOW_DATABASE_URL="postgresql://127.0.0.1:1/none", NOTIFYFLOW_BROKER_URL="redis://127.0.0.1:1"
     )
@@ -147,7 +147,7 @@ def test_a_database_that_is_away_ends_with_3(line: CommandLine):
     assert "Traceback" not in ended.err
 
 
-def test_an_incident_is_sent_watched_shown_taken_and_ended(sandboxed: CommandLine, sandbox: Sandbox):
+def test_an_incident_is_sent_watched_shown_acknowledged_and_resolved(sandboxed: CommandLine, sandbox: Sandbox):
     sent = sandboxed.run("send", "-", given=json.dumps(INCIDENT))
     assert sent.code == 0, sent
     assert "ada: email accepted → SENT" in sent.out
@@ -155,16 +155,20 @@ def test_an_incident_is_sent_watched_shown_taken_and_ended(sandboxed: CommandLin
 
     shown = sandboxed.run("status", "db-1")
     assert shown.code == 0
-    for said in ("CRITICAL", "orders db is down", "OPEN", "reached", "email", "SENT"):
-        assert said in shown.out
+    for expected in ("CRITICAL", "orders db is down", "OPEN", "reached", "email", "SENT"):
+        assert expected in shown.out
 
-    taken = sandboxed.run("ack", "db-1", "--by", "ada", "--json").document
-    assert (taken["state"], taken["acknowledged_by"], taken["acknowledged_via"]) == ("ACKNOWLEDGED", "ada", "cli")
+    acknowledged = sandboxed.run("ack", "db-1", "--by", "ada", "--json").document
+    assert (acknowledged["state"], acknowledged["acknowledged_by"], acknowledged["acknowledged_via"]) == (
+        "ACKNOWLEDGED",
+        "ada",
+        "cli",
+    )
     ended = sandboxed.run("resolve", "db-1", "--by", "ben")
     assert "resolved by ben" in ended.out
 
 
-def test_a_faulty_recipient_is_a_warning_while_the_others_are_paged(sandboxed: CommandLine):
+def test_an_invalid_recipient_is_a_warning_and_the_others_are_paged(sandboxed: CommandLine):
     both = sandboxed.write(
         "incident.json", INCIDENT | {"recipients": [ADA, ADA, {"id": "ben", "phone": "12", "email": "ben@example.com"}]}
     )
@@ -181,7 +185,7 @@ def test_a_faulty_recipient_is_a_warning_while_the_others_are_paged(sandboxed: C
     assert document["incident"]["is_settled"] is True
 
 
-def test_whom_nothing_reaches_ends_with_1(sandboxed: CommandLine, sandbox: Sandbox):
+def test_an_unreached_recipient_exits_with_1(sandboxed: CommandLine, sandbox: Sandbox):
     sandbox.script("email to ada: 550")
     lost = sandboxed.write("incident.json", INCIDENT | {"recipients": [{"id": "ada", "email": "ada@example.com"}]})
     sent = sandboxed.run("send", lost)
@@ -191,7 +195,7 @@ def test_whom_nothing_reaches_ends_with_1(sandboxed: CommandLine, sandbox: Sandb
     assert "example.com" not in sent.err
 
 
-def test_what_is_not_settled_in_time_is_kept_and_said(sandboxed: CommandLine, sandbox: Sandbox):
+def test_an_incident_not_settled_in_time_is_kept_and_reported(sandboxed: CommandLine, sandbox: Sandbox):
     sandbox.script("email: 451 once, then ok")
     slow = sandboxed.write("incident.json", INCIDENT | {"severity": "WARNING"})
     sent = sandboxed.run("send", slow, "--timeout", "0.5", NOTIFYFLOW_DRAIN_S="0")
@@ -209,13 +213,13 @@ def test_an_interruption_keeps_what_was_accepted(sandboxed: CommandLine, sandbox
 
 
 @pytest.mark.parametrize("command", ["up", "web"])
-def test_a_server_lives_until_it_is_interrupted(line: CommandLine, command: str):
-    with line.running(command, "--port", "0", until="Listening on") as said:
-        url = said[-1].removeprefix("Listening on ")
+def test_a_server_runs_until_it_is_interrupted(line: CommandLine, command: str):
+    with line.running(command, "--port", "0", until="Listening on") as output:
+        url = output[-1].removeprefix("Listening on ")
         assert fetched(f"{url}/livez") == b"ok\n"
 
 
-def test_a_port_that_cannot_be_had_ends_with_3(line: CommandLine, sandbox: Sandbox):
+def test_an_unavailable_port_exits_with_3(line: CommandLine, sandbox: Sandbox):
     ended = line.run("web", "--port", sandbox.url.rpartition(":")[2])
     assert ended.code == 3, ended
     assert "--port" in ended.err
@@ -223,9 +227,9 @@ def test_a_port_that_cannot_be_had_ends_with_3(line: CommandLine, sandbox: Sandb
 
 
 def test_the_sandbox_prints_the_settings_that_lead_to_it(line: CommandLine):
-    with line.running("sandbox", "--port", "0", "--script", "email: 550", until="NOTIFYFLOW_WEBHOOKS") as said:
-        variables = dict(each.removeprefix("export ").split("=", 1) for each in said if each.startswith("export "))
-        variables["NOTIFYFLOW_WEBHOOKS"] = said[-1].split("=", 1)[1].strip("'")
+    with line.running("sandbox", "--port", "0", "--script", "email: 550", until="NOTIFYFLOW_WEBHOOKS") as output:
+        variables = dict(each.removeprefix("export ").split("=", 1) for each in output if each.startswith("export "))
+        variables["NOTIFYFLOW_WEBHOOKS"] = output[-1].split("=", 1)[1].strip("'")
         sent = line.run(
             "send",
             "-",
@@ -233,13 +237,13 @@ def test_the_sandbox_prints_the_settings_that_lead_to_it(line: CommandLine):
             **variables,
         )
         assert sent.code == 1, sent
-        url = next(each for each in said if "The inbox is at" in each).split("is at ")[1].split()[0].rstrip(".")
+        url = next(each for each in output if "The inbox is at" in each).split("is at ")[1].split()[0].rstrip(".")
         arrived = fetched(f"{url}/inbox.json")
         assert b"a@example.com" in arrived
         assert b"status-page" in arrived
 
 
-def test_a_script_that_makes_no_sense_is_refused(line: CommandLine):
+def test_an_invalid_script_is_refused(line: CommandLine):
     assert_refused(line.run("sandbox", "--port", "0", "--script", "sms: sing"), "sing")
 
 
@@ -259,7 +263,7 @@ def test_a_policy_is_unrolled(line: CommandLine):
     assert_refused(line.run("diagram", "--policy", "nightly"), "nightly", "insistent")
 
 
-def test_without_graphviz_a_picture_says_what_to_install(line: CommandLine):
+def test_without_graphviz_the_error_says_what_to_install(line: CommandLine):
     ended = line.run("diagram", "--format", "svg", PATH=str(line.folder))
     assert ended.code == 3, ended
     assert "graphviz" in ended.err
@@ -273,7 +277,7 @@ def test_the_database_is_upgraded(line: CommandLine):
     assert incidents_in(line.folder) == 0
 
 
-def test_what_is_stored_is_checked_and_damage_ends_with_1(sandboxed: CommandLine):
+def test_stored_data_is_checked_and_damage_exits_with_1(sandboxed: CommandLine):
     assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT)).code == 0
     clean = sandboxed.run("check")
     assert (clean.code, clean.out) == (0, "1 incident checked; no findings.\n"), clean
@@ -290,7 +294,7 @@ def test_what_is_stored_is_checked_and_damage_ends_with_1(sandboxed: CommandLine
     ].items()
 
 
-def test_what_is_old_is_pruned_after_it_was_said_what_would_go(sandboxed: CommandLine):
+def test_old_incidents_are_pruned_after_a_dry_run(sandboxed: CommandLine):
     assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT)).code == 0
     assert sandboxed.run("resolve", "db-1").code == 0
     with sqlite3.connect(sandboxed.folder / "notifyflow.db") as database:
@@ -304,16 +308,16 @@ def test_what_is_old_is_pruned_after_it_was_said_what_would_go(sandboxed: Comman
     assert incidents_in(sandboxed.folder) == 0
 
 
-@pytest.mark.parametrize(("span", "said"), [("23h", "23 h 00 m is less than a day"), ("soon", "is not a duration")])
-def test_what_is_young_is_not_pruned(line: CommandLine, span: str, said: str):
-    assert_refused(line.run("prune", "--older-than", span), said)
+@pytest.mark.parametrize(("span", "expected"), [("23h", "23 h 00 m is less than a day"), ("soon", "is not a duration")])
+def test_recent_incidents_are_not_pruned(line: CommandLine, span: str, expected: str):
+    assert_refused(line.run("prune", "--older-than", span), expected)
 
 
-def test_a_check_of_a_database_that_is_away_ends_with_3(line: CommandLine):
+def test_a_check_of_an_unavailable_database_exits_with_3(line: CommandLine):
     assert line.run("check", NOTIFYFLOW_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none").code == 3
 
 
-def test_a_database_that_this_code_is_too_old_for_is_refused_and_not_touched(line: CommandLine):
+def test_a_database_with_a_newer_schema_is_refused_and_not_changed(line: CommandLine):
     assert line.run("db", "upgrade").code == 0
     database = sqlite3.connect(line.folder / "notifyflow.db")
     with database:
@@ -327,7 +331,7 @@ def test_a_database_that_this_code_is_too_old_for_is_refused_and_not_touched(lin
     assert incidents_in(line.folder) == 0
 
 
-def test_what_is_wrong_but_stops_nothing_is_a_warning(sandboxed: CommandLine):
+def test_a_fault_that_does_not_stop_a_start_is_a_warning(sandboxed: CommandLine):
     checked = sandboxed.run("config", "check", "--json")
     assert checked.code == 0, checked
     assert checked.document["channels"]["sms"] == ["twilio"]
@@ -335,14 +339,14 @@ def test_what_is_wrong_but_stops_nothing_is_a_warning(sandboxed: CommandLine):
     assert "The settings allow a start." in sandboxed.run("config", "check").out
 
 
-def test_looking_at_the_settings_makes_no_database(sandboxed: CommandLine):
+def test_checking_the_settings_creates_no_database(sandboxed: CommandLine):
     checked = sandboxed.run("config", "check", "--json").document
     assert checked["database"]["is_good"]
     assert checked["broker"]["is_good"]
     assert list(sandboxed.folder.glob("*.db*")) == []
 
 
-def test_a_database_or_a_broker_that_is_away_is_found_by_looking_at_the_settings(line: CommandLine):
+def test_checking_the_settings_finds_an_unavailable_database_or_broker(line: CommandLine):
     away = {
         "NOTIFYFLOW_DATABASE_URL": "postgresql://ada:sesame@127.0.0.1:1/notifyflow",
         "NOTIFYFLOW_BROKER_URL": "redis://ada:sesame@127.0.0.1:1/0",
@@ -355,7 +359,7 @@ def test_a_database_or_a_broker_that_is_away_is_found_by_looking_at_the_settings
     assert "sesame" not in checked.out + checked.err
 
 
-def test_help_and_version_are_there(line: CommandLine):
+def test_help_and_version_are_printed(line: CommandLine):
     assert "send" in line.run("--help").out
     assert line.run("--version").out.startswith("notifyflow 0.")
     assert line.run("send").code == 2
@@ -378,14 +382,12 @@ def test_sending_is_paused_for_a_while_shown_and_resumed(sandboxed: CommandLine,
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("--all",), ["for", "30m"]),
         (("--all", "--channel", "sms", "--for", "30m"), ["must name one thing"]),
         (("--channel", "fax", "--for", "25h", "--by", " "), ["'fax' is not known", "24 h", "by: it is empty"]),
     ],
 )
-def test_a_pause_that_will_not_do_is_refused_with_all_that_is_wrong(
-    line: CommandLine, arguments: tuple[str, ...], said: list[str]
-):
-    assert_refused(line.run("pause", *arguments), *said)
+def test_an_invalid_pause_is_refused_with_all_its_faults(line: CommandLine, arguments: tuple[str, ...], expected: list[str]):
+    assert_refused(line.run("pause", *arguments), *expected)

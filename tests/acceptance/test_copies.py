@@ -13,7 +13,7 @@ STAGING = {"NOTIFYFLOW_ENVIRONMENT": "staging", "NOTIFYFLOW_DELIVERY": "redirect
 
 
 def answered(line: CommandLine, answer: str, *arguments: str, **variables: str) -> Ended:
-    """Run a command whose standard input is a terminal, at which somebody answers."""
+    """Run a command whose standard input is a terminal, and type a response."""
     ours, theirs = pty.openpty()
     try:
         os.write(ours, answer.encode())
@@ -23,7 +23,7 @@ def answered(line: CommandLine, answer: str, *arguments: str, **variables: str) 
         os.close(theirs)
 
 
-def test_a_copy_is_refused_adopted_and_emptied_and_pages_nobody_of_production(tmp_path: Path):
+def test_a_copy_is_refused_then_adopted_and_resolved_without_paging(tmp_path: Path):
     with Sandbox() as sandbox:
         line = CommandLine(tmp_path, sandbox.settings())
         file = line.write("incident.json", INCIDENT)

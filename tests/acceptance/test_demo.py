@@ -4,7 +4,7 @@ from pathlib import Path
 from tests.acceptance.commands import CommandLine
 
 
-def test_all_checks_of_the_demo_pass_and_it_ends_by_itself(tmp_path: Path):
+def test_the_demo_passes_all_checks_and_ends(tmp_path: Path):
     began = time.monotonic()
     ended = CommandLine(tmp_path, {}).run("demo")
     assert ended.code == 0, ended

@@ -15,23 +15,23 @@ def line(tmp_path: Path) -> CommandLine:
     return line
 
 
-def test_a_directory_in_order_ends_with_0(line: CommandLine):
+def test_a_valid_directory_exits_with_0(line: CommandLine):
     ended = line.run("directory", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
     assert (ended.code, ended.err) == (0, "")
     assert "ada: email" in ended.out
     assert "default pages by insistent, which pages on until somebody acknowledges" in ended.out
 
 
-def test_what_ends_the_paging_of_a_route_is_said_by_both_checks(line: CommandLine):
+def test_both_checks_show_what_ends_the_paging_of_a_route(line: CommandLine):
     line.write("directory.toml", GOOD + 'policy = "default"\n')
-    said = "default pages by default, which goes by the outcome only: an accepted message is the end of it"
+    expected = "default pages by default, which goes by the outcome only: an accepted message is the end of it"
     for command in (("directory", "check"), ("config", "check")):
-        assert said in line.run(*command, NOTIFYFLOW_DIRECTORY="directory.toml").out
+        assert expected in line.run(*command, NOTIFYFLOW_DIRECTORY="directory.toml").out
         document = line.run(*command, "--json", NOTIFYFLOW_DIRECTORY="directory.toml").document
         assert document["routes"]["default"].startswith("default, which goes by the outcome only")
 
 
-def test_who_could_not_be_reached_is_named_and_ends_with_1(line: CommandLine):
+def test_an_unreachable_recipient_is_listed_and_exits_with_1(line: CommandLine):
     other = line.write("other.toml", GOOD + '[recipients.ben]\nphone = "+4930901820"\n[groups]\nvoid = []\n')
     ended = line.run("directory", "check", other)
     assert ended.code == 1
@@ -43,7 +43,7 @@ def test_who_could_not_be_reached_is_named_and_ends_with_1(line: CommandLine):
     assert [fault["where"] for fault in document["faults"]] == ["recipients.ben", "recipients.ben", "groups.void"]
 
 
-def test_a_file_that_cannot_be_used_ends_with_2_and_all_that_is_wrong(line: CommandLine):
+def test_an_invalid_file_exits_with_2_and_all_its_faults(line: CommandLine):
     ended = line.run("directory", "check", line.write("broken.toml", 'routes = [{ to = ["adda"] }]\n' + GOOD.replace("to", "ot")))
     assert ended.code == 2
     for place in ("routes[0].to", "routes[0].match", "default.ot", "default.to"):

@@ -78,5 +78,5 @@ def test_the_incident_file_the_directory_and_the_requests_are_accepted(tmp_path:
             assert json.loads(resolved)["incident"]["state"] == "RESOLVED"
 
 
-def test_the_policies_are_sound():
+def test_the_policies_are_valid():
     assert set(read_policies((EXAMPLES / "policies.toml").read_text())) == {"working-hours", "all-hands"}

@@ -28,7 +28,7 @@ with NotifyFlow.from_env() as flow:
 
 
 def run_until_killed(variables: Mapping[str, str], people: Mapping[str, str], sandbox: Sandbox) -> None:
-    """Notify in a child process, and kill it as soon as the provider has seen some."""
+    """Notify in a child process, and kill it as soon as the provider has received some."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFYFLOW_", "COVERAGE_"))}
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD], env={**kept, **variables}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

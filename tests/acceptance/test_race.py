@@ -103,9 +103,9 @@ def _race(driver: Driver, url: str, *, races: int, is_locked: bool) -> list[int]
     ]
 
 
-def test_two_failures_at_the_same_moment_open_sms_exactly_once(url: str) -> None:
+def test_two_simultaneous_failures_open_sms_exactly_once(url: str) -> None:
     assert race(url, is_locked=True, races=RACES) == [1] * RACES
 
 
-def test_without_the_escalations_lock_each_sees_only_its_own_failure(url: str) -> None:
+def test_without_the_lock_each_process_sees_only_its_own_failure(url: str) -> None:
     assert race(url, is_locked=False, races=3) == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""The tutorial is true: its commands are run in its order, and do what it says."""
+"""The tutorial's commands run in their order, and do what it says."""
 
 import json
 import re
@@ -22,15 +22,15 @@ def incident() -> object:
     return json.loads(block)
 
 
-def exported(said: list[str]) -> dict[str, str]:
-    return dict(each.removeprefix("export ").split("=", 1) for each in said if each.startswith("export "))
+def exported(output: list[str]) -> dict[str, str]:
+    return dict(each.removeprefix("export ").split("=", 1) for each in output if each.startswith("export "))
 
 
 def test_the_tutorial_does_what_it_says(tmp_path: Path):
     names = ["demo", "sandbox", "config check", "up", "send", "status", "resolve", "sandbox", "send", "ack"]
-    said = commands()
-    assert [" ".join(words) if words[0] == "config" else words[0] for words in said] == names
-    _, sandbox, check, up, send, status, resolve, failing, again, ack = said
+    lines = commands()
+    assert [" ".join(words) if words[0] == "config" else words[0] for words in lines] == names
+    _, sandbox, check, up, send, status, resolve, failing, again, ack = lines
     port = reserve_port()
     operations = re.findall(r"NOTIFYFLOW_OPS_RECIPIENTS='(.+)'", TUTORIAL)[0]
     shared = {"NOTIFYFLOW_PUBLIC_URL": f"http://127.0.0.1:{port}", "NOTIFYFLOW_OPS_RECIPIENTS": operations}
@@ -64,5 +64,5 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
             assert sent.code == 0, sent
             assert "Ada: email refused_for_good → FAILED" in sent.out
             assert "Ada: sms accepted → SENT" in sent.out
-            taken = line.run(*ack)
-            assert "acknowledged by ada" in taken.out
+            acknowledged = line.run(*ack)
+            assert "acknowledged by ada" in acknowledged.out

@@ -61,7 +61,7 @@ def variables(postgres_server: Postgres, redis: Redis, sandbox: Sandbox) -> Iter
 
 
 class EarlierClock:
-    """The system's time some seconds ago: what is rung for now is rung for again that much sooner than after 30 s."""
+    """The system's time some seconds ago, so that rings are repeated that much sooner than after 30 s."""
 
     def now(self) -> datetime:
         return datetime.now(UTC) - timedelta(seconds=25)
@@ -83,7 +83,7 @@ def start(variables: Mapping[str, str], folder: Path, *options: str) -> "subproc
 
 @contextmanager
 def worker(variables: Mapping[str, str], folder: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run workers, and end them in good order."""
+    """Run workers, and stop them in the end."""
     process = start(variables, folder, *options)
     try:
         yield process
@@ -123,7 +123,7 @@ def assert_that_nothing_was_lost_or_doubled(rows: Mapping[tuple[str, str], Notif
 
 
 @pytest.mark.slow
-def test_a_thousand_notifications_outlive_two_floods_of_redis(
+def test_a_thousand_notifications_survive_two_flushes_of_redis(
     flow: NotifyFlow, sandbox: Sandbox, redis: Redis, variables: Mapping[str, str], tmp_path: Path
 ) -> None:
     keys = [f"before-{number}" for number in range(5)] + [f"after-{number}" for number in range(5)]
@@ -143,7 +143,7 @@ def test_a_thousand_notifications_outlive_two_floods_of_redis(
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_told_to_end_records_what_runs_and_gives_back_the_rest(
+def test_a_stopping_worker_records_running_sends_and_releases_the_rest(
     flow: NotifyFlow, sandbox: Sandbox, variables: Mapping[str, str], tmp_path: Path
 ) -> None:
     sandbox.script("slack: slow 1 s; teams: slow 1 s")
@@ -162,7 +162,7 @@ def test_a_worker_that_is_told_to_end_records_what_runs_and_gives_back_the_rest(
 
 
 @pytest.mark.slow
-def test_what_a_stopping_worker_has_turned_away_is_sent_by_another_while_it_still_records(
+def test_released_notifications_are_sent_by_another_worker_while_the_first_still_records(
     flow: NotifyFlow, sandbox: Sandbox, variables: Mapping[str, str], tmp_path: Path
 ) -> None:
     sandbox.script("slack: slow 9 s")
@@ -189,7 +189,7 @@ def test_what_a_stopping_worker_has_turned_away_is_sent_by_another_while_it_stil
 
 
 @pytest.mark.slow
-def test_a_worker_ends_in_good_order_while_redis_is_away(
+def test_a_worker_stops_cleanly_while_redis_is_down(
     flow: NotifyFlow, sandbox: Sandbox, redis: Redis, variables: Mapping[str, str], tmp_path: Path
 ) -> None:
     sandbox.script("slack: slow 5 s; teams: slow 5 s")
@@ -206,14 +206,14 @@ def test_a_worker_ends_in_good_order_while_redis_is_away(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("BROKER_URL", "memory://", "reach no other process"),
         ("BROKER_URL", "kafka://localhost", "NOTIFYFLOW_BROKER_URL"),
         ("DATABASE_URL", "mysql://localhost/db", "NOTIFYFLOW_DATABASE_URL"),
     ],
 )
-def test_a_worker_that_cannot_start_says_why_and_ends(name: str, value: str, said: str, tmp_path: Path) -> None:
+def test_a_worker_that_cannot_start_says_why_and_ends(name: str, value: str, expected: str, tmp_path: Path) -> None:
     given = {"NOTIFYFLOW_BROKER_URL": "redis://127.0.0.1:1", f"NOTIFYFLOW_{name}": value}
     process = start(given, tmp_path, "--processes", "1")
     try:
@@ -222,7 +222,7 @@ def test_a_worker_that_cannot_start_says_why_and_ends(name: str, value: str, sai
         process.kill()
         process.wait()
     log = (tmp_path / "worker.log").read_text()
-    assert said in log
+    assert expected in log
     assert "Traceback" not in log
 
 
@@ -240,7 +240,7 @@ def test_a_worker_refuses_a_database_without_its_tables(
     postgres_server.drop_database(name)
 
 
-def test_a_worker_that_is_told_to_log_all_it_can_logs_no_parameters(
+def test_a_worker_at_debug_level_logs_no_statement_parameters(
     flow: NotifyFlow, sandbox: Sandbox, variables: Mapping[str, str], tmp_path: Path
 ) -> None:
     mark = "canary"

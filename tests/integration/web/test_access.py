@@ -1,4 +1,4 @@
-"""Who is let in: every route there is has a rule, and every rule is held against requests, of those it keeps out, too."""
+"""Access: every route has a rule, and every rule is tested with requests that it admits and that it refuses."""
 
 import base64
 import shutil
@@ -46,7 +46,7 @@ BODIES: Mapping[str, dict[str, Any]] = {
 
 @dataclass
 class System:
-    """A flow with every way in, one incident, and what those who knock hold."""
+    """A flow with every integration and callback configured, and one incident."""
 
     flow: NotifyFlow
     client: Client
@@ -62,7 +62,7 @@ class System:
         return self.client.request(method, there, **values)
 
     def key(self, scope: Scope, held: str) -> str:
-        """Make a key as somebody holds it."""
+        """Make a key: a valid one, or one with the named fault."""
         if held == "none":
             return ""
         scopes = set(Scope) - {scope} if held == "wrong scope" else {scope}
@@ -77,7 +77,7 @@ class System:
 
     @property
     def trace(self) -> list[int]:
-        """Count what is left behind by whoever was heard."""
+        """Count the rows that an admitted request adds."""
         tables = ("incident", "transition", "receipt", "opt_out")
         connection = sqlite3.connect(self.database)
         try:
@@ -88,7 +88,7 @@ class System:
 
 @contextmanager
 def opened(template: Path, folder: Path) -> Iterator[System]:
-    """Open every way in, on a copy of an empty database."""
+    """Configure every integration and callback, on a copy of an empty database."""
     database = shutil.copy(template, folder / "notifyflow.db")
     with sns(folder) as amazon:
         variables = {
@@ -140,7 +140,7 @@ KEYED: Mapping[Route, tuple[Scope, Iterable[Present]]] = {
     ("POST", "/v2/enqueue"): (Scope.INGEST, (as_routing_key,)),
 }
 
-# -- with a signature of whoever is called back for, or a link of ours
+# -- with a provider's signature, or a signed link
 
 
 def with_link(system: System, method: str, path: str, held: str) -> int:
@@ -151,7 +151,7 @@ def with_link(system: System, method: str, path: str, held: str) -> int:
 
 
 def with_form(system: System, method: str, path: str, held: str) -> int:
-    """Ask as Twilio does."""
+    """Send a callback as Twilio does."""
     form = {"MessageSid": "SM1", "MessageStatus": "delivered", "Body": "stop", "From": "+15005550011", "To": "+15005550006"}
     there = path.format(provider="twilio", channel="sms", attempt_id="a2" if held == "of somebody else" else "a1")
     signed = URL + there + ("x" if held == "of somebody else" else "")
@@ -162,7 +162,7 @@ def with_form(system: System, method: str, path: str, held: str) -> int:
 
 
 def with_press(system: System, method: str, path: str, held: str) -> int:
-    """Ask as Slack does, which signs the time, too."""
+    """Send a callback as Slack does, which also signs the time."""
     token = sign_link((KEYS["right"],), system.incident_id, "ada", system.clock.now() + timedelta(days=1))
     press = f'{{"type": "block_actions", "actions": [{{"action_id": "acknowledge", "value": "{token}"}}]}}'
     body = urlencode({"payload": press})
@@ -173,7 +173,7 @@ def with_press(system: System, method: str, path: str, held: str) -> int:
 
 
 def with_message(system: System, method: str, path: str, held: str) -> int:
-    """Ask as SNS does."""
+    """Send a message as SNS does."""
     message = dict(
         system.amazon.message("{}", **({"TopicArn": "arn:aws:sns:eu-central-1:1:x"} if held == "of somebody else" else {}))
     )
@@ -208,7 +208,7 @@ OPEN: set[Route] = {(method.upper(), path) for method, path in OPEN_TO_ALL} | {(
 
 
 def routes_of(routes: Iterable[BaseRoute]) -> Iterator[Route]:
-    """Name every route with every method; what is no route and no router of ours cannot have a rule."""
+    """Yield every route with each of its methods; fail for anything that is neither a route nor a router."""
     for route in routes:
         router = getattr(route, "original_router", None)  # newer releases of FastAPI keep routers whole
         if router is not None:
@@ -219,7 +219,7 @@ def routes_of(routes: Iterable[BaseRoute]) -> Iterator[Route]:
             yield from ((method, path) for method in route.methods)  # type: ignore[attr-defined]
 
 
-def test_every_route_there_is_says_whom_it_lets_in(system: System):
+def test_every_route_has_a_rule(system: System):
     application = system.flow.asgi()
     assert set(routes_of(application.routes)) == OPEN | KEYED.keys() | SIGNED.keys()
     application.get("/v1/secrets")(lambda: "all of them")
@@ -229,7 +229,7 @@ def test_every_route_there_is_says_whom_it_lets_in(system: System):
         list(routes_of(application.routes))
 
 
-def test_who_holds_no_good_key_is_kept_out_and_leaves_nothing_behind(system: System):
+def test_a_request_without_a_valid_key_is_refused_and_stores_nothing(system: System):
     before = system.trace
     for held, status in {"none": 401, "wrong": 401, "revoked": 401, "expired": 401, "wrong scope": 403}.items():
         keys = {scope: system.key(scope, held) for scope in Scope}
@@ -245,7 +245,7 @@ def test_who_holds_no_good_key_is_kept_out_and_leaves_nothing_behind(system: Sys
             assert response.status_code in (200, 201, 202, 409), (method, path, present, response.text)
 
 
-def test_whoever_signs_for_something_else_or_too_long_ago_is_kept_out_and_leaves_nothing_behind(system: System):
+def test_a_wrong_or_old_signature_is_refused_and_stores_nothing(system: System):
     before = system.trace
     for (method, path), (knock, expected) in SIGNED.items():
         for held in expected.keys() - {"right"}:
@@ -256,7 +256,7 @@ def test_whoever_signs_for_something_else_or_too_long_ago_is_kept_out_and_leaves
     assert system.trace != before
 
 
-def test_what_is_open_to_all_tells_nothing_that_is_not_theirs_to_know(system: System):
+def test_public_routes_disclose_nothing_private(system: System):
     secrets = {system.incident_id, KEYS["right"], TOKENS["right"], SECRETS["right"], "the lost orders db", "xoxb"}
     for method, path in OPEN:
         response = system.ask(method, path, params={"exclude": "sweeping"} if path == "/readyz" else {})

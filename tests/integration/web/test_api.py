@@ -1,4 +1,4 @@
-"""The API in front of a real flow over both databases; every answer is held against the published document."""
+"""The API in front of a real flow over both databases; every response is validated against the published document."""
 
 import json
 import sqlite3
@@ -30,14 +30,14 @@ A_MINUTE = 1000
 
 
 class SilentBell:
-    """Rings for nobody: what is due stays due."""
+    """Rings for no one, so that due notifications stay due."""
 
     def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
         del channel, severity, notification_ids
 
 
 class Api:
-    """A flow that delivers nothing by itself, and a client that holds a key for everything."""
+    """A flow that delivers nothing by itself, and a client whose key has every scope."""
 
     def __init__(self, flow: NotifyFlow, clock: HandClock) -> None:
         self.flow = flow
@@ -55,11 +55,11 @@ class Api:
         assert response.status_code == status, response.text
         return response.json()
 
-    def submit(self, key: str = "db-1", *recipients: dict[str, str], status: int = 201, **said: Any) -> Any:
-        return self.post("/v1/incidents", {"key": key, "title": "down", "recipients": recipients or (ADA,), **said}, status)
+    def submit(self, key: str = "db-1", *recipients: dict[str, str], status: int = 201, **fields: Any) -> Any:
+        return self.post("/v1/incidents", {"key": key, "title": "down", "recipients": recipients or (ADA,), **fields}, status)
 
     def send(self, channel: str, outcome: Outcome) -> None:
-        """Carry what is due on a channel, as a worker would."""
+        """Send the due notifications of a channel, as a worker would."""
         deps = self.flow._deps
         for claimed in claim(deps, channel, (), limit=9, providers=("pigeon",), reporting=()).claimed:
             record(deps, claimed.message.attempt_id, claimed.token, outcome)
@@ -80,11 +80,11 @@ def api(database_url: str) -> Iterator[Api]:
 
 
 def test_an_incident_is_stored_and_shown_whole(api: Api):
-    said = {"severity": "CRITICAL", "labels": {"team": "orders"}, "url": "https://grafana.example/d", "body": "Writes fail."}
-    taken = api.submit("db-1", ADA, BEN, **said)
-    assert (taken["is_new"], taken["added"], taken["faults"]) == (True, ["ada", "ben"], [])
-    shown = api.get(f"/v1/incidents/{taken['incident_id']}")
-    assert {name: shown[name] for name in said} == said
+    fields = {"severity": "CRITICAL", "labels": {"team": "orders"}, "url": "https://grafana.example/d", "body": "Writes fail."}
+    submitted = api.submit("db-1", ADA, BEN, **fields)
+    assert (submitted["is_new"], submitted["added"], submitted["faults"]) == (True, ["ada", "ben"], [])
+    shown = api.get(f"/v1/incidents/{submitted['incident_id']}")
+    assert {name: shown[name] for name in fields} == fields
     assert (shown["state"], shown["is_settled"], shown["opened_at"]) == ("OPEN", False, "2026-11-25T03:00:00Z")
     assert [each["recipient"] for each in shown["escalations"]] == ["ada", "ben"]
     assert {each["state"] for each in shown["escalations"][0]["notifications"]} == {"QUEUED"}
@@ -94,12 +94,12 @@ def test_an_incident_is_stored_and_shown_whole(api: Api):
     }
 
 
-def test_where_it_stands_is_told(api: Api):
+def test_the_state_of_an_incident_is_shown(api: Api):
     response = api.client.post("/v1/incidents", json={"key": "db-1", "title": "down", "recipients": [ADA]})
     assert response.headers["location"] == f"incidents/{response.json()['incident_id']}"
 
 
-def test_attempts_are_shown_with_what_became_of_them(api: Api):
+def test_attempts_are_shown_with_their_results(api: Api):
     incident_id = api.submit()["incident_id"]
     api.send("email", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED, provider_ref="r1"))
     (page,) = api.get(f"/v1/incidents/{incident_id}")["escalations"][0]["notifications"]
@@ -111,7 +111,7 @@ def test_attempts_are_shown_with_what_became_of_them(api: Api):
     )
 
 
-def test_what_a_provider_notes_is_shown_with_the_attempt_it_is_about(api: Api):
+def test_a_providers_note_is_shown_with_its_attempt(api: Api):
     path = f"/v1/incidents/{api.submit()['incident_id']}"
     api.send("email", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED))
     attempt_id = api.get(path)["escalations"][0]["notifications"][0]["attempts"][0]["id"]
@@ -124,7 +124,7 @@ def test_what_a_provider_notes_is_shown_with_the_attempt_it_is_about(api: Api):
     ]
 
 
-def test_what_other_systems_are_told_is_shown(api: Api):
+def test_incident_events_to_other_systems_are_shown(api: Api):
     path = f"/v1/incidents/{api.submit()['incident_id']}"
     api.send("webhook", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED))
     (event,) = api.get(path)["incident_events"]
@@ -132,29 +132,29 @@ def test_what_other_systems_are_told_is_shown(api: Api):
     assert (event["notification"]["kind"], event["notification"]["state"]) == ("incident_event", "SENT")
 
 
-def test_the_same_key_again_is_heard_and_pages_nobody_again(api: Api):
+def test_a_repeated_key_is_counted_and_pages_nobody_again(api: Api):
     first, again = api.submit(), api.submit(status=200)
     assert (again["incident_id"], again["is_new"], again["repeated"]) == (first["incident_id"], False, ["ada"])
 
 
 @pytest.mark.parametrize("left_out", [{}, {"body": None, "url": None, "labels": None, "source": None}])
-def test_what_is_not_given_again_is_kept_and_what_is_given_empty_is_emptied(api: Api, left_out: dict[str, Any]):
-    said = {"labels": {"team": "orders"}, "url": "https://grafana.example/d", "body": "Writes fail.", "source": "probe"}
-    path = f"/v1/incidents/{api.submit(**said)['incident_id']}"
+def test_a_field_left_out_keeps_its_value_and_an_empty_one_is_emptied(api: Api, left_out: dict[str, Any]):
+    fields = {"labels": {"team": "orders"}, "url": "https://grafana.example/d", "body": "Writes fail.", "source": "probe"}
+    path = f"/v1/incidents/{api.submit(**fields)['incident_id']}"
     api.submit(status=200, **left_out)
-    assert {name: api.get(path)[name] for name in said} == said
+    assert {name: api.get(path)[name] for name in fields} == fields
     api.submit(status=200, labels={}, url="", body="", source="")
-    assert {name: api.get(path)[name] for name in said} == {"labels": {}, "url": None, "body": None, "source": None}
+    assert {name: api.get(path)[name] for name in fields} == {"labels": {}, "url": None, "body": None, "source": None}
 
 
-def test_a_bad_recipient_silences_nobody_and_is_a_fault(api: Api):
-    taken = api.submit("db-1", {"id": "eve", "email": "nonsense"}, BEN)
-    assert [fault["where"] for fault in taken["faults"]] == ["recipients[0].email"]
-    assert "nonsense" not in json.dumps(taken)
-    assert taken["added"] == ["eve", "ben"]
+def test_an_invalid_recipient_is_a_fault_and_the_others_are_paged(api: Api):
+    submitted = api.submit("db-1", {"id": "eve", "email": "nonsense"}, BEN)
+    assert [fault["where"] for fault in submitted["faults"]] == ["recipients[0].email"]
+    assert "nonsense" not in json.dumps(submitted)
+    assert submitted["added"] == ["eve", "ben"]
 
 
-def test_everything_that_is_wrong_is_listed_at_once(api: Api):
+def test_all_faults_are_listed_at_once(api: Api):
     recipients = [{"id": "eve", "email": "nonsense"}, {"id": "ben", "sms": "1"}]
     body = {"key": "", "titel": "x", "severity": "BAD", "recipients": recipients, "policy": "nope"}
     problem = api.post("/v1/incidents", body, 422)
@@ -164,7 +164,7 @@ def test_everything_that_is_wrong_is_listed_at_once(api: Api):
     assert all(fault["what"] and fault["remedy"] for fault in problem["faults"])
 
 
-def test_what_no_text_can_hold_is_a_fault_all_the_same(api: Api):
+def test_text_that_cannot_be_encoded_is_a_fault(api: Api):
     headers = {"content-type": "application/json"}
     for named, status in (
         ('"\\ud800": 1', 422),
@@ -175,40 +175,40 @@ def test_what_no_text_can_hold_is_a_fault_all_the_same(api: Api):
         assert any("\ufffd" in fault["where"] for fault in response.json()["faults"])
 
 
-def test_an_unknown_policy_is_told_beside_the_rest(api: Api):
+def test_an_unknown_policy_is_listed_with_the_other_faults(api: Api):
     problem = api.submit("db-1", {"id": "eve", "email": "nonsense"}, status=422, policy="nope")
     assert [fault["where"] for fault in problem["faults"]] == ["recipients", "recipients[0].email", "policy"]
     problem = api.submit("db-1", BEN, {"id": "eve", "email": "nonsense"}, status=422, policy="nope")
     assert [fault["where"] for fault in problem["faults"]] == ["recipients[1].email", "policy"]
 
 
-def test_strictly_one_fault_refuses_the_whole(api: Api):
+def test_a_strict_request_is_refused_for_one_fault(api: Api):
     api.submit("db-1", BEN, {"id": "eve", "email": "nonsense"}, status=422, strict=True)
     assert api.get("/v1/incidents")["incidents"] == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
-def test_what_cannot_be_parsed_is_400(api: Api, body: bytes):
+def test_a_body_that_cannot_be_parsed_is_400(api: Api, body: bytes):
     response = api.client.post("/v1/incidents", content=body, headers={"content-type": "application/json"})
     assert (response.status_code, response.json()["type"]) == (400, "urn:notifyflow:problem:unreadable")
 
 
 @pytest.mark.parametrize("kind", [{}, {"content-type": "text/plain"}, {"content-type": "application/x-www-form-urlencoded"}])
-def test_what_is_not_said_to_be_json_is_415(api: Api, kind: dict[str, str]):
+def test_a_body_without_the_json_content_type_is_415(api: Api, kind: dict[str, str]):
     response = api.client.post("/v1/incidents", content=b"{}", headers=kind)
     assert (response.status_code, response.headers["accept"]) == (415, "application/json")
 
 
-def test_a_body_is_capped(api: Api):
+def test_a_large_body_is_refused(api: Api):
     headers = {"content-type": "application/json; charset=utf-8"}
     response = api.client.post("/v1/incidents", content=b" " * (1024 * 1024 + 1), headers=headers)
     assert (response.status_code, response.headers["content-type"]) == (413, MEDIA_TYPE)
 
 
-# -- once
+# -- idempotency
 
 
-def test_a_request_that_comes_again_does_nothing_and_gets_the_same_response(api: Api):
+def test_a_repeated_request_does_nothing_and_gets_the_same_response(api: Api):
     body = {"key": "db-1", "title": "down", "recipients": [BEN, {"id": "eve", "email": "nonsense"}]}
     first = api.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"})
     assert api.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"}) == first
@@ -216,26 +216,26 @@ def test_a_request_that_comes_again_does_nothing_and_gets_the_same_response(api:
     assert api.post("/v1/incidents", body, 200, **{"Idempotency-Key": "another"})["is_new"] is False
 
 
-def test_another_request_under_its_key_is_refused(api: Api):
+def test_another_request_under_the_same_idempotency_key_is_refused(api: Api):
     body = {"key": "db-1", "title": "down", "recipients": [BEN]}
     api.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"})
     problem = api.post("/v1/incidents", body | {"title": "up"}, 422, **{"Idempotency-Key": "k"})
     assert problem["type"] == "urn:notifyflow:problem:idempotency-mismatch"
 
 
-def test_a_request_that_was_refused_may_be_mended_under_its_key(api: Api):
+def test_a_refused_request_can_be_corrected_under_its_idempotency_key(api: Api):
     api.post("/v1/incidents", {"key": "db-1"}, 422, **{"Idempotency-Key": "k"})
     api.post("/v1/incidents", {"key": "db-1", "title": "down", "recipients": [BEN]}, 201, **{"Idempotency-Key": "k"})
 
 
-def test_after_a_day_it_is_a_new_request(api: Api):
+def test_an_idempotency_key_expires_after_a_day(api: Api):
     body = {"key": "db-1", "title": "down", "recipients": [BEN]}
     api.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"})
     api.clock.pass_time(timedelta(hours=24))
     assert api.post("/v1/incidents", body, 200, **{"Idempotency-Key": "k"})["repeated"] == ["ben"]
 
 
-def test_each_api_key_has_idempotency_keys_of_its_own(api: Api):
+def test_idempotency_keys_belong_to_an_api_key(api: Api):
     body = {"key": "db-1", "title": "down", "recipients": [BEN]}
     api.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"})
     _, api.client.key = api.flow.access().create("other", list(Scope), valid_for=None, namespace="api")
@@ -243,16 +243,16 @@ def test_each_api_key_has_idempotency_keys_of_its_own(api: Api):
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
-def test_an_idempotency_key_has_a_length(api: Api, key: str):
+def test_an_idempotency_key_has_a_length_limit(api: Api, key: str):
     problem = api.post("/v1/incidents", {"key": "db-1", "recipients": [BEN]}, 422, **{"Idempotency-Key": key})
-    assert [fault["where"] for fault in problem["faults"]] == ["idempotency-key", "title"]  # all that is wrong, at once
+    assert [fault["where"] for fault in problem["faults"]] == ["idempotency-key", "title"]  # all faults at once
     assert api.submit("db-1", BEN, status=201)["is_new"]
 
 
 # -- lists
 
 
-def test_a_list_goes_on_page_by_page_and_shows_each_once(api: Api):
+def test_pages_of_a_list_show_each_incident_once(api: Api):
     made = [api.submit(f"db-{number}")["incident_id"] for number in range(5)]
     seen, query = [], {"limit": 2}
     while True:
@@ -294,7 +294,7 @@ def three(api: Api) -> Api:
     return api
 
 
-def test_filters_leave_out_what_does_not_fit_exactly(three: Api):
+def test_filters_match_exactly(three: Api):
     for query, expected in FILTERS:
         found = {each["key"] for each in three.get("/v1/incidents", **query)["incidents"]}
         assert found == expected, query
@@ -312,7 +312,7 @@ BAD_QUERIES = {
 }
 
 
-def test_a_query_that_is_wrong_is_a_fault(api: Api):
+def test_an_invalid_query_is_a_fault(api: Api):
     for query, where in BAD_QUERIES.items():
         response = api.client.get(f"/v1/incidents?{query}")
         assert response.status_code == 422
@@ -331,7 +331,7 @@ def test_a_cursor_belongs_to_its_list(api: Api):
 # -- acts
 
 
-def test_an_incident_is_acknowledged_once_by_whoever_it_is_said_to_be(api: Api):
+def test_an_incident_is_acknowledged_once_under_the_given_name(api: Api):
     path = f"/v1/incidents/{api.submit()['incident_id']}/acknowledge"
     done = api.post(path, {"by": "ada"})
     assert done["has_changed"] is True
@@ -344,7 +344,7 @@ def test_an_incident_is_acknowledged_once_by_whoever_it_is_said_to_be(api: Api):
 
 
 @pytest.mark.parametrize("act", ["acknowledge", "resolve"])
-def test_what_an_act_stops_is_told_and_what_had_left_already(api: Api, act: str):
+def test_an_act_lists_cancelled_and_sent_pages(api: Api, act: str):
     path = f"/v1/incidents/{api.submit('db-1', ADA)['incident_id']}"
     api.send("email", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED))
     api.submit("db-1", BEN, status=200)
@@ -356,14 +356,14 @@ def test_what_an_act_stops_is_told_and_what_had_left_already(api: Api, act: str)
     assert (again["has_changed"], again["cancelled"], again["on_their_way"]) == (False, [], [])
 
 
-def test_without_a_name_it_was_the_api_key(api: Api):
+def test_an_act_without_a_name_is_recorded_under_the_api_keys_name(api: Api):
     path = f"/v1/incidents/{api.submit()['incident_id']}/resolve"
     response = api.client.post(path)
     assert (response.status_code, response.json()["incident"]["resolved_by"]) == (200, "api")
     assert api.post(path, {})["has_changed"] is False
 
 
-def test_somebody_is_paged_again_also_after_an_acknowledgement(api: Api):
+def test_a_recipient_can_be_paged_again_after_an_acknowledgement(api: Api):
     path = f"/v1/incidents/{api.submit('db-1', ADA, BEN)['incident_id']}"
     api.post(f"{path}/acknowledge", {})
     assert api.post(f"{path}/page-again", {"recipient": "ben"})["incident"]["state"] == "OPEN"
@@ -371,7 +371,7 @@ def test_somebody_is_paged_again_also_after_an_acknowledgement(api: Api):
     assert rounds == [("ada", 1), ("ben", 1), ("ben", 2)]
 
 
-def test_nobody_is_paged_who_is_no_recipient_or_for_what_is_over(api: Api):
+def test_paging_again_needs_a_recipient_and_an_unresolved_incident(api: Api):
     path = f"/v1/incidents/{api.submit()['incident_id']}"
     assert api.post(f"{path}/page-again", {"recipient": "eve"}, 404)["type"] == "urn:notifyflow:problem:no-such-recipient"
     assert [fault["where"] for fault in api.post(f"{path}/page-again", {"who": "eve"}, 422)["faults"]] == ["who", "recipient"]
@@ -379,7 +379,7 @@ def test_nobody_is_paged_who_is_no_recipient_or_for_what_is_over(api: Api):
     assert api.post(f"{path}/page-again", {"recipient": "ada"}, 409)["type"] == "urn:notifyflow:problem:incident-resolved"
 
 
-def test_what_there_is_not_is_404(api: Api):
+def test_an_unknown_id_is_404(api: Api):
     for path in ("/v1/incidents/nope", "/v1/recipients/nope"):
         assert api.client.get(path).status_code == 404
     for act in ("acknowledge", "resolve"):
@@ -387,7 +387,7 @@ def test_what_there_is_not_is_404(api: Api):
     api.post("/v1/incidents/nope/page-again", {"recipient": "ada"}, 404)
 
 
-def test_what_comes_with_an_act_is_read_as_strictly(api: Api):
+def test_the_body_of_an_act_is_validated(api: Api):
     path = f"/v1/incidents/{api.submit()['incident_id']}/acknowledge"
     assert [fault["where"] for fault in api.post(path, {"by": 3, "force": True}, 422)["faults"]] == ["force", "by"]
     assert api.client.post(path, content=b"{", headers={"content-type": "application/json"}).status_code == 400
@@ -398,7 +398,7 @@ def test_what_comes_with_an_act_is_read_as_strictly(api: Api):
 # -- recipients
 
 
-def test_a_recipient_is_shown_with_what_became_of_the_last_page_on_each_way(api: Api):
+def test_a_recipient_is_shown_with_the_last_page_over_each_channel(api: Api):
     api.submit("old", ADA)
     api.send("email", Outcome(result=Result.PERMANENT_FAILURE, code="550", reason="there is no such address"))
     api.submit("new", ADA | {"name": "Ada Lovelace", "timezone": "Europe/London"})
@@ -408,13 +408,13 @@ def test_a_recipient_is_shown_with_what_became_of_the_last_page_on_each_way(api:
     assert set(ways) == {"email", "sms", "voice"}
     assert ways["email"]["last_page"]["attempts"][0]["code"] == "550"
     assert ways["sms"]["last_page"] is None
-    assert {way["verdict"] for way in ways.values()} == {"fails"}  # nobody carries any channel here
+    assert {way["verdict"] for way in ways.values()} == {"fails"}  # no channel has a provider here
     assert shown["is_reachable"] is False
     assert "ada@example.com" not in json.dumps(shown)
     assert "5550006" not in json.dumps(shown)
 
 
-def test_whoever_has_said_stop_is_not_reached_by_text(sqlite_url: str):
+def test_a_recipient_who_texted_stop_cannot_be_reached_by_text(sqlite_url: str):
     numbers = {"ACCOUNT_SID": "AC" + "0" * 32, "AUTH_TOKEN": "t", "SMS_FROM": "+15005550001", "VOICE_FROM": "+15005550001"}
     variables = {f"NOTIFYFLOW_TWILIO_{name}": value for name, value in numbers.items()} | {"NOTIFYFLOW_DATABASE_URL": sqlite_url}
     with NotifyFlow(Settings.from_variables(variables), bell=SilentBell()) as flow:
@@ -427,7 +427,7 @@ def test_whoever_has_said_stop_is_not_reached_by_text(sqlite_url: str):
         assert ways["ben"]["sms"]["verdict"] == "untried"
 
 
-def test_what_became_of_pages_long_ago_tells_nothing(api: Api):
+def test_old_pages_do_not_count_for_reachability(api: Api):
     api.submit("old", ADA)
     api.send("email", Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED))
     api.clock.pass_time(timedelta(days=31))
@@ -443,7 +443,7 @@ def test_recipients_are_listed_page_by_page_by_id(api: Api):
     assert second["next_cursor"] is None
 
 
-def test_a_recipients_id_may_be_anything(api: Api):
+def test_a_recipients_id_may_have_any_characters(api: Api):
     api.submit("b", {"id": "a/b c", "email": "c@example.com"})
     assert (
         Client(api.client.application)
@@ -456,7 +456,7 @@ def test_a_recipients_id_may_be_anything(api: Api):
 # -- health
 
 
-def test_it_is_ready_while_somebody_sweeps(api: Api):
+def test_it_is_ready_while_a_process_sweeps(api: Api):
     assert [fault["where"] for fault in api.client.get("/readyz").json()["faults"]] == ["sweeping"]
     sweep(api.flow._deps)
     assert api.get("/readyz") == {"is_ready": True, "is_degraded": False, "faults": []}

@@ -1,4 +1,4 @@
-"""The manual's requests are answered as it says, and it leaves out no problem."""
+"""The documented requests get the documented responses, and every problem is documented."""
 
 import json
 import re
@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 REFERENCE = DOCS / "reference/rest-api.rst"
 
 
-def test_the_requests_of_the_how_to_are_answered(sqlite_url: str):
+def test_the_requests_of_the_how_to_work(sqlite_url: str):
     shell = "\n".join(blocks(DOCS / "how-to/use-the-api.rst", "shell")).replace("\\\n", "")
     requests = re.findall(r"^curl (?:'[^']*'|[^'\n])+$", shell, flags=re.MULTILINE)
     assert len(requests) == shell.count("curl") == 6
@@ -37,7 +37,7 @@ def test_the_requests_of_the_how_to_are_answered(sqlite_url: str):
 
 
 def read_curl(command: str) -> tuple[str, str, dict[str, str], str]:
-    """Take a command line of curl apart: method, path, headers, body."""
+    """Parse a curl command line: method, path, headers, body."""
     words = iter(shlex.split(command)[1:])
     method, path, headers, body = "GET", "", {}, ""
     for word in words:
@@ -54,7 +54,7 @@ def read_curl(command: str) -> tuple[str, str, dict[str, str], str]:
     return method, path, headers, body
 
 
-def test_the_problem_of_the_reference_is_answered(sqlite_url: str):
+def test_the_problem_in_the_reference_is_returned(sqlite_url: str):
     (shown,) = blocks(REFERENCE, "json")
     with NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url}), bell=SilentBell()) as flow:
         client = Published(flow.asgi(), flow.access().create("billing", list(Scope), valid_for=None)[1])

@@ -1,4 +1,4 @@
-"""Who is let in: every operation of the published document, with every kind of key."""
+"""Access: every operation of the published document, with every kind of key."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -35,12 +35,12 @@ class Api:
         self.client = Published(flow.asgi())
 
     def make(self, *scopes: Scope, valid_for: timedelta | None = None) -> tuple[str, str]:
-        """Make a key: its id, and what is presented."""
+        """Make a key: its id and its text."""
         key, presented = self.access.create("a", scopes, valid_for=valid_for)
         return key.id, presented
 
     def ask(self, operation: tuple[str, str], presented: str | None) -> tuple[int, str]:
-        """Ask with a key: the status, and how to authenticate."""
+        """Send a request with a key; return the status and the WWW-Authenticate header."""
         method, path = operation
         headers = {} if presented is None else {"authorization": f"Bearer {presented}".encode("latin-1")}
         response = self.client.request(method.upper(), path.replace("{", "").replace("}", ""), headers=headers)
@@ -55,19 +55,19 @@ def api(database_url: str) -> Iterator[Api]:
         yield Api(flow, clock)
 
 
-def test_every_operation_says_whom_it_lets_in(api: Api):
+def test_every_operation_names_its_scope(api: Api):
     paths = published_by(api.client.application).document["paths"]
-    operations = {(method, path): said for path, methods in paths.items() for method, said in methods.items()}
+    operations = {(method, path): described for path, methods in paths.items() for method, described in methods.items()}
     assert set(operations) == SCOPES.keys() | OPEN_TO_ALL
-    for operation, said in operations.items():
+    for operation, described in operations.items():
         if operation in OPEN_TO_ALL:
-            assert "security" not in said
+            assert "security" not in described
         else:
-            assert said["security"] == [{"apiKey": []}]
-            assert f"Scope: `{SCOPES[operation]}`." in said["description"]
+            assert described["security"] == [{"apiKey": []}]
+            assert f"Scope: `{SCOPES[operation]}`." in described["description"]
 
 
-def test_only_a_good_key_of_the_right_scope_is_let_in(api: Api):
+def test_only_a_valid_key_with_the_scope_is_admitted(api: Api):
     expired = api.make(*Scope, valid_for=timedelta(hours=1))[1]
     revoked_id, revoked = api.make(*Scope)
     api.access.revoke(revoked_id)
@@ -83,21 +83,21 @@ def test_only_a_good_key_of_the_right_scope_is_let_in(api: Api):
 
 
 @pytest.mark.parametrize("given", ["Basic eDp5", "Bearer", "Bearer ", "bearer", "nf_x", "\u00e4"])
-def test_what_is_no_bearer_is_no_key(api: Api, given: str):
+def test_other_credentials_than_a_bearer_token_are_refused(api: Api, given: str):
     assert api.client.request("GET", "/v1/incidents", headers={"authorization": given.encode("latin-1")}).status_code == 401
 
 
-def test_a_request_without_a_key_is_not_even_read(api: Api):
+def test_the_body_of_a_request_without_a_key_is_not_read(api: Api):
     response = api.client.post("/v1/incidents", content=b"x" * 2_000_000)
     assert response.status_code == 401
 
 
-def test_before_any_key_was_made_nobody_is_let_in(api: Api):
+def test_without_keys_every_request_is_refused(api: Api):
     assert api.access.keys() == ()
     assert api.ask(("get", "/v1/incidents"), "nf__")[0] == 401
 
 
-def test_a_revoked_key_ends_at_once_and_can_be_revoked_again(api: Api):
+def test_a_revoked_key_is_refused_at_once_and_can_be_revoked_again(api: Api):
     key_id, key = api.make(Scope.READ)
     assert api.ask(("get", "/v1/incidents"), key)[0] == 200
     for _ in range(2):
@@ -105,7 +105,7 @@ def test_a_revoked_key_ends_at_once_and_can_be_revoked_again(api: Api):
         assert api.ask(("get", "/v1/incidents"), key)[0] == 401
 
 
-def test_only_a_key_that_there_is_can_be_revoked(api: Api):
+def test_revoking_an_unknown_key_raises(api: Api):
     with pytest.raises(ApiKeyNotFound):
         api.access.revoke("nope")
 
@@ -122,14 +122,14 @@ def test_a_rotated_key_ends_at_once_or_after_the_overlap(api: Api):
     assert (api.ask(there, presented)[0], api.ask(there, rotated)[0]) == (401, 200)
 
 
-def test_an_overlap_lengthens_no_key(api: Api):
+def test_an_overlap_does_not_extend_the_old_key(api: Api):
     old_id, old = api.make(Scope.READ, valid_for=timedelta(minutes=30))
     api.access.rotate(old_id, overlap=timedelta(hours=1))
     api.clock.pass_time(timedelta(minutes=30))
     assert api.ask(("get", "/v1/incidents"), old)[0] == 401
 
 
-def test_only_a_key_that_was_not_revoked_can_be_rotated(api: Api):
+def test_a_revoked_key_cannot_be_rotated(api: Api):
     key_id, _ = api.make(Scope.READ)
     api.access.revoke(key_id)
     before = api.access.keys()
@@ -140,7 +140,7 @@ def test_only_a_key_that_was_not_revoked_can_be_rotated(api: Api):
     assert api.access.keys() == before
 
 
-def test_a_key_has_a_limit_of_its_own_and_is_told_when_to_come_back(api: Api):
+def test_each_key_has_its_own_rate_limit_and_gets_retry_after(api: Api):
     busy, calm = api.make(Scope.READ)[1], api.make(Scope.READ)[1]
     assert {api.ask(("get", "/v1/recipients"), busy)[0] for _ in range(A_MINUTE)} == {200}
     response = api.client.request("GET", "/v1/recipients", headers={"authorization": f"Bearer {busy}"})
@@ -150,7 +150,7 @@ def test_a_key_has_a_limit_of_its_own_and_is_told_when_to_come_back(api: Api):
     assert [api.ask(("get", "/v1/recipients"), busy)[0] for _ in range(2)] == [200, 429]
 
 
-def test_when_a_key_was_used_last_is_known_to_the_hour(api: Api):
+def test_the_last_use_of_a_key_is_recorded_once_an_hour(api: Api):
     _, key = api.make(Scope.READ)
 
     def use() -> object:
@@ -165,7 +165,7 @@ def test_when_a_key_was_used_last_is_known_to_the_hour(api: Api):
     assert use() == api.clock.now()
 
 
-def test_a_secret_stands_nowhere(api: Api):
+def test_a_secret_is_stored_nowhere(api: Api):
     _, key = api.make(Scope.READ)
     assert read(key)[1] not in repr(api.access.keys())
     assert (

@@ -1,4 +1,4 @@
-"""Twilio's callbacks against a real flow: verified, committed, answered; what is forged changes nothing."""
+"""Twilio's callbacks against a real flow: verified, committed and acknowledged; forged ones change nothing."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ OLD_TOKEN, NEW_TOKEN = "sandbox-auth-token", "the-next-auth-token"
 
 
 class System:
-    """A flow whose texts and calls are out, and whose web application can be asked."""
+    """A flow with a sent text or call, and a client of its web application."""
 
     def __init__(self, flow: NotifyFlow) -> None:
         self.flow = flow
@@ -97,7 +97,7 @@ def test_a_forged_receipt_changes_nothing(texted: System):
     assert texted.page.state is NotificationState.SENT
 
 
-def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_stand(called: System):
+def test_a_pressed_key_acknowledges_and_the_caller_hears_the_state(called: System):
     path = f"/callbacks/twilio/voice/{called.page.attempts[0].id}/key"
 
     def press(key: str, path: str = path) -> str:
@@ -120,7 +120,7 @@ def test_a_key_acknowledges_and_whoever_pressed_it_hears_how_things_stand(called
     assert "No key was pressed." in press("")
 
 
-def test_a_receipt_that_cannot_be_committed_gets_a_503_and_may_come_again(texted: System, tmp_path: Path):
+def test_a_receipt_that_cannot_be_committed_gets_503_and_can_be_repeated(texted: System, tmp_path: Path):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
     blocker = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
@@ -135,7 +135,7 @@ def test_a_receipt_that_cannot_be_committed_gets_a_503_and_may_come_again(texted
     assert texted.page.state is NotificationState.DELIVERED
 
 
-def test_our_own_url_is_what_counts_whatever_a_proxy_or_a_forger_says_of_the_host(texted: System):
+def test_signatures_are_verified_for_the_public_url_and_not_for_the_host_header(texted: System):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
     elsewhere = "https://elsewhere.example"
@@ -169,14 +169,14 @@ def test_a_body_in_json_is_refused_even_where_its_url_is_signed(texted: System):
     assert texted.page.state is NotificationState.SENT
 
 
-def test_statuses_that_come_out_of_order_are_each_kept_and_the_strongest_counts(texted: System):
+def test_receipts_out_of_order_are_all_kept_and_the_strongest_counts(texted: System):
     path = f"/callbacks/twilio/sms/{texted.page.attempts[0].id}"
     for status in ("delivered", "sent", "queued", "sent", "delivered"):
         assert texted.call_back(path, MessageSid="SM1", MessageStatus=status)[0] == 200
     assert texted.page.state is NotificationState.DELIVERED
 
 
-def test_a_call_that_a_mailbox_took_has_reached_no_human(called: System):
+def test_a_call_answered_by_a_machine_is_not_delivered(called: System):
     attempt_id = called.page.attempts[0].id
     path = f"/callbacks/twilio/voice/{attempt_id}"
     assert called.call_back(path, CallSid="CA1", CallStatus="completed", AnsweredBy="machine_end_beep")[0] == 200

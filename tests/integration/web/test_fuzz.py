@@ -1,4 +1,4 @@
-"""Whatever is called back, signed or not, is answered with 2xx, 400, 401, 403 or 413; what is not signed asks nobody."""
+"""Any callback, signed or not, gets 2xx, 400, 401, 403 or 413; an unsigned one causes no request."""
 
 import json
 from collections.abc import Iterator
@@ -66,25 +66,25 @@ def from_slack(system: System, body: bytes) -> httpx.Response:
 
 @settings(max_examples=40)
 @given(forms | st.binary(max_size=60), st.sampled_from(("sms", "sms/a1", "voice/a1", "voice/a1/key")))
-def test_whatever_twilio_signs_is_accepted_or_refused(system: System, body: bytes, where: str):
+def test_any_body_that_twilio_signs_is_accepted_or_refused(system: System, body: bytes, where: str):
     assert from_twilio(system, body, where).status_code in FAIR
 
 
 @settings(max_examples=40)
 @given((presses | json_values).map(lambda value: b"payload=" + quote_from_bytes(json.dumps(value).encode()).encode()) | forms)
-def test_whatever_slack_signs_is_accepted_or_refused(system: System, body: bytes):
+def test_any_body_that_slack_signs_is_accepted_or_refused(system: System, body: bytes):
     assert from_slack(system, body).status_code in FAIR
 
 
 @settings(max_examples=40)
 @given((events | json_values).map(json.dumps) | any_text.map(lambda text: text.encode("utf-8", "replace").decode()))
-def test_whatever_sns_signs_is_accepted_or_refused(system: System, text: str):
+def test_any_message_that_sns_signs_is_accepted_or_refused(system: System, text: str):
     assert system.client.post("/callbacks/sns", content=body_of(system.amazon.message(text))).status_code in FAIR
 
 
 @settings(max_examples=20)
 @given(forms | st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_what_nobody_signed_changes_nothing_and_asks_nobody(system: System, body: bytes):
+def test_an_unsigned_body_changes_nothing_and_sends_no_request(system: System, body: bytes):
     before, requests = system.trace, len(system.amazon.requests)
     for path in ("/callbacks/twilio/sms", "/callbacks/twilio/sms/a1", "/callbacks/slack/actions", "/callbacks/sns"):
         assert system.client.post(path, content=body).status_code in FAIR - {200, 204}

@@ -1,4 +1,4 @@
-"""The integrations in front of a real flow: what comes in is stored, and routed to somebody or to operations."""
+"""The integrations in front of a real flow: events are stored, and routed to recipients or to operations."""
 
 import json
 import os
@@ -52,12 +52,12 @@ class System:
         self.client = Client(flow.asgi())
         _, self.key = flow.access().create("prometheus", [Scope.INGEST], valid_for=None)
 
-    def alert(self, *, status: str = "firing", fingerprint: str = "f", **said: Any) -> httpx.Response:
-        group = {"alerts": [{"status": status, "fingerprint": fingerprint, **said}]}
+    def alert(self, *, status: str = "firing", fingerprint: str = "f", **fields: Any) -> httpx.Response:
+        group = {"alerts": [{"status": status, "fingerprint": fingerprint, **fields}]}
         return self.client.post("/v1/alertmanager", json=group, headers={"authorization": f"Bearer {self.key}"})
 
-    def event(self, **said: Any) -> httpx.Response:
-        return self.client.post("/v2/enqueue", json={"routing_key": self.key, "dedup_key": "d", **said})
+    def event(self, **fields: Any) -> httpx.Response:
+        return self.client.post("/v2/enqueue", json={"routing_key": self.key, "dedup_key": "d", **fields})
 
     def status(self, key: str) -> IncidentStatus:
         return self.flow.status(key)
@@ -81,14 +81,14 @@ def system(tmp_path: Path) -> Iterator[System]:
             yield System(flow, directory)
 
 
-def test_what_comes_by_a_route_without_a_policy_pages_until_somebody_acknowledges(system: System) -> None:
+def test_a_route_without_a_policy_pages_until_an_acknowledgement(system: System) -> None:
     assert system.alert(labels={"alertname": "OrdersDown", "severity": "critical"}).status_code == 202
     (escalation,) = system.status("alertmanager/f").escalations
     assert escalation.facts.policy.name == "insistent"
     assert escalation.facts.policy.is_insistent
 
 
-def test_an_alert_reaches_whom_the_directory_names_and_resolves(system: System):
+def test_an_alert_pages_the_recipients_of_its_route_and_resolves(system: System):
     assert system.alert(labels={"team": "orders", "severity": "critical"}).status_code == 202
     wait_until(lambda: system.status("alertmanager/f").escalations[0].notifications[0].state is NotificationState.SENT)
     assert system.who("alertmanager/f") == ["ben"]
@@ -99,19 +99,19 @@ def test_an_alert_reaches_whom_the_directory_names_and_resolves(system: System):
     assert (facts.state, facts.resolved_by) == (IncidentState.RESOLVED, "prometheus")
 
 
-def test_what_no_route_fits_goes_the_default_way(system: System):
+def test_an_alert_that_matches_no_route_takes_the_default(system: System):
     system.alert(labels={"team": "another"})
     assert system.who("alertmanager/f") == ["ada"]
 
 
-def test_alerts_of_a_group_are_incidents_each_on_its_own(system: System):
+def test_each_alert_of_a_group_is_an_incident(system: System):
     alerts = [{"fingerprint": each, "status": "firing"} for each in ("a", "b", "c")]
     response = system.client.post("/v1/alertmanager", json={"alerts": alerts}, headers={"authorization": f"Bearer {system.key}"})
     assert [each["key"] for each in response.json()["accepted"]] == ["alertmanager/a", "alertmanager/b", "alertmanager/c"]
     assert all(system.who(f"alertmanager/{each}") == ["ada"] for each in ("a", "b", "c"))
 
 
-def test_what_reaches_nobody_is_stored_exhausted_and_pages_operations(system: System):
+def test_an_alert_without_reachable_recipients_is_stored_and_pages_operations(system: System):
     assert system.alert(labels={"team": "void"}).status_code == 202
     status = system.status("alertmanager/f")
     (escalation,) = status.escalations
@@ -130,20 +130,20 @@ def test_an_event_is_triggered_acknowledged_and_resolved(system: System):
     assert system.status("pagerduty/d").facts.state is IncidentState.RESOLVED
 
 
-def test_what_is_over_or_was_never_there_can_be_ended_all_the_same(system: System):
+def test_resolving_a_resolved_or_unknown_incident_is_accepted(system: System):
     assert system.event(event_action="resolve").status_code == 202
     assert system.event(event_action="acknowledge").status_code == 202
     assert system.alert(status="resolved").status_code == 202
     assert system.flow.find("pagerduty/d") is None
 
 
-def test_no_door_reaches_operations_own_incident(system: System):
+def test_no_integration_reaches_the_operations_incident(system: System):
     system.alert(labels={"team": "void"})
     assert system.event(dedup_key=OPERATIONS, event_action="resolve").status_code == 202
     assert system.status(OPERATIONS).facts.state is not IncidentState.RESOLVED
 
 
-def test_a_broken_directory_is_not_taken_up_and_pages_operations(system: System):
+def test_a_broken_directory_is_not_used_and_pages_operations(system: System):
     system.alert(fingerprint="before")
     system.directory.write_text("[default")
     os.utime(system.directory, (1, 1))
@@ -156,7 +156,7 @@ def test_a_broken_directory_is_not_taken_up_and_pages_operations(system: System)
     assert system.who("alertmanager/mended") == ["ben"]
 
 
-def test_what_cannot_be_stored_gets_a_503_and_may_come_again(system: System, tmp_path: Path):
+def test_an_event_that_cannot_be_stored_gets_503_and_can_be_repeated(system: System, tmp_path: Path):
     blocker = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
     try:
         blocker.execute("BEGIN IMMEDIATE")

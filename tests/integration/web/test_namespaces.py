@@ -1,4 +1,4 @@
-"""Who reaches what: every caller, in every namespace, with every verb there is, while all namespaces use the same keys."""
+"""Namespaces: every caller with every verb, while all namespaces use the same incident keys."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +40,7 @@ State = Mapping[tuple[str, str], IncidentStatus | None]
 
 
 class System:
-    """A flow in whose namespaces the same keys name an unresolved incident each, and callers with keys of their own."""
+    """A flow with an unresolved incident of each key in each namespace, and API keys for each caller."""
 
     def __init__(self, flow: NotifyFlow) -> None:
         self.flow = flow
@@ -53,12 +53,12 @@ class System:
 
     def open(self, key: str, namespace: str) -> str:
         ada = Recipient(id="ada", email="ada@example.com")
-        taken = notify(self.flow._deps, Incident(key=key, title="down"), [ada], policy=DEFAULT, namespace=namespace)
-        self.ids[key, namespace] = taken.value.incident_id
-        return taken.value.incident_id
+        opened = notify(self.flow._deps, Incident(key=key, title="down"), [ada], policy=DEFAULT, namespace=namespace)
+        self.ids[key, namespace] = opened.value.incident_id
+        return opened.value.incident_id
 
     def ask(self, scope: Scope, caller: str, method: str, path: str, **values: Any) -> httpx.Response:
-        """Ask with a key of one scope whose namespace is the caller's."""
+        """Send a request with a key of one scope in the caller's namespace."""
         if (scope, caller) not in self.secrets:
             _, self.secrets[scope, caller] = self.flow.access().create(
                 f"{scope} {caller}", [scope], valid_for=None, namespace=caller
@@ -67,7 +67,7 @@ class System:
         return self.client.request(method, path, headers=headers, **values)
 
     def send(self, presented: str, verb: "Verb") -> httpx.Response:
-        """Ask for what a verb does, as its senders do."""
+        """Send the request of a verb, as its senders do."""
         kind = "application/cloudevents+json" if verb.integration == "cloudevents" else "application/json"
         body = verb.body | ({"routing_key": presented} if verb.integration == "pagerduty" else {})
         headers = {"authorization": f"Bearer {presented}", "content-type": kind}
@@ -106,8 +106,8 @@ class Verb:
     opens: bool = False
 
 
-def _event(kind: str, **said: Any) -> dict[str, Any]:
-    return {"specversion": "1.0", "id": "1", "source": "s", "subject": "db", "type": kind, **said}
+def _event(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"specversion": "1.0", "id": "1", "source": "s", "subject": "db", "type": kind, **fields}
 
 
 BY_KEY: Mapping[str, Verb] = {
@@ -130,7 +130,7 @@ BY_KEY: Mapping[str, Verb] = {
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_who_may_ingest_moves_what_is_its_own_and_nothing_else(system: System, caller: str):
+def test_an_ingest_key_changes_incidents_of_its_namespace_only(system: System, caller: str):
     for name, verb in BY_KEY.items():
         before = system.state()
         response = system.send(_ingest(system, caller), verb)
@@ -139,7 +139,7 @@ def test_who_may_ingest_moves_what_is_its_own_and_nothing_else(system: System, c
         assert changed(before, system.state()) == {(KEYS[verb.integration], caller)}, name
 
 
-def test_who_has_no_such_incident_ends_nothing(system: System):
+def test_a_key_whose_namespace_has_no_such_incident_ends_nothing(system: System):
     before = system.state()
     for verb in BY_KEY.values():
         if not verb.opens:
@@ -163,7 +163,7 @@ BY_ID: Mapping[str, tuple[Scope, str, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("caller", [*CALLERS, ALL])
-def test_an_id_helps_only_whom_the_namespace_lets(system: System, caller: str):
+def test_an_id_is_found_only_with_a_key_that_reaches_its_namespace(system: System, caller: str):
     for namespace in STORED:
         reaches = caller in (namespace, ALL)
         for scope, method, path, values in BY_ID.values():
@@ -171,11 +171,11 @@ def test_an_id_helps_only_whom_the_namespace_lets(system: System, caller: str):
             response = system.ask(scope, caller, method, f"/v1/incidents/{incident_id}{path}", **values)
             assert response.status_code == (200 if reaches else 404), response.text
             assert changed(before, system.state()) == ({("db-1", namespace)} if reaches and method == "POST" else set())
-            if not reaches:  # it is answered as if there were none
+            if not reaches:  # the response is that to an unknown id
                 assert system.ask(scope, caller, method, f"/v1/incidents/nowhere{path}", **values).json() == response.json()
 
 
-def test_only_who_reaches_all_reaches_the_operations_incident(system: System):
+def test_only_a_key_for_all_namespaces_reaches_the_operations_incident(system: System):
     add_notice(system.flow._deps, "it is ill", "a provider")
     status = system.flow.status("notifyflow/operations")
     place = f"/v1/incidents/{status.facts.id}"
@@ -191,7 +191,7 @@ def test_only_who_reaches_all_reaches_the_operations_incident(system: System):
 
 
 @pytest.mark.parametrize("caller", [*CALLERS, ALL])
-def test_a_list_shows_what_the_key_reaches(system: System, caller: str):
+def test_a_list_shows_the_incidents_that_the_key_reaches(system: System, caller: str):
     reached = set(STORED) if caller == ALL else {caller} & set(STORED)
     listed = system.ask(Scope.READ, caller, "GET", "/v1/incidents?key=db-1").json()["incidents"]
     assert {each["namespace"] for each in listed} == reached
@@ -203,7 +203,7 @@ def test_a_list_shows_what_the_key_reaches(system: System, caller: str):
 
 
 @pytest.mark.parametrize("caller", [*STORED, ALL])
-def test_recipients_are_known_as_the_namespace_knows_them(system: System, caller: str):
+def test_recipients_are_shown_as_known_in_the_namespace(system: System, caller: str):
     flow = system.flow
     for namespace, mail in ((SHARED, "eve@shared.example"), ("prometheus", "eve@prometheus.example")):
         eve = Recipient(id=f"eve{namespace}", name=namespace, email=mail)
@@ -239,7 +239,7 @@ LIBRARY: Mapping[str, Act] = {
 }
 
 
-def test_the_library_does_nothing_where_a_key_names_several(system: System):
+def test_the_library_changes_nothing_if_several_namespaces_have_the_key(system: System):
     before = system.state()
     for act in LIBRARY.values():
         with pytest.raises(AmbiguousKey) as caught:
@@ -248,7 +248,7 @@ def test_the_library_does_nothing_where_a_key_names_several(system: System):
     assert changed(before, system.state()) == set()
 
 
-def test_the_library_reaches_the_namespace_that_it_names(system: System):
+def test_the_library_reaches_the_incident_of_a_named_namespace(system: System):
     for namespace in STORED:
         for name, act in LIBRARY.items():
             before = system.state()
@@ -256,7 +256,7 @@ def test_the_library_reaches_the_namespace_that_it_names(system: System):
             assert changed(before, system.state()) == (set() if name in ("status", "wait") else {("db-1", namespace)})
 
 
-def test_the_library_reaches_the_incident_whose_id_it_names(system: System):
+def test_the_library_reaches_an_incident_by_its_id(system: System):
     flow = system.flow
     for namespace in STORED:
         before, incident_id = system.state(), system.ids["db-1", namespace]
@@ -279,15 +279,15 @@ def test_the_library_finds_nothing_in_a_namespace_without_the_key(system: System
 
 def test_the_library_opens_and_repeats_in_the_empty_namespace(system: System):
     before = system.state()
-    taken = system.flow.notify(Incident(key="db-1", title="again"), [Recipient(id="ada", email="ada@example.com")])
-    assert (taken.is_new, taken.incident_id) == (False, system.ids["db-1", SHARED])
+    notified = system.flow.notify(Incident(key="db-1", title="again"), [Recipient(id="ada", email="ada@example.com")])
+    assert (notified.is_new, notified.incident_id) == (False, system.ids["db-1", SHARED])
     assert changed(before, system.state()) == {("db-1", SHARED)}
 
 
 # -- rotation, and requests that come again
 
 
-def test_a_rotated_key_goes_on_where_the_old_one_was(system: System):
+def test_a_rotated_key_keeps_its_namespace(system: System):
     access = system.flow.access()
     old, presented = access.create("sender", [Scope.INGEST], valid_for=timedelta(days=90), namespace="prometheus")
     new, rotated = access.rotate(old.id)
@@ -304,7 +304,7 @@ def test_keys_that_share_a_namespace_share_its_incidents(system: System):
         assert _submit(system, presented).json()["incident_id"] == system.ids["db-1", "prometheus"]
 
 
-def test_an_idempotency_key_answers_nobody_of_another_namespace(system: System):
+def test_an_idempotency_key_does_not_reach_another_namespace(system: System):
     answers = {}
     for namespace in CALLERS:
         presented = _ingest(system, namespace)

@@ -1,4 +1,4 @@
-"""The page behind operations' link: it says who was not reached, and leads to what failed."""
+"""The page of an operations incident: it names who was not reached, and links to the failed incident."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ KEY = "a key that nobody knows"
 URL = "https://notify.example"
 
 
-def test_from_its_page_operations_goes_to_the_incident_that_failed_and_acknowledges_it(tmp_path: Path):
+def test_the_page_of_an_operations_incident_leads_to_the_failed_incident(tmp_path: Path):
     settings = Settings.from_variables(
         {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'notifyflow.db'}",
@@ -39,12 +39,12 @@ def test_from_its_page_operations_goes_to_the_incident_that_failed_and_acknowled
             claimed.token,
             Outcome(result=Result.PERMANENT_FAILURE, reason="there is no such mailbox"),
         )
-        told = flow.status(OPERATIONS_KEY)
-        assert told.content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'
+        alert = flow.status(OPERATIONS_KEY)
+        assert alert.content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'
         client = Client(flow.asgi())
-        page = client.get(f"/a/{sign([KEY], told.facts.id, 'ops', clock.now().replace(year=2027))}").text
-        for said in ("Ada was not reached", "there is no such mailbox", "https://grafana.example/d", "db-1"):
-            assert said in page
+        page = client.get(f"/a/{sign([KEY], alert.facts.id, 'ops', clock.now().replace(year=2027))}").text
+        for expected in ("Ada was not reached", "there is no such mailbox", "https://grafana.example/d", "db-1"):
+            assert expected in page
         (link,) = set(re.findall(rf"{URL}(/a/[\w-]+)", page))
         assert "orders db is down" in client.get(link).text
         assert client.post(link).status_code == 303

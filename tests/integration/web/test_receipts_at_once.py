@@ -1,4 +1,4 @@
-"""Callbacks that come all at once, again and again and in disorder: one right state each, and nothing lost."""
+"""Concurrent callbacks, repeated and out of order: each text ends in its one right state, and none is lost."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +29,8 @@ def store(postgres_url: str) -> Iterator[Store]:
     opened.close()
 
 
-def test_callbacks_in_disorder_leave_every_text_in_its_one_right_state(store: Store) -> None:
-    told = in_disorder(Texts(store).send(20), number=200, seed=1)
+def test_callbacks_out_of_order_leave_every_text_in_the_right_state(store: Store) -> None:
+    receipts = in_disorder(Texts(store).send(20), number=200, seed=1)
     with NotifyFlow(Settings.from_variables(VARIABLES), store=store, bell=NotedBell()) as flow:
         client = Client(flow.asgi())
 
@@ -39,10 +39,10 @@ def test_callbacks_in_disorder_leave_every_text_in_its_one_right_state(store: St
             return client.post(post.path, content=post.body, headers=headers).status_code
 
         with ThreadPoolExecutor(8) as pool:
-            assert set(pool.map(call_back, [each.signed() for each in told])) == {200}
+            assert set(pool.map(call_back, [each.signed() for each in receipts])) == {200}
     is_its = NotificationRow.id == AttemptRow.notification_id
     rows = NotificationRow.select(AttemptRow.id, NotificationRow.state).join(AttemptRow, on=is_its)
     inbox = ReceiptRow.select(ReceiptRow.event_id, ReceiptRow.matched_attempt_id)
     found = store.run(lambda ledger: (ledger._rows(rows), ledger._rows(inbox)))
-    assert {row["id"]: row["state"] for row in found[0]} == states(told)
-    assert sorted(tuple(row.values()) for row in found[1]) == sorted({(each.event_id, each.attempt_id) for each in told})
+    assert {row["id"]: row["state"] for row in found[0]} == states(receipts)
+    assert sorted(tuple(row.values()) for row in found[1]) == sorted({(each.event_id, each.attempt_id) for each in receipts})

@@ -32,7 +32,7 @@ EVENTS = {"email": tuple(mails.DETAILS), "sms": TEXTED, "voice": CALLED}
 
 
 class Callbacks:
-    """A flow whose pages are handed over by hand, and who calls back."""
+    """A flow whose pages the test sends, and the callbacks of their providers."""
 
     def __init__(self, driver: Driver, client: Client, amazon: Sns) -> None:
         self._driver = driver
@@ -41,8 +41,8 @@ class Callbacks:
         self._numbers = count(1)
 
     def page(self, channel: str, *, attempts: int) -> tuple[str, list[str]]:
-        """Bring a page of its own to as many attempts that were taken; give its key and their ids."""
-        self._driver.clock.pass_time(timedelta(minutes=1))  # a provider takes so many a minute
+        """Send a new page with so many accepted attempts; return its key and their ids."""
+        self._driver.clock.pass_time(timedelta(minutes=1))  # a provider's limit is per minute
         key = f"incident-{next(self._numbers)}"
         self._driver.notify(an_incident(key, severity=Severity.CRITICAL), a_recipient("ada", channel))
         provider = "ses" if channel == "email" else "twilio"
@@ -61,7 +61,7 @@ class Callbacks:
         return self._driver.status(key).escalations[0].notifications[0]
 
     def forget(self, key: str) -> None:
-        """Let nothing be sent for a page any more."""
+        """Stop sending a page."""
         self._driver.resolve(key=key)
 
     def call_back(self, channel: str, attempt_id: str, event: str) -> None:
@@ -109,23 +109,23 @@ def callbacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callbacks]:
 
 
 @st.composite
-def _told(draw: st.DrawFn) -> tuple[str, int, list[Sequence[tuple[int, str]]]]:
-    """Draw a channel, how many attempts there are, and what is said about which, in two orders with repetitions."""
+def _scenarios(draw: st.DrawFn) -> tuple[str, int, list[Sequence[tuple[int, str]]]]:
+    """Draw a channel, a number of attempts, and receipts of them in two orders with repetitions."""
     channel = draw(st.sampled_from(sorted(EVENTS)))
     attempts = draw(st.integers(1, 2))
-    said = st.tuples(st.integers(0, attempts - 1), st.sampled_from(EVENTS[channel]))
-    once = draw(st.lists(said, min_size=1, max_size=4, unique=True))
+    events = st.tuples(st.integers(0, attempts - 1), st.sampled_from(EVENTS[channel]))
+    once = draw(st.lists(events, min_size=1, max_size=4, unique=True))
     orders = [draw(st.permutations(once + draw(st.lists(st.sampled_from(once), max_size=2)))) for _ in range(2)]
     return channel, attempts, orders
 
 
 @pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=30)
-@given(told=_told())
+@given(scenario=_scenarios())
 def test_any_order_and_any_repetition_of_receipts_ends_in_the_same_state(
-    callbacks: Callbacks, told: tuple[str, int, list[Sequence[tuple[int, str]]]]
+    callbacks: Callbacks, scenario: tuple[str, int, list[Sequence[tuple[int, str]]]]
 ) -> None:
-    channel, attempts, orders = told
+    channel, attempts, orders = scenario
     ends = []
     for order in orders:
         key, ids = callbacks.page(channel, attempts=attempts)

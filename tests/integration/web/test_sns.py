@@ -1,4 +1,4 @@
-"""Messages over SNS against a real flow: verified with a test authority, committed, answered; what is forged asks nobody."""
+"""Messages over SNS against a real flow: verified with a test authority and committed; forged ones cause no request."""
 
 import json
 import sqlite3
@@ -39,7 +39,7 @@ ELSEWHERE = {
 
 
 class LaterClock:
-    """The system's time, and later when it is told so."""
+    """The system's time, plus what a test adds."""
 
     def __init__(self) -> None:
         self.later = timedelta(0)
@@ -49,7 +49,7 @@ class LaterClock:
 
 
 class System:
-    """A flow whose mail is out, and whose endpoint for SNS can be called."""
+    """A flow with a sent mail, and a client of its endpoint for SNS."""
 
     def __init__(self, flow: NotifyFlow, amazon: Sns, database: Path, clock: "LaterClock") -> None:
         self.client = Client(flow.asgi())
@@ -138,12 +138,12 @@ def test_a_signed_delivery_moves_its_page_once_and_its_certificate_is_fetched_on
     assert system.amazon.requests == [(f"{HOST}:443", CERTIFICATE_PATH)]
 
 
-def test_the_older_shape_is_known_by_the_id_that_ses_gave(system: System) -> None:
+def test_the_older_format_is_matched_by_the_id_that_ses_assigned(system: System) -> None:
     assert system.post(system.amazon.message(mails.notification("Delivery", message_id=system.attempt.provider_ref))) == 200
     assert system.page.state is NotificationState.DELIVERED
 
 
-def test_a_transient_bounce_after_a_delivery_changes_nothing_and_a_permanent_one_takes_it_back(system: System) -> None:
+def test_after_a_delivery_a_transient_bounce_changes_nothing_and_a_permanent_one_fails(system: System) -> None:
     for code in ("Delivery", "Bounce Transient"):
         system.tell(code)
     assert system.page.state is NotificationState.DELIVERED
@@ -153,7 +153,7 @@ def test_a_transient_bounce_after_a_delivery_changes_nothing_and_a_permanent_one
     assert system.page.state is NotificationState.FAILED
 
 
-def test_a_complaint_an_automatic_answer_and_whatever_scanners_do_are_noted(system: System) -> None:
+def test_complaints_automatic_replies_and_opens_are_noted(system: System) -> None:
     codes = ["Complaint", "Bounce Automatic", "Open", "Click"]
     assert [system.tell(code) for code in codes] == [200] * 4
     assert (system.page.state, system.attempt.result) == (NotificationState.SENT, Result.ACCEPTED)
@@ -164,7 +164,7 @@ def test_a_complaint_an_automatic_answer_and_whatever_scanners_do_are_noted(syst
 
 @pytest.mark.parametrize("url", ELSEWHERE.values(), ids=ELSEWHERE)
 @pytest.mark.parametrize("kind", ["message", "confirmation"])
-def test_a_certificate_from_elsewhere_is_never_asked_for(guarded: System, url: str, kind: str) -> None:
+def test_a_certificate_from_another_host_is_never_fetched(guarded: System, url: str, kind: str) -> None:
     fields = signed({**guarded.amazon.confirmation(), "SigningCertURL": url})
     if kind == "message":
         fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), SigningCertURL=url)
@@ -173,7 +173,7 @@ def test_a_certificate_from_elsewhere_is_never_asked_for(guarded: System, url: s
 
 
 @pytest.mark.parametrize("name", ["SigningCertURL", "Signature", "SignatureVersion", "TopicArn", "Type", "Message", "MessageId"])
-def test_what_lacks_anything_or_says_it_in_another_form_is_refused_and_asks_nobody(guarded: System, name: str) -> None:
+def test_a_message_without_a_field_or_with_a_wrong_one_is_refused_without_a_request(guarded: System, name: str) -> None:
     fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id))
     assert guarded.post({each: value for each, value in fields.items() if each != name}) == 403
     assert guarded.post({**fields, name: [fields[name]]}) == 403
@@ -182,28 +182,28 @@ def test_what_lacks_anything_or_says_it_in_another_form_is_refused_and_asks_nobo
 
 
 @pytest.mark.parametrize("version", ["1", "3", ""])
-def test_another_version_of_signature_is_refused_and_asks_nobody(guarded: System, version: str) -> None:
+def test_another_signature_version_is_refused_without_a_request(guarded: System, version: str) -> None:
     fields = guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), SignatureVersion=version)
     assert guarded.post(fields) == 403
     assert guarded.amazon.requests == []
 
 
 @pytest.mark.parametrize("name", ["Message", "MessageId", "Timestamp", "Type", "Signature", "Subject"])
-def test_what_was_changed_after_it_was_signed_is_refused(guarded: System, name: str) -> None:
+def test_a_message_changed_after_signing_is_refused(guarded: System, name: str) -> None:
     fields = guarded.amazon.message(mails.event("Send", guarded.attempt.id), Subject="a mail")
     changed = {"Message": mails.event("Delivery", guarded.attempt.id), "Type": "UnsubscribeConfirmation", "Signature": "AAAA"}
     assert guarded.post({**fields, "Token": "t", "SubscribeURL": "u", name: changed.get(name, "another")}) == 403
     assert guarded.post(fields) == 200
 
 
-def test_a_topic_that_is_not_allowed_is_refused_and_asks_nobody(guarded: System) -> None:
+def test_a_topic_that_is_not_allowed_is_refused_without_a_request(guarded: System) -> None:
     other = TOPIC + "-of-somebody-else"
     assert guarded.post(guarded.amazon.message(mails.event("Delivery", guarded.attempt.id), TopicArn=other)) == 403
     assert guarded.post(guarded.amazon.confirmation(TopicArn=other)) == 403
     assert guarded.amazon.requests == []
 
 
-def test_a_subscription_of_an_allowed_topic_is_confirmed_where_its_region_is_and_not_where_it_says(system: System) -> None:
+def test_a_subscription_is_confirmed_at_its_regions_host_and_not_at_the_given_url(system: System) -> None:
     assert system.post(system.amazon.confirmation(SubscribeURL="http://169.254.169.254/latest/meta-data")) == 200
     certificate, confirmation = system.amazon.requests
     assert certificate == (f"{HOST}:443", CERTIFICATE_PATH)
@@ -212,12 +212,12 @@ def test_a_subscription_of_an_allowed_topic_is_confirmed_where_its_region_is_and
     assert confirmation[1].endswith("&Token=t0ken")
 
 
-def test_a_farewell_is_taken_note_of_and_no_more(system: System) -> None:
+def test_an_unsubscription_is_only_logged(system: System) -> None:
     assert system.post(system.amazon.confirmation(Type="UnsubscribeConfirmation")) == 200
     assert [path for _, path in system.amazon.requests] == [CERTIFICATE_PATH]
 
 
-def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused(system: System) -> None:
+def test_a_redirected_invalid_or_missing_certificate_is_refused(system: System) -> None:
     fields = system.amazon.message(mails.event("Delivery", system.attempt.id))
     for response in ((302, b""), (200, b"-----BEGIN CERTIFICATE-----"), (404, b"")):
         system.amazon.answers[CERTIFICATE_PATH] = response
@@ -226,7 +226,7 @@ def test_a_certificate_that_is_a_redirect_no_certificate_or_not_there_is_refused
     assert {path for _, path in system.amazon.requests} == {CERTIFICATE_PATH}
 
 
-def test_a_certificate_that_cannot_be_had_just_now_is_a_503_and_the_message_may_come_again(system: System) -> None:
+def test_an_unavailable_certificate_is_503_and_the_message_can_be_repeated(system: System) -> None:
     usual = system.amazon.answers[CERTIFICATE_PATH]
     system.amazon.answers[CERTIFICATE_PATH] = (503, b"")
     assert system.tell("Delivery") == 503
@@ -236,7 +236,7 @@ def test_a_certificate_that_cannot_be_had_just_now_is_a_503_and_the_message_may_
     assert system.page.state is NotificationState.DELIVERED
 
 
-def test_a_flood_of_messages_that_nobody_signed_costs_one_certificate_a_minute(system: System) -> None:
+def test_a_flood_of_forged_messages_fetches_one_certificate_a_minute(system: System) -> None:
     def forged(number: int) -> int:
         url = f"https://{HOST}/SimpleNotificationService-{number:032x}.pem"
         return system.post(system.amazon.message("a word", SigningCertURL=url))
@@ -244,13 +244,13 @@ def test_a_flood_of_messages_that_nobody_signed_costs_one_certificate_a_minute(s
     assert [forged(number) for number in range(30)] == [403] + [503] * 29
     assert len(system.amazon.requests) == 1
     system.clock.later += timedelta(minutes=1)
-    assert system.tell("Delivery") == 200  # Amazon's own is taken the minute after, and from then on however much is forged
+    assert system.tell("Delivery") == 200  # a genuine message is accepted a minute later, and from then on despite forged ones
     assert [forged(number) for number in range(30)] == [503] * 30
     assert system.tell("Delivery") == 200
     assert [path for _, path in system.amazon.requests][1:] == [CERTIFICATE_PATH]
 
 
-def test_amazon_may_change_its_certificate_as_often_as_it_likes(system: System) -> None:
+def test_amazon_can_change_its_certificate(system: System) -> None:
     certificate = system.amazon.answers[CERTIFICATE_PATH]
     for number in range(20):
         path = f"/SimpleNotificationService-{number:032x}.pem"
@@ -260,7 +260,7 @@ def test_amazon_may_change_its_certificate_as_often_as_it_likes(system: System) 
     assert len(system.amazon.requests) == 20
 
 
-def test_a_message_that_cannot_be_committed_gets_a_503_and_may_come_again(system: System) -> None:
+def test_a_message_that_cannot_be_committed_gets_503_and_can_be_repeated(system: System) -> None:
     blocker = sqlite3.connect(system.database, isolation_level=None)
     try:
         blocker.execute("BEGIN IMMEDIATE")
@@ -273,7 +273,7 @@ def test_a_message_that_cannot_be_committed_gets_a_503_and_may_come_again(system
     assert system.page.state is NotificationState.DELIVERED
 
 
-def test_what_is_too_large_is_refused(guarded: System) -> None:
+def test_a_message_that_is_too_large_is_refused(guarded: System) -> None:
     assert guarded.client.post("/callbacks/sns", content=b"x" * (512 * 1024 + 1)).status_code == 413
 
 
@@ -292,7 +292,7 @@ BODIES = st.binary(max_size=200) | st.recursive(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(body=BODIES)
-def test_whatever_is_posted_is_refused_and_asks_nobody(guarded: System, body: bytes) -> None:
+def test_any_other_body_is_refused_without_a_request(guarded: System, body: bytes) -> None:
     assert guarded.client.post("/callbacks/sns", content=body).status_code == 403
     assert guarded.amazon.requests == []
 

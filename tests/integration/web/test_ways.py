@@ -1,4 +1,4 @@
-"""Every way to acknowledge × both meanings, over real HTTP against the sandbox; and what an acknowledgement brings with it."""
+"""Every way to acknowledge × both kinds, over real HTTP against the sandbox; and what follows an acknowledgement."""
 
 import json
 import re
@@ -36,7 +36,7 @@ ANSWER = re.compile(r"<Message>(.*)</Message>", re.DOTALL)
 
 @dataclass
 class System:
-    """A flow that is served, with the sandbox around it."""
+    """A flow with its web service, and the sandbox."""
 
     flow: NotifyFlow
     sandbox: Sandbox
@@ -46,7 +46,7 @@ class System:
     def notify(
         self, *channels: str, key: str = "db-1", mode: Acknowledgement = Acknowledgement.ANY, who: str = "ada bob"
     ) -> None:
-        """Page people over some channels, all at once."""
+        """Page recipients over some channels, in one tier."""
         policy = replace(DEFAULT, name="all at once", tiers=(Tier(name="primary", channels=channels),), acknowledgement=mode)
         self.page(policy, key=key, who=who)
 
@@ -80,7 +80,7 @@ class System:
         )
 
     def text(self, body: str, sender: str = ADA, *, token: str = AUTH_TOKEN, sid: str = "SM1", **more: str) -> requests.Response:
-        """Send a text to our number as Twilio brings it."""
+        """Post a text to our number, as Twilio does."""
         url = f"{self.url}/callbacks/twilio/sms"
         form = {"MessageSid": sid, "From": sender, "To": SMS_FROM, "Body": body, **more}
         headers = {"X-Twilio-Signature": RequestValidator(token).compute_signature(url, form)}
@@ -138,12 +138,12 @@ def by_link(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def by_text(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
     system.arrived("sms", who)
-    (told,) = system.sandbox.reply({"ada": ADA, "bob": BOB}[who], "Ack")
-    assert told.startswith("You acknowledged it: db-1 is down.")
+    (reply,) = system.sandbox.reply({"ada": ADA, "bob": BOB}[who], "Ack")
+    assert reply.startswith("You acknowledged it: db-1 is down.")
 
 
 def by_key(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    del system, who, monkeypatch  # whoever is called presses it
+    del system, who, monkeypatch  # the person who is called presses it
 
 
 def by_button(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ WAYS: Mapping[str, tuple[Way, str]] = {
 
 @pytest.mark.parametrize("mode", Acknowledgement)
 @pytest.mark.parametrize("via", WAYS)
-def test_every_way_acknowledges_for_all_or_for_each(
+def test_every_channel_acknowledges_for_all_or_for_each(
     system: System, via: str, mode: Acknowledgement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     way, channel = WAYS[via]
@@ -219,7 +219,7 @@ def pages(status: IncidentStatus) -> list:
 # -- text messages
 
 
-def test_a_code_says_which_of_several_is_meant(system: System) -> None:
+def test_a_code_selects_one_of_several_incidents(system: System) -> None:
     system.notify("sms", key="db-1", who="ada")
     assert "Reply 1 to acknowledge." in system.arrived("sms", "ada", "db-1").text
     system.notify("sms", key="db-2", who="ada")
@@ -243,7 +243,7 @@ def test_a_code_says_which_of_several_is_meant(system: System) -> None:
     wait_until(lambda: system.flow.wait("db-3", timeout_s=DEADLINE_S))
 
 
-def test_one_event_counts_once_also_after_another_round(system: System) -> None:
+def test_a_repeated_event_counts_once_even_after_a_new_round(system: System) -> None:
     system.notify("sms", who="ada")
     system.arrived("sms", "ada")
     assert reply_text(system.text("1")).startswith("You acknowledged it")
@@ -255,14 +255,14 @@ def test_one_event_counts_once_also_after_another_round(system: System) -> None:
 @pytest.mark.parametrize(
     "word", ["STOP", "stop.", "Unsubscribe", "END", "hello", "11 or so", "help", "start", "nack", "1111111111"]
 )
-def test_what_is_no_acknowledgement_acknowledges_nothing(system: System, word: str) -> None:
+def test_other_texts_acknowledge_nothing(system: System, word: str) -> None:
     system.notify("sms", who="ada")
     system.arrived("sms", "ada")
     assert system.text(word).ok
     assert system.status().facts.state is IncidentState.OPEN
 
 
-def test_stop_blocks_the_pair_of_numbers_and_the_tier_moves_on(system: System) -> None:
+def test_stop_blocks_the_pair_of_numbers_and_opens_the_next_tier(system: System) -> None:
     system.sandbox.script("slack: 404; email: 550; voice: nobody answers")
     system.notify("sms", key="db-1", who="ada")
     system.arrived("sms", "ada")
@@ -277,7 +277,7 @@ def test_stop_blocks_the_pair_of_numbers_and_the_tier_moves_on(system: System) -
     system.arrived("sms", "ada", "db-3")
 
 
-def test_stop_ends_what_is_queued_at_once(system: System) -> None:
+def test_stop_ends_queued_texts_at_once(system: System) -> None:
     system.sandbox.script("sms: 503")
     system.notify("sms", who="ada")
     wait_until(lambda: bool(pages(system.status())[0].attempts) and pages(system.status())[0].state is NotificationState.QUEUED)
@@ -285,7 +285,7 @@ def test_stop_ends_what_is_queued_at_once(system: System) -> None:
     assert (pages(system.status())[0].state, pages(system.status())[0].ended) == (NotificationState.FAILED, Ended.OPTED_OUT)
 
 
-def test_a_text_that_is_not_twilios_changes_nothing(system: System) -> None:
+def test_a_text_without_twilios_signature_changes_nothing(system: System) -> None:
     system.notify("sms", who="ada")
     system.arrived("sms", "ada")
     assert system.text("ack", token="another").status_code == 403
@@ -294,25 +294,25 @@ def test_a_text_that_is_not_twilios_changes_nothing(system: System) -> None:
 
 
 @pytest.mark.parametrize(
-    ("system", "got_it", "told"),
+    ("system", "number", "expected"),
     [
         ({"NOTIFYFLOW_DELIVERY": f"redirect:sms={BOB}"}, BOB, "[redirected] You acknowledged it: db-1 is down."),
         ({"NOTIFYFLOW_DELIVERY": f"allow:{ADA}"}, ADA, "[limited delivery] You acknowledged it: db-1 is down."),
     ],
     indirect=["system"],
 )
-def test_a_response_leaves_as_messages_do_and_counts_from_the_number_that_got_the_text(
-    system: System, got_it: str, told: str
+def test_a_response_follows_the_delivery_mode_and_the_number_that_received_the_text(
+    system: System, number: str, expected: str
 ) -> None:
     system.notify("sms", who="ada")
     wait_until(lambda: pages(system.status())[0].state is not NotificationState.QUEUED)
-    assert reply_text(system.text("ack", {ADA: BOB, BOB: ADA}[got_it])) == ""
+    assert reply_text(system.text("ack", {ADA: BOB, BOB: ADA}[number])) == ""
     assert system.status().facts.state is IncidentState.OPEN
-    assert reply_text(system.text("ack", got_it, sid="SM2")).startswith(told)
+    assert reply_text(system.text("ack", number, sid="SM2")).startswith(expected)
     assert system.status().facts.acknowledged_by == "ada"
 
 
-def test_a_phone_can_reply_by_itself(system: System) -> None:
+def test_a_phone_of_the_sandbox_replies_as_scripted(system: System) -> None:
     system.sandbox.script("sms: reply ack")
     system.notify("sms", who="ada")
     wait_until(lambda: system.status().facts.state is IncidentState.ACKNOWLEDGED)
@@ -321,7 +321,7 @@ def test_a_phone_can_reply_by_itself(system: System) -> None:
 # -- Slack
 
 
-def test_a_button_that_was_pressed_is_gone_and_the_message_says_who_acknowledged_it(system: System) -> None:
+def test_after_a_press_the_message_has_no_button_and_names_who_acknowledged(system: System) -> None:
     system.notify("slack")
     ada, bob = system.arrived("slack", "ada"), system.arrived("slack", "bob")
     wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(system.status())))
@@ -351,7 +351,7 @@ def test_a_button_that_was_pressed_is_gone_and_the_message_says_who_acknowledged
         (sign("payload={}"), "payload={}x"),
     ],
 )
-def test_what_slack_did_not_sign_or_nobody_can_read_is_refused(system: System, headers: dict[str, str], body: str) -> None:
+def test_an_unsigned_or_unreadable_press_is_refused(system: System, headers: dict[str, str], body: str) -> None:
     encoded = {name: value.encode() for name, value in headers.items()}
     assert system.press(body, encoded).status_code == 401  # type: ignore[arg-type]
 
@@ -390,7 +390,7 @@ def test_a_press_that_is_replayed_counts_once(system: System) -> None:
 
 
 @pytest.mark.parametrize("system", [{"NOTIFYFLOW_SLACK_SIGNING_SECRET": ""}], indirect=True)
-def test_without_a_signing_secret_the_button_is_a_link_and_no_press_is_believed(system: System) -> None:
+def test_without_a_signing_secret_the_button_is_a_link_and_presses_are_refused(system: System) -> None:
     system.notify("slack", who="ada")
     message = system.arrived("slack", "ada")
     assert [url for url in message.links if "/a/" in url]
@@ -398,13 +398,13 @@ def test_without_a_signing_secret_the_button_is_a_link_and_no_press_is_believed(
 
 
 @pytest.mark.parametrize("system", [{"NOTIFYFLOW_SLACK_SIGNING_SECRET": f"the-next-one,{SIGNING_SECRET}"}], indirect=True)
-def test_two_signing_secrets_are_good_at_a_time(system: System) -> None:
+def test_two_signing_secrets_are_valid_at_the_same_time(system: System) -> None:
     for secret in ("the-next-one", SIGNING_SECRET):
         assert system.press("payload={}", sign("payload={}", secret=secret)).status_code == 200
     assert system.press("payload={}", sign("payload={}", secret="third")).status_code == 401
 
 
-# -- what it brings with it
+# -- what follows
 
 
 def recalls(lines: list[EventDict]) -> list[str]:
@@ -412,7 +412,7 @@ def recalls(lines: list[EventDict]) -> list[str]:
 
 
 @pytest.mark.parametrize("ends", ["acknowledge", "resolve"])
-def test_a_call_that_rings_ends(system: System, ends: str) -> None:
+def test_a_ringing_call_is_ended(system: System, ends: str) -> None:
     system.sandbox.script("voice: rings")
     system.notify("voice")
     wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(system.status())))
@@ -426,7 +426,7 @@ def test_a_call_that_rings_ends(system: System, ends: str) -> None:
     assert recalls(lines) == ["engine.attempt_recalled"] * 2
 
 
-def test_a_call_that_cannot_be_ended_is_logged_and_nothing_else_suffers(system: System) -> None:
+def test_a_call_that_cannot_be_ended_is_logged_without_other_effects(system: System) -> None:
     system.sandbox.script("voice: rings")
     system.notify("voice", who="ada")
     wait_until(lambda: pages(system.status())[0].state is NotificationState.SENT)
@@ -437,7 +437,7 @@ def test_a_call_that_cannot_be_ended_is_logged_and_nothing_else_suffers(system: 
     assert system.status().facts.state is IncidentState.ACKNOWLEDGED
 
 
-def test_it_tells_what_was_cancelled_and_what_had_left(system: System) -> None:
+def test_an_acknowledgement_lists_cancelled_and_sent_pages(system: System) -> None:
     system.sandbox.script("sms: 503")
     system.notify("email", "sms", who="ada")
     wait_until(lambda: {row.channel for row in pages(system.status()) if row.attempts} == {"email", "sms"})
@@ -449,7 +449,7 @@ def test_it_tells_what_was_cancelled_and_what_had_left(system: System) -> None:
 
 
 @pytest.mark.parametrize("system", [{"NOTIFYFLOW_STATUS_UPDATES": "false"}], indirect=True)
-def test_news_can_be_switched_off_and_messages_are_edited_all_the_same(system: System) -> None:
+def test_without_status_updates_messages_are_still_edited(system: System) -> None:
     system.notify("email", "slack")
     wait_until(lambda: all(row.state is NotificationState.SENT for row in pages(system.status())))
     system.flow.acknowledge("db-1", by="ada")
