@@ -98,7 +98,7 @@ MESSAGE_STATUSES: Mapping[str, Status] = {
     "sending": Status(Result.ACCEPTED, Evidence.ACCEPTED, "it is being given to the carrier", _MESSAGE),
     "sent": Status(Result.ACCEPTED, Evidence.CARRIER, "the carrier has it", _MESSAGE),
     "delivered": Status(Result.DELIVERED, Evidence.CARRIER, "the carrier says that the phone has it", _MESSAGE),
-    "read": Status(Result.DELIVERED, Evidence.DEVICE, "the device says that it was opened, by whomever", _MESSAGE),
+    "read": Status(Result.DELIVERED, Evidence.DEVICE, "the device reports that somebody opened it", _MESSAGE),
     "undelivered": Status(None, Evidence.CARRIER, "the carrier could not deliver it", _MESSAGE),
     "failed": Status(None, Evidence.CARRIER, "it could not be sent", _MESSAGE),
     "canceled": Status(_TEMPORARY, Evidence.ACCEPTED, "it was cancelled at Twilio", _MESSAGE),

@@ -294,11 +294,11 @@ class Mutant:
 MUTANTS = (
     Mutant("no due sweep", Variant(ledger=NoDueSweep)),
     Mutant("no lease sweep", Variant(ledger=NoLeaseSweep), known=6),
-    Mutant("no sweep for receipts that were missed", Variant(ledger=NoReceiptSweep), known=17),
+    Mutant("no sweep for missed receipts", Variant(ledger=NoReceiptSweep), known=17),
     Mutant("claim without compare-and-set", Variant(ledger=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
     Mutant("no fencing token", swap=lambda: swapped(deliver, "record", _record_whatever_runs), known=45),
     Mutant(
-        "a commit that was not confirmed is taken for a lost lease",
+        "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
         known=2,
     ),
@@ -324,34 +324,38 @@ MUTANTS = (
     ),
     Mutant("a pause whose early end brings nothing forward", Variant(ledger=NoBringingForward), known=7),
     Mutant(
-        "a STOP that is not heeded",
+        "a STOP that is ignored",
         swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
         known=77,
     ),
-    Mutant("a stop that loses what runs", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping), known=3),
     Mutant(
-        "overdue receipts that suspect nobody",
+        "a stop that loses running sends", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping), known=3
+    ),
+    Mutant(
+        "overdue receipts that raise no suspicion",
         swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
         known=65,
     ),
     Mutant(
-        "a callback path that seems broken mutes what is overdue",
+        "a callback path that seems broken mutes overdue receipts",
         swap=lambda: swapped(outages, "inform", _mute_what_seems_broken),
         known=37,
     ),
     Mutant(
-        "silence that nobody is told of",
+        "silence without an alert",
         swap=lambda: swapped(tier_rules, "has_no_sign_of_arrival", lambda context: False),
         known=35,
     ),
     Mutant(
-        "a shut tier that ends the ladder", swap=lambda: swapped(tier_rules, "next_tier", _nothing_behind_a_shut_tier), known=50
+        "a shut tier that ends the escalation",
+        swap=lambda: swapped(tier_rules, "next_tier", _nothing_behind_a_shut_tier),
+        known=50,
     ),
-    Mutant("a lease of what is quarantined that is taken back", Variant(ledger=QuarantinedLeases), known=6),
+    Mutant("a sweep of quarantined leases", Variant(ledger=QuarantinedLeases), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine), known=6),
-    Mutant("rings that are not taken back", Variant(ledger=NoUnring), known=32),
+    Mutant("a stop that keeps its rings", Variant(ledger=NoUnring), known=32),
     Mutant(
-        "a stop that claims on for those it turned away",
+        "a stop that goes on claiming what it released",
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
         known=3,
     ),
@@ -361,7 +365,7 @@ MUTANTS = (
         known=2,
     ),
     Mutant(
-        "a failure that is counted in and never told",
+        "a failure that is counted and never reported",
         swap=lambda: swapped(operations, "_page_or_wait", _wait_for_nothing_else),
         known=2,
     ),

@@ -1,6 +1,6 @@
 """Real forks of a process that uses a store; run as ``python -m … SCENARIO URL FOLDER``, which ends with 0 where all was sound.
 
-What was stored for a process it writes down in the folder, in a file of its own.
+Each process writes to a file of its own in the folder what the store has confirmed.
 """
 
 import gc

@@ -18,17 +18,17 @@ INTRODUCTION = """\
 Providers' codes
 ================
 
-What notifyflow makes of what the providers say. *Temporary* is tried again, *permanent* is not. A *fault of ours* is tried
-again, counts as suspected at once, and operations is told. *Unknown* means that nobody can say whether the message was accepted:
-it is in doubt, and tried again. A code that stands in no table is classified by the HTTP status. Whatever blames our request is a
-fault of ours: only what blames the address is the recipient's. A code counts as the same in a response and in a receipt.
+How notifyflow classifies the providers' codes. A *temporary* failure is retried, a *permanent* one is not. A *fault of ours* is
+retried, suspected at once, and reported to operations. *Unknown* means that the provider may have accepted the message: the
+attempt is in doubt and is retried. The HTTP status classifies a code that is in no table. A code that blames our request is a
+fault of ours; only a code that blames the address concerns the recipient. A code means the same in a response and in a receipt.
 
-The *evidence* of a receipt says who vouches for it, from weak to strong: *accepted* (the provider), *carrier* (the network, or
-the recipient's server), *device*, *human*. The strongest that vouched for an attempt is shown. A status that stands in no
-table is noted, and proves no more than that the provider has the message.
+The *evidence* of a receipt says who confirms it, from weak to strong: *accepted* (the provider), *carrier* (the network, or the
+recipient's server), *device*, *human*. The strongest evidence of an attempt is shown. A status that is in no table is stored, and
+proves only that the provider has the message.
 
-Each row stands on a page of the provider's or on a standard. These were looked for, and have no such page: Twilio's 30018, a
-warning that says nothing about delivery (the error that it warns of is 30040), and Exchange's 5.7.54, which counts as ``5.7.x``.
+The source of each row is a page of the provider or a standard. For two codes we found none: Twilio's 30018, a warning that says
+nothing about delivery (the error that it warns of is 30040), and Exchange's 5.7.54, which counts as ``5.7.x``.
 """
 TABLES: tuple[tuple[str, Table], ...] = (
     ("HTTP statuses, for every provider over HTTP", STATUSES),
