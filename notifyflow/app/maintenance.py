@@ -151,6 +151,8 @@ class Maintenance:
             return
         while strays := self._store.run(lambda ledger: ledger.prune_strays(before=before, limit=_ROUNDS_A_STEP)):
             yield strays
+        now = self._ready().clock.now()
+        self._store.run(lambda ledger: ledger.prune_policies(now=now))
 
     def _open(self) -> Dependencies:
         self._database.open()

@@ -127,7 +127,7 @@ class Retries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a recipient is paged; each escalation keeps a copy of its policy.
+    """How a recipient is paged; each escalation refers to a snapshot of its policy.
 
     Attributes:
         name: The policy's name.

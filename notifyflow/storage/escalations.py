@@ -63,6 +63,7 @@ class Escalations(Moves):
 
     def add_escalation(self, facts: EscalationFacts, *, event: str, detail: Mapping[str, str]) -> None:
         """Store a new escalation and log its start."""
+        self._keep_policy(facts.policy, at=facts.started_at)
         self._insert(EscalationRow, [row_of(facts)])
         self._log([facts], event=event, at=facts.started_at, detail=detail)
 

@@ -8,15 +8,16 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from peewee import Field, TextField
 
-from notifyflow.core.intake.documents import dump, dump_policy, load, load_policy
+from notifyflow.core.intake.documents import dump, load
 from notifyflow.core.keys import Scope
 from notifyflow.core.policy import Policy
 from notifyflow.core.provider_health import Slice
+from notifyflow.storage.policies import snapshot
 
 _LONGEST_KEY = 500  # characters of up to four bytes; PostgreSQL takes 2,704 bytes in an index
 
@@ -141,11 +142,12 @@ class InstantsField(DocumentField):
         super().__init__(_dump_instants, _load_instants, **options)
 
 
-class PolicyField(DocumentField):
-    """A snapshot of a policy; equal texts are parsed once, since thousands of rows have the same one."""
+class PolicyField(MarkedField, TextField):
+    """The digest of a policy, which is stored in a table of its own and read from there (``Rows``)."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(dump_policy, _load_policy, **options)
+    def db_value(self, value: Policy) -> str:
+        """Write the digest."""
+        return snapshot(value).digest
 
 
 class ScopesField(DocumentField):
@@ -202,8 +204,3 @@ def _dump_slices(slices: Iterable[Slice]) -> str:
 
 def _load_slices(text: str) -> tuple[Slice, ...]:
     return tuple(Slice(number=number, calm=calm, urgent=urgent) for number, calm, urgent in json.loads(text))
-
-
-@lru_cache(maxsize=64)
-def _load_policy(text: str) -> Policy:
-    return load_policy(text)

@@ -87,6 +87,7 @@ class Incidents(Moves, Named):
 
         If another transaction has just stored the same key, the whole use case is repeated, and finds that incident.
         """
+        self._keep_policy(facts.policy, at=facts.opened_at)
         self._insert(IncidentRow, [row_of(facts) | content_columns(content)])
         self._log([facts], event="opened", at=facts.opened_at)
 

@@ -43,7 +43,7 @@ class Listings(Rows):
         content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
         where = _conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
         query = select(IncidentFacts, *where).select_extend(*content).order_by(IncidentRow.id.desc()).limit(limit)
-        return tuple(_summary(row) for row in self._rows(query))
+        return tuple(_summary(row) for row in self._with_policies(self._rows(query)))
 
     def recipient_page(
         self, *, after_id: str, limit: int, since: datetime, namespaces: frozenset[str] | None = None

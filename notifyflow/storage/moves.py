@@ -11,11 +11,21 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from peewee import Select
+from peewee import SQL, Select, fn
 
 from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
-from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
+from notifyflow.storage.models import (
+    AttemptRow,
+    ContactRow,
+    EscalationRow,
+    IncidentRow,
+    NotificationRow,
+    PolicyRow,
+    TransitionRow,
+)
+from notifyflow.storage.policies import snapshot
 from notifyflow.storage.rows import MODELS, Rows, batches, changes
 from notifyflow.storage.statements import Places, Run, Statement
 
@@ -49,6 +59,7 @@ class Moves(Rows):
 
     line: Line | None = None
     _gathered: dict[Any, list[Mapping[str, Any]]] | None = None
+    _kept_policies: frozenset[str] = frozenset()
 
     @contextmanager
     def gathering(self) -> Iterator[None]:
@@ -176,12 +187,31 @@ class Moves(Rows):
         self._catch_up()
         return bool(_inserting(model, tuple(row), ignores=True)(*row.values()).execute(self._db))
 
+    def _keep_policy(self, policy: Policy, *, at: datetime) -> None:
+        """Store a policy that a new row refers to, unless it is stored; one statement a transaction, which locks nothing then."""
+        new = snapshot(policy)
+        if new.digest not in self._kept_policies:
+            _KEEP_POLICY(new.digest, new.document, at, new.digest).execute(self._db)
+            self._kept_policies |= {new.digest}
+
     def _locked(self, query: Q, *, skips_locked: bool = False) -> Q:
         """Lock the rows that a query finds; on SQLite the transaction is the only writer already.
 
         ``FOR NO KEY UPDATE``, since the stronger lock would also block inserts of rows that refer to the locked one.
         """
         return query if not self._db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
+
+
+def _keep_policy(param: Places) -> Any:
+    columns = (PolicyRow.digest, PolicyRow.document, PolicyRow.created_at)
+    new = Select(columns=[*map(param, columns)])
+    is_used = (PolicyRow.digest == param(PolicyRow.digest)) & PolicyRow.unused_since.is_null()
+    return PolicyRow.insert_from(new.where(~fn.EXISTS(PolicyRow.select(SQL("1")).where(is_used))), columns).on_conflict(
+        conflict_target=[PolicyRow.digest], update={PolicyRow.unused_since: None}
+    )
+
+
+_KEEP_POLICY = Statement(_keep_policy)
 
 
 @lru_cache(maxsize=256)

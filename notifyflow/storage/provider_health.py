@@ -111,7 +111,7 @@ class ProviderHealthRows(Moves):
         """Lock escalations, and read their policies, by id."""
         columns = (EscalationRow.id, EscalationRow.policy)
         query = EscalationRow.select(*columns).where(EscalationRow.id.in_(sorted(escalation_ids))).order_by(EscalationRow.id)
-        return {row["id"]: row["policy"] for row in self._rows(self._locked(query))}
+        return {row["id"]: row["policy"] for row in self._with_policies(self._rows(self._locked(query)))}
 
     def decide_by(self, escalation_ids: Sequence[str], at: datetime) -> None:
         """Bring ``next_decision_at`` of locked, current escalations forward to an instant."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from peewee import SQL, Expression, Model, Select, Tuple, fn
@@ -17,12 +17,14 @@ from notifyflow.storage.models import (
     NoticeRow,
     NotificationRow,
     NumberRow,
+    PolicyRow,
     ReceiptRow,
     TransitionRow,
 )
 from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import Rows
 
+_UNUSED_FOR = timedelta(hours=1)
 _ROW_LOCK: Any = "FOR UPDATE"  # stronger than elsewhere: inserts of rows that refer to deleted ones must wait, too
 
 
@@ -100,6 +102,15 @@ class Pruning(Moves):
         return Pruned(
             receipts=self._delete(ReceiptRow, key.in_(strays)), notices=self._delete(NoticeRow, _is_told_notice(before))
         )
+
+    def prune_policies(self, *, now: datetime) -> None:
+        """Delete policies that no row has referred to for an hour, and note since when others are unused.
+
+        A transaction that found a policy in use may still store a row that refers to it; it ends long before the hour does.
+        """
+        is_used = _refers(IncidentRow) | _refers(EscalationRow)
+        PolicyRow.update(unused_since=now).where(PolicyRow.unused_since.is_null(), ~is_used).execute(self._db)
+        self._delete(PolicyRow, (PolicyRow.unused_since < now - _UNUSED_FOR) & ~is_used)
 
     def _delete_rounds(self, ids: Sequence[str]) -> Pruned:
         notifications, attempts = _belongings(EscalationRow.id.in_(ids))
@@ -199,6 +210,12 @@ def _belongings(where: Expression) -> tuple[Select, Select]:
         NotificationRow.escalation_id.in_(EscalationRow.select(EscalationRow.id).where(where))
     )
     return notifications, AttemptRow.select(AttemptRow.id).where(AttemptRow.notification_id.in_(notifications))
+
+
+def _refers(model: Any) -> Any:
+    """Return the condition that a row of a table refers to a policy."""
+    is_digest = fn.LENGTH(model.policy) == SQL("64")  # as the index has it
+    return fn.EXISTS(model.select(SQL("1")).where(model.policy == PolicyRow.digest, is_digest))
 
 
 def _is_stray(before: datetime) -> Expression:

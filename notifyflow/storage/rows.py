@@ -13,7 +13,8 @@ from peewee import SQL, Database, Expression, Model, Query, Select
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
 from notifyflow.errors import AmbiguousKey, StorageError
-from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow
+from notifyflow.storage import policies
+from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PolicyRow
 from notifyflow.storage.statements import Run, Statement
 
 F = TypeVar("F")
@@ -57,10 +58,25 @@ class Rows:
         return query.scalar(self._db)
 
     def _incidents(self, query: Select | Run) -> list[IncidentFacts]:
-        return [IncidentFacts(**row) for row in self._rows(query)]
+        return [IncidentFacts(**row) for row in self._with_policies(self._rows(query))]
 
     def _escalations(self, query: Select | Run) -> list[EscalationFacts]:
-        return [EscalationFacts(**row) for row in self._rows(query)]
+        return [EscalationFacts(**row) for row in self._with_policies(self._rows(query))]
+
+    def _with_policies(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Replace the digests of policies by the policies.
+
+        Raises:
+            StorageError: When a policy is missing.
+            InvalidPolicy: When one is damaged.
+        """
+        found = {digest: policies.known_as(digest) for digest in {row["policy"] for row in rows}}
+        if missing := sorted(digest for digest, policy in found.items() if policy is None):
+            stored = {row["digest"]: row["document"] for row in _POLICIES(missing).rows(self._db)}
+            for digest in missing:
+                document = digest if digest.startswith("{") else stored.get(digest)  # older code wrote the policy itself
+                found[digest] = policies.parse(digest, must_exist(document, "policy", digest))
+        return [row | {"policy": found[row["policy"]]} for row in rows]
 
     def _notifications(self, query: Select | Run) -> tuple[NotificationFacts, ...]:
         """Read notifications with their attempts: two queries, however many there are."""
@@ -85,6 +101,7 @@ class Rows:
 
 
 _ATTEMPTS = Statement(lambda param: select(AttemptFacts, param.among(AttemptRow.notification_id)).order_by(AttemptRow.number))
+_POLICIES = Statement(lambda param: PolicyRow.select(PolicyRow.digest, PolicyRow.document).where(param.among(PolicyRow.digest)))
 INCIDENT = Statement(lambda param: select(IncidentFacts, IncidentRow.id == param(IncidentRow.id)))
 _CONTACTS = Statement(
     lambda param: (

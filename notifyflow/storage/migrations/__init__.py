@@ -11,9 +11,9 @@ from peewee import Database
 
 from notifyflow.errors import SchemaMismatch, UnreleasedSchema
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.migrations import v0001_initial, v0002_quarantined
+from notifyflow.storage.migrations import v0001_initial, v0002_quarantined, v0003_policies
 
-MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_quarantined)
+MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_quarantined, v0003_policies)
 WANTED = len(MIGRATIONS)
 
 _TABLE = "notifyflow_schema_version"
@@ -45,6 +45,8 @@ def apply(db: Database, dialect: Dialect, migrations: Sequence[ModuleType]) -> N
     for migration in migrations:
         for statement in migration.STATEMENTS:
             execute(db, statement.format(**dialect.types))
+        if hasattr(migration, "move"):
+            migration.move(db, dialect)
     if migrations:
         _write_version(db, dialect, migrations[-1])
 

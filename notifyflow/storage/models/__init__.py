@@ -12,6 +12,7 @@ from notifyflow.storage.models.incidents import (
     IncidentRow,
     NoticeRow,
     NotificationRow,
+    PolicyRow,
     ReceiptRow,
     TransitionRow,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "OptOutRow",
     "OutageRow",
     "PauseRow",
+    "PolicyRow",
     "ProviderHealthRow",
     "QuarantineRow",
     "ReceiptRow",

@@ -61,6 +61,18 @@ class IncidentRow(Model):
         table_name = "notifyflow_incident"
 
 
+class PolicyRow(Model):
+    """A policy that incidents and escalations refer to; kept a while after the last of them is deleted."""
+
+    digest = PlainTextField(primary_key=True)
+    document = PlainTextField()
+    created_at = InstantField()
+    unused_since = InstantField(null=True)
+
+    class Meta:
+        table_name = "notifyflow_policy"
+
+
 class ContactRow(Model):
     """One recipient of one incident."""
 

@@ -24,7 +24,7 @@ from notifyflow.storage import migrations
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import Access, dialect_for
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.models import OutageRow, TurnRow
+from notifyflow.storage.models import OutageRow, PolicyRow, TurnRow
 from notifyflow.storage.reads import Reads
 from tests.builders import BAD, BUSY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
@@ -87,7 +87,8 @@ class Recorder:
     def _execute_and_keep(self, sql: str, params: Any = None) -> Any:
         cursor = self._execute(sql, params)
         if sql.startswith(("INSERT", "UPDATE", "DELETE")) and not any(f'"{table}"' in sql for table in SHARED):
-            count = None if " RETURNING " in sql else cursor.rowcount
+            is_open = " RETURNING " in sql or f'"{PolicyRow._meta.table_name}"' in sql  # a policy may be stored already
+            count = None if is_open else cursor.rowcount
             self._written.append((_in_both_dialects(sql), list(params or ()), count))
         return cursor
 

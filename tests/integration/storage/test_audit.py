@@ -8,6 +8,7 @@ import pytest
 
 from notifyflow.core.audit import Rule
 from notifyflow.core.model import Severity
+from notifyflow.storage import policies
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.store import Store
@@ -145,6 +146,13 @@ def test_damage_is_found_by_its_rule(database: Path, tmp_path: Path, damages: tu
     store.close()
     assert rule in {each.rule for each in found}
     assert all(each.row_id and each.incident_id and each.what for each in found)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM notifyflow_policy", "UPDATE notifyflow_policy SET document = '{}'"])
+def test_rows_whose_policy_is_missing_or_damaged_cannot_be_read(driver: Driver, database_url: str, statement: str) -> None:
+    damage(database_url, statement)
+    policies._policies.clear()
+    assert {each.rule for each in found_in(driver.store)} == {Rule.READABLE}
 
 
 def test_damage_hides_nothing_of_the_others(driver: Driver, database_url: str) -> None:

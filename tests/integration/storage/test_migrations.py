@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -98,7 +99,7 @@ def _deliver(driver: Driver) -> None:
 
 
 def test_each_version_names_the_oldest_code_that_may_use_it() -> None:
-    assert [(migration.VERSION, migration.OLDEST) for migration in MIGRATIONS] == [(1, 1), (2, 2)]
+    assert [(migration.VERSION, migration.OLDEST) for migration in MIGRATIONS] == [(1, 1), (2, 2), (3, 3)]
 
 
 def test_what_this_version_writes_can_be_recorded_and_replayed(empty_database_url: str) -> None:
@@ -119,6 +120,35 @@ def test_what_old_code_stored_is_whole_and_is_delivered_by_the_new(upgraded: Sto
     _deliver(driver)
     assert {row.state for row in driver.pages("zoe", "left-0").values()} == {NotificationState.SENT}
     assert found_in(upgraded) == []
+
+
+def test_policies_are_stored_once_and_rows_of_old_code_refer_to_them(empty_database_url: str, old: OldCode) -> None:
+    texts = _query(empty_database_url, "SELECT DISTINCT policy FROM notifyflow_escalation")
+    store = Store(empty_database_url)
+    store.upgrade()
+    store.close()
+    digests = {digest for (digest,) in _query(empty_database_url, "SELECT policy FROM notifyflow_incident")}
+    digests |= {digest for (digest,) in _query(empty_database_url, "SELECT policy FROM notifyflow_escalation")}
+    stored = dict(_query(empty_database_url, "SELECT digest, document FROM notifyflow_policy"))
+    assert digests == set(stored)
+    assert {(document,) for document in stored.values()} >= set(texts)
+    assert all(digest == sha256(document.encode()).hexdigest() for digest, document in stored.items())
+    del old
+
+
+def test_a_policy_that_old_code_still_writes_whole_is_read(upgraded: Store, old: OldCode) -> None:
+    old.play(1)
+    driver = _new_driver(upgraded)
+    driver.deliver()
+    assert {row.state for row in driver.pages("zoe", "left-1").values()} == {NotificationState.SENT}
+
+
+def _query(url: str, statement: str) -> list[tuple[str, ...]]:
+    db = dialect_for(url).connect(Deadline(600))
+    try:
+        return [tuple(row) for row in execute(db, statement).fetchall()]
+    finally:
+        db.close()
 
 
 def test_old_code_works_on_the_new_schema(upgraded: Store, old: OldCode) -> None:

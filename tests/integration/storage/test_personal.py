@@ -14,6 +14,7 @@ from notifyflow.storage.forgetting import marks
 MODELS = [getattr(models, name) for name in models.__all__]
 OPAQUE: Mapping[type[Model], str] = {
     models.IncidentRow: "id namespace key policy acknowledged_by acknowledged_via resolved_by",
+    models.PolicyRow: "digest document",
     models.ContactRow: "incident_id recipient_id",
     models.EscalationRow: "id incident_id recipient_id policy reason",
     models.NotificationRow: "id incident_id escalation_id channel namespace reason incident_event",

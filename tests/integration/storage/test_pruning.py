@@ -1,13 +1,16 @@
 """What was resolved long ago goes, whole, in small steps; what is needed stays."""
 
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from notifyflow.core.model import Result, Severity
+from notifyflow.core.policy import INSISTENT
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
+from notifyflow.storage.models import PolicyRow
 from notifyflow.storage.pruning import Pruned
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, a_contact, a_recipient, an_incident
@@ -52,6 +55,47 @@ def rows_in(url: str) -> dict[str, int]:
 
 def keys(driver: Driver) -> set[str]:
     return {facts.key for facts in driver.store.read(lambda reads: reads.incidents(100))}
+
+
+def _policies(driver: Driver) -> set[str]:
+    rows = driver.store.run(lambda ledger: list(PolicyRow.select().dicts().execute(ledger._db)))
+    return {next(iter(json.loads(row["document"]))) for row in rows}
+
+
+def _prune_policies(driver: Driver) -> set[str]:
+    driver.store.run(lambda ledger: ledger.prune_policies(now=driver.clock.now()))
+    return _policies(driver)
+
+
+def test_a_policy_goes_an_hour_after_the_last_row_that_refers_to_it(driver: Driver) -> None:
+    driver.notify(an_incident("kept"), a_recipient("ada", "email"))
+    driver.notify(an_incident("gone"), a_recipient("ada", "email"), policy=INSISTENT)
+    driver.deliver()
+    driver.resolve(key="gone")
+    driver.clock.pass_time(2 * DAY)
+    assert _prune_policies(driver) >= {"default", "insistent"}
+    prune(driver)
+    assert _prune_policies(driver) >= {"default", "insistent"}, "it is unused from now on"
+    driver.clock.pass_time(timedelta(minutes=59))
+    assert "insistent" in _prune_policies(driver)
+    driver.clock.pass_time(timedelta(minutes=2))
+    assert "insistent" not in _prune_policies(driver)
+    assert "default" in _policies(driver)
+    driver.notify(an_incident("new"), a_recipient("ada", "email"), policy=INSISTENT)
+    assert "insistent" in _policies(driver)
+    assert found_in(driver.store, driver.clock.now()) == []
+
+
+def test_a_policy_that_is_used_again_within_the_hour_stays(driver: Driver) -> None:
+    driver.notify(an_incident("old"), a_recipient("ada", "email"), policy=INSISTENT)
+    driver.deliver()
+    driver.resolve(key="old")
+    driver.clock.pass_time(2 * DAY)
+    prune(driver)
+    _prune_policies(driver)
+    driver.notify(an_incident("new"), a_recipient("ada", "email"), policy=INSISTENT)
+    driver.clock.pass_time(timedelta(hours=2))
+    assert "insistent" in _prune_policies(driver)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
