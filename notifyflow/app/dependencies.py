@@ -27,18 +27,7 @@ def make_dependencies(
     operations: Sequence[Contact],
     operations_policy: Policy,
 ) -> Dependencies:
-    """Return the dependencies of the use cases.
-
-    Args:
-        settings: The settings.
-        store: The database.
-        clock: The one owner of time.
-        ids: The one owner of randomness.
-        channels: The channels by name.
-        delivery: The delivery mode, with validated addresses.
-        operations: The recipients who are paged for critical failures.
-        operations_policy: The policy that pages them.
-    """
+    """Return the dependencies of the use cases; the addresses in ``delivery`` have been validated."""
     texting = {name: channel for name, channel in channels.items() if channel.traits.has_text_replies}
     return Dependencies(
         transactions=store,

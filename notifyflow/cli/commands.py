@@ -1,6 +1,7 @@
 """The commands about incidents, and the one place where errors become messages and exit codes."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -135,19 +136,19 @@ def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> No
 @app.command()
 def ack(key: Key, by: By = "", namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Acknowledge an incident: its queued pages are cancelled."""
-    with notifyflow.NotifyFlow.from_env() as flow:
-        namespace = flow.status(key, namespace=namespace).facts.namespace  # acknowledge and show the same incident
-        stopped = flow.acknowledge(key, by=by, via=Via.CLI, namespace=namespace)
-    _show_stopped(stopped, as_json=as_json)
-    status(key, namespace, as_json=as_json)
+    _stop(notifyflow.NotifyFlow.acknowledge, key, by, namespace, as_json=as_json)
 
 
 @app.command()
 def resolve(key: Key, by: By = "", namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Resolve an incident: it ends, and the same key opens a new one."""
+    _stop(notifyflow.NotifyFlow.resolve, key, by, namespace, as_json=as_json)
+
+
+def _stop(act: Callable[..., Stopped], key: str, by: str, namespace: str | None, *, as_json: bool) -> None:
     with notifyflow.NotifyFlow.from_env() as flow:
-        namespace = flow.status(key, namespace=namespace).facts.namespace
-        stopped = flow.resolve(key, by=by, via=Via.CLI, namespace=namespace)
+        namespace = flow.status(key, namespace=namespace).facts.namespace  # act on and show the same incident
+        stopped = act(flow, key, by=by, via=Via.CLI, namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, as_json=as_json)
 

@@ -50,9 +50,6 @@ class Service:
     """The use cases of notifyflow: each method runs one, reports what it led to, and returns its value.
 
     Args:
-        store: The database.
-        use_cases: Runs and reports them.
-        policies: The policies by name.
         directory: The directory's file; None without one.
         unknown_addresses_a_minute: How many addresses that the directory does not know a namespace may submit in a minute.
     """
