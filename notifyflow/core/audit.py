@@ -35,15 +35,18 @@ class Rule(StrEnum):
         member.meaning = meaning
         return member
 
-    READABLE = "readable", "Every row holds what this version can read."
-    STATE = "state", "Every row is in the one state that what is known about it amounts to."
-    OVERDUE = "overdue", "Nothing has been due for long: what waits is sent, expired or decided when its time comes."
-    LOG = "log", "The log of a row, replayed through its table, makes only moves of the table, and ends in the row's state."
-    TIER = "tier", "A tier is opened at most once, and its pages belong to a tier that is open."
-    ATTEMPTS = "attempts", "No more attempts than the policy allows, each from a claim of its own, one at a time."
-    OPERATIONS = "operations", "Each critical failure is linked to one operations incident, of which at most one is open."
-    ACKNOWLEDGED = "acknowledged", "Once somebody has acknowledged it, or its round is over, nothing more is paged in that round."
-    DOUBT = "doubt", "Whatever may have been sent twice has a recorded doubt."
+    READABLE = "readable", "This version can read every row."
+    STATE = "state", "Every row is in the state that follows from the rest of its data."
+    OVERDUE = "overdue", "Nothing has been due for more than five minutes without being sent, expired or decided."
+    LOG = "log", "Replaying the log of a row makes only legal moves and ends in the row's state."
+    TIER = "tier", "A tier is opened at most once, and every page belongs to an open tier."
+    ATTEMPTS = (
+        "attempts",
+        "A notification has at most the attempts its policy allows, one at a time, each with its own claim.",
+    )
+    OPERATIONS = "operations", "Each critical failure is linked to one operations incident, and at most one of these is open."
+    ACKNOWLEDGED = "acknowledged", "Nobody is paged in a round that was acknowledged or is over."
+    DOUBT = "doubt", "A doubt is recorded for every message that may have been sent twice."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Draws the machines from their tables, as Mermaid and Graphviz text, and spells them out as reST tables; pure text."""
+"""Writes the machines as diagrams (Mermaid, Graphviz) and as reST tables, from the tables that run; pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrow:
-    """A line from one state to another, with everything that leads along it."""
+    """An arrow from one state to another, with all events that lead along it."""
 
     source: str
     target: str
@@ -23,15 +23,15 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """What is drawn: named states, in reading order, and the arrows between them.
+    """A diagram: states in reading order, and the arrows between them.
 
     Attributes:
         name: An identifier.
-        title: What a reader calls it.
-        states: Identifier to what stands in the box.
-        initial_states: Where the arrows from the start lead.
-        ends: The states that nothing leaves.
-        arrows: At most one for each pair of states.
+        title: The title that readers see.
+        states: Identifier to the text in the box.
+        initial_states: The states to which arrows lead from the start.
+        ends: The final states.
+        arrows: The arrows, at most one for each pair of states.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Drawing:
 
 
 def draw(table: Table) -> Drawing:
-    """Draw one machine; what stays in its state is drawn only where the table asks for it."""
+    """Return the diagram of a machine; moves that keep the state are drawn only if the table says so."""
     return Drawing(
         name=table.name,
         title=table.name.capitalize(),
@@ -61,7 +61,7 @@ def draw(table: Table) -> Drawing:
 
 
 def unroll(policy: Policy) -> Drawing:
-    """Draw the escalation under one policy: ACTIVE is unrolled into the policy's tiers, with the ways out of each."""
+    """Return the diagram of an escalation under a policy: ACTIVE is unrolled into the policy's tiers."""
     active = str(EscalationState.ACTIVE)
     numbers = {f"{active}_{number}": tier for number, tier in enumerate(policy.tiers, start=1)}
     steps = list(numbers)
@@ -91,12 +91,12 @@ def unroll(policy: Policy) -> Drawing:
 
 
 def drawings() -> tuple[Drawing, ...]:
-    """Draw everything: the three machines, and the escalation under the policy ``default``."""
+    """Return all diagrams: the three machines, and the escalation under the policy ``default``."""
     return (*map(draw, _TABLES), unroll(DEFAULT))
 
 
 def mermaid(drawn: Sequence[Drawing] | None = None) -> str:
-    """Write drawings as one Mermaid state diagram; several stand in it side by side, everything where none are given."""
+    """Return diagrams as one Mermaid state diagram, side by side; by default all of them."""
     drawn = drawings() if drawn is None else drawn
     lines = ["stateDiagram-v2"]
     for drawing in drawn:
@@ -109,7 +109,7 @@ def mermaid(drawn: Sequence[Drawing] | None = None) -> str:
 
 
 def dot(drawn: Sequence[Drawing] | None = None) -> str:
-    """Write drawings as one Graphviz graph; everything where none are given."""
+    """Return diagrams as one Graphviz graph; by default all of them."""
     drawn = drawings() if drawn is None else drawn
     lines = [
         "digraph notifyflow {",
@@ -123,12 +123,12 @@ def dot(drawn: Sequence[Drawing] | None = None) -> str:
 
 
 def rst(tables: Iterable[Table] = _TABLES) -> str:
-    """Spell machines out as reST tables: every state and every event with its meaning and all its moves."""
+    """Return machines as reST tables: every state and every event, with its meaning and all its moves."""
     return "\n".join(line for table in tables for line in _rst(table)) + "\n"
 
 
 def _merge(moves: Iterable[tuple[str, str, str]]) -> tuple[Arrow, ...]:
-    """Lay all that leads from one state to another along one arrow."""
+    """Merge the moves from one state to another into one arrow."""
     labels: dict[tuple[str, str], list[str]] = {}
     for source, target, label in moves:
         labels.setdefault((source, target), []).append(label)
@@ -136,13 +136,13 @@ def _merge(moves: Iterable[tuple[str, str, str]]) -> tuple[Arrow, ...]:
 
 
 def _ways_out(arrow: Arrow) -> tuple[str, ...]:
-    """Say the many decisions that name a state as what they find."""
+    """Return the labels of an arrow out of ACTIVE; the many decisions get one label."""
     is_decision = arrow.target in (EscalationState.REACHED, EscalationState.EXHAUSTED)
     return ("nothing pending",) if is_decision else arrow.labels
 
 
 def _conditions(ahead: Sequence[Tier]) -> Iterator[str]:
-    """Return a text: what opens the first of these tiers, who passes it at once, and whose ladder ends before it."""
+    """Yield what opens the first of these tiers, the severities that pass it at once, and those that never reach it."""
     tier, *behind = ahead
     for rule in tier.rules:
         yield f"{rule.at_least} failed" if isinstance(rule, Failed) else f"unacknowledged after {_span(rule.after)}"

@@ -32,10 +32,10 @@ class Subscriber:
     """Another system that is sent incident events.
 
     Attributes:
-        name: Our name for it; it stands for the URL wherever an address is kept or logged.
-        url: Where it listens; secret.
-        secrets: What the messages are signed with, ``whsec_…``; with several, by each, so that one can be exchanged.
-        events: Which events; empty for all.
+        name: Our name for it, which is stored and logged instead of the URL.
+        url: The URL to which events are posted; secret.
+        secrets: The secrets that sign the messages, ``whsec_…``; each of several signs, so that one can be exchanged.
+        events: The events it subscribes to; empty for all.
     """
 
     name: str
@@ -53,15 +53,15 @@ class IncidentEvent:
     """One event of an incident, for one subscriber; nothing personal.
 
     Attributes:
-        subscriber: Whom it is for, by name.
-        event: What happened: one of ``EVENTS``.
-        incident_id: To which incident.
-        at: When.
-        state: The incident's state since.
-        severity: Its severity since.
-        version: Grows with every event of the incident, so that one which arrives late is known.
-        by: Who did it; empty where nobody did.
-        via: How: a ``Via``, or the channel of a reply; empty where nobody did.
+        subscriber: The subscriber's name.
+        event: The event: one of ``EVENTS``.
+        incident_id: The incident's id.
+        at: When it happened.
+        state: The incident's state after the event.
+        severity: The incident's severity after the event.
+        version: Grows with every event of the incident, so that a late event can be recognised.
+        by: Who caused it, if a person did.
+        via: How: a ``Via``, or the channel of a reply; empty if no person caused it.
     """
 
     subscriber: str
@@ -79,7 +79,7 @@ def key_of(secret: str) -> bytes:
     """Extract the key from a secret (Standard Webhooks 1.0.0, "Signature scheme").
 
     Raises:
-        ValueError: When it is none; it does not repeat the secret.
+        ValueError: When the secret has a wrong form; the error does not repeat it.
     """
     with suppress(ValueError):  # binascii.Error is one
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
@@ -92,7 +92,7 @@ def read_subscribers(document: str) -> tuple[Subscriber, ...]:
     """Read ``{"NAME": {"url": "https://…", "secrets": ["whsec_…"], "events": ["acknowledged"]}}``, JSON.
 
     Raises:
-        ValueError: With everything that is wrong as a sentence; it repeats no URL and no secret.
+        ValueError: With all faults in one sentence; the error repeats no URL and no secret.
     """
     try:
         tables = json.loads(document)

@@ -52,7 +52,7 @@ class ApiKey:
 
     @property
     def only(self) -> str | None:
-        """The one namespace that it reaches; None where it reaches all."""
+        """The one namespace that it reaches; None if it reaches all."""
         return None if self.namespace == namespaces.ALL else self.namespace
 
     def reaches(self, namespace: str) -> bool:
@@ -61,20 +61,20 @@ class ApiKey:
 
 
 def spell(key_id: str, secret: str) -> str:
-    """Make the text that a key's holder presents."""
+    """Return the text of a key, as its holder presents it."""
     return f"{_PREFIX}_{key_id}_{secret}"
 
 
 def read(presented: str) -> tuple[str, str]:
-    """Split what somebody presents into the key's id and its secret.
+    """Return the id and the secret in the text of a key.
 
     Raises:
-        InvalidApiKey: When no key is spelt like this.
+        InvalidApiKey: When the text is not a key.
     """
     prefix, _, rest = presented.partition("_")
     key_id, _, secret = rest.partition("_")
     if prefix != _PREFIX or not key_id or not secret:
-        raise InvalidApiKey("is none of ours")
+        raise InvalidApiKey("is not valid")
     return key_id, secret
 
 
@@ -97,17 +97,17 @@ def namespace_of(name: str, scopes: Collection[Scope], requested: str | None) ->
 
 
 def replacement(old: ApiKey, *, key_id: str, digest: str, valid_for: timedelta | None, now: datetime) -> ApiKey:
-    """Make the key that takes the place of one that is rotated: its name, namespace and scopes, and a secret of its own.
+    """Return the key that replaces a rotated one: with its name, namespace and scopes, and a new secret.
 
     Args:
-        old: The key that is rotated.
-        key_id: The new one's id.
-        digest: What is kept of the new one's secret.
-        valid_for: How long the new one is good; None for as long as the old one was made for.
+        old: The rotated key.
+        key_id: The id of the new key.
+        digest: The digest of the new secret.
+        valid_for: How long the new key is valid; None for as long as the old one was.
         now: The time.
 
     Raises:
-        ApiKeyRevoked: When the old one was revoked, and with it what it may.
+        ApiKeyRevoked: When the old key was revoked.
     """
     if old.revoked_at is not None:
         raise ApiKeyRevoked(old.id)
@@ -118,7 +118,7 @@ def replacement(old: ApiKey, *, key_id: str, digest: str, valid_for: timedelta |
 
 
 def digest(secret: str) -> str:
-    """Make what is kept of a secret."""
+    """Return the digest of a secret, which is stored instead of it."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -128,18 +128,18 @@ def authorise(key: ApiKey | None, secret: str, scope: Scope, *, now: datetime) -
     An error for a wrong secret says nothing about the key.
 
     Args:
-        key: The key whose id was presented; None where there is none.
-        secret: What was presented with it.
-        scope: What it is to be good for.
+        key: The key with the presented id; None if there is none.
+        secret: The presented secret.
+        scope: The required scope.
         now: The time.
 
     Raises:
-        InvalidApiKey: When it is wrong, revoked or expired.
-        MissingScope: When it is good, and not for this.
+        InvalidApiKey: When the key is wrong, revoked or expired.
+        MissingScope: When it does not have the scope.
     """
     kept = key.digest if key else digest("")
     if not hmac.compare_digest(digest(secret).encode(), kept.encode()) or key is None:
-        raise InvalidApiKey("is none of ours")
+        raise InvalidApiKey("is not valid")
     if key.revoked_at is not None:
         raise InvalidApiKey("was revoked")
     if key.expires_at is not None and now >= key.expires_at:

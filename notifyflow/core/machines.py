@@ -1,8 +1,8 @@
 """The three state machines: their tables as data, and the shared ``transitions`` machines that are built from them.
 
 The tables are the only source: the code fires them, the diagrams draw them, the checker replays logs through them. A cell
-(state × event) *moves*, is *late* (nothing happens) or is *illegal* (a bug of ours, raised). What a move decides and does stands
-in the guards and effects that the table names; they are methods of the subject, a small mutable object of the firing module.
+(state × event) *moves*, is *late* (nothing happens) or is *illegal* (a bug, raised as an error). The table names the guards and
+effects of each move; they are methods of the subject, a small mutable object of the firing module.
 """
 
 from collections.abc import Mapping
@@ -178,56 +178,56 @@ def _stopped(name: str, meaning: str) -> Event:
 NOTIFICATION = Table(
     name="notification",
     states={
-        N.QUEUED: "Waits for a worker, at once or until its next attempt is due",
-        N.SENDING: "A worker holds it under a lease and calls the provider",
-        N.SENT: "The provider has accepted it; nobody has confirmed that it arrived",
-        N.DELIVERED: "The provider reports that it arrived, or a key was pressed on the call",
-        N.FAILED: "This way has failed for now; a late receipt may still put it right",
-        N.CANCELLED: "Not sent any more, because somebody acknowledged the incident, it was resolved, or a newer round pages",
+        N.QUEUED: "Waits to be sent, now or when its next attempt is due",
+        N.SENDING: "A worker holds its lease and calls the provider",
+        N.SENT: "The provider accepted it; its arrival is not confirmed",
+        N.DELIVERED: "The provider reports that it arrived, or a key was pressed during the call",
+        N.FAILED: "It failed; only a late receipt can still change that",
+        N.CANCELLED: "Not sent any more: the incident was acknowledged or resolved, or a newer round replaced this one",
     },
     initial_states=(N.QUEUED,),
     ends=(N.CANCELLED,),
     events=(
         Event(
             "claimed",
-            "A worker claimed it, with a lease and a token, and begins an attempt",
+            "A worker claimed it under a lease and begins an attempt",
             {N.QUEUED: (N.SENDING,)},
             late=_AT_REST,
         ),
-        Event("deferred", "It was due, and a limit, an open circuit or a pause defers it", {N.QUEUED: (N.QUEUED,)}),
+        Event("deferred", "It was due, but a limit, an open circuit or a pause defers it", {N.QUEUED: (N.QUEUED,)}),
         _recorded("accepted", "The provider accepted the attempt", N.SENT, N.QUEUED, N.FAILED, N.CANCELLED),
-        _recorded("refused", "The provider said no for now, or refused us", N.QUEUED, N.FAILED, N.CANCELLED),
-        _recorded("refused_for_good", "The provider will never carry this", N.FAILED, from_delivered=(N.DELIVERED, N.FAILED)),
+        _recorded("refused", "The attempt failed temporarily, or our account was refused", N.QUEUED, N.FAILED, N.CANCELLED),
+        _recorded("refused_for_good", "The attempt failed permanently", N.FAILED, from_delivered=(N.DELIVERED, N.FAILED)),
         _recorded("doubted", "No definite answer came: the attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
-        _recorded("lease_expired", "The worker vanished: its attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
-        _recorded("released", "The worker gave it back unsent", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
-        _reported("noted", "The provider reported something that decides nothing", {}),
+        _recorded("lease_expired", "The lease expired: the attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
+        _recorded("released", "The worker returned it unsent", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
+        _reported("noted", "The provider reported something that changes no result", {}),
         _reported(
             "acceptance_reported", "The provider reported that it accepted an attempt", {N.QUEUED: (N.SENT,), N.FAILED: (N.SENT,)}
         ),
         _reported(
             "temporary_failure_reported",
-            "The provider reported that an attempt failed for now",
+            "The provider reported a temporary failure of an attempt",
             {N.SENT: (N.QUEUED, N.FAILED, N.CANCELLED)},
         ),
         _reported(
             "delivery_reported",
-            "The provider reported that an attempt arrived",
+            "The provider reported the delivery of an attempt",
             dict.fromkeys((N.QUEUED, N.SENDING, N.SENT, N.FAILED), (N.DELIVERED,)),
         ),
         _reported(
             "permanent_failure_reported",
-            "The provider reported that an attempt will never arrive",
+            "The provider reported a permanent failure of an attempt",
             {N.QUEUED: (N.FAILED,), N.SENT: (N.FAILED,), N.DELIVERED: (N.FAILED, N.SENDING, N.SENT, N.QUEUED, N.CANCELLED)},
         ),
-        _ended("expired", "Its round started too long ago to page anybody now"),
-        _ended("beyond_retry_window", "The next attempt would come too late"),
+        _ended("expired", "Its round started too long ago"),
+        _ended("beyond_retry_window", "The next attempt would be after the retry window"),
         _ended("no_provider", "No provider is configured for the channel"),
-        _ended("capped", "A cap on what may be sent was reached"),
-        _ended("opted_out", "The recipient has said STOP to every number that could text them"),
+        _ended("capped", "A cap on messages was reached"),
+        _ended("opted_out", "The recipient sent STOP to every number that could text them"),
         _stopped("acknowledged", "Somebody acknowledged the incident"),
-        _stopped("resolved", "The incident is over"),
-        _stopped("replaced", "A newer round pages the recipient"),
+        _stopped("resolved", "The incident was resolved"),
+        _stopped("replaced", "A newer round replaced this one"),
     ),
 )
 
@@ -249,11 +249,11 @@ def _closing(name: str, meaning: str) -> Event:
 ESCALATION = Table(
     name="escalation",
     states={
-        E.ACTIVE: "Something is queued, sending or awaiting a receipt, or the timer of a tier that may still open is running",
-        E.REACHED: "At least one page is SENT or DELIVERED, and nothing more happens by itself",
-        E.EXHAUSTED: "Every way has failed, and nothing more happens by itself",
-        E.ACKNOWLEDGED: "Its recipient, or somebody for all, acknowledged the incident",
-        E.CANCELLED: "The incident was resolved, or a newer round took its place, while it was ACTIVE",
+        E.ACTIVE: "A page is queued, being sent or awaiting a receipt, or the timer of a tier is running",
+        E.REACHED: "At least one page is SENT or DELIVERED, and nothing is pending",
+        E.EXHAUSTED: "No page is SENT or DELIVERED, and nothing is pending",
+        E.ACKNOWLEDGED: "Its recipient acknowledged the incident, or somebody did for all",
+        E.CANCELLED: "The incident was resolved, or a newer round replaced it, while it was ACTIVE",
     },
     initial_states=(E.ACTIVE, E.EXHAUSTED),
     ends=_CLOSED,
@@ -267,21 +267,21 @@ ESCALATION = Table(
             then="open_tier",
             is_loop_drawn=True,
         ),
-        _decision("recorded", "An attempt was recorded, lost or given back, or a page was ended"),
-        _decision("received", "A receipt moved one of its pages"),
-        _decision("timer_due", "A timer is due: ``next_decision_at`` has come"),
-        _decision("address_added", "The recipient can be reached in another way"),
-        _decision("round_due", "The policy's time for the recipient's next round has come, or their last one has passed"),
+        _decision("recorded", "An attempt was recorded, lost or returned unsent, or a page was ended"),
+        _decision("received", "A receipt changed one of its pages"),
+        _decision("timer_due", "The time ``next_decision_at`` has come"),
+        _decision("address_added", "The recipient has a new address"),
+        _decision("round_due", "The recipient's next round is due by the policy, or the time after their last one is over"),
         Event(
             "acknowledged",
-            "Its recipient, or somebody for all, acknowledged the incident",
+            "Its recipient acknowledged the incident, or somebody did for all",
             dict.fromkeys(_LIVE, (E.ACKNOWLEDGED,)),
             late=_CLOSED,
             guard="",
             then="stop_pages",
         ),
-        _closing("resolved", "The incident is over"),
-        _closing("replaced", "A newer round pages the recipient"),
+        _closing("resolved", "The incident was resolved"),
+        _closing("replaced", "A newer round replaced this one"),
     ),
 )
 
@@ -290,16 +290,16 @@ I = IncidentState  # noqa: E741 - the tables are read by their first letters
 INCIDENT = Table(
     name="incident",
     states={
-        I.OPEN: "Nobody has acknowledged it: its recipients are paged",
-        I.ACKNOWLEDGED: "Somebody has acknowledged it: nobody is paged",
-        I.RESOLVED: "It is over; the same key opens a new one",
+        I.OPEN: "Nobody has acknowledged it; its recipients are paged",
+        I.ACKNOWLEDGED: "Somebody acknowledged it; nobody is paged",
+        I.RESOLVED: "It is over; the same key opens a new incident",
     },
     initial_states=(I.OPEN,),
     ends=(I.RESOLVED,),
     events=(
         Event(
             "repeated",
-            "The same key came again, no more urgent than before",
+            "The same key came again with the same or a lower severity",
             {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.ACKNOWLEDGED,)},
             late=(I.RESOLVED,),
             guard="",
@@ -308,7 +308,7 @@ INCIDENT = Table(
         ),
         Event(
             "severity_raised",
-            "The same key came again with a higher severity: a new round for everybody",
+            "The same key came again with a higher severity; everybody gets a new round",
             {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
             late=(I.RESOLVED,),
             guard="",
@@ -317,7 +317,7 @@ INCIDENT = Table(
         ),
         Event(
             "paged_again",
-            "An operator, or the count of failures of an operations incident, asks for a new round",
+            "An operator asked for a new round, or an operations incident has new failures",
             {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
             guard="",
             then="page",
@@ -325,14 +325,14 @@ INCIDENT = Table(
         ),
         Event(
             "acknowledged",
-            "A human acknowledged it, for all or only for themselves",
+            "Somebody acknowledged it, for all or only for themselves",
             {I.OPEN: (I.ACKNOWLEDGED, I.OPEN)},
             late=(I.ACKNOWLEDGED, I.RESOLVED),
             then="acknowledge",
         ),
         Event(
             "resolved",
-            "It is over",
+            "Somebody resolved it",
             {I.OPEN: (I.RESOLVED,), I.ACKNOWLEDGED: (I.RESOLVED,)},
             late=(I.RESOLVED,),
             guard="",

@@ -1,7 +1,7 @@
 """Reads people's replies, and writes the responses to them; pure.
 
-A false acknowledgement means that nobody wakes up: only what is plainly one counts, and STOP never does. A response of ours that
-comes back is no reply: two machines that respond to each other would never end.
+A false acknowledgement means that nobody wakes up, so only a clear one counts, and STOP never does. A text that is one of our own
+responses is not a reply; otherwise two machines could respond to each other for ever.
 """
 
 import re
@@ -20,7 +20,7 @@ _LISTED = 5
 # Twilio help, "Twilio support for opt-out keywords (SMS STOP filtering)": one word alone, in any case
 _STOP = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "optout", "revoke"})
 _START = frozenset({"start", "unstop"})
-_YES = "yes"  # the third keyword by which Twilio takes somebody in again; what it is depends on whether they were out
+_YES = "yes"  # Twilio's third keyword for opting in; an acknowledgement from somebody who has not opted out
 _HELP = frozenset({"help", "info"})
 
 _ACKNOWLEDGED = "You acknowledged it: "
@@ -57,14 +57,14 @@ class Reply:
     """A reply, as its provider passed it on.
 
     Attributes:
-        provider: Which provider.
-        event_id: The provider's; the same event counts once.
+        provider: The provider.
+        event_id: The provider's id of the event; a repeated event is handled once.
         intent: What the reply asks for.
-        number: The number that it comes from; personal; empty where a token names the incident.
-        our_number: The number of ours that it was sent to.
-        code: The reply code in it; empty without one.
-        token: The signed token of the button that was pressed; empty without one.
-        who: Who pressed the button, by the provider's opaque id.
+        number: The number that it comes from; personal; empty if a token names the incident.
+        our_number: Our number that it was sent to.
+        code: The reply code in it, if any.
+        token: The signed token of the pressed button, if any.
+        who: The provider's opaque id of the person who pressed the button.
     """
 
     provider: str
@@ -93,12 +93,12 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """An incident that was meant, or may have been.
+    """An incident that the reply means, or may mean.
 
     Attributes:
-        code: Its reply code for that number; empty where it has none.
-        title: What happened; personal.
-        incident_id: For the log.
+        code: Its reply code for the number, if it has one.
+        title: The incident's title; personal.
+        incident_id: The incident's id, for the log.
     """
 
     code: str
@@ -111,14 +111,14 @@ class HandledReply:
     """The result of a reply.
 
     Attributes:
-        effect: What it led to.
-        choices: The incident that was meant; where it is not clear, those that are open.
-        by: Who acknowledged it, or that it is over, where nothing was changed.
-        cancelled: How many pages are cancelled by it.
-        on_their_way: How many pages had left already.
-        notice: A mark that the response shows, as every message does.
-        is_withheld: Whether no response may be sent: no message may leave for that number, STOP came from it, or it has had as
-            many responses as it may.
+        effect: The effect.
+        choices: The incident that the reply means; if that is not clear, the open incidents.
+        by: If nothing was changed: who had acknowledged the incident, or that it is over.
+        cancelled: Number of pages that the reply cancelled.
+        on_their_way: Number of pages that had been sent already.
+        notice: The mark that every message shows.
+        is_withheld: Whether no response may be sent: the delivery mode excludes the number, it sent STOP, or it has used up its
+            responses.
     """
 
     effect: Effect
@@ -131,7 +131,7 @@ class HandledReply:
 
 
 def read_text(text: str) -> tuple[Intent, str]:
-    """Read a text message: what it asks for, and the code in it."""
+    """Return what a text message asks for, and the reply code in it."""
     if _OURS.match(text.strip()):
         return Intent.ECHO, ""
     said = " ".join(text.split()).casefold()
@@ -144,9 +144,9 @@ def read_text(text: str) -> tuple[Intent, str]:
 
 
 def write_response(handled: HandledReply) -> str:
-    """Write the text message that says what became of a reply; empty where none is sent.
+    """Return the text message that responds to a reply; empty if none is sent.
 
-    STOP gets no response from us: the number is blocked, and whoever filters for the carrier has sent its own.
+    STOP gets no response from us: the number is blocked, and the carrier's filter has sent its own.
     """
     said = "" if handled.is_withheld else _write(handled)
     return f"[{handled.notice}] {said}" if said and handled.notice else said

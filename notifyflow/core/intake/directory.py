@@ -76,7 +76,7 @@ class Directory:
         return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
 
     def numbers(self, check: CheckAddress, channels: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-        """List whose texts go to which number, of those at the end of a route; an invalid number is left out.
+        """Return for each number the ids of the recipients, reached by any route, who are texted there.
 
         Args:
             check: Validates and normalises one address of one channel.
@@ -90,7 +90,7 @@ class Directory:
         return {number: tuple(ids) for number, ids in found.items()}
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:
-        """Return every address that it knows, as it is sent to; one that cannot be is left out.
+        """Return every valid address in it, normalised.
 
         Args:
             check: Validates and normalises one address of one channel.
@@ -130,7 +130,7 @@ def read_directory(document: str, policies: Collection[str]) -> Directory:
 
 
 def _read(document: str, policies: Collection[str]) -> tuple[Directory, Faults]:
-    """Read a directory file as far as that goes; raises ``InvalidDirectory`` where it is not valid TOML."""
+    """Read a directory file as far as possible; raise ``InvalidDirectory`` if it is not valid TOML."""
     faults = Faults(most=None)  # the operator's own file: all its faults are named
     try:
         tables = tomllib.loads(document)
@@ -146,12 +146,12 @@ class Reach:
     """The result of checking a directory.
 
     Attributes:
-        ways: Recipient to the channels by which they can be reached; empty where there is none.
-        faults: What is in the way: what is wrong with the file's form, bad addresses, channels that nobody carries, groups of
-            nobody, routes that reach nobody.
-        is_usable: Whether nothing is wrong with the file's form.
-        paging: Route to the policy by which it pages, and what ends that, in words.
-        warnings: What is odd about addresses that are used all the same.
+        ways: Recipient to the channels on which they can be reached; may be empty.
+        faults: All faults: of the file's form, invalid addresses, channels without a provider, empty groups, routes that reach
+            nobody.
+        is_usable: Whether the file's form has no fault.
+        paging: Route to its policy, and what ends its paging, in words.
+        warnings: Warnings about addresses that are used nevertheless.
     """
 
     ways: Mapping[str, tuple[str, ...]]
@@ -170,15 +170,15 @@ def reach(
     *,
     warn: Callable[[str, str], str] = lambda _channel, _address: "",
 ) -> Reach:
-    """Find everything that is wrong with a directory file, and everybody who could not be reached.
+    """Return all faults of a directory file, and on which channels each recipient can be reached.
 
     Args:
         document: The file's text.
         check: Validates and normalises one address of one channel.
-        channels: The names of the channels there are.
-        carried: Those that a configured provider carries.
-        policies: By name; they say which channels are used.
-        warn: Says what is odd about an address of a channel that is accepted all the same; empty where nothing is.
+        channels: The names of all channels.
+        carried: The channels that have a configured provider.
+        policies: The policies by name; they say which channels are used.
+        warn: Returns a warning about an accepted address of a channel; empty for none.
 
     Raises:
         InvalidDirectory: When it is not valid TOML.

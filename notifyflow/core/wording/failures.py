@@ -22,9 +22,9 @@ _NAME_LIMIT = 60
 _TITLE_LIMIT = 80
 _NOT_ANSWERED = "unanswered"
 _EXPLAINED: Mapping[str, str] = {
-    "exhausted": "Every way failed:",
-    "unreachable": "There is no address at which anything may be sent.",
-    "critical_channels_failed": "What counts most has failed:",
+    "exhausted": "Every channel failed:",
+    "unreachable": "There is no address to send anything to.",
+    "critical_channels_failed": "Every critical channel failed:",
     "unconfirmed": "Nothing shows that any page arrived, and no call could be placed:",
     _NOT_ANSWERED: "The last round is over, and nobody has acknowledged:",
 }
@@ -38,11 +38,11 @@ _STANDS: Mapping[NotificationState, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """One way that was tried, and what became of it.
+    """The outcome of a page on one channel.
 
     Attributes:
-        channel: Which.
-        what: In plain words.
+        channel: The channel.
+        what: The outcome, in plain words.
     """
 
     channel: str
@@ -82,11 +82,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A fault of the system that operations is told of.
+    """A problem, other than a critical failure, that operations is told about.
 
     Attributes:
-        at: When.
-        provider: Whom it is about.
+        at: When it was noticed.
+        provider: The provider that it is about.
         reason: What is wrong.
     """
 
@@ -97,7 +97,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uncounted:
-    """What happened since operations was last paged.
+    """The number of failures and notices since operations was last paged.
 
     Attributes:
         failures: Number of critical failures.
@@ -118,9 +118,9 @@ def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: 
     """Return the title: what is new, in one line.
 
     Args:
-        failures: The newest first.
-        notices: The newest first; one of both is given at least.
-        uncounted: What is new; where nothing is, the newest failure is said.
+        failures: The failures, the newest first.
+        notices: The notices, the newest first; there is at least one failure or notice.
+        uncounted: How many of them are new; if none is, the title names the newest failure.
     """
     if failures and (uncounted.failures or not uncounted.notices):
         count, kind, newest = uncounted.failures, "failures", _not_reached(failures[0])
@@ -130,16 +130,11 @@ def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: 
 
 
 def body(failures: Sequence[Failure], notices: Sequence[Notice]) -> str:
-    """Return the body: the newest failures in full, the others and the notices in one line each.
-
-    Args:
-        failures: The newest first.
-        notices: The newest first.
-    """
+    """Return the body: the newest failures in full, the others and the notices in one line each, the newest first."""
     full = ["\n".join(_in_full(failure)) for failure in failures[:IN_FULL]]
     before = [f"{_instant(failure.at)}: {_not_reached(failure)}" for failure in failures[IN_FULL:]]
     others = [f"{_instant(notice.at)}: {_noticed(notice)}" for notice in notices]
-    earlier = ["\n".join(("Before that:", *before))] if before else []
+    earlier = ["\n".join(("Earlier:", *before))] if before else []
     also = ["\n".join((*(("Also:",) if failures else ()), *others))] if others else []
     return "\n\n".join(chain(full, earlier, also))
 
@@ -151,14 +146,14 @@ def place(failures: Sequence[Failure]) -> str | None:
 
 def _in_full(failure: Failure) -> Iterator[str]:
     yield f"{_not_reached(failure)}."
-    yield _EXPLAINED.get(failure.reason, "What became of the ways there are:")
+    yield _EXPLAINED.get(failure.reason, "The outcome on each channel:")
     if failure.reason != "unreachable":
         yield from (f"- {way.channel}: {way.what}" for way in failure.ways)
     yield f"Since {_instant(failure.at)}. Key: {failure.key}"
     if failure.url:
-        yield f"What it is about: {failure.url}"
+        yield f"Link: {failure.url}"
     if failure.link:
-        yield f"Acknowledge it yourself: {failure.link}"
+        yield f"Acknowledge: {failure.link}"
 
 
 def _not_reached(failure: Failure) -> str:

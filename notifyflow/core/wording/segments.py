@@ -1,8 +1,8 @@
 """Counts the segments of a text message and cuts it to fit, with its link whole.
 
-The alphabet is 3GPP TS 23.038, clauses 6.2.1 and 6.2.1.1; a message with any other character goes out whole in UCS-2. One
-segment holds 160 septets or 70 UTF-16 units, each of several 153 or 67 (Twilio, "How long can a message be?"); neither an
-escaped character nor a surrogate pair is split between two.
+The alphabet is that of 3GPP TS 23.038, clauses 6.2.1 and 6.2.1.1. A message with any other character is sent in UCS-2. A single
+segment holds 160 septets or 70 UTF-16 units; each of several holds 153 or 67 (Twilio, "How long can a message be?"). An escaped
+character or a surrogate pair is never split between two segments.
 """
 
 from bisect import bisect_left
@@ -19,7 +19,7 @@ _GSM_7 = _BASIC | _ESCAPED
 _GSM_7_ROOM = (160, 153)
 _UCS_2_ROOM = (70, 67)
 
-# Typography that would double the price of a message says the same in the basic alphabet.
+# Typographic characters would double the price of a message; these replace them in the basic alphabet.
 _PLAIN = str.maketrans(
     {
         **dict.fromkeys("“”„‟«»″", '"'),
@@ -37,27 +37,24 @@ _PLAIN = str.maketrans(
 
 
 def count(message: str) -> int:
-    """Count the segments that a message takes; an empty one takes one."""
+    """Return the number of segments of a message; an empty one has one."""
     if _GSM_7.issuperset(message):
         return _packed([2 if character in _ESCAPED else 1 for character in message], _GSM_7_ROOM)
     return _packed([2 if character > "\uffff" else 1 for character in message], _UCS_2_ROOM)
 
 
 def plain(text: str) -> str:
-    """Write typographic characters in those that GSM-7 has."""
+    """Replace typographic characters by characters of GSM-7."""
     return text.translate(_PLAIN)
 
 
 def fit(text: str, link: str | None = None, *, segments: int = 2) -> str:
-    """Make a message of a text and a link on a line of its own.
+    """Return a message of a text, and a link on a line of its own, that has at most ``segments`` segments.
 
     Args:
-        text: What is said; cut where a word or a character ends, ``...`` included, where it is too long.
-        link: Kept whole; left out only where it leaves no room for any text.
-        segments: How many the message may take; at least 1.
-
-    Returns:
-        A message of no more than so many segments.
+        text: The text; one that is too long is cut at the end of a word or character, and ends in ``...``.
+        link: The link; it is never cut, and left out only if there would be no room for any text.
+        segments: The largest number of segments; at least 1.
     """
     said = plain(text).strip()
     tail = f"\n{link}" if link else ""

@@ -1,4 +1,4 @@
-"""What a phone call says: text as a voice should read it."""
+"""The words of phone calls: text prepared for a voice that reads it aloud."""
 
 import re
 import unicodedata
@@ -43,13 +43,15 @@ _BLANK_BEFORE_MARK = re.compile(r"\s+(?=[.,:;!?)])")
 
 
 def sentences(content: Content) -> tuple[str, ...]:
-    """Say a page in sentences: whom it is for and how bad it is, what happened, where and when.
+    """Return a page as sentences: whom it is for, its severity, what happened, where and when.
+
+    The title is cut to 300 characters, and the body is left out. If the content has a notice, it is the first sentence.
 
     Args:
-        content: What is to be said; of its title the first 300 characters are, the body is left to other channels.
+        content: The content of the page.
 
     Returns:
-        Sentences of letters, digits and plain punctuation, the first the mark of a test, where there is one.
+        Sentences of letters, digits and plain punctuation.
     """
     said = (
         aloud(content.notice),
@@ -63,7 +65,7 @@ def sentences(content: Content) -> tuple[str, ...]:
 
 
 def write_key_response(handled: HandledReply | None) -> str:
-    """Write in sentences what became of a key that was pressed; ``None`` says that none was."""
+    """Return the response to a pressed key, in sentences; None stands for no key."""
     if handled is None:
         return "No key was pressed."
     match handled.effect:
@@ -78,10 +80,10 @@ def write_key_response(handled: HandledReply | None) -> str:
 
 
 def aloud(text: str) -> str:
-    """Turn text into one sentence that a voice reads well, without its full stop.
+    """Return a text as one sentence that a voice reads well, without its full stop.
 
-    Links and ids become words for them, symbols and abbreviated days are spelt out, and what a voice would stumble over
-    (other symbols, emoji, control characters) is dropped.
+    Links and ids are replaced by words, symbols and abbreviated days are spelt out, and characters that cannot be read aloud
+    (other symbols, emoji, control characters) are dropped.
     """
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)

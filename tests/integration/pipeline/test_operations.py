@@ -83,7 +83,7 @@ def test_failures_within_a_quarter_of_an_hour_are_counted_in_and_paged_by_one_ro
     assert content.title == '3 failures, the newest: Ada was not reached about "orders db is down" (ERROR)'
     assert [f"Key: {key}" in content.body for key in ("web-2", "web-1", "web-0")] == [True] * 3
     assert content.body.splitlines()[-2:] == [
-        "Before that:",
+        "Earlier:",
         '2026-11-25 03:00 UTC: Ada was not reached about "orders db is down" (ERROR)',
     ]
     driver.pass_time(hours=3)
@@ -177,7 +177,7 @@ def test_without_operations_recipients_it_exists_all_the_same(store: Store) -> N
 def test_one_transaction_may_bring_several_failures(driver: Driver) -> None:
     driver.notify(None, a_recipient("ada", "slack"), a_recipient("ben", email="bad"), a_recipient("cy", email="bad"))
     assert driver.status(OPS).content.title == '2 failures, the newest: Cy was not reached about "orders db is down" (ERROR)'
-    assert "There is no address at which anything may be sent." in (driver.status(OPS).content.body or "")
+    assert "There is no address to send anything to." in (driver.status(OPS).content.body or "")
     assert _rounds(driver) == 1
 
 
@@ -195,12 +195,12 @@ def test_it_says_which_incident_who_was_not_reached_and_why_each_way_failed(stor
     (content,) = [each.message.content for each in driver.sent("slack")][:1]
     assert content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'
     lines = content.body.splitlines()
-    assert lines[:2] == [f"{content.title}.", "Every way failed:"]
+    assert lines[:2] == [f"{content.title}.", "Every channel failed:"]
     assert lines[2] == "- email: failed: there is no such address"
     assert lines[3].startswith("- sms: failed: ")
     assert lines[3].endswith("(5 attempts)")
     assert lines[4].endswith("Key: db-1")
-    assert lines[5] == "What it is about: https://grafana.example/d"
+    assert lines[5] == "Link: https://grafana.example/d"
 
 
 def test_it_links_its_own_incident_and_those_that_failed(store: Store) -> None:
@@ -213,7 +213,7 @@ def test_it_links_its_own_incident_and_those_that_failed(store: Store) -> None:
     driver.pass_time(minutes=16)
     for page in driver.sent("slack")[-2:]:
         content = page.message.content
-        links = [content.link, content.url, *re.findall(r"Acknowledge it yourself: (\S+)", content.body)]
+        links = [content.link, content.url, *re.findall(r"Acknowledge: (\S+)", content.body)]
         claims = [check(driver.deps.secret_keys, str(link).rpartition("/")[2], driver.clock.now()) for link in links]
         keys = [driver.store.read(lambda reads, id=each.incident_id: reads.status_by_id(id)) for each in claims]
         assert [status.facts.key for status in keys if status] == [OPS, "db-3", "db-3", "db-2", "db-1"]

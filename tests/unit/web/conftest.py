@@ -124,7 +124,7 @@ class Backend:
         if self.refusal is not None:
             raise self.refusal
         if presented != API_KEY:
-            raise InvalidApiKey("is none of ours")
+            raise InvalidApiKey("is not valid")
         return ApiKey(id="1", name="prometheus", scopes=frozenset((scope,)), digest="", created_at=AT)
 
     def channels(self) -> Mapping[str, Channel]:

@@ -57,12 +57,12 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
     assert body([told], []) == "\n".join(
         (
             f"{ADA}.",
-            "Every way failed:",
+            "Every channel failed:",
             "- email: failed: there is no such mailbox",
             "- sms: sent",
             "Since 2026-11-25 03:00 UTC. Key: db-1",
-            "What it is about: https://grafana.example/d",
-            "Acknowledge it yourself: https://notify.example/a/1",
+            "Link: https://grafana.example/d",
+            "Acknowledge: https://notify.example/a/1",
         )
     )
     assert (place([told]), place([failure(url="u")]), place([failure()]), place([])) == (told.link, "u", None, None)
@@ -71,10 +71,10 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("unreachable", "There is no address at which anything may be sent."),
-        ("critical_channels_failed", "What counts most has failed:"),
+        ("unreachable", "There is no address to send anything to."),
+        ("critical_channels_failed", "Every critical channel failed:"),
         ("unconfirmed", "Nothing shows that any page arrived, and no call could be placed:"),
-        ("something new", "What became of the ways there are:"),
+        ("something new", "The outcome on each channel:"),
     ],
 )
 def test_each_reason_is_explained(reason: str, said: str) -> None:
@@ -86,7 +86,7 @@ def test_three_are_told_in_full_and_the_others_in_a_line() -> None:
     told = body([failure(key=f"db-{number}") for number in range(3)] + [ben], [SLOW, CAP])
     assert [f"Key: db-{number}" in told for number in range(3)] == [True] * 3
     assert told.splitlines()[-6:] == [
-        "Before that:",
+        "Earlier:",
         f"2026-11-25 03:00 UTC: {BEN}",
         "",
         "Also:",
