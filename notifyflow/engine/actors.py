@@ -1,6 +1,7 @@
 """The actors that handle rings, one for each queue. Their messages hold ids only."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import dramatiq
 import structlog
@@ -11,31 +12,41 @@ from notifyflow.engine.ring import queue_name
 
 _log = structlog.get_logger("notifyflow.engine")
 
-_PRIORITIES = {Severity.CRITICAL: 1, Severity.ERROR: 10}
+URGENT = 1
+"""The priority of rings for CRITICAL notifications among those that wait for a thread."""
+_PRIORITIES = {Severity.CRITICAL: URGENT, Severity.ERROR: 10}
 
 
-def declare_actors(broker: dramatiq.Broker, channels: Iterable[str], deliver: Callable[[str, Sequence[str]], None]) -> None:
+class Deliver(Protocol):
+    """Handles a ring."""
+
+    def __call__(self, channel: str, notification_ids: Sequence[str], /, *, is_urgent: bool) -> None:
+        """Handle a ring for notifications of one channel and one urgency."""
+        ...
+
+
+def declare_actors(broker: dramatiq.Broker, channels: Iterable[str], deliver: Deliver) -> None:
     """Declare the two actors of each channel on a broker.
 
     Args:
         broker: The broker.
         channels: Names of channels.
-        deliver: (channel, notification ids) → handles a ring.
+        deliver: Handles a ring.
     """
     for channel in channels:
         for severity, priority in _PRIORITIES.items():
             name = queue_name(channel, severity)
             declare = dramatiq.actor(broker=broker, actor_name=name, queue_name=name, priority=priority)
-            declare(_ring_handler(channel, deliver))
+            declare(_ring_handler(channel, deliver, is_urgent=severity is Severity.CRITICAL))
 
 
-def _ring_handler(channel: str, deliver: Callable[[str, Sequence[str]], None]) -> Callable[..., None]:
+def _ring_handler(channel: str, deliver: Deliver, *, is_urgent: bool) -> Callable[..., None]:
     def handle_ring(*args: object, **kwargs: object) -> None:
         """Handle a ring; log any error once, here: a later sweep rings again."""
         match args:
             case ([*ids],) if not kwargs and len(ids) <= RING_SIZE and all(isinstance(each, str) for each in ids):
                 try:
-                    deliver(channel, [str(each) for each in ids])
+                    deliver(channel, [str(each) for each in ids], is_urgent=is_urgent)
                 except Exception as error:  # noqa: BLE001 - the edge of the actor
                     _log.error("engine.ring_failed", channel=channel, error=type(error).__name__, place=place(error))
             case _:

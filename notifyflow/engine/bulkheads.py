@@ -15,9 +15,10 @@ class _Waiting:
 
 
 class Bulkheads:
-    """Limits the threads that work for one provider at a time to half of all; others are turned away at once.
+    """Limits the threads that work for one provider at a time to two thirds of all; others are turned away at once.
 
-    A thread that leaves takes over the work of one that was turned away, since only the bulkhead knows of it.
+    With an urgent ring a thread may enter until five sixths are inside. A thread that leaves takes over the work of one that was
+    turned away, since only the bulkhead knows of it.
 
     Args:
         threads: How many threads the process has.
@@ -27,17 +28,18 @@ class Bulkheads:
         self._lock = threading.Lock()
         self._inside: Counter[str] = Counter()
         self._turned_away: defaultdict[str, dict[str, _Waiting]] = defaultdict(dict)
-        self._width = 1
+        self._width = self._urgent_width = 1
         self.share(threads)
 
     def share(self, threads: int) -> None:
         """Set how many threads are shared."""
-        self._width = max(1, threads // 2)
+        self._width = max(1, threads * 2 // 3)
+        self._urgent_width = max(1, threads * 5 // 6)
 
-    def enter(self, bulkhead: str, channel: str, notification_ids: Collection[str]) -> bool:
+    def enter(self, bulkhead: str, channel: str, notification_ids: Collection[str], *, is_urgent: bool = False) -> bool:
         """Enter a provider's bulkhead for a channel; return False when it is full."""
         with self._lock:
-            if self._inside[bulkhead] >= self._width:
+            if self._inside[bulkhead] >= (self._urgent_width if is_urgent else self._width):
                 waiting = self._turned_away[bulkhead].setdefault(channel, _Waiting())
                 waiting.count = min(waiting.count + 1, self._width)
                 waiting.notification_ids.update(notification_ids)

@@ -6,32 +6,30 @@ fails in between, the lease of the attempt expires.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
-from notifyflow.channels.base import Accepted, Channel, Provider
+from notifyflow.channels.base import Channel, Provider
 from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
-from notifyflow.core.model import Condition, Result
+from notifyflow.core.model import Result, Severity
 from notifyflow.engine import doubt
 from notifyflow.engine.bulkheads import Bulkheads
+from notifyflow.engine.outcomes import outcome_of, with_condition
 from notifyflow.engine.pending_rings import PendingRings
+from notifyflow.engine.precedence import Precedence
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import (
     CommitUnknown,
     Fenced,
     NotifyflowError,
-    PermanentProviderError,
-    ProviderError,
-    RefusedUsError,
     StorageError,
     StorageUnavailable,
-    TemporaryProviderError,
-    UnknownOutcomeError,
 )
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Dependencies
@@ -40,13 +38,12 @@ from notifyflow.pipeline.use_case import led_to
 
 _log = structlog.get_logger("notifyflow.engine")
 
-_TURN = timedelta(seconds=5)
+_TURN = timedelta(milliseconds=100)
+"""How long the sends of one claim take together; more would keep rows from idle threads, and urgent ones waiting."""
 _MOST_AT_ONCE = 20
 _NEWEST_WEIGHS = 0.3
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
-_THROTTLE_S = 10.0
-"""How long no requests go to a provider that asks for fewer without saying until when."""
 _WITHHELD = Outcome(result=Result.PERMANENT_FAILURE, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
 _TOO_LATE = Outcome(result=Result.TEMPORARY_FAILURE, reason="the search for the message in doubt has used up the lease")
 
@@ -60,6 +57,7 @@ class Deliverer:
         reporter: Reports what each transaction led to.
         send_budget: How long one send may take at most; an attempt whose lease ends sooner is released.
         places: How many sends run at a time.
+        urgent_rings: Returns how many urgent rings wait for a thread.
         pause: Waits for so many seconds.
     """
 
@@ -71,6 +69,7 @@ class Deliverer:
         *,
         send_budget: timedelta,
         places: int,
+        urgent_rings: Callable[[], int] = lambda: 0,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._deps = deps
@@ -78,14 +77,17 @@ class Deliverer:
         self._reporter = reporter
         self._send_budget = send_budget
         self._pause = pause
+        self._most = places
         self._places = threading.BoundedSemaphore(places)
         self._bulkheads = Bulkheads(places)
+        self._precedence = Precedence(urgent_rings)
         self._is_stopping = threading.Event()
         self._pending_rings = PendingRings()
         self._latencies: dict[str, timedelta] = {}
+        self._hands: dict[int, deque[Claimed]] = {}  # claimed and not begun, for each claim
 
     def stop(self, unheard: Collection[str] = ()) -> None:
-        """Begin no further send: running sends are recorded, claimed attempts released, all other rings given back.
+        """Begin no further send: all rings and claimed attempts are given back at once, running sends are recorded.
 
         Args:
             unheard: Notifications from rings that no thread has begun to handle.
@@ -93,6 +95,8 @@ class Deliverer:
         left = self._pending_rings.close()  # first, so that rings which the threads drop from now on are given back here
         self._is_stopping.set()
         self.give_back({*left, *unheard, *self._pending_rings.pop_owed()})
+        for hand in list(self._hands.values()):
+            self._release(_drain(hand))
 
     def give_back(self, notification_ids: Collection[str]) -> None:
         """Give rings back that this process does not handle, so that the next sweep rings again.
@@ -110,10 +114,16 @@ class Deliverer:
         """Give back rings that could not be given back before; called last."""
         self.give_back(self._pending_rings.pop_owed())
 
-    def deliver(self, channel: str, notification_ids: Sequence[str]) -> None:
+    def deliver(self, channel: str, notification_ids: Sequence[str], *, is_urgent: bool = False) -> None:
         """Make up to as many attempts on a channel as notifications were rung for, the most urgent due ones first.
 
-        If the provider's bulkhead is full, the threads inside handle the ring later.
+        If the provider's bulkhead is full, the threads inside handle the ring later. If an urgent ring waits for a thread, this
+        one returns after the current send, and the rest is rung for again.
+
+        Args:
+            channel: The channel.
+            notification_ids: The notifications that the ring names.
+            is_urgent: Whether it is a ring for CRITICAL ones.
 
         Raises:
             StorageUnavailable: When the database is unavailable; claimed attempts are recorded all the same, or put in doubt.
@@ -122,40 +132,53 @@ class Deliverer:
             self.give_back(notification_ids)
             return
         bulkhead = next((provider.name for provider in self._providers(channel)), channel)
-        if not self._bulkheads.enter(bulkhead, channel, notification_ids):
+        if not self._bulkheads.enter(bulkhead, channel, notification_ids, is_urgent=is_urgent):
             return
         try:
-            self._deliver_rung(channel, notification_ids)
+            goes_on = self._deliver_rung(channel, notification_ids)
             while (missed := self._bulkheads.leave(bulkhead)) is not None:
-                self._deliver_due(*missed)
+                goes_on = self._deliver_due(*missed, goes_on=goes_on)
         except BaseException:
             self._bulkheads.drop_out(bulkhead)
             raise
+        if not goes_on:
+            self._precedence.note_free()
 
     def share(self, threads: int) -> None:
         """Set how many threads the providers share."""
-        self._bulkheads.share(threads)
+        self._bulkheads.share(min(threads, self._most))
 
-    def _deliver_rung(self, channel: str, notification_ids: Sequence[str]) -> None:
-        """Make as many attempts as notifications were rung for, until nothing is due."""
+    def _deliver_rung(self, channel: str, notification_ids: Sequence[str]) -> bool:
+        """Make as many attempts as notifications were rung for, until nothing is due.
+
+        Returns:
+            Whether the thread may go on; False if it has to give way to an urgent ring.
+        """
         wanted = set(notification_ids)
         left = len(wanted)
+        goes_on = True
         with self._owing(wanted):
-            while left > 0 and not self._is_stopping.is_set():
-                done = self._deliver_batch(channel, notification_ids, limit=left)
+            while left > 0 and goes_on and not self._is_stopping.is_set():
+                done, goes_on = self._deliver_batch(channel, notification_ids, limit=left)
                 if not done:
-                    return
+                    return goes_on
                 wanted -= done
                 left -= len(done)
                 self._pending_rings.remove(done)
             if wanted and not self._is_stopping.is_set():  # others went first, and these need another ring
                 self._unring(wanted)
+        return goes_on
 
-    def _deliver_due(self, channel: str, notification_ids: Collection[str]) -> None:
-        """Make attempts for the rings of threads that were turned away, until nothing is due."""
+    def _deliver_due(self, channel: str, notification_ids: Collection[str], *, goes_on: bool) -> bool:
+        """Make attempts for the rings of threads that were turned away, until nothing is due; returns as ``_deliver_rung``."""
         with self._owing(notification_ids):
-            while not self._is_stopping.is_set() and self._deliver_batch(channel, (), limit=_MOST_AT_ONCE):
-                pass
+            while goes_on and not self._is_stopping.is_set():
+                done, goes_on = self._deliver_batch(channel, (), limit=_MOST_AT_ONCE)
+                if not done:
+                    return goes_on
+            if notification_ids and not self._is_stopping.is_set():
+                self._unring(notification_ids)
+        return goes_on
 
     @contextmanager
     def _owing(self, notification_ids: Collection[str]) -> Iterator[None]:
@@ -176,12 +199,29 @@ class Deliverer:
             self._pending_rings.owe(owed)
             raise
 
-    def _deliver_batch(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> set[str]:
-        """Claim as many due notifications as fit and send them; return the ids of those handled."""
+    def _deliver_batch(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> tuple[set[str], bool]:
+        """Claim as many due notifications as fit and send them; release the rest if an urgent ring needs the thread.
+
+        Returns:
+            The ids of those handled or released, and whether the thread may go on.
+        """
         claims = self._claim(channel, notification_ids, limit=min(limit, self._fitting(channel)))
-        for claimed in claims.claimed:
+        done = {each.message.notification_id for each in claims.claimed} | {each.id for each in claims.consequences.failed}
+        hand = deque(claims.claimed)
+        self._hands[id(hand)] = hand
+        try:
+            return done, self._attempt_all(hand) and not self._precedence.takes_thread()
+        finally:
+            del self._hands[id(hand)]
+
+    def _attempt_all(self, hand: deque[Claimed]) -> bool:
+        """Make claimed attempts one after the other; return False if the thread has to give way, or the process stops."""
+        for claimed in _drain(hand):  # which stop() empties, too
+            if self._is_stopping.is_set() or (not _is_urgent(claimed) and self._precedence.takes_thread()):
+                self._release([claimed, *_drain(hand)])
+                return False
             self._attempt(claimed)
-        return {each.message.notification_id for each in claims.claimed} | {each.id for each in claims.consequences.failed}
+        return not self._is_stopping.is_set()
 
     def _claim(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> Claims:
         providers = self._providers(channel)
@@ -193,7 +233,7 @@ class Deliverer:
             providers=[provider.name for provider in providers],
             reporting=[provider.name for provider in providers if provider.capabilities.has_receipts],
         )
-        self._reporter.report(claims.consequences)
+        self._report(claims.consequences)
         return claims
 
     def _providers(self, channel: str) -> Sequence[Provider]:
@@ -213,7 +253,7 @@ class Deliverer:
     def _attempt(self, claimed: Claimed) -> None:
         with self._places:
             if self._is_stopping.is_set() or not self._has_time(claimed):
-                self._release(claimed)
+                self._release([claimed])
                 return
             address = self._deps.delivery.final(claimed.channel, claimed.message.address)
             if address is None:
@@ -239,19 +279,19 @@ class Deliverer:
         try:
             result = doubt.find_sent_message(self._deps, self._reporter, claimed, self._providers(claimed.channel))
         except StorageUnavailable:
-            self._release(claimed)
+            self._release([claimed])
             return True
         if result is None or result is Result.TEMPORARY_FAILURE:
             return False
-        self._release(claimed, reason=f"the message in doubt was searched for: {result.value}")
+        self._release([claimed], reason=f"the message in doubt was searched for: {result.value}")
         return True
 
     def _send(self, claimed: Claimed) -> Outcome:
         provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)
         try:
-            return _outcome(provider.send(claimed.message))
+            return outcome_of(provider.send(claimed.message))
         except NotifyflowError as error:
-            return _with_condition(_outcome(error), error, provider)
+            return with_condition(outcome_of(error), error, provider)
         except Exception as error:  # noqa: BLE001 - a third party's channel may raise anything, and may have sent before
             _log.error("engine.channel_broke", **_ids(claimed), error=type(error).__name__, place=place(error))
             return Outcome(result=Result.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
@@ -281,7 +321,7 @@ class Deliverer:
             reason=outcome.reason,
             took_s=round(took.total_seconds(), 3),
         )
-        self._reporter.report(consequences)
+        self._report(consequences)
 
     def _write(self, claimed: Claimed, write: Callable[[Consequences | None], Consequences], *, is_patient: bool) -> Consequences:
         """Write the result of an attempt, with growing pauses between the tries.
@@ -310,7 +350,11 @@ class Deliverer:
             tries += 1
             self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
 
-    def _release(self, claimed: Claimed, *, reason: str = "") -> None:
+    def _release(self, unsent: Iterable[Claimed], *, reason: str = "") -> None:
+        for claimed in unsent:
+            self._release_one(claimed, reason=reason)
+
+    def _release_one(self, claimed: Claimed, *, reason: str) -> None:
         def write(unsure: Consequences | None) -> Consequences:
             return release(self._deps, claimed.message.attempt_id, claimed.token, reason=reason, unsure=unsure)
 
@@ -320,13 +364,29 @@ class Deliverer:
             _log.warning("engine.release_failed", **_ids(claimed), error=type(error).__name__)
             return
         _log.info("engine.attempt_released", **_ids(claimed), reason=reason)
+        self._report(consequences)
+
+    def _report(self, consequences: Consequences) -> None:
+        """Report; a process that stops leaves what is due to other sweepers as well, since its rings may end with it."""
         self._reporter.report(consequences)
+        if self._is_stopping.is_set():
+            self.give_back([due.notification_id for due in consequences.due])
 
 
 def _redirected(claimed: Claimed, address: str) -> Claimed:
     """Return the attempt, and the one in doubt, with another address; no message at the first address is edited."""
     doubt = claimed.doubt and replace(claimed.doubt, message=replace(claimed.doubt.message, address=address))
     return replace(claimed, message=replace(claimed.message, address=address, replaces=""), doubt=doubt)
+
+
+def _drain(hand: deque[Claimed]) -> Iterator[Claimed]:
+    with suppress(IndexError):
+        while True:
+            yield hand.popleft()
+
+
+def _is_urgent(claimed: Claimed) -> bool:
+    return claimed.message.content.severity is Severity.CRITICAL
 
 
 def _ids(claimed: Claimed) -> dict[str, str]:
@@ -337,39 +397,3 @@ def _ids(claimed: Claimed) -> dict[str, str]:
         "channel": claimed.channel,
         "provider": claimed.provider,
     }
-
-
-def _outcome(response: Accepted | NotifyflowError) -> Outcome:
-    """Return the outcome of a provider's response or failure."""
-    match response:
-        case Accepted():
-            return Outcome(result=Result.ACCEPTED, provider_ref=response.provider_ref, evidence=response.evidence)
-        case TemporaryProviderError():
-            return Outcome(
-                result=Result.TEMPORARY_FAILURE, code=response.code, reason=response.reason, retry_after_s=response.retry_after_s
-            )
-        case PermanentProviderError():
-            return Outcome(result=Result.PERMANENT_FAILURE, code=response.code, reason=response.reason)
-        case RefusedUsError():
-            return Outcome(result=Result.TEMPORARY_FAILURE, code=response.code, reason=response.reason, is_our_fault=True)
-        case UnknownOutcomeError() | ProviderError():
-            return Outcome(result=Result.IN_DOUBT, code=response.code, reason=response.reason)
-        case _:
-            return Outcome(
-                result=Result.TEMPORARY_FAILURE, reason=f"could not be rendered: {type(response).__name__}", is_our_fault=True
-            )
-
-
-def _with_condition(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outcome:
-    """Add what a failure says about the provider to its outcome."""
-    if provider.has_server_per_address:
-        return outcome
-    match error:
-        case ProviderError(is_unhealthy=True):
-            outcome = replace(outcome, condition=Condition.UNHEALTHY)
-        case RefusedUsError(is_general=True) if not provider.is_bound_to_address:
-            return replace(outcome, condition=Condition.REFUSING)
-    if provider.is_bound_to_address:
-        return outcome
-    is_throttled = isinstance(error, TemporaryProviderError) and error.is_throttled
-    return replace(outcome, throttle_s=_THROTTLE_S if is_throttled and not outcome.retry_after_s else outcome.retry_after_s)

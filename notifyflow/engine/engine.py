@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from math import ceil
+from typing import TYPE_CHECKING
 
 from dramatiq import Broker, Middleware, Worker
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.sqs import FeedbackQueue
+from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
-from notifyflow.engine.actors import declare_actors
+from notifyflow.engine.actors import URGENT, declare_actors
 from notifyflow.engine.broker import BrokerBell, Doorbell, EmbeddedBroker
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.feedback_poller import Poller
@@ -21,6 +24,9 @@ from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 
+if TYPE_CHECKING:
+    from dramatiq.worker import _WorkQueueItem
+
 _POLL_MS = 200
 
 
@@ -32,7 +38,7 @@ class Engine:
         deps: The dependencies of the use cases.
         channels: Name to channel.
         send_budget: How long one send may take at most.
-        places: How many sends run at a time.
+        places: How many sends to one provider run at a time.
         bell: Rings for due notifications; None for the broker's own.
         is_alone: Whether rings end with the process: earlier ones are then rung again at once.
         heartbeat: Pings an outside monitor, or None.
@@ -56,16 +62,29 @@ class Engine:
         self._broker = broker
         self._deps = deps
         self._started_at = deps.clock.now() if is_alone else None
-        self._deliverer = Deliverer(deps, channels, self.reporter, send_budget=send_budget, places=places)
+        self._worker: Worker | None = None
+        self._deliverer = Deliverer(
+            deps,
+            channels,
+            self.reporter,
+            send_budget=send_budget,
+            places=with_reserve(places),
+            urgent_rings=self._urgent_rings,
+        )
         self._heartbeat = heartbeat
         self._status_poller = StatusPoller(deps, channels, self.reporter)
         self._poller = Poller(queue, deps, self.reporter) if queue else None
         self._sweeper = Sweeper(deps.clock, self._sweep, lambda: next_wake_at(deps), deps.ids.fraction)
         declare_actors(broker, channels, self._deliverer.deliver)
 
-    def start(self, *, threads: int) -> None:
-        """Start to sweep and poll; the owner of the broker's worker threads starts those."""
-        self._deliverer.share(threads)
+    def start(self, worker: Worker) -> None:
+        """Start to sweep and poll.
+
+        Args:
+            worker: The worker whose threads handle the rings; its owner starts and stops it.
+        """
+        self._worker = worker
+        self._deliverer.share(worker.worker_threads)
         self._sweeper.start()
         self._status_poller.start()
         if self._poller is not None:
@@ -73,18 +92,15 @@ class Engine:
         if self._heartbeat is not None:
             self._heartbeat.start()
 
-    def stop(self, worker: Worker) -> None:
-        """Begin nothing new: running sends are recorded, claimed attempts released, all other rings given back.
-
-        Args:
-            worker: The worker whose threads handle the rings; its owner stops it afterwards.
-        """
+    def stop(self) -> None:
+        """Begin nothing new: running sends are recorded, claimed attempts released, all other rings given back."""
         self._broker.stop_reading(self._deliverer.give_back)
-        self._deliverer.stop(_left_in(worker))
+        self._deliverer.stop(rung_for(item.message for item in self._waiting_rings()))
+        self._sweeper.stop()
+        self._broker.stop_reading(self._deliverer.give_back)  # again, since the last sweep may have rung in this process
         if self._poller is not None:
             self._poller.stop()
         self._status_poller.stop()
-        self._sweeper.stop()
         if self._heartbeat is not None:
             self._heartbeat.stop()
 
@@ -97,8 +113,9 @@ class Engine:
     def _sweep(self) -> bool:
         """Sweep and ring, and deliver directly if the broker is unavailable; return whether every row could be handled."""
         swept = sweep(self._deps, ring_again_after=self._patience())
-        for channel, _, some in rings(self.reporter.report(swept)):
-            self._deliverer.deliver(channel, [each.notification_id for each in some])
+        for channel, severity, some in rings(self.reporter.report(swept)):
+            ids = [each.notification_id for each in some]
+            self._deliverer.deliver(channel, ids, is_urgent=severity is Severity.CRITICAL)
         if swept.cut_short is not None:
             raise swept.cut_short
         is_clean = not swept.broken
@@ -110,6 +127,22 @@ class Engine:
         if self._started_at is None:
             return min(RING_AGAIN_AFTER, self._deps.lease)
         return min(RING_AGAIN_AFTER, self._deps.clock.now() - self._started_at)
+
+    def _waiting_rings(self) -> "list[_WorkQueueItem]":
+        """Return the rings that dramatiq holds in memory and no thread has begun to handle."""
+        if self._worker is None:
+            return []
+        with self._worker.work_queue.mutex:
+            return list(self._worker.work_queue.queue)
+
+    def _urgent_rings(self) -> int:
+        """Return how many urgent rings wait for a thread."""
+        return sum(item.priority == URGENT for item in self._waiting_rings())
+
+
+def with_reserve(places: int) -> int:
+    """Return how many threads serve a number of places at each provider, so that some are left when one provider hangs."""
+    return places + ceil(places / 2)
 
 
 class EmbeddedEngine:
@@ -136,17 +169,17 @@ class EmbeddedEngine:
             heartbeat=heartbeat,
             queue=queue,
         )
-        self._worker = Worker(broker, worker_threads=places, worker_timeout=_POLL_MS)
+        self._worker = Worker(broker, worker_threads=with_reserve(places), worker_timeout=_POLL_MS)
         self.reporter = self._engine.reporter
 
     def start(self) -> None:
         """Start the threads; the first sweep picks up what an earlier process left."""
         self._worker.start()
-        self._engine.start(threads=self._worker.worker_threads)
+        self._engine.start(self._worker)
 
     def stop(self) -> None:
         """Wait for the running sends, and end the threads."""
-        self._engine.stop(self._worker)
+        self._engine.stop()
         self._worker.stop()
         self._engine.finish()
 
@@ -170,23 +203,22 @@ class EngineMiddleware(Middleware):
             broker, deps, channels, send_budget=send_budget, places=places, bell=bell, heartbeat=heartbeat, queue=queue
         )
 
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        """Add the threads in reserve."""
+        del broker
+        worker.worker_threads = with_reserve(worker.worker_threads)
+
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Start with the worker."""
         del broker
-        self._engine.start(threads=worker.worker_threads)
+        self._engine.start(worker)
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Stop before the worker waits for its threads, so that they give back unsent notifications."""
-        del broker
-        self._engine.stop(worker)
+        del broker, worker
+        self._engine.stop()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Finish when its threads have ended."""
         del broker, worker
         self._engine.finish()
-
-
-def _left_in(worker: Worker) -> list[str]:
-    """Return the notifications of the rings that dramatiq holds in memory and no thread has begun to handle."""
-    with worker.work_queue.mutex:
-        return rung_for(item.message for item in worker.work_queue.queue)

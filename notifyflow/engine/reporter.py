@@ -20,7 +20,7 @@ _log = structlog.get_logger("notifyflow.engine")
 
 RING_SIZE = 8
 """The most notifications in one ring: few enough that workers share a crowd, and a ring does not hold a thread for long."""
-_SHARES = 8
+_SHARES = 32
 """The number of rings that share a few notifications, since the handler of a ring sends them one after the other."""
 
 

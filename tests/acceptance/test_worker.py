@@ -171,8 +171,8 @@ def test_released_notifications_are_sent_by_another_worker_while_the_first_still
         severe = [Incident(key=f"db-{number}", title="orders db is down", severity=Severity.CRITICAL) for number in range(9)]
         for incident in severe:
             flow.notify(incident, [Recipient(id="ada", slack=sandbox.slack_url("ada"))])
-        # two may leave at once before the first is known to be slow; behind the third, one thread sends and the other turns away
-        wait_until(lambda: len(sandbox.inbox.messages()) == 3, within_s=DEADLINE_S)
+        # two threads send, and the one in reserve turns the others away
+        wait_until(lambda: len(sandbox.inbox.messages()) >= 3, within_s=DEADLINE_S)
         with worker(variables, tmp_path, "--processes", "1", "--threads", "8"):
             wait_until(lambda: (tmp_path / "worker.log").read_text().count("ready for action") == 2, within_s=DEADLINE_S)
             sandbox.script("all: ok")

@@ -178,10 +178,11 @@ def _record_unless_stopping(deliverer: Any, *arguments: Any) -> None:
         _record_outcome(deliverer, *arguments)
 
 
-def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str]) -> None:
+def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str], *, goes_on: bool) -> bool:
     del notification_ids
-    while deliverer._deliver_batch(channel, (), limit=20):
+    while deliverer._deliver_batch(channel, (), limit=20)[0]:
         pass
+    return goes_on
 
 
 def _apply_the_last(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:

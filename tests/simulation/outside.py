@@ -1,6 +1,5 @@
 """The outside world: the broker, the providers and their receipts, and their failures."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +25,15 @@ _DROPPING = 0.25
 _STALL_S = (60.0, 62.0)
 _SLOW_S = (3.0, 8.0)
 PROVIDER_TIMEOUT_S = 13.0  # 3 s to connect and 10 s to answer
-Message = tuple[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Message:
+    """A ring on its way."""
+
+    channel: str
+    is_urgent: bool
+    notification_ids: tuple[str, ...]
 
 
 class Broker:
@@ -35,7 +42,7 @@ class Broker:
     def __init__(self, world: World) -> None:
         self.up_at_s = 0.0
         self._world = world
-        self._queue: deque[Message] = deque()
+        self.waiting: list[tuple[float, Message]] = []  # since when, urgent ones first
         self._idle: list[Task] = []
 
     def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
@@ -46,7 +53,8 @@ class Broker:
         copies = 0 if world.strikes("message lost", channel) else 2 if world.strikes("message doubled", channel) else 1
         for _ in range(copies):
             delay_s = world.random.uniform(1, 200) if world.strikes("message delayed", channel) else world.random.expovariate(200)
-            world.after(delay_s, partial(self._arrive, (channel, tuple(notification_ids))))
+            message = Message(channel, severity is Severity.CRITICAL, tuple(notification_ids))
+            world.after(delay_s, partial(self._arrive, message))
         world.point("after a ring")
         if world.strikes("ring unsure", channel):
             raise BrokerUnavailable("simulated: the reply was lost")
@@ -54,16 +62,20 @@ class Broker:
     def receive(self) -> Message:
         """Wait for a message and return it."""
         world = self._world
-        while not self._queue:
+        while not self.waiting:
             self._idle.append(world.task)
             world.block()
-        return self._queue.popleft()
+        return self.waiting.pop(0)[1]
+
+    def urgent_rings(self) -> int:
+        """Return how many urgent messages wait."""
+        return sum(message.is_urgent for _, message in self.waiting)
 
     def forget(self) -> None:
-        self._queue.clear()
+        self.waiting.clear()
 
     def _arrive(self, message: Message) -> None:
-        self._queue.append(message)
+        self.waiting.insert(self.urgent_rings() if message.is_urgent else len(self.waiting), (self._world.now_s, message))
         waiting = [task for task in self._idle if not task.greenlet.dead]
         self._idle = waiting[1:]
         if waiting:

@@ -297,6 +297,7 @@ class Scenario:
             reporter,
             send_budget=self._variant.send_budget,
             places=1000,
+            urgent_rings=self._broker.urgent_rings,
             pause=self.world.sleep,
         )
         deliverer.share(_THREADS)
@@ -307,9 +308,9 @@ class Scenario:
 
     def _handle_rings(self, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
-            channel, ids = self._broker.receive()
-            self._operators.note_ring(deliverer, ids)
-            self._safely(partial(deliverer.deliver, channel, ids))
+            ring = self._broker.receive()
+            self._operators.note_ring(deliverer, ring.notification_ids)
+            self._safely(partial(deliverer.deliver, ring.channel, ring.notification_ids, is_urgent=ring.is_urgent))
 
     def _sweep(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
@@ -325,8 +326,9 @@ class Scenario:
         swept = sweep(deps)
         if swept.broken:
             raise Violation("a sweep broke") from swept.broken[0]
-        for channel, _, some in rings(reporter.report(swept)):
-            deliverer.deliver(channel, [each.notification_id for each in some])
+        for channel, severity, some in rings(reporter.report(swept)):
+            ids = [each.notification_id for each in some]
+            deliverer.deliver(channel, ids, is_urgent=severity is Severity.CRITICAL)
         if swept.cut_short is not None:
             raise swept.cut_short
         rung = self._database.look(_RUNG)[0][0]

@@ -5,11 +5,17 @@ import pytest
 from notifyflow.engine.bulkheads import Bulkheads
 
 
-@pytest.mark.parametrize(("threads", "width"), [(1, 1), (2, 1), (8, 4), (9, 4)])
-def test_a_bulkhead_has_half_of_the_threads_at_most(threads: int, width: int) -> None:
+@pytest.mark.parametrize(
+    ("threads", "width", "urgent_width"), [(1, 1, 1), (2, 1, 1), (3, 2, 2), (6, 4, 5), (12, 8, 10), (15, 10, 12)]
+)
+def test_a_bulkhead_has_two_thirds_of_the_threads_and_some_more_for_urgent_rings(
+    threads: int, width: int, urgent_width: int
+) -> None:
     bulkheads = Bulkheads(1)
     bulkheads.share(threads)
     assert [bulkheads.enter("twilio", "sms", ["n1"]) for _ in range(width + 1)] == [True] * width + [False]
+    more = urgent_width - width
+    assert [bulkheads.enter("twilio", "sms", ["n1"], is_urgent=True) for _ in range(more + 1)] == [True] * more + [False]
     assert bulkheads.enter("ses", "email", ["n2"])
 
 
@@ -24,7 +30,7 @@ def test_a_thread_that_leaves_sends_for_those_turned_away() -> None:
 
 
 def test_as_many_threads_continue_as_were_turned_away_and_fit() -> None:
-    bulkheads = Bulkheads(8)
+    bulkheads = Bulkheads(6)
     assert all(bulkheads.enter("smtp", "email", [f"in {number}"]) for number in range(4))
     assert not any(bulkheads.enter("smtp", "email", [f"out {number}"]) for number in range(3))
     rung = {"out 0", "out 1", "out 2"}

@@ -8,7 +8,8 @@ from notifyflow.storage.ledger import Due
 
 
 @pytest.mark.parametrize(
-    ("due", "sizes"), [(0, []), (1, [1]), (8, [1] * 8), (9, [2] * 4 + [1]), (64, [8] * 8), (65, [8] * 8 + [1]), (800, [8] * 100)]
+    ("due", "sizes"),
+    [(0, []), (1, [1]), (32, [1] * 32), (33, [2] * 16 + [1]), (256, [8] * 32), (257, [8] * 32 + [1]), (800, [8] * 100)],
 )
 def test_few_notifications_are_shared_by_all_workers_and_many_come_in_eights(due: int, sizes: list[int]) -> None:
     rows = [Due(notification_id=str(number), channel="email", severity=Severity.ERROR) for number in range(due)]

@@ -15,13 +15,14 @@ from structlog.testing import capture_logs
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import NotificationState
+from notifyflow.engine.actors import URGENT
 from notifyflow.engine.broker import BrokerBell, make_broker
 from notifyflow.engine.redis import connect
 from notifyflow.engine.reporter import RING_SIZE
 from notifyflow.errors import BrokerUnavailable, InvalidSettings
 from notifyflow.settings import LONGEST_SEND_S
 from tests.integration.engine.brokers import QUEUES, RabbitmqBroker, RedisBroker, SharedBroker, poisons
-from tests.integration.engine.scripted import ScriptedProvider, channels
+from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels
 from tests.servers.rabbitmq import rabbitmq_server
 from tests.servers.redis import redis_server
 from tests.waiting import wait_until
@@ -257,24 +258,68 @@ def test_many_threads_ring_at_once(flow: NotifyFlow, provider: ScriptedProvider)
     assert len(provider.messages) == 40
 
 
+def test_a_busy_thread_gives_way_to_a_critical_page_over_another_channel(settings: Settings) -> None:
+    """Both threads that the only place makes are busy; the page leaves as soon as one send is over."""
+    go_on, all_over, is_busy = threading.Event(), threading.Event(), threading.Barrier(3)
+    started: list[str] = []
+
+    def wait(message: OutboundMessage) -> None:
+        started.append(message.content.key)
+        is_busy.wait(DEADLINE_S)
+        go_on.wait(DEADLINE_S)
+
+    def hang(message: OutboundMessage) -> None:
+        wait(message)
+        all_over.wait(DEADLINE_S)
+
+    busy, hanging, urgent = ScriptedProvider(), ScriptedProvider(), ScriptedProvider()
+    busy.name, hanging.name, urgent.name = "busy", "hanging", "urgent"
+    busy.script.extend([wait, lambda message: started.append(message.content.key)])
+    hanging.script.append(hang)
+    urgent.script.append(lambda message: started.append(message.content.key))
+    known = channels(busy) | {
+        "slack": ScriptedChannel(hanging, name="slack"),
+        "push": ScriptedChannel(urgent, name="push"),
+    }
+    with NotifyFlow(settings, channels=known) as flow:
+        broker = flow.make_worker()
+        worker = Worker(broker, worker_threads=1, worker_timeout=100)
+        worker.start()
+        flow.notify(Incident(key="bulk", title="t"), [Recipient(id=f"p{n}", email=f"p{n}@example.com") for n in range(40)])
+        flow.notify(Incident(key="hung", title="t"), [Recipient(id="bob", addresses={"slack": "bob@example.com"})])
+        is_busy.wait(DEADLINE_S)
+        critical = Incident(key="critical", title="t", severity=Severity.CRITICAL)
+        flow.notify(critical, [Recipient(id="ada", addresses={"push": "ada@example.com"})])
+        wait_until(lambda: any(item.priority == URGENT for item in list(worker.work_queue.queue)), within_s=DEADLINE_S)
+        go_on.set()
+        assert flow.wait("critical", timeout_s=DEADLINE_S)
+        all_over.set()
+        worker.stop()
+        broker.close()
+    assert started[2] == "critical"
+
+
 @pytest.mark.parametrize("is_away", [False, True], ids=["there", "away"])
 def test_a_worker_that_stops_gives_back_what_it_has_fetched_and_ends_without_a_traceback(
     settings: Settings, shared: SharedBroker, provider: ScriptedProvider, caplog: pytest.LogCaptureFixture, is_away: bool
 ) -> None:
-    hang, is_hanging = threading.Event(), threading.Event()
+    hang, is_hanging = threading.Event(), threading.Barrier(3)
 
     def wait(_: OutboundMessage) -> None:
-        is_hanging.set()
+        is_hanging.wait(DEADLINE_S)
         hang.wait(DEADLINE_S)
 
     begin, end = shared.troubles["away"]
     provider.script.append(wait)
-    with NotifyFlow(settings, channels=channels(provider)) as flow:
+    other = ScriptedProvider([wait])
+    other.name = "other"
+    with NotifyFlow(settings, channels=channels(provider) | {"slack": ScriptedChannel(other, name="slack")}) as flow:
         broker = flow.make_worker()
         worker = Worker(broker, worker_threads=1, worker_timeout=100)
         worker.start()
         notify(flow, "sent")
-        assert is_hanging.wait(DEADLINE_S)
+        flow.notify(Incident(key="in reserve", title="t"), [Recipient(id="ada", addresses={"slack": "ada@example.com"})])
+        is_hanging.wait(DEADLINE_S)  # both threads that one place makes are busy
         notify(flow, "fetched")
         wait_until(lambda: worker.work_queue.qsize() == 1, within_s=DEADLINE_S)
         if is_away:
