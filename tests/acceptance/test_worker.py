@@ -189,6 +189,31 @@ def test_released_notifications_are_sent_by_another_worker_while_the_first_still
 
 
 @pytest.mark.slow
+def test_claimed_notifications_of_a_stopping_worker_are_sent_by_another_within_seconds(
+    flow: NotifyFlow, sandbox: Sandbox, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    stopping = start(variables, tmp_path, "--processes", "1", "--threads", "1")
+    try:
+        notify(flow, sandbox, "before", 0, 1)  # the latency is known, and more than one row fits into a claim
+        assert flow.wait("before", timeout_s=DEADLINE_S)
+        sandbox.script("slack: slow 9 s; teams: slow 9 s")
+        notify(flow, sandbox, "db-1", 1, 40)
+        wait_until(lambda: {each.channel for each in sandbox.inbox.messages()[2:]} == {"slack", "teams"}, within_s=DEADLINE_S)
+        with worker(variables, tmp_path, "--processes", "1", "--threads", "8"):
+            wait_until(lambda: (tmp_path / "worker.log").read_text().count("ready for action") == 2, within_s=DEADLINE_S)
+            sandbox.script("all: ok")
+            stopping.send_signal(signal.SIGTERM)
+            assert flow.wait("db-1", timeout_s=25), "they were rung for again by time alone, after 30 s"
+            assert stopping.wait(DEADLINE_S) == 0
+    finally:
+        stopping.kill()
+        stopping.wait()
+    rows = rows_of(flow, "db-1")
+    assert not any(attempt.is_doubted for row in rows.values() for attempt in row.attempts)
+    assert_that_nothing_was_lost_or_doubled(rows | rows_of(flow, "before"), sandbox)
+
+
+@pytest.mark.slow
 def test_a_worker_stops_cleanly_while_redis_is_down(
     flow: NotifyFlow, sandbox: Sandbox, redis: Redis, variables: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -361,6 +361,11 @@ MUTANTS = (
         known=3,
     ),
     Mutant(
+        "threads that never give way",
+        swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
+        known=27,
+    ),
+    Mutant(
         "a failure that waits for a round of notices",
         swap=lambda: swapped(operations, "_page_or_wait", _wait_for_any_round),
         known=2,

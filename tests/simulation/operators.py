@@ -88,7 +88,7 @@ class Operators:
     def note_ring(self, deliverer: Deliverer, ids: Sequence[str]) -> None:
         """Record a ring that a worker has read, with the times at which its notifications were rung for."""
         rung = dict(self._rung(ids))
-        self._rings_read[deliverer] |= {row_id: (rung.get(row_id), self._disturbances()) for row_id in ids}
+        self._rings_read[deliverer] |= {row_id: (rung.get(row_id), self.disturbances()) for row_id in ids}
 
     def is_stopping(self, deliverer: Deliverer) -> bool:
         return deliverer in self._stopping
@@ -138,10 +138,10 @@ class Operators:
             return
         world, deliverer = self._world, self._deliverers[process]
         world.note(f"*** {process.name} is told to stop")
-        before, was_running = self._disturbances(), process.paused_until_s < world.now_s
+        before, was_running = self.disturbances(), process.paused_until_s < world.now_s
 
         def is_undisturbed() -> bool:
-            return was_running and self._disturbances() == before
+            return was_running and self.disturbances() == before
 
         def stop() -> None:
             self._stopping[deliverer] = world.now_s
@@ -163,7 +163,7 @@ class Operators:
 
         Rows that another worker had locked and then failed to claim are rung for again after a while.
         """
-        read, now = self._rings_read[deliverer], self._disturbances()
+        read, now = self._rings_read[deliverer], self.disturbances()
         kept = [row_id for row_id, rung_at in self._rung(list(read)) if read[row_id] == (rung_at, now)]
         require(not kept, f"{[each[-4:] for each in kept]} are rung for by a worker that has stopped")
 
@@ -181,7 +181,7 @@ class Operators:
             for each in workers:
                 each.paused_until_s = max(each.paused_until_s, world.now_s + span_s)
 
-    def _disturbances(self) -> tuple[int, ...]:
+    def disturbances(self) -> tuple[int, ...]:
         """Count the faults that can keep a worker from recording a send's outcome."""
         return self._database.epoch, *(
             self._world.faults.get(fault, 0) for fault in ("pause", "stall", "commit_unknown", "standstill")

@@ -36,6 +36,7 @@ from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
+from tests.simulation.rush import Rush
 from tests.simulation.world import START, Process, Task, Violation, World, require
 from tests.traits import TRAITS
 
@@ -151,7 +152,8 @@ class Scenario:
         self._namespaces = Namespaces(world, self._database)
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
-        self._outside.on_begin, self._outside.on_response = self._checks.on_begin, self._checks.on_response
+        self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)
+        self._outside.on_begin, self._outside.on_response = self._on_begin, self._checks.on_response
         self._accepted: list[str] = []
         self._unfinished = 0
         self._heals_s = chance.uniform(60, HEALS_WITHIN_S)
@@ -227,6 +229,7 @@ class Scenario:
         self._phones.write_script(self._people, until_s=self._heals_s)
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
         self._write_crowd(self.world.apart("crowd"))
+        self._rush.write_script(self._people, self._notify, until_s=self._heals_s)
         self._adoption.write_script(self._people, until_s=self._heals_s)
         self._namespaces.write_script(self._people, self._accepted, self._policy, until_s=self._heals_s)
 
@@ -338,6 +341,10 @@ class Scenario:
         wake_at = next_wake_at(deps)
         sleep_limit = now + timedelta(seconds=_LONGEST_SLEEP_S)
         return min([sleep_limit, *again, *([wake_at] if wake_at else [])])
+
+    def _on_begin(self, attempt_id: str) -> None:
+        self._checks.on_begin(attempt_id)
+        self._rush.on_begin(attempt_id)
 
     def _after_commit(self, session: Session) -> None:
         """Check the commit, and wake the sweepers if it made something due within a second; they sleep otherwise."""
