@@ -1,13 +1,21 @@
-"""The quick benchmark runs and compares; the figures of its smallest form mean nothing."""
+"""The benchmark runs, compares and draws; the figures of its smallest form mean nothing."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from tests.bench.throughput.arena import arena
+from tests.bench.throughput.contestants import program
+from tests.bench.throughput.history import Original
+from tests.bench.throughput.page import draw, render
 from tests.bench.throughput.quick import Figure, table
+from tests.bench.throughput.rates import RATE
+from tests.bench.throughput.scenarios import LOADS
+from tests.bench.throughput.series import Series
 
 ROOT = Path(__file__).parents[2]
 WHATS = (
@@ -34,3 +42,28 @@ def test_the_quick_benchmark_saves_its_figures_and_compares_them(tmp_path: Path)
         assert all(value > 0 for value in figures[what].values)
         assert any(line.startswith(what) for line in done.stdout.splitlines())
         assert any(line.startswith(what) and line.endswith(" +0 %") for line in compared.splitlines())
+
+
+@pytest.mark.slow
+def test_a_history_made_of_copies_is_as_consistent_as_the_one_that_was_copied() -> None:
+    with arena() as field:
+        past = Original(field, "history", is_resolved=True)
+        one = past.multiply(range(1, 2))
+        assert past.multiply(range(2, 12)) == 10 * one
+        assert "13 incidents checked; no findings" in field.run(program("notifyflow"), "check")
+
+
+def test_the_tables_and_charts_show_the_medians_and_the_ratios() -> None:
+    found = [
+        Series(scenario="carry", what=RATE, who="notifyflow", values=[100.0, 300.0, 200.0]),
+        Series(scenario="carry", what=RATE, who="BullMQ + pg", values=[200.0, 200.0, 200.0]),
+        *(
+            Series(scenario="load", what="commit → call: p50, ms", who=f"notifyflow at {load} a second", values=[load / 10])
+            for load in LOADS
+        ),
+    ]
+    assert "   * - BullMQ + pg\n     - notifications/s\n     - 200\n     - 200 … 200\n     - 1\n" in render(found, 0.5)
+    pictures = draw(found)
+    assert set(pictures) == {"carry.svg", "load.svg"}
+    for picture in pictures.values():
+        ElementTree.fromstring(picture)

@@ -3,17 +3,21 @@
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.bench import halfopen, hostile, limits, receipts
-from tests.bench.throughput import quick
+from tests.bench.throughput import page, quick
+from tests.bench.throughput.scenarios import SCENARIOS
 
 SECTIONS: Mapping[str, Callable[[], int]] = {
     "limits": limits.main,
     "receipts": receipts.main,
     "hostile": hostile.main,
     "halfopen": halfopen.main,
+    "throughput": page.main,
 }
+PARTS: Mapping[str, Callable[[], int]] = {f"throughput.{name}": partial(page.main, [name]) for name in SCENARIOS}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,9 +30,10 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     if given.quick:
         return quick.main(size=quick.SMALLEST if given.smallest else quick.Size(), save=given.save, against=given.against)
-    if unknown := set(given.sections) - SECTIONS.keys():
-        parser.error(f"There is no {', '.join(sorted(unknown))}. Sections: {', '.join(SECTIONS)}")
-    return max([SECTIONS[name]() for name in given.sections or SECTIONS])
+    known = {**SECTIONS, **PARTS}
+    if unknown := set(given.sections) - known.keys():
+        parser.error(f"There is no {', '.join(sorted(unknown))}. Sections: {', '.join(known)}")
+    return max([known[name]() for name in given.sections or SECTIONS])
 
 
 if __name__ == "__main__":

@@ -9,5 +9,5 @@ if __name__ == "__main__":
     with NotifyFlow.from_env() as flow:
         assert flow.wait(sys.argv[1], timeout_s=60)  # connects
         began = time.perf_counter()
-        flow.acknowledge(sys.argv[1], by=f"{sys.argv[1]}-0")
+        flow.acknowledge(sys.argv[1], by="incident-0-0")
         sys.stdout.write(f"{time.perf_counter() - began}\n")

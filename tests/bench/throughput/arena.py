@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ import redis
 from psycopg import sql
 
 from tests.bench.throughput import channels
-from tests.bench.throughput.contestants import PEERS_FOLDER, Contestant
+from tests.bench.throughput.contestants import PEERS_FOLDER, Contestant, program
 from tests.bench.throughput.ear import Ear, ear
 from tests.bench.throughput.sink import sink
 from tests.servers.postgres import Postgres
@@ -137,15 +136,15 @@ class Arena:
         return dict(found)
 
     @contextmanager
-    def watching(self) -> Iterator[Callable[[str], int]]:
+    def watching(self) -> Iterator[Callable[[str], float]]:
         """Yield a function that asks for a number, over a connection whose statements are not counted."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SET pg_stat_statements.track = 'none'")
 
-            def ask(query: str) -> int:
+            def ask(query: str) -> float:
                 row = connection.execute(query).fetchone()
                 assert row is not None
-                return int(row[0])
+                return float(row[0])
 
             yield ask
 
@@ -221,7 +220,7 @@ class Arena:
         if schema not in self._empty:
             self._empty[schema] = self.database = self._copy("template0")
             if contestant.is_ours:
-                self.run(str(Path(sys.executable).with_name("notifyflow")), "db", "upgrade")
+                self.run(program("notifyflow"), "db", "upgrade")
             else:
                 self.ask((PEERS_FOLDER / "schema.sql").read_text())
             self.ask("CREATE EXTENSION pg_stat_statements")

@@ -7,14 +7,12 @@ from pathlib import Path
 
 PEERS_FOLDER = Path(__file__).parents[1] / "peers"
 _BULLMQ = PEERS_FOLDER / "bullmq"
-_PROGRAMS = Path(sys.executable).parent
 _OURS = {
     "total": "SELECT count(*) FROM notifyflow_notification",
     "left": """
         SELECT (SELECT count(*) FROM notifyflow_notification WHERE state = 'QUEUED')
             + (SELECT count(*) FROM notifyflow_attempt WHERE state = 'RUNNING')
     """,
-    "accepted_at": "SELECT recipient_id, xmin FROM notifyflow_contact",
     "sent_at": """
         SELECT e.recipient_id, n.xmin
         FROM notifyflow_notification n JOIN notifyflow_escalation e ON e.id = n.escalation_id WHERE n.state = 'SENT'
@@ -23,7 +21,6 @@ _OURS = {
 _PEERS = {
     "total": "SELECT count(*) FROM notification",
     "left": "SELECT count(*) FROM notification WHERE state <> 'SENT'",
-    "accepted_at": "",
     "sent_at": "SELECT address, xmin FROM notification WHERE state = 'SENT'",
 }
 
@@ -38,7 +35,6 @@ class Contestant:
         worker: The command that carries; ``{processes}`` is how many processes.
         total: The query that counts its notifications.
         left: The query that counts those that are not carried yet.
-        accepted_at: The query for each recipient and the transaction that accepted them; empty where the driver says when.
         sent_at: The query for each recipient and the transaction that recorded their latest notification.
     """
 
@@ -47,7 +43,6 @@ class Contestant:
     worker: Sequence[str] = ()
     total: str
     left: str
-    accepted_at: str
     sent_at: str
 
     @property
@@ -55,31 +50,38 @@ class Contestant:
         return self.total == _OURS["total"]
 
 
-def _python(module: str) -> tuple[str, ...]:
+def program(name: str) -> str:
+    """Return the path of a program that is installed beside this Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def python(module: str) -> tuple[str, ...]:
+    """Return the command that runs a module."""
     return (sys.executable, "-m", module)
 
 
 def _dramatiq(module: str) -> tuple[str, ...]:
-    return (str(_PROGRAMS / "dramatiq"), module, "--processes", "{processes}", "--threads", "10")
+    return (program("dramatiq"), module, "--processes", "{processes}", "--threads", "10")
 
 
 def _celery(*options: str) -> tuple[str, ...]:
     tasks = "tests.bench.peers.celery.tasks"
-    return (str(_PROGRAMS / "celery"), "--app", tasks, "worker", "--without-gossip", "--without-mingle", *options)
+    return (program("celery"), "--app", tasks, "worker", "--without-gossip", "--without-mingle", *options)
 
 
 OURS = Contestant(
     name="notifyflow",
-    drive=_python("tests.bench.throughput.ours"),
+    drive=python("tests.bench.throughput.ours"),
     worker=_dramatiq("notifyflow.worker"),
     **_OURS,
 )
+EMBEDDED = Contestant(name="notifyflow, embedded", drive=OURS.drive, worker=python("tests.bench.throughput.embedded"), **_OURS)
 BULLMQ = Contestant(
     name="BullMQ + pg", drive=("node", str(_BULLMQ / "drive.js")), worker=("node", str(_BULLMQ / "worker.js")), **_PEERS
 )
 CELERY = Contestant(
     name="Celery + psycopg, threads",
-    drive=_python("tests.bench.peers.celery"),
+    drive=python("tests.bench.peers.celery"),
     worker=_celery("--pool", "threads", "--concurrency", "10"),
     **_PEERS,
 )
@@ -88,7 +90,7 @@ CELERY_PREFORK = Contestant(
 )
 DRAMATIQ = Contestant(
     name="dramatiq + Peewee",
-    drive=_python("tests.bench.peers.dramatiq"),
+    drive=python("tests.bench.peers.dramatiq"),
     worker=_dramatiq("tests.bench.peers.dramatiq.tasks"),
     **_PEERS,
 )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from tests.bench.throughput.arena import Arena, Processes, Snapshot
-from tests.bench.throughput.contestants import OURS, Contestant
+from tests.bench.throughput.contestants import OURS, Contestant, python
 from tests.bench.throughput.series import Measured, percentile
 
 _WITHIN_S = 90.0
@@ -25,7 +25,7 @@ def page_when_idle(arena: Arena, contestant: Contestant, *, incidents: int, idle
     """Page one recipient over one channel, again and again, while the worker has nothing else to do.
 
     Measured are the time from the commit of ``notify()`` to the provider's call, the time from the provider's response to the
-    commit that says SENT, and what the worker uses while nothing comes.
+    commit that says SENT (as PostgreSQL stamps it, before its flush), and what the worker uses while nothing comes.
     """
     with _warm_worker(arena, contestant) as worker:
         time.sleep(idle_s / 2)
@@ -66,13 +66,11 @@ def page_past_a_queue(arena: Arena, queued: Snapshot, *, incidents: int) -> Meas
 def page_together(arena: Arena, *, recipients: int, incidents: int) -> Measured:
     """Page 20 recipients at once, while the provider takes 200 ms and there are ten threads."""
     with _warm_worker(arena, OURS, provider="sleep:200"):
-        arena.drive(OURS, incidents=incidents, recipients=recipients, channels=1, pause_ms=1500)
+        driven = arena.drive(OURS, incidents=incidents, recipients=recipients, channels=1, pause_ms=1500)
         arena.wait_until(lambda: not arena.left(OURS), within_s=_WITHIN_S)
-    committed = arena.committed(OURS.accepted_at)
     spans = [
-        max(arena.ear.heard["done", f"incident-{number}-{each}"] for each in range(recipients))
-        - committed[f"incident-{number}-0"]
-        for number in range(incidents)
+        max(arena.ear.heard["done", f"incident-{number}-{each}"] for each in range(recipients)) - call["committed_at"]
+        for number, call in enumerate(driven.calls)
     ]
     return {"the last response, ms": 1000 * percentile(spans, 0.5)}
 
@@ -86,10 +84,20 @@ def page_to_the_call(arena: Arena, *, incidents: int) -> Measured:
     return _quantiles("notify() → call", calls)
 
 
+def carry_one(arena: Arena, *, recipients: int) -> Snapshot:
+    """Carry all pages of one incident, to which recipients are added a hundred at a time; return what is there then."""
+    arena.begin(OURS)
+    arena.drive(OURS, incidents=recipients // 100, recipients=100, KEY="one")
+    with arena.worker(OURS):
+        arena.wait_until(lambda: not arena.left(OURS), within_s=_WITHIN_S)
+    arena.redis.flushdb()
+    return arena.keep()
+
+
 def acknowledge(arena: Arena, carried: Snapshot) -> Measured:
     """Acknowledge an incident whose pages were all sent: its status updates are queued in the same call."""
     arena.begin(OURS, carried)
-    return {"acknowledge(), ms": 1000 * float(arena.run("python", "-m", "tests.bench.throughput.acknowledge", "incident-0"))}
+    return {"acknowledge(), ms": 1000 * float(arena.run(*python("tests.bench.throughput.acknowledge"), "one"))}
 
 
 def _warm_worker(arena: Arena, contestant: Contestant, *, provider: str = "null") -> AbstractContextManager[Processes]:
@@ -99,6 +107,4 @@ def _warm_worker(arena: Arena, contestant: Contestant, *, provider: str = "null"
 def _delays(arena: Arena, contestant: Contestant, *, incidents: int, callers: int = 1, pause_ms: int, **more: str) -> list[float]:
     """Page, and return the times from each commit to the provider's call, in seconds."""
     driven = arena.drive(contestant, incidents=incidents, callers=callers, channels=1, pause_ms=pause_ms, **more)
-    heard = [arena.ear.wait_for("call", call["address"], within_s=_WITHIN_S) for call in driven.calls]
-    committed = arena.committed(contestant.accepted_at) if contestant.accepted_at else {}
-    return [at - committed.get(call["address"], call["committed_at"]) for at, call in zip(heard, driven.calls, strict=True)]
+    return [arena.ear.wait_for("call", call["address"], within_s=_WITHIN_S) - call["committed_at"] for call in driven.calls]

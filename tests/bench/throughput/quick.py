@@ -69,10 +69,10 @@ class Figure:
 def measure(size: Size) -> list[Figure]:
     """Measure all figures."""
     with arena() as field:
-        written, notifications = rates.rows_of_one(field, recipients=size.recipients)
+        written = rates.rows_of_ten(field, recipients=max(1, size.recipients // 10))
         queued = rates.queue(field, OURS, incidents=size.queued_incidents)
         counted = rates.queue(field, OURS, incidents=size.counted_incidents)
-        insert = lambda: rates.insert_rows(field, written, notifications)  # noqa: E731
+        insert = lambda: rates.write_rows(field, written)  # noqa: E731
         update = lambda: rates.update_rows(field, count=size.updates)  # noqa: E731
         return [
             *_beside(

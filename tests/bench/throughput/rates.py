@@ -1,10 +1,9 @@
 """Measures how many notifications are accepted and carried in a second."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-
-from psycopg import sql
 
 from tests.bench.peers.bare import rows
 from tests.bench.throughput.arena import Arena, Driven, Processes, Snapshot
@@ -13,9 +12,9 @@ from tests.bench.throughput.series import Measured
 
 RATE = "notifications/s"
 CPU = "ms of CPU for each"
-_LONGEST_S = 6.0
-_WARM_SHARE = 0.1
-_START_S = 40.0
+_LONGEST_S = 5.0
+_WARM_SHARE, _MOST_WARM = 0.1, 300
+_START_S = 60.0
 _FIRST = ("notifyflow_incident", "notifyflow_escalation", "notifyflow_notification")
 """Tables that others refer to, in order."""
 
@@ -38,31 +37,33 @@ def accept_many(arena: Arena, contestant: Contestant, *, incidents: int, callers
     return {RATE: rate_of(arena.drive(contestant, incidents=incidents, callers=callers))}
 
 
-def rows_of_one(arena: Arena, *, recipients: int) -> tuple[rows.Rows, int]:
-    """Return the rows that ``notify()`` writes for one incident, with the number of its notifications."""
+def rows_of_ten(arena: Arena, *, recipients: int) -> Sequence[rows.Table]:
+    """Return the rows that ``notify()`` writes for ten incidents, in tables that are empty without them."""
     arena.begin(OURS)
-    tables = {name for (name,) in arena.ask("SELECT tablename FROM pg_tables WHERE tablename LIKE 'notifyflow%'")}
-    empty = [name for name in tables if not arena.ask(f"SELECT 1 FROM {name} LIMIT 1")]
-    arena.drive(OURS, incidents=1, recipients=recipients)
-    found: dict[str, tuple[Sequence[str], Sequence[Sequence[object]]]] = {}
-    for table in sorted(empty, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
-        columns = [
-            name
-            for (name,) in arena.ask(
-                f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}'"
-                " AND is_identity = 'NO' AND column_default IS NULL ORDER BY ordinal_position"
-            )
-        ]
-        query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(table))
-        if written := arena.server.execute(query, arena.database):
-            found[table] = (columns, written)
-    return found, len(found["notifyflow_notification"][1])
+    names = [name for (name,) in arena.ask("SELECT tablename FROM pg_tables WHERE tablename LIKE 'notifyflow%'")]
+    empty = [name for name in names if not arena.ask(f"SELECT 1 FROM {name} LIMIT 1")]
+    arena.drive(OURS, incidents=10, recipients=recipients)
+    referred_to_first = sorted(empty, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    return [table for table in (_table(arena, name) for name in referred_to_first) if table.rows]
 
 
-def insert_rows(arena: Arena, written: rows.Rows, notifications: int) -> Measured:
-    """Insert these rows, in one multi-row INSERT a table."""
+def _table(arena: Arena, name: str) -> rows.Table:
+    found = arena.ask(
+        "SELECT column_name, udt_name FROM information_schema.columns"
+        f" WHERE table_name = '{name}' AND is_identity = 'NO' AND column_default IS NULL ORDER BY ordinal_position"
+    )
+    columns = [column for column, _ in found]
+    written = arena.ask(f"SELECT {', '.join(columns)} FROM {name}")
+    return rows.Table(name=name, columns=columns, types=[kind for _, kind in found], rows=written)
+
+
+def write_rows(
+    arena: Arena, tables: Sequence[rows.Table], write: Callable[[str, Sequence[rows.Table]], float] = rows.insert
+) -> Measured:
+    """Write these rows, and nothing else."""
     arena.begin(OURS)
-    return {RATE: notifications / rows.insert(arena.url, written)}
+    (notifications,) = (len(table.rows) for table in tables if table.name == "notifyflow_notification")
+    return {RATE: notifications / write(arena.url, tables)}
 
 
 def update_rows(arena: Arena, *, count: int) -> Measured:
@@ -71,30 +72,39 @@ def update_rows(arena: Arena, *, count: int) -> Measured:
     return {RATE: rows.update(arena.url, 10, count)}
 
 
-def queue(arena: Arena, contestant: Contestant, *, incidents: int, recipients: int = 20, channels: int = 3) -> Snapshot:
-    """Accept incidents and return what is queued then."""
+def queue(arena: Arena, contestant: Contestant, *, incidents: int, recipients: int = 20) -> Snapshot:
+    """Accept incidents over three channels and return what is queued then."""
     arena.begin(contestant)
-    arena.drive(contestant, incidents=incidents, recipients=recipients, channels=channels)
+    arena.drive(contestant, incidents=incidents, recipients=recipients)
     return arena.keep()
 
 
 def carry(
-    arena: Arena, contestant: Contestant, snapshot: Snapshot | None, *, provider: str = "null", processes: int = 1
+    arena: Arena,
+    contestant: Contestant,
+    snapshot: Snapshot | None,
+    *,
+    provider: str = "null",
+    processes: int = 1,
+    longest_s: float = _LONGEST_S,
 ) -> Measured:
     """Carry what a snapshot has queued, or what is queued in the database in use."""
     if snapshot is not None:
         arena.begin(contestant, snapshot)
     with arena.watching() as ask:
-        return carried(arena, lambda: ask(contestant.left), arena.worker(contestant, processes=processes, PROVIDER=provider))
+        worker = arena.worker(contestant, processes=processes, PROVIDER=provider)
+        return carried(arena, lambda: ask(contestant.left), worker, longest_s=longest_s)
 
 
-def carried(arena: Arena, count_left: Callable[[], int], running: AbstractContextManager[Processes]) -> Measured:
-    """Measure how fast a worker carries what is left; the first tenth is not measured, and no more than six seconds are."""
+def carried(
+    arena: Arena, count_left: Callable[[], float], running: AbstractContextManager[Processes], *, longest_s: float = _LONGEST_S
+) -> Measured:
+    """Measure how fast a worker carries what is left, for so many seconds at most; the first few are not measured."""
     queued = count_left()
     with running as worker:
-        arena.wait_until(lambda: count_left() < queued * (1 - _WARM_SHARE), within_s=_START_S)
+        arena.wait_until(lambda: count_left() < queued - min(queued * _WARM_SHARE, _MOST_WARM), within_s=_START_S)
         left, began, cpu_s = count_left(), time.perf_counter(), worker.cpu_s
-        arena.wait_until(lambda: not count_left() or time.perf_counter() > began + _LONGEST_S, within_s=2 * _LONGEST_S)
+        arena.wait_until(lambda: not count_left() or time.perf_counter() > began + longest_s, within_s=2 * longest_s)
         number, took_s, spent_s = left - count_left(), time.perf_counter() - began, worker.cpu_s - cpu_s
     assert number > 0, "nothing was carried"
     return {RATE: number / took_s, CPU: 1000 * spent_s / number}
@@ -103,7 +113,7 @@ def carried(arena: Arena, count_left: Callable[[], int], running: AbstractContex
 def do_nothing(arena: Arena, contestant: Contestant, *, count: int) -> Measured:
     """Run messages whose actor does nothing."""
     arena.redis.flushdb()
-    arena.run("python", "-c", f"from tests.bench.peers.bare.actor import enqueue; enqueue({count})")
+    arena.run(sys.executable, "-c", f"from tests.bench.peers.bare.actor import enqueue; enqueue({count})")
 
     def left() -> int:
         return int(arena.redis.hlen("dramatiq:default.msgs"))
@@ -117,7 +127,7 @@ def do_nothing(arena: Arena, contestant: Contestant, *, count: int) -> Measured:
 
 def call_only(arena: Arena, *, provider: str, count: int) -> Measured:
     """Call the provider from ten threads and do nothing else."""
-    return {RATE: float(arena.run("python", "-m", "tests.bench.peers.bare.loop", "10", str(count), PROVIDER=provider))}
+    return {RATE: float(arena.run(sys.executable, "-m", "tests.bench.peers.bare.loop", "10", str(count), PROVIDER=provider))}
 
 
 def count_statements(arena: Arena, snapshot: Snapshot) -> Measured:

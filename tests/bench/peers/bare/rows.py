@@ -1,35 +1,62 @@
-"""The limits of the database: the same rows in one multi-row INSERT a table, and two one-row UPDATEs a notification."""
+"""The limits of the database: the same rows in one INSERT a table or by COPY, and two one-row UPDATEs a notification."""
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-PARAMETERS = 65_535
-"""As many as one statement of PostgreSQL takes."""
 
-Rows = Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]
-"""Table to its columns and rows; tables that others refer to come first."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The rows of a table.
+
+    Attributes:
+        name: Its name.
+        columns: The columns.
+        types: Their types in PostgreSQL.
+        rows: The rows, in the order of the columns.
+    """
+
+    name: str
+    columns: Sequence[str]
+    types: Sequence[str]
+    rows: Sequence[Sequence[Any]]
 
 
-def insert(url: str, tables: Rows) -> float:
-    """Insert rows in one transaction; return how long it took, in seconds."""
+def insert(url: str, tables: Sequence[Table]) -> float:
+    """Insert rows in one transaction, one statement a table; return how long it took, in seconds."""
     with psycopg.connect(url) as connection:
         began = time.perf_counter()
-        for table, (columns, rows) in tables.items():
-            most = PARAMETERS // len(columns)
-            for begin in range(0, len(rows), most):
-                part = rows[begin : begin + most]
-                one = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * len(columns)))
-                statement = sql.SQL("INSERT INTO {} ({}) VALUES {}").format(
-                    sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join([one] * len(part))
-                )
-                connection.execute(statement, [value for row in part for value in row])
+        for table in tables:
+            statement = sql.SQL("INSERT INTO {} ({}) SELECT * FROM unnest({})").format(
+                sql.Identifier(table.name),
+                _names(table),
+                sql.SQL(", ").join(sql.SQL("%s::{}[]").format(sql.Identifier(each)) for each in table.types),
+            )
+            connection.execute(statement, [list(column) for column in zip(*table.rows, strict=True)])
         connection.commit()
         return time.perf_counter() - began
+
+
+def copy(url: str, tables: Sequence[Table]) -> float:
+    """Copy rows into their tables in one transaction; return how long it took, in seconds."""
+    with psycopg.connect(url) as connection:
+        began = time.perf_counter()
+        for table in tables:
+            statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), _names(table))
+            with connection.cursor().copy(statement) as copying:
+                for row in table.rows:
+                    copying.write_row(row)
+        connection.commit()
+        return time.perf_counter() - began
+
+
+def _names(table: Table) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, table.columns))
 
 
 def update(url: str, threads: int, count: int) -> float:
