@@ -18,11 +18,11 @@ from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Fate
 from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.record import record, release
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import next_wake_at, sweep
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, CHANNELS, KEY, REPORTING, CountingIds, HandClock, an_incident, check_address
+from tests.leases import record_one, release_one
 from tests.traits import TRAITS
 
 
@@ -116,10 +116,10 @@ class Driver:
         return claims.claimed
 
     def record(self, claimed: Claimed, outcome: Outcome = ACCEPTED) -> Consequences:
-        return self._note(record(self.deps, claimed.message.attempt_id, claimed.token, outcome))
+        return self._note(record_one(self.deps, claimed, outcome))
 
     def release(self, claimed: Claimed) -> Consequences:
-        return self._note(release(self.deps, claimed.message.attempt_id, claimed.token))
+        return self._note(release_one(self.deps, claimed))
 
     def deliver(self) -> None:
         """Claim, send and record due notifications until none is due."""

@@ -7,15 +7,14 @@ fails in between, the lease of the attempt expires.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
 from notifyflow.channels.base import Channel, Provider
-from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Result, Severity
 from notifyflow.engine import doubt
@@ -23,18 +22,15 @@ from notifyflow.engine.bulkheads import Bulkheads
 from notifyflow.engine.outcomes import outcome_of, with_condition
 from notifyflow.engine.pending_rings import PendingRings
 from notifyflow.engine.precedence import Precedence
+from notifyflow.engine.recording import Recorder, Recordings
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import (
-    CommitUnknown,
-    Fenced,
     NotifyflowError,
     StorageError,
     StorageUnavailable,
 )
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Dependencies
-from notifyflow.pipeline.record import record, release
-from notifyflow.pipeline.use_case import led_to
 
 _log = structlog.get_logger("notifyflow.engine")
 
@@ -42,8 +38,6 @@ _TURN = timedelta(milliseconds=100)
 """How long the sends of one claim take together; more would keep rows from idle threads, and urgent ones waiting."""
 _MOST_AT_ONCE = 20
 _NEWEST_WEIGHS = 0.3
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 2.0
 _WITHHELD = Outcome(result=Result.PERMANENT_FAILURE, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
 _TOO_LATE = Outcome(result=Result.TEMPORARY_FAILURE, reason="the search for the message in doubt has used up the lease")
 
@@ -59,6 +53,7 @@ class Deliverer:
         places: How many sends run at a time.
         urgent_rings: Returns how many urgent rings wait for a thread.
         pause: Waits for so many seconds.
+        monitor: On what threads wait for each other.
     """
 
     def __init__(
@@ -71,13 +66,14 @@ class Deliverer:
         places: int,
         urgent_rings: Callable[[], int] = lambda: 0,
         pause: Callable[[float], None] = time.sleep,
+        monitor: Callable[[], AbstractContextManager[bool]] = threading.Condition,
     ) -> None:
         self._deps = deps
         self._channels = channels
         self._reporter = reporter
         self._send_budget = send_budget
-        self._pause = pause
         self._most = places
+        self._recorder = Recorder(deps, self._report, is_stopping=self._stops, pause=pause, monitor=monitor)
         self._places = threading.BoundedSemaphore(places)
         self._bulkheads = Bulkheads(places)
         self._precedence = Precedence(urgent_rings)
@@ -96,7 +92,10 @@ class Deliverer:
         self._is_stopping.set()
         self.give_back({*left, *unheard, *self._pending_rings.pop_owed()})
         for hand in list(self._hands.values()):
-            self._release(_drain(hand))
+            self._recorder.release(list(_drain(hand)))
+
+    def _stops(self) -> bool:
+        return self._is_stopping.is_set()
 
     def give_back(self, notification_ids: Collection[str]) -> None:
         """Give rings back that this process does not handle, so that the next sweep rings again.
@@ -210,18 +209,20 @@ class Deliverer:
         hand = deque(claims.claimed)
         self._hands[id(hand)] = hand
         try:
-            return done, self._attempt_all(hand) and not self._precedence.takes_thread()
+            with self._recorder.open() as recordings:
+                goes_on = self._attempt_all(hand, recordings)
+            return done, goes_on and not self._precedence.takes_thread()
         finally:
             del self._hands[id(hand)]
 
-    def _attempt_all(self, hand: deque[Claimed]) -> bool:
+    def _attempt_all(self, hand: deque[Claimed], recordings: Recordings) -> bool:
         """Make claimed attempts one after the other; return False if the thread has to give way, or the process stops."""
         for claimed in _drain(hand):  # which stop() empties, too
-            if self._is_stopping.is_set() or (not _is_urgent(claimed) and self._precedence.takes_thread()):
-                self._release([claimed, *_drain(hand)])
+            if self._stops() or (claimed.severity is not Severity.CRITICAL and self._precedence.takes_thread()):
+                self._recorder.release([claimed, *_drain(hand)])
                 return False
-            self._attempt(claimed)
-        return not self._is_stopping.is_set()
+            self._attempt(claimed, recordings)
+        return not self._stops()
 
     def _claim(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> Claims:
         providers = self._providers(channel)
@@ -250,14 +251,14 @@ class Deliverer:
         budget = min(self._deps.lease / 2, self._deps.lease - self._send_budget, _TURN)
         return max(1, min(_MOST_AT_ONCE, budget // max(latency, timedelta(milliseconds=1))))
 
-    def _attempt(self, claimed: Claimed) -> None:
+    def _attempt(self, claimed: Claimed, recordings: Recordings) -> None:
         with self._places:
             if self._is_stopping.is_set() or not self._has_time(claimed):
-                self._release([claimed])
+                self._recorder.release([claimed])
                 return
             address = self._deps.delivery.final(claimed.channel, claimed.message.address)
             if address is None:
-                self._record(claimed, _WITHHELD, timedelta())
+                self._record(recordings, claimed, _WITHHELD, timedelta())
                 return
             if address != claimed.message.address:
                 claimed = _redirected(claimed, address)
@@ -268,7 +269,16 @@ class Deliverer:
             took = self._deps.clock.now() - started_at
         before = self._latencies.get(claimed.channel, took)
         self._latencies[claimed.channel] = before + _NEWEST_WEIGHS * (took - before)
-        self._record(claimed, outcome, took)
+        self._record(recordings, claimed, outcome, took)
+
+    def _record(self, recordings: Recordings, claimed: Claimed, outcome: Outcome, took: timedelta) -> None:
+        recordings.add(
+            claimed,
+            outcome,
+            took,
+            has_alternative=len(self._providers(claimed.channel)) > 1,
+            next_takes=self._latencies.get(claimed.channel, took),
+        )
 
     def _has_time(self, claimed: Claimed) -> bool:
         """Return whether the lease lasts for a send of the maximal length."""
@@ -279,11 +289,11 @@ class Deliverer:
         try:
             result = doubt.find_sent_message(self._deps, self._reporter, claimed, self._providers(claimed.channel))
         except StorageUnavailable:
-            self._release([claimed])
+            self._recorder.release([claimed])
             return True
         if result is None or result is Result.TEMPORARY_FAILURE:
             return False
-        self._release([claimed], reason=f"the message in doubt was searched for: {result.value}")
+        self._recorder.release([claimed], reason=f"the message in doubt was searched for: {result.value}")
         return True
 
     def _send(self, claimed: Claimed) -> Outcome:
@@ -293,83 +303,13 @@ class Deliverer:
         except NotifyflowError as error:
             return with_condition(outcome_of(error), error, provider)
         except Exception as error:  # noqa: BLE001 - a third party's channel may raise anything, and may have sent before
-            _log.error("engine.channel_broke", **_ids(claimed), error=type(error).__name__, place=place(error))
+            _log.error("engine.channel_broke", **claimed.ids(), error=type(error).__name__, place=place(error))
             return Outcome(result=Result.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
-
-    def _record(self, claimed: Claimed, outcome: Outcome, took: timedelta) -> None:
-        """Record an outcome; repeat that while the lease lasts."""
-        has_alternative = len(self._providers(claimed.channel)) > 1
-
-        def write(unsure: Consequences | None) -> Consequences:
-            return record(
-                self._deps, claimed.message.attempt_id, claimed.token, outcome, has_alternative=has_alternative, unsure=unsure
-            )
-
-        try:
-            consequences = self._write(claimed, write, is_patient=True)
-        except Fenced:
-            _log.warning("engine.attempt_fenced", **_ids(claimed), result=outcome.result.value)
-            return
-        except StorageUnavailable:
-            _log.error("engine.attempt_unrecorded", **_ids(claimed), result=outcome.result.value)
-            return
-        _log.info(
-            "engine.attempt_recorded",
-            **_ids(claimed),
-            result=outcome.result.value,
-            code=outcome.code,
-            reason=outcome.reason,
-            took_s=round(took.total_seconds(), 3),
-        )
-        self._report(consequences)
-
-    def _write(self, claimed: Claimed, write: Callable[[Consequences | None], Consequences], *, is_patient: bool) -> Consequences:
-        """Write the result of an attempt, with growing pauses between the tries.
-
-        Args:
-            claimed: The attempt.
-            write: Writes; takes what the last commit would have led to if its response was lost, and checks whether it was done.
-            is_patient: Whether to try again while the database is unavailable and the lease lasts.
-
-        Raises:
-            Fenced: When the lease has expired.
-            StorageUnavailable: When it gives up.
-        """
-        unsure: Consequences | None = None
-        tries = 0
-        while True:
-            try:
-                return write(unsure)
-            except CommitUnknown as unknown:
-                unsure = led_to(unknown)
-            except StorageUnavailable:
-                if not is_patient:
-                    raise
-                if self._deps.clock.now() >= claimed.lease_until and (unsure is None or self._is_stopping.is_set()):
-                    raise
-            tries += 1
-            self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
-
-    def _release(self, unsent: Iterable[Claimed], *, reason: str = "") -> None:
-        for claimed in unsent:
-            self._release_one(claimed, reason=reason)
-
-    def _release_one(self, claimed: Claimed, *, reason: str) -> None:
-        def write(unsure: Consequences | None) -> Consequences:
-            return release(self._deps, claimed.message.attempt_id, claimed.token, reason=reason, unsure=unsure)
-
-        try:
-            consequences = self._write(claimed, write, is_patient=False)
-        except (Fenced, StorageUnavailable) as error:
-            _log.warning("engine.release_failed", **_ids(claimed), error=type(error).__name__)
-            return
-        _log.info("engine.attempt_released", **_ids(claimed), reason=reason)
-        self._report(consequences)
 
     def _report(self, consequences: Consequences) -> None:
         """Report; a process that stops leaves what is due to other sweepers as well, since its rings may end with it."""
         self._reporter.report(consequences)
-        if self._is_stopping.is_set():
+        if self._stops():
             self.give_back([due.notification_id for due in consequences.due])
 
 
@@ -383,17 +323,3 @@ def _drain(hand: deque[Claimed]) -> Iterator[Claimed]:
     with suppress(IndexError):
         while True:
             yield hand.popleft()
-
-
-def _is_urgent(claimed: Claimed) -> bool:
-    return claimed.message.content.severity is Severity.CRITICAL
-
-
-def _ids(claimed: Claimed) -> dict[str, str]:
-    return {
-        "attempt_id": claimed.message.attempt_id,
-        "notification_id": claimed.message.notification_id,
-        "incident_id": claimed.message.incident_id,
-        "channel": claimed.channel,
-        "provider": claimed.provider,
-    }

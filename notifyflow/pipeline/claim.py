@@ -10,10 +10,9 @@ from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFac
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
-from notifyflow.core.policy import Schedule
 from notifyflow.core.provider_health import Obstacle
 from notifyflow.core.wording.content import Content, compose
-from notifyflow.errors import NotifyflowError, StaleRow, StorageUnavailable
+from notifyflow.errors import StaleRow, StorageUnavailable
 from notifyflow.pipeline import (
     decisions,
     eligibility,
@@ -31,8 +30,6 @@ from notifyflow.pipeline.transaction import Transaction
 
 _OVERDUE_AFTER = timedelta(minutes=5)
 _SET_ASIDE_FOR = timedelta(minutes=5)
-_DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NotifyflowError)
-"""The errors that a damaged row or a bug of ours raises; database errors are handled elsewhere."""
 _REASONS = {
     Ended.EXPIRED: "its round started too long ago",
     Ended.NO_PROVIDER: "no provider is configured for {channel}",
@@ -68,7 +65,10 @@ def claim(
     def body(tx: Transaction) -> _Claiming:
         claiming = _Claiming()
         slots = SlotAllocation(tx, channel, providers)
-        for row in tx.ledger.claim_due(channel, requested_ids, now=tx.now, limit=limit):
+        rows = tx.ledger.claim_due(channel, requested_ids, now=tx.now, limit=limit)
+        with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
+            tx.ledger.load_pages(rows)
+        for row in rows:
             with _blaming(row):
                 _claim_row(tx, slots, row, claiming, providers, reporting)
         slots.save()
@@ -136,12 +136,12 @@ class _BrokenRow(Exception):
 
 @contextmanager
 def _blaming(row: NotificationFacts) -> Iterator[None]:
-    """Raise ``_BrokenRow`` for the row if handling it raises an error of ``_DAMAGE``."""
+    """Raise ``_BrokenRow`` for the row if handling it raises an error of ``use_case.DAMAGE``."""
     try:
         yield
     except (StaleRow, StorageUnavailable):
         raise
-    except _DAMAGE as error:
+    except use_case.DAMAGE as error:
         raise _BrokenRow(row.id, error) from error
 
 
@@ -232,6 +232,7 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         provider=provider,
         message=message,
         lease_until=attempt.lease_until,
+        severity=row.severity,
         doubt=Doubt(provider=doubted.provider, message=_message(tx, row, escalation, contact, doubted)) if doubted else None,
     )
 
@@ -294,12 +295,11 @@ def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why
     """End a row if it is still queued, in a transaction of its own, which locks the escalation first."""
 
     def body(tx: Transaction) -> None:
-        def happens(current: NotificationFacts, schedule: Schedule) -> Moved | None:
-            del schedule
-            return end(tx, current, why) if current.state is NotificationState.QUEUED else None
-
-        before = decisions.update(tx, escalation_id, notification_id, happens, cause="recorded", detail={"reason": why.value})
-        if why is Ended.CAPPED and not tx.ledger.incident(before.incident_id).is_operations:
-            tx.notices.append((eligibility.USED_UP, before.channel))
+        escalation, row = tx.ledger.lock_escalation(escalation_id), tx.ledger.lock_notification(notification_id)
+        if row.state is NotificationState.QUEUED:
+            tx.write(row, end(tx, row, why), reason=why.value)
+            decisions.decide_page(tx, escalation, row, cause="recorded")
+        if why is Ended.CAPPED and not tx.ledger.incident(row.incident_id).is_operations:
+            tx.notices.append((eligibility.USED_UP, row.channel))
 
     return use_case.run(deps, body)[1]

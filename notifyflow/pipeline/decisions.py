@@ -1,6 +1,7 @@
 """Writes what the core decided about an escalation; the caller holds the escalation's lock until the transaction ends."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Literal, assert_never
 
@@ -8,42 +9,36 @@ from notifyflow.core import escalation as escalations
 from notifyflow.core import lifecycle
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, Kind, NotificationState, Page, Stopped
 from notifyflow.core.policy import Schedule
 from notifyflow.pipeline import callback_paths, outages
 from notifyflow.pipeline.transaction import Transaction
-
-Happens = Callable[[NotificationFacts, Schedule], Moved | None]
-"""What happens to one notification: (the locked row, its retry schedule) → the move; None for none."""
+from notifyflow.storage.ledger import AttemptRef
 
 
-def update(
-    tx: Transaction, escalation_id: str, notification_id: str, happens: Happens, *, cause: Cause | None, detail: Mapping[str, str]
-) -> NotificationFacts:
-    """Move one notification and decide its escalation, all under the escalation's lock.
+def load(tx: Transaction, refs: Sequence[AttemptRef]) -> None:
+    """Lock, for a set of attempts, what ``lock`` locks, and read what decisions about them need, all at once."""
+    tx.ledger.load_attempts(refs)
+    tx.ledger.load_stops({ref.incident_id for ref in refs})
 
-    The others are read without their locks, so that a claim does not skip them meanwhile.
 
-    Args:
-        tx: The transaction.
-        escalation_id: The escalation.
-        notification_id: The notification; one of the escalation's.
-        happens: What happens to it.
-        cause: Why a decision is due; None if the caller ends or decides the escalation.
-        detail: The detail of its line in the log.
+def lock(tx: Transaction, ref: AttemptRef) -> tuple[EscalationFacts, NotificationFacts]:
+    """Lock the escalation of an attempt, then its notification.
 
-    Returns:
-        The notification before the move.
+    The escalation's other notifications are read without their locks, so that a claim does not skip them meanwhile.
     """
-    escalation = tx.ledger.lock_escalation(escalation_id)
-    before = tx.ledger.lock_notification(notification_id)
-    moved = happens(before, escalation.policy.retries.schedule(before.channel, escalation.severity))
-    if moved is not None:
-        tx.write(before, moved, **detail)
-        if cause is not None and before.kind is Kind.PAGE:
-            decide(tx, escalation, cause=cause)
-    return before
+    return tx.ledger.lock_escalation(ref.escalation_id), tx.ledger.lock_notification(ref.notification_id)
+
+
+def schedule(escalation: EscalationFacts, row: NotificationFacts) -> Schedule:
+    """Return when temporary failures of a notification are retried."""
+    return escalation.policy.retries.schedule(row.channel, escalation.severity)
+
+
+def decide_page(tx: Transaction, escalation: EscalationFacts, row: NotificationFacts, *, cause: Cause) -> None:
+    """Decide a locked escalation after one of its notifications has changed, if that is a page."""
+    if row.kind is Kind.PAGE:
+        decide(tx, escalation, cause=cause)
 
 
 def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> None:
@@ -71,11 +66,14 @@ def lock_contexts(tx: Transaction, incident: IncidentFacts, only: Collection[str
     locked = [each for each in tx.ledger.lock_escalations(incident.id) if only is None or each.recipient_id in only]
     rows = tx.ledger.lock_notifications([each.id for each in locked])
     contacts = tx.ledger.contacts(incident.id)
+    own: dict[str, list[NotificationFacts]] = defaultdict(list)
+    for row in rows:
+        own[row.escalation_id].append(row)
     return tuple(
         DecisionContext(
             escalation=each,
             incident=incident,
-            notifications=tuple(row for row in rows if row.escalation_id == each.id),
+            notifications=tuple(own[each.id]),
             addresses=frozenset(contacts[each.recipient_id].addresses),
             calling=tx.deps.calling,
         )

@@ -1,11 +1,8 @@
 """Handles the requests of an integration in batches: many in one transaction, each as if it had come alone."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import groupby
-from operator import itemgetter
 
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted
@@ -57,20 +54,18 @@ def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, vi
 
     def body(tx: Transaction) -> int:
         done = 0
-        for is_new, run in groupby(_marked_new(tx, requests[:BATCH_LIMIT], namespace), key=itemgetter(0)):
-            with tx.ledger.gathering() if is_new else nullcontext():
-                for _, routed in run:
-                    if done and deps.clock.now() - tx.now >= _TIME_LIMIT:
-                        return done
-                    _handle(tx, routed, by=by, via=via, namespace=namespace, is_new=is_new)
-                    done += 1
+        for is_new, routed in _marked_new(tx, requests[:BATCH_LIMIT], namespace):
+            if done and deps.clock.now() - tx.now >= _TIME_LIMIT:
+                break
+            _handle(tx, routed, by=by, via=via, namespace=namespace, is_new=is_new)
+            done += 1
         return done
 
     return use_case.run(deps, body)
 
 
 def _marked_new(tx: Transaction, requests: Sequence[RoutedRequest], namespace: str) -> Iterator[tuple[bool, RoutedRequest]]:
-    """Mark the requests that open an incident; consecutive ones are written together."""
+    """Mark the requests that open an incident."""
     seen = set(tx.ledger.lock_all_unresolved({routed.request.incident.key for routed in requests}, namespace=namespace))
     for routed in requests:
         key = routed.request.incident.key

@@ -123,8 +123,9 @@ def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, is_failure: bool)
 
 def _say(tx: Transaction, incident: IncidentFacts) -> None:
     content = tx.ledger.content(incident.id)
+    uncounted = tx.ledger.uncounted(incident.id)  # first, so that every notice it counts is read below
     failed, notices = _failures(tx, incident.id, lambda failed_id: None), tx.ledger.notices(since=incident.opened_at)
-    title = failures.headline(failed, notices, tx.ledger.uncounted(incident.id)) if failed or notices else content.title
+    title = failures.headline(failed, notices, uncounted) if failed or notices else content.title
     tx.ledger.set_content(
         incident.id, replace(content, title=title, body=failures.body(failed, notices), url=failures.place(failed))
     )

@@ -12,7 +12,7 @@ from notifyflow.core.delivery import LIVE, Delivery
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact
+from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.core.provider_health import DEFAULT_LIMIT, ProviderHealth
@@ -192,6 +192,7 @@ class Claimed:
         provider: Which of the channel's providers.
         message: The message to send.
         lease_until: The claimer must have recorded or released the attempt by then.
+        severity: The round's.
         doubt: The attempt that this one repeats; None for any other attempt.
     """
 
@@ -200,7 +201,18 @@ class Claimed:
     provider: str
     message: OutboundMessage
     lease_until: datetime
+    severity: Severity
     doubt: Doubt | None = None
+
+    def ids(self) -> dict[str, str]:
+        """Return what names it in the log."""
+        return {
+            "attempt_id": self.message.attempt_id,
+            "notification_id": self.message.notification_id,
+            "incident_id": self.message.incident_id,
+            "channel": self.channel,
+            "provider": self.provider,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,18 +173,24 @@ def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bo
 
 
 def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle) -> None:
-    policies = tx.ledger.lock_policies({row.escalation_id for row in due if row.deferred_by is not obstacle.why})
-    before = tx.ledger.lock_due([row.id for row in due], now=tx.now)
-    after = [lifecycle.defer(row, obstacle.why, until=obstacle.until, now=tx.now).after for row in before]
+    """Defer notifications; one that has a new reason is logged, and its escalation decided once it counts as suspected."""
+    tx.ledger.lock_many({row.escalation_id for row in due if row.deferred_by is not obstacle.why})
     detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
-    tx.ledger.defer(before, after, at=tx.now, detail=detail)
-    decide_at: dict[datetime, list[str]] = {}
-    for row in after:
-        if row.kind is Kind.PAGE and row.deferred_since and row.escalation_id in policies:
-            suspected_at = row.deferred_since + tier_rules.patience(row, policies[row.escalation_id])
-            decide_at.setdefault(suspected_at, []).append(row.escalation_id)
-    for at, escalations in decide_at.items():
-        tx.ledger.decide_by(escalations, at)
+    for row in tx.ledger.lock_due([row.id for row in due], now=tx.now):
+        after = replace(lifecycle.defer(row, obstacle.why, until=obstacle.until, now=tx.now).after, rung_at=None)
+        if row.deferred_by is obstacle.why:
+            tx.ledger.save(row, after)
+            continue
+        tx.ledger.move(row, after, event="deferred", at=tx.now, detail=detail)
+        if row.kind is Kind.PAGE and after.deferred_since:
+            _decide_when_suspected(tx, after, after.deferred_since)
+
+
+def _decide_when_suspected(tx: Transaction, row: NotificationFacts, deferred_since: datetime) -> None:
+    escalation = tx.ledger.lock_escalation(row.escalation_id)
+    at = deferred_since + tier_rules.patience(row, escalation.policy)
+    if escalation.is_current and (escalation.next_decision_at is None or escalation.next_decision_at > at):
+        tx.ledger.save(escalation, replace(escalation, next_decision_at=at))
 
 
 def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Iterator[str]:

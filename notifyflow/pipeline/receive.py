@@ -3,11 +3,7 @@
 from collections.abc import Sequence
 
 from notifyflow.core import lifecycle
-from notifyflow.core.escalation import Cause
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import EscalationState, IncidentState, Receipt, Via
-from notifyflow.core.policy import Schedule
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
 from notifyflow.pipeline.ports import Committed, Consequences, Dependencies, Fate
@@ -34,7 +30,8 @@ def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[Fate
                 tx.ledger.note_called_back(receipt)
             return Fate.REPEATED
         if ref is not None:
-            apply_receipts(tx, ref, [receipt, *match_waiting(tx, ref, receipt.provider_ref)])
+            waited = match_waiting(tx, [(ref, receipt.provider_ref)]).get(ref.attempt_id, [])
+            apply_receipts(tx, ref, [receipt, *waited])
             return Fate.MATCHED
         if receipt.attempt_id is None:
             return Fate.WAITING
@@ -73,12 +70,24 @@ def apply_missed(deps: Dependencies, receipt: Receipt) -> Consequences:
     return use_case.run(deps, body)[1]
 
 
-def match_waiting(tx: Transaction, ref: AttemptRef, provider_ref: str | None) -> list[Receipt]:
-    """Match the receipts that waited for the provider's id of an attempt; called before any lock is taken."""
-    if not provider_ref or ref.provider_ref:
-        return []
-    waiting = tx.ledger.waiting_receipts(ref.provider, provider_ref)
-    return [each for each in waiting if tx.ledger.match_receipt(each, attempt_id=ref.attempt_id)]
+def match_waiting(tx: Transaction, told: Sequence[tuple[AttemptRef, str | None]]) -> dict[str, list[Receipt]]:
+    """Match the receipts that waited for the provider's ids of attempts, before any lock is taken.
+
+    Args:
+        tx: The transaction.
+        told: The attempts, each with the provider's id as it is known now.
+
+    Returns:
+        The receipts of each attempt that has any.
+    """
+    new = [(ref, provider_ref) for ref, provider_ref in told if provider_ref and not ref.provider_ref]
+    waiting = tx.ledger.waiting_receipts([provider_ref for _, provider_ref in new]) if new else ()
+    matched: dict[str, list[Receipt]] = {}
+    for ref, provider_ref in new if waiting else ():
+        own = [each for each in waiting if (each.provider, each.provider_ref) == (ref.provider, provider_ref)]
+        if own := [each for each in own if tx.ledger.match_receipt(each, attempt_id=ref.attempt_id)]:
+            matched[ref.attempt_id] = own
+    return matched
 
 
 def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]) -> None:
@@ -89,24 +98,22 @@ def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]
 
 def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
     incident = tx.ledger.lock_incident(ref.incident_id) if receipt.is_acknowledgement else None
-
-    def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
-        has_to_wait = any(each.retry_after_s for each in lifecycle.counted(row)[-1:])
-        return lifecycle.receive(
-            row,
-            ref.attempt_id,
-            receipt,
-            schedule=schedule,
-            now=tx.now,
-            fraction=tx.deps.ids.fraction(),
-            breaks=outages.breaks(tx, row) if has_to_wait else (),
-        )
-
-    detail = {"attempt": ref.attempt_id, "code": receipt.code, "reason": receipt.reason}
-    cause: Cause | None = None if incident else "received"  # what acknowledges opens no tier
-    before = decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
+    escalation, row = decisions.lock(tx, ref)
+    has_to_wait = any(each.retry_after_s for each in lifecycle.counted(row)[-1:])
+    moved = lifecycle.receive(
+        row,
+        ref.attempt_id,
+        receipt,
+        schedule=decisions.schedule(escalation, row),
+        now=tx.now,
+        fraction=tx.deps.ids.fraction(),
+        breaks=outages.breaks(tx, row) if has_to_wait else (),
+    )
+    tx.write(row, moved, attempt=ref.attempt_id, code=receipt.code, reason=receipt.reason)
+    if incident is None:  # what acknowledges opens no tier
+        decisions.decide_page(tx, escalation, row, cause="received")
     if receipt.is_our_fault:
-        _report_our_fault(tx, ref, before.channel, receipt)
+        _report_our_fault(tx, ref, row.channel, receipt)
     if incident is not None:
         recipient_id = tx.ledger.escalation(ref.escalation_id).recipient_id
         if not acknowledge.acknowledge_locked(tx, incident, by=recipient_id, via=Via.KEY):

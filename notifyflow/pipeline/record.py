@@ -1,115 +1,96 @@
-"""Records the outcome of an attempt and decides on it, for the holder of its lease."""
+"""Records the outcomes of attempts and decides on them, a set at a time, for the holders of their leases."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from notifyflow.core import lifecycle
-from notifyflow.core.escalation import Cause
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
-from notifyflow.core.lifecycle import Moved
-from notifyflow.core.model import AttemptState
-from notifyflow.core.policy import Schedule
-from notifyflow.errors import Fenced
-from notifyflow.pipeline import decisions, outages, provider_health, receive, use_case
+from notifyflow.core.model import AttemptState, Receipt
+from notifyflow.errors import Fenced, NotifyflowError
+from notifyflow.pipeline import decisions, outages, provider_health, receive
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.use_case import Settled, SetUseCase
 from notifyflow.storage.ledger import AttemptRef
 
 
-def record(
-    deps: Dependencies,
-    attempt_id: str,
-    token: str,
-    outcome: Outcome,
-    *,
-    has_alternative: bool = False,
-    unsure: Consequences | None = None,
-) -> Consequences:
-    """Record the outcome of a call.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The lease of a claimed attempt.
 
-    Args:
-        deps: The dependencies of the use cases.
-        attempt_id: The attempt, as claimed.
-        token: Its lease's token.
+    Attributes:
+        attempt_id: The attempt.
+        token: Its token.
+        unsure: What an earlier call led to if its commit, whose response was lost, was done; None where there was none.
+    """
+
+    attempt_id: str
+    token: str
+    unsure: Consequences | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The outcome of a call.
+
+    Attributes:
+        lease: The attempt's.
         outcome: The provider's response, or that it is unknown.
         has_alternative: Whether another provider can carry the next attempt, so that this one's Retry-After holds nothing up.
-        unsure: What the call before this one led to if its commit, whose answer was lost, was done; None where there was none.
-
-    Returns:
-        What followed: tiers that opened, failures. Where the attempt was recorded by the call before, what that one led to.
-
-    Raises:
-        Fenced: When the lease has expired; the attempt is in doubt.
-        CommitUnknown: When it is unknown whether it is recorded; call again, with what it led to.
     """
 
-    def body(tx: Transaction) -> None:
-        ref = _attempt_ref(tx, attempt_id)
-        waited = receive.match_waiting(tx, ref, outcome.provider_ref)
-        has_key = any(each.is_acknowledgement for each in waited)
-        if has_key:
-            tx.ledger.lock_incident(ref.incident_id)
-
-        def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
-            attempt = _leased(row, attempt_id, token, unsure)
-            awaited = attempt.receipt_due_at and tx.now + (attempt.receipt_due_at - attempt.started_at)
-            retry_after_s = None if has_alternative else outcome.retry_after_s
-            completed = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
-            return lifecycle.record(
-                row,
-                attempt_id,
-                completed,
-                schedule=schedule,
-                now=tx.now,
-                fraction=tx.deps.ids.fraction(),
-                doubt_resolution_time=deps.doubt_resolution_time(attempt.provider),
-                breaks=outages.breaks(tx, row) if retry_after_s else (),
-            )
-
-        detail = {"attempt": attempt_id, "result": outcome.result.value, "code": outcome.code, "reason": outcome.reason}
-        cause: Cause | None = None if has_key else "recorded"  # the acknowledgement is applied first, and decides
-        before = decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause=cause, detail=detail)
-        provider_health.record_outcome(tx, before, ref.provider, outcome)
-        if outcome.is_our_fault and not tx.ledger.incident(ref.incident_id).is_operations:
-            tx.notices.append((outcome.reason or outcome.code, ref.provider))
-        receive.apply_receipts(tx, ref, waited)
-
-    return _run(deps, body)
+    lease: Lease
+    outcome: Outcome
+    has_alternative: bool = False
 
 
-def release(
-    deps: Dependencies, attempt_id: str, token: str, *, reason: str = "", unsure: Consequences | None = None
-) -> Consequences:
-    """Give an attempt back whose call was not made; it counts for nothing, and the one before it decides: if none, it is due.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """An attempt whose call was not made.
+
+    Attributes:
+        lease: The attempt's.
+        reason: Why, for the transition log; nothing personal.
+    """
+
+    lease: Lease
+    reason: str = ""
+
+
+def record(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
+    """Record the outcomes of calls, in one transaction.
 
     Args:
         deps: The dependencies of the use cases.
-        attempt_id: The attempt, as claimed.
-        token: Its lease's token.
-        reason: Why, for the transition log; nothing personal.
-        unsure: As for ``record``.
+        recordings: The outcomes; of different attempts.
 
     Returns:
-        What followed.
+        For each, None or the error that concerns it alone: ``Fenced`` when its lease has expired, and the attempt is in doubt.
+        What followed: tiers that opened, failures. Where the attempts were recorded by an earlier call, what that one led to.
 
     Raises:
-        Fenced: When the lease has expired.
-        CommitUnknown: When it is unknown whether it is released; call again, with what it led to.
+        CommitUnknown: When it is unknown whether they are recorded; call again, with what it led to.
+        StorageUnavailable: When the database does not answer in time; nothing was recorded.
     """
-
-    def body(tx: Transaction) -> None:
-        def happens(row: NotificationFacts, schedule: Schedule) -> Moved:
-            del schedule
-            _leased(row, attempt_id, token, unsure)
-            return lifecycle.release(row, attempt_id, now=tx.now)
-
-        ref, detail = _attempt_ref(tx, attempt_id), {"attempt": attempt_id} | ({"reason": reason} if reason else {})
-        decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)
-
-    return _run(deps, body)
+    return _settle(_RECORD.run(deps, recordings))
 
 
-class _RecordedBefore(Exception):
+def release(deps: Dependencies, releases: Sequence[Release]) -> Settled[None]:
+    """Give attempts back whose calls were not made, in one transaction.
+
+    They count for nothing, and the attempt before each decides: if there is none, the notification is due.
+
+    Returns:
+        As ``record``.
+
+    Raises:
+        CommitUnknown: As ``record``.
+        StorageUnavailable: When the database does not answer in time; nothing was released.
+    """
+    return _settle(_RELEASE.run(deps, releases))
+
+
+class _RecordedBefore(NotifyflowError):
     """Raised when the earlier call, whose commit was not confirmed, has recorded the attempt."""
 
     def __init__(self, consequences: Consequences) -> None:
@@ -117,24 +98,101 @@ class _RecordedBefore(Exception):
         self.consequences = consequences
 
 
-def _run(deps: Dependencies, body: Callable[[Transaction], None]) -> Consequences:
-    try:
-        return use_case.run(deps, body)[1]
-    except _RecordedBefore as recorded:
-        return recorded.consequences
+def _settle(settled: Settled[None]) -> Settled[None]:
+    before = [each for each in settled.results if isinstance(each, _RecordedBefore)]
+    return Settled(
+        tuple(None if isinstance(each, _RecordedBefore) else each for each in settled.results),
+        sum((each.consequences for each in before), settled.consequences),
+    )
 
 
-def _attempt_ref(tx: Transaction, attempt_id: str) -> AttemptRef:
-    ref = tx.ledger.attempt_ref(attempt_id)
-    if ref is None:
-        raise Fenced(attempt_id)
-    return ref
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """What was locked and read for a set.
+
+    Attributes:
+        refs: The attempts.
+        waited: The receipts that waited for the provider's id of an attempt.
+    """
+
+    refs: Mapping[str, AttemptRef]
+    waited: Mapping[str, Sequence[Receipt]]
 
 
-def _leased(row: NotificationFacts, attempt_id: str, token: str, unsure: Consequences | None) -> AttemptFacts:
-    attempt = next(each for each in row.attempts if each.id == attempt_id)
-    if attempt.token == token and attempt.state is AttemptState.RUNNING:
+def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loaded:
+    """Lock and read, for all attempts at once, what a decision about them needs; receipts first, then incidents."""
+    refs = tx.ledger.attempt_refs([each.lease.attempt_id for each in recordings])
+    new = {each.lease.attempt_id: each.outcome.provider_ref for each in recordings if each.lease.attempt_id in refs}
+    waited = receive.match_waiting(tx, [(refs[each], provider_ref) for each, provider_ref in new.items()])
+    tx.ledger.lock_incidents([refs[each].incident_id for each, some in waited.items() if _has_key(some)])
+    decisions.load(tx, list(refs.values()))
+    return _Loaded(refs=refs, waited=waited)
+
+
+def _load_releases(tx: Transaction, releases: Sequence[Release]) -> _Loaded:
+    refs = tx.ledger.attempt_refs([each.lease.attempt_id for each in releases])
+    decisions.load(tx, list(refs.values()))
+    return _Loaded(refs=refs, waited={})
+
+
+def _has_key(receipts: Sequence[Receipt]) -> bool:
+    return any(each.is_acknowledgement for each in receipts)
+
+
+def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
+    outcome, ref = recording.outcome, _ref(loaded, recording.lease)
+    escalation, row = decisions.lock(tx, ref)
+    attempt = _leased(row, recording.lease)
+    moved = lifecycle.record(
+        row,
+        attempt.id,
+        _completed(tx, attempt, recording),
+        schedule=decisions.schedule(escalation, row),
+        now=tx.now,
+        fraction=tx.deps.ids.fraction(),
+        doubt_resolution_time=tx.deps.doubt_resolution_time(attempt.provider),
+        breaks=outages.breaks(tx, row) if outcome.retry_after_s and not recording.has_alternative else (),
+    )
+    tx.write(row, moved, attempt=attempt.id, result=outcome.result.value, code=outcome.code, reason=outcome.reason)
+    waited = loaded.waited.get(attempt.id, ())
+    if not _has_key(waited):  # the acknowledgement is applied first, and decides
+        decisions.decide_page(tx, escalation, row, cause="recorded")
+    provider_health.record_outcome(tx, row, ref.provider, outcome)
+    if outcome.is_our_fault and not tx.ledger.incident(ref.incident_id).is_operations:
+        tx.notices.append((outcome.reason or outcome.code, ref.provider))
+    receive.apply_receipts(tx, ref, waited)
+
+
+def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> Outcome:
+    """Return an outcome with the time at which its receipt is overdue, which counts from the response."""
+    outcome = recording.outcome
+    awaited = attempt.receipt_due_at and tx.now + (attempt.receipt_due_at - attempt.started_at)
+    retry_after_s = None if recording.has_alternative else outcome.retry_after_s
+    return replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
+
+
+def _release(tx: Transaction, loaded: _Loaded, released: Release) -> None:
+    escalation, row = decisions.lock(tx, _ref(loaded, released.lease))
+    attempt = _leased(row, released.lease)
+    reason = {"reason": released.reason} if released.reason else {}
+    tx.write(row, lifecycle.release(row, attempt.id, now=tx.now), attempt=attempt.id, **reason)
+    decisions.decide_page(tx, escalation, row, cause="recorded")
+
+
+def _ref(loaded: _Loaded, lease: Lease) -> AttemptRef:
+    if lease.attempt_id not in loaded.refs:
+        raise Fenced(lease.attempt_id)
+    return loaded.refs[lease.attempt_id]
+
+
+def _leased(row: NotificationFacts, lease: Lease) -> AttemptFacts:
+    attempt = next(each for each in row.attempts if each.id == lease.attempt_id)
+    if attempt.token == lease.token and attempt.state is AttemptState.RUNNING:
         return attempt
-    if attempt.token == token and unsure is not None:  # an expired lease has no token
-        raise _RecordedBefore(unsure)
-    raise Fenced(attempt_id)
+    if attempt.token == lease.token and lease.unsure is not None:  # an expired lease has no token
+        raise _RecordedBefore(lease.unsure)
+    raise Fenced(lease.attempt_id)
+
+
+_RECORD = SetUseCase(_load_recordings, _record)
+_RELEASE = SetUseCase(_load_releases, _release)

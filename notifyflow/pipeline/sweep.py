@@ -5,10 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from notifyflow.core import lifecycle
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
-from notifyflow.core.policy import Schedule
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import claim, decisions, operations, outages, receive, rounds, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
@@ -77,17 +74,15 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
 
 def _expire_lease(deps: Dependencies, ref: AttemptRef) -> Consequences:
     def body(tx: Transaction) -> None:
-        def happens(row: NotificationFacts, schedule: Schedule) -> Moved | None:
-            del schedule
-            attempt = next(each for each in row.attempts if each.id == ref.attempt_id)
-            if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now:
-                return None
-            if tx.ledger.is_quarantined(ref.incident_id):  # adopted since the leases were listed
-                return None
-            return lifecycle.lose(row, attempt.id, now=tx.now, doubt_resolution_time=deps.doubt_resolution_time(attempt.provider))
-
-        detail = {"attempt": ref.attempt_id}
-        decisions.update(tx, ref.escalation_id, ref.notification_id, happens, cause="recorded", detail=detail)
+        escalation, row = decisions.lock(tx, ref)
+        attempt = next(each for each in row.attempts if each.id == ref.attempt_id)
+        if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now:
+            return
+        if tx.ledger.is_quarantined(ref.incident_id):  # adopted since the leases were listed
+            return
+        resolves_in = deps.doubt_resolution_time(attempt.provider)
+        tx.write(row, lifecycle.lose(row, attempt.id, now=tx.now, doubt_resolution_time=resolves_in), attempt=attempt.id)
+        decisions.decide_page(tx, escalation, row, cause="recorded")
 
     return use_case.run(deps, body)[1]
 

@@ -71,12 +71,11 @@ class Transaction:
         if self._is_newly_due(before, after):
             after = replace(after, rung_at=self.now)
             self._note_due(after)
-        self._write_attempts(before, after)
         if after.is_stopped:
             self._note_recalls(before, after, moved.event)
         if moved.has_moved:
             after = self.ledger.move(before, after, event=moved.event, at=self.now, detail=detail)
-        elif replace(after, attempts=before.attempts) != before:
+        elif after != before:
             after = self.ledger.save(before, after)
         if after.state is NotificationState.FAILED and before.state is not NotificationState.FAILED:
             self._failed.append(after)
@@ -130,11 +129,3 @@ class Transaction:
         if self.ledger.escalation(row.escalation_id).state is EscalationState.ACKNOWLEDGED:
             return True
         return self.ledger.incident(row.incident_id).state is IncidentState.RESOLVED
-
-    def _write_attempts(self, before: NotificationFacts, after: NotificationFacts) -> None:
-        known = {attempt.id: attempt for attempt in before.attempts}
-        for attempt in after.attempts:
-            if attempt.id not in known:
-                self.ledger.add_attempt(attempt)
-            elif attempt != known[attempt.id]:
-                self.ledger.save_attempt(known[attempt.id], attempt)

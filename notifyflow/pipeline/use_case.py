@@ -1,19 +1,26 @@
 """Runs use cases: one transaction each, which ends with the events for subscribers and notices to operations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar, assert_never, cast
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.references import ById, ByKey, IncidentRef
-from notifyflow.errors import CommitUnknown, NotFound, StorageUnavailable
+from notifyflow.errors import CommitUnknown, NotFound, NotifyflowError, StaleRow, StorageUnavailable
 from notifyflow.pipeline import incident_events, operations
-from notifyflow.pipeline.ports import Committed, Consequences, Dependencies
+from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger, Line
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Loaded = TypeVar("Loaded")
 T_co = TypeVar("T_co", covariant=True)
+
+
+DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NotifyflowError)
+"""The errors that a damaged row or a bug of ours raises; those of the database concern the whole transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,89 @@ def run(deps: Dependencies, body: Callable[[Transaction], T]) -> Committed[T]:
             raise
         done = cast(_Done[T], unknown.result)
     return Committed(done.answer, done.consequences)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[T_co]):
+    """A set of items that was handled in one transaction.
+
+    Attributes:
+        results: For each item what the use case returned, or the error that concerns it alone: nothing of it was stored.
+        consequences: What the others led to; the caller reports it.
+    """
+
+    results: tuple[T_co | Exception, ...]
+    consequences: Consequences = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class SetUseCase(Generic[Item, Loaded, T]):
+    """A use case for a set of items.
+
+    Attributes:
+        load: Locks and reads, with as many statements for all items as for one.
+        handle: Handles one item, with what ``load`` returned; it sees what the items before it made of a row.
+    """
+
+    load: Callable[[Transaction, Sequence[Item]], Loaded]
+    handle: Callable[[Transaction, Loaded, Item], T]
+
+    def run(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:
+        """Run it in one transaction.
+
+        If items raise errors, the transaction is rolled back and runs again without them. If a row cannot be read, or the
+        database refuses what the set wrote, the items run one by one, so that a bad row harms no other.
+
+        Args:
+            deps: The dependencies of the use cases.
+            items: The items.
+
+        Raises:
+            CommitUnknown: As ``run``.
+            StorageUnavailable: When the database did not answer in time; nothing was stored.
+        """
+        results: dict[int, T | Exception] = {}
+        consequences = NOTHING
+        while left := {number: item for number, item in enumerate(items) if number not in results}:
+            try:
+                found, consequences = run(deps, partial(self._handle_all, left))
+                results.update(found)
+            except _Refused as refused:
+                results.update(refused.errors)
+            except StorageUnavailable:
+                raise
+            except DAMAGE as error:
+                if len(left) > 1:
+                    return self._run_one_by_one(deps, items)
+                results.update(dict.fromkeys(left, error))
+        return Settled(tuple(results[number] for number in range(len(items))), consequences)
+
+    def _handle_all(self, items: Mapping[int, Item], tx: Transaction) -> Mapping[int, T]:
+        loaded = self.load(tx, list(items.values()))
+        results: dict[int, T] = {}
+        errors: dict[int, Exception] = {}
+        for number, item in items.items():
+            try:
+                results[number] = self.handle(tx, loaded, item)
+            except (StaleRow, StorageUnavailable):
+                raise
+            except DAMAGE as error:
+                errors[number] = error
+        if errors:
+            raise _Refused(errors)
+        return results
+
+    def _run_one_by_one(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:
+        alone = [self.run(deps, [item]) for item in items]
+        return Settled(tuple(each.results[0] for each in alone), sum((each.consequences for each in alone), NOTHING))
+
+
+class _Refused(Exception):
+    """Raised to roll back when some items of a set raised errors."""
+
+    def __init__(self, errors: Mapping[int, Exception]) -> None:
+        super().__init__()
+        self.errors = errors
 
 
 def led_to(unknown: CommitUnknown) -> Consequences:

@@ -14,9 +14,9 @@ from notifyflow.storage.models import (
     NotificationRow,
     QuarantineRow,
 )
-from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import IS_UNRESOLVED, Rows, batches, select
 from notifyflow.storage.turns import QUEUED
+from notifyflow.storage.unit import Unit
 
 
 class Environments(Rows):
@@ -37,12 +37,12 @@ class Environments(Rows):
         return int(self._scalar(QuarantineRow.select(fn.COUNT(SQL("*")))))
 
 
-class Adoption(Environments, Moves):
+class Adoption(Environments, Unit):
     """The environment and the quarantined incidents."""
 
     def set_environment(self, name: str | None, *, at: datetime) -> None:
         """Set the environment the database belongs to; None removes it."""
-        EnvironmentRow.delete().execute(self._db)
+        self._execute(EnvironmentRow.delete())
         if name is not None:
             self.begin_environment(name, at=at)
 
@@ -80,10 +80,10 @@ class Adoption(Environments, Moves):
 
         The caller has stored how long they were quarantined (``keep_quarantined``), so that nothing of them is late by it.
         """
-        QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)).execute(self._db)
+        self._execute(QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)))
         self._mark(incident_ids, is_quarantined=False)
         rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
-        NotificationRow.update(rung_at=None).where(rung).execute(self._db)
+        self._execute(NotificationRow.update(rung_at=None).where(rung), changes=NotificationFacts)
 
     def _mark(self, incident_ids: Sequence[str], *, is_quarantined: bool) -> None:
         """Mark the rows of incidents that enter or leave the quarantine.
@@ -92,5 +92,4 @@ class Adoption(Environments, Moves):
         """
         for batch in batches(incident_ids):
             for model in (EscalationRow, NotificationRow):
-                query = model.update(is_quarantined=is_quarantined).where(model.incident_id.in_(batch))
-                query.execute(self._db)
+                self._execute(model.update(is_quarantined=is_quarantined).where(model.incident_id.in_(batch)))

@@ -7,10 +7,10 @@ from peewee import JOIN, SQL, Case, fn
 from notifyflow.core.model import AttemptState
 from notifyflow.core.tier_rules import Silence
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow, ReceiptRow
-from notifyflow.storage.moves import Moves
+from notifyflow.storage.unit import Unit
 
 
-class Callbacks(Moves):
+class Callbacks(Unit):
     """Questions about the callback path of one provider on one channel."""
 
     def has_called_back(self, provider: str, channel: str, *, since: datetime) -> bool:

@@ -1,22 +1,24 @@
 """Stores escalations, notifications and attempts."""
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Mapping, Sequence
 
-from peewee import Select, fn
+from peewee import fn
 
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
-from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
-from notifyflow.storage.moves import Moves
-from notifyflow.storage.rows import batches, first, must_exist, row_of, select
-from notifyflow.storage.statements import Places, Statement
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.storage.incidents import Incidents
+from notifyflow.storage.models import EscalationRow, NotificationRow
+from notifyflow.storage.rows import first, must_exist, select
+from notifyflow.storage.statements import Statement
+from notifyflow.storage.work import AttemptRef
 
 _ESCALATION = Statement(lambda param: select(EscalationFacts, EscalationRow.id == param(EscalationRow.id)))
+_ESCALATIONS = Statement(lambda param: select(EscalationFacts, param.among(EscalationRow.id)).order_by(EscalationRow.id))
+_LOCKED = Statement(
+    lambda param: NotificationRow.select(NotificationRow.id).where(param.among(NotificationRow.id)).order_by(NotificationRow.id)
+)
 _NOTIFICATION = Statement(lambda param: select(NotificationFacts, NotificationRow.id == param(NotificationRow.id)))
 _NOTIFICATIONS = Statement(
-    lambda param: select(NotificationFacts, NotificationRow.escalation_id == param(NotificationRow.escalation_id)).order_by(
-        NotificationRow.id
-    )
+    lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
 )
 _CURRENT = Statement(
     lambda param: select(
@@ -25,12 +27,17 @@ _CURRENT = Statement(
 )
 
 
-class Escalations(Moves):
+class Escalations(Incidents):
     """Escalations and what belongs to them."""
 
     def lock_escalations(self, incident_id: str) -> tuple[EscalationFacts, ...]:
         """Lock and read the current escalations of an incident, by id."""
         return tuple(self._escalations(self._locked(_CURRENT(incident_id))))
+
+    def lock_many(self, escalation_ids: Collection[str]) -> None:
+        """Lock and keep escalations, by id."""
+        if escalation_ids:
+            self._escalations(self._locked(_ESCALATIONS(sorted(escalation_ids))))
 
     def lock_escalation(self, escalation_id: str) -> EscalationFacts:
         """Lock and read an escalation that is known to exist.
@@ -38,7 +45,9 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        return must_exist(first(self._escalations(self._locked(_ESCALATION(escalation_id)))), "escalation", escalation_id)
+        found = self._known(EscalationFacts, escalation_id, is_locked=True)
+        found = found or first(self._escalations(self._locked(_ESCALATION(escalation_id))))
+        return must_exist(found, "escalation", escalation_id)
 
     def escalation(self, escalation_id: str) -> EscalationFacts:
         """Read an escalation that is known to exist; not locked.
@@ -46,7 +55,29 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        return must_exist(first(self._escalations(_ESCALATION(escalation_id))), "escalation", escalation_id)
+        found = self._known(EscalationFacts, escalation_id, is_locked=False)
+        return must_exist(found or first(self._escalations(_ESCALATION(escalation_id))), "escalation", escalation_id)
+
+    def load_attempts(self, refs: Collection[AttemptRef]) -> None:
+        """Lock and keep the escalations and notifications of attempts, by id; read and keep what a decision needs besides."""
+        ids = sorted({ref.escalation_id for ref in refs})
+        if not ids:
+            return
+        self.lock_many(ids)
+        moving = sorted({ref.notification_id for ref in refs})
+        locked = {row["id"] for row in self._rows(self._locked(_LOCKED(moving)))} if self._is_shared else set()
+        self._note_notifications(ids, self._notifications(_NOTIFICATIONS(ids), locked=locked))
+        self.load_incidents({ref.incident_id for ref in refs})
+        self.load_contacts(ids)
+
+    def load_pages(self, rows: Collection[NotificationFacts]) -> None:
+        """Read and keep what sending notifications needs: their escalations, incidents, contacts and content; not locked."""
+        ids, incident_ids = sorted({row.escalation_id for row in rows}), {row.incident_id for row in rows}
+        if ids:
+            self._escalations(_ESCALATIONS(ids))
+            self.load_incidents(incident_ids)
+            self.load_contacts(ids)
+            self.load_contents(incident_ids)
 
     def last_round(self, incident_id: str, recipient_id: str) -> int:
         """Return the number of a recipient's newest round, or 0."""
@@ -64,12 +95,15 @@ class Escalations(Moves):
     def add_escalation(self, facts: EscalationFacts, *, event: str, detail: Mapping[str, str]) -> None:
         """Store a new escalation and log its start."""
         self._keep_policy(facts.policy, at=facts.started_at)
-        self._insert(EscalationRow, [row_of(facts)])
+        self._add([facts])
+        self._notifications_of[facts.id] = set()
         self._log([facts], event=event, at=facts.started_at, detail=detail)
 
     def notifications(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         """Read all notifications of an escalation with their attempts, by id; not locked."""
-        return self._notifications(_NOTIFICATIONS(escalation_id))
+        if escalation_id not in self._notifications_of:
+            self._note_notifications([escalation_id], self._notifications(_NOTIFICATIONS([escalation_id])))
+        return tuple(self._kept[NotificationFacts, each].now for each in sorted(self._notifications_of[escalation_id]))
 
     def earlier_notifications(self, escalation: EscalationFacts) -> tuple[NotificationFacts, ...]:
         """Read a recipient's notifications of earlier rounds than an escalation's, by id; not locked."""
@@ -87,7 +121,9 @@ class Escalations(Moves):
         """Lock and read all notifications of some escalations with their attempts, by id."""
         if not escalation_ids:
             return ()
-        return self._notifications(self._locked(_notifications_of(len(escalation_ids))(*escalation_ids)))
+        found = self._notifications(self._locked(_NOTIFICATIONS(escalation_ids)))
+        self._note_notifications(escalation_ids, found)
+        return found
 
     def lock_notification(self, notification_id: str) -> NotificationFacts:
         """Lock and read a notification that is known to exist, with its attempts.
@@ -95,8 +131,9 @@ class Escalations(Moves):
         Raises:
             StorageError: When it does not.
         """
-        found = self._notifications(self._locked(_NOTIFICATION(notification_id)))
-        return must_exist(first(found), "notification", notification_id)
+        found = self._known(NotificationFacts, notification_id, is_locked=True)
+        found = found or first(self._notifications(self._locked(_NOTIFICATION(notification_id))))
+        return must_exist(found, "notification", notification_id)
 
     def add_notifications(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
         """Store new notifications and log their initial states.
@@ -104,30 +141,22 @@ class Escalations(Moves):
         Returns:
             Those that were stored, without those that the escalation already has on the same tier and channel.
         """
-        if self.is_gathering and facts:  # their escalations are new, too
-            self._insert(NotificationRow, [row_of(each) for each in facts])
-            self._log(facts, event=event, at=facts[0].created_at)
-            return tuple(facts)
-        added: set[str] = set()
-        for batch in batches(facts):
-            query = (
-                NotificationRow.insert_many([row_of(each) for each in batch]).on_conflict_ignore().returning(NotificationRow.id)
-            )
-            added.update(row["id"] for row in self._rows(query))
-        stored = tuple(each for each in facts if each.id in added)
+        stored = []
+        for each in facts:
+            if each.tier is None or not self._has_page(each):
+                stored.append(each)
+                self._add([each])
+                if each.escalation_id in self._notifications_of:
+                    self._notifications_of[each.escalation_id].add(each.id)
         for created_at in dict.fromkeys(each.created_at for each in stored):
             self._log([each for each in stored if each.created_at == created_at], event=event, at=created_at)
-        return stored
+        return tuple(stored)
 
-    def add_attempt(self, facts: AttemptFacts) -> None:
-        """Store a new attempt, before its provider is called."""
-        self._insert(AttemptRow, [row_of(facts)])
+    def _has_page(self, page: NotificationFacts) -> bool:
+        return any((row.tier, row.channel) == (page.tier, page.channel) for row in self.notifications(page.escalation_id))
 
-
-@lru_cache(maxsize=64)
-def _notifications_of(escalations: int) -> Statement:
-    def build(param: Places) -> Select:
-        ids = [param(NotificationRow.escalation_id) for _ in range(escalations)]
-        return select(NotificationFacts, NotificationRow.escalation_id.in_(ids)).order_by(NotificationRow.id)
-
-    return Statement(build)
+    def _note_notifications(self, escalation_ids: Sequence[str], found: Sequence[NotificationFacts]) -> None:
+        """Note that all notifications of some escalations are kept."""
+        self._notifications_of.update({each: set() for each in escalation_ids})
+        for row in found:
+            self._notifications_of[row.escalation_id].add(row.id)

@@ -10,8 +10,8 @@ from notifyflow.storage import models
 from notifyflow.storage.fields import MarkedField, OnForget
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow
 from notifyflow.storage.models.incidents import FORGOTTEN
-from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import IS_UNRESOLVED, select
+from notifyflow.storage.unit import Unit
 
 
 def marks(model: Any) -> dict[str, Any]:
@@ -28,7 +28,7 @@ _MODELS = [getattr(models, name) for name in models.__all__]
 _DELETED = [model for model in _MODELS if OnForget.DELETE_ROW in marks(model).values()]
 
 
-class Forgetting(Moves):
+class Forgetting(Unit):
     """Reads and overwrites the data of one person."""
 
     def unresolved_of(self, recipient_id: str) -> Sequence[tuple[str, str]]:
@@ -62,12 +62,12 @@ class Forgetting(Moves):
         incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
         self._forget_receipts(recipient_id)
         for model in _DELETED:
-            model.delete().where(model.recipient_id == recipient_id).execute(self._db)
-        count = ContactRow.update(_replacements(ContactRow)).where(is_theirs).execute(self._db)
+            self._execute(model.delete().where(model.recipient_id == recipient_id))
+        count = self._execute(ContactRow.update(_replacements(ContactRow)).where(is_theirs))
         kept = ContactRow.alias()
         is_shared = fn.EXISTS(kept.select(SQL("1")).where(kept.incident_id == IncidentRow.id, kept.name != FORGOTTEN))
-        IncidentRow.update(_replacements(IncidentRow)).where(IncidentRow.id.in_(incidents), ~is_shared).execute(self._db)
-        return int(count)
+        self._execute(IncidentRow.update(_replacements(IncidentRow)).where(IncidentRow.id.in_(incidents), ~is_shared))
+        return count
 
     def _forget_receipts(self, recipient_id: str) -> None:
         attempts = (
@@ -80,4 +80,4 @@ class Forgetting(Moves):
         for row in self._rows(ContactRow.select(ContactRow.addresses).where(ContactRow.recipient_id == recipient_id)):
             for address in row["addresses"].values():
                 is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # as a form spells a number, too
-        ReceiptRow.update(_replacements(ReceiptRow)).where(ReceiptRow.body != SQL("''"), is_theirs).execute(self._db)
+        self._execute(ReceiptRow.update(_replacements(ReceiptRow)).where(ReceiptRow.body != SQL("''"), is_theirs))

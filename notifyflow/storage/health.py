@@ -7,14 +7,14 @@ from peewee import SQL, Expression, Model
 
 from notifyflow.core.model import REACHING, EscalationState, IncidentState, Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow
-from notifyflow.storage.moves import Moves
+from notifyflow.storage.unit import Unit
 
 _NAME = "heartbeat"
 _QUARANTINED_OR_NOT = EscalationRow.is_quarantined.in_((False, True))  # spelt out, since the indexes begin with it
 _WITH_OUTCOME = frozenset(EscalationState) - {EscalationState.ACTIVE, EscalationState.CANCELLED}
 
 
-class Health(Moves):
+class Health(Unit):
     """Checks of the whole database, each from an index; only the heartbeat's own row is locked."""
 
     def is_left_behind(self, *, before: datetime) -> bool:
@@ -67,7 +67,7 @@ class Health(Moves):
 
     def claim_heartbeat(self, *, before: datetime, now: datetime) -> bool:
         """Claim the next heartbeat for this process; return False if another process has claimed it since."""
-        is_claimed = bool(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before).execute(self._db))
+        is_claimed = bool(self._execute(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before)))
         return is_claimed or self._insert_once(HeartbeatRow, {"name": _NAME, "at": now})
 
     def _has(self, model: type[Model], *where: Expression) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from notifyflow.core.model import Notified
 from notifyflow.storage.models import IdempotentResponseRow
-from notifyflow.storage.moves import Moves
+from notifyflow.storage.unit import Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class IdempotentResponse:
     notified: Notified
 
 
-class IdempotentResponses(Moves):
+class IdempotentResponses(Unit):
     """Responses under an API key's idempotency keys."""
 
     def idempotent_response(self, api_key_id: str, idempotency_key: str, *, now: datetime) -> IdempotentResponse | None:
@@ -42,6 +42,6 @@ class IdempotentResponses(Moves):
 
         Where another transaction has just stored one under the same key, the whole use case is repeated, and finds that one.
         """
-        IdempotentResponseRow.delete().where(IdempotentResponseRow.expires_at <= now).execute(self._db)
+        self._execute(IdempotentResponseRow.delete().where(IdempotentResponseRow.expires_at <= now))
         row = {"api_key_id": api_key_id, "idempotency_key": idempotency_key, "expires_at": expires_at}
         self._insert(IdempotentResponseRow, [row | {"fingerprint": response.fingerprint, "notified": response.notified}])

@@ -1,6 +1,6 @@
 """The inbox: each event of a provider once, and its state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -8,9 +8,10 @@ from peewee import SQL, Expression, IntegerField, Select, Tuple, Value, fn
 
 from notifyflow.core.model import Receipt
 from notifyflow.storage.models import AttemptRow, ReceiptRow
-from notifyflow.storage.moves import Moves
 from notifyflow.storage.statements import Places, Run, Statement
+from notifyflow.storage.unit import Unit
 
+_MOST_WAITING = 1000
 _COLUMNS = tuple(Receipt.__dataclass_fields__)
 _IS_WAITING = ReceiptRow.state == SQL("'waiting'")
 _HAS_ATTEMPT = fn.EXISTS(
@@ -33,11 +34,7 @@ def _waiting(where: Callable[[Places], Expression]) -> Statement:
     return Statement(build)
 
 
-_WAITING = _waiting(
-    lambda param: (
-        (ReceiptRow.provider == param(ReceiptRow.provider)) & (ReceiptRow.provider_ref == param(ReceiptRow.provider_ref))
-    )
-)
+_WAITING = _waiting(lambda param: param.among(ReceiptRow.provider_ref))
 _MISSED = _waiting(
     lambda param: (
         ((ReceiptRow.received_at > param(ReceiptRow.received_at)) | (ReceiptRow.received_at < param(ReceiptRow.received_at)))
@@ -66,7 +63,7 @@ class ReceiptState(StrEnum):
     DONE = "done"
 
 
-class Inbox(Moves):
+class Inbox(Unit):
     """Receipts."""
 
     def add_receipt(self, receipt: Receipt, *, raw: str, at: datetime, attempt_id: str | None = None) -> bool:
@@ -89,7 +86,7 @@ class Inbox(Moves):
     def note_called_back(self, receipt: Receipt) -> None:
         """Note that the callback of a fetched receipt has arrived, too."""
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
-        ReceiptRow.update(is_fetched=False).where(is_it, ReceiptRow.is_fetched).execute(self._db)
+        self._execute(ReceiptRow.update(is_fetched=False).where(is_it, ReceiptRow.is_fetched))
 
     def match_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> bool:
         """Match a waiting receipt with its attempt; with None it is marked as foreign.
@@ -100,7 +97,7 @@ class Inbox(Moves):
         state = ReceiptState.FOREIGN if attempt_id is None else ReceiptState.MATCHED
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
         query = ReceiptRow.update(state=state, matched_attempt_id=attempt_id).where(is_it, _IS_WAITING)
-        return bool(query.execute(self._db))
+        return bool(self._execute(query))
 
     def settle_reply(self, receipt: Receipt, *, is_done: bool) -> None:
         """Store that a receipt that waits is a reply.
@@ -109,11 +106,11 @@ class Inbox(Moves):
         """
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
         state = ReceiptState.DONE if is_done else ReceiptState.FOREIGN
-        ReceiptRow.update(state=state).where(is_it, _IS_WAITING).execute(self._db)
+        self._execute(ReceiptRow.update(state=state).where(is_it, _IS_WAITING))
 
-    def waiting_receipts(self, provider: str, provider_ref: str) -> tuple[Receipt, ...]:
-        """Read the receipts for a provider's message id that came before we knew that id, in the order they came."""
-        return self._receipts(_WAITING(provider, provider_ref, 100))
+    def waiting_receipts(self, provider_refs: Sequence[str]) -> tuple[Receipt, ...]:
+        """Read the receipts for providers' message ids that came before we knew these ids, in the order they came."""
+        return self._receipts(_WAITING(provider_refs, _MOST_WAITING))
 
     def missed_receipts(self, *, since: datetime, before: datetime, limit: int) -> tuple[Receipt, ...]:
         """Read what waits although its attempt is known, of what came after ``since`` or before ``before``, in the order it came.
@@ -137,7 +134,7 @@ class Inbox(Moves):
             .order_by(ReceiptRow.received_at)
             .limit(limit)
         )
-        ReceiptRow.update(body="").where(key.in_(old)).execute(self._db)
+        self._execute(ReceiptRow.update(body="").where(key.in_(old)))
 
     def _receipts(self, found: Run) -> tuple[Receipt, ...]:
         return tuple(Receipt(**row) for row in self._rows(found))

@@ -6,10 +6,10 @@ from peewee import Expression, Select, fn
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident
-from notifyflow.storage.models import ContactRow, IncidentRow
-from notifyflow.storage.moves import Moves
+from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.rows import (
     CONTACT,
+    CONTENT,
     INCIDENT,
     IS_UNRESOLVED,
     Named,
@@ -17,24 +17,36 @@ from notifyflow.storage.rows import (
     content_columns,
     first,
     must_exist,
-    row_of,
     select,
 )
 from notifyflow.storage.statements import Statement
+from notifyflow.storage.unit import Unit
 
 _UNRESOLVED = Statement(
     lambda param: _newest(
         IncidentRow.namespace == param(IncidentRow.namespace), IncidentRow.key == param(IncidentRow.key), IS_UNRESOLVED
     )
 )
+_INCIDENTS = Statement(lambda param: select(IncidentFacts, param.among(IncidentRow.id)).order_by(IncidentRow.id))
 _CONTACT = Statement(
     lambda param: ContactRow.select(*CONTACT).where(
         ContactRow.incident_id == param(ContactRow.incident_id), ContactRow.recipient_id == param(ContactRow.recipient_id)
     )
 )
+_CONTENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, *CONTENT).where(param.among(IncidentRow.id)))
+_CONTACTS_OF = Statement(
+    lambda param: (
+        ContactRow.select(ContactRow.incident_id, *CONTACT)
+        .join(
+            EscalationRow,
+            on=(ContactRow.incident_id == EscalationRow.incident_id) & (ContactRow.recipient_id == EscalationRow.recipient_id),
+        )
+        .where(param.among(EscalationRow.id))
+    )
+)
 
 
-class Incidents(Moves, Named):
+class Incidents(Unit, Named):
     """Incidents, their content and their contacts."""
 
     def lock_unresolved(self, key: str, *, namespace: str) -> IncidentFacts | None:
@@ -72,7 +84,17 @@ class Incidents(Moves, Named):
 
     def lock_incident_if_kept(self, incident_id: str) -> IncidentFacts | None:
         """Lock and read an incident, or return None if it was pruned."""
-        return first(self._incidents(self._locked(INCIDENT(incident_id))))
+        known = self._known(IncidentFacts, incident_id, is_locked=True)
+        return known or first(self._incidents(self._locked(INCIDENT(incident_id))))
+
+    def lock_incidents(self, incident_ids: Collection[str]) -> None:
+        """Lock and keep incidents, by id."""
+        if incident_ids:
+            self._incidents(self._locked(_INCIDENTS(sorted(incident_ids))))
+
+    def load_incidents(self, incident_ids: Collection[str]) -> None:
+        """Read and keep incidents; not locked."""
+        self._incidents(_INCIDENTS(sorted(incident_ids)))
 
     def incident(self, incident_id: str) -> IncidentFacts:
         """Read an incident that is known to exist; not locked.
@@ -80,7 +102,8 @@ class Incidents(Moves, Named):
         Raises:
             StorageError: When it does not.
         """
-        return must_exist(first(self._incidents(INCIDENT(incident_id))), "incident", incident_id)
+        known = self._known(IncidentFacts, incident_id, is_locked=False)
+        return must_exist(known or first(self._incidents(INCIDENT(incident_id))), "incident", incident_id)
 
     def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its start.
@@ -88,7 +111,8 @@ class Incidents(Moves, Named):
         If another transaction has just stored the same key, the whole use case is repeated, and finds that incident.
         """
         self._keep_policy(facts.policy, at=facts.opened_at)
-        self._insert(IncidentRow, [row_of(facts) | content_columns(content)])
+        self._add([facts])
+        self._new_content[facts.id] = content_columns(content)
         self._log([facts], event="opened", at=facts.opened_at)
 
     def content(self, incident_id: str) -> Incident:
@@ -97,11 +121,21 @@ class Incidents(Moves, Named):
         Raises:
             StorageError: When there is no such incident.
         """
-        return must_exist(self._content(incident_id), "incident", incident_id)
+        known: Incident | None = self._unlocked.get(("content", incident_id))
+        if known is None:
+            known = self._unlocked["content", incident_id] = must_exist(self._content(incident_id), "incident", incident_id)
+        return known
+
+    def load_contents(self, incident_ids: Collection[str]) -> None:
+        """Read and keep the latest content of incidents; not locked."""
+        for row in self._rows(_CONTENTS(sorted(incident_ids))):
+            incident_id = row.pop("id")
+            self._unlocked["content", incident_id] = Incident(**row)
 
     def set_content(self, incident_id: str, content: Incident) -> None:
         """Store new content."""
-        IncidentRow.update(content_columns(content)).where(IncidentRow.id == incident_id).execute(self._db)
+        self._execute(IncidentRow.update(content_columns(content)).where(IncidentRow.id == incident_id))
+        self._unlocked.clear()
 
     def contacts(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the contacts by recipient, in the order they were added."""
@@ -113,12 +147,24 @@ class Incidents(Moves, Named):
         Raises:
             StorageError: When it has no such recipient.
         """
-        found = [Contact(**row) for row in self._rows(_CONTACT(incident_id, recipient_id))]
-        return must_exist(first(found), "contact of incident", incident_id)
+        known: Contact | None = self._unlocked.get(("contact", incident_id, recipient_id))
+        if known is None:
+            found = [Contact(**row) for row in self._rows(_CONTACT(incident_id, recipient_id))]
+            known = self._unlocked["contact", incident_id, recipient_id] = must_exist(
+                first(found), "contact of incident", incident_id
+            )
+        return known
+
+    def load_contacts(self, escalation_ids: Collection[str]) -> None:
+        """Read and keep the contacts of escalations' recipients; not locked."""
+        for row in self._rows(_CONTACTS_OF(sorted(escalation_ids))):
+            incident_id = row.pop("incident_id")
+            contact = Contact(**row)
+            self._unlocked["contact", incident_id, contact.recipient_id] = contact
 
     def add_contacts(self, incident_id: str, contacts: Sequence[Contact]) -> None:
         """Store the contacts of a new incident, in order."""
-        rows = [
+        self._new_contacts += [
             {
                 "incident_id": incident_id,
                 "recipient_id": each.recipient_id,
@@ -129,13 +175,13 @@ class Incidents(Moves, Named):
             }
             for position, each in enumerate(contacts, 1)
         ]
-        self._insert(ContactRow, rows)
 
     def put_contact(self, incident_id: str, contact: Contact) -> None:
         """Store a contact; a known recipient keeps the position."""
         row = {"name": contact.name, "addresses": contact.addresses, "timezone": contact.timezone}
         known = (ContactRow.incident_id == incident_id) & (ContactRow.recipient_id == contact.recipient_id)
-        if ContactRow.update(row).where(known).execute(self._db) == 0:
+        self._unlocked.clear()
+        if self._execute(ContactRow.update(row).where(known)) == 0:
             count = self._scalar(ContactRow.select(fn.COUNT(1)).where(ContactRow.incident_id == incident_id))
             self._insert(
                 ContactRow, [row | {"incident_id": incident_id, "recipient_id": contact.recipient_id, "position": count + 1}]

@@ -4,13 +4,13 @@ from datetime import datetime
 
 from notifyflow.core.keys import ApiKey
 from notifyflow.storage.models import ApiKeyRow
-from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import first
+from notifyflow.storage.unit import Unit
 
 KEY_COLUMNS = tuple(ApiKey.__dataclass_fields__)
 
 
-class Keys(Moves):
+class Keys(Unit):
     """API keys."""
 
     def add_api_key(self, key: ApiKey) -> None:
@@ -25,7 +25,7 @@ class Keys(Moves):
 
     def expire_api_key(self, key_id: str, *, at: datetime) -> None:
         """Let a key expire at an instant."""
-        ApiKeyRow.update(expires_at=at).where(ApiKeyRow.id == key_id).execute(self._db)
+        self._execute(ApiKeyRow.update(expires_at=at).where(ApiKeyRow.id == key_id))
 
     def revoke_api_key(self, key_id: str, *, at: datetime) -> bool:
         """Revoke a key; one that was revoked before stays as it is.
@@ -33,9 +33,9 @@ class Keys(Moves):
         Returns:
             Whether the key exists.
         """
-        ApiKeyRow.update(revoked_at=at).where(ApiKeyRow.id == key_id, ApiKeyRow.revoked_at.is_null()).execute(self._db)
+        self._execute(ApiKeyRow.update(revoked_at=at).where(ApiKeyRow.id == key_id, ApiKeyRow.revoked_at.is_null()))
         return self._first(ApiKeyRow.select(ApiKeyRow.id).where(ApiKeyRow.id == key_id)) is not None
 
     def note_api_key_use(self, key_id: str, *, at: datetime) -> None:
         """Note when a key was used last."""
-        ApiKeyRow.update(last_used_at=at).where(ApiKeyRow.id == key_id).execute(self._db)
+        self._execute(ApiKeyRow.update(last_used_at=at).where(ApiKeyRow.id == key_id))

@@ -5,6 +5,9 @@ one writer anyway. Locks are acquired in the order incident, escalations by id, 
 the providers' rows by name, the operations incident. The core decides; a ledger only reads and writes.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.callbacks import Callbacks
 from notifyflow.storage.escalations import Escalations
@@ -13,7 +16,6 @@ from notifyflow.storage.health import Health
 from notifyflow.storage.idempotency import IdempotentResponses
 from notifyflow.storage.inbox import Inbox
 from notifyflow.storage.keys import Keys
-from notifyflow.storage.moves import Line
 from notifyflow.storage.operations import Operations
 from notifyflow.storage.outages import Outages
 from notifyflow.storage.provider_health import ProviderHealthRows
@@ -22,7 +24,10 @@ from notifyflow.storage.replies import Replies, ReplyCode
 from notifyflow.storage.spending import Spending
 from notifyflow.storage.status_polling import AttemptToPoll, StatusPolls
 from notifyflow.storage.stops import Stops
+from notifyflow.storage.unit import Line
 from notifyflow.storage.work import AttemptRef, Due, Work
+
+T = TypeVar("T")
 
 __all__ = ["AttemptRef", "AttemptToPoll", "Due", "Ledger", "Line", "ReplyCode"]
 
@@ -47,3 +52,9 @@ class Ledger(
     Spending,
 ):
     """All reads under locks and all writes of a transaction."""
+
+    def run(self, use_case: "Callable[[Ledger], T]") -> T:
+        """Run a use case, and write all that it has changed."""
+        result = use_case(self)
+        self.flush()
+        return result

@@ -71,10 +71,13 @@ class Operations(Incidents):
         return tuple(Failure(**row) for row in self._rows(query))
 
     def notices(self, *, since: datetime) -> tuple[Notice, ...]:
-        """Read what else operations was told since then, the newest first."""
+        """Read what else operations was told since then, or is not told yet, the newest first.
+
+        A notice of a process whose clock is behind may seem older than the incident that tells of it.
+        """
         query = (
             NoticeRow.select(NoticeRow.at, NoticeRow.provider, NoticeRow.reason)
-            .where(NoticeRow.at >= since)
+            .where((NoticeRow.at >= since) | _IS_UNCOUNTED_NOTICE)
             .order_by(NoticeRow.at.desc(), NoticeRow.provider, NoticeRow.reason)
             .limit(AT_MOST)
         )
@@ -102,5 +105,5 @@ class Operations(Incidents):
     def mark_counted(self, operations_incident_id: str) -> None:
         """Note that a round has told of all that ``uncounted`` counts."""
         is_linked = CriticalRow.operations_incident_id == operations_incident_id
-        CriticalRow.update(is_counted=True).where(_IS_UNCOUNTED_CRITICAL, is_linked).execute(self._db)
-        NoticeRow.update(is_counted=True).where(_IS_UNCOUNTED_NOTICE).execute(self._db)
+        self._execute(CriticalRow.update(is_counted=True).where(_IS_UNCOUNTED_CRITICAL, is_linked))
+        self._execute(NoticeRow.update(is_counted=True).where(_IS_UNCOUNTED_NOTICE))

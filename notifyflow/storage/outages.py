@@ -9,9 +9,9 @@ from peewee import SQL
 
 from notifyflow.core.deadlines import Outage, outage_since
 from notifyflow.storage.models import EscalationRow, OutageRow
-from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import first
 from notifyflow.storage.statements import Statement
+from notifyflow.storage.unit import Unit
 
 _IS_WATCH = OutageRow.is_over == SQL("FALSE")
 _OUTAGES = Statement(
@@ -24,13 +24,14 @@ _NOTE_SWEEP = Statement(lambda param: OutageRow.update(began_at=param(OutageRow.
 _KEPT_FOR = timedelta(days=30)
 
 
-class Outages(Moves):
+class Outages(Unit):
     """The watch and the outages."""
 
     def outages(self, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
         """Read the outages that ended after an instant, and the current one, if any; not locked."""
-        found = self._rows(_OUTAGES(since))
-        each = (Outage(**row) if row["ended_at"] else outage_since(row["began_at"], now) for row in found)
+        found = self._read_since("outages", since, lambda early: self._rows(_OUTAGES(early)))
+        recent = [row for row in found if row["ended_at"] is None or row["ended_at"] > since]
+        each = (Outage(**row) if row["ended_at"] else outage_since(row["began_at"], now) for row in recent)
         return tuple(outage for outage in each if outage is not None)
 
     def swept_at(self) -> datetime | None:
@@ -49,12 +50,13 @@ class Outages(Moves):
 
     def note_sweep(self, *, at: datetime) -> None:
         """Note a sweep; the watch is locked."""
-        _NOTE_SWEEP(at).execute(self._db)
+        self._execute(_NOTE_SWEEP(at))
 
     def end_outage(self, outage: Outage) -> None:
         """Store an outage that is over, for as long as any notification may wait, and begin a new watch; the watch is locked."""
-        OutageRow.delete().where(OutageRow.ended_at < outage.ended_at - _KEPT_FOR).execute(self._db)
-        OutageRow.update(ended_at=outage.ended_at, is_over=True).where(_IS_WATCH).execute(self._db)
+        self._unlocked.clear()
+        self._execute(OutageRow.delete().where(OutageRow.ended_at < outage.ended_at - _KEPT_FOR))
+        self._execute(OutageRow.update(ended_at=outage.ended_at, is_over=True).where(_IS_WATCH))
         self.begin_watch(at=outage.ended_at)
 
     def has_waited(self, *, since: datetime) -> bool:

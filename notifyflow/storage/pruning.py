@@ -21,8 +21,8 @@ from notifyflow.storage.models import (
     ReceiptRow,
     TransitionRow,
 )
-from notifyflow.storage.moves import Moves
 from notifyflow.storage.rows import Rows
+from notifyflow.storage.unit import Unit
 
 _UNUSED_FOR = timedelta(hours=1)
 _ROW_LOCK: Any = "FOR UPDATE"  # stronger than elsewhere: inserts of rows that refer to deleted ones must wait, too
@@ -70,7 +70,7 @@ class Step:
     place: tuple[datetime, str] | None
 
 
-class Pruning(Moves):
+class Pruning(Unit):
     """Deletes old rows."""
 
     def prune_incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
@@ -109,7 +109,7 @@ class Pruning(Moves):
         A transaction that found a policy in use may still store a row that refers to it; it ends long before the hour does.
         """
         is_used = _refers(IncidentRow) | _refers(EscalationRow)
-        PolicyRow.update(unused_since=now).where(PolicyRow.unused_since.is_null(), ~is_used).execute(self._db)
+        self._execute(PolicyRow.update(unused_since=now).where(PolicyRow.unused_since.is_null(), ~is_used))
         self._delete(PolicyRow, (PolicyRow.unused_since < now - _UNUSED_FOR) & ~is_used)
 
     def _delete_rounds(self, ids: Sequence[str]) -> Pruned:
@@ -136,7 +136,7 @@ class Pruning(Moves):
         )
 
     def _delete(self, model: type[Model], where: Expression) -> int:
-        return int(model.delete().where(where).execute(self._db))
+        return self._execute(model.delete().where(where))
 
 
 class Prunable(Rows):

@@ -9,9 +9,9 @@ from peewee import Expression
 
 from notifyflow.core.model import EscalationState, IncidentState
 from notifyflow.storage.models import EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow, ReplyCodeRow
-from notifyflow.storage.moves import Moves
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.turns import QUEUED
+from notifyflow.storage.unit import Unit
 
 _UNUSED_FOR = timedelta(days=7)
 _FIRST = 10  # one digit alone is too easily meant otherwise
@@ -38,7 +38,7 @@ _COLUMNS = tuple(getattr(ReplyCodeRow, name) for name in ReplyCode.__dataclass_f
 _FORGET_CODES = Statement(lambda param: ReplyCodeRow.delete().where(ReplyCodeRow.issued_at <= param(ReplyCodeRow.issued_at)))
 
 
-class Replies(Moves):
+class Replies(Unit):
     """Reply codes, opt-outs, and known numbers."""
 
     def give_code(self, number: str, incident_id: str, recipient_id: str, *, now: datetime) -> ReplyCode:
@@ -54,7 +54,7 @@ class Replies(Moves):
         )
         known = self._first(ReplyCodeRow.select(*_COLUMNS).where(is_it))
         if known is not None:
-            ReplyCodeRow.update(issued_at=now).where(is_it).execute(self._db)
+            self._execute(ReplyCodeRow.update(issued_at=now).where(is_it))
             return ReplyCode(**known)
         used = {row["code"] for row in self._rows(ReplyCodeRow.select(ReplyCodeRow.code).where(ReplyCodeRow.number == number))}
         code = ReplyCode(
@@ -69,7 +69,7 @@ class Replies(Moves):
 
     def forget_codes(self, *, now: datetime) -> None:
         """Delete the codes that have not been used for a week."""
-        _FORGET_CODES(now - _UNUSED_FOR).execute(self._db)
+        self._execute(_FORGET_CODES(now - _UNUSED_FOR))
 
     def code(self, number: str, code: str, *, now: datetime) -> ReplyCode | None:
         """Return a reply code that a number was given within the last week; None when it is unknown."""
@@ -118,7 +118,7 @@ class Replies(Moves):
 
     def opt_in(self, our_number: str, number: str) -> None:
         """Store that it may again."""
-        OptOutRow.delete().where(OptOutRow.our_number == our_number, OptOutRow.number == number).execute(self._db)
+        self._execute(OptOutRow.delete().where(OptOutRow.our_number == our_number, OptOutRow.number == number))
 
     def opt_outs(self, number: str, our_numbers: Collection[str]) -> frozenset[str]:
         """Return the numbers of ours that may not text a number."""
@@ -130,7 +130,7 @@ class Replies(Moves):
     def note_texted(self, number: str, recipient_id: str, *, at: datetime) -> None:
         """Store that a text goes to a number: from then on it is known, and its replies count."""
         row = {"recipient_id": recipient_id, "texted_at": at}
-        if NumberRow.update(row).where(NumberRow.number == number).execute(self._db) == 0:
+        if self._execute(NumberRow.update(row).where(NumberRow.number == number)) == 0:
             self._insert(NumberRow, [row | {"number": number, "responded_at": ()}])
 
     def is_known(self, number: str) -> bool:
@@ -151,7 +151,7 @@ class Replies(Moves):
         lately = [at for at in row["responded_at"] if at > now - within]
         if len(lately) >= at_most:
             return False
-        NumberRow.update(texted_at=now, responded_at=(*lately, now)).where(NumberRow.number == number).execute(self._db)
+        self._execute(NumberRow.update(texted_at=now, responded_at=(*lately, now)).where(NumberRow.number == number))
         return True
 
     def queued_for(self, number: str, channel: str, *, now: datetime) -> tuple[tuple[str, str], ...]:

@@ -33,6 +33,7 @@ _ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 varia
 CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
 IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")  # spelt out, since an index of these only is then used
 CONTENT_FIELDS = tuple(field.name for field in fields(Incident) if field.name != "key")
+CONTENT = (IncidentRow.key, *(getattr(IncidentRow, f"content_{name}").alias(name) for name in CONTENT_FIELDS))
 _EMPTY: Mapping[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": None, "labels": {}}
 
 
@@ -42,11 +43,11 @@ class Rows:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def _catch_up(self) -> None:
-        """Write gathered rows before a read."""
+    def _catch_up(self, query: Query | Run | None = None) -> None:
+        """Write what a query might read."""
 
     def _rows(self, query: Query | Run) -> list[dict[str, Any]]:
-        self._catch_up()
+        self._catch_up(query)
         return query.rows(self._db) if isinstance(query, Run) else list(query.dicts().execute(self._db))
 
     def _first(self, query: Select) -> dict[str, Any] | None:
@@ -54,7 +55,7 @@ class Rows:
         return rows[0] if rows else None
 
     def _scalar(self, query: Select | Run) -> Any:
-        self._catch_up()
+        self._catch_up(query)
         return query.scalar(self._db)
 
     def _incidents(self, query: Select | Run) -> list[IncidentFacts]:
@@ -108,13 +109,7 @@ _CONTACTS = Statement(
         ContactRow.select(*CONTACT).where(ContactRow.incident_id == param(ContactRow.incident_id)).order_by(ContactRow.position)
     )
 )
-_CONTENT = Statement(
-    lambda param: (
-        IncidentRow.select(IncidentRow.key, *(getattr(IncidentRow, f"content_{name}").alias(name) for name in CONTENT_FIELDS))
-        .where(IncidentRow.id == param(IncidentRow.id))
-        .limit(1)
-    )
-)
+_CONTENT = Statement(lambda param: IncidentRow.select(*CONTENT).where(IncidentRow.id == param(IncidentRow.id)).limit(1))
 
 
 def select(facts: type, *where: Expression) -> Select:

@@ -99,7 +99,11 @@ class Run:
     def __init__(self, statement: Statement, values: Sequence[Any], locks: tuple[Any, ...] = ()) -> None:
         self._statement = statement
         self._values = values
-        self._locks = locks
+        self.locks = locks
+
+    def sql(self, db: Database) -> str:
+        """Return its text."""
+        return self._statement.built_for(db, self.locks).sql
 
     def for_update(self, lock: Any, *, skip_locked: bool = False) -> "Run":
         """Return the statement with a lock on the rows it finds."""
@@ -107,18 +111,18 @@ class Run:
 
     def rows(self, db: Database) -> list[dict[str, Any]]:
         """Run it and return the rows."""
-        built = self._statement.built_for(db, self._locks)
+        built = self._statement.built_for(db, self.locks)
         return [built.read(row) for row in self._run(db, built).fetchall()]
 
     def scalar(self, db: Database) -> Any:
         """Run it and return the first column of the first row, or None."""
-        built = self._statement.built_for(db, self._locks)
+        built = self._statement.built_for(db, self.locks)
         row = self._run(db, built).fetchone()
         return None if row is None else built.read(row)[built.names[0]]
 
     def execute(self, db: Database) -> int:
         """Run it and return how many rows it wrote."""
-        return int(self._run(db, self._statement.built_for(db, self._locks)).rowcount)
+        return int(self._run(db, self._statement.built_for(db, self.locks)).rowcount)
 
     def _run(self, db: Database, built: _Built) -> Any:
         values = self._values

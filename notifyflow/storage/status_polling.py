@@ -9,7 +9,7 @@ from operator import add
 from peewee import SQL, Case
 
 from notifyflow.storage.models import AttemptRow, NotificationRow
-from notifyflow.storage.moves import Moves
+from notifyflow.storage.unit import Unit
 from notifyflow.storage.work import is_free
 
 _OLDEST = timedelta(days=1)
@@ -44,7 +44,7 @@ class AttemptToPoll:
     times_polled: int
 
 
-class StatusPolls(Moves):
+class StatusPolls(Unit):
     """Status polls."""
 
     def attempts_to_poll(
@@ -87,4 +87,4 @@ class StatusPolls(Moves):
     def record_poll(self, attempt: AttemptToPoll, *, times: int) -> bool:
         """Count a poll; return False if another process has counted one since the attempt was read."""
         is_it = (AttemptRow.id == attempt.attempt_id) & (AttemptRow.times_polled == attempt.times_polled)
-        return bool(AttemptRow.update(times_polled=times).where(is_it).execute(self._db))
+        return bool(self._execute(AttemptRow.update(times_polled=times).where(is_it)))

@@ -72,7 +72,7 @@ class Store:
             CommitUnknown: When the connection broke during the commit, which may have been done; it is not repeated.
             StorageError: When the database refuses a statement: a bug, or tables that are not ours.
         """
-        return self._repeat(lambda db: use_case(Ledger(db)), self._deadline(timeout_s), Access.WRITE)
+        return self._repeat(lambda db: Ledger(db).run(use_case), self._deadline(timeout_s), Access.WRITE)
 
     def read(self, query: Callable[[Reads], T]) -> T:
         """Read one consistent state; the query may run more than once.

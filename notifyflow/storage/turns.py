@@ -6,8 +6,8 @@ from datetime import datetime
 from peewee import SQL, Case, Expression, Select
 
 from notifyflow.storage.models import NotificationRow, TurnRow
-from notifyflow.storage.moves import Moves
 from notifyflow.storage.statements import Places, Statement
+from notifyflow.storage.unit import Unit
 
 QUEUED = NotificationRow.state == SQL("'QUEUED'")
 _urgency = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))], SQL("1"))  # as the indexes have it
@@ -19,7 +19,7 @@ IS_ANY: Expression = _urgency.in_(
 URGENCY = _urgency
 
 
-class Turns(Moves):
+class Turns(Unit):
     """Reads and counts turns; only the count takes a lock, and a claim counts last before it writes its rows."""
 
     def namespaces_due(self, channel: str, *, is_urgent: bool, now: datetime) -> list[str]:
@@ -45,7 +45,7 @@ class Turns(Moves):
             start = virtual_starts[name]
             had = Case(None, [(TurnRow.served < start, start)], TurnRow.served)
             is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & (TurnRow.namespace == name)
-            if not TurnRow.update(served=had + counts[name]).where(is_its).execute(self._db):
+            if not self._execute(TurnRow.update(served=had + counts[name]).where(is_its)):
                 row = {"channel": channel, "is_urgent": is_urgent, "namespace": name, "served": start + counts[name]}
                 self._insert_once(TurnRow, row)
 

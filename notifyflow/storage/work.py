@@ -4,10 +4,9 @@ Each search walks an index of unfinished rows, so that its cost does not grow wi
 index only if the query repeats its condition literally, not as a parameter: hence the SQL below.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from peewee import SQL, Expression, Field, IntegerField, Select, fn
@@ -90,8 +89,8 @@ class Work(Turns):
         for is_urgent in (True, False):
             if len(found) < limit:
                 found += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(found))
-        rows = self._notifications(_notifications_of(len(found))(*found)) if found else ()
-        return tuple(sorted(rows, key=lambda row: found.index(row.id)))
+        rows = {row.id: row for row in self._notifications(_NOTIFICATIONS(found))} if found else {}
+        return tuple(rows[each] for each in found)
 
     def ring_due(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
         """Mark due notifications as rung for, so that no other process rings for them meanwhile.
@@ -140,9 +139,13 @@ class Work(Turns):
         instants = [instant for earliest in _EARLIEST if (instant := self._scalar(earliest())) is not None]
         return min(instants, default=None)
 
+    def attempt_refs(self, attempt_ids: Sequence[str]) -> Mapping[str, AttemptRef]:
+        """Find attempts by their ids, without those that do not exist; not locked."""
+        return {ref.attempt_id: ref for ref in self._attempt_refs(_ATTEMPT_REFS(attempt_ids))}
+
     def attempt_ref(self, attempt_id: str) -> AttemptRef | None:
         """Find an attempt by its id; not locked."""
-        return first(self._attempt_refs(_ATTEMPT_REF(attempt_id)))
+        return self.attempt_refs([attempt_id]).get(attempt_id)
 
     def attempt_ref_by_provider_ref(self, provider: str, provider_ref: str) -> AttemptRef | None:
         """Find an attempt by its provider's id; not locked."""
@@ -202,7 +205,7 @@ class Work(Turns):
         return [(row["id"], row["due_at"]) for row in self._rows(self._locked(query, skips_locked=True))]
 
     def _mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
-        NotificationRow.update(rung_at=at).where(NotificationRow.id.in_(ids), QUEUED).execute(self._db)
+        self._execute(_MARK_RUNG(at, ids), changes=NotificationFacts)
 
     def _attempt_refs(self, query: Select | Run) -> tuple[AttemptRef, ...]:
         return tuple(AttemptRef(**row) for row in self._rows(query))
@@ -248,14 +251,11 @@ def _earliest(timer: Field, *where: Expression | Field) -> Statement:
     return Statement(lambda param: query.where(*where).order_by(timer).limit(1))
 
 
-@lru_cache(maxsize=64)
-def _notifications_of(ids: int) -> Statement:
-    return Statement(
-        lambda param: select(NotificationFacts, NotificationRow.id.in_([param(NotificationRow.id) for _ in range(ids)]))
-    )
-
-
-_ATTEMPT_REF = Statement(lambda param: _attempt_refs(AttemptRow.id == param(AttemptRow.id)))
+_NOTIFICATIONS = Statement(lambda param: select(NotificationFacts, param.among(NotificationRow.id)))
+_MARK_RUNG = Statement(
+    lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.among(NotificationRow.id), QUEUED)
+)
+_ATTEMPT_REFS = Statement(lambda param: _attempt_refs(param.among(AttemptRow.id)))
 _ATTEMPT_REF_BY_PROVIDER_REF = Statement(
     lambda param: (
         _attempt_refs(

@@ -1,7 +1,7 @@
 """Two machines record the failure of two primaries of one escalation at the same moment: SMS is opened exactly once."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
@@ -11,11 +11,11 @@ import pytest
 
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.pipeline.ports import Claimed
-from notifyflow.pipeline.record import record
-from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.ledger import AttemptRef, Ledger
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, CountingIds, a_recipient, an_incident
 from tests.driver import Driver
+from tests.leases import record_one
 from tests.servers.postgres import Postgres, postgres
 
 T = TypeVar("T")
@@ -32,6 +32,9 @@ class UnlockedLedger(Ledger):
     def lock_escalation(self, escalation_id: str) -> EscalationFacts:
         return self.escalation(escalation_id)
 
+    def load_attempts(self, refs: Collection[AttemptRef]) -> None:
+        del refs
+
     def notifications(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         rows = super().notifications(escalation_id)
         self.readers.wait(DEADLINE_S)
@@ -46,7 +49,7 @@ class UnlockedStore:
         self._ledger = type("UnlockedLedger", (UnlockedLedger,), {"readers": readers})
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
-        return self._store.run(lambda ledger: use_case(self._ledger(ledger._db)), timeout_s=timeout_s)
+        return self._store.run(lambda ledger: self._ledger(ledger._db).run(use_case), timeout_s=timeout_s)
 
 
 def record_failures(url: str, first_id: int, claimed: Sequence[Claimed], starters: Barrier, readers: Barrier | None) -> None:
@@ -57,7 +60,7 @@ def record_failures(url: str, first_id: int, claimed: Sequence[Claimed], starter
             deps = replace(deps, transactions=UnlockedStore(store, readers))
         for each in claimed:
             starters.wait(DEADLINE_S)
-            record(deps, each.message.attempt_id, each.token, REFUSED)
+            record_one(deps, each, REFUSED)
 
 
 @pytest.fixture(scope="module")

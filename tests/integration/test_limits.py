@@ -16,13 +16,13 @@ from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import Ended, NotificationState, Severity
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.pipeline.pause import pause, resume
-from notifyflow.pipeline.record import record
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.store import Store
 from tests import invariants
 from tests.builders import ACCEPTED, BUSY, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.pipeline.test_limits import PAIR, REFUSING, THROTTLED, UNHEALTHY
+from tests.leases import record_one
 
 MINUTE = timedelta(minutes=1)
 OUTCOMES = (ACCEPTED, BUSY, UNHEALTHY, REFUSING, THROTTLED)
@@ -52,7 +52,7 @@ class Play:
     def work(self, outcome=ACCEPTED) -> None:  # type: ignore[no-untyped-def]
         while claimed := self.driver.claim("email", providers=PAIR):
             for each in claimed:
-                record(self.driver.deps, each.message.attempt_id, each.token, outcome, has_alternative=True)
+                record_one(self.driver.deps, each, outcome, has_alternative=True)
 
     def pass_time(self, seconds: int) -> None:
         self.driver.clock.pass_time(timedelta(seconds=seconds))

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 import peewee
 from peewee import Database, Query, Select
 
-from notifyflow.core.facts import AttemptFacts
+from notifyflow.core.facts import NotificationFacts
 from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
 from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite
 from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.models import AttemptRow, TransitionRow
 from notifyflow.storage.statements import Run
 from tests.simulation.world import Task, World
 
@@ -129,6 +130,7 @@ class SimulatedLedger(OverridingLedger):
     def __init__(self, session: Session) -> None:
         super().__init__(session.database.connection)
         self.session = session
+        self._is_shared = session.database.is_server
 
     def _locked(self, query: Select, *, skips_locked: bool = False) -> Select:
         query.lock_ = skips_locked
@@ -153,33 +155,33 @@ class SimulatedLedger(OverridingLedger):
                 return rows
             session.lock(ids)  # and read again, since their holders may have changed them
 
-    def save(self, before: Any, after: Any) -> Any:
-        if self.session.database.is_server:
-            self.session.lock([before.id])
-        return super().save(before, after)
+    def _is_locking(self, query: Any) -> bool:
+        return getattr(query, "lock_", None) is not None
 
-    def save_attempt(self, before: AttemptFacts, after: AttemptFacts) -> None:
-        super().save_attempt(before, after)
-        self.session.attempts.setdefault(before.id, False)
+    def _add(self, facts: Any) -> None:
+        super()._add(facts)
+        self.session.pages += [each for each in facts if isinstance(each, NotificationFacts)]
 
-    def add_attempt(self, facts: AttemptFacts) -> None:
-        super().add_attempt(facts)
-        self.session.attempts[facts.id] = True
-
-    def add_notifications(self, facts: Any, *, event: str) -> Any:
-        added = super().add_notifications(facts, event=event)
-        self.session.pages += added
-        return added
+    def _update_set(self, model: Any, moved: Any, *guards: Any) -> None:
+        ids = [before.id for before, _ in moved]
+        if model is AttemptRow:
+            for each in ids:
+                self.session.attempts.setdefault(each, False)
+        elif self.session.database.is_server:
+            self.session.lock(ids)
+        super()._update_set(model, moved, *guards)
 
     def _mark_rung(self, ids: Sequence[str], at: Any) -> None:
         if self.session.database.is_server:
             self.session.lock(ids)
         super()._mark_rung(ids, at)
 
-    def _insert(self, model: Any, rows: Any) -> None:
-        super()._insert(model, rows)
-        if model.__name__ == "TransitionRow":
+    def _insert_set(self, model: Any, rows: Any) -> None:
+        super()._insert_set(model, rows)
+        if model is TransitionRow:
             self.session.lines += rows
+        elif model is AttemptRow:
+            self.session.attempts.update({row["id"]: True for row in rows})
 
 
 class _Connection(peewee.SqliteDatabase):
@@ -248,7 +250,7 @@ class SimulatedDatabase:
             try:
                 if world.now_s >= self.up_at_s:
                     task.session = session
-                    return self._commit(session, use_case(self._ledger(session)))
+                    return self._commit(session, self._ledger(session).run(use_case))
             except (StaleRow, Collided, Gone) as error:
                 world.note(f"repeats: {error or type(error).__name__}")
             except peewee.IntegrityError as error:

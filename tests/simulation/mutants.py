@@ -14,19 +14,22 @@ from typing import Any, cast
 from peewee import Select
 
 from notifyflow.core import lifecycle, provider_health, rounds, tier_rules
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.tier_rules import DecisionContext
-from notifyflow.engine import deliver
+from notifyflow.engine import deliver, recording
+from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, eligibility, operations, outages, use_case
-from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.use_case import Settled
 from notifyflow.storage import work
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, IncidentRow
-from notifyflow.storage.rows import IS_UNRESOLVED
+from notifyflow.storage.rows import IS_UNRESOLVED, MODELS
 from tests.simulation.database import SimulatedLedger
 from tests.simulation.scenario import RunResult, Variant, simulate
 
@@ -97,33 +100,40 @@ class NoBringingForward(SimulatedLedger):
 
 
 class Unguarding:
-    """Chooses the rows that are saved without compare-and-set."""
+    """Chooses the rows that are written without compare-and-set."""
 
-    def _is_unguarded(self, before: Any, after: Any) -> bool:
-        raise NotImplementedError
-
-    def _now(self, before: Any) -> Any:
+    def _is_unguarded(self, after: Any) -> bool:
         raise NotImplementedError
 
 
 class Unguarded(Unguarding, SimulatedLedger):
-    """Saves some rows without compare-and-set."""
+    """Writes some rows without compare-and-set."""
 
-    def save(self, before: Any, after: Any) -> Any:
-        if self._is_unguarded(before, after):
-            self.session.lock([before.id])
-            current = self._now(before)
-            after = replace(after, version=current.version + 1)
-            before = replace(before, version=current.version, state=current.state)
-        return super().save(before, after)
+    def flush(self) -> None:
+        for key in self._changed:
+            kept = self._kept[key]
+            if kept.stored is not None and self._is_unguarded(kept.now):
+                self.session.lock([kept.now.id])
+                _pretend_that_it_was_read(kept, self._lines, self._db)
+        super().flush()
+
+
+def _pretend_that_it_was_read(kept: Any, lines: Sequence[dict[str, Any]], db: Any) -> None:
+    """Give a kept row the version and state that its row has now, and its lines in the log the versions that follow."""
+    row = MODELS[type(kept.now)]
+    found = row.select(row.version, row.state).where(row.id == kept.now.id).tuples().execute(db)
+    ((version, state),) = found
+    ahead = version - kept.stored.version
+    kept.stored = replace(kept.stored, version=version, state=state)
+    kept.now = replace(kept.now, version=kept.now.version + ahead)
+    for line in lines:
+        if line["row_id"] == kept.now.id:
+            line["version"] += ahead
 
 
 class UnguardedClaim(Unguarded):
-    def _is_unguarded(self, before: Any, after: Any) -> bool:
+    def _is_unguarded(self, after: Any) -> bool:
         return isinstance(after, NotificationFacts) and after.state is NotificationState.SENDING
-
-    def _now(self, before: Any) -> Any:
-        return self.lock_notification(before.id)
 
     def _locked(self, query: Select, *, skips_locked: bool = False) -> Select:
         return query if skips_locked else super()._locked(query)
@@ -133,49 +143,55 @@ class UnlockedEscalation(SimulatedLedger):
     def lock_escalation(self, escalation_id: str) -> EscalationFacts:
         return self.escalation(escalation_id)
 
+    def load_attempts(self, refs: Any) -> None:
+        del refs
+
 
 class UnguardedEscalation(Unguarded, UnlockedEscalation):
-    def _is_unguarded(self, before: Any, after: Any) -> bool:
+    def _is_unguarded(self, after: Any) -> bool:
         return isinstance(after, EscalationFacts)
-
-    def _now(self, before: Any) -> Any:
-        return self.escalation(before.id)
 
 
 class LateAttempt(SimulatedLedger):
     """Stores an attempt only when its outcome is recorded."""
 
-    def add_attempt(self, facts: AttemptFacts) -> None:
-        self.session.database.put_off[facts.id] = facts
+    def _insert_set(self, model: Any, rows: Any) -> None:
+        if model is AttemptRow:
+            self.session.database.put_off.update({row["id"]: row for row in rows})
+        else:
+            super()._insert_set(model, rows)
 
     def attempt_ref(self, attempt_id: str) -> Any:
         if attempt_id in self.session.database.put_off:
-            super().add_attempt(self.session.database.put_off.pop(attempt_id))
+            super()._insert_set(AttemptRow, [self.session.database.put_off.pop(attempt_id)])
         return super().attempt_ref(attempt_id)
 
 
-def _record_whatever_runs(deps: Dependencies, attempt_id: str, token: str, outcome: Outcome, **arguments: Any) -> Consequences:
-    def running(ledger: Ledger) -> tuple[str, str]:
-        ref = ledger.attempt_ref(attempt_id)
-        row = ledger.lock_notification(ref.notification_id) if ref else None
-        found = [each for each in row.attempts if each.state is AttemptState.RUNNING] if row else []
-        return (found[0].id, found[0].token) if found else (attempt_id, token)
+def _record_whatever_runs(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
+    def running(ledger: Ledger) -> list[Recording]:
+        return [replace(each, lease=_running_lease(ledger, each.lease)) for each in recordings]
 
     try:
-        lease = deps.transactions.run(running)
+        known = deps.transactions.run(running)
     except CommitUnknown as unknown:  # the transaction only read
-        lease = cast(tuple[str, str], unknown.result)
-    return _record(deps, *lease, outcome, **arguments)
+        known = cast(list[Recording], unknown.result)
+    return _record(deps, known)
 
 
-def _record_without_check(*arguments: Any, unsure: Any, **others: Any) -> Consequences:
-    del unsure
-    return _record(*arguments, **others)
+def _running_lease(ledger: Ledger, lease: Lease) -> Lease:
+    ref = ledger.attempt_ref(lease.attempt_id)
+    row = ledger.lock_notification(ref.notification_id) if ref else None
+    running = [each for each in row.attempts if each.state is AttemptState.RUNNING] if row else []
+    return replace(lease, attempt_id=running[0].id, token=running[0].token) if running else lease
 
 
-def _record_unless_stopping(deliverer: Any, *arguments: Any) -> None:
-    if not deliverer._is_stopping.is_set():
-        _record_outcome(deliverer, *arguments)
+def _record_without_check(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
+    return _record(deps, [replace(each, lease=replace(each.lease, unsure=None)) for each in recordings])
+
+
+def _add_unless_stopping(recordings: Recordings, *arguments: Any, **named: Any) -> None:
+    if not recordings._recorder._is_stopping():
+        _add(recordings, *arguments, **named)
 
 
 def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str], *, goes_on: bool) -> bool:
@@ -239,12 +255,12 @@ def _wait_for_nothing_else(tx: Transaction, incident: IncidentFacts, *, is_failu
         tx.ledger.save(current, replace(current, round_at=None))
 
 
-def _severity_of_what_is_new(tx: Transaction, incident: IncidentFacts) -> Severity:
-    return Severity.CRITICAL if tx.ledger.uncounted(incident.id).failures else Severity.WARNING
+def _severity_of_what_is_new(incident: IncidentFacts, current: Any, *, has_new_failures: bool) -> Severity:
+    return Severity.CRITICAL if has_new_failures else Severity.WARNING
 
 
 _page_or_wait = operations._page_or_wait
-_record, _record_outcome, _state_of = deliver.record, deliver.Deliverer._record, lifecycle.state_of
+_record, _add, _state_of = recording.record, Recordings.add, lifecycle.state_of
 _inform = outages.inform
 
 
@@ -261,7 +277,7 @@ def swapped(module: Any, name: str, other: Any) -> Iterator[None]:
 @contextmanager
 def _without_commit_checks() -> Iterator[None]:
     """Disable both checks of whether an unanswered commit happened."""
-    with swapped(use_case, "_is_done", lambda deps, unknown: False), swapped(deliver, "record", _record_without_check):
+    with swapped(use_case, "_is_done", lambda deps, unknown: False), swapped(recording, "record", _record_without_check):
         yield
 
 
@@ -297,7 +313,7 @@ MUTANTS = (
     Mutant("no lease sweep", Variant(ledger=NoLeaseSweep), known=6),
     Mutant("no sweep for missed receipts", Variant(ledger=NoReceiptSweep), known=17),
     Mutant("claim without compare-and-set", Variant(ledger=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
-    Mutant("no fencing token", swap=lambda: swapped(deliver, "record", _record_whatever_runs), known=45),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=45),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
@@ -329,9 +345,7 @@ MUTANTS = (
         swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
         known=77,
     ),
-    Mutant(
-        "a stop that loses running sends", swap=lambda: swapped(deliver.Deliverer, "_record", _record_unless_stopping), known=3
-    ),
+    Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=3),
     Mutant(
         "overdue receipts that raise no suspicion",
         swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
@@ -377,12 +391,12 @@ MUTANTS = (
     ),
     Mutant(
         "a round of notices that replaces one of failures",
-        swap=lambda: swapped(operations, "_severity", _severity_of_what_is_new),
+        swap=lambda: swapped(operations, "severity_of_round", _severity_of_what_is_new),
         known=59,
     ),
     Mutant(
         "notices alone that ring the phone",
-        swap=lambda: swapped(operations, "_severity", lambda tx, incident: Severity.CRITICAL),
+        swap=lambda: swapped(operations, "severity_of_round", lambda *given, **named: Severity.CRITICAL),
         known=2,
     ),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=13),

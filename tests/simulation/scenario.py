@@ -37,7 +37,7 @@ from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
 from tests.simulation.rush import Rush
-from tests.simulation.world import START, Process, Task, Violation, World, require
+from tests.simulation.world import START, Monitor, Process, Task, Violation, World, require
 from tests.traits import TRAITS
 
 HEALS_WITHIN_S = 900.0
@@ -302,6 +302,7 @@ class Scenario:
             places=1000,
             urgent_rings=self._broker.urgent_rings,
             pause=self.world.sleep,
+            monitor=partial(Monitor, self.world),
         )
         deliverer.share(_THREADS)
         self._operators.started(process, deliverer)

@@ -71,6 +71,29 @@ class Process:
         self.world.after(self.world.random.uniform(0.5, 20), self.start)
 
 
+class Monitor:
+    """On what the greenlets of a process wait for each other; nothing else runs while one does not call it."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._waiting: list[Task] = []
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *arguments: object) -> None:
+        pass
+
+    def wait(self) -> None:
+        self._waiting.append(self._world.task)
+        self._world.block()
+
+    def notify_all(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for task in waiting:
+            task.wake_after(0)
+
+
 class Task:
     """One greenlet of a process."""
 

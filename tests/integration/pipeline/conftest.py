@@ -1,8 +1,10 @@
 """What the pipeline's tests share: a driver on a fresh database of each kind, checked against the invariants at the end."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from peewee import Database
 
 from notifyflow.storage.store import Store
 from tests import invariants
@@ -26,3 +28,17 @@ def _hold_invariants(store: Store) -> Iterator[None]:
         assert status is not None
         invariants.check(status)
     assert found_in(store, START) == []
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collect the statements that run."""
+    statements: list[str] = []
+    execute = Database.execute_sql
+
+    def count(db: Database, sql: str, *arguments: Any) -> Any:
+        statements.append(sql)
+        return execute(db, sql, *arguments)
+
+    monkeypatch.setattr(Database, "execute_sql", count)
+    return statements

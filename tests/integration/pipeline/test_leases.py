@@ -7,7 +7,7 @@ import pytest
 from notifyflow.core import links
 from notifyflow.core.model import AttemptState, Ended, EscalationState, NotificationState, Result, Severity
 from notifyflow.errors import Fenced
-from notifyflow.pipeline.record import record
+from notifyflow.pipeline.record import Lease, Recording, record
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, REFUSED, UNKNOWN, a_recipient, an_incident
 from tests.driver import Driver
@@ -49,8 +49,9 @@ def test_only_the_holder_of_the_token_may_record(driver: Driver) -> None:
 
 
 def test_an_attempt_that_is_not_ours_cannot_be_recorded(driver: Driver) -> None:
-    with pytest.raises(Fenced):
-        record(driver.deps, "f" * 32, "token", ACCEPTED)
+    lease = Lease(attempt_id="f" * 32, token="token")
+    (error,) = record(driver.deps, [Recording(lease=lease, outcome=ACCEPTED)]).results
+    assert isinstance(error, Fenced)
 
 
 def test_a_page_carries_its_recipients_link_where_there_is_a_callback_path(store: Store) -> None:

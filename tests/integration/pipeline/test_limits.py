@@ -12,9 +12,9 @@ from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.provider_health import OPEN_AT_MOST, ProviderHealth
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.pipeline.ports import Claimed
-from notifyflow.pipeline.record import record, release
 from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.driver import Driver
+from tests.leases import record_one
 
 QUEUED, SENT = NotificationState.QUEUED, NotificationState.SENT
 PAIR = ("ses", "smtp")
@@ -46,7 +46,7 @@ def claim(driver: Driver, channel: str = "email", providers: Sequence[str] = PAI
 
 
 def finish(driver: Driver, claimed: Claimed, outcome: Outcome) -> None:
-    record(driver.deps, claimed.message.attempt_id, claimed.token, outcome, has_alternative=True)
+    record_one(driver.deps, claimed, outcome, has_alternative=True)
 
 
 def health_of(driver: Driver, provider: str) -> ProviderHealth:
@@ -226,7 +226,7 @@ def test_no_more_is_brought_forward_than_the_limit_lets_through_and_what_is_urge
     for each in waiting[:5]:
         driver.record(each, UNHEALTHY)
     for each in waiting[5:]:
-        release(driver.deps, each.message.attempt_id, each.token)
+        driver.release(each)
     driver.clock.pass_time(timedelta(seconds=25))
     assert claim(driver, providers=["ses"]) == [], "its circuit is open"
     limited(driver, ses=1)

@@ -15,11 +15,11 @@ from notifyflow.core.replies import Effect, HandledReply, Intent, Reply, write_r
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.ports import Claimed, Committed, Dependencies
-from notifyflow.pipeline.record import record
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
+from tests.leases import record_one
 
 OURS, HERS = "+15005550006", "+15005550011"
 TEXTS = replace(DEFAULT, name="texts", tiers=(Tier(name="primary", channels=("sms",)),))
@@ -274,5 +274,5 @@ def test_a_call_that_is_accepted_only_after_somebody_acknowledged_it_is_recalled
     (call,) = claim_due(driver.deps, "voice")
     getattr(driver, ends)("ada", "db-1")
     accepted = replace(ACCEPTED, result=Result.ACCEPTED, evidence=Evidence.ACCEPTED, provider_ref="CA1")
-    recalls = record(driver.deps, call.message.attempt_id, call.token, accepted).recalls
+    recalls = record_one(driver.deps, call, accepted).recalls
     assert [each.provider_ref for each in recalls] == (["CA1"] if is_recalled else [])

@@ -12,6 +12,7 @@ rows it changed, or null]. ``texts`` are long values (snapshots of policies), ea
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,7 @@ class Recorder:
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
         del timeout_s
-        result = self._transact(lambda db: use_case(Ledger(db)))
+        result = self._transact(lambda db: Ledger(db).run(use_case))
         if self._written:
             self.transactions.append(self._written)
         return result
@@ -88,9 +89,42 @@ class Recorder:
         cursor = self._execute(sql, params)
         if sql.startswith(("INSERT", "UPDATE", "DELETE")) and not any(f'"{table}"' in sql for table in SHARED):
             is_open = " RETURNING " in sql or f'"{PolicyRow._meta.table_name}"' in sql  # a policy may be stored already
-            count = None if is_open else cursor.rowcount
-            self._written.append((_in_both_dialects(sql), list(params or ()), count))
+            if "json_extract(" in sql:
+                self._written += _row_by_row(sql, json.loads(params[0]))
+            else:
+                count = None if is_open else cursor.rowcount
+                self._written.append((*_with_list(_in_both_dialects(sql), list(params or ())), count))
         return cursor
+
+
+def _row_by_row(sql: str, rows: list[list[Any]]) -> list[Written]:
+    """Write a statement over a set of rows (``storage/sets.py``) as one for each row, which both databases read."""
+    if sql.startswith("INSERT "):
+        head = sql.partition(" SELECT ")[0]
+        return [(f"{head} VALUES ({', '.join('?' * len(row))})", row, 1) for row in rows]
+    found = re.match(r'UPDATE ("\w+") AS t SET (.*) FROM \(.*\) AS v WHERE (.*)', sql)
+    assert found is not None, sql
+    table, columns, guards = found.groups()
+    written, names = re.sub(r"v\.new_\w+", "?", columns), re.findall(r't\."(\w+)"', guards)
+    statements: list[Written] = []
+    for row in rows:
+        news, olds = row[: -len(names)], dict(zip(names, row[-len(names) :], strict=True))
+        where = " AND ".join(f'"{name}" IS NULL' if old is None else f'"{name}" = ?' for name, old in olds.items())
+        values = [*news, *(old for old in olds.values() if old is not None)]
+        statements.append((f"UPDATE {table} SET {written} WHERE {where}", values, 1))
+    return statements
+
+
+def _with_list(sql: str, values: list[Any]) -> tuple[str, list[Any]]:
+    """Write a condition on a list of values (``Places.among``) with a placeholder for each value."""
+    before, found, after = sql.partition("(SELECT value FROM json_each( ? ))")
+    place = before.count("?")
+    some = json.loads(values[place]) if found else []
+    return before + f"({', '.join('?' * len(some))})" * bool(found) + after, [
+        *values[:place],
+        *some,
+        *values[place + bool(found) :],
+    ]
 
 
 def _in_both_dialects(sql: str) -> str:

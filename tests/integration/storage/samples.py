@@ -33,7 +33,7 @@ def begin(store: Store, *pages: NotificationFacts, number: int = 1) -> None:
         ledger.put_contact(incident_id, Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@example.com"}))
         ledger.add_escalation(escalation(id=escalation_id, incident_id=incident_id), event="started", detail={"tier": "1"})
         ledger.add_notifications(
-            [replace(each, incident_id=incident_id, escalation_id=escalation_id) for each in pages], event="queued"
+            [replace(each, incident_id=incident_id, escalation_id=escalation_id, attempts=()) for each in pages], event="queued"
         )
 
     store.run(use_case)
@@ -43,8 +43,8 @@ def claim(ledger: Ledger, row: NotificationFacts, **given: Any) -> AttemptFacts:
     """Begin an attempt for a page."""
     number = len(row.attempts) + 1
     begun = attempt(number, **({"id": f"{row.id}-a{number}", "notification_id": row.id} | given))
-    ledger.add_attempt(begun)
-    ledger.move(row, replace(row, state=NotificationState.SENDING, due_at=None), event="claimed", at=NOW)
+    claimed = replace(row, state=NotificationState.SENDING, due_at=None, attempts=(*row.attempts, begun))
+    ledger.move(row, claimed, event="claimed", at=NOW)
     return begun
 
 

@@ -119,16 +119,22 @@ def test_an_attempt_is_saved_once_by_the_holder_of_its_token(store: Store) -> No
     def use_case(ledger: Ledger) -> None:
         begun = claim(ledger, ledger.lock_notification("n1"))
         recorded = replace(begun, state=AttemptState.RECORDED, result=Result.ACCEPTED, provider_ref="SM1")
-        with pytest.raises(StaleRow):
-            ledger.save_attempt(replace(begun, token="another"), recorded)
-        ledger.save_attempt(begun, begun)
-        ledger.save_attempt(begun, recorded)
-        with pytest.raises(StaleRow):
-            ledger.save_attempt(begun, recorded)
-        ledger.save_attempt(recorded, replace(recorded, result=Result.DELIVERED))
+        ledger.flush()
+        for result in (Result.ACCEPTED, Result.DELIVERED):
+            row = ledger.lock_notification("n1")
+            ledger.save(row, replace(row, attempts=(replace(recorded, result=result),)))
 
     store.run(use_case)
-    assert store.run(lambda ledger: ledger.lock_notification("n1")).attempts[0].result is Result.DELIVERED
+    row = store.run(lambda ledger: ledger.lock_notification("n1"))
+    assert (row.attempts[0].result, row.version) == (Result.DELIVERED, 2)
+
+    def change_what_another_read(ledger: Ledger) -> None:
+        other = replace(row, attempts=(replace(row.attempts[0], token="another"),))
+        ledger.save(other, replace(row, attempts=(replace(row.attempts[0], result=Result.PERMANENT_FAILURE),)))
+        with pytest.raises(StaleRow):
+            ledger.flush()
+
+    store.run(change_what_another_read)
 
 
 def test_a_tier_has_a_channel_once(store: Store) -> None:
@@ -277,5 +283,10 @@ def test_the_unresolved_incident_goes_before_a_newer_one_of_another_namespace_th
 def test_a_notification_has_one_running_attempt_at_most(store: Store) -> None:
     begin(store, a_page())
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
+
+    def add_another(ledger: Ledger) -> None:
+        row = ledger.lock_notification("n1")
+        ledger.save(row, replace(row, attempts=(*row.attempts, attempt(2, notification_id="n1"))))
+
     with pytest.raises(StorageError, match="notifyflow_attempt"):
-        store.run(lambda ledger: ledger.add_attempt(attempt(2, notification_id="n1")), timeout_s=0.1)
+        store.run(add_another, timeout_s=0.1)

@@ -102,6 +102,7 @@ def test_a_commit_whose_outcome_is_unknown_is_said_and_not_repeated(server: Post
         nonlocal runs
         runs += 1
         count(ledger)
+        ledger.flush()
         _end_connections(server)
 
     with pytest.raises(StorageUnavailable, match="may have been done"):

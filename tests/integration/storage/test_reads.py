@@ -26,10 +26,13 @@ def _crowd(ledger: Ledger, people: int, pages: int) -> None:
             rows = [
                 page(f"c{each}", NotificationState.SENT, id=f"{facts.id}-{each}", escalation_id=facts.id) for each in range(pages)
             ]
-            ledger.add_notifications(rows, event="queued")
-            for row in rows:
-                for call in (1, 2):
-                    ledger.add_attempt(attempt(call, row.attempts[0].result, id=f"{row.id}-{call}", notification_id=row.id))
+            calls = {
+                row.id: tuple(
+                    attempt(call, row.attempts[0].result, id=f"{row.id}-{call}", notification_id=row.id) for call in (1, 2)
+                )
+                for row in rows
+            }
+            ledger.add_notifications([replace(row, attempts=calls[row.id]) for row in rows], event="queued")
 
 
 def test_an_unknown_key_has_no_status(store: Store) -> None:

@@ -27,6 +27,7 @@ from notifyflow.core.model import (
 )
 from notifyflow.core.policy import INSISTENT
 from notifyflow.errors import StorageError
+from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import NOW, attempt, escalation, incident, page
 from tests.integration.storage.samples import begin
@@ -128,7 +129,12 @@ def test_every_field_of_an_escalation_comes_back(store: Store) -> None:
 def test_every_field_of_a_notification_and_its_attempts_comes_back(store: Store) -> None:
     stored = replace(FULL_PAGE, attempts=(FULL_ATTEMPT,))
     begin(store, stored)
-    store.run(lambda ledger: ledger.add_attempt(FULL_ATTEMPT))
+
+    def add_attempt(ledger: Ledger) -> None:
+        row = ledger.lock_notification(stored.id)
+        ledger.save(row, replace(row, attempts=(FULL_ATTEMPT,)))
+
+    store.run(add_attempt)
     assert store.run(lambda ledger: ledger.lock_notification(stored.id)) == stored
 
 

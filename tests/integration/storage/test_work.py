@@ -108,9 +108,8 @@ def test_a_claim_brings_the_attempts(store: Store) -> None:
 
     def release(ledger: Ledger) -> None:
         begun = claim(ledger, ledger.lock_notification("n1"))
-        ledger.save_attempt(begun, replace(begun, state=AttemptState.NOT_SENT))
-        row = ledger.lock_notification("n1")
-        ledger.move(row, replace(row, state=NotificationState.QUEUED, due_at=NOW), event="released", at=NOW)
+        row, not_sent = ledger.lock_notification("n1"), replace(begun, state=AttemptState.NOT_SENT)
+        ledger.move(row, replace(row, state=NotificationState.QUEUED, due_at=NOW, attempts=(not_sent,)), event="released", at=NOW)
 
     store.run(release)
     (claimed,) = store.run(lambda ledger: ledger.claim_due("email", (), now=NOW, limit=1))

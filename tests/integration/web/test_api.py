@@ -15,13 +15,13 @@ from notifyflow.core.keys import Scope
 from notifyflow.core.model import Evidence, Receipt, Result, Severity
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.record import record
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.settings import Settings
 from notifyflow.web.problems import MEDIA_TYPE
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
 from tests.integration.channels.benches import WEBHOOK_SECRET
+from tests.leases import record_one
 from tests.published import Published
 
 ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com", "phone": "+15005550006"}
@@ -62,7 +62,7 @@ class Api:
         """Send the due notifications of a channel, as a worker would."""
         deps = self.flow._deps
         for claimed in claim(deps, channel, (), limit=9, providers=("pigeon",), reporting=()).claimed:
-            record(deps, claimed.message.attempt_id, claimed.token, outcome)
+            record_one(deps, claimed, outcome)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.links import sign
 from notifyflow.core.model import Incident, IncidentState, Recipient, Result, Severity
 from notifyflow.pipeline.claim import claim
-from notifyflow.pipeline.record import record
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
 from tests.integration.web.test_api import SilentBell
+from tests.leases import record_one
 
 KEY = "a key that nobody knows"
 URL = "https://notify.example"
@@ -33,12 +33,7 @@ def test_the_page_of_an_operations_incident_leads_to_the_failed_incident(tmp_pat
         incident = Incident(key="db-1", title="orders db is down", severity=Severity.CRITICAL, url="https://grafana.example/d")
         flow.notify(incident, [Recipient(id="u-4711", name="Ada", email="ada@example.com")])
         (claimed,) = claim(flow._deps, "email", (), limit=9, providers=["pigeon"], reporting=()).claimed
-        record(
-            flow._deps,
-            claimed.message.attempt_id,
-            claimed.token,
-            Outcome(result=Result.PERMANENT_FAILURE, reason="there is no such mailbox"),
-        )
+        record_one(flow._deps, claimed, Outcome(result=Result.PERMANENT_FAILURE, reason="there is no such mailbox"))
         alert = flow.status(OPERATIONS_KEY)
         assert alert.content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'
         client = Client(flow.asgi())

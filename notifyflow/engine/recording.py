@@ -1,0 +1,203 @@
+"""Records the outcomes of attempts, those of all threads of a process together, and reports what followed.
+
+A thread hands an outcome over and goes on with its claim. At any time at most ``_MOST_OPEN`` of its outcomes, none older than
+``_LONGEST_OPEN``, are not committed: a crash leaves the attempts of those in doubt, as it does the one being made.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from notifyflow.core.backoff import pause_s
+from notifyflow.core.facts import Outcome
+from notifyflow.core.model import Severity
+from notifyflow.engine.gathering import Gathering, Ticket
+from notifyflow.engine.reporter import place
+from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
+from notifyflow.pipeline.ports import NOTHING, Claimed, Consequences, Dependencies
+from notifyflow.pipeline.record import Lease, Recording, Release, record, release
+from notifyflow.pipeline.use_case import Settled, led_to
+
+_log = structlog.get_logger("notifyflow.engine")
+
+_MOST_TOGETHER = 200
+_MOST_OPEN = 20
+_LONGEST_OPEN = timedelta(milliseconds=50)
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An outcome that is not known to be committed.
+
+    Attributes:
+        claimed: The attempt.
+        took: How long the call took.
+        since: Since when it waits.
+        ticket: Its place in the gathering.
+    """
+
+    claimed: Claimed
+    took: timedelta
+    since: datetime
+    ticket: Ticket[Recording, None]
+
+
+class Recorder:
+    """Records for all threads of a process.
+
+    Args:
+        deps: The dependencies of the use cases.
+        report: Reports what a transaction led to.
+        is_stopping: Returns whether the process stops.
+        pause: Waits for so many seconds.
+        monitor: On what the threads wait for each other.
+    """
+
+    def __init__(
+        self,
+        deps: Dependencies,
+        report: Callable[[Consequences], None],
+        *,
+        is_stopping: Callable[[], bool],
+        pause: Callable[[float], None],
+        monitor: Callable[[], AbstractContextManager[bool]],
+    ) -> None:
+        self._deps = deps
+        self._report = report
+        self._is_stopping = is_stopping
+        self._pause = pause
+        self._gathering = Gathering(self._commit, most=_MOST_TOGETHER, monitor=monitor)
+
+    @contextmanager
+    def open(self) -> Iterator["Recordings"]:
+        """Take a thread's outcomes; all of them are settled in the end."""
+        recordings = Recordings(self)
+        try:
+            yield recordings
+        finally:
+            recordings.settle()
+
+    def hand_over(self, claimed: Claimed, recording: Recording, took: timedelta) -> _Open:
+        """Hand an outcome over."""
+        is_urgent = claimed.severity is Severity.CRITICAL
+        return _Open(claimed, took, self._deps.clock.now(), self._gathering.hand_over(recording, is_urgent=is_urgent))
+
+    def settle(self, some: Sequence[_Open]) -> None:
+        """Return once outcomes are recorded, fenced off or given up; try again, with growing pauses, while their leases last."""
+        tries = 0
+        while some:
+            self._gathering.settle([each.ticket for each in some])
+            some = [again for each in some if (again := self._conclude(each)) is not None]
+            if some:
+                tries += 1
+                self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
+
+    def release(self, unsent: Sequence[Claimed], *, reason: str = "") -> None:
+        """Give attempts back that were not made, all at once; the lease of one that cannot be given back expires."""
+        if not unsent:
+            return
+        leases = [_lease(each) for each in unsent]
+        try:
+            settled = self._release(leases, reason)
+        except StorageUnavailable as unavailable:
+            settled = Settled((unavailable,) * len(unsent))
+        for each, error in zip(unsent, settled.results, strict=True):
+            if error is None:
+                _log.info("engine.attempt_released", **each.ids(), reason=reason)
+            else:
+                _log.warning("engine.release_failed", **each.ids(), error=type(error).__name__)
+        self._report(settled.consequences)
+
+    def _release(self, leases: Sequence[Lease], reason: str) -> Settled[None]:
+        try:
+            return release(self._deps, [Release(lease=each, reason=reason) for each in leases])
+        except CommitUnknown as unknown:
+            self._pause(_FIRST_PAUSE_S)
+            return self._release(_with_doubt(leases, unknown), reason)
+
+    def is_late(self, each: _Open, *, after: timedelta) -> bool:
+        """Return whether an outcome will have waited for longer than it may after some time."""
+        return self._deps.clock.now() + after - each.since >= _LONGEST_OPEN
+
+    def _commit(self, recordings: Sequence[Recording]) -> Sequence[Exception | None]:
+        try:
+            settled = record(self._deps, recordings)
+        except CommitUnknown as unknown:
+            return [_Unsure(each) for each in _with_doubt([each.lease for each in recordings], unknown)]
+        self._report(settled.consequences)
+        return settled.results
+
+    def _conclude(self, each: _Open) -> _Open | None:
+        """Log what became of an outcome; hand it over again if it may still be recorded."""
+        recording, result = each.ticket.item, each.ticket.result
+        ids = each.claimed.ids() | {"result": recording.outcome.result.value}
+        match result:
+            case None:
+                _log.info(
+                    "engine.attempt_recorded",
+                    **ids,
+                    code=recording.outcome.code,
+                    reason=recording.outcome.reason,
+                    took_s=round(each.took.total_seconds(), 3),
+                )
+            case Fenced():
+                _log.warning("engine.attempt_fenced", **ids)
+            case _Unsure():
+                return self._again(each, replace(recording, lease=result.lease))
+            case StorageUnavailable():
+                is_over = self._deps.clock.now() >= each.claimed.lease_until
+                if not is_over or (recording.lease.unsure is not None and not self._is_stopping()):
+                    return self._again(each, recording)
+                _log.error("engine.attempt_unrecorded", **ids)
+            case _:
+                _log.error("engine.attempt_unrecorded", **ids, error=type(result).__name__, place=place(result))
+        return None
+
+    def _again(self, each: _Open, recording: Recording) -> _Open:
+        return self.hand_over(each.claimed, recording, each.took)
+
+
+class _Unsure(Exception):
+    """Says that the commit of a recording was not confirmed.
+
+    Attributes:
+        lease: The recording's, with what the commit led to if it was done.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__()
+        self.lease = lease
+
+
+def _lease(claimed: Claimed) -> Lease:
+    return Lease(attempt_id=claimed.message.attempt_id, token=claimed.token)
+
+
+def _with_doubt(leases: Sequence[Lease], unknown: CommitUnknown) -> list[Lease]:
+    """Return leases with what an unconfirmed commit led to, which is to be reported once."""
+    return [replace(each, unsure=NOTHING if number else led_to(unknown)) for number, each in enumerate(leases)]
+
+
+class Recordings:
+    """The outcomes of one thread that are not settled."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._open: list[_Open] = []
+
+    def add(self, claimed: Claimed, outcome: Outcome, took: timedelta, *, has_alternative: bool, next_takes: timedelta) -> None:
+        """Hand an outcome over; wait for it and those before it if there are too many, or the next call takes too long."""
+        recording = Recording(lease=_lease(claimed), outcome=outcome, has_alternative=has_alternative)
+        self._open.append(self._recorder.hand_over(claimed, recording, took))
+        if len(self._open) >= _MOST_OPEN or self._recorder.is_late(self._open[0], after=next_takes):
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait until all are recorded, fenced off or given up."""
+        some, self._open = self._open, []
+        self._recorder.settle(some)

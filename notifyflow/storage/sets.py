@@ -1,0 +1,97 @@
+"""Statements over sets of rows: one text for any number of rows, which travel as one JSON array of arrays.
+
+One JSON text costs the client a tenth of what as many parameters cost, or arrays of them, and the database reads it faster than
+either (ADR 0028). Nothing here knows a table.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from peewee import BigIntegerField, BooleanField, Database, Field, FloatField, IntegerField, Model
+
+from notifyflow.storage.dialects.dialect import execute
+from notifyflow.storage.fields import InstantField
+
+Row = Sequence[Any]
+
+
+def insert(db: Database, model: type[Model], columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+    """Insert rows.
+
+    Args:
+        db: The connection.
+        model: The table.
+        columns: Its columns that the rows give values for.
+        rows: The values, in the order of the columns.
+    """
+    execute(db, _insertion(model, columns, bool(db.for_update)), _json(model, columns, rows))
+
+
+def update(db: Database, model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], rows: Sequence[Row]) -> int:
+    """Update the rows that still have the values that were read; return how many these are.
+
+    Args:
+        db: The connection.
+        model: The table.
+        columns: The columns to write.
+        guards: The columns that identify a row and must not have changed since it was read.
+        rows: Each row's new values, then what its guards were when it was read.
+    """
+    written = execute(db, _update(model, columns, guards, bool(db.for_update)), _json(model, (*columns, *guards), rows))
+    return int(written.rowcount)
+
+
+def _json(model: type[Model], columns: tuple[str, ...], rows: Sequence[Row]) -> str:
+    writers = _writers(model, columns)
+    values = [[write(value) for write, value in zip(writers, row, strict=True)] for row in rows]
+    return json.dumps(values, separators=(",", ":"))
+
+
+@lru_cache(maxsize=256)
+def _writers(model: type[Model], columns: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(_field(model, name).db_value for name in columns)
+
+
+@lru_cache(maxsize=256)
+def _insertion(model: type[Model], columns: tuple[str, ...], is_server: bool) -> str:
+    names = ", ".join(f'"{_field(model, name).column_name}"' for name in columns)
+    return f"INSERT INTO {_table(model)} ({names}) SELECT {_values(model, columns, is_server)}"
+
+
+@lru_cache(maxsize=256)
+def _update(model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], is_server: bool) -> str:
+    named = [*(f"new_{name}" for name in columns), *(f"old_{name}" for name in guards)]
+    values = _values(model, (*columns, *guards), is_server, named)
+    written = ", ".join(f'"{name}" = v.new_{name}' for name in columns)
+    same = "IS NOT DISTINCT FROM" if is_server else "IS"
+    kept = " AND ".join(f't."{name}" {same if _field(model, name).null else "="} v.old_{name}' for name in guards)
+    return f"UPDATE {_table(model)} AS t SET {written} FROM (SELECT {values}) AS v WHERE {kept}"  # noqa: S608 - our own names
+
+
+def _values(model: type[Model], columns: tuple[str, ...], is_server: bool, names: Sequence[str] = ()) -> str:
+    """Return the columns of the rows in the JSON parameter, and where they come from."""
+    aliases = [f" AS {name}" for name in names] or [""] * len(columns)
+    pairs = zip(columns, aliases, strict=True)
+    if is_server:
+        each = [f"{_cast(_field(model, name), place)}{alias}" for place, (name, alias) in enumerate(pairs)]
+        return ", ".join(each) + " FROM jsonb_array_elements(%s::jsonb) AS j(r)"
+    each = [f"json_extract(value, '$[{place}]'){alias}" for place, alias in enumerate(aliases)]
+    return ", ".join(each) + " FROM json_each(?)"
+
+
+def _cast(field: Field, place: int) -> str:
+    kinds = {InstantField: "timestamptz", BooleanField: "boolean", FloatField: "double precision", BigIntegerField: "bigint"}
+    kind = next((sql for known, sql in kinds.items() if isinstance(field, known)), None)
+    kind = kind or ("integer" if isinstance(field, IntegerField) else "")
+    return f"(r->>{place})::{kind}" if kind else f"r->>{place}"
+
+
+def _table(model: type[Model]) -> str:
+    return f'"{model._meta.table_name}"'
+
+
+def _field(model: type[Model], name: str) -> Field:
+    field: Field = getattr(model, name)
+    return field

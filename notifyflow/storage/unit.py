@@ -1,0 +1,368 @@
+"""The unit of work of one transaction: each row is read once, changed as a value, and written with the others.
+
+A row of a state machine that was read or added is kept as the transaction has made it, so whoever reads it next sees that.
+``flush`` writes what has changed, with one statement for each table and kind, however many rows there are. An update names what
+was read; if another transaction has changed a row since, nothing is written. Every version of a row has its line in the log.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+
+from peewee import SQL, Database, Query, Select, fn
+
+from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.policy import Policy
+from notifyflow.errors import StaleRow
+from notifyflow.storage import sets
+from notifyflow.storage.models import (
+    AttemptRow,
+    ContactRow,
+    IncidentRow,
+    NotificationRow,
+    PolicyRow,
+    TransitionRow,
+)
+from notifyflow.storage.policies import snapshot
+from notifyflow.storage.rows import MODELS, Rows, changes, row_of
+from notifyflow.storage.statements import Places, Run, Statement
+
+M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts)
+Q = TypeVar("Q", Select, Run)
+
+_ROW_LOCK: Any = "FOR NO KEY UPDATE"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_AHEAD = timedelta(days=3)
+_GUARDS = ("id", "state", "version")
+_ATTEMPT_GUARDS = ("id", "state", "token", "result")
+_LOGGED: Mapping[str, Any] = {name: MODELS[facts] for facts, name in MACHINE_NAMES.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of the transition log, as a transaction wrote it: no other can write the same."""
+
+    incident_id: str
+    machine: str
+    row_id: str
+    version: int
+    event: str
+    at: datetime
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A row as the database has it (None if it is new), and as the transaction has made it."""
+
+    stored: Any
+    now: Any
+    is_locked: bool
+
+
+class Unit(Rows):
+    """What every part of the ledger shares: the rows that are kept, and what is to be written.
+
+    Attributes:
+        line: The last line that this transaction has written to the log, or None.
+    """
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.line: Line | None = None
+        self._kept: dict[tuple[type, str], _Kept] = {}
+        self._changed: dict[tuple[type, str], None] = {}
+        self._notifications_of: dict[str, set[str]] = {}  # escalations all of whose notifications are kept
+        self._new_content: dict[str, dict[str, Any]] = {}
+        self._new_contacts: list[Mapping[str, Any]] = []
+        self._lines: list[dict[str, Any]] = []
+        self._kept_policies: set[str] = set()
+        self._is_shared = bool(db.for_update)  # on SQLite the transaction is the only writer, and every read as good as locked
+        self._unlocked: dict[Any, Any] = {}  # what else was read without a lock
+
+    # -- changes
+
+    def move(self, before: M, after: M, *, event: str, at: datetime, detail: Mapping[str, str] = _NOTHING) -> M:
+        """Change a row, attempts included, and log the move.
+
+        Args:
+            before: The facts as they were read.
+            after: The new facts; the state may be the same (a reflexive move).
+            event: The machine's event.
+            at: When.
+            detail: Ids and codes for the log; nothing personal.
+
+        Returns:
+            ``after`` with its new version.
+
+        Raises:
+            StaleRow: When the row was moved since; another transaction's move may be noticed only at the flush.
+        """
+        moved = self._change(before, after)
+        self._log([moved], event=event, at=at, detail=detail, source=before.state)
+        return moved
+
+    def save(self, before: M, after: M) -> M:
+        """Change columns that are no move (due_at, next_decision_at, deferred_since …), or attempts; no line is logged.
+
+        A new ``due_at`` clears ``rung_at``, unless both are set. Attempts alone do not change the version of their notification.
+
+        Raises:
+            StaleRow: As ``move``.
+        """
+        is_own = not isinstance(before, NotificationFacts) or bool(changes(before, after))
+        return self._change(before, after) if is_own else self._keep_as(before, after)
+
+    def has_written(self, line: Line) -> bool:
+        """Return whether a line is in the log; wait for a transaction that may still be committing it."""
+        model = _LOGGED[line.machine]
+        self._rows(self._locked(model.select(model.id).where(model.id == line.row_id)))
+        is_it = [getattr(TransitionRow, field.name) == getattr(line, field.name) for field in fields(line)]
+        return bool(self._rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
+
+    def flush(self) -> None:
+        """Write everything that has changed since the last flush.
+
+        Raises:
+            StaleRow: When another transaction has changed a row since it was read.
+        """
+        changed = [self._kept[key] for key in self._changed]
+        self._changed = {}
+        content, self._new_content = self._new_content, {}
+        contacts, self._new_contacts = self._new_contacts, []
+        lines, self._lines = self._lines, []
+        added = [kept.now for kept in changed if kept.stored is None]
+        moved: list[tuple[Any, Any]] = [(kept.stored, kept.now) for kept in changed if kept.stored is not None]
+        for facts in MACHINE_NAMES:  # before the inserts, which may need what it frees: a key, say
+            self._update_set(MODELS[facts], [(old, new) for old, new in moved if type(new) is facts and changes(old, new)])
+        self._insert_set(IncidentRow, [row_of(each) | content[each.id] for each in added if isinstance(each, IncidentFacts)])
+        self._insert_set(ContactRow, contacts)
+        for kind in (EscalationFacts, NotificationFacts):
+            self._insert_set(MODELS[kind], [row_of(each) for each in added if isinstance(each, kind)])
+        self._write_attempts([each for each in moved if isinstance(each[1], NotificationFacts)], added)
+        self._insert_set(TransitionRow, lines)
+        for kept in changed:
+            kept.stored = kept.now
+            kept.is_locked = True
+
+    def _change(self, before: M, after: M) -> M:
+        if isinstance(before, NotificationFacts) and isinstance(after, NotificationFacts):
+            is_due_anew = after.due_at != before.due_at and after.rung_at == before.rung_at
+            after = replace(after, rung_at=None) if is_due_anew else after
+        return self._keep_as(before, replace(after, version=before.version + 1))
+
+    def _keep_as(self, before: M, after: M) -> M:
+        key = (type(before), before.id)
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = _Kept(before, before, False)
+        if (kept.now.version, kept.now.state) != (before.version, before.state):
+            raise StaleRow(MACHINE_NAMES[type(before)], before.id)
+        kept.now = after
+        self._changed[key] = None
+        return after
+
+    def _add(self, facts: Sequence[IncidentFacts | EscalationFacts | NotificationFacts]) -> None:
+        """Add new rows of a machine."""
+        for each in facts:
+            key = (type(each), each.id)
+            self._kept[key] = _Kept(None, each, True)
+            self._changed[key] = None
+
+    def _log(
+        self,
+        after: Sequence[IncidentFacts | EscalationFacts | NotificationFacts],
+        *,
+        event: str,
+        at: datetime,
+        detail: Mapping[str, str] = _NOTHING,
+        source: str = "",
+    ) -> None:
+        lines: list[dict[str, Any]] = [
+            {
+                "incident_id": facts.id if isinstance(facts, IncidentFacts) else facts.incident_id,
+                "machine": MACHINE_NAMES[type(facts)],
+                "row_id": facts.id,
+                "version": facts.version,
+                "event": event,
+                "source": source,
+                "target": facts.state,
+                "at": at,
+                "detail": detail,
+            }
+            for facts in after
+        ]
+        self._lines += lines
+        if lines:
+            self.line = Line(**{field.name: lines[-1][field.name] for field in fields(Line)})
+
+    # -- rows that were read
+
+    def _keep(self, found: Iterable[M], *, is_locked: bool) -> list[M]:
+        """Keep rows as they were read; a row that is locked already stays as the transaction has made it."""
+        rows = []
+        for each in found:
+            key = (type(each), each.id)
+            kept = self._kept.get(key)
+            if kept is None or not kept.is_locked:
+                kept = self._kept[key] = _Kept(each, each, is_locked)
+            rows.append(kept.now)
+        return rows
+
+    def _known(self, facts: type[M], row_id: str, *, is_locked: bool) -> M | None:
+        """Return a kept row, where ``is_locked`` only a locked one; None if it has to be read."""
+        kept = self._kept.get((facts, row_id))
+        return cast(M, kept.now) if kept is not None and (kept.is_locked or not is_locked) else None
+
+    def _incidents(self, query: Select | Run) -> list[IncidentFacts]:
+        is_locked = self._prepare_to_read(query)
+        return self._keep(super()._incidents(query), is_locked=is_locked)
+
+    def _escalations(self, query: Select | Run) -> list[EscalationFacts]:
+        is_locked = self._prepare_to_read(query)
+        return self._keep(super()._escalations(query), is_locked=is_locked)
+
+    def _notifications(self, query: Select | Run, *, locked: Collection[str] = ()) -> tuple[NotificationFacts, ...]:
+        """Read notifications with their attempts, and keep them; those that are ``locked`` already, as such."""
+        is_locked = self._prepare_to_read(query)
+        found = tuple(self._keep(super()._notifications(query), is_locked=is_locked))
+        for each in locked:
+            self._kept[NotificationFacts, each].is_locked = True
+        return found
+
+    def _prepare_to_read(self, query: Select | Run) -> bool:
+        """Forget what was read without a lock if a query takes locks, which others may have held; return whether it does."""
+        if not self._is_shared:
+            return True
+        is_locking = self._is_locking(query)
+        if is_locking:
+            self._forget(lambda kept: not kept.is_locked)
+            self._unlocked.clear()
+        return is_locking
+
+    def _is_locking(self, query: Select | Run) -> bool:
+        return bool(query.locks if isinstance(query, Run) else query._for_update)  # type: ignore[attr-defined]
+
+    def _keep_policy(self, policy: Policy, *, at: datetime) -> None:
+        """Store a policy that a new row refers to, unless it is stored; one statement a transaction, which locks nothing then."""
+        new = snapshot(policy)
+        if new.digest not in self._kept_policies:
+            _KEEP_POLICY(new.digest, new.document, at, new.digest).execute(self._db)
+            self._kept_policies.add(new.digest)
+
+    def _locked(self, query: Q, *, skips_locked: bool = False) -> Q:
+        """Lock the rows that a query finds; on SQLite the transaction is the only writer already.
+
+        ``FOR NO KEY UPDATE``, since the stronger lock would also block inserts of rows that refer to the locked one.
+        """
+        return query if not self._db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
+
+    def _forget(self, is_wanted: Any) -> None:
+        """Write what has changed, and forget some of the kept rows."""
+        gone = [key for key, kept in self._kept.items() if is_wanted(kept)]
+        if gone:
+            self._catch_up()
+            for key in gone:
+                del self._kept[key]
+            self._notifications_of.clear()
+
+    def _read_since(self, what: str, since: datetime, read: Callable[[datetime], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Return what happened since an instant, or some days before it; read once for all rows of a set; not locked."""
+        known: tuple[datetime, list[dict[str, Any]]] | None = self._unlocked.get(what)
+        if known is None or known[0] > since:
+            early = since - _AHEAD
+            known = self._unlocked[what] = (early, read(early))
+        return known[1]
+
+    # -- statements
+
+    def _catch_up(self, query: Query | Run | None = None) -> None:
+        if (self._changed or self._new_contacts) and self._touches_changes(query):
+            self.flush()
+
+    def _touches_changes(self, query: Query | Run | None) -> bool:
+        if not isinstance(query, Run):
+            return True
+        sql = query.sql(self._db)
+        models: set[Any] = {TransitionRow, *(MODELS[facts] for facts, _ in self._changed)}
+        models |= {AttemptRow} if NotificationRow in models else set()
+        models |= {ContactRow} if self._new_contacts else set()
+        return any(f'"{model._meta.table_name}"' in sql for model in models)
+
+    def _execute(self, query: Query | Run, *, changes: type | None = None) -> int:
+        """Write at once what no kept row shows, after everything that has changed.
+
+        Args:
+            query: The statement.
+            changes: The facts whose rows it changes, which are read again; None if it changes no machine's row.
+        """
+        self._catch_up(None if changes else query)
+        if changes is not None:
+            self._forget(lambda kept: type(kept.now) is changes)
+        return int(query.execute(self._db))
+
+    def _write_attempts(self, moved: Sequence[tuple[Any, Any]], added: Sequence[Any]) -> None:
+        new: list[AttemptFacts] = [a for each in added if isinstance(each, NotificationFacts) for a in each.attempts]
+        updated: list[tuple[AttemptFacts, AttemptFacts]] = []
+        for before, after in moved:
+            if before.attempts is not after.attempts:
+                known = {attempt.id: attempt for attempt in before.attempts}
+                new += [attempt for attempt in after.attempts if attempt.id not in known]
+                updated += [(known[a.id], a) for a in after.attempts if a.id in known and a != known[a.id]]
+        self._update_set(AttemptRow, updated, _ATTEMPT_GUARDS)
+        self._insert_set(AttemptRow, [row_of(attempt) for attempt in new])
+
+    def _insert_set(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            columns = tuple(rows[0])
+            defaults = {field.name: field.default for field in model._meta.sorted_fields if field.default is not None}
+            missing = {name: value for name, value in defaults.items() if name not in rows[0]}
+            values = tuple(missing.values())
+            sets.insert(self._db, model, (*columns, *missing), [(*row.values(), *values) for row in rows])
+
+    def _update_set(self, model: Any, moved: Sequence[tuple[Any, Any]], guards: tuple[str, ...] = _GUARDS) -> None:
+        """Write all columns in which any of the rows has changed, if no row has changed since it was read."""
+        if not moved:
+            return
+        different = dict.fromkeys(name for before, after in moved for name in changes(before, after))
+        columns = tuple(different)
+        rows = [
+            (*(getattr(after, name) for name in columns), *(getattr(before, name) for name in guards)) for before, after in moved
+        ]
+        if sets.update(self._db, model, columns, guards, rows) != len(rows):
+            raise StaleRow(_NAMES[model], ", ".join(before.id for before, _ in moved[:3]))
+
+    def _insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows of a table that is no machine's, at once."""
+        self._catch_up()
+        self._insert_set(model, rows)
+
+    def _insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
+        """Insert a row unless one with its key exists; return whether it was inserted."""
+        self._catch_up()
+        return bool(_inserting(model, tuple(row))(*row.values()).execute(self._db))
+
+
+_NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for facts, model in MODELS.items()}
+
+
+def _keep_policy(param: Places) -> Any:
+    columns = (PolicyRow.digest, PolicyRow.document, PolicyRow.created_at)
+    new = Select(columns=[*map(param, columns)])
+    is_used = (PolicyRow.digest == param(PolicyRow.digest)) & PolicyRow.unused_since.is_null()
+    return PolicyRow.insert_from(new.where(~fn.EXISTS(PolicyRow.select(SQL("1")).where(is_used))), columns).on_conflict(
+        conflict_target=[PolicyRow.digest], update={PolicyRow.unused_since: None}
+    )
+
+
+_KEEP_POLICY = Statement(_keep_policy)
+
+
+@lru_cache(maxsize=256)
+def _inserting(model: Any, names: tuple[str, ...]) -> Statement:
+    def build(param: Places) -> Any:
+        return model.insert({name: param(getattr(model, name)) for name in names}).on_conflict_ignore()
+
+    return Statement(build)

@@ -1,0 +1,27 @@
+"""Records and releases single attempts, as the only ones of their transactions."""
+
+from notifyflow.core.facts import Outcome
+from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
+from notifyflow.pipeline.record import Lease, Recording, Release, record, release
+from notifyflow.pipeline.use_case import Settled
+
+
+def record_one(deps: Dependencies, claimed: Claimed, outcome: Outcome, *, has_alternative: bool = False) -> Consequences:
+    """Record one outcome; raise the error that concerns it."""
+    return _only(record(deps, [Recording(lease=_lease(claimed), outcome=outcome, has_alternative=has_alternative)]))
+
+
+def release_one(deps: Dependencies, claimed: Claimed) -> Consequences:
+    """Release one attempt; raise the error that concerns it."""
+    return _only(release(deps, [Release(lease=_lease(claimed))]))
+
+
+def _lease(claimed: Claimed) -> Lease:
+    return Lease(attempt_id=claimed.message.attempt_id, token=claimed.token)
+
+
+def _only(settled: Settled[None]) -> Consequences:
+    (error,) = settled.results
+    if error is not None:
+        raise error
+    return settled.consequences
