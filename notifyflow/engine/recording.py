@@ -14,9 +14,9 @@ import structlog
 from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Severity
-from notifyflow.engine.gathering import Gathering, Ticket
 from notifyflow.engine.reporter import place
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
+from notifyflow.pipeline.gathering import Gathering, Ticket
 from notifyflow.pipeline.ports import NOTHING, Claimed, Consequences, Dependencies
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
 from notifyflow.pipeline.use_case import Settled, led_to

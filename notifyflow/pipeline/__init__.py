@@ -13,10 +13,10 @@ An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or `
 ``claim.claim(deps, channel, requested_ids, *, limit, providers, reporting)``
     → ``Claims(claimed, consequences)``; rows that can no longer be sent end, each in a transaction of its own, and rows
     without a slot are deferred.
-``record.record(deps, attempt_id, token, outcome, *, has_alternative=False)``, ``record.release(deps, attempt_id, token)``
-    → ``Consequences``; raise Fenced.
-``receive.receive(deps, receipt, *, raw)``
-    → ``Committed[Fate]``; acknowledges if the receipt reports key 1.
+``record.record(deps, recordings)``, ``record.release(deps, releases)``
+    → ``Settled[None]``: for each, None or its own error, Fenced among them; raise CommitUnknown.
+``receive.receive_all(deps, received)``, ``receive.receive(deps, receipt, *, raw)``
+    → ``Settled[Fate]``, ``Committed[Fate]``; acknowledges if a receipt reports key 1.
 ``acknowledge.acknowledge(deps, ref, *, by, via)``, ``resolve.resolve(deps, ref, *, by, via)``
     → ``Committed[Stopped]``; raise NotFound, AmbiguousKey.
 ``page_again.page_again(deps, ref, recipient_id, *, by, via)``

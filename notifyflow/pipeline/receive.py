@@ -1,6 +1,8 @@
-"""Applies receipts: stores each in the inbox, moves its notification, and acknowledges where key 1 was pressed."""
+"""Applies receipts, a set at a time: stores them in the inbox, moves notifications, acknowledges where key 1 was pressed."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from notifyflow.core import lifecycle
 from notifyflow.core.model import EscalationState, IncidentState, Receipt, Via
@@ -8,44 +10,55 @@ from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
 from notifyflow.pipeline.ports import Committed, Consequences, Dependencies, Fate
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.use_case import Settled, SetUseCase
 from notifyflow.storage.ledger import AttemptRef
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Received:
+    """A receipt as it came; one that comes again is another.
+
+    Attributes:
+        receipt: What the provider reports; the signature of its callback was checked.
+        raw: The body it was read from; personal.
+    """
+
+    receipt: Receipt
+    raw: str
+
+
 def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[Fate]:
-    """Store and apply one receipt of a callback whose signature was checked.
+    """Store and apply one receipt; see ``receive_all``."""
+    settled = receive_all(deps, [Received(receipt, raw)])
+    (fate,) = settled.results
+    if isinstance(fate, Exception):
+        raise fate
+    return Committed(fate, settled.consequences)
+
+
+def receive_all(deps: Dependencies, received: Sequence[Received]) -> Settled[Fate]:
+    """Store and apply receipts, in one transaction.
 
     Args:
         deps: The dependencies of the use cases.
-        receipt: What the provider reports.
-        raw: The body it was read from; personal.
+        received: The receipts.
 
     Returns:
-        Whether it matched an attempt, was repeated, waits for its send to be recorded, or is foreign.
+        For each, whether it matched an attempt, was repeated, waits for its send to be recorded, or is foreign; or the error that
+        concerns it alone.
+
+    Raises:
+        CommitUnknown: When it is unknown whether they are stored.
+        StorageUnavailable: When the database does not answer in time; nothing was stored.
     """
-
-    def body(tx: Transaction) -> Fate:
-        ref = _attempt_ref(tx, receipt)
-        if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now, attempt_id=None if ref is None else ref.attempt_id):
-            if not receipt.is_fetched:
-                tx.ledger.note_called_back(receipt)
-            return Fate.REPEATED
-        if ref is not None:
-            waited = match_waiting(tx, [(ref, receipt.provider_ref)]).get(ref.attempt_id, [])
-            apply_receipts(tx, ref, [receipt, *waited])
-            return Fate.MATCHED
-        if receipt.attempt_id is None:
-            return Fate.WAITING
-        tx.ledger.match_receipt(receipt, attempt_id=None)
-        return Fate.FOREIGN
-
-    return use_case.run(deps, body)
+    return _RECEIVE.run(deps, received)
 
 
 def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply:
     """Return the response to a pressed key: the state of the incident now, however often the callback is repeated."""
 
     def body(tx: Transaction) -> HandledReply:
-        ref = _attempt_ref(tx, receipt)
+        (ref,) = _attempt_refs(tx, [receipt])
         if ref is None:
             return HandledReply(effect=Effect.UNKNOWN)
         incident, escalation = tx.ledger.incident(ref.incident_id), tx.ledger.escalation(ref.escalation_id)
@@ -63,7 +76,7 @@ def apply_missed(deps: Dependencies, receipt: Receipt) -> Consequences:
     """Apply a receipt that waits although its attempt is known; do nothing if another process has applied it."""
 
     def body(tx: Transaction) -> None:
-        ref = _attempt_ref(tx, receipt)
+        (ref,) = _attempt_refs(tx, [receipt])
         if ref is not None and tx.ledger.match_receipt(receipt, attempt_id=ref.attempt_id):
             apply_receipts(tx, ref, [receipt])
 
@@ -80,14 +93,19 @@ def match_waiting(tx: Transaction, told: Sequence[tuple[AttemptRef, str | None]]
     Returns:
         The receipts of each attempt that has any.
     """
-    new = [(ref, provider_ref) for ref, provider_ref in told if provider_ref and not ref.provider_ref]
-    waiting = tx.ledger.waiting_receipts([provider_ref for _, provider_ref in new]) if new else ()
-    matched: dict[str, list[Receipt]] = {}
-    for ref, provider_ref in new if waiting else ():
-        own = [each for each in waiting if (each.provider, each.provider_ref) == (ref.provider, provider_ref)]
-        if own := [each for each in own if tx.ledger.match_receipt(each, attempt_id=ref.attempt_id)]:
-            matched[ref.attempt_id] = own
+    new = {(ref.provider, provider_ref): ref for ref, provider_ref in told if provider_ref and not ref.provider_ref}
+    waiting = tx.ledger.waiting_receipts(*zip(*new, strict=True)) if new else ()
+    matched: dict[str, list[Receipt]] = defaultdict(list)
+    for receipt in waiting:
+        ref = new.get((receipt.provider, receipt.provider_ref or ""))
+        if ref is not None and tx.ledger.match_receipt(receipt, attempt_id=ref.attempt_id):
+            matched[ref.attempt_id].append(receipt)
     return matched
+
+
+def has_acknowledgement(receipts: Iterable[Receipt]) -> bool:
+    """Return whether a human acknowledged the incident with one of some receipts."""
+    return any(each.is_acknowledgement for each in receipts)
 
 
 def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]) -> None:
@@ -128,7 +146,52 @@ def _report_our_fault(tx: Transaction, ref: AttemptRef, channel: str, receipt: R
         tx.notices.append((receipt.reason or receipt.code, ref.provider))
 
 
-def _attempt_ref(tx: Transaction, receipt: Receipt) -> AttemptRef | None:
-    if receipt.attempt_id is not None:
-        return tx.ledger.attempt_ref(receipt.attempt_id)
-    return tx.ledger.attempt_ref_by_provider_ref(receipt.provider, receipt.provider_ref) if receipt.provider_ref else None
+def _attempt_refs(tx: Transaction, receipts: Sequence[Receipt]) -> list[AttemptRef | None]:
+    """Find the attempts of receipts: by our ids where the callbacks named them, otherwise by the providers'."""
+    named = {each.attempt_id for each in receipts if each.attempt_id is not None}
+    others = [(each.provider, each.provider_ref or "") for each in receipts if each.attempt_id is None]
+    by_id = tx.ledger.attempt_refs(sorted(named)) if named else {}
+    by_provider_ref = iter(tx.ledger.attempt_refs_by_provider_refs(others))
+    return [next(by_provider_ref) if each.attempt_id is None else by_id.get(each.attempt_id) for each in receipts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What was locked and read for a set.
+
+    Attributes:
+        new: The receipts of events that had not come before, with their attempts, if known.
+        waited: The receipts that waited for the provider's id of an attempt; they are applied with its first receipt.
+    """
+
+    new: Mapping[Received, AttemptRef | None]
+    waited: dict[str, list[Receipt]]
+
+
+def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
+    """Store all, and lock and read what a decision about their attempts needs; receipts first, then incidents."""
+    refs = dict(zip(received, _attempt_refs(tx, [each.receipt for each in received]), strict=True))
+    stored = [(each.receipt, each.raw, None if ref is None else ref.attempt_id) for each, ref in refs.items()]
+    is_new = dict(zip(refs, tx.ledger.add_receipts(stored, at=tx.now), strict=True))
+    tx.ledger.note_called_back([each.receipt for each in refs if not is_new[each] and not each.receipt.is_fetched])
+    new = {each: ref for each, ref in refs.items() if is_new[each]}
+    matched = [(ref, each.receipt) for each, ref in new.items() if ref is not None]
+    waited = match_waiting(tx, [(ref, receipt.provider_ref) for ref, receipt in matched])
+    tx.ledger.lock_incidents(
+        {ref.incident_id for ref, receipt in matched if has_acknowledgement([receipt, *waited.get(ref.attempt_id, ())])}
+    )
+    decisions.load(tx, [ref for ref, _ in matched])
+    return _Loaded(new, waited)
+
+
+def _receive(tx: Transaction, loaded: _Loaded, received: Received) -> Fate:
+    if received not in loaded.new:
+        return Fate.REPEATED
+    ref = loaded.new[received]
+    if ref is None:
+        return Fate.WAITING if received.receipt.attempt_id is None else Fate.FOREIGN
+    apply_receipts(tx, ref, [received.receipt, *loaded.waited.pop(ref.attempt_id, ())])
+    return Fate.MATCHED
+
+
+_RECEIVE = SetUseCase(_load, _receive)

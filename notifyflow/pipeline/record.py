@@ -124,7 +124,7 @@ def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loade
     refs = tx.ledger.attempt_refs([each.lease.attempt_id for each in recordings])
     new = {each.lease.attempt_id: each.outcome.provider_ref for each in recordings if each.lease.attempt_id in refs}
     waited = receive.match_waiting(tx, [(refs[each], provider_ref) for each, provider_ref in new.items()])
-    tx.ledger.lock_incidents([refs[each].incident_id for each, some in waited.items() if _has_key(some)])
+    tx.ledger.lock_incidents([refs[each].incident_id for each, some in waited.items() if receive.has_acknowledgement(some)])
     decisions.load(tx, list(refs.values()))
     return _Loaded(refs=refs, waited=waited)
 
@@ -133,10 +133,6 @@ def _load_releases(tx: Transaction, releases: Sequence[Release]) -> _Loaded:
     refs = tx.ledger.attempt_refs([each.lease.attempt_id for each in releases])
     decisions.load(tx, list(refs.values()))
     return _Loaded(refs=refs, waited={})
-
-
-def _has_key(receipts: Sequence[Receipt]) -> bool:
-    return any(each.is_acknowledgement for each in receipts)
 
 
 def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
@@ -155,7 +151,7 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
     )
     tx.write(row, moved, attempt=attempt.id, result=outcome.result.value, code=outcome.code, reason=outcome.reason)
     waited = loaded.waited.get(attempt.id, ())
-    if not _has_key(waited):  # the acknowledgement is applied first, and decides
+    if not receive.has_acknowledgement(waited):  # the acknowledgement is applied first, and decides
         decisions.decide_page(tx, escalation, row, cause="recorded")
     provider_health.record_outcome(tx, row, ref.provider, outcome)
     if outcome.is_our_fault and not tx.ledger.incident(ref.incident_id).is_operations:

@@ -23,10 +23,12 @@ from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummar
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.pipeline import operations, use_case
 from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import store_admitted
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.receive import describe_current_state, receive
+from notifyflow.pipeline.ports import Committed, Fate
+from notifyflow.pipeline.receive import Received, describe_current_state, receive_all
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.service.integrations import Integrations
@@ -44,6 +46,8 @@ _log = structlog.get_logger("notifyflow.app")
 SUBMIT_WITHIN_S = 5.0
 """How long a sender waits for the database at most: connecting, the check of the schema and every statement included."""
 _RECENT = timedelta(days=30)
+_MOST_RECEIPTS = 100
+"""How many receipts one transaction takes at most."""
 
 
 class Service:
@@ -69,6 +73,7 @@ class Service:
         self._policies = policies
         self._integrations = Integrations(use_cases, policies, directory)
         self._directory = self._integrations.directory
+        self._receipts: Gathering[Received, Fate] = Gathering(self._receive, most=_MOST_RECEIPTS)
         self._strangers = Strangers(
             lambda: self._directory.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
         )
@@ -115,12 +120,12 @@ class Service:
     # What comes in from providers, people and other systems
 
     def receive(self, receipt: Receipt, raw: str) -> HandledReply | None:
-        """Apply one receipt, and keep the raw body that it was read from.
+        """Apply one receipt, and keep the raw body that it was read from; what comes at once is committed together.
 
         Returns:
             The state of the incident if the receipt reports a pressed key; otherwise None.
         """
-        fate = self._use_cases.run(receive, receipt, raw=raw)
+        fate = self._receipts.commit(Received(receipt, raw))
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
         _log.info("app.receipt_received", **ids, code=receipt.code, fate=fate.value)
         return describe_current_state(self._deps, receipt) if receipt.is_key_press else None
@@ -193,6 +198,11 @@ class Service:
     def find_faults(self) -> tuple[Fault, ...]:
         """Find what keeps notifyflow from delivering; see ``readiness``."""
         return find_faults(self._store, self._deps.clock)
+
+    def _receive(self, received: Sequence[Received]) -> Sequence[Fate | Exception]:
+        self._use_cases.prepare()
+        settled = receive_all(self._deps, received)
+        return self._use_cases.report(Committed(settled.results, settled.consequences))
 
     def _read(self, body: Callable[[Reads], T]) -> T:
         self._use_cases.prepare()

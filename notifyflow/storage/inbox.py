@@ -3,16 +3,19 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from peewee import SQL, Expression, IntegerField, Select, Tuple, Value, fn
 
 from notifyflow.core.model import Receipt
+from notifyflow.storage import sets
 from notifyflow.storage.models import AttemptRow, ReceiptRow
 from notifyflow.storage.statements import Places, Run, Statement
 from notifyflow.storage.unit import Unit
 
 _MOST_WAITING = 1000
 _COLUMNS = tuple(Receipt.__dataclass_fields__)
+_KEY = ("provider", "event_id")
 _IS_WAITING = ReceiptRow.state == SQL("'waiting'")
 _HAS_ATTEMPT = fn.EXISTS(
     AttemptRow.select(SQL("1")).where(
@@ -34,7 +37,7 @@ def _waiting(where: Callable[[Places], Expression]) -> Statement:
     return Statement(build)
 
 
-_WAITING = _waiting(lambda param: param.among(ReceiptRow.provider_ref))
+_WAITING = _waiting(lambda param: param.among(ReceiptRow.provider) & param.among(ReceiptRow.provider_ref))
 _MISSED = _waiting(
     lambda param: (
         ((ReceiptRow.received_at > param(ReceiptRow.received_at)) | (ReceiptRow.received_at < param(ReceiptRow.received_at)))
@@ -63,30 +66,52 @@ class ReceiptState(StrEnum):
     DONE = "done"
 
 
+def _row(receipt: Receipt, raw: str, at: datetime, state: ReceiptState, attempt_id: str | None = None) -> dict[str, Any]:
+    values = {name: getattr(receipt, name) for name in _COLUMNS}
+    return values | {"state": state, "matched_attempt_id": attempt_id, "body": raw, "received_at": at}
+
+
+def _key(receipt: Receipt) -> tuple[str, ...]:
+    """Return what identifies a receipt, as it is stored; receipts are locked in its order."""
+    return tuple(getattr(ReceiptRow, name).db_value(getattr(receipt, name)) for name in _KEY)
+
+
+def _match(receipt: Receipt, attempt_id: str | None) -> tuple[ReceiptState, str | None]:
+    if attempt_id is not None:
+        return ReceiptState.MATCHED, attempt_id
+    return (ReceiptState.WAITING if receipt.attempt_id is None else ReceiptState.FOREIGN), None
+
+
 class Inbox(Unit):
     """Receipts."""
 
-    def add_receipt(self, receipt: Receipt, *, raw: str, at: datetime, attempt_id: str | None = None) -> bool:
-        """Store a receipt: matched if its attempt is known, waiting otherwise.
+    def add_receipt(self, receipt: Receipt, *, raw: str, at: datetime) -> bool:
+        """Store a receipt, which waits; return whether it is new, as ``add_receipts``."""
+        return self._insert_once(ReceiptRow, _row(receipt, raw, at, ReceiptState.WAITING))
+
+    def add_receipts(self, arrived: Sequence[tuple[Receipt, str, str | None]], *, at: datetime) -> tuple[bool, ...]:
+        """Store receipts: matched if their attempts are known, foreign if they name others, and waiting otherwise.
 
         Args:
-            receipt: What the provider reports.
-            raw: The body it came in, as it came; personal.
-            at: When it came.
-            attempt_id: The attempt it is about; None if that is not known yet.
+            arrived: What the providers report, each with the body it came in, which is personal, and the attempt it is about, or
+                None if that is not known.
+            at: When they came.
 
         Returns:
-            Whether it is new; False if the provider's event was received before.
+            Whether each is new; False if the provider's event was received before, or is among those before it.
         """
-        values = {name: getattr(receipt, name) for name in _COLUMNS}
-        state = ReceiptState.WAITING if attempt_id is None else ReceiptState.MATCHED
-        values |= {"state": state, "matched_attempt_id": attempt_id, "body": raw, "received_at": at}
-        return self._insert_once(ReceiptRow, values)
+        keys = [_key(receipt) for receipt, _, _ in arrived]
+        first = {key: number for number, key in reversed([*enumerate(keys)])}
+        ordered = [arrived[first[key]] for key in sorted(first)]
+        rows = [_row(receipt, raw, at, *_match(receipt, attempt_id)) for receipt, raw, attempt_id in ordered]
+        inserted = self._insert_new(ReceiptRow, rows, _KEY)
+        return tuple(key in inserted and first[key] == number for number, key in enumerate(keys))
 
-    def note_called_back(self, receipt: Receipt) -> None:
-        """Note that the callback of a fetched receipt has arrived, too."""
-        is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
-        self._execute(ReceiptRow.update(is_fetched=False).where(is_it, ReceiptRow.is_fetched))
+    def note_called_back(self, receipts: Sequence[Receipt]) -> None:
+        """Note that the callbacks of receipts have arrived, too, if they were fetched."""
+        if receipts:
+            rows = [(False, *key, True) for key in sorted(map(_key, receipts))]
+            sets.update(self._db, ReceiptRow, ("is_fetched",), (*_KEY, "is_fetched"), rows)
 
     def match_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> bool:
         """Match a waiting receipt with its attempt; with None it is marked as foreign.
@@ -108,9 +133,9 @@ class Inbox(Unit):
         state = ReceiptState.DONE if is_done else ReceiptState.FOREIGN
         self._execute(ReceiptRow.update(state=state).where(is_it, _IS_WAITING))
 
-    def waiting_receipts(self, provider_refs: Sequence[str]) -> tuple[Receipt, ...]:
+    def waiting_receipts(self, providers: Sequence[str], provider_refs: Sequence[str]) -> tuple[Receipt, ...]:
         """Read the receipts for providers' message ids that came before we knew these ids, in the order they came."""
-        return self._receipts(_WAITING(provider_refs, _MOST_WAITING))
+        return self._receipts(_WAITING(providers, provider_refs, _MOST_WAITING))
 
     def missed_receipts(self, *, since: datetime, before: datetime, limit: int) -> tuple[Receipt, ...]:
         """Read what waits although its attempt is known, of what came after ``since`` or before ``before``, in the order it came.

@@ -1,8 +1,8 @@
 """All writes of one transaction.
 
 ``lock_…`` reads a row and locks it until the transaction ends: ``SELECT … FOR NO KEY UPDATE`` on PostgreSQL; SQLite has only
-one writer anyway. Locks are acquired in the order incident, escalations by id, notifications by id,
-the providers' rows by name, the operations incident. The core decides; a ledger only reads and writes.
+one writer anyway. Locks are acquired in the order receipts by provider and event id, incidents, escalations, notifications, each
+by id, the providers' rows by name, the operations incident. The core decides; a ledger only reads and writes.
 """
 
 from collections.abc import Callable

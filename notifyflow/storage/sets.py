@@ -29,6 +29,23 @@ def insert(db: Database, model: type[Model], columns: tuple[str, ...], rows: Seq
     execute(db, _insertion(model, columns, bool(db.for_update)), _json(model, columns, rows))
 
 
+def insert_new(
+    db: Database, model: type[Model], columns: tuple[str, ...], key: tuple[str, ...], rows: Sequence[Row]
+) -> set[tuple[Any, ...]]:
+    """Insert the rows whose keys no other has, in their order; return the keys of those inserted, as they are stored.
+
+    Args:
+        db: The connection.
+        model: The table.
+        columns: Its columns that the rows give values for.
+        key: The columns of its unique key.
+        rows: The values, in the order of the columns.
+    """
+    names = ", ".join(f'"{_field(model, name).column_name}"' for name in key)
+    text = f"{_insertion(model, columns, bool(db.for_update))} WHERE TRUE ON CONFLICT DO NOTHING RETURNING {names}"
+    return {tuple(row) for row in execute(db, text, _json(model, columns, rows)).fetchall()}
+
+
 def update(db: Database, model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], rows: Sequence[Row]) -> int:
     """Update the rows that still have the values that were read; return how many these are.
 

@@ -72,7 +72,7 @@ class Stops(Unit):
         """Read and keep the quarantines of incidents; not locked."""
         ids = sorted(incident_ids)
         found: dict[str, list[dict[str, Any]]] = {each: [] for each in ids}
-        for row in self._rows(_QUARANTINES(_EARLIEST, ids, ids)):
+        for row in self._rows(_QUARANTINES(_EARLIEST, ids, ids)) if ids else ():
             found[row["name"]].append(row)
         self._unlocked.update({("stops", each): rows for each, rows in found.items()})
 

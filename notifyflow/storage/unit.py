@@ -339,6 +339,11 @@ class Unit(Rows):
         self._catch_up()
         self._insert_set(model, rows)
 
+    def _insert_new(self, model: Any, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> set[tuple[Any, ...]]:
+        """Insert rows of a table that is no machine's, at once, unless one with its key exists; return the keys inserted."""
+        self._catch_up()
+        return sets.insert_new(self._db, model, tuple(rows[0]), key, [tuple(row.values()) for row in rows]) if rows else set()
+
     def _insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key exists; return whether it was inserted."""
         self._catch_up()

@@ -15,7 +15,7 @@ from notifyflow.core import fairness
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, QuarantineRow
-from notifyflow.storage.rows import IS_UNRESOLVED, first, select
+from notifyflow.storage.rows import IS_UNRESOLVED, select
 from notifyflow.storage.statements import Places, Run, Statement
 from notifyflow.storage.turns import IS_ANY, IS_CALM, IS_URGENT, QUEUED, URGENCY, Turns
 
@@ -143,13 +143,14 @@ class Work(Turns):
         """Find attempts by their ids, without those that do not exist; not locked."""
         return {ref.attempt_id: ref for ref in self._attempt_refs(_ATTEMPT_REFS(attempt_ids))}
 
-    def attempt_ref(self, attempt_id: str) -> AttemptRef | None:
-        """Find an attempt by its id; not locked."""
-        return self.attempt_refs([attempt_id]).get(attempt_id)
-
-    def attempt_ref_by_provider_ref(self, provider: str, provider_ref: str) -> AttemptRef | None:
-        """Find an attempt by its provider's id; not locked."""
-        return first(self._attempt_refs(_ATTEMPT_REF_BY_PROVIDER_REF(provider, provider_ref)))
+    def attempt_refs_by_provider_refs(self, wanted: Sequence[tuple[str, str]]) -> tuple[AttemptRef | None, ...]:
+        """Find attempts by (provider, provider's id), for each the first that has it, or None; not locked."""
+        stored = [tuple(map(AttemptRow.provider_ref.db_value, each)) for each in wanted]
+        known = [each for each in stored if each[1]]
+        found: dict[tuple[str | None, ...], AttemptRef] = {}
+        for ref in self._attempt_refs(_ATTEMPT_REFS_BY_PROVIDER_REFS(*zip(*known, strict=True))) if known else ():
+            found.setdefault((ref.provider, ref.provider_ref), ref)
+        return tuple(found.get(each) for each in stored)
 
     def _claim_by_turns(
         self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int
@@ -256,16 +257,10 @@ _MARK_RUNG = Statement(
     lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.among(NotificationRow.id), QUEUED)
 )
 _ATTEMPT_REFS = Statement(lambda param: _attempt_refs(param.among(AttemptRow.id)))
-_ATTEMPT_REF_BY_PROVIDER_REF = Statement(
-    lambda param: (
-        _attempt_refs(
-            (AttemptRow.provider == param(AttemptRow.provider))
-            & (AttemptRow.provider_ref == param(AttemptRow.provider_ref))
-            & (AttemptRow.provider_ref != SQL("''"))
-        )
-        .order_by(AttemptRow.started_at)
-        .limit(1)
-    )
+_ATTEMPT_REFS_BY_PROVIDER_REFS = Statement(
+    lambda param: _attempt_refs(
+        param.among(AttemptRow.provider) & param.among(AttemptRow.provider_ref) & (AttemptRow.provider_ref != SQL("''"))
+    ).order_by(AttemptRow.started_at)
 )
 _EXPIRED_LEASES = Statement(
     lambda param: (

@@ -161,10 +161,10 @@ class LateAttempt(SimulatedLedger):
         else:
             super()._insert_set(model, rows)
 
-    def attempt_ref(self, attempt_id: str) -> Any:
-        if attempt_id in self.session.database.put_off:
-            super()._insert_set(AttemptRow, [self.session.database.put_off.pop(attempt_id)])
-        return super().attempt_ref(attempt_id)
+    def attempt_refs(self, attempt_ids: Sequence[str]) -> Any:
+        late = [self.session.database.put_off.pop(each) for each in attempt_ids if each in self.session.database.put_off]
+        super()._insert_set(AttemptRow, late)
+        return super().attempt_refs(attempt_ids)
 
 
 def _record_whatever_runs(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
@@ -179,7 +179,7 @@ def _record_whatever_runs(deps: Dependencies, recordings: Sequence[Recording]) -
 
 
 def _running_lease(ledger: Ledger, lease: Lease) -> Lease:
-    ref = ledger.attempt_ref(lease.attempt_id)
+    ref = ledger.attempt_refs([lease.attempt_id]).get(lease.attempt_id)
     row = ledger.lock_notification(ref.notification_id) if ref else None
     running = [each for each in row.attempts if each.state is AttemptState.RUNNING] if row else []
     return replace(lease, attempt_id=running[0].id, token=running[0].token) if running else lease

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from notifyflow.engine.gathering import Gathering
+from notifyflow.pipeline.gathering import Gathering
 
 DEADLINE_S = 60
 

@@ -190,10 +190,10 @@ def test_what_nobody_claims_within_an_hour_ends_as_foreign(driver: Driver) -> No
     receipt = Receipt(provider="ses", event_id="1", result=Result.DELIVERED, provider_ref="m-1")
     receive(driver.deps, receipt, raw="raw")
     driver.sweep()
-    assert driver.store.run(lambda ledger: ledger.waiting_receipts(["m-1"])) == (receipt,)
+    assert driver.store.run(lambda ledger: ledger.waiting_receipts(["ses"], ["m-1"])) == (receipt,)
     driver.clock.pass_time(timedelta(hours=1, seconds=1))
     driver.sweep()
-    assert driver.store.run(lambda ledger: ledger.waiting_receipts(["m-1"])) == ()
+    assert driver.store.run(lambda ledger: ledger.waiting_receipts(["ses"], ["m-1"])) == ()
 
 
 def test_any_key_confirms_the_call_and_one_acknowledges_the_incident(driver: Driver) -> None:

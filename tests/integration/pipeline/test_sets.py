@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from peewee import Value
 
-from notifyflow.core.model import NotificationState
+from notifyflow.core.model import IncidentState, NotificationState, Receipt, Result
 from notifyflow.errors import Fenced, StorageError
-from notifyflow.pipeline.ports import Claimed
+from notifyflow.pipeline.ports import Claimed, Fate
+from notifyflow.pipeline.receive import Received, receive_all
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
 from notifyflow.storage.models import NotificationRow
 from tests.builders import ACCEPTED, BUSY, REFUSED, a_recipient, an_incident
@@ -99,3 +100,102 @@ def test_a_set_needs_as_many_statements_as_one_item(driver: Driver, people: int,
     record(driver.deps, [_recording(each, BUSY) for each in claimed])
     assert len(claimed) == people
     assert (opened, claims - opened, len(counted) - claims) <= (12, 26, 20)
+
+
+def _received(event_id: str, result: Result | None, **named: Any) -> Received:
+    return Received(Receipt(provider="twilio", event_id=event_id, result=result, **named), "raw")
+
+
+def _accept(driver: Driver, *people: str) -> list[str]:
+    """Bring an email of each recipient to SENT; return their attempts, in the recipients' order."""
+    driver.notify(an_incident(), *(a_recipient(each, "email", "sms") for each in people))
+    claimed = driver.claim("email")
+    record(driver.deps, [_recording(each) for each in claimed])
+    return [driver.pages(each)["email"].attempts[0].id for each in people]
+
+
+@pytest.mark.parametrize("is_delivered_first", [False, True])
+def test_two_receipts_of_one_attempt_in_one_set_both_count(driver: Driver, is_delivered_first: bool) -> None:
+    (attempt_id,) = _accept(driver, "ada")
+    delivered = _received("1", Result.DELIVERED, attempt_id=attempt_id)
+    failed = _received("2", Result.PERMANENT_FAILURE, attempt_id=attempt_id)
+    settled = receive_all(driver.deps, [delivered, failed] if is_delivered_first else [failed, delivered])
+    assert settled.results == (Fate.MATCHED, Fate.MATCHED)
+    page = driver.pages()["email"]
+    assert page.state is NotificationState.FAILED
+    assert page.attempts[0].result is Result.PERMANENT_FAILURE
+    assert len([line for line in driver.status().transitions if line.event == "tier_opened"]) == 1
+
+
+def test_an_event_twice_in_one_set_is_repeated(driver: Driver) -> None:
+    (attempt_id,) = _accept(driver, "ada")
+    event = "SM1:delivered\0" + "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 600
+    twice = [_received(event, Result.DELIVERED, attempt_id=attempt_id) for _ in range(2)]
+    settled = receive_all(driver.deps, twice)
+    assert settled.results == (Fate.MATCHED, Fate.REPEATED)
+    assert receive_all(driver.deps, twice).results == (Fate.REPEATED, Fate.REPEATED)
+
+
+def test_each_receipt_of_a_set_has_its_own_fate(driver: Driver) -> None:
+    known, other = _accept(driver, "ada", "ben")
+    settled = receive_all(
+        driver.deps,
+        [
+            _received("z", Result.DELIVERED, attempt_id="unknown"),
+            _received("y", Result.DELIVERED, provider_ref="SM9"),
+            _received("x", Result.DELIVERED, attempt_id=known),
+            _received("w", None, attempt_id=other),
+        ],
+    )
+    assert settled.results == (Fate.FOREIGN, Fate.WAITING, Fate.MATCHED, Fate.MATCHED)
+    assert driver.pages("ada")["email"].state is NotificationState.DELIVERED
+    assert driver.pages("ben")["email"].state is NotificationState.SENT
+
+
+def test_receipts_that_waited_are_applied_with_the_one_that_names_their_attempt(driver: Driver) -> None:
+    driver.notify(an_incident(), a_recipient("ada", "email", "sms"))
+    (claimed,) = driver.claim("email", providers=["twilio"])
+    attempt_id = claimed.message.attempt_id
+    early = _received("1", Result.DELIVERED, provider_ref="SM1")
+    assert receive_all(driver.deps, [early]).results == (Fate.WAITING,)
+    also = [_received(each, Result.ACCEPTED, attempt_id=attempt_id, provider_ref="SM1") for each in ("2", "3")]
+    assert receive_all(driver.deps, also).results == (Fate.MATCHED, Fate.MATCHED)
+    assert driver.pages()["email"].attempts[0].result is Result.DELIVERED
+    driver.record(claimed, ACCEPTED)
+    assert driver.pages()["email"].state is NotificationState.DELIVERED
+
+
+def test_a_pressed_key_and_a_failure_in_one_set_leave_nothing_queued(driver: Driver) -> None:
+    first, second = _accept(driver, "ada", "ben")
+    failed = _received("1", Result.PERMANENT_FAILURE, attempt_id=first)
+    pressed = _received("2", Result.DELIVERED, attempt_id=second, is_acknowledgement=True, is_key_press=True)
+    assert receive_all(driver.deps, [failed, pressed]).results == (Fate.MATCHED, Fate.MATCHED)
+    status = driver.status()
+    assert (status.facts.state, status.facts.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ben")
+    assert driver.pages("ada")["sms"].state is NotificationState.CANCELLED
+
+
+def test_a_receipt_of_a_damaged_row_harms_no_other(driver: Driver) -> None:
+    bad, good = _accept(driver, "ada", "ben")
+    page = driver.pages("ada")["email"]
+    update = NotificationRow.update(severity=Value("LOUD", converter=False)).where(NotificationRow.id == page.id)
+    driver.store.run(lambda ledger: update.execute(ledger._db))
+    both = [_received(each, Result.DELIVERED, attempt_id=each) for each in (bad, good)]
+    settled = receive_all(driver.deps, both)
+    assert isinstance(settled.results[0], ValueError)
+    assert settled.results[1] is Fate.MATCHED
+    update = NotificationRow.update(severity="ERROR").where(NotificationRow.id == page.id)
+    driver.store.run(lambda ledger: update.execute(ledger._db))
+    assert receive_all(driver.deps, both).results == (Fate.MATCHED, Fate.REPEATED), "nothing of it was stored"
+
+
+@pytest.mark.parametrize("people", [1, 40])
+def test_receipts_need_as_many_statements_as_one(driver: Driver, people: int, counted: list[str]) -> None:
+    attempts = _accept(driver, *(f"p{number}" for number in range(people)))
+    some = [_received(each, Result.DELIVERED, attempt_id=each) for each in attempts]
+    some += [_received(each, Result.DELIVERED, provider_ref=each) for each in attempts]
+    before = len(counted)
+    receive_all(driver.deps, [*some, *(Received(each.receipt, "raw") for each in some)])
+    first = len(counted)
+    receive_all(driver.deps, [Received(each.receipt, "raw") for each in some])
+    assert (first - before, len(counted) - first) <= (17, 6)

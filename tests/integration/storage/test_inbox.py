@@ -51,7 +51,7 @@ def test_what_waits_for_a_providers_id_is_found_by_it(store: Store) -> None:
     _add(store, NOTED)
     _add(store, replace(NOTED, provider="ses"))
     _add(store, replace(NOTED, event_id="SM2", provider_ref="SM2"))
-    assert store.run(lambda ledger: ledger.waiting_receipts("twilio", "SM1")) == (NOTED,)
+    assert store.run(lambda ledger: ledger.waiting_receipts(["twilio"], ["SM1"])) == (NOTED,)
 
 
 def test_an_event_with_an_id_longer_than_any_index_is_kept_once_and_found(store: Store) -> None:
@@ -59,7 +59,7 @@ def test_an_event_with_an_id_longer_than_any_index_is_kept_once_and_found(store:
     receipt = replace(NOTED, event_id=endless, provider_ref=endless)
     assert _add(store, receipt)
     assert not _add(store, receipt)
-    (found,) = store.run(lambda ledger: ledger.waiting_receipts("twilio", endless))
+    (found,) = store.run(lambda ledger: ledger.waiting_receipts(["twilio"], [endless]))
     store.run(lambda ledger: ledger.match_receipt(found, attempt_id=None))
     assert _stale(store) == ()
 

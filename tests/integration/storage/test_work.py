@@ -286,9 +286,8 @@ def test_an_attempt_is_found_by_our_id_and_by_the_providers(store: Store) -> Non
     ref = AttemptRef(
         incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="twilio", provider_ref="SM1"
     )
-    assert store.run(lambda ledger: ledger.attempt_ref("n1-a1")) == ref
-    assert store.run(lambda ledger: ledger.attempt_ref_by_provider_ref("twilio", "SM1")) == ref
-    assert store.run(lambda ledger: ledger.attempt_ref("unknown")) is None
+    assert store.run(lambda ledger: ledger.attempt_refs(["n1-a1", "unknown"])) == {"n1-a1": ref}
+    assert store.run(lambda ledger: ledger.attempt_refs_by_provider_refs([("ses", "SM1"), ("twilio", "SM1")])) == (None, ref)
 
 
 @pytest.mark.parametrize(("provider", "reference"), [("twilio", ""), ("twilio", "SM2"), ("ses", "SM1")])
@@ -296,4 +295,4 @@ def test_another_providers_id_finds_nothing(store: Store, provider: str, referen
     begin(store, a_page(1), a_page(2))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider="twilio", provider_ref="SM1"))
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), provider="twilio"))
-    assert store.run(lambda ledger: ledger.attempt_ref_by_provider_ref(provider, reference)) is None
+    assert store.run(lambda ledger: ledger.attempt_refs_by_provider_refs([(provider, reference)])) == (None,)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -67,6 +67,14 @@ class Gathering(Generic[Item, T]):
         self._monitor: Monitor = monitor()  # type: ignore[assignment]
         self._waiting: deque[Ticket[Item, T]] = deque()
         self._is_led = False
+
+    def commit(self, item: Item) -> T:
+        """Return the result of an item once it is committed, with what others hand over meanwhile; raise its error."""
+        ticket = self.hand_over(item)
+        self.settle([ticket])
+        if isinstance(ticket.result, Exception):
+            raise ticket.result
+        return cast(T, ticket.result)
 
     def hand_over(self, item: Item, *, is_urgent: bool = False) -> Ticket[Item, T]:
         """Add an item, an urgent one before all others; it is committed when somebody waits for it, or for a neighbour."""
