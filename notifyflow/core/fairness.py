@@ -6,6 +6,9 @@ most one turn behind the furthest one, so that idleness saves up no turns.
 
 import heapq
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def starts(turns: Mapping[str, int], names: Sequence[str]) -> dict[str, int]:
@@ -31,7 +34,7 @@ def shares(virtual_starts: Mapping[str, int], slots: int) -> dict[str, int]:
     return shared
 
 
-def in_turn(virtual_starts: Mapping[str, int], picked: Mapping[str, Sequence[str]]) -> list[str]:
+def in_turn(virtual_starts: Mapping[str, int], picked: Mapping[str, Sequence[T]]) -> list[T]:
     """Merge the picked items of each namespace into one list by turns; each namespace keeps its order."""
     line = [(virtual_starts[name] + number, name, each) for name, some in picked.items() for number, each in enumerate(some)]
     return [each for _, _, each in sorted(line, key=lambda place: place[:2])]

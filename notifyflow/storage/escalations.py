@@ -71,13 +71,12 @@ class Escalations(Incidents):
         self.load_contacts(ids)
 
     def load_pages(self, rows: Collection[NotificationFacts]) -> None:
-        """Read and keep what sending notifications needs: their escalations, incidents, contacts and content; not locked."""
-        ids, incident_ids = sorted({row.escalation_id for row in rows}), {row.incident_id for row in rows}
+        """Read and keep what sending notifications needs: their escalations, contacts and content; not locked."""
+        ids = sorted({row.escalation_id for row in rows})
         if ids:
             self._escalations(_ESCALATIONS(ids))
-            self.load_incidents(incident_ids)
             self.load_contacts(ids)
-            self.load_contents(incident_ids)
+            self.load_contents({row.incident_id for row in rows})
 
     def last_round(self, incident_id: str, recipient_id: str) -> int:
         """Return the number of a recipient's newest round, or 0."""

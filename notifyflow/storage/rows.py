@@ -84,7 +84,7 @@ class Rows:
         return self._with_attempts(self._rows(query))
 
     def _with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> tuple[NotificationFacts, ...]:
-        attempts = self._attempts([row["id"] for row in rows])
+        attempts = self._attempts([row["id"] for row in rows if row["version"] > 1])  # a claim, at the earliest, is version 2
         return tuple(NotificationFacts(**row, attempts=tuple(attempts[row["id"]])) for row in rows)
 
     def _attempts(self, notification_ids: Sequence[str]) -> Mapping[str, list[AttemptFacts]]:

@@ -4,12 +4,13 @@ Each search walks an index of unfinished rows, so that its cost does not grow wi
 index only if the query repeats its condition literally, not as a parameter: hence the SQL below.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from typing import Any
 
-from peewee import SQL, Expression, Field, IntegerField, Select, fn
+from peewee import SQL, EnclosedNodeList, Expression, Field, IntegerField, NodeList, Select, fn
 
 from notifyflow.core import fairness
 from notifyflow.core.facts import NotificationFacts
@@ -41,6 +42,10 @@ class Due:
     severity: Severity
 
 
+Row = dict[str, Any]
+
+_DEFERRED, _REQUESTED, _ANY = "deferred", "requested", "any"
+_DUE, _FRESH, _STALE = "due", "fresh", "stale"
 _RUNNING = AttemptRow.state == SQL("'RUNNING'")
 _IS_DEFERRED = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
@@ -85,12 +90,13 @@ class Work(Turns):
             ``due_at``. Stale ones come last among equally urgent ones, the newest first. Several namespaces take turns, each in
             this order.
         """
-        found: list[str] = []
-        for is_urgent in (True, False):
-            if len(found) < limit:
-                found += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(found))
-        rows = {row.id: row for row in self._notifications(_NOTIFICATIONS(found))} if found else {}
-        return tuple(rows[each] for each in found)
+        rows = self._claim_all(channel, requested_ids, now=now, limit=limit)
+        if rows is None:
+            rows = []
+            for is_urgent in (True, False):
+                if len(rows) < limit:
+                    rows += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
+        return tuple(self._keep(self._with_attempts(rows), is_locked=True))
 
     def ring_due(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
         """Mark due notifications as rung for, so that no other process rings for them meanwhile.
@@ -152,23 +158,29 @@ class Work(Turns):
             found.setdefault((ref.provider, ref.provider_ref), ref)
         return tuple(found.get(each) for each in stored)
 
+    def _claim_all(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> list[Row] | None:
+        """Lock all that is due on a channel, if that is not too much and of one namespace, so that nobody has to wait."""
+        due = self._rows(_ALL_DUE(channel, now, limit + 1, channel, now, limit + 1))
+        if len(due) > limit or len({row["namespace"] for row in due}) > 1:
+            return None
+        found = self._rows(self._locked(_THESE([row["id"] for row in due], now), skips_locked=True)) if due else []
+        return sorted(found, key=partial(_place, requested=frozenset(requested_ids), stale_at=now - _STALE_AFTER))
+
     def _claim_by_turns(
         self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int
-    ) -> list[str]:
+    ) -> list[Row]:
         """Lock due, equally urgent notifications, by turns of the namespaces."""
+        pick = partial(self._pick_in_order, channel, requested_ids, is_urgent=is_urgent, now=now)
         names = self.namespaces_due(channel, is_urgent=is_urgent, now=now)
-        selections = _selections(channel, requested_ids, is_urgent=is_urgent)
         if len(names) < 2:
-            return self._pick_in_order(selections, [], now=now, limit=limit) if names else []
+            return pick([], limit=limit) if names else []
         begun = fairness.starts(self.turns(channel, names, is_urgent=is_urgent), names)
-        claimed: dict[str, list[str]] = {name: [] for name in names}
+        claimed: dict[str, list[Row]] = {name: [] for name in names}
         waiting = set(names)
         while waiting and (left := limit - sum(map(len, claimed.values()))) > 0:
             next_starts = {name: begun[name] + len(claimed[name]) for name in waiting}
             for name, share in fairness.shares(next_starts, left).items():
-                is_its = NotificationRow.namespace == name
-                own = tuple((selection & is_its, is_whole) for selection, is_whole in selections)
-                found = self._pick_in_order(own, claimed[name], now=now, limit=share)
+                found = pick(claimed[name], limit=share, namespace=name)
                 claimed[name] += found
                 if len(found) < share:
                     waiting.discard(name)
@@ -176,34 +188,44 @@ class Work(Turns):
         return fairness.in_turn(begun, claimed)
 
     def _pick_in_order(
-        self, selections: Sequence[tuple[Expression, bool]], known: Sequence[str], *, now: datetime, limit: int
-    ) -> list[str]:
-        """Lock rows of the first selection, then of the next, up to the limit; leave out the rows in ``known``."""
-        found: list[str] = []
-        for selection, is_whole in selections:
-            if len(found) < limit:
-                others = (*known, *found)
-                wanted = selection & NotificationRow.id.not_in(others) if others else selection
-                found += self._pick(wanted, now=now, limit=limit - len(found), is_whole=is_whole)
+        self,
+        channel: str,
+        requested_ids: Sequence[str],
+        known: Sequence[Row],
+        *,
+        is_urgent: bool,
+        now: datetime,
+        limit: int,
+        namespace: str | None = None,
+    ) -> list[Row]:
+        """Lock rows of the first group, then of the next, up to the limit; leave out the rows in ``known``."""
+        found: list[Row] = []
+        where = [channel] if namespace is None else [channel, namespace]
+        for group in (_ANY,) if is_urgent else (_DEFERRED, _REQUESTED, _ANY):
+            pick = partial(self._pick, is_urgent=is_urgent, has_namespace=namespace is not None, group=group)
+            left, others = limit - len(found), [row["id"] for row in (*known, *found)]
+            if left and (group is not _REQUESTED or requested_ids):
+                values = [*where, *([requested_ids] if group is _REQUESTED else []), others]
+                found += pick(values, now=now, limit=left)
         return found
 
-    def _pick(self, wanted: Expression, *, now: datetime, limit: int, is_whole: bool) -> list[str]:
-        """Lock fresh notifications, the oldest first; if ``is_whole``, then also stale ones, the newest first."""
-        stale_at = now - _STALE_AFTER
-        oldest = (NotificationRow.due_at, NotificationRow.id)
-        fresh = wanted & (NotificationRow.due_at > stale_at) & (NotificationRow.due_at <= now)
-        if not is_whole:
-            return [each for each, _ in self._lock_due(fresh, oldest, limit)]
-        found = self._lock_due(wanted & (NotificationRow.due_at <= now), oldest, limit)
-        if found and found[0][1] <= stale_at:  # otherwise nothing is stale
-            newest = (NotificationRow.due_at.desc(), NotificationRow.id.desc())
-            found = self._lock_due(fresh, oldest, limit)
-            found += self._lock_due(wanted & (NotificationRow.due_at <= stale_at), newest, limit - len(found))
-        return [each for each, _ in found]
+    def _pick(
+        self, values: Sequence[Any], *, now: datetime, limit: int, is_urgent: bool, has_namespace: bool, group: str
+    ) -> list[Row]:
+        """Lock fresh notifications, the oldest first; of any group also stale ones, the newest first."""
 
-    def _lock_due(self, wanted: Expression, order: Sequence[Any], limit: int) -> list[tuple[str, datetime]]:
-        query = NotificationRow.select(NotificationRow.id, NotificationRow.due_at).where(wanted).order_by(*order).limit(limit)
-        return [(row["id"], row["due_at"]) for row in self._rows(self._locked(query, skips_locked=True))]
+        def lock(age: str, *ages: datetime, limit: int) -> list[Row]:
+            picking = _picking(is_urgent=is_urgent, has_namespace=has_namespace, group=group, age=age)
+            return self._rows(self._locked(picking(*values, *ages, limit), skips_locked=True))
+
+        stale_at = now - _STALE_AFTER
+        if group is not _ANY:
+            return lock(_FRESH, now, stale_at, limit=limit)
+        found = lock(_DUE, now, limit=limit)
+        if found and found[0]["due_at"] <= stale_at:  # otherwise nothing is stale
+            found = lock(_FRESH, now, stale_at, limit=limit)
+            found += lock(_STALE, stale_at, limit=limit - len(found))
+        return found
 
     def _mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
         self._execute(_MARK_RUNG(at, ids), changes=NotificationFacts)
@@ -212,12 +234,48 @@ class Work(Turns):
         return tuple(AttemptRef(**row) for row in self._rows(query))
 
 
-def _selections(channel: str, requested_ids: Sequence[str], *, is_urgent: bool) -> tuple[tuple[Expression, bool], ...]:
-    """Return conditions on a channel's due rows in order of preference, each with whether it covers all of them."""
-    wanted = QUEUED & (NotificationRow.channel == channel) & _IS_FREE & (IS_URGENT if is_urgent else IS_CALM)
-    if is_urgent:
-        return ((wanted, True),)
-    return ((wanted & _IS_DEFERRED, False), (wanted & NotificationRow.id.in_(requested_ids), False), (wanted, True))
+def _place(row: Row, *, requested: Collection[str], stale_at: datetime) -> tuple[Any, ...]:
+    """Return a due notification's place in the order of ``claim_due``."""
+    is_calm, is_stale = row["severity"] is not Severity.CRITICAL, row["due_at"] <= stale_at
+    group = 0 if is_stale or not is_calm or row["deferred_by"] else 1 if row["id"] in requested else 2
+    age = row["due_at"].timestamp()
+    return is_calm, is_stale, group, -age if is_stale else age, row["id"]
+
+
+@lru_cache(maxsize=64)
+def _picking(*, is_urgent: bool, has_namespace: bool, group: str, age: str) -> Statement:
+    """Build the search for due rows of a channel; its values are the places in this order, then the limit."""
+
+    def build(param: Places) -> Select:
+        is_its = NotificationRow.channel == param(NotificationRow.channel)
+        wanted: list[Any] = [QUEUED, is_its, _IS_FREE, IS_URGENT if is_urgent else IS_CALM]
+        if has_namespace:
+            wanted.append(NotificationRow.namespace == param(NotificationRow.namespace))
+        if group is _REQUESTED:
+            wanted.append(param.among(NotificationRow.id))
+        elif group is _DEFERRED:
+            wanted.append(_IS_DEFERRED)
+        wanted.append(NodeList((SQL("NOT"), EnclosedNodeList((param.among(NotificationRow.id),)))))
+        wanted.append(NotificationRow.due_at <= param(NotificationRow.due_at))
+        if age is _FRESH:
+            wanted.append(NotificationRow.due_at > param(NotificationRow.due_at))
+        newest = (NotificationRow.due_at.desc(), NotificationRow.id.desc())
+        order = newest if age is _STALE else (NotificationRow.due_at, NotificationRow.id)
+        return select(NotificationFacts).where(*wanted).order_by(*order).limit(param(IntegerField()))
+
+    return Statement(build)
+
+
+def _all_due(param: Places) -> Any:
+    """Search for what is due on a channel, CRITICAL and other: an index finds either."""
+
+    def some(urgency: Expression) -> Select:
+        is_its = NotificationRow.channel == param(NotificationRow.channel)
+        wanted = (QUEUED, is_its, _IS_FREE, urgency, NotificationRow.due_at <= param(NotificationRow.due_at))
+        return NotificationRow.select(NotificationRow.id, NotificationRow.namespace).where(*wanted).limit(param(IntegerField()))
+
+    urgent, calm = (Select(from_list=[some(each).alias("due")], columns=[SQL("*")]) for each in (IS_URGENT, IS_CALM))
+    return urgent.union_all(calm)
 
 
 def _attempt_refs(is_wanted: Expression) -> Select:
@@ -252,7 +310,12 @@ def _earliest(timer: Field, *where: Expression | Field) -> Statement:
     return Statement(lambda param: query.where(*where).order_by(timer).limit(1))
 
 
-_NOTIFICATIONS = Statement(lambda param: select(NotificationFacts, param.among(NotificationRow.id)))
+_ALL_DUE = Statement(_all_due, columns=(NotificationRow.id, NotificationRow.namespace))
+_THESE = Statement(
+    lambda param: select(NotificationFacts, param.among(NotificationRow.id), QUEUED, _IS_FREE).where(
+        NotificationRow.due_at <= param(NotificationRow.due_at)
+    )
+)
 _MARK_RUNG = Statement(
     lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.among(NotificationRow.id), QUEUED)
 )
