@@ -286,7 +286,8 @@ def _status_update(tx: Transaction, row: NotificationFacts, contact: Contact) ->
 
 
 def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str) -> str:
-    rows = (*tx.ledger.earlier_notifications(escalation), *tx.ledger.notifications(escalation.id))
+    earlier = tx.ledger.earlier_notifications([escalation]).get(escalation.id, ())
+    rows = (*earlier, *tx.ledger.notifications(escalation.id))
     page = status_updates.replaced_attempt(tx, rows, row.channel)
     return page.provider_ref if page and page.provider == provider else ""
 

@@ -101,7 +101,7 @@ def stopped(contexts: Collection[DecisionContext]) -> Stopped:
 
 
 def start(
-    tx: Transaction, incident: IncidentFacts, contact: Contact, *, repetition: int = 1, is_first: bool = False
+    tx: Transaction, incident: IncidentFacts, contact: Contact, *, last_round: int = 0, repetition: int = 1
 ) -> EscalationFacts:
     """Start a recipient's next round.
 
@@ -109,14 +109,14 @@ def start(
         tx: The transaction; it holds the incident's lock.
         incident: As it is now.
         contact: Whose round.
+        last_round: The number of the recipient's newest round, or 0.
         repetition: Which of the policy's rounds it is; 1 where the policy did not start it.
-        is_first: Whether it is the first, since the incident is new.
     """
     new = EscalationFacts(
         id=tx.deps.ids.new(),
         incident_id=incident.id,
         recipient_id=contact.recipient_id,
-        round=1 if is_first else tx.ledger.last_round(incident.id, contact.recipient_id) + 1,
+        round=last_round + 1,
         severity=incident.severity,
         policy=incident.policy,
         started_at=tx.now,
@@ -174,7 +174,7 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
         case StartRound():
             close(tx, replace(context, escalation=escalation), event="replaced")
             contact = tx.ledger.contact(escalation.incident_id, escalation.recipient_id)
-            start(tx, context.incident, contact, repetition=effect.repetition)
+            start(tx, context.incident, contact, last_round=escalation.round, repetition=effect.repetition)
         case _:
             assert_never(effect)
 

@@ -89,7 +89,7 @@ def open_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: 
     tx.incident_events.append((incident, OPENED, {}))
     tx.ledger.add_contacts(incident.id, admitted.contacts)
     for contact in admitted.contacts:
-        decisions.start(tx, incident, contact, is_first=True)
+        decisions.start(tx, incident, contact)
     added = tuple(contact.recipient_id for contact in admitted.contacts)
     return Notified(incident_id=incident.id, is_new=True, added=added, faults=admitted.faults)
 
@@ -118,15 +118,15 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
 def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> frozenset[str]:
     """Store the recipients' new names and addresses; return the ids of those whose addresses changed."""
     known = tx.ledger.contacts(incident.id)
-    moved = set()
-    for contact in contacts:
-        before = known.get(contact.recipient_id, contact)
-        after = repeated_key.amend_contact(before, contact)
-        if after != known.get(contact.recipient_id):
-            tx.ledger.put_contact(incident.id, after)
-        if after.addresses != before.addresses:
-            moved.add(contact.recipient_id)
-    return frozenset(moved)
+    amended = [repeated_key.amend_contact(known.get(each.recipient_id, each), each) for each in contacts]
+    changed = [each for each in amended if each != known.get(each.recipient_id)]
+    if changed:
+        tx.ledger.put_contacts(incident.id, changed)
+    return frozenset(
+        each.recipient_id
+        for each in changed
+        if each.recipient_id in known and each.addresses != known[each.recipient_id].addresses
+    )
 
 
 def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset[str]) -> None:
@@ -134,8 +134,11 @@ def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset
 
     Once the incident is acknowledged no current escalation is EXHAUSTED: all of them are ACKNOWLEDGED.
     """
-    for context in decisions.lock_contexts(tx, incident, moved) if moved else ():
-        if context.escalation.state is EscalationState.EXHAUSTED:
-            rounds.start(tx, incident, {context.escalation.recipient_id})
-        else:
-            decisions.decide(tx, context.escalation, cause="address_added")
+    if not moved:
+        return
+    escalations = [context.escalation for context in decisions.lock_contexts(tx, incident, moved)]
+    exhausted = {each.recipient_id for each in escalations if each.state is EscalationState.EXHAUSTED}
+    for escalation in escalations:
+        if escalation.recipient_id not in exhausted:
+            decisions.decide(tx, escalation, cause="address_added")
+    rounds.start(tx, incident, exhausted)

@@ -65,9 +65,9 @@ def _follow_recipients(tx: Transaction, incident: IncidentFacts) -> None:
     if not tx.deps.operations:
         return
     known = tx.ledger.contacts(incident.id)
-    for contact in tx.deps.operations:
-        if known.get(contact.recipient_id) != contact:
-            tx.ledger.put_contact(incident.id, contact)
+    changed = [contact for contact in tx.deps.operations if known.get(contact.recipient_id) != contact]
+    if changed:
+        tx.ledger.put_contacts(incident.id, changed)
     gone = known.keys() - {contact.recipient_id for contact in tx.deps.operations}
     for context in decisions.lock_contexts(tx, incident, gone) if gone else ():
         decisions.close(tx, context, event="replaced")

@@ -20,11 +20,14 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
     """
     if only is not None and not only:
         return
-    for context in decisions.lock_contexts(tx, incident, only):
+    contexts = decisions.lock_contexts(tx, incident, only)
+    last_rounds = tx.ledger.last_rounds(incident.id)
+    contacts = tx.ledger.contacts(incident.id).values()
+    for context in contexts:
         decisions.close(tx, context, event="replaced")
-    for contact in tx.ledger.contacts(incident.id).values():
+    for contact in contacts:
         if only is None or contact.recipient_id in only:
-            decisions.start(tx, incident, contact)
+            decisions.start(tx, incident, contact, last_round=last_rounds.get(contact.recipient_id, 0))
 
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:

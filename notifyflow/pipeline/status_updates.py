@@ -1,6 +1,6 @@
 """Sends status updates to the other recipients: one attempt each, over chat and mail already used, never escalating."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
 from notifyflow.core.escalation import DecisionContext
@@ -11,7 +11,7 @@ from notifyflow.pipeline.transaction import Transaction
 _MAY_HAVE_ARRIVED = frozenset({Result.IN_DOUBT, Result.ACCEPTED, Result.DELIVERED})
 
 
-def queue(tx: Transaction, contexts: Iterable[DecisionContext], *, by: str) -> None:
+def queue(tx: Transaction, contexts: Collection[DecisionContext], *, by: str) -> None:
     """Queue status updates for recipients whom a page of any round reached or may have reached.
 
     The person who did it only gets messages edited in place.
@@ -21,7 +21,9 @@ def queue(tx: Transaction, contexts: Iterable[DecisionContext], *, by: str) -> N
         contexts: The escalations that ended.
         by: Who acknowledged or resolved the incident.
     """
-    tx.queue(list(chain.from_iterable(_rows(tx, context, by) for context in contexts)), event="queued")
+    earlier = tx.ledger.earlier_notifications([context.escalation for context in contexts])
+    rows = (_rows(tx, context, earlier.get(context.escalation.id, ()), by) for context in contexts)
+    tx.queue(list(chain.from_iterable(rows)), event="queued")
 
 
 def wording(incident: IncidentFacts, acknowledger: Contact | None) -> str:
@@ -54,8 +56,8 @@ def replaced_attempt(tx: Transaction, rows: Iterable[NotificationFacts], channel
     return max(known, key=lambda attempt: attempt.started_at, default=None)
 
 
-def _rows(tx: Transaction, context: DecisionContext, by: str) -> list[NotificationFacts]:
-    rows = (*tx.ledger.earlier_notifications(context.escalation), *context.notifications)
+def _rows(tx: Transaction, context: DecisionContext, earlier: Sequence[NotificationFacts], by: str) -> list[NotificationFacts]:
+    rows = (*earlier, *context.notifications)
     used = {row.channel for row in rows if row.kind is Kind.PAGE and _was_used(row)}
     used = {channel for channel in used if tx.deps.traits(channel).gets_status_updates}
     if context.escalation.recipient_id == by or not tx.deps.sends_status_updates:

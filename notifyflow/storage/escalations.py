@@ -1,14 +1,16 @@
 """Stores escalations, notifications and attempts."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 
-from peewee import fn
+from peewee import Select, fn
 
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.models import EscalationRow, NotificationRow
 from notifyflow.storage.rows import first, must_exist, select
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.statements import Places, Statement
 from notifyflow.storage.work import AttemptRef
 
 _ESCALATION = Statement(lambda param: select(EscalationFacts, EscalationRow.id == param(EscalationRow.id)))
@@ -25,6 +27,29 @@ _CURRENT = Statement(
         EscalationFacts, (EscalationRow.incident_id == param(EscalationRow.incident_id)) & EscalationRow.is_current
     ).order_by(EscalationRow.id)
 )
+_LAST_ROUNDS = Statement(
+    lambda param: (
+        EscalationRow.select(EscalationRow.recipient_id, fn.MAX(EscalationRow.round).alias("round"))
+        .where(EscalationRow.incident_id == param(EscalationRow.incident_id))
+        .group_by(EscalationRow.recipient_id)
+    ),
+    columns=(EscalationRow.recipient_id, EscalationRow.round),
+)
+
+
+def _earlier(param: Places) -> Select:
+    """Select the escalations of earlier rounds of the same recipients, each with its later one."""
+    earlier = EscalationRow.alias()
+    is_earlier = (
+        (earlier.incident_id == EscalationRow.incident_id)
+        & (earlier.recipient_id == EscalationRow.recipient_id)
+        & (earlier.round < EscalationRow.round)
+    )
+    columns = (earlier.id.alias("earlier_id"), EscalationRow.id.alias("later_id"))
+    return EscalationRow.select(*columns).join(earlier, on=is_earlier).where(param.among(EscalationRow.id))
+
+
+_EARLIER = Statement(_earlier)
 
 
 class Escalations(Incidents):
@@ -32,7 +57,11 @@ class Escalations(Incidents):
 
     def lock_escalations(self, incident_id: str) -> tuple[EscalationFacts, ...]:
         """Lock and read the current escalations of an incident, by id."""
-        return tuple(self._escalations(self._locked(_CURRENT(incident_id))))
+        if incident_id not in self._escalations_of:
+            found = self._escalations(self._locked(_CURRENT(incident_id)))
+            self._escalations_of[incident_id] = {each.id for each in found}
+        kept = (self._kept[EscalationFacts, each].now for each in sorted(self._escalations_of[incident_id]))
+        return tuple(each for each in kept if each.is_current)
 
     def lock_many(self, escalation_ids: Collection[str]) -> None:
         """Lock and keep escalations, by id."""
@@ -78,12 +107,9 @@ class Escalations(Incidents):
             self.load_contacts(ids)
             self.load_contents({row.incident_id for row in rows})
 
-    def last_round(self, incident_id: str, recipient_id: str) -> int:
-        """Return the number of a recipient's newest round, or 0."""
-        rounds = EscalationRow.select(fn.MAX(EscalationRow.round)).where(
-            EscalationRow.incident_id == incident_id, EscalationRow.recipient_id == recipient_id
-        )
-        return int(self._scalar(rounds) or 0)
+    def last_rounds(self, incident_id: str) -> Mapping[str, int]:
+        """Return the number of each recipient's newest round, without those who have had none."""
+        return {row["recipient_id"]: row["round"] for row in self._rows(_LAST_ROUNDS(incident_id))}
 
     def subscribers_escalation(self, incident_id: str) -> EscalationFacts | None:
         """Return the escalation that holds the incident events, or None."""
@@ -96,33 +122,30 @@ class Escalations(Incidents):
         self._keep_policy(facts.policy, at=facts.started_at)
         self._add([facts])
         self._notifications_of[facts.id] = set()
+        if facts.incident_id in self._escalations_of:
+            self._escalations_of[facts.incident_id].add(facts.id)
         self._log([facts], event=event, at=facts.started_at, detail=detail)
 
     def notifications(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         """Read all notifications of an escalation with their attempts, by id; not locked."""
         if escalation_id not in self._notifications_of:
             self._note_notifications([escalation_id], self._notifications(_NOTIFICATIONS([escalation_id])))
-        return tuple(self._kept[NotificationFacts, each].now for each in sorted(self._notifications_of[escalation_id]))
+        return self._kept_notifications([escalation_id])
 
-    def earlier_notifications(self, escalation: EscalationFacts) -> tuple[NotificationFacts, ...]:
-        """Read a recipient's notifications of earlier rounds than an escalation's, by id; not locked."""
-        if escalation.round <= 1:
-            return ()
-        before = EscalationRow.select(EscalationRow.id).where(
-            EscalationRow.incident_id == escalation.incident_id,
-            EscalationRow.recipient_id == escalation.recipient_id,
-            EscalationRow.round < escalation.round,
-        )
-        query = select(NotificationFacts, NotificationRow.escalation_id.in_(before))
-        return self._notifications(query.order_by(NotificationRow.id))
+    def earlier_notifications(self, escalations: Collection[EscalationFacts]) -> Mapping[str, Sequence[NotificationFacts]]:
+        """Read, for each escalation, its recipient's notifications of earlier rounds, by id; not locked."""
+        found: dict[str, list[NotificationFacts]] = defaultdict(list)
+        if ids := sorted(each.id for each in escalations if each.round > 1):
+            later = {row["earlier_id"]: row["later_id"] for row in self._rows(_EARLIER(ids))}
+            for row in self._notifications(_NOTIFICATIONS(sorted(later))):
+                found[later[row.escalation_id]].append(row)
+        return found
 
     def lock_notifications(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
         """Lock and read all notifications of some escalations with their attempts, by id."""
-        if not escalation_ids:
-            return ()
-        found = self._notifications(self._locked(_NOTIFICATIONS(escalation_ids)))
-        self._note_notifications(escalation_ids, found)
-        return found
+        if not all(map(self._has_locked_notifications, escalation_ids)):
+            self._note_notifications(escalation_ids, self._notifications(self._locked(_NOTIFICATIONS(escalation_ids))))
+        return self._kept_notifications(escalation_ids)
 
     def lock_notification(self, notification_id: str) -> NotificationFacts:
         """Lock and read a notification that is known to exist, with its attempts.
@@ -150,6 +173,14 @@ class Escalations(Incidents):
         for created_at in dict.fromkeys(each.created_at for each in stored):
             self._log([each for each in stored if each.created_at == created_at], event=event, at=created_at)
         return tuple(stored)
+
+    def _has_locked_notifications(self, escalation_id: str) -> bool:
+        kept = self._notifications_of.get(escalation_id)
+        return kept is not None and all(self._kept[NotificationFacts, each].is_locked for each in kept)
+
+    def _kept_notifications(self, escalation_ids: Collection[str]) -> tuple[NotificationFacts, ...]:
+        ids = sorted(chain.from_iterable(self._notifications_of[each] for each in escalation_ids))
+        return tuple(self._kept[NotificationFacts, each].now for each in ids)
 
     def _has_page(self, page: NotificationFacts) -> bool:
         return any((row.tier, row.channel) == (page.tier, page.channel) for row in self.notifications(page.escalation_id))

@@ -1,11 +1,13 @@
 """Stores incidents, their content and their contacts."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from peewee import Expression, Select, fn
+from peewee import Expression, Select
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident
+from notifyflow.storage import sets
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.rows import (
     CONTACT,
@@ -139,7 +141,9 @@ class Incidents(Unit, Named):
 
     def contacts(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the contacts by recipient, in the order they were added."""
-        return {contact.recipient_id: contact for contact in self._contacts(incident_id)}
+        contacts = {contact.recipient_id: contact for contact in self._contacts(incident_id)}
+        self._unlocked.update({("contact", incident_id, each): contact for each, contact in contacts.items()})
+        return contacts
 
     def contact(self, incident_id: str, recipient_id: str) -> Contact:
         """Read the contact of a recipient whom the incident is known to have.
@@ -164,31 +168,36 @@ class Incidents(Unit, Named):
 
     def add_contacts(self, incident_id: str, contacts: Sequence[Contact]) -> None:
         """Store the contacts of a new incident, in order."""
-        self._new_contacts += [
-            {
-                "incident_id": incident_id,
-                "recipient_id": each.recipient_id,
-                "name": each.name,
-                "addresses": each.addresses,
-                "timezone": each.timezone,
-                "position": position,
-            }
-            for position, each in enumerate(contacts, 1)
-        ]
+        self._new_contacts += _rows_of(incident_id, contacts, after=0)
 
-    def put_contact(self, incident_id: str, contact: Contact) -> None:
-        """Store a contact; a known recipient keeps the position."""
-        row = {"name": contact.name, "addresses": contact.addresses, "timezone": contact.timezone}
-        known = (ContactRow.incident_id == incident_id) & (ContactRow.recipient_id == contact.recipient_id)
+    def put_contacts(self, incident_id: str, contacts: Sequence[Contact]) -> None:
+        """Store contacts; a known recipient keeps the position, and new ones come last."""
+        known = self.contacts(incident_id)
+        moved = [(*_values(each), incident_id, each.recipient_id) for each in contacts if each.recipient_id in known]
+        if moved:
+            sets.update(self._db, ContactRow, _VALUES, ("incident_id", "recipient_id"), moved)
+        new = [each for each in contacts if each.recipient_id not in known]
+        self._new_contacts += _rows_of(incident_id, new, after=len(known))
         self._unlocked.clear()
-        if self._execute(ContactRow.update(row).where(known)) == 0:
-            count = self._scalar(ContactRow.select(fn.COUNT(1)).where(ContactRow.incident_id == incident_id))
-            self._insert(
-                ContactRow, [row | {"incident_id": incident_id, "recipient_id": contact.recipient_id, "position": count + 1}]
-            )
 
     def _lock_one(self, *where: Expression) -> IncidentFacts | None:
         return first(self._incidents(self._locked(_newest(*where))))
+
+
+_VALUES = ("name", "addresses", "timezone")
+
+
+def _values(contact: Contact) -> tuple[Any, ...]:
+    return tuple(getattr(contact, name) for name in _VALUES)
+
+
+def _rows_of(incident_id: str, contacts: Sequence[Contact], *, after: int) -> list[dict[str, Any]]:
+    """Return the rows of an incident's new contacts, in order, after those it has."""
+    return [
+        {"incident_id": incident_id, "recipient_id": each.recipient_id, "position": position}
+        | dict(zip(_VALUES, _values(each), strict=True))
+        for position, each in enumerate(contacts, after + 1)
+    ]
 
 
 def _newest(*where: Expression) -> Select:

@@ -74,6 +74,7 @@ class Unit(Rows):
         self.line: Line | None = None
         self._kept: dict[tuple[type, str], _Kept] = {}
         self._changed: dict[tuple[type, str], None] = {}
+        self._escalations_of: dict[str, set[str]] = {}  # incidents all of whose current escalations are locked and kept
         self._notifications_of: dict[str, set[str]] = {}  # escalations all of whose notifications are kept
         self._new_content: dict[str, dict[str, Any]] = {}
         self._new_contacts: list[Mapping[str, Any]] = []
@@ -266,6 +267,7 @@ class Unit(Rows):
             self._catch_up()
             for key in gone:
                 del self._kept[key]
+            self._escalations_of.clear()
             self._notifications_of.clear()
 
     def _read_since(self, what: str, since: datetime, read: Callable[[datetime], list[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -183,7 +183,7 @@ def test_a_damaged_row_that_can_be_sent_no_more_is_set_aside_too(driver: Driver)
     assert driver.claim("email", providers=()) == ()
     assert [type(error) for error in driver.outcome.broken] == [StorageError]
     assert driver.pages(key="sound")["email"].state is NotificationState.FAILED
-    driver.store.run(lambda ledger: ledger.put_contact(incident_id, contact))
+    driver.store.run(lambda ledger: ledger.put_contacts(incident_id, [contact]))
     assert driver.pages(key="damaged")["email"].state is NotificationState.QUEUED
     driver.clock.pass_time(timedelta(minutes=5))
     driver.claim("email", providers=())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from peewee import Value
 
-from notifyflow.core.model import IncidentState, NotificationState, Receipt, Result
+from notifyflow.core.model import IncidentState, NotificationState, Receipt, Result, Severity
 from notifyflow.errors import Fenced, StorageError
 from notifyflow.pipeline.ports import Claimed, Fate
 from notifyflow.pipeline.receive import Received, receive_all
@@ -199,3 +199,32 @@ def test_receipts_need_as_many_statements_as_one(driver: Driver, people: int, co
     first = len(counted)
     receive_all(driver.deps, [Received(each.receipt, "raw") for each in some])
     assert (first - before, len(counted) - first) <= (17, 6)
+
+
+@pytest.mark.parametrize("people", [2, 40])
+def test_what_ends_or_pages_all_recipients_needs_a_bounded_number_of_statements(
+    driver: Driver, people: int, counted: list[str]
+) -> None:
+    names = [f"p{number}" for number in range(people)]
+    everybody = [a_recipient(each, "email", "slack", "sms") for each in names]
+    moved = [a_recipient(each, email=f"new@{each}") for each in names]
+    more = [a_recipient(f"q{number}", "email", "sms") for number in range(people)]
+    driver.notify(an_incident(), *everybody)
+    driver.deliver()
+    uses = {
+        "a repeated key": lambda: driver.notify(an_incident(), *everybody),
+        "new addresses": lambda: driver.notify(an_incident(), *moved),
+        "new recipients": lambda: driver.notify(an_incident(), *more),
+        "a raised severity": lambda: driver.notify(an_incident(severity=Severity.CRITICAL), *everybody),
+        "an acknowledgement": lambda: driver.acknowledge("p0"),
+        "paging one again": lambda: driver.page_again("p1"),
+        "the end": lambda: driver.resolve("p0"),
+    }
+    needed = {}
+    for name, use in uses.items():
+        before = len(counted)
+        use()
+        needed[name] = len(counted) - before
+        driver.deliver()
+    assert len(driver.status_updates("p1")) > 0
+    assert max(needed.values()) <= 25, needed

@@ -30,7 +30,7 @@ def begin(store: Store, *pages: NotificationFacts, number: int = 1) -> None:
     def use_case(ledger: Ledger) -> None:
         key = f"db-{number}"
         ledger.add_incident(incident(id=incident_id, key=key), Incident(key=key, title="orders db is down"))
-        ledger.put_contact(incident_id, Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@example.com"}))
+        ledger.put_contacts(incident_id, [Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@example.com"})])
         ledger.add_escalation(escalation(id=escalation_id, incident_id=incident_id), event="started", detail={"tier": "1"})
         ledger.add_notifications(
             [replace(each, incident_id=incident_id, escalation_id=escalation_id, attempts=()) for each in pages], event="queued"

@@ -19,7 +19,7 @@ def _crowd(ledger: Ledger, people: int, pages: int) -> None:
     ledger.add_incident(incident(), Incident(key="db-1", title="t"))
     for person in range(people):
         name = f"p{person}"
-        ledger.put_contact("i", Contact(recipient_id=name, name=name, addresses={}))
+        ledger.put_contacts("i", [Contact(recipient_id=name, name=name, addresses={})])
         for number in (1, 2):
             facts = escalation(id=f"{name}-{number}", recipient_id=name, round=number)
             ledger.add_escalation(facts, event="started", detail={})

@@ -155,9 +155,9 @@ def test_content_and_contacts_come_back_in_order(store: Store) -> None:
     store.run(lambda ledger: ledger.add_incident(incident(), Incident(key="db-1", title="before")))
     store.run(lambda ledger: ledger.set_content("i", content))
     for person in people:
-        store.run(lambda ledger, person=person: ledger.put_contact("i", person))
+        store.run(lambda ledger, person=person: ledger.put_contacts("i", [person]))
     moved = replace(people[1], addresses={"email": "new"})
-    store.run(lambda ledger: ledger.put_contact("i", moved))
+    store.run(lambda ledger: ledger.put_contacts("i", [moved]))
 
     read = store.run(lambda ledger: ledger.content("i"))
     assert read == content
