@@ -130,7 +130,11 @@ class Recorder:
         except CommitUnknown as unknown:
             return [_Unsure(each) for each in _with_doubt([each.lease for each in recordings], unknown)]
         self._report(settled.consequences)
-        return settled.results
+        results = zip(recordings, settled.results, strict=True)
+        return [
+            _Unsure(_with_doubt([each.lease], result)[0]) if isinstance(result, CommitUnknown) else result
+            for each, result in results
+        ]
 
     def _conclude(self, each: _Open) -> _Open | None:
         """Log what became of an outcome; hand it over again if it may still be recorded."""

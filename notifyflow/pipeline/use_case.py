@@ -69,7 +69,8 @@ class Settled(Generic[T_co]):
     """A set of items that was handled in one transaction.
 
     Attributes:
-        results: For each item what the use case returned, or the error that concerns it alone: nothing of it was stored.
+        results: For each item what the use case returned, or the error that concerns it alone: nothing of it was stored. If the
+            database stopped answering while they ran one by one, ``CommitUnknown`` or ``StorageUnavailable`` for the rest.
         consequences: What the others led to; the caller reports it.
     """
 
@@ -135,7 +136,16 @@ class SetUseCase(Generic[Item, Loaded, T]):
         return results
 
     def _run_one_by_one(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:
-        alone = [self.run(deps, [item]) for item in items]
+        alone: list[Settled[T]] = []
+        for item in items:
+            try:
+                alone.append(self.run(deps, [item]))
+            except StorageUnavailable as error:
+                if not alone:
+                    raise
+                left = len(items) - len(alone) - 1
+                alone += [Settled((error,)), *[Settled((StorageUnavailable(error.waited_s, error.reason),))] * left]
+                break
         return Settled(tuple(each.results[0] for each in alone), sum((each.consequences for each in alone), NOTHING))
 
 

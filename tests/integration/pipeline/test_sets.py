@@ -1,20 +1,25 @@
 """A set of items is one transaction: each sees its neighbours' changes, a bad one harms no other, and statements do not grow."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from peewee import Value
 
 from notifyflow.core.model import IncidentState, NotificationState, Receipt, Result, Severity
-from notifyflow.errors import Fenced, StorageError
+from notifyflow.errors import Fenced, StorageError, StorageUnavailable
 from notifyflow.pipeline.ports import Claimed, Fate
 from notifyflow.pipeline.receive import Received, receive_all
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
+from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import NotificationRow
+from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, REFUSED, a_recipient, an_incident
 from tests.driver import Driver
 from tests.leases import record_one
+
+T = TypeVar("T")
 
 
 def _recording(claimed: Claimed, outcome: Any = ACCEPTED) -> Recording:
@@ -79,6 +84,31 @@ def test_a_write_that_the_database_refuses_harms_no_other(driver: Driver) -> Non
     assert isinstance(settled.results[0], StorageError)
     assert settled.results[1] is None
     record_one(driver.deps, bad, ACCEPTED)
+
+
+class _StopsAfter:
+    """A database that answers a number of transactions, and no more."""
+
+    def __init__(self, store: Store, transactions: int) -> None:
+        self._store = store
+        self._left = transactions
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        self._left -= 1
+        if self._left < 0:
+            raise StorageUnavailable(timeout_s)
+        return self._store.run(use_case, timeout_s=timeout_s)
+
+
+def test_what_was_stored_before_the_database_stopped_is_told(driver: Driver) -> None:
+    driver.notify(an_incident(), *(a_recipient(f"p{number}", "email") for number in range(3)))
+    first, bad, last = driver.claim("email")
+    _set_severity(driver, bad, "LOUD")
+    deps = replace(driver.deps, transactions=_StopsAfter(driver.store, 2))  # the whole set, and the first alone
+    settled = record(deps, [_recording(each, REFUSED) for each in (first, bad, last)])
+    assert [type(each) for each in settled.results] == [type(None), StorageUnavailable, StorageUnavailable]
+    assert [row.id for row in settled.consequences.failed] == [first.message.notification_id]
+    _set_severity(driver, bad, "ERROR")
 
 
 def test_all_are_released_at_once(driver: Driver) -> None:
