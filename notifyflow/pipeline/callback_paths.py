@@ -19,7 +19,8 @@ def look_into(tx: Transaction, context: DecisionContext) -> None:
     """Note for operations which providers owe the escalation's pages a receipt and have a callback path that seems broken."""
     if context.incident.is_operations:
         return
-    for channel, provider in sorted(tier_rules.overdue_receipts(context, tx.now)):
+    for channel, provider in sorted(tier_rules.overdue_receipts(context, tx.now) - tx.callback_paths):
+        tx.callback_paths.add((channel, provider))
         reason = BROKEN.format(channel=channel)
         if not tx.ledger.has_notice(reason, provider, at=tx.now) and _seems_broken(tx, channel, provider):
             tx.notices.append((reason, provider))

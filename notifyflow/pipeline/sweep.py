@@ -1,25 +1,33 @@
 """Handles what time alone makes due: expired leases, timers of escalations, rounds, and rings without an effect."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any, TypeVar
 
 from notifyflow.core import lifecycle
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import claim, decisions, operations, outages, receive, rounds, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.use_case import SetUseCase
 from notifyflow.storage.ledger import AttemptRef
+
+Item = TypeVar("Item")
 
 RING_AGAIN_AFTER = timedelta(seconds=30)
 _DISOWN_AFTER = timedelta(hours=1)
 _MATCH_WITHIN = timedelta(minutes=2)
 _FORGET_AFTER = timedelta(days=7)
+_SET = 100  # how many are handled in one transaction
 
 
 def sweep(deps: Dependencies, *, limit: int = 200, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Consequences:
-    """Handle everything that is due, each in a transaction of its own, after making up for an outage of ours.
+    """Handle everything that is due, after making up for an outage of ours.
+
+    Expired leases and due decisions are handled by the hundred, everything else in a transaction of its own.
 
     Args:
         deps: The dependencies of the use cases.
@@ -37,6 +45,8 @@ def sweep(deps: Dependencies, *, limit: int = 200, ring_again_after: timedelta =
     try:
         for job in _jobs(deps, limit, swept_at):
             total += _attempt(job)
+            if total.cut_short is not None:
+                break
     except StorageUnavailable as error:
         total += Consequences(cut_short=error)
     return total
@@ -62,48 +72,80 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
     before = now - _DISOWN_AFTER
     for receipt in run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=limit)):
         yield partial(receive.apply_missed, deps, receipt)
-    for ref in run(lambda ledger: ledger.expired_leases(now=now, limit=limit)):
-        yield partial(_expire_lease, deps, ref)
-    for _, escalation_id in run(lambda ledger: ledger.escalations_due(now=now, limit=limit)):
-        yield partial(_decide, deps, escalation_id)
+    leases = run(lambda ledger: ledger.expired_leases(now=now, limit=limit))
+    for refs in _sets(deps, [(ref.incident_id, ref) for ref in leases]):
+        yield partial(_settle, deps, _EXPIRE_LEASES, refs)
+    for due in _sets(deps, [(each[0], each) for each in run(lambda ledger: ledger.escalations_due(now=now, limit=limit))]):
+        yield partial(_settle, deps, _DECIDE, due)
     for incident_id in run(lambda ledger: ledger.operations_rounds_due(now=now, limit=limit)):
         yield partial(_start_operations_round, deps, incident_id)
     for incident_id in run(lambda ledger: ledger.rounds_due(now=now, limit=limit)):
         yield partial(_pass_rounds, deps, incident_id)
 
 
-def _expire_lease(deps: Dependencies, ref: AttemptRef) -> Consequences:
-    def body(tx: Transaction) -> None:
-        escalation, row = decisions.lock(tx, ref)
-        attempt = next(each for each in row.attempts if each.id == ref.attempt_id)
-        if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now:
-            return
-        if tx.ledger.is_quarantined(ref.incident_id):  # adopted since the leases were listed
-            return
-        resolves_in = deps.doubt_resolution_time(attempt.provider)
-        tx.write(row, lifecycle.lose(row, attempt.id, now=tx.now, doubt_resolution_time=resolves_in), attempt=attempt.id)
-        decisions.decide_page(tx, escalation, row, cause="recorded")
-
-    return use_case.run(deps, body)[1]
+def _sets(deps: Dependencies, items: Sequence[tuple[str, Item]]) -> Iterator[Sequence[Item]]:
+    """Cut (incident id, item) into sets for one transaction each: of operations incidents or of others, never both."""
+    own = deps.transactions.run(lambda ledger: ledger.operations_among({each for each, _ in items})) if items else frozenset()
+    for is_own in (False, True):
+        some = [item for incident_id, item in items if (incident_id in own) is is_own]
+        for start in range(0, len(some), _SET):
+            yield some[start : start + _SET]
 
 
-def _decide(deps: Dependencies, escalation_id: str) -> Consequences:
-    def body(tx: Transaction) -> None:
-        escalation = tx.ledger.lock_escalation(escalation_id)
-        if escalation.next_decision_at is None or escalation.next_decision_at > tx.now:
-            return
-        for row in tx.ledger.notifications(escalation_id):
-            if claim.is_expired(tx, row, escalation):
-                _expire(tx, row.id)
-        decisions.decide(tx, escalation, cause="timer_due")
-
-    return use_case.run(deps, body)[1]
+def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> Consequences:
+    settled = handling.run(deps, items)
+    errors = [each for each in settled.results if each is not None]
+    unavailable = (each for each in errors if isinstance(each, StorageUnavailable))
+    return settled.consequences + Consequences(
+        broken=tuple(each for each in errors if not isinstance(each, StorageUnavailable)), cut_short=next(unavailable, None)
+    )
 
 
-def _expire(tx: Transaction, notification_id: str) -> None:
-    row = tx.ledger.lock_notification(notification_id)
-    if row.state is NotificationState.QUEUED:
+def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
+    """Lock and read what expiring leases needs; return the incidents that were adopted since the leases were listed."""
+    decisions.load(tx, refs)
+    return tx.ledger.quarantined_among({ref.incident_id for ref in refs})
+
+
+def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef) -> None:
+    escalation, row = decisions.lock(tx, ref)
+    attempt = next(each for each in row.attempts if each.id == ref.attempt_id)
+    if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now or ref.incident_id in quarantined:
+        return
+    resolves_in = tx.deps.doubt_resolution_time(attempt.provider)
+    tx.write(row, lifecycle.lose(row, attempt.id, now=tx.now, doubt_resolution_time=resolves_in), attempt=attempt.id)
+    decisions.decide_page(tx, escalation, row, cause="recorded")
+
+
+def _load_due(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
+    """Lock escalations, and those of their notifications that have expired; read what deciding needs."""
+    _load_escalations(tx, due)
+    if expired := [row.id for _, each in due for row in _expired(tx, tx.ledger.escalation(each))]:
+        _load_escalations(tx, due, moving=expired)
+
+
+def _load_escalations(tx: Transaction, due: Sequence[tuple[str, str]], *, moving: Collection[str] = ()) -> None:
+    tx.ledger.load_escalations([escalation_id for _, escalation_id in due], moving=moving)
+    tx.ledger.load_stops({incident_id for incident_id, _ in due})
+
+
+def _expired(tx: Transaction, escalation: EscalationFacts) -> Iterator[NotificationFacts]:
+    for row in tx.ledger.notifications(escalation.id):
+        if row.state is NotificationState.QUEUED and claim.is_expired(tx, row, escalation):
+            yield row
+
+
+def _decide(tx: Transaction, loaded: None, due: tuple[str, str]) -> None:
+    escalation = tx.ledger.lock_escalation(due[1])
+    if escalation.next_decision_at is None or escalation.next_decision_at > tx.now:
+        return
+    for row in _expired(tx, escalation):
         tx.write(row, claim.end(tx, row, Ended.EXPIRED))
+    decisions.decide(tx, escalation, cause="timer_due")
+
+
+_EXPIRE_LEASES = SetUseCase(_load_leases, _expire_lease)
+_DECIDE = SetUseCase(_load_due, _decide)
 
 
 def _start_operations_round(deps: Dependencies, incident_id: str) -> Consequences:

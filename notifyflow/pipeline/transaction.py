@@ -30,6 +30,7 @@ class Transaction:
         notices: Notices to operations: (reason, provider).
         incident_events: Events for subscribers: (incident, event, detail).
         health_updates: Providers whose circuit opened or closed.
+        callback_paths: Those that were looked into: (channel, provider).
     """
 
     def __init__(self, ledger: Ledger, deps: Dependencies) -> None:
@@ -41,6 +42,7 @@ class Transaction:
         self.notices: list[tuple[str, str]] = []
         self.incident_events: list[tuple[IncidentFacts, str, Mapping[str, str]]] = []
         self.health_updates: list[ProviderHealth] = []
+        self.callback_paths: set[tuple[str, str]] = set()
         self._namespaces: dict[str, str] = {}
         self._due: list[Due] = []
         self._recalls: list[Recall] = []

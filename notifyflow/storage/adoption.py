@@ -1,6 +1,6 @@
 """Stores which environment the database belongs to, and which incidents are quarantined since it was adopted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from peewee import SQL, fn
@@ -15,8 +15,13 @@ from notifyflow.storage.models import (
     QuarantineRow,
 )
 from notifyflow.storage.rows import IS_UNRESOLVED, Rows, batches, select
+from notifyflow.storage.statements import Statement
 from notifyflow.storage.turns import QUEUED
 from notifyflow.storage.unit import Unit
+
+_QUARANTINED_AMONG = Statement(
+    lambda param: QuarantineRow.select(QuarantineRow.incident_id).where(param.among(QuarantineRow.incident_id))
+)
 
 
 class Environments(Rows):
@@ -65,6 +70,10 @@ class Adoption(Environments, Unit):
             is_unfinished, IncidentRow.id.not_in(QuarantineRow.select(QuarantineRow.incident_id))
         )
         return [row["id"] for row in self._rows(found.order_by(IncidentRow.id))]
+
+    def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
+        """Return those of some incidents that are quarantined."""
+        return frozenset(row["incident_id"] for row in self._rows(_QUARANTINED_AMONG(sorted(incident_ids))))
 
     def quarantined(self) -> Sequence[str]:
         """List the incidents that are quarantined, the oldest first."""

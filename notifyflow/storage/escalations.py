@@ -88,15 +88,20 @@ class Escalations(Incidents):
         return must_exist(found or first(self._escalations(_ESCALATION(escalation_id))), "escalation", escalation_id)
 
     def load_attempts(self, refs: Collection[AttemptRef]) -> None:
-        """Lock and keep the escalations and notifications of attempts, by id; read and keep what a decision needs besides."""
-        ids = sorted({ref.escalation_id for ref in refs})
+        """Lock and keep the escalations and notifications of attempts; see ``load_escalations``."""
+        self.load_escalations({ref.escalation_id for ref in refs}, moving={ref.notification_id for ref in refs})
+
+    def load_escalations(self, escalation_ids: Collection[str], *, moving: Collection[str] = ()) -> None:
+        """Lock and keep escalations, then notifications that may move, by id; read and keep what a decision needs besides."""
+        ids = sorted(escalation_ids)
         if not ids:
             return
         self.lock_many(ids)
-        moving = sorted({ref.notification_id for ref in refs})
-        locked = {row["id"] for row in self._rows(self._locked(_LOCKED(moving)))} if self._is_shared else set()
+        is_locking = self._is_shared and bool(moving)
+        locked = {row["id"] for row in self._rows(self._locked(_LOCKED(sorted(moving))))} if is_locking else set()
         self._note_notifications(ids, self._notifications(_NOTIFICATIONS(ids), locked=locked))
-        self.load_incidents({ref.incident_id for ref in refs})
+        known = (self._known(EscalationFacts, each, is_locked=True) for each in ids)
+        self.load_incidents({each.incident_id for each in known if each is not None})
         self.load_contacts(ids)
 
     def load_pages(self, rows: Collection[NotificationFacts]) -> None:

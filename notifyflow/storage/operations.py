@@ -1,5 +1,6 @@
 """Stores what the operations team is told: the operations incident, the failures linked to it, and notices."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from peewee import SQL, fn
@@ -9,9 +10,13 @@ from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow
+from notifyflow.storage.statements import Statement
 
 _IS_UNCOUNTED_CRITICAL = CriticalRow.is_counted == SQL("FALSE")
 _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
+_OPERATIONS_AMONG = Statement(
+    lambda param: IncidentRow.select(IncidentRow.id).where(param.among(IncidentRow.id), IncidentRow.is_operations)
+)
 
 
 class Operations(Incidents):
@@ -20,6 +25,10 @@ class Operations(Incidents):
     def lock_operations(self) -> IncidentFacts | None:
         """Lock and read the operations incident that is not resolved; there is at most one."""
         return self._lock_one(IncidentRow.is_operations & (IncidentRow.state != SQL("'RESOLVED'")))
+
+    def operations_among(self, incident_ids: Collection[str]) -> frozenset[str]:
+        """Return those of some incidents that are operations incidents; not locked."""
+        return frozenset(row["id"] for row in self._rows(_OPERATIONS_AMONG(sorted(incident_ids))))
 
     def link_critical(self, escalation_id: str, operations_incident_id: str, *, reason: str, at: datetime) -> bool:
         """Link a critical failure to its operations incident, once an escalation.

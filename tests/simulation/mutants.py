@@ -79,8 +79,8 @@ class QuarantinedLeases(SimulatedLedger):
         is_over = (AttemptRow.state == AttemptState.RUNNING) & (AttemptRow.lease_until <= now)
         return self._attempt_refs(work._attempt_refs(is_over).order_by(AttemptRow.started_at).limit(limit))
 
-    def is_quarantined(self, incident_id: str) -> bool:
-        return False
+    def quarantined_among(self, incident_ids: Any) -> frozenset[str]:
+        return frozenset()
 
 
 class ForgottenQuarantine(SimulatedLedger):
@@ -143,8 +143,8 @@ class UnlockedEscalation(SimulatedLedger):
     def lock_escalation(self, escalation_id: str) -> EscalationFacts:
         return self.escalation(escalation_id)
 
-    def load_attempts(self, refs: Any) -> None:
-        del refs
+    def load_escalations(self, escalation_ids: Any, *, moving: Any = ()) -> None:
+        del escalation_ids, moving
 
 
 class UnguardedEscalation(Unguarded, UnlockedEscalation):
@@ -320,7 +320,7 @@ MUTANTS = (
         known=2,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(ledger=UnlockedEscalation), known=7),
+    Mutant("escalation without lock", Variant(ledger=UnlockedEscalation), known=36),
     Mutant("escalation without the UNIQUE constraint", Variant(ledger=UnguardedEscalation, without=(_NO_TIER,)), known=6),
     Mutant("attempt row after the send", Variant(ledger=LateAttempt)),
     Mutant(

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
 from peewee import Value
 
-from notifyflow.core.model import IncidentState, NotificationState, Receipt, Result, Severity
+from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Receipt, Result, Severity
+from notifyflow.core.policy import INSISTENT
 from notifyflow.errors import Fenced, StorageError, StorageUnavailable
 from notifyflow.pipeline.ports import Claimed, Fate
 from notifyflow.pipeline.receive import Received, receive_all
@@ -74,6 +76,11 @@ def _set_severity(driver: Driver, claimed: Claimed, severity: str) -> None:
     update = NotificationRow.update(severity=Value(severity, converter=False))
     is_it = NotificationRow.id == claimed.message.notification_id
     driver.store.run(lambda ledger: update.where(is_it).execute(ledger._db))
+
+
+def _state(driver: Driver, claimed: Claimed) -> AttemptState:
+    row = driver.store.run(lambda ledger: ledger.lock_notification(claimed.message.notification_id))
+    return row.attempts[-1].state
 
 
 def test_a_write_that_the_database_refuses_harms_no_other(driver: Driver) -> None:
@@ -258,3 +265,40 @@ def test_what_ends_or_pages_all_recipients_needs_a_bounded_number_of_statements(
         driver.deliver()
     assert len(driver.status_updates("p1")) > 0
     assert max(needed.values()) <= 25, needed
+
+
+@pytest.mark.parametrize("people", [2, 40])
+def test_a_sweep_needs_a_bounded_number_of_statements(driver: Driver, people: int, counted: list[str]) -> None:
+    everybody = [a_recipient(f"p{number}", "email", "slack", "sms") for number in range(people)]
+    driver.notify(an_incident(), *everybody, policy=INSISTENT)
+    lost = driver.claim("slack")
+    driver.keep_watch(driver.clock.at + timedelta(minutes=1))
+    expiring = len(counted)
+    driver.sweep()
+    expired = len(counted)
+    assert all(_state(driver, each) is AttemptState.RECORDED for each in lost)
+    driver.deliver()
+    driver.keep_watch(driver.clock.at + timedelta(minutes=5))
+    deciding = len(counted)
+    opened = driver.sweep()
+    assert sum(due.channel == "sms" for due in opened.due) == people
+    assert (expired - expiring, len(counted) - deciding) <= (45, 45)
+
+
+def test_a_sweep_ends_pages_that_are_too_old(driver: Driver) -> None:
+    people = [a_recipient(f"p{number}", "email", "sms") for number in range(3)]
+    driver.notify(an_incident(), *people)
+    driver.keep_watch(driver.clock.at + timedelta(days=2))
+    assert driver.sweep().broken == ()
+    assert {driver.pages(each.id)["email"].state for each in people} == {NotificationState.FAILED}
+
+
+def test_a_damaged_escalation_leaves_its_neighbours_leases_to_expire(driver: Driver) -> None:
+    driver.notify(an_incident(), *(a_recipient(f"p{number}", "email") for number in range(3)))
+    bad, *others = driver.claim("email")
+    _set_severity(driver, bad, "LOUD")
+    driver.keep_watch(driver.clock.at + timedelta(minutes=1))
+    assert [type(each) for each in driver.sweep().broken] == [ValueError]
+    _set_severity(driver, bad, "ERROR")
+    assert {_state(driver, each) for each in others} == {AttemptState.RECORDED}
+    assert _state(driver, bad) is AttemptState.RUNNING

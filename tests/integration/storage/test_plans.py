@@ -15,7 +15,7 @@ from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
-from tests.facts import NOW
+from tests.facts import NOW, escalation
 from tests.integration.storage.samples import a_page, begin, claim
 
 SECOND = timedelta(seconds=1)
@@ -31,6 +31,9 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "bring_forward": lambda ledger: ledger.bring_forward([DeferralReason.CIRCUIT], channel="email", now=NOW),
     "lock_due": lambda ledger: ledger.lock_due(["n1"], now=NOW),
     "lock_many": lambda ledger: ledger.lock_many({"e"}),
+    "load_escalations": lambda ledger: ledger.load_escalations(["e"], moving=["n1"]),
+    "operations_among": lambda ledger: ledger.operations_among(["i"]),
+    "earlier_notifications": lambda ledger: ledger.earlier_notifications([escalation(round=2)]),
     "lock_provider_health": lambda ledger: ledger.lock_provider_health("email", ["ses"]),
     "ring_due": lambda ledger: ledger.ring_due(now=NOW, again_after=SECOND, limit=10),
     "expired_leases": lambda ledger: ledger.expired_leases(now=NOW, limit=10),
