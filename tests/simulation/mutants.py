@@ -313,14 +313,14 @@ MUTANTS = (
     Mutant("no lease sweep", Variant(ledger=NoLeaseSweep), known=6),
     Mutant("no sweep for missed receipts", Variant(ledger=NoReceiptSweep), known=17),
     Mutant("claim without compare-and-set", Variant(ledger=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
-    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=45),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=34),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
         known=2,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(ledger=UnlockedEscalation), known=36),
+    Mutant("escalation without lock", Variant(ledger=UnlockedEscalation), known=37),
     Mutant("escalation without the UNIQUE constraint", Variant(ledger=UnguardedEscalation, without=(_NO_TIER,)), known=6),
     Mutant("attempt row after the send", Variant(ledger=LateAttempt)),
     Mutant(
@@ -345,7 +345,7 @@ MUTANTS = (
         swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
         known=77,
     ),
-    Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=3),
+    Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=44),
     Mutant(
         "overdue receipts that raise no suspicion",
         swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
@@ -368,11 +368,11 @@ MUTANTS = (
     ),
     Mutant("a sweep of quarantined leases", Variant(ledger=QuarantinedLeases), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine), known=6),
-    Mutant("a stop that keeps its rings", Variant(ledger=NoUnring), known=32),
+    Mutant("a stop that keeps its rings", Variant(ledger=NoUnring), known=363),
     Mutant(
         "a stop that goes on claiming what it released",
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
-        known=3,
+        known=27,
     ),
     Mutant(
         "threads that never give way",
@@ -392,7 +392,7 @@ MUTANTS = (
     Mutant(
         "a round of notices that replaces one of failures",
         swap=lambda: swapped(operations, "severity_of_round", _severity_of_what_is_new),
-        known=59,
+        known=24,
     ),
     Mutant(
         "notices alone that ring the phone",
