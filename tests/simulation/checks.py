@@ -30,6 +30,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.stops import Stops
 from tests import invariants
 from tests.oracle import opens
+from tests.simulation.adoption import freed
 from tests.simulation.alarms import Alarms
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators
@@ -57,6 +58,11 @@ _CARRIED = """
 _WITHIN = "SELECT COUNT(*) FROM notifyflow_attempt WHERE provider = ? AND started_at > ? AND started_at <= ?"
 _RECORDED = ("accepted", "refused", "refused_for_good", "doubted")
 _REPORTED = "SELECT result FROM notifyflow_receipt WHERE matched_attempt_id = ? AND result IS NOT NULL"
+
+_RUNNING = f"""
+    SELECT attempt.id FROM notifyflow_attempt attempt JOIN notifyflow_notification row ON row.id = attempt.notification_id
+    WHERE attempt.state = 'RUNNING' AND ({freed("row.incident_id")} OR attempt.lease_until > ?)
+"""
 
 
 class Checks:
@@ -208,8 +214,11 @@ class Checks:
     # -- when a worker has stopped
 
     def on_stop(self, process: Process) -> None:
-        """Require that a worker that stopped without a disturbance leaves no attempt in doubt."""
-        for (attempt_id,) in self._database.look("SELECT id FROM notifyflow_attempt WHERE state = 'RUNNING'"):
+        """Require that a worker that stopped without a disturbance leaves no attempt in doubt.
+
+        An attempt whose lease was over before is not its own any more; no sweep takes it back while its incident is quarantined.
+        """
+        for (attempt_id,) in self._database.look(_RUNNING, instant_text(process.now())):
             is_its_own = self._claimed_by.get(attempt_id) is process and self._claimed_s[attempt_id] >= process.booted_s
             require(not is_its_own, f"{attempt_id[-4:]} runs still, and its worker has stopped")
 
