@@ -1,4 +1,4 @@
-"""When a temporary failure or a doubt is retried."""
+"""When a temporary failure or a doubt is retried, and how long anything else pauses between its tries."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -53,3 +53,19 @@ def resend_at(due_at: datetime, *, severity: Severity, called_at: datetime, doub
         doubt_resolution_time: Time in which the provider's events arrive; zero if it sends none.
     """
     return due_at if severity is Severity.CRITICAL else max(due_at, called_at + doubt_resolution_time)
+
+
+def pause_s(tries: int, fraction: float, *, first_s: float, longest_s: float) -> float:
+    """Return the pause before the next try, in seconds, after failures that hit many processes at once.
+
+    The pause doubles with each try up to ``longest_s``, and is shortened at random by up to half, so that processes that failed
+    together do not retry together.
+
+    Args:
+        tries: Number of failed tries; at least 1.
+        fraction: A random number from [0, 1).
+        first_s: The pause after the first try.
+        longest_s: The longest pause.
+    """
+    doublings = min(tries - 1, 32)  # more than any longest pause needs, and no float overflows
+    return min(first_s * 2.0**doublings, longest_s) * (1 - fraction / 2)

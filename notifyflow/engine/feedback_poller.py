@@ -9,8 +9,8 @@ from collections.abc import Callable
 import structlog
 
 from notifyflow.channels.sqs import FeedbackQueue, Parcel
-from notifyflow.core.backoff import pause_s
 from notifyflow.core.model import Receipt
+from notifyflow.core.retry import pause_s
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.pipeline.ports import Dependencies

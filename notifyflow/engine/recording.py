@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from notifyflow.core.backoff import pause_s
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Severity
+from notifyflow.core.retry import pause_s
 from notifyflow.engine.reporter import place
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
 from notifyflow.pipeline.gathering import Gathering, Ticket

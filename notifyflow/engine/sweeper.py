@@ -6,8 +6,8 @@ from datetime import datetime
 
 import structlog
 
-from notifyflow.core.backoff import pause_s
 from notifyflow.core.ports import Clock
+from notifyflow.core.retry import pause_s
 from notifyflow.engine.reporter import place
 from notifyflow.errors import StorageUnavailable
 

@@ -2,7 +2,7 @@
 
 import time
 
-from notifyflow.core import backoff
+from notifyflow.core.retry import pause_s
 
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.25
@@ -42,4 +42,4 @@ class Pauses:
         """Return the length of the next pause, in seconds; chance comes from the nanoseconds of the clock."""
         self._tries += 1
         fraction = time.monotonic_ns() % 1000 / 1000
-        return backoff.pause_s(self._tries, fraction, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
+        return pause_s(self._tries, fraction, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.backoff import pause_s
+from notifyflow.core.retry import pause_s
 
 fractions = st.floats(0, 1, exclude_max=True)
 
