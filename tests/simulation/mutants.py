@@ -22,6 +22,7 @@ from notifyflow.engine import deliver, recording
 from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, eligibility, operations, outages, use_case
+from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.transaction import Transaction
@@ -194,6 +195,17 @@ def _add_unless_stopping(recordings: Recordings, *arguments: Any, **named: Any) 
         _add(recordings, *arguments, **named)
 
 
+def _report_at_once(gathering: Gathering[Any, Any], tickets: Sequence[Any]) -> None:
+    """Take outcomes for recorded before their commit, which comes with those of the next call."""
+    for ticket in tickets:
+        ticket.is_settled = True
+    late = [ticket for ticket in gathering._waiting if ticket not in tickets]
+    for ticket in late:
+        gathering._waiting.remove(ticket)
+    if late:
+        gathering._commit([ticket.item for ticket in late])
+
+
 def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str], *, goes_on: bool) -> bool:
     del notification_ids
     while deliverer._deliver_batch(channel, (), limit=20)[0]:
@@ -346,6 +358,7 @@ MUTANTS = (
         known=77,
     ),
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=44),
+    Mutant("outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=3),
     Mutant(
         "overdue receipts that raise no suspicion",
         swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
