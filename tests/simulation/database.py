@@ -211,11 +211,12 @@ class SimulatedDatabase:
         self._ledger = ledger
         self._active: Session | None = None
         self._is_looking = False
+        schema = _schema(without)
         self.connection = _Connection(":memory:", thread_safe=False, autoconnect=False, check_same_thread=False)
         self.connection.simulated = self
         self.connection.connect()
         self._raw: sqlite3.Connection = self.connection.connection()
-        self._raw.deserialize(_schema(without))
+        self._raw.deserialize(schema)
         self._raw.execute("PRAGMA foreign_keys = ON")
 
     def close(self) -> None:
@@ -336,13 +337,13 @@ def _widened(query: Any, more: int) -> tuple[Any, int | None]:
 @cache
 def _schema(without: Weakening) -> bytes:
     """Return a serialized database with all tables; a mutant leaves out some constraints."""
-    db = peewee.SqliteDatabase(":memory:", thread_safe=False, autoconnect=False)
-    db.connect()
     statements = [each.format(**Sqlite.types) for migration in migrations.MIGRATIONS for each in migration.STATEMENTS]
     for old, new in without:
         found = sum(each.count(old) for each in statements)
         assert found == 1, f"the schema says {found} times what a mutant leaves out: {old!r}"
         statements = [each.replace(old, new) for each in statements]
+    db = peewee.SqliteDatabase(":memory:", thread_safe=False, autoconnect=False)
+    db.connect()
     for each in statements:
         db.execute_sql(each)
     schema = db.connection().serialize()
