@@ -1,6 +1,6 @@
 """The unit of work of one transaction: each row is read once, changed as a value, and written with the others.
 
-A row of a state machine that was read or added is kept as the transaction has made it, so whoever reads it next sees that.
+A row of a state machine that was read or added is kept as the transaction has made it, and that is what the next read returns.
 ``flush`` writes what has changed, with one statement for each table and kind, however many rows there are. An update names what
 was read; if another transaction has changed a row since, nothing is written. Every version of a row has its line in the log.
 """
@@ -80,7 +80,7 @@ class Unit(Rows):
         self._new_contacts: list[Mapping[str, Any]] = []
         self._lines: list[dict[str, Any]] = []
         self._kept_policies: set[str] = set()
-        self._is_shared = bool(db.for_update)  # on SQLite the transaction is the only writer, and every read as good as locked
+        self._is_shared = bool(db.for_update)  # SQLite has one writer: nothing that this transaction has read can change
         self._unlocked: dict[Any, Any] = {}  # what else was read without a lock
 
     # -- changes
@@ -260,9 +260,9 @@ class Unit(Rows):
         """
         return query if not self._db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
 
-    def _forget(self, is_wanted: Any) -> None:
+    def _forget(self, is_old: Callable[[_Kept], bool]) -> None:
         """Write what has changed, and forget some of the kept rows."""
-        gone = [key for key, kept in self._kept.items() if is_wanted(kept)]
+        gone = [key for key, kept in self._kept.items() if is_old(kept)]
         if gone:
             self._catch_up()
             for key in gone:

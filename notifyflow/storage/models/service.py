@@ -137,7 +137,7 @@ class OptOutRow(Model):
     """A number that may no longer be texted from one of our numbers."""
 
     our_number = PlainTextField()
-    number = KeyTextField(forgotten_as=OnForget.KEEP)  # whoever said STOP is not texted again
+    number = KeyTextField(forgotten_as=OnForget.KEEP)  # a number that said STOP is not texted again
     at = InstantField()
 
     class Meta:
