@@ -12,6 +12,7 @@ from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds, new_secret
 from notifyflow.app.configuration import read, read_way_out
 from notifyflow.app.database import Database
 from notifyflow.app.dependencies import make_dependencies
+from notifyflow.app.forks import FORKED
 from notifyflow.app.maintenance import Maintenance
 from notifyflow.app.pauses import Switch
 from notifyflow.app.runtime import POLL_EVERY_S, Runtime
@@ -108,6 +109,7 @@ class NotifyFlow:
             directory=settings.directory,
             unknown_addresses_a_minute=settings.unknown_addresses_a_minute,
         )
+        FORKED.add(self._service)
         self.maintenance = Maintenance(self._database, self._deps, settings.environment)
 
     @classmethod

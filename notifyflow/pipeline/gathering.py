@@ -64,7 +64,12 @@ class Gathering(Generic[Item, T]):
     ) -> None:
         self._commit = commit
         self._most = most
-        self._monitor: Monitor = monitor()  # type: ignore[assignment]
+        self._new_monitor = monitor
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget, in a forked child, the leader and the items that stayed with the parent."""
+        self._monitor: Monitor = self._new_monitor()  # type: ignore[assignment]
         self._waiting: deque[Ticket[Item, T]] = deque()
         self._is_led = False
 

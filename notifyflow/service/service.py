@@ -80,6 +80,10 @@ class Service:
 
     # What acts on incidents
 
+    def begin_anew(self) -> None:
+        """Begin anew in a forked child."""
+        self._receipts.begin_anew()
+
     def submit(self, submission: Submission, *, caller: ApiKey | None = None, once: Once | None = None) -> Notified:
         """Store an incident and page its recipients, or count a repeated key.
 

@@ -1,5 +1,7 @@
 """Threads commit together: one leads, everybody gets a result of its own, and nothing that was handed over is forgotten."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -107,3 +109,37 @@ def test_a_leader_that_is_interrupted_hands_on() -> None:
     gathering.settle([neighbours])
     assert calls == [[1, 2], [1, 2]]
     assert (mine.result, neighbours.result) == (1, 2)
+
+
+_FORKED_WHILE_ONE_LEADS = """
+import os, signal, threading
+from notifyflow.app.forks import FORKED
+from notifyflow.pipeline.gathering import Gathering
+
+has_begun, may_end = threading.Event(), threading.Event()
+
+def commit(items):
+    if items == ["parent"]:
+        has_begun.set()
+        may_end.wait()
+    return [f"{item} is committed" for item in items]
+
+gathering = Gathering(commit, most=10)
+FORKED.add(gathering)
+leader = threading.Thread(target=gathering.commit, args=["parent"])
+leader.start()
+has_begun.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    os._exit(gathering.commit("child") != "child is committed")
+_, status = os.waitpid(child, 0)
+may_end.set()
+leader.join()
+raise SystemExit(status)
+"""
+
+
+def test_a_child_that_is_forked_while_another_thread_leads_commits_its_own() -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _FORKED_WHILE_ONE_LEADS]
+    assert subprocess.run(command, timeout=DEADLINE_S, check=False).returncode == 0
