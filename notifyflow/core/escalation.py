@@ -4,7 +4,7 @@ A decision fires the machine on a subject. The machine's guards apply ``tier_rul
 transition log, and the effects that the caller writes in the same transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, cast
@@ -43,7 +43,7 @@ class OpenTier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOperations:
-    """Effect: the escalation became a critical failure.
+    """Effect: the escalation became a critical failure, or one that was only linked now pages operations.
 
     Attributes:
         reason: ``exhausted``, ``unreachable`` (EXHAUSTED from the start), ``critical_channels_failed``, ``unanswered``, or
@@ -200,9 +200,7 @@ class _Subject:
         if is_round and not rounds.is_last(self.context.escalation):
             self.effects.append(StartRound(repetition=self.context.escalation.repetition + 1))
             return
-        reason = self._critical_reason(is_over=is_round)
-        if reason:
-            self._alert(reason, has_settled=move.source == EscalationState.ACTIVE)
+        self._alert(is_over=is_round, has_settled=move.source == EscalationState.ACTIVE)
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
@@ -220,30 +218,36 @@ class _Subject:
         is_running = self.context.escalation.next_round_at is not None and not is_round
         return rounds.due_at(self.context) if is_running else None
 
-    def _critical_reason(self, *, is_over: bool) -> str:
-        escalation = self.context.escalation
-        if escalation.critical_at is not None or escalation.severity is Severity.INFO:
-            return ""
-        if is_over:
-            return "unanswered"
-        if escalation.state is EscalationState.EXHAUSTED:
-            return "exhausted" if self.context.pages else "unreachable"
-        if tier_rules.have_critical_channels_failed(self.context):
-            return "critical_channels_failed"
-        is_silent = escalation.state is EscalationState.REACHED and tier_rules.has_no_sign_of_arrival(self.context)
-        return "unconfirmed" if is_silent else ""
+    def _alert(self, *, is_over: bool, has_settled: bool) -> None:
+        """Mark a critical failure, and page operations; a bounce that comes long after the round has settled pages no one."""
+        escalation, is_operations = self.context.escalation, self.context.incident.is_operations
+        is_done = escalation.critical_at if is_operations else escalation.alerted_at
+        if is_done or escalation.severity is Severity.INFO:
+            return
+        reasons = list(self._reasons(is_over=is_over))
+        paging = [reason for reason in reasons if not is_operations and self._is_paging(reason, has_settled=has_settled)]
+        if not paging and (escalation.critical_at or not reasons):
+            return
+        critical_at = escalation.critical_at or self._now
+        self._update(replace(escalation, critical_at=critical_at, alerted_at=self._now if paging else None))
+        if not is_operations:
+            self.effects.append(AlertOperations(reason=(paging or reasons)[0], is_paging=bool(paging)))
 
-    def _alert(self, reason: str, *, has_settled: bool) -> None:
-        """Mark the critical failure; a bounce that comes long after the round has settled pages no one."""
-        self._update(replace(self.context.escalation, critical_at=self._now))
-        if not self.context.incident.is_operations:
-            is_sure = (
-                reason in ("unanswered", "unreachable")
-                or (reason == "unconfirmed" and has_settled)
-                or tier_rules.has_expired_unreached(self.context)
-            )
-            is_paging = is_sure or tier_rules.is_failure_young(self.context, self._now)
-            self.effects.append(AlertOperations(reason=reason, is_paging=is_paging))
+    def _reasons(self, *, is_over: bool) -> Iterator[str]:
+        """Yield why the escalation is a critical failure, the plainest first."""
+        state = self.context.escalation.state
+        if is_over:
+            yield "unanswered"
+        if state is EscalationState.EXHAUSTED:
+            yield "exhausted" if self.context.pages else "unreachable"
+        if tier_rules.have_critical_channels_failed(self.context):
+            yield "critical_channels_failed"
+        if state is EscalationState.REACHED and tier_rules.has_no_sign_of_arrival(self.context):
+            yield "unconfirmed"
+
+    def _is_paging(self, reason: str, *, has_settled: bool) -> bool:
+        is_sure = reason in ("unanswered", "unreachable") or (reason == "unconfirmed" and has_settled)
+        return is_sure or tier_rules.has_expired_unreached(self.context) or tier_rules.has_fresh_failure(self.context, self._now)
 
     def _become(self, move: Move, *, detail: Mapping[str, str] | None = None, tier: int | None = None) -> None:
         """Set the state to the move's target; add a step if the state changes or there is a detail."""

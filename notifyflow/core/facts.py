@@ -176,6 +176,7 @@ class EscalationFacts:
         next_round_at: When the next round of the policy, or the end after the last one, is due; None if there is none.
         repetition: Number of the round within the policy's ``repeat``, from 1; a round started by other means begins at 1 again.
         critical_at: When it became a critical failure; set once.
+        alerted_at: When operations was paged for it; set once, and later than ``critical_at`` if it was only linked at first.
         is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
         reason: Why it is EXHAUSTED from the start.
     """
@@ -194,6 +195,7 @@ class EscalationFacts:
     next_round_at: datetime | None = None
     repetition: int = 1
     critical_at: datetime | None = None
+    alerted_at: datetime | None = None
     is_current: bool = True
     reason: str = ""
 

@@ -132,6 +132,7 @@ class EscalationDocument(Document):
     severity: Severity
     started_at: datetime
     critical_at: datetime | None = Field(description="When it became a critical failure.")
+    alerted_at: datetime | None = Field(description="When operations was paged for it.")
     reason: Text = Field(description="Why nothing could be sent at all.")
     notifications: list[NotificationDocument]
 

@@ -127,10 +127,10 @@ def is_met(context: DecisionContext, rule: Rule, now: datetime) -> bool:
     return len(failing) >= min(rule.at_least, len(rows)) and any(_is_young(context, row, now) for row in failing)
 
 
-def is_failure_young(context: DecisionContext, now: datetime) -> bool:
-    """Return whether any failure of the round is recent enough to open a tier."""
-    failed = (row for row in context.pages if row.state is NotificationState.FAILED)
-    return now < _expires_at(context) and any(_is_young(context, row, now) for row in failed)
+def has_fresh_failure(context: DecisionContext, now: datetime) -> bool:
+    """Return whether any page has failed that is recent enough to open a tier, or has just expired; a late bounce is neither."""
+    failed = [row for row in context.pages if row.state is NotificationState.FAILED and _is_young(context, row, now)]
+    return bool(failed) and (now < _expires_at(context) or any(row.ended is Ended.EXPIRED for row in failed))
 
 
 def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:

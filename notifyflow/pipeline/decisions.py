@@ -154,7 +154,7 @@ def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail:
         stored = tx.ledger.move(stored, target, event=step.event, at=tx.now, detail={**step.detail, **detail})
     if not decided.steps and decided.after != stored:
         stored = tx.ledger.save(stored, decided.after)
-    if stored.critical_at != context.escalation.critical_at:
+    if (stored.critical_at, stored.alerted_at) != (context.escalation.critical_at, context.escalation.alerted_at):
         tx.critical.append(stored)
     for effect in decided.effects:
         _apply_effect(tx, context, stored, effect)

@@ -28,8 +28,8 @@ def settle(tx: Transaction) -> None:
     if not tx.alerts and not notices:
         return
     incident = tx.ledger.lock_operations() or _open(tx, is_failure=bool(tx.alerts))
-    for escalation, alert in tx.alerts:
-        tx.ledger.link_critical(escalation.id, incident.id, reason=alert.reason, at=tx.now)
+    if tx.alerts:
+        tx.ledger.link_criticals(incident.id, {escalation.id: alert.reason for escalation, alert in tx.alerts}, at=tx.now)
     _say(tx, incident)
     is_failure = any(alert.is_paging for _, alert in tx.alerts)
     if notices or is_failure:

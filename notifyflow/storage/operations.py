@@ -1,6 +1,6 @@
 """Stores what the operations team is told: the operations incident, the failures linked to it, and notices."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from peewee import SQL, fn
@@ -17,6 +17,7 @@ _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
 _OPERATIONS_AMONG = Statement(
     lambda param: IncidentRow.select(IncidentRow.id).where(param.among(IncidentRow.id), IncidentRow.is_operations)
 )
+_UNLINK = Statement(lambda param: CriticalRow.delete().where(param.among(CriticalRow.escalation_id)))
 
 
 class Operations(Incidents):
@@ -30,14 +31,22 @@ class Operations(Incidents):
         """Return those of some incidents that are operations incidents; not locked."""
         return frozenset(row["id"] for row in self._rows(_OPERATIONS_AMONG(sorted(incident_ids))))
 
-    def link_critical(self, escalation_id: str, operations_incident_id: str, *, reason: str, at: datetime) -> bool:
-        """Link a critical failure to its operations incident, once an escalation.
-
-        Returns:
-            Whether it was linked now; False where it was before.
-        """
-        link = {"escalation_id": escalation_id, "operations_incident_id": operations_incident_id, "reason": reason}
-        return self._insert_once(CriticalRow, link | {"at": at, "is_counted": False})
+    def link_criticals(self, operations_incident_id: str, reasons: Mapping[str, str], *, at: datetime) -> None:
+        """Link critical failures to their operations incident, given as escalation id → reason; it replaces an earlier link."""
+        self._execute(_UNLINK(sorted(reasons)))
+        self._insert(
+            CriticalRow,
+            [
+                {
+                    "escalation_id": escalation_id,
+                    "operations_incident_id": operations_incident_id,
+                    "reason": reason,
+                    "at": at,
+                    "is_counted": False,
+                }
+                for escalation_id, reason in reasons.items()
+            ],
+        )
 
     def add_notice(self, reason: str, provider: str, *, at: datetime) -> bool:
         """Keep what else operations is to be told, once a day (UTC) per reason and provider.

@@ -1,6 +1,6 @@
 """Alerts to operations: a failure pages at once, or 15 minutes after the last round; a notice rings no phone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -17,10 +17,15 @@ from tests.simulation.world import START, World, require
 _QUIET = timedelta(minutes=15)
 _LATE_S = 240.0  # for a worker that stands still while all heals, and the next sweep
 _PHONES = {"sms", "voice"}
-_LINKED = "SELECT COUNT(*) FROM notifyflow_critical"
+_LINKED = "SELECT escalation_id, at FROM notifyflow_critical"
 _LINKS = """
     SELECT c.escalation_id, c.operations_incident_id, c.reason, c.at, e.incident_id
     FROM notifyflow_critical c JOIN notifyflow_escalation e ON e.id = c.escalation_id
+"""
+_ONLY_LINKED = """
+    SELECT e.id, e.incident_id FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id
+    WHERE e.critical_at IS NOT NULL AND e.alerted_at IS NULL AND e.state IN ('ACTIVE', 'REACHED', 'EXHAUSTED')
+        AND e.is_current AND i.state = 'OPEN' AND NOT i.is_operations
 """
 _ROUNDS = "SELECT started_at FROM notifyflow_escalation WHERE incident_id = ? AND severity = 'CRITICAL'"
 _FAILED_AT = "SELECT at FROM notifyflow_critical WHERE operations_incident_id = ?"
@@ -53,7 +58,7 @@ class Alarms:
         self._world = world
         self._database = database
         self._covers = covers
-        self._linked: set[str] = set()
+        self._linked: set[tuple[str, str]] = set()
         self._waiting: dict[str, list[Waiting]] = {}
 
     # -- after every commit
@@ -62,21 +67,35 @@ class Alarms:
         """Require that the transaction that records a failure pages operations, unless the failure has to wait."""
         if not self.has_recipients or not session.lines:
             return
-        ((count,),) = self._database.look(_LINKED)
-        if count == len(self._linked):
+        self._require_paged_anew(session)
+        if self._linked.issuperset(self._database.look(_LINKED)):
             return
         for row_id, operations_id, reason, at_text, incident_id in self._database.look(_LINKS):
             at = datetime.fromisoformat(at_text)
-            if row_id not in self._linked and self._does_page(session, incident_id, row_id, reason, at):
+            is_new = (row_id, at_text) not in self._linked
+            if is_new and self._does_page(session, self._failed(incident_id, row_id), reason, at):
                 self._expect_round(Waiting(row_id, at, at), operations_id)
-            self._linked.add(row_id)
+            self._linked.add((row_id, at_text))
 
-    def _does_page(self, session: Session, incident_id: str, row_id: str, reason: str, at: datetime) -> bool:
+    def _require_paged_anew(self, session: Session) -> None:
+        """Require that a failure that was only linked pages operations once a page fails anew."""
+        failing = {line["row_id"]: line["at"] for line in session.lines if line["target"] == NotificationState.FAILED}
+        for row_id, incident_id in self._database.look(_ONLY_LINKED) if failing else ():
+            failed = self._failed(incident_id, row_id)
+            for row in _failures(failed):
+                is_missed = row.id in failing and _is_young(replace(failed, notifications=(row,)), failing[row.id])
+                require(
+                    not is_missed, f"operations: the failure of {row_id[-4:]} was linked, and pages nobody now that it is young"
+                )
+
+    def _failed(self, incident_id: str, row_id: str) -> EscalationStatus:
         status = self._database.read(lambda db: Reads(db).status_by_id(incident_id))
         assert status is not None
-        (failed,) = (each for each in status.escalations if each.facts.id == row_id)
+        return next(each for each in status.escalations if each.facts.id == row_id)
+
+    def _does_page(self, session: Session, failed: EscalationStatus, reason: str, at: datetime) -> bool:
         if reason == "unconfirmed":
-            return any(_comes_to_rest(line, row_id) for line in session.lines)
+            return any(_comes_to_rest(line, failed.facts.id) for line in session.lines)
         return reason in ("unanswered", "unreachable") or _is_young(failed, at) or _has_expired(failed)
 
     def _expect_round(self, failure: Waiting, operations_id: str) -> None:
@@ -125,13 +144,14 @@ def _comes_to_rest(line: dict[str, Any], row_id: str) -> bool:
 
 
 def _is_young(failed: EscalationStatus, at: datetime) -> bool:
-    """Return whether a page of a fresh round failed less than an hour ago by the wall clock.
+    """Return whether a page of a fresh round failed, or any page expired, less than an hour ago by the wall clock.
 
     Stopped clocks can only make a failure younger, so one that is young by the wall clock is young for certain.
     """
     facts = failed.facts
     is_fresh = at < facts.started_at + facts.policy.freshness(facts.severity)
-    return is_fresh and any(at < _began_at(row, at) + facts.policy.escalate_within for row in _failures(failed))
+    young = [row for row in _failures(failed) if at < _began_at(row, at) + facts.policy.escalate_within]
+    return any(is_fresh or row.ended is Ended.EXPIRED for row in young)
 
 
 def _began_at(row: NotificationFacts, at: datetime) -> datetime:

@@ -105,6 +105,7 @@ class EscalationRow(Model):
     next_round_at = InstantField(null=True)
     repetition = IntegerField()
     critical_at = InstantField(null=True)
+    alerted_at = InstantField(null=True)
     is_current = BooleanField()
     reason = PlainTextField()
     is_quarantined = BooleanField()  # false unless adoption sets it

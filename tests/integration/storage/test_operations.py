@@ -35,8 +35,10 @@ def test_a_second_one_cannot_be_opened(store: Store) -> None:
 def test_a_critical_failure_is_linked_once(store: Store) -> None:
     begin(store)
     store.run(_open)
-    assert store.run(lambda ledger: ledger.link_critical("e", "ops", reason="exhausted", at=NOW))
-    assert not store.run(lambda ledger: ledger.link_critical("e", "ops", reason="exhausted", at=NOW))
+    store.run(lambda ledger: ledger.link_criticals("ops", {"e": "critical_channels_failed"}, at=NOW))
+    store.run(lambda ledger: ledger.link_criticals("ops", {"e": "exhausted"}, at=NOW + timedelta(hours=1)))
+    (failure,) = store.run(lambda ledger: ledger.criticals("ops", limit=5))
+    assert (failure.reason, failure.at) == ("exhausted", NOW + timedelta(hours=1))
     status = store.read(lambda reads: reads.status("db-1"))
     assert status is not None
     assert status.operations_key == "operations"
@@ -63,10 +65,10 @@ def test_failures_and_notices_are_counted_until_a_round_reports_them(store: Stor
         return uncounted.failures, uncounted.notices
 
     assert count() == (0, 0)
-    store.run(lambda ledger: ledger.link_critical("e", "ops", reason="exhausted", at=NOW))
+    store.run(lambda ledger: ledger.link_criticals("ops", {"e": "exhausted"}, at=NOW))
     store.run(lambda ledger: ledger.add_notice("capped", "twilio", at=NOW))
     assert count() == (1, 1)
     store.run(lambda ledger: ledger.mark_counted("ops"))
     assert count() == (0, 0)
-    store.run(lambda ledger: ledger.link_critical("e2", "ops", reason="exhausted", at=NOW))
+    store.run(lambda ledger: ledger.link_criticals("ops", {"e2": "exhausted"}, at=NOW))
     assert count() == (1, 0)

@@ -167,7 +167,7 @@ def test_two_that_open_one_key_at_once_open_one_incident(store: Store) -> None:
 def test_whoever_refers_to_a_locked_row_does_not_wait_for_it(store: Store) -> None:
     def body(ledger: Ledger) -> None:
         ledger.lock_incident("i")
-        store.run(lambda other: other.link_critical("e", "i", reason="exhausted", at=incident().opened_at), timeout_s=2)
+        store.run(lambda other: other.link_criticals("i", {"e": "exhausted"}, at=incident().opened_at), timeout_s=2)
 
     store.run(body)
 

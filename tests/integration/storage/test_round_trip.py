@@ -59,6 +59,7 @@ FULL_ESCALATION = escalation(
     next_round_at=INSTANT + timedelta(days=1),
     repetition=2,
     critical_at=INSTANT,
+    alerted_at=INSTANT,
     is_current=False,
     reason="no_address",
 )

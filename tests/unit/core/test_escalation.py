@@ -186,8 +186,7 @@ def test_a_row_that_we_ended_is_as_young_as_its_end() -> None:
 
 def test_an_expired_round_opens_no_tier() -> None:
     at = NOW + timedelta(hours=24)
-    expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "slack")]
-    decided = decide(context(*expired), event="timer_due", now=at)
+    decided = decide(context(expired("email", at), expired("slack", at)), event="timer_due", now=at)
     assert (opened(decided), decided.after.state) == ([], EXHAUSTED)
     assert alerts(decided) == [AlertOperations(reason="exhausted", is_paging=True)]
 
@@ -199,25 +198,65 @@ def test_what_a_pause_of_its_channel_deferred_expires_later_by_as_long() -> None
     assert decide(overlapping).after.next_decision_at == NOW + timedelta(hours=30)
 
 
-@pytest.mark.parametrize(("other", "is_paging"), [(SENT, False), (SENDING, True)])
-def test_what_expires_beside_a_page_that_arrived_pages_nobody(other: NotificationState, is_paging: bool) -> None:
+def expired(channel: str, at: datetime) -> NotificationFacts:
+    return replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at)
+
+
+CALL = page("voice", SENT, attempt(1, Result.ACCEPTED, evidence=Evidence.CARRIER), tier=3)
+CHANNELS_FAILED = AlertOperations(reason="critical_channels_failed", is_paging=True)
+
+
+@pytest.mark.parametrize("email", [failed("email"), expired("email", NOW + timedelta(hours=24))])
+@pytest.mark.parametrize("other", [CALL, page("slack", SENT, attempt(1, Result.ACCEPTED)), page("slack", SENDING)])
+def test_a_text_that_expires_beside_mail_that_failed_pages_operations(email: NotificationFacts, other: NotificationFacts) -> None:
     at = NOW + timedelta(hours=24)
-    expired = [replace(page(channel), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for channel in ("email", "sms")]
-    decided = decide(context(*expired, page("slack", other, attempt(1, Result.ACCEPTED))), event="timer_due", now=at)
-    assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
+    decided = decide(context(email, expired("sms", at), other, tier=3), event="timer_due", now=at)
+    assert alerts(decided) == [CHANNELS_FAILED]
 
 
-@pytest.mark.parametrize(("awaited", "is_paging"), [({}, False), ({"receipt_due_at": NOW}, True)])
-def test_what_expires_beside_a_critical_page_that_nothing_confirms_pages_operations(
-    awaited: dict[str, datetime], is_paging: bool
-) -> None:
+def test_a_page_that_expires_alone_beside_one_that_arrived_is_no_critical_failure() -> None:
+    at = NOW + timedelta(hours=24)
+    of = context(page("email", SENT, attempt(1, Result.ACCEPTED)), expired("sms", at), tier=2)
+    assert alerts(decide(of, event="timer_due", now=at)) == []
+
+
+def test_mail_that_bounces_long_after_the_text_expired_is_only_linked() -> None:
+    at = NOW + timedelta(hours=24)
+    of = context(failed("email"), expired("sms", at), CALL, tier=3, state=REACHED)
+    late = decide(of, event="received", now=at + HOUR)
+    assert alerts(late) == [replace(CHANNELS_FAILED, is_paging=False)]
+
+
+def test_a_failure_that_was_only_linked_pages_operations_once_a_page_fails_anew() -> None:
+    of = context(failed("email"), failed("sms", tier=2), CALL, tier=3, state=REACHED)
+    linked = decide(of, event="received", now=NOW + 3 * HOUR)
+    assert alerts(linked) == [replace(CHANNELS_FAILED, is_paging=False)]
+    assert (linked.after.critical_at, linked.after.alerted_at) == (NOW + 3 * HOUR, None)
+    later = NOW + 4 * HOUR
+    still = replace(of, escalation=linked.after)
+    assert decide(still, event="received", now=later).effects == ()
+    call = page("voice", FAILED, attempt(1, Result.TEMPORARY_FAILURE, started_at=later), tier=3)
+    paged = decide(replace(still, notifications=(*still.notifications[:2], call)), event="received", now=later)
+    assert alerts(paged) == [AlertOperations(reason="exhausted", is_paging=True)]
+    assert (paged.after.critical_at, paged.after.alerted_at) == (NOW + 3 * HOUR, later)
+    again = replace(of, escalation=paged.after, notifications=(*of.notifications[:2], call))
+    assert decide(again, event="received", now=later).effects == ()
+
+
+def test_a_late_bounce_after_one_that_was_only_linked_pages_nobody() -> None:
+    of = context(failed("email"), failed("sms", tier=2), failed("voice", tier=3), tier=3, state=REACHED)
+    linked = replace(of, escalation=replace(of.escalation, critical_at=NOW + 2 * HOUR))
+    assert alerts(decide(linked, event="received", now=NOW + 3 * HOUR)) == []
+
+
+@pytest.mark.parametrize("awaited", [{}, {"receipt_due_at": NOW}])
+def test_what_expires_beside_a_critical_page_pages_operations(awaited: dict[str, datetime]) -> None:
     at = NOW + timedelta(hours=72)
-    sent = attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED, **awaited)
-    expired = [replace(page(name), state=FAILED, ended=Ended.EXPIRED, ended_at=at) for name in ("email", "sms", "voice")]
-    of = context(page("push", SENT, sent), *expired, tier=3, addresses="push email sms voice", severity=CRITICAL)
+    sent = page("push", SENT, attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED, **awaited))
+    rows = (expired(name, at) for name in ("email", "sms", "voice"))
+    of = context(sent, *rows, tier=3, addresses="push email sms voice", severity=CRITICAL)
     decided = decide(of, event="timer_due", now=at)
-    assert decided.after.state is REACHED
-    assert alerts(decided) == [AlertOperations(reason="critical_channels_failed", is_paging=is_paging)]
+    assert (decided.after.state, alerts(decided)) == (REACHED, [CHANNELS_FAILED])
 
 
 # -- suspicion
